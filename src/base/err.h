@@ -1,0 +1,55 @@
+/* err.h - how everything in this program says that it failed.
+ *
+ * A function that can fail returns `enum err_code` and takes a caller-owned `struct err *` last (NULL
+ * when the caller wants no text). Who detects the failure writes the text (what, which, expected, got);
+ * a layer above may put one prefix in front with err_note (which file, which step) and never replaces
+ * it. Needs no allocation, so it also works when memory has run out. Not thread-local and not global:
+ * a job that changes threads carries its own error.
+ *
+ *     if (end > f->payload_bytes)
+ *         return err_set(e, ERR_FORMAT, "tensor '%s' ends at byte %zu of %zu", name, end, f->payload_bytes);
+ */
+#ifndef VT_BASE_ERR_H
+#define VT_BASE_ERR_H
+
+#define ERR_MUST_CHECK __attribute__((warn_unused_result))
+
+enum err_code {
+    ERR_OK = 0,
+    ERR_ARG,       /* the caller asked for something that makes no sense */
+    ERR_NOTFOUND,  /* a file, tensor, model or device is not there */
+    ERR_FORMAT,    /* bytes from outside are not what they claim to be */
+    ERR_LIMIT,     /* sound, but larger than this program allows */
+    ERR_IO,        /* the operating system failed to read or write */
+    ERR_NOMEM,     /* memory (host or device) would not suffice */
+    ERR_DEVICE,    /* a compute device failed, or cannot do what is needed */
+    ERR_BUSY,      /* try again later */
+    ERR_CANCELLED, /* somebody asked to stop */
+    ERR_NUMERIC,   /* NaN or infinity where numbers should be */
+    ERR_INTERNAL,  /* a bug of ours */
+};
+
+struct err {
+    enum err_code code;
+    int sys;        /* errno where the system failed, else 0 */
+    char text[480]; /* one line, no final full stop */
+};
+
+/* Sets code and text, returns code, so that `return err_set(...)` reads well. e may be NULL. */
+enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* As err_set, with strerror(sys) appended to the text. */
+enum err_code err_set_sys(struct err *e, enum err_code code, int sys, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Puts "PREFIX: " in front of the text of a failed call; returns the error's code. */
+enum err_code err_note(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Marks a failure as handled on purpose. */
+void err_clear(struct err *e);
+
+/* "format", "limit", ...: a stable word for scripts and JSON. Static string. */
+const char *err_code_name(enum err_code code);
+
+#endif

@@ -1,0 +1,149 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Opens a regular file for reading and tells its size. */
+static enum err_code open_regular(const char *path, int *fd, size_t *size, struct err *e)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (*fd < 0)
+        return err_set_sys(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOTFOUND : ERR_IO, errno,
+                           "cannot open '%s'", path);
+    if (fstat(*fd, &st) != 0) {
+        int sys = errno;
+        close(*fd);
+        return err_set_sys(e, ERR_IO, sys, "cannot read '%s'", path);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        close(*fd);
+        return err_set(e, ERR_ARG, "'%s' is not a regular file", path);
+    }
+    *size = (size_t)st.st_size;
+    return ERR_OK;
+}
+
+enum err_code file_map(const char *path, struct file_map *out, struct err *e)
+{
+    int fd;
+    size_t size;
+    *out = (struct file_map){0};
+    enum err_code rc = open_regular(path, &fd, &size, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (size > 0) {
+        void *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED)
+            rc = err_set_sys(e, ERR_IO, errno, "cannot map '%s'", path);
+        else
+            *out = (struct file_map){.p = p, .n = size};
+    }
+    close(fd);
+    return rc;
+}
+
+void file_unmap(struct file_map *m)
+{
+    if (m->p)
+        munmap((void *)(uintptr_t)m->p, m->n);
+    *m = (struct file_map){0};
+}
+
+enum err_code file_read(const char *path, size_t max_bytes, struct buf *out, struct err *e)
+{
+    int fd;
+    size_t size;
+    buf_init(out, max_bytes);
+    enum err_code rc = open_regular(path, &fd, &size, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (size > max_bytes) {
+        close(fd);
+        return err_set(e, ERR_LIMIT, "'%s' has %zu bytes, the limit is %zu", path, size, max_bytes);
+    }
+    char *p = buf_grow(out, size);
+    size_t got = 0;
+    if (!p)
+        rc = err_set(e, ERR_NOMEM, "no memory for the %zu bytes of '%s'", size, path);
+    while (rc == ERR_OK && got < size) {
+        ssize_t n = read(fd, p + got, size - got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            rc = err_set_sys(e, ERR_IO, errno, "cannot read '%s'", path);
+        else if (n == 0)
+            rc = err_set(e, ERR_IO, "'%s' ended after %zu of %zu bytes", path, got, size);
+        else
+            got += (size_t)n;
+    }
+    close(fd);
+    if (rc != ERR_OK)
+        buf_deinit(out);
+    return rc;
+}
+
+static enum err_code write_all(int fd, const unsigned char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t w = write(fd, p, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return ERR_IO;
+        p += w;
+        n -= (size_t)w;
+    }
+    return ERR_OK;
+}
+
+enum err_code file_write_atomic(const char *path, const void *p, size_t n, struct err *e)
+{
+    char tmp[4096];
+    int len = snprintf(tmp, sizeof tmp, "%s.tmp-%ld", path, (long)getpid());
+    if (len < 0 || (size_t)len >= sizeof tmp)
+        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+    int sys = 0;
+    if (write_all(fd, p, n) != ERR_OK || fsync(fd) != 0)
+        sys = errno;
+    if (close(fd) != 0 && sys == 0)
+        sys = errno;
+    if (sys == 0 && rename(tmp, path) != 0)
+        sys = errno;
+    if (sys != 0) {
+        unlink(tmp);
+        return err_set_sys(e, ERR_IO, sys, "cannot write '%s'", path);
+    }
+    return ERR_OK;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+enum err_code file_join(char *out, size_t out_size, const char *dir, const char *name,
+                        struct err *e)
+{
+    size_t n = strlen(dir);
+    const char *slash = n > 0 && dir[n - 1] == '/' ? "" : "/";
+    int len = snprintf(out, out_size, "%s%s%s", dir, slash, name);
+    if (len < 0 || (size_t)len >= out_size)
+        return err_set(e, ERR_LIMIT, "the path '%.80s.../%.80s' is too long", dir, name);
+    return ERR_OK;
+}

@@ -1,0 +1,36 @@
+/* file.h - files as a whole: mapped, read, or written so that nobody ever sees half of one. */
+#ifndef VT_BASE_FILE_H
+#define VT_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* A read-only shared mapping of a whole regular file. Immutable after file_map: freely shared. */
+struct file_map {
+    const unsigned char *p; /* NULL for an empty file */
+    size_t n;
+};
+
+ERR_MUST_CHECK enum err_code file_map(const char *path, struct file_map *out, struct err *e);
+void file_unmap(struct file_map *m);
+
+/* Reads a regular file of at most max_bytes into a fresh buffer with a NUL behind it. */
+ERR_MUST_CHECK enum err_code file_read(const char *path, size_t max_bytes, struct buf *out,
+                                       struct err *e);
+
+/* Writes to a temporary file beside path, syncs, renames over path: path holds either the old bytes or
+ * all the new ones. The temporary file is removed on failure. */
+ERR_MUST_CHECK enum err_code file_write_atomic(const char *path, const void *p, size_t n,
+                                               struct err *e);
+
+bool file_exists(const char *path);  /* any kind of thing */
+bool file_is_dir(const char *path);
+/* "DIR/NAME" into out; ERR_LIMIT when it does not fit. */
+ERR_MUST_CHECK enum err_code file_join(char *out, size_t out_size, const char *dir, const char *name,
+                                       struct err *e);
+
+#endif

@@ -1,0 +1,185 @@
+#include "base/json.h"
+
+#include <math.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+
+/* Nesting is counted on the raw text before yyjson sees it, so that code which walks the document by
+ * recursion never meets more than JSON_MAX_DEPTH levels. */
+static bool depth_ok(struct str text)
+{
+    int depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (in_string) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > JSON_MAX_DEPTH)
+                return false;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return true;
+}
+
+enum err_code json_parse(struct str text, const char *what, yyjson_doc **out, struct err *e)
+{
+    *out = NULL;
+    if (!depth_ok(text))
+        return err_set(e, ERR_LIMIT, "%s: JSON is nested deeper than %d levels", what,
+                       JSON_MAX_DEPTH);
+    yyjson_read_err re = {0};
+    *out = yyjson_read_opts((char *)(uintptr_t)text.p, text.n, YYJSON_READ_NOFLAG, NULL, &re);
+    if (!*out && re.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        return err_set(e, ERR_NOMEM, "%s: no memory to read the JSON", what);
+    if (!*out)
+        return err_set(e, ERR_FORMAT, "%s: not valid JSON: %s at byte %zu", what,
+                       re.msg ? re.msg : "error", re.pos);
+    return ERR_OK;
+}
+
+enum err_code json_read_file(const char *path, size_t max_bytes, yyjson_doc **out, struct err *e)
+{
+    struct buf b;
+    *out = NULL;
+    enum err_code rc = file_read(path, max_bytes, &b, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = json_parse(buf_str(&b), path, out, e);
+    buf_deinit(&b);
+    return rc;
+}
+
+static yyjson_val *get(yyjson_val *obj, const char *key)
+{
+    yyjson_val *v = yyjson_obj_get(obj, key);
+    return yyjson_is_null(v) ? NULL : v;
+}
+
+static enum err_code wrong_kind(yyjson_val *v, const char *key, const char *expected,
+                                const char *what, struct err *e)
+{
+    return err_set(e, ERR_FORMAT, "%s: '%s' should be %s, found %s", what, key, expected,
+                   yyjson_get_type_desc(v));
+}
+
+static enum err_code value_i64(yyjson_val *v, const char *key, int64_t lo, int64_t hi, int64_t *out,
+                               const char *what, struct err *e)
+{
+    if (!yyjson_is_int(v))
+        return wrong_kind(v, key, "an integer", what, e);
+    if (yyjson_is_uint(v) && yyjson_get_uint(v) > (uint64_t)INT64_MAX)
+        return err_set(e, ERR_FORMAT, "%s: '%s' is too large", what, key);
+    int64_t n = yyjson_get_sint(v);
+    if (n < lo || n > hi)
+        return err_set(e, ERR_FORMAT, "%s: '%s' is %lld, expected %lld to %lld", what, key,
+                       (long long)n, (long long)lo, (long long)hi);
+    *out = n;
+    return ERR_OK;
+}
+
+enum err_code json_get_i64(yyjson_val *obj, const char *key, int64_t lo, int64_t hi, int64_t *out,
+                           const char *what, struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    return v ? value_i64(v, key, lo, hi, out, what, e) : ERR_OK;
+}
+
+enum err_code json_get_double(yyjson_val *obj, const char *key, double lo, double hi, double *out,
+                              const char *what, struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    if (!v)
+        return ERR_OK;
+    if (!yyjson_is_num(v))
+        return wrong_kind(v, key, "a number", what, e);
+    double d = yyjson_get_num(v);
+    if (!(d >= lo && d <= hi))
+        return err_set(e, ERR_FORMAT, "%s: '%s' is %g, expected %g to %g", what, key, d, lo, hi);
+    *out = d;
+    return ERR_OK;
+}
+
+enum err_code json_get_bool(yyjson_val *obj, const char *key, bool *out, const char *what,
+                            struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    if (!v)
+        return ERR_OK;
+    if (!yyjson_is_bool(v))
+        return wrong_kind(v, key, "true or false", what, e);
+    *out = yyjson_get_bool(v);
+    return ERR_OK;
+}
+
+enum err_code json_get_str(yyjson_val *obj, const char *key, struct str *out, const char *what,
+                           struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    if (!v)
+        return ERR_OK;
+    if (!yyjson_is_str(v))
+        return wrong_kind(v, key, "a string", what, e);
+    *out = (struct str){yyjson_get_str(v), yyjson_get_len(v)};
+    return ERR_OK;
+}
+
+static enum err_code check_array(yyjson_val *v, const char *key, size_t max, const char *what,
+                                 struct err *e)
+{
+    if (!yyjson_is_arr(v))
+        return wrong_kind(v, key, "an array", what, e);
+    if (yyjson_arr_size(v) > max)
+        return err_set(e, ERR_LIMIT, "%s: '%s' has %zu entries, at most %zu are allowed", what, key,
+                       yyjson_arr_size(v), max);
+    return ERR_OK;
+}
+
+enum err_code json_get_i64_array(yyjson_val *obj, const char *key, int64_t lo, int64_t hi,
+                                 int64_t *out, size_t max, size_t *n, const char *what,
+                                 struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    if (!v)
+        return ERR_OK;
+    enum err_code rc = check_array(v, key, max, what, e);
+    size_t i, count;
+    yyjson_val *item;
+    yyjson_arr_foreach(v, i, count, item)
+    {
+        if (rc == ERR_OK)
+            rc = value_i64(item, key, lo, hi, &out[i], what, e);
+    }
+    if (rc == ERR_OK)
+        *n = yyjson_arr_size(v);
+    return rc;
+}
+
+enum err_code json_get_double_array(yyjson_val *obj, const char *key, double *out, size_t max,
+                                    size_t *n, const char *what, struct err *e)
+{
+    yyjson_val *v = get(obj, key);
+    if (!v)
+        return ERR_OK;
+    enum err_code rc = check_array(v, key, max, what, e);
+    size_t i, count;
+    yyjson_val *item;
+    yyjson_arr_foreach(v, i, count, item)
+    {
+        if (rc == ERR_OK && !yyjson_is_num(item))
+            rc = wrong_kind(item, key, "numbers", what, e);
+        if (rc == ERR_OK)
+            out[i] = yyjson_get_num(item);
+    }
+    if (rc == ERR_OK)
+        *n = yyjson_arr_size(v);
+    return rc;
+}
