@@ -1,0 +1,84 @@
+/* component.h - a checkpoint seen as one network: which one it is, and its tensors by canonical name.
+ *
+ * Canonical names are those of the Hugging Face classes (diffusers for transformers and VAEs,
+ * transformers for text encoders), always in their unfused form, whatever the file calls them. One
+ * table a naming turns a canonical name into a stored tensor, or into a range of its rows:
+ *
+ *   canonical                                   stored (model maker's naming)       rows
+ *   transformer_blocks.0.attn.to_k.weight       double_blocks.0.img_attn.qkv.weight 1/3 .. 2/3
+ *   norm_out.scale.weight, norm_out.shift.weight  (halves of norm_out.linear / adaLN_modulation.1; the
+ *                                               two namings store the halves in opposite order)
+ *
+ * so rows of a fused matrix are used in place. The kind is told from tensors and shapes, never from file
+ * names.
+ */
+#ifndef VT_WEIGHTS_COMPONENT_H
+#define VT_WEIGHTS_COMPONENT_H
+
+#include "weights/checkpoint.h"
+
+enum component_kind {
+    COMPONENT_UNKNOWN,
+    COMPONENT_FLUX2_TRANSFORMER,
+    COMPONENT_FLUX2_VAE,
+    COMPONENT_QWEN3,                  /* text encoder of FLUX.2-klein */
+    COMPONENT_QWEN_IMAGE_TRANSFORMER, /* layered when time_text_embed.addition_t_embedding is there */
+    COMPONENT_QWEN_IMAGE_VAE,         /* 3 or 4 channels */
+    COMPONENT_QWEN2_5_VL,             /* language model, with or without the vision tower */
+    COMPONENT_QWEN2_5_VL_VISION,      /* a vision tower alone (llama.cpp's mmproj) */
+    COMPONENT_COUNT,
+};
+
+/* "FLUX.2 transformer", ... for messages; "flux2_transformer", ... for JSON. Static strings. */
+const char *component_kind_title(enum component_kind k);
+const char *component_kind_id(enum component_kind k);
+
+/* A canonical tensor: the stored one, or a range of its rows. */
+struct weights_view {
+    const struct weights_tensor *stored;
+    enum dtype dtype;
+    int n_dims;
+    int64_t dims[WEIGHTS_MAX_DIMS]; /* after slicing */
+    const unsigned char *data;
+    uint64_t bytes;
+    /* Multiply the values by this (fp8 with a scale tensor); 1 otherwise. Per-row scales: n_scales equals
+     * dims[0] and scales points into the map (unaligned float32); else n_scales is 0. */
+    float scale;
+    const unsigned char *scales;
+    int64_t n_scales;
+};
+
+struct component;
+
+/* Opens and recognises. A checkpoint that is none of the known kinds: ERR_FORMAT with what it looks like.
+ * wanted = COMPONENT_UNKNOWN accepts any known kind; otherwise another kind is refused, both named. */
+ERR_MUST_CHECK enum err_code component_open(const char *path, enum component_kind wanted,
+                                            struct component **out, struct err *e);
+void component_close(struct component *c);
+
+enum component_kind component_kind(const struct component *c);
+const char *component_naming(const struct component *c); /* "diffusers", "bfl", "comfy", "llama.cpp", ... */
+const struct checkpoint *component_checkpoint(const struct component *c);
+
+/* Is the canonical tensor there at all? (Optional parts, counting of blocks.) */
+bool component_has(const struct component *c, const char *name);
+
+/* Finds a canonical tensor and checks its shape. dims in reading order; a dim of -1 accepts anything.
+ * Trailing and leading 1-dims that namings differ in ([C, C, 1, 1] for [C, C]) are accepted. Marks the
+ * stored tensor as used. Errors name the canonical and stored name, expected and found shape or dtype;
+ * a missing one: ERR_NOTFOUND. Not thread-safe (it marks). */
+ERR_MUST_CHECK enum err_code component_find(struct component *c, const char *name, int n_dims,
+                                            const int64_t *dims, struct weights_view *out,
+                                            struct err *e);
+
+/* Stored tensors never asked for and not known as harmless leftovers (a text encoder's later layers,
+ * lm_head, num_batches_tracked, time_conv, ...): up to max names, borrowed; returns how many there are. */
+size_t component_unused(const struct component *c, const char **names, size_t max);
+
+/* One number read from a canonical tensor's shape, for recognising (e.g. dim 1 of x_embedder.weight);
+ * -1 when absent. */
+int64_t component_dim(const struct component *c, const char *name, int dim);
+/* How many consecutive blocks "prefix.0.", "prefix.1.", ... exist (e.g. "transformer_blocks"). */
+int64_t component_block_count(const struct component *c, const char *prefix);
+
+#endif

@@ -1,0 +1,55 @@
+/* dtype.h - element types of stored tensors: safetensors' and GGUF's in one list.
+ *
+ * Plain types have one element a block; GGUF's quants pack `block_elems` elements of a row into
+ * `block_bytes` bytes (formats: ggml's documentation of GGUF and the gguf-py package). */
+#ifndef VT_WEIGHTS_DTYPE_H
+#define VT_WEIGHTS_DTYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+enum dtype {
+    DTYPE_INVALID = 0,
+    DTYPE_F64, DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F8_E4M3, DTYPE_F8_E5M2,
+    DTYPE_I64, DTYPE_I32, DTYPE_I16, DTYPE_I8, DTYPE_U8, DTYPE_BOOL,
+    DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0, DTYPE_Q8_1,
+    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_Q8_K,
+    DTYPE_IQ2_XXS, DTYPE_IQ2_XS, DTYPE_IQ3_XXS, DTYPE_IQ1_S, DTYPE_IQ4_NL, DTYPE_IQ3_S,
+    DTYPE_IQ2_S, DTYPE_IQ4_XS, DTYPE_IQ1_M, DTYPE_TQ1_0, DTYPE_TQ2_0, DTYPE_MXFP4,
+    DTYPE_COUNT,
+};
+
+struct dtype_info {
+    const char *name;      /* "BF16", "Q5_0": what `inspect` prints */
+    uint32_t block_elems;  /* 1 for plain types */
+    uint32_t block_bytes;
+    bool quantised;        /* a GGUF block format */
+    bool is_float;         /* usable as a weight: plain floats and quants */
+    int gguf_id;           /* the id in GGUF files, -1 when it cannot stand there */
+};
+
+/* Never NULL; DTYPE_INVALID gives a record named "?" with zero sizes. Static. */
+const struct dtype_info *dtype_info(enum dtype t);
+/* DTYPE_INVALID when unknown. */
+enum dtype dtype_from_safetensors(struct str name);
+enum dtype dtype_from_gguf(uint32_t id);
+/* Bytes of n elements in rows of row_elems; false when it overflows or a row is not whole blocks. */
+bool dtype_bytes(enum dtype t, uint64_t n, uint64_t row_elems, uint64_t *out);
+
+/* One element each, exact. F8_E4M3 is the "fn" variant: no infinities, 0x7f and 0xff are NaN. */
+float dtype_f16_to_f32(uint16_t v);
+float dtype_bf16_to_f32(uint16_t v);
+float dtype_e4m3_to_f32(uint8_t v);
+float dtype_e5m2_to_f32(uint8_t v);
+/* Round to nearest even; NaN stays NaN. */
+uint16_t dtype_f32_to_bf16(float v);
+uint16_t dtype_f32_to_f16(float v);
+
+/* n elements of a plain float type (F64, F32, F16, BF16, F8) into float32; src needs no alignment.
+ * False for any other type. */
+bool dtype_plain_to_f32(enum dtype t, const void *src, float *dst, size_t n);
+
+#endif
