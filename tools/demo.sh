@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# What Veetance does today, with the models that come with it: pictures in demo/.
+# A subcommand that the program does not have yet is named and left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly OUT=demo
+readonly VEETANCE=build/veetance
+readonly KLEIN=micro-klein LAYERED=micro-layered
+readonly PROMPTS=(
+    'a big red circle on a white background'
+    'a blue star on a yellow background'
+    'a green square to the left of a pink heart on white'
+    'a yellow moon above a purple ring on a black background'
+    'a large orange hexagon on a blue to black gradient background'
+    'a small white diamond in the top left corner on a red background'
+)
+readonly EDITS=(
+    'make the circle green'
+    'change the background to yellow'
+)
+
+say() { printf 'demo: %s\n' "$*"; }
+
+# Whether the program's own help lists the subcommand.
+has() { grep -qE "^ *(veetance +)?$1( |\$)" <<<"$HELP"; }
+
+require() {
+    has "$1" && return
+    say "this build has no \"veetance $1\": left out"
+    return 1
+}
+
+generate() {
+    local i=0 prompt
+    require generate || return 0
+    for prompt in "${PROMPTS[@]}"; do
+        i=$((i + 1))
+        say "generate: $prompt"
+        "$VEETANCE" generate -m "$KLEIN" -p "$prompt" --seed "$i" --quiet -o "$OUT/generate_$i.png"
+        PICTURES+=("$OUT/generate_$i.png")
+    done
+}
+
+edit() {
+    local i=0 prompt
+    require edit || return 0
+    [[ -f $OUT/generate_1.png ]] || return 0
+    for prompt in "${EDITS[@]}"; do
+        i=$((i + 1))
+        say "edit $OUT/generate_1.png: $prompt"
+        "$VEETANCE" edit -m "$KLEIN" -i "$OUT/generate_1.png" -p "$prompt" --seed "$i" --quiet \
+            -o "$OUT/edit_$i.png"
+        PICTURES+=("$OUT/edit_$i.png")
+    done
+}
+
+layers() {
+    require layers || return 0
+    [[ -f $OUT/generate_3.png ]] || return 0
+    say "layers of $OUT/generate_3.png"
+    "$VEETANCE" layers -m "$LAYERED" -i "$OUT/generate_3.png" -n 3 -p "${PROMPTS[2]}" --seed 1 \
+        --quiet -o "$OUT/layers"
+    PICTURES+=("$OUT"/layers/layer_*.png "$OUT/layers/composite.png")
+}
+
+sheet() {
+    [[ ${#PICTURES[@]} -gt 0 ]] || return 0
+    require sheet || return 0
+    "$VEETANCE" sheet "$OUT/sheet.png" "${PICTURES[@]}"
+    say "all on one sheet: $OUT/sheet.png"
+}
+
+mkdir -p "$OUT"
+HELP=$("$VEETANCE" help)
+PICTURES=()
+generate
+edit
+layers
+sheet
+say "${#PICTURES[@]} pictures in $PWD/$OUT"
