@@ -38,8 +38,9 @@ struct size_px size_limit_area(struct size_px s, int64_t area);
 /* Size of the picture that klein generates: each wanted side that is not 0, else the first reference's
  * cropped side, else 64 * unit (1024), rounded down to unit. ERR_ARG when a side ends below unit or a
  * number is negative or too large. */
-ERR_MUST_CHECK enum err_code size_klein_output(struct size_px wanted, struct size_px first_reference,
-                                               int unit, struct size_px *out, struct err *e);
+ERR_MUST_CHECK enum err_code size_klein_output(struct size_px wanted,
+                                               struct size_px first_reference, int unit,
+                                               struct size_px *out, struct err *e);
 
 struct size_reference {
     struct size_px resized; /* resample the picture to this (LANCZOS) if it differs ... */
