@@ -1,0 +1,204 @@
+/* composite_kern.c - the blend functions and the compositing formula; see composite.h. */
+#include "image/composite_kern.h"
+
+#include <math.h>
+#include <string.h>
+
+static float minf(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+static float maxf(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- separable: one channel, backdrop b and source s in 0..1 ---------------------------------- */
+
+static float normal(float b, float s)
+{
+    (void)b;
+    return s;
+}
+
+static float multiply(float b, float s)
+{
+    return b * s;
+}
+
+static float screen(float b, float s)
+{
+    return b + s - b * s;
+}
+
+static float hard_light(float b, float s)
+{
+    return s <= 0.5f ? multiply(b, 2.0f * s) : screen(b, 2.0f * s - 1.0f);
+}
+
+static float overlay(float b, float s)
+{
+    return hard_light(s, b);
+}
+
+static float color_dodge(float b, float s)
+{
+    if (b <= 0.0f)
+        return 0.0f;
+    return s >= 1.0f ? 1.0f : minf(1.0f, b / (1.0f - s));
+}
+
+static float color_burn(float b, float s)
+{
+    if (b >= 1.0f)
+        return 1.0f;
+    return s <= 0.0f ? 0.0f : 1.0f - minf(1.0f, (1.0f - b) / s);
+}
+
+static float soft_light(float b, float s)
+{
+    if (s <= 0.5f)
+        return b - (1.0f - 2.0f * s) * b * (1.0f - b);
+    float d = b <= 0.25f ? ((16.0f * b - 12.0f) * b + 4.0f) * b : sqrtf(b);
+    return b + (2.0f * s - 1.0f) * (d - b);
+}
+
+static float difference(float b, float s)
+{
+    return fabsf(b - s);
+}
+
+static float exclusion(float b, float s)
+{
+    return b + s - 2.0f * b * s;
+}
+
+static float add(float b, float s)
+{
+    return minf(1.0f, b + s);
+}
+
+static float (*const separable[BLEND_MODES])(float b, float s) = {
+    [BLEND_NORMAL] = normal,
+    [BLEND_MULTIPLY] = multiply,
+    [BLEND_SCREEN] = screen,
+    [BLEND_OVERLAY] = overlay,
+    [BLEND_DARKEN] = minf,
+    [BLEND_LIGHTEN] = maxf,
+    [BLEND_COLOR_DODGE] = color_dodge,
+    [BLEND_COLOR_BURN] = color_burn,
+    [BLEND_HARD_LIGHT] = hard_light,
+    [BLEND_SOFT_LIGHT] = soft_light,
+    [BLEND_DIFFERENCE] = difference,
+    [BLEND_EXCLUSION] = exclusion,
+    [BLEND_ADD] = add,
+};
+
+/* ---- not separable: hue, saturation and luminosity of a colour ------------------------------- */
+
+struct rgb {
+    float c[3];
+};
+
+static float lum(struct rgb x)
+{
+    return 0.3f * x.c[0] + 0.59f * x.c[1] + 0.11f * x.c[2];
+}
+
+static float lowest(struct rgb x)
+{
+    return minf(x.c[0], minf(x.c[1], x.c[2]));
+}
+
+static float highest(struct rgb x)
+{
+    return maxf(x.c[0], maxf(x.c[1], x.c[2]));
+}
+
+/* Moves the colour to luminosity l, then towards grey until every channel is in 0..1. */
+static struct rgb set_lum(struct rgb x, float l)
+{
+    float d = l - lum(x);
+    for (int i = 0; i < 3; i++)
+        x.c[i] += d;
+    float m = lum(x), low = lowest(x), high = highest(x);
+    for (int i = 0; low < 0.0f && i < 3; i++)
+        x.c[i] = m + (x.c[i] - m) * m / (m - low);
+    for (int i = 0; high > 1.0f && i < 3; i++)
+        x.c[i] = m + (x.c[i] - m) * (1.0f - m) / (high - m);
+    return x;
+}
+
+static float sat(struct rgb x)
+{
+    return highest(x) - lowest(x);
+}
+
+static struct rgb set_sat(struct rgb x, float s)
+{
+    float low = lowest(x), range = sat(x);
+    for (int i = 0; i < 3; i++)
+        x.c[i] = range > 0.0f ? (x.c[i] - low) * s / range : 0.0f;
+    return x;
+}
+
+static struct rgb blend_whole(struct rgb b, struct rgb s, enum blend_mode mode)
+{
+    switch (mode) {
+    case BLEND_HUE:
+        return set_lum(set_sat(s, sat(b)), lum(b));
+    case BLEND_SATURATION:
+        return set_lum(set_sat(b, sat(s)), lum(b));
+    case BLEND_COLOR:
+        return set_lum(s, lum(b));
+    default: /* BLEND_LUMINOSITY */
+        return set_lum(b, lum(s));
+    }
+}
+
+/* ---- the formula ------------------------------------------------------------------------------ */
+
+static unsigned char to8(float v)
+{
+    return (unsigned char)(minf(1.0f, maxf(0.0f, v)) * 255.0f + 0.5f);
+}
+
+static struct rgb to_rgb(const unsigned char *p)
+{
+    return (struct rgb){{(float)p[0] / 255.0f, (float)p[1] / 255.0f, (float)p[2] / 255.0f}};
+}
+
+static void pixel(unsigned char *canvas, const unsigned char *layer, float opacity,
+                  enum blend_mode mode)
+{
+    float as = (float)layer[3] / 255.0f * opacity, ab = (float)canvas[3] / 255.0f;
+    float ao = as + ab * (1.0f - as);
+    struct rgb b = to_rgb(canvas), s = to_rgb(layer), mixed;
+    if (separable[mode]) {
+        for (int i = 0; i < 3; i++)
+            mixed.c[i] = separable[mode](b.c[i], s.c[i]);
+    } else {
+        mixed = blend_whole(b, s, mode);
+    }
+    for (int i = 0; i < 3; i++) {
+        float source = s.c[i] * (1.0f - ab) + ab * mixed.c[i];
+        canvas[i] = to8((source * as + b.c[i] * ab * (1.0f - as)) / ao);
+    }
+    canvas[3] = to8(ao);
+}
+
+void composite_kern_row(unsigned char *canvas, const unsigned char *layer, int w, float opacity,
+                        enum blend_mode mode)
+{
+    for (int x = 0; x < w; x++, canvas += 4, layer += 4) {
+        if (layer[3] == 0 || opacity <= 0.0f)
+            continue;
+        if (mode == BLEND_NORMAL && layer[3] == 255 && opacity >= 1.0f)
+            memcpy(canvas, layer, 4);
+        else if (canvas[3] == 0 && opacity >= 1.0f)
+            memcpy(canvas, layer, 4); /* nothing to blend with */
+        else
+            pixel(canvas, layer, opacity, mode);
+    }
+}

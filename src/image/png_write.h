@@ -1,0 +1,33 @@
+/* png_write.h - pictures to PNG, without losing a bit, with text chunks. */
+#ifndef VT_IMAGE_PNG_WRITE_H
+#define VT_IMAGE_PNG_WRITE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "image/image.h"
+
+/* One text chunk. The key is 1 to 79 printable ASCII characters without a space at the ends; the text
+ * is any UTF-8 without NUL: written as tEXt where Latin-1 can hold it (what most tools read), else as
+ * iTXt. Borrowed during the call. */
+struct image_text {
+    const char *key;
+    struct str text;
+};
+
+/* Appends the file's bytes to out (which the caller has given its maximum). The mode, alpha and all
+ * colours under zero alpha are kept; the picture is marked sRGB. */
+ERR_MUST_CHECK enum err_code image_png_write(const struct image *im, const struct image_text *texts,
+                                             size_t n_texts, struct buf *out, struct err *e);
+
+/* The same to a file, all or nothing (base/file.h). */
+ERR_MUST_CHECK enum err_code image_png_write_file(const char *path, const struct image *im,
+                                                  const struct image_text *texts, size_t n_texts,
+                                                  struct err *e);
+
+/* Finds the text chunk `key` of a PNG (tEXt, zTXt or iTXt, before or behind the pixels) and appends it
+ * as UTF-8 to out. ERR_NOTFOUND when there is none, ERR_FORMAT when the bytes are no sound PNG. */
+ERR_MUST_CHECK enum err_code image_png_text(struct str bytes, const char *key, struct buf *out,
+                                            struct err *e);
+
+#endif
