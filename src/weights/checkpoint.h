@@ -42,6 +42,10 @@ struct checkpoint;
  * The format is told from the bytes, not from the name. */
 ERR_MUST_CHECK enum err_code checkpoint_open(const char *path, struct checkpoint **out,
                                              struct err *e);
+/* The same for one file's bytes in memory, which stay the caller's and must outlive the checkpoint.
+ * name stands for the path in messages. */
+ERR_MUST_CHECK enum err_code checkpoint_open_bytes(const char *name, const void *p, size_t n,
+                                                   struct checkpoint **out, struct err *e);
 void checkpoint_close(struct checkpoint *c);
 
 enum checkpoint_format checkpoint_format(const struct checkpoint *c);

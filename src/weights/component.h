@@ -54,11 +54,18 @@ struct component;
  * wanted = COMPONENT_UNKNOWN accepts any known kind; otherwise another kind is refused, both named. */
 ERR_MUST_CHECK enum err_code component_open(const char *path, enum component_kind wanted,
                                             struct component **out, struct err *e);
+/* The same for an opened checkpoint, which then belongs to the component (closed also on failure). */
+ERR_MUST_CHECK enum err_code component_from_checkpoint(struct checkpoint *cp,
+                                                       enum component_kind wanted,
+                                                       struct component **out, struct err *e);
 void component_close(struct component *c);
 
 enum component_kind component_kind(const struct component *c);
 const char *component_naming(const struct component *c); /* "diffusers", "bfl", "comfy", "llama.cpp", ... */
 const struct checkpoint *component_checkpoint(const struct component *c);
+
+/* One line of its main numbers, for messages: "Qwen3 text encoder (hidden 2560, 36 layers)". */
+void component_describe(const struct component *c, char *out, size_t n);
 
 /* Is the canonical tensor there at all? (Optional parts, counting of blocks.) */
 bool component_has(const struct component *c, const char *name);
