@@ -18,7 +18,7 @@
 #include "base/str.h"
 
 struct buf {
-    char *p;      /* n bytes, then a NUL (NULL while nothing was appended) */
+    char *p; /* n bytes, then a NUL (NULL while nothing was appended) */
     size_t n;
     size_t cap;
     size_t max;

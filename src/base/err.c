@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void err_write(struct err *e, enum err_code code, int sys, const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void err_write(struct err *e, enum err_code code,
+                                                            int sys, const char *fmt, va_list ap)
 {
     e->code = code;
     e->sys = sys;
@@ -65,9 +66,9 @@ void err_clear(struct err *e)
 const char *err_code_name(enum err_code code)
 {
     static const char *const names[] = {
-        [ERR_OK] = "ok",         [ERR_ARG] = "argument",       [ERR_NOTFOUND] = "not_found",
-        [ERR_FORMAT] = "format", [ERR_LIMIT] = "limit",        [ERR_IO] = "io",
-        [ERR_NOMEM] = "memory",  [ERR_DEVICE] = "device",      [ERR_BUSY] = "busy",
+        [ERR_OK] = "ok",           [ERR_ARG] = "argument",        [ERR_NOTFOUND] = "not_found",
+        [ERR_FORMAT] = "format",   [ERR_LIMIT] = "limit",         [ERR_IO] = "io",
+        [ERR_NOMEM] = "memory",    [ERR_DEVICE] = "device",       [ERR_BUSY] = "busy",
         [ERR_NUMERIC] = "numeric", [ERR_CANCELLED] = "cancelled", [ERR_INTERNAL] = "internal",
     };
     if ((size_t)code >= sizeof names / sizeof names[0] || !names[code])

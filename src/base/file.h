@@ -27,10 +27,10 @@ ERR_MUST_CHECK enum err_code file_read(const char *path, size_t max_bytes, struc
 ERR_MUST_CHECK enum err_code file_write_atomic(const char *path, const void *p, size_t n,
                                                struct err *e);
 
-bool file_exists(const char *path);  /* any kind of thing */
+bool file_exists(const char *path); /* any kind of thing */
 bool file_is_dir(const char *path);
 /* "DIR/NAME" into out; ERR_LIMIT when it does not fit. */
-ERR_MUST_CHECK enum err_code file_join(char *out, size_t out_size, const char *dir, const char *name,
-                                       struct err *e);
+ERR_MUST_CHECK enum err_code file_join(char *out, size_t out_size, const char *dir,
+                                       const char *name, struct err *e);
 
 #endif

@@ -61,7 +61,8 @@ ERR_MUST_CHECK enum err_code component_from_checkpoint(struct checkpoint *cp,
 void component_close(struct component *c);
 
 enum component_kind component_kind(const struct component *c);
-const char *component_naming(const struct component *c); /* "diffusers", "bfl", "comfy", "llama.cpp", ... */
+const char *
+component_naming(const struct component *c); /* "diffusers", "bfl", "comfy", "llama.cpp", ... */
 const struct checkpoint *component_checkpoint(const struct component *c);
 
 /* One line of its main numbers, for messages: "Qwen3 text encoder (hidden 2560, 36 layers)". */

@@ -13,22 +13,52 @@
 
 enum dtype {
     DTYPE_INVALID = 0,
-    DTYPE_F64, DTYPE_F32, DTYPE_F16, DTYPE_BF16, DTYPE_F8_E4M3, DTYPE_F8_E5M2,
-    DTYPE_I64, DTYPE_I32, DTYPE_I16, DTYPE_I8, DTYPE_U8, DTYPE_BOOL,
-    DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0, DTYPE_Q8_1,
-    DTYPE_Q2_K, DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_Q8_K,
-    DTYPE_IQ2_XXS, DTYPE_IQ2_XS, DTYPE_IQ3_XXS, DTYPE_IQ1_S, DTYPE_IQ4_NL, DTYPE_IQ3_S,
-    DTYPE_IQ2_S, DTYPE_IQ4_XS, DTYPE_IQ1_M, DTYPE_TQ1_0, DTYPE_TQ2_0, DTYPE_MXFP4,
+    DTYPE_F64,
+    DTYPE_F32,
+    DTYPE_F16,
+    DTYPE_BF16,
+    DTYPE_F8_E4M3,
+    DTYPE_F8_E5M2,
+    DTYPE_I64,
+    DTYPE_I32,
+    DTYPE_I16,
+    DTYPE_I8,
+    DTYPE_U8,
+    DTYPE_BOOL,
+    DTYPE_Q4_0,
+    DTYPE_Q4_1,
+    DTYPE_Q5_0,
+    DTYPE_Q5_1,
+    DTYPE_Q8_0,
+    DTYPE_Q8_1,
+    DTYPE_Q2_K,
+    DTYPE_Q3_K,
+    DTYPE_Q4_K,
+    DTYPE_Q5_K,
+    DTYPE_Q6_K,
+    DTYPE_Q8_K,
+    DTYPE_IQ2_XXS,
+    DTYPE_IQ2_XS,
+    DTYPE_IQ3_XXS,
+    DTYPE_IQ1_S,
+    DTYPE_IQ4_NL,
+    DTYPE_IQ3_S,
+    DTYPE_IQ2_S,
+    DTYPE_IQ4_XS,
+    DTYPE_IQ1_M,
+    DTYPE_TQ1_0,
+    DTYPE_TQ2_0,
+    DTYPE_MXFP4,
     DTYPE_COUNT,
 };
 
 struct dtype_info {
-    const char *name;      /* "BF16", "Q5_0": what `inspect` prints */
-    uint32_t block_elems;  /* 1 for plain types */
+    const char *name;     /* "BF16", "Q5_0": what `inspect` prints */
+    uint32_t block_elems; /* 1 for plain types */
     uint32_t block_bytes;
-    bool quantised;        /* a GGUF block format */
-    bool is_float;         /* usable as a weight: plain floats and quants */
-    int gguf_id;           /* the id in GGUF files, -1 when it cannot stand there */
+    bool quantised; /* a GGUF block format */
+    bool is_float;  /* usable as a weight: plain floats and quants */
+    int gguf_id;    /* the id in GGUF files, -1 when it cannot stand there */
 };
 
 /* Never NULL; DTYPE_INVALID gives a record named "?" with zero sizes. Static. */

@@ -1,0 +1,117 @@
+#include <math.h>
+
+#include "model/blocks.h"
+#include "model/flux2/transformer.h"
+
+static enum err_code read_json(yyjson_val *json, const char *what, struct flux2_config *c,
+                               struct err *e)
+{
+    double mlp_ratio = (double)c->mlp_dim / (double)c->dim;
+    bool guidance = false;
+    size_t n_axes = FLUX2_AXES;
+    enum err_code rc = ERR_OK;
+    const struct {
+        const char *key;
+        int64_t *out, max;
+    } dims[] = {
+        {"in_channels", &c->in_channels, MODEL_MAX_DIM},
+        {"out_channels", &c->out_channels, MODEL_MAX_DIM},
+        {"joint_attention_dim", &c->joint_dim, MODEL_MAX_DIM},
+        {"num_attention_heads", &c->heads, 1024},
+        {"attention_head_dim", &c->head_dim, 1024},
+        {"timestep_guidance_channels", &c->time_channels, MODEL_MAX_DIM},
+        {"num_layers", &c->n_double, MODEL_MAX_BLOCKS},
+        {"num_single_layers", &c->n_single, MODEL_MAX_BLOCKS},
+    };
+    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
+        rc = json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_double(json, "mlp_ratio", 0.01, 64, &mlp_ratio, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_double(json, "rope_theta", 1, 1e12, &c->rope_theta, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_double(json, "eps", 0, 1, &c->eps, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_bool(json, "guidance_embeds", &guidance, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, FLUX2_AXES, &n_axes,
+                                what, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (guidance)
+        return err_set(
+            e, ERR_FORMAT,
+            "%s: guidance_embeds is true; this is FLUX.2-dev, only klein models are supported",
+            what);
+    if (n_axes != FLUX2_AXES)
+        return err_set(e, ERR_FORMAT, "%s: axes_dims_rope has %zu entries, expected %d", what,
+                       n_axes, FLUX2_AXES);
+    c->dim = c->heads * c->head_dim;
+    c->mlp_dim = (int64_t)((double)c->dim * mlp_ratio);
+    return ERR_OK;
+}
+
+static enum err_code check(const struct flux2_config *c, const char *what, struct err *e)
+{
+    int64_t sum = 0;
+    bool even = true;
+    for (int i = 0; i < FLUX2_AXES; i++) {
+        sum += c->axes_dims[i];
+        even = even && c->axes_dims[i] % 2 == 0;
+    }
+    if (sum != c->head_dim || !even)
+        return err_set(e, ERR_FORMAT,
+                       "%s: axes_dims_rope adds up to %lld (even parts wanted), the head has %lld",
+                       what, (long long)sum, (long long)c->head_dim);
+    if (c->in_channels % 4 != 0)
+        return err_set(e, ERR_FORMAT, "%s: in_channels is %lld, no multiple of 4", what,
+                       (long long)c->in_channels);
+    if (c->time_channels % 2 != 0)
+        return err_set(e, ERR_FORMAT, "%s: timestep_guidance_channels is odd", what);
+    return ERR_OK;
+}
+
+enum err_code flux2_config_read(yyjson_val *json, const char *what, const struct component *c,
+                                struct flux2_config *out, struct err *e)
+{
+    int64_t dim = component_dim(c, "x_embedder.weight", 0);
+    int64_t head_dim = component_dim(c, "transformer_blocks.0.attn.norm_q.weight", 0);
+    if (dim <= 0 || head_dim <= 0)
+        return err_set(e, ERR_FORMAT, "%s: the transformer has no x_embedder or no double block",
+                       what);
+    *out = (struct flux2_config){
+        .in_channels = component_dim(c, "x_embedder.weight", 1),
+        .out_channels = component_dim(c, "proj_out.weight", 0),
+        .joint_dim = component_dim(c, "context_embedder.weight", 1),
+        .head_dim = head_dim,
+        .heads = dim / head_dim,
+        .dim = dim,
+        .mlp_dim = component_dim(c, "transformer_blocks.0.ff.linear_out.weight", 1),
+        .time_channels =
+            component_dim(c, "time_guidance_embed.timestep_embedder.linear_1.weight", 1),
+        .n_double = component_block_count(c, "transformer_blocks"),
+        .n_single = component_block_count(c, "single_transformer_blocks"),
+        .axes_dims = {head_dim / 4, head_dim / 4, head_dim / 4, head_dim / 4},
+        .rope_theta = 2000,
+        .eps = 1e-6,
+    };
+    struct flux2_config shapes = *out;
+    enum err_code rc = json ? read_json(json, what, out, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
+    const struct {
+        const char *key;
+        int64_t config, weights;
+    } same[] = {
+        {"num_layers", out->n_double, shapes.n_double},
+        {"num_single_layers", out->n_single, shapes.n_single},
+        {"in_channels", out->in_channels, shapes.in_channels},
+        {"joint_attention_dim", out->joint_dim, shapes.joint_dim},
+        {"num_attention_heads x attention_head_dim", out->dim, shapes.dim},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        if (same[i].config != same[i].weights)
+            return err_set(e, ERR_FORMAT, "%s: %s is %lld, the weights have %lld", what,
+                           same[i].key, (long long)same[i].config, (long long)same[i].weights);
+    return check(out, what, e);
+}

@@ -1,0 +1,270 @@
+#include "model/qwen3/qwen3.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/blocks.h"
+
+struct layer {
+    struct nn_param *input_norm, *q, *k, *v, *o, *q_norm, *k_norm;
+    struct nn_param *post_norm, *gate, *up, *down;
+};
+
+struct qwen3 {
+    struct qwen3_config cfg;
+    struct nn_device *device;
+    struct nn_params *params;
+    struct nn_param *embedding; /* read by row from the map */
+    int64_t n_layers;
+    struct layer layers[MODEL_MAX_BLOCKS];
+};
+
+static void declare_layer(struct model_loader *l, const struct qwen3_config *c, struct layer *y)
+{
+    int64_t q = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    y->input_norm = model_vector(l, "input_layernorm.weight", c->hidden);
+    y->q = model_matrix(l, "self_attn.q_proj.weight", q, c->hidden);
+    y->k = model_matrix(l, "self_attn.k_proj.weight", kv, c->hidden);
+    y->v = model_matrix(l, "self_attn.v_proj.weight", kv, c->hidden);
+    y->o = model_matrix(l, "self_attn.o_proj.weight", c->hidden, q);
+    y->q_norm = model_vector(l, "self_attn.q_norm.weight", c->head_dim);
+    y->k_norm = model_vector(l, "self_attn.k_norm.weight", c->head_dim);
+    y->post_norm = model_vector(l, "post_attention_layernorm.weight", c->hidden);
+    y->gate = model_matrix(l, "mlp.gate_proj.weight", c->intermediate, c->hidden);
+    y->up = model_matrix(l, "mlp.up_proj.weight", c->intermediate, c->hidden);
+    y->down = model_matrix(l, "mlp.down_proj.weight", c->hidden, c->intermediate);
+}
+
+static enum err_code declare(struct qwen3 *m, struct err *e)
+{
+    const struct qwen3_config *c = &m->cfg;
+    struct model_loader l = {.ps = m->params, .rc = ERR_OK, .e = e};
+    l.rc = nn_params_add(m->params, NN_HOST, "model.embed_tokens.weight", 2,
+                         (int64_t[]){c->vocab, c->hidden}, &m->embedding, e);
+    for (int64_t i = 0; i < m->n_layers; i++) {
+        nn_params_set_group(m->params, (int)i + 1);
+        model_loader_prefix(&l, "model.layers.%d.", (int)i);
+        declare_layer(&l, c, &m->layers[i]);
+    }
+    return l.rc;
+}
+
+enum err_code qwen3_new(struct component *c, struct nn_device *d, enum nn_precision precision,
+                        const struct qwen3_config *cfg, int64_t n_layers, struct qwen3 **out,
+                        struct err *e)
+{
+    *out = NULL;
+    if (n_layers > cfg->layers || n_layers > MODEL_MAX_BLOCKS)
+        return err_set(e, ERR_FORMAT,
+                       "the text encoder has %lld layers, %lld are needed: it is too small",
+                       (long long)cfg->layers, (long long)n_layers);
+    struct qwen3 *m = mem_try_alloc(sizeof *m);
+    if (!m)
+        return err_set(e, ERR_NOMEM, "no memory for the text encoder");
+    m->cfg = *cfg;
+    m->device = d;
+    m->n_layers = n_layers;
+    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
+    if (rc == ERR_OK)
+        rc = declare(m, e);
+    if (rc != ERR_OK) {
+        qwen3_free(m);
+        return rc;
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+void qwen3_free(struct qwen3 *m)
+{
+    if (!m)
+        return;
+    nn_params_free(m->params);
+    mem_free(m);
+}
+
+struct nn_params *qwen3_params(struct qwen3 *m)
+{
+    return m->params;
+}
+
+const struct qwen3_config *qwen3_config(const struct qwen3 *m)
+{
+    return &m->cfg;
+}
+
+/* ---- graph ----------------------------------------------------------------------------------------- */
+
+struct inputs {
+    struct ggml_tensor *x, *cos, *sin, *mask;
+};
+
+static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_config *c,
+                                     const struct layer *y, const struct inputs *in,
+                                     struct ggml_tensor *x)
+{
+    float eps = (float)c->rms_eps;
+    int64_t tokens = x->ne[1];
+    struct ggml_tensor *q = nn_linear(g, y->q, NULL, x);
+    struct ggml_tensor *k = nn_linear(g, y->k, NULL, x);
+    struct ggml_tensor *v = nn_linear(g, y->v, NULL, x);
+    q = ggml_reshape_3d(g->ctx, q, c->head_dim, c->heads, tokens);
+    k = ggml_reshape_3d(g->ctx, k, c->head_dim, c->kv_heads, tokens);
+    v = ggml_reshape_3d(g->ctx, v, c->head_dim, c->kv_heads, tokens);
+    q = nn_rope_apply(g, nn_rms_norm(g, q, y->q_norm, eps), in->cos, in->sin, NN_ROPE_HALVES);
+    k = nn_rope_apply(g, nn_rms_norm(g, k, y->k_norm, eps), in->cos, in->sin, NN_ROPE_HALVES);
+    struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
+    return nn_linear(g, y->o, NULL, a);
+}
+
+static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_config *c,
+                                         const struct layer *y, const struct inputs *in,
+                                         struct ggml_tensor *x)
+{
+    float eps = (float)c->rms_eps;
+    x = ggml_add(g->ctx, x, attention(g, c, y, in, nn_rms_norm(g, x, y->input_norm, eps)));
+    struct ggml_tensor *h = nn_rms_norm(g, x, y->post_norm, eps);
+    h = nn_silu_mul(g, nn_linear(g, y->gate, NULL, h), nn_linear(g, y->up, NULL, h));
+    return ggml_add(g->ctx, x, nn_linear(g, y->down, NULL, h));
+}
+
+static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int64_t *taps,
+                  size_t n_taps, struct inputs *in, struct ggml_tensor **out)
+{
+    const struct qwen3_config *c = &m->cfg;
+    in->x = nn_input(g, c->hidden, tokens, 1, 1);
+    in->cos = nn_input(g, c->head_dim / 2, tokens, 1, 1);
+    in->sin = nn_input(g, c->head_dim / 2, tokens, 1, 1);
+    in->mask = nn_input(g, tokens, tokens, 1, 1);
+    struct ggml_tensor *x = in->x;
+    size_t tap = 0;
+    for (int64_t i = 0; i <= m->n_layers && tap < n_taps; i++) {
+        if (taps[tap] == i) {
+            out[tap] = ggml_cont(g->ctx, x);
+            nn_graph_output(g, out[tap++]);
+        }
+        if (i < m->n_layers)
+            x = layer_forward(g, c, &m->layers[i], in, x);
+    }
+}
+
+/* ---- host-side inputs ------------------------------------------------------------------------------ */
+
+static enum err_code embed(struct qwen3 *m, const int32_t *ids, int64_t n, float *x, struct err *e)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (ids[i] < 0 || ids[i] >= m->cfg.vocab)
+            return err_set(
+                e, ERR_FORMAT,
+                "token %d is outside the text encoder's vocabulary of %lld: the tokenizer "
+                "belongs to another model",
+                ids[i], (long long)m->cfg.vocab);
+        enum err_code rc =
+            nn_view_rows_f32(&m->embedding->view, ids[i], 1, x + i * m->cfg.hidden, e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* Angles in float32, as transformers computes them. */
+static void rope_tables(const struct qwen3_config *c, int64_t n, float *cos_out, float *sin_out)
+{
+    int64_t half = c->head_dim / 2;
+    for (int64_t i = 0; i < half; i++) {
+        float inv_freq = 1.0f / powf((float)c->rope_theta, (float)(2 * i) / (float)c->head_dim);
+        for (int64_t t = 0; t < n; t++) {
+            float a = (float)t * inv_freq;
+            cos_out[t * half + i] = cosf(a);
+            sin_out[t * half + i] = sinf(a);
+        }
+    }
+}
+
+/* Causal, and keys that are padding hidden. A query whose every key is hidden (padding on the left) sees
+ * itself, so that its softmax stays finite. */
+static void causal_mask(const int32_t *mask, int64_t n, float *out)
+{
+    for (int64_t q = 0; q < n; q++)
+        for (int64_t k = 0; k < n; k++)
+            out[q * n + k] = k <= q && (mask[k] || (k == q && k == 0)) ? 0.0f : -INFINITY;
+}
+
+struct host_inputs {
+    float *x, *cos, *sin, *mask;
+};
+
+static void host_inputs_free(struct host_inputs *h)
+{
+    mem_free(h->x);
+    mem_free(h->cos);
+    mem_free(h->sin);
+    mem_free(h->mask);
+}
+
+static enum err_code host_inputs_make(struct qwen3 *m, const int32_t *ids, const int32_t *mask,
+                                      int64_t n, struct host_inputs *h, struct err *e)
+{
+    size_t half = (size_t)m->cfg.head_dim / 2;
+    h->x = mem_try_array((size_t)(n * m->cfg.hidden), sizeof(float));
+    h->cos = mem_try_array((size_t)n * half, sizeof(float));
+    h->sin = mem_try_array((size_t)n * half, sizeof(float));
+    h->mask = mem_try_array((size_t)(n * n), sizeof(float));
+    if (!h->x || !h->cos || !h->sin || !h->mask)
+        return err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)n);
+    rope_tables(&m->cfg, n, h->cos, h->sin);
+    causal_mask(mask, n, h->mask);
+    return embed(m, ids, n, h->x, e);
+}
+
+/* Interleaves the taps: out[token][tap][hidden]. */
+static enum err_code read_taps(const struct nn_graph *g, struct ggml_tensor *const *t,
+                               size_t n_taps, int64_t tokens, int64_t hidden, float *out,
+                               struct err *e)
+{
+    float *one = mem_try_array((size_t)(tokens * hidden), sizeof *one);
+    if (!one)
+        return err_set(e, ERR_NOMEM, "no memory for the prompt's embeddings");
+    for (size_t k = 0; k < n_taps; k++) {
+        nn_graph_get(g, t[k], one);
+        for (int64_t i = 0; i < tokens; i++)
+            memcpy(out + ((size_t)i * n_taps + k) * (size_t)hidden, one + i * hidden,
+                   (size_t)hidden * sizeof *one);
+    }
+    mem_free(one);
+    return ERR_OK;
+}
+
+enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *mask,
+                           int64_t n_tokens, const int64_t *taps, size_t n_taps, float *out,
+                           const atomic_bool *cancel, struct err *e)
+{
+    enum { MAX_TAPS = 8 };
+    struct nn_graph g;
+    struct inputs in;
+    struct host_inputs h = {0};
+    struct ggml_tensor *tapped[MAX_TAPS] = {0};
+    if (n_taps == 0 || n_taps > MAX_TAPS || taps[n_taps - 1] > m->n_layers || n_tokens < 1)
+        return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
+    enum err_code rc = nn_graph_init(&g, m->device, (size_t)m->n_layers * 64 + 256, false, e);
+    if (rc != ERR_OK)
+        return rc;
+    g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
+    build(&g, m, n_tokens, taps, n_taps, &in, tapped);
+    rc = host_inputs_make(m, ids, mask, n_tokens, &h, e);
+    if (rc == ERR_OK)
+        rc = nn_graph_prepare(&g, e);
+    if (rc == ERR_OK) {
+        nn_graph_set(&g, in.x, h.x);
+        nn_graph_set(&g, in.cos, h.cos);
+        nn_graph_set(&g, in.sin, h.sin);
+        nn_graph_set(&g, in.mask, h.mask);
+        rc = nn_graph_run(&g, cancel, e);
+    }
+    if (rc == ERR_OK)
+        rc = read_taps(&g, tapped, n_taps, n_tokens, m->cfg.hidden, out, e);
+    host_inputs_free(&h);
+    nn_graph_deinit(&g);
+    return rc;
+}

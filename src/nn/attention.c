@@ -1,0 +1,76 @@
+/* attention.c - attention whose memory grows linearly with tokens.
+ *
+ * Where ggml's flash attention takes the shapes it is used: keys and values in float32 on the CPU or when the
+ * graph is exact, in half precision on other devices. Otherwise (a head size or type that the device's
+ * kernel lacks) queries go in bands through plain products and a softmax, a band's scores at a time. */
+#include "nn/ops.h"
+
+enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
+
+static struct ggml_tensor *heads_first(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return ggml_permute(g->ctx, x, 0, 2, 1, 3); /* ne = head_dim, tokens, heads */
+}
+
+/* NULL when the device cannot. */
+static struct ggml_tensor *flash(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
+                                 struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+{
+    bool full = g->exact || nn_device_is_cpu(g->device);
+    struct ggml_tensor *qh = heads_first(g, q), *kh = heads_first(g, k), *vh = heads_first(g, v);
+    if (!full) {
+        kh = ggml_cast(g->ctx, kh, GGML_TYPE_F16);
+        vh = ggml_cast(g->ctx, vh, GGML_TYPE_F16);
+    }
+    struct ggml_tensor *m = mask ? ggml_cast(g->ctx, mask, GGML_TYPE_F16) : NULL;
+    struct ggml_tensor *y = ggml_flash_attn_ext(g->ctx, qh, kh, vh, m, scale, 0.0f, 0.0f);
+    ggml_prec_set_acc(y, GGML_PREC_F32);
+    if (!ggml_backend_dev_supports_op(nn_device_ggml(g->device), y))
+        return NULL;
+    return ggml_reshape_2d(g->ctx, y, y->ne[0] * y->ne[1], y->ne[2]);
+}
+
+static struct ggml_tensor *band(struct nn_graph *g, struct ggml_tensor *qh, struct ggml_tensor *kh,
+                                struct ggml_tensor *vt, struct ggml_tensor *mask, float scale)
+{
+    struct ggml_tensor *s = ggml_mul_mat(g->ctx, kh, qh);
+    ggml_prec_set_acc(s, GGML_PREC_F32);
+    s = ggml_soft_max_ext(g->ctx, s, mask, scale, 0.0f);
+    struct ggml_tensor *y = ggml_mul_mat(g->ctx, vt, s); /* ne = head_dim, tokens, heads */
+    ggml_prec_set_acc(y, GGML_PREC_F32);
+    y = ggml_cont(g->ctx, ggml_permute(g->ctx, y, 0, 2, 1, 3));
+    return ggml_reshape_2d(g->ctx, y, y->ne[0] * y->ne[1], y->ne[2]);
+}
+
+static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
+                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+{
+    struct ggml_tensor *qh = heads_first(g, q);
+    struct ggml_tensor *kh = ggml_cont(g->ctx, heads_first(g, k));
+    /* v transposed: ne = kv_tokens, head_dim, kv_heads */
+    struct ggml_tensor *vt = ggml_cont(g->ctx, ggml_permute(g->ctx, v, 1, 2, 0, 3));
+    int64_t tokens = q->ne[2], step = BAND_SCORES / (k->ne[2] * q->ne[1]);
+    if (step < 16)
+        step = 16;
+    struct ggml_tensor *out = NULL;
+    for (int64_t t = 0; t < tokens; t += step) {
+        int64_t n = tokens - t < step ? tokens - t : step;
+        struct ggml_tensor *qb =
+            ggml_cont(g->ctx, ggml_view_3d(g->ctx, qh, qh->ne[0], n, qh->ne[2], qh->nb[1],
+                                           qh->nb[2], (size_t)t * qh->nb[1]));
+        struct ggml_tensor *mb = mask;
+        if (mask && n < tokens)
+            mb = ggml_cont(g->ctx, ggml_view_2d(g->ctx, mask, mask->ne[0], n, mask->nb[1],
+                                                (size_t)t * mask->nb[1]));
+        struct ggml_tensor *y = band(g, qb, kh, vt, mb, scale);
+        out = out ? ggml_concat(g->ctx, out, y, 1) : y;
+    }
+    return out;
+}
+
+struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
+                                 struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+{
+    struct ggml_tensor *y = flash(g, q, k, v, mask, scale);
+    return y ? y : banded(g, q, k, v, mask, scale);
+}

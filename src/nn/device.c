@@ -1,0 +1,296 @@
+#include "nn/device.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <dlfcn.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct nn_device {
+    ggml_backend_t backend;
+    ggml_backend_dev_t dev;
+    bool is_cpu;
+    int threads;
+    void (*set_abort)(ggml_backend_t backend, ggml_abort_callback cb, void *user);
+};
+
+enum { PATH_BYTES = 4096 };
+
+static void ggml_log_sink(enum ggml_log_level level, const char *text, void *user)
+{
+    (void)user;
+    if (level == GGML_LOG_LEVEL_ERROR)
+        log_line(LOG_WARN, "ggml: %s", text);
+    else if (level != GGML_LOG_LEVEL_CONT && text[0] != '\n')
+        log_line(LOG_DEBUG, "ggml: %s", text);
+}
+
+/* ".../libggml.so.0" -> ".../ggml/backends0": where the distribution puts the backends. */
+static enum err_code backend_dir(char *out, size_t size, struct err *e)
+{
+    const char *own = getenv("VEETANCE_GGML_DIR");
+    if (own && *own) {
+        if ((size_t)snprintf(out, size, "%s", own) >= size)
+            return err_set(e, ERR_LIMIT, "VEETANCE_GGML_DIR is too long");
+        return ERR_OK;
+    }
+    Dl_info info;
+    void *sym = dlsym(RTLD_DEFAULT, "ggml_backend_load");
+    if (!sym || !dladdr(sym, &info) || !info.dli_fname || !strrchr(info.dli_fname, '/'))
+        return err_set(e, ERR_DEVICE,
+                       "cannot tell where libggml is installed; set VEETANCE_GGML_DIR");
+    int dir_len = (int)(strrchr(info.dli_fname, '/') - info.dli_fname);
+    int n = snprintf(out, size, "%.*s/ggml/backends0", dir_len, info.dli_fname);
+    if (n < 0 || (size_t)n >= size)
+        return err_set(e, ERR_LIMIT, "the path of libggml is too long");
+    if (!file_is_dir(out)) /* a build of ggml that keeps its backends beside the library */
+        out[dir_len] = 0;
+    return ERR_OK;
+}
+
+/* How well a CPU variant fits this processor: its own score function, 0 = does not run here. */
+static int cpu_variant_score(const char *path)
+{
+    void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!lib)
+        return 0;
+    int (*score)(void);
+    *(void **)&score = dlsym(lib, "ggml_backend_score");
+    int s = score ? score() : 1;
+    dlclose(lib);
+    return s;
+}
+
+static enum err_code load_best_cpu(const char *dir, struct err *e)
+{
+    char best[PATH_BYTES] = "", path[PATH_BYTES];
+    int best_score = 0;
+    DIR *d = opendir(dir);
+    if (!d)
+        return err_set(e, ERR_DEVICE, "no ggml backends in '%s'; install the package libggml0",
+                       dir);
+    for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
+        if (strncmp(ent->d_name, "libggml-cpu", 11) != 0 || !strstr(ent->d_name, ".so"))
+            continue;
+        if (file_join(path, sizeof path, dir, ent->d_name, NULL) != ERR_OK)
+            continue;
+        int s = cpu_variant_score(path);
+        if (s > best_score) {
+            best_score = s;
+            memcpy(best, path, sizeof best);
+        }
+    }
+    closedir(d);
+    if (!best[0] || !ggml_backend_load(best))
+        return err_set(e, ERR_DEVICE, "no ggml CPU backend in '%s' runs on this processor", dir);
+    log_debug("cpu backend %s", best);
+    return ERR_OK;
+}
+
+static bool have_backend(const char *reg_name)
+{
+    return ggml_backend_reg_by_name(reg_name) != NULL;
+}
+
+static enum err_code load_cpu(struct err *e)
+{
+    char dir[PATH_BYTES];
+    ggml_log_set(ggml_log_sink, NULL);
+    if (have_backend("CPU"))
+        return ERR_OK;
+    enum err_code rc = backend_dir(dir, sizeof dir, e);
+    return rc == ERR_OK ? load_best_cpu(dir, e) : rc;
+}
+
+/* Loads libggml-KIND.so if it is installed; silence when it is not (the caller sees no device). */
+static enum err_code load_gpu(const char *kind, struct err *e)
+{
+    char dir[PATH_BYTES], name[80], path[PATH_BYTES];
+    if (have_backend(kind))
+        return ERR_OK;
+    enum err_code rc = backend_dir(dir, sizeof dir, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(name, sizeof name, "libggml-%s.so", kind);
+    rc = file_join(path, sizeof path, dir, name, e);
+    if (rc == ERR_OK && file_exists(path) && !ggml_backend_load(path))
+        log_warn("the ggml backend '%s' is installed but does not load", kind);
+    return rc;
+}
+
+static const char *const gpu_kinds[] = {"cuda", "hip", "vulkan", "sycl"};
+
+static enum err_code load_all(struct err *e)
+{
+    enum err_code rc = load_cpu(e);
+    for (size_t i = 0; rc == ERR_OK && i < sizeof gpu_kinds / sizeof gpu_kinds[0]; i++)
+        rc = load_gpu(gpu_kinds[i], e);
+    return rc;
+}
+
+static bool dev_is_cpu(ggml_backend_dev_t dev)
+{
+    return ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
+}
+
+static void describe(ggml_backend_dev_t dev, struct nn_device_info *out)
+{
+    memset(out, 0, sizeof *out);
+    (void)snprintf(out->name, sizeof out->name, "%s", ggml_backend_dev_name(dev));
+    for (char *p = out->name; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    (void)snprintf(out->description, sizeof out->description, "%s",
+                   ggml_backend_dev_description(dev));
+    out->is_cpu = dev_is_cpu(dev);
+    size_t free_bytes = 0, total = 0;
+    ggml_backend_dev_memory(dev, &free_bytes, &total);
+    out->free_bytes = free_bytes;
+    out->total_bytes = total;
+}
+
+enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n, struct err *e)
+{
+    enum err_code rc = load_all(e);
+    *n = 0;
+    for (size_t i = 0; rc == ERR_OK && i < ggml_backend_dev_count() && *n < max; i++)
+        describe(ggml_backend_dev_get(i), &out[(*n)++]);
+    return rc;
+}
+
+/* A software rasteriser answers as a GPU; it is for tests and never chosen unasked. */
+static bool is_software(ggml_backend_dev_t dev)
+{
+    return strstr(ggml_backend_dev_description(dev), "llvmpipe") != NULL;
+}
+
+static bool matches(ggml_backend_dev_t dev, const char *want)
+{
+    const char *name = ggml_backend_dev_name(dev);
+    if (strcasecmp(want, "auto") == 0)
+        return !dev_is_cpu(dev) && !is_software(dev) &&
+               ggml_backend_dev_type(dev) != GGML_BACKEND_DEVICE_TYPE_ACCEL;
+    if (strcasecmp(name, want) == 0)
+        return true;
+    /* "vulkan" means the first of its kind. */
+    size_t n = strlen(want);
+    return strncasecmp(name, want, n) == 0 && isdigit((unsigned char)name[n]);
+}
+
+static ggml_backend_dev_t find_device(const char *want)
+{
+    for (size_t i = 0; i < ggml_backend_dev_count(); i++)
+        if (matches(ggml_backend_dev_get(i), want))
+            return ggml_backend_dev_get(i);
+    return NULL;
+}
+
+static enum err_code choose(const char *want, ggml_backend_dev_t *out, struct err *e)
+{
+    enum err_code rc;
+    if (strcasecmp(want, "cpu") == 0)
+        rc = load_cpu(e);
+    else if (strncasecmp(want, "vulkan", 6) == 0 || strncasecmp(want, "cuda", 4) == 0)
+        rc = load_gpu(tolower((unsigned char)want[0]) == 'v' ? "vulkan" : "cuda", e);
+    else
+        rc = load_all(e);
+    if (rc != ERR_OK)
+        return rc;
+    ggml_log_set(ggml_log_sink, NULL);
+    *out = find_device(want);
+    if (!*out && strcasecmp(want, "auto") == 0)
+        *out = find_device("cpu");
+    if (!*out)
+        return err_set(e, ERR_DEVICE,
+                       "there is no device '%s'; `veetance devices` lists what this machine has",
+                       want);
+    return ERR_OK;
+}
+
+static int available_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int n = CPU_COUNT(&set);
+    return n > 0 ? n : 1;
+}
+
+static void setup_cpu(struct nn_device *d, int threads)
+{
+    ggml_backend_reg_t reg = ggml_backend_dev_backend_reg(d->dev);
+    ggml_backend_set_n_threads_t set_threads;
+    *(void **)&set_threads = ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads");
+    *(void **)&d->set_abort =
+        ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_abort_callback");
+    d->threads = threads > 0 ? threads : available_cores();
+    if (set_threads)
+        set_threads(d->backend, d->threads);
+}
+
+enum err_code nn_device_open(const char *want, int threads, struct nn_device **out, struct err *e)
+{
+    ggml_backend_dev_t dev = NULL;
+    *out = NULL;
+    enum err_code rc = choose(want && *want ? want : "auto", &dev, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct nn_device *d = mem_alloc(sizeof *d);
+    d->dev = dev;
+    d->is_cpu = dev_is_cpu(dev);
+    d->threads = 1;
+    d->backend = ggml_backend_dev_init(dev, NULL);
+    if (!d->backend) {
+        mem_free(d);
+        return err_set(e, ERR_DEVICE, "the device '%s' does not start", want);
+    }
+    if (d->is_cpu)
+        setup_cpu(d, threads);
+    *out = d;
+    return ERR_OK;
+}
+
+void nn_device_close(struct nn_device *d)
+{
+    if (!d)
+        return;
+    ggml_backend_free(d->backend);
+    mem_free(d);
+}
+
+ggml_backend_t nn_device_backend(const struct nn_device *d)
+{
+    return d->backend;
+}
+
+ggml_backend_dev_t nn_device_ggml(const struct nn_device *d)
+{
+    return d->dev;
+}
+
+bool nn_device_is_cpu(const struct nn_device *d)
+{
+    return d->is_cpu;
+}
+
+int nn_device_threads(const struct nn_device *d)
+{
+    return d->threads;
+}
+
+void nn_device_info(const struct nn_device *d, struct nn_device_info *out)
+{
+    describe(d->dev, out);
+}
+
+void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user)
+{
+    if (d->set_abort)
+        d->set_abort(d->backend, fn, user);
+}

@@ -1,0 +1,49 @@
+/* device.h - where a graph runs: a ggml backend, found and loaded by name.
+ *
+ * ggml's backends are shared libraries that are loaded at run time. Opening the CPU loads one library (the
+ * variant that scores highest on this processor) and scans no other; "vulkan" or "cuda" load exactly
+ * theirs; "auto" and listing load all. The folder is the one libggml itself was installed with;
+ * VEETANCE_GGML_DIR names another.
+ *
+ * One thread at a time uses a device. ggml's own asserts end the process on impossible graphs, so shapes
+ * are checked before they get here.
+ */
+#ifndef VT_NN_DEVICE_H
+#define VT_NN_DEVICE_H
+
+#include <ggml-backend.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct nn_device;
+
+struct nn_device_info {
+    char name[64];         /* what --device takes, e.g. "cpu", "vulkan0" */
+    char description[128]; /* the driver's words */
+    bool is_cpu;
+    uint64_t total_bytes, free_bytes; /* memory; 0 when the backend cannot tell */
+};
+
+/* All devices of all backends that are installed. */
+ERR_MUST_CHECK enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n,
+                                            struct err *e);
+
+/* want: "cpu", "vulkan", "cuda", "auto" (a real GPU if there is one, else the CPU), or a name from the list
+ * ("vulkan1"). threads: for the CPU; 0 = one per available core. */
+ERR_MUST_CHECK enum err_code nn_device_open(const char *want, int threads, struct nn_device **out,
+                                            struct err *e);
+void nn_device_close(struct nn_device *d);
+
+ggml_backend_t nn_device_backend(const struct nn_device *d);
+ggml_backend_dev_t nn_device_ggml(const struct nn_device *d);
+bool nn_device_is_cpu(const struct nn_device *d);
+int nn_device_threads(const struct nn_device *d);
+void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
+
+/* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */
+void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user);
+
+#endif

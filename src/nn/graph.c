@@ -1,0 +1,146 @@
+#include "nn/graph.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_nodes, bool trace,
+                            struct err *e)
+{
+    memset(g, 0, sizeof *g);
+    g->device = d;
+    g->trace = trace;
+    struct ggml_init_params init = {
+        .mem_size =
+            max_nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(max_nodes, false),
+        .no_alloc = true,
+    };
+    g->ctx = ggml_init(init);
+    if (g->ctx)
+        g->gf = ggml_new_graph_custom(g->ctx, max_nodes, false);
+    if (trace)
+        g->mids = mem_try_array(NN_MAX_MIDS, sizeof *g->mids);
+    if (!g->gf || (trace && !g->mids)) {
+        nn_graph_deinit(g);
+        return err_set(e, ERR_NOMEM, "no memory for a graph of %zu nodes", max_nodes);
+    }
+    return ERR_OK;
+}
+
+void nn_graph_deinit(struct nn_graph *g)
+{
+    if (g->alloc)
+        ggml_gallocr_free(g->alloc);
+    ggml_free(g->ctx);
+    mem_free(g->mids);
+    memset(g, 0, sizeof *g);
+}
+
+struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)
+{
+    struct ggml_tensor *t = ggml_new_tensor_4d(g->ctx, GGML_TYPE_F32, ne0, ne1, ne2, ne3);
+    ggml_set_input(t);
+    return t;
+}
+
+void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t)
+{
+    ggml_set_output(t);
+    ggml_build_forward_expand(g->gf, t);
+}
+
+struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char *fmt, ...)
+{
+    if (!g->trace || g->n_mids >= NN_MAX_MIDS)
+        return t;
+    struct nn_mid *m = &g->mids[g->n_mids++];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(m->name, sizeof m->name, fmt, ap);
+    va_end(ap);
+    /* A copy of its own: t itself may be a view, or be overwritten in place by what follows. */
+    m->t = ggml_cont(g->ctx, t);
+    nn_graph_output(g, m->t);
+    return t;
+}
+
+enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
+{
+    ggml_backend_dev_t dev = nn_device_ggml(g->device);
+    for (int i = 0; i < ggml_graph_n_nodes(g->gf); i++) {
+        struct ggml_tensor *t = ggml_graph_node(g->gf, i);
+        if (!ggml_backend_dev_supports_op(dev, t))
+            return err_set(
+                e, ERR_DEVICE, "the device '%s' cannot do %s of type %s [%lld, %lld, %lld, %lld]",
+                ggml_backend_dev_name(dev), ggml_op_desc(t), ggml_type_name(t->type),
+                (long long)t->ne[3], (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
+    }
+    g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(dev));
+    if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
+        return err_set(e, ERR_NOMEM, "the device has no memory for this computation");
+    return ERR_OK;
+}
+
+size_t nn_graph_compute_bytes(const struct nn_graph *g)
+{
+    return g->alloc ? ggml_gallocr_get_buffer_size(g->alloc, 0) : 0;
+}
+
+void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *data)
+{
+    (void)g;
+    if (input->buffer) /* an input that no node uses has no place */
+        ggml_backend_tensor_set(input, data, 0, ggml_nbytes(input));
+}
+
+static bool should_stop(void *user)
+{
+    const atomic_bool *cancel = user;
+    return atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct err *e)
+{
+    if (cancel)
+        nn_device_set_abort(g->device, should_stop, (void *)(uintptr_t)cancel);
+    enum ggml_status st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);
+    nn_device_set_abort(g->device, NULL, NULL);
+    if (st == GGML_STATUS_ABORTED || (cancel && atomic_load(cancel)))
+        return err_set(e, ERR_CANCELLED, "stopped on request");
+    if (st == GGML_STATUS_ALLOC_FAILED)
+        return err_set(e, ERR_NOMEM, "the device ran out of memory");
+    if (st != GGML_STATUS_SUCCESS)
+        return err_set(e, ERR_DEVICE, "the device failed: %s", ggml_status_to_string(st));
+    return ERR_OK;
+}
+
+void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst)
+{
+    (void)g;
+    ggml_backend_tensor_get(t, dst, 0, ggml_nbytes(t));
+}
+
+static bool tensor_is_finite(const struct nn_graph *g, const struct ggml_tensor *t)
+{
+    size_t n = (size_t)ggml_nelements(t);
+    float *f = mem_try_array(n, sizeof *f);
+    bool ok = true;
+    if (!f)
+        return true;
+    nn_graph_get(g, t, f);
+    for (size_t i = 0; i < n && ok; i++)
+        ok = isfinite(f[i]);
+    mem_free(f);
+    return ok;
+}
+
+const struct nn_mid *nn_graph_first_bad_mid(const struct nn_graph *g)
+{
+    for (size_t i = 0; i < g->n_mids; i++)
+        if (!tensor_is_finite(g, g->mids[i].t))
+            return &g->mids[i];
+    return NULL;
+}

@@ -1,0 +1,67 @@
+/* graph.h - one computation: built once, run as often as its shapes stay the same.
+ *
+ * Shapes in our comments are in reading order, outermost first ([tokens, dim]); ggml's `ne` is the reverse
+ * (ne[0] = dim). Tensors in a graph are float32 unless a comment says otherwise.
+ *
+ * Life cycle: nn_graph_init; inputs and building blocks (ops.h); nn_graph_output for what is to be read;
+ * nn_graph_prepare (allocates); then, as often as wanted, nn_graph_set for each input, nn_graph_run,
+ * nn_graph_get; nn_graph_deinit.
+ *
+ * A block may offer its result under the reference's module name with nn_mid. When `trace` is on these
+ * become outputs, can be read back, and are searched for the first NaN.
+ */
+#ifndef VT_NN_GRAPH_H
+#define VT_NN_GRAPH_H
+
+#include <ggml-alloc.h>
+#include <ggml.h>
+#include <stdatomic.h>
+
+#include "nn/device.h"
+
+enum { NN_MID_NAME_BYTES = 96, NN_MAX_MIDS = 1024 };
+
+struct nn_mid {
+    char name[NN_MID_NAME_BYTES];
+    struct ggml_tensor *t;
+};
+
+struct nn_graph {
+    struct nn_device *device;
+    struct ggml_context *ctx;
+    struct ggml_cgraph *gf;
+    ggml_gallocr_t alloc;
+    bool exact; /* float32 arithmetic throughout: no half-precision keys and values */
+    bool trace;
+    struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
+    size_t n_mids;
+};
+
+ERR_MUST_CHECK enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d,
+                                           size_t max_nodes, bool trace, struct err *e);
+void nn_graph_deinit(struct nn_graph *g);
+
+/* A float32 input of shape [ne3, ne2, ne1, ne0], filled with nn_graph_set before each run. */
+struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2,
+                             int64_t ne3);
+/* Marks a result that will be read. */
+void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t);
+/* Offers t under a module's name; returns t. */
+struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Checks that the device can do every operation, then allocates. */
+ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);
+/* Bytes of compute memory that nn_graph_prepare took. */
+size_t nn_graph_compute_bytes(const struct nn_graph *g);
+
+void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *data);
+/* cancel may be NULL; when it becomes true the run ends soon with ERR_CANCELLED. */
+ERR_MUST_CHECK enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel,
+                                          struct err *e);
+void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst);
+
+/* The first mid with a NaN or infinity, NULL when all are finite. Reads them all. */
+const struct nn_mid *nn_graph_first_bad_mid(const struct nn_graph *g);
+
+#endif

@@ -1,0 +1,124 @@
+#include "nn/ops.h"
+
+#include <string.h>
+
+struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
+                              const struct nn_param *b, struct ggml_tensor *x)
+{
+    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, x);
+    ggml_prec_set_acc(y, GGML_PREC_F32);
+    if (w->row_scales)
+        y = ggml_mul(g->ctx, y, w->row_scales);
+    if (w->scale != 1.0f)
+        y = ggml_scale(g->ctx, y, w->scale);
+    return b ? ggml_add(g->ctx, y, b->t) : y;
+}
+
+struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps)
+{
+    return ggml_norm(g->ctx, x, eps);
+}
+
+struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
+                                float eps)
+{
+    return ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), w->t);
+}
+
+struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,
+                                struct ggml_tensor *shift, struct ggml_tensor *scale)
+{
+    struct ggml_tensor *s = ggml_scale_bias(g->ctx, ggml_cont(g->ctx, scale), 1.0f, 1.0f);
+    return ggml_add(g->ctx, ggml_mul(g->ctx, x, s), shift);
+}
+
+struct ggml_tensor *nn_gate_add(struct nn_graph *g, struct ggml_tensor *x, struct ggml_tensor *gate,
+                                struct ggml_tensor *y)
+{
+    return ggml_add(g->ctx, x, ggml_mul(g->ctx, y, gate));
+}
+
+struct ggml_tensor *nn_chunk(struct nn_graph *g, struct ggml_tensor *x, int i, int n)
+{
+    int64_t dim = x->ne[0] / n;
+    return ggml_view_2d(g->ctx, x, dim, x->ne[1], x->nb[1],
+                        (size_t)i * (size_t)dim * ggml_element_size(x));
+}
+
+struct ggml_tensor *nn_swiglu(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return ggml_swiglu(g->ctx, x);
+}
+
+struct ggml_tensor *nn_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
+                                struct ggml_tensor *up)
+{
+    return ggml_swiglu_split(g->ctx, gate, up);
+}
+
+struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return ggml_silu(g->ctx, x);
+}
+
+/* 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). ggml's own GELU looks its values
+ * up in a half-precision table on the CPU, which is off by up to 5e-4. */
+struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x)
+{
+    const float two_u = 1.5957691216057308f;
+    struct ggml_tensor *x2 = ggml_sqr(g->ctx, x);
+    struct ggml_tensor *inner = ggml_scale_bias(g->ctx, x2, 0.044715f * two_u, two_u);
+    return ggml_mul(g->ctx, x, ggml_sigmoid(g->ctx, ggml_mul(g->ctx, x, inner)));
+}
+
+struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
+                              const struct nn_param *b, struct ggml_tensor *x, int stride,
+                              struct nn_padding pad)
+{
+    int px = 0, py = 0;
+    if (pad.left == pad.right && pad.top == pad.bottom) {
+        px = pad.left;
+        py = pad.top;
+    } else {
+        x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom, 0, 0, 0, 0);
+    }
+    struct ggml_tensor *y;
+    if (w->t->ne[0] == 1 && w->t->ne[1] == 1 && stride == 1) { /* 1 x 1: a product over channels */
+        struct ggml_tensor *m = ggml_reshape_2d(g->ctx, w->t, w->t->ne[2], w->t->ne[3]);
+        struct ggml_tensor *t = ggml_mul_mat(g->ctx, m, nn_pixels_to_tokens(g, x));
+        ggml_prec_set_acc(t, GGML_PREC_F32);
+        y = nn_tokens_to_pixels(g, t, x->ne[1], x->ne[0]);
+    } else {
+        y = ggml_conv_2d_direct(g->ctx, w->t, x, stride, stride, px, py, 1, 1);
+    }
+    if (!b)
+        return y;
+    return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
+}
+
+struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
+                                  const struct nn_param *w, const struct nn_param *b, int groups,
+                                  float eps)
+{
+    struct ggml_tensor *y = ggml_group_norm(g->ctx, x, groups, eps);
+    y = ggml_mul(g->ctx, y, ggml_reshape_3d(g->ctx, w->t, 1, 1, w->t->ne[0]));
+    return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
+}
+
+struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return ggml_upscale(g->ctx, x, 2, GGML_SCALE_MODE_NEAREST);
+}
+
+struct ggml_tensor *nn_pixels_to_tokens(struct nn_graph *g, struct ggml_tensor *x)
+{
+    struct ggml_tensor *t = ggml_reshape_2d(g->ctx, x, x->ne[0] * x->ne[1], x->ne[2]);
+    return ggml_cont(g->ctx, ggml_transpose(g->ctx, t));
+}
+
+struct ggml_tensor *nn_tokens_to_pixels(struct nn_graph *g, struct ggml_tensor *x, int64_t height,
+                                        int64_t width)
+{
+    struct ggml_tensor *t = ggml_cont(g->ctx, ggml_transpose(g->ctx, x));
+    return ggml_reshape_3d(g->ctx, t, width, height, x->ne[0]);
+}

@@ -1,0 +1,74 @@
+/* ops.h - building blocks of every network here, as nodes of a graph.
+ *
+ * Models call these and nothing lower, so that a device's better kernel is one change in one place. Shapes
+ * in reading order; x is float32. On the CPU some blocks are our own kernels (custom nodes); elsewhere the
+ * same block is made of ggml's operations. Both are tested against each other.
+ */
+#ifndef VT_NN_OPS_H
+#define VT_NN_OPS_H
+
+#include "nn/graph.h"
+#include "nn/params.h"
+
+/* x [tokens, in] -> [tokens, out]: x W^T + b. b may be NULL. */
+struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
+                              const struct nn_param *b, struct ggml_tensor *x);
+
+/* LayerNorm over the last axis without affine; RMSNorm times w. */
+struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps);
+struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
+                                float eps);
+
+/* x * (1 + scale) + shift; scale and shift are [1, dim]. */
+struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,
+                                struct ggml_tensor *shift, struct ggml_tensor *scale);
+/* x + gate * y; gate is [1, dim]. */
+struct ggml_tensor *nn_gate_add(struct nn_graph *g, struct ggml_tensor *x, struct ggml_tensor *gate,
+                                struct ggml_tensor *y);
+/* Chunk i of n along the last axis of [rows, n * dim]: a view. */
+struct ggml_tensor *nn_chunk(struct nn_graph *g, struct ggml_tensor *x, int i, int n);
+
+/* silu(first half) * second half of the last axis. */
+struct ggml_tensor *nn_swiglu(struct nn_graph *g, struct ggml_tensor *x);
+/* silu(gate) * up. */
+struct ggml_tensor *nn_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
+                                struct ggml_tensor *up);
+struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x);
+/* The tanh form of GELU, in float32 on every device. */
+struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x);
+
+/* Rotary embedding of x [tokens, heads, head_dim] by tables cos, sin [tokens, head_dim / 2].
+ * PAIRS rotates (x0, x1), (x2, x3), ...: FLUX.2, Qwen-Image. HALVES rotates (x[i], x[i + head_dim/2]): Qwen.
+ * With PAIRS the dimensions of a head may come out in another order, the same for every tensor of that
+ * shape: only products of two rotated tensors have a meaning. */
+enum nn_rope { NN_ROPE_PAIRS, NN_ROPE_HALVES };
+struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
+                                  struct ggml_tensor *cos, struct ggml_tensor *sin,
+                                  enum nn_rope mode);
+
+/* softmax(scale q k^T + mask) v. q [tokens, heads, head_dim], k and v [kv_tokens, kv_heads, head_dim]
+ * (heads a multiple of kv_heads), mask [tokens, kv_tokens] float32 or NULL. -> [tokens, heads * head_dim].
+ * Memory grows linearly with tokens. */
+struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
+                                 struct ggml_tensor *v, struct ggml_tensor *mask, float scale);
+
+/* ---- pictures: x [channels, height, width] ---------------------------------------------------------- */
+
+struct nn_padding {
+    int left, right, top, bottom;
+};
+/* w [out, in, kh, kw]; zero padding. */
+struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
+                              const struct nn_param *b, struct ggml_tensor *x, int stride,
+                              struct nn_padding pad);
+struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
+                                  const struct nn_param *w, const struct nn_param *b, int groups,
+                                  float eps);
+/* Each pixel becomes 2 x 2. */
+struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x);
+/* [channels, height, width] -> [height * width, channels] and back. */
+struct ggml_tensor *nn_pixels_to_tokens(struct nn_graph *g, struct ggml_tensor *x);
+struct ggml_tensor *nn_tokens_to_pixels(struct nn_graph *g, struct ggml_tensor *x, int64_t height,
+                                        int64_t width);
+
+#endif
