@@ -233,5 +233,5 @@ enum err_code catalogue_finish(struct checkpoint *c, struct err *e)
             return err_set(e, ERR_FORMAT, "%s: the metadata key '%s' is there twice",
                            c->files[a->file].path, catalogue_show(a->key).z);
     }
-    return ERR_OK;
+    return c->format == CHECKPOINT_GGUF ? gguf_finish(c, e) : ERR_OK;
 }

@@ -88,6 +88,8 @@ ERR_MUST_CHECK enum err_code catalogue_add_meta(struct checkpoint *c, const stru
 
 /* Bytes of one number of this type; 0 for strings and arrays. */
 size_t catalogue_meta_size(enum meta_type type);
+/* Item i of an array of integers. */
+bool catalogue_meta_item_i64(const struct meta_item *m, size_t i, int64_t *out);
 
 /* A NUL-terminated, printable, shortened copy of bytes from outside, for messages. */
 struct catalogue_shown {
@@ -104,6 +106,10 @@ struct catalogue_shape catalogue_shape(const int64_t *dims, int n_dims);
 /* The readers. file is the index in c->files, whose bytes are set. */
 ERR_MUST_CHECK enum err_code safetensors_read(struct checkpoint *c, int file, struct err *e);
 ERR_MUST_CHECK enum err_code gguf_read(struct checkpoint *c, int file, struct err *e);
+
+/* What needs the sorted catalogue: refuses parts of a split file, restores shapes that a converter
+ * flattened. */
+ERR_MUST_CHECK enum err_code gguf_finish(struct checkpoint *c, struct err *e);
 
 /* Sorts, and checks what spans tensors. Called once after the last reader. */
 ERR_MUST_CHECK enum err_code catalogue_finish(struct checkpoint *c, struct err *e);

@@ -7,6 +7,7 @@
 #include "weights/component.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -82,6 +83,19 @@ static int64_t count_blocks(const struct checkpoint *cp, const char *prefix, con
     }
 }
 
+/* How many flat blocks make one nest: up to the first that ends one; all of them when none does. */
+static int64_t find_stride(const struct checkpoint *cp, const char *prefix, const struct naming *n)
+{
+    char name[NAMING_MAX_BYTES];
+    int64_t blocks = count_blocks(cp, prefix, n->nest_blocks);
+    for (int64_t i = 0; i < blocks; i++) {
+        (void)snprintf(name, sizeof name, "%s.%" PRId64 ".%s", n->nest_blocks, i, n->nest_end);
+        if (find_stored(cp, prefix, name))
+            return i + 1;
+    }
+    return blocks + 1;
+}
+
 static bool recognise(struct component *c)
 {
     size_t n;
@@ -94,6 +108,8 @@ static bool recognise(struct component *c)
             c->prefix = prefixes[k];
             if (c->naming->levels_of)
                 c->numbers.levels = count_blocks(c->cp, c->prefix, c->naming->levels_of);
+            if (c->naming->nest_blocks)
+                c->numbers.stride = find_stride(c->cp, c->prefix, c->naming);
             return true;
         }
     }
@@ -189,11 +205,10 @@ static const struct weights_tensor *scale_of(const struct component *c, const ch
     return checkpoint_find(c->cp, name);
 }
 
-/* Fills in the scale; stored_rows and begin are those of the whole tensor and of the view. */
+/* Fills in the scale of a view that begins at row `begin` of t and has n_rows. */
 static enum err_code add_scale(struct component *c, const struct weights_tensor *t, int64_t begin,
-                               struct weights_view *view, struct err *e)
+                               int64_t n_rows, struct weights_view *view, struct err *e)
 {
-    view->scale = 1;
     const struct weights_tensor *s = scale_of(c, t->name);
     if (!s)
         return ERR_OK;
@@ -201,7 +216,9 @@ static enum err_code add_scale(struct component *c, const struct weights_tensor 
     c->used[s - checkpoint_at(c->cp, 0)] = 1;
     if (n == 1 && dtype_info(s->dtype)->is_float && !dtype_info(s->dtype)->quantised) {
         view->scale = scalar_value(s);
-        return ERR_OK;
+        return isfinite(view->scale)
+                   ? ERR_OK
+                   : err_set(e, ERR_NUMERIC, "'%s' is not a finite number", s->name);
     }
     if (s->dtype != DTYPE_F32 || t->n_dims < 1 || n != t->dims[0])
         return err_set(e, ERR_FORMAT,
@@ -210,7 +227,7 @@ static enum err_code add_scale(struct component *c, const struct weights_tensor 
                        s->name, dtype_info(s->dtype)->name, catalogue_shape(s->dims, s->n_dims).z,
                        t->n_dims > 0 ? t->dims[0] : 1, t->name);
     view->scales = s->data + (size_t)begin * sizeof(float);
-    view->n_scales = view->dims[0];
+    view->n_scales = n_rows;
     return ERR_OK;
 }
 
@@ -322,8 +339,9 @@ enum err_code component_find(struct component *c, const char *name, int n_dims, 
         return err_set(e, ERR_FORMAT, "'%s': %s is %s, which does not divide into its parts",
                        checkpoint_path(c->cp), both_names(name, f.stored, names, sizeof names),
                        catalogue_shape(f.tensor->dims, f.tensor->n_dims).z);
+    int64_t n_rows = v.dims[0];
     enum err_code rc = check_view(c, name, &v, n_dims, dims, e);
-    if (rc == ERR_OK && (rc = add_scale(c, f.tensor, begin, &v, e)) != ERR_OK)
+    if (rc == ERR_OK && (rc = add_scale(c, f.tensor, begin, n_rows, &v, e)) != ERR_OK)
         (void)err_note(e, "'%s'", checkpoint_path(c->cp));
     if (rc != ERR_OK)
         return rc;

@@ -243,3 +243,50 @@ enum err_code gguf_read(struct checkpoint *c, int file, struct err *e)
         (void)err_note(e, "%s", c->files[file].path);
     return rc;
 }
+
+/* ComfyUI's converter flattens tensors of more dims than GGUF has and keeps their true shape under this
+ * key; for others the key may be there, too. */
+static enum err_code restore_shape(struct checkpoint *c, const struct meta_item *m,
+                                   struct str prefix, struct err *e)
+{
+    char name[CATALOGUE_MAX_NAME_BYTES + 1];
+    struct str rest = str_skip(m->key, prefix.n);
+    int64_t dims[WEIGHTS_MAX_DIMS] = {0}, n = 1, have = 1;
+    if (m->type != META_ARRAY || rest.n >= sizeof name || m->count > WEIGHTS_MAX_DIMS)
+        return in_key(m, "is no shape", e);
+    memcpy(name, rest.p, rest.n);
+    name[rest.n] = '\0';
+    const struct weights_tensor *found = checkpoint_find(c, name);
+    if (!found || m->count == 0)
+        return ERR_OK;
+    struct weights_tensor *t = &c->tensors[found - c->tensors];
+    for (int i = 0; i < t->n_dims; i++)
+        have *= t->dims[i];
+    for (size_t i = 0; i < m->count; i++) {
+        if (!catalogue_meta_item_i64(m, i, &dims[i]) || dims[i] < 1 || !ck_mul_i64(n, dims[i], &n))
+            return in_key(m, "is no shape", e);
+    }
+    if (n != have || dims[m->count - 1] % dtype_info(t->dtype)->block_elems != 0)
+        return in_key(m, "does not fit its tensor", e);
+    t->n_dims = (int)m->count;
+    memcpy(t->dims, dims, sizeof t->dims);
+    return ERR_OK;
+}
+
+enum err_code gguf_finish(struct checkpoint *c, struct err *e)
+{
+    const struct str prefix = STR_LIT("comfy.gguf.orig_shape.");
+    int64_t parts = 0;
+    if (checkpoint_meta_i64(c, "split.count", &parts) && parts > 1)
+        return err_set(e, ERR_FORMAT,
+                       "'%s' is one of %" PRId64 " parts of a split GGUF: join them first", c->path,
+                       parts);
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; i < c->n_meta && rc == ERR_OK; i++) {
+        if (str_starts(c->meta[i].key, prefix))
+            rc = restore_shape(c, &c->meta[i], prefix, e);
+    }
+    if (rc != ERR_OK)
+        (void)err_note(e, "%s", c->path);
+    return rc;
+}

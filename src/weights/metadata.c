@@ -111,6 +111,12 @@ size_t catalogue_meta_size(enum meta_type type)
     }
 }
 
+bool catalogue_meta_item_i64(const struct meta_item *m, size_t i, int64_t *out)
+{
+    return m->type == META_ARRAY && i < m->count &&
+           number_i64(m->elem, m->p + i * catalogue_meta_size(m->elem), out);
+}
+
 bool checkpoint_meta_str(const struct checkpoint *c, const char *key, struct str *out)
 {
     const struct meta_item *m = find(c, key);

@@ -45,10 +45,11 @@ struct naming {
     const char *probes[NAMING_MAX_PROBES];
     const struct naming_rule *rules;
     size_t n_rules;
-    /* For ~ and @: "decoder.up" counts decoder.up.0., decoder.up.1., ...; NULL when not needed. */
+    /* For ~: "decoder.up" counts decoder.up.0., decoder.up.1., ...; NULL when not needed. */
     const char *levels_of;
-    /* A stored tensor that only the last of a nest has, to find the stride of @ ("decoder.upsamples.#.
-     * resample.1.weight": the first such number is stride - 1). */
+    /* For @ and ^: blocks stored flat as nest_blocks.0., .1., ..., and a tensor that only the last of a
+     * nest has, by which the stride is found. */
+    const char *nest_blocks;
     const char *nest_end;
 };
 

@@ -64,6 +64,13 @@ static const struct naming_rule flux2_bfl[] = {
     {"single_transformer_blocks.#.attn.norm_q.weight", "single_blocks.#.norm.query_norm.scale",
      ALL},
     {"single_transformer_blocks.#.attn.norm_k.weight", "single_blocks.#.norm.key_norm.scale", ALL},
+    /* Some tools store the norms as .weight. */
+    {"transformer_blocks.#.attn.norm_q.*", "double_blocks.#.img_attn.norm.query_norm.*", ALL},
+    {"transformer_blocks.#.attn.norm_k.*", "double_blocks.#.img_attn.norm.key_norm.*", ALL},
+    {"transformer_blocks.#.attn.norm_added_q.*", "double_blocks.#.txt_attn.norm.query_norm.*", ALL},
+    {"transformer_blocks.#.attn.norm_added_k.*", "double_blocks.#.txt_attn.norm.key_norm.*", ALL},
+    {"single_transformer_blocks.#.attn.norm_q.*", "single_blocks.#.norm.query_norm.*", ALL},
+    {"single_transformer_blocks.#.attn.norm_k.*", "single_blocks.#.norm.key_norm.*", ALL},
 };
 
 /* ---- FLUX.2 VAE -------------------------------------------------------------------------------- */
@@ -193,6 +200,55 @@ static const struct naming_rule qwen_image_vae_diffusers[] = {
     {"*", "*", ALL},
 };
 
+/* The encoder is stored flat in both namings; the decoder's nests of resnets and an upsampler are flat
+ * only here. */
+static const struct naming_rule qwen_image_vae_wan[] = {
+    {"quant_conv.*", "conv1.*", ALL},
+    {"post_quant_conv.*", "conv2.*", ALL},
+    {"encoder.mid_block.attentions.0.to_q.*", "encoder.middle.1.to_qkv.*", ROWS_THIRD_0},
+    {"encoder.mid_block.attentions.0.to_k.*", "encoder.middle.1.to_qkv.*", ROWS_THIRD_1},
+    {"encoder.mid_block.attentions.0.to_v.*", "encoder.middle.1.to_qkv.*", ROWS_THIRD_2},
+    {"encoder.mid_block.attentions.0.*", "encoder.middle.1.*", ALL},
+    {"encoder.mid_block.resnets.0.norm1.*", "encoder.middle.0.residual.0.*", ALL},
+    {"encoder.mid_block.resnets.0.conv1.*", "encoder.middle.0.residual.2.*", ALL},
+    {"encoder.mid_block.resnets.0.norm2.*", "encoder.middle.0.residual.3.*", ALL},
+    {"encoder.mid_block.resnets.0.conv2.*", "encoder.middle.0.residual.6.*", ALL},
+    {"encoder.mid_block.resnets.1.norm1.*", "encoder.middle.2.residual.0.*", ALL},
+    {"encoder.mid_block.resnets.1.conv1.*", "encoder.middle.2.residual.2.*", ALL},
+    {"encoder.mid_block.resnets.1.norm2.*", "encoder.middle.2.residual.3.*", ALL},
+    {"encoder.mid_block.resnets.1.conv2.*", "encoder.middle.2.residual.6.*", ALL},
+    {"encoder.conv_in.*", "encoder.conv1.*", ALL},
+    {"encoder.norm_out.*", "encoder.head.0.*", ALL},
+    {"encoder.conv_out.*", "encoder.head.2.*", ALL},
+    {"encoder.down_blocks.#.norm1.*", "encoder.downsamples.#.residual.0.*", ALL},
+    {"encoder.down_blocks.#.conv1.*", "encoder.downsamples.#.residual.2.*", ALL},
+    {"encoder.down_blocks.#.norm2.*", "encoder.downsamples.#.residual.3.*", ALL},
+    {"encoder.down_blocks.#.conv2.*", "encoder.downsamples.#.residual.6.*", ALL},
+    {"encoder.down_blocks.#.conv_shortcut.*", "encoder.downsamples.#.shortcut.*", ALL},
+    {"encoder.down_blocks.#.*", "encoder.downsamples.#.*", ALL},
+    {"decoder.mid_block.attentions.0.to_q.*", "decoder.middle.1.to_qkv.*", ROWS_THIRD_0},
+    {"decoder.mid_block.attentions.0.to_k.*", "decoder.middle.1.to_qkv.*", ROWS_THIRD_1},
+    {"decoder.mid_block.attentions.0.to_v.*", "decoder.middle.1.to_qkv.*", ROWS_THIRD_2},
+    {"decoder.mid_block.attentions.0.*", "decoder.middle.1.*", ALL},
+    {"decoder.mid_block.resnets.0.norm1.*", "decoder.middle.0.residual.0.*", ALL},
+    {"decoder.mid_block.resnets.0.conv1.*", "decoder.middle.0.residual.2.*", ALL},
+    {"decoder.mid_block.resnets.0.norm2.*", "decoder.middle.0.residual.3.*", ALL},
+    {"decoder.mid_block.resnets.0.conv2.*", "decoder.middle.0.residual.6.*", ALL},
+    {"decoder.mid_block.resnets.1.norm1.*", "decoder.middle.2.residual.0.*", ALL},
+    {"decoder.mid_block.resnets.1.conv1.*", "decoder.middle.2.residual.2.*", ALL},
+    {"decoder.mid_block.resnets.1.norm2.*", "decoder.middle.2.residual.3.*", ALL},
+    {"decoder.mid_block.resnets.1.conv2.*", "decoder.middle.2.residual.6.*", ALL},
+    {"decoder.conv_in.*", "decoder.conv1.*", ALL},
+    {"decoder.norm_out.*", "decoder.head.0.*", ALL},
+    {"decoder.conv_out.*", "decoder.head.2.*", ALL},
+    {"decoder.up_blocks.#.resnets.#.norm1.*", "decoder.upsamples.@.residual.0.*", ALL},
+    {"decoder.up_blocks.#.resnets.#.conv1.*", "decoder.upsamples.@.residual.2.*", ALL},
+    {"decoder.up_blocks.#.resnets.#.norm2.*", "decoder.upsamples.@.residual.3.*", ALL},
+    {"decoder.up_blocks.#.resnets.#.conv2.*", "decoder.upsamples.@.residual.6.*", ALL},
+    {"decoder.up_blocks.#.resnets.#.conv_shortcut.*", "decoder.upsamples.@.shortcut.*", ALL},
+    {"decoder.up_blocks.#.upsamplers.0.*", "decoder.upsamples.^.*", ALL},
+};
+
 /* ---- the table --------------------------------------------------------------------------------- */
 
 static const struct naming namings[] = {
@@ -252,6 +308,12 @@ static const struct naming namings[] = {
      .kind = COMPONENT_QWEN_IMAGE_VAE,
      .probes = {"decoder.conv_in.weight", "decoder.mid_block.attentions.0.to_qkv.weight"},
      RULES(qwen_image_vae_diffusers)},
+    {.id = "wan",
+     .kind = COMPONENT_QWEN_IMAGE_VAE,
+     .probes = {"decoder.conv1.weight", "decoder.middle.1.to_qkv.weight", "conv2.weight"},
+     .nest_blocks = "decoder.upsamples",
+     .nest_end = "resample.1.weight",
+     RULES(qwen_image_vae_wan)},
 };
 
 const struct naming *naming_table(size_t *n)
