@@ -1,0 +1,291 @@
+/* networks_test.c - every network against the reference, one forward pass at a time, over all cases that the
+ * root holds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include <dirent.h>
+
+#include "base/json.h"
+#include "model/flux2/transformer.h"
+#include "model/flux2/vae.h"
+#include "model/qwen3/qwen3.h"
+#include "support/case.h"
+
+static struct nn_device *device;
+
+static yyjson_doc *read_config(const char *component_dir)
+{
+    char path[1400];
+    struct err e = {0};
+    yyjson_doc *doc = NULL;
+    (void)snprintf(path, sizeof path, "%s/config.json", component_dir);
+    if (json_read_file(path, 1 << 20, &doc, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    return doc;
+}
+
+static void must(enum err_code rc, const struct err *e)
+{
+    if (rc != ERR_OK)
+        fail_msg("%s", e->text);
+}
+
+static const char *call_str(const struct parity_case *c, const char *key)
+{
+    return yyjson_get_str(yyjson_obj_get(c->call, key));
+}
+
+/* "models/klein" + part, or the single file that the call names. */
+static const char *component_path(const struct parity_case *c, const char *part)
+{
+    static char path[1400];
+    const char *file = call_str(c, "single_file");
+    if (file)
+        (void)snprintf(path, sizeof path, "%s", parity_path(file));
+    else
+        (void)snprintf(path, sizeof path, "%s/%s", parity_path(call_str(c, "model")), part);
+    return path;
+}
+
+static const char *config_dir(const struct parity_case *c, const char *part)
+{
+    static char path[1400];
+    (void)snprintf(path, sizeof path, "%s/%s", parity_path(call_str(c, "model")), part);
+    return path;
+}
+
+/* ---- Qwen3 ------------------------------------------------------------------------------------------- */
+
+static void run_qwen3(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct qwen3_config cfg;
+    struct qwen3 *m;
+    size_t n, n_mask;
+    yyjson_doc *doc = read_config(config_dir(c, "text_encoder"));
+    must(component_open(component_path(c, "text_encoder"), COMPONENT_QWEN3, &comp, &e), &e);
+    must(qwen3_config_read(yyjson_doc_get_root(doc), c->name, comp, &cfg, &e), &e);
+    must(qwen3_new(comp, device, NN_PRECISION_F32, &cfg, 27, &m, &e), &e);
+    must(nn_params_engage(qwen3_params(m), &e), &e);
+    float *ids_f = parity_golden(c, "input_ids", &n),
+          *mask_f = parity_golden(c, "attention_mask", &n_mask);
+    int32_t *ids = calloc(n, sizeof *ids), *mask = calloc(n, sizeof *mask);
+    for (size_t i = 0; i < n; i++) {
+        ids[i] = (int32_t)ids_f[i];
+        mask[i] = (int32_t)mask_f[i];
+    }
+    float *out = calloc(n * 3 * (size_t)cfg.hidden, sizeof *out);
+    must(qwen3_encode(m, ids, mask, (int64_t)n, (int64_t[]){9, 18, 27}, 3, out, NULL, &e), &e);
+    assert_true(parity_check(c, "prompt_embeds", out, n * 3 * (size_t)cfg.hidden));
+    for (int64_t k = 0; k < 27; k++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "hidden_states.%d", (int)k);
+        must(qwen3_encode(m, ids, mask, (int64_t)n, &k, 1, out, NULL, &e), &e);
+        assert_true(parity_check(c, name, out, n * (size_t)cfg.hidden));
+    }
+    free(ids_f);
+    free(mask_f);
+    free(ids);
+    free(mask);
+    free(out);
+    qwen3_free(m);
+    component_close(comp);
+    yyjson_doc_free(doc);
+}
+
+/* ---- FLUX.2 transformer ------------------------------------------------------------------------------ */
+
+static void check_mids(const struct parity_case *c, const struct nn_graph *g)
+{
+    for (size_t i = 0; i < g->n_mids; i++) {
+        size_t n = (size_t)ggml_nelements(g->mids[i].t);
+        float *f = calloc(n, sizeof *f);
+        nn_graph_get(g, g->mids[i].t, f);
+        assert_true(parity_check(c, g->mids[i].name, f, n));
+        free(f);
+    }
+}
+
+static void run_flux2_transformer(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct flux2_config cfg;
+    struct flux2_transformer *m;
+    struct flux2_pass *p;
+    size_t n_x, n_text, n_ids, n_t;
+    yyjson_doc *doc = read_config(config_dir(c, "transformer"));
+    must(component_open(component_path(c, "transformer"), COMPONENT_FLUX2_TRANSFORMER, &comp, &e),
+         &e);
+    must(flux2_config_read(yyjson_doc_get_root(doc), c->name, comp, &cfg, &e), &e);
+    must(flux2_transformer_new(comp, device, NN_PRECISION_F32, &cfg, &m, &e), &e);
+    must(nn_params_engage(flux2_transformer_params(m), &e), &e);
+    float *x = parity_input(c, "hidden_states", &n_x);
+    float *text = parity_input(c, "encoder_hidden_states", &n_text);
+    float *ids_f = parity_input(c, "img_ids", &n_ids), *t = parity_input(c, "timestep", &n_t);
+    int64_t tokens = (int64_t)n_x / cfg.in_channels, n_txt = (int64_t)n_text / cfg.joint_dim;
+    assert_int_equal(n_ids, tokens * FLUX2_AXES);
+    struct flux2_id *ids = calloc((size_t)tokens, sizeof *ids);
+    for (int64_t i = 0; i < tokens; i++)
+        for (int a = 0; a < FLUX2_AXES; a++)
+            ids[i].axis[a] = (int32_t)ids_f[i * FLUX2_AXES + a];
+    must(flux2_pass_new(m, n_txt, ids, tokens, true, &p, &e), &e);
+    float *out = calloc((size_t)(tokens * cfg.out_channels), sizeof *out);
+    must(flux2_pass_run(p, x, text, t[0], out, NULL, &e), &e);
+    check_mids(c, flux2_pass_graph(p));
+    assert_true(parity_check(c, "output", out, (size_t)(tokens * cfg.out_channels)));
+    assert_null(nn_graph_first_bad_mid(flux2_pass_graph(p)));
+    free(x);
+    free(text);
+    free(ids_f);
+    free(t);
+    free(ids);
+    free(out);
+    flux2_pass_free(p);
+    flux2_transformer_free(m);
+    component_close(comp);
+    yyjson_doc_free(doc);
+}
+
+/* ---- FLUX.2 VAE --------------------------------------------------------------------------------------- */
+
+static void check_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
+                      void *user)
+{
+    size_t n = 1;
+    for (int i = 0; i < n_dims; i++)
+        n *= (size_t)dims[i];
+    assert_true(parity_check(user, name, data, n));
+}
+
+static struct flux2_vae *open_vae(const struct parity_case *c, struct component **comp)
+{
+    struct err e = {0};
+    struct flux2_vae_config cfg;
+    struct flux2_vae *v;
+    yyjson_doc *doc = read_config(config_dir(c, "vae"));
+    must(component_open(component_path(c, "vae"), COMPONENT_FLUX2_VAE, comp, &e), &e);
+    must(flux2_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
+    must(flux2_vae_new(*comp, device, NN_PRECISION_F32, &cfg, FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER,
+                       &v, &e),
+         &e);
+    must(nn_params_engage(flux2_vae_params(v), &e), &e);
+    yyjson_doc_free(doc);
+    return v;
+}
+
+static void run_flux2_vae_decode(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct flux2_vae *v = open_vae(c, &comp);
+    size_t n;
+    int64_t h = 2 * yyjson_get_sint(yyjson_obj_get(c->call, "token_rows"));
+    int64_t w = 2 * yyjson_get_sint(yyjson_obj_get(c->call, "token_cols"));
+    float *packed = parity_input(c, "packed", &n);
+    assert_non_null(packed);
+    int s = flux2_vae_scale(flux2_vae_config(v));
+    size_t n_out = (size_t)(3 * h * w * s * s);
+    float *latents = calloc(n, sizeof *latents), *out = calloc(n_out, sizeof *out);
+    flux2_vae_unpack(v, packed, h, w, latents);
+    assert_true(parity_check(c, "latents", latents, n));
+    struct flux2_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(flux2_vae_decode(v, latents, h, w, out, &run, &e), &e);
+    assert_true(parity_check(c, "image", out, n_out));
+    free(packed);
+    free(latents);
+    free(out);
+    flux2_vae_free(v);
+    component_close(comp);
+}
+
+static void run_flux2_vae_encode(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct flux2_vae *v = open_vae(c, &comp);
+    const struct flux2_vae_config *cfg = flux2_vae_config(v);
+    const struct weights_tensor *t = checkpoint_find(c->golden, "image");
+    size_t n_in, n;
+    float *picture = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
+    if (t && picture && moments) {
+        int64_t h = t->dims[2], w = t->dims[3], s = flux2_vae_scale(cfg), lh = h / s, lw = w / s;
+        struct flux2_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+        must(flux2_vae_encode(v, picture, h, w, moments, &run, &e), &e);
+        assert_true(parity_check(c, "moments", moments, n));
+        assert_true(parity_check(c, "latents", moments, n / 2));
+        float *packed = calloc(n / 2, sizeof *packed);
+        flux2_vae_pack(v, moments, lh, lw, packed);
+        assert_true(parity_check(c, "packed", packed, n / 2));
+        free(packed);
+    }
+    free(picture);
+    free(moments);
+    flux2_vae_free(v);
+    component_close(comp);
+}
+
+/* ---- all cases ----------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *kind;
+    void (*run)(const struct parity_case *c);
+} kinds[] = {
+    {"qwen3_encode", run_qwen3},
+    {"flux2_transformer", run_flux2_transformer},
+    {"flux2_vae_decode", run_flux2_vae_decode},
+    {"flux2_vae_encode", run_flux2_vae_encode},
+};
+
+static size_t run_kind(const char *kind, void (*run)(const struct parity_case *c))
+{
+    char path[1200];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "%s/cases", parity_root());
+    DIR *d = opendir(path);
+    assert_non_null(d);
+    const char *only = getenv("VT_PARITY_ONLY");
+    for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
+        struct parity_case c;
+        if (ent->d_name[0] == '.' || (only && !strstr(ent->d_name, only)) ||
+            !parity_case_open(ent->d_name, &c))
+            continue;
+        if (strcmp(c.kind, kind) == 0) {
+            print_message("%s\n", c.name);
+            run(&c);
+            n++;
+        }
+        parity_case_close(&c);
+    }
+    closedir(d);
+    return n;
+}
+
+static void networks_agree_with_the_reference(void **state)
+{
+    size_t i = (size_t)(uintptr_t)*state;
+    assert_true(run_kind(kinds[i].kind, kinds[i].run) > 0 || getenv("VT_PARITY_ONLY"));
+}
+
+int main(void)
+{
+    struct err e = {0};
+    const char *want = getenv("VT_TEST_DEVICE");
+    if (nn_device_open(want ? want : "cpu", 2, &device, &e) != ERR_OK) {
+        fprintf(stderr, "%s\n", e.text);
+        return 1;
+    }
+    struct CMUnitTest tests[sizeof kinds / sizeof kinds[0]];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        tests[i] = (struct CMUnitTest){kinds[i].kind, networks_agree_with_the_reference, NULL, NULL,
+                                       (void *)(uintptr_t)i};
+    int rc = cmocka_run_group_tests(tests, NULL, NULL);
+    nn_device_close(device);
+    return rc;
+}
