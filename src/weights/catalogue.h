@@ -88,6 +88,9 @@ ERR_MUST_CHECK enum err_code catalogue_add_meta(struct checkpoint *c, const stru
 
 /* Bytes of one number of this type; 0 for strings and arrays. */
 size_t catalogue_meta_size(enum meta_type type);
+/* The value of a number. */
+bool catalogue_meta_i64(const struct meta_item *m, int64_t *out);
+bool catalogue_meta_double(const struct meta_item *m, double *out);
 /* Item i of an array of integers. */
 bool catalogue_meta_item_i64(const struct meta_item *m, size_t i, int64_t *out);
 

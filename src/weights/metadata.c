@@ -117,6 +117,16 @@ bool catalogue_meta_item_i64(const struct meta_item *m, size_t i, int64_t *out)
            number_i64(m->elem, m->p + i * catalogue_meta_size(m->elem), out);
 }
 
+bool catalogue_meta_i64(const struct meta_item *m, int64_t *out)
+{
+    return number_i64(m->type, m->p, out);
+}
+
+bool catalogue_meta_double(const struct meta_item *m, double *out)
+{
+    return number_double(m->type, m->p, out);
+}
+
 bool checkpoint_meta_str(const struct checkpoint *c, const char *key, struct str *out)
 {
     const struct meta_item *m = find(c, key);

@@ -1,0 +1,354 @@
+/* inspect_write.c - a report as text for people and as JSON for programs. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "weights/component_impl.h"
+#include "weights/inspect_impl.h"
+
+enum { META_SHOWN_BYTES = 200, META_SHOWN_ITEMS = 40, NAME_COLUMN_MAX = 80 };
+
+/* ---- pieces ------------------------------------------------------------------------------------ */
+
+/* A prefix of at most max bytes that ends between characters. */
+static struct str cut(struct str s, size_t max)
+{
+    if (s.n <= max)
+        return s;
+    s.n = max;
+    while (s.n > 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
+        s.n--;
+    return s;
+}
+
+static void json_string(struct buf *out, struct str s)
+{
+    bool valid = str_is_utf8(s, NULL);
+    buf_add_byte(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '"' || c == '\\')
+            buf_printf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_add_byte(out, c >= 0x80 && !valid ? '?' : c);
+    }
+    buf_add_byte(out, '"');
+}
+
+/* One line: control characters and broken UTF-8 become '?'. */
+static void plain_line(struct buf *out, struct str s)
+{
+    bool valid = str_is_utf8(s, NULL);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        buf_add_byte(out, c == '\n' || c == '\t'                           ? ' '
+                          : c < 0x20 || c == 0x7f || (c >= 0x80 && !valid) ? '?'
+                                                                           : c);
+    }
+}
+
+static void human_bytes(struct buf *out, uint64_t n)
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double v = (double)n;
+    size_t u = 0;
+    for (; v >= 1000 && u + 1 < sizeof units / sizeof units[0]; u++)
+        v /= 1000;
+    buf_printf(out, u == 0 ? "%.0f %s" : "%.2f %s", v, units[u]);
+}
+
+static void human_count(struct buf *out, uint64_t n)
+{
+    if (n >= 1000000000u)
+        buf_printf(out, "%.2f billion", (double)n / 1e9);
+    else if (n >= 1000000u)
+        buf_printf(out, "%.2f million", (double)n / 1e6);
+    else
+        buf_printf(out, "%" PRIu64, n);
+}
+
+static const char *format_name(const struct inspect_report *r)
+{
+    return !r->cp ? "none" : checkpoint_format(r->cp) == CHECKPOINT_GGUF ? "gguf" : "safetensors";
+}
+
+static const char *file_name(const struct checkpoint *cp, size_t i)
+{
+    const char *path = checkpoint_file_path(cp, i), *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static size_t shown_tensors(const struct inspect_report *r, size_t max_tensors)
+{
+    size_t n = r->cp ? checkpoint_count(r->cp) : 0;
+    return max_tensors > 0 && n > max_tensors ? max_tensors : n;
+}
+
+/* Shards repeat each other's metadata. */
+static bool repeats(const struct checkpoint *cp, size_t i)
+{
+    return i > 0 && str_eq(cp->meta[i - 1].key, cp->meta[i].key);
+}
+
+static void meta_value(struct buf *out, const struct meta_item *m, bool as_json)
+{
+    struct buf text;
+    int64_t n = 0;
+    double d = 0;
+    buf_init(&text, META_SHOWN_BYTES + 100);
+    bool is_text = m->type == META_STRING || m->type == META_ARRAY;
+    if (m->type == META_ARRAY)
+        buf_printf(&text, "%" PRIu64 " %s", m->count,
+                   m->elem == META_STRING ? "strings" : "numbers");
+    else if (m->type == META_STRING)
+        buf_add_str(&text, cut(m->text, META_SHOWN_BYTES));
+    else if (m->type == META_BOOL)
+        buf_add_z(&text, m->p[0] ? "true" : "false");
+    else if (catalogue_meta_i64(m, &n))
+        buf_printf(&text, "%" PRId64, n);
+    else if (catalogue_meta_double(m, &d) && isfinite(d))
+        buf_printf(&text, "%.9g", d);
+    else
+        buf_add_z(&text, "null");
+    if (as_json && is_text)
+        json_string(out, buf_str(&text));
+    else
+        plain_line(out, buf_str(&text));
+    buf_deinit(&text);
+}
+
+/* ---- text -------------------------------------------------------------------------------------- */
+
+static void text_sizes(const struct inspect_report *r, struct buf *out)
+{
+    buf_add_z(out, "  parameters  ");
+    human_count(out, r->parameters);
+    buf_add_z(out, "\n  size        ");
+    human_bytes(out, r->bytes);
+    const char *separator = ": ";
+    for (int t = 0; t < DTYPE_COUNT; t++) {
+        if (r->bytes_by_dtype[t] == 0)
+            continue;
+        buf_printf(out, "%s%s ", separator, dtype_info((enum dtype)t)->name);
+        human_bytes(out, r->bytes_by_dtype[t]);
+        separator = ", ";
+    }
+    buf_add_byte(out, '\n');
+}
+
+static void text_metadata(const struct checkpoint *cp, struct buf *out)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < cp->n_meta; i++) {
+        if (repeats(cp, i))
+            continue;
+        if (shown == META_SHOWN_ITEMS) {
+            buf_printf(out, "              ... and more\n");
+            return;
+        }
+        buf_add_z(out, shown++ == 0 ? "  metadata    " : "              ");
+        plain_line(out, cut(cp->meta[i].key, META_SHOWN_BYTES));
+        buf_add_z(out, " = ");
+        meta_value(out, &cp->meta[i], false);
+        buf_add_byte(out, '\n');
+    }
+}
+
+static void text_tensors(const struct inspect_report *r, size_t max_tensors, struct buf *out)
+{
+    size_t n = shown_tensors(r, max_tensors), all = checkpoint_count(r->cp), width = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t len = strlen(checkpoint_at(r->cp, i)->name);
+        width = len > width ? len : width;
+    }
+    width = width > NAME_COLUMN_MAX ? NAME_COLUMN_MAX : width;
+    buf_printf(out, "  tensors     %zu\n", all);
+    for (size_t i = 0; i < n; i++) {
+        const struct weights_tensor *t = checkpoint_at(r->cp, i);
+        buf_printf(out, "    %-*s  %-8s %-22s ", (int)width, t->name, dtype_info(t->dtype)->name,
+                   catalogue_shape(t->dims, t->n_dims).z);
+        human_bytes(out, t->bytes);
+        buf_add_byte(out, '\n');
+    }
+    if (n < all)
+        buf_printf(out, "    ... and %zu more\n", all - n);
+}
+
+static void text_problems(const struct inspect_report *r, struct buf *out)
+{
+    for (size_t i = 0; i < r->n_problems; i++) {
+        buf_add_z(out, i == 0 ? "  problems    " : "              ");
+        plain_line(out, str_from(r->problems[i]));
+        buf_add_byte(out, '\n');
+    }
+    if (r->more_problems > 0)
+        buf_printf(out, "              ... and %zu more\n", r->more_problems);
+}
+
+static void text_weights(const struct inspect_report *r, struct buf *out)
+{
+    size_t files = checkpoint_file_count(r->cp);
+    buf_printf(out, "  format      %s, %zu file%s\n", format_name(r), files, files == 1 ? "" : "s");
+    if (r->component) {
+        char what[200];
+        component_describe(r->component, what, sizeof what);
+        buf_printf(out, "  kind        %s\n  naming      %s\n", what,
+                   component_naming(r->component));
+    } else {
+        buf_add_z(out, "  kind        unknown\n");
+    }
+    buf_printf(out, "  serves      %s\n", r->serves ? r->serves : "nothing");
+    text_sizes(r, out);
+    text_metadata(r->cp, out);
+}
+
+void inspect_text(const struct inspect_report *r, size_t max_tensors, struct buf *out)
+{
+    if (r->role) {
+        buf_printf(out, "%s: ", r->role);
+        plain_line(out, str_from(r->class_name));
+    } else {
+        plain_line(out, str_from(r->path));
+    }
+    buf_add_byte(out, '\n');
+    if (r->cp)
+        text_weights(r, out);
+    text_problems(r, out);
+    if (r->cp)
+        text_tensors(r, max_tensors, out);
+}
+
+/* ---- JSON -------------------------------------------------------------------------------------- */
+
+static void json_pair(struct buf *out, const char *key, const char *value)
+{
+    buf_printf(out, "\"%s\": ", key);
+    if (value)
+        json_string(out, str_from(value));
+    else
+        buf_add_z(out, "null");
+    buf_add_z(out, ", ");
+}
+
+static void json_files(const struct inspect_report *r, struct buf *out)
+{
+    buf_add_z(out, "\"files\": [");
+    for (size_t i = 0; r->cp && i < checkpoint_file_count(r->cp); i++) {
+        buf_add_z(out, i ? ", " : "");
+        json_string(out, str_from(file_name(r->cp, i)));
+    }
+    buf_add_z(out, "], ");
+}
+
+static void json_sizes(const struct inspect_report *r, struct buf *out)
+{
+    buf_printf(out, "\"parameters\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"bytes_by_dtype\": {",
+               r->parameters, r->bytes);
+    const char *separator = "";
+    for (int t = 0; t < DTYPE_COUNT; t++) {
+        if (r->bytes_by_dtype[t] == 0)
+            continue;
+        buf_printf(out, "%s\"%s\": %" PRIu64, separator, dtype_info((enum dtype)t)->name,
+                   r->bytes_by_dtype[t]);
+        separator = ", ";
+    }
+    buf_add_z(out, "}, ");
+}
+
+static void json_metadata(const struct inspect_report *r, struct buf *out)
+{
+    const char *separator = "";
+    buf_add_z(out, "\"metadata\": {");
+    for (size_t i = 0; r->cp && i < r->cp->n_meta; i++) {
+        if (repeats(r->cp, i))
+            continue;
+        buf_add_z(out, separator);
+        json_string(out, r->cp->meta[i].key);
+        buf_add_z(out, ": ");
+        meta_value(out, &r->cp->meta[i], true);
+        separator = ", ";
+    }
+    buf_add_z(out, "}, ");
+}
+
+static void json_problems(const struct inspect_report *r, struct buf *out)
+{
+    buf_add_z(out, "\"problems\": [");
+    for (size_t i = 0; i < r->n_problems; i++) {
+        buf_add_z(out, i ? ", " : "");
+        json_string(out, str_from(r->problems[i]));
+    }
+    if (r->more_problems > 0)
+        buf_printf(out, ", \"and %zu more\"", r->more_problems);
+    buf_add_z(out, "], ");
+}
+
+static void json_tensor(const struct checkpoint *cp, const struct weights_tensor *t,
+                        struct buf *out)
+{
+    buf_add_z(out, "{\"name\": ");
+    json_string(out, str_from(t->name));
+    buf_printf(out, ", \"dtype\": \"%s\", \"shape\": %s, \"bytes\": %" PRIu64 ", \"file\": ",
+               dtype_info(t->dtype)->name, catalogue_shape(t->dims, t->n_dims).z, t->bytes);
+    json_string(out, str_from(file_name(cp, (size_t)t->file)));
+    buf_add_byte(out, '}');
+}
+
+void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf *out)
+{
+    char what[200] = "";
+    buf_add_byte(out, '{');
+    if (r->role) {
+        json_pair(out, "name", r->role);
+        json_pair(out, "class", r->class_name);
+    }
+    if (r->component)
+        component_describe(r->component, what, sizeof what);
+    json_pair(out, "path", r->path);
+    json_pair(out, "format", format_name(r));
+    json_pair(out, "kind",
+              component_kind_id(r->component ? component_kind(r->component) : COMPONENT_UNKNOWN));
+    json_pair(out, "description", r->component ? what : NULL);
+    json_pair(out, "naming", r->component ? component_naming(r->component) : NULL);
+    buf_add_z(out, "\"serves\": [");
+    if (r->serves)
+        json_string(out, str_from(r->serves));
+    buf_add_z(out, "], ");
+    json_files(r, out);
+    json_sizes(r, out);
+    json_metadata(r, out);
+    json_problems(r, out);
+    size_t n = shown_tensors(r, max_tensors);
+    buf_printf(out, "\"tensor_count\": %zu, \"tensors\": [", r->cp ? checkpoint_count(r->cp) : 0);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_z(out, i ? ", " : "");
+        json_tensor(r->cp, checkpoint_at(r->cp, i), out);
+    }
+    buf_add_z(out, "]}");
+}
+
+/* ---- pipelines --------------------------------------------------------------------------------- */
+
+void inspect_pipeline_begin(const char *dir, struct str class_name, bool as_json, struct buf *out)
+{
+    if (as_json) {
+        buf_add_byte(out, '{');
+        json_pair(out, "path", dir);
+        buf_add_z(out, "\"format\": \"diffusers\", \"kind\": \"pipeline\", \"pipeline\": ");
+        json_string(out, class_name);
+        buf_add_z(out, ", \"components\": [");
+        return;
+    }
+    plain_line(out, str_from(dir));
+    buf_add_z(out, "\n  pipeline    ");
+    plain_line(out, cut(class_name, META_SHOWN_BYTES));
+    buf_add_byte(out, '\n');
+}
+
+void inspect_pipeline_end(bool as_json, struct buf *out)
+{
+    if (as_json)
+        buf_add_z(out, "]}");
+}
