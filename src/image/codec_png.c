@@ -1,0 +1,128 @@
+/* codec_png.c - PNG through libpng. */
+#include "image/codec.h"
+#include "image/exif.h"
+#include "image/png_io.h"
+
+enum {
+    /* A gAMA chunk outside of this says nothing about a real device. */
+    GAMMA_LOWEST = 10000,
+    GAMMA_HIGHEST = 1000000,
+};
+
+/* What may longjmp fills this, not locals. */
+struct png_job {
+    struct png_io io;
+    struct decode *d;
+    const void *icc; /* borrowed from libpng */
+    size_t icc_bytes;
+};
+
+static void read_header(struct png_job *j)
+{
+    png_structp png = j->io.png;
+    struct image_info *info = j->d->info;
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* image_check_size decides */
+    png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep) "tEXt\0zTXt\0iTXt",
+                                3);
+    png_read_info(png, j->io.info);
+    int type = png_get_color_type(png, j->io.info);
+    bool trns = png_get_valid(png, j->io.info, PNG_INFO_tRNS) != 0;
+    info->had_alpha = (type & PNG_COLOR_MASK_ALPHA) != 0 || trns;
+    info->channels = (type & PNG_COLOR_MASK_COLOR ? 3 : 1) + (info->had_alpha ? 1 : 0);
+    info->bit_depth = png_get_bit_depth(png, j->io.info);
+
+    png_bytep exif = NULL;
+    png_uint_32 exif_bytes = 0;
+    if (png_get_eXIf_1(png, j->io.info, &exif_bytes, &exif))
+        info->orientation = exif_orientation((struct str){(const char *)exif, exif_bytes});
+
+    png_charp name;
+    png_bytep icc;
+    png_uint_32 icc_bytes;
+    int compression;
+    if (png_get_iCCP(png, j->io.info, &name, &compression, &icc, &icc_bytes)) {
+        j->icc = icc;
+        j->icc_bytes = icc_bytes;
+    }
+}
+
+/* sRGB and iCCP say more than gAMA does. */
+static void set_gamma(struct png_job *j)
+{
+    png_fixed_point gamma;
+    if (png_get_valid(j->io.png, j->io.info, PNG_INFO_sRGB | PNG_INFO_iCCP) ||
+        !png_get_gAMA_fixed(j->io.png, j->io.info, &gamma))
+        return;
+    if (gamma < GAMMA_LOWEST || gamma > GAMMA_HIGHEST)
+        codec_note(j->d->info, "the gamma of %.5f was ignored", (double)gamma / 100000.0);
+    else
+        png_set_gamma_fixed(j->io.png, PNG_GAMMA_sRGB, gamma);
+}
+
+static void set_transforms(struct png_job *j)
+{
+    png_set_expand(j->io.png); /* palette to RGB, 1, 2, 4 bits to 8, tRNS to alpha */
+    png_set_scale_16(j->io.png);
+    set_gamma(j);
+}
+
+static enum err_code run_header(struct png_job *j)
+{
+    if (setjmp(png_jmpbuf(j->io.png)))
+        return j->io.rc;
+    read_header(j);
+    return ERR_OK;
+}
+
+static enum err_code run_pixels(struct png_job *j)
+{
+    struct image *out = &j->d->out;
+    if (setjmp(png_jmpbuf(j->io.png)))
+        return j->io.rc;
+    set_transforms(j);
+    int passes = png_set_interlace_handling(j->io.png);
+    png_read_update_info(j->io.png, j->io.info);
+    if (png_get_rowbytes(j->io.png, j->io.info) != out->stride)
+        png_error(j->io.png, "rows of an unexpected length");
+    for (int pass = 0; pass < passes; pass++) {
+        for (int y = 0; y < out->h; y++)
+            png_read_row(j->io.png, image_row(out, y), NULL);
+    }
+    png_read_end(j->io.png, NULL);
+    return ERR_OK;
+}
+
+static enum err_code decode(struct png_job *j)
+{
+    struct decode *d = j->d;
+    enum err_code rc = run_header(j);
+    if (rc != ERR_OK)
+        return rc;
+    uint64_t w = png_get_image_width(j->io.png, j->io.info);
+    uint64_t h = png_get_image_height(j->io.png, j->io.info);
+    if ((rc = image_check_size(w, h, d->limits, d->e)) != ERR_OK)
+        return rc;
+    d->info->w = (int)w;
+    d->info->h = (int)h;
+    if (j->icc && (rc = codec_keep_icc(d, j->icc, j->icc_bytes)) != ERR_OK)
+        return rc;
+    if (d->header_only)
+        return ERR_OK;
+    if ((rc = image_new(&d->out, (int)w, (int)h, d->info->channels, d->e)) != ERR_OK)
+        return rc;
+    rc = run_pixels(j);
+    if (rc == ERR_OK && j->io.warning[0])
+        codec_note(d->info, "the PNG decoder says: %s", j->io.warning);
+    return rc;
+}
+
+enum err_code codec_png(struct decode *d)
+{
+    struct png_job j = {.d = d};
+    enum err_code rc = png_io_open_read(&j.io, d->bytes, d->e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = decode(&j);
+    png_io_close_read(&j.io);
+    return rc;
+}

@@ -1,0 +1,164 @@
+/* load.c - see load.h: recognise, let the codec decode, then colours and orientation. */
+#include "image/load.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "image/codec.h"
+#include "image/icc.h"
+
+static const struct format {
+    const char *name;
+    enum err_code (*decode)(struct decode *d);
+} formats[] = {
+    [IMAGE_FORMAT_UNKNOWN] = {"unknown", NULL},
+    [IMAGE_FORMAT_PNG] = {"png", codec_png},
+    [IMAGE_FORMAT_JPEG] = {"jpeg", codec_jpeg},
+    [IMAGE_FORMAT_WEBP] = {"webp", codec_webp},
+};
+
+const char *image_format_name(enum image_format format)
+{
+    return formats[(unsigned)format <= IMAGE_FORMAT_WEBP ? format : IMAGE_FORMAT_UNKNOWN].name;
+}
+
+enum image_format image_sniff(struct str bytes)
+{
+    if (str_starts(bytes, STR_LIT("\x89PNG\r\n\x1a\n")))
+        return IMAGE_FORMAT_PNG;
+    if (str_starts(bytes, STR_LIT("\xff\xd8\xff")))
+        return IMAGE_FORMAT_JPEG;
+    if (str_starts(bytes, STR_LIT("RIFF")) && str_starts(str_skip(bytes, 8), STR_LIT("WEBP")))
+        return IMAGE_FORMAT_WEBP;
+    return IMAGE_FORMAT_UNKNOWN;
+}
+
+void codec_note(struct image_info *info, const char *fmt, ...)
+{
+    size_t used = strlen(info->notes), room = sizeof info->notes - used;
+    int lead = used ? snprintf(info->notes + used, room, "; ") : 0;
+    va_list ap;
+    va_start(ap, fmt);
+    int n = (size_t)lead < room ? vsnprintf(info->notes + used + lead, room - (size_t)lead, fmt, ap)
+                                : -1;
+    va_end(ap);
+    if (n < 0 || (size_t)lead + (size_t)n >= room)
+        info->notes[used] = 0;
+}
+
+enum err_code codec_keep_icc(struct decode *d, const void *p, size_t n)
+{
+    d->info->had_icc = true;
+    if (n > CODEC_ICC_MAX_BYTES) {
+        codec_note(d->info, "the ICC profile of %zu bytes was ignored", n);
+        return ERR_OK;
+    }
+    buf_add(&d->icc, p, n);
+    return buf_failed(&d->icc)
+               ? err_set(d->e, ERR_NOMEM, "no memory for an ICC profile of %zu bytes", n)
+               : ERR_OK;
+}
+
+/* CMYK and profiles to sRGB. */
+static enum err_code finish_colours(struct decode *d)
+{
+    if (!d->cmyk) {
+        icc_to_srgb(&d->out, buf_str(&d->icc), d->info);
+        return ERR_OK;
+    }
+    struct image rgb;
+    enum err_code rc = icc_cmyk_to_srgb(&d->out, buf_str(&d->icc), d->info, &rgb, d->e);
+    if (rc == ERR_OK) {
+        image_free(&d->out);
+        d->out = rgb;
+    }
+    return rc;
+}
+
+static enum err_code finish_orientation(struct decode *d)
+{
+    if (d->info->orientation < 2)
+        return ERR_OK;
+    struct image upright;
+    enum err_code rc = image_orient(&d->out, d->info->orientation, &upright, d->e);
+    if (rc == ERR_OK) {
+        image_free(&d->out);
+        d->out = upright;
+    }
+    return rc;
+}
+
+static enum err_code no_picture(struct str bytes, struct err *e)
+{
+    if (bytes.n == 0)
+        return err_set(e, ERR_FORMAT, "the file is empty");
+    return err_set(e, ERR_FORMAT, "this is no PNG, JPEG or WebP (%zu bytes)", bytes.n);
+}
+
+/* Everything behind the three public functions; out NULL reads the header only. */
+static enum err_code load(struct str bytes, const struct image_limits *limits,
+                          struct image_info *info, struct image *out, struct err *e)
+{
+    struct image_info mine;
+    struct image_limits l = limits ? *limits : image_limits_defaults();
+    info = info ? info : &mine;
+    *info = (struct image_info){.orientation = 1, .frames = 1};
+    if (bytes.n > l.max_file_bytes)
+        return err_set(e, ERR_LIMIT, "the picture's file has %zu bytes, the limit is %" PRIu64,
+                       bytes.n, l.max_file_bytes);
+    info->format = image_sniff(bytes);
+    if (info->format == IMAGE_FORMAT_UNKNOWN)
+        return no_picture(bytes, e);
+    struct decode d = {.bytes = bytes, .limits = &l, .header_only = !out, .info = info, .e = e};
+    buf_init(&d.icc, CODEC_ICC_MAX_BYTES + 1);
+    enum err_code rc = formats[info->format].decode(&d);
+    if (rc == ERR_OK && out)
+        rc = finish_colours(&d);
+    if (rc == ERR_OK && out)
+        rc = finish_orientation(&d);
+    buf_deinit(&d.icc);
+    if (rc == ERR_OK && info->orientation >= 5) {
+        int w = info->w;
+        info->w = info->h;
+        info->h = w;
+    }
+    if (rc == ERR_OK && out)
+        *out = d.out;
+    else
+        image_free(&d.out);
+    return rc;
+}
+
+enum err_code image_load_memory(struct str bytes, const struct image_limits *limits,
+                                struct image_info *info, struct image *out, struct err *e)
+{
+    *out = (struct image){0};
+    return load(bytes, limits, info, out, e);
+}
+
+enum err_code image_probe_memory(struct str bytes, const struct image_limits *limits,
+                                 struct image_info *info, struct err *e)
+{
+    return load(bytes, limits, info, NULL, e);
+}
+
+enum err_code image_load_file(const char *path, const struct image_limits *limits,
+                              struct image_info *info, struct image *out, struct err *e)
+{
+    struct buf b;
+    uint64_t max = (limits ? *limits : image_limits_defaults()).max_file_bytes;
+    *out = (struct image){0};
+    if (info)
+        *info = (struct image_info){.orientation = 1, .frames = 1};
+    enum err_code rc = file_read(path, max < SIZE_MAX ? (size_t)max : SIZE_MAX, &b, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = image_load_memory(buf_str(&b), limits, info, out, e);
+    buf_deinit(&b);
+    if (rc != ERR_OK)
+        (void)err_note(e, "'%s'", path);
+    return rc;
+}

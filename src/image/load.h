@@ -1,0 +1,58 @@
+/* load.h - pictures from bytes that nobody vouches for.
+ *
+ * The format is recognised by its first bytes, never by a name. Size and dimensions are checked against
+ * the limits before a single pixel is allocated. What comes out is upright (EXIF orientation applied),
+ * in sRGB, 8 bits a channel, in the picture's own mode: L, LA, RGB or RGBA.
+ *
+ *     struct image_info info;
+ *     if ((rc = image_load_file("photo.jpg", NULL, &info, &im, e)) != ERR_OK) ...
+ *     if (info.notes[0]) log_warn("photo.jpg: %s", info.notes);
+ *
+ * A picture that is cut or damaged is an error, never a picture with a grey rest. Things that were
+ * left as they are, or read in part, are told in info.notes.
+ *
+ * - PNG: all colour types and depths, palettes, tRNS (becomes alpha), interlacing; 16 bits become
+ *   round(v * 255 / 65535).
+ * - JPEG: baseline and progressive, grey, YCbCr, RGB, CMYK, YCCK; the decoder's defaults (accurate
+ *   integer DCT, fancy upsampling), as PIL has them.
+ * - WebP: lossy, lossless, alpha; of an animation the first frame.
+ * - An ICC profile that is not sRGB anyway is applied (perceptual intent); a broken one is ignored with
+ *   a note. */
+#ifndef VT_IMAGE_LOAD_H
+#define VT_IMAGE_LOAD_H
+
+#include "base/str.h"
+#include "image/image.h"
+
+enum image_format { IMAGE_FORMAT_UNKNOWN, IMAGE_FORMAT_PNG, IMAGE_FORMAT_JPEG, IMAGE_FORMAT_WEBP };
+
+struct image_info {
+    enum image_format format;
+    int w, h;        /* upright */
+    int channels;    /* mode of the decoded picture */
+    int bit_depth;   /* of the file's samples or palette entries' indices: 1, 2, 4, 8, 16 */
+    int orientation; /* EXIF 1..8; 1 when there is none */
+    int frames;      /* 1, or the length of an animation */
+    bool had_alpha;
+    bool had_icc;
+    char notes[400]; /* sentences joined by "; ", or "" */
+};
+
+/* "png", "jpeg", "webp", "unknown". Static string. */
+const char *image_format_name(enum image_format format);
+enum image_format image_sniff(struct str bytes);
+
+/* limits NULL = defaults, info NULL = not wanted. On failure info holds what was learnt. */
+ERR_MUST_CHECK enum err_code image_load_memory(struct str bytes, const struct image_limits *limits,
+                                               struct image_info *info, struct image *out,
+                                               struct err *e);
+ERR_MUST_CHECK enum err_code image_load_file(const char *path, const struct image_limits *limits,
+                                             struct image_info *info, struct image *out,
+                                             struct err *e);
+
+/* Only the header: dimensions, mode and the rest of info (notes about pixels or colours excepted).
+ * Checks the limits, too. */
+ERR_MUST_CHECK enum err_code image_probe_memory(struct str bytes, const struct image_limits *limits,
+                                                struct image_info *info, struct err *e);
+
+#endif

@@ -1,0 +1,80 @@
+/* save_webp.c - see save.h. */
+#include "image/save.h"
+
+#include <webp/encode.h>
+
+#include "base/file.h"
+
+static int on_write(const uint8_t *p, size_t n, const WebPPicture *picture)
+{
+    struct buf *out = picture->custom_ptr;
+    buf_add(out, p, n);
+    return !buf_failed(out);
+}
+
+static enum err_code import(WebPPicture *picture, const struct image *im, struct err *e)
+{
+    struct image colour = {0};
+    if (im->channels < 3) {
+        enum err_code rc = image_convert(im, im->channels + 2, &colour, e);
+        if (rc != ERR_OK)
+            return rc;
+        im = &colour;
+    }
+    int ok = im->channels == 4 ? WebPPictureImportRGBA(picture, im->p, (int)im->stride)
+                               : WebPPictureImportRGB(picture, im->p, (int)im->stride);
+    enum err_code rc = ok ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a WebP");
+    image_free(&colour);
+    return rc;
+}
+
+static enum err_code encode(WebPPicture *picture, const WebPConfig *config, struct buf *out,
+                            struct err *e)
+{
+    picture->writer = on_write;
+    picture->custom_ptr = out;
+    if (WebPEncode(config, picture))
+        return ERR_OK;
+    WebPEncodingError code = picture->error_code;
+    if (buf_failed(out) || code == VP8_ENC_ERROR_OUT_OF_MEMORY ||
+        code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+        return err_set(e, ERR_NOMEM, "no memory for a WebP");
+    return err_set(e, ERR_INTERNAL, "cannot write a WebP: error %d of the encoder", (int)code);
+}
+
+enum err_code image_webp_write(const struct image *im, int quality, struct buf *out, struct err *e)
+{
+    WebPConfig config;
+    WebPPicture picture;
+    bool lossless = quality == IMAGE_WEBP_LOSSLESS;
+    if (quality < 1 || quality > IMAGE_WEBP_LOSSLESS)
+        return err_set(e, ERR_ARG, "the WebP quality %d is not in 1..100", quality);
+    if (im->w > WEBP_MAX_DIMENSION || im->h > WEBP_MAX_DIMENSION)
+        return err_set(e, ERR_LIMIT, "WebP cannot hold %d x %d pixels, only %d a side", im->w,
+                       im->h, WEBP_MAX_DIMENSION);
+    if (!WebPConfigInit(&config) || !WebPPictureInit(&picture))
+        return err_set(e, ERR_INTERNAL, "libwebp is of another version than its headers");
+    config.quality = lossless ? 50.0f : (float)quality; /* lossless: effort */
+    config.lossless = lossless;
+    config.exact = lossless;
+    picture.use_argb = lossless;
+    picture.width = im->w;
+    picture.height = im->h;
+    enum err_code rc = import(&picture, im, e);
+    if (rc == ERR_OK)
+        rc = encode(&picture, &config, out, e);
+    WebPPictureFree(&picture);
+    return rc;
+}
+
+enum err_code image_webp_write_file(const char *path, const struct image *im, int quality,
+                                    struct err *e)
+{
+    struct buf b;
+    buf_init(&b, SIZE_MAX / 2);
+    enum err_code rc = image_webp_write(im, quality, &b, e);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, buf_z(&b), b.n, e);
+    buf_deinit(&b);
+    return rc;
+}
