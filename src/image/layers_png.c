@@ -1,0 +1,46 @@
+#include "image/layers_png.h"
+
+#include <inttypes.h>
+
+#include "image/load.h"
+
+/* The header first, so that neither side nor sum is passed by pixels that are already there. */
+static enum err_code admit(struct str bytes, const struct layers_limits *limits,
+                           struct image_limits *left, uint64_t pixels, struct err *e)
+{
+    struct image_info info;
+    if (image_sniff(bytes) != IMAGE_FORMAT_PNG)
+        return err_set(e, ERR_FORMAT, "not a PNG file");
+    left->max_pixels = limits->max_pixels - pixels;
+    left->max_file_bytes = bytes.n + 1;
+    if (left->max_pixels == 0)
+        return err_set(e, ERR_LIMIT, "the layers before it have %" PRIu64 " pixels, the limit",
+                       pixels);
+    enum err_code rc = image_probe_memory(bytes, left, &info, e);
+    if (rc == ERR_OK && (info.w > limits->max_side || info.h > limits->max_side))
+        rc = err_set(e, ERR_LIMIT, "%d x %d pixels, over %d a side", info.w, info.h,
+                     limits->max_side);
+    return rc;
+}
+
+enum err_code layers_png_read(struct str bytes, const char *what,
+                              const struct layers_limits *limits, uint64_t *pixels,
+                              struct image *out, struct err *e)
+{
+    struct image_limits left = image_limits_defaults();
+    struct image any = {0};
+    *out = (struct image){0};
+    enum err_code rc = admit(bytes, limits, &left, *pixels, e);
+    if (rc == ERR_OK)
+        rc = image_load_memory(bytes, &left, NULL, &any, e);
+    if (rc == ERR_OK)
+        *pixels += (uint64_t)any.w * (uint64_t)any.h;
+    if (rc == ERR_OK && any.channels == 4) {
+        *out = any;
+        return ERR_OK;
+    }
+    if (rc == ERR_OK)
+        rc = image_convert(&any, 4, out, e);
+    image_free(&any);
+    return rc == ERR_OK ? rc : err_note(e, "'%s'", what);
+}

@@ -1,0 +1,19 @@
+/* pptx.h - a stack as a PowerPoint file: one slide of the canvas' shape, one picture a layer, each at
+ * its place, named, and movable. For people whose editor is a slide.
+ *
+ * Opacity is kept; hidden layers are there and hidden. Blend modes have no counterpart: all pictures
+ * are laid over each other as they are. Only written, never read. */
+#ifndef VT_IMAGE_PPTX_H
+#define VT_IMAGE_PPTX_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "image/layers.h"
+
+/* Into out, which this initialises; the caller deinits it also after a failure. */
+ERR_MUST_CHECK enum err_code pptx_encode(const struct layer_stack *s, struct buf *out,
+                                         struct err *e);
+ERR_MUST_CHECK enum err_code pptx_write(const struct layer_stack *s, const char *path,
+                                        struct err *e);
+
+#endif

@@ -1,0 +1,35 @@
+/* psd.h - Photoshop documents, 8 bits a channel, RGB with transparency. Format: docs/formats/psd.md.
+ *
+ * Written: one record a layer (name, offset, opacity, blend mode, visibility, id), rows packed by
+ * PackBits, and the flattened image with its transparency for programs that read no layers.
+ * Read: any RGB document of 8 bits a channel. Groups are dissolved (their visibility and opacity pass
+ * to their layers), masks are applied to the alpha, layers without pixels (adjustments) and whatever
+ * else we do not know is left out. A document without layers gives one layer.
+ *
+ * What psd_encode wrote comes back from psd_decode with the same ids, names, offsets, opacities, blend
+ * modes and pixels. Thread-safe: no state. The bytes may be hostile.
+ */
+#ifndef VT_IMAGE_PSD_H
+#define VT_IMAGE_PSD_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "image/layers.h"
+
+enum { PSD_MAX_SIDE = 30000 };
+
+/* Into out, which this initialises; the caller deinits it also after a failure. ERR_LIMIT over 30,000
+ * pixels a side or 2 GiB: the format's own bounds. */
+ERR_MUST_CHECK enum err_code psd_encode(const struct layer_stack *s, struct buf *out,
+                                        struct err *e);
+ERR_MUST_CHECK enum err_code psd_write(const struct layer_stack *s, const char *path,
+                                       struct err *e);
+
+/* Into out, which this initialises (empty after a failure). Caller frees with layer_stack_deinit. */
+ERR_MUST_CHECK enum err_code psd_decode(struct str bytes, const struct layers_limits *limits,
+                                        struct layer_stack *out, struct err *e);
+ERR_MUST_CHECK enum err_code psd_read(const char *path, const struct layers_limits *limits,
+                                      struct layer_stack *out, struct err *e);
+
+#endif

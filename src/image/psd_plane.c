@@ -1,0 +1,93 @@
+#include "image/psd_plane.h"
+
+#include <zlib.h>
+
+#include "base/mem.h"
+#include "image/psd_format.h"
+#include "image/psd_packbits.h"
+
+static void scatter_row(const struct psd_plane *plane, int y, const unsigned char *row)
+{
+    unsigned char *out = plane->p + (size_t)y * plane->stride;
+    for (int x = 0; x < plane->w; x++)
+        out[(size_t)x * plane->step] = row[x];
+}
+
+static enum err_code read_raw(struct psd_cursor *c, const struct psd_plane *plane, struct err *e)
+{
+    for (int y = 0; y < plane->h; y++) {
+        const unsigned char *row = psd_take(c, (size_t)plane->w);
+        if (!row)
+            return err_set(e, ERR_FORMAT, "a raw channel ends at row %d of %d", y, plane->h);
+        scatter_row(plane, y, row);
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_rle(struct psd_cursor *table, struct psd_cursor *c,
+                              const struct psd_plane *plane, struct err *e)
+{
+    unsigned char *row = mem_try_alloc((size_t)plane->w);
+    if (!row)
+        return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", plane->w);
+    enum err_code rc = ERR_OK;
+    for (int y = 0; y < plane->h && rc == ERR_OK; y++) {
+        size_t n = psd_u16(table);
+        const unsigned char *packed = psd_take(c, n);
+        if (table->failed || !packed)
+            rc = err_set(e, ERR_FORMAT, "a packed channel ends at row %d of %d", y, plane->h);
+        else if (!packbits_decode(packed, n, row, (size_t)plane->w))
+            rc = err_set(e, ERR_FORMAT, "row %d of a channel does not unpack to %d pixels", y,
+                         plane->w);
+        else
+            scatter_row(plane, y, row);
+    }
+    mem_free(row);
+    return rc;
+}
+
+enum err_code psd_plane_read_rows(int compression, struct psd_cursor *table, struct psd_cursor *c,
+                                  const struct psd_plane *plane, struct err *e)
+{
+    if (compression == PSD_COMPRESSION_RAW)
+        return read_raw(c, plane, e);
+    if (compression == PSD_COMPRESSION_RLE)
+        return read_rle(table, c, plane, e);
+    return err_set(e, ERR_FORMAT, "pixels are compressed in way %d; 0 and 1 are read here",
+                   compression);
+}
+
+/* The whole channel as one zlib stream; "predicted" keeps differences along each row. */
+static enum err_code read_zip(struct psd_cursor *c, const struct psd_plane *plane, bool predicted,
+                              struct err *e)
+{
+    const size_t size = (size_t)plane->w * (size_t)plane->h;
+    const size_t n = psd_left(c);
+    const unsigned char *packed = psd_take(c, n);
+    unsigned char *all = mem_try_alloc(size);
+    if (!all)
+        return err_set(e, ERR_NOMEM, "no memory for a channel of %zu pixels", size);
+    uLongf got = size;
+    enum err_code rc = ERR_OK;
+    if (uncompress(all, &got, packed, n) != Z_OK || got != size)
+        rc = err_set(e, ERR_FORMAT, "a ZIP channel does not unpack to its %zu pixels", size);
+    for (int y = 0; y < plane->h && rc == ERR_OK; y++) {
+        unsigned char *row = all + (size_t)y * (size_t)plane->w;
+        for (int x = 1; predicted && x < plane->w; x++)
+            row[x] = (unsigned char)(row[x] + row[x - 1]);
+        scatter_row(plane, y, row);
+    }
+    mem_free(all);
+    return rc;
+}
+
+enum err_code psd_plane_read(struct psd_cursor *c, const struct psd_plane *plane, struct err *e)
+{
+    int compression = (int)psd_u16(c);
+    if (compression == PSD_COMPRESSION_ZIP || compression == PSD_COMPRESSION_ZIP_PREDICTED)
+        return read_zip(c, plane, compression == PSD_COMPRESSION_ZIP_PREDICTED, e);
+    struct psd_cursor table = {0};
+    if (compression == PSD_COMPRESSION_RLE)
+        table = psd_part(c, 2 * (size_t)plane->h);
+    return psd_plane_read_rows(compression, &table, c, plane, e);
+}

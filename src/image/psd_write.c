@@ -1,0 +1,364 @@
+/* Layers to a Photoshop document, section by section in the order of the file. Lengths that are known
+ * only after what they measure are written as zero first and set later. */
+#include "image/psd.h"
+
+#include <math.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "image/psd_format.h"
+#include "image/psd_packbits.h"
+
+/* Documents of this kind end at 2 GiB. */
+static const size_t MAX_BYTES = ((size_t)2 << 30) - 2;
+
+enum { LAYER_CHANNELS = 4, RESOLUTION_DPI = 72 };
+
+static void put_u16(struct buf *b, unsigned v)
+{
+    const unsigned char bytes[2] = {(unsigned char)(v >> 8), (unsigned char)v};
+    buf_add(b, bytes, sizeof bytes);
+}
+
+static void put_u32(struct buf *b, uint32_t v)
+{
+    const unsigned char bytes[4] = {(unsigned char)(v >> 24), (unsigned char)(v >> 16),
+                                    (unsigned char)(v >> 8), (unsigned char)v};
+    buf_add(b, bytes, sizeof bytes);
+}
+
+static void put_i32(struct buf *b, int v)
+{
+    put_u32(b, (uint32_t)v);
+}
+
+static void put_zeros(struct buf *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        buf_add_byte(b, 0);
+}
+
+/* Sets the 32 bits at `at`, where that much was written. */
+static void set_u32(struct buf *b, size_t at, size_t v)
+{
+    if (buf_failed(b) || at + 4 > b->n)
+        return;
+    for (size_t i = 0; i < 4; i++)
+        b->p[at + i] = (char)(unsigned char)(v >> (24 - 8 * i));
+}
+
+/* Begins a part with a 32-bit length; end_part sets the length, rounded up to a multiple of `even`. */
+static size_t begin_part(struct buf *b)
+{
+    size_t at = b->n;
+    put_u32(b, 0);
+    return at;
+}
+
+static void end_part(struct buf *b, size_t at, size_t even)
+{
+    while (!buf_failed(b) && (b->n - at - 4) % even != 0)
+        buf_add_byte(b, 0);
+    set_u32(b, at, b->n - at - 4);
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
+
+static void put_pascal(struct buf *b, struct str ascii, size_t even)
+{
+    size_t n = ascii.n > 255 ? 255 : ascii.n;
+    buf_add_byte(b, (unsigned)n);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)ascii.p[i];
+        buf_add_byte(b, c < 128 ? c : '?');
+    }
+    for (size_t used = n + 1; used % even != 0; used++)
+        buf_add_byte(b, 0);
+}
+
+/* One code point of well-formed UTF-8 at s.p[*at]. */
+static uint32_t next_code_point(struct str s, size_t *at)
+{
+    unsigned char c = (unsigned char)s.p[(*at)++];
+    int more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+    uint32_t v = more == 0 ? c : c & (0x3fu >> more);
+    while (more-- > 0 && *at < s.n)
+        v = (v << 6) | ((unsigned char)s.p[(*at)++] & 0x3fu);
+    return v;
+}
+
+/* Count of UTF-16 units, then the units. */
+static void put_unicode(struct buf *b, struct str utf8)
+{
+    size_t count_at = b->n;
+    uint32_t count = 0;
+    put_u32(b, 0);
+    for (size_t at = 0; at < utf8.n;) {
+        uint32_t c = next_code_point(utf8, &at);
+        if (c >= 0x10000) {
+            put_u16(b, 0xd800 + ((c - 0x10000) >> 10));
+            put_u16(b, 0xdc00 + ((c - 0x10000) & 0x3ff));
+            count += 2;
+        } else {
+            put_u16(b, c);
+            count++;
+        }
+    }
+    set_u32(b, count_at, count);
+}
+
+/* ---- image resources ------------------------------------------------------------------------- */
+
+static size_t begin_resource(struct buf *b, unsigned id, const char *name)
+{
+    buf_add_z(b, "8BIM");
+    put_u16(b, id);
+    put_pascal(b, str_from(name), 2);
+    return begin_part(b);
+}
+
+/* A resource is padded to an even size, but its length does not count the pad byte. */
+static void end_resource(struct buf *b, size_t at)
+{
+    end_part(b, at, 1);
+    if ((b->n - at) % 2 != 0)
+        buf_add_byte(b, 0);
+}
+
+/* What the records of the format cannot hold: the ids, and the opacity in full. */
+static enum err_code layers_to_json(const struct layer_stack *s, struct buf *b, struct err *e)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc), *list = yyjson_mut_arr(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    bool ok = yyjson_mut_obj_add_int(doc, root, "version", 1) &&
+              yyjson_mut_obj_add_val(doc, root, "layers", list);
+    for (size_t i = 0; ok && i < s->n; i++) {
+        yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+        ok = o && yyjson_mut_obj_add_int(doc, o, "lyid", (int64_t)i + 1) &&
+             yyjson_mut_obj_add_str(doc, o, "id", s->layers[i].id) &&
+             yyjson_mut_obj_add_real(doc, o, "opacity", s->layers[i].opacity);
+    }
+    size_t n = 0;
+    char *text = ok ? yyjson_mut_write(doc, 0, &n) : NULL;
+    yyjson_mut_doc_free(doc);
+    if (!text)
+        return err_set(e, ERR_NOMEM, "no memory for the list of layers");
+    buf_add(b, text, n);
+    mem_free(text);
+    return ERR_OK;
+}
+
+static void put_resolution(struct buf *b)
+{
+    for (int axis = 0; axis < 2; axis++) {
+        put_u32(b, (uint32_t)RESOLUTION_DPI << 16);
+        put_u16(b, 1); /* shown in pixels an inch */
+        put_u16(b, 1); /* and the size in inches */
+    }
+}
+
+static enum err_code put_resources(struct buf *b, const struct layer_stack *s, struct err *e)
+{
+    size_t all = begin_part(b);
+    size_t at = begin_resource(b, PSD_RESOURCE_RESOLUTION, "");
+    put_resolution(b);
+    end_resource(b, at);
+
+    at = begin_resource(b, PSD_RESOURCE_VERSION, "");
+    put_u32(b, 1);
+    buf_add_byte(b, 1); /* the flattened image at the end is real */
+    put_unicode(b, STR_LIT("Veetance"));
+    put_unicode(b, STR_LIT("Veetance"));
+    put_u32(b, 1);
+    end_resource(b, at);
+
+    at = begin_resource(b, PSD_RESOURCE_LAYERS, PSD_RESOURCE_NAME);
+    enum err_code rc = layers_to_json(s, b, e);
+    end_resource(b, at);
+    end_part(b, all, 1);
+    return rc;
+}
+
+/* ---- layers ---------------------------------------------------------------------------------- */
+
+/* The record; where the lengths of its channels have to go is left in length_at. */
+static void put_record(struct buf *b, const struct layer *l, size_t number,
+                       size_t length_at[LAYER_CHANNELS])
+{
+    put_i32(b, l->y);
+    put_i32(b, l->x);
+    put_i32(b, l->y + l->image.h);
+    put_i32(b, l->x + l->image.w);
+    put_u16(b, LAYER_CHANNELS);
+    for (int c = 0; c < LAYER_CHANNELS; c++) {
+        put_u16(b, (unsigned)(c - 1) & 0xffff); /* alpha is -1 and comes first */
+        length_at[c] = b->n;
+        put_u32(b, 0);
+    }
+    buf_add_z(b, "8BIM");
+    buf_add_z(b, psd_blend_key(l->blend));
+    buf_add_byte(b, (unsigned)lround(l->opacity * 255));
+    buf_add_byte(b, 0); /* no clipping */
+    buf_add_byte(b, PSD_FLAG_HAS_BIT_4 | (l->visible ? 0 : PSD_FLAG_HIDDEN));
+    buf_add_byte(b, 0);
+
+    size_t extra = begin_part(b);
+    put_u32(b, 0); /* no mask */
+    put_u32(b, 0); /* no blending ranges */
+    put_pascal(b, str_from(l->name), 4);
+    buf_add_z(b, "8BIMluni");
+    size_t at = begin_part(b);
+    put_unicode(b, str_from(l->name));
+    end_part(b, at, 4);
+    buf_add_z(b, "8BIMlyid");
+    put_u32(b, 4);
+    put_u32(b, (uint32_t)number);
+    end_part(b, extra, 2);
+}
+
+/* Packs h rows of one channel behind the table of their lengths at `table`. `row` has room for w
+ * bytes, `packed` for what they can take. */
+static void put_rle_rows(struct buf *b, const struct image *im, int channel, size_t table,
+                         unsigned char *row, unsigned char *packed)
+{
+    for (int y = 0; y < im->h && !buf_failed(b); y++) {
+        const unsigned char *p = image_row(im, y) + channel;
+        for (int x = 0; x < im->w; x++)
+            row[x] = p[(size_t)x * (size_t)im->channels];
+        size_t n = packbits_encode(row, (size_t)im->w, packed);
+        buf_add(b, packed, n);
+        if (!buf_failed(b)) {
+            b->p[table + 2 * (size_t)y] = (char)(unsigned char)(n >> 8);
+            b->p[table + 2 * (size_t)y + 1] = (char)(unsigned char)n;
+        }
+    }
+}
+
+static enum err_code put_layer_pixels(struct buf *b, const struct layer *l,
+                                      const size_t length_at[LAYER_CHANNELS], struct err *e)
+{
+    const size_t w = (size_t)l->image.w;
+    unsigned char *rows = mem_try_alloc(w + packbits_bound(w));
+    if (!rows)
+        return err_set(e, ERR_NOMEM, "no memory to pack a row of %zu pixels", w);
+    for (int c = 0; c < LAYER_CHANNELS; c++) {
+        size_t from = b->n;
+        put_u16(b, PSD_COMPRESSION_RLE);
+        size_t table = b->n;
+        put_zeros(b, 2 * (size_t)l->image.h);
+        put_rle_rows(b, &l->image, (c + 3) % 4, table, rows, rows + w);
+        set_u32(b, length_at[c], b->n - from);
+    }
+    mem_free(rows);
+    return ERR_OK;
+}
+
+static enum err_code put_layers(struct buf *b, const struct layer_stack *s, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    size_t(*length_at)[LAYER_CHANNELS] = mem_try_array(s->n, sizeof *length_at);
+    if (!length_at)
+        return err_set(e, ERR_NOMEM, "no memory for %zu layer records", s->n);
+    size_t section = begin_part(b);
+    size_t info = begin_part(b);
+    /* A negative count says that the flattened image's fourth channel is its transparency. */
+    put_u16(b, (unsigned)-(int)s->n & 0xffff);
+    for (size_t i = 0; i < s->n; i++)
+        put_record(b, &s->layers[i], i + 1, length_at[i]);
+    for (size_t i = 0; i < s->n && rc == ERR_OK; i++)
+        rc = put_layer_pixels(b, &s->layers[i], length_at[i], e);
+    end_part(b, info, 2);
+    put_u32(b, 0); /* no global mask */
+    end_part(b, section, 2);
+    mem_free(length_at);
+    return rc;
+}
+
+/* ---- the flattened image --------------------------------------------------------------------- */
+
+/* Photoshop keeps the flattened colours as they look on white, and readers undo that. */
+static void lay_on_white(struct image *im)
+{
+    for (int y = 0; y < im->h; y++) {
+        unsigned char *p = image_row(im, y);
+        for (int x = 0; x < im->w; x++, p += 4) {
+            unsigned a = p[3];
+            for (int c = 0; c < 3; c++)
+                p[c] = (unsigned char)((p[c] * a + 255 * (255 - a) + 127) / 255);
+        }
+    }
+}
+
+static enum err_code put_flattened(struct buf *b, const struct layer_stack *s, struct err *e)
+{
+    struct image flat = {0};
+    enum err_code rc = layers_flatten(s, &flat, e);
+    if (rc != ERR_OK)
+        return rc;
+    lay_on_white(&flat);
+    const size_t w = (size_t)s->w, h = (size_t)s->h;
+    unsigned char *rows = mem_try_alloc(w + packbits_bound(w));
+    if (rows) {
+        put_u16(b, PSD_COMPRESSION_RLE);
+        size_t table = b->n;
+        put_zeros(b, 2 * h * 4);
+        for (int c = 0; c < 4; c++)
+            put_rle_rows(b, &flat, c, table + (size_t)c * 2 * h, rows, rows + w);
+    } else {
+        rc = err_set(e, ERR_NOMEM, "no memory to pack a row of %zu pixels", w);
+    }
+    mem_free(rows);
+    image_free(&flat);
+    return rc;
+}
+
+static void put_header(struct buf *b, const struct layer_stack *s)
+{
+    buf_add_z(b, "8BPS");
+    put_u16(b, PSD_VERSION);
+    put_zeros(b, 6);
+    put_u16(b, 4);
+    put_i32(b, s->h);
+    put_i32(b, s->w);
+    put_u16(b, 8);
+    put_u16(b, PSD_MODE_RGB);
+    put_u32(b, 0); /* no colour table */
+}
+
+static enum err_code check_sides(const char *what, int w, int h, struct err *e)
+{
+    if (w > PSD_MAX_SIDE || h > PSD_MAX_SIDE)
+        return err_set(e, ERR_LIMIT,
+                       "%s is %d x %d pixels; PSD ends at %d a side (export OpenRaster or PNG)",
+                       what, w, h, PSD_MAX_SIDE);
+    return ERR_OK;
+}
+
+enum err_code psd_encode(const struct layer_stack *s, struct buf *out, struct err *e)
+{
+    buf_init(out, MAX_BYTES);
+    enum err_code rc = check_sides("the canvas", s->w, s->h, e);
+    for (size_t i = 0; i < s->n && rc == ERR_OK; i++)
+        rc = check_sides(s->layers[i].name, s->layers[i].image.w, s->layers[i].image.h, e);
+    if (rc != ERR_OK)
+        return rc;
+    put_header(out, s);
+    if ((rc = put_resources(out, s, e)) != ERR_OK || (rc = put_layers(out, s, e)) != ERR_OK ||
+        (rc = put_flattened(out, s, e)) != ERR_OK)
+        return rc;
+    if (buf_failed(out))
+        return err_set(e, ERR_LIMIT, "the PSD would pass 2 GiB, or memory is out");
+    return ERR_OK;
+}
+
+enum err_code psd_write(const struct layer_stack *s, const char *path, struct err *e)
+{
+    struct buf b;
+    enum err_code rc = psd_encode(s, &b, e);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, buf_z(&b), b.n, e);
+    buf_deinit(&b);
+    return rc;
+}
