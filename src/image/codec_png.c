@@ -21,7 +21,7 @@ static void read_header(struct png_job *j)
 {
     png_structp png = j->io.png;
     struct image_info *info = j->d->info;
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* image_check_size decides */
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX); /* check_size has decided */
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, (png_const_bytep) "tEXt\0zTXt\0iTXt",
                                 3);
     png_read_info(png, j->io.info);
@@ -98,17 +98,15 @@ static enum err_code decode(struct png_job *j)
     enum err_code rc = run_header(j);
     if (rc != ERR_OK)
         return rc;
-    uint64_t w = png_get_image_width(j->io.png, j->io.info);
-    uint64_t h = png_get_image_height(j->io.png, j->io.info);
-    if ((rc = image_check_size(w, h, d->limits, d->e)) != ERR_OK)
-        return rc;
-    d->info->w = (int)w;
-    d->info->h = (int)h;
+    int w = (int)png_get_image_width(j->io.png, j->io.info);
+    int h = (int)png_get_image_height(j->io.png, j->io.info);
+    d->info->w = w;
+    d->info->h = h;
     if (j->icc && (rc = codec_keep_icc(d, j->icc, j->icc_bytes)) != ERR_OK)
         return rc;
     if (d->header_only)
         return ERR_OK;
-    if ((rc = image_new(&d->out, (int)w, (int)h, d->info->channels, d->e)) != ERR_OK)
+    if ((rc = image_new(&d->out, w, h, d->info->channels, d->e)) != ERR_OK)
         return rc;
     rc = run_pixels(j);
     if (rc == ERR_OK && j->io.warning[0])
@@ -116,10 +114,29 @@ static enum err_code decode(struct png_job *j)
     return rc;
 }
 
+static uint32_t u32_at(struct str s, size_t at)
+{
+    const unsigned char *p = (const unsigned char *)s.p + at;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* The size, straight from where the first chunk must have it: signature (8), length (4), "IHDR",
+ * width (4), height (4). libpng then insists on the same chunk. */
+static enum err_code check_size(const struct decode *d)
+{
+    if (d->bytes.n < 24)
+        return err_set(d->e, ERR_FORMAT, "the PNG is cut: it has only %zu bytes", d->bytes.n);
+    if (!str_starts(str_skip(d->bytes, 12), STR_LIT("IHDR")))
+        return err_set(d->e, ERR_FORMAT, "the PNG is broken: it does not begin with its header");
+    return image_check_size(u32_at(d->bytes, 16), u32_at(d->bytes, 20), d->limits, d->e);
+}
+
 enum err_code codec_png(struct decode *d)
 {
     struct png_job j = {.d = d};
-    enum err_code rc = png_io_open_read(&j.io, d->bytes, d->e);
+    enum err_code rc = check_size(d);
+    if (rc == ERR_OK)
+        rc = png_io_open_read(&j.io, d->bytes, d->e);
     if (rc != ERR_OK)
         return rc;
     rc = decode(&j);

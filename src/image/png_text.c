@@ -1,0 +1,123 @@
+/* png_text.c - finds a text chunk without touching the pixels; the prototype is in png_write.h.
+ *
+ * A PNG is a signature of 8 bytes and chunks: length (4, big endian), name (4), data, CRC-32 of name and
+ * data (4). Inside the three that hold text:
+ *
+ *     tEXt  key NUL  Latin-1
+ *     zTXt  key NUL  method (0)  zlib stream of Latin-1
+ *     iTXt  key NUL  packed? (0 or 1)  method (0)  language NUL  translated key NUL  UTF-8 or zlib stream
+ */
+#include "image/png_write.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include <zlib.h>
+
+enum { SIGNATURE_BYTES = 8, CHUNK_BYTES = 12, UNPACKED_MAX_BYTES = 8 << 20 };
+
+static uint32_t u32_at(struct str s, size_t at)
+{
+    const unsigned char *p = (const unsigned char *)s.p + at;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* Takes the part in front of the next NUL off s; false when there is none. */
+static bool take_z(struct str *s, struct str *part)
+{
+    const char *end = s->n ? memchr(s->p, 0, s->n) : NULL;
+    if (!end)
+        return false;
+    *part = (struct str){s->p, (size_t)(end - s->p)};
+    *s = str_skip(*s, part->n + 1);
+    return true;
+}
+
+static void add_latin1(struct buf *out, struct str s)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned c = (unsigned char)s.p[i];
+        if (c >= 0x80) {
+            buf_add_byte(out, 0xc0u | (c >> 6));
+            c = 0x80u | (c & 0x3fu);
+        }
+        buf_add_byte(out, c);
+    }
+}
+
+static enum err_code unpack(struct str packed, struct buf *out, struct err *e)
+{
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)packed.p, .avail_in = (uInt)packed.n};
+    unsigned char piece[4096];
+    int status = inflateInit(&z);
+    if (status != Z_OK)
+        return err_set(e, ERR_NOMEM, "no memory to unpack a PNG text");
+    while (status == Z_OK && !buf_failed(out)) {
+        z.next_out = piece;
+        z.avail_out = sizeof piece;
+        status = inflate(&z, Z_NO_FLUSH);
+        buf_add(out, piece, sizeof piece - z.avail_out);
+    }
+    (void)inflateEnd(&z);
+    if (buf_failed(out))
+        return err_set(e, ERR_LIMIT, "a PNG text is too large");
+    return status == Z_STREAM_END ? ERR_OK : err_set(e, ERR_FORMAT, "a packed PNG text is broken");
+}
+
+/* The text of one of the three chunks, behind its key. */
+static enum err_code decode(const char *name, struct str s, struct buf *out, struct err *e)
+{
+    struct str skipped;
+    struct buf plain;
+    bool international = memcmp(name, "iTXt", 4) == 0, packed = memcmp(name, "zTXt", 4) == 0;
+    if (international) {
+        packed = s.n > 0 && s.p[0] == 1;
+        s = str_skip(s, 2);
+        if (!take_z(&s, &skipped) || !take_z(&s, &skipped))
+            return err_set(e, ERR_FORMAT, "a PNG text is broken");
+    } else if (packed) {
+        s = str_skip(s, 1);
+    }
+    buf_init(&plain, UNPACKED_MAX_BYTES);
+    enum err_code rc = packed ? unpack(s, &plain, e) : ERR_OK;
+    struct str text = packed ? buf_str(&plain) : s;
+    if (rc == ERR_OK && international && !str_is_utf8(text, NULL))
+        rc = err_set(e, ERR_FORMAT, "a PNG text is not UTF-8");
+    else if (rc == ERR_OK && international)
+        buf_add_str(out, text);
+    else if (rc == ERR_OK)
+        add_latin1(out, text);
+    if (rc == ERR_OK && buf_failed(out))
+        rc = err_set(e, ERR_NOMEM, "no memory for a PNG text of %zu bytes", text.n);
+    buf_deinit(&plain);
+    return rc;
+}
+
+static bool is_text(const char *name)
+{
+    return memcmp(name, "tEXt", 4) == 0 || memcmp(name, "zTXt", 4) == 0 ||
+           memcmp(name, "iTXt", 4) == 0;
+}
+
+enum err_code image_png_text(struct str bytes, const char *key, struct buf *out, struct err *e)
+{
+    if (!str_starts(bytes, STR_LIT("\x89PNG\r\n\x1a\n")))
+        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", bytes.n);
+    struct str s = str_skip(bytes, SIGNATURE_BYTES), found;
+    while (s.n >= CHUNK_BYTES) {
+        uint32_t n = u32_at(s, 0);
+        const char *name = s.p + 4;
+        if (n > s.n - CHUNK_BYTES)
+            return err_set(e, ERR_FORMAT, "the PNG is cut: a chunk of %" PRIu32 " bytes", n);
+        struct str data = {s.p + 8, n};
+        if (memcmp(name, "IEND", 4) == 0)
+            return err_set(e, ERR_NOTFOUND, "the PNG has no text '%s'", key);
+        if (is_text(name) && take_z(&data, &found) && str_eq_z(found, key)) {
+            if (crc32(0, (const Bytef *)name, n + 4) != u32_at(s, 8 + (size_t)n))
+                return err_set(e, ERR_FORMAT, "the PNG text '%s' is damaged", key);
+            return decode(name, data, out, e);
+        }
+        s = str_skip(s, CHUNK_BYTES + (size_t)n);
+    }
+    return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
+}
