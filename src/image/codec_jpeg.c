@@ -79,9 +79,12 @@ static void on_message(j_common_ptr c, int level)
     case JWRN_ADOBE_XFORM:
     case JWRN_BOGUS_PROGRESSION:
     case JWRN_BOGUS_ICC:
+    case JWRN_JFIF_MAJOR:
         codec_note(j->d->info, "%s", text);
         return;
     default:
+        if (j->at_end)
+            fail_cut(j);
         j->rc = err_set(j->d->e, ERR_FORMAT, "the JPEG is damaged: %s", text);
         longjmp(j->jump, 1);
     }

@@ -50,6 +50,8 @@ static enum err_code read_header(struct webp_job *j)
     j->demux = WebPDemuxPartial(&data, &state);
     if (!j->demux)
         return state == WEBP_DEMUX_PARSE_ERROR ? broken(d, "its chunks make no sense") : cut(d);
+    if (state == WEBP_DEMUX_PARSING_HEADER)
+        return cut(d);
     uint64_t w = WebPDemuxGetI(j->demux, WEBP_FF_CANVAS_WIDTH);
     uint64_t h = WebPDemuxGetI(j->demux, WEBP_FF_CANVAS_HEIGHT);
     enum err_code rc = image_check_size(w, h, d->limits, d->e);
