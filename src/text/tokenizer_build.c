@@ -1,0 +1,218 @@
+/* tokenizer_build.c - the steps in which a tokenizer comes to be, common to all file formats. */
+#include <inttypes.h>
+
+#include "base/mem.h"
+#include "text/nfc.h"
+#include "text/tokenizer_impl.h"
+
+/* Composition never makes text longer, but a few characters decompose for good: up to three times. */
+enum { NFC_GROWTH = 3 };
+
+enum err_code tokenizer_new(const struct tokenizer_sizes *sizes, struct tokenizer **out,
+                            struct err *e)
+{
+    struct tokenizer *t = mem_try_alloc(sizeof *t);
+    *out = NULL;
+    if (!t)
+        return err_set(e, ERR_NOMEM, "no memory for a tokenizer");
+    t->pad_id = t->eos_id = TOKENIZER_NONE;
+    bytelevel_init(&t->alphabet);
+    enum err_code rc = vocab_init(&t->vocab, sizes->ids, sizes->words, sizes->bytes, e);
+    if (rc == ERR_OK)
+        rc = bpe_merges_init(&t->merges, sizes->merges, e);
+    if (rc == ERR_OK)
+        rc = added_init(&t->before, sizes->added_bytes, e);
+    if (rc == ERR_OK)
+        rc = added_init(&t->after, sizes->added_bytes * NFC_GROWTH, e);
+    if (rc == ERR_OK) {
+        t->merge_room = mem_try_array(2, VOCAB_MAX_TOKEN_BYTES);
+        if (!t->merge_room)
+            rc = err_set(e, ERR_NOMEM, "no memory for a tokenizer");
+    }
+    if (rc != ERR_OK) {
+        tokenizer_free(t);
+        return rc;
+    }
+    *out = t;
+    return ERR_OK;
+}
+
+void tokenizer_free(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    vocab_deinit(&t->vocab);
+    bpe_merges_deinit(&t->merges);
+    for (size_t i = 0; i < t->n_splits; i++)
+        presplit_free(t->splits[i]);
+    added_deinit(&t->before);
+    added_deinit(&t->after);
+    mem_free(t->merge_room);
+    mem_free(t);
+}
+
+/* ---- words and merges -------------------------------------------------------------------------- */
+
+/* Writes text's bytes to the vocabulary's room: what it stands for, or itself when it is not written
+ * in byte-level characters (*plain; such a token is never made by merging). */
+static bool write_word(struct tokenizer *t, struct str text, size_t *n, bool *plain)
+{
+    struct vocab *v = &t->vocab;
+    if (text.n > v->bytes_cap - v->bytes_used)
+        return false;
+    *plain = !bytelevel_decode(&t->alphabet, text, vocab_room(v), n);
+    if (*plain) {
+        memcpy(vocab_room(v), text.p, text.n);
+        *n = text.n;
+    }
+    return true;
+}
+
+enum err_code tokenizer_put_word(struct tokenizer *t, struct str text, uint32_t id, struct err *e)
+{
+    size_t n;
+    bool plain;
+    if (text.n == 0)
+        return err_set(e, ERR_FORMAT, "token %" PRIu32 " is empty", id);
+    if (!write_word(t, text, &n, &plain))
+        return err_set(e, ERR_INTERNAL, "no room for token %" PRIu32, id);
+    return vocab_put(&t->vocab, id, n, !plain, e);
+}
+
+static enum err_code bad_merge(const struct tokenizer *t, struct str left, struct str right,
+                               const char *problem, struct err *e)
+{
+    return err_set(e, ERR_FORMAT, "merge %" PRIu32 " ('%.*s' '%.*s'): %s", t->merges.n,
+                   (int)(left.n > 60 ? 60 : left.n), left.p, (int)(right.n > 60 ? 60 : right.n),
+                   right.p, problem);
+}
+
+static int32_t find_result(struct tokenizer *t, const char *p, size_t n)
+{
+    if (vocab_has(&t->vocab, t->next_result)) {
+        struct str guess = vocab_bytes(&t->vocab, t->next_result);
+        if (str_eq(guess, (struct str){p, n}))
+            return (int32_t)t->next_result;
+    }
+    return vocab_find(&t->vocab, p, n);
+}
+
+enum err_code tokenizer_put_merge(struct tokenizer *t, struct str left, struct str right,
+                                  struct err *e)
+{
+    size_t left_n, right_n;
+    if (left.n == 0 || right.n == 0 || left.n > VOCAB_MAX_TOKEN_BYTES ||
+        right.n > VOCAB_MAX_TOKEN_BYTES)
+        return bad_merge(t, left, right, "two tokens are expected", e);
+    if (!bytelevel_decode(&t->alphabet, left, t->merge_room, &left_n) ||
+        !bytelevel_decode(&t->alphabet, right, t->merge_room + left_n, &right_n))
+        return bad_merge(t, left, right, "a character that stands for no byte", e);
+    int32_t left_id = vocab_find(&t->vocab, t->merge_room, left_n);
+    int32_t right_id = vocab_find(&t->vocab, t->merge_room + left_n, right_n);
+    int32_t result = find_result(t, t->merge_room, left_n + right_n);
+    if (left_id < 0 || right_id < 0 || result < 0)
+        return bad_merge(t, left, right,
+                         left_id < 0    ? "the left one is not in the vocabulary"
+                         : right_id < 0 ? "the right one is not in the vocabulary"
+                                        : "both together are not in the vocabulary",
+                         e);
+    t->next_result = (uint32_t)result + 1;
+    struct bpe_merge m = {(uint32_t)left_id, (uint32_t)right_id, (uint32_t)result};
+    return bpe_merges_add(&t->merges, m, e);
+}
+
+enum err_code tokenizer_put_merge_line(struct tokenizer *t, struct str line, struct err *e)
+{
+    const char *space = line.n ? memchr(line.p, ' ', line.n) : NULL;
+    struct str left = {line.p, space ? (size_t)(space - line.p) : line.n};
+    struct str right = str_skip(line, left.n + 1);
+    return tokenizer_put_merge(t, left, right, e);
+}
+
+/* ---- added tokens ------------------------------------------------------------------------------ */
+
+/* The token's place in the vocabulary: a new entry, or the one that is there with the same text. */
+static enum err_code put_added_word(struct tokenizer *t, const struct tokenizer_added *a,
+                                    struct err *e)
+{
+    size_t n;
+    bool plain;
+    uint32_t id = (uint32_t)a->id;
+    if (!write_word(t, a->text, &n, &plain))
+        return err_set(e, ERR_INTERNAL, "no room for added token %" PRIu32, id);
+    struct str bytes = {vocab_room(&t->vocab), n};
+    int32_t other = plain ? -1 : vocab_find(&t->vocab, bytes.p, bytes.n);
+    if (other >= 0 && (uint32_t)other != id)
+        return err_set(e, ERR_FORMAT,
+                       "added token '%.*s' has the id %" PRIu32 ", as a word it has %d",
+                       STR_ARG(a->text), id, (int)other);
+    if (!vocab_has(&t->vocab, id))
+        return vocab_put(&t->vocab, id, n, false, e);
+    if (!str_eq(vocab_bytes(&t->vocab, id), bytes))
+        return err_set(e, ERR_FORMAT, "added token '%.*s' has the id %" PRIu32 " of another token",
+                       STR_ARG(a->text), id);
+    return ERR_OK;
+}
+
+static enum err_code put_added_normalized(struct tokenizer *t, const struct tokenizer_added *a,
+                                          struct err *e)
+{
+    struct buf text;
+    buf_init(&text, (size_t)ADDED_MAX_BYTES * NFC_GROWTH);
+    enum err_code rc = t->nfc ? nfc_append(a->text, &text, e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = added_put(&t->after, t->nfc ? buf_str(&text) : a->text, (int32_t)a->id, e);
+    buf_deinit(&text);
+    return rc;
+}
+
+enum err_code tokenizer_put_added(struct tokenizer *t, const struct tokenizer_added *a,
+                                  struct err *e)
+{
+    if (a->id < 0 || a->id >= (int64_t)t->vocab.ids)
+        return err_set(e, ERR_FORMAT, "added token '%.*s' has the id %" PRId64, STR_ARG(a->text),
+                       a->id);
+    if (a->text.n == 0 || a->text.n > ADDED_MAX_BYTES)
+        return err_set(e, ERR_FORMAT, "added token %" PRId64 " has %zu bytes; expected 1 to %d",
+                       a->id, a->text.n, ADDED_MAX_BYTES);
+    struct added_set *set = a->normalized ? &t->after : &t->before;
+    if (added_get(set, a->text) == (int32_t)a->id)
+        return ERR_OK;
+    enum err_code rc = put_added_word(t, a, e);
+    if (rc == ERR_OK)
+        rc = a->normalized ? put_added_normalized(t, a, e)
+                           : added_put(&t->before, a->text, (int32_t)a->id, e);
+    if (rc == ERR_OK)
+        vocab_mark(&t->vocab, (uint32_t)a->id,
+                   a->special ? VOCAB_ADDED | VOCAB_SPECIAL : VOCAB_ADDED);
+    return rc;
+}
+
+/* ---- the rest ---------------------------------------------------------------------------------- */
+
+enum err_code tokenizer_add_split(struct tokenizer *t, struct str pattern, struct err *e)
+{
+    if (t->n_splits >= TOKENIZER_MAX_SPLITS)
+        return err_set(e, ERR_LIMIT, "pre-tokenizer: more than %d patterns", TOKENIZER_MAX_SPLITS);
+    enum err_code rc = presplit_new(pattern, &t->splits[t->n_splits], e);
+    if (rc == ERR_OK)
+        t->n_splits++;
+    return rc;
+}
+
+enum err_code tokenizer_finish(struct tokenizer *t, struct err *e)
+{
+    for (int byte = 0; byte < 256; byte++) {
+        char c = (char)byte;
+        t->byte_ids[byte] = vocab_find(&t->vocab, &c, 1);
+        if (t->byte_ids[byte] < 0)
+            return err_set(e, ERR_FORMAT, "the vocabulary has no token for byte 0x%02x", byte);
+    }
+    if (t->pad_id < 0)
+        t->pad_id = tokenizer_token_id(t, "<|endoftext|>");
+    if (t->eos_id < 0)
+        t->eos_id = tokenizer_token_id(t, "<|im_end|>");
+    mem_free(t->merge_room);
+    t->merge_room = NULL;
+    return ERR_OK;
+}

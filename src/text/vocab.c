@@ -1,0 +1,95 @@
+/* vocab.c - see vocab.h. */
+#include "text/vocab.h"
+
+#include <inttypes.h>
+
+#include "base/mem.h"
+
+uint32_t hash_slots_for(size_t n)
+{
+    uint32_t slots = 64;
+    while ((size_t)slots * 2 / 3 < n)
+        slots *= 2;
+    return slots;
+}
+
+enum err_code vocab_init(struct vocab *v, uint32_t ids, size_t keys, size_t bytes_cap,
+                         struct err *e)
+{
+    *v = (struct vocab){0};
+    if (ids > VOCAB_MAX_IDS || keys > VOCAB_MAX_IDS || bytes_cap > UINT32_MAX)
+        return err_set(e, ERR_LIMIT, "the vocabulary has %" PRIu32 " ids; at most %d are possible",
+                       ids, VOCAB_MAX_IDS);
+    uint32_t slots = hash_slots_for(keys);
+    v->bytes = mem_try_alloc(bytes_cap);
+    v->spans = mem_try_array(ids, sizeof *v->spans);
+    v->slots = mem_try_array(slots, sizeof *v->slots);
+    v->bytes_cap = bytes_cap;
+    v->ids = ids;
+    v->slot_mask = slots - 1;
+    if (!v->bytes || !v->spans || !v->slots) {
+        vocab_deinit(v);
+        return err_set(e, ERR_NOMEM, "no memory for a vocabulary of %" PRIu32 " tokens", ids);
+    }
+    return ERR_OK;
+}
+
+void vocab_deinit(struct vocab *v)
+{
+    mem_free(v->bytes);
+    mem_free(v->spans);
+    mem_free(v->slots);
+    *v = (struct vocab){0};
+}
+
+static bool same_bytes(const struct vocab *v, uint32_t id, const char *p, size_t n)
+{
+    const struct vocab_span *s = &v->spans[id];
+    return s->n == n && memcmp(v->bytes + s->at, p, n) == 0;
+}
+
+/* Enters the bytes of id, which are in place, into the table. */
+static enum err_code make_findable(struct vocab *v, uint32_t id, struct err *e)
+{
+    struct str key = vocab_bytes(v, id);
+    uint64_t h = hash_bytes(key.p, key.n);
+    uint32_t at = (uint32_t)h & v->slot_mask;
+    for (int probes = 0; v->slots[at]; probes++) {
+        uint32_t other = hash_slot_index(v->slots[at]);
+        if (hash_slot_may_match(v->slots[at], h) && same_bytes(v, other, key.p, key.n))
+            return err_set(e, ERR_FORMAT, "tokens %" PRIu32 " and %" PRIu32 " are the same text",
+                           other, id);
+        if (probes >= HASH_MAX_PROBES)
+            return err_set(e, ERR_FORMAT, "the vocabulary's tokens collide; it was made to");
+        at = (at + 1) & v->slot_mask;
+    }
+    v->slots[at] = hash_slot(h, id);
+    return ERR_OK;
+}
+
+enum err_code vocab_put(struct vocab *v, uint32_t id, size_t n, bool findable, struct err *e)
+{
+    if (id >= v->ids)
+        return err_set(e, ERR_INTERNAL, "token id %" PRIu32 " of %" PRIu32, id, v->ids);
+    if (v->spans[id].flags & VOCAB_PRESENT)
+        return err_set(e, ERR_FORMAT, "two tokens have the id %" PRIu32, id);
+    if (n > VOCAB_MAX_TOKEN_BYTES || n > v->bytes_cap - v->bytes_used)
+        return err_set(e, ERR_LIMIT, "token %" PRIu32 " has %zu bytes; at most %d are possible", id,
+                       n, VOCAB_MAX_TOKEN_BYTES);
+    v->spans[id] = (struct vocab_span){(uint32_t)v->bytes_used, (uint16_t)n, VOCAB_PRESENT};
+    v->bytes_used += n;
+    return findable ? make_findable(v, id, e) : ERR_OK;
+}
+
+int32_t vocab_find(const struct vocab *v, const char *p, size_t n)
+{
+    uint64_t h = hash_bytes(p, n);
+    uint32_t at = (uint32_t)h & v->slot_mask;
+    while (v->slots[at]) {
+        uint32_t id = hash_slot_index(v->slots[at]);
+        if (hash_slot_may_match(v->slots[at], h) && same_bytes(v, id, p, n))
+            return (int32_t)id;
+        at = (at + 1) & v->slot_mask;
+    }
+    return -1;
+}
