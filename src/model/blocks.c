@@ -57,11 +57,16 @@ static float exp_like_reference(float x)
 
 void model_timestep_embedding(float t, int64_t dim, float *out)
 {
+    model_timestep_embedding_scaled(t, 1.0f, dim, out);
+}
+
+void model_timestep_embedding_scaled(float t, float scale, int64_t dim, float *out)
+{
     int64_t half = dim / 2;
     for (int64_t i = 0; i < half; i++) {
         /* float32 at each step, as the reference: exponent, exp, product, then cos and sin. */
         float exponent = -9.21034037f * (float)i / (float)half;
-        float a = t * exp_like_reference(exponent);
+        float a = scale * (t * exp_like_reference(exponent));
         out[i] = cosf(a);
         out[half + i] = sinf(a);
     }

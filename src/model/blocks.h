@@ -26,5 +26,7 @@ struct nn_param *model_kernel(struct model_loader *l, const char *suffix, int64_
 
 /* Sinusoidal time embedding of the reference: [cos, sin] of t * 10000^(-i / half), dim values. */
 void model_timestep_embedding(float t, int64_t dim, float *out);
+/* The same of scale * (t * 10000^(-i / half)): float32 products round differently in the other order. */
+void model_timestep_embedding_scaled(float t, float scale, int64_t dim, float *out);
 
 #endif

@@ -1,0 +1,197 @@
+/* modulation.c - what the blocks' modulation depends on (the time embedding), and its tables for a schedule. */
+#include "base/ck.h"
+#include "base/mem.h"
+#include "model/qwen_image/transformer_impl.h"
+
+struct qwen_image_tables {
+    int64_t n_times, condition;
+    size_t per_time; /* floats: 2 * n_blocks * 6 * dim */
+    float *times;
+    float *rows; /* [n_times, n_blocks, 2, 6 * dim] */
+};
+
+/* ---- time embedding --------------------------------------------------------------------------------- */
+
+struct ggml_tensor *qwen_image_time_embedding(struct nn_graph *g, const struct qwen_image_config *c,
+                                              const struct qwen_image_time_embedder *t,
+                                              struct qwen_image_time_input *in)
+{
+    in->sinusoid = nn_input(g, c->time_channels, 1, 1, 1);
+    in->addition = nn_input(g, c->dim, 1, 1, 1);
+    nn_mid(g, in->sinusoid, "mid.time_text_embed.time_proj");
+    struct ggml_tensor *h = nn_silu(g, nn_linear(g, t->first.w, t->first.b, in->sinusoid));
+    h = nn_linear(g, t->second.w, t->second.b, h);
+    return nn_mid(g, ggml_add(g->ctx, h, in->addition), "mid.time_text_embed");
+}
+
+enum err_code qwen_image_set_time(struct nn_graph *g, const struct qwen_image_config *c,
+                                  const struct qwen_image_time_embedder *t,
+                                  const struct qwen_image_time_input *in, float time,
+                                  int64_t condition, struct err *e)
+{
+    float *sinusoid = mem_try_array((size_t)c->time_channels, sizeof *sinusoid);
+    float *addition = mem_try_array((size_t)c->dim, sizeof *addition);
+    enum err_code rc = ERR_OK;
+    if (!sinusoid || !addition)
+        rc = err_set(e, ERR_NOMEM, "no memory for a time embedding");
+    if (rc == ERR_OK)
+        rc = nn_view_rows_f32(&t->addition->view, condition, 1, addition, e);
+    if (rc == ERR_OK) {
+        model_timestep_embedding_scaled(time, 1000.0f, c->time_channels, sinusoid);
+        nn_graph_set(g, in->sinusoid, sinusoid);
+        nn_graph_set(g, in->addition, addition);
+    }
+    mem_free(sinusoid);
+    mem_free(addition);
+    return rc;
+}
+
+/* ---- building --------------------------------------------------------------------------------------- */
+
+struct build {
+    struct qwen_image_transformer *m;
+    struct qwen_image_tables *t;
+    float *act; /* [n_times, dim]: silu of the time embedding */
+    const atomic_bool *cancel;
+};
+
+static enum err_code new_graph(const struct build *b, struct nn_graph *g, struct err *e)
+{
+    enum err_code rc = nn_graph_init(g, b->m->device, 64, false, e);
+    if (rc == ERR_OK)
+        g->exact = nn_params_precision(b->m->params) == NN_PRECISION_F32;
+    return rc;
+}
+
+static enum err_code embed_times(const struct build *b, struct err *e)
+{
+    struct nn_graph g;
+    struct qwen_image_time_input in;
+    const struct qwen_image_config *c = &b->m->cfg;
+    const struct qwen_image_time_embedder *t = &b->m->time_alone;
+    enum err_code rc = new_graph(b, &g, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct ggml_tensor *act = nn_silu(&g, qwen_image_time_embedding(&g, c, t, &in));
+    nn_graph_output(&g, act);
+    rc = nn_graph_prepare(&g, e);
+    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
+        rc = qwen_image_set_time(&g, c, t, &in, b->t->times[i], b->t->condition, e);
+        if (rc == ERR_OK)
+            rc = nn_graph_run(&g, b->cancel, e);
+        if (rc == ERR_OK)
+            nn_graph_get(&g, act, b->act + i * c->dim);
+    }
+    nn_graph_deinit(&g);
+    return rc;
+}
+
+static enum err_code modulate_block(const struct build *b, int64_t block, struct err *e)
+{
+    struct nn_graph g;
+    const struct qwen_image_modulation *mod = &b->m->modulation[block];
+    int64_t dim = b->m->cfg.dim;
+    size_t row = 6 * (size_t)dim;
+    enum err_code rc = new_graph(b, &g, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct ggml_tensor *act = nn_input(&g, dim, 1, 1, 1);
+    struct ggml_tensor *img = nn_linear(&g, mod->img.w, mod->img.b, act);
+    struct ggml_tensor *txt = nn_linear(&g, mod->txt.w, mod->txt.b, act);
+    nn_graph_output(&g, img);
+    nn_graph_output(&g, txt);
+    rc = nn_graph_prepare(&g, e);
+    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
+        float *dst = b->t->rows + (size_t)i * b->t->per_time + 2 * row * (size_t)block;
+        nn_graph_set(&g, act, b->act + i * dim);
+        rc = nn_graph_run(&g, b->cancel, e);
+        if (rc == ERR_OK) {
+            nn_graph_get(&g, img, dst);
+            nn_graph_get(&g, txt, dst + row);
+        }
+    }
+    nn_graph_deinit(&g);
+    return rc;
+}
+
+static enum err_code fill(const struct build *b, struct err *e)
+{
+    enum err_code rc = nn_params_engage(b->m->time_params, e);
+    if (rc == ERR_OK)
+        rc = embed_times(b, e);
+    nn_params_release(b->m->time_params);
+    for (int64_t i = 0; rc == ERR_OK && i < b->m->cfg.n_blocks; i++) {
+        struct nn_params *ps = b->m->modulation[i].params;
+        bool was_engaged = nn_params_engaged(ps);
+        rc = nn_params_engage(ps, e);
+        if (rc == ERR_OK)
+            rc = modulate_block(b, i, e);
+        if (!was_engaged)
+            nn_params_release(ps);
+    }
+    return rc;
+}
+
+enum err_code qwen_image_tables_build(struct qwen_image_transformer *m, const float *times,
+                                      int64_t n_times, int64_t condition, const atomic_bool *cancel,
+                                      struct qwen_image_tables **out, struct err *e)
+{
+    size_t floats;
+    *out = NULL;
+    struct qwen_image_tables *t = mem_try_alloc(sizeof *t);
+    if (!t)
+        return err_set(e, ERR_NOMEM, "no memory for modulation tables");
+    t->n_times = n_times;
+    t->condition = condition;
+    t->per_time = 12 * (size_t)m->cfg.n_blocks * (size_t)m->cfg.dim;
+    struct build b = {.m = m, .t = t, .cancel = cancel};
+    if (ck_mul_size(t->per_time, (size_t)n_times, &floats)) {
+        t->times = mem_try_array((size_t)n_times, sizeof(float));
+        t->rows = mem_try_array(floats, sizeof(float));
+        b.act = mem_try_array((size_t)n_times, (size_t)m->cfg.dim * sizeof(float));
+    }
+    enum err_code rc = ERR_OK;
+    if (!t->times || !t->rows || !b.act)
+        rc = err_set(e, ERR_NOMEM, "no memory for modulation tables of %lld steps",
+                     (long long)n_times);
+    for (int64_t i = 0; rc == ERR_OK && i < n_times; i++)
+        t->times[i] = times[i];
+    if (rc == ERR_OK)
+        rc = fill(&b, e);
+    mem_free(b.act);
+    if (rc != ERR_OK) {
+        qwen_image_tables_free(t);
+        return rc;
+    }
+    *out = t;
+    return ERR_OK;
+}
+
+void qwen_image_tables_free(struct qwen_image_tables *t)
+{
+    if (!t)
+        return;
+    mem_free(t->times);
+    mem_free(t->rows);
+    mem_free(t);
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+size_t qwen_image_tables_bytes(const struct qwen_image_tables *t)
+{
+    return t->per_time * (size_t)t->n_times * sizeof(float);
+}
+
+const float *qwen_image_tables_find(const struct qwen_image_tables *t, float time)
+{
+    for (int64_t i = 0; i < t->n_times; i++)
+        if (t->times[i] == time)
+            return t->rows + (size_t)i * t->per_time;
+    return NULL;
+}
+
+int64_t qwen_image_tables_condition(const struct qwen_image_tables *t)
+{
+    return t->condition;
+}

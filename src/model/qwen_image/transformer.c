@@ -1,0 +1,473 @@
+#include "model/qwen_image/transformer.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "model/qwen_image/transformer_impl.h"
+
+/* ---- parameters ------------------------------------------------------------------------------------ */
+
+struct linear qwen_image_declare_linear(struct model_loader *l, const char *name, int64_t out,
+                                        int64_t in)
+{
+    char s[80];
+    struct linear r;
+    (void)snprintf(s, sizeof s, "%s.weight", name);
+    r.w = model_matrix(l, s, out, in);
+    (void)snprintf(s, sizeof s, "%s.bias", name);
+    r.b = model_vector(l, s, out);
+    return r;
+}
+
+static void declare_image_stream(struct model_loader *l, const struct qwen_image_config *c,
+                                 struct qwen_image_stream *s)
+{
+    int64_t d = c->dim;
+    s->q = qwen_image_declare_linear(l, "attn.to_q", d, d);
+    s->k = qwen_image_declare_linear(l, "attn.to_k", d, d);
+    s->v = qwen_image_declare_linear(l, "attn.to_v", d, d);
+    s->norm_q = model_vector(l, "attn.norm_q.weight", c->head_dim);
+    s->norm_k = model_vector(l, "attn.norm_k.weight", c->head_dim);
+    s->out = qwen_image_declare_linear(l, "attn.to_out.0", d, d);
+    s->ff_in = qwen_image_declare_linear(l, "img_mlp.net.0.proj", c->mlp_dim, d);
+    s->ff_out = qwen_image_declare_linear(l, "img_mlp.net.2", d, c->mlp_dim);
+}
+
+static void declare_text_stream(struct model_loader *l, const struct qwen_image_config *c,
+                                bool last, struct qwen_image_stream *s)
+{
+    int64_t d = c->dim;
+    s->k = qwen_image_declare_linear(l, "attn.add_k_proj", d, d);
+    s->v = qwen_image_declare_linear(l, "attn.add_v_proj", d, d);
+    s->norm_k = model_vector(l, "attn.norm_added_k.weight", c->head_dim);
+    if (last)
+        return;
+    s->q = qwen_image_declare_linear(l, "attn.add_q_proj", d, d);
+    s->norm_q = model_vector(l, "attn.norm_added_q.weight", c->head_dim);
+    s->out = qwen_image_declare_linear(l, "attn.to_add_out", d, d);
+    s->ff_in = qwen_image_declare_linear(l, "txt_mlp.net.0.proj", c->mlp_dim, d);
+    s->ff_out = qwen_image_declare_linear(l, "txt_mlp.net.2", d, c->mlp_dim);
+}
+
+static void declare_time(struct model_loader *l, const struct qwen_image_config *c,
+                         struct qwen_image_time_embedder *t)
+{
+    model_loader_prefix(l, "time_text_embed.");
+    t->first = qwen_image_declare_linear(l, "timestep_embedder.linear_1", c->dim, c->time_channels);
+    t->second = qwen_image_declare_linear(l, "timestep_embedder.linear_2", c->dim, c->dim);
+    if (l->rc == ERR_OK)
+        l->rc = nn_params_add(l->ps, NN_HOST, "time_text_embed.addition_t_embedding.weight", 2,
+                              (int64_t[]){2, c->dim}, &t->addition, l->e);
+}
+
+static enum err_code declare_rest(struct qwen_image_transformer *m, struct err *e)
+{
+    const struct qwen_image_config *c = &m->cfg;
+    struct model_loader l = {.ps = m->params, .rc = ERR_OK, .e = e};
+    int64_t d = c->dim;
+    m->img_in = qwen_image_declare_linear(&l, "img_in", d, c->in_channels);
+    m->txt_norm = model_vector(&l, "txt_norm.weight", c->joint_dim);
+    m->txt_in = qwen_image_declare_linear(&l, "txt_in", d, c->joint_dim);
+    m->out_scale = qwen_image_declare_linear(&l, "norm_out.scale", d, d);
+    m->out_shift = qwen_image_declare_linear(&l, "norm_out.shift", d, d);
+    m->proj_out = qwen_image_declare_linear(&l, "proj_out", c->out_channels, d);
+    declare_time(&l, c, &m->time);
+    for (int64_t i = 0; i < c->n_blocks; i++) {
+        nn_params_set_group(m->params, (int)i + 1);
+        model_loader_prefix(&l, "transformer_blocks.%d.", (int)i);
+        declare_image_stream(&l, c, &m->blocks[i].img);
+        declare_text_stream(&l, c, i + 1 == c->n_blocks, &m->blocks[i].txt);
+    }
+    return l.rc;
+}
+
+static enum err_code declare_modulation(struct qwen_image_transformer *m, struct err *e)
+{
+    const struct qwen_image_config *c = &m->cfg;
+    struct model_loader l = {.ps = m->time_params, .rc = ERR_OK, .e = e};
+    declare_time(&l, c, &m->time_alone);
+    for (int64_t i = 0; i < c->n_blocks && l.rc == ERR_OK; i++) {
+        struct qwen_image_modulation *mod = &m->modulation[i];
+        l.rc = nn_params_new(nn_params_component(m->params), m->device,
+                             nn_params_precision(m->params), &mod->params, e);
+        l.ps = mod->params;
+        model_loader_prefix(&l, "transformer_blocks.%d.", (int)i);
+        mod->img = qwen_image_declare_linear(&l, "img_mod.1", 6 * c->dim, c->dim);
+        mod->txt = qwen_image_declare_linear(&l, "txt_mod.1", 6 * c->dim, c->dim);
+    }
+    return l.rc;
+}
+
+enum err_code qwen_image_transformer_new(struct component *c, struct nn_device *d,
+                                         enum nn_precision precision,
+                                         const struct qwen_image_config *cfg,
+                                         struct qwen_image_transformer **out, struct err *e)
+{
+    *out = NULL;
+    struct qwen_image_transformer *m = mem_try_alloc(sizeof *m);
+    if (!m)
+        return err_set(e, ERR_NOMEM, "no memory for the transformer");
+    m->cfg = *cfg;
+    m->device = d;
+    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
+    if (rc == ERR_OK)
+        rc = nn_params_new(c, d, precision, &m->time_params, e);
+    if (rc == ERR_OK)
+        rc = declare_rest(m, e);
+    if (rc == ERR_OK)
+        rc = declare_modulation(m, e);
+    if (rc != ERR_OK) {
+        qwen_image_transformer_free(m);
+        return rc;
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+void qwen_image_transformer_free(struct qwen_image_transformer *m)
+{
+    if (!m)
+        return;
+    for (int64_t i = 0; i < m->cfg.n_blocks; i++)
+        nn_params_free(m->modulation[i].params);
+    nn_params_free(m->time_params);
+    nn_params_free(m->params);
+    mem_free(m);
+}
+
+struct nn_params *qwen_image_transformer_params(struct qwen_image_transformer *m)
+{
+    return m->params;
+}
+
+struct nn_params *qwen_image_modulation_params(struct qwen_image_transformer *m, int64_t block)
+{
+    return m->modulation[block].params;
+}
+
+const struct qwen_image_config *
+qwen_image_transformer_config(const struct qwen_image_transformer *m)
+{
+    return &m->cfg;
+}
+
+/* ---- graph ----------------------------------------------------------------------------------------- */
+
+struct qwen_image_pass {
+    struct qwen_image_transformer *m;
+    const struct qwen_image_tables *tables;
+    struct qwen_image_layout layout;
+    int64_t condition, n_img;
+    struct nn_graph g;
+    struct qwen_image_time_input time;
+    struct ggml_tensor *x, *text, *cos, *sin, *out;
+    struct ggml_tensor *act;  /* silu(temb) */
+    struct ggml_tensor *rows; /* the tables' rows [2 * n_blocks, 6 * dim]; NULL in place */
+    float *cos_table, *sin_table;
+};
+
+struct modulation { /* each [1, dim] */
+    struct ggml_tensor *shift, *scale, *gate;
+};
+
+static struct ggml_tensor *linear(struct nn_graph *g, const struct linear *l, struct ggml_tensor *x)
+{
+    return nn_linear(g, l->w, l->b, x);
+}
+
+static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64_t first, int64_t n)
+{
+    return ggml_view_2d(g->ctx, x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
+}
+
+/* Both sets of a block's modulation, of the image stream (0) or the text stream (1). */
+static void block_modulation(struct qwen_image_pass *p, int block, int stream,
+                             struct modulation out[2])
+{
+    struct nn_graph *g = &p->g;
+    const struct qwen_image_modulation *mod = &p->m->modulation[block];
+    struct ggml_tensor *all = p->rows ? rows(g, p->rows, 2 * block + stream, 1)
+                                      : linear(g, stream ? &mod->txt : &mod->img, p->act);
+    for (int k = 0; k < 2; k++)
+        out[k] = (struct modulation){
+            .shift = nn_chunk(g, all, 3 * k, 6),
+            .scale = nn_chunk(g, all, 3 * k + 1, 6),
+            .gate = nn_chunk(g, all, 3 * k + 2, 6),
+        };
+}
+
+/* Activations of the real model leave the range of half precision (65504), in the last block the furthest:
+ * devices that hold keys, values or operands as halves get them divided by this power of two, and the
+ * product multiplied by it. The CPU and exact graphs have float32 there. */
+static float headroom(const struct qwen_image_pass *p, int block)
+{
+    if (p->g.exact || nn_device_is_cpu(p->m->device))
+        return 1.0f;
+    return block + 1 == (int)p->m->cfg.n_blocks ? 512.0f : 32.0f;
+}
+
+static struct ggml_tensor *shrink(struct nn_graph *g, struct ggml_tensor *x, float room)
+{
+    return room == 1.0f ? x : ggml_scale(g->ctx, x, 1.0f / room);
+}
+
+/* A linear layer whose input was shrunk. */
+static struct ggml_tensor *linear_of_shrunk(struct nn_graph *g, const struct linear *l,
+                                            struct ggml_tensor *x, float room)
+{
+    if (room == 1.0f)
+        return linear(g, l, x);
+    struct ggml_tensor *y = ggml_scale(g->ctx, nn_linear(g, l->w, NULL, x), room);
+    return ggml_add(g->ctx, y, l->b->t);
+}
+
+static struct ggml_tensor *modulated_norm(struct qwen_image_pass *p, struct ggml_tensor *x,
+                                          struct modulation m)
+{
+    struct nn_graph *g = &p->g;
+    return nn_modulate(g, nn_layer_norm(g, x, (float)p->m->cfg.eps), m.shift, m.scale);
+}
+
+static struct ggml_tensor *feed_forward(struct nn_graph *g, const struct qwen_image_stream *s,
+                                        struct ggml_tensor *x, float room)
+{
+    struct ggml_tensor *h = nn_gelu_tanh(g, linear(g, &s->ff_in, x));
+    return linear_of_shrunk(g, &s->ff_out, shrink(g, h, room), room);
+}
+
+static struct ggml_tensor *by_heads(const struct qwen_image_pass *p, struct ggml_tensor *x)
+{
+    const struct qwen_image_config *c = &p->m->cfg;
+    return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
+}
+
+static struct ggml_tensor *normed_heads(struct qwen_image_pass *p, const struct linear *l,
+                                        const struct nn_param *norm, struct ggml_tensor *x)
+{
+    return nn_rms_norm(&p->g, by_heads(p, linear(&p->g, l, x)), norm, (float)p->m->cfg.eps);
+}
+
+/* Joint attention over [text, image], values shrunk. xt has no queries in the last block: then only the image
+ * rows are computed. */
+static struct ggml_tensor *attend(struct qwen_image_pass *p, const struct qwen_image_block *b,
+                                  struct ggml_tensor *xi, struct ggml_tensor *xt, float room)
+{
+    struct nn_graph *g = &p->g;
+    struct ggml_tensor *q = normed_heads(p, &b->img.q, b->img.norm_q, xi);
+    struct ggml_tensor *q_cos = p->cos, *q_sin = p->sin;
+    if (b->txt.q.w) {
+        q = ggml_concat(g->ctx, normed_heads(p, &b->txt.q, b->txt.norm_q, xt), q, 2);
+    } else {
+        q_cos = rows(g, p->cos, p->layout.n_text, p->n_img);
+        q_sin = rows(g, p->sin, p->layout.n_text, p->n_img);
+    }
+    struct ggml_tensor *k = ggml_concat(g->ctx, normed_heads(p, &b->txt.k, b->txt.norm_k, xt),
+                                        normed_heads(p, &b->img.k, b->img.norm_k, xi), 2);
+    struct ggml_tensor *v = ggml_concat(g->ctx, by_heads(p, linear(g, &b->txt.v, xt)),
+                                        by_heads(p, linear(g, &b->img.v, xi)), 2);
+    q = nn_rope_apply(g, q, q_cos, q_sin, NN_ROPE_PAIRS);
+    k = nn_rope_apply(g, k, p->cos, p->sin, NN_ROPE_PAIRS);
+    return nn_attention(g, q, k, shrink(g, v, room), NULL, 1.0f / sqrtf((float)p->m->cfg.head_dim));
+}
+
+static void block_forward(struct qwen_image_pass *p, int i, struct ggml_tensor **img,
+                          struct ggml_tensor **txt)
+{
+    struct nn_graph *g = &p->g;
+    const struct qwen_image_block *b = &p->m->blocks[i];
+    struct modulation mi[2], mt[2];
+    float room = headroom(p, i);
+    block_modulation(p, i, 0, mi);
+    block_modulation(p, i, 1, mt);
+    struct ggml_tensor *a =
+        attend(p, b, modulated_norm(p, *img, mi[0]), modulated_norm(p, *txt, mt[0]), room);
+    int64_t n_text = b->txt.q.w ? p->layout.n_text : 0;
+    struct ggml_tensor *ai = linear_of_shrunk(g, &b->img.out, rows(g, a, n_text, p->n_img), room);
+    nn_mid(g, ai, "mid.transformer_blocks.%d.attn.0", i);
+    *img = nn_gate_add(g, *img, mi[0].gate, ai);
+    struct ggml_tensor *fi = feed_forward(g, &b->img, modulated_norm(p, *img, mi[1]), room);
+    *img = nn_gate_add(g, *img, mi[1].gate, nn_mid(g, fi, "mid.transformer_blocks.%d.img_mlp", i));
+    nn_mid(g, *img, "mid.transformer_blocks.%d.1", i);
+    if (!b->txt.q.w)
+        return;
+    struct ggml_tensor *at = linear_of_shrunk(g, &b->txt.out, rows(g, a, 0, n_text), room);
+    nn_mid(g, at, "mid.transformer_blocks.%d.attn.1", i);
+    *txt = nn_gate_add(g, *txt, mt[0].gate, at);
+    struct ggml_tensor *ft = feed_forward(g, &b->txt, modulated_norm(p, *txt, mt[1]), room);
+    *txt = nn_gate_add(g, *txt, mt[1].gate, nn_mid(g, ft, "mid.transformer_blocks.%d.txt_mlp", i));
+    nn_mid(g, *txt, "mid.transformer_blocks.%d.0", i);
+}
+
+static void build(struct qwen_image_pass *p)
+{
+    struct nn_graph *g = &p->g;
+    struct qwen_image_transformer *m = p->m;
+    const struct qwen_image_config *c = &m->cfg;
+    int64_t n_text = p->layout.n_text, n = n_text + p->n_img;
+    p->x = nn_input(g, c->in_channels, p->n_img, 1, 1);
+    p->text = nn_input(g, c->joint_dim, n_text, 1, 1);
+    p->cos = nn_input(g, c->head_dim / 2, n, 1, 1);
+    p->sin = nn_input(g, c->head_dim / 2, n, 1, 1);
+    if (p->tables)
+        p->rows = nn_input(g, 6 * c->dim, 2 * c->n_blocks, 1, 1);
+    p->act = nn_silu(g, qwen_image_time_embedding(g, c, &m->time, &p->time));
+
+    struct ggml_tensor *img = nn_mid(g, linear(g, &m->img_in, p->x), "mid.img_in");
+    struct ggml_tensor *txt =
+        nn_mid(g, nn_rms_norm(g, p->text, m->txt_norm, (float)c->eps), "mid.txt_norm");
+    txt = nn_mid(g, linear(g, &m->txt_in, txt), "mid.txt_in");
+    for (int i = 0; i < (int)c->n_blocks; i++)
+        block_forward(p, i, &img, &txt);
+
+    struct modulation mo = {.shift = linear(g, &m->out_shift, p->act),
+                            .scale = linear(g, &m->out_scale, p->act)};
+    img = nn_mid(g, modulated_norm(p, img, mo), "mid.norm_out");
+    p->out = linear(g, &m->proj_out, img);
+    nn_graph_output(g, p->out);
+}
+
+/* ---- rotary tables --------------------------------------------------------------------------------- */
+
+/* One token, in float32 at each step, as the reference's tables of complex numbers are made. */
+static void rope_row(const struct qwen_image_config *c, const int64_t at[QWEN_IMAGE_AXES],
+                     float *cos_out, float *sin_out)
+{
+    int64_t k = 0;
+    for (int a = 0; a < QWEN_IMAGE_AXES; a++) {
+        for (int64_t i = 0; i < c->axes_dims[a]; i += 2, k++) {
+            float freq = 1.0f / powf((float)c->rope_theta, (float)i / (float)c->axes_dims[a]);
+            float angle = (float)at[a] * freq;
+            cos_out[k] = cosf(angle);
+            sin_out[k] = sinf(angle);
+        }
+    }
+}
+
+struct rope_out {
+    const struct qwen_image_config *c;
+    float *cos, *sin; /* of the next token */
+};
+
+static void rope_append(struct rope_out *o, int64_t frame, int64_t row, int64_t col)
+{
+    int64_t half = o->c->head_dim / 2;
+    rope_row(o->c, (int64_t[]){frame, row, col}, o->cos, o->sin);
+    o->cos += half;
+    o->sin += half;
+}
+
+/* A frame's tokens, rows and columns centred: from -(n - n / 2) to n / 2 - 1. */
+static void rope_frame(struct rope_out *o, int64_t frame, int64_t n_rows, int64_t n_cols)
+{
+    for (int64_t y = 0; y < n_rows; y++)
+        for (int64_t x = 0; x < n_cols; x++)
+            rope_append(o, frame, y - (n_rows - n_rows / 2), x - (n_cols - n_cols / 2));
+}
+
+static int64_t largest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+void qwen_image_rope_tables(const struct qwen_image_config *c, const struct qwen_image_layout *l,
+                            float *cos_out, float *sin_out)
+{
+    struct rope_out o = {c, cos_out, sin_out};
+    int64_t text_at = largest(largest(l->rows / 2, l->cols / 2), l->frames);
+    text_at = largest(text_at, largest(l->cond_rows / 2, l->cond_cols / 2));
+    for (int64_t i = 0; i < l->n_text; i++)
+        rope_append(&o, text_at + i, text_at + i, text_at + i);
+    for (int64_t f = 0; f < l->frames; f++)
+        rope_frame(&o, f, l->rows, l->cols);
+    rope_frame(&o, -1, l->cond_rows, l->cond_cols);
+}
+
+/* ---- a pass ---------------------------------------------------------------------------------------- */
+
+static enum err_code prepare(struct qwen_image_pass *p, bool trace, struct err *e)
+{
+    const struct qwen_image_config *c = &p->m->cfg;
+    size_t table = (size_t)(p->layout.n_text + p->n_img) * (size_t)c->head_dim / 2;
+    p->cos_table = mem_try_array(table, sizeof(float));
+    p->sin_table = mem_try_array(table, sizeof(float));
+    if (!p->cos_table || !p->sin_table)
+        return err_set(e, ERR_NOMEM, "no memory for rotary tables");
+    qwen_image_rope_tables(c, &p->layout, p->cos_table, p->sin_table);
+    enum err_code rc =
+        nn_graph_init(&p->g, p->m->device, 256 + 250 * (size_t)c->n_blocks, trace, e);
+    if (rc != ERR_OK)
+        return rc;
+    p->g.exact = nn_params_precision(p->m->params) == NN_PRECISION_F32;
+    build(p);
+    return nn_graph_prepare(&p->g, e);
+}
+
+enum err_code qwen_image_pass_new(struct qwen_image_transformer *m,
+                                  const struct qwen_image_layout *layout,
+                                  const struct qwen_image_pass_options *options,
+                                  struct qwen_image_pass **out, struct err *e)
+{
+    *out = NULL;
+    struct qwen_image_pass *p = mem_try_alloc(sizeof *p);
+    if (!p)
+        return err_set(e, ERR_NOMEM, "no memory for a transformer pass");
+    p->m = m;
+    p->tables = options->tables;
+    p->condition =
+        options->tables ? qwen_image_tables_condition(options->tables) : options->condition;
+    p->layout = *layout;
+    p->n_img = qwen_image_tokens(layout);
+    enum err_code rc = prepare(p, options->trace, e);
+    if (rc != ERR_OK) {
+        qwen_image_pass_free(p);
+        return rc;
+    }
+    *out = p;
+    return ERR_OK;
+}
+
+void qwen_image_pass_free(struct qwen_image_pass *p)
+{
+    if (!p)
+        return;
+    nn_graph_deinit(&p->g);
+    mem_free(p->cos_table);
+    mem_free(p->sin_table);
+    mem_free(p);
+}
+
+size_t qwen_image_pass_compute_bytes(const struct qwen_image_pass *p)
+{
+    return nn_graph_compute_bytes(&p->g);
+}
+
+enum err_code qwen_image_pass_run(struct qwen_image_pass *p, const float *x, const float *text,
+                                  float time, float *out, const atomic_bool *cancel, struct err *e)
+{
+    struct nn_graph *g = &p->g;
+    const struct qwen_image_transformer *m = p->m;
+    if (p->tables) {
+        const float *table = qwen_image_tables_find(p->tables, time);
+        if (!table)
+            return err_set(e, ERR_INTERNAL, "the modulation tables have no time %.9g",
+                           (double)time);
+        nn_graph_set(g, p->rows, table);
+    }
+    enum err_code rc = qwen_image_set_time(g, &m->cfg, &m->time, &p->time, time, p->condition, e);
+    if (rc != ERR_OK)
+        return rc;
+    nn_graph_set(g, p->x, x);
+    nn_graph_set(g, p->text, text);
+    nn_graph_set(g, p->cos, p->cos_table);
+    nn_graph_set(g, p->sin, p->sin_table);
+    rc = nn_graph_run(g, cancel, e);
+    if (rc == ERR_OK)
+        nn_graph_get(g, p->out, out);
+    return rc;
+}
+
+const struct nn_graph *qwen_image_pass_graph(const struct qwen_image_pass *p)
+{
+    return &p->g;
+}

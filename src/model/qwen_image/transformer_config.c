@@ -1,0 +1,135 @@
+#include "model/blocks.h"
+#include "model/qwen_image/transformer.h"
+
+static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_image_config *c,
+                               bool *layered, struct err *e)
+{
+    int64_t patch = 2, out_channels = c->out_channels / 4;
+    bool guidance = false, zero_cond = false, addition = false, layer_rope = false;
+    size_t n_axes = QWEN_IMAGE_AXES;
+    enum err_code rc = ERR_OK;
+    const struct {
+        const char *key;
+        int64_t *out, max;
+    } dims[] = {
+        {"patch_size", &patch, 8},
+        {"in_channels", &c->in_channels, MODEL_MAX_DIM},
+        {"out_channels", &out_channels, MODEL_MAX_DIM},
+        {"joint_attention_dim", &c->joint_dim, MODEL_MAX_DIM},
+        {"num_attention_heads", &c->heads, 1024},
+        {"attention_head_dim", &c->head_dim, 1024},
+        {"num_layers", &c->n_blocks, MODEL_MAX_BLOCKS},
+    };
+    const struct {
+        const char *key;
+        bool *out;
+    } flags[] = {
+        {"guidance_embeds", &guidance},
+        {"zero_cond_t", &zero_cond},
+        {"use_additional_t_cond", &addition},
+        {"use_layer3d_rope", &layer_rope},
+    };
+    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
+        rc = json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
+    for (size_t i = 0; rc == ERR_OK && i < sizeof flags / sizeof flags[0]; i++)
+        rc = json_get_bool(json, flags[i].key, flags[i].out, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, QWEN_IMAGE_AXES,
+                                &n_axes, what, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (guidance || zero_cond)
+        return err_set(e, ERR_FORMAT, "%s: %s is true, which no layered model has", what,
+                       guidance ? "guidance_embeds" : "zero_cond_t");
+    if (n_axes != QWEN_IMAGE_AXES)
+        return err_set(e, ERR_FORMAT, "%s: axes_dims_rope has %zu entries, expected %d", what,
+                       n_axes, QWEN_IMAGE_AXES);
+    *layered = addition && layer_rope;
+    c->out_channels = patch * patch * out_channels;
+    c->dim = c->heads * c->head_dim;
+    return ERR_OK;
+}
+
+static enum err_code check(const struct qwen_image_config *c, const char *what, struct err *e)
+{
+    int64_t sum = 0;
+    bool even = true;
+    for (int i = 0; i < QWEN_IMAGE_AXES; i++) {
+        sum += c->axes_dims[i];
+        even = even && c->axes_dims[i] % 2 == 0;
+    }
+    if (sum != c->head_dim || !even)
+        return err_set(e, ERR_FORMAT,
+                       "%s: axes_dims_rope adds up to %lld (even parts wanted), the head has %lld",
+                       what, (long long)sum, (long long)c->head_dim);
+    if (c->in_channels % 4 != 0 || c->out_channels != c->in_channels)
+        return err_set(
+            e, ERR_FORMAT,
+            "%s: tokens of %lld channels in and %lld out; equal numbers, a multiple of 4,"
+            " are wanted",
+            what, (long long)c->in_channels, (long long)c->out_channels);
+    if (c->heads * c->head_dim != c->dim)
+        return err_set(e, ERR_FORMAT, "%s: width %lld is no multiple of the head's %lld", what,
+                       (long long)c->dim, (long long)c->head_dim);
+    if (c->time_channels % 2 != 0 || c->time_channels < 2)
+        return err_set(e, ERR_FORMAT, "%s: the time embedding has %lld channels", what,
+                       (long long)c->time_channels);
+    if (c->n_blocks < 1 || c->n_blocks > MODEL_MAX_BLOCKS)
+        return err_set(e, ERR_FORMAT, "%s: the transformer has %lld blocks", what,
+                       (long long)c->n_blocks);
+    return ERR_OK;
+}
+
+/* Rotary axes cannot be read from shapes: 1/8, 7/16 and 7/16 of a head is what the published model has. */
+static struct qwen_image_config from_shapes(const struct component *c, int64_t dim,
+                                            int64_t head_dim)
+{
+    return (struct qwen_image_config){
+        .in_channels = component_dim(c, "img_in.weight", 1),
+        .out_channels = component_dim(c, "proj_out.weight", 0),
+        .joint_dim = component_dim(c, "txt_in.weight", 1),
+        .heads = dim / head_dim,
+        .head_dim = head_dim,
+        .dim = dim,
+        .mlp_dim = component_dim(c, "transformer_blocks.0.img_mlp.net.0.proj.weight", 0),
+        .time_channels = component_dim(c, "time_text_embed.timestep_embedder.linear_1.weight", 1),
+        .n_blocks = component_block_count(c, "transformer_blocks"),
+        .axes_dims = {head_dim / 8, head_dim / 16 * 7, head_dim / 16 * 7},
+        .rope_theta = 10000,
+        .eps = 1e-6,
+    };
+}
+
+enum err_code qwen_image_config_read(yyjson_val *json, const char *what, const struct component *c,
+                                     struct qwen_image_config *out, struct err *e)
+{
+    int64_t dim = component_dim(c, "img_in.weight", 0);
+    int64_t head_dim = component_dim(c, "transformer_blocks.0.attn.norm_q.weight", 0);
+    if (dim <= 0 || head_dim <= 0)
+        return err_set(e, ERR_FORMAT, "%s: the transformer has no img_in or no block", what);
+    bool layered = component_has(c, "time_text_embed.addition_t_embedding.weight");
+    struct qwen_image_config shapes = *out = from_shapes(c, dim, head_dim);
+    enum err_code rc = json ? read_json(json, what, out, &layered, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
+    if (!layered)
+        return err_set(e, ERR_FORMAT,
+                       "%s: this is a plain Qwen-Image transformer; taking pictures apart needs "
+                       "Qwen-Image-Layered (use_additional_t_cond and use_layer3d_rope)",
+                       what);
+    const struct {
+        const char *key;
+        int64_t config, weights;
+    } same[] = {
+        {"num_layers", out->n_blocks, shapes.n_blocks},
+        {"in_channels", out->in_channels, shapes.in_channels},
+        {"out_channels x patch_size^2", out->out_channels, shapes.out_channels},
+        {"joint_attention_dim", out->joint_dim, shapes.joint_dim},
+        {"num_attention_heads x attention_head_dim", out->dim, shapes.dim},
+    };
+    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
+        if (same[i].config != same[i].weights)
+            return err_set(e, ERR_FORMAT, "%s: %s is %lld, the weights have %lld", what,
+                           same[i].key, (long long)same[i].config, (long long)same[i].weights);
+    return check(out, what, e);
+}
