@@ -194,10 +194,10 @@ void composite_kern_row(unsigned char *canvas, const unsigned char *layer, int w
     for (int x = 0; x < w; x++, canvas += 4, layer += 4) {
         if (layer[3] == 0 || opacity <= 0.0f)
             continue;
-        if (mode == BLEND_NORMAL && layer[3] == 255 && opacity >= 1.0f)
+        /* Nothing shows through, or there is nothing to blend with. */
+        bool covers = mode == BLEND_NORMAL && layer[3] == 255;
+        if (opacity >= 1.0f && (covers || canvas[3] == 0))
             memcpy(canvas, layer, 4);
-        else if (canvas[3] == 0 && opacity >= 1.0f)
-            memcpy(canvas, layer, 4); /* nothing to blend with */
         else
             pixel(canvas, layer, opacity, mode);
     }

@@ -192,7 +192,9 @@ static void hidden_colours_do_not_bleed_when_alpha_is_resized(void **state)
         for (int x = 0; x < 64; x++) {
             unsigned char *p = image_row(&in, y) + (ptrdiff_t)x * 4;
             bool inside = x >= 20 && x < 44 && y >= 20 && y < 44;
-            memcpy(p, inside ? "\xff\x00\x00\xff" : "\x00\xff\x00\x00", 4);
+            p[0] = inside ? 255 : 0;
+            p[1] = inside ? 0 : 255;
+            p[3] = inside ? 255 : 0;
         }
     }
     must(image_resize(&in, 23, 27, IMAGE_LANCZOS, &out, &e), &e);
