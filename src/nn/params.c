@@ -98,7 +98,7 @@ static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param 
     if (!nn_device_is_cpu(ps->device) || p->view.scale != 1.0f || p->view.n_scales != 0)
         return false;
     enum ggml_type t = device_type(ps, p);
-    if (nn_ggml_type(p->view.dtype) != t)
+    if (nn_ggml_type(p->view.dtype) != t || p->role == NN_KERNEL_LAST_SLICE)
         return false;
     size_t align = ggml_blck_size(t) > 1 ? 2 : ggml_type_size(t);
     return (uintptr_t)p->view.data % align == 0 && p->view.stored->file < MAX_FILES;
@@ -110,6 +110,10 @@ static struct ggml_tensor *new_tensor(struct nn_params *ps, const struct nn_para
     int n = p->view.n_dims;
     for (int i = 0; i < n && i < GGML_MAX_DIMS; i++)
         ne[i] = p->view.dims[n - 1 - i];
+    if (p->role == NN_KERNEL_LAST_SLICE) {
+        ne[2] = p->view.dims[1];
+        ne[3] = p->view.dims[0];
+    }
     struct ggml_tensor *t = ggml_new_tensor(ps->ctx, device_type(ps, p), GGML_MAX_DIMS, ne);
     ggml_set_name(t, p->name);
     return t;
@@ -123,7 +127,7 @@ static enum err_code check_rows(const struct nn_params *ps, const struct nn_para
     if (row % block != 0)
         return err_set(e, ERR_FORMAT, "tensor '%s': rows of %lld elements are no multiple of %lld",
                        p->name, (long long)row, (long long)block);
-    if (p->view.n_dims > GGML_MAX_DIMS)
+    if (p->view.n_dims > GGML_MAX_DIMS + (p->role == NN_KERNEL_LAST_SLICE))
         return err_set(e, ERR_FORMAT, "tensor '%s' has %d dimensions", p->name, p->view.n_dims);
     return ERR_OK;
 }
@@ -151,27 +155,50 @@ static enum err_code map_in_place(struct nn_params *ps, struct nn_param *p, stru
     return ERR_OK;
 }
 
+/* Sees a kernel [out, in, kt, kh, kw] as rows of kt * kh * kw, one an (out, in) pair; returns kh * kw. */
+static int64_t rows_of_slices(struct weights_view *v)
+{
+    int64_t slice = v->dims[3] * v->dims[4];
+    v->dims[0] *= v->dims[1];
+    v->dims[1] = v->dims[2] * slice;
+    v->n_dims = 2;
+    return slice;
+}
+
+/* Rows [r, r + n) of v into f; of each row only its last `keep` elements, when keep is less than the row. */
+static enum err_code read_rows(const struct weights_view *v, int64_t r, int64_t n, int64_t keep,
+                               float *f, struct err *e)
+{
+    int64_t row = v->n_dims ? v->dims[v->n_dims - 1] : 1;
+    enum err_code rc = nn_view_rows_f32(v, r, n, f, e);
+    for (int64_t i = 0; rc == ERR_OK && keep < row && i < n; i++)
+        memmove(f + i * keep, f + (i + 1) * row - keep, (size_t)keep * sizeof *f);
+    return rc;
+}
+
 /* The float32 or bf16 form of a parameter, a band of rows at a time, into its place on the device. */
 static enum err_code upload_converted(struct nn_param *p, struct err *e)
 {
-    int64_t row = p->t->ne[0], rows = ggml_nrows(p->t);
-    int64_t band = 1 + (4 << 20) / (row > 0 ? row : 1);
-    bool bf16 = p->t->type == GGML_TYPE_BF16;
     struct weights_view v = p->view;
+    bool slice = p->role == NN_KERNEL_LAST_SLICE;
+    int64_t row = slice ? rows_of_slices(&v) : p->t->ne[0];
+    int64_t rows = ggml_nelements(p->t) / row, stored_row = slice ? v.dims[1] : row;
+    int64_t band = 1 + (4 << 20) / stored_row;
+    bool bf16 = p->t->type == GGML_TYPE_BF16;
     if (bf16) { /* float8 as stored: the scale is applied to the product */
         v.scale = 1.0f;
         v.n_scales = 0;
     }
-    float *f = mem_try_array((size_t)(band * row), sizeof *f);
+    float *f = mem_try_array((size_t)(band * stored_row), sizeof *f);
     uint16_t *h = bf16 ? mem_try_array((size_t)(band * row), sizeof *h) : NULL;
     enum err_code rc =
         f && (h || !bf16) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
         int64_t n = rows - r < band ? rows - r : band;
-        rc = nn_view_rows_f32(&v, r, n, f, e);
+        rc = read_rows(&v, r, n, row, f, e);
         if (rc != ERR_OK)
             break;
-        size_t at = (size_t)r * p->t->nb[1];
+        size_t at = (size_t)(r * row) * ggml_element_size(p->t);
         if (bf16) {
             for (int64_t i = 0; i < n * row; i++)
                 h[i] = dtype_f32_to_bf16(f[i]);
@@ -195,7 +222,7 @@ static enum err_code upload_converted(struct nn_param *p, struct err *e)
 static enum err_code upload(struct nn_param *p, struct err *e)
 {
     if (nn_ggml_type(p->view.dtype) == p->t->type && p->view.scale == 1.0f &&
-        p->view.n_scales == 0) {
+        p->view.n_scales == 0 && p->role != NN_KERNEL_LAST_SLICE) {
         ggml_backend_tensor_set(p->t, p->view.data, 0, (size_t)p->view.bytes);
         return ERR_OK;
     }

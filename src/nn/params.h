@@ -23,10 +23,12 @@
 #include "weights/component.h"
 
 enum nn_param_role {
-    NN_MATRIX, /* [out, in]: may stay in its stored type */
-    NN_VECTOR, /* biases, norms: float32 on the device */
-    NN_KERNEL, /* convolution kernels [out, in, kh, kw]: float32 on the device */
-    NN_HOST,   /* never on the device: read row by row from the map (embedding tables) */
+    NN_MATRIX,            /* [out, in]: may stay in its stored type */
+    NN_VECTOR,            /* biases, norms: float32 on the device */
+    NN_KERNEL,            /* convolution kernels [out, in, kh, kw]: float32 on the device */
+    NN_KERNEL_LAST_SLICE, /* causal 3-D kernels [out, in, kt, kh, kw]: the last of the kt slices, which
+                           * is all that a single frame meets, as [out, in, kh, kw] in float32 */
+    NN_HOST,              /* never on the device: read row by row from the map (embedding tables) */
 };
 
 /* How matrices are held. STORED: as in the file (float8 as bf16). F32: converted, so that arithmetic is plain

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "model/qwen_image/transformer.h"
+#include "model/qwen_image/vae.h"
 #include "support/case.h"
 
 static struct nn_device *device;
@@ -233,6 +234,90 @@ static void tables_are_bit_equal_to_evaluation_in_place(void **state)
     parity_case_close(&c);
 }
 
+/* ---- VAE ------------------------------------------------------------------------------------------------ */
+
+static void check_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
+                      void *user)
+{
+    size_t n = 1;
+    for (int i = 0; i < n_dims; i++)
+        n *= (size_t)dims[i];
+    assert_true(parity_check(user, name, data, n));
+}
+
+static struct qwen_image_vae *open_vae(const struct parity_case *c, struct component **comp)
+{
+    struct err e = {0};
+    struct qwen_image_vae_config cfg;
+    struct qwen_image_vae *v;
+    yyjson_doc *doc = read_config(c, "vae");
+    *comp = open_component(c, "vae", COMPONENT_QWEN_IMAGE_VAE);
+    must(qwen_image_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
+    must(qwen_image_vae_new(*comp, device, NN_PRECISION_F32, &cfg,
+                            QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &v, &e),
+         &e);
+    must(nn_params_engage(qwen_image_vae_params(v), &e), &e);
+    assert_int_equal(component_unused(*comp, NULL, 0), 0);
+    yyjson_doc_free(doc);
+    return v;
+}
+
+static void run_vae_decode(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct qwen_image_vae *v = open_vae(c, &comp);
+    const struct qwen_image_vae_config *cfg = qwen_image_vae_config(v);
+    const struct weights_tensor *t = checkpoint_find(c->inputs, "normalized");
+    size_t n, s = (size_t)qwen_image_vae_scale(cfg);
+    float *latents = parity_input(c, "normalized", &n);
+    assert_non_null(t);
+    int64_t h = t->dims[3], w = t->dims[4];
+    size_t n_out = 4 * (size_t)(h * w) * s * s;
+    float *out = calloc(n_out, sizeof *out);
+    qwen_image_vae_denormalize(cfg, latents, h * w);
+    assert_true(parity_check(c, "latents", latents, n));
+    struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(qwen_image_vae_decode(v, latents, h, w, out, &run, &e), &e);
+    assert_true(parity_check(c, "image", out, n_out));
+    free(latents);
+    free(out);
+    qwen_image_vae_free(v);
+    component_close(comp);
+}
+
+static void run_vae_encode(const struct parity_case *c)
+{
+    struct err e = {0};
+    struct component *comp;
+    struct qwen_image_vae *v = open_vae(c, &comp);
+    const struct qwen_image_vae_config *cfg = qwen_image_vae_config(v);
+    const struct weights_tensor *t = checkpoint_find(c->golden, "image");
+    size_t n_in, n;
+    float *picture = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
+    if (t && picture && moments) {
+        int64_t h = t->dims[3], w = t->dims[4], s = qwen_image_vae_scale(cfg), lh = h / s,
+                lw = w / s;
+        struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+        must(qwen_image_vae_encode(v, picture, h, w, moments, &run, &e), &e);
+        assert_true(parity_check(c, "moments", moments, n));
+        assert_true(parity_check(c, "latents", moments, n / 2));
+        qwen_image_vae_normalize(cfg, moments, lh * lw);
+        assert_true(parity_check(c, "normalized", moments, n / 2));
+        float *packed = calloc(n / 2, sizeof *packed), *back = calloc(n / 2, sizeof *back);
+        qwen_image_pack(moments, cfg->latent_channels, lh, lw, packed);
+        assert_true(parity_check(c, "packed", packed, n / 2));
+        qwen_image_unpack(packed, cfg->latent_channels, lh, lw, back);
+        assert_memory_equal(back, moments, n / 2 * sizeof *back);
+        free(packed);
+        free(back);
+    }
+    free(picture);
+    free(moments);
+    qwen_image_vae_free(v);
+    component_close(comp);
+}
+
 /* ---- all cases ----------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -240,6 +325,8 @@ static const struct {
     void (*run)(const struct parity_case *c);
 } kinds[] = {
     {"qwen_transformer", run_transformer},
+    {"qwen_vae_decode", run_vae_decode},
+    {"qwen_vae_encode", run_vae_encode},
 };
 
 static size_t run_kind(const char *kind, void (*run)(const struct parity_case *c))
