@@ -11,9 +11,10 @@ struct catalogue_shown catalogue_show(struct str s)
 {
     struct catalogue_shown out;
     size_t n = 0, max = sizeof out.z - 4;
+    bool valid = str_is_utf8(s, NULL);
     for (size_t i = 0; i < s.n && n < max; i++) {
         unsigned char ch = (unsigned char)s.p[i];
-        out.z[n++] = ch < 0x20 || ch == 0x7f ? '?' : (char)ch;
+        out.z[n++] = ch < 0x20 || ch == 0x7f || (ch >= 0x80 && !valid) ? '?' : (char)ch;
     }
     if (n < s.n) {
         while (n > 0 && ((unsigned char)out.z[n - 1] & 0xc0) == 0x80) /* no half UTF-8 character */

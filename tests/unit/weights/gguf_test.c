@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "build.h"
 #include "weights/checkpoint.h"
@@ -315,6 +316,20 @@ static void flattened_shapes_are_restored_from_their_key(void **state)
     expect_refusal(&b, "is no shape");
 }
 
+/* Found by fuzzing: the sentence about a bad offset quoted a name that was not UTF-8. */
+static void a_message_is_utf8_when_the_name_is_not(void **state)
+{
+    struct buf b;
+    struct checkpoint *c;
+    struct err e = {0};
+    (void)state;
+    const char *path = VT_SOURCE_DIR "/tests/data/regress/gguf-message-with-broken-utf8";
+    assert_int_equal(file_read(path, 1 << 20, &b, NULL), ERR_OK);
+    assert_int_equal(checkpoint_open_bytes("test", b.p, b.n, &c, &e), ERR_FORMAT);
+    assert_true(str_is_utf8(str_from(e.text), NULL));
+    buf_deinit(&b);
+}
+
 static void opening_fails_cleanly_when_memory_runs_out(void **state)
 {
     struct buf b;
@@ -345,6 +360,7 @@ int main(void)
         cmocka_unit_test(every_number_type_is_read_from_metadata),
         cmocka_unit_test(long_string_arrays_are_found_by_index),
         cmocka_unit_test(flattened_shapes_are_restored_from_their_key),
+        cmocka_unit_test(a_message_is_utf8_when_the_name_is_not),
         cmocka_unit_test(opening_fails_cleanly_when_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

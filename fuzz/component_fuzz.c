@@ -1,0 +1,132 @@
+/* A list of tensors as text, "NAME DTYPE DIM DIM ..." a line, becomes a sound checkpoint: what is fuzzed
+ * is how networks are recognised and canonical names resolved, whatever names and shapes meet there. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "weights/component.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static volatile unsigned sink; /* keeps reads of mapped bytes alive */
+
+enum { MAX_DATA = 1 << 18 };
+
+static struct str next_word(struct str *line)
+{
+    size_t n = 0;
+    while (n < line->n && line->p[n] != ' ')
+        n++;
+    struct str word = {line->p, n};
+    *line = str_skip(*line, n + 1);
+    return word;
+}
+
+/* Adds one tensor; lines that make no sense are left out. */
+static void add_line(struct str line, struct buf *header, uint64_t *end)
+{
+    struct str name = next_word(&line), dtype = next_word(&line);
+    const struct dtype_info *info = dtype_info(dtype_from_safetensors(dtype));
+    uint64_t n = 1, dim;
+    char dims[128] = "";
+    size_t at = 0;
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] < ' ' || name.p[i] > '~' || name.p[i] == '"' || name.p[i] == '\\')
+            return;
+    }
+    for (int i = 0; line.n > 0 && i < WEIGHTS_MAX_DIMS; i++) {
+        if (!str_to_u64(next_word(&line), &dim) || dim > 4096)
+            return;
+        n *= dim;
+        at += (size_t)snprintf(dims + at, sizeof dims - at, "%s%u", i ? "," : "", (unsigned)dim);
+    }
+    if (info->block_bytes == 0 || n > MAX_DATA || *end + n * info->block_bytes > MAX_DATA)
+        return;
+    buf_printf(header, "%s\"%.*s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%u,%u]}",
+               header->n > 1 ? "," : "", (int)name.n, name.p, info->name, dims, (unsigned)*end,
+               (unsigned)(*end + n * info->block_bytes));
+    *end += n * info->block_bytes;
+}
+
+static void build(struct str text, struct buf *out)
+{
+    struct buf header;
+    uint64_t end = 0;
+    buf_init(&header, 1 << 20);
+    buf_add_byte(&header, '{');
+    while (text.n > 0) {
+        const char *nl = memchr(text.p, '\n', text.n);
+        size_t n = nl ? (size_t)(nl - text.p) : text.n;
+        add_line((struct str){text.p, n}, &header, &end);
+        text = str_skip(text, n + 1);
+    }
+    buf_add_byte(&header, '}');
+    buf_init(out, 4 << 20);
+    for (int i = 0; i < 8; i++)
+        buf_add_byte(out, header.n >> (8 * i) & 255);
+    buf_add_str(out, buf_str(&header));
+    (void)buf_grow(out, (size_t)end);
+    if (out->n >= end)
+        memset(out->p + out->n - end, 0x38, (size_t)end);
+    buf_deinit(&header);
+}
+
+static const char *const names[] = {
+    "norm_out.scale.weight",
+    "norm_out.shift.bias",
+    "x_embedder.weight",
+    "transformer_blocks.0.attn.to_k.weight",
+    "transformer_blocks.0.attn.norm_added_q.weight",
+    "single_transformer_blocks.0.attn.to_v.weight",
+    "single_transformer_blocks.1.proj_mlp.weight",
+    "decoder.up_blocks.0.resnets.0.conv1.weight",
+    "decoder.up_blocks.1.upsamplers.0.conv.weight",
+    "decoder.up_blocks.1.upsamplers.0.resample.1.weight",
+    "decoder.up_blocks.3.resnets.2.conv2.weight",
+    "decoder.mid_block.attentions.0.to_q.weight",
+    "model.layers.0.self_attn.q_proj.weight",
+    "visual.blocks.0.attn.v.weight",
+};
+
+/* Whatever comes out lies inside the stored tensor. */
+static void use(struct component *c)
+{
+    static const int64_t wanted[WEIGHTS_MAX_DIMS] = {-1, 1, -1, 4, 1};
+    char what[64];
+    const char *unused[4];
+    component_describe(c, what, sizeof what);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        for (int rank = -1; rank <= WEIGHTS_MAX_DIMS; rank++) {
+            struct weights_view v;
+            if (component_find(c, names[i], rank, wanted, &v, NULL) != ERR_OK)
+                continue;
+            if (v.data < v.stored->data || v.data + v.bytes > v.stored->data + v.stored->bytes)
+                abort();
+            sink = sink + v.data[0] + v.data[v.bytes - 1];
+            if (v.n_scales > 0)
+                sink = sink + v.scales[0] + v.scales[4 * v.n_scales - 1];
+        }
+        (void)component_dim(c, names[i], 1);
+    }
+    (void)component_block_count(c, "decoder.up_blocks");
+    (void)component_unused(c, unused, 4);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct buf bytes;
+    struct checkpoint *cp;
+    struct component *c;
+    struct err e = {0};
+    if (size > 1 << 14)
+        return 0;
+    build((struct str){(const char *)data, size}, &bytes);
+    if (!buf_failed(&bytes) && checkpoint_open_bytes("fuzz", bytes.p, bytes.n, &cp, &e) == ERR_OK &&
+        component_from_checkpoint(cp, COMPONENT_UNKNOWN, &c, &e) == ERR_OK) {
+        use(c);
+        component_close(c);
+    }
+    buf_deinit(&bytes);
+    return 0;
+}
