@@ -65,18 +65,6 @@ static void end_part(struct buf *b, size_t at, size_t even)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-static void put_pascal(struct buf *b, struct str ascii, size_t even)
-{
-    size_t n = ascii.n > 255 ? 255 : ascii.n;
-    buf_add_byte(b, (unsigned)n);
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)ascii.p[i];
-        buf_add_byte(b, c < 128 ? c : '?');
-    }
-    for (size_t used = n + 1; used % even != 0; used++)
-        buf_add_byte(b, 0);
-}
-
 /* One code point of well-formed UTF-8 at s.p[*at]. */
 static uint32_t next_code_point(struct str s, size_t *at)
 {
@@ -86,6 +74,20 @@ static uint32_t next_code_point(struct str s, size_t *at)
     while (more-- > 0 && *at < s.n)
         v = (v << 6) | ((unsigned char)s.p[(*at)++] & 0x3fu);
     return v;
+}
+
+/* A length byte and ASCII, with '?' for all other characters: what reads Unicode has 'luni'. */
+static void put_pascal(struct buf *b, struct str utf8, size_t even)
+{
+    unsigned char text[255];
+    size_t n = 0;
+    for (size_t at = 0; at < utf8.n && n < sizeof text;) {
+        uint32_t c = next_code_point(utf8, &at);
+        text[n++] = c < 0x80 ? (unsigned char)c : '?';
+    }
+    buf_add_byte(b, (unsigned)n);
+    buf_add(b, text, n);
+    put_zeros(b, (even - (n + 1) % even) % even);
 }
 
 /* Count of UTF-16 units, then the units. */

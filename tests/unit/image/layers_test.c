@@ -581,6 +581,26 @@ static void every_format_is_written_when_asked(void **state)
     layer_stack_deinit(&s);
 }
 
+/* And the other way round: files of theirs come back as PNG sets beside them. */
+static void foreign_files_are_read_when_given(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"groups.psd", "zip.psd", "flat.psd", "krita.ora"};
+    const char *dir = getenv("VT_INTEROP_IN");
+    for (size_t i = 0; dir && i < sizeof names / sizeof names[0]; i++) {
+        struct layer_stack s;
+        struct err e = {0};
+        char path[512], set[512];
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        (void)snprintf(set, sizeof set, "%s/%s.png", dir, names[i]);
+        if (!file_exists(path))
+            continue;
+        must(layers_import(path, NULL, &s, &e), &e);
+        must(layers_export(&s, LAYERS_PNG, set, &e), &e);
+        layer_stack_deinit(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +623,7 @@ int main(void)
         cmocka_unit_test(small_layers_land_where_they_were_when_resized),
         cmocka_unit_test(report_tells_holes_when_the_stack_does_not_cover),
         cmocka_unit_test(every_format_is_written_when_asked),
+        cmocka_unit_test(foreign_files_are_read_when_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

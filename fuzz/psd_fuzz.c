@@ -1,0 +1,24 @@
+/* PSD reading. Whatever is read is written and read again: it must come back, and the writer must take
+ * every stack that the reader makes. */
+#include <stdint.h>
+
+#include "image/psd.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    /* Small, so that the fuzzer's time goes into the format and not into pixels. */
+    const struct layers_limits limits = {.max_side = 512, .max_layers = 32, .max_pixels = 1 << 16};
+    struct layer_stack s, again;
+    struct buf b;
+    if (psd_decode((struct str){(const char *)data, size}, &limits, &s, NULL) != ERR_OK)
+        return 0;
+    if (psd_encode(&s, &b, NULL) != ERR_OK ||
+        psd_decode(buf_str(&b), &limits, &again, NULL) != ERR_OK || again.n != s.n)
+        __builtin_trap();
+    buf_deinit(&b);
+    layer_stack_deinit(&again);
+    layer_stack_deinit(&s);
+    return 0;
+}
