@@ -5,6 +5,7 @@
 
 #include <lcms2.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "image/codec.h"
 
@@ -64,7 +65,9 @@ static bool icc_open(struct icc *c, struct str profile, cmsUInt32Number from_typ
     }
     c->to = T_COLORSPACE(to_type) == PT_GRAY ? grey_srgb(c->context)
                                              : cmsCreate_sRGBProfileTHR(c->context);
+    /* Optimised grey is a table of 33 points, too coarse for the dark end; we make our own of 256. */
     cmsUInt32Number flags = T_EXTRA(from_type) ? cmsFLAGS_COPY_ALPHA : 0;
+    flags |= T_COLORSPACE(from_type) == PT_GRAY ? cmsFLAGS_NOOPTIMIZE : 0;
     c->transform = c->to ? cmsCreateTransformTHR(c->context, c->from, from_type, c->to, to_type,
                                                  INTENT_PERCEPTUAL, flags)
                          : NULL;
@@ -74,19 +77,17 @@ static bool icc_open(struct icc *c, struct str profile, cmsUInt32Number from_typ
 }
 
 /* Tries a grid of colours: does the transform move any by more than one level? */
-static bool icc_is_identity(const struct icc *c, int channels)
+static bool icc_is_identity(const struct icc *c)
 {
     enum { STEPS = 6 };
-    int colours = channels >= 3 ? STEPS * STEPS * STEPS : 256;
-    for (int i = 0; i < colours; i++) {
-        unsigned char in[4] = {(unsigned char)i, 255, 255, 255}, out[4] = {0};
-        if (channels >= 3) {
-            in[0] = (unsigned char)(i % STEPS * 51);
-            in[1] = (unsigned char)(i / STEPS % STEPS * 51);
-            in[2] = (unsigned char)(i / STEPS / STEPS * 51);
-        }
+    for (int i = 0; i < STEPS * STEPS * STEPS; i++) {
+        unsigned char in[4] = {0, 0, 0, 255}, out[4]; /* RGB transforms take three */
+        in[0] = (unsigned char)(i % STEPS * 51);
+        in[1] = (unsigned char)(i / STEPS % STEPS * 51);
+        in[2] = (unsigned char)(i / STEPS / STEPS * 51);
+        memcpy(out, in, sizeof out);
         cmsDoTransform(c->transform, in, out, 1);
-        for (int k = 0; k < (channels >= 3 ? 3 : 1); k++) {
+        for (int k = 0; k < 3; k++) {
             if (abs(in[k] - out[k]) > 1)
                 return false;
         }
@@ -94,16 +95,41 @@ static bool icc_is_identity(const struct icc *c, int channels)
     return true;
 }
 
+static void icc_colour(struct image *im, const struct icc *c)
+{
+    if (icc_is_identity(c))
+        return;
+    for (int y = 0; y < im->h; y++)
+        cmsDoTransform(c->transform, image_row(im, y), image_row(im, y), (cmsUInt32Number)im->w);
+}
+
+static void icc_grey(struct image *im, const struct icc *c)
+{
+    unsigned char in[256], table[256];
+    bool identity = true;
+    for (int i = 0; i < 256; i++)
+        in[i] = (unsigned char)i;
+    cmsDoTransform(c->transform, in, table, 256);
+    for (int i = 0; i < 256; i++)
+        identity = identity && abs(table[i] - i) <= 1;
+    for (int y = 0; !identity && y < im->h; y++) {
+        unsigned char *p = image_row(im, y);
+        for (int x = 0; x < im->w; x++, p += im->channels)
+            *p = table[*p];
+    }
+}
+
 void icc_to_srgb(struct image *im, struct str profile, struct image_info *info)
 {
-    static const cmsUInt32Number types[] = {0, TYPE_GRAY_8, TYPE_GRAYA_8, TYPE_RGB_8, TYPE_RGBA_8};
+    static const cmsUInt32Number types[] = {0, TYPE_GRAY_8, TYPE_GRAY_8, TYPE_RGB_8, TYPE_RGBA_8};
     struct icc c;
     if (profile.n == 0)
         return;
-    if (icc_open(&c, profile, types[im->channels], types[im->channels], info) &&
-        !icc_is_identity(&c, im->channels)) {
-        for (int y = 0; y < im->h; y++)
-            cmsDoTransform(c.transform, image_row(im, y), image_row(im, y), (cmsUInt32Number)im->w);
+    if (icc_open(&c, profile, types[im->channels], types[im->channels], info)) {
+        if (im->channels >= 3)
+            icc_colour(im, &c);
+        else
+            icc_grey(im, &c);
     }
     icc_close(&c);
 }

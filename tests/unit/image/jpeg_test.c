@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <jpeglib.h>
+#include <lcms2.h>
 
 #include "image/save.h"
 
@@ -189,6 +190,66 @@ static void cmyk_and_ycck_become_rgb(void **state)
         assert_non_null(strstr(info.notes, "CMYK"));
         for (int c = 0; c < 3; c++)
             assert_true(abs(out.p[c] - want[i / 2][c]) <= 2);
+        buf_deinit(&b);
+        image_free(&im);
+        image_free(&out);
+    }
+}
+
+/* Inks of a printer that knows only grey: L = (1 - K) (1 - (C + M + Y) / 3), neutral. In version 2
+ * profiles 0xff00 is L = 100, and 0x8000 is a = b = 0. */
+static int grey_inks(const cmsUInt16Number in[], cmsUInt16Number out[], void *cargo)
+{
+    (void)cargo;
+    double inks = ((double)in[0] + in[1] + in[2]) / 3.0 / 65535.0;
+    out[0] = (cmsUInt16Number)(65280.0 * (1.0 - in[3] / 65535.0) * (1.0 - inks));
+    out[1] = out[2] = 0x8000;
+    return TRUE;
+}
+
+static unsigned grey_ink_profile(char *bytes, unsigned room)
+{
+    cmsHPROFILE p = cmsCreateProfilePlaceholder(NULL);
+    cmsPipeline *lut = cmsPipelineAlloc(NULL, 4, 3);
+    cmsStage *grid = cmsStageAllocCLut16bit(NULL, 9, 4, 3, NULL);
+    cmsSetProfileVersion(p, 2.1);
+    cmsSetDeviceClass(p, cmsSigOutputClass);
+    cmsSetColorSpace(p, cmsSigCmykData);
+    cmsSetPCS(p, cmsSigLabData);
+    assert_true(cmsStageSampleCLut16bit(grid, grey_inks, NULL, 0));
+    assert_true(cmsPipelineInsertStage(lut, cmsAT_END, grid));
+    assert_true(cmsWriteTag(p, cmsSigAToB0Tag, lut));
+    cmsUInt32Number n = 0;
+    assert_true(cmsSaveProfileToMem(p, NULL, &n));
+    assert_in_range(n, 1, room);
+    assert_true(cmsSaveProfileToMem(p, bytes, &n));
+    cmsPipelineFree(lut);
+    cmsCloseProfile(p);
+    return n;
+}
+
+static void cmyk_goes_through_its_profile(void **state)
+{
+    (void)state;
+    /* No ink; all black; cyan only, which without the profile would be (0, 255, 255). */
+    static const unsigned char inks[3][4] = {
+        {255, 255, 255, 255}, {255, 255, 255, 0}, {0, 255, 255, 255}};
+    static const int want[3] = {255, 0, 161}; /* L = 66.7 */
+    static char profile[100000];
+    struct made m = {.from = JCS_CMYK, .to = JCS_CMYK, .quality = 100, .interleaved = true};
+    m.icc = profile;
+    m.icc_bytes = grey_ink_profile(profile, sizeof profile);
+    for (int i = 0; i < 3; i++) {
+        struct image_info info;
+        struct image im = new_image(16, 16, 4);
+        struct buf b;
+        image_fill(&im, inks[i]);
+        make_jpeg(&m, &im, &b);
+        struct image out = load(&b, &info);
+        assert_true(info.had_icc);
+        assert_string_equal(info.notes, "");
+        for (int c = 0; c < 3; c++)
+            assert_true(abs(out.p[c] - want[i]) <= 2);
         buf_deinit(&b);
         image_free(&im);
         image_free(&out);
@@ -427,6 +488,7 @@ int main(void)
         cmocka_unit_test(jpeg_is_refused_when_quality_or_size_make_no_sense),
         cmocka_unit_test(progressive_and_split_scans_equal_baseline),
         cmocka_unit_test(cmyk_and_ycck_become_rgb),
+        cmocka_unit_test(cmyk_goes_through_its_profile),
         cmocka_unit_test(rgb_without_transform_is_read),
         cmocka_unit_test(exif_orientation_is_applied),
         cmocka_unit_test(broken_profile_is_ignored_with_a_note),

@@ -1,5 +1,6 @@
 #include "image_support.h"
 
+#include <math.h>
 #include <unistd.h>
 
 #include <lcms2.h>
@@ -286,6 +287,40 @@ static void icc_profile_is_applied_and_alpha_kept(void **state)
     mem_free((void *)(uintptr_t)m.icc);
     buf_deinit(&b);
     image_free(&im);
+}
+
+static void grey_profile_is_applied_to_grey_only(void **state)
+{
+    (void)state;
+    static const unsigned char row[8] = {0, 1, 128, 2, 255, 3, 0, 0};
+    for (int type = PNG_COLOR_TYPE_GRAY; type <= PNG_COLOR_TYPE_GRAY_ALPHA; type += 4) {
+        struct made m = {.w = 3, .h = 1, .type = type, .depth = 8};
+        struct image_info info;
+        struct buf b;
+        int n = type == PNG_COLOR_TYPE_GRAY ? 1 : 2;
+        cmsToneCurve *t = cmsBuildGamma(NULL, 1.0);
+        cmsHPROFILE p = cmsCreateGrayProfile(cmsD50_xyY(), t);
+        unsigned char bytes[2048];
+        assert_true(cmsSaveProfileToMem(p, NULL, &m.icc_bytes));
+        assert_in_range(m.icc_bytes, 1, sizeof bytes);
+        assert_true(cmsSaveProfileToMem(p, bytes, &m.icc_bytes));
+        cmsCloseProfile(p);
+        cmsFreeToneCurve(t);
+        m.icc = bytes;
+        make_png(&m, row, 8, &b);
+        struct image im = load(&b, &info);
+        int middle = n == 1 ? 1 : 128;
+        double linear = middle / 255.0;
+        double want = linear <= 0.0031308 ? linear * 12.92 : 1.055 * pow(linear, 1 / 2.4) - 0.055;
+        assert_true(info.had_icc);
+        assert_int_equal(im.channels, n);
+        if (abs(im.p[n] - (int)(want * 255.0 + 0.5)) > 1)
+            fail_msg("%d channels: %d became %d", n, middle, im.p[n]);
+        if (n == 2)
+            assert_int_equal(im.p[3], 2);
+        image_free(&im);
+        buf_deinit(&b);
+    }
 }
 
 static void srgb_profile_leaves_every_bit(void **state)
@@ -580,6 +615,7 @@ int main(void)
         cmocka_unit_test(a_transparent_colour_becomes_alpha),
         cmocka_unit_test(gamma_is_applied_only_when_it_is_not_srgb_s),
         cmocka_unit_test(icc_profile_is_applied_and_alpha_kept),
+        cmocka_unit_test(grey_profile_is_applied_to_grey_only),
         cmocka_unit_test(srgb_profile_leaves_every_bit),
         cmocka_unit_test(exif_orientation_is_applied),
         cmocka_unit_test(texts_come_back_as_they_were),
