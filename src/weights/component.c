@@ -96,6 +96,13 @@ static int64_t find_stride(const struct checkpoint *cp, const char *prefix, cons
     return blocks + 1;
 }
 
+/* Plain Qwen2 has the tensors of Qwen2.5-VL's language model, but not its weights. */
+static bool is_plain_qwen2(const struct checkpoint *cp)
+{
+    struct str arch;
+    return checkpoint_meta_str(cp, "general.architecture", &arch) && str_eq_z(arch, "qwen2");
+}
+
 static bool recognise(struct component *c)
 {
     size_t n;
@@ -103,6 +110,8 @@ static bool recognise(struct component *c)
     for (size_t i = 0; i < n; i++) {
         for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0]; k++) {
             if (!probes_hold(c->cp, prefixes[k], &table[i]))
+                continue;
+            if (table[i].kind == COMPONENT_QWEN2_5_VL && is_plain_qwen2(c->cp))
                 continue;
             c->naming = &table[i];
             c->prefix = prefixes[k];
@@ -205,13 +214,26 @@ static const struct weights_tensor *scale_of(const struct component *c, const ch
     return checkpoint_find(c->cp, name);
 }
 
+/* Scales of small square blocks ("X.weight_scale_inv", a number for each 128 x 128) are not supported;
+ * without them the values would be silently wrong. */
+static enum err_code refuse_block_scales(const struct component *c, const struct weights_tensor *t,
+                                         struct err *e)
+{
+    char name[NAMING_MAX_BYTES + 16];
+    (void)snprintf(name, sizeof name, "%s_scale_inv", t->name);
+    if (!checkpoint_find(c->cp, name))
+        return ERR_OK;
+    return err_set(e, ERR_FORMAT, "'%s' scales blocks of '%s', which is not supported", name,
+                   t->name);
+}
+
 /* Fills in the scale of a view that begins at row `begin` of t and has n_rows. */
 static enum err_code add_scale(struct component *c, const struct weights_tensor *t, int64_t begin,
                                int64_t n_rows, struct weights_view *view, struct err *e)
 {
     const struct weights_tensor *s = scale_of(c, t->name);
     if (!s)
-        return ERR_OK;
+        return refuse_block_scales(c, t, e);
     int64_t n = element_count(s->dims, s->n_dims);
     c->used[s - checkpoint_at(c->cp, 0)] = 1;
     if (n == 1 && dtype_info(s->dtype)->is_float && !dtype_info(s->dtype)->quantised) {

@@ -10,7 +10,16 @@
  *                                               two namings store the halves in opposite order)
  *
  * so rows of a fused matrix are used in place. The kind is told from tensors and shapes, never from file
- * names.
+ * names. What a component's canonical names are beyond those of its class:
+ *
+ *   FLUX.2      single_transformer_blocks.N.attn.to_q / to_k / to_v and .proj_mlp: rows of
+ *               attn.to_qkv_mlp_proj, which is there as a whole, too
+ *   Qwen2.5-VL  model.layers.N..., model.embed_tokens, model.norm, lm_head, visual.... in every file;
+ *               visual.blocks.N.attn.q / k / v; visual.patch_embed.proj.weight [C, 3, 2, P, P], or from
+ *               llama.cpp's files its two temporal slices [C, 3, P, P] as ....weight.0 and ....weight.1
+ *   Qwen VAE    mid_block.attentions.0.to_q / to_k / to_v beside to_qkv
+ *
+ * docs/formats/naming.md lists the namings.
  */
 #ifndef VT_WEIGHTS_COMPONENT_H
 #define VT_WEIGHTS_COMPONENT_H
@@ -61,8 +70,8 @@ ERR_MUST_CHECK enum err_code component_from_checkpoint(struct checkpoint *cp,
 void component_close(struct component *c);
 
 enum component_kind component_kind(const struct component *c);
-const char *
-component_naming(const struct component *c); /* "diffusers", "bfl", "comfy", "llama.cpp", ... */
+/* "diffusers", "bfl", "wan", "transformers", "transformers-nested", "transformers-bare", "llama.cpp". */
+const char *component_naming(const struct component *c);
 const struct checkpoint *component_checkpoint(const struct component *c);
 
 /* One line of its main numbers, for messages: "Qwen3 text encoder (hidden 2560, 36 layers)". */
@@ -72,9 +81,10 @@ void component_describe(const struct component *c, char *out, size_t n);
 bool component_has(const struct component *c, const char *name);
 
 /* Finds a canonical tensor and checks its shape. dims in reading order; a dim of -1 accepts anything.
- * Trailing and leading 1-dims that namings differ in ([C, C, 1, 1] for [C, C]) are accepted. Marks the
- * stored tensor as used. Errors name the canonical and stored name, expected and found shape or dtype;
- * a missing one: ERR_NOTFOUND. Not thread-safe (it marks). */
+ * Trailing and leading 1-dims that namings differ in ([C, C, 1, 1] for [C, C]) are accepted; the view
+ * has the wanted rank then. n_dims of -1 accepts any shape as stored. Marks the stored tensor as used.
+ * Errors name the canonical and stored name, expected and found shape or dtype; a missing one:
+ * ERR_NOTFOUND. Not thread-safe (it marks). */
 ERR_MUST_CHECK enum err_code component_find(struct component *c, const char *name, int n_dims,
                                             const int64_t *dims, struct weights_view *out,
                                             struct err *e);

@@ -36,7 +36,7 @@ static bool number_i64(enum meta_type type, const unsigned char *p, int64_t *out
         *out = p[0];
         return true;
     case META_I8:
-        *out = (int8_t)p[0];
+        *out = p[0] < 128 ? p[0] : p[0] - 256;
         return true;
     case META_U16:
         *out = (int64_t)load_le(p, 2);

@@ -268,6 +268,8 @@ static void fp8_views_carry_their_scale(void **state)
     add_value(&b, "double_blocks.1.img_mlp.0.weight_scale", "3", 3, rows);
     build_tensor(&b, "double_blocks.1.img_mlp.2.weight", "F8_E5M2", "2,4", 8);
     add_value(&b, "double_blocks.1.img_mlp.2.weight_scale", "1", 1, (float[]){NAN});
+    build_tensor(&b, "double_blocks.1.txt_mlp.2.weight", "F8_E4M3", "2,4", 8);
+    BUILD_F32(&b, "double_blocks.1.txt_mlp.2.weight_scale_inv", 1, 1);
     build_tensor(&b, "scaled_fp8", "F8_E4M3", "2", 2);
     build_tensor(&b, "double_blocks.1.img_attn.qkv.comfy_quant", "U8", "3", 3);
     fixture_open(&f, &b);
@@ -290,6 +292,8 @@ static void fp8_views_carry_their_scale(void **state)
         2, (int64_t[]){2, 4});
     expect_failure(&f, "transformer_blocks.1.ff.linear_out.weight", ERR_NUMERIC,
                    "is not a finite number", 2, (int64_t[]){2, 4});
+    expect_failure(&f, "transformer_blocks.1.ff_context.linear_out.weight", ERR_FORMAT,
+                   "scales blocks of", 2, (int64_t[]){2, 4});
     fixture_close(&f);
 }
 
@@ -341,6 +345,29 @@ static void text_encoders_resolve_in_every_naming(void **state)
         fixture_open(&f, &b);
         expect_lm(&f, rows[i].vl ? COMPONENT_QWEN2_5_VL : COMPONENT_QWEN3, rows[i].naming);
         fixture_close(&f);
+    }
+}
+
+static void plain_qwen2_is_refused_when_the_file_says_so(void **state)
+{
+    static const char *const archs[] = {"qwen2vl", "qwen2"};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct buf b;
+        struct checkpoint *cp;
+        struct component *c;
+        struct err e = {0};
+        gguf_begin(&b, 3, 2, 1);
+        gguf_key_string(&b, "general.architecture", archs[i]);
+        gguf_tensor(&b, "token_embd.weight", 1, (uint64_t[]){8}, 0, 0);
+        gguf_tensor(&b, "blk.0.attn_q.bias", 1, (uint64_t[]){8}, 0, 32);
+        gguf_data(&b, 32, 64);
+        assert_int_equal(checkpoint_open_bytes("test.gguf", b.p, b.n, &cp, &e), ERR_OK);
+        assert_int_equal(component_from_checkpoint(cp, COMPONENT_UNKNOWN, &c, &e),
+                         i == 0 ? ERR_OK : ERR_FORMAT);
+        assert_true(i == 0 || strstr(e.text, "neither Qwen3 nor Qwen2.5-VL"));
+        component_close(c);
+        buf_deinit(&b);
     }
 }
 
@@ -569,6 +596,7 @@ int main(void)
         cmocka_unit_test(strangers_are_called_what_they_look_like),
         cmocka_unit_test(fp8_views_carry_their_scale),
         cmocka_unit_test(text_encoders_resolve_in_every_naming),
+        cmocka_unit_test(plain_qwen2_is_refused_when_the_file_says_so),
         cmocka_unit_test(layers_behind_the_tap_are_no_leftovers),
         cmocka_unit_test(vision_towers_resolve_fused_and_split),
         cmocka_unit_test(flux2_vae_blocks_are_turned_round),
