@@ -2,7 +2,6 @@
 
 #include "base/mem.h"
 #include "image/layers_clean.h"
-#include "image/layers_fit_kern.h"
 #include "image/resize.h"
 
 /* ---- size ------------------------------------------------------------------------------------ */
@@ -62,6 +61,34 @@ enum err_code layers_resize(struct layer_stack *s, int w, int h, struct err *e)
 
 /* ---- colour ---------------------------------------------------------------------------------- */
 
+/* 0 up to three quarters, 1 from 1 on, smooth between: how sure it is that only this layer is seen. */
+static float certainty(float v)
+{
+    float t = (v - 0.75f) * 4.0f;
+    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    return t * t * (3 - 2 * t);
+}
+
+/* n RGBA pixels of a layer and of the source; free_way[n] is how much of what lies here can be seen
+ * through the layers above (1 = all), and is lessened by this layer. With fit, colours move to the
+ * source's where layer, way and source are opaque. */
+static void fit_row(unsigned char *layer, const unsigned char *source, float *free_way, int n,
+                    float opacity, bool fit)
+{
+    for (int i = 0; i < n; i++, layer += 4, source += 4) {
+        float a = (float)layer[3] * (1.0f / 255) * opacity;
+        if (fit && a > 0.75f && free_way[i] > 0.75f) {
+            float sure =
+                certainty(a) * certainty(free_way[i]) * certainty((float)source[3] * (1.0f / 255));
+            for (int c = 0; c < 3; c++) {
+                float v = (float)layer[c];
+                layer[c] = (unsigned char)(v + sure * ((float)source[c] - v) + 0.5f);
+            }
+        }
+        free_way[i] *= 1 - a;
+    }
+}
+
 /* One layer against the source, and its shade for those below. */
 static void fit_layer(const struct layer_stack *s, struct layer *l, const struct image *source,
                       float *free_way)
@@ -70,10 +97,10 @@ static void fit_layer(const struct layer_stack *s, struct layer *l, const struct
     int x1 = l->x + l->image.w < s->w ? l->x + l->image.w : s->w;
     int y1 = l->y + l->image.h < s->h ? l->y + l->image.h : s->h;
     for (int y = y0; y < y1 && x0 < x1; y++)
-        layers_fit_kern_row(image_row(&l->image, y - l->y) + 4 * (size_t)(x0 - l->x),
-                            image_row(source, y) + 4 * (size_t)x0,
-                            free_way + (size_t)y * (size_t)s->w + (size_t)x0, x1 - x0,
-                            (float)l->opacity, l->blend == BLEND_NORMAL);
+        fit_row(image_row(&l->image, y - l->y) + 4 * (size_t)(x0 - l->x),
+                image_row(source, y) + 4 * (size_t)x0,
+                free_way + (size_t)y * (size_t)s->w + (size_t)x0, x1 - x0, (float)l->opacity,
+                l->blend == BLEND_NORMAL);
 }
 
 static enum err_code fit_rgba(struct layer_stack *s, const struct image *source, struct err *e)

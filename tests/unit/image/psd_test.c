@@ -332,6 +332,21 @@ static void flat_document_gives_one_layer_when_read(void **state)
     buf_deinit(&b);
 }
 
+/* Two files of one document that ag-psd wrote, with rows packed in the usual way and as ZIP. */
+static void channels_read_the_same_when_packed_as_zip(void **state)
+{
+    (void)state;
+    struct layer_stack rle, zip;
+    struct err e = {0};
+    must(psd_read(VT_SOURCE_DIR "/fuzz/corpus/psd/groups_mask.psd", NULL, &rle, &e), &e);
+    must(psd_read(VT_SOURCE_DIR "/fuzz/corpus/psd/zip.psd", NULL, &zip, &e), &e);
+    assert_int_equal(rle.n, 4);
+    assert_string_equal(rle.layers[1].name, "in");
+    assert_same_stack(&rle, &zip);
+    layer_stack_deinit(&rle);
+    layer_stack_deinit(&zip);
+}
+
 /* ---- broken and foreign files ---------------------------------------------------------------- */
 
 static void assert_refused(struct buf *b, enum err_code code, const char *word)
@@ -468,6 +483,7 @@ int main(void)
         cmocka_unit_test(groups_dissolve_when_a_document_has_them),
         cmocka_unit_test(mask_becomes_alpha_when_a_layer_has_one),
         cmocka_unit_test(flat_document_gives_one_layer_when_read),
+        cmocka_unit_test(channels_read_the_same_when_packed_as_zip),
         cmocka_unit_test(reading_is_refused_when_the_document_is_of_another_kind),
         cmocka_unit_test(reading_is_refused_when_pixels_cannot_be_in_so_few_bytes),
         cmocka_unit_test(reading_is_refused_when_there_are_too_many_layers),
