@@ -1,0 +1,161 @@
+/* cache.c - keys and values of earlier tokens, kept on the device. */
+#include <ggml-backend.h>
+
+#include "base/mem.h"
+#include "model/qwen2_5_vl/layers.h"
+
+enum { CACHE_STEP = 256 }; /* tokens that it grows by */
+
+struct layer_cache {
+    struct ggml_tensor *k, *v;
+    ggml_backend_buffer_t buffer;
+};
+
+struct qwen_vl_cache {
+    struct qwen_vl *m;
+    struct ggml_context *ctx;
+    int64_t capacity, used;
+    struct layer_cache layers[MODEL_MAX_BLOCKS];
+};
+
+enum err_code qwen_vl_cache_new(struct qwen_vl *m, struct qwen_vl_cache **out, struct err *e)
+{
+    *out = mem_try_alloc(sizeof **out);
+    if (!*out)
+        return err_set(e, ERR_NOMEM, "no memory for a key and value cache");
+    (*out)->m = m;
+    return ERR_OK;
+}
+
+void qwen_vl_cache_free(struct qwen_vl_cache *c)
+{
+    if (!c)
+        return;
+    for (int64_t i = 0; i < c->m->cfg.layers; i++)
+        if (c->layers[i].buffer)
+            ggml_backend_buffer_free(c->layers[i].buffer);
+    ggml_free(c->ctx);
+    mem_free(c);
+}
+
+int64_t qwen_vl_cache_used(const struct qwen_vl_cache *c)
+{
+    return c->used;
+}
+
+void qwen_vl_cache_set_used(struct qwen_vl_cache *c, int64_t n)
+{
+    c->used = n;
+}
+
+static enum ggml_type cache_type(const struct qwen_vl *m)
+{
+    bool full = nn_params_precision(m->params) == NN_PRECISION_F32 || nn_device_is_cpu(m->device);
+    return full ? GGML_TYPE_F32 : GGML_TYPE_F16;
+}
+
+static enum err_code layer_alloc(const struct qwen_vl *m, struct ggml_context *ctx,
+                                 int64_t capacity, struct layer_cache *y, struct err *e)
+{
+    enum ggml_type type = cache_type(m);
+    ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(m->device));
+    size_t align = ggml_backend_buft_get_alignment(buft);
+    y->k = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
+    y->v = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
+    size_t one = GGML_PAD(ggml_backend_buft_get_alloc_size(buft, y->k), align);
+    y->buffer = ggml_backend_buft_alloc_buffer(buft, 2 * one);
+    if (!y->buffer)
+        return err_set(e, ERR_NOMEM, "the device has no memory for the keys of %lld tokens",
+                       (long long)capacity);
+    struct ggml_tallocr alloc = ggml_tallocr_new(y->buffer);
+    if (ggml_tallocr_alloc(&alloc, y->k) != GGML_STATUS_SUCCESS ||
+        ggml_tallocr_alloc(&alloc, y->v) != GGML_STATUS_SUCCESS)
+        return err_set(e, ERR_DEVICE, "the device refuses a key and value cache");
+    return ERR_OK;
+}
+
+/* Through the host: no device lacks that, and it happens once in hundreds of tokens. */
+static enum err_code copy_used(const struct ggml_tensor *from, struct ggml_tensor *to, int64_t used,
+                               struct err *e)
+{
+    size_t bytes = (size_t)used * from->nb[2];
+    if (bytes == 0)
+        return ERR_OK;
+    void *host = mem_try_alloc(bytes);
+    if (!host)
+        return err_set(e, ERR_NOMEM, "no memory to move a key and value cache");
+    ggml_backend_tensor_get(from, host, 0, bytes);
+    ggml_backend_tensor_set(to, host, 0, bytes);
+    mem_free(host);
+    return ERR_OK;
+}
+
+/* Old and new exist together for one layer at a time. */
+static enum err_code layer_grow(struct qwen_vl_cache *c, struct ggml_context *ctx, int64_t capacity,
+                                struct layer_cache *y, struct err *e)
+{
+    struct layer_cache bigger = {0};
+    enum err_code rc = layer_alloc(c->m, ctx, capacity, &bigger, e);
+    if (rc == ERR_OK && y->buffer)
+        rc = copy_used(y->k, bigger.k, c->used, e);
+    if (rc == ERR_OK && y->buffer)
+        rc = copy_used(y->v, bigger.v, c->used, e);
+    if (rc != ERR_OK) {
+        if (bigger.buffer)
+            ggml_backend_buffer_free(bigger.buffer);
+        return rc;
+    }
+    if (y->buffer)
+        ggml_backend_buffer_free(y->buffer);
+    *y = bigger;
+    return ERR_OK;
+}
+
+enum err_code qwen_vl_cache_reserve(struct qwen_vl_cache *c, int64_t n, struct err *e)
+{
+    if (n <= c->capacity)
+        return ERR_OK;
+    int64_t capacity = (n + CACHE_STEP - 1) / CACHE_STEP * CACHE_STEP;
+    size_t tensors = 2 * (size_t)c->m->cfg.layers + 1;
+    struct ggml_init_params init = {.mem_size = tensors * ggml_tensor_overhead(), .no_alloc = true};
+    struct ggml_context *ctx = ggml_init(init);
+    if (!ctx)
+        return err_set(e, ERR_NOMEM, "no memory for tensor records");
+    for (int64_t i = 0; i < c->m->cfg.layers; i++) {
+        enum err_code rc = layer_grow(c, ctx, capacity, &c->layers[i], e);
+        if (rc !=
+            ERR_OK) { /* some layers are in the new records already: nothing of it is usable */
+            for (int64_t k = 0; k < c->m->cfg.layers; k++) {
+                if (c->layers[k].buffer)
+                    ggml_backend_buffer_free(c->layers[k].buffer);
+                c->layers[k] = (struct layer_cache){0};
+            }
+            c->capacity = c->used = 0;
+            ggml_free(ctx);
+            return rc;
+        }
+    }
+    ggml_free(c->ctx);
+    c->ctx = ctx;
+    c->capacity = capacity;
+    return ERR_OK;
+}
+
+static struct ggml_tensor *tokens_view(struct nn_graph *g, struct ggml_tensor *t, int64_t first,
+                                       int64_t n)
+{
+    return ggml_view_3d(g->ctx, t, t->ne[0], t->ne[1], n, t->nb[1], t->nb[2],
+                        (size_t)first * t->nb[2]);
+}
+
+void qwen_vl_cache_append(struct qwen_vl_cache *c, struct nn_graph *g, int64_t layer,
+                          struct ggml_tensor **k, struct ggml_tensor **v)
+{
+    struct layer_cache *y = &c->layers[layer];
+    int64_t n = (*k)->ne[2];
+    /* In the graph before anything that reads: ggml runs nodes in the order they are put there. */
+    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, *k, tokens_view(g, y->k, c->used, n)));
+    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, *v, tokens_view(g, y->v, c->used, n)));
+    *k = tokens_view(g, y->k, 0, c->used + n);
+    *v = tokens_view(g, y->v, 0, c->used + n);
+}
