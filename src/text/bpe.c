@@ -1,10 +1,11 @@
 /* bpe.c - merge table, and the two ways to apply it.
  *
  * Long words: symbols form a doubly linked list over the byte positions where they begin. Every pair
- * that merges sits in a binary heap under rank << 32 | position, so the smallest key is the best rank,
- * leftmost. Entries are not taken out when a neighbour changes; a popped one is stale, and dropped,
- * unless the pair that stands at its position now has exactly its rank. Merging only ever adds two
- * new pairs, so at most 3 n entries pass through the heap.
+ * that merges waits under the key rank << 32 | position, so the smallest key is the best rank,
+ * leftmost. The pairs of the beginning wait in a sorted list, those that merging makes in a heap, which
+ * so stays small enough for the cache. Entries are not taken out when a neighbour changes; one whose turn
+ * comes is stale, and dropped, unless the pair that stands at its position now has exactly its rank.
+ * A merge adds at most two pairs, so n entries in the list and 2 n in the heap suffice.
  */
 #include "text/bpe.h"
 
@@ -15,7 +16,12 @@
 #include "base/mem.h"
 #include "text/vocab.h"
 
-enum { SHORT_WORD = 48 };
+enum {
+    SHORT_WORD = 48,
+    SORTED_MIN_PAIRS = 4096,
+    DIGIT_BITS = 11, /* two digits hold any rank */
+    DIGITS = 1 << DIGIT_BITS,
+};
 
 /* ---- merge table ------------------------------------------------------------------------------- */
 
@@ -133,7 +139,9 @@ struct symbol {
 struct long_word {
     const struct bpe_merges *m;
     struct symbol *symbols;
-    uint64_t *heap;
+    uint64_t *sorted; /* [n] */
+    size_t sorted_n, sorted_at;
+    uint64_t *heap; /* [2 n] */
     size_t heap_n;
 };
 
@@ -161,6 +169,19 @@ static uint64_t heap_pop(struct long_word *w)
     if (w->heap_n > 0)
         heap_sift_down(w->heap, w->heap_n, 0);
     return top;
+}
+
+/* The smallest key of all that wait. False when none does. */
+static bool next_key(struct long_word *w, uint64_t *key)
+{
+    bool listed = w->sorted_at < w->sorted_n;
+    if (!listed && w->heap_n == 0)
+        return false;
+    if (listed && (w->heap_n == 0 || w->sorted[w->sorted_at] < w->heap[0]))
+        *key = w->sorted[w->sorted_at++];
+    else
+        *key = heap_pop(w);
+    return true;
 }
 
 static void heap_push(struct long_word *w, uint64_t key)
@@ -206,11 +227,11 @@ static void merge_at(struct long_word *w, int32_t at, uint32_t result)
     push_pair(w, at);
 }
 
-/* Symbols and heap for n bytes in one block, kept for the next long word. */
+/* List, heap and symbols for n bytes in one block, kept for the next long word. */
 static bool reserve(struct bpe_scratch *s, size_t n, struct long_word *w)
 {
     size_t heap_bytes, symbol_bytes, bytes;
-    if (!ck_mul_size(n, 3 * sizeof *w->heap, &heap_bytes) ||
+    if (!ck_mul_size(n, 3 * sizeof(uint64_t), &heap_bytes) ||
         !ck_mul_size(n, sizeof *w->symbols, &symbol_bytes) ||
         !ck_add_size(heap_bytes, symbol_bytes, &bytes))
         return false;
@@ -221,25 +242,50 @@ static bool reserve(struct bpe_scratch *s, size_t n, struct long_word *w)
             return false;
         s->block_bytes = bytes;
     }
-    w->heap = s->block;
-    w->symbols = (struct symbol *)(w->heap + 3 * n);
+    w->sorted = s->block;
+    w->heap = w->sorted + n;
+    w->symbols = (struct symbol *)(w->heap + 2 * n);
     return true;
+}
+
+/* One stable pass by a digit of the rank. */
+static void sort_by_digit(const uint64_t *from, uint64_t *to, size_t n, int shift)
+{
+    uint32_t start[DIGITS + 1] = {0};
+    for (size_t i = 0; i < n; i++)
+        start[((from[i] >> shift) & (DIGITS - 1)) + 1]++;
+    for (size_t d = 1; d < DIGITS; d++)
+        start[d] += start[d - 1];
+    for (size_t i = 0; i < n; i++)
+        to[start[(from[i] >> shift) & (DIGITS - 1)]++] = from[i];
+}
+
+/* Sorts the list, which is in order of position, by rank. Few pairs go through the heap instead, which
+ * costs less than counting digits. */
+static void sort_pairs(struct long_word *w)
+{
+    if (w->sorted_n < SORTED_MIN_PAIRS) {
+        for (size_t i = 0; i < w->sorted_n; i++)
+            heap_push(w, w->sorted[i]);
+        w->sorted_n = 0;
+        return;
+    }
+    sort_by_digit(w->sorted, w->heap, w->sorted_n, 32);
+    sort_by_digit(w->heap, w->sorted, w->sorted_n, 32 + DIGIT_BITS);
 }
 
 static void long_word_init(struct long_word *w, const int32_t *byte_ids, struct str word)
 {
     int32_t n = (int32_t)word.n;
-    w->heap_n = 0;
     for (int32_t i = 0; i < n; i++)
         w->symbols[i] =
             (struct symbol){byte_ids[(unsigned char)word.p[i]], i - 1, i + 1 < n ? i + 1 : -1};
     for (int32_t i = 0; i + 1 < n; i++) {
         int32_t rank = rank_at(w, i);
         if (rank != BPE_NO_RANK)
-            w->heap[w->heap_n++] = heap_key(rank, i);
+            w->sorted[w->sorted_n++] = heap_key(rank, i);
     }
-    for (size_t i = w->heap_n / 2; i-- > 0;)
-        heap_sift_down(w->heap, w->heap_n, i);
+    sort_pairs(w);
 }
 
 static enum err_code encode_long(const struct bpe_merges *m, const int32_t *byte_ids,
@@ -250,8 +296,8 @@ static enum err_code encode_long(const struct bpe_merges *m, const int32_t *byte
     if (!reserve(s, word.n, &w))
         return err_set(e, ERR_NOMEM, "no memory to encode a word of %zu bytes", word.n);
     long_word_init(&w, byte_ids, word);
-    while (w.heap_n > 0) {
-        uint64_t key = heap_pop(&w);
+    uint64_t key;
+    while (next_key(&w, &key)) {
         int32_t at = (int32_t)(uint32_t)key;
         int32_t rank = (int32_t)(key >> 32);
         if (rank_at(&w, at) == rank)

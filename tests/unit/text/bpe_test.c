@@ -4,7 +4,7 @@
 #include "text/bpe.h"
 #include "text/tokenizer_impl.h"
 
-enum { MAX_WORD = 400 };
+enum { MAX_WORD = 400, LONG_WORD = 9000 };
 
 /* The rule itself: look for the best rank, leftmost, again and again. */
 static size_t encode_ref(const struct bpe_merges *m, const int32_t *byte_ids, struct str word,
@@ -34,7 +34,7 @@ static size_t encode_ref(const struct bpe_merges *m, const int32_t *byte_ids, st
 
 static void check_word(const struct tokenizer *t, struct str word, struct bpe_scratch *scratch)
 {
-    int32_t want[MAX_WORD], got[MAX_WORD];
+    static int32_t want[LONG_WORD], got[LONG_WORD];
     size_t got_n;
     size_t want_n = encode_ref(&t->merges, t->byte_ids, word, want);
     assert_int_equal(bpe_encode_word(&t->merges, t->byte_ids, word, scratch, got, &got_n, NULL),
@@ -85,6 +85,22 @@ static void any_bytes_are_encoded(void **state)
     tokenizer_free(t);
 }
 
+static void a_very_long_word_too(void **state)
+{
+    (void)state;
+    struct tokenizer *t = parity_tokenizer("klein");
+    struct bpe_scratch scratch = {0};
+    static char word[LONG_WORD];
+    uint32_t seed = 3;
+    for (size_t i = 0; i < sizeof word; i++)
+        word[i] = "the andirougs"[next_random(&seed) % 13];
+    check_word(t, (struct str){word, sizeof word}, &scratch);
+    memset(word, '-', sizeof word);
+    check_word(t, (struct str){word, sizeof word}, &scratch);
+    bpe_scratch_deinit(&scratch);
+    tokenizer_free(t);
+}
+
 static void a_repeated_merge_takes_its_last_rank(void **state)
 {
     (void)state;
@@ -128,6 +144,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways_give_what_the_rule_gives),
         cmocka_unit_test(any_bytes_are_encoded),
+        cmocka_unit_test(a_very_long_word_too),
         cmocka_unit_test(a_repeated_merge_takes_its_last_rank),
         cmocka_unit_test(memory_that_is_out_is_an_error),
     };
