@@ -1,5 +1,6 @@
 #include "image/layers.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -201,6 +202,7 @@ enum err_code layer_stack_add(struct layer_stack *s, struct layer *l, struct err
 
 struct layer layer_stack_take(struct layer_stack *s, size_t index)
 {
+    assert(s->layers && index < s->n);
     struct layer l = s->layers[index];
     s->n--;
     memmove(s->layers + index, s->layers + index + 1, (s->n - index) * sizeof l);
@@ -355,29 +357,43 @@ static void inherit(struct layer *part, const struct layer *parent)
     part->visible = part->visible && parent->visible;
 }
 
+/* Brings sub to the size of the layer that it stands for. */
+static enum err_code fit_sub(struct layer_stack *sub, const struct layer *parent, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    if (sub->w == parent->image.w && sub->h == parent->image.h)
+        return ERR_OK;
+    double scale_x = (double)parent->image.w / sub->w, scale_y = (double)parent->image.h / sub->h;
+    for (size_t i = 0; i < sub->n && rc == ERR_OK; i++)
+        rc = fit_layer(&sub->layers[i], scale_x, scale_y, e);
+    return rc;
+}
+
+static enum err_code replace(struct layer_stack *s, size_t index, struct layer_stack *sub,
+                             struct err *e)
+{
+    if (index >= s->n || sub->n == 0 || s->n + sub->n > LAYERS_MAX || sub->w < 1 || sub->h < 1)
+        return err_set(e, ERR_ARG, "cannot put %zu layers in the place of layer %zu of %zu", sub->n,
+                       index, s->n);
+    enum err_code rc = fit_sub(sub, &s->layers[index], e);
+    if (rc != ERR_OK)
+        return rc;
+    struct layer parent = layer_stack_take(s, index);
+    if (sub->layers[0].blend == BLEND_NORMAL)
+        sub->layers[0].blend = parent.blend;
+    while (sub->n > 0 && rc == ERR_OK) {
+        struct layer part = layer_stack_take(sub, sub->n - 1);
+        inherit(&part, &parent);
+        rc = layer_stack_insert(s, index, &part, e);
+    }
+    layer_deinit(&parent);
+    return rc;
+}
+
 enum err_code layers_replace(struct layer_stack *s, size_t index, struct layer_stack *sub,
                              struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    if (index >= s->n || sub->n == 0 || s->n + sub->n > LAYERS_MAX)
-        rc = err_set(e, ERR_ARG, "cannot put %zu layers in the place of layer %zu of %zu", sub->n,
-                     index, s->n);
-    const struct layer *parent = rc == ERR_OK ? &s->layers[index] : NULL;
-    if (parent && (sub->w != parent->image.w || sub->h != parent->image.h))
-        for (size_t i = 0; i < sub->n && rc == ERR_OK; i++)
-            rc = fit_layer(&sub->layers[i], (double)parent->image.w / sub->w,
-                           (double)parent->image.h / sub->h, e);
-    if (rc == ERR_OK && sub->layers[0].blend == BLEND_NORMAL)
-        sub->layers[0].blend = parent->blend;
-    if (rc == ERR_OK) {
-        struct layer old = layer_stack_take(s, index);
-        for (size_t i = sub->n; i-- > 0 && rc == ERR_OK;) {
-            struct layer part = layer_stack_take(sub, i);
-            inherit(&part, &old);
-            rc = layer_stack_insert(s, index, &part, e);
-        }
-        layer_deinit(&old);
-    }
+    enum err_code rc = replace(s, index, sub, e);
     layer_stack_deinit(sub);
     return rc;
 }

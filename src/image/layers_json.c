@@ -317,7 +317,7 @@ static enum err_code read_manifest(struct reading *r, yyjson_val *root, struct e
     layer_stack_init(r->out, (int)w, (int)h);
     yyjson_arr_foreach(list, i, n, o)
     {
-        if ((rc = read_entry(r, o, e)) != ERR_OK)
+        if (read_entry(r, o, e) != ERR_OK)
             return err_note(e, "layer %zu of " LAYERS_JSON_NAME, i);
     }
     return ERR_OK;

@@ -51,7 +51,7 @@ static enum colour_word word_of(const unsigned char *p)
     int spread = max - min;
     if (max < 40)
         return COLOUR_BLACK;
-    if (spread * 100 < max * 18)
+    if (spread == 0 || spread * 100 < max * 18)
         return max > 215 ? COLOUR_WHITE : max < 60 ? COLOUR_BLACK : COLOUR_GREY;
     int h = hue_of(r, g, b, max, spread);
     bool pale = min > 140, dark = max < 150;

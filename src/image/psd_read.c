@@ -256,24 +256,23 @@ static enum err_code read_layer(struct reading *r, const struct psd_record *rec,
 
 static enum err_code read_records(struct psd_cursor *c, struct reading *r, struct err *e)
 {
-    int count = (int16_t)psd_u16(c);
-    r->n_records = (size_t)(count < 0 ? -count : count);
+    const int count = (int16_t)psd_u16(c);
+    const size_t n = (size_t)(count < 0 ? -count : count);
     /* Each group takes two records, and stands around one layer at least in any sane document. */
-    if (r->n_records > 3 * r->limits->max_layers)
-        return err_set(e, ERR_LIMIT, "%zu layers and groups, the limit is %zu layers", r->n_records,
+    if (n > 3 * r->limits->max_layers)
+        return err_set(e, ERR_LIMIT, "%zu layers and groups, the limit is %zu layers", n,
                        r->limits->max_layers);
-    if (r->n_records * RECORD_BYTES_MIN > psd_left(c))
-        return err_set(e, ERR_FORMAT, "%zu layers do not fit into %zu bytes", r->n_records,
-                       psd_left(c));
-    r->records = mem_try_array(r->n_records, sizeof *r->records);
+    if (n * RECORD_BYTES_MIN > psd_left(c))
+        return err_set(e, ERR_FORMAT, "%zu layers do not fit into %zu bytes", n, psd_left(c));
+    r->records = mem_try_array(n, sizeof *r->records);
     if (!r->records)
-        return err_set(e, ERR_NOMEM, "no memory for %zu layer records", r->n_records);
-    for (size_t i = 0; i < r->n_records; i++) {
-        enum err_code rc = psd_record_read(c, &r->records[i], e);
+        return err_set(e, ERR_NOMEM, "no memory for %zu layer records", n);
+    for (; r->n_records < n; r->n_records++) {
+        enum err_code rc = psd_record_read(c, &r->records[r->n_records], e);
         if (rc != ERR_OK)
-            return err_note(e, "layer %zu", i);
+            return err_note(e, "layer %zu", r->n_records);
     }
-    return psd_records_dissolve_groups(r->records, r->n_records, e);
+    return psd_records_dissolve_groups(r->records, n, e);
 }
 
 static enum err_code read_layers(struct psd_cursor *section, struct reading *r, struct err *e)

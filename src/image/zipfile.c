@@ -171,19 +171,17 @@ enum err_code zipfile_open(struct str bytes, const struct zipfile_limits *limits
         return rc;
 
     zip_int64_t n = zip_get_num_entries(zip, 0);
-    struct zipfile_reader *z = mem_try_alloc(sizeof *z);
-    if (!z)
-        rc = err_set(e, ERR_NOMEM, "no memory for an archive");
-    else if (n < 0 || (zip_uint64_t)n > limits->max_entries)
-        rc = err_set(e, ERR_LIMIT, "the archive has %lld entries, the limit is %zu", (long long)n,
-                     limits->max_entries);
-    if (rc != ERR_OK) {
+    if (n < 0 || (zip_uint64_t)n > limits->max_entries) {
         zip_discard(zip);
-        mem_free(z);
-        return rc;
+        return err_set(e, ERR_LIMIT, "the archive has %lld entries, the limit is %zu", (long long)n,
+                       limits->max_entries);
     }
-    *z = (struct zipfile_reader){.zip = zip, .limits = *limits};
-    *out = z;
+    *out = mem_try_alloc(sizeof **out);
+    if (!*out) {
+        zip_discard(zip);
+        return err_set(e, ERR_NOMEM, "no memory for an archive");
+    }
+    **out = (struct zipfile_reader){.zip = zip, .limits = *limits};
     return ERR_OK;
 }
 
