@@ -97,7 +97,7 @@ static bool reserve(struct cp_list *l, size_t more)
     size_t want, bytes;
     if (!ck_add_size(l->n, more, &want))
         return false;
-    if (want <= l->cap)
+    if (l->p && want <= l->cap)
         return true;
     if (!ck_add_size(want, want / 2, &want) || !ck_mul_size(want, sizeof *l->p, &bytes))
         return false;

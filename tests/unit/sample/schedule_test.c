@@ -168,7 +168,7 @@ static void nonsense_is_refused(void **state)
     cfg.use_dynamic_shifting = true;
     rq.mu = 1e9;
     assert_int_equal(schedule_build(&cfg, &rq, sigmas, timesteps, &e), ERR_FORMAT);
-    rq.mu = NAN;
+    rq.mu = (double)NAN;
     assert_int_equal(schedule_build(&cfg, &rq, sigmas, timesteps, &e), ERR_FORMAT);
 }
 
