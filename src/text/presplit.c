@@ -54,7 +54,7 @@ static enum err_code translate_escape(char c, bool in_class, struct buf *out, st
         buf_add_z(out, in_class ? BLANKS : "[" BLANKS "]");
     } else if (c == 'S' && !in_class) {
         buf_add_z(out, "[^" BLANKS "]");
-    } else if (c != 0 && memchr("SwWbBhHRXKGCQE", c, 14) != NULL) {
+    } else if (c != 0 && strchr("SwWbBhHRXKGCQE", c) != NULL) {
         return err_set(e, ERR_FORMAT, "pre-tokenizer: \\%c%s in the pattern is not supported", c,
                        in_class ? " inside [...]" : "");
     } else {

@@ -66,7 +66,7 @@ static enum err_code read_words_and_merges(const char *dir, struct folder *f,
         rc = read_owned(vocab, TOKENIZER_MAX_FILE_BYTES, &f->main, e);
     if (rc == ERR_OK)
         rc = file_read(merges, TOKENIZER_MAX_FILE_BYTES, &f->merges, e);
-    if (rc == ERR_OK && !yyjson_obj_get(src->config, "added_tokens_decoder"))
+    if (rc == ERR_OK && !(src->config && yyjson_obj_get(src->config, "added_tokens_decoder")))
         rc = read_beside(dir, "added_tokens.json", &f->added, &src->added_map, e);
     if (rc != ERR_OK)
         return rc;
