@@ -43,7 +43,8 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
 enum err_code err_set_sys(struct err *e, enum err_code code, int sys, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Puts "PREFIX: " in front of the text of a failed call; returns the error's code. */
+/* Puts "PREFIX: " in front of the text of a failed call; returns the error's code, so e must be there
+ * (ERR_INTERNAL without one). */
 enum err_code err_note(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Marks a failure as handled on purpose. */

@@ -12,7 +12,8 @@
 static enum err_code open_regular(const char *path, int *fd, size_t *size, struct err *e)
 {
     struct stat st;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    /* O_NONBLOCK: opening a pipe nobody writes to must not hang; regular files do not care. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (*fd < 0)
         return err_set_sys(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOTFOUND : ERR_IO, errno,
                            "cannot open '%s'", path);

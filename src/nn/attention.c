@@ -1,8 +1,9 @@
 /* attention.c - attention whose memory grows linearly with tokens.
  *
- * Where ggml's flash attention takes the shapes it is used: keys and values in float32 on the CPU or when the
- * graph is exact, in half precision on other devices. Otherwise (a head size or type that the device's
- * kernel lacks) queries go in bands through plain products and a softmax, a band's scores at a time. */
+ * Where ggml's flash attention takes the shapes it is used: keys and values in float32 on the CPU, in half
+ * precision on other devices. Otherwise (an exact graph, or a head size that the device's kernel lacks)
+ * queries go in bands through plain products and a softmax, a band's scores at a time. Flash attention adds
+ * up one key after the other in float32, which over some ten thousand keys costs three digits. */
 #include "nn/ops.h"
 
 enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
@@ -16,7 +17,7 @@ static struct ggml_tensor *heads_first(struct nn_graph *g, struct ggml_tensor *x
 static struct ggml_tensor *flash(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
-    bool full = g->exact || nn_device_is_cpu(g->device);
+    bool full = nn_device_is_cpu(g->device);
     struct ggml_tensor *qh = heads_first(g, q), *kh = heads_first(g, k), *vh = heads_first(g, v);
     if (!full) {
         kh = ggml_cast(g->ctx, kh, GGML_TYPE_F16);
@@ -71,6 +72,6 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
-    struct ggml_tensor *y = flash(g, q, k, v, mask, scale);
+    struct ggml_tensor *y = g->exact ? NULL : flash(g, q, k, v, mask, scale);
     return y ? y : banded(g, q, k, v, mask, scale);
 }

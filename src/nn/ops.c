@@ -96,15 +96,6 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
     return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
 }
 
-struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
-                                  const struct nn_param *w, const struct nn_param *b, int groups,
-                                  float eps)
-{
-    struct ggml_tensor *y = ggml_group_norm(g->ctx, x, groups, eps);
-    y = ggml_mul(g->ctx, y, ggml_reshape_3d(g->ctx, w->t, 1, 1, w->t->ne[0]));
-    return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
-}
-
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x)
 {
     return ggml_upscale(g->ctx, x, 2, GGML_SCALE_MODE_NEAREST);

@@ -61,9 +61,13 @@ struct nn_padding {
 struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
                               struct nn_padding pad);
+/* How the mean and variance of a group are added up. The reference holds pictures that come from files with
+ * channels last and then sums x and x^2 of each channel in float32, which over a million pixels is off by
+ * 1e-4; FLOAT_SUMS does the same (on the CPU), for agreement with it. */
+enum nn_moments { NN_MOMENTS_EXACT, NN_MOMENTS_FLOAT_SUMS };
 struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
                                   const struct nn_param *w, const struct nn_param *b, int groups,
-                                  float eps);
+                                  float eps, enum nn_moments moments);
 /* Each pixel becomes 2 x 2. */
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x);
 /* [channels, height, width] -> [height * width, channels] and back. */

@@ -256,10 +256,14 @@ static struct ggml_tensor *conv(struct nn_graph *g, const struct conv *c, struct
     return nn_conv2d(g, c->w, c->b, x, stride, pad);
 }
 
+/* The encoder's input comes from a file: see nn_moments. */
 static struct ggml_tensor *norm(const struct flux2_vae *v, struct nn_graph *g, const struct norm *n,
                                 struct ggml_tensor *x)
 {
-    return nn_group_norm(g, x, n->w, n->b, (int)v->cfg.norm_groups, NORM_EPS);
+    bool encoder =
+        (const char *)n >= (const char *)&v->enc && (const char *)n < (const char *)(&v->enc + 1);
+    return nn_group_norm(g, x, n->w, n->b, (int)v->cfg.norm_groups, NORM_EPS,
+                         g->exact && encoder ? NN_MOMENTS_FLOAT_SUMS : NN_MOMENTS_EXACT);
 }
 
 static struct ggml_tensor *resnet(const struct flux2_vae *v, struct nn_graph *g,

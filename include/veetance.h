@@ -1,0 +1,180 @@
+/* veetance.h - the C library: make and edit pictures on this machine.
+ *
+ *     struct vt_error err;
+ *     struct vt_engine *engine;
+ *     if (vt_engine_open(NULL, &engine, &err) != VT_OK)
+ *         return fail(err.text);
+ *     struct vt_request rq = vt_request_defaults();
+ *     rq.model = "micro-klein";
+ *     rq.prompt = "a red star on a white background";
+ *     struct vt_result *result;
+ *     if (vt_generate(engine, &rq, NULL, &result, &err) == VT_OK)
+ *         save(vt_result_image(result, 0));
+ *     vt_result_free(result);
+ *     vt_engine_close(engine);
+ *
+ * An engine runs one request at a time; calls from several threads must be serialised by the caller, except
+ * vt_engine_cancel, which any thread and any signal handler may call. Models stay open between requests.
+ * Nothing here talks to the network, prints, or ends the process.
+ */
+#ifndef VEETANCE_H
+#define VEETANCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VT_API __attribute__((visibility("default")))
+
+enum vt_status {
+    VT_OK = 0,
+    VT_ERR_ARG,       /* a request that makes no sense */
+    VT_ERR_NOTFOUND,  /* a model, file or device that is not there */
+    VT_ERR_FORMAT,    /* a file that is broken, or of another kind */
+    VT_ERR_LIMIT,     /* sound, but larger than allowed */
+    VT_ERR_IO,        /* the system failed to read or write */
+    VT_ERR_NOMEM,     /* memory would not suffice */
+    VT_ERR_DEVICE,    /* the compute device failed */
+    VT_ERR_BUSY,      /* try again later */
+    VT_ERR_CANCELLED, /* vt_engine_cancel was called */
+    VT_ERR_NUMERIC,   /* NaN or infinity: never reported as a picture */
+    VT_ERR_INTERNAL   /* a bug of ours */
+};
+
+struct vt_error {
+    enum vt_status status;
+    char text[480]; /* one sentence: what, which, expected, found */
+};
+
+/* "format", "not_found", ...: a stable word. Static string. */
+VT_API const char *vt_status_name(enum vt_status status);
+VT_API const char *vt_version(void);
+
+/* ---- devices and the engine ----------------------------------------------------------------------- */
+
+struct vt_device {
+    char name[64];         /* what vt_engine_options.device takes */
+    char description[128]; /* the driver's words */
+    int is_cpu;
+    uint64_t total_bytes, free_bytes; /* memory; 0 when unknown */
+};
+
+VT_API enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n,
+                                 struct vt_error *err);
+
+struct vt_engine_options {
+    const char *device; /* "cpu", "vulkan", "cuda", "auto" or a device's name; NULL = auto */
+    int threads;        /* for the CPU; 0 = one a core */
+};
+
+struct vt_engine;
+
+VT_API enum vt_status vt_engine_open(const struct vt_engine_options *options,
+                                     struct vt_engine **out, struct vt_error *err);
+VT_API void vt_engine_close(struct vt_engine *engine);
+/* Stops the running request within a step; safe in a signal handler. The next request runs as usual. */
+VT_API void vt_engine_cancel(struct vt_engine *engine);
+/* Name of the device in use. Borrowed from the engine. */
+VT_API const char *vt_engine_device(const struct vt_engine *engine);
+
+/* ---- pictures ------------------------------------------------------------------------------------- */
+
+/* Interleaved 8-bit sRGB with straight alpha, rows from the top without gaps. */
+struct vt_image {
+    int width, height;
+    int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
+    const uint8_t *pixels;
+};
+
+/* ---- requests ------------------------------------------------------------------------------------- */
+
+enum { VT_MAX_IMAGES = 10, VT_MAX_COUNT = 1000 };
+
+#define VT_SEED_RANDOM (-1)
+#define VT_DEFAULT (-1)
+
+struct vt_request {
+    const char
+        *model; /* a diffusers folder, a folder with veetance.json, or an embedded model's name */
+    const char *prompt; /* UTF-8; NULL is the empty prompt */
+    int width, height;  /* 64 to 2048; VT_DEFAULT: the model's, or the first image's */
+    int steps;          /* VT_DEFAULT: the model's (4 distilled, 50 base) */
+    int64_t seed;       /* 0 or more; VT_SEED_RANDOM */
+    double guidance;    /* negative: the model's (4.0 for base models; distilled ones have none) */
+    int count;          /* pictures, with seeds seed, seed + 1, ... */
+    int max_tokens;     /* length that the prompt is padded to; VT_DEFAULT: the model's (512) */
+
+    /* Editing. Images: references, or with a mask or strength first the picture to paint in. */
+    struct vt_image images[VT_MAX_IMAGES];
+    int image_count;
+    struct vt_image mask; /* white = paint; any mode; pixels NULL: none */
+    int mask_from_alpha;  /* take the first image's alpha: transparent = paint */
+    double strength;      /* 0 to 1; negative: 0.8 with a mask, otherwise not an inpainting run */
+    int extend[4]; /* left, top, right, bottom: pixels added around the first image and painted */
+    int feather;   /* pixels inside the mask over which the result fades in */
+
+    /* Named tensors of the run (of the first picture) as safetensors; NULL: none. */
+    const char *trace_path;
+    int trace_blocks; /* also the blocks of the first step, and of the VAE */
+
+    const char
+        *cache_dir; /* folder for prompt embeddings across processes; NULL: this process only */
+};
+
+VT_API struct vt_request vt_request_defaults(void);
+
+enum vt_stage { VT_STAGE_LOAD, VT_STAGE_TEXT, VT_STAGE_ENCODE, VT_STAGE_STEPS, VT_STAGE_DECODE };
+
+struct vt_progress {
+    enum vt_stage stage;
+    int image, image_count; /* which picture of the request, from 0 */
+    int step, step_count;   /* VT_STAGE_STEPS: steps done, of how many */
+    double step_seconds;    /* time of the last step; 0 before the first */
+    double seconds_left;    /* of this stage; negative when unknown */
+};
+
+struct vt_callbacks {
+    void (*progress)(const struct vt_progress *progress, void *user);
+    /* Something a person should know that is no failure (a size was rounded, a mask resized). */
+    void (*note)(const char *text, void *user);
+    void *user;
+};
+
+/* ---- results -------------------------------------------------------------------------------------- */
+
+struct vt_stats {
+    double load_seconds, text_seconds, encode_seconds, steps_seconds, decode_seconds, total_seconds;
+    uint64_t device_weight_bytes, mapped_weight_bytes; /* the largest of the components' */
+    uint64_t compute_bytes;                            /* the largest graph's */
+    uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
+};
+
+struct vt_result;
+
+/* Both take the same request; vt_edit wants at least one image, vt_generate wants none. callbacks may be
+ * NULL. *out is freed with vt_result_free; NULL on failure. */
+VT_API enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *request,
+                                  const struct vt_callbacks *callbacks, struct vt_result **out,
+                                  struct vt_error *err);
+VT_API enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request *request,
+                              const struct vt_callbacks *callbacks, struct vt_result **out,
+                              struct vt_error *err);
+/* Accepts NULL. */
+VT_API void vt_result_free(struct vt_result *result);
+VT_API int vt_result_count(const struct vt_result *result);
+/* Borrowed from the result. */
+VT_API struct vt_image vt_result_image(const struct vt_result *result, int i);
+VT_API int64_t vt_result_seed(const struct vt_result *result, int i);
+VT_API const struct vt_stats *vt_result_stats(const struct vt_result *result);
+/* What the run really used, defaults filled in: model (its name), width, height, steps, guidance, count, seed,
+ * max_tokens. Borrowed from the result. */
+VT_API const struct vt_request *vt_result_request(const struct vt_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

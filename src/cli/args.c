@@ -1,0 +1,154 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "cli/cli.h"
+
+void cli_say(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("veetance: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+}
+
+int cli_usage_error(const struct cli_command *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fprintf(stderr, "veetance %s: ", c->name);
+    vfprintf(stderr, fmt, ap);
+    fprintf(stderr, "\n`veetance %s --help` explains its options\n", c->name);
+    va_end(ap);
+    return CLI_USAGE;
+}
+
+void cli_print_help(const struct cli_command *c)
+{
+    printf("%s\n\nUsage: veetance %s %s\n", c->summary, c->name, c->usage);
+    if (c->options[0].name)
+        printf("\nOptions:\n");
+    for (const struct cli_option *o = c->options; o->name; o++) {
+        char left[64];
+        char dash[5] = "    ";
+        if (o->short_name)
+            (void)snprintf(dash, sizeof dash, "-%c, ", o->short_name);
+        (void)snprintf(left, sizeof left, "%s--%s%s%s", dash, o->name, o->value ? " " : "",
+                       o->value ? o->value : "");
+        printf("  %-32s %s\n", left, o->help);
+    }
+    if (c->examples)
+        printf("\nExamples:\n%s", c->examples);
+}
+
+struct cli_args cli_args_begin(const struct cli_command *c, int argc, char **argv)
+{
+    return (struct cli_args){.command = c, .argc = argc, .argv = argv, .at = 1};
+}
+
+static const struct cli_option *find_long(const struct cli_command *c, struct str name)
+{
+    for (const struct cli_option *o = c->options; o->name; o++)
+        if (str_eq_z(name, o->name))
+            return o;
+    return NULL;
+}
+
+static const struct cli_option *find_short(const struct cli_command *c, char name)
+{
+    for (const struct cli_option *o = c->options; o->name; o++)
+        if (o->short_name && o->short_name == name)
+            return o;
+    return NULL;
+}
+
+/* inline_value: what follows '=' or a short option's letter; NULL when nothing does. */
+static int take_value(struct cli_args *a, const struct cli_option *o, const char *inline_value)
+{
+    a->value = NULL;
+    if (!o->value) {
+        if (inline_value) {
+            cli_usage_error(a->command, "%s takes no value", a->name);
+            return CLI_ERROR;
+        }
+        return o->id;
+    }
+    if (inline_value) {
+        a->value = inline_value;
+    } else if (a->at < a->argc) {
+        a->value = a->argv[a->at++];
+    } else {
+        cli_usage_error(a->command, "%s needs a value: %s", a->name, o->value);
+        return CLI_ERROR;
+    }
+    return o->id;
+}
+
+static int unknown(struct cli_args *a)
+{
+    cli_usage_error(a->command, "there is no option %s", a->name);
+    return CLI_ERROR;
+}
+
+static int next_long(struct cli_args *a, const char *arg)
+{
+    const char *eq = strchr(arg, '=');
+    struct str name = {arg + 2, eq ? (size_t)(eq - arg - 2) : strlen(arg + 2)};
+    if (str_eq_z(name, "help")) {
+        cli_print_help(a->command);
+        return CLI_HELP;
+    }
+    const struct cli_option *o = find_long(a->command, name);
+    return o ? take_value(a, o, eq ? eq + 1 : NULL) : unknown(a);
+}
+
+int cli_args_next(struct cli_args *a)
+{
+    if (a->at >= a->argc)
+        return CLI_END;
+    const char *arg = a->argv[a->at++];
+    a->name = arg;
+    if (a->only_positional || arg[0] != '-' || arg[1] == 0) {
+        a->value = arg;
+        return CLI_POSITIONAL;
+    }
+    if (strcmp(arg, "--") == 0) {
+        a->only_positional = true;
+        return cli_args_next(a);
+    }
+    if (arg[1] == '-')
+        return next_long(a, arg);
+    const struct cli_option *o = find_short(a->command, arg[1]);
+    if (!o && arg[1] == 'h' && arg[2] == 0) {
+        cli_print_help(a->command);
+        return CLI_HELP;
+    }
+    return o ? take_value(a, o, arg[2] ? arg + 2 : NULL) : unknown(a);
+}
+
+bool cli_int(const struct cli_args *a, int64_t lo, int64_t hi, int64_t *out)
+{
+    int64_t v;
+    if (str_to_i64(str_from(a->value), &v) && v >= lo && v <= hi) {
+        *out = v;
+        return true;
+    }
+    cli_usage_error(a->command, "%s takes a whole number from %lld to %lld, not '%.40s'", a->name,
+                    (long long)lo, (long long)hi, a->value);
+    return false;
+}
+
+bool cli_double(const struct cli_args *a, double lo, double hi, double *out)
+{
+    double v;
+    if (str_to_double(str_from(a->value), &v) && v >= lo && v <= hi) {
+        *out = v;
+        return true;
+    }
+    cli_usage_error(a->command, "%s takes a number from %g to %g, not '%.40s'", a->name, lo, hi,
+                    a->value);
+    return false;
+}

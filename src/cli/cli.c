@@ -1,0 +1,126 @@
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/json_out.h"
+#include "cli/commands.h"
+
+const struct cli_command *const cli_commands[] = {
+    &cli_cmd_generate, &cli_cmd_edit, &cli_cmd_inspect, &cli_cmd_devices, &cli_cmd_sheet, NULL,
+};
+
+static void print_overview(FILE *to)
+{
+    fprintf(to, "veetance %s - make, edit and take apart images on this machine\n\n", vt_version());
+    fprintf(to, "Usage: veetance COMMAND [options]\n\nCommands:\n");
+    for (size_t i = 0; cli_commands[i]; i++)
+        fprintf(to, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    fprintf(to, "  %-12s %s\n", "help",
+            "This overview, or a command's options: veetance help COMMAND");
+    fprintf(
+        to,
+        "\nFirst picture:\n"
+        "  veetance generate -m micro-klein -p \"a red star on a white background\" -o star.png\n");
+}
+
+static const struct cli_command *find_command(const char *name)
+{
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    return NULL;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return CLI_OK;
+    }
+    const struct cli_command *c = find_command(argv[1]);
+    if (!c) {
+        cli_say("there is no command '%.60s'; `veetance help` lists them", argv[1]);
+        return CLI_USAGE;
+    }
+    cli_print_help(c);
+    return CLI_OK;
+}
+
+int cli_main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_overview(stderr);
+        return CLI_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        printf("veetance %s\n", vt_version());
+        return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return help(argc - 1, argv + 1);
+    const struct cli_command *c = find_command(name);
+    if (!c) {
+        cli_say("there is no command '%.60s'; `veetance help` lists them", name);
+        return CLI_USAGE;
+    }
+    int rc = c->run(c, argc - 1, argv + 1);
+    if (fflush(stdout) != 0 && rc == CLI_OK) {
+        cli_say("cannot write to standard output");
+        rc = CLI_FAILED;
+    }
+    return rc;
+}
+
+/* ---- failure and interruption ----------------------------------------------------------------------- */
+
+static struct vt_engine *_Atomic signalled_engine;
+static atomic_int signals_seen;
+
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (atomic_fetch_add(&signals_seen, 1) > 0)
+        _exit(CLI_INTERRUPTED);
+    struct vt_engine *g = atomic_load(&signalled_engine);
+    if (g)
+        vt_engine_cancel(g);
+}
+
+void cli_cancel_on_signal(struct vt_engine *engine)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    atomic_store(&signalled_engine, engine);
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+bool cli_was_interrupted(void)
+{
+    return atomic_load(&signals_seen) > 0;
+}
+
+int cli_fail(const struct vt_error *e, bool json)
+{
+    if (json) {
+        struct buf b;
+        buf_init(&b, 1 << 16);
+        buf_add_z(&b, "{\"error\":{\"code\":");
+        json_out_str(&b, vt_status_name(e->status));
+        buf_add_z(&b, ",\"message\":");
+        json_out_str(&b, e->text);
+        buf_add_z(&b, "}}");
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    }
+    cli_say("%s", e->text);
+    if (e->status == VT_ERR_CANCELLED)
+        return CLI_INTERRUPTED;
+    return e->status == VT_ERR_ARG ? CLI_USAGE : CLI_FAILED;
+}

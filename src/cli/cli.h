@@ -1,0 +1,76 @@
+/* cli.h - the command line: commands and their options are tables; help, man pages and completion come from
+ * the same tables.
+ *
+ * Only this room prints and only this room decides exit codes: 0 done, 1 failed, 2 bad usage, 130 stopped by
+ * Ctrl-C. Results go to standard output, everything else to standard error. */
+#ifndef VT_CLI_CLI_H
+#define VT_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "veetance.h"
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
+
+struct cli_option {
+    int id;            /* the command's own enum; CLI_POSITIONAL and below are reserved */
+    char short_name;   /* 0: none */
+    const char *name;  /* without dashes */
+    const char *value; /* what the value is called in help; NULL: a switch */
+    const char *help;
+};
+
+enum { CLI_END = 0, CLI_POSITIONAL = -1, CLI_ERROR = -2, CLI_HELP = -3 };
+
+struct cli_command {
+    const char *name;
+    const char *summary;              /* one line for `veetance help` */
+    const char *usage;                /* what follows the command's name */
+    const char *examples;             /* lines, each indented by two spaces */
+    const struct cli_option *options; /* ends with a NULL name */
+    int (*run)(const struct cli_command *self, int argc, char **argv);
+};
+
+/* Every command, ends with a NULL name. */
+extern const struct cli_command *const cli_commands[];
+
+int cli_main(int argc, char **argv);
+
+/* ---- arguments -------------------------------------------------------------------------------------- */
+
+struct cli_args {
+    const struct cli_command *command;
+    int argc, at;
+    char **argv;
+    bool only_positional; /* after "--" */
+    const char *value;    /* of the option just returned, or the positional argument */
+    const char *name;     /* the option as written, for messages */
+};
+
+/* argv[0] is the command's name. Returns an option's id, CLI_POSITIONAL, CLI_HELP (already printed), CLI_END,
+ * or CLI_ERROR after it has said what is wrong. */
+struct cli_args cli_args_begin(const struct cli_command *c, int argc, char **argv);
+int cli_args_next(struct cli_args *a);
+
+/* Values: false after saying what is wrong. */
+bool cli_int(const struct cli_args *a, int64_t lo, int64_t hi, int64_t *out);
+bool cli_double(const struct cli_args *a, double lo, double hi, double *out);
+
+/* "veetance: ..." on standard error. */
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int cli_usage_error(const struct cli_command *c, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void cli_print_help(const struct cli_command *c);
+
+/* ---- running a request ------------------------------------------------------------------------------ */
+
+/* Exit code for a failed call; prints the error (as JSON on standard output when json). */
+int cli_fail(const struct vt_error *e, bool json);
+
+/* Ctrl-C and SIGTERM cancel this engine; a second one ends the process. */
+void cli_cancel_on_signal(struct vt_engine *engine);
+bool cli_was_interrupted(void);
+
+#endif

@@ -1,0 +1,150 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/picture_run.h"
+#include "image/load.h"
+
+enum { EDIT_IMAGE = PICTURE_FIRST_OWN, EDIT_MASK, EDIT_STRENGTH, EDIT_EXTEND, EDIT_FEATHER };
+
+static const struct cli_option options[] = {
+    {EDIT_IMAGE, 'i', "image", "FILE", "picture to edit; more are references (up to 10)"},
+    {EDIT_MASK, 0, "mask", "FILE|alpha",
+     "paint only where it is white, or where the picture is transparent"},
+    {EDIT_STRENGTH, 0, "strength", "0..1",
+     "start from the picture, noised so far (default with a mask: 0.8)"},
+    {EDIT_EXTEND, 0, "extend", "L,T,R,B", "add so many pixels at each side and paint them"},
+    {EDIT_FEATHER, 0, "feather", "PX",
+     "fade the painted part in over so many pixels inside the mask"},
+    PICTURE_OPTIONS,
+    {0},
+};
+
+struct edit {
+    struct picture_run run;
+    struct image images[VT_MAX_IMAGES], mask;
+};
+
+static struct vt_image view(const struct image *im)
+{
+    return (struct vt_image){im->w, im->h, im->channels, im->p};
+}
+
+static int load(const char *path, bool json, struct image *out)
+{
+    struct err e = {0};
+    struct image_info info;
+    if (image_load_file(path, NULL, &info, out, &e) == ERR_OK) {
+        if (info.notes[0])
+            cli_say("note: %s: %s", path, info.notes);
+        return CLI_OK;
+    }
+    if (!strstr(e.text, path))
+        (void)err_note(&e, "%s", path);
+    struct vt_error ve = {.status = (enum vt_status)e.code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+    (void)cli_fail(&ve, json);
+    return CLI_FAILED;
+}
+
+static int add_image(struct edit *d, const struct cli_args *a)
+{
+    struct vt_request *q = &d->run.request;
+    if (q->image_count == VT_MAX_IMAGES)
+        return cli_usage_error(a->command, "at most %d images can be used", VT_MAX_IMAGES);
+    int i = q->image_count;
+    int rc = load(a->value, d->run.json, &d->images[i]);
+    if (rc == CLI_OK) {
+        q->images[i] = view(&d->images[i]);
+        q->image_count++;
+    }
+    return rc;
+}
+
+static int set_mask(struct edit *d, const struct cli_args *a)
+{
+    if (strcmp(a->value, "alpha") == 0) {
+        d->run.request.mask_from_alpha = 1;
+        return CLI_OK;
+    }
+    image_free(&d->mask);
+    int rc = load(a->value, d->run.json, &d->mask);
+    if (rc == CLI_OK)
+        d->run.request.mask = view(&d->mask);
+    return rc;
+}
+
+static int set_extend(struct edit *d, const struct cli_args *a)
+{
+    int *x = d->run.request.extend, used = 0;
+    if (sscanf(a->value, "%d,%d,%d,%d%n", &x[0], &x[1], &x[2], &x[3], &used) == 4 &&
+        !a->value[used] && x[0] >= 0 && x[1] >= 0 && x[2] >= 0 && x[3] >= 0 &&
+        (x[0] || x[1] || x[2] || x[3]))
+        return CLI_OK;
+    return cli_usage_error(a->command,
+                           "--extend takes left,top,right,bottom in pixels, e.g. 64,0,64,0");
+}
+
+static int own_option(struct edit *d, const struct cli_args *a, int id)
+{
+    int64_t v;
+    switch (id) {
+    case EDIT_IMAGE:
+        return add_image(d, a);
+    case EDIT_MASK:
+        return set_mask(d, a);
+    case EDIT_STRENGTH:
+        return cli_double(a, 0, 1, &d->run.request.strength) ? CLI_OK : CLI_USAGE;
+    case EDIT_EXTEND:
+        return set_extend(d, a);
+    case EDIT_FEATHER:
+        if (!cli_int(a, 0, 1024, &v))
+            return CLI_USAGE;
+        d->run.request.feather = (int)v;
+        return CLI_OK;
+    default:
+        return picture_run_option(&d->run, a, id);
+    }
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct edit d = {0};
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    int rc = CLI_OK, id;
+    picture_run_init(&d.run);
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            goto done;
+        if (id == CLI_POSITIONAL)
+            rc =
+                cli_usage_error(self, "'%.60s' is not expected here; images go behind -i", a.value);
+        else
+            rc = id == CLI_ERROR ? CLI_USAGE : own_option(&d, &a, id);
+    }
+    if (rc == CLI_OK && d.run.request.image_count == 0)
+        rc = cli_usage_error(self, "no image is given; name the picture to edit with -i");
+    if (rc == CLI_OK)
+        rc = picture_run_execute(&d.run, self, true);
+done:
+    for (int i = 0; i < VT_MAX_IMAGES; i++)
+        image_free(&d.images[i]);
+    image_free(&d.mask);
+    picture_run_deinit(&d.run);
+    return rc;
+}
+
+const struct cli_command cli_cmd_edit = {
+    .name = "edit",
+    .summary = "Change an image: by words, with references, inside a mask",
+    .usage = "-m MODEL -p PROMPT -i IMAGE [-i IMAGE ...] [--mask FILE|alpha] [--strength 0..1] ...",
+    .examples =
+        "  veetance edit -m micro-klein -p \"make the circle green\" -i scene.png -o green.png\n"
+        "  veetance edit -m MODEL -p \"put the cat of image 2 into image 1\" -i room.png -i "
+        "cat.jpg\n"
+        "  veetance edit -m MODEL -p \"a hole in the wall\" -i wall.png --mask hole.png --feather "
+        "8\n"
+        "  veetance edit -m MODEL -p \"more beach\" -i beach.png --extend 256,0,256,0\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,39 @@
+#include "cli/commands.h"
+#include "cli/picture_run.h"
+
+static const struct cli_option options[] = {PICTURE_OPTIONS, {0}};
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct picture_run r;
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    int rc = CLI_OK, id;
+    picture_run_init(&r);
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            goto done;
+        if (id == CLI_POSITIONAL)
+            rc = cli_usage_error(self, "'%.60s' is not expected here; the prompt goes behind -p",
+                                 a.value);
+        else
+            rc = id == CLI_ERROR ? CLI_USAGE : picture_run_option(&r, &a, id);
+    }
+    if (rc == CLI_OK)
+        rc = picture_run_execute(&r, self, false);
+done:
+    picture_run_deinit(&r);
+    return rc;
+}
+
+const struct cli_command cli_cmd_generate = {
+    .name = "generate",
+    .summary = "Make an image from a prompt",
+    .usage = "-m MODEL -p PROMPT [-W PX] [-H PX] [--steps N] [--seed S] [-o out.png] ...",
+    .examples = "  veetance generate -m micro-klein -p \"a red star on a white background\" --seed "
+                "1 -o star.png\n"
+                "  veetance generate -m ~/models/FLUX.2-klein-4B -p \"a lighthouse at dusk\" -W "
+                "1024 -H 768\n"
+                "  echo \"two owls\" | veetance generate -m micro-klein -p - --count 4 --json\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,10 @@
+/* commands.h - the table entry of every subcommand; one file each. */
+#ifndef VT_CLI_COMMANDS_H
+#define VT_CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect, cli_cmd_devices,
+    cli_cmd_bench, cli_cmd_sheet;
+
+#endif

@@ -1,0 +1,285 @@
+#include "cli/picture_run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/json_out.h"
+#include "cli/progress.h"
+#include "image/png_write.h"
+
+enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096 };
+
+void picture_run_init(struct picture_run *r)
+{
+    memset(r, 0, sizeof *r);
+    r->request = vt_request_defaults();
+    r->request.prompt = NULL;
+    r->output = "out.png";
+    buf_init(&r->prompt, MAX_STDIN_PROMPT);
+}
+
+void picture_run_deinit(struct picture_run *r)
+{
+    buf_deinit(&r->prompt);
+}
+
+static int read_stdin_prompt(struct picture_run *r)
+{
+    char chunk[4096];
+    for (;;) {
+        ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        buf_add(&r->prompt, chunk, (size_t)n);
+    }
+    if (buf_failed(&r->prompt)) {
+        cli_say("the prompt on standard input is larger than %d bytes", MAX_STDIN_PROMPT);
+        return CLI_FAILED;
+    }
+    /* A shell adds the final newline, not the person. */
+    if (r->prompt.n && r->prompt.p[r->prompt.n - 1] == '\n')
+        r->prompt.p[--r->prompt.n] = 0;
+    if (r->prompt.n && memchr(r->prompt.p, 0, r->prompt.n)) {
+        cli_say("the prompt on standard input holds a zero byte");
+        return CLI_FAILED;
+    }
+    r->request.prompt = buf_z(&r->prompt);
+    return CLI_OK;
+}
+
+static int set_trace_level(struct picture_run *r, const struct cli_args *a)
+{
+    r->request.trace_blocks = strcmp(a->value, "blocks") == 0;
+    if (r->request.trace_blocks || strcmp(a->value, "steps") == 0)
+        return CLI_OK;
+    return cli_usage_error(a->command, "--trace-level is steps or blocks, not '%.40s'", a->value);
+}
+
+static int set_int(const struct cli_args *a, int64_t lo, int64_t hi, int *out)
+{
+    int64_t v;
+    if (!cli_int(a, lo, hi, &v))
+        return CLI_USAGE;
+    *out = (int)v;
+    return CLI_OK;
+}
+
+int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
+{
+    struct vt_request *q = &r->request;
+    switch (id) {
+    case PICTURE_MODEL:
+        q->model = a->value;
+        return CLI_OK;
+    case PICTURE_PROMPT:
+        q->prompt = a->value;
+        return strcmp(a->value, "-") == 0 ? read_stdin_prompt(r) : CLI_OK;
+    case PICTURE_WIDTH:
+        return set_int(a, 64, 2048, &q->width);
+    case PICTURE_HEIGHT:
+        return set_int(a, 64, 2048, &q->height);
+    case PICTURE_STEPS:
+        return set_int(a, 1, 1000, &q->steps);
+    case PICTURE_SEED:
+        return cli_int(a, 0, INT64_MAX - VT_MAX_COUNT, &q->seed) ? CLI_OK : CLI_USAGE;
+    case PICTURE_GUIDANCE:
+        return cli_double(a, 0, 100, &q->guidance) ? CLI_OK : CLI_USAGE;
+    case PICTURE_COUNT:
+        return set_int(a, 1, VT_MAX_COUNT, &q->count);
+    case PICTURE_MAX_TOKENS:
+        return set_int(a, 1, 4096, &q->max_tokens);
+    case PICTURE_OUTPUT:
+        r->output = a->value;
+        return CLI_OK;
+    case PICTURE_TRACE:
+        q->trace_path = a->value;
+        return CLI_OK;
+    case PICTURE_TRACE_LEVEL:
+        return set_trace_level(r, a);
+    case PICTURE_CACHE:
+        q->cache_dir = a->value;
+        return CLI_OK;
+    case PICTURE_DEVICE:
+        r->engine.device = a->value;
+        return CLI_OK;
+    case PICTURE_THREADS:
+        return set_int(a, 1, 1024, &r->engine.threads);
+    case PICTURE_JSON:
+        r->json = true;
+        return CLI_OK;
+    case PICTURE_QUIET:
+        r->quiet = true;
+        return CLI_OK;
+    case PICTURE_VERBOSE:
+        log_set(LOG_DEBUG, NULL, NULL);
+        return CLI_OK;
+    default:
+        return CLI_USAGE;
+    }
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------- */
+
+/* out.png, or out-SEED.png when there are several. */
+static void output_path(const struct picture_run *r, const struct vt_result *res, int i, char *out)
+{
+    const char *p = r->output, *dot = strrchr(p, '.'), *slash = strrchr(p, '/');
+    if (!dot || (slash && dot < slash))
+        dot = p + strlen(p);
+    if (vt_result_request(res)->count == 1)
+        (void)snprintf(out, PATH_BYTES, "%s", p);
+    else
+        (void)snprintf(out, PATH_BYTES, "%.*s-%lld%s", (int)(dot - p), p,
+                       (long long)vt_result_seed(res, i), dot);
+}
+
+static enum err_code write_picture(const struct vt_result *res, int i, const char *path,
+                                   const char *prompt, struct err *e)
+{
+    const struct vt_request *q = vt_result_request(res);
+    struct vt_image im = vt_result_image(res, i);
+    struct image view = {.w = im.width,
+                         .h = im.height,
+                         .channels = im.channels,
+                         .stride = (size_t)im.width * (size_t)im.channels,
+                         .p = (unsigned char *)(uintptr_t)im.pixels};
+    char seed[32], steps[16], size[32];
+    struct buf all;
+    (void)snprintf(seed, sizeof seed, "%lld", (long long)vt_result_seed(res, i));
+    (void)snprintf(steps, sizeof steps, "%d", q->steps);
+    (void)snprintf(size, sizeof size, "%dx%d", im.width, im.height);
+    buf_init(&all, 8u << 20);
+    buf_printf(&all,
+               "%s\nSteps: %s, Sampler: Euler, CFG scale: %g, Seed: %s, Size: %s, Model: %s, "
+               "Version: veetance %s",
+               prompt, steps, q->guidance, seed, size, q->model, vt_version());
+    const struct image_text texts[] = {
+        {"parameters", buf_str(&all)},
+        {"prompt", str_from(prompt)},
+        {"seed", str_from(seed)},
+        {"model", str_from(q->model)},
+        {"steps", str_from(steps)},
+        {"size", str_from(size)},
+        {"Software", STR_LIT("veetance " VT_VERSION)},
+    };
+    enum err_code rc = image_png_write_file(path, &view, texts, sizeof texts / sizeof texts[0], e);
+    buf_deinit(&all);
+    return rc;
+}
+
+static void json_result(const struct picture_run *r, const struct vt_result *res,
+                        const char *device, const struct cli_progress *p, struct buf *b)
+{
+    const struct vt_request *q = vt_result_request(res);
+    const struct vt_stats *s = vt_result_stats(res);
+    char path[PATH_BYTES];
+    buf_add_z(b, "{\"images\":[");
+    for (int i = 0; i < vt_result_count(res); i++) {
+        struct vt_image im = vt_result_image(res, i);
+        output_path(r, res, i, path);
+        buf_printf(b, "%s{\"path\":", i ? "," : "");
+        json_out_str(b, path);
+        buf_printf(b, ",\"seed\":%lld,\"width\":%d,\"height\":%d}",
+                   (long long)vt_result_seed(res, i), im.width, im.height);
+    }
+    buf_add_z(b, "],\"model\":");
+    json_out_str(b, q->model);
+    buf_add_z(b, ",\"prompt\":");
+    json_out_str(b, q->prompt ? q->prompt : "");
+    buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"device\":", q->steps,
+               q->guidance, q->max_tokens);
+    json_out_str(b, device);
+    buf_printf(b,
+               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
+               "\"decode\":%.4f,\"total\":%.4f}",
+               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
+               s->decode_seconds, s->total_seconds);
+    buf_printf(b,
+               ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu},"
+               "\"host\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
+               (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
+               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+    buf_printf(b, ",\"notes\":[%s]}", buf_z(&p->notes));
+}
+
+static int write_all(const struct picture_run *r, const struct vt_result *res, const char *device,
+                     struct cli_progress *p)
+{
+    char path[PATH_BYTES];
+    const struct vt_request *q = vt_result_request(res);
+    for (int i = 0; i < vt_result_count(res); i++) {
+        struct err e = {0};
+        output_path(r, res, i, path);
+        if (write_picture(res, i, path, q->prompt ? q->prompt : "", &e) != ERR_OK) {
+            struct vt_error ve = {.status = (enum vt_status)e.code};
+            (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+            return cli_fail(&ve, r->json);
+        }
+        if (!r->json)
+            printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
+                   q->width, q->height, vt_result_stats(res)->total_seconds);
+    }
+    if (r->json) {
+        struct buf b;
+        buf_init(&b, 64u << 20);
+        json_result(r, res, device, p, &b);
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    }
+    return CLI_OK;
+}
+
+/* Fails early, before minutes of work, when the picture could not be written. */
+static int check_output(const struct picture_run *r)
+{
+    char dir[PATH_BYTES];
+    const char *slash = strrchr(r->output, '/');
+    if (strlen(r->output) >= PATH_BYTES - 40) {
+        cli_say("the output path is too long");
+        return CLI_USAGE;
+    }
+    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - r->output + 1) : 1,
+                   slash ? r->output : ".");
+    if (access(dir, W_OK) == 0 && !file_is_dir(r->output))
+        return CLI_OK;
+    if (file_is_dir(r->output))
+        cli_say("'%s' is a folder; -o names a file", r->output);
+    else
+        cli_say("cannot write '%s': %s", r->output, strerror(errno));
+    return CLI_FAILED;
+}
+
+int picture_run_execute(struct picture_run *r, const struct cli_command *c, bool edit)
+{
+    struct vt_engine *engine;
+    struct vt_result *res = NULL;
+    struct vt_error err;
+    struct cli_progress p;
+    if (!r->request.model)
+        return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-klein");
+    if (!r->request.prompt)
+        return cli_usage_error(c, "no prompt is given; say what to make with -p");
+    int rc = check_output(r);
+    if (rc != CLI_OK)
+        return rc;
+    if (vt_engine_open(&r->engine, &engine, &err) != VT_OK)
+        return cli_fail(&err, r->json);
+    cli_cancel_on_signal(engine);
+    cli_progress_init(&p, r->quiet);
+    struct vt_callbacks cb = cli_progress_callbacks(&p);
+    enum vt_status st = edit ? vt_edit(engine, &r->request, &cb, &res, &err)
+                             : vt_generate(engine, &r->request, &cb, &res, &err);
+    cli_progress_finish(&p);
+    rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine), &p) : cli_fail(&err, r->json);
+    cli_progress_deinit(&p);
+    vt_result_free(res);
+    cli_cancel_on_signal(NULL);
+    vt_engine_close(engine);
+    return rc;
+}

@@ -1,0 +1,74 @@
+/* picture_run.h - what `generate` and `edit` share: their options, running the request, writing pictures. */
+#ifndef VT_CLI_PICTURE_RUN_H
+#define VT_CLI_PICTURE_RUN_H
+
+#include "base/buf.h"
+#include "cli/cli.h"
+#include "image/image.h"
+
+enum picture_option {
+    PICTURE_MODEL = 1,
+    PICTURE_PROMPT,
+    PICTURE_WIDTH,
+    PICTURE_HEIGHT,
+    PICTURE_STEPS,
+    PICTURE_SEED,
+    PICTURE_GUIDANCE,
+    PICTURE_COUNT,
+    PICTURE_MAX_TOKENS,
+    PICTURE_OUTPUT,
+    PICTURE_TRACE,
+    PICTURE_TRACE_LEVEL,
+    PICTURE_DEVICE,
+    PICTURE_THREADS,
+    PICTURE_JSON,
+    PICTURE_QUIET,
+    PICTURE_CACHE,
+    PICTURE_VERBOSE,
+    PICTURE_FIRST_OWN, /* a command's own options start here */
+};
+
+/* Rows for the tables of both commands. */
+#define PICTURE_OPTIONS                                                                            \
+    {PICTURE_MODEL, 'm', "model", "MODEL",                                                         \
+     "diffusers folder, folder with veetance.json, or an embedded model"},                         \
+        {PICTURE_PROMPT, 'p', "prompt", "PROMPT", "what to make; - reads it from standard input"}, \
+        {PICTURE_WIDTH, 'W', "width", "PX", "64 to 2048 (default: the model's)"},                  \
+        {PICTURE_HEIGHT, 'H', "height", "PX", "64 to 2048 (default: the model's)"},                \
+        {PICTURE_STEPS, 0, "steps", "N", "default: 4 for distilled models, 50 for base models"},   \
+        {PICTURE_SEED, 0, "seed", "S", "same seed, same picture (default: random, printed)"},      \
+        {PICTURE_GUIDANCE, 0, "guidance", "G",                                                     \
+         "classifier-free guidance of base models (default 4.0)"},                                 \
+        {PICTURE_COUNT, 0, "count", "N", "so many pictures, with seeds S, S+1, ..."},              \
+        {PICTURE_MAX_TOKENS, 0, "max-tokens", "N",                                                 \
+         "length that the prompt is padded to (default 512)"},                                     \
+        {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
+         "PNG to write (default out.png); several get -SEED before the ending"},                   \
+        {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
+        {PICTURE_TRACE_LEVEL, 0, "trace-level", "LEVEL", "steps (default) or blocks"},             \
+        {PICTURE_CACHE, 0, "cache", "DIR", "keep prompt embeddings there across runs"},            \
+        {PICTURE_DEVICE, 0, "device", "NAME",                                                      \
+         "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
+        {PICTURE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                 \
+        {PICTURE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},            \
+        {PICTURE_QUIET, 'q', "quiet", NULL, "no progress"},                                        \
+    {                                                                                              \
+        PICTURE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"                       \
+    }
+
+struct picture_run {
+    struct vt_request request;
+    struct vt_engine_options engine;
+    const char *output;
+    struct buf prompt; /* read from standard input */
+    bool json, quiet;
+};
+
+void picture_run_init(struct picture_run *r);
+void picture_run_deinit(struct picture_run *r);
+/* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
+int picture_run_option(struct picture_run *r, const struct cli_args *a, int id);
+/* Runs and writes. exit code. */
+int picture_run_execute(struct picture_run *r, const struct cli_command *c, bool edit);
+
+#endif

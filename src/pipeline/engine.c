@@ -1,0 +1,514 @@
+/* engine.c - veetance.h on top of the pipelines: defaults, checks, seeds, one model kept open. */
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "pipeline/klein.h"
+#include "pipeline/procmem.h"
+#include "pipeline/report.h"
+#include "veetance.h"
+
+enum { MAX_PROMPT_BYTES = 4 << 20 };
+
+struct vt_engine {
+    struct nn_device *device;
+    struct nn_device_info info;
+    atomic_bool cancel;
+    struct model_dir *dir; /* of the open model */
+    char model[MODEL_PATH_BYTES];
+    struct klein *klein;
+};
+
+struct vt_result {
+    int count;
+    struct image *images;
+    int64_t first_seed;
+    struct vt_stats stats;
+    struct vt_request request;
+    char model[256];
+};
+
+_Static_assert((int)VT_ERR_INTERNAL == (int)ERR_INTERNAL &&
+                   (int)VT_ERR_NUMERIC == (int)ERR_NUMERIC && (int)VT_ERR_LIMIT == (int)ERR_LIMIT &&
+                   (int)VT_ERR_CANCELLED == (int)ERR_CANCELLED,
+               "vt_status and err_code are the same list");
+
+static enum vt_status finish(enum err_code rc, const struct err *e, struct vt_error *out)
+{
+    if (out) {
+        out->status = (enum vt_status)rc;
+        (void)snprintf(out->text, sizeof out->text, "%s", rc == ERR_OK ? "" : e->text);
+    }
+    return (enum vt_status)rc;
+}
+
+const char *vt_status_name(enum vt_status status)
+{
+    return err_code_name((enum err_code)status);
+}
+
+const char *vt_version(void)
+{
+    return VT_VERSION;
+}
+
+/* ---- devices and the engine ------------------------------------------------------------------------- */
+
+enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n, struct vt_error *err)
+{
+    struct nn_device_info list[64];
+    struct err e = {0};
+    size_t count = 0;
+    enum err_code rc = nn_device_list(list, sizeof list / sizeof list[0], &count, &e);
+    *n = 0;
+    for (size_t i = 0; rc == ERR_OK && i < count && i < max; i++, (*n)++) {
+        struct vt_device *d = &out[i];
+        memset(d, 0, sizeof *d);
+        memcpy(d->name, list[i].name, sizeof d->name);
+        memcpy(d->description, list[i].description, sizeof d->description);
+        d->is_cpu = list[i].is_cpu;
+        d->total_bytes = list[i].total_bytes;
+        d->free_bytes = list[i].free_bytes;
+    }
+    return finish(rc, &e, err);
+}
+
+enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt_engine **out,
+                              struct vt_error *err)
+{
+    struct err e = {0};
+    *out = NULL;
+    struct vt_engine *g = mem_alloc(sizeof *g);
+    enum err_code rc = nn_device_open(options ? options->device : NULL,
+                                      options ? options->threads : 0, &g->device, &e);
+    if (rc != ERR_OK) {
+        mem_free(g);
+        return finish(rc, &e, err);
+    }
+    nn_device_info(g->device, &g->info);
+    *out = g;
+    return finish(ERR_OK, &e, err);
+}
+
+static void close_model(struct vt_engine *g)
+{
+    klein_free(g->klein);
+    g->klein = NULL;
+    mem_free(g->dir);
+    g->dir = NULL;
+    g->model[0] = 0;
+}
+
+void vt_engine_close(struct vt_engine *engine)
+{
+    if (!engine)
+        return;
+    close_model(engine);
+    nn_device_close(engine->device);
+    mem_free(engine);
+}
+
+void vt_engine_cancel(struct vt_engine *engine)
+{
+    atomic_store(&engine->cancel, true);
+}
+
+const char *vt_engine_device(const struct vt_engine *engine)
+{
+    return engine->info.name;
+}
+
+static enum err_code open_model(struct vt_engine *g, const char *model, struct err *e)
+{
+    if (g->klein && model && strcmp(g->model, model) == 0)
+        return ERR_OK;
+    close_model(g);
+    g->dir = mem_alloc(sizeof *g->dir);
+    enum err_code rc = model_dir_open(model, g->dir, e);
+    if (rc == ERR_OK)
+        rc = klein_open(g->dir, g->device, &g->klein, e);
+    if (rc != ERR_OK)
+        close_model(g);
+    else
+        (void)snprintf(g->model, sizeof g->model, "%s", model);
+    return rc;
+}
+
+/* ---- requests --------------------------------------------------------------------------------------- */
+
+struct vt_request vt_request_defaults(void)
+{
+    return (struct vt_request){
+        .prompt = "",
+        .width = VT_DEFAULT,
+        .height = VT_DEFAULT,
+        .steps = VT_DEFAULT,
+        .seed = VT_SEED_RANDOM,
+        .guidance = VT_DEFAULT,
+        .count = 1,
+        .max_tokens = VT_DEFAULT,
+        .strength = VT_DEFAULT,
+    };
+}
+
+static enum err_code check_range(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
+{
+    if (v == VT_DEFAULT || (v >= lo && v <= hi))
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "%s is %lld; it should be %lld to %lld", what, (long long)v,
+                   (long long)lo, (long long)hi);
+}
+
+static enum err_code check_prompt(const char *prompt, struct err *e)
+{
+    struct str s = str_from(prompt);
+    size_t at;
+    if (s.n > MAX_PROMPT_BYTES)
+        return err_set(e, ERR_LIMIT, "the prompt has %zu bytes, the limit is %d", s.n,
+                       MAX_PROMPT_BYTES);
+    if (!str_is_utf8(s, &at))
+        return err_set(e, ERR_ARG, "the prompt is not valid UTF-8 (at byte %zu)", at);
+    return ERR_OK;
+}
+
+static enum err_code check_images(const struct vt_request *rq, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    if (rq->image_count < 0 || rq->image_count > VT_MAX_IMAGES)
+        return err_set(e, ERR_ARG, "%d images are given; at most %d can be used", rq->image_count,
+                       VT_MAX_IMAGES);
+    for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
+        const struct vt_image *im = &rq->images[i];
+        if (!im->pixels || im->channels < 1 || im->channels > 4)
+            rc = err_set(e, ERR_ARG, "image %d has no pixels", i + 1);
+        else
+            rc = image_check_size((uint64_t)im->width, (uint64_t)im->height, NULL, e);
+    }
+    for (int i = 0; rc == ERR_OK && i < 4; i++)
+        if (rq->extend[i] < 0 || rq->extend[i] > 8192)
+            rc = err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d", rq->extend[i]);
+    return rc;
+}
+
+static enum err_code check_request(const struct vt_request *rq, struct err *e)
+{
+    enum err_code rc = check_prompt(rq->prompt, e);
+    if (rc == ERR_OK)
+        rc = check_range("the width", rq->width, 64, 2048, e);
+    if (rc == ERR_OK)
+        rc = check_range("the height", rq->height, 64, 2048, e);
+    if (rc == ERR_OK)
+        rc = check_range("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
+    if (rc == ERR_OK)
+        rc = check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
+    if (rc == ERR_OK)
+        rc = check_range("the number of prompt tokens", rq->max_tokens, 1, 4096, e);
+    if (rc == ERR_OK)
+        rc = check_range("feather", rq->feather, 0, 1024, e);
+    if (rc == ERR_OK && (isnan(rq->guidance) || rq->guidance > 100))
+        rc = err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
+    if (rc == ERR_OK && (isnan(rq->strength) || rq->strength > 1))
+        rc = err_set(e, ERR_ARG, "strength is %g; it should be 0 to 1", rq->strength);
+    return rc == ERR_OK ? check_images(rq, e) : rc;
+}
+
+static int64_t random_seed(void)
+{
+    uint32_t s = 0;
+    if (getrandom(&s, sizeof s, 0) != (ssize_t)sizeof s)
+        s = (uint32_t)clock_ns();
+    return s;
+}
+
+/* Fills every default that does not depend on the pictures. */
+static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks *cb,
+                          struct vt_request *rq)
+{
+    const struct model_defaults *d = &dir->defaults;
+    bool inpaint = rq->mask.pixels || rq->mask_from_alpha || rq->strength >= 0;
+    if (rq->steps == VT_DEFAULT)
+        rq->steps = d->steps ? (int)d->steps : dir->is_distilled ? 4 : 50;
+    if (rq->max_tokens == VT_DEFAULT)
+        rq->max_tokens = d->max_tokens ? (int)d->max_tokens : 512;
+    if (rq->guidance < 0)
+        rq->guidance = d->guidance >= 0    ? d->guidance
+                       : dir->is_distilled ? 1.0
+                       : inpaint           ? 8.0
+                                           : 4.0;
+    else if (dir->is_distilled && rq->guidance > 1.0)
+        report_note(cb, "guidance %g has no effect: '%s' is a distilled model", rq->guidance,
+                    dir->name);
+    if (rq->seed < 0)
+        rq->seed = random_seed();
+}
+
+/* ---- pictures that a request brings ------------------------------------------------------------------ */
+
+struct inputs {
+    struct image
+        images[VT_MAX_IMAGES]; /* borrowing the caller's pixels, but for the extended first */
+    struct image extended, mask;
+    bool has_mask, inpaint;
+};
+
+static struct image borrow(const struct vt_image *im)
+{
+    return (struct image){.w = im->width,
+                          .h = im->height,
+                          .channels = im->channels,
+                          .stride = (size_t)im->width * (size_t)im->channels,
+                          .p = (unsigned char *)(uintptr_t)im->pixels};
+}
+
+/* White where the picture is transparent. */
+static enum err_code mask_of_alpha(const struct image *im, struct image *mask, struct err *e)
+{
+    if (!image_has_alpha(im))
+        return err_set(e, ERR_ARG,
+                       "the mask should come from the picture's alpha, but it has none");
+    enum err_code rc = image_new(mask, im->w, im->h, 1, e);
+    for (int y = 0; rc == ERR_OK && y < im->h; y++) {
+        const unsigned char *src = image_row(im, y);
+        for (int x = 0; x < im->w; x++)
+            image_row(mask, y)[x] = (unsigned char)(255 - src[x * im->channels + im->channels - 1]);
+    }
+    return rc;
+}
+
+/* Adds the border to the picture and, white, to the mask (black inside when there was none). */
+static enum err_code extend(struct inputs *in, const int by[4], struct err *e)
+{
+    struct image_border b = {by[0], by[1], by[2], by[3]};
+    static const unsigned char white[4] = {255, 255, 255, 255};
+    struct image inner = {0}, wide = {0};
+    const struct image *src = &in->images[0];
+    enum err_code rc =
+        image_check_size((uint64_t)src->w + (uint64_t)b.left + (uint64_t)b.right,
+                         (uint64_t)src->h + (uint64_t)b.top + (uint64_t)b.bottom, NULL, e);
+    if (rc == ERR_OK)
+        rc = image_pad(src, b, NULL, &in->extended, e);
+    if (rc == ERR_OK && !in->has_mask)
+        rc = image_new(&inner, src->w, src->h, 1, e);
+    if (rc == ERR_OK && in->has_mask)
+        rc = image_convert(&in->mask, 1, &inner, e);
+    if (rc == ERR_OK)
+        rc = image_pad(&inner, b, white, &wide, e);
+    image_free(&inner);
+    if (rc != ERR_OK)
+        return rc;
+    image_free(&in->mask);
+    in->mask = wide;
+    in->has_mask = true;
+    in->images[0] = in->extended;
+    return ERR_OK;
+}
+
+static enum err_code gather_inputs(const struct vt_request *rq, struct inputs *in, struct err *e)
+{
+    bool grows = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3];
+    enum err_code rc = ERR_OK;
+    memset(in, 0, sizeof *in);
+    for (int i = 0; i < rq->image_count; i++)
+        in->images[i] = borrow(&rq->images[i]);
+    in->has_mask = rq->mask.pixels != NULL || rq->mask_from_alpha;
+    in->inpaint = in->has_mask || grows || rq->strength >= 0;
+    if (in->inpaint && rq->image_count == 0)
+        return err_set(e, ERR_ARG, "a mask, a strength or an extension needs an image to work on");
+    if (rq->mask_from_alpha) {
+        rc = mask_of_alpha(&in->images[0], &in->mask, e);
+    } else if (rq->mask.pixels) {
+        struct image m = borrow(&rq->mask);
+        rc = image_copy(&m, &in->mask, e);
+    }
+    if (rc == ERR_OK && grows)
+        rc = extend(in, rq->extend, e);
+    return rc;
+}
+
+static void free_inputs(struct inputs *in)
+{
+    image_free(&in->extended);
+    image_free(&in->mask);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------- */
+
+/* "t.safetensors" for one picture; the seed goes before the ending for several. */
+static void trace_name(const struct vt_request *rq, int i, char *out, size_t size)
+{
+    const char *p = rq->trace_path, *dot = strrchr(p, '.'), *slash = strrchr(p, '/');
+    if (rq->count == 1 || !dot || (slash && dot < slash))
+        dot = p + strlen(p);
+    if (rq->count == 1)
+        (void)snprintf(out, size, "%s", p);
+    else
+        (void)snprintf(out, size, "%.*s-%lld%s", (int)(dot - p), p, (long long)(rq->seed + i), dot);
+}
+
+static enum err_code run_one(struct vt_engine *g, struct vt_result *r, const struct inputs *in,
+                             int i, const struct vt_callbacks *cb, struct err *e)
+{
+    const struct vt_request *rq = &r->request;
+    struct trace *trace = NULL;
+    char path[MODEL_PATH_BYTES];
+    struct klein_request kr = {
+        .prompt = str_from(rq->prompt ? rq->prompt : ""),
+        .width = rq->width > 0 ? rq->width : 0,
+        .height = rq->height > 0 ? rq->height : 0,
+        .steps = rq->steps,
+        .max_tokens = rq->max_tokens,
+        .seed = (uint64_t)(rq->seed + i),
+        .guidance = rq->guidance,
+        .images = in->images,
+        .n_images = rq->image_count,
+        .inpaint = in->inpaint,
+        .mask = in->has_mask ? &in->mask : NULL,
+        .strength = rq->strength,
+        .feather = rq->feather,
+        .cache_dir = rq->cache_dir,
+    };
+    enum err_code rc = rq->trace_path ? trace_new(&trace, e) : ERR_OK;
+    struct klein_run run = {.cancel = &g->cancel,
+                            .callbacks = cb,
+                            .image = i,
+                            .image_count = rq->count,
+                            .trace = trace,
+                            .trace_blocks = rq->trace_blocks != 0,
+                            .stats = &r->stats};
+    if (rc == ERR_OK)
+        rc = klein_generate(g->klein, &kr, &run, &r->images[i], e);
+    if (rc == ERR_OK && trace) {
+        trace_name(rq, i, path, sizeof path);
+        rc = trace_write(trace, path, e);
+    }
+    trace_free(trace);
+    return rc;
+}
+
+static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
+                             const struct vt_callbacks *cb, struct err *e)
+{
+    struct inputs in;
+    struct vt_request *rq = &r->request;
+    enum err_code rc = gather_inputs(rq, &in, e);
+    if (in.inpaint && rq->strength < 0)
+        rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
+    for (int i = 0; rc == ERR_OK && i < rq->count; i++) {
+        rc = run_one(g, r, &in, i, cb, e);
+        if (rc == ERR_OK)
+            r->count = i + 1;
+    }
+    free_inputs(&in);
+    return rc;
+}
+
+static enum err_code new_result(const struct vt_request *rq, struct vt_result **out, struct err *e)
+{
+    struct vt_result *r = mem_try_alloc(sizeof *r);
+    if (r)
+        r->images = mem_try_array((size_t)rq->count, sizeof *r->images);
+    if (!r || !r->images) {
+        mem_free(r);
+        return err_set(e, ERR_NOMEM, "no memory for %d pictures", rq->count);
+    }
+    r->request = *rq;
+    *out = r;
+    return ERR_OK;
+}
+
+static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
+                         const struct vt_callbacks *cb, struct vt_result **out, struct err *e)
+{
+    struct vt_result *r = NULL;
+    double start = clock_s();
+    atomic_store(&g->cancel, false);
+    enum err_code rc = check_request(rq, e);
+    if (rc == ERR_OK)
+        rc = open_model(g, rq->model, e);
+    if (rc == ERR_OK)
+        rc = new_result(rq, &r, e);
+    if (rc != ERR_OK)
+        return rc;
+    fill_defaults(g->dir, cb, &r->request);
+    (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);
+    r->request.model = r->model;
+    rc = run_all(g, r, cb, e);
+    if (rc != ERR_OK) {
+        vt_result_free(r);
+        return rc;
+    }
+    r->request.width = r->images[0].w;
+    r->request.height = r->images[0].h;
+    r->stats.total_seconds = clock_s() - start;
+    procmem_read(&r->stats.anonymous_bytes, &r->stats.file_bytes);
+    *out = r;
+    return ERR_OK;
+}
+
+enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *request,
+                           const struct vt_callbacks *callbacks, struct vt_result **out,
+                           struct vt_error *err)
+{
+    struct err e = {0};
+    *out = NULL;
+    enum err_code rc = request->image_count == 0
+                           ? run(engine, request, callbacks, out, &e)
+                           : err_set(&e, ERR_ARG, "generating takes no images; editing does");
+    return finish(rc, &e, err);
+}
+
+enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request *request,
+                       const struct vt_callbacks *callbacks, struct vt_result **out,
+                       struct vt_error *err)
+{
+    struct err e = {0};
+    *out = NULL;
+    enum err_code rc = request->image_count > 0
+                           ? run(engine, request, callbacks, out, &e)
+                           : err_set(&e, ERR_ARG, "editing needs at least one image");
+    return finish(rc, &e, err);
+}
+
+/* ---- results ----------------------------------------------------------------------------------------- */
+
+void vt_result_free(struct vt_result *result)
+{
+    if (!result)
+        return;
+    for (int i = 0; i < result->request.count; i++)
+        image_free(&result->images[i]);
+    mem_free(result->images);
+    mem_free(result);
+}
+
+int vt_result_count(const struct vt_result *result)
+{
+    return result->count;
+}
+
+struct vt_image vt_result_image(const struct vt_result *result, int i)
+{
+    const struct image *im = &result->images[i];
+    return (struct vt_image){im->w, im->h, im->channels, im->p};
+}
+
+int64_t vt_result_seed(const struct vt_result *result, int i)
+{
+    return result->request.seed + i;
+}
+
+const struct vt_stats *vt_result_stats(const struct vt_result *result)
+{
+    return &result->stats;
+}
+
+const struct vt_request *vt_result_request(const struct vt_result *result)
+{
+    return &result->request;
+}

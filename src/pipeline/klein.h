@@ -1,0 +1,68 @@
+/* klein.h - FLUX.2-klein: text to image, editing with references, inpainting.
+ *
+ *   prompt -> Qwen3 -> embeddings            picture, references -> VAE encoder -> condition tokens
+ *                   \                          /
+ *   noise of seed -> transformer, step by step (Euler) -> latents -> VAE decoder -> picture
+ *
+ * Follows the reference's Flux2KleinPipeline and Flux2KleinInpaintPipeline step for step.
+ */
+#ifndef VT_PIPELINE_KLEIN_H
+#define VT_PIPELINE_KLEIN_H
+
+#include <stdatomic.h>
+
+#include "base/str.h"
+#include "image/image.h"
+#include "nn/device.h"
+#include "pipeline/model_dir.h"
+#include "pipeline/trace.h"
+#include "veetance.h"
+
+struct klein;
+
+/* Opens and checks every component; reads no weights yet. dir and device must outlive the model. */
+ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct nn_device *d,
+                                        struct klein **out, struct err *e);
+void klein_free(struct klein *k);
+
+/* A request with every default filled in and every image decoded. */
+struct klein_request {
+    struct str prompt;
+    int width, height; /* 0: from the first image, else the model's default */
+    int steps, max_tokens;
+    uint64_t seed;
+    double guidance; /* classifier-free guidance runs when above 1 and the model is not distilled */
+    const struct image *images;
+    int n_images;
+    bool inpaint;             /* images[0] is painted in where mask is white, from a noised start */
+    const struct image *mask; /* NULL: everywhere */
+    double strength;
+    int feather;
+    const char *cache_dir; /* NULL: embeddings are kept in the process only */
+};
+
+/* What goes along with a run. */
+struct klein_run {
+    const atomic_bool *cancel;
+    const struct vt_callbacks *callbacks; /* may be NULL */
+    int image, image_count;               /* for progress */
+    struct trace *trace;                  /* may be NULL */
+    bool trace_blocks;
+    struct vt_stats *stats; /* times are added */
+};
+
+/* Size of the picture that a request will make (rounded as the reference rounds); notes what was changed. */
+ERR_MUST_CHECK enum err_code klein_output_size(const struct klein *k,
+                                               const struct klein_request *rq,
+                                               const struct klein_run *run, int *w, int *h,
+                                               struct err *e);
+
+/* *out: RGB, freed by the caller. */
+ERR_MUST_CHECK enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
+                                            const struct klein_run *run, struct image *out,
+                                            struct err *e);
+
+/* Pixels that sides are multiples of. */
+int klein_size_unit(const struct klein *k);
+
+#endif

@@ -1,0 +1,75 @@
+/* klein_internal.h - shared by the files klein*.c only. */
+#ifndef VT_PIPELINE_KLEIN_INTERNAL_H
+#define VT_PIPELINE_KLEIN_INTERNAL_H
+
+#include "model/flux2/transformer.h"
+#include "model/flux2/vae.h"
+#include "model/qwen3/qwen3.h"
+#include "pipeline/klein.h"
+#include "pipeline/report.h"
+#include "text/tokenizer.h"
+
+enum { KLEIN_EMBEDDINGS_KEPT = 8 };
+
+struct klein_embedding {
+    char *prompt; /* NULL: slot is free */
+    size_t prompt_bytes;
+    int max_tokens;
+    float *data;   /* [max_tokens, joint_dim] */
+    uint64_t used; /* for least recently used */
+};
+
+struct klein {
+    const struct model_dir *dir;
+    struct nn_device *device;
+    struct tokenizer *tokenizer;
+    struct component *text_component, *transformer_component, *vae_component;
+    struct qwen3 *text;
+    struct flux2_transformer *transformer;
+    struct flux2_vae *vae;
+    int64_t joint_dim;
+    struct klein_embedding embeddings[KLEIN_EMBEDDINGS_KEPT];
+    uint64_t embedding_clock;
+};
+
+/* Condition tokens of reference pictures. */
+struct klein_condition {
+    float *latents;       /* [n, channels] */
+    struct flux2_id *ids; /* [n] */
+    int64_t n;
+};
+
+/* What an inpainting run starts from. */
+struct klein_canvas {
+    struct image picture; /* RGB at the working size */
+    float *pixel_mask;    /* [h, w], 0 or 1; NULL: everywhere */
+    float *token_mask;    /* [tokens]; NULL: everywhere */
+    float *latents;       /* [tokens, channels] of the picture */
+};
+
+/* klein_text.c: embeddings of a prompt, [max_tokens, joint_dim]; borrowed from k until the next call but one. */
+ERR_MUST_CHECK enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
+                                         const struct klein_request *rq,
+                                         const struct klein_run *run, const float **out,
+                                         struct err *e);
+void klein_embeddings_free(struct klein *k);
+
+/* klein_image.c */
+ERR_MUST_CHECK enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
+                                               const struct klein_run *run, int w, int h,
+                                               struct klein_canvas *c, struct err *e);
+void klein_canvas_free(struct klein_canvas *c);
+ERR_MUST_CHECK enum err_code klein_condition_make(struct klein *k, const struct klein_request *rq,
+                                                  const struct klein_canvas *canvas,
+                                                  const struct klein_run *run,
+                                                  struct klein_condition *c, struct err *e);
+void klein_condition_free(struct klein_condition *c);
+/* Puts the kept pixels of the canvas back over a finished picture (RGB of the same size). */
+ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
+                                                  struct image *picture, struct err *e);
+
+/* Engages one component; on devices with memory of their own the others are released first. */
+ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
+                                          const struct klein_run *run, struct err *e);
+
+#endif

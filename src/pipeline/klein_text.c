@@ -1,0 +1,195 @@
+/* klein_text.c - prompts to embeddings, and not twice.
+ *
+ * The last few embeddings stay in the process. With a cache folder they are also files there, named by a
+ * hash of everything that they depend on: the token ids, the length, and the text encoder's stored tensors
+ * (names, types, shapes and a sample of their bytes). A hit does not touch the text encoder. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipeline/klein_internal.h"
+#include "text/chat.h"
+
+static const int64_t TAPS[] = {9, 18,
+                               27}; /* hidden states that klein's transformer was trained on */
+
+static struct klein_embedding *find(struct klein *k, struct str prompt, int max_tokens)
+{
+    for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++) {
+        struct klein_embedding *s = &k->embeddings[i];
+        if (s->prompt && s->max_tokens == max_tokens &&
+            str_eq(prompt, (struct str){s->prompt, s->prompt_bytes}))
+            return s;
+    }
+    return NULL;
+}
+
+static void clear(struct klein_embedding *s)
+{
+    mem_free(s->prompt);
+    mem_free(s->data);
+    memset(s, 0, sizeof *s);
+}
+
+void klein_embeddings_free(struct klein *k)
+{
+    for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++)
+        clear(&k->embeddings[i]);
+}
+
+/* The slot that was not used for longest, emptied. */
+static struct klein_embedding *oldest(struct klein *k)
+{
+    struct klein_embedding *s = &k->embeddings[0];
+    for (int i = 1; i < KLEIN_EMBEDDINGS_KEPT; i++)
+        if (k->embeddings[i].used < s->used)
+            s = &k->embeddings[i];
+    clear(s);
+    return s;
+}
+
+/* ---- cache on disk ---------------------------------------------------------------------------------- */
+
+static void hash_bytes(uint64_t h[2], const void *p, size_t n)
+{
+    struct str s = {p, n};
+    h[0] = (h[0] ^ str_hash(s)) * 0x9e3779b97f4a7c15u;
+    h[1] = (h[1] + str_hash(s)) * 0xc2b2ae3d27d4eb4fu ^ (h[0] >> 29);
+}
+
+/* Identity of the text encoder by content: every tensor's record, and its first and last 64 bytes. */
+static void hash_component(uint64_t h[2], const struct component *c)
+{
+    const struct checkpoint *cp = component_checkpoint(c);
+    for (size_t i = 0; i < checkpoint_count(cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(cp, i);
+        size_t edge = t->bytes < 64 ? (size_t)t->bytes : 64;
+        hash_bytes(h, t->name, strlen(t->name));
+        hash_bytes(h, &t->dtype, sizeof t->dtype);
+        hash_bytes(h, t->dims, sizeof t->dims);
+        hash_bytes(h, t->data, edge);
+        hash_bytes(h, t->data + t->bytes - edge, edge);
+    }
+}
+
+static enum err_code cache_path(const struct klein *k, const char *dir, const int32_t *ids, int n,
+                                char *out, size_t out_size, struct err *e)
+{
+    uint64_t h[2] = {0x243f6a8885a308d3u, 0x13198a2e03707344u};
+    char name[64];
+    hash_bytes(h, ids, (size_t)n * sizeof *ids);
+    hash_component(h, k->text_component);
+    (void)snprintf(name, sizeof name, "%016llx%016llx.embedding", (unsigned long long)h[0],
+                   (unsigned long long)h[1]);
+    return file_join(out, out_size, dir, name, e);
+}
+
+static bool cache_read(const char *path, float *out, size_t n)
+{
+    struct buf b;
+    if (!file_exists(path) || file_read(path, n * sizeof *out, &b, NULL) != ERR_OK)
+        return false;
+    bool ok = b.n == n * sizeof *out;
+    if (ok)
+        memcpy(out, b.p, b.n);
+    buf_deinit(&b);
+    return ok;
+}
+
+static void cache_write(const char *dir, const char *path, const float *data, size_t n)
+{
+    struct err e = {0};
+    (void)mkdir(dir, 0777);
+    if (file_write_atomic(path, data, n * sizeof *data, &e) != ERR_OK)
+        log_warn("the prompt cache is not written: %s", e.text);
+}
+
+/* ---- encoding --------------------------------------------------------------------------------------- */
+
+static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8_t *mask8, int n,
+                                const struct klein_run *run, float *out, struct err *e)
+{
+    int32_t *mask = mem_try_array((size_t)n, sizeof *mask);
+    if (!mask)
+        return err_set(e, ERR_NOMEM, "no memory for a prompt");
+    for (int i = 0; i < n; i++)
+        mask[i] = mask8[i];
+    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_TEXT,
+                                                          .image = run->image,
+                                                          .image_count = run->image_count,
+                                                          .seconds_left = -1});
+    enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
+    int64_t start = clock_ns();
+    if (rc == ERR_OK)
+        rc = qwen3_encode(k->text, ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,
+                          run->cancel, e);
+    run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
+    mem_free(mask);
+    return rc;
+}
+
+static enum err_code check_finite(struct klein *k, const float *x, size_t n, struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(x[i] - x[i] == 0.0f)) {
+            enum err_code rc = nn_params_check_finite(qwen3_params(k->text), e);
+            return rc != ERR_OK ? err_note(e, "text encoder")
+                                : err_set(e, ERR_NUMERIC, "the text encoder's output holds NaN");
+        }
+    return ERR_OK;
+}
+
+/* Fills data from the cache folder or from the text encoder. */
+static enum err_code compute(struct klein *k, struct str prompt, int max_tokens, float *data,
+                             const struct klein_request *rq, const struct klein_run *run,
+                             struct err *e)
+{
+    char path[MODEL_PATH_BYTES] = "";
+    size_t used, n = (size_t)max_tokens * (size_t)k->joint_dim;
+    int32_t *ids = mem_try_array((size_t)max_tokens, sizeof *ids);
+    uint8_t *mask = mem_try_array((size_t)max_tokens, sizeof *mask);
+    enum err_code rc =
+        ids && mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", max_tokens);
+    if (rc == ERR_OK)
+        rc = klein_encode(k->tokenizer, prompt, (size_t)max_tokens, ids, mask, &used, e);
+    if (rc == ERR_OK && rq->cache_dir)
+        rc = cache_path(k, rq->cache_dir, ids, max_tokens, path, sizeof path, e);
+    if (rc == ERR_OK && !(path[0] && cache_read(path, data, n))) {
+        rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
+        if (rc == ERR_OK)
+            rc = check_finite(k, data, n, e);
+        if (rc == ERR_OK && path[0])
+            cache_write(rq->cache_dir, path, data, n);
+    }
+    mem_free(ids);
+    mem_free(mask);
+    return rc;
+}
+
+enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
+                          const struct klein_request *rq, const struct klein_run *run,
+                          const float **out, struct err *e)
+{
+    struct klein_embedding *s = find(k, prompt, max_tokens);
+    if (!s) {
+        s = oldest(k);
+        s->data = mem_try_array((size_t)max_tokens * (size_t)k->joint_dim, sizeof(float));
+        s->prompt = mem_try_strndup(prompt.p ? prompt.p : "", prompt.n);
+        enum err_code rc = s->data && s->prompt
+                               ? compute(k, prompt, max_tokens, s->data, rq, run, e)
+                               : err_set(e, ERR_NOMEM, "no memory for a prompt's embeddings");
+        if (rc != ERR_OK) {
+            clear(s);
+            return rc;
+        }
+        s->prompt_bytes = prompt.n;
+        s->max_tokens = max_tokens;
+    }
+    s->used = ++k->embedding_clock;
+    *out = s->data;
+    return ERR_OK;
+}
