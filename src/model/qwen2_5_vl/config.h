@@ -9,7 +9,6 @@
 #define VT_MODEL_QWEN2_5_VL_CONFIG_H
 
 #include <stdbool.h>
-#include <yyjson.h>
 
 #include "model/blocks.h"
 #include "weights/component.h"
