@@ -192,6 +192,19 @@ static enum err_code check_model(yyjson_val *model, bool *ignore_merges, struct 
     return rc;
 }
 
+/* A template that adds no token of its own (a single sequence, nothing around it) changes nothing. */
+static bool is_identity_template(yyjson_val *v)
+{
+    yyjson_val *single = yyjson_obj_get(v, "single");
+    return strcmp(type_of(v), "TemplateProcessing") == 0 && yyjson_arr_size(single) == 1 &&
+           yyjson_obj_get(yyjson_arr_get_first(single), "Sequence") != NULL;
+}
+
+static enum err_code read_postprocessor(void *user, yyjson_val *v, struct err *e)
+{
+    return is_identity_template(v) ? ERR_OK : accept_byte_level(user, v, e);
+}
+
 static enum err_code check_settings(yyjson_val *root, struct tokenizer_source *src,
                                     bool *ignore_merges, struct err *e)
 {
@@ -201,7 +214,7 @@ static enum err_code check_settings(yyjson_val *root, struct tokenizer_source *s
         rc = each_part(yyjson_obj_get(root, "normalizer"), "normalizers", 0, read_normalizer,
                        &src->nfc, e);
     if (rc == ERR_OK)
-        rc = each_part(yyjson_obj_get(root, "post_processor"), "processors", 0, accept_byte_level,
+        rc = each_part(yyjson_obj_get(root, "post_processor"), "processors", 0, read_postprocessor,
                        post, e);
     if (rc == ERR_OK)
         rc = each_part(yyjson_obj_get(root, "decoder"), "decoders", 0, accept_byte_level, decoder,
