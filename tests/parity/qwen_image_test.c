@@ -11,6 +11,7 @@
 #include <dirent.h>
 
 #include "base/json.h"
+#include "image/load.h"
 #include "model/qwen_image/transformer.h"
 #include "model/qwen_image/vae.h"
 #include "support/case.h"
@@ -286,32 +287,52 @@ static void run_vae_decode(const struct parity_case *c)
     component_close(comp);
 }
 
+/* The case's picture as [4, h, w], -1 to 1. */
+static float *load_picture(const struct parity_case *c, int64_t *h, int64_t *w)
+{
+    char path[1200];
+    struct image im;
+    struct err e = {0};
+    (void)snprintf(path, sizeof path, "%s/image.png", c->dir);
+    must(image_load_file(path, NULL, NULL, &im, &e), &e);
+    assert_int_equal(im.channels, 4);
+    float *planes = calloc((size_t)(4 * im.w * im.h), sizeof *planes);
+    for (int y = 0; y < im.h; y++)
+        for (int x = 0; x < im.w; x++)
+            for (int k = 0; k < 4; k++)
+                planes[(k * im.h + y) * im.w + x] =
+                    (float)image_row(&im, y)[4 * x + k] / 255.0f * 2.0f - 1.0f;
+    *h = im.h;
+    *w = im.w;
+    image_free(&im);
+    return planes;
+}
+
 static void run_vae_encode(const struct parity_case *c)
 {
     struct err e = {0};
     struct component *comp;
     struct qwen_image_vae *v = open_vae(c, &comp);
     const struct qwen_image_vae_config *cfg = qwen_image_vae_config(v);
-    const struct weights_tensor *t = checkpoint_find(c->golden, "image");
-    size_t n_in, n;
-    float *picture = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
-    if (t && picture && moments) {
-        int64_t h = t->dims[3], w = t->dims[4], s = qwen_image_vae_scale(cfg), lh = h / s,
-                lw = w / s;
-        struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-        must(qwen_image_vae_encode(v, picture, h, w, moments, &run, &e), &e);
-        assert_true(parity_check(c, "moments", moments, n));
-        assert_true(parity_check(c, "latents", moments, n / 2));
-        qwen_image_vae_normalize(cfg, moments, lh * lw);
-        assert_true(parity_check(c, "normalized", moments, n / 2));
-        float *packed = calloc(n / 2, sizeof *packed), *back = calloc(n / 2, sizeof *back);
-        qwen_image_pack(moments, cfg->latent_channels, lh, lw, packed);
-        assert_true(parity_check(c, "packed", packed, n / 2));
-        qwen_image_unpack(packed, cfg->latent_channels, lh, lw, back);
-        assert_memory_equal(back, moments, n / 2 * sizeof *back);
-        free(packed);
-        free(back);
-    }
+    size_t n;
+    int64_t h, w, s = qwen_image_vae_scale(cfg);
+    float *picture = load_picture(c, &h, &w), *moments = parity_golden(c, "moments", &n);
+    assert_true(parity_check(c, "image", picture, (size_t)(4 * h * w)));
+    struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(qwen_image_vae_encode(v, picture, h, w, moments, &run, &e), &e);
+    assert_true(parity_check(c, "moments", moments, n));
+    assert_true(parity_check(c, "latents", moments, n / 2));
+    h /= s;
+    w /= s;
+    qwen_image_vae_normalize(cfg, moments, h * w);
+    assert_true(parity_check(c, "normalized", moments, n / 2));
+    float *packed = calloc(n / 2, sizeof *packed), *back = calloc(n / 2, sizeof *back);
+    qwen_image_pack(moments, cfg->latent_channels, h, w, packed);
+    assert_true(parity_check(c, "packed", packed, n / 2));
+    qwen_image_unpack(packed, cfg->latent_channels, h, w, back);
+    assert_memory_equal(back, moments, n / 2 * sizeof *back);
+    free(packed);
+    free(back);
     free(picture);
     free(moments);
     qwen_image_vae_free(v);

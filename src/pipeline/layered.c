@@ -1,0 +1,420 @@
+#include "pipeline/layered.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "image/resize.h"
+#include "pipeline/layered_internal.h"
+#include "sample/guidance.h"
+#include "sample/rng.h"
+#include "sample/schedule.h"
+#include "sample/size.h"
+
+struct state {
+    struct layered *l;
+    const struct layered_request *rq;
+    const struct layered_run *run;
+    struct layered_result *out;
+    struct layered_text pos, neg; /* neg.data is NULL without guidance */
+    struct qwen_image_layout layout;
+    int64_t tokens, cond_tokens, channels; /* noisy tokens, condition tokens */
+    float *sigmas, *timesteps, *times;
+    /* [tokens, channels]; the last three with condition rows */
+    float *latents, *input, *velocity, *velocity_neg;
+    struct qwen_image_tables *tables;
+    struct qwen_image_pass *pass, *pass_neg;
+};
+
+static void state_free(struct state *s)
+{
+    qwen_image_pass_free(s->pass);
+    qwen_image_pass_free(s->pass_neg);
+    qwen_image_tables_free(s->tables);
+    mem_free(s->pos.data);
+    mem_free(s->neg.data);
+    mem_free(s->sigmas);
+    mem_free(s->timesteps);
+    mem_free(s->times);
+    mem_free(s->latents);
+    mem_free(s->input);
+    mem_free(s->velocity);
+    mem_free(s->velocity_neg);
+}
+
+static void trace_packed(const struct state *s, const char *name, const float *x, int64_t rows)
+{
+    trace_add_f32(s->run->trace, name, x, (int64_t[]){1, rows, s->channels}, 3);
+}
+
+/* ---- request and sizes ------------------------------------------------------------------------------- */
+
+static enum err_code check_request(const struct layered_request *rq, struct err *e)
+{
+    if (rq->layers < 1 || rq->layers > LAYERED_MAX_LAYERS)
+        return err_set(e, ERR_ARG, "%d layers are asked for; it should be 1 to %d", rq->layers,
+                       LAYERED_MAX_LAYERS);
+    if (rq->steps < 1 || rq->steps > SCHEDULE_MAX_STEPS)
+        return err_set(e, ERR_ARG, "the number of steps is %d; it should be 1 to %d", rq->steps,
+                       SCHEDULE_MAX_STEPS);
+    if (rq->max_tokens < 1 || rq->max_tokens > 4096)
+        return err_set(e, ERR_ARG, "the number of prompt tokens is %d; it should be 1 to 4096",
+                       rq->max_tokens);
+    if (!(rq->cfg >= 0 && rq->cfg <= 100))
+        return err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
+    return ERR_OK;
+}
+
+enum err_code layered_size(const struct image *picture, int resolution, int *w, int *h,
+                           struct err *e)
+{
+    struct size_px s;
+    if (resolution < LAYERED_SIDE_UNIT || resolution > LAYERED_MAX_RESOLUTION ||
+        resolution % LAYERED_SIDE_UNIT != 0)
+        return err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d, %d to %d",
+                       resolution, LAYERED_SIDE_UNIT, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION);
+    if (!picture->p || picture->w < 1 || picture->h < 1)
+        return err_set(e, ERR_ARG, "the image has no pixels");
+    enum err_code rc = size_layered((struct size_px){picture->w, picture->h}, resolution, &s, e);
+    if (rc != ERR_OK)
+        return rc;
+    *w = s.w;
+    *h = s.h;
+    return ERR_OK;
+}
+
+/* The source as RGBA at the working size: what the model sees. */
+static enum err_code resample_source(struct state *s, struct err *e)
+{
+    struct image rgba = {0};
+    enum err_code rc = image_convert(s->rq->picture, 4, &rgba, e);
+    if (rc == ERR_OK)
+        rc = image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->picture, e);
+    image_free(&rgba);
+    return rc;
+}
+
+/* ---- preparing --------------------------------------------------------------------------------------- */
+
+static bool is_blank(struct str s)
+{
+    return s.n == 0 || str_eq(s, STR_LIT(" "));
+}
+
+static enum err_code embed_prompts(struct state *s, struct err *e)
+{
+    bool guided = s->rq->guided && s->rq->cfg > 1.0;
+    int n = s->rq->max_tokens;
+    struct str prompt = s->rq->prompt;
+    enum err_code rc = ERR_OK;
+    if (is_blank(prompt)) {
+        rc = layered_caption(s->l, &s->out->picture, s->rq->language, s->run, &s->out->caption, e);
+        prompt = (struct str){s->out->caption.p, s->out->caption.n};
+    }
+    if (rc == ERR_OK)
+        rc = layered_embed(s->l, prompt, n, s->run, &s->pos, e);
+    if (rc == ERR_OK && guided)
+        rc = layered_embed(s->l, s->rq->negative, n, s->run, &s->neg, e);
+    if (rc != ERR_OK)
+        return rc;
+    trace_add_f32(s->run->trace, "prompt_embeds", s->pos.data,
+                  (int64_t[]){1, s->pos.n, s->l->joint_dim}, 3);
+    if (s->neg.data)
+        trace_add_f32(s->run->trace, "negative_prompt_embeds", s->neg.data,
+                      (int64_t[]){1, s->neg.n, s->l->joint_dim}, 3);
+    return ERR_OK;
+}
+
+static enum err_code allocate(struct state *s, struct err *e)
+{
+    size_t steps = (size_t)s->rq->steps, c = (size_t)s->channels;
+    size_t all = (size_t)(s->tokens + s->cond_tokens), row = c * sizeof(float);
+    s->sigmas = mem_try_array(steps + 1, sizeof(float));
+    s->timesteps = mem_try_array(steps, sizeof(float));
+    s->times = mem_try_array(steps, sizeof(float));
+    s->latents = mem_try_array((size_t)s->tokens, row);
+    s->input = mem_try_array(all, row);
+    s->velocity = mem_try_array(all, row);
+    s->velocity_neg = s->neg.data ? mem_try_array(all, row) : NULL;
+    if (!s->sigmas || !s->timesteps || !s->times || !s->latents || !s->input || !s->velocity ||
+        (s->neg.data && !s->velocity_neg))
+        return err_set(e, ERR_NOMEM, "no memory for %zu tokens", all);
+    return ERR_OK;
+}
+
+static enum err_code build_schedule(struct state *s, struct err *e)
+{
+    int n = s->rq->steps;
+    struct schedule_request rq = {SCHEDULE_GRID_LAYERED, n, schedule_mu_layered(s->cond_tokens)};
+    enum err_code rc = schedule_build(&s->l->dir->schedule, &rq, s->sigmas, s->timesteps, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int i = 0; i < n; i++)
+        s->times[i] = schedule_network_time(s->timesteps[i]);
+    trace_add_f32(s->run->trace, "sigmas", s->sigmas, (int64_t[]){n + 1}, 1);
+    trace_add_f32(s->run->trace, "timesteps", s->timesteps, (int64_t[]){n}, 1);
+    return ERR_OK;
+}
+
+/* Noise [frames, C, h, w] of the seed, in one draw, as tokens frame by frame. */
+static enum err_code draw_noise(struct state *s, struct err *e)
+{
+    struct rng r;
+    int64_t h = 2 * s->layout.rows, w = 2 * s->layout.cols, c = s->channels / 4;
+    size_t frame = (size_t)(c * h * w), n = frame * (size_t)s->layout.frames;
+    float *planes = mem_try_array(n, sizeof *planes);
+    if (!planes)
+        return err_set(e, ERR_NOMEM, "no memory for noise");
+    rng_seed(&r, s->rq->seed);
+    rng_normal_f32(&r, planes, n);
+    for (int64_t f = 0; f < s->layout.frames; f++)
+        qwen_image_pack(planes + (size_t)f * frame, c, h, w, s->latents + (size_t)f * frame);
+    mem_free(planes);
+    return ERR_OK;
+}
+
+static enum err_code prepare(struct state *s, struct err *e)
+{
+    size_t own;
+    enum err_code rc = resample_source(s, e);
+    if (rc == ERR_OK)
+        rc = embed_prompts(s, e);
+    if (rc == ERR_OK)
+        rc = allocate(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    own = (size_t)(s->tokens * s->channels);
+    rc = layered_encode_picture(s->l, &s->out->picture, s->run, s->input + own, e);
+    if (rc == ERR_OK)
+        rc = build_schedule(s, e);
+    if (rc == ERR_OK)
+        rc = draw_noise(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    trace_packed(s, "initial_latents", s->latents, s->tokens);
+    trace_packed(s, "image_latents", s->input + own, s->cond_tokens);
+    return ERR_OK;
+}
+
+/* ---- passes ------------------------------------------------------------------------------------------ */
+
+static enum err_code make_pass(struct state *s, const struct layered_text *text, bool trace,
+                               struct qwen_image_pass **out, struct err *e)
+{
+    struct qwen_image_layout layout = s->layout;
+    struct qwen_image_pass_options options = {.tables = s->tables, .trace = trace};
+    layout.n_text = text->n;
+    return qwen_image_pass_new(s->l->transformer, &layout, &options, out, e);
+}
+
+/* Modulation first: its weights are gone when the others come. */
+static enum err_code engage_transformer(struct state *s, struct err *e)
+{
+    struct layered *l = s->l;
+    enum err_code rc = ERR_OK;
+    if (!s->rq->in_place_modulation) {
+        double start = clock_s();
+        layered_release_all(l);
+        report_progress(
+            s->run->callbacks,
+            &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
+        rc = qwen_image_tables_build(l->transformer, s->times, s->rq->steps, 0, s->run->cancel,
+                                     &s->tables, e);
+        s->out->table_seconds = clock_s() - start;
+        if (rc == ERR_OK)
+            s->out->table_bytes = qwen_image_tables_bytes(s->tables);
+    }
+    if (rc == ERR_OK)
+        rc = layered_engage(l, qwen_image_transformer_params(l->transformer), s->run, e);
+    if (rc == ERR_OK && s->rq->in_place_modulation)
+        rc = layered_engage_modulation(l, s->run, e);
+    return rc;
+}
+
+static enum err_code make_passes(struct state *s, struct err *e)
+{
+    enum err_code rc = make_pass(s, &s->pos, false, &s->pass, e);
+    if (rc == ERR_OK && s->neg.data)
+        rc = make_pass(s, &s->neg, false, &s->pass_neg, e);
+    if (rc != ERR_OK)
+        return rc;
+    size_t bytes = qwen_image_pass_compute_bytes(s->pass);
+    if (s->pass_neg)
+        bytes += qwen_image_pass_compute_bytes(s->pass_neg);
+    if (bytes > s->run->stats->compute_bytes)
+        s->run->stats->compute_bytes = bytes;
+    return ERR_OK;
+}
+
+/* ---- steps ------------------------------------------------------------------------------------------- */
+
+/* Runs the step again with every block's output kept, to name the first one that holds NaN. */
+static enum err_code explain_nan(struct state *s, int step, struct err *e)
+{
+    struct qwen_image_pass *p;
+    char where[NN_MID_NAME_BYTES] = "";
+    enum err_code rc = nn_params_check_finite(qwen_image_transformer_params(s->l->transformer), e);
+    if (rc != ERR_OK)
+        return err_note(e, "transformer, step %d", step + 1);
+    if (make_pass(s, &s->pos, true, &p, NULL) == ERR_OK) {
+        const struct nn_mid *bad = NULL;
+        if (qwen_image_pass_run(p, s->input, s->pos.data, s->times[step], s->velocity,
+                                s->run->cancel, NULL) == ERR_OK)
+            bad = nn_graph_first_bad_mid(qwen_image_pass_graph(p));
+        if (bad)
+            (void)snprintf(where, sizeof where, " first in %s", bad->name + strlen("mid."));
+        qwen_image_pass_free(p);
+    }
+    return err_set(
+        e, ERR_NUMERIC,
+        "step %d of %d gave NaN or infinity%s: no layer is made (try another precision of the "
+        "weights or another device)",
+        step + 1, s->rq->steps, where);
+}
+
+/* The traced blocks of the first step's conditional pass. */
+static enum err_code trace_blocks(struct state *s, struct err *e)
+{
+    struct qwen_image_pass *p;
+    enum err_code rc = make_pass(s, &s->pos, true, &p, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = qwen_image_pass_run(p, s->input, s->pos.data, s->times[0], s->velocity, s->run->cancel, e);
+    const struct nn_graph *g = qwen_image_pass_graph(p);
+    for (size_t i = 0; rc == ERR_OK && i < g->n_mids; i++) {
+        const struct ggml_tensor *t = g->mids[i].t;
+        float *f = mem_try_array((size_t)ggml_nelements(t), sizeof *f);
+        if (!f) {
+            rc = err_set(e, ERR_NOMEM, "no memory for a trace");
+            break;
+        }
+        nn_graph_get(g, t, f);
+        int64_t dims[] = {1, t->ne[1], t->ne[0]};
+        bool vector = t->ne[1] == 1; /* time embedding: [1, dim] */
+        trace_add_f32(s->run->trace, g->mids[i].name, f, vector ? dims + 1 : dims, vector ? 2 : 3);
+        mem_free(f);
+    }
+    qwen_image_pass_free(p);
+    return rc;
+}
+
+static enum err_code predict(struct state *s, int step, struct err *e)
+{
+    int64_t all = s->tokens + s->cond_tokens;
+    size_t own = (size_t)(s->tokens * s->channels);
+    enum err_code rc = ERR_OK;
+    memcpy(s->input, s->latents, own * sizeof(float));
+    if (step == 0 && s->run->trace && s->run->trace_blocks)
+        rc = trace_blocks(s, e);
+    if (rc == ERR_OK)
+        rc = qwen_image_pass_run(s->pass, s->input, s->pos.data, s->times[step], s->velocity,
+                                 s->run->cancel, e);
+    if (rc == ERR_OK && step == 0)
+        trace_packed(s, "noise_pred_0_cond", s->velocity, all);
+    if (rc != ERR_OK || !s->pass_neg)
+        return rc;
+    rc = qwen_image_pass_run(s->pass_neg, s->input, s->neg.data, s->times[step], s->velocity_neg,
+                             s->run->cancel, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (step == 0)
+        trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
+    guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->cfg, own);
+    if (s->rq->cfg_normalize)
+        guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
+    memcpy(s->velocity, s->velocity_neg, own * sizeof(float));
+    return ERR_OK;
+}
+
+static enum err_code one_step(struct state *s, int i, struct err *e)
+{
+    char name[40];
+    enum err_code rc = predict(s, i, e);
+    if (rc != ERR_OK)
+        return rc;
+    schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
+                  s->sigmas[i + 1]);
+    if (!layered_all_finite(s->latents, s->tokens * s->channels))
+        return explain_nan(s, i, e);
+    (void)snprintf(name, sizeof name, "latents_step_%d", i);
+    trace_packed(s, name, s->latents, s->tokens);
+    return ERR_OK;
+}
+
+static enum err_code denoise(struct state *s, struct err *e)
+{
+    int n = s->rq->steps;
+    struct vt_progress p = {
+        .stage = VT_STAGE_STEPS, .image_count = 1, .step_count = n, .seconds_left = -1};
+    enum err_code rc = engage_transformer(s, e);
+    if (rc == ERR_OK)
+        rc = make_passes(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    report_progress(s->run->callbacks, &p);
+    double start = clock_s();
+    for (int i = 0; rc == ERR_OK && i < n; i++) {
+        double t = clock_s();
+        rc = one_step(s, i, e);
+        p.step = i + 1;
+        p.step_seconds = clock_s() - t;
+        p.seconds_left = (clock_s() - start) / (i + 1) * (n - i - 1);
+        if (rc == ERR_OK)
+            report_progress(s->run->callbacks, &p);
+    }
+    s->run->stats->steps_seconds += clock_s() - start;
+    return rc;
+}
+
+/* Compute memory goes before the decoder's comes. */
+static void release_passes(struct state *s)
+{
+    qwen_image_pass_free(s->pass);
+    qwen_image_pass_free(s->pass_neg);
+    s->pass = s->pass_neg = NULL;
+    layered_release_modulation(s->l);
+}
+
+/* ---- all together ------------------------------------------------------------------------------------ */
+
+enum err_code layered_decompose(struct layered *l, const struct layered_request *rq,
+                                const struct layered_run *run, struct layered_result *out,
+                                struct err *e)
+{
+    struct state s = {.l = l, .rq = rq, .run = run, .out = out};
+    memset(out, 0, sizeof *out);
+    enum err_code rc = check_request(rq, e);
+    if (rc == ERR_OK)
+        rc = layered_size(rq->picture, rq->resolution, &out->w, &out->h, e);
+    if (rc != ERR_OK)
+        return rc;
+    out->layers = rq->layers;
+    s.layout.frames = rq->layers + 1;
+    s.layout.rows = s.layout.cond_rows = out->h / layered_unit(l);
+    s.layout.cols = s.layout.cond_cols = out->w / layered_unit(l);
+    s.cond_tokens = s.layout.rows * s.layout.cols;
+    s.tokens = s.layout.frames * s.cond_tokens;
+    s.channels = qwen_image_transformer_config(l->transformer)->in_channels;
+    rc = prepare(&s, e);
+    if (rc == ERR_OK)
+        rc = denoise(&s, e);
+    release_passes(&s);
+    if (rc == ERR_OK)
+        rc = layered_decode_frames(l, s.latents, run, out, e);
+    if (rc != ERR_OK)
+        layered_result_free(out);
+    state_free(&s);
+    return rc;
+}
+
+void layered_result_free(struct layered_result *r)
+{
+    if (!r)
+        return;
+    image_free(&r->picture);
+    buf_deinit(&r->caption);
+    mem_free(r->planes);
+    mem_free(r->frame);
+    memset(r, 0, sizeof *r);
+}

@@ -1,0 +1,90 @@
+/* layered.h - Qwen-Image-Layered: one picture taken apart into RGBA layers, background first.
+ *
+ *   prompt, negative prompt -> Qwen2.5-VL -> embeddings        picture -> VAE encoder -> condition tokens
+ *                                        \                      /
+ *   noise of seed for layers + 1 frames -> transformer, step by step (Euler) -> a frame's latents at a time
+ *                                                                             -> VAE decoder -> RGBA
+ *
+ * Frame 0 is the model's own idea of the whole picture; the layers are frames 1 .. N. Follows the reference's
+ * QwenImageLayeredPipeline step for step, for any working size. On a device with memory of its own one
+ * component is engaged at a time; the blocks' modulation goes into tables before the run
+ * (model/qwen_image/transformer.h).
+ */
+#ifndef VT_PIPELINE_LAYERED_H
+#define VT_PIPELINE_LAYERED_H
+
+#include <stdatomic.h>
+
+#include "base/buf.h"
+#include "base/str.h"
+#include "image/image.h"
+#include "nn/device.h"
+#include "pipeline/model_dir.h"
+#include "pipeline/trace.h"
+#include "text/chat.h"
+#include "veetance.h"
+
+enum {
+    LAYERED_MAX_LAYERS = 10,
+    LAYERED_SIDE_UNIT = 32, /* sides of the working size are multiples of this */
+    LAYERED_MAX_RESOLUTION = 4096,
+};
+
+struct layered;
+
+/* Opens and checks every component; reads no weights yet. dir and device must outlive the model. */
+ERR_MUST_CHECK enum err_code layered_open(const struct model_dir *dir, struct nn_device *d,
+                                          struct layered **out, struct err *e);
+void layered_free(struct layered *l);
+
+/* A request with every default filled in. */
+struct layered_request {
+    const struct image *picture; /* any mode; worked on as RGBA */
+    /* What is in the picture. Empty or a single space: the vision model is asked, in this language. */
+    struct str prompt;
+    enum chat_language language;
+    struct str negative;
+    bool guided; /* use the negative prompt at all; no guidance also when cfg is not above 1 */
+    double cfg;  /* scale of the guidance */
+    bool cfg_normalize; /* give guided tokens the length that they have without guidance */
+    int layers;         /* 1 to LAYERED_MAX_LAYERS */
+    int steps, max_tokens;
+    int resolution; /* the working size has about this number of pixels squared */
+    uint64_t seed;
+    bool in_place_modulation; /* keep the modulation's weights engaged instead of making tables */
+};
+
+/* What goes along with a run. */
+struct layered_run {
+    const atomic_bool *cancel;            /* may be NULL */
+    const struct vt_callbacks *callbacks; /* may be NULL */
+    struct trace *trace;                  /* may be NULL */
+    bool trace_blocks;
+    struct vt_stats *stats; /* times are added */
+};
+
+struct layered_result {
+    int w, h, layers;
+    float *planes;        /* [layers, 4, h, w] RGBA, straight alpha, -1 to 1; bottom layer first */
+    float *frame;         /* [4, h, w]: the model's own composite (frame 0) */
+    struct image picture; /* RGBA: the source at the working size, as the model saw it */
+    struct buf caption;   /* the prompt that the vision model gave; empty when one was given */
+    size_t table_bytes;   /* on the host; 0 when the modulation was evaluated in place */
+    double table_seconds;
+};
+
+/* The working size of a picture. ERR_ARG for a picture too narrow to have one. */
+ERR_MUST_CHECK enum err_code layered_size(const struct image *picture, int resolution, int *w,
+                                          int *h, struct err *e);
+
+ERR_MUST_CHECK enum err_code layered_decompose(struct layered *l, const struct layered_request *rq,
+                                               const struct layered_run *run,
+                                               struct layered_result *out, struct err *e);
+/* Accepts NULL and a zeroed result. */
+void layered_result_free(struct layered_result *r);
+
+/* [4, h, w] -> 8-bit RGBA of that size. The caller frees *out. */
+ERR_MUST_CHECK enum err_code layered_to_image(const float *planes, int w, int h, struct image *out,
+                                              struct err *e);
+
+#endif

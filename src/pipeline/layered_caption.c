@@ -1,0 +1,77 @@
+/* layered_caption.c - no prompt: the vision model of the same folder says what is in the picture. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/caption.h"
+#include "pipeline/layered_internal.h"
+
+static void report_token(void *user, int32_t id, int64_t n)
+{
+    const struct layered_run *run = user;
+    (void)id;
+    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_TEXT,
+                                                          .image_count = 1,
+                                                          .step = (int)n,
+                                                          .step_count = CAPTION_MAX_NEW_TOKENS,
+                                                          .seconds_left = -1});
+}
+
+static void trace_ids(struct trace *t, const char *name, const struct tokens *ids)
+{
+    int64_t *wide = t ? mem_try_array(ids->n, sizeof *wide) : NULL;
+    if (!wide)
+        return;
+    for (size_t i = 0; i < ids->n; i++)
+        wide[i] = ids->ids[i];
+    trace_add_i64(t, name, wide, (int64_t[]){1, (int64_t)ids->n}, 2);
+    mem_free(wide);
+}
+
+static enum err_code describe(struct captioner *c, const struct image *picture,
+                              enum chat_language language, const struct layered_run *run,
+                              struct buf *out, struct err *e)
+{
+    struct caption_result r;
+    struct caption_request rq = {
+        .language = language,
+        .max_new_tokens = CAPTION_MAX_NEW_TOKENS,
+        .cancel = run->cancel,
+        .user = (void *)(uintptr_t)run,
+        .token = report_token,
+    };
+    enum err_code rc = caption_run(c, picture, &rq, &r, e);
+    if (rc != ERR_OK)
+        return rc;
+    trace_ids(run->trace, "caption_input_ids", &r.prompt);
+    trace_ids(run->trace, "caption_new_ids", &r.generated);
+    if (!r.complete)
+        report_note(run->callbacks, "the caption was cut after %d tokens", CAPTION_MAX_NEW_TOKENS);
+    *out = r.text;
+    r.text = (struct buf){0};
+    caption_result_deinit(&r);
+    return ERR_OK;
+}
+
+enum err_code layered_caption(struct layered *l, const struct image *picture,
+                              enum chat_language language, const struct layered_run *run,
+                              struct buf *out, struct err *e)
+{
+    struct captioner *c = NULL;
+    struct caption_files *files = mem_try_alloc(sizeof *files);
+    if (!files)
+        return err_set(e, ERR_NOMEM, "no memory for a captioner");
+    int64_t start = clock_ns();
+    layered_release_all(l);
+    caption_files_of(l->dir, files);
+    enum err_code rc = caption_open(files, l->device, &c, e);
+    mem_free(files);
+    if (rc == ERR_NOTFOUND)
+        rc = err_note(e, "a picture without a prompt needs a caption (give one with -p to do "
+                         "without)");
+    if (rc == ERR_OK)
+        rc = describe(c, picture, language, run, out, e);
+    caption_close(c);
+    run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
+    return rc;
+}

@@ -1,0 +1,230 @@
+/* layered_image.c - what goes into a run and comes out: prompts to embeddings, a picture to latents, latents
+ * to layers. */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/layered_internal.h"
+#include "text/chat.h"
+
+bool layered_all_finite(const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return false;
+    return true;
+}
+
+/* Output with NaN in it: from a weight that holds one, if there is such a weight. */
+static enum err_code refuse_nan(const struct nn_params *ps, const char *part, struct err *e)
+{
+    enum err_code rc = nn_params_check_finite(ps, e);
+    return rc != ERR_OK ? err_note(e, "%s", part)
+                        : err_set(e, ERR_NUMERIC,
+                                  "the %s's output holds NaN or infinity: no layer "
+                                  "is made",
+                                  part);
+}
+
+static void report_stage(const struct layered_run *run, enum vt_stage stage, int done, int of)
+{
+    report_progress(
+        run->callbacks,
+        &(struct vt_progress){
+            .stage = stage, .image_count = 1, .step = done, .step_count = of, .seconds_left = -1});
+}
+
+/* ---- text -------------------------------------------------------------------------------------------- */
+
+/* The last hidden states of ids; the template's own first tokens are left away. */
+static enum err_code encode_ids(struct layered *l, const struct tokens *ids,
+                                const struct layered_run *run, struct layered_text *out,
+                                struct err *e)
+{
+    size_t width = (size_t)l->joint_dim;
+    int64_t last = qwen_vl_config(l->text)->layers;
+    struct qwen_vl_prompt prompt = {.ids = ids->ids, .n = (int64_t)ids->n};
+    if (ids->n <= CHAT_LAYERED_PREFIX_TOKENS)
+        return err_set(e, ERR_FORMAT,
+                       "the prompt's template has %zu tokens, more than %d are wanted: this is no "
+                       "tokenizer of a layered model",
+                       ids->n, CHAT_LAYERED_PREFIX_TOKENS);
+    float *states = mem_try_array(ids->n, width * sizeof *states);
+    if (!states)
+        return err_set(e, ERR_NOMEM, "no memory for %zu prompt tokens", ids->n);
+    enum err_code rc = layered_engage(l, qwen_vl_params(l->text), run, e);
+    int64_t start = clock_ns();
+    if (rc == ERR_OK)
+        rc = qwen_vl_encode(l->text, &prompt, &last, 1, states, run->cancel, e);
+    run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
+    out->n = (int64_t)ids->n - CHAT_LAYERED_PREFIX_TOKENS;
+    memmove(states, states + CHAT_LAYERED_PREFIX_TOKENS * width,
+            (size_t)out->n * width * sizeof *states);
+    out->data = states;
+    if (rc == ERR_OK && !layered_all_finite(states, out->n * l->joint_dim))
+        rc = refuse_nan(qwen_vl_params(l->text), "text encoder", e);
+    return rc;
+}
+
+enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens,
+                            const struct layered_run *run, struct layered_text *out, struct err *e)
+{
+    struct tokens ids = {0};
+    report_stage(run, VT_STAGE_TEXT, 0, 0);
+    enum err_code rc = layered_encode(l->tokenizer, prompt, (size_t)max_tokens, &ids, e);
+    if (rc == ERR_OK)
+        rc = encode_ids(l, &ids, run, out, e);
+    tokens_deinit(&ids);
+    return rc;
+}
+
+/* ---- picture to latents ------------------------------------------------------------------------------ */
+
+/* 8-bit RGBA -> [4, h, w] in -1 to 1. */
+static void to_planes(const struct image *im, float *out)
+{
+    size_t plane = (size_t)im->w * (size_t)im->h;
+    for (int y = 0; y < im->h; y++) {
+        const unsigned char *row = image_row(im, y);
+        for (int x = 0; x < im->w; x++)
+            for (int c = 0; c < 4; c++)
+                out[(size_t)c * plane + (size_t)y * (size_t)im->w + (size_t)x] =
+                    (float)row[4 * x + c] / 255.0f * 2.0f - 1.0f;
+    }
+}
+
+static void trace_vae_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
+                          void *user)
+{
+    trace_add_f32(user, name, data, dims, n_dims);
+}
+
+static struct qwen_image_vae_run vae_run(const struct layered_run *run, bool traced)
+{
+    return (struct qwen_image_vae_run){
+        .cancel = run->cancel,
+        .mid = traced && run->trace && run->trace_blocks ? trace_vae_mid : NULL,
+        .user = run->trace,
+    };
+}
+
+enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
+                                     const struct layered_run *run, float *tokens, struct err *e)
+{
+    const struct qwen_image_vae_config *c = qwen_image_vae_config(l->vae);
+    int s = qwen_image_vae_scale(c);
+    int64_t h = picture->h / s, w = picture->w / s, n = c->latent_channels * h * w;
+    float *planes = mem_try_array(4 * (size_t)picture->w * (size_t)picture->h, sizeof *planes);
+    float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
+    struct qwen_image_vae_run vr = vae_run(run, true);
+    enum err_code rc =
+        planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
+    report_stage(run, VT_STAGE_ENCODE, 0, 0);
+    if (rc == ERR_OK)
+        rc = layered_engage(l, qwen_image_vae_params(l->vae), run, e);
+    if (rc == ERR_OK) {
+        int64_t start = clock_ns();
+        to_planes(picture, planes);
+        rc = qwen_image_vae_encode(l->vae, planes, picture->h, picture->w, moments, &vr, e);
+        run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
+    }
+    if (rc == ERR_OK && !layered_all_finite(moments, n))
+        rc = refuse_nan(qwen_image_vae_params(l->vae), "VAE encoder", e);
+    if (rc == ERR_OK) {
+        qwen_image_vae_normalize(c, moments, h * w);
+        qwen_image_pack(moments, c->latent_channels, h, w, tokens);
+    }
+    mem_free(planes);
+    mem_free(moments);
+    return rc;
+}
+
+/* ---- latents to layers ------------------------------------------------------------------------------- */
+
+struct frames {
+    int64_t channels, h, w; /* of one frame's latents */
+    size_t latent, plane;   /* floats of one frame: latents, pixels */
+    float *latents;         /* [layers + 1, channels, h, w] */
+};
+
+/* One frame at a time: memory does not grow with the number of layers. */
+static enum err_code decode_one(struct layered *l, const struct frames *f, int frame,
+                                const struct layered_run *run, struct layered_result *out,
+                                struct err *e)
+{
+    float *planes = frame == 0 ? out->frame : out->planes + (size_t)(frame - 1) * f->plane;
+    struct qwen_image_vae_run vr = vae_run(run, frame == 1);
+    enum err_code rc = qwen_image_vae_decode(l->vae, f->latents + (size_t)frame * f->latent, f->h,
+                                             f->w, planes, &vr, e);
+    if (rc == ERR_OK && !layered_all_finite(planes, (int64_t)f->plane))
+        rc = refuse_nan(qwen_image_vae_params(l->vae), "VAE decoder", e);
+    return rc;
+}
+
+static enum err_code decode_all(struct layered *l, const struct frames *f,
+                                const struct layered_run *run, struct layered_result *out,
+                                struct err *e)
+{
+    int64_t n = out->layers;
+    enum err_code rc = layered_engage(l, qwen_image_vae_params(l->vae), run, e);
+    int64_t start = clock_ns();
+    trace_add_f32(run->trace, "vae_input", f->latents + f->latent,
+                  (int64_t[]){n, f->channels, 1, f->h, f->w}, 5);
+    for (int i = 0; rc == ERR_OK && i <= n; i++) {
+        report_stage(run, VT_STAGE_DECODE, i, (int)n + 1);
+        rc = decode_one(l, f, i, run, out, e);
+    }
+    run->stats->decode_seconds += (double)(clock_ns() - start) * 1e-9;
+    if (rc != ERR_OK)
+        return rc;
+    trace_add_f32(run->trace, "decoded", out->planes, (int64_t[]){n, 4, 1, out->h, out->w}, 5);
+    trace_add_f32(run->trace, "decoded_frame_0", out->frame, (int64_t[]){1, 4, 1, out->h, out->w},
+                  5);
+    return ERR_OK;
+}
+
+enum err_code layered_decode_frames(struct layered *l, const float *latents,
+                                    const struct layered_run *run, struct layered_result *out,
+                                    struct err *e)
+{
+    const struct qwen_image_vae_config *c = qwen_image_vae_config(l->vae);
+    int s = qwen_image_vae_scale(c);
+    size_t layers = (size_t)out->layers;
+    struct frames f = {.channels = c->latent_channels, .h = out->h / s, .w = out->w / s};
+    f.latent = (size_t)(f.channels * f.h * f.w);
+    f.plane = 4 * (size_t)out->w * (size_t)out->h;
+    f.latents = mem_try_array(layers + 1, f.latent * sizeof(float));
+    out->frame = mem_try_array(f.plane, sizeof(float));
+    out->planes = mem_try_array(layers, f.plane * sizeof(float));
+    enum err_code rc = ERR_OK;
+    if (!f.latents || !out->frame || !out->planes)
+        rc = err_set(e, ERR_NOMEM, "no memory for %d layers of %d x %d", out->layers, out->w,
+                     out->h);
+    for (size_t i = 0; rc == ERR_OK && i <= layers; i++) {
+        float *dst = f.latents + i * f.latent;
+        qwen_image_unpack(latents + i * f.latent, f.channels, f.h, f.w, dst);
+        qwen_image_vae_denormalize(c, dst, f.h * f.w);
+    }
+    if (rc == ERR_OK)
+        rc = decode_all(l, &f, run, out, e);
+    mem_free(f.latents);
+    return rc;
+}
+
+/* Halves to even, as numpy rounds. */
+enum err_code layered_to_image(const float *planes, int w, int h, struct image *out, struct err *e)
+{
+    size_t plane = (size_t)w * (size_t)h;
+    enum err_code rc = image_new(out, w, h, 4, e);
+    for (int y = 0; rc == ERR_OK && y < h; y++) {
+        unsigned char *row = image_row(out, y);
+        for (int x = 0; x < w; x++)
+            for (int c = 0; c < 4; c++) {
+                float v = planes[(size_t)c * plane + (size_t)y * (size_t)w + (size_t)x];
+                v = fminf(fmaxf(v / 2.0f + 0.5f, 0.0f), 1.0f);
+                row[4 * x + c] = (unsigned char)rintf(v * 255.0f);
+            }
+    }
+    return rc;
+}

@@ -1,0 +1,62 @@
+/* layered_internal.h - shared by the files layered*.c only. */
+#ifndef VT_PIPELINE_LAYERED_INTERNAL_H
+#define VT_PIPELINE_LAYERED_INTERNAL_H
+
+#include "model/qwen2_5_vl/language.h"
+#include "model/qwen_image/transformer.h"
+#include "model/qwen_image/vae.h"
+#include "pipeline/layered.h"
+#include "pipeline/report.h"
+#include "text/tokenizer.h"
+
+struct layered {
+    const struct model_dir *dir;
+    struct nn_device *device;
+    struct tokenizer *tokenizer;
+    struct component *text_component, *transformer_component, *vae_component;
+    struct qwen_vl *text;
+    struct qwen_image_transformer *transformer;
+    struct qwen_image_vae *vae;
+    int64_t joint_dim;
+};
+
+/* Pixels along a token's side. */
+int layered_unit(const struct layered *l);
+
+/* Engages one component; on devices with memory of their own the others are released first. */
+ERR_MUST_CHECK enum err_code layered_engage(struct layered *l, struct nn_params *ps,
+                                            const struct layered_run *run, struct err *e);
+/* The same for all of the blocks' modulation, beside what is engaged; and off again, where it takes room. */
+ERR_MUST_CHECK enum err_code
+layered_engage_modulation(struct layered *l, const struct layered_run *run, struct err *e);
+void layered_release_modulation(struct layered *l);
+
+/* Off the device, all of it; nothing on the CPU, where weights take no room of their own. */
+void layered_release_all(struct layered *l);
+
+/* layered_caption.c: what the vision model sees in the picture (RGBA of the working size). */
+ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *picture,
+                                             enum chat_language language,
+                                             const struct layered_run *run, struct buf *out,
+                                             struct err *e);
+
+/* layered_image.c: a prompt's embeddings [n, joint_dim]; the caller frees data with mem_free. */
+struct layered_text {
+    float *data;
+    int64_t n;
+};
+ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens,
+                                           const struct layered_run *run, struct layered_text *out,
+                                           struct err *e);
+/* RGBA of the working size -> packed, normalised latents [tokens, 4C]. */
+ERR_MUST_CHECK enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
+                                                    const struct layered_run *run, float *tokens,
+                                                    struct err *e);
+/* Packed latents [frames, tokens, 4C] -> out->frame and out->planes. */
+ERR_MUST_CHECK enum err_code layered_decode_frames(struct layered *l, const float *latents,
+                                                   const struct layered_run *run,
+                                                   struct layered_result *out, struct err *e);
+
+bool layered_all_finite(const float *x, int64_t n);
+
+#endif
