@@ -135,7 +135,7 @@ enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *p
     if (rc == ERR_OK)
         rc = prefill(&r, e);
     for (int64_t n = 1; rc == ERR_OK && n <= o->max_new_tokens; n++) {
-        int32_t id;
+        int32_t id = 0;
         rc = choose(&r, &id, e);
         if (rc != ERR_OK)
             break;
