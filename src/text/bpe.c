@@ -63,19 +63,35 @@ enum err_code bpe_merges_add(struct bpe_merges *m, struct bpe_merge merge, struc
 {
     if (m->n >= m->cap)
         return err_set(e, ERR_INTERNAL, "more than %" PRIu32 " merges", m->cap);
-    uint32_t rank = m->n++;
-    uint64_t h = pair_hash(merge.left, merge.right);
-    uint32_t at = (uint32_t)h & m->slot_mask;
-    m->list[rank] = merge;
-    for (int probes = 0; m->slots[at]; probes++) {
-        if (hash_slot_may_match(m->slots[at], h) &&
-            is_pair(&m->list[hash_slot_index(m->slots[at])], merge.left, merge.right))
-            break;
-        if (probes >= HASH_MAX_PROBES)
-            return err_set(e, ERR_FORMAT, "the merges collide; the file was made to");
-        at = (at + 1) & m->slot_mask;
+    m->list[m->n++] = merge;
+    return ERR_OK;
+}
+
+static uint64_t merge_hash(const struct bpe_merges *m, uint32_t rank)
+{
+    return pair_hash(m->list[rank].left, m->list[rank].right);
+}
+
+enum err_code bpe_merges_index(struct bpe_merges *m, struct err *e)
+{
+    memset(m->slots, 0, ((size_t)m->slot_mask + 1) * sizeof *m->slots);
+    for (uint32_t rank = 0; rank < m->n; rank++) {
+        const struct bpe_merge *merge = &m->list[rank];
+        uint64_t h = merge_hash(m, rank);
+        uint32_t at = (uint32_t)h & m->slot_mask;
+        if (m->n - rank > HASH_AHEAD)
+            __builtin_prefetch(&m->slots[(uint32_t)merge_hash(m, rank + HASH_AHEAD) & m->slot_mask],
+                               1);
+        for (int probes = 0; m->slots[at]; probes++) {
+            if (hash_slot_may_match(m->slots[at], h) &&
+                is_pair(&m->list[hash_slot_index(m->slots[at])], merge->left, merge->right))
+                break;
+            if (probes >= HASH_MAX_PROBES)
+                return err_set(e, ERR_FORMAT, "the merges collide; the file was made to");
+            at = (at + 1) & m->slot_mask;
+        }
+        m->slots[at] = hash_slot(h, rank);
     }
-    m->slots[at] = hash_slot(h, rank);
     return ERR_OK;
 }
 

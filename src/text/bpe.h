@@ -30,9 +30,13 @@ struct bpe_merges {
 ERR_MUST_CHECK enum err_code bpe_merges_init(struct bpe_merges *m, size_t count, struct err *e);
 void bpe_merges_deinit(struct bpe_merges *m);
 
-/* The next rank. A pair that was there before moves to this rank, as in the reference. */
+/* The next rank; found after bpe_merges_index. A pair that was there before moves to this rank, as in the
+ * reference. */
 ERR_MUST_CHECK enum err_code bpe_merges_add(struct bpe_merges *m, struct bpe_merge merge,
                                             struct err *e);
+
+/* Enters all merges into the table, once. ERR_FORMAT when they were made to collide. */
+ERR_MUST_CHECK enum err_code bpe_merges_index(struct bpe_merges *m, struct err *e);
 
 enum { BPE_NO_RANK = -1 };
 

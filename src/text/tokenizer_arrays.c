@@ -48,13 +48,19 @@ static struct tokenizer_sizes sizes_of(const struct tokenizer_arrays *a)
     return s;
 }
 
-static enum err_code put_token(struct tokenizer *t, const struct tokenizer_arrays *a, size_t i,
+static enum err_code put_word(struct tokenizer *t, const struct tokenizer_arrays *a, size_t i,
+                              struct err *e)
+{
+    if (a->types[i] == TYPE_UNUSED || is_added(a, i))
+        return ERR_OK;
+    return tokenizer_put_word(t, a->tokens[i], (uint32_t)i, e);
+}
+
+static enum err_code put_added(struct tokenizer *t, const struct tokenizer_arrays *a, size_t i,
                                struct err *e)
 {
-    if (a->types[i] == TYPE_UNUSED)
-        return ERR_OK;
     if (!is_added(a, i))
-        return tokenizer_put_word(t, a->tokens[i], (uint32_t)i, e);
+        return ERR_OK;
     struct tokenizer_added added = {
         .text = a->tokens[i], .id = (int64_t)i, .special = a->types[i] == TYPE_CONTROL};
     return tokenizer_put_added(t, &added, e);
@@ -73,7 +79,11 @@ static enum err_code fill(struct tokenizer *t, const struct tokenizer_arrays *a,
     enum err_code rc = ERR_OK;
     t->nfc = true;
     for (size_t i = 0; rc == ERR_OK && i < a->n_tokens; i++)
-        rc = put_token(t, a, i, e);
+        rc = put_word(t, a, i, e);
+    if (rc == ERR_OK)
+        rc = vocab_index(&t->vocab, e);
+    for (size_t i = 0; rc == ERR_OK && i < a->n_tokens; i++)
+        rc = put_added(t, a, i, e);
     for (size_t i = 0; rc == ERR_OK && i < a->n_merges; i++)
         rc = tokenizer_put_merge_line(t, a->merges[i], e);
     if (rc == ERR_OK)

@@ -202,6 +202,9 @@ enum err_code tokenizer_add_split(struct tokenizer *t, struct str pattern, struc
 
 enum err_code tokenizer_finish(struct tokenizer *t, struct err *e)
 {
+    enum err_code rc = bpe_merges_index(&t->merges, e);
+    if (rc != ERR_OK)
+        return rc;
     for (int byte = 0; byte < 256; byte++) {
         char c = (char)byte;
         t->byte_ids[byte] = vocab_find(&t->vocab, &c, 1);

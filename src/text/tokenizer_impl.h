@@ -2,7 +2,7 @@
  * For the files of this folder only.
  *
  *     tokenizer_new          sizes of the vocabulary and the merges are known
- *     tokenizer_put_word     each vocabulary entry, in byte-level characters
+ *     tokenizer_put_word     each vocabulary entry, in byte-level characters; then vocab_index
  *     tokenizer_put_merge    each merge, best first
  *     tokenizer_put_added    each added token
  *     tokenizer_add_split    each splitting pattern

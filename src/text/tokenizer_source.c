@@ -291,6 +291,8 @@ enum err_code tokenizer_from_source(const struct tokenizer_source *src, struct t
         rc = put_words(t, src->vocab, e);
     }
     if (rc == ERR_OK)
+        rc = vocab_index(&t->vocab, e);
+    if (rc == ERR_OK)
         rc = src->merge_lines.p ? put_merge_lines(t, src->merge_lines, e)
                                 : put_merges(t, src->merges, e);
     if (rc == ERR_OK)

@@ -31,6 +31,7 @@ enum err_code vocab_init(struct vocab *v, uint32_t ids, size_t keys, size_t byte
         vocab_deinit(v);
         return err_set(e, ERR_NOMEM, "no memory for a vocabulary of %" PRIu32 " tokens", ids);
     }
+    memset(v->slots, 0, slots * sizeof *v->slots); /* one page fault a page: first reads cost two */
     return ERR_OK;
 }
 
@@ -48,11 +49,24 @@ static bool same_bytes(const struct vocab *v, uint32_t id, const char *p, size_t
     return s->n == n && memcmp(v->bytes + s->at, p, n) == 0;
 }
 
-/* Enters the bytes of id, which are in place, into the table. */
-static enum err_code make_findable(struct vocab *v, uint32_t id, struct err *e)
+enum err_code vocab_put(struct vocab *v, uint32_t id, size_t n, bool findable, struct err *e)
+{
+    if (id >= v->ids)
+        return err_set(e, ERR_INTERNAL, "token id %" PRIu32 " of %" PRIu32, id, v->ids);
+    if (v->spans[id].flags & VOCAB_PRESENT)
+        return err_set(e, ERR_FORMAT, "two tokens have the id %" PRIu32, id);
+    if (n > VOCAB_MAX_TOKEN_BYTES || n > v->bytes_cap - v->bytes_used)
+        return err_set(e, ERR_LIMIT, "token %" PRIu32 " has %zu bytes; at most %d are possible", id,
+                       n, VOCAB_MAX_TOKEN_BYTES);
+    uint16_t flags = findable ? VOCAB_PRESENT | VOCAB_KEY : VOCAB_PRESENT;
+    v->spans[id] = (struct vocab_span){(uint32_t)v->bytes_used, (uint16_t)n, flags};
+    v->bytes_used += n;
+    return ERR_OK;
+}
+
+static enum err_code enter(struct vocab *v, uint32_t id, uint64_t h, struct err *e)
 {
     struct str key = vocab_bytes(v, id);
-    uint64_t h = hash_bytes(key.p, key.n);
     uint32_t at = (uint32_t)h & v->slot_mask;
     for (int probes = 0; v->slots[at]; probes++) {
         uint32_t other = hash_slot_index(v->slots[at]);
@@ -67,18 +81,28 @@ static enum err_code make_findable(struct vocab *v, uint32_t id, struct err *e)
     return ERR_OK;
 }
 
-enum err_code vocab_put(struct vocab *v, uint32_t id, size_t n, bool findable, struct err *e)
+enum err_code vocab_index(struct vocab *v, struct err *e)
 {
-    if (id >= v->ids)
-        return err_set(e, ERR_INTERNAL, "token id %" PRIu32 " of %" PRIu32, id, v->ids);
-    if (v->spans[id].flags & VOCAB_PRESENT)
-        return err_set(e, ERR_FORMAT, "two tokens have the id %" PRIu32, id);
-    if (n > VOCAB_MAX_TOKEN_BYTES || n > v->bytes_cap - v->bytes_used)
-        return err_set(e, ERR_LIMIT, "token %" PRIu32 " has %zu bytes; at most %d are possible", id,
-                       n, VOCAB_MAX_TOKEN_BYTES);
-    v->spans[id] = (struct vocab_span){(uint32_t)v->bytes_used, (uint16_t)n, VOCAB_PRESENT};
-    v->bytes_used += n;
-    return findable ? make_findable(v, id, e) : ERR_OK;
+    struct {
+        uint64_t hash;
+        uint32_t id;
+    } ahead[HASH_AHEAD];
+    size_t seen = 0;
+    enum err_code rc = ERR_OK;
+    for (uint32_t id = 0; rc == ERR_OK && id < v->ids; id++) {
+        if (!(v->spans[id].flags & VOCAB_KEY))
+            continue;
+        struct str key = vocab_bytes(v, id);
+        size_t turn = seen++ % HASH_AHEAD;
+        if (seen > HASH_AHEAD)
+            rc = enter(v, ahead[turn].id, ahead[turn].hash, e);
+        ahead[turn].id = id;
+        ahead[turn].hash = hash_bytes(key.p, key.n);
+        __builtin_prefetch(&v->slots[(uint32_t)ahead[turn].hash & v->slot_mask], 1);
+    }
+    for (size_t i = seen > HASH_AHEAD ? seen - HASH_AHEAD : 0; rc == ERR_OK && i < seen; i++)
+        rc = enter(v, ahead[i % HASH_AHEAD].id, ahead[i % HASH_AHEAD].hash, e);
+    return rc;
 }
 
 int32_t vocab_find(const struct vocab *v, const char *p, size_t n)

@@ -23,12 +23,14 @@ enum {
     VOCAB_MAX_TOKEN_BYTES = 65535,
     HASH_SLOT_BITS = 21, /* of a slot: index + 1; the rest is the tag */
     HASH_MAX_PROBES = 512,
+    HASH_AHEAD = 16, /* keys between asking for a slot's memory and using it */
 };
 
 enum vocab_flag {
     VOCAB_PRESENT = 1, /* the id names a token */
     VOCAB_ADDED = 2,   /* cut out of the text before words are split */
     VOCAB_SPECIAL = 4, /* left out by decoding with skip_special */
+    VOCAB_KEY = 8,     /* vocab_find finds it */
 };
 
 struct vocab_span {
@@ -60,10 +62,14 @@ static inline char *vocab_room(struct vocab *v)
     return v->bytes + v->bytes_used;
 }
 
-/* Makes the n bytes at vocab_room the token `id`. With findable, vocab_find will find them.
- * ERR_FORMAT for a repeated id or key. */
+/* Makes the n bytes at vocab_room the token `id`. With findable, vocab_find will find them after
+ * vocab_index. ERR_FORMAT for a repeated id. */
 ERR_MUST_CHECK enum err_code vocab_put(struct vocab *v, uint32_t id, size_t n, bool findable,
                                        struct err *e);
+
+/* Enters all findable tokens into the table, once; in one pass, so that memory can be fetched ahead.
+ * ERR_FORMAT for a repeated text. */
+ERR_MUST_CHECK enum err_code vocab_index(struct vocab *v, struct err *e);
 
 /* -1 when there is none. */
 int32_t vocab_find(const struct vocab *v, const char *p, size_t n);

@@ -109,6 +109,7 @@ static void a_repeated_merge_takes_its_last_rank(void **state)
     assert_int_equal(bpe_merges_add(&m, (struct bpe_merge){1, 2, 3}, NULL), ERR_OK);
     assert_int_equal(bpe_merges_add(&m, (struct bpe_merge){2, 1, 4}, NULL), ERR_OK);
     assert_int_equal(bpe_merges_add(&m, (struct bpe_merge){1, 2, 3}, NULL), ERR_OK);
+    assert_int_equal(bpe_merges_index(&m, NULL), ERR_OK);
     assert_int_equal(bpe_merges_find(&m, 1, 2), 2);
     assert_int_equal(bpe_merges_find(&m, 2, 1), 1);
     assert_int_equal(bpe_merges_find(&m, 1, 1), BPE_NO_RANK);
