@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "image/resize.h"
 #include "pipeline/klein.h"
 #include "pipeline/procmem.h"
 #include "pipeline/report.h"
@@ -159,10 +160,16 @@ struct vt_request vt_request_defaults(void)
 
 static enum err_code check_range(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
 {
-    if (v == VT_DEFAULT || (v >= lo && v <= hi))
+    if (v >= lo && v <= hi)
         return ERR_OK;
     return err_set(e, ERR_ARG, "%s is %lld; it should be %lld to %lld", what, (long long)v,
                    (long long)lo, (long long)hi);
+}
+
+static enum err_code check_optional(const char *what, int64_t v, int64_t lo, int64_t hi,
+                                    struct err *e)
+{
+    return v == VT_DEFAULT ? ERR_OK : check_range(what, v, lo, hi, e);
 }
 
 static enum err_code check_prompt(const char *prompt, struct err *e)
@@ -177,19 +184,29 @@ static enum err_code check_prompt(const char *prompt, struct err *e)
     return ERR_OK;
 }
 
+static enum err_code check_image(const struct vt_image *im, const char *what, struct err *e)
+{
+    if (!im->pixels || im->channels < 1 || im->channels > 4)
+        return err_set(e, ERR_ARG, "%s has no pixels", what);
+    if (im->width < 1 || im->height < 1)
+        return err_set(e, ERR_ARG, "%s is %d x %d pixels", what, im->width, im->height);
+    enum err_code rc = image_check_size((uint64_t)im->width, (uint64_t)im->height, NULL, e);
+    return rc == ERR_OK ? rc : err_note(e, "%s", what);
+}
+
 static enum err_code check_images(const struct vt_request *rq, struct err *e)
 {
+    char what[32];
     enum err_code rc = ERR_OK;
     if (rq->image_count < 0 || rq->image_count > VT_MAX_IMAGES)
         return err_set(e, ERR_ARG, "%d images are given; at most %d can be used", rq->image_count,
                        VT_MAX_IMAGES);
     for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
-        const struct vt_image *im = &rq->images[i];
-        if (!im->pixels || im->channels < 1 || im->channels > 4)
-            rc = err_set(e, ERR_ARG, "image %d has no pixels", i + 1);
-        else
-            rc = image_check_size((uint64_t)im->width, (uint64_t)im->height, NULL, e);
+        (void)snprintf(what, sizeof what, "image %d", i + 1);
+        rc = check_image(&rq->images[i], what, e);
     }
+    if (rc == ERR_OK && rq->mask.pixels)
+        rc = check_image(&rq->mask, "the mask", e);
     for (int i = 0; rc == ERR_OK && i < 4; i++)
         if (rq->extend[i] < 0 || rq->extend[i] > 8192)
             rc = err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d", rq->extend[i]);
@@ -200,17 +217,20 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
     enum err_code rc = check_prompt(rq->prompt, e);
     if (rc == ERR_OK)
-        rc = check_range("the width", rq->width, 64, 2048, e);
+        rc = check_optional("the width", rq->width, 64, 2048, e);
     if (rc == ERR_OK)
-        rc = check_range("the height", rq->height, 64, 2048, e);
+        rc = check_optional("the height", rq->height, 64, 2048, e);
     if (rc == ERR_OK)
-        rc = check_range("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
+        rc = check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
     if (rc == ERR_OK)
         rc = check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
     if (rc == ERR_OK)
-        rc = check_range("the number of prompt tokens", rq->max_tokens, 1, 4096, e);
+        rc = check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e);
     if (rc == ERR_OK)
         rc = check_range("feather", rq->feather, 0, 1024, e);
+    if (rc == ERR_OK && rq->seed > INT64_MAX - VT_MAX_COUNT)
+        rc = err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
+                     (long long)(INT64_MAX - VT_MAX_COUNT));
     if (rc == ERR_OK && (isnan(rq->guidance) || rq->guidance > 100))
         rc = err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
     if (rc == ERR_OK && (isnan(rq->strength) || rq->strength > 1))
@@ -281,8 +301,24 @@ static enum err_code mask_of_alpha(const struct image *im, struct image *mask, s
     return rc;
 }
 
+/* Brings the mask to the picture's size, so that a border of as many pixels fits both. */
+static enum err_code fit_mask(struct inputs *in, const struct vt_callbacks *cb, struct err *e)
+{
+    struct image sized;
+    const struct image *src = &in->images[0];
+    enum err_code rc = klein_mask_check(&in->mask, src, cb, e);
+    if (rc == ERR_OK)
+        rc = image_resize(&in->mask, src->w, src->h, IMAGE_LANCZOS, &sized, e);
+    if (rc != ERR_OK)
+        return rc;
+    image_free(&in->mask);
+    in->mask = sized;
+    return ERR_OK;
+}
+
 /* Adds the border to the picture and, white, to the mask (black inside when there was none). */
-static enum err_code extend(struct inputs *in, const int by[4], struct err *e)
+static enum err_code extend(struct inputs *in, const int by[4], const struct vt_callbacks *cb,
+                            struct err *e)
 {
     struct image_border b = {by[0], by[1], by[2], by[3]};
     static const unsigned char white[4] = {255, 255, 255, 255};
@@ -295,6 +331,8 @@ static enum err_code extend(struct inputs *in, const int by[4], struct err *e)
         rc = image_pad(src, b, NULL, &in->extended, e);
     if (rc == ERR_OK && !in->has_mask)
         rc = image_new(&inner, src->w, src->h, 1, e);
+    if (rc == ERR_OK && in->has_mask)
+        rc = fit_mask(in, cb, e);
     if (rc == ERR_OK && in->has_mask)
         rc = image_convert(&in->mask, 1, &inner, e);
     if (rc == ERR_OK)
@@ -309,7 +347,8 @@ static enum err_code extend(struct inputs *in, const int by[4], struct err *e)
     return ERR_OK;
 }
 
-static enum err_code gather_inputs(const struct vt_request *rq, struct inputs *in, struct err *e)
+static enum err_code gather_inputs(const struct vt_request *rq, const struct vt_callbacks *cb,
+                                   struct inputs *in, struct err *e)
 {
     bool grows = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3];
     enum err_code rc = ERR_OK;
@@ -327,7 +366,7 @@ static enum err_code gather_inputs(const struct vt_request *rq, struct inputs *i
         rc = image_copy(&m, &in->mask, e);
     }
     if (rc == ERR_OK && grows)
-        rc = extend(in, rq->extend, e);
+        rc = extend(in, rq->extend, cb, e);
     return rc;
 }
 
@@ -396,7 +435,7 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
 {
     struct inputs in;
     struct vt_request *rq = &r->request;
-    enum err_code rc = gather_inputs(rq, &in, e);
+    enum err_code rc = gather_inputs(rq, cb, &in, e);
     if (in.inpaint && rq->strength < 0)
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
     for (int i = 0; rc == ERR_OK && i < rq->count; i++) {

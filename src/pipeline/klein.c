@@ -228,6 +228,15 @@ static enum err_code free_size(const struct klein *k, const struct klein_request
     return size_klein_output(wanted, first, unit, out, e);
 }
 
+/* Asked before any network runs: on a large model that would cost minutes. */
+static enum err_code check_strength(const struct klein_request *rq, struct err *e)
+{
+    if (!rq->inpaint || schedule_start_step(rq->steps, rq->strength) < rq->steps)
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "strength %g leaves no step of %d to do; give a larger one",
+                   rq->strength, rq->steps);
+}
+
 enum err_code klein_output_size(const struct klein *k, const struct klein_request *rq,
                                 const struct klein_run *run, int *w, int *h, struct err *e)
 {
@@ -343,9 +352,6 @@ static enum err_code build_schedule(struct state *s, struct err *e)
     if (rc != ERR_OK)
         return rc;
     s->first_step = s->rq->inpaint ? schedule_start_step(s->rq->steps, s->rq->strength) : 0;
-    if (s->first_step >= s->rq->steps)
-        return err_set(e, ERR_ARG, "strength %g leaves no step of %d to do; give a larger one",
-                       s->rq->strength, s->rq->steps);
     trace_add_f32(s->run->trace, "sigmas", s->sigmas, (int64_t[]){s->rq->steps + 1}, 1);
     trace_add_f32(s->run->trace, "timesteps", s->timesteps, (int64_t[]){s->rq->steps}, 1);
     return ERR_OK;
@@ -588,12 +594,12 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
     float *planes = mem_try_array((size_t)n, sizeof *planes);
     enum err_code rc =
         latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
+    if (rc == ERR_OK)
+        rc = klein_engage(k, flux2_vae_params(k->vae), s->run, e);
     report_progress(s->run->callbacks, &(struct vt_progress){.stage = VT_STAGE_DECODE,
                                                              .image = s->run->image,
                                                              .image_count = s->run->image_count,
                                                              .seconds_left = -1});
-    if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae), s->run, e);
     if (rc == ERR_OK) {
         double start = clock_s();
         struct flux2_vae_run vr = {.cancel = s->run->cancel, .user = s->run->trace};
@@ -648,7 +654,9 @@ enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
 {
     struct state s = {.k = k, .rq = rq, .run = run};
     memset(out, 0, sizeof *out);
-    enum err_code rc = klein_output_size(k, rq, run, &s.w, &s.h, e);
+    enum err_code rc = check_strength(rq, e);
+    if (rc == ERR_OK)
+        rc = klein_output_size(k, rq, run, &s.w, &s.h, e);
     if (rc != ERR_OK)
         return rc;
     s.rows = s.h / klein_size_unit(k);

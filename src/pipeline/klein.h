@@ -62,6 +62,10 @@ ERR_MUST_CHECK enum err_code klein_generate(struct klein *k, const struct klein_
                                             const struct klein_run *run, struct image *out,
                                             struct err *e);
 
+/* A mask of quite another shape than the picture is refused; of another size it is fine, with a note. */
+ERR_MUST_CHECK enum err_code klein_mask_check(const struct image *mask, const struct image *picture,
+                                              const struct vt_callbacks *cb, struct err *e);
+
 /* Pixels that sides are multiples of. */
 int klein_size_unit(const struct klein *k);
 

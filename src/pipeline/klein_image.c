@@ -13,6 +13,9 @@
 #include "pipeline/klein_internal.h"
 #include "sample/size.h"
 
+/* The reference stretches any mask; one for another orientation (4:3 for 3:4) is surely a mistake. */
+#define MASK_MAX_STRETCH 1.5
+
 /* 8-bit RGB -> [3, h, w] in -1 to 1. */
 static void to_planes(const struct image *im, float *out)
 {
@@ -26,6 +29,18 @@ static void to_planes(const struct image *im, float *out)
     }
 }
 
+static enum err_code check_moments(struct klein *k, const float *x, int64_t n, struct err *e)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i])) {
+            enum err_code rc = nn_params_check_finite(flux2_vae_params(k->vae), e);
+            return rc != ERR_OK
+                       ? err_note(e, "VAE")
+                       : err_set(e, ERR_NUMERIC, "the VAE encoder's output holds NaN or infinity");
+        }
+    return ERR_OK;
+}
+
 /* RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. */
 static enum err_code encode(struct klein *k, const struct image *im, const struct klein_run *run,
                             float *tokens, struct err *e)
@@ -36,12 +51,12 @@ static enum err_code encode(struct klein *k, const struct image *im, const struc
     float *moments = mem_try_array((size_t)(2 * c * h * w), sizeof *moments);
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
+    if (rc == ERR_OK)
+        rc = klein_engage(k, flux2_vae_params(k->vae), run, e);
     report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_ENCODE,
                                                           .image = run->image,
                                                           .image_count = run->image_count,
                                                           .seconds_left = -1});
-    if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae), run, e);
     if (rc == ERR_OK) {
         int64_t start = clock_ns();
         struct flux2_vae_run vr = {.cancel = run->cancel};
@@ -49,9 +64,8 @@ static enum err_code encode(struct klein *k, const struct image *im, const struc
         rc = flux2_vae_encode(k->vae, planes, im->h, im->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
-    for (int64_t i = 0; rc == ERR_OK && i < c * h * w; i++)
-        if (!isfinite(moments[i]))
-            rc = err_set(e, ERR_NUMERIC, "the VAE encoder's output holds NaN");
+    if (rc == ERR_OK)
+        rc = check_moments(k, moments, c * h * w, e);
     if (rc == ERR_OK)
         flux2_vae_pack(k->vae, moments, h, w, tokens);
     mem_free(planes);
@@ -144,19 +158,18 @@ void klein_condition_free(struct klein_condition *c)
 
 /* ---- canvas and mask --------------------------------------------------------------------------------- */
 
-/* A mask of quite another shape than the picture is a mistake; a slightly different one is stretched. */
-static enum err_code check_mask_shape(const struct image *mask, const struct image *picture,
-                                      const struct klein_run *run, struct err *e)
+enum err_code klein_mask_check(const struct image *mask, const struct image *picture,
+                               const struct vt_callbacks *cb, struct err *e)
 {
     if (mask->w == picture->w && mask->h == picture->h)
         return ERR_OK;
     double a = (double)mask->w / mask->h, b = (double)picture->w / picture->h;
-    if (a / b > 2.0 || b / a > 2.0)
+    if (a / b > MASK_MAX_STRETCH || b / a > MASK_MAX_STRETCH)
         return err_set(e, ERR_ARG,
                        "the mask is %d x %d, the picture %d x %d: they do not belong together",
                        mask->w, mask->h, picture->w, picture->h);
-    report_note(run->callbacks, "the mask is %d x %d, the picture %d x %d: the mask is resized",
-                mask->w, mask->h, picture->w, picture->h);
+    report_note(cb, "the mask is %d x %d, the picture %d x %d: the mask is resized", mask->w,
+                mask->h, picture->w, picture->h);
     return ERR_OK;
 }
 
@@ -201,7 +214,12 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
     enum err_code rc =
         size_klein_inpaint((struct size_px){src->w, src->h}, klein_size_unit(k), &si, e);
     if (rc == ERR_OK && rq->mask)
-        rc = check_mask_shape(rq->mask, src, run, e);
+        rc = klein_mask_check(rq->mask, src, run->callbacks, e);
+    if (rc == ERR_OK && (w != src->w || h != src->h))
+        report_note(run->callbacks,
+                    "the picture of %d x %d is resampled to %d x %d, kept parts too (sides are "
+                    "whole tokens)",
+                    src->w, src->h, w, h);
     if (rc == ERR_OK)
         rc = image_resize(src, si.limited.w, si.limited.h, IMAGE_LANCZOS, &limited, e);
     if (rc == ERR_OK)

@@ -1,8 +1,9 @@
 /* klein_text.c - prompts to embeddings, and not twice.
  *
  * The last few embeddings stay in the process. With a cache folder they are also files there, named by a
- * hash of everything that they depend on: the token ids, the length, and the text encoder's stored tensors
- * (names, types, shapes and a sample of their bytes). A hit does not touch the text encoder. */
+ * hash of everything that they depend on: the token ids, which of them are padding, and the text encoder's
+ * settings and stored tensors (names, types, shapes and a sample of their bytes). A hit does not touch the
+ * text encoder. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,6 +62,16 @@ static void hash_bytes(uint64_t h[2], const void *p, size_t n)
     h[1] = (h[1] + str_hash(s)) * 0xc2b2ae3d27d4eb4fu ^ (h[0] >> 29);
 }
 
+/* What config.json adds to the tensors: the same weights read with other settings say something else. */
+static void hash_config(uint64_t h[2], const struct qwen3_config *c)
+{
+    const int64_t ints[] = {c->hidden,   c->intermediate, c->layers, c->heads,
+                            c->kv_heads, c->head_dim,     c->vocab};
+    const double reals[] = {c->rms_eps, c->rope_theta};
+    hash_bytes(h, ints, sizeof ints);
+    hash_bytes(h, reals, sizeof reals);
+}
+
 /* Identity of the text encoder by content: every tensor's record, and its first and last 64 bytes. */
 static void hash_component(uint64_t h[2], const struct component *c)
 {
@@ -76,18 +87,22 @@ static void hash_component(uint64_t h[2], const struct component *c)
     }
 }
 
-static enum err_code cache_path(const struct klein *k, const char *dir, const int32_t *ids, int n,
-                                char *out, size_t out_size, struct err *e)
+static enum err_code cache_path(const struct klein *k, const char *dir, const int32_t *ids,
+                                const uint8_t *mask, int n, char *out, size_t out_size,
+                                struct err *e)
 {
     uint64_t h[2] = {0x243f6a8885a308d3u, 0x13198a2e03707344u};
     char name[64];
     hash_bytes(h, ids, (size_t)n * sizeof *ids);
+    hash_bytes(h, mask, (size_t)n * sizeof *mask);
+    hash_config(h, qwen3_config(k->text));
     hash_component(h, k->text_component);
     (void)snprintf(name, sizeof name, "%016llx%016llx.embedding", (unsigned long long)h[0],
                    (unsigned long long)h[1]);
     return file_join(out, out_size, dir, name, e);
 }
 
+/* A file of another length or with a NaN in it is none of ours: encoded again and replaced. */
 static bool cache_read(const char *path, float *out, size_t n)
 {
     struct buf b;
@@ -97,6 +112,8 @@ static bool cache_read(const char *path, float *out, size_t n)
     if (ok)
         memcpy(out, b.p, b.n);
     buf_deinit(&b);
+    for (size_t i = 0; ok && i < n; i++)
+        ok = out[i] - out[i] == 0.0f;
     return ok;
 }
 
@@ -118,11 +135,11 @@ static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8
         return err_set(e, ERR_NOMEM, "no memory for a prompt");
     for (int i = 0; i < n; i++)
         mask[i] = mask8[i];
+    enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
     report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_TEXT,
                                                           .image = run->image,
                                                           .image_count = run->image_count,
                                                           .seconds_left = -1});
-    enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
     int64_t start = clock_ns();
     if (rc == ERR_OK)
         rc = qwen3_encode(k->text, ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,
@@ -157,7 +174,7 @@ static enum err_code compute(struct klein *k, struct str prompt, int max_tokens,
     if (rc == ERR_OK)
         rc = klein_encode(k->tokenizer, prompt, (size_t)max_tokens, ids, mask, &used, e);
     if (rc == ERR_OK && rq->cache_dir)
-        rc = cache_path(k, rq->cache_dir, ids, max_tokens, path, sizeof path, e);
+        rc = cache_path(k, rq->cache_dir, ids, mask, max_tokens, path, sizeof path, e);
     if (rc == ERR_OK && !(path[0] && cache_read(path, data, n))) {
         rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
         if (rc == ERR_OK)
