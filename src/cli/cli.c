@@ -51,9 +51,8 @@ static int help(int argc, char **argv)
     return CLI_OK;
 }
 
-int cli_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN);
     if (argc < 2) {
         print_overview(stderr);
         return CLI_USAGE;
@@ -61,7 +60,7 @@ int cli_main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("veetance %s\n", vt_version());
-        return fflush(stdout) == 0 ? CLI_OK : CLI_FAILED;
+        return CLI_OK;
     }
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(argc - 1, argv + 1);
@@ -70,8 +69,14 @@ int cli_main(int argc, char **argv)
         cli_say("there is no command '%.60s'; `veetance help` lists them", name);
         return CLI_USAGE;
     }
-    int rc = c->run(c, argc - 1, argv + 1);
-    if (fflush(stdout) != 0 && rc == CLI_OK) {
+    return c->run(c, argc - 1, argv + 1);
+}
+
+int cli_main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN);
+    int rc = dispatch(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && rc == CLI_OK) {
         cli_say("cannot write to standard output");
         rc = CLI_FAILED;
     }

@@ -1,11 +1,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "cli/commands.h"
 #include "cli/picture_run.h"
 #include "image/load.h"
 
 enum { EDIT_IMAGE = PICTURE_FIRST_OWN, EDIT_MASK, EDIT_STRENGTH, EDIT_EXTEND, EDIT_FEATHER };
+enum { MAX_EXTEND = 8192 };
 
 static const struct cli_option options[] = {
     {EDIT_IMAGE, 'i', "image", "FILE", "picture to edit; more are references (up to 10)"},
@@ -22,6 +24,7 @@ static const struct cli_option options[] = {
 
 struct edit {
     struct picture_run run;
+    const char *paths[VT_MAX_IMAGES], *mask_path; /* read once every option is known */
     struct image images[VT_MAX_IMAGES], mask;
 };
 
@@ -30,21 +33,36 @@ static struct vt_image view(const struct image *im)
     return (struct vt_image){im->w, im->h, im->channels, im->p};
 }
 
-static int load(const char *path, bool json, struct image *out)
+static int load(struct edit *d, const char *path, struct image *out)
 {
     struct err e = {0};
     struct image_info info;
+    char note[768];
     if (image_load_file(path, NULL, &info, out, &e) == ERR_OK) {
+        (void)snprintf(note, sizeof note, "%.300s: %s", path, info.notes);
         if (info.notes[0])
-            cli_say("note: %s: %s", path, info.notes);
+            cli_progress_note(&d->run.progress, note);
         return CLI_OK;
     }
     if (!strstr(e.text, path))
         (void)err_note(&e, "%s", path);
-    struct vt_error ve = {.status = (enum vt_status)e.code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-    (void)cli_fail(&ve, json);
+    (void)picture_run_fail(&d->run, &e);
     return CLI_FAILED;
+}
+
+static int load_all(struct edit *d)
+{
+    struct vt_request *q = &d->run.request;
+    int rc = CLI_OK;
+    for (int i = 0; rc == CLI_OK && i < q->image_count; i++) {
+        rc = load(d, d->paths[i], &d->images[i]);
+        q->images[i] = view(&d->images[i]);
+    }
+    if (rc == CLI_OK && d->mask_path) {
+        rc = load(d, d->mask_path, &d->mask);
+        q->mask = view(&d->mask);
+    }
+    return rc;
 }
 
 static int add_image(struct edit *d, const struct cli_args *a)
@@ -52,37 +70,38 @@ static int add_image(struct edit *d, const struct cli_args *a)
     struct vt_request *q = &d->run.request;
     if (q->image_count == VT_MAX_IMAGES)
         return cli_usage_error(a->command, "at most %d images can be used", VT_MAX_IMAGES);
-    int i = q->image_count;
-    int rc = load(a->value, d->run.json, &d->images[i]);
-    if (rc == CLI_OK) {
-        q->images[i] = view(&d->images[i]);
-        q->image_count++;
-    }
-    return rc;
+    d->paths[q->image_count++] = a->value;
+    return CLI_OK;
 }
 
 static int set_mask(struct edit *d, const struct cli_args *a)
 {
-    if (strcmp(a->value, "alpha") == 0) {
-        d->run.request.mask_from_alpha = 1;
-        return CLI_OK;
-    }
-    image_free(&d->mask);
-    int rc = load(a->value, d->run.json, &d->mask);
-    if (rc == CLI_OK)
-        d->run.request.mask = view(&d->mask);
-    return rc;
+    bool alpha = strcmp(a->value, "alpha") == 0;
+    d->run.request.mask_from_alpha = alpha;
+    d->mask_path = alpha ? NULL : a->value;
+    return CLI_OK;
 }
 
 static int set_extend(struct edit *d, const struct cli_args *a)
 {
-    int *x = d->run.request.extend, used = 0;
-    if (sscanf(a->value, "%d,%d,%d,%d%n", &x[0], &x[1], &x[2], &x[3], &used) == 4 &&
-        !a->value[used] && x[0] >= 0 && x[1] >= 0 && x[2] >= 0 && x[3] >= 0 &&
-        (x[0] || x[1] || x[2] || x[3]))
-        return CLI_OK;
+    const char *p = a->value;
+    int64_t v, sum = 0;
+    for (int i = 0; i < 4; i++) {
+        size_t n = strcspn(p, ",");
+        if (!str_to_i64((struct str){p, n}, &v) || v < 0 || v > MAX_EXTEND)
+            break;
+        d->run.request.extend[i] = (int)v;
+        sum += v;
+        if (i == 3 && !p[n] && sum > 0)
+            return CLI_OK;
+        if (!p[n])
+            break;
+        p += n + 1;
+    }
     return cli_usage_error(a->command,
-                           "--extend takes left,top,right,bottom in pixels, e.g. 64,0,64,0");
+                           "--extend takes left,top,right,bottom, each 0 to %d pixels, e.g. "
+                           "64,0,64,0",
+                           MAX_EXTEND);
 }
 
 static int own_option(struct edit *d, const struct cli_args *a, int id)
@@ -125,7 +144,11 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (rc == CLI_OK && d.run.request.image_count == 0)
         rc = cli_usage_error(self, "no image is given; name the picture to edit with -i");
     if (rc == CLI_OK)
-        rc = picture_run_execute(&d.run, self, true);
+        rc = picture_run_check(&d.run, self);
+    if (rc == CLI_OK)
+        rc = load_all(&d);
+    if (rc == CLI_OK)
+        rc = picture_run_execute(&d.run, true);
 done:
     for (int i = 0; i < VT_MAX_IMAGES; i++)
         image_free(&d.images[i]);

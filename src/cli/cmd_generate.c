@@ -19,7 +19,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
             rc = id == CLI_ERROR ? CLI_USAGE : picture_run_option(&r, &a, id);
     }
     if (rc == CLI_OK)
-        rc = picture_run_execute(&r, self, false);
+        rc = picture_run_check(&r, self);
+    if (rc == CLI_OK)
+        rc = picture_run_execute(&r, false);
 done:
     picture_run_deinit(&r);
     return rc;

@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/json_out.h"
-#include "cli/progress.h"
 #include "image/png_write.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096 };
@@ -20,11 +20,13 @@ void picture_run_init(struct picture_run *r)
     r->request.prompt = NULL;
     r->output = "out.png";
     buf_init(&r->prompt, MAX_STDIN_PROMPT);
+    cli_progress_init(&r->progress, false);
 }
 
 void picture_run_deinit(struct picture_run *r)
 {
     buf_deinit(&r->prompt);
+    cli_progress_deinit(&r->progress);
 }
 
 static int read_stdin_prompt(struct picture_run *r)
@@ -40,14 +42,14 @@ static int read_stdin_prompt(struct picture_run *r)
     }
     if (buf_failed(&r->prompt)) {
         cli_say("the prompt on standard input is larger than %d bytes", MAX_STDIN_PROMPT);
-        return CLI_FAILED;
+        return CLI_USAGE;
     }
     /* A shell adds the final newline, not the person. */
     if (r->prompt.n && r->prompt.p[r->prompt.n - 1] == '\n')
         r->prompt.p[--r->prompt.n] = 0;
     if (r->prompt.n && memchr(r->prompt.p, 0, r->prompt.n)) {
         cli_say("the prompt on standard input holds a zero byte");
-        return CLI_FAILED;
+        return CLI_USAGE;
     }
     r->request.prompt = buf_z(&r->prompt);
     return CLI_OK;
@@ -124,6 +126,13 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     }
 }
 
+int picture_run_fail(const struct picture_run *r, const struct err *e)
+{
+    struct vt_error ve = {.status = (enum vt_status)e->code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
+    return cli_fail(&ve, r->json);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------- */
 
 /* out.png, or out-SEED.png when there are several. */
@@ -174,7 +183,7 @@ static enum err_code write_picture(const struct vt_result *res, int i, const cha
 }
 
 static void json_result(const struct picture_run *r, const struct vt_result *res,
-                        const char *device, const struct cli_progress *p, struct buf *b)
+                        const char *device, struct buf *b)
 {
     const struct vt_request *q = vt_result_request(res);
     const struct vt_stats *s = vt_result_stats(res);
@@ -205,80 +214,86 @@ static void json_result(const struct picture_run *r, const struct vt_result *res
                "\"host\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
                (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
                (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
-    buf_printf(b, ",\"notes\":[%s]}", buf_z(&p->notes));
+    buf_printf(b, ",\"notes\":[%s]}", buf_z(&r->progress.notes));
 }
 
-static int write_all(const struct picture_run *r, const struct vt_result *res, const char *device,
-                     struct cli_progress *p)
+static int write_all(const struct picture_run *r, const struct vt_result *res, const char *device)
 {
     char path[PATH_BYTES];
     const struct vt_request *q = vt_result_request(res);
     for (int i = 0; i < vt_result_count(res); i++) {
         struct err e = {0};
         output_path(r, res, i, path);
-        if (write_picture(res, i, path, q->prompt ? q->prompt : "", &e) != ERR_OK) {
-            struct vt_error ve = {.status = (enum vt_status)e.code};
-            (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-            return cli_fail(&ve, r->json);
-        }
-        if (!r->json)
+        if (write_picture(res, i, path, q->prompt ? q->prompt : "", &e) != ERR_OK)
+            return picture_run_fail(r, &e);
+        if (!r->json && !r->quiet)
             printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
                    q->width, q->height, vt_result_stats(res)->total_seconds);
     }
     if (r->json) {
         struct buf b;
         buf_init(&b, 64u << 20);
-        json_result(r, res, device, p, &b);
+        json_result(r, res, device, &b);
         puts(buf_z(&b));
         buf_deinit(&b);
     }
     return CLI_OK;
 }
 
-/* Fails early, before minutes of work, when the picture could not be written. */
-static int check_output(const struct picture_run *r)
+/* Fails early, before minutes of work, when a file could not be written. What is no plain file (a device, a
+ * pipe) would be replaced by one. */
+static enum err_code check_output(const char *what, const char *path, struct err *e)
 {
     char dir[PATH_BYTES];
-    const char *slash = strrchr(r->output, '/');
-    if (strlen(r->output) >= PATH_BYTES - 40) {
-        cli_say("the output path is too long");
-        return CLI_USAGE;
-    }
-    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - r->output + 1) : 1,
-                   slash ? r->output : ".");
-    if (access(dir, W_OK) == 0 && !file_is_dir(r->output))
-        return CLI_OK;
-    if (file_is_dir(r->output))
-        cli_say("'%s' is a folder; -o names a file", r->output);
-    else
-        cli_say("cannot write '%s': %s", r->output, strerror(errno));
-    return CLI_FAILED;
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    if (!*path)
+        return err_set(e, ERR_ARG, "%s names no file", what);
+    if (strlen(path) >= PATH_BYTES - 40)
+        return err_set(e, ERR_ARG, "the path behind %s is too long", what);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        return err_set(e, ERR_IO, "'%s' is %s; %s names a file", path,
+                       S_ISDIR(st.st_mode) ? "a folder" : "no regular file", what);
+    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1,
+                   slash ? path : ".");
+    if (access(dir, W_OK) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+    return ERR_OK;
 }
 
-int picture_run_execute(struct picture_run *r, const struct cli_command *c, bool edit)
+int picture_run_check(struct picture_run *r, const struct cli_command *c)
 {
-    struct vt_engine *engine;
-    struct vt_result *res = NULL;
-    struct vt_error err;
-    struct cli_progress p;
+    struct err e = {0};
+    r->progress.quiet = r->quiet;
     if (!r->request.model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-klein");
     if (!r->request.prompt)
         return cli_usage_error(c, "no prompt is given; say what to make with -p");
-    int rc = check_output(r);
-    if (rc != CLI_OK)
-        return rc;
+    if (r->request.trace_blocks && !r->request.trace_path)
+        return cli_usage_error(c, "--trace-level needs --trace");
+    enum err_code rc = check_output("-o", r->output, &e);
+    if (rc == ERR_OK && r->request.trace_path)
+        rc = check_output("--trace", r->request.trace_path, &e);
+    return rc == ERR_OK ? CLI_OK : picture_run_fail(r, &e);
+}
+
+int picture_run_execute(struct picture_run *r, bool edit)
+{
+    struct vt_engine *engine;
+    struct vt_result *res = NULL;
+    struct vt_error err;
+    struct cli_progress *p = &r->progress;
     if (vt_engine_open(&r->engine, &engine, &err) != VT_OK)
         return cli_fail(&err, r->json);
     cli_cancel_on_signal(engine);
-    cli_progress_init(&p, r->quiet);
-    struct vt_callbacks cb = cli_progress_callbacks(&p);
+    p->engine = engine;
+    struct vt_callbacks cb = cli_progress_callbacks(p);
     enum vt_status st = edit ? vt_edit(engine, &r->request, &cb, &res, &err)
                              : vt_generate(engine, &r->request, &cb, &res, &err);
-    cli_progress_finish(&p);
-    rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine), &p) : cli_fail(&err, r->json);
-    cli_progress_deinit(&p);
+    cli_progress_finish(p);
+    int rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine)) : cli_fail(&err, r->json);
     vt_result_free(res);
+    p->engine = NULL;
     cli_cancel_on_signal(NULL);
     vt_engine_close(engine);
     return rc;

@@ -3,7 +3,9 @@
 #define VT_CLI_PICTURE_RUN_H
 
 #include "base/buf.h"
+#include "base/err.h"
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "image/image.h"
 
 enum picture_option {
@@ -51,7 +53,7 @@ enum picture_option {
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
         {PICTURE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                 \
         {PICTURE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},            \
-        {PICTURE_QUIET, 'q', "quiet", NULL, "no progress"},                                        \
+        {PICTURE_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                             \
     {                                                                                              \
         PICTURE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"                       \
     }
@@ -61,6 +63,7 @@ struct picture_run {
     struct vt_engine_options engine;
     const char *output;
     struct buf prompt; /* read from standard input */
+    struct cli_progress progress;
     bool json, quiet;
 };
 
@@ -68,7 +71,12 @@ void picture_run_init(struct picture_run *r);
 void picture_run_deinit(struct picture_run *r);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id);
+/* Exit code for a failure outside the engine; prints it. */
+int picture_run_fail(const struct picture_run *r, const struct err *e);
+/* What can be refused before pictures are read: an option that is missing, a file that could not be written.
+ * To be called once every option is known. CLI_OK, or an exit code after saying what is wrong. */
+int picture_run_check(struct picture_run *r, const struct cli_command *c);
 /* Runs and writes. exit code. */
-int picture_run_execute(struct picture_run *r, const struct cli_command *c, bool edit);
+int picture_run_execute(struct picture_run *r, bool edit);
 
 #endif

@@ -68,6 +68,9 @@ static void on_progress(const struct vt_progress *v, void *user)
 {
     struct cli_progress *p = user;
     char text[200], image[48] = "";
+    /* A signal that came before the run began was too early for the engine to notice. */
+    if (p->engine && cli_was_interrupted())
+        vt_engine_cancel(p->engine);
     if (p->quiet)
         return;
     bool new_stage = !p->started || v->stage != p->last_stage || v->image != p->last_image;
@@ -89,9 +92,8 @@ static void on_progress(const struct vt_progress *v, void *user)
     fflush(stderr);
 }
 
-static void on_note(const char *text, void *user)
+void cli_progress_note(struct cli_progress *p, const char *text)
 {
-    struct cli_progress *p = user;
     if (p->notes.n)
         buf_add_byte(&p->notes, ',');
     json_out_str(&p->notes, text);
@@ -99,6 +101,11 @@ static void on_note(const char *text, void *user)
         return;
     cli_progress_finish(p);
     cli_say("note: %s", text);
+}
+
+static void on_note(const char *text, void *user)
+{
+    cli_progress_note(user, text);
 }
 
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p)

@@ -13,11 +13,14 @@ struct cli_progress {
     enum vt_stage last_stage;
     int last_image;
     bool started;
-    struct buf notes; /* JSON strings, comma-separated: for --json */
+    struct vt_engine *engine; /* cancelled at the next report after a signal; NULL: nobody */
+    struct buf notes;         /* JSON strings, comma-separated: for --json */
 };
 
 void cli_progress_init(struct cli_progress *p, bool quiet);
 void cli_progress_deinit(struct cli_progress *p);
+/* Says a note and keeps it for --json. */
+void cli_progress_note(struct cli_progress *p, const char *text);
 /* Ends a line that is still open, before anything else is printed. */
 void cli_progress_finish(struct cli_progress *p);
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p);
