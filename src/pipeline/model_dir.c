@@ -74,12 +74,24 @@ static enum err_code locate(const char *model, char *out, struct err *e)
 
 /* ---- veetance.json ---------------------------------------------------------------------------------- */
 
+/* Absent or an object. */
+static enum err_code check_object(yyjson_val *v, const char *what, struct err *e)
+{
+    if (!v || yyjson_is_null(v) || yyjson_is_obj(v))
+        return ERR_OK;
+    return err_set(e, ERR_FORMAT, "%s should be an object, found %s", what,
+                   yyjson_get_type_desc(v));
+}
+
 /* A path in veetance.json is relative to the folder that it stands in. */
 static enum err_code resolve(const char *dir, struct str s, char *out, struct err *e)
 {
     char tmp[MODEL_PATH_BYTES];
-    if (s.n == 0 || s.n >= sizeof tmp)
-        return err_set(e, ERR_FORMAT, "veetance.json: a path of %zu bytes", s.n);
+    if (s.n == 0 || s.n >= sizeof tmp || memchr(s.p, 0, s.n))
+        return err_set(e, ERR_FORMAT, "veetance.json: a path of %zu bytes is %s", s.n,
+                       s.n == 0           ? "empty"
+                       : s.n < sizeof tmp ? "broken by a zero byte"
+                                          : "too long");
     memcpy(tmp, s.p, s.n);
     tmp[s.n] = 0;
     if (tmp[0] == '/')
@@ -135,15 +147,15 @@ static enum err_code read_defaults(yyjson_val *d, struct model_defaults *out, st
         const char *key;
         int64_t *out, max;
     } ints[] = {
-        {"width", &out->width, 16384},
-        {"height", &out->height, 16384},
+        {"width", &out->width, 2048},
+        {"height", &out->height, 2048},
         {"steps", &out->steps, 1000},
         {"max_tokens", &out->max_tokens, 4096},
         {"resolution", &out->resolution, 16384},
         {"layers", &out->layers, 10},
     };
     struct str prompt = {0};
-    enum err_code rc = ERR_OK;
+    enum err_code rc = check_object(d, what, e);
     for (size_t i = 0; rc == ERR_OK && i < sizeof ints / sizeof ints[0]; i++)
         rc = json_get_i64(d, ints[i].key, 1, ints[i].max, ints[i].out, what, e);
     if (rc == ERR_OK)
@@ -204,7 +216,9 @@ static enum err_code read_index(const char *dir, struct model_dir *m, struct err
     if (rc != ERR_OK)
         return rc;
     yyjson_val *root = yyjson_doc_get_root(doc);
-    rc = json_get_str(root, "_class_name", &cls, path, e);
+    rc = check_object(root, path, e);
+    if (rc == ERR_OK)
+        rc = json_get_str(root, "_class_name", &cls, path, e);
     if (rc == ERR_OK && cls.n)
         rc = pipeline_from_name(cls, m, e);
     if (rc == ERR_OK)
@@ -257,6 +271,7 @@ static enum err_code read_scheduler_file(const char *dir, struct model_dir *m, s
     if (rc != ERR_OK)
         return rc;
     yyjson_val *o = yyjson_doc_get_root(doc);
+    rc = check_object(o, path, e);
     static const char *const unsupported[] = {"use_karras_sigmas", "use_exponential_sigmas",
                                               "use_beta_sigmas", "invert_sigmas",
                                               "stochastic_sampling"};
@@ -291,9 +306,11 @@ static enum err_code read_own(yyjson_val *o, struct model_dir *m, struct err *e)
     struct str name = {0}, pipeline = {0};
     char base[MODEL_PATH_BYTES] = "";
     yyjson_val *c = yyjson_obj_get(o, "components");
-    if (!yyjson_is_obj(o))
-        return err_set(e, ERR_FORMAT, "%s/veetance.json: not a JSON object", m->path);
-    enum err_code rc = read_part(c, "transformer", m->path, &m->transformer, e);
+    enum err_code rc = check_object(o, "veetance.json", e);
+    if (rc == ERR_OK)
+        rc = check_object(c, "veetance.json: components", e);
+    if (rc == ERR_OK)
+        rc = read_part(c, "transformer", m->path, &m->transformer, e);
     if (rc == ERR_OK)
         rc = read_part(c, "text_encoder", m->path, &m->text_encoder, e);
     if (rc == ERR_OK)
@@ -306,6 +323,8 @@ static enum err_code read_own(yyjson_val *o, struct model_dir *m, struct err *e)
         rc = read_path(c, "processor", m->path, m->processor, e);
     if (rc == ERR_OK)
         rc = read_path(o, "base", m->path, base, e);
+    if (rc == ERR_OK && base[0] && !file_is_dir(base))
+        rc = err_set(e, ERR_NOTFOUND, "veetance.json: the base '%s' is not a folder", base);
     if (rc == ERR_OK && base[0])
         rc = fill_from_folder(base, m, e);
     if (rc == ERR_OK)
