@@ -197,12 +197,12 @@ static void block_modulation(struct qwen_image_pass *p, int block, int stream,
         };
 }
 
-/* Activations of the real model leave the range of half precision (65504), in the last block the furthest:
- * devices that hold keys, values or operands as halves get them divided by this power of two, and the
- * product multiplied by it. The CPU and exact graphs have float32 there. */
+/* Activations of the real model leave the range of half precision (65504), in the last block the furthest.
+ * Other devices than the CPU may hold keys, values or a product's operands as halves, even of float32 weights:
+ * there they are divided by this power of two, and the product is multiplied by it. */
 static float headroom(const struct qwen_image_pass *p, int block)
 {
-    if (p->g.exact || nn_device_is_cpu(p->m->device))
+    if (nn_device_is_cpu(p->m->device))
         return 1.0f;
     return block + 1 == (int)p->m->cfg.n_blocks ? 512.0f : 32.0f;
 }
