@@ -1,0 +1,401 @@
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "cli/progress.h"
+#include "pipeline/bench.h"
+#include "pipeline/bench_peak.h"
+#include "pipeline/bench_synthetic.h"
+
+enum {
+    BENCH_SYNTHETIC = 1,
+    BENCH_MODEL,
+    BENCH_SIZE,
+    BENCH_STEPS,
+    BENCH_CACHE,
+    BENCH_DEVICE,
+    BENCH_THREADS,
+    BENCH_JSON,
+    BENCH_QUIET,
+};
+
+enum { SMALL_MODEL_STEPS = 8, PATH_BYTES = 4096 };
+
+static const char SMALL_MODEL[] = "micro-klein";
+static const double PEAK_SECONDS = 2; /* for each measurement of the machine */
+
+static const struct cli_option options[] = {
+    {BENCH_SYNTHETIC, 0, "synthetic", "NAME",
+     "klein-4b or klein-9b: random weights of the real dimensions, made on disk once"},
+    {BENCH_MODEL, 'm', "model", "MODEL", "measure this model instead (default micro-klein)"},
+    {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square pictures (default 256)"},
+    {BENCH_STEPS, 0, "steps", "N", "steps of each picture; the fastest counts (default 1; 8)"},
+    {BENCH_CACHE, 0, "cache", "DIR",
+     "where synthetic models are kept (default ~/.cache/veetance/bench)"},
+    {BENCH_DEVICE, 0, "device", "NAME",
+     "cpu (default), vulkan, cuda, auto or a name of `veetance devices`"},
+    {BENCH_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
+    {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
+    {BENCH_QUIET, 'q', "quiet", NULL, "no progress"},
+    {0},
+};
+
+struct bench_args {
+    struct bench_request rq;
+    const char *synthetic, *cache;
+    bool json, quiet;
+};
+
+/* ---- arguments -------------------------------------------------------------------------------------- */
+
+/* "256,512": what atoi would swallow is refused. */
+static int set_sizes(struct bench_request *rq, const struct cli_args *a)
+{
+    struct str rest = str_from(a->value);
+    rq->n_sizes = 0;
+    for (bool more = true; more;) {
+        const char *comma = memchr(rest.p, ',', rest.n);
+        struct str one = {rest.p, comma ? (size_t)(comma - rest.p) : rest.n};
+        int64_t v;
+        if (!str_to_i64(one, &v) || v < 64 || v > 2048)
+            return cli_usage_error(a->command,
+                                   "--size takes sides from 64 to 2048, separated by commas, not "
+                                   "'%.40s'",
+                                   a->value);
+        if (rq->n_sizes == BENCH_MAX_SIZES)
+            return cli_usage_error(a->command, "--size takes at most %d sides", BENCH_MAX_SIZES);
+        rq->sizes[rq->n_sizes++] = (int)v;
+        more = comma != NULL;
+        rest = str_skip(rest, one.n + 1);
+    }
+    return CLI_OK;
+}
+
+static int set_synthetic(struct bench_args *o, const struct cli_args *a)
+{
+    o->synthetic = a->value;
+    if (bench_synthetic_find(a->value))
+        return CLI_OK;
+    return cli_usage_error(a->command, "--synthetic is %s or %s, not '%.40s'",
+                           bench_synthetic_name(0), bench_synthetic_name(1), a->value);
+}
+
+static int set_number(const struct cli_args *a, int64_t hi, int *out)
+{
+    int64_t v;
+    if (!cli_int(a, 1, hi, &v))
+        return CLI_USAGE;
+    *out = (int)v;
+    return CLI_OK;
+}
+
+static int set_option(struct bench_args *o, const struct cli_args *a, int id)
+{
+    switch (id) {
+    case BENCH_SYNTHETIC:
+        return set_synthetic(o, a);
+    case BENCH_MODEL:
+        o->rq.model = a->value;
+        return CLI_OK;
+    case BENCH_SIZE:
+        return set_sizes(&o->rq, a);
+    case BENCH_STEPS:
+        return set_number(a, 1000, &o->rq.steps);
+    case BENCH_CACHE:
+        o->cache = a->value;
+        return CLI_OK;
+    case BENCH_DEVICE:
+        o->rq.device = a->value;
+        return CLI_OK;
+    case BENCH_THREADS:
+        return set_number(a, 1024, &o->rq.threads);
+    case BENCH_JSON:
+        o->json = true;
+        return CLI_OK;
+    case BENCH_QUIET:
+        o->quiet = true;
+        return CLI_OK;
+    case CLI_POSITIONAL:
+        return cli_usage_error(a->command, "'%.60s' is not expected here", a->value);
+    default:
+        return CLI_USAGE;
+    }
+}
+
+/* ---- stopping and progress -------------------------------------------------------------------------- */
+
+static atomic_bool cancelled;
+
+/* The first signal ends the run within a step, a second one the process. */
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (atomic_exchange(&cancelled, true))
+        _exit(CLI_INTERRUPTED);
+}
+
+static void cancel_on_signal(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+struct writing_progress {
+    const char *name;
+    bool quiet, terminal;
+    int percent; /* the last that was shown */
+};
+
+/* On a terminal one line that is redrawn, elsewhere a line every ten percent. */
+static void show_writing(uint64_t done, uint64_t total, void *user)
+{
+    struct writing_progress *p = user;
+    int percent = total ? (int)(100.0 * (double)done / (double)total) : 100;
+    if (p->quiet || percent == p->percent || (!p->terminal && percent / 10 == p->percent / 10))
+        return;
+    p->percent = percent;
+    fprintf(stderr, "%swriting %s: %d %% of %.1f GB%s", p->terminal ? "\r\033[K" : "", p->name,
+            percent, (double)total * 1e-9, p->terminal ? "" : "\n");
+    fflush(stderr);
+}
+
+/* ---- results for people ----------------------------------------------------------------------------- */
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1 << 20);
+}
+
+static void print_rate(const char *name, double flops)
+{
+    if (flops > 0)
+        printf(", %s %.1f GFLOP/s", name, flops * 1e-9);
+    else
+        printf(", %s not available", name);
+}
+
+static void print_stage(const char *name, const struct bench_stage *s, double peak)
+{
+    double flops = bench_flops_total(&s->flops), rate = flops / s->seconds;
+    char share[16] = "-";
+    if (peak > 0)
+        (void)snprintf(share, sizeof share, "%.1f %%", 100 * rate / peak);
+    printf("%-20s %9.3f %10.1f %9.1f %8s %10.0f %10.0f\n", name, s->seconds, flops * 1e-9,
+           rate * 1e-9, share, mib(s->anonymous_bytes), mib(s->file_bytes));
+}
+
+static void print_text(const struct bench_peak *p, const struct bench_result *r)
+{
+    char name[48];
+    double peak = r->on_cpu ? p->bf16_flops : 0;
+    printf("machine   %s, %d cores, load %.1f\n", p->cpu, p->cores, p->load);
+    printf("peak      matmul %lld x %lld x %lld (oneDNN %s)", (long long)p->shape.m,
+           (long long)p->shape.k, (long long)p->shape.n, p->onednn[0] ? p->onednn : "is missing");
+    print_rate("bf16", p->bf16_flops);
+    print_rate("f32", p->f32_flops);
+    printf(", copy %.1f GB/s\n", p->copy_bytes * 1e-9);
+    printf("model     %s on %s, %d threads\n\n", r->model, r->device, r->threads);
+    printf("%-20s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "GFLOP", "GFLOP/s", "of peak",
+           "anon. MiB", "mapped MiB");
+    (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
+    print_stage(name, &r->text, peak);
+    for (int i = 0; i < r->n_pictures; i++) {
+        const struct bench_picture *q = &r->pictures[i];
+        (void)snprintf(name, sizeof name, "step, %d x %d", q->width, q->height);
+        print_stage(name, &q->step, peak);
+        (void)snprintf(name, sizeof name, "decode, %d x %d", q->width, q->height);
+        print_stage(name, &q->decode, peak);
+    }
+    printf("\nweights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s)\n",
+           mib(r->mapped_bytes), mib(r->own_bytes), r->load_seconds);
+    printf("memory    at most %.0f MiB anonymous, %.0f MiB of mapped files\n",
+           mib(r->anonymous_bytes), mib(r->file_bytes));
+    for (int i = 0; i < r->n_pictures; i++)
+        printf("          %.0f MiB for the activations of a step at %d x %d\n",
+               mib(r->pictures[i].compute_bytes), r->pictures[i].width, r->pictures[i].height);
+}
+
+/* ---- results as JSON -------------------------------------------------------------------------------- */
+
+static void json_stage(struct buf *b, const char *name, const struct bench_stage *s, double peak)
+{
+    double flops = bench_flops_total(&s->flops);
+    buf_printf(b,
+               "\"%s\":{\"seconds\":%.6f,\"flop\":{\"matmul\":%.0f,\"attention\":%.0f,\"conv\":%.0f"
+               "},\"gflops\":%.3f,\"share_of_peak\":",
+               name, s->seconds, s->flops.matmul, s->flops.attention, s->flops.conv,
+               flops / s->seconds * 1e-9);
+    if (peak > 0)
+        buf_printf(b, "%.5f", flops / s->seconds / peak);
+    else
+        buf_add_z(b, "null");
+    buf_printf(b, ",\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}",
+               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+}
+
+static void json_machine(struct buf *b, const struct bench_peak *p)
+{
+    buf_add_z(b, "\"machine\":{\"cpu\":");
+    json_out_str(b, p->cpu);
+    buf_printf(
+        b, ",\"cores\":%d,\"load\":%.2f,\"peak\":{\"shape\":[%lld,%lld,%lld],\"onednn\":", p->cores,
+        p->load, (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.n);
+    json_out_str(b, p->onednn);
+    buf_printf(b, ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"copy_bytes_per_second\":%.0f}}",
+               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->copy_bytes);
+}
+
+static void json_result(struct buf *b, const struct bench_peak *p, const struct bench_result *r)
+{
+    double peak = r->on_cpu ? p->bf16_flops : 0;
+    buf_add_z(b, "{");
+    json_machine(b, p);
+    buf_add_z(b, ",\"model\":");
+    json_out_str(b, r->model);
+    buf_add_z(b, ",\"device\":");
+    json_out_str(b, r->device);
+    buf_printf(b, ",\"threads\":%d,\"steps\":%d,\"max_tokens\":%d,", r->threads, r->steps,
+               r->text_tokens);
+    json_stage(b, "text", &r->text, peak);
+    buf_add_z(b, ",\"pictures\":[");
+    for (int i = 0; i < r->n_pictures; i++) {
+        const struct bench_picture *q = &r->pictures[i];
+        buf_printf(b,
+                   "%s{\"width\":%d,\"height\":%d,\"mean_step_seconds\":%.6f,"
+                   "\"compute_bytes\":%llu,",
+                   i ? "," : "", q->width, q->height, q->mean_step_seconds,
+                   (unsigned long long)q->compute_bytes);
+        json_stage(b, "step", &q->step, peak);
+        buf_add_z(b, ",");
+        json_stage(b, "decode", &q->decode, peak);
+        buf_add_z(b, "}");
+    }
+    buf_printf(b,
+               "],\"weights\":{\"mapped_bytes\":%llu,\"own_bytes\":%llu,\"load_seconds\":%.6f},"
+               "\"memory\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
+               (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
+               r->load_seconds, (unsigned long long)r->anonymous_bytes,
+               (unsigned long long)r->file_bytes);
+}
+
+static void print_json(const struct bench_peak *p, const struct bench_result *r)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    json_result(&b, p, r);
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
+/* ---- running ---------------------------------------------------------------------------------------- */
+
+/* The synthetic model's folder into path; the embedded model lends it its tokenizer. */
+static enum err_code prepare_synthetic(const struct bench_args *o, char *path, struct err *e)
+{
+    struct writing_progress p = {.name = o->synthetic,
+                                 .quiet = o->quiet,
+                                 .terminal = isatty(STDERR_FILENO) != 0,
+                                 .percent = -1};
+    struct model_dir *small = mem_alloc(sizeof *small);
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const struct bench_writing run = {.threads = cores > 0 ? (int)cores : 1,
+                                      .cancel = &cancelled,
+                                      .progress = show_writing,
+                                      .user = &p};
+    enum err_code rc = model_dir_open(SMALL_MODEL, small, e);
+    if (rc == ERR_OK)
+        rc = bench_synthetic_get(bench_synthetic_find(o->synthetic), small->tokenizer, o->cache,
+                                 &run, path, PATH_BYTES, e);
+    if (p.terminal && p.percent >= 0 && !p.quiet)
+        fputs("\r\033[K", stderr);
+    mem_free(small);
+    return rc;
+}
+
+static enum err_code measure(struct bench_args *o, struct bench_peak *peak, struct bench_result *r,
+                             struct err *e)
+{
+    char path[PATH_BYTES];
+    struct cli_progress progress;
+    enum err_code rc = ERR_OK;
+    if (o->synthetic) {
+        rc = prepare_synthetic(o, path, e);
+        o->rq.model = path;
+    }
+    if (rc == ERR_OK)
+        rc = bench_peak_measure(o->rq.threads, PEAK_SECONDS, &cancelled, peak, e);
+    if (rc != ERR_OK)
+        return rc;
+    cli_progress_init(&progress, o->quiet);
+    struct vt_callbacks cb = cli_progress_callbacks(&progress);
+    o->rq.callbacks = &cb;
+    rc = bench_run(&o->rq, r, e);
+    cli_progress_finish(&progress);
+    cli_progress_deinit(&progress);
+    if (rc != ERR_OK && rc != ERR_CANCELLED && o->synthetic)
+        return err_note(e, "the synthetic model in '%s'", path);
+    return rc;
+}
+
+static int execute(struct bench_args *o)
+{
+    struct err e = {0};
+    struct bench_peak peak;
+    struct bench_result *r = mem_alloc(sizeof *r);
+    int rc = CLI_OK;
+    cancel_on_signal();
+    if (measure(o, &peak, r, &e) != ERR_OK) {
+        struct vt_error ve = {.status = (enum vt_status)e.code};
+        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+        rc = cli_fail(&ve, o->json);
+    } else if (o->json) {
+        print_json(&peak, r);
+    } else {
+        print_text(&peak, r);
+    }
+    mem_free(r);
+    return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    struct bench_args o = {
+        .rq = {.sizes = {256}, .n_sizes = 1, .max_tokens = BENCH_TEXT_TOKENS, .device = "cpu"},
+    };
+    int id;
+    while ((id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            return CLI_OK;
+        int rc = id == CLI_ERROR ? CLI_USAGE : set_option(&o, &a, id);
+        if (rc != CLI_OK)
+            return rc;
+    }
+    if (o.synthetic && o.rq.model)
+        return cli_usage_error(self, "--synthetic and --model exclude each other");
+    if (!o.rq.steps)
+        o.rq.steps = o.synthetic || o.rq.model ? 1 : SMALL_MODEL_STEPS;
+    if (!o.synthetic && !o.rq.model)
+        o.rq.model = SMALL_MODEL;
+    o.rq.cancel = &cancelled;
+    return execute(&o);
+}
+
+const struct cli_command cli_cmd_bench = {
+    .name = "bench",
+    .summary = "Measure speed and memory on this machine",
+    .usage = "[--synthetic klein-4b|klein-9b] [--size 256,512] [--json]",
+    .examples = "  veetance bench\n"
+                "  veetance bench --synthetic klein-4b --size 256,512\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,198 @@
+#include "pipeline/bench.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pipeline/bench_memory.h"
+#include "pipeline/klein_internal.h"
+
+enum { TEXT_LAYERS = 27 /* that klein runs, whatever the file has */ };
+enum { SLOT_TEXT = 0, SLOT_FIRST_PICTURE = 1, SLOTS_PER_PICTURE = 2 };
+
+_Static_assert(SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * BENCH_MAX_SIZES <= BENCH_MEMORY_SLOTS,
+               "every stage has a slot");
+
+static const char PROMPT[] =
+    "a lighthouse on a rock in the evening sun, waves, gulls, oil on canvas";
+
+struct bench {
+    const struct bench_request *rq;
+    struct bench_result *out;
+    struct klein *k;
+    struct bench_memory memory;
+    int picture; /* the one that is being made */
+    double step_sum, step_best;
+    int steps_done;
+};
+
+/* ---- following a run -------------------------------------------------------------------------------- */
+
+/* Each stage has its own slot of memory peaks; putting weights in place counts to the stage before. */
+static void follow_memory(struct bench *b, enum vt_stage stage)
+{
+    int first = SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * b->picture;
+    if (stage == VT_STAGE_TEXT)
+        bench_memory_slot(&b->memory, SLOT_TEXT);
+    else if (stage == VT_STAGE_STEPS)
+        bench_memory_slot(&b->memory, first);
+    else if (stage == VT_STAGE_DECODE)
+        bench_memory_slot(&b->memory, first + 1);
+}
+
+static void on_progress(const struct vt_progress *p, void *user)
+{
+    struct bench *b = user;
+    follow_memory(b, p->stage);
+    if (p->stage == VT_STAGE_STEPS && p->step > 0) {
+        b->step_sum += p->step_seconds;
+        if (b->steps_done == 0 || p->step_seconds < b->step_best)
+            b->step_best = p->step_seconds;
+        b->steps_done++;
+    }
+    report_progress(b->rq->callbacks, p);
+}
+
+static void on_note(const char *text, void *user)
+{
+    const struct bench *b = user;
+    report_note(b->rq->callbacks, "%s", text);
+}
+
+/* ---- pictures --------------------------------------------------------------------------------------- */
+
+static void count_picture(struct bench *b, struct bench_picture *p)
+{
+    const struct flux2_config *t = flux2_transformer_config(b->k->transformer);
+    const struct flux2_vae_config *v = flux2_vae_config(b->k->vae);
+    int64_t unit = klein_size_unit(b->k), rows = p->height / unit, cols = p->width / unit;
+    p->step.flops = bench_flops_flux2(t, b->rq->max_tokens, rows * cols);
+    p->decode.flops = bench_flops_vae_decode(v, 2 * rows, 2 * cols);
+}
+
+static enum err_code make_picture(struct bench *b, int i, struct err *e)
+{
+    struct bench_picture *p = &b->out->pictures[i];
+    struct vt_stats stats = {0};
+    struct image picture;
+    const struct vt_callbacks callbacks = {.progress = on_progress, .note = on_note, .user = b};
+    const struct klein_request rq = {
+        .prompt = STR_LIT(PROMPT),
+        .width = b->rq->sizes[i],
+        .height = b->rq->sizes[i],
+        .steps = b->rq->steps,
+        .max_tokens = b->rq->max_tokens,
+        .guidance = 1.0, /* one pass of the network a step */
+    };
+    const struct klein_run run = {.cancel = b->rq->cancel,
+                                  .callbacks = &callbacks,
+                                  .image = i,
+                                  .image_count = b->rq->n_sizes,
+                                  .stats = &stats};
+    b->picture = i;
+    b->step_sum = 0;
+    b->steps_done = 0;
+    enum err_code rc = klein_generate(b->k, &rq, &run, &picture, e);
+    if (rc != ERR_OK)
+        return rc;
+    p->width = picture.w;
+    p->height = picture.h;
+    image_free(&picture);
+    p->step.seconds = b->step_best;
+    p->mean_step_seconds = b->step_sum / b->steps_done;
+    p->decode.seconds = stats.decode_seconds;
+    p->compute_bytes = stats.compute_bytes;
+    b->out->text.seconds += stats.text_seconds; /* 0 but for the first: the embedding is kept */
+    b->out->load_seconds += stats.load_seconds;
+    count_picture(b, p);
+    b->out->n_pictures = i + 1;
+    return ERR_OK;
+}
+
+static enum err_code make_pictures(struct bench *b, struct err *e)
+{
+    enum err_code rc = bench_memory_start(&b->memory, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int i = 0; rc == ERR_OK && i < b->rq->n_sizes; i++)
+        rc = make_picture(b, i, e);
+    bench_memory_stop(&b->memory);
+    return rc;
+}
+
+/* ---- results ---------------------------------------------------------------------------------------- */
+
+static void read_peak(struct bench *b, int slot, struct bench_stage *s)
+{
+    const struct bench_memory_peak *p = &b->memory.peaks[slot];
+    struct bench_result *r = b->out;
+    s->anonymous_bytes = p->anonymous_bytes;
+    s->file_bytes = p->file_bytes;
+    r->anonymous_bytes =
+        p->anonymous_bytes > r->anonymous_bytes ? p->anonymous_bytes : r->anonymous_bytes;
+    r->file_bytes = p->file_bytes > r->file_bytes ? p->file_bytes : r->file_bytes;
+}
+
+static void read_memory(struct bench *b)
+{
+    struct bench_result *r = b->out;
+    struct nn_params *params[] = {qwen3_params(b->k->text),
+                                  flux2_transformer_params(b->k->transformer),
+                                  flux2_vae_params(b->k->vae)};
+    read_peak(b, SLOT_TEXT, &r->text);
+    for (int i = 0; i < r->n_pictures; i++) {
+        int first = SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * i;
+        read_peak(b, first, &r->pictures[i].step);
+        read_peak(b, first + 1, &r->pictures[i].decode);
+    }
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
+        r->mapped_bytes += nn_params_mapped_bytes(params[i]);
+        r->own_bytes += nn_params_device_bytes(params[i]);
+    }
+}
+
+static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_dir *dir,
+                            struct err *e)
+{
+    struct nn_device_info info;
+    enum err_code rc = model_dir_open(b->rq->model, dir, e);
+    if (rc == ERR_OK)
+        rc = klein_open(dir, d, &b->k, e);
+    if (rc == ERR_OK)
+        rc = make_pictures(b, e);
+    if (rc == ERR_OK) {
+        struct bench_result *r = b->out;
+        nn_device_info(d, &info);
+        memcpy(r->device, info.name, sizeof r->device);
+        (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
+        r->on_cpu = info.is_cpu;
+        r->threads = nn_device_threads(d);
+        r->text.flops = bench_flops_qwen3(qwen3_config(b->k->text), TEXT_LAYERS, b->rq->max_tokens);
+        read_memory(b);
+    }
+    klein_free(b->k);
+    return rc;
+}
+
+enum err_code bench_run(const struct bench_request *rq, struct bench_result *out, struct err *e)
+{
+    struct nn_device *d;
+    memset(out, 0, sizeof *out);
+    out->text_tokens = rq->max_tokens;
+    out->steps = rq->steps;
+    if (rq->n_sizes < 1 || rq->n_sizes > BENCH_MAX_SIZES || rq->steps < 1 || rq->max_tokens < 1)
+        return err_set(e, ERR_ARG, "nothing to measure: %d sizes, %d steps", rq->n_sizes,
+                       rq->steps);
+    enum err_code rc = nn_device_open(rq->device, rq->threads, &d, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct bench *b = mem_alloc(sizeof *b);
+    struct model_dir *dir = mem_alloc(sizeof *dir);
+    b->rq = rq;
+    b->out = out;
+    rc = run_on(b, d, dir, e);
+    nn_device_close(d);
+    mem_free(dir);
+    mem_free(b);
+    return rc;
+}

@@ -1,0 +1,61 @@
+/* bench.h - how fast a klein model runs here, and in how much memory.
+ *
+ * Pictures are made as for a user (klein_generate), so that what is measured is what runs: the text encoder
+ * once, then for each size so many steps and the VAE decoder.
+ */
+#ifndef VT_PIPELINE_BENCH_H
+#define VT_PIPELINE_BENCH_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "pipeline/bench_flops.h"
+#include "pipeline/model_dir.h"
+#include "veetance.h"
+
+enum { BENCH_MAX_SIZES = 8, BENCH_TEXT_TOKENS = 512 };
+
+struct bench_request {
+    const char *model;          /* as model_dir_open takes it */
+    int sizes[BENCH_MAX_SIZES]; /* sides of square pictures */
+    int n_sizes;
+    int steps;      /* of each picture */
+    int max_tokens; /* that the prompt is padded to */
+    const char *device;
+    int threads; /* 0 = one a core */
+    const atomic_bool *cancel;
+    const struct vt_callbacks *callbacks; /* may be NULL */
+};
+
+struct bench_stage {
+    double seconds;
+    struct bench_flops flops;
+    uint64_t anonymous_bytes, file_bytes; /* the most that the process held meanwhile */
+};
+
+struct bench_picture {
+    int width, height;
+    struct bench_stage step; /* the fastest of the steps */
+    double mean_step_seconds;
+    struct bench_stage decode;
+    uint64_t compute_bytes; /* activations of a step */
+};
+
+struct bench_result {
+    char model[256], device[64];
+    bool on_cpu;
+    int threads;
+    int text_tokens, steps;
+    struct bench_stage text;
+    struct bench_picture pictures[BENCH_MAX_SIZES];
+    int n_pictures;
+    double load_seconds;                  /* putting weights in place, all components */
+    uint64_t mapped_bytes, own_bytes;     /* weights in place in files, and converted or uploaded */
+    uint64_t anonymous_bytes, file_bytes; /* the most of the whole run */
+};
+
+ERR_MUST_CHECK enum err_code bench_run(const struct bench_request *rq, struct bench_result *out,
+                                       struct err *e);
+
+#endif

@@ -1,0 +1,25 @@
+/* bench_peak.h - what this machine can do at best: the numbers that a network's speed is compared with. */
+#ifndef VT_PIPELINE_BENCH_PEAK_H
+#define VT_PIPELINE_BENCH_PEAK_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "nn/peak.h"
+
+struct bench_peak {
+    char cpu[96]; /* the processor's name */
+    int cores;    /* that this process may use */
+    double load;  /* average of the last minute, before anything was measured */
+    struct nn_peak_shape shape;
+    char onednn[32];              /* its version; "" when it is not there, and both rates are 0 */
+    double bf16_flops, f32_flops; /* a second; 0: this processor cannot */
+    double copy_bytes;            /* a second: read once and written once, all threads together */
+};
+
+/* seconds: for each of the three measurements. threads: 0 = one a core. */
+ERR_MUST_CHECK enum err_code bench_peak_measure(int threads, double seconds,
+                                                const atomic_bool *cancel, struct bench_peak *out,
+                                                struct err *e);
+
+#endif

@@ -1,0 +1,344 @@
+#include "pipeline/bench_synthetic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "pipeline/bench_synthetic_list.h"
+
+enum {
+    PATH_BYTES = 4096,
+    TOKENIZER_MAX_BYTES = 64 << 20,
+    LAYERS_NEEDED = 27, /* of the text encoder: the last tapped hidden state */
+};
+
+/* Left free on the disk, besides what the model takes. */
+static const uint64_t SPARE_BYTES = (uint64_t)1 << 30;
+
+/* ---- what there is ---------------------------------------------------------------------------------- */
+
+#define KLEIN_VAE                                                                                  \
+    {                                                                                              \
+        .latent_channels = 32, .in_channels = 3, .out_channels = 3, .layers_per_block = 2,         \
+        .norm_groups = 32, .n_levels = 4, .encoder_channels = {128, 256, 512, 512},                \
+        .decoder_channels = {128, 256, 512, 512}, .use_quant_conv = true,                          \
+        .use_post_quant_conv = true, .mid_attention = true, .batch_norm_eps = 1e-4,                \
+    }
+
+static const struct bench_synthetic models[] = {
+    {
+        .name = "klein-4b",
+        .transformer = {.in_channels = 128,
+                        .out_channels = 128,
+                        .joint_dim = 7680,
+                        .heads = 24,
+                        .head_dim = 128,
+                        .dim = 3072,
+                        .mlp_dim = 9216,
+                        .time_channels = 256,
+                        .n_double = 5,
+                        .n_single = 20,
+                        .axes_dims = {32, 32, 32, 32},
+                        .rope_theta = 2000,
+                        .eps = 1e-6},
+        .text = {.hidden = 2560,
+                 .intermediate = 9728,
+                 .layers = LAYERS_NEEDED,
+                 .heads = 32,
+                 .kv_heads = 8,
+                 .head_dim = 128,
+                 .vocab = 151936,
+                 .rms_eps = 1e-6,
+                 .rope_theta = 1e6},
+        .vae = KLEIN_VAE,
+    },
+    {
+        .name = "klein-9b",
+        .transformer = {.in_channels = 128,
+                        .out_channels = 128,
+                        .joint_dim = 12288,
+                        .heads = 32,
+                        .head_dim = 128,
+                        .dim = 4096,
+                        .mlp_dim = 12288,
+                        .time_channels = 256,
+                        .n_double = 8,
+                        .n_single = 24,
+                        .axes_dims = {32, 32, 32, 32},
+                        .rope_theta = 2000,
+                        .eps = 1e-6},
+        .text = {.hidden = 4096,
+                 .intermediate = 12288,
+                 .layers = LAYERS_NEEDED,
+                 .heads = 32,
+                 .kv_heads = 8,
+                 .head_dim = 128,
+                 .vocab = 151936,
+                 .rms_eps = 1e-6,
+                 .rope_theta = 1e6},
+        .vae = KLEIN_VAE,
+    },
+};
+
+enum { MODELS = sizeof models / sizeof models[0] };
+
+const char *bench_synthetic_name(size_t i)
+{
+    return i < MODELS ? models[i].name : NULL;
+}
+
+const struct bench_synthetic *bench_synthetic_find(const char *name)
+{
+    for (size_t i = 0; i < MODELS; i++)
+        if (strcmp(models[i].name, name) == 0)
+            return &models[i];
+    return NULL;
+}
+
+static const struct part {
+    const char *folder, *file;
+    void (*list)(const struct bench_synthetic *s, struct bench_weights *w);
+    void (*config)(const struct bench_synthetic *s, struct buf *b);
+} parts[] = {
+    {"vae", "diffusion_pytorch_model.safetensors", bench_list_vae, bench_config_vae},
+    {"text_encoder", "model.safetensors", bench_list_text, bench_config_text},
+    {"transformer", "diffusion_pytorch_model.safetensors", bench_list_transformer,
+     bench_config_transformer},
+};
+
+enum { PARTS = sizeof parts / sizeof parts[0] };
+
+uint64_t bench_synthetic_bytes(const struct bench_synthetic *s)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        struct bench_weights w;
+        bench_weights_init(&w);
+        parts[i].list(s, &w);
+        n += bench_weights_bytes(&w);
+        bench_weights_deinit(&w);
+    }
+    return n;
+}
+
+/* ---- folders ---------------------------------------------------------------------------------------- */
+
+/* mkdir -p. */
+static enum err_code make_folders(const char *path, struct err *e)
+{
+    char p[PATH_BYTES];
+    int n = snprintf(p, sizeof p, "%s", path);
+    if (n <= 0 || (size_t)n >= sizeof p)
+        return err_set(e, ERR_ARG, "the cache folder's path is empty or too long");
+    for (char *c = p + 1; *c; c++) {
+        if (*c != '/')
+            continue;
+        *c = 0;
+        (void)mkdir(p, 0777); /* what matters is whether the last one is there */
+        *c = '/';
+    }
+    if (mkdir(p, 0777) != 0 && errno != EEXIST)
+        return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
+    return ERR_OK;
+}
+
+static enum err_code cache_folder(const char *wanted, char *out, struct err *e)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int n;
+    if (wanted)
+        n = snprintf(out, PATH_BYTES, "%s", wanted);
+    else if (xdg && xdg[0] == '/')
+        n = snprintf(out, PATH_BYTES, "%s/veetance/bench", xdg);
+    else if (home && *home)
+        n = snprintf(out, PATH_BYTES, "%s/.cache/veetance/bench", home);
+    else
+        return err_set(e, ERR_ARG, "neither XDG_CACHE_HOME nor HOME is set; name a cache folder");
+    if (n < 0 || n >= PATH_BYTES)
+        return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
+    return make_folders(out, e);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *f)
+{
+    (void)st;
+    (void)flag;
+    (void)f;
+    (void)remove(path);
+    return 0;
+}
+
+static void remove_tree(const char *dir)
+{
+    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static enum err_code check_space(const char *dir, uint64_t bytes, struct err *e)
+{
+    struct statvfs v;
+    if (statvfs(dir, &v) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot read the free space of '%s'", dir);
+    uint64_t have = (uint64_t)v.f_bavail * v.f_frsize;
+    if (have < bytes + SPARE_BYTES)
+        return err_set(e, ERR_IO,
+                       "'%s' has %.1f GB free, the synthetic model needs %.1f GB; name another "
+                       "cache folder",
+                       dir, (double)have * 1e-9, (double)(bytes + SPARE_BYTES) * 1e-9);
+    return ERR_OK;
+}
+
+/* ---- writing a model -------------------------------------------------------------------------------- */
+
+static enum err_code write_text(const char *dir, const char *name, struct str text, struct err *e)
+{
+    char path[PATH_BYTES];
+    enum err_code rc = file_join(path, sizeof path, dir, name, e);
+    return rc == ERR_OK ? file_write_atomic(path, text.p, text.n, e) : rc;
+}
+
+static enum err_code write_part(const struct bench_synthetic *s, const struct part *part,
+                                const char *model, struct bench_writing *run, struct err *e)
+{
+    char dir[PATH_BYTES], path[PATH_BYTES];
+    struct bench_weights w;
+    struct buf config;
+    enum err_code rc = file_join(dir, sizeof dir, model, part->folder, e);
+    if (rc == ERR_OK)
+        rc = make_folders(dir, e);
+    if (rc == ERR_OK)
+        rc = file_join(path, sizeof path, dir, part->file, e);
+    if (rc != ERR_OK)
+        return rc;
+    bench_weights_init(&w);
+    buf_init(&config, 1 << 16);
+    part->list(s, &w);
+    part->config(s, &config);
+    if (buf_failed(&config))
+        rc = err_set(e, ERR_NOMEM, "no memory for a config");
+    if (rc == ERR_OK)
+        rc = write_text(dir, "config.json", buf_str(&config), e);
+    if (rc == ERR_OK)
+        rc = bench_weights_write(&w, path, run, e);
+    run->done_before += bench_weights_bytes(&w);
+    buf_deinit(&config);
+    bench_weights_deinit(&w);
+    return rc;
+}
+
+static enum err_code copy_tokenizer(const char *from, const char *model, struct err *e)
+{
+    static const char *const files[] = {"tokenizer.json", "tokenizer_config.json", "vocab.json",
+                                        "merges.txt", "added_tokens.json"};
+    char to[PATH_BYTES], path[PATH_BYTES];
+    enum err_code rc = file_join(to, sizeof to, model, "tokenizer", e);
+    if (rc == ERR_OK)
+        rc = make_folders(to, e);
+    for (size_t i = 0; rc == ERR_OK && i < sizeof files / sizeof files[0]; i++) {
+        struct buf b;
+        rc = file_join(path, sizeof path, from, files[i], e);
+        if (rc != ERR_OK || !file_exists(path))
+            continue;
+        rc = file_read(path, TOKENIZER_MAX_BYTES, &b, e);
+        if (rc != ERR_OK)
+            break;
+        rc = write_text(to, files[i], buf_str(&b), e);
+        buf_deinit(&b);
+    }
+    return rc;
+}
+
+static enum err_code write_small_files(const struct bench_synthetic *s, const char *model,
+                                       struct err *e)
+{
+    char scheduler[PATH_BYTES], own[256];
+    (void)snprintf(
+        own, sizeof own,
+        "{\"name\":\"synthetic %.64s\",\"pipeline\":\"klein\",\"defaults\":{\"width\":256,"
+        "\"height\":256}}\n",
+        s->name);
+    enum err_code rc =
+        write_text(model, "model_index.json",
+                   STR_LIT("{\"_class_name\":\"Flux2KleinPipeline\",\"is_distilled\":true}\n"), e);
+    if (rc == ERR_OK)
+        rc = write_text(model, "veetance.json", str_from(own), e);
+    if (rc == ERR_OK)
+        rc = file_join(scheduler, sizeof scheduler, model, "scheduler", e);
+    if (rc == ERR_OK)
+        rc = make_folders(scheduler, e);
+    if (rc != ERR_OK)
+        return rc;
+    return write_text(scheduler, "scheduler_config.json",
+                      STR_LIT("{\"_class_name\":\"FlowMatchEulerDiscreteScheduler\","
+                              "\"num_train_timesteps\":1000,\"shift\":3.0,"
+                              "\"use_dynamic_shifting\":true}\n"),
+                      e);
+}
+
+static enum err_code write_model(const struct bench_synthetic *s, const char *tokenizer_dir,
+                                 const char *model, const struct bench_writing *run, struct err *e)
+{
+    struct bench_writing r = *run;
+    r.done_before = 0;
+    r.total = bench_synthetic_bytes(s);
+    enum err_code rc = write_small_files(s, model, e);
+    if (rc == ERR_OK)
+        rc = copy_tokenizer(tokenizer_dir, model, e);
+    for (size_t i = 0; rc == ERR_OK && i < PARTS; i++)
+        rc = write_part(s, &parts[i], model, &r, e);
+    return rc;
+}
+
+/* Writes into `partial`, which a lock keeps for us alone, and gives it its name. What an earlier process left
+ * there when it was killed goes first. */
+static enum err_code write_and_rename(const struct bench_synthetic *s, const char *tokenizer_dir,
+                                      const char *partial, const char *whole,
+                                      const struct bench_writing *run, struct err *e)
+{
+    char lock[PATH_BYTES];
+    int n = snprintf(lock, sizeof lock, "%s.lock", partial);
+    int fd = n > 0 && (size_t)n < sizeof lock
+                 ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)
+                 : -1;
+    if (fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", lock);
+    enum err_code rc = ERR_OK;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        rc = err_set(e, ERR_BUSY, "another process is writing '%s' now", whole);
+    if (rc == ERR_OK && !file_is_dir(whole)) {
+        remove_tree(partial);
+        rc = make_folders(partial, e);
+        if (rc == ERR_OK)
+            rc = write_model(s, tokenizer_dir, partial, run, e);
+        if (rc == ERR_OK && rename(partial, whole) != 0)
+            rc = err_set_sys(e, ERR_IO, errno, "cannot give '%s' its name", whole);
+        if (rc != ERR_OK)
+            remove_tree(partial);
+    }
+    close(fd); /* the lock's file stays: unlinking it would let two processes hold two locks */
+    return rc;
+}
+
+enum err_code bench_synthetic_get(const struct bench_synthetic *s, const char *tokenizer_dir,
+                                  const char *cache_dir, const struct bench_writing *run, char *out,
+                                  size_t out_size, struct err *e)
+{
+    char cache[PATH_BYTES], partial[PATH_BYTES];
+    enum err_code rc = cache_folder(cache_dir, cache, e);
+    if (rc == ERR_OK)
+        rc = file_join(out, out_size, cache, s->name, e);
+    if (rc != ERR_OK || file_is_dir(out))
+        return rc;
+    int n = snprintf(partial, sizeof partial, "%s.partial", out);
+    if (n < 0 || (size_t)n >= sizeof partial)
+        return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
+    rc = check_space(cache, bench_synthetic_bytes(s), e);
+    return rc == ERR_OK ? write_and_rename(s, tokenizer_dir, partial, out, run, e) : rc;
+}
