@@ -339,6 +339,76 @@ static void run_vae_encode(const struct parity_case *c)
     component_close(comp);
 }
 
+/* ---- what does not belong here -------------------------------------------------------------------------- */
+
+static yyjson_doc *parse(const char *text)
+{
+    struct err e = {0};
+    yyjson_doc *doc = NULL;
+    must(json_parse(str_from(text), "config.json", &doc, &e), &e);
+    return doc;
+}
+
+static void a_transformer_that_is_not_layered_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *reason;
+    } bad[] = {
+        {"{\"use_additional_t_cond\": true}", "plain Qwen-Image"},
+        {"{\"use_additional_t_cond\": true, \"use_layer3d_rope\": true, \"zero_cond_t\": true}",
+         "zero_cond_t"},
+        {"{\"use_additional_t_cond\": true, \"use_layer3d_rope\": true, \"num_layers\": 60}",
+         "num_layers is 60, the weights have 3"},
+        {"{\"use_additional_t_cond\": true, \"use_layer3d_rope\": true, "
+         "\"axes_dims_rope\": [4, 8, 8]}",
+         "adds up to 20"},
+    };
+    struct parity_case c;
+    struct err e = {0};
+    struct qwen_image_config cfg;
+    assert_true(parity_case_open("qwen-transformer-3-layered-b", &c));
+    struct component *comp = open_component(&c, "transformer", COMPONENT_QWEN_IMAGE_TRANSFORMER);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        yyjson_doc *doc = parse(bad[i].json);
+        enum err_code rc =
+            qwen_image_config_read(yyjson_doc_get_root(doc), "config.json", comp, &cfg, &e);
+        assert_int_equal(rc, ERR_FORMAT);
+        assert_non_null(strstr(e.text, bad[i].reason));
+        yyjson_doc_free(doc);
+    }
+    component_close(comp);
+    parity_case_close(&c);
+}
+
+static void a_vae_without_alpha_or_statistics_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json, *reason;
+    } bad[] = {
+        {"{\"input_channels\": 3}", "3 channels, layers need 4"},
+        {"{\"latents_mean\": [0, 0]}", "latents_mean has 2 entries"},
+        {"{}", "the VAE has 8 latent channels"}, /* the published statistics are for 16 */
+        {"{\"latents_mean\": [0,0,0,0,0,0,0,0], \"latents_std\": [1,1,1,0,1,1,1,1]}", "entry 3"},
+    };
+    struct parity_case c;
+    struct err e = {0};
+    struct qwen_image_vae_config cfg;
+    assert_true(parity_case_open("qwen-vae-decode-2-layered-b", &c));
+    struct component *comp = open_component(&c, "vae", COMPONENT_QWEN_IMAGE_VAE);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        yyjson_doc *doc = parse(bad[i].json);
+        enum err_code rc =
+            qwen_image_vae_config_read(yyjson_doc_get_root(doc), "config.json", comp, &cfg, &e);
+        assert_int_equal(rc, ERR_FORMAT);
+        assert_non_null(strstr(e.text, bad[i].reason));
+        yyjson_doc_free(doc);
+    }
+    component_close(comp);
+    parity_case_close(&c);
+}
+
 /* ---- all cases ----------------------------------------------------------------------------------------- */
 
 static const struct {
@@ -390,12 +460,16 @@ int main(void)
         fprintf(stderr, "%s\n", e.text);
         return 1;
     }
-    struct CMUnitTest tests[N_KINDS + 1];
+    const struct CMUnitTest others[] = {
+        cmocka_unit_test(tables_are_bit_equal_to_evaluation_in_place),
+        cmocka_unit_test(a_transformer_that_is_not_layered_is_refused),
+        cmocka_unit_test(a_vae_without_alpha_or_statistics_is_refused),
+    };
+    struct CMUnitTest tests[N_KINDS + sizeof others / sizeof others[0]];
     for (size_t i = 0; i < N_KINDS; i++)
         tests[i] = (struct CMUnitTest){kinds[i].kind, networks_agree_with_the_reference, NULL, NULL,
                                        (void *)(uintptr_t)i};
-    tests[N_KINDS] =
-        (struct CMUnitTest)cmocka_unit_test(tables_are_bit_equal_to_evaluation_in_place);
+    memcpy(tests + N_KINDS, others, sizeof others);
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     nn_device_close(device);
     return rc;

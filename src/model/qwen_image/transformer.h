@@ -27,8 +27,8 @@
 #define VT_MODEL_QWEN_IMAGE_TRANSFORMER_H
 
 #include <stdatomic.h>
-#include <yyjson.h>
 
+#include "base/json.h"
 #include "nn/graph.h"
 #include "nn/params.h"
 
