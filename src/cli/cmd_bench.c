@@ -165,7 +165,7 @@ static void show_writing(uint64_t done, uint64_t total, void *user)
     p->percent = percent;
     fprintf(stderr, "%swriting %s: %d %% of %.1f GB%s", p->terminal ? "\r\033[K" : "", p->name,
             percent, (double)total * 1e-9, p->terminal ? "" : "\n");
-    fflush(stderr);
+    (void)fflush(stderr);
 }
 
 /* ---- results for people ----------------------------------------------------------------------------- */

@@ -139,7 +139,7 @@ static void fill_piece(const struct writer *wr, const struct job *j, uint16_t *o
             out[i] = t->fill == BENCH_ONES ? BF16_ONE : 0;
         return;
     }
-    float scale = 1.0f / sqrtf((float)(t->count / (uint64_t)t->dims[0]));
+    float scale = sqrtf((float)t->dims[0] / (float)t->count); /* 1 / sqrt(fan-in) */
     size_t from = (size_t)(j->serial * OFFSET_STEP % BLOCK);
     for (size_t i = 0; i < j->n;) {
         size_t n = BLOCK - from < j->n - i ? BLOCK - from : (size_t)j->n - i;
