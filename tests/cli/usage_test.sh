@@ -1,0 +1,110 @@
+# usage_test.sh - what the program says about itself, and how it refuses a command line.
+. tests/cli/lib.sh
+
+run
+expect 2 "no arguments"
+err_has '^Usage: veetance COMMAND' "no arguments"
+is "nothing on standard output without arguments" "$(wc -c <"$work/stdout")" 0
+
+run --version
+expect 0 "--version"
+is "--version" "$(cat "$work/stdout")" "$(grep -E '^veetance [0-9]+\.[0-9]+\.[0-9]+$' "$work/stdout")"
+start=$(date +%s%N)
+"$program" --version >/dev/null
+printf 'veetance --version took %s ms\n' $((($(date +%s%N) - start) / 1000000))
+
+for form in help --help -h; do
+    run "$form"
+    expect 0 "$form"
+    out_has '^  generate ' "$form"
+done
+
+# Every command that the overview lists has a summary, a usage line and an example.
+run help
+commands=$(sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' "$work/stdout" | grep -v '^help$')
+check "the overview lists commands" test "$(printf '%s\n' $commands | wc -l)" -ge 4
+for c in $commands; do
+    run "$c" --help
+    expect 0 "$c --help"
+    out_has "^Usage: veetance $c" "$c --help"
+    out_has '^Examples:' "$c --help"
+    is "$c --help says nothing on standard error" "$(cat "$work/stderr")" ""
+    cp "$work/stdout" "$work/help"
+    run help "$c"
+    expect 0 "help $c"
+    check "help $c is $c --help" cmp -s "$work/help" "$work/stdout"
+    run "$c" --frobnicate
+    expect 2 "$c with an unknown option"
+    err_has "there is no option --frobnicate" "$c with an unknown option"
+done
+
+refuse 2 "there is no command 'paint'" paint
+refuse 2 "there is no command 'paint'" help paint
+refuse 2 "there is no command '--frobnicate'" --frobnicate
+
+g="generate -m micro-klein -p star -o $work/out/a.png"
+refuse 2 'no model is named' generate -p star
+refuse 2 'no prompt is given' generate -m micro-klein
+refuse 2 'needs a value' generate -m
+refuse 2 'needs a value' $g --steps
+refuse 2 'takes no value' $g --json=1
+refuse 2 'is not expected here' $g star
+refuse 2 'there is no option -x' $g -x
+for value in 0 -1 1001 x 4.5 '' ' 4' 4x 99999999999999999999; do
+    refuse 2 '--steps takes a whole number from 1 to 1000' $g --steps "$value"
+done
+for side in -W -H --width --height; do
+    for value in 0 63 2049 -64 wide; do
+        refuse 2 'whole number from 64 to 2048' $g $side "$value"
+    done
+done
+for value in -1 x 9223372036854775807 18446744073709551616; do
+    refuse 2 '--seed takes a whole number' $g --seed "$value"
+done
+for value in nan inf -1 101 x 1,5; do
+    refuse 2 '--guidance takes a number from 0 to 100' $g --guidance "$value"
+done
+refuse 2 '--count takes a whole number from 1 to 1000' $g --count 0
+refuse 2 '--count takes a whole number' $g --count 1001
+refuse 2 '--max-tokens takes a whole number' $g --max-tokens 0
+refuse 2 '--threads takes a whole number' $g --threads 0
+refuse 2 '--trace-level is steps or blocks' $g --trace "$work/out/t" --trace-level all
+refuse 2 '--trace-level needs --trace' $g --trace-level blocks
+refuse 1 'device' $g --device toaster
+
+e="edit -m micro-klein -p star -o $work/out/a.png"
+refuse 2 'no image is given' $e
+for value in '' 1 1,2,3 1,2,3,4,5 1,2,3, a,b,c,d -1,0,0,1 0,0,0,0 9999,0,0,0 '1, 2,3,4' 99999999999999999999,0,0,0; do
+    refuse 2 '--extend takes left,top,right,bottom' $e -i a.png --extend "$value"
+done
+refuse 2 '--strength takes a number from 0 to 1' $e -i a.png --strength 1.1
+refuse 2 '--strength takes a number from 0 to 1' $e -i a.png --strength nan
+refuse 2 '--feather takes a whole number' $e -i a.png --feather -1
+refuse 2 'at most 10 images' $e $(printf -- '-i a.png %.0s' 1 2 3 4 5 6 7 8 9 10 11)
+refuse 1 'No such file' $e -i "$work/nowhere.png"
+
+refuse 2 'name a file or folder' inspect
+refuse 2 'one path at a time' inspect a b
+refuse 1 'No such file\|not there\|neither\|cannot' inspect "$work/nowhere"
+refuse 2 'is not expected here' devices cpu
+
+run devices --json
+expect 0 "devices --json"
+out_has '"name":"cpu"' "devices --json"
+if have jq; then
+    check "devices --json is JSON" jq -e '.devices | length > 0' "$work/stdout" >"$work/jq"
+fi
+run devices
+expect 0 "devices"
+out_has '^cpu' "devices"
+
+# Results that cannot be written are failures.
+if [ -e /dev/full ]; then
+    for c in --version help 'help generate' 'devices --json' "inspect $models/micro-klein/vae"; do
+        "$program" $c >/dev/full 2>"$work/stderr"
+        rc=$?
+        expect 1 "$c with a full standard output"
+        err_has 'cannot write to standard output' "$c with a full standard output"
+    done
+fi
+finish
