@@ -1,5 +1,6 @@
 /* layered_test.c - whole runs of the layered pipeline against the reference, over all cases that the root holds:
  * every tensor on the way, and the layers. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "image/composite.h"
 #include "image/load.h"
 #include "pipeline/layered.h"
+#include "pipeline/layered_stack.h"
 #include "support/case.h"
 
 static struct nn_device *device;
@@ -382,6 +384,80 @@ static void a_run_stops_when_cancelled(void **state)
     parity_case_close(&c);
 }
 
+/* ---- stacks ------------------------------------------------------------------------------------------ */
+
+enum { SIDE = 32 };
+
+static void fill(float *planes, const float rgba[4], int left, int right)
+{
+    for (int c = 0; c < 4; c++)
+        for (int y = 0; y < SIDE; y++)
+            for (int x = left; x < right; x++)
+                planes[(c * SIDE + y) * SIDE + x] = rgba[c];
+}
+
+/* Blue everywhere, then nothing, then red on the left half; the frame is what that makes. */
+static struct layered_result flat_result(void)
+{
+    static const float blue[4] = {-1, -1, 1, 1}, red[4] = {1, -1, -1, 1}, none[4] = {1, 1, 1, -1};
+    struct err e = {0};
+    struct layered_result r = {.w = SIDE, .h = SIDE, .layers = 3};
+    size_t plane = (size_t)4 * SIDE * SIDE;
+    r.planes = mem_try_array(3 * plane, sizeof *r.planes);
+    r.frame = mem_try_array(plane, sizeof *r.frame);
+    fill(r.planes, blue, 0, SIDE);
+    fill(r.planes + plane, none, 0, SIDE);
+    fill(r.planes + 2 * plane, none, 0, SIDE);
+    fill(r.planes + 2 * plane, red, 0, SIDE / 2);
+    fill(r.frame, blue, 0, SIDE);
+    fill(r.frame, red, 0, SIDE / 2);
+    must(layered_to_image(r.frame, SIDE, SIDE, &r.picture, &e), &e);
+    return r;
+}
+
+static void empty_layers_go_and_the_rest_adds_up(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct layered_stack s;
+    struct layered_result r = flat_result();
+    struct layered_stack_options o = {.source = &r.picture};
+    must(layered_stack_make(&r, &o, &s, &e), &e);
+    assert_int_equal(s.dropped, 1);
+    assert_int_equal(s.stack.n, 2);
+    assert_true(isinf(s.source.psnr_db) && isinf(s.frame.psnr_db));
+    assert_string_equal(s.stack.layers[0].name, "background");
+    assert_memory_equal(image_row(&s.composite, 3), image_row(&r.picture, 3), 4 * SIDE);
+    layered_stack_deinit(&s);
+    o.keep_empty = true;
+    must(layered_stack_make(&r, &o, &s, &e), &e);
+    assert_int_equal(s.stack.n, 3);
+    layered_stack_deinit(&s);
+    layered_result_free(&r);
+}
+
+static void full_size_brings_layers_to_the_source(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    struct layered_stack s;
+    struct image source;
+    struct layered_result r = flat_result();
+    must(image_new(&source, 3 * SIDE, 2 * SIDE, 3, &e), &e);
+    image_fill(&source, (const unsigned char[]){0, 0, 255});
+    for (int y = 0; y < source.h; y++)
+        for (int x = 0; x < source.w / 2; x++)
+            memcpy(image_row(&source, y) + 3 * x, (const unsigned char[]){255, 0, 0}, 3);
+    struct layered_stack_options o = {.source = &source, .full_size = true};
+    must(layered_stack_make(&r, &o, &s, &e), &e);
+    assert_int_equal(s.stack.w, source.w);
+    assert_int_equal(s.composite.h, source.h);
+    assert_true(s.source.psnr_db > 25); /* the soft edge in the middle is the model's */
+    layered_stack_deinit(&s);
+    image_free(&source);
+    layered_result_free(&r);
+}
+
 int main(void)
 {
     struct err e = {0};
@@ -395,6 +471,8 @@ int main(void)
         cmocka_unit_test(modulation_in_place_gives_the_same_layers),
         cmocka_unit_test(bad_requests_are_refused_with_reasons),
         cmocka_unit_test(a_run_stops_when_cancelled),
+        cmocka_unit_test(empty_layers_go_and_the_rest_adds_up),
+        cmocka_unit_test(full_size_brings_layers_to_the_source),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     nn_device_close(device);
