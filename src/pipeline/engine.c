@@ -438,6 +438,8 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
     enum err_code rc = gather_inputs(rq, cb, &in, e);
     if (in.inpaint && rq->strength < 0)
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
+    if (rc == ERR_OK && rq->feather > 0 && !in.has_mask)
+        report_note(cb, "feather %d has no effect without a mask", rq->feather);
     for (int i = 0; rc == ERR_OK && i < rq->count; i++) {
         rc = run_one(g, r, &in, i, cb, e);
         if (rc == ERR_OK)

@@ -107,7 +107,7 @@ static enum err_code read_part(yyjson_val *components, const char *key, const ch
     yyjson_val *v = yyjson_obj_get(components, key);
     struct str weights = {0}, config = {0};
     enum err_code rc = ERR_OK;
-    if (!v)
+    if (!v || yyjson_is_null(v))
         return ERR_OK;
     if (yyjson_is_str(v)) {
         weights = (struct str){yyjson_get_str(v), yyjson_get_len(v)};

@@ -1,0 +1,366 @@
+/* engine_test.c - the public library: requests that make no sense, models kept open, notes, cancelling, and
+ * memory that runs out, with the micro model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "veetance.h"
+
+#define MODEL VT_SOURCE_DIR "/models/micro-klein"
+
+static struct vt_engine *engine;
+static unsigned char pixels[64 * 64 * 4];
+
+static int set_up(void **state)
+{
+    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    struct vt_error err;
+    (void)state;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (unsigned char)(i * 31 ^ i >> 6);
+    return vt_engine_open(&options, &engine, &err) == VT_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vt_engine_close(engine);
+    return 0;
+}
+
+/* Quick and small. */
+static struct vt_request small(void)
+{
+    struct vt_request rq = vt_request_defaults();
+    rq.model = MODEL;
+    rq.prompt = "star";
+    rq.width = rq.height = 64;
+    rq.steps = 1;
+    rq.seed = 1;
+    return rq;
+}
+
+static struct vt_image picture(int channels)
+{
+    return (struct vt_image){64, 64, channels, pixels};
+}
+
+static struct vt_request with_picture(void)
+{
+    struct vt_request rq = small();
+    rq.images[0] = picture(3);
+    rq.image_count = 1;
+    return rq;
+}
+
+static void refused_with(const struct vt_request *rq, bool edit, const struct vt_callbacks *cb,
+                         enum vt_status status, const char *with)
+{
+    struct vt_error err = {0};
+    struct vt_result *res = (void *)&err;
+    enum vt_status st =
+        edit ? vt_edit(engine, rq, cb, &res, &err) : vt_generate(engine, rq, cb, &res, &err);
+    if (st != status || err.status != status || !strstr(err.text, with))
+        fail_msg("status %d, '%s'; expected %d, '%s'", (int)st, err.text, (int)status, with);
+    assert_null(res);
+}
+
+static void refused(const struct vt_request *rq, bool edit, const char *with)
+{
+    refused_with(rq, edit, NULL, VT_ERR_ARG, with);
+}
+
+static struct vt_result *made(const struct vt_request *rq, bool edit, const struct vt_callbacks *cb)
+{
+    struct vt_error err = {0};
+    struct vt_result *res;
+    enum vt_status st =
+        edit ? vt_edit(engine, rq, cb, &res, &err) : vt_generate(engine, rq, cb, &res, &err);
+    if (st != VT_OK)
+        fail_msg("%s", err.text);
+    assert_string_equal(err.text, "");
+    return res;
+}
+
+static void a_request_is_refused_when_a_number_is_out_of_range(void **state)
+{
+    static const int bad_sides[] = {0, 63, 2049, -2, INT32_MIN, INT32_MAX};
+    static const int bad_counts[] = {0, -1, VT_MAX_COUNT + 1, INT32_MIN};
+    struct vt_request rq;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad_sides / sizeof *bad_sides; i++) {
+        rq = small();
+        rq.width = bad_sides[i];
+        refused(&rq, false, "the width is");
+        rq = small();
+        rq.height = bad_sides[i];
+        refused(&rq, false, "the height is");
+    }
+    for (size_t i = 0; i < sizeof bad_counts / sizeof *bad_counts; i++) {
+        rq = small();
+        rq.count = bad_counts[i];
+        refused(&rq, false, "the count is");
+    }
+    rq = small();
+    rq.steps = 0;
+    refused(&rq, false, "steps is 0");
+    rq = small();
+    rq.steps = 100000;
+    refused(&rq, false, "steps is 100000");
+    rq = small();
+    rq.max_tokens = 0;
+    refused(&rq, false, "tokens is 0");
+    rq = small();
+    rq.guidance = (double)NAN;
+    refused(&rq, false, "guidance");
+    rq.guidance = (double)INFINITY;
+    refused(&rq, false, "guidance");
+    rq = small();
+    rq.seed = INT64_MAX;
+    refused(&rq, false, "the seed");
+    rq = with_picture();
+    rq.strength = (double)NAN;
+    refused(&rq, true, "strength");
+    rq.strength = 1.5;
+    refused(&rq, true, "strength is 1.5");
+    rq.strength = 0;
+    refused(&rq, true, "strength 0 leaves no step");
+    rq = with_picture();
+    rq.feather = -1;
+    refused(&rq, true, "feather");
+    rq = with_picture();
+    rq.extend[2] = -1;
+    refused(&rq, true, "extend");
+}
+
+static void a_request_is_refused_when_its_text_is_wrong(void **state)
+{
+    struct vt_request rq = small();
+    (void)state;
+    rq.prompt = "ab\xff";
+    refused(&rq, false, "not valid UTF-8 (at byte 2)");
+    rq = small();
+    rq.model = NULL;
+    refused(&rq, false, "no model is named");
+    rq.model = "";
+    refused(&rq, false, "no model is named");
+    rq.model = "nowhere";
+    refused_with(&rq, false, NULL, VT_ERR_NOTFOUND, "nowhere");
+    rq.model = VT_SOURCE_DIR "/models/micro-layered";
+    refused(&rq, false, "veetance layers");
+}
+
+static void a_request_is_refused_when_its_pictures_are_wrong(void **state)
+{
+    struct vt_request rq = small();
+    (void)state;
+    refused(&rq, true, "at least one image");
+    rq = with_picture();
+    refused(&rq, false, "takes no images");
+    rq.image_count = VT_MAX_IMAGES + 1;
+    refused(&rq, true, "11 images");
+    for (int channels = -1; channels <= 5; channels += channels == -1 ? 1 : 5) {
+        rq = with_picture();
+        rq.images[0].channels = channels;
+        refused(&rq, true, "image 1 has no pixels");
+        rq = with_picture();
+        rq.mask = picture(channels);
+        refused(&rq, true, "the mask has no pixels");
+    }
+    rq = with_picture();
+    rq.images[0].pixels = NULL;
+    refused(&rq, true, "image 1 has no pixels");
+    rq = with_picture();
+    rq.images[0].width = 0;
+    refused(&rq, true, "image 1 is 0 x 64");
+    rq = with_picture();
+    rq.mask = picture(1);
+    rq.mask.height = -5;
+    refused(&rq, true, "the mask is 64 x -5");
+    rq = with_picture();
+    rq.images[0].width = 1000000;
+    rq.images[0].height = 200;
+    refused_with(&rq, true, NULL, VT_ERR_LIMIT, "image 1");
+    rq = with_picture();
+    rq.mask_from_alpha = 1;
+    refused(&rq, true, "has none");
+    rq = small();
+    rq.mask_from_alpha = 1;
+    refused(&rq, false, "needs an image");
+    rq = small();
+    rq.extend[0] = 16;
+    refused(&rq, false, "needs an image");
+}
+
+static void the_same_picture_comes_when_the_engine_is_used_again(void **state)
+{
+    const struct vt_request rq = small();
+    struct vt_request many = small();
+    (void)state;
+    struct vt_result *a = made(&rq, false, NULL);
+    many.count = 2;
+    many.seed = 0;
+    struct vt_result *b = made(&many, false, NULL);
+    assert_int_equal(vt_result_count(a), 1);
+    assert_int_equal(vt_result_count(b), 2);
+    assert_int_equal(vt_result_seed(b, 1), 1);
+    struct vt_image x = vt_result_image(a, 0), y = vt_result_image(b, 1);
+    assert_int_equal(x.width, 64);
+    assert_int_equal(x.channels, 3);
+    assert_memory_equal(x.pixels, y.pixels, (size_t)64 * 64 * 3);
+    const struct vt_request *used = vt_result_request(a);
+    assert_string_equal(used->model, "micro-klein");
+    assert_int_equal(used->max_tokens, 40);
+    assert_int_equal(used->width, 64);
+    assert_true(vt_result_stats(b)->text_seconds == 0); /* the prompt is still known */
+    vt_result_free(a);
+    vt_result_free(b);
+    vt_result_free(NULL);
+}
+
+static void pictures_of_every_mode_are_taken_when_editing(void **state)
+{
+    (void)state;
+    for (int channels = 1; channels <= 4; channels++) {
+        struct vt_request rq = small();
+        rq.images[0] = rq.images[1] = picture(channels);
+        rq.image_count = 2;
+        vt_result_free(made(&rq, true, NULL));
+        rq.mask = picture(5 - channels);
+        vt_result_free(made(&rq, true, NULL));
+    }
+}
+
+/* ---- callbacks -------------------------------------------------------------------------------------- */
+
+struct watch {
+    int notes, steps, cancel_at;
+    char last_note[480];
+    bool stages[VT_STAGE_DECODE + 1];
+};
+
+static void on_progress(const struct vt_progress *p, void *user)
+{
+    struct watch *w = user;
+    w->stages[p->stage] = true;
+    if (p->stage == VT_STAGE_STEPS)
+        w->steps = p->step;
+    if (p->stage == VT_STAGE_STEPS && w->cancel_at && p->step == w->cancel_at)
+        vt_engine_cancel(engine);
+}
+
+static void on_note(const char *text, void *user)
+{
+    struct watch *w = user;
+    w->notes++;
+    (void)snprintf(w->last_note, sizeof w->last_note, "%s", text);
+}
+
+static void a_run_stops_within_a_step_when_it_is_cancelled(void **state)
+{
+    struct watch w = {.cancel_at = 2};
+    const struct vt_callbacks cb = {on_progress, on_note, &w};
+    struct vt_request rq = small();
+    (void)state;
+    rq.steps = 50;
+    refused_with(&rq, false, &cb, VT_ERR_CANCELLED, "");
+    assert_true(w.steps == 2);
+    assert_false(w.stages[VT_STAGE_DECODE]);
+    w = (struct watch){0};
+    rq.steps = 2;
+    vt_result_free(made(&rq, false, &cb)); /* the next request runs as usual */
+    assert_true(w.stages[VT_STAGE_DECODE]);
+    assert_int_equal(w.notes, 0);
+}
+
+static void a_note_says_when_something_was_changed(void **state)
+{
+    struct watch w = {0};
+    const struct vt_callbacks cb = {on_progress, on_note, &w};
+    struct vt_request rq = small();
+    (void)state;
+    rq.width = 79;
+    vt_result_free(made(&rq, false, &cb));
+    assert_int_equal(w.notes, 1);
+    assert_non_null(strstr(w.last_note, "64 x 64"));
+    rq = with_picture();
+    rq.mask = picture(1);
+    rq.mask.height = 60;
+    vt_result_free(made(&rq, true, &cb));
+    assert_int_equal(w.notes, 2);
+    assert_non_null(strstr(w.last_note, "the mask is 64 x 60"));
+    rq = with_picture();
+    rq.feather = 3;
+    vt_result_free(made(&rq, true, &cb));
+    assert_int_equal(w.notes, 3);
+    assert_non_null(strstr(w.last_note, "feather"));
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------- */
+
+/* One allocation after the other fails, first each, later ever rarer ones (a run has thousands). */
+static void a_request_fails_cleanly_when_memory_runs_out(bool edit)
+{
+    struct vt_request rq = edit ? with_picture() : small();
+    enum vt_status st = VT_ERR_NOMEM;
+    long n = 1, tries = 0;
+    if (edit) {
+        rq.mask = picture(1);
+        rq.feather = 2;
+        rq.extend[0] = 16;
+    }
+    for (; st != VT_OK && n < 10000000; n += 1 + n / 10, tries++) {
+        const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+        struct vt_error err = {0};
+        struct vt_result *res = NULL;
+        struct vt_engine *own;
+        if (vt_engine_open(&options, &own, &err) != VT_OK)
+            fail_msg("%s", err.text);
+        mem_fail_after(n);
+        st = edit ? vt_edit(own, &rq, NULL, &res, &err) : vt_generate(own, &rq, NULL, &res, &err);
+        mem_fail_after(0);
+        /* A JSON reader with a bounded pool cannot tell a full pool from a system that is out of memory. */
+        if (st != VT_OK && st != VT_ERR_NOMEM && st != VT_ERR_LIMIT)
+            fail_msg("allocation %ld: %s: %s", n, vt_status_name(st), err.text);
+        vt_result_free(res);
+        vt_engine_close(own);
+    }
+    assert_int_equal(st, VT_OK);
+    assert_true(tries > 10);
+}
+
+static void generating_fails_cleanly_when_memory_runs_out(void **state)
+{
+    (void)state;
+    a_request_fails_cleanly_when_memory_runs_out(false);
+}
+
+static void editing_fails_cleanly_when_memory_runs_out(void **state)
+{
+    (void)state;
+    a_request_fails_cleanly_when_memory_runs_out(true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_request_is_refused_when_a_number_is_out_of_range),
+        cmocka_unit_test(a_request_is_refused_when_its_text_is_wrong),
+        cmocka_unit_test(a_request_is_refused_when_its_pictures_are_wrong),
+        cmocka_unit_test(the_same_picture_comes_when_the_engine_is_used_again),
+        cmocka_unit_test(pictures_of_every_mode_are_taken_when_editing),
+        cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),
+        cmocka_unit_test(a_note_says_when_something_was_changed),
+        cmocka_unit_test(generating_fails_cleanly_when_memory_runs_out),
+        cmocka_unit_test(editing_fails_cleanly_when_memory_runs_out),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
