@@ -41,6 +41,8 @@ ggml_backend_t nn_device_backend(const struct nn_device *d);
 ggml_backend_dev_t nn_device_ggml(const struct nn_device *d);
 bool nn_device_is_cpu(const struct nn_device *d);
 int nn_device_threads(const struct nn_device *d);
+/* For the next graphs: at most n of the device's threads. No effect on other devices than the CPU. */
+void nn_device_use_threads(struct nn_device *d, int n);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 
 /* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */

@@ -67,6 +67,32 @@ struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char
     return t;
 }
 
+/* Multiply-adds of a node times two; 0 for what only moves or maps elements. */
+static double node_flops(const struct ggml_tensor *t)
+{
+    double out = (double)ggml_nelements(t);
+    if (t->op == GGML_OP_MUL_MAT)
+        return 2 * out * (double)t->src[0]->ne[0];
+    if (t->op == GGML_OP_CONV_2D)
+        return 2 * out * (double)(t->src[0]->ne[0] * t->src[0]->ne[1] * t->src[0]->ne[2]);
+    if (t->op == GGML_OP_FLASH_ATTN_EXT)
+        return 4 * out * (double)t->src[1]->ne[1];
+    return 0;
+}
+
+/* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that costs
+ * more than a second thread brings, and on a busy machine a hundred times more. */
+static int threads_for(const struct nn_graph *g)
+{
+    double flops = 0;
+    int n = ggml_graph_n_nodes(g->gf);
+    for (int i = 0; i < n; i++)
+        flops += node_flops(ggml_graph_node(g->gf, i));
+    double wanted = n > 0 ? flops / n / 1e6 : 1;
+    int all = nn_device_threads(g->device);
+    return wanted < 1 ? 1 : wanted >= all ? all : (int)wanted;
+}
+
 enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
 {
     ggml_backend_dev_t dev = nn_device_ggml(g->device);
@@ -78,6 +104,7 @@ enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
                 ggml_backend_dev_name(dev), ggml_op_desc(t), ggml_type_name(t->type),
                 (long long)t->ne[3], (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
     }
+    g->threads = threads_for(g);
     g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(dev));
     if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
         return err_set(e, ERR_NOMEM, "the device has no memory for this computation");
@@ -104,6 +131,7 @@ static bool should_stop(void *user)
 
 enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct err *e)
 {
+    nn_device_use_threads(g->device, g->threads);
     if (cancel)
         nn_device_set_abort(g->device, should_stop, (void *)(uintptr_t)cancel);
     enum ggml_status st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);

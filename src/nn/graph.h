@@ -31,7 +31,8 @@ struct nn_graph {
     struct ggml_context *ctx;
     struct ggml_cgraph *gf;
     ggml_gallocr_t alloc;
-    bool exact; /* float32 arithmetic throughout: no half-precision keys and values */
+    int threads; /* on the CPU; set by nn_graph_prepare from the amount of work */
+    bool exact;  /* float32 arithmetic throughout: no half-precision keys and values */
     bool trace;
     struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
     size_t n_mids;

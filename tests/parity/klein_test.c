@@ -13,6 +13,7 @@
 #include "image/composite.h"
 #include "image/load.h"
 #include "support/case.h"
+#include "support/device.h"
 #include "veetance.h"
 
 static struct vt_engine *engine;
@@ -194,8 +195,10 @@ static void runs_agree_with_the_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(runs_agree_with_the_reference)};
-    struct vt_engine_options opt = {.device = getenv("VT_TEST_DEVICE"), .threads = 2};
+    struct vt_engine_options opt = {.device = getenv("VT_TEST_DEVICE")};
     struct vt_error err;
+    if (opt.device && !parity_device_works(opt.device))
+        return 77;
     if (!opt.device)
         opt.device = "cpu";
     if (vt_engine_open(&opt, &engine, &err) != VT_OK) {
