@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cli/commands.h"
@@ -14,9 +15,11 @@ static const struct cli_option options[] = {
     {0},
 };
 
+/* Names the file unless the error already does. */
 static int fail(const char *path, const struct err *e)
 {
-    cli_say("%s: %s", path, e->text);
+    bool named = strstr(e->text, path) != NULL;
+    cli_say("%s%s%s", named ? "" : path, named ? "" : ": ", e->text);
     return CLI_FAILED;
 }
 
@@ -25,7 +28,11 @@ static int make(const char **paths, size_t n, const struct image_sheet_params *p
     struct err e = {0};
     struct image *pictures = mem_try_array(n, sizeof *pictures), sheet = {0};
     const struct image **list = mem_try_array(n, sizeof *list);
-    int rc = pictures && list ? CLI_OK : CLI_FAILED;
+    int rc = CLI_OK;
+    if (!pictures || !list) {
+        (void)err_set(&e, ERR_NOMEM, "no memory for %zu pictures", n - 1);
+        rc = fail(paths[0], &e);
+    }
     for (size_t i = 1; rc == CLI_OK && i < n; i++) {
         if (image_load_file(paths[i], NULL, NULL, &pictures[i], &e) != ERR_OK)
             rc = fail(paths[i], &e);

@@ -145,6 +145,16 @@ expect 0 "a border that is no whole token"
 err_has 'note: the picture of 74 x 64 is resampled to 64 x 64' "a border that is no whole token"
 refuse 1 'megapixels' edit $m -i "$work/scene.png" --extend 8192,8192,8192,8192 -o "$work/out/a.png"
 
+# ---- contact sheets ---------------------------------------------------------------------------------
+run sheet "$work/sheet.png" "$work/scene.png" "$work/other.png" "$work/alpha.png" -c 2 --gap 4
+expect 0 "a sheet"
+is "a sheet of two columns" "$(identify -format '%wx%h' "$work/sheet.png")" \
+    "$(identify -format '%wx%h' "$work/sheet.png" | grep -E '^1[34][0-9]x1[34][0-9]$')"
+refuse 2 'name the sheet' sheet "$work/out/s.png"
+refuse 1 'nowhere.png' sheet "$work/out/s.png" "$work/scene.png" "$work/nowhere.png"
+refuse 1 'bad.png' sheet "$work/out/s.png" "$work/bad.png"
+refuse 1 'No such file' sheet "$work/nowhere/s.png" "$work/scene.png"
+
 # ---- the prompt cache -------------------------------------------------------------------------------
 # cached WHAT YES-OR-NO ARGUMENTS...: whether the text encoder was left alone.
 cached() {
