@@ -271,11 +271,14 @@ struct state {
         *velocity_neg; /* the last three with condition rows */
     struct flux2_id *ids;
     struct flux2_pass *pass;
+    enum flux2_mode mode; /* of the pass */
+    struct flux2_kv *kv;  /* NULL unless the model was trained for a reference cache */
 };
 
 static void state_free(struct state *s)
 {
     flux2_pass_free(s->pass);
+    flux2_kv_free(s->kv);
     klein_canvas_free(&s->canvas);
     klein_condition_free(&s->cond);
     mem_free(s->sigmas);
@@ -385,8 +388,16 @@ static enum err_code make_pass(struct state *s, bool trace, struct flux2_pass **
             (struct flux2_id){.axis = {0, (int32_t)(i / s->cols), (int32_t)(i % s->cols), 0}};
     if (s->cond.n)
         memcpy(s->ids + s->tokens, s->cond.ids, (size_t)s->cond.n * sizeof *s->ids);
-    return flux2_pass_new(s->k->transformer, s->rq->max_tokens, s->ids, s->tokens + s->cond.n,
-                          trace, out, e);
+    struct flux2_pass_spec spec = {
+        .n_text = s->rq->max_tokens,
+        .n_img = s->tokens + (s->mode == FLUX2_KV_CACHED ? 0 : s->cond.n),
+        .img_ids = s->ids,
+        .trace = trace,
+        .mode = s->mode,
+        .n_ref = s->cond.n,
+        .kv = s->kv,
+    };
+    return flux2_pass_new(s->k->transformer, &spec, out, e);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------- */
@@ -464,7 +475,8 @@ static enum err_code predict(struct state *s, int i, int step, struct err *e)
     if (rc == ERR_OK)
         rc = flux2_pass_run(s->pass, s->input, s->pos, time, s->velocity, s->run->cancel, e);
     if (rc == ERR_OK && i == 0)
-        trace_packed(s, "noise_pred_0_cond", s->velocity, s->tokens + s->cond.n);
+        trace_packed(s, "noise_pred_0_cond", s->velocity,
+                     s->tokens + (s->mode == FLUX2_PLAIN ? s->cond.n : 0));
     if (rc != ERR_OK || !s->neg)
         return rc;
     rc = flux2_pass_run(s->pass, s->input, s->neg, time, s->velocity_neg, s->run->cancel, e);
@@ -491,11 +503,31 @@ static void blend_known(struct state *s, int step)
                         (size_t)s->channels);
 }
 
+/* Checkpoints trained for it compute references once, in the first step. Never used on others: there every
+ * token sees the references anew in every step. */
+static enum err_code choose_mode(struct state *s, struct err *e)
+{
+    if (!s->k->dir->reference_cache || s->cond.n == 0 || s->rq->inpaint || s->neg)
+        return ERR_OK;
+    s->mode = FLUX2_KV_EXTRACT;
+    return flux2_kv_new(s->k->transformer, s->cond.n, &s->kv, e);
+}
+
+static enum err_code use_cache(struct state *s, struct err *e)
+{
+    flux2_pass_free(s->pass);
+    s->pass = NULL;
+    s->mode = FLUX2_KV_CACHED;
+    return make_pass(s, false, &s->pass, e);
+}
+
 static enum err_code one_step(struct state *s, int i, struct err *e)
 {
     int step = s->first_step + i;
     char name[40];
-    enum err_code rc = predict(s, i, step, e);
+    enum err_code rc = i > 0 && s->mode == FLUX2_KV_EXTRACT ? use_cache(s, e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = predict(s, i, step, e);
     if (rc != ERR_OK)
         return rc;
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
@@ -518,6 +550,8 @@ static enum err_code denoise(struct state *s, struct err *e)
                             .step_count = n,
                             .seconds_left = -1};
     enum err_code rc = klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e);
+    if (rc == ERR_OK)
+        rc = choose_mode(s, e);
     if (rc == ERR_OK)
         rc = make_pass(s, false, &s->pass, e);
     if (rc != ERR_OK)

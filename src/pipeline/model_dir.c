@@ -221,6 +221,8 @@ static enum err_code read_index(const char *dir, struct model_dir *m, struct err
         rc = json_get_str(root, "_class_name", &cls, path, e);
     if (rc == ERR_OK && cls.n)
         rc = pipeline_from_name(cls, m, e);
+    if (rc == ERR_OK && str_eq_z(cls, "Flux2KleinKVPipeline"))
+        m->reference_cache = m->is_distilled = true; /* that pipeline's own default */
     if (rc == ERR_OK)
         rc = json_get_bool(root, "is_distilled", &m->is_distilled, path, e);
     yyjson_doc_free(doc);
@@ -335,6 +337,8 @@ static enum err_code read_own(yyjson_val *o, struct model_dir *m, struct err *e)
         rc = pipeline_from_name(pipeline, m, e);
     if (rc == ERR_OK)
         rc = json_get_bool(o, "is_distilled", &m->is_distilled, "veetance.json", e);
+    if (rc == ERR_OK)
+        rc = json_get_bool(o, "reference_cache", &m->reference_cache, "veetance.json", e);
     if (rc == ERR_OK)
         rc = json_get_str(o, "name", &name, "veetance.json", e);
     if (rc == ERR_OK && name.n)

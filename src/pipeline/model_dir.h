@@ -39,6 +39,7 @@ struct model_dir {
     char tokenizer[MODEL_PATH_BYTES], processor[MODEL_PATH_BYTES];
     struct schedule_config schedule;
     bool is_distilled;
+    bool reference_cache; /* trained for keys and values of references computed once (klein KV) */
     struct model_defaults defaults;
 };
 

@@ -136,7 +136,8 @@ static void run_flux2_transformer(const struct parity_case *c)
     for (int64_t i = 0; i < tokens; i++)
         for (int a = 0; a < FLUX2_AXES; a++)
             ids[i].axis[a] = (int32_t)ids_f[i * FLUX2_AXES + a];
-    must(flux2_pass_new(m, n_txt, ids, tokens, true, &p, &e), &e);
+    struct flux2_pass_spec spec = {.n_text = n_txt, .n_img = tokens, .img_ids = ids, .trace = true};
+    must(flux2_pass_new(m, &spec, &p, &e), &e);
     float *out = calloc((size_t)(tokens * cfg.out_channels), sizeof *out);
     must(flux2_pass_run(p, x, text, t[0], out, NULL, &e), &e);
     check_mids(c, flux2_pass_graph(p));

@@ -135,18 +135,68 @@ const struct flux2_config *flux2_transformer_config(const struct flux2_transform
     return &m->cfg;
 }
 
+/* ---- keys and values of references ------------------------------------------------------------------ */
+
+struct flux2_kv {
+    struct ggml_context *ctx;
+    ggml_backend_buffer_t buffer;
+    struct ggml_tensor *k[2 * MODEL_MAX_BLOCKS],
+        *v[2 * MODEL_MAX_BLOCKS]; /* [n_ref, heads, head_dim] */
+};
+
+enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, struct flux2_kv **out,
+                           struct err *e)
+{
+    const struct flux2_config *c = &m->cfg;
+    int64_t blocks = c->n_double + c->n_single;
+    *out = NULL;
+    struct flux2_kv *kv = mem_try_alloc(sizeof *kv);
+    if (!kv)
+        return err_set(e, ERR_NOMEM, "no memory for the reference cache");
+    struct ggml_init_params init = {.mem_size = (size_t)(2 * blocks + 1) * ggml_tensor_overhead(),
+                                    .no_alloc = true};
+    kv->ctx = ggml_init(init);
+    for (int64_t i = 0; kv->ctx && i < blocks; i++) {
+        kv->k[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
+        kv->v[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
+    }
+    if (kv->ctx)
+        kv->buffer = ggml_backend_alloc_ctx_tensors_from_buft(
+            kv->ctx, ggml_backend_dev_buffer_type(nn_device_ggml(m->device)));
+    if (!kv->buffer) {
+        flux2_kv_free(kv);
+        return err_set(e, ERR_NOMEM, "the device has no memory for the reference cache");
+    }
+    *out = kv;
+    return ERR_OK;
+}
+
+void flux2_kv_free(struct flux2_kv *kv)
+{
+    if (!kv)
+        return;
+    if (kv->buffer)
+        ggml_backend_buffer_free(kv->buffer);
+    ggml_free(kv->ctx);
+    mem_free(kv);
+}
+
 /* ---- graph ----------------------------------------------------------------------------------------- */
 
 struct flux2_pass {
     struct flux2_transformer *m;
     struct nn_graph g;
+    enum flux2_mode mode;
+    struct flux2_kv *kv;
     int64_t n_text, n_img;
-    struct ggml_tensor *x, *text, *time, *cos, *sin, *out;
+    int64_t n_ref; /* last tokens that have a modulation of their own and see each other alone */
+    struct ggml_tensor *x, *text, *time, *ref_time, *cos, *sin, *out;
     float *cos_table, *sin_table;
 };
 
 struct modulation { /* each [1, dim] */
     struct ggml_tensor *shift, *scale, *gate;
+    const struct modulation *ref; /* of the last n_ref tokens; NULL: the same for all */
 };
 
 /* Set k of n of a modulation's output [1, n * 3 * dim]. */
@@ -182,12 +232,12 @@ static struct qkv project(struct flux2_pass *p, const struct nn_param *q, const 
     };
 }
 
-static struct ggml_tensor *attend(struct flux2_pass *p, struct qkv a)
+/* Tokens first .. first + n - 1 of [tokens, heads, head_dim]. */
+static struct ggml_tensor *tokens(struct nn_graph *g, struct ggml_tensor *x, int64_t first,
+                                  int64_t n)
 {
-    struct nn_graph *g = &p->g;
-    struct ggml_tensor *q = nn_rope_apply(g, a.q, p->cos, p->sin, NN_ROPE_PAIRS);
-    struct ggml_tensor *k = nn_rope_apply(g, a.k, p->cos, p->sin, NN_ROPE_PAIRS);
-    return nn_attention(g, q, k, a.v, NULL, 1.0f / sqrtf((float)p->m->cfg.head_dim));
+    return ggml_view_3d(g->ctx, x, x->ne[0], x->ne[1], n, x->nb[1], x->nb[2],
+                        (size_t)first * x->nb[2]);
 }
 
 static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64_t first, int64_t n)
@@ -195,11 +245,60 @@ static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64
     return ggml_view_2d(g->ctx, x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
 }
 
+/* Everything but references sees all tokens, references see each other; what they offer is kept. */
+static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, struct ggml_tensor *q,
+                                           struct ggml_tensor *k, struct ggml_tensor *v,
+                                           float scale)
+{
+    struct nn_graph *g = &p->g;
+    int64_t n = q->ne[2] - p->n_ref;
+    struct ggml_tensor *rk = tokens(g, k, n, p->n_ref), *rv = tokens(g, v, n, p->n_ref);
+    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, rk, p->kv->k[block]));
+    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, rv, p->kv->v[block]));
+    struct ggml_tensor *own = nn_attention(g, tokens(g, q, 0, n), k, v, NULL, scale);
+    struct ggml_tensor *ref = nn_attention(g, tokens(g, q, n, p->n_ref), rk, rv, NULL, scale);
+    return ggml_concat(g->ctx, own, ref, 1);
+}
+
+/* block counts double blocks first, then single blocks. */
+static struct ggml_tensor *attend(struct flux2_pass *p, int block, struct qkv a)
+{
+    struct nn_graph *g = &p->g;
+    float scale = 1.0f / sqrtf((float)p->m->cfg.head_dim);
+    struct ggml_tensor *q = nn_rope_apply(g, a.q, p->cos, p->sin, NN_ROPE_PAIRS);
+    struct ggml_tensor *k = nn_rope_apply(g, a.k, p->cos, p->sin, NN_ROPE_PAIRS);
+    if (p->mode == FLUX2_KV_EXTRACT)
+        return attend_and_keep(p, block, q, k, a.v, scale);
+    if (p->mode == FLUX2_KV_CACHED) {
+        k = ggml_concat(g->ctx, k, p->kv->k[block], 2);
+        a.v = ggml_concat(g->ctx, a.v, p->kv->v[block], 2);
+    }
+    return nn_attention(g, q, k, a.v, NULL, scale);
+}
+
 static struct ggml_tensor *modulated_norm(struct flux2_pass *p, struct ggml_tensor *x,
                                           struct modulation m)
 {
     struct nn_graph *g = &p->g;
-    return nn_modulate(g, nn_layer_norm(g, x, (float)p->m->cfg.eps), m.shift, m.scale);
+    struct ggml_tensor *y = nn_layer_norm(g, x, (float)p->m->cfg.eps);
+    if (!m.ref)
+        return nn_modulate(g, y, m.shift, m.scale);
+    int64_t n = y->ne[1] - p->n_ref;
+    return ggml_concat(g->ctx, nn_modulate(g, rows(g, y, 0, n), m.shift, m.scale),
+                       nn_modulate(g, rows(g, y, n, p->n_ref), m.ref->shift, m.ref->scale), 1);
+}
+
+/* x + gate * y. */
+static struct ggml_tensor *gated(struct flux2_pass *p, struct ggml_tensor *x, struct modulation m,
+                                 struct ggml_tensor *y)
+{
+    struct nn_graph *g = &p->g;
+    if (!m.ref)
+        return nn_gate_add(g, x, m.gate, y);
+    int64_t n = x->ne[1] - p->n_ref;
+    return ggml_concat(
+        g->ctx, nn_gate_add(g, rows(g, x, 0, n), m.gate, rows(g, y, 0, n)),
+        nn_gate_add(g, rows(g, x, n, p->n_ref), m.ref->gate, rows(g, y, n, p->n_ref)), 1);
 }
 
 static struct ggml_tensor *feed_forward(struct nn_graph *g, const struct stream *s,
@@ -223,15 +322,15 @@ static void double_block_forward(struct flux2_pass *p, int i, const struct modul
         .k = ggml_concat(g->ctx, qt.k, qi.k, 2),
         .v = ggml_concat(g->ctx, qt.v, qi.v, 2),
     };
-    struct ggml_tensor *a = attend(p, joint);
+    struct ggml_tensor *a = attend(p, i, joint);
     struct ggml_tensor *ai = nn_linear(g, b->img.out, NULL, rows(g, a, p->n_text, p->n_img));
     struct ggml_tensor *at = nn_linear(g, b->txt.out, NULL, rows(g, a, 0, p->n_text));
     nn_mid(g, ai, "mid.transformer_blocks.%d.attn.0", i);
     nn_mid(g, at, "mid.transformer_blocks.%d.attn.1", i);
 
-    *img = nn_gate_add(g, *img, mi[0].gate, ai);
+    *img = gated(p, *img, mi[0], ai);
     struct ggml_tensor *fi = feed_forward(g, &b->img, modulated_norm(p, *img, mi[1]));
-    *img = nn_gate_add(g, *img, mi[1].gate, nn_mid(g, fi, "mid.transformer_blocks.%d.ff", i));
+    *img = gated(p, *img, mi[1], nn_mid(g, fi, "mid.transformer_blocks.%d.ff", i));
     *txt = nn_gate_add(g, *txt, mt[0].gate, at);
     struct ggml_tensor *ft = feed_forward(g, &b->txt, modulated_norm(p, *txt, mt[1]));
     *txt =
@@ -246,19 +345,72 @@ static struct ggml_tensor *single_block_forward(struct flux2_pass *p, int i, str
     struct nn_graph *g = &p->g;
     const struct single_block *b = &p->m->singles[i];
     struct ggml_tensor *h = modulated_norm(p, x, m);
-    struct ggml_tensor *a = attend(p, project(p, b->q, b->k, b->v, b->norm_q, b->norm_k, h));
+    struct ggml_tensor *a = attend(p, (int)p->m->cfg.n_double + i,
+                                   project(p, b->q, b->k, b->v, b->norm_q, b->norm_k, h));
     struct ggml_tensor *f = nn_swiglu(g, nn_linear(g, b->mlp, NULL, h));
     struct ggml_tensor *y = nn_linear(g, b->out, NULL, ggml_concat(g->ctx, a, f, 0));
     nn_mid(g, y, "mid.single_transformer_blocks.%d.attn", i);
-    return nn_mid(g, nn_gate_add(g, x, m.gate, y), "mid.single_transformer_blocks.%d", i);
+    return nn_mid(g, gated(p, x, m, y), "mid.single_transformer_blocks.%d", i);
 }
 
-static struct ggml_tensor *time_embedding(struct flux2_pass *p)
+static struct ggml_tensor *time_embedding(struct flux2_pass *p, struct ggml_tensor *time)
 {
     struct nn_graph *g = &p->g;
+    struct ggml_tensor *h = nn_silu(g, nn_linear(g, p->m->time_1, NULL, time));
+    return nn_linear(g, p->m->time_2, NULL, h);
+}
+
+/* What is computed from the time alone. */
+struct times {
+    struct ggml_tensor *act; /* silu of the time embedding */
+    struct modulation img[2], txt[2], single;
+};
+
+static struct times time_modulation(struct flux2_pass *p)
+{
+    struct nn_graph *g = &p->g;
+    struct flux2_transformer *m = p->m;
     nn_mid(g, p->time, "mid.time_guidance_embed.time_proj");
-    struct ggml_tensor *h = nn_silu(g, nn_linear(g, p->m->time_1, NULL, p->time));
-    return nn_mid(g, nn_linear(g, p->m->time_2, NULL, h), "mid.time_guidance_embed");
+    struct ggml_tensor *temb = nn_mid(g, time_embedding(p, p->time), "mid.time_guidance_embed");
+    struct times t = {.act = nn_silu(g, temb)};
+    struct ggml_tensor *img = nn_linear(g, m->mod_img, NULL, t.act);
+    struct ggml_tensor *txt = nn_linear(g, m->mod_txt, NULL, t.act);
+    struct ggml_tensor *single = nn_linear(g, m->mod_single, NULL, t.act);
+    nn_mid(g, img, "mid.double_stream_modulation_img");
+    nn_mid(g, txt, "mid.double_stream_modulation_txt");
+    nn_mid(g, single, "mid.single_stream_modulation");
+    for (int i = 0; i < 2; i++) {
+        t.img[i] = modulation_set(g, img, i, 2);
+        t.txt[i] = modulation_set(g, txt, i, 2);
+    }
+    t.single = modulation_set(g, single, 0, 1);
+    return t;
+}
+
+/* The modulations of reference tokens, at their own fixed time. */
+static struct times reference_modulation(struct flux2_pass *p)
+{
+    struct nn_graph *g = &p->g;
+    struct times t = {.act = nn_silu(g, time_embedding(p, p->ref_time))};
+    struct ggml_tensor *img = nn_linear(g, p->m->mod_img, NULL, t.act);
+    for (int i = 0; i < 2; i++)
+        t.img[i] = modulation_set(g, img, i, 2);
+    t.single = modulation_set(g, nn_linear(g, p->m->mod_single, NULL, t.act), 0, 1);
+    return t;
+}
+
+static void make_inputs(struct flux2_pass *p)
+{
+    struct nn_graph *g = &p->g;
+    const struct flux2_config *c = &p->m->cfg;
+    int64_t n = p->n_text + p->n_img;
+    p->x = nn_input(g, c->in_channels, p->n_img, 1, 1);
+    p->text = nn_input(g, c->joint_dim, p->n_text, 1, 1);
+    p->time = nn_input(g, c->time_channels, 1, 1, 1);
+    p->cos = nn_input(g, c->head_dim / 2, n, 1, 1);
+    p->sin = nn_input(g, c->head_dim / 2, n, 1, 1);
+    if (p->n_ref)
+        p->ref_time = nn_input(g, c->time_channels, 1, 1, 1);
 }
 
 static void build(struct flux2_pass *p)
@@ -266,36 +418,26 @@ static void build(struct flux2_pass *p)
     struct nn_graph *g = &p->g;
     struct flux2_transformer *m = p->m;
     const struct flux2_config *c = &m->cfg;
-    int64_t n = p->n_text + p->n_img;
-    p->x = nn_input(g, c->in_channels, p->n_img, 1, 1);
-    p->text = nn_input(g, c->joint_dim, p->n_text, 1, 1);
-    p->time = nn_input(g, c->time_channels, 1, 1, 1);
-    p->cos = nn_input(g, c->head_dim / 2, n, 1, 1);
-    p->sin = nn_input(g, c->head_dim / 2, n, 1, 1);
-
-    struct ggml_tensor *temb = time_embedding(p), *act = nn_silu(g, temb);
-    struct ggml_tensor *mod_img = nn_linear(g, m->mod_img, NULL, act);
-    struct ggml_tensor *mod_txt = nn_linear(g, m->mod_txt, NULL, act);
-    struct ggml_tensor *mod_single = nn_linear(g, m->mod_single, NULL, act);
-    nn_mid(g, mod_img, "mid.double_stream_modulation_img");
-    nn_mid(g, mod_txt, "mid.double_stream_modulation_txt");
-    nn_mid(g, mod_single, "mid.single_stream_modulation");
-    struct modulation mi[2] = {modulation_set(g, mod_img, 0, 2), modulation_set(g, mod_img, 1, 2)};
-    struct modulation mt[2] = {modulation_set(g, mod_txt, 0, 2), modulation_set(g, mod_txt, 1, 2)};
-    struct modulation ms = modulation_set(g, mod_single, 0, 1);
-
+    make_inputs(p);
+    struct times t = time_modulation(p), ref = {0};
+    if (p->n_ref) {
+        ref = reference_modulation(p);
+        t.img[0].ref = &ref.img[0];
+        t.img[1].ref = &ref.img[1];
+        t.single.ref = &ref.single;
+    }
     struct ggml_tensor *img = nn_mid(g, nn_linear(g, m->x_embedder, NULL, p->x), "mid.x_embedder");
     struct ggml_tensor *txt =
         nn_mid(g, nn_linear(g, m->context_embedder, NULL, p->text), "mid.context_embedder");
     for (int i = 0; i < (int)c->n_double; i++)
-        double_block_forward(p, i, mi, mt, &img, &txt);
+        double_block_forward(p, i, t.img, t.txt, &img, &txt);
     struct ggml_tensor *x = ggml_concat(g->ctx, txt, img, 1);
     for (int i = 0; i < (int)c->n_single; i++)
-        x = single_block_forward(p, i, ms, x);
+        x = single_block_forward(p, i, t.single, x);
 
-    struct modulation mo = {.shift = nn_linear(g, m->out_shift, NULL, act),
-                            .scale = nn_linear(g, m->out_scale, NULL, act)};
-    x = modulated_norm(p, rows(g, x, p->n_text, p->n_img), mo);
+    struct modulation last = {.shift = nn_linear(g, m->out_shift, NULL, t.act),
+                              .scale = nn_linear(g, m->out_scale, NULL, t.act)};
+    x = modulated_norm(p, rows(g, x, p->n_text, p->n_img - p->n_ref), last);
     p->out = nn_linear(g, m->proj_out, NULL, nn_mid(g, x, "mid.norm_out"));
     nn_graph_output(g, p->out);
 }
@@ -333,31 +475,34 @@ void flux2_rope_tables(const struct flux2_config *c, int64_t n_text, const struc
 
 static size_t node_estimate(const struct flux2_config *c)
 {
-    return 256 + 200 * (size_t)c->n_double + 100 * (size_t)c->n_single;
+    return 512 + 300 * (size_t)c->n_double + 200 * (size_t)c->n_single;
 }
 
-enum err_code flux2_pass_new(struct flux2_transformer *m, int64_t n_text,
-                             const struct flux2_id *img_ids, int64_t n_img, bool trace,
+enum err_code flux2_pass_new(struct flux2_transformer *m, const struct flux2_pass_spec *spec,
                              struct flux2_pass **out, struct err *e)
 {
     *out = NULL;
     struct flux2_pass *p = mem_try_alloc(sizeof *p);
     if (!p)
         return err_set(e, ERR_NOMEM, "no memory for a transformer pass");
-    size_t table = (size_t)(n_text + n_img) * (size_t)m->cfg.head_dim / 2;
+    size_t table = (size_t)(spec->n_text + spec->n_img) * (size_t)m->cfg.head_dim / 2;
     p->m = m;
-    p->n_text = n_text;
-    p->n_img = n_img;
+    p->mode = spec->mode;
+    p->kv = spec->kv;
+    p->n_text = spec->n_text;
+    p->n_img = spec->n_img;
+    p->n_ref = spec->mode == FLUX2_KV_EXTRACT ? spec->n_ref : 0;
     p->cos_table = mem_try_array(table, sizeof(float));
     p->sin_table = mem_try_array(table, sizeof(float));
     enum err_code rc = ERR_OK;
     if (!p->cos_table || !p->sin_table)
         rc = err_set(e, ERR_NOMEM, "no memory for rotary tables");
     if (rc == ERR_OK)
-        rc = nn_graph_init(&p->g, m->device, node_estimate(&m->cfg), trace, e);
+        rc = nn_graph_init(&p->g, m->device, node_estimate(&m->cfg), spec->trace, e);
     if (rc == ERR_OK) {
         p->g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
-        flux2_rope_tables(&m->cfg, n_text, img_ids, n_img, p->cos_table, p->sin_table);
+        flux2_rope_tables(&m->cfg, spec->n_text, spec->img_ids, spec->n_img, p->cos_table,
+                          p->sin_table);
         build(p);
         rc = nn_graph_prepare(&p->g, e);
     }
@@ -395,6 +540,10 @@ enum err_code flux2_pass_run(struct flux2_pass *p, const float *x, const float *
     nn_graph_set(&p->g, p->x, x);
     nn_graph_set(&p->g, p->text, text);
     nn_graph_set(&p->g, p->time, t);
+    if (p->ref_time) {
+        model_timestep_embedding(0.0f, n, t); /* references are at the fixed time 0 */
+        nn_graph_set(&p->g, p->ref_time, t);
+    }
     nn_graph_set(&p->g, p->cos, p->cos_table);
     nn_graph_set(&p->g, p->sin, p->sin_table);
     mem_free(t);

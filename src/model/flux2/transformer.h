@@ -52,18 +52,40 @@ struct flux2_id {
     int32_t axis[FLUX2_AXES];
 };
 
+/* Keys and values of reference tokens in every block, on the device: what a pass with FLUX2_KV_EXTRACT fills and
+ * one with FLUX2_KV_CACHED reads. Only for checkpoints trained for it (klein KV): there reference tokens see
+ * nothing but each other, at the fixed time 0, so that they are the same in every step. */
+struct flux2_kv;
+ERR_MUST_CHECK enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref,
+                                          struct flux2_kv **out, struct err *e);
+void flux2_kv_free(struct flux2_kv *kv);
+
+enum flux2_mode {
+    FLUX2_PLAIN,      /* every token sees every token */
+    FLUX2_KV_EXTRACT, /* reference tokens see each other alone; their keys and values go to kv */
+    FLUX2_KV_CACHED,  /* no reference tokens; their keys and values come from kv */
+};
+
 /* A forward pass for fixed token counts and positions: built once a run, run once or more a step. */
 struct flux2_pass;
 
-/* img_ids covers image tokens and then reference tokens. */
-ERR_MUST_CHECK enum err_code flux2_pass_new(struct flux2_transformer *m, int64_t n_text,
-                                            const struct flux2_id *img_ids, int64_t n_img,
-                                            bool trace, struct flux2_pass **out, struct err *e);
+struct flux2_pass_spec {
+    int64_t n_text, n_img;          /* n_img: image tokens, then reference tokens */
+    const struct flux2_id *img_ids; /* [n_img] */
+    bool trace;
+    enum flux2_mode mode;
+    int64_t n_ref;       /* FLUX2_KV_EXTRACT: how many of n_img are references */
+    struct flux2_kv *kv; /* NULL with FLUX2_PLAIN; must outlive the pass */
+};
+
+ERR_MUST_CHECK enum err_code flux2_pass_new(struct flux2_transformer *m,
+                                            const struct flux2_pass_spec *spec,
+                                            struct flux2_pass **out, struct err *e);
 void flux2_pass_free(struct flux2_pass *p);
 size_t flux2_pass_compute_bytes(const struct flux2_pass *p);
 
 /* x: [n_img, in_channels]; text: [n_text, joint_dim]; time: sigma as the schedule gives it (0 to 1);
- * out: velocity [n_img, out_channels], all rows. The parameters must be engaged. */
+ * out: velocity [n_img, out_channels], all rows (FLUX2_KV_EXTRACT: those of image tokens). The parameters must be engaged. */
 ERR_MUST_CHECK enum err_code flux2_pass_run(struct flux2_pass *p, const float *x, const float *text,
                                             float time, float *out, const atomic_bool *cancel,
                                             struct err *e);
