@@ -189,8 +189,8 @@ static void print_stage(const char *name, const struct bench_stage *s, double pe
     char share[16] = "-";
     if (peak > 0)
         (void)snprintf(share, sizeof share, "%.1f %%", 100 * rate / peak);
-    printf("%-20s %9.3f %10.1f %9.1f %8s %10.0f %10.0f\n", name, s->seconds, flops * 1e-9,
-           rate * 1e-9, share, mib(s->anonymous_bytes), mib(s->file_bytes));
+    printf("%-20s %9.3f %9.2f %10.1f %9.1f %8s %10.0f %10.0f\n", name, s->seconds, s->cpu_seconds,
+           flops * 1e-9, rate * 1e-9, share, mib(s->anonymous_bytes), mib(s->file_bytes));
 }
 
 static void print_text(const struct bench_peak *p, const struct bench_result *r)
@@ -203,9 +203,10 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     print_rate("bf16", p->bf16_flops);
     print_rate("f32", p->f32_flops);
     printf(", copy %.1f GB/s\n", p->copy_bytes * 1e-9);
-    printf("model     %s on %s, %d threads\n\n", r->model, r->device, r->threads);
-    printf("%-20s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "GFLOP", "GFLOP/s", "of peak",
-           "anon. MiB", "mapped MiB");
+    printf("model     %s on %s, %d thread%s\n\n", r->model, r->device, r->threads,
+           r->threads == 1 ? "" : "s");
+    printf("%-20s %9s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "CPU s", "GFLOP", "GFLOP/s",
+           "of peak", "anon. MiB", "mapped MiB");
     (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
     print_stage(name, &r->text, peak);
     for (int i = 0; i < r->n_pictures; i++) {
@@ -230,9 +231,10 @@ static void json_stage(struct buf *b, const char *name, const struct bench_stage
 {
     double flops = bench_flops_total(&s->flops);
     buf_printf(b,
-               "\"%s\":{\"seconds\":%.6f,\"flop\":{\"matmul\":%.0f,\"attention\":%.0f,\"conv\":%.0f"
+               "\"%s\":{\"seconds\":%.6f,\"cpu_seconds\":%.3f,\"flop\":{\"matmul\":%.0f,"
+               "\"attention\":%.0f,\"conv\":%.0f"
                "},\"gflops\":%.3f,\"share_of_peak\":",
-               name, s->seconds, s->flops.matmul, s->flops.attention, s->flops.conv,
+               name, s->seconds, s->cpu_seconds, s->flops.matmul, s->flops.attention, s->flops.conv,
                flops / s->seconds * 1e-9);
     if (peak > 0)
         buf_printf(b, "%.5f", flops / s->seconds / peak);

@@ -30,6 +30,7 @@ struct bench_request {
 
 struct bench_stage {
     double seconds;
+    double cpu_seconds; /* of all threads: on a busy machine nearer to the truth than seconds */
     struct bench_flops flops;
     uint64_t anonymous_bytes, file_bytes; /* the most that the process held meanwhile */
 };

@@ -250,6 +250,7 @@ static void synthetic_model_runs_when_written(void **state)
     assert_int_equal(r->pictures[1].width, 96);
     assert_int_equal(r->pictures[1].height, 96);
     assert_true(r->text.seconds > 0 && r->text.anonymous_bytes > 0);
+    assert_true(r->text.cpu_seconds > 0 && r->pictures[0].step.cpu_seconds > 0);
     struct bench_flops step = bench_flops_flux2(&s.transformer, 40, 6 * 6);
     struct bench_flops decode = bench_flops_vae_decode(&s.vae, 12, 12);
     assert_true(bench_flops_total(&r->pictures[1].step.flops) == bench_flops_total(&step));
