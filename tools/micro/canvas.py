@@ -11,7 +11,7 @@ import scenes
 
 HALF = 34  # room for the biggest shape (radius 26 reaches 28.6 pixels) and a little more
 PATCH = 2 * HALF
-RADII = sorted({*scenes.RADIUS.values(), *scenes.LAYER_RADII})
+RADII = sorted({*scenes.RADIUS.values(), *scenes.LAYER_RADIUS.values()})
 KEYS = {k: i for i, k in enumerate(itertools.product(scenes.SHAPES, RADII, range(4), range(4)))}
 BLANK = len(KEYS)  # an all-transparent mask, for scenes with fewer than three objects
 

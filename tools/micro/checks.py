@@ -77,7 +77,7 @@ def check_object(picture, scene, i):
     offset = _centre(seen) - _centre(expected) if seen.any() else np.array([99.0, 99.0])
     return {
         "color": bool((nearest == list(COLORS).index(o.color)).mean() > 0.6),
-        "shape": names[best][0] == o.shape and iou[best] >= MIN_IOU,
+        "shape": bool(names[best][0] == o.shape and iou[best] >= MIN_IOU),
         "size": names[best][1] == o.size,
         "place": bool(np.abs(offset).max() <= NEAR),
         "iou": float(iou[best]),

@@ -25,7 +25,6 @@ def quantise_q5_0(rows):
 
 
 def dequantise_q5_0(data, shape):
-    """The way back, to measure what was lost"""
     b = np.frombuffer(data, np.uint8).reshape(-1, 22)
     scale = b[:, :2].copy().view(np.float16).astype(np.float32)
     high = np.unpackbits(b[:, 2:6], axis=1, bitorder="little") << 4
@@ -47,12 +46,11 @@ def quantised(name, a):
 
 
 def write(path, architecture, tensors):
-    """tensors: {name: float32 array}. -> {name: the array a reader gets back}"""
-    kinds, payload, read_back = [], [], {}
+    """tensors: {name: float32 array}"""
+    kinds, payload = [], []
     for name, a in tensors.items():
         a = np.ascontiguousarray(a, np.float32)
         data = quantise_q5_0(a) if quantised(name, a) else a.tobytes()
-        read_back[name] = dequantise_q5_0(data, a.shape) if quantised(name, a) else a
         kinds.append((name, a.shape, Q5_0 if quantised(name, a) else F32, len(data)))
         payload.append(data)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 3)
@@ -68,4 +66,41 @@ def write(path, architecture, tensors):
         f.write(head + _padding(len(head)))
         for data in payload:
             f.write(data + _padding(len(data)))
-    return read_back
+
+
+class _Cursor:
+    def __init__(self, data):
+        self.data, self.at = data, 4
+
+    def number(self, form):
+        value = struct.unpack_from("<" + form, self.data, self.at)[0]
+        self.at += struct.calcsize("<" + form)
+        return value
+
+    def string(self):
+        n = self.number("Q")
+        self.at += n
+        return self.data[self.at - n : self.at].decode()
+
+
+def read(path):
+    """-> {name: float32 array} of a file that write made"""
+    with open(path, "rb") as f:
+        c = _Cursor(f.read())
+    c.number("I")
+    count, keys = c.number("Q"), c.number("Q")
+    for _ in range(keys):
+        c.string()
+        c.string() if c.number("I") == _STRING else c.number("I")
+    entries = []
+    for _ in range(count):
+        name = c.string()
+        shape = [c.number("Q") for _ in range(c.number("I"))][::-1]
+        entries.append((name, shape, c.number("I"), c.number("Q")))
+    base, out = c.at + len(_padding(c.at)), {}
+    for name, shape, kind, offset in entries:
+        n = int(np.prod(shape))
+        size = n // 32 * 22 if kind == Q5_0 else 4 * n
+        data = c.data[base + offset : base + offset + size]
+        out[name] = dequantise_q5_0(data, shape) if kind == Q5_0 else np.frombuffer(data, np.float32).reshape(shape)
+    return out

@@ -6,7 +6,7 @@ shape moved by whole pixels has exactly the same mask; the training code relies 
 
 import math
 import zlib
-from dataclasses import dataclass, field, replace  # noqa: F401
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -32,7 +32,9 @@ OBJECT_COLORS = [c for c in COLORS if c != "gray"]
 BACKGROUND_COLORS = ["white", "black", "gray", "blue", "green", "yellow", "red", "purple"]
 RADIUS = {"small": 10.0, "medium": 15.0, "big": 25.0}
 GRID = [32.0, 64.0, 96.0]  # centres of the 3 x 3 places that a caption can name
-LAYER_RADII = [12.0, 18.0, 26.0]  # the shapes of a layered scene all differ in size: bigger lies below, so the order is plain
+# The shapes of a layered scene all differ in size, and the bigger one lies below: their order is plain.
+LAYER_RADIUS = {"small": 12.0, "medium": 18.0, "big": 26.0}
+FINE = ["star", "cross"]  # never small: their points are then finer than what the VAEs keep
 ROOMY = ["circle", "square", "hexagon", "diamond", "heart"]  # shapes that another one fits inside
 
 
@@ -172,7 +174,7 @@ def _random_object(rng, bg, col, row, sizes=("small", "medium", "big"), weights=
     colors = [c for c in OBJECT_COLORS if c not in bg and c not in not_colors and frozenset((c, bg[0])) not in _LOOKALIKES]
     size = rng.choices(sizes, weights[: len(sizes)])[0]
     x, y = quarter(GRID[col] + rng.uniform(-1, 1)), quarter(GRID[row] + rng.uniform(-1, 1))
-    shape = rng.choice([s for s in SHAPES if s not in not_shapes])
+    shape = rng.choice([s for s in SHAPES if s not in not_shapes and (size != "small" or s not in FINE)])
     return Obj(shape, rng.choice(colors), x, y, RADIUS[size], size, col, row)
 
 
@@ -220,17 +222,18 @@ def random_layered_scene(rng):
     """A scene to take apart: one to three shapes, different in colour and size, on the grid or anywhere; they may overlap."""
     while True:
         bg = _random_background(rng)
-        radii = sorted(rng.sample(LAYER_RADII, rng.choices([1, 2, 3], [0.25, 0.4, 0.35])[0]), reverse=True)
-        places = rng.sample(PLACES, len(radii)) if rng.random() < 0.35 else None
+        count = rng.choices([1, 2, 3], [0.25, 0.4, 0.35])[0]
+        sizes = sorted(rng.sample(list(LAYER_RADIUS), count), key=LAYER_RADIUS.get, reverse=True)
+        places = rng.sample(PLACES, count) if rng.random() < 0.35 else None
         objs = []
-        for i, r in enumerate(radii):
-            o = _random_object(rng, bg, 1, 1, not_colors=[p.color for p in objs])
-            edge = int(r) + 2
+        for i, size in enumerate(sizes):
+            o = _random_object(rng, bg, 1, 1, (size,), (1,), not_colors=[p.color for p in objs])
+            o.r = LAYER_RADIUS[size]
+            edge = int(o.r) + 2
             if places:
                 o.x, o.y = (GRID[k] + rng.randint(-1, 1) for k in places[i])
             else:
                 o.x, o.y = float(rng.randint(edge, SIZE - edge)), float(rng.randint(edge, SIZE - edge))
-            o.r = r
             objs.append(o)
         if _all_visible(objs):
             return Scene(bg, objs)
@@ -278,7 +281,8 @@ def random_edit(rng, scene, op=None):
         return after, op, (i,)
     if op == "replace":
         pool = ROOMY if scene.kind == "inside" and i == 0 else SHAPES
-        shape = rng.choice([s for s in pool if s not in [o.shape for o in objs]])
+        unfit = [o.shape for o in objs] + (FINE if objs[i].size == "small" else [])
+        shape = rng.choice([s for s in pool if s not in unfit])
         after.objs[i].shape = shape
         return after, op, (i, shape)
     return _random_addition(rng, scene, after)

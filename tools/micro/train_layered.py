@@ -286,7 +286,8 @@ def main():
         return COUNTS[n] * loop.flow_loss(predict, clean, NOISE, emphasis(frames))
 
     opt = MuonAdamW(list(model.named_parameters()), matrices, a.lr, 0.4 * a.lr)
-    loop.train(model, opt, lambda: {f"layers{n}": one(n) for n in COUNTS}, a.minutes, a.out, look, graph=device == "cuda" and not a.no_graph)
+    graph = device == "cuda" and not a.no_graph
+    loop.train(model, opt, lambda: {f"layers{n}": one(n) for n in COUNTS}, a.minutes, a.out, look, graph)
 
 
 if __name__ == "__main__":

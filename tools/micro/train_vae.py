@@ -98,7 +98,8 @@ class Vae:
 
     def tail_parameters(self):
         d = self.model.decoder
-        return [*d.up_blocks.parameters(), *(d.conv_norm_out if self.kind == "klein" else d.norm_out).parameters(), *d.conv_out.parameters()]
+        norm = d.conv_norm_out if self.kind == "klein" else d.norm_out
+        return [p for part in (d.up_blocks, norm, d.conv_out) for p in part.parameters()]
 
     def spread(self):
         """Standard deviation of each latent channel, as the pipelines normalise by it"""

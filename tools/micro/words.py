@@ -1,6 +1,6 @@
 """What can be said about a scene: captions, edit instructions, and the same as slots (the text encoder learns to fill them)."""
 
-from scenes import COLORS, LAYER_RADII, SHAPES
+from scenes import COLORS, SHAPES
 
 OPERATIONS = ["t2i", "recolor", "background", "remove", "add", "replace", "move", "empty"]
 _COLORS = list(COLORS)
@@ -128,9 +128,6 @@ LAYER_PROMPTS = ["an icon scene", "a flat icon scene", "split this icon into lay
 
 def layered_caption(rng, scene):
     """A plain list of what the scene shows; the layered model hardly needs it."""
-    said = []
-    for o in scene.objs:
-        o.size = _SIZES[LAYER_RADII.index(o.r)]
-        said.append(noun(rng, o))
+    said = [noun(rng, o) for o in scene.objs]
     text = said[0] if len(said) == 1 else ", ".join(said[:-1]) + " and " + said[-1]
     return text + " " + background_words(rng, scene.bg)
