@@ -1,0 +1,153 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "cli/layers_job.h"
+#include "cli/layers_out.h"
+#include "cli/layers_tools.h"
+
+enum { LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN, LAYERS_FULL_SIZE, LAYERS_FORMAT, LAYERS_OUTPUT };
+
+static const struct cli_option options[] = {
+    {LAYERS_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP; its alpha counts"},
+    {LAYERS_OUTPUT, 'o', "output", "DIR",
+     "folder for layer_0.png (bottom) ..., composite.png, layers.json (default layers)"},
+    {LAYERS_FORMAT, 0, "format", "LIST",
+     "further files beside the PNGs, commas between: psd,ora,pptx,zip"},
+    {LAYERS_FULL_SIZE, 0, "full-size", NULL,
+     "bring the layers to the picture's size and, where known, its colours"},
+    LAYERS_JOB_OPTIONS,
+    {0},
+};
+
+struct layers {
+    struct layers_job job;
+    const char *image, *output;
+    unsigned formats;
+};
+
+static int set_option(struct layers *o, const struct cli_args *a, int id)
+{
+    struct err e = {0};
+    switch (id) {
+    case LAYERS_IMAGE:
+        if (o->image)
+            return cli_usage_error(a->command, "one picture is taken apart at a time");
+        o->image = a->value;
+        return CLI_OK;
+    case LAYERS_OUTPUT:
+        o->output = a->value;
+        return CLI_OK;
+    case LAYERS_FULL_SIZE:
+        o->job.full_size = true;
+        return CLI_OK;
+    case LAYERS_FORMAT:
+        if (layers_formats_parse(a->value, &o->formats, &e) != ERR_OK)
+            return cli_usage_error(a->command, "--format: %s", e.text);
+        return CLI_OK;
+    default:
+        return layers_job_option(&o->job, a, id);
+    }
+}
+
+static void print_result(const struct layers *o)
+{
+    const struct layers_job *j = &o->job;
+    struct buf b;
+    if (j->json) {
+        buf_init(&b, 64u << 20);
+        buf_add_z(&b, "{\"path\":");
+        json_out_str(&b, o->output);
+        buf_add_byte(&b, ',');
+        layers_job_json(j, &b);
+        buf_add_byte(&b, '}');
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    } else if (!j->quiet) {
+        printf("%s  seed %llu  %zu layer%s of %d x %d  %.2f s\n", o->output,
+               (unsigned long long)j->used.seed, j->made.stack.n, j->made.stack.n == 1 ? "" : "s",
+               j->made.stack.w, j->made.stack.h, j->stats.total_seconds);
+        layers_job_print(j);
+    }
+}
+
+static int execute(struct layers *o)
+{
+    struct err e = {0};
+    struct image source = {0};
+    layers_stop_on_signal();
+    enum err_code rc = layers_out_check(o->output, LAYERS_PNG, &e);
+    if (rc == ERR_OK)
+        rc = layers_load_picture(o->image, &o->job.progress, &source, &e);
+    if (rc == ERR_OK)
+        rc = layers_job_run(&o->job, &source, &e);
+    if (rc == ERR_OK)
+        rc = layers_out_folder(&o->job.made.stack, o->formats, o->output, &o->job.progress, &e);
+    image_free(&source);
+    if (rc != ERR_OK) {
+        cli_progress_finish(&o->job.progress);
+        return layers_fail(&e, o->job.json);
+    }
+    print_result(o);
+    return CLI_OK;
+}
+
+static int parse(struct layers *o, const struct cli_command *self, int argc, char **argv,
+                 bool *helped)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP) {
+            *helped = true;
+            return CLI_OK;
+        }
+        if (id == CLI_POSITIONAL)
+            rc = cli_usage_error(self,
+                                 "'%.60s' is not expected here; the picture goes behind -i, tools "
+                                 "come first (%s)",
+                                 a.value, layers_tool_names);
+        else
+            rc = id == CLI_ERROR ? CLI_USAGE : set_option(o, &a, id);
+    }
+    if (rc != CLI_OK)
+        return rc;
+    if (!o->image)
+        return cli_usage_error(self, "no picture is given; name one with -i");
+    return layers_job_check(&o->job, self);
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct layers o = {.output = "layers"};
+    const struct cli_command *tool = argc > 1 ? layers_tool_find(argv[1]) : NULL;
+    bool helped = false;
+    if (tool)
+        return tool->run(tool, argc - 1, argv + 1);
+    layers_job_init(&o.job);
+    int rc = parse(&o, self, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = execute(&o);
+    layers_job_deinit(&o.job);
+    return rc;
+}
+
+const struct cli_command cli_cmd_layers = {
+    .name = "layers",
+    .summary = "Take an image apart into RGBA layers, and work on layers",
+    .usage = "-m MODEL -i IMAGE -n N [-p PROMPT] [--full-size] [--format psd,ora,...] [-o DIR] ...",
+    .examples =
+        "  veetance layers -m micro-layered -i scene.png -n 3 -o scene-layers\n"
+        "  veetance layers -m ~/models/Qwen-Image-Layered -i poster.png -n 6 --full-size --format "
+        "psd,ora -o poster\n"
+        "  veetance layers split poster -m ~/models/Qwen-Image-Layered --layer 2 -n 3 -o finer\n"
+        "  veetance layers merge poster 0 1 -o fewer\n"
+        "  veetance layers flatten poster -o poster-again.png\n"
+        "  veetance layers export poster --format psd -o poster.psd\n"
+        "  veetance layers import poster.psd -o poster\n"
+        "  veetance layers trim poster -o trimmed\n"
+        "  veetance layers clean poster -o clean\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,172 @@
+/* cmd_layers_split.c - a layer taken apart again: the decomposition takes its place in the stack. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/json_out.h"
+#include "cli/layers_job.h"
+#include "cli/layers_out.h"
+#include "cli/layers_tools.h"
+#include "image/layers_file.h"
+
+enum { SPLIT_LAYER = LAYERS_JOB_FIRST_OWN, SPLIT_OUTPUT };
+
+static const struct cli_option options[] = {
+    {SPLIT_LAYER, 'l', "layer", "LAYER", "number from the bottom (0), id or name"},
+    {SPLIT_OUTPUT, 'o', "output", "OUT",
+     "folder, or a file that ends in .psd, .ora, .pptx or .zip"},
+    LAYERS_JOB_OPTIONS,
+    {0},
+};
+
+struct split {
+    struct layers_job job;
+    const char *input, *layer, *output;
+    struct layer_stack stack;
+};
+
+/* The layer's own silhouette bounds its parts: a model may fill what was transparent. */
+static void clip_to(struct layer_stack *parts, const struct image *parent)
+{
+    for (size_t i = 0; i < parts->n; i++) {
+        struct image *im = &parts->layers[i].image;
+        for (int y = 0; y < im->h && y < parent->h; y++) {
+            unsigned char *row = image_row(im, y);
+            const unsigned char *bound = image_row(parent, y);
+            for (int x = 0; x < im->w && x < parent->w; x++)
+                if (row[4 * x + 3] > bound[4 * x + 3])
+                    row[4 * x + 3] = bound[4 * x + 3];
+        }
+    }
+}
+
+static enum err_code split_layer(struct split *s, struct err *e)
+{
+    size_t at = 0;
+    struct image picture = {0};
+    enum err_code rc = layers_import(s->input, NULL, &s->stack, e);
+    if (rc == ERR_OK)
+        rc = layers_pick(&s->stack, s->layer, &at, e);
+    if (rc == ERR_OK)
+        rc = image_copy(&s->stack.layers[at].image, &picture, e);
+    if (rc == ERR_OK)
+        rc = layers_job_run(&s->job, &picture, e);
+    if (rc == ERR_OK) {
+        struct layer_stack parts;
+        clip_to(&s->job.made.stack, &picture);
+        rc = layer_stack_copy(&s->job.made.stack, &parts, e);
+        if (rc == ERR_OK)
+            rc = layers_replace(&s->stack, at, &parts, e);
+    }
+    image_free(&picture);
+    return rc;
+}
+
+static void print_result(const struct split *s)
+{
+    struct buf b;
+    if (s->job.json) {
+        buf_init(&b, 64u << 20);
+        buf_add_z(&b, "{\"path\":");
+        json_out_str(&b, s->output);
+        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", s->stack.w, s->stack.h);
+        layers_json_list(&s->stack, &b);
+        buf_add_z(&b, ",\"split\":{");
+        layers_job_json(&s->job, &b);
+        buf_add_z(&b, "}}");
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    } else if (!s->job.quiet) {
+        printf("%s  seed %llu  %zu layers, %zu of them from '%s'  %.2f s\n", s->output,
+               (unsigned long long)s->job.used.seed, s->stack.n, s->job.made.stack.n, s->layer,
+               s->job.stats.total_seconds);
+        layers_job_print(&s->job);
+    }
+}
+
+static int execute(struct split *s)
+{
+    struct err e = {0};
+    enum layers_format f = layers_format_of(s->output);
+    layers_stop_on_signal();
+    enum err_code rc = layers_out_check(s->output, f, &e);
+    if (rc == ERR_OK)
+        rc = split_layer(s, &e);
+    if (rc == ERR_OK)
+        rc = layers_out_any(&s->stack, f, s->output, &s->job.progress, &e);
+    if (rc != ERR_OK) {
+        cli_progress_finish(&s->job.progress);
+        return layers_fail(&e, s->job.json);
+    }
+    print_result(s);
+    return CLI_OK;
+}
+
+static int set_option(struct split *s, const struct cli_args *a, int id)
+{
+    switch (id) {
+    case CLI_POSITIONAL:
+        if (s->input)
+            return cli_usage_error(a->command, "'%.60s' is not expected here", a->value);
+        s->input = a->value;
+        return CLI_OK;
+    case SPLIT_LAYER:
+        s->layer = a->value;
+        return CLI_OK;
+    case SPLIT_OUTPUT:
+        s->output = a->value;
+        return CLI_OK;
+    default:
+        return layers_job_option(&s->job, a, id);
+    }
+}
+
+static int parse(struct split *s, const struct cli_command *self, int argc, char **argv,
+                 bool *helped)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP) {
+            *helped = true;
+            return CLI_OK;
+        }
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(s, &a, id);
+    }
+    if (rc != CLI_OK)
+        return rc;
+    if (!s->input)
+        return cli_usage_error(self, "name the folder or file with the layers");
+    if (!s->layer)
+        return cli_usage_error(self, "say with --layer which layer to split");
+    if (!s->output)
+        return cli_usage_error(self, "say with -o where the result goes");
+    return layers_job_check(&s->job, self);
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct split s = {0};
+    bool helped = false;
+    layers_job_init(&s.job);
+    layer_stack_init(&s.stack, 0, 0);
+    s.job.full_size = true; /* the parts take the layer's place, so they have its size */
+    int rc = parse(&s, self, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = execute(&s);
+    layer_stack_deinit(&s.stack);
+    layers_job_deinit(&s.job);
+    return rc;
+}
+
+const struct cli_command layers_tool_split = {
+    .name = "layers split",
+    .summary = "Take one layer of a stack apart; the parts take its place",
+    .usage = "STACK --layer LAYER -m MODEL -n N [-p PROMPT] -o OUT ...",
+    .examples =
+        "  veetance layers split poster --layer 2 -m ~/models/Qwen-Image-Layered -n 3 -o "
+        "finer\n"
+        "  veetance layers split poster.psd --layer \"red, upper left\" -m micro-layered -o "
+        "finer.psd\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,398 @@
+/* cmd_layers_tools.c - layer tools that need no model: a stack in, a stack or picture out. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/json_out.h"
+#include "cli/layers_job.h"
+#include "cli/layers_out.h"
+#include "cli/layers_tools.h"
+#include "image/layers_clean.h"
+#include "image/layers_file.h"
+#include "image/png_write.h"
+
+enum { TOOL_OUTPUT = 1, TOOL_FORMAT, TOOL_LOW, TOOL_HIGH, TOOL_RADIUS, TOOL_JSON, TOOL_QUIET };
+
+enum { MAX_CHOSEN = 256 };
+
+const char layers_tool_names[] = "split, merge, flatten, export, import, trim, clean";
+
+#define SHARED_OPTIONS                                                                             \
+    {TOOL_JSON, 0, "json", NULL, "print the result as JSON on standard output"},                   \
+        {TOOL_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                                \
+    {                                                                                              \
+        0                                                                                          \
+    }
+#define STACK_OUTPUT                                                                               \
+    {                                                                                              \
+        TOOL_OUTPUT, 'o', "output", "OUT",                                                         \
+            "folder, or a file that ends in .psd, .ora, .pptx or .zip"                             \
+    }
+
+static const struct cli_option stack_options[] = {STACK_OUTPUT, SHARED_OPTIONS};
+
+static const struct cli_option flatten_options[] = {
+    {TOOL_OUTPUT, 'o', "output", "PNG", "picture to write"}, SHARED_OPTIONS};
+
+static const struct cli_option export_options[] = {
+    {TOOL_OUTPUT, 'o', "output", "OUT",
+     "file for one format; folder for several, or for png (files stack.psd, ... in it)"},
+    {TOOL_FORMAT, 0, "format", "LIST",
+     "png, psd, ora, pptx, zip, commas between (default: by OUT's ending)"},
+    SHARED_OPTIONS};
+
+static const struct cli_option import_options[] = {
+    {TOOL_OUTPUT, 'o', "output", "DIR", "folder for the layers"}, SHARED_OPTIONS};
+
+static const struct cli_option clean_options[] = {
+    STACK_OUTPUT,
+    {TOOL_LOW, 0, "low", "A", "alpha up to this becomes 0 (default 12)"},
+    {TOOL_HIGH, 0, "high", "A", "alpha from this on becomes 255 (default 243)"},
+    {TOOL_RADIUS, 0, "radius", "PX",
+     "how far an edge takes its colour from solid pixels (default 3)"},
+    SHARED_OPTIONS};
+
+struct tool {
+    const struct cli_command *command;
+    const char *input, *output;
+    const char *chosen[MAX_CHOSEN]; /* merge: layers */
+    size_t n_chosen;
+    unsigned formats; /* export; 0: by the output's ending */
+    struct layer_alpha_params alpha;
+    bool json, quiet;
+    struct cli_progress progress;
+    struct layer_stack stack;
+};
+
+/* ---- what the tools do ---------------------------------------------------------------------------------- */
+
+enum err_code layers_pick(const struct layer_stack *s, const char *which, size_t *out,
+                          struct err *e)
+{
+    int64_t number;
+    size_t found = s->n, same = 0;
+    if (str_to_i64(str_from(which), &number)) {
+        if (number < 0 || (uint64_t)number >= s->n)
+            return err_set(e, ERR_ARG, "there is no layer %lld; there are 0 to %zu",
+                           (long long)number, s->n - 1);
+        *out = (size_t)number;
+        return ERR_OK;
+    }
+    *out = layer_stack_find(s, str_from(which));
+    if (*out < s->n)
+        return ERR_OK;
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->layers[i].name, which) == 0) {
+            found = i;
+            same++;
+        }
+    if (same > 1)
+        return err_set(e, ERR_ARG, "%zu layers are called '%.80s'; use a number or an id", same,
+                       which);
+    *out = found;
+    return same ? ERR_OK : err_set(e, ERR_ARG, "no layer has the id or name '%.80s'", which);
+}
+
+static enum err_code write_stack(struct tool *t, struct err *e)
+{
+    return layers_out_any(&t->stack, layers_format_of(t->output), t->output, &t->progress, e);
+}
+
+static enum err_code do_merge(struct tool *t, struct err *e)
+{
+    bool *marked = mem_alloc(t->stack.n * sizeof *marked + 1);
+    size_t indexes[MAX_CHOSEN], n = 0, at = 0;
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < t->n_chosen; i++) {
+        rc = layers_pick(&t->stack, t->chosen[i], &at, e);
+        if (rc == ERR_OK)
+            marked[at] = true;
+    }
+    for (size_t i = 0; rc == ERR_OK && i < t->stack.n; i++)
+        if (marked[i])
+            indexes[n++] = i;
+    mem_free(marked);
+    if (rc == ERR_OK && n < 2)
+        rc = err_set(e, ERR_ARG, "merging takes at least two different layers");
+    if (rc == ERR_OK)
+        rc = layers_merge_chosen(&t->stack, indexes, n, e);
+    return rc == ERR_OK ? write_stack(t, e) : rc;
+}
+
+static enum err_code do_flatten(struct tool *t, struct err *e)
+{
+    struct image flat;
+    enum err_code rc = layers_flatten(&t->stack, &flat, e);
+    if (rc == ERR_OK)
+        rc = image_png_write_file(t->output, &flat, NULL, 0, e);
+    image_free(&flat);
+    return rc;
+}
+
+static enum layers_format export_format(const struct tool *t)
+{
+    if (!t->formats)
+        return layers_format_of(t->output);
+    for (unsigned f = LAYERS_PNG + 1; f < LAYERS_FORMATS; f++)
+        if (t->formats == 1u << f)
+            return (enum layers_format)f;
+    return LAYERS_PNG;
+}
+
+static enum err_code do_export(struct tool *t, struct err *e)
+{
+    enum layers_format f = export_format(t);
+    if (f != LAYERS_PNG)
+        return layers_out_any(&t->stack, f, t->output, &t->progress, e);
+    return layers_out_folder(&t->stack, t->formats, t->output, &t->progress, e);
+}
+
+static enum err_code do_import(struct tool *t, struct err *e)
+{
+    return layers_out_folder(&t->stack, 0, t->output, &t->progress, e);
+}
+
+static enum err_code do_trim(struct tool *t, struct err *e)
+{
+    enum err_code rc = layers_trim(&t->stack, e);
+    return rc == ERR_OK ? write_stack(t, e) : rc;
+}
+
+static enum err_code do_clean(struct tool *t, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    if (t->alpha.low >= t->alpha.high)
+        return err_set(e, ERR_ARG, "--low %d should be below --high %d", t->alpha.low,
+                       t->alpha.high);
+    for (size_t i = 0; rc == ERR_OK && i < t->stack.n; i++)
+        rc = layer_clean_alpha(&t->stack.layers[i], &t->alpha, e);
+    return rc == ERR_OK ? write_stack(t, e) : rc;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------- */
+
+enum result_kind { RESULT_STACK, RESULT_PICTURE, RESULT_EXPORT, RESULT_FOLDER };
+
+struct action {
+    struct cli_command command;
+    enum result_kind result;
+    enum err_code (*act)(struct tool *t, struct err *e);
+};
+
+static int run_tool(const struct cli_command *self, int argc, char **argv);
+
+static const struct action actions[] = {
+    {{.name = "layers merge",
+      .summary = "Make one layer of several",
+      .usage = "STACK LAYER LAYER... -o OUT",
+      .examples =
+          "  veetance layers merge poster 1 2 -o fewer\n"
+          "  veetance layers merge poster.psd \"red, upper left\" \"red, centre\" -o poster2.psd\n"
+          "\nSTACK is a folder with layers.json, a PSD, OpenRaster or ZIP file. LAYER is a number "
+          "(0 is the\nbottom), an id or a name. The topmost of them gives name and place.\n",
+      .options = stack_options,
+      .run = run_tool},
+     RESULT_STACK,
+     do_merge},
+    {{.name = "layers flatten",
+      .summary = "Compose all visible layers into one picture",
+      .usage = "STACK -o PNG",
+      .examples = "  veetance layers flatten poster -o poster.png\n"
+                  "  veetance layers flatten poster.psd -o poster.png\n",
+      .options = flatten_options,
+      .run = run_tool},
+     RESULT_PICTURE,
+     do_flatten},
+    {{.name = "layers export",
+      .summary = "Write a stack as PSD, OpenRaster, PowerPoint, ZIP or a folder of PNGs",
+      .usage = "STACK [--format LIST] -o OUT",
+      .examples = "  veetance layers export poster -o poster.psd\n"
+                  "  veetance layers export poster --format psd,ora,pptx -o exports\n",
+      .options = export_options,
+      .run = run_tool},
+     RESULT_EXPORT,
+     do_export},
+    {{.name = "layers import",
+      .summary = "Bring a PSD, OpenRaster or ZIP file into a folder of layers",
+      .usage = "FILE -o DIR",
+      .examples = "  veetance layers import poster.psd -o poster\n"
+                  "  veetance layers import drawing.ora -o drawing\n",
+      .options = import_options,
+      .run = run_tool},
+     RESULT_FOLDER,
+     do_import},
+    {{.name = "layers trim",
+      .summary = "Cut off every layer's transparent borders; its place stays",
+      .usage = "STACK -o OUT",
+      .examples = "  veetance layers trim poster -o trimmed\n",
+      .options = stack_options,
+      .run = run_tool},
+     RESULT_STACK,
+     do_trim},
+    {{.name = "layers clean",
+      .summary = "Clean the edges: no faint alpha, no fringe of the old background",
+      .usage = "STACK [--low A] [--high A] [--radius PX] -o OUT",
+      .examples = "  veetance layers clean poster -o clean\n"
+                  "  veetance layers clean poster --low 30 --high 220 -o harder.psd\n",
+      .options = clean_options,
+      .run = run_tool},
+     RESULT_STACK,
+     do_clean},
+};
+
+const struct cli_command *layers_tool_find(const char *name)
+{
+    if (strcmp(name, "split") == 0)
+        return &layers_tool_split;
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
+        if (strcmp(actions[i].command.name + strlen("layers "), name) == 0)
+            return &actions[i].command;
+    return NULL;
+}
+
+static const struct action *action_of(const struct cli_command *c)
+{
+    size_t i = 0;
+    while (&actions[i].command != c)
+        i++;
+    return &actions[i];
+}
+
+static int set_level(const struct cli_args *a, int hi, int *out)
+{
+    int64_t v;
+    if (!cli_int(a, 0, hi, &v))
+        return CLI_USAGE;
+    *out = (int)v;
+    return CLI_OK;
+}
+
+static int set_positional(struct tool *t, const struct cli_args *a)
+{
+    if (!t->input)
+        t->input = a->value;
+    else if (action_of(t->command)->act != do_merge)
+        return cli_usage_error(t->command, "'%.60s' is not expected here", a->value);
+    else if (t->n_chosen == MAX_CHOSEN)
+        return cli_usage_error(t->command, "at most %d layers can be named", MAX_CHOSEN);
+    else
+        t->chosen[t->n_chosen++] = a->value;
+    return CLI_OK;
+}
+
+static int set_option(struct tool *t, const struct cli_args *a, int id)
+{
+    struct err e = {0};
+    switch (id) {
+    case CLI_POSITIONAL:
+        return set_positional(t, a);
+    case TOOL_OUTPUT:
+        t->output = a->value;
+        return CLI_OK;
+    case TOOL_FORMAT:
+        if (layers_formats_parse(a->value, &t->formats, &e) != ERR_OK)
+            return cli_usage_error(t->command, "--format: %s", e.text);
+        return CLI_OK;
+    case TOOL_LOW:
+        return set_level(a, 255, &t->alpha.low);
+    case TOOL_HIGH:
+        return set_level(a, 255, &t->alpha.high);
+    case TOOL_RADIUS:
+        return set_level(a, 64, &t->alpha.radius);
+    case TOOL_JSON:
+        t->json = true;
+        return CLI_OK;
+    case TOOL_QUIET:
+        t->quiet = true;
+        return CLI_OK;
+    default:
+        return CLI_USAGE;
+    }
+}
+
+static enum err_code check_output(const struct tool *t, struct err *e)
+{
+    enum layers_format f = LAYERS_PNG;
+    switch (action_of(t->command)->result) {
+    case RESULT_STACK:
+        f = layers_format_of(t->output);
+        break;
+    case RESULT_PICTURE:
+        f = LAYERS_ZIP; /* any kind of file */
+        break;
+    case RESULT_EXPORT:
+        f = export_format(t);
+        break;
+    case RESULT_FOLDER:
+        break;
+    }
+    return layers_out_check(t->output, f, e);
+}
+
+static void print_result(const struct tool *t)
+{
+    struct buf b;
+    if (t->json) {
+        buf_init(&b, 64u << 20);
+        buf_add_z(&b, "{\"path\":");
+        json_out_str(&b, t->output);
+        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", t->stack.w, t->stack.h);
+        layers_json_list(&t->stack, &b);
+        buf_printf(&b, ",\"notes\":[%s]}", buf_z(&t->progress.notes));
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    } else if (!t->quiet) {
+        printf("%s  %zu layer%s, %d x %d\n", t->output, t->stack.n, t->stack.n == 1 ? "" : "s",
+               t->stack.w, t->stack.h);
+    }
+}
+
+static int execute(struct tool *t)
+{
+    struct err e = {0};
+    layers_stop_on_signal();
+    t->progress.quiet = t->quiet;
+    enum err_code rc = check_output(t, &e);
+    if (rc == ERR_OK)
+        rc = layers_import(t->input, NULL, &t->stack, &e);
+    if (rc == ERR_OK)
+        rc = action_of(t->command)->act(t, &e);
+    if (rc != ERR_OK)
+        return layers_fail(&e, t->json);
+    print_result(t);
+    return CLI_OK;
+}
+
+static int parse(struct tool *t, int argc, char **argv, bool *helped)
+{
+    struct cli_args a = cli_args_begin(t->command, argc, argv);
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP) {
+            *helped = true;
+            return CLI_OK;
+        }
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(t, &a, id);
+    }
+    if (rc != CLI_OK)
+        return rc;
+    if (!t->input)
+        return cli_usage_error(t->command, "name the folder or file with the layers");
+    if (!t->output)
+        return cli_usage_error(t->command, "say with -o where the result goes");
+    return CLI_OK;
+}
+
+static int run_tool(const struct cli_command *self, int argc, char **argv)
+{
+    struct tool t = {.command = self, .alpha = layer_alpha_defaults()};
+    bool helped = false;
+    cli_progress_init(&t.progress, false);
+    layer_stack_init(&t.stack, 0, 0);
+    int rc = parse(&t, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = execute(&t);
+    layer_stack_deinit(&t.stack);
+    cli_progress_deinit(&t.progress);
+    return rc;
+}
