@@ -304,7 +304,7 @@ static enum err_code mask_of_alpha(const struct image *im, struct image *mask, s
 /* Brings the mask to the picture's size, so that a border of as many pixels fits both. */
 static enum err_code fit_mask(struct inputs *in, const struct vt_callbacks *cb, struct err *e)
 {
-    struct image sized;
+    struct image sized = {0};
     const struct image *src = &in->images[0];
     enum err_code rc = klein_mask_check(&in->mask, src, cb, e);
     if (rc == ERR_OK)

@@ -36,7 +36,7 @@ static enum err_code open_text(struct klein *k, struct err *e)
 {
     const struct model_part *part = &k->dir->text_encoder;
     struct qwen3_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc = component_open(part->weights, COMPONENT_QWEN3, &k->text_component, e);
     if (rc == ERR_OK)
         rc = model_part_config(part, &doc, e);
@@ -61,7 +61,7 @@ static enum err_code open_transformer(struct klein *k, struct err *e)
 {
     const struct model_part *part = &k->dir->transformer;
     struct flux2_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc =
         component_open(part->weights, COMPONENT_FLUX2_TRANSFORMER, &k->transformer_component, e);
     if (rc == ERR_OK)
@@ -83,7 +83,7 @@ static enum err_code open_vae(struct klein *k, struct err *e)
 {
     const struct model_part *part = &k->dir->vae;
     struct flux2_vae_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc = component_open(part->weights, COMPONENT_FLUX2_VAE, &k->vae_component, e);
     if (rc == ERR_OK)
         rc = model_part_config(part, &doc, e);

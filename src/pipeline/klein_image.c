@@ -121,7 +121,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
                                    const struct klein_canvas *canvas, const struct klein_run *run,
                                    struct klein_condition *c, struct err *e)
 {
-    float *at;
+    float *at = NULL;
     int index = 0, first = 0;
     enum err_code rc = ERR_OK;
     memset(c, 0, sizeof *c);

@@ -36,7 +36,7 @@ static enum err_code open_text(struct layered *l, struct err *e)
 {
     const struct model_part *part = &l->dir->text_encoder;
     struct qwen_vl_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc = open_part(part, COMPONENT_QWEN2_5_VL, &l->text_component, &doc, e);
     if (rc == ERR_OK)
         rc = qwen_vl_config_read(yyjson_doc_get_root(doc), part_name(part), l->text_component, &cfg,
@@ -58,7 +58,7 @@ static enum err_code open_transformer(struct layered *l, struct err *e)
 {
     const struct model_part *part = &l->dir->transformer;
     struct qwen_image_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc =
         open_part(part, COMPONENT_QWEN_IMAGE_TRANSFORMER, &l->transformer_component, &doc, e);
     if (rc == ERR_OK)
@@ -79,7 +79,7 @@ static enum err_code open_vae(struct layered *l, struct err *e)
 {
     const struct model_part *part = &l->dir->vae;
     struct qwen_image_vae_config cfg;
-    yyjson_doc *doc;
+    yyjson_doc *doc = NULL;
     enum err_code rc = open_part(part, COMPONENT_QWEN_IMAGE_VAE, &l->vae_component, &doc, e);
     if (rc == ERR_OK)
         rc = qwen_image_vae_config_read(yyjson_doc_get_root(doc), part_name(part), l->vae_component,

@@ -9,9 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <yyjson.h>
 
-#include "base/err.h"
+#include "base/json.h"
 #include "sample/schedule.h"
 
 enum { MODEL_PATH_BYTES = 4096 };

@@ -15,8 +15,8 @@
 #define VT_MODEL_FLUX2_VAE_H
 
 #include <stdatomic.h>
-#include <yyjson.h>
 
+#include "base/json.h"
 #include "nn/graph.h"
 #include "nn/params.h"
 

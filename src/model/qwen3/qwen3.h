@@ -11,8 +11,8 @@
 #define VT_MODEL_QWEN3_H
 
 #include <stdatomic.h>
-#include <yyjson.h>
 
+#include "base/json.h"
 #include "nn/graph.h"
 #include "nn/params.h"
 
