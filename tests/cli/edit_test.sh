@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # edit_test.sh - editing: pictures in, masks, strength, borders, the prompt cache, and what is refused.
+# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 fast="--device cpu --threads 1 --steps 2 --seed 1"
@@ -171,17 +173,20 @@ cached() {
     *) fail "$what: the text encoder took $text s" ;;
     esac
 }
+files_in() {
+    find "$1" -type f | wc -l
+}
 g="generate $m -W 64 -H 64"
 cached "no cache" no $g -o "$work/c0.png"
 cached "an empty cache" no $g -o "$work/c1.png" --cache "$work/cache"
-is "one file for one prompt" "$(ls "$work/cache" | wc -l)" 1
+is "one file for one prompt" "$(files_in "$work/cache")" 1
 cached "a hit" yes $g -o "$work/c2.png" --cache "$work/cache"
 is "a hit says nothing of text" "$(grep -c 'encoding the prompt' "$work/stderr")" 0
 check "the picture is the same without a cache" cmp -s "$work/c0.png" "$work/c1.png"
 check "the picture is the same after a hit" cmp -s "$work/c0.png" "$work/c2.png"
 cached "another prompt" no generate $m -W 64 -H 64 -p circle -o "$work/c3.png" --cache "$work/cache"
 cached "another length" no $g --max-tokens 41 -o "$work/c3.png" --cache "$work/cache"
-is "three files for three embeddings" "$(ls "$work/cache" | wc -l)" 3
+is "three files for three embeddings" "$(files_in "$work/cache")" 3
 cached "an edit with the prompt of a picture" yes edit $m -i "$work/scene.png" -o "$work/c4.png" --cache "$work/cache"
 # The same weights under another configuration are another text encoder.
 sed -E 's/"rope_theta": [0-9.]+/"rope_theta": 5000.0/' "$models/micro-klein/text_encoder/config.json" >"$work/config.json"

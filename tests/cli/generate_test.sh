@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # generate_test.sh - pictures from prompts: what is written, what is said, and that it is the same every time.
+# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 # ---- the same every time ----------------------------------------------------------------------------
@@ -13,7 +15,7 @@ check "another seed gives another picture" test -n "$(cmp "$work/a.png" "$work/c
 
 quick generate --seed 5 --count 3 -o "$work/n.png"
 expect 0 "--count 3"
-is "--count writes so many files" "$(cd "$work" && ls n*.png | tr '\n' ' ')" "n-5.png n-6.png n-7.png "
+is "--count writes so many files" "$(cd "$work" && echo n*.png)" "n-5.png n-6.png n-7.png"
 check "the first of --count is the single run" cmp -s "$work/n-5.png" "$work/a.png"
 check "the second of --count is the single run of the next seed" cmp -s "$work/n-6.png" "$work/c.png"
 quick generate --seed 7 -o "$work/d.png"
@@ -59,7 +61,7 @@ if have identify; then
 else
     check "prompt in the PNG" grep -q -a 'prompt.*star' "$work/a.png"
 fi
-check "UTF-8 is in the PNG as it is" grep -q -a -F "ein „Stern“ ★ 星 🌟" "$work/u.png"
+check "UTF-8 is in the PNG as it is" grep -q -a -F 'ein „Stern“ ★ 星 🌟' "$work/u.png"
 if have pngcheck; then
     check "the PNG is sound" pngcheck -q "$work/a.png" "$work/u.png"
 fi
@@ -143,5 +145,5 @@ for name in mid.x_embedder mid.context_embedder mid.time_guidance_embed mid.doub
     check "the trace of blocks has $name" grep -q "^$name" "$work/shapes"
 done
 quick generate --seed 5 --count 2 --trace "$work/two.safetensors" -o "$work/two.png"
-is "a trace a picture" "$(cd "$work" && ls two*.safetensors | tr '\n' ' ')" 'two-5.safetensors two-6.safetensors '
+is "a trace a picture" "$(cd "$work" && echo two*.safetensors)" 'two-5.safetensors two-6.safetensors'
 finish

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # hostile_test.sh - broken checkpoints, folders, disks and prompts: one sentence and exit code 1 or 2, no
 # picture, no crash.
+# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 real=$models/micro-klein
@@ -135,7 +137,8 @@ nan() {
     with "$1" "$work/nan.safetensors" 1 "$3"
 }
 dtype_nan() {
-    header "$1" | grep -q -F "\"$2\":{\"dtype\":\"F32\"" && echo '\000\000\300\177' || echo '\300\177'
+    header "$1" | grep -q -F "\"$2\":{\"dtype\":\"F32\"" && printf '%s' '\000\000'
+    printf '%s' '\300\177'
 }
 for t in x_embedder.weight transformer_blocks.0.attn.to_q.weight single_transformer_blocks.3.attn.to_out.weight \
     proj_out.weight; do
@@ -231,6 +234,7 @@ else
     skip "a folder without permission (root may write everywhere)"
 fi
 mkdir "$work/small"
+# shellcheck disable=SC2317 # the trap of lib.sh calls it
 cleanup() {
     umount "$work/small" 2>/dev/null
     remove_work

@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # interrupt_test.sh - Ctrl-C: exit code 130 within a step, nothing half written.
+# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 # interrupt SIGNAL AFTER ARGUMENTS...: starts the program, waits until standard error has AFTER, sends the signal.

@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # lib.sh - what the command line tests share. Sourced with the program's path as argument; runs from the
 # repository's root. Needs nothing but coreutils, sed, grep and awk; ImageMagick, pngcheck and jq are used where
 # they are installed.
@@ -13,7 +14,7 @@ export VEETANCE_MODELS=${VEETANCE_MODELS:-$PWD/models}
 export LC_ALL=C
 # A sanitizer's finding must not look like an ordinary failure.
 export ASAN_OPTIONS=exitcode=99 LSAN_OPTIONS=exitcode=99 UBSAN_OPTIONS=exitcode=99
-models=$VEETANCE_MODELS
+export models=$VEETANCE_MODELS
 work=$(mktemp -d "${TMPDIR:-/tmp}/veetance-cli.XXXXXX")
 trap 'cleanup' EXIT
 failures=0

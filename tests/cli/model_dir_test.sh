@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # model_dir_test.sh - veetance.json: components that lie elsewhere, a base, defaults; and what is wrong in it.
+# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 real=$models/micro-klein

@@ -1,0 +1,152 @@
+# layers_test.sh - pictures taken apart: the folder, its exports, the tools, and what is refused.
+. tests/cli/lib.sh
+
+scene=tests/data/micro/layered/scene-00-input.png
+fast="--device cpu --threads 1 --steps 1 --resolution 64 --seed 1"
+m="-m micro-layered $fast"
+
+# What a stack looks like, by its manifest.
+layer_count() {
+    grep -c '"file"' "$1/layers.json"
+}
+
+# ---- taking apart -----------------------------------------------------------------------------------
+run layers -m micro-layered --device cpu -i "$scene" -n 3 --seed 3000 -o "$work/a" --format psd,ora,pptx,zip
+expect 0 "a picture is taken apart"
+for f in layer_0.png layer_1.png layer_2.png composite.png layers.json stack.psd stack.ora stack.pptx stack.zip; do
+    check "$f is there" test -s "$work/a/$f"
+done
+is "files in the folder" "$(find "$work/a" -type f | wc -l)" 9
+is "layers in layers.json" "$(layer_count "$work/a")" 3
+check "the bottom layer is the background" grep -q '"name": "background"' "$work/a/layers.json"
+out_has 'seed 3000' "the seed is told"
+out_has 'recomposed against the source: [23][0-9]\.' "the source is matched"
+out_has "model's own composite: [0-9.]* dB" "the model's composite is compared"
+out_has 'prompt: an icon scene' "the model's own prompt is used"
+out_has 'modulation tables [0-9.]* MB' "the tables are told"
+err_has 'step 10 of 10' "progress is shown"
+is "the folder is as open as others" "$(stat -c %a "$work/a")" "$(mkdir "$work/plain" && stat -c %a "$work/plain")"
+
+run layers $m -i "$scene" -n 2 -o "$work/b" --json -q --keep-empty
+expect 0 "a quick one"
+is "quiet" "$(cat "$work/stderr")" ""
+cp "$work/stdout" "$work/b.json"
+out_has '"recomposed":{"source":{"psnr_db":' "PSNR is in the JSON"
+out_has '"seed":1,"steps":1,"cfg":1,"resolution":64' "what was used is in the JSON"
+out_has '"working_width":64,"working_height":64' "the working size is in the JSON"
+if have jq; then
+    check "the report is JSON" jq -e '.layers | length == 2' "$work/b.json"
+    check "tables are counted" jq -e '.memory.host.table_bytes > 0' "$work/b.json"
+fi
+run layers $m -i "$scene" -n 2 -o "$work/c" -q --keep-empty --no-modulation-tables
+expect 0 "without tables"
+check "the same seed gives the same layer, tables or not" cmp -s "$work/b/layer_1.png" "$work/c/layer_1.png"
+check "and the same manifest" cmp -s "$work/b/layers.json" "$work/c/layers.json"
+run layers $m -i "$scene" -n 1 -o "$work/full" -q --keep-empty --full-size --trace "$work/t.safetensors"
+expect 0 "full size"
+check "layers have the picture's size" grep -q '"width": 128' "$work/full/layers.json"
+check "the trace has its tensors" grep -q -a '"latents_step_0"' "$work/t.safetensors"
+run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --cfg 1.5 --cfg-normalize --negative-prompt bad
+expect 0 "an empty prompt asks for a caption"
+out_has '"caption":"' "the caption is told"
+
+# ---- a folder that is there --------------------------------------------------------------------------
+mkdir -p "$work/mine"
+printf 'keep' >"$work/mine/notes.txt"
+run layers import "$work/a/stack.psd" -o "$work/mine"
+expect 0 "into a folder with files of others"
+is "a person's file is left alone" "$(cat "$work/mine/notes.txt")" keep
+run layers merge "$work/mine" 0 1 2 -o "$work/mine"
+expect 0 "over itself"
+err_has 'note: .*layer_1.png .*earlier stack' "what is left is told"
+is "layers after merging" "$(layer_count "$work/mine")" 1
+
+# ---- tools -------------------------------------------------------------------------------------------
+for kind in psd ora zip; do
+    run layers import "$work/a/stack.$kind" -o "$work/from_$kind"
+    expect 0 "import of a $kind"
+    check "$kind keeps the manifest" cmp -s "$work/a/layers.json" "$work/from_$kind/layers.json"
+    check "$kind keeps the pixels" cmp -s "$work/a/layer_1.png" "$work/from_$kind/layer_1.png"
+done
+run layers flatten "$work/a/stack.ora" -o "$work/flat.png"
+expect 0 "flatten"
+if have compare; then
+    is "the flattened stack is the composite" "$(compare -metric AE "$work/flat.png" "$work/a/composite.png" null: 2>&1)" 0
+fi
+run layers export "$work/a" -o "$work/one.psd"
+expect 0 "export by the ending"
+check "the same PSD" cmp -s "$work/one.psd" "$work/a/stack.psd"
+run layers export "$work/a" --format ora,zip -o "$work/several" --json
+expect 0 "export of several formats"
+check "both are there" test -s "$work/several/stack.ora" -a -s "$work/several/stack.zip"
+run layers trim "$work/a" -o "$work/trimmed"
+expect 0 "trim"
+check "trimmed layers are smaller" grep -q '"width": [1-9][0-9],*$' "$work/trimmed/layers.json"
+run layers flatten "$work/trimmed" -o "$work/flat2.png"
+check "and stay in their places" cmp -s "$work/flat.png" "$work/flat2.png"
+run layers clean "$work/a" -o "$work/clean.ora" --low 20 --high 230
+expect 0 "clean"
+run layers split "$work/trimmed" --layer 1 $m -n 2 --keep-empty -o "$work/split"
+expect 0 "split"
+is "layers after splitting" "$(layer_count "$work/split")" 4
+is "the parts have the layer's place and size" \
+    "$(grep -E '"(x|y|width|height)"' "$work/split/layers.json" | sed -n '7,10p')" \
+    "$(grep -E '"(x|y|width|height)"' "$work/trimmed/layers.json" | sed -n '7,10p')"
+
+# ---- refused -----------------------------------------------------------------------------------------
+o="-o $work/out/x"
+refuse 2 'from 1 to 10' layers $m -i "$scene" -n 0 $o
+refuse 2 'from 1 to 10' layers $m -i "$scene" -n 11 $o
+refuse 2 'multiple of 32' layers $m -i "$scene" -n 2 --resolution 100 $o
+refuse 2 'is no format' layers $m -i "$scene" -n 2 --format gif $o
+refuse 2 'en or zh' layers $m -i "$scene" -n 2 --language de $o
+refuse 2 'no picture is given' layers $m -n 2 $o
+refuse 2 'no model is named' layers -i "$scene" -n 2 $o
+: >"$work/nothing.png"
+refuse 1 'nothing.png.*empty' layers $m -i "$work/nothing.png" -n 2 $o
+if have convert; then
+    convert -size 1x4000 xc:red "$work/strip.png"
+    refuse 2 '1 x 4000' layers $m -i "$work/strip.png" -n 2 $o
+fi
+refuse 2 'Qwen-Image-Layered' layers -m micro-klein -i "$scene" -n 2 $o
+refuse 1 'no folder' layers $m -i "$scene" -n 2 -o "$work/flat.png"
+refuse 1 'nowhere' layers $m -i "$scene" -n 2 -o "$work/nowhere/x"
+layered=$models/micro-layered
+model gguf "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"transformer\":\"$PWD/tests/parity/single/klein-transformer-Q5_0.gguf\"}}"
+refuse 1 'klein-transformer-Q5_0.gguf.*\(flux\|klein\)' layers -m "$work/gguf" -i "$scene" -n 2 $fast $o
+model vae "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"vae\":\"$models/micro-klein/vae\"}}"
+refuse 1 'vae' layers -m "$work/vae" -i "$scene" -n 2 $fast $o
+mkdir -p "$work/blind"
+rewrite_header "$layered/text_encoder/model.safetensors" "$work/blind/model.safetensors" 's/"(model\.)?visual\./"gone.visual./g'
+cp "$layered/text_encoder/config.json" "$work/blind"
+model eyes "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"text_encoder\":\"$work/blind\"}}"
+refuse 1 '-p' layers -m "$work/eyes" -i "$scene" -n 2 $fast -p '' $o
+run layers -m "$work/eyes" -i "$scene" -n 1 $fast -p scene --keep-empty -o "$work/sightless"
+expect 0 "a prompt does without the vision tower"
+refuse 2 'no layer 7' layers merge "$work/a" 0 7 $o
+refuse 2 'at least two' layers merge "$work/a" 0 0 $o
+refuse 2 'no layer has' layers split "$work/a" --layer nobody $m -n 2 $o
+refuse 1 'OpenRaster' layers import "$work/a/stack.pptx" $o
+refuse 2 'should be below' layers clean "$work/a" --low 200 --high 100 $o
+
+# ---- stopped -----------------------------------------------------------------------------------------
+mkdir -p "$work/stop"
+"$program" layers -m micro-layered --device cpu --steps 200 -i "$scene" -n 4 -o "$work/stop/x" >/dev/null 2>"$work/stderr" &
+pid=$!
+for _ in $(seq 100); do
+    grep -q 'step [1-9]' "$work/stderr" && break
+    sleep 0.1
+done
+kill -INT $pid
+wait $pid
+rc=$?
+expect 130 "Ctrl-C"
+is "nothing is left of a stopped run" "$(ls -A "$work/stop")" ""
+is "no temporary folder is left" "$(find "$work" -name '.layers-*' -o -name 'a.??????' -type d)" ""
+
+for tool in split merge flatten export import trim clean; do
+    run layers $tool --help
+    expect 0 "help of $tool"
+    out_has 'Examples:' "examples of $tool"
+done
+finish
