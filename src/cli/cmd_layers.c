@@ -59,6 +59,8 @@ static void print_result(const struct layers *o)
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
         json_out_str(&b, o->output);
+        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", j->made.stack.w, j->made.stack.h);
+        layers_json_list(&j->made.stack, &b);
         buf_add_byte(&b, ',');
         layers_job_json(j, &b);
         buf_add_byte(&b, '}');
@@ -68,6 +70,7 @@ static void print_result(const struct layers *o)
         printf("%s  seed %llu  %zu layer%s of %d x %d  %.2f s\n", o->output,
                (unsigned long long)j->used.seed, j->made.stack.n, j->made.stack.n == 1 ? "" : "s",
                j->made.stack.w, j->made.stack.h, j->stats.total_seconds);
+        layers_print_list(&j->made.stack);
         layers_job_print(j);
     }
 }

@@ -79,6 +79,7 @@ static void print_result(const struct split *s)
         printf("%s  seed %llu  %zu layers, %zu of them from '%s'  %.2f s\n", s->output,
                (unsigned long long)s->job.used.seed, s->stack.n, s->job.made.stack.n, s->layer,
                s->job.stats.total_seconds);
+        layers_print_list(&s->stack);
         layers_job_print(&s->job);
     }
 }

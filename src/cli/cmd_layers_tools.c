@@ -222,9 +222,10 @@ static const struct action actions[] = {
      RESULT_FOLDER,
      do_import},
     {{.name = "layers trim",
-      .summary = "Cut off every layer's transparent borders; its place stays",
+      .summary = "Cut off every layer's wholly transparent borders; its place stays",
       .usage = "STACK -o OUT",
-      .examples = "  veetance layers trim poster -o trimmed\n",
+      .examples =
+          "  veetance layers clean poster -o clean && veetance layers trim clean -o trimmed\n",
       .options = stack_options,
       .run = run_tool},
      RESULT_STACK,

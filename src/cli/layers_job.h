@@ -106,7 +106,8 @@ ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct i
 /* Results: lines for people, or members of a JSON object without its braces. */
 void layers_job_print(const struct layers_job *j);
 void layers_job_json(const struct layers_job *j, struct buf *b);
-/* The layers of a stack as a JSON array. */
+/* The layers of a stack as lines, and as a JSON array. */
+void layers_print_list(const struct layer_stack *s);
 void layers_json_list(const struct layer_stack *s, struct buf *b);
 
 /* ---- for all layer commands ---------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@ static void psnr_text(const struct image_difference *d, char *out, size_t size)
         (void)snprintf(out, size, "%.2f dB PSNR, worst error %d", d->psnr_db, d->max);
 }
 
-static void print_layers(const struct layer_stack *s)
+void layers_print_list(const struct layer_stack *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct layer *l = &s->layers[i];
@@ -38,7 +38,6 @@ void layers_job_print(const struct layers_job *j)
     const double mb = 1e6;
     psnr_text(&j->made.source, source, sizeof source);
     psnr_text(&j->made.frame, frame, sizeof frame);
-    print_layers(&j->made.stack);
     print_dropped(j);
     printf("  recomposed against the source: %s\n"
            "  recomposed against the model's own composite: %s\n",
@@ -90,10 +89,7 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
 {
     const struct vt_stats *s = &j->stats;
     const struct layered_request *q = &j->used;
-    buf_add_z(b, "\"layers\":");
-    layers_json_list(&j->made.stack, b);
-    buf_printf(b, ",\"width\":%d,\"height\":%d,\"dropped_empty\":%zu,\"merged\":%zu,",
-               j->made.stack.w, j->made.stack.h, j->made.dropped, j->made.merged);
+    buf_printf(b, "\"dropped_empty\":%zu,\"merged\":%zu,", j->made.dropped, j->made.merged);
     buf_add_z(b, "\"recomposed\":{");
     json_difference(b, "source", &j->made.source);
     buf_add_byte(b, ',');

@@ -2,7 +2,7 @@
 . tests/cli/lib.sh
 
 scene=tests/data/micro/layered/scene-00-input.png
-fast="--device cpu --threads 1 --steps 1 --resolution 64 --seed 1"
+fast="--device cpu --threads 1 --steps 2 --resolution 64 --seed 1"
 m="-m micro-layered $fast"
 
 # What a stack looks like, by its manifest.
@@ -32,7 +32,7 @@ expect 0 "a quick one"
 is "quiet" "$(cat "$work/stderr")" ""
 cp "$work/stdout" "$work/b.json"
 out_has '"recomposed":{"source":{"psnr_db":' "PSNR is in the JSON"
-out_has '"seed":1,"steps":1,"cfg":1,"resolution":64' "what was used is in the JSON"
+out_has '"seed":1,"steps":2,"cfg":1,"resolution":64' "what was used is in the JSON"
 out_has '"working_width":64,"working_height":64' "the working size is in the JSON"
 if have jq; then
     check "the report is JSON" jq -e '.layers | length == 2' "$work/b.json"
@@ -79,19 +79,20 @@ check "the same PSD" cmp -s "$work/one.psd" "$work/a/stack.psd"
 run layers export "$work/a" --format ora,zip -o "$work/several" --json
 expect 0 "export of several formats"
 check "both are there" test -s "$work/several/stack.ora" -a -s "$work/several/stack.zip"
-run layers trim "$work/a" -o "$work/trimmed"
+run layers clean "$work/a" -o "$work/clean" --low 20 --high 230
+expect 0 "clean"
+run layers trim "$work/clean" -o "$work/trimmed"
 expect 0 "trim"
 check "trimmed layers are smaller" grep -q '"width": [1-9][0-9],*$' "$work/trimmed/layers.json"
+run layers flatten "$work/clean" -o "$work/flat1.png"
 run layers flatten "$work/trimmed" -o "$work/flat2.png"
-check "and stay in their places" cmp -s "$work/flat.png" "$work/flat2.png"
-run layers clean "$work/a" -o "$work/clean.ora" --low 20 --high 230
-expect 0 "clean"
+check "and stay in their places" cmp -s "$work/flat1.png" "$work/flat2.png"
 run layers split "$work/trimmed" --layer 1 $m -n 2 --keep-empty -o "$work/split"
 expect 0 "split"
 is "layers after splitting" "$(layer_count "$work/split")" 4
 is "the parts have the layer's place and size" \
-    "$(grep -E '"(x|y|width|height)"' "$work/split/layers.json" | sed -n '7,10p')" \
-    "$(grep -E '"(x|y|width|height)"' "$work/trimmed/layers.json" | sed -n '7,10p')"
+    "$(grep -E '"(x|y|width|height)"' "$work/split/layers.json" | sed -n '7,14p')" \
+    "$(for i in 1 2; do grep -E '"(x|y|width|height)"' "$work/trimmed/layers.json" | sed -n '7,10p'; done)"
 
 # ---- refused -----------------------------------------------------------------------------------------
 o="-o $work/out/x"
@@ -113,7 +114,7 @@ refuse 1 'no folder' layers $m -i "$scene" -n 2 -o "$work/flat.png"
 refuse 1 'nowhere' layers $m -i "$scene" -n 2 -o "$work/nowhere/x"
 layered=$models/micro-layered
 model gguf "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"transformer\":\"$PWD/tests/parity/single/klein-transformer-Q5_0.gguf\"}}"
-refuse 1 'klein-transformer-Q5_0.gguf.*\(flux\|klein\)' layers -m "$work/gguf" -i "$scene" -n 2 $fast $o
+refuse 1 'klein-transformer-Q5_0.gguf.* is a FLUX.2 transformer.*Qwen-Image' layers -m "$work/gguf" -i "$scene" -n 2 $fast $o
 model vae "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"vae\":\"$models/micro-klein/vae\"}}"
 refuse 1 'vae' layers -m "$work/vae" -i "$scene" -n 2 $fast $o
 mkdir -p "$work/blind"
