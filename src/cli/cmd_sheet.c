@@ -27,9 +27,9 @@ static int make(const char **paths, size_t n, const struct image_sheet_params *p
 {
     struct err e = {0};
     struct image *pictures = mem_try_array(n, sizeof *pictures), sheet = {0};
-    const struct image **list = mem_try_array(n, sizeof *list);
+    const struct image *list[MAX_PICTURES];
     int rc = CLI_OK;
-    if (!pictures || !list) {
+    if (!pictures) {
         (void)err_set(&e, ERR_NOMEM, "no memory for %zu pictures", n - 1);
         rc = fail(paths[0], &e);
     }
@@ -44,7 +44,6 @@ static int make(const char **paths, size_t n, const struct image_sheet_params *p
     for (size_t i = 0; pictures && i < n; i++)
         image_free(&pictures[i]);
     image_free(&sheet);
-    mem_free(list);
     mem_free(pictures);
     return rc;
 }

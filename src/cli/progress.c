@@ -89,7 +89,7 @@ static void on_progress(const struct vt_progress *v, void *user)
     } else if (v->stage == VT_STAGE_STEPS ? v->step > 0 : new_stage) {
         fprintf(stderr, "%s%s\n", image, text);
     }
-    fflush(stderr);
+    (void)fflush(stderr);
 }
 
 void cli_progress_note(struct cli_progress *p, const char *text)

@@ -474,7 +474,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
         rc = open_model(g, rq->model, e);
     if (rc == ERR_OK)
         rc = new_result(rq, &r, e);
-    if (rc != ERR_OK)
+    if (rc != ERR_OK || !r || !g->dir)
         return rc;
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);

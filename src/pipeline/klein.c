@@ -109,7 +109,7 @@ static enum err_code check_fit(const struct klein *k, struct err *e)
             e, ERR_FORMAT,
             "the text encoder's width is %lld (its embeddings %lld), the transformer needs %lld "
             "(%lld): they belong to different models",
-            (long long)hidden, (long long)(3 * hidden), (long long)(t->joint_dim / 3),
+            (long long)hidden, 3 * (long long)hidden, (long long)t->joint_dim / 3,
             (long long)t->joint_dim);
     if (4 * latent != t->in_channels || t->out_channels != t->in_channels)
         return err_set(e, ERR_FORMAT,
@@ -630,11 +630,11 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
         latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
     if (rc == ERR_OK)
         rc = klein_engage(k, flux2_vae_params(k->vae), s->run, e);
-    report_progress(s->run->callbacks, &(struct vt_progress){.stage = VT_STAGE_DECODE,
-                                                             .image = s->run->image,
-                                                             .image_count = s->run->image_count,
-                                                             .seconds_left = -1});
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && latents && planes) {
+        report_progress(s->run->callbacks, &(struct vt_progress){.stage = VT_STAGE_DECODE,
+                                                                 .image = s->run->image,
+                                                                 .image_count = s->run->image_count,
+                                                                 .seconds_left = -1});
         double start = clock_s();
         struct flux2_vae_run vr = {.cancel = s->run->cancel, .user = s->run->trace};
         if (s->run->trace && s->run->trace_blocks)
@@ -644,11 +644,11 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
         rc = flux2_vae_decode(k->vae, latents, h, w, planes, &vr, e);
         s->run->stats->decode_seconds += clock_s() - start;
     }
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && planes)
         rc = check_decoded(s, planes, n, e);
     if (rc == ERR_OK)
         rc = image_new(out, s->w, s->h, 3, e);
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && planes) {
         trace_add_f32(s->run->trace, "decoded", planes, (int64_t[]){1, 3, s->h, s->w}, 4);
         to_pixels(planes, out);
     }

@@ -53,18 +53,18 @@ static enum err_code encode(struct klein *k, const struct image *im, const struc
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
     if (rc == ERR_OK)
         rc = klein_engage(k, flux2_vae_params(k->vae), run, e);
-    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_ENCODE,
-                                                          .image = run->image,
-                                                          .image_count = run->image_count,
-                                                          .seconds_left = -1});
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && planes && moments) {
+        report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_ENCODE,
+                                                              .image = run->image,
+                                                              .image_count = run->image_count,
+                                                              .seconds_left = -1});
         int64_t start = clock_ns();
         struct flux2_vae_run vr = {.cancel = run->cancel};
         to_planes(im, planes);
         rc = flux2_vae_encode(k->vae, planes, im->h, im->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && moments)
         rc = check_moments(k, moments, c * h * w, e);
     if (rc == ERR_OK)
         flux2_vae_pack(k->vae, moments, h, w, tokens);
@@ -129,7 +129,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
         const struct image *p = &canvas->picture;
         int64_t n = (int64_t)(p->w / klein_size_unit(k)) * (p->h / klein_size_unit(k));
         rc = condition_grow(k, c, p->w, p->h, index++, &at, e);
-        if (rc == ERR_OK)
+        if (rc == ERR_OK && at)
             memcpy(at, canvas->latents,
                    (size_t)(n * flux2_transformer_config(k->transformer)->in_channels) *
                        sizeof *at);
@@ -186,7 +186,7 @@ static enum err_code make_masks(const struct klein *k, const struct image *mask,
     c->token_mask = mem_try_array((size_t)(w / unit) * (size_t)(h / unit), sizeof(float));
     if (rc == ERR_OK && (!c->pixel_mask || !c->token_mask))
         rc = err_set(e, ERR_NOMEM, "no memory for the mask");
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK && c->pixel_mask && c->token_mask) {
         image_mask_binarise(&grey, c->pixel_mask);
         struct image_plane src = {w, h, c->pixel_mask}, dst = {w / unit, h / unit, c->token_mask};
         image_mask_to_grid(&src, &dst);

@@ -173,7 +173,7 @@ static enum err_code compute(struct klein *k, struct str prompt, int max_tokens,
         ids && mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", max_tokens);
     if (rc == ERR_OK)
         rc = klein_encode(k->tokenizer, prompt, (size_t)max_tokens, ids, mask, &used, e);
-    if (rc == ERR_OK && rq->cache_dir)
+    if (rc == ERR_OK && ids && mask && rq->cache_dir)
         rc = cache_path(k, rq->cache_dir, ids, mask, max_tokens, path, sizeof path, e);
     if (rc == ERR_OK && !(path[0] && cache_read(path, data, n))) {
         rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
