@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readonly OUT=demo
-readonly VEETANCE=build/veetance
+readonly VEETANCE=${VEETANCE:-build/veetance}
 readonly KLEIN=micro-klein LAYERED=micro-layered
 readonly PROMPTS=(
     'a big red circle on a white background'
@@ -15,6 +15,8 @@ readonly PROMPTS=(
     'a large orange hexagon on a blue to black gradient background'
     'a small white diamond in the top left corner on a red background'
 )
+# Scenes that the layered model never saw, and how many layers each has.
+readonly SCENES=(scene-00:3 scene-01:4 scene-05:4)
 readonly EDITS=(
     'make the circle green'
     'change the background to yellow'
@@ -55,13 +57,34 @@ edit() {
     done
 }
 
+# One row: the picture, its layers from the bottom up, and what they make together.
+explode() {
+    local picture=$1 dir=$2
+    "$VEETANCE" sheet "$dir-exploded.png" "$picture" "$dir"/layer_*.png "$dir/composite.png" -c 8
+    EXPLODED+=("$dir-exploded.png")
+}
+
+# take_apart PICTURE LAYERS FOLDER
+take_apart() {
+    say "layers of $1: $3"
+    rm -f "$3"/layer_*.png
+    "$VEETANCE" layers -m "$LAYERED" -i "$1" -n "$2" --seed 1 --format psd,ora,pptx --quiet -o "$3"
+    if has sheet; then explode "$1" "$3"; fi
+}
+
 layers() {
+    local scene i=0
     require layers || return 0
-    [[ -f $OUT/generate_3.png ]] || return 0
-    say "layers of $OUT/generate_3.png"
-    "$VEETANCE" layers -m "$LAYERED" -i "$OUT/generate_3.png" -n 3 -p "${PROMPTS[2]}" --seed 1 \
-        --quiet -o "$OUT/layers"
-    PICTURES+=("$OUT"/layers/layer_*.png "$OUT/layers/composite.png")
+    for scene in "${SCENES[@]}"; do
+        i=$((i + 1))
+        take_apart "tests/data/micro/layered/${scene%:*}-input.png" "${scene#*:}" "$OUT/layers_$i"
+    done
+    if [[ -f $OUT/generate_3.png ]]; then
+        take_apart "$OUT/generate_3.png" 3 "$OUT/layers_of_generate_3"
+    fi
+    [[ ${#EXPLODED[@]} -gt 0 ]] || return 0
+    "$VEETANCE" sheet "$OUT/layers.png" "${EXPLODED[@]}" -c 1
+    say "all layers on one sheet: $OUT/layers.png"
 }
 
 sheet() {
@@ -72,8 +95,10 @@ sheet() {
 }
 
 mkdir -p "$OUT"
+export VEETANCE_MODELS=${VEETANCE_MODELS:-$PWD/models}
 HELP=$("$VEETANCE" help)
 PICTURES=()
+EXPLODED=()
 generate
 edit
 layers
