@@ -36,7 +36,11 @@ static int read_stdin_prompt(struct picture_run *r)
         ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n < 0) {
+            cli_say("cannot read the prompt from standard input: %s", strerror(errno));
+            return CLI_FAILED;
+        }
+        if (n == 0 || buf_failed(&r->prompt))
             break;
         buf_add(&r->prompt, chunk, (size_t)n);
     }

@@ -217,6 +217,14 @@ rc=$?
 expect 2 "a prompt with a zero byte"
 err_has 'zero byte' "a prompt with a zero byte"
 
+"$program" generate $args -m micro-klein -p - -o "$work/out/a.png" <"$work" >"$work/stdout" 2>"$work/stderr"
+rc=$?
+expect 1 "a folder as standard input"
+err_has 'cannot read the prompt' "a folder as standard input"
+"$program" generate $args -m micro-klein -p - -o "$work/out/a.png" <&- >"$work/stdout" 2>"$work/stderr"
+rc=$?
+expect 1 "a closed standard input"
+
 # ---- where the picture goes -------------------------------------------------------------------------
 refuse 1 'No such file' generate -m micro-klein $args -o "$work/nowhere/a.png"
 refuse 1 'is a folder' generate -m micro-klein $args -o "$work"
