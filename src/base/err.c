@@ -14,7 +14,7 @@ __attribute__((format(printf, 4, 0))) static void err_write(struct err *e, enum 
         (void)snprintf(e->text + n, sizeof e->text - (size_t)n, ": %s", strerror(sys));
 }
 
-enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
+void err_set_text(struct err *e, enum err_code code, const char *fmt, ...)
 {
     if (e) {
         va_list ap;
@@ -22,10 +22,9 @@ enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
         err_write(e, code, 0, fmt, ap);
         va_end(ap);
     }
-    return code;
 }
 
-enum err_code err_set_sys(struct err *e, enum err_code code, int sys, const char *fmt, ...)
+void err_set_sys_text(struct err *e, enum err_code code, int sys, const char *fmt, ...)
 {
     if (e) {
         va_list ap;
@@ -33,7 +32,6 @@ enum err_code err_set_sys(struct err *e, enum err_code code, int sys, const char
         err_write(e, code, sys, fmt, ap);
         va_end(ap);
     }
-    return code;
 }
 
 enum err_code err_note(struct err *e, const char *fmt, ...)

@@ -35,12 +35,21 @@ struct err {
     char text[480]; /* one line, no final full stop */
 };
 
-/* Sets code and text, returns code, so that `return err_set(...)` reads well. e may be NULL. */
-enum err_code err_set(struct err *e, enum err_code code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+/* err_set(e, code, fmt, ...) sets code and text and gives code, so that `return err_set(...)` reads well.
+ * e may be NULL. err_set_sys(e, code, sys, fmt, ...) appends strerror(sys). Macros, so that compilers and
+ * analysers see that what comes back is the code. */
+#define err_set(e, code, ...) (err_set_text((e), (code), __VA_ARGS__), err_same(code))
+#define err_set_sys(e, code, sys, ...)                                                             \
+    (err_set_sys_text((e), (code), (sys), __VA_ARGS__), err_same(code))
 
-/* As err_set, with strerror(sys) appended to the text. */
-enum err_code err_set_sys(struct err *e, enum err_code code, int sys, const char *fmt, ...)
+static inline enum err_code err_same(enum err_code code)
+{
+    return code;
+}
+
+void err_set_text(struct err *e, enum err_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void err_set_sys_text(struct err *e, enum err_code code, int sys, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
 /* Puts "PREFIX: " in front of the text of a failed call; returns the error's code, so e must be there
