@@ -1,7 +1,5 @@
 #!/usr/bin/env bash
-#!/usr/bin/env bash
 # layers_test.sh - pictures taken apart: the folder, its exports, the tools, and what is refused.
-# shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 # shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
