@@ -116,7 +116,8 @@ struct vt_request {
     int extend[4]; /* left, top, right, bottom: pixels added around the first image and painted */
     int feather;   /* pixels inside the mask over which the result fades in */
 
-    /* Named tensors of the run (of the first picture) as safetensors; NULL: none. */
+    /* Named tensors of the run as safetensors, a file for each picture (with the seed before the ending
+     * when there are several); NULL: none. */
     const char *trace_path;
     int trace_blocks; /* also the blocks of the first step, and of the VAE */
 

@@ -190,7 +190,10 @@ static enum err_code read_statistics(struct flux2_vae *v, struct component *c, s
         rc = nn_view_rows_f32(&var, 0, 1, v->std, e);
     for (int64_t i = 0; rc == ERR_OK && i < n; i++) {
         v->std[i] = sqrtf(v->std[i] + (float)v->cfg.batch_norm_eps);
-        if (!(v->std[i] > 0) || !isfinite(v->mean[i]))
+        if (!isfinite(v->mean[i]))
+            rc = err_set(e, ERR_NUMERIC, "tensor 'bn.running_mean' holds NaN or infinity at %lld",
+                         (long long)i);
+        else if (!(v->std[i] > 0))
             rc = err_set(e, ERR_NUMERIC, "tensor 'bn.running_var' holds no variance at %lld",
                          (long long)i);
     }
