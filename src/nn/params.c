@@ -380,8 +380,8 @@ enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64
     for (int i = 0; i + 1 < v->n_dims; i++)
         rows *= v->dims[i];
     if (row0 < 0 || n_rows < 0 || row0 > rows || n_rows > rows - row0)
-        return err_set(e, ERR_ARG, "rows %lld to %lld of a tensor that has %lld", (long long)row0,
-                       (long long)(row0 + n_rows), (long long)rows);
+        return err_set(e, ERR_ARG, "%lld rows from %lld on of a tensor that has %lld",
+                       (long long)n_rows, (long long)row0, (long long)rows);
     uint64_t row_bytes;
     if (!dtype_bytes(v->dtype, (uint64_t)row, (uint64_t)row, &row_bytes))
         return err_set(e, ERR_FORMAT, "tensor '%s': a row is no whole number of blocks",

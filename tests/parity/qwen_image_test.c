@@ -296,7 +296,7 @@ static float *load_picture(const struct parity_case *c, int64_t *h, int64_t *w)
     (void)snprintf(path, sizeof path, "%s/image.png", c->dir);
     must(image_load_file(path, NULL, NULL, &im, &e), &e);
     assert_int_equal(im.channels, 4);
-    float *planes = calloc((size_t)(4 * im.w * im.h), sizeof *planes);
+    float *planes = calloc(4 * (size_t)im.w * (size_t)im.h, sizeof *planes);
     for (int y = 0; y < im.h; y++)
         for (int x = 0; x < im.w; x++)
             for (int k = 0; k < 4; k++)

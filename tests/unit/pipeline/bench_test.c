@@ -151,7 +151,8 @@ static double mean_square(const struct weights_tensor *t)
         double v = (double)dtype_bf16_to_f32(h);
         sum += v * v;
     }
-    return sum / (double)(t->bytes / 2);
+    uint64_t values = t->bytes / 2;
+    return sum / (double)values;
 }
 
 static void written_weights_are_sound_when_threads_share_the_file(void **state)
