@@ -323,24 +323,25 @@ static enum err_code prepare_synthetic(const struct bench_args *o, char *path, s
     return rc;
 }
 
-static enum err_code measure(struct bench_args *o, struct bench_peak *peak, struct bench_result *r,
-                             struct err *e)
+static enum err_code measure(const struct bench_args *o, struct bench_peak *peak,
+                             struct bench_result *r, struct err *e)
 {
     char path[PATH_BYTES];
     struct cli_progress progress;
+    struct bench_request rq = o->rq;
     enum err_code rc = ERR_OK;
     if (o->synthetic) {
         rc = prepare_synthetic(o, path, e);
-        o->rq.model = path;
+        rq.model = path;
     }
     if (rc == ERR_OK)
-        rc = bench_peak_measure(o->rq.threads, PEAK_SECONDS, &cancelled, peak, e);
+        rc = bench_peak_measure(rq.threads, PEAK_SECONDS, &cancelled, peak, e);
     if (rc != ERR_OK)
         return rc;
     cli_progress_init(&progress, o->quiet);
     struct vt_callbacks cb = cli_progress_callbacks(&progress);
-    o->rq.callbacks = &cb;
-    rc = bench_run(&o->rq, r, e);
+    rq.callbacks = &cb;
+    rc = bench_run(&rq, r, e);
     cli_progress_finish(&progress);
     cli_progress_deinit(&progress);
     if (rc != ERR_OK && rc != ERR_CANCELLED && o->synthetic)

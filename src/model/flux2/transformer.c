@@ -419,9 +419,8 @@ static void build(struct flux2_pass *p)
     struct flux2_transformer *m = p->m;
     const struct flux2_config *c = &m->cfg;
     make_inputs(p);
-    struct times t = time_modulation(p), ref = {0};
+    struct times t = time_modulation(p), ref = p->n_ref ? reference_modulation(p) : t;
     if (p->n_ref) {
-        ref = reference_modulation(p);
         t.img[0].ref = &ref.img[0];
         t.img[1].ref = &ref.img[1];
         t.single.ref = &ref.single;
