@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
 
-enum { MAX_FILES = 256 };
+enum { MAX_FILES = 256, EXACT_BELOW_BYTES = 64 << 20 };
 
 struct nn_params {
     struct component *component;
@@ -28,6 +28,18 @@ struct nn_params {
         maps[MAX_FILES]; /* CPU: one over each mapped file that is used in place */
     uint64_t device_bytes, mapped_bytes;
 };
+
+enum nn_precision nn_precision_for(const struct component *c)
+{
+    const struct checkpoint *cp = component_checkpoint(c);
+    uint64_t total = 0;
+    for (size_t i = 0; i < checkpoint_file_count(cp); i++) {
+        uint64_t n;
+        (void)checkpoint_file_bytes(cp, i, &n);
+        total += n;
+    }
+    return total < EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
+}
 
 enum err_code nn_params_new(struct component *c, struct nn_device *d, enum nn_precision precision,
                             struct nn_params **out, struct err *e)

@@ -35,6 +35,10 @@ enum nn_param_role {
  * float32 throughout: what the reference computes, for small models and for proof. */
 enum nn_precision { NN_PRECISION_STORED, NN_PRECISION_F32 };
 
+/* What suits a component: one under 64 MiB costs nothing in float32, and then agrees with the reference to the
+ * last digits. */
+enum nn_precision nn_precision_for(const struct component *c);
+
 struct nn_param {
     struct ggml_tensor *t; /* on the device while engaged, ne = dims reversed; NULL for NN_HOST */
     struct ggml_tensor *row_scales; /* [out] when the stored matrix has a scale a row, else NULL */

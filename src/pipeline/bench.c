@@ -8,7 +8,6 @@
 #include "pipeline/bench_memory.h"
 #include "pipeline/klein_internal.h"
 
-enum { TEXT_LAYERS = 27 /* that klein runs, whatever the file has */ };
 enum { SLOT_LOAD = 0, SLOT_TEXT, SLOT_FIRST_PICTURE, SLOTS_PER_PICTURE = 2 };
 
 _Static_assert(SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * BENCH_MAX_SIZES <= BENCH_MEMORY_SLOTS,
@@ -211,7 +210,8 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
         (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
         r->on_cpu = info.is_cpu;
         r->threads = nn_device_threads(d);
-        r->text.flops = bench_flops_qwen3(qwen3_config(b->k->text), TEXT_LAYERS, b->rq->max_tokens);
+        r->text.flops =
+            bench_flops_qwen3(qwen3_config(b->k->text), KLEIN_TEXT_LAYERS, b->rq->max_tokens);
         read_memory(b);
     }
     klein_free(b->k);

@@ -9,7 +9,6 @@
 #include "pipeline/tokenizer_gguf.h"
 
 enum {
-    EXACT_BELOW_BYTES = 64 << 20, /* smaller components run in plain float32 */
     JSON_MAX_BYTES = 4 << 20,
     TEXT_MAX_BYTES = 16 << 20,
 };
@@ -26,18 +25,6 @@ struct captioner {
 
 /* ---- opening ------------------------------------------------------------------------------------------ */
 
-static enum nn_precision precision_for(const struct component *c)
-{
-    const struct checkpoint *cp = component_checkpoint(c);
-    uint64_t total = 0;
-    for (size_t i = 0; i < checkpoint_file_count(cp); i++) {
-        uint64_t n;
-        (void)checkpoint_file_bytes(cp, i, &n);
-        total += n;
-    }
-    return total < EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
-}
-
 static enum err_code open_tokenizer(struct captioner *c, const struct caption_files *f,
                                     struct err *e)
 {
@@ -53,7 +40,7 @@ static enum err_code open_language(struct captioner *c, const struct caption_fil
     const char *what = f->language.config[0] ? f->language.config : f->language.weights;
     enum err_code rc = qwen_vl_config_read(json, what, c->language_component, &cfg, e);
     if (rc == ERR_OK)
-        rc = qwen_vl_new(c->language_component, c->device, precision_for(c->language_component),
+        rc = qwen_vl_new(c->language_component, c->device, nn_precision_for(c->language_component),
                          &cfg, QWEN_VL_GENERATE, &c->language, e);
     if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(c->tokenizer))
         rc = err_set(e, ERR_FORMAT,
@@ -88,7 +75,7 @@ static enum err_code open_vision(struct captioner *c, const struct caption_files
                      "belong to different models",
                      (long long)cfg.out_hidden, (long long)qwen_vl_config(c->language)->hidden);
     if (rc == ERR_OK)
-        rc = qwen_vl_vision_new(comp, c->device, precision_for(comp), &cfg, &c->vision, e);
+        rc = qwen_vl_vision_new(comp, c->device, nn_precision_for(comp), &cfg, &c->vision, e);
     return rc == ERR_OK ? rc : err_note(e, "vision tower");
 }
 

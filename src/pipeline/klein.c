@@ -12,25 +12,7 @@
 #include "sample/schedule.h"
 #include "sample/size.h"
 
-enum {
-    TEXT_LAYERS = 27,             /* the last tapped layer; later ones are never loaded */
-    EXACT_BELOW_BYTES = 64 << 20, /* smaller components run in plain float32 */
-};
-
 /* ---- opening ---------------------------------------------------------------------------------------- */
-
-/* A component this small costs nothing in float32, and then agrees with the reference to the last digits. */
-static enum nn_precision precision_for(const struct component *c)
-{
-    const struct checkpoint *cp = component_checkpoint(c);
-    uint64_t total = 0;
-    for (size_t i = 0; i < checkpoint_file_count(cp); i++) {
-        uint64_t n;
-        (void)checkpoint_file_bytes(cp, i, &n);
-        total += n;
-    }
-    return total < EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
-}
 
 static enum err_code open_text(struct klein *k, struct err *e)
 {
@@ -46,8 +28,8 @@ static enum err_code open_text(struct klein *k, struct err *e)
     rc = qwen3_config_read(yyjson_doc_get_root(doc), what, k->text_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen3_new(k->text_component, k->device, precision_for(k->text_component), &cfg,
-                       TEXT_LAYERS, &k->text, e);
+        rc = qwen3_new(k->text_component, k->device, nn_precision_for(k->text_component), &cfg,
+                       KLEIN_TEXT_LAYERS, &k->text, e);
     if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(k->tokenizer))
         rc = err_set(
             e, ERR_FORMAT,
@@ -73,8 +55,8 @@ static enum err_code open_transformer(struct klein *k, struct err *e)
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
         rc = flux2_transformer_new(k->transformer_component, k->device,
-                                   precision_for(k->transformer_component), &cfg, &k->transformer,
-                                   e);
+                                   nn_precision_for(k->transformer_component), &cfg,
+                                   &k->transformer, e);
     k->joint_dim = cfg.joint_dim;
     return rc == ERR_OK ? rc : err_note(e, "transformer");
 }
@@ -93,7 +75,7 @@ static enum err_code open_vae(struct klein *k, struct err *e)
     rc = flux2_vae_config_read(yyjson_doc_get_root(doc), what, k->vae_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = flux2_vae_new(k->vae_component, k->device, precision_for(k->vae_component), &cfg,
+        rc = flux2_vae_new(k->vae_component, k->device, nn_precision_for(k->vae_component), &cfg,
                            FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER, &k->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }

@@ -9,7 +9,10 @@
 #include "pipeline/report.h"
 #include "text/tokenizer.h"
 
-enum { KLEIN_EMBEDDINGS_KEPT = 8 };
+enum {
+    KLEIN_EMBEDDINGS_KEPT = 8,
+    KLEIN_TEXT_LAYERS = 27, /* the last tapped one; later layers are never loaded */
+};
 
 struct klein_embedding {
     char *prompt; /* NULL: slot is free */

@@ -3,21 +3,6 @@
 #include "base/mem.h"
 #include "pipeline/layered_internal.h"
 
-enum { EXACT_BELOW_BYTES = 64 << 20 }; /* smaller components run in plain float32 */
-
-/* A component this small costs nothing in float32, and then agrees with the reference to the last digits. */
-static enum nn_precision precision_for(const struct component *c)
-{
-    const struct checkpoint *cp = component_checkpoint(c);
-    uint64_t total = 0;
-    for (size_t i = 0; i < checkpoint_file_count(cp); i++) {
-        uint64_t n;
-        (void)checkpoint_file_bytes(cp, i, &n);
-        total += n;
-    }
-    return total < EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
-}
-
 /* The component and its config.json; *doc is NULL when it has none. */
 static enum err_code open_part(const struct model_part *part, enum component_kind kind,
                                struct component **c, yyjson_doc **doc, struct err *e)
@@ -43,7 +28,7 @@ static enum err_code open_text(struct layered *l, struct err *e)
                                  e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen_vl_new(l->text_component, l->device, precision_for(l->text_component), &cfg,
+        rc = qwen_vl_new(l->text_component, l->device, nn_precision_for(l->text_component), &cfg,
                          QWEN_VL_ENCODE, &l->text, e);
     if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(l->tokenizer))
         rc = err_set(
@@ -67,7 +52,7 @@ static enum err_code open_transformer(struct layered *l, struct err *e)
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
         rc = qwen_image_transformer_new(l->transformer_component, l->device,
-                                        precision_for(l->transformer_component), &cfg,
+                                        nn_precision_for(l->transformer_component), &cfg,
                                         &l->transformer, e);
     if (rc != ERR_OK)
         return err_note(e, "transformer");
@@ -86,8 +71,8 @@ static enum err_code open_vae(struct layered *l, struct err *e)
                                         &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen_image_vae_new(l->vae_component, l->device, precision_for(l->vae_component), &cfg,
-                                QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &l->vae, e);
+        rc = qwen_image_vae_new(l->vae_component, l->device, nn_precision_for(l->vae_component),
+                                &cfg, QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &l->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }
 

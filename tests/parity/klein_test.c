@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <dirent.h>
 #include <unistd.h>
 
 #include "image/composite.h"
@@ -205,30 +204,18 @@ static bool one_draw_for_several(const struct parity_case *c)
     return yyjson_obj_get(yyjson_obj_get(c->call, "args"), "num_images_per_prompt") != NULL;
 }
 
+static void run_unless_one_draw(const struct parity_case *c)
+{
+    if (!one_draw_for_several(c))
+        run_case(c);
+}
+
 static void runs_agree_with_the_reference(void **state)
 {
-    char path[1200];
-    size_t n = 0;
-    const char *only = getenv("VT_PARITY_ONLY");
     (void)state;
-    (void)snprintf(path, sizeof path, "%s/cases", parity_root());
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
-        struct parity_case c;
-        if (ent->d_name[0] == '.' || (only && !strstr(ent->d_name, only)) ||
-            !parity_case_open(ent->d_name, &c))
-            continue;
-        if ((strcmp(c.kind, "klein") == 0 || strcmp(c.kind, "klein_inpaint") == 0) &&
-            !one_draw_for_several(&c)) {
-            print_message("%s\n", c.name);
-            run_case(&c);
-            n++;
-        }
-        parity_case_close(&c);
-    }
-    closedir(d);
-    assert_true(n > 0 || only);
+    size_t n = parity_run_kind("klein", run_unless_one_draw);
+    n += parity_run_kind("klein_inpaint", run_unless_one_draw);
+    assert_true(n > 0 || getenv("VT_PARITY_ONLY"));
 }
 
 int main(void)

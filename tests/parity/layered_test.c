@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <dirent.h>
 
 #include "base/json.h"
 #include "base/mem.h"
@@ -245,32 +244,10 @@ static void run_case(const struct parity_case *c)
     close_model(&m);
 }
 
-static size_t for_all_cases(void (*run)(const struct parity_case *c))
-{
-    char path[1200];
-    size_t n = 0;
-    (void)snprintf(path, sizeof path, "%s/cases", parity_root());
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    const char *only = getenv("VT_PARITY_ONLY");
-    for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
-        struct parity_case c;
-        if (strncmp(ent->d_name, "layered-", strlen("layered-")) != 0 ||
-            (only && !strstr(ent->d_name, only)) || !parity_case_open(ent->d_name, &c))
-            continue;
-        print_message("%s\n", c.name);
-        run(&c);
-        n++;
-        parity_case_close(&c);
-    }
-    closedir(d);
-    return n;
-}
-
 static void layers_agree_with_the_reference(void **state)
 {
     (void)state;
-    assert_true(for_all_cases(run_case) > 0);
+    assert_true(parity_run_kind("layered", run_case) > 0 || getenv("VT_PARITY_ONLY"));
 }
 
 /* ---- what the reference has no case for -------------------------------------------------------------- */

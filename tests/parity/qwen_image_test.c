@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <dirent.h>
 
 #include "base/json.h"
 #include "image/load.h"
@@ -420,34 +419,10 @@ static const struct {
     {"qwen_vae_encode", run_vae_encode},
 };
 
-static size_t run_kind(const char *kind, void (*run)(const struct parity_case *c))
-{
-    char path[1200];
-    size_t n = 0;
-    (void)snprintf(path, sizeof path, "%s/cases", parity_root());
-    DIR *d = opendir(path);
-    assert_non_null(d);
-    const char *only = getenv("VT_PARITY_ONLY");
-    for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
-        struct parity_case c;
-        if (ent->d_name[0] == '.' || (only && !strstr(ent->d_name, only)) ||
-            !parity_case_open(ent->d_name, &c))
-            continue;
-        if (strcmp(c.kind, kind) == 0) {
-            print_message("%s\n", c.name);
-            run(&c);
-            n++;
-        }
-        parity_case_close(&c);
-    }
-    closedir(d);
-    return n;
-}
-
 static void networks_agree_with_the_reference(void **state)
 {
     size_t i = (size_t)(uintptr_t)*state;
-    assert_true(run_kind(kinds[i].kind, kinds[i].run) > 0 || getenv("VT_PARITY_ONLY"));
+    assert_true(parity_run_kind(kinds[i].kind, kinds[i].run) > 0 || getenv("VT_PARITY_ONLY"));
 }
 
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };

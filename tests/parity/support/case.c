@@ -1,5 +1,6 @@
 #include "support/case.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,4 +141,26 @@ bool parity_check(const struct parity_case *c, const char *name, const float *go
 size_t parity_checks_made(void)
 {
     return checks_made;
+}
+
+size_t parity_run_kind(const char *kind, void (*run)(const struct parity_case *c))
+{
+    const char *only = getenv("VT_PARITY_ONLY");
+    DIR *d = opendir(parity_path("cases"));
+    size_t n = 0;
+    for (struct dirent *ent = d ? readdir(d) : NULL; ent; ent = readdir(d)) {
+        struct parity_case c;
+        if (ent->d_name[0] == '.' || (only && !strstr(ent->d_name, only)) ||
+            !parity_case_open(ent->d_name, &c))
+            continue;
+        if (strcmp(c.kind, kind) == 0) {
+            printf("%s\n", c.name);
+            run(&c);
+            n++;
+        }
+        parity_case_close(&c);
+    }
+    if (d)
+        closedir(d);
+    return n;
 }

@@ -35,6 +35,9 @@ float *parity_golden(const struct parity_case *c, const char *name, size_t *n);
  * A tensor the case does not have counts as equal. Returns whether it is within tolerance. */
 bool parity_check(const struct parity_case *c, const char *name, const float *got, size_t n);
 
+/* Runs every case of a kind that the root holds (VT_PARITY_ONLY: whose name contains that); how many there were. */
+size_t parity_run_kind(const char *kind, void (*run)(const struct parity_case *c));
+
 /* How many comparisons were made so far. */
 size_t parity_checks_made(void);
 
