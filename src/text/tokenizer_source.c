@@ -80,8 +80,10 @@ static enum err_code each_added_in_config(yyjson_val *config, added_fn fn, void 
                                           struct err *e)
 {
     size_t i, max;
-    yyjson_val *key, *v;
-    yyjson_obj_foreach(yyjson_obj_get(config, "added_tokens_decoder"), i, max, key, v)
+    yyjson_val *key, *v, *list = yyjson_obj_get(config, "added_tokens_decoder");
+    if (!list) /* the macro below steps from a NULL object */
+        return ERR_OK;
+    yyjson_obj_foreach(list, i, max, key, v)
     {
         struct tokenizer_added a;
         uint64_t id = VOCAB_MAX_IDS;
@@ -111,6 +113,8 @@ static bool map_names(yyjson_val *special_map, struct str text)
 {
     size_t i, j, max, max_list;
     yyjson_val *key, *v, *item;
+    if (!special_map)
+        return false;
     yyjson_obj_foreach(special_map, i, max, key, v)
     {
         if (str_eq(token_name(v), text))
@@ -130,6 +134,8 @@ static enum err_code each_added_in_map(const struct tokenizer_source *src, added
 {
     size_t i, max;
     yyjson_val *key, *v;
+    if (!src->added_map)
+        return ERR_OK;
     yyjson_obj_foreach(src->added_map, i, max, key, v)
     {
         struct tokenizer_added a = {.text = str_of(key)};

@@ -360,7 +360,7 @@ static enum err_code run_half(struct qwen_image_vae *v, build_fn build, struct p
     }
     if (rc == ERR_OK)
         nn_graph_get(&g, y, out);
-    if (rc == ERR_OK && g.trace)
+    if (rc == ERR_OK && run && run->mid)
         rc = report_mids(&g, run, e);
     nn_graph_deinit(&g);
     return rc;
