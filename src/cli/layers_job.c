@@ -291,6 +291,7 @@ static enum err_code decompose(struct layers_job *j, struct layered *l, struct e
     j->w = r.w;
     j->h = r.h;
     j->table_bytes = r.table_bytes;
+    j->table_weight_bytes = r.table_weight_bytes;
     j->table_seconds = r.table_seconds;
     trace_free(run.trace);
     layered_result_free(&r);

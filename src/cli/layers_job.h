@@ -86,6 +86,7 @@ struct layers_job {
     bool captioned;
     int w, h; /* that the model worked at */
     size_t table_bytes;
+    uint64_t table_weight_bytes;
     double table_seconds;
     struct nn_device_info device_info;
     struct vt_stats stats;

@@ -47,10 +47,12 @@ void layers_job_print(const struct layers_job *j)
            "decode %.2f s\n",
            j->w, j->h, j->device_info.name, s->text_seconds, s->encode_seconds, j->table_seconds,
            s->steps_seconds, s->decode_seconds);
-    printf("  memory: weights %.1f MB, compute %.1f MB, modulation tables %.1f MB, process %.1f "
-           "MB\n",
+    printf("  memory: weights %.1f MB, compute %.1f MB, process %.1f MB\n",
            (double)s->device_weight_bytes / mb, (double)s->compute_bytes / mb,
-           (double)j->table_bytes / mb, (double)s->anonymous_bytes / mb);
+           (double)s->anonymous_bytes / mb);
+    if (j->table_bytes)
+        printf("  modulation: tables of %.1f MB in place of %.1f MB of weights\n",
+               (double)j->table_bytes / mb, (double)j->table_weight_bytes / mb);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
@@ -109,9 +111,10 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
                s->steps_seconds, s->decode_seconds, s->total_seconds);
     buf_printf(b,
                ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu},"
-               "\"host\":{\"table_bytes\":%zu,\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
+               "\"host\":{\"table_bytes\":%zu,\"table_weight_bytes\":%llu,\"anonymous_bytes\":%llu,"
+               "\"mapped_bytes\":%llu}}",
                (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
-               j->table_bytes, (unsigned long long)s->anonymous_bytes,
-               (unsigned long long)s->file_bytes);
+               j->table_bytes, (unsigned long long)j->table_weight_bytes,
+               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
     buf_printf(b, ",\"notes\":[%s]", buf_z(&j->progress.notes));
 }

@@ -367,6 +367,14 @@ uint64_t nn_params_mapped_bytes(const struct nn_params *ps)
     return ps->mapped_bytes;
 }
 
+uint64_t nn_params_stored_bytes(const struct nn_params *ps)
+{
+    uint64_t n = 0;
+    for (const struct nn_param *p = ps->first; p; p = p->next)
+        n += p->view.bytes;
+    return n;
+}
+
 /* ---- reading on the host --------------------------------------------------------------------------- */
 
 static void apply_scales(const struct weights_view *v, int64_t row0, int64_t n_rows, int64_t row,

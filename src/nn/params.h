@@ -75,6 +75,8 @@ struct component *nn_params_component(const struct nn_params *ps);
 /* Bytes on the device (or in memory of our own on the CPU), and bytes used in place in mapped files. */
 uint64_t nn_params_device_bytes(const struct nn_params *ps);
 uint64_t nn_params_mapped_bytes(const struct nn_params *ps);
+/* What all declared tensors take in their files, engaged or not. */
+uint64_t nn_params_stored_bytes(const struct nn_params *ps);
 
 /* Looks for NaN and infinities in everything declared: names the first bad tensor. Reads all bytes. */
 ERR_MUST_CHECK enum err_code nn_params_check_finite(const struct nn_params *ps, struct err *e);

@@ -208,6 +208,14 @@ static enum err_code make_pass(struct state *s, const struct layered_text *text,
     return qwen_image_pass_new(s->l->transformer, &layout, &options, out, e);
 }
 
+static void count_tables(struct state *s)
+{
+    struct qwen_image_transformer *m = s->l->transformer;
+    s->out->table_bytes = qwen_image_tables_bytes(s->tables);
+    for (int64_t i = 0; i < qwen_image_transformer_config(m)->n_blocks; i++)
+        s->out->table_weight_bytes += nn_params_stored_bytes(qwen_image_modulation_params(m, i));
+}
+
 /* Modulation first: its weights are gone when the others come. */
 static enum err_code engage_transformer(struct state *s, struct err *e)
 {
@@ -223,7 +231,7 @@ static enum err_code engage_transformer(struct state *s, struct err *e)
                                      &s->tables, e);
         s->out->table_seconds = clock_s() - start;
         if (rc == ERR_OK)
-            s->out->table_bytes = qwen_image_tables_bytes(s->tables);
+            count_tables(s);
     }
     if (rc == ERR_OK)
         rc = layered_engage(l, qwen_image_transformer_params(l->transformer), s->run, e);

@@ -71,6 +71,8 @@ struct layered_result {
     struct buf caption;   /* the prompt that the vision model gave; empty when one was given */
     size_t table_bytes;   /* on the host; 0 when the modulation was evaluated in place */
     double table_seconds;
+    uint64_t
+        table_weight_bytes; /* of the weights that the tables stand for: never engaged with the rest */
 };
 
 /* The working size of a picture. ERR_ARG for a picture too narrow to have one. */
