@@ -25,7 +25,7 @@ out_has 'seed 3000' "the seed is told"
 out_has 'recomposed against the source: [23][0-9]\.' "the source is matched"
 out_has "model's own composite: [0-9.]* dB" "the model's composite is compared"
 out_has 'prompt: an icon scene' "the model's own prompt is used"
-out_has 'modulation tables [0-9.]* MB' "the tables are told"
+out_has 'modulation: tables of [0-9.]* MB in place of [0-9.]* MB of weights' "the tables are told"
 err_has 'step 10 of 10' "progress is shown"
 is "the folder is as open as others" "$(stat -c %a "$work/a")" "$(mkdir "$work/plain" && stat -c %a "$work/plain")"
 
@@ -38,7 +38,7 @@ out_has '"seed":1,"steps":2,"cfg":1,"resolution":64' "what was used is in the JS
 out_has '"working_width":64,"working_height":64' "the working size is in the JSON"
 if have jq; then
     check "the report is JSON" jq -e '.layers | length == 2' "$work/b.json"
-    check "tables are counted" jq -e '.memory.host.table_bytes > 0' "$work/b.json"
+    check "tables are counted" jq -e ".memory.host | .table_bytes > 0 and .table_weight_bytes > .table_bytes" "$work/b.json"
 fi
 run layers $m -i "$scene" -n 2 -o "$work/c" -q --keep-empty --no-modulation-tables
 expect 0 "without tables"
