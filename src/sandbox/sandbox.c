@@ -1,0 +1,153 @@
+/* sandbox.c - a seccomp filter, fewer capabilities, and Landlock's network rules where the kernel has them.
+ *
+ * The filter lists what is refused and allows the rest: drivers of graphics processors call what they like,
+ * and the promise is about the network only. sendto and its kin are refused with MSG_FASTOPEN, which connects
+ * without connect(). connect() itself cannot be judged by a filter (the address lies behind a pointer), which
+ * matters for one case: a listening socket may be disconnected and connected elsewhere. Landlock closes it.
+ */
+#include "sandbox/sandbox.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <seccomp.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* ---- capabilities ---------------------------------------------------------------------------------- */
+
+/* What root keeps: files of other people in mounted folders, locked memory, priorities. */
+static const unsigned kept_capabilities[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+                                             CAP_FOWNER, CAP_IPC_LOCK,     CAP_SYS_NICE};
+
+static enum err_code drop_capabilities(struct err *e)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {0};
+    uint32_t keep[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &head, sets) != 0)
+        return err_set_sys(e, ERR_DEVICE, errno, "cannot read the process's capabilities");
+    for (size_t i = 0; i < sizeof kept_capabilities / sizeof kept_capabilities[0]; i++)
+        keep[CAP_TO_INDEX(kept_capabilities[i])] |= CAP_TO_MASK(kept_capabilities[i]);
+    for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+        sets[i].effective &= keep[i];
+        sets[i].permitted &= keep[i];
+        sets[i].inheritable = 0;
+    }
+    if (syscall(SYS_capset, &head, sets) != 0)
+        return err_set_sys(e, ERR_DEVICE, errno, "cannot give up capabilities");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+        return err_set_sys(e, ERR_DEVICE, errno, "cannot give up new privileges");
+    return ERR_OK;
+}
+
+/* ---- Landlock -------------------------------------------------------------------------------------- */
+
+/* From <linux/landlock.h> of Linux 6.7; older headers lack the second member and the two rights. */
+struct landlock_rules {
+    uint64_t handled_access_fs, handled_access_net;
+};
+enum { LANDLOCK_BIND_TCP = 1, LANDLOCK_CONNECT_TCP = 2, LANDLOCK_VERSION_FLAG = 1 };
+enum { LANDLOCK_NETWORK_ABI = 4 };
+#ifndef SYS_landlock_create_ruleset
+enum { SYS_landlock_create_ruleset = 444, SYS_landlock_restrict_self = 446 };
+#endif
+
+int sandbox_landlock_abi(void)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+    return abi >= LANDLOCK_NETWORK_ABI ? (int)abi : 0;
+}
+
+/* The second lock on the door; kernels without it have the first. */
+static void landlock_no_tcp(void)
+{
+    struct landlock_rules r = {.handled_access_net = LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP};
+    if (sandbox_landlock_abi() == 0)
+        return;
+    long fd = syscall(SYS_landlock_create_ruleset, &r, sizeof r, 0);
+    if (fd < 0)
+        return;
+    (void)syscall(SYS_landlock_restrict_self, (int)fd, 0);
+    (void)close((int)fd);
+}
+
+/* ---- seccomp --------------------------------------------------------------------------------------- */
+
+/* A kernel or libseccomp that does not know a call of the list cannot be asked for it either. */
+static int refuse(scmp_filter_ctx ctx, int sys, int call)
+{
+    int rc = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)sys), call, 0);
+    return rc == -EDOM ? 0 : rc;
+}
+
+static int refuse_families(scmp_filter_ctx ctx, enum sandbox_network network)
+{
+    const uint32_t no = SCMP_ACT_ERRNO(EACCES);
+    int rc = 0;
+    if (network == SANDBOX_OFFLINE) {
+        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+    } else {
+        /* libseccomp takes one condition an argument; the last rule is for what later kernels add. */
+        for (unsigned family = 0; rc == 0 && family < AF_MAX; family++)
+            if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+                rc =
+                    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, family));
+        if (rc == 0)
+            rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_GE, AF_MAX));
+    }
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socketpair), 1, SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+    return rc;
+}
+
+static int refuse_fast_open(scmp_filter_ctx ctx)
+{
+    const struct scmp_arg_cmp third = SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
+    const struct scmp_arg_cmp fourth = SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
+    int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(sendto), 1, &fourth);
+    if (rc == 0)
+        rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(sendmsg), 1, &third);
+    if (rc == 0)
+        rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(sendmmsg), 1, &fourth);
+    return rc;
+}
+
+static int add_rules(scmp_filter_ctx ctx, enum sandbox_network network)
+{
+    static const int calls[] = {SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
+                                SCMP_SYS(io_uring_register), SCMP_SYS(pidfd_getfd)};
+    int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_TSYNC, 1);
+    /* Calls of another architecture (32 bits, x32) would walk around the numbers above. */
+    if (rc == 0)
+        rc = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
+    if (rc == 0)
+        rc = refuse_families(ctx, network);
+    if (rc == 0 && network == SANDBOX_OFFLINE)
+        rc = refuse_fast_open(ctx);
+    for (size_t i = 0; rc == 0 && i < sizeof calls / sizeof calls[0]; i++)
+        rc = refuse(ctx, EPERM, calls[i]);
+    return rc;
+}
+
+enum err_code sandbox_drop_network(enum sandbox_network network, struct err *e)
+{
+    enum err_code rc = drop_capabilities(e);
+    if (rc != ERR_OK)
+        return rc;
+    if (network == SANDBOX_OFFLINE)
+        landlock_no_tcp();
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+    if (!ctx)
+        return err_set(e, ERR_NOMEM, "no memory for the filter of system calls");
+    int bad = add_rules(ctx, network);
+    if (bad == 0)
+        bad = seccomp_load(ctx);
+    seccomp_release(ctx);
+    if (bad != 0)
+        return err_set_sys(e, ERR_DEVICE, bad < 0 ? -bad : bad,
+                           "the kernel takes no filter of system calls (seccomp)");
+    return ERR_OK;
+}
