@@ -20,6 +20,9 @@ struct nn_device {
     int threads, threads_in_use;
     ggml_backend_set_n_threads_t set_threads;
     void (*set_abort)(ggml_backend_t backend, ggml_abort_callback cb, void *user);
+    struct nn_accountant accountant;
+    bool has_accountant, dry;
+    struct nn_params *streaming;
 };
 
 enum { PATH_BYTES = 4096 };
@@ -311,4 +314,51 @@ void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user
 {
     if (d->set_abort)
         d->set_abort(d->backend, fn, user);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------ */
+
+void nn_device_set_accountant(struct nn_device *d, const struct nn_accountant *a)
+{
+    d->has_accountant = a != NULL;
+    d->accountant = a ? *a : (struct nn_accountant){0};
+}
+
+const struct nn_accountant *nn_device_accountant(const struct nn_device *d)
+{
+    return d->has_accountant ? &d->accountant : NULL;
+}
+
+void nn_device_set_dry(struct nn_device *d, bool dry)
+{
+    d->dry = dry;
+}
+
+bool nn_device_is_dry(const struct nn_device *d)
+{
+    return d->dry;
+}
+
+enum err_code nn_device_take(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes,
+                             const char *what, struct err *e)
+{
+    return d->has_accountant && bytes > 0
+               ? d->accountant.take(d->accountant.user, kind, bytes, what, e)
+               : ERR_OK;
+}
+
+void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes)
+{
+    if (d->has_accountant && bytes > 0)
+        d->accountant.give(d->accountant.user, kind, bytes);
+}
+
+void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps)
+{
+    d->streaming = ps;
+}
+
+struct nn_params *nn_device_streaming(const struct nn_device *d)
+{
+    return d->streaming;
 }

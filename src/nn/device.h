@@ -45,6 +45,40 @@ int nn_device_threads(const struct nn_device *d);
 void nn_device_use_threads(struct nn_device *d, int n);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 
+/* ---- memory ------------------------------------------------------------------------------------------ */
+
+struct nn_params;
+enum nn_memory_kind { NN_MEMORY_WEIGHTS, NN_MEMORY_COMPUTE };
+
+/* Who is asked before anything takes the device's memory, and told when it is given back (src/memory). take
+ * may release other weights to make room, or refuse with ERR_NOMEM; `what` names the taker for messages. gone
+ * says that a parameter set is about to be freed. Without an accountant everything is granted. */
+struct nn_accountant {
+    enum err_code (*take)(void *user, enum nn_memory_kind kind, uint64_t bytes, const char *what,
+                          struct err *e);
+    void (*give)(void *user, enum nn_memory_kind kind, uint64_t bytes);
+    void (*gone)(void *user, const struct nn_params *ps);
+    void *user;
+};
+
+/* NULL: none. The device keeps a copy. */
+void nn_device_set_accountant(struct nn_device *d, const struct nn_accountant *a);
+/* NULL when there is none. */
+const struct nn_accountant *nn_device_accountant(const struct nn_device *d);
+
+/* A dry device measures instead of computing: engaging and preparing take memory from the accountant but
+ * not from the device, running does nothing, and reading gives zeros. A plan is a dry run of the request. */
+void nn_device_set_dry(struct nn_device *d, bool dry);
+bool nn_device_is_dry(const struct nn_device *d);
+
+ERR_MUST_CHECK enum err_code nn_device_take(struct nn_device *d, enum nn_memory_kind kind,
+                                            uint64_t bytes, const char *what, struct err *e);
+void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes);
+
+/* The parameter set whose blocks flow through slots at present (at most one a device); NULL: none. */
+void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps);
+struct nn_params *nn_device_streaming(const struct nn_device *d);
+
 /* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user);
 

@@ -1,0 +1,30 @@
+/* buffer.h - a piece of the device's memory, counted.
+ *
+ * Everything that a network keeps on the device outside of a graph (weights, keys and values, spilled feature
+ * maps) lies in such buffers. On a dry device (device.h) a buffer is counted but has no memory: tensors get
+ * an address that must not be read. */
+#ifndef VT_NN_BUFFER_H
+#define VT_NN_BUFFER_H
+
+#include "nn/device.h"
+
+struct nn_buffer;
+
+/* what: for messages, a static string. ERR_NOMEM when the accountant or the device refuses. */
+ERR_MUST_CHECK enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_kind kind,
+                                           size_t bytes, const char *what, struct nn_buffer **out,
+                                           struct err *e);
+/* Accepts NULL. */
+void nn_buffer_free(struct nn_buffer *b);
+/* NULL on a dry device. */
+ggml_backend_buffer_t nn_buffer_ggml(const struct nn_buffer *b);
+size_t nn_buffer_bytes(const struct nn_buffer *b);
+
+/* Gives t its place, `at` bytes into b (a multiple of the device's alignment). ERR_DEVICE when it refuses. */
+ERR_MUST_CHECK enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t,
+                                             size_t at, struct err *e);
+
+/* What a tensor takes in a buffer on this device, rounded up to its alignment. */
+size_t nn_tensor_room(const struct nn_device *d, const struct ggml_tensor *t);
+
+#endif
