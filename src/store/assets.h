@@ -1,0 +1,112 @@
+/* assets.h - pictures as files that never change: the id of a picture is the sha256 of its bytes.
+ *
+ *     struct asset_writer *w;
+ *     if ((rc = asset_writer_begin(s, max_bytes, &w, e)) != ERR_OK) ...
+ *     while (more)
+ *         if ((rc = asset_writer_write(w, p, n, e)) != ERR_OK) { asset_writer_abort(w); ... }
+ *     rc = asset_writer_finish(w, &(struct asset_note){.name = "cat.png", .origin = "upload"}, &a, e);
+ *
+ * Bytes become an asset only after they were read as a picture (PNG, JPEG or WebP) without a complaint.
+ * The same bytes twice give the same asset. Ids are 64 lower-case hexadecimal digits; everything that takes
+ * one checks that, and answers ERR_NOTFOUND for other text, so ids never act as paths.
+ *
+ * Threads: a writer belongs to one thread at a time; all else as store.h says. */
+#ifndef VT_STORE_ASSETS_H
+#define VT_STORE_ASSETS_H
+
+#include "base/str.h"
+#include "image/image.h"
+#include "image/load.h"
+#include "store/store.h"
+
+enum {
+    ASSET_ID_SIZE = 65,    /* with the NUL */
+    ASSET_NAME_SIZE = 256, /* with the NUL; UTF-8, no control characters */
+    ASSET_ORIGIN_SIZE = 16,
+};
+
+struct asset {
+    char id[ASSET_ID_SIZE];
+    enum image_format format;
+    int width, height; /* upright */
+    bool alpha;        /* the mode has an alpha channel */
+    uint64_t bytes;
+    char name[ASSET_NAME_SIZE]; /* what the first one who put it in called it; never a path */
+    char origin
+        [ASSET_ORIGIN_SIZE]; /* "upload", "job", "preview", "found" ... : who put it in first */
+    int64_t created_ms;
+    int64_t seq; /* grows with every new asset: the key for lists */
+};
+
+struct asset_note {
+    const char *name;   /* NULL: none. Any bytes: it is cleaned and cut */
+    const char *origin; /* NULL: "upload" */
+    /* Our own encoder made the bytes: only the header is read again, not every pixel. */
+    bool trusted;
+};
+
+/* "image/png", ... Static string. */
+const char *asset_mime(enum image_format format);
+/* Extension without a dot: "png", "jpg", "webp". Static string. */
+const char *asset_extension(enum image_format format);
+bool asset_is_id(const char *id);
+
+/* ---- putting in ------------------------------------------------------------------------------- */
+
+struct asset_writer;
+
+/* max_bytes 0: the default of image_limits. */
+ERR_MUST_CHECK enum err_code asset_writer_begin(struct store *s, uint64_t max_bytes,
+                                                struct asset_writer **out, struct err *e);
+/* ERR_LIMIT past max_bytes. After a failure only abort makes sense. */
+ERR_MUST_CHECK enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n,
+                                                struct err *e);
+/* Frees w, whatever comes back. ERR_FORMAT: not a picture, or a damaged one. note may be NULL. */
+ERR_MUST_CHECK enum err_code asset_writer_finish(struct asset_writer *w,
+                                                 const struct asset_note *note, struct asset *out,
+                                                 struct err *e);
+/* Frees w and removes what it wrote. Accepts NULL. */
+void asset_writer_abort(struct asset_writer *w);
+
+/* All at once. */
+ERR_MUST_CHECK enum err_code asset_put(struct store *s, struct str bytes,
+                                       const struct asset_note *note, struct asset *out,
+                                       struct err *e);
+/* A picture as PNG. */
+ERR_MUST_CHECK enum err_code asset_put_image(struct store *s, const struct image *im,
+                                             const struct asset_note *note, struct asset *out,
+                                             struct err *e);
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+ERR_MUST_CHECK enum err_code asset_get(struct store *s, const char *id, struct asset *out,
+                                       struct err *e);
+/* The file, opened for reading; the caller closes *fd. out may be NULL. */
+ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct asset *out, int *fd,
+                                        struct err *e);
+/* Decoded, upright, in its own mode. Caller: image_free. */
+ERR_MUST_CHECK enum err_code asset_load(struct store *s, const char *id, struct image *out,
+                                        struct err *e);
+
+struct asset_list {
+    struct asset *items;
+    size_t n;
+    int64_t next; /* `before` for the next page; 0 when there is none */
+};
+
+/* Newest first, at most limit (1 to 1000) with seq < before (0: from the newest). Caller:
+ * asset_list_deinit. */
+ERR_MUST_CHECK enum err_code asset_list(struct store *s, int64_t before, int limit,
+                                        struct asset_list *out, struct err *e);
+void asset_list_deinit(struct asset_list *l);
+
+/* ---- thumbnails ------------------------------------------------------------------------------- */
+
+enum { ASSET_THUMB_MAX = 1024 };
+
+/* A WebP that fits into a square of `side` pixels, rounded up to 64, 128, 256, 512 or 1024, never larger
+ * than the picture; made at the first call. The caller closes *fd. *bytes and *side_used may be NULL. */
+ERR_MUST_CHECK enum err_code asset_thumb_open(struct store *s, const char *id, int side, int *fd,
+                                              uint64_t *bytes, int *side_used, struct err *e);
+
+#endif

@@ -1,0 +1,112 @@
+/* jobs.h - the durable side of the queue: what was asked, how it stands, what came out.
+ *
+ *      jobs_add          jobs_start           jobs_finish
+ *         |  ____________    |     ___________    |     ______________________________
+ *         '->|  queued  |----'---->| running |----'---->| done | failed | cancelled  |
+ *            '----------'          '---------'          '------------------------------'
+ *              ^   |                    | the process ended            |
+ *              |   |                    v                              |
+ *              |   |              | interrupted |                      |
+ *              |   '-> cancelled                                       |
+ *              '----------- jobs_again (not from done) ----------------'
+ *
+ * The queue's order is by `turn`, a number that only grows: clocks do not matter. Which job runs next is the
+ * server's decision; this only remembers. Pictures named as inputs or results of a job stay as long as its
+ * record.
+ *
+ * A job that left layers says so in its result, and project_import takes it from there:
+ *
+ *     {"width": 640, "height": 480, "layers": [{"asset": "<id>", "name": "...", "x": 0, "y": 0,
+ *      "opacity": 1.0, "blend_mode": "normal", "visible": true}, ...]}          bottom first
+ *
+ * and one that left pictures: {"images": [{"asset": "<id>", ...}, ...]}. Other keys are the server's own.
+ */
+#ifndef VT_STORE_JOBS_H
+#define VT_STORE_JOBS_H
+
+#include "store/assets.h"
+#include "store/store.h"
+
+enum job_state {
+    JOB_QUEUED,
+    JOB_RUNNING,
+    JOB_DONE,
+    JOB_FAILED,
+    JOB_CANCELLED,
+    JOB_INTERRUPTED,
+    JOB_STATES
+};
+
+/* "queued", ...: static string. */
+const char *job_state_name(enum job_state state);
+bool job_state_from_name(struct str name, enum job_state *out);
+
+struct job_record {
+    char id[STORE_ID_SIZE]; /* "j..." */
+    int64_t seq;            /* in order of creation */
+    int64_t turn;           /* in order of queueing */
+    char kind[24];          /* "generate", "edit", "layers", "caption", ... */
+    char *model;            /* owned, as all text here; never NULL */
+    enum job_state state;
+    int attempts;  /* how often it was started */
+    char *request; /* JSON */
+    char *result;  /* JSON, "" while there is none */
+    char *error;   /* JSON (or plain text, as the server likes), "" while there is none */
+    int64_t created_ms, started_ms, finished_ms; /* 0: not yet */
+};
+
+void job_record_deinit(struct job_record *r);
+
+struct job_new {
+    const char *kind, *model;
+    struct str request;        /* JSON */
+    const char *const *inputs; /* asset ids */
+    size_t n_inputs;
+};
+
+/* Queues it. ERR_NOTFOUND when an input is not there. */
+ERR_MUST_CHECK enum err_code jobs_add(struct store *s, const struct job_new *job,
+                                      struct job_record *out, struct err *e);
+
+/* queued -> running. ERR_ARG when it is in another state (it was cancelled meanwhile). */
+ERR_MUST_CHECK enum err_code jobs_start(struct store *s, const char *id, struct err *e);
+
+struct job_outcome {
+    enum job_state state; /* done, failed, cancelled or interrupted */
+    struct str result;    /* JSON or empty */
+    struct str error;
+    const char *const *assets; /* pictures that the result names */
+    size_t n_assets;
+};
+
+/* running (or queued, when cancelled) -> outcome->state. Any other state: ERR_ARG. */
+ERR_MUST_CHECK enum err_code jobs_finish(struct store *s, const char *id,
+                                         const struct job_outcome *outcome, struct err *e);
+
+/* failed, cancelled or interrupted -> queued, at the end of the queue; the old error goes. */
+ERR_MUST_CHECK enum err_code jobs_again(struct store *s, const char *id, struct err *e);
+
+ERR_MUST_CHECK enum err_code jobs_get(struct store *s, const char *id, struct job_record *out,
+                                      struct err *e);
+
+struct job_list {
+    struct job_record *items;
+    size_t n;
+    int64_t next; /* `before` for the next page; 0 when there is none */
+};
+void job_list_deinit(struct job_list *l);
+
+/* Newest first; states is a set of bits (1u << JOB_...), 0 for all. As asset_list. */
+ERR_MUST_CHECK enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int limit,
+                                       struct job_list *out, struct err *e);
+/* What waits, in the order of its turns, at most limit (1 to 10,000): for the worker after a start. */
+ERR_MUST_CHECK enum err_code jobs_waiting(struct store *s, int limit, struct job_list *out,
+                                          struct err *e);
+
+/* Forgets a job that neither waits nor runs (ERR_BUSY otherwise); its pictures may then be collected. */
+ERR_MUST_CHECK enum err_code jobs_forget(struct store *s, const char *id, struct err *e);
+/* Forgets finished jobs but for the newest `keep`. *gone may be NULL. */
+ERR_MUST_CHECK enum err_code jobs_trim(struct store *s, int64_t keep, uint64_t *gone,
+                                       struct err *e);
+
+#endif

@@ -1,0 +1,161 @@
+/* projects.h - a canvas with an ordered stack of layers, kept with its history.
+ *
+ * A layer shows an asset. A point p of its picture lies on the canvas at
+ *     (x, y) + R(rotation) S(scale_x, scale_y) p
+ * rotation in degrees, clockwise on the screen, about the picture's upper left corner; a negative scale
+ * mirrors. JSON form: docs/formats/project.md; project_json.h reads and writes it.
+ *
+ * Every change makes a new revision, a number that only grows, also by undo: it is the project's ETag. A
+ * change that names another revision than the current one is refused with ERR_BUSY, and project_is_conflict
+ * tells so (HTTP's 412). History is a row of undo points with a cursor: a change cuts off what could be
+ * redone and appends itself; undo and redo move the cursor.
+ *
+ *     struct project p;
+ *     if ((rc = project_get(s, id, &p, e)) != ERR_OK) ...
+ *     p.layers[0].opacity = 0.5;
+ *     rc = project_save(s, &p, &(struct project_change){.if_revision = p.revision, .label = "opacity"}, e);
+ *     project_deinit(&p);
+ *
+ * Ownership: a struct project owns its layers. One thread at a time. */
+#ifndef VT_STORE_PROJECTS_H
+#define VT_STORE_PROJECTS_H
+
+#include "base/buf.h"
+#include "image/composite.h"
+#include "image/layers.h"
+#include "store/assets.h"
+#include "store/store.h"
+
+enum {
+    PROJECT_NAME_SIZE = 256,
+    PROJECT_LABEL_SIZE = 64,
+    PROJECT_LAYERS_MAX = 1000,
+    PROJECT_SIDE_MAX = 30000,
+    PROJECT_UNDO_MAX = 100, /* undo points kept */
+};
+
+struct project_layer {
+    char id[LAYER_ID_SIZE]; /* stays for life; "" gets one when saved */
+    char name[LAYER_NAME_SIZE];
+    char asset[ASSET_ID_SIZE];
+    char mask
+        [ASSET_ID_SIZE]; /* "" none; grey levels, stretched over the layer's picture; black hides */
+    double x, y;         /* -1,000,000 to 1,000,000 */
+    double scale_x, scale_y; /* 0.0001 to 1000 in size; negative mirrors */
+    double rotation;         /* degrees, -360 to 360 */
+    double opacity;          /* 0 to 1 */
+    enum blend_mode blend;
+    bool visible, locked;
+};
+
+struct project {
+    char id[STORE_ID_SIZE]; /* "p..." */
+    char name[PROJECT_NAME_SIZE];
+    int w, h;
+    size_t n, cap;
+    struct project_layer *layers; /* bottom first */
+
+    /* Set by the store. */
+    int64_t seq, revision;
+    int64_t created_ms, updated_ms;
+    bool can_undo, can_redo;
+};
+
+void project_init(struct project *p, int w, int h);
+void project_deinit(struct project *p);
+struct project_layer project_layer_defaults(void);
+/* Copies the layer to index (0 = bottom, p->n = top). ERR_LIMIT, ERR_NOMEM. */
+ERR_MUST_CHECK enum err_code project_insert(struct project *p, size_t index,
+                                            const struct project_layer *l, struct err *e);
+void project_remove(struct project *p, size_t index);
+void project_move(struct project *p, size_t from, size_t to);
+/* p->n when there is none. */
+size_t project_find(const struct project *p, const char *layer_id);
+/* Ranges, ids, and that ids are unique. ERR_ARG names the layer and field. */
+ERR_MUST_CHECK enum err_code project_check(const struct project *p, struct err *e);
+
+/* ---- kept ------------------------------------------------------------------------------------- */
+
+struct project_change {
+    int64_t if_revision; /* the revision that the caller saw; 0: whatever it is */
+    const char *label;   /* for the undo list: "move", "opacity", ...; NULL: "change" */
+    /* Replaces the current state without an undo point: one more step of a drag. */
+    bool amend;
+};
+
+bool project_is_conflict(const struct err *e);
+
+/* Gives p an id and its first revision. ERR_NOTFOUND when an asset is not there. */
+ERR_MUST_CHECK enum err_code project_create(struct store *s, struct project *p, struct err *e);
+/* Fills p from the store. Caller: project_deinit. */
+ERR_MUST_CHECK enum err_code project_get(struct store *s, const char *id, struct project *out,
+                                         struct err *e);
+/* Keeps p as the new state of p->id and brings p's revision and times up to date. */
+ERR_MUST_CHECK enum err_code project_save(struct store *s, struct project *p,
+                                          const struct project_change *change, struct err *e);
+ERR_MUST_CHECK enum err_code project_delete(struct store *s, const char *id, int64_t if_revision,
+                                            struct err *e);
+
+/* *out is the project afterwards. ERR_ARG when there is nothing to undo or redo. */
+ERR_MUST_CHECK enum err_code project_undo(struct store *s, const char *id, int64_t if_revision,
+                                          struct project *out, struct err *e);
+ERR_MUST_CHECK enum err_code project_redo(struct store *s, const char *id, int64_t if_revision,
+                                          struct project *out, struct err *e);
+
+struct project_point {
+    int64_t position;
+    char label[PROJECT_LABEL_SIZE];
+    int64_t at_ms;
+    bool current;
+};
+/* Oldest first; fills at most max (PROJECT_UNDO_MAX + 1 is enough). */
+ERR_MUST_CHECK enum err_code project_history(struct store *s, const char *id,
+                                             struct project_point *out, size_t max, size_t *n,
+                                             struct err *e);
+
+/* Heads without layers (n tells how many there are, layers is NULL). Most recently changed first. */
+struct project_list {
+    struct project *items;
+    size_t n;
+    bool more;
+};
+ERR_MUST_CHECK enum err_code project_list(struct store *s, int offset, int limit,
+                                          struct project_list *out, struct err *e);
+void project_list_deinit(struct project_list *l);
+
+/* ---- from jobs -------------------------------------------------------------------------------- */
+
+/* Puts the layers (or pictures) of a finished job into p: on top, or in place of the layer `replace`, whose
+ * place, transform, opacity, blend mode and visibility they inherit (they were made from its picture). A
+ * project that has no layers and no size yet (0 x 0) gets the job's. */
+ERR_MUST_CHECK enum err_code project_import(struct store *s, struct project *p, const char *job_id,
+                                            const char *replace, struct err *e);
+
+/* ---- as pictures ------------------------------------------------------------------------------ */
+
+enum project_format {
+    PROJECT_PNG,
+    PROJECT_WEBP,
+    PROJECT_PSD,
+    PROJECT_ORA,
+    PROJECT_ZIP,
+    PROJECT_FORMATS
+};
+/* "png", ...; also the extension. Static string. */
+const char *project_format_name(enum project_format format);
+const char *project_format_mime(enum project_format format);
+bool project_format_from_name(struct str name, enum project_format *out);
+
+/* The layers with transforms and masks applied, as a stack (hidden ones too). Caller:
+ * layer_stack_deinit. */
+ERR_MUST_CHECK enum err_code project_render(struct store *s, const struct project *p,
+                                            struct layer_stack *out, struct err *e);
+/* The visible layers composed, RGBA of the canvas' size; holds one layer at a time. Caller: image_free. */
+ERR_MUST_CHECK enum err_code project_flatten(struct store *s, const struct project *p,
+                                             struct image *out, struct err *e);
+/* The bytes of the file; out is initialised here, the caller deinits it also after a failure. */
+ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct project *p,
+                                            enum project_format format, struct buf *out,
+                                            struct err *e);
+
+#endif
