@@ -1,0 +1,187 @@
+/* http.h - routes as tables, requests as checked values, answers as plain structs.
+ *
+ * A route is one row: method, path, what it takes, what it gives, and a handler. The same rows run the server,
+ * check what comes in, and make /openapi.json, so the document cannot say anything else than what happens.
+ *
+ *     static const struct http_field query[] = {
+ *         {"limit", HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50", .help = "how many at most"},
+ *         {0}};
+ *     static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
+ *     {
+ *         int64_t limit = http_query_int(rq, "limit", 50);
+ *         struct asset_list l;
+ *         enum err_code rc = asset_list(http_store(rq), 0, (int)limit, &l, e);
+ *         if (rc != ERR_OK)
+ *             return rc;              // the core makes problem+json of it, with the status that fits
+ *         ... buf_printf(&re->body, ...);
+ *     }
+ *     const struct http_route routes_assets[] = {
+ *         {HTTP_GET, "/v1/assets", "listAssets", "List pictures", .tag = "assets", .run = list, .query = query,
+ *          .gives = asset_list_fields},
+ *         {0}};
+ *
+ * Before a handler runs, the core has checked: Host, Origin, token, content type, size, the query against
+ * .query, and the body against .body (types, ranges, unknown and missing members; what is wrong is answered
+ * 400 or 422 with the member's name). Multipart files, and bodies of HTTP_BYTES, were written to the store as
+ * they came in and are assets already.
+ *
+ * Threads: handlers run on several threads at once, each request on one. They may take as long as reading a
+ * picture takes, never as long as a model runs.
+ */
+#ifndef VT_SERVER_HTTP_H
+#define VT_SERVER_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "store/assets.h"
+#include "store/store.h"
+
+struct server;       /* server.h */
+struct http_request; /* one request; lives until it is answered */
+
+/* ---- tables --------------------------------------------------------------------------------------- */
+
+enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_PATCH, HTTP_DELETE, HTTP_METHODS };
+
+enum http_type {
+    HTTP_STRING,
+    HTTP_INT,
+    HTTP_NUMBER,
+    HTTP_BOOL,
+    HTTP_OBJECT, /* .fields; without them any object */
+    HTTP_ARRAY,  /* of .items, objects have .fields */
+    HTTP_ASSET,  /* a string that is an asset's id; in multipart a file may stand for it */
+    HTTP_ANY,
+};
+
+/* A member of an object, a query parameter, or a form field. A table ends with a NULL name. */
+struct http_field {
+    const char *name;
+    enum http_type type;
+    const char *help;
+    double lo, hi;        /* numbers: range; strings: bytes; arrays: items. Both 0: none is set */
+    const char *values;   /* strings: the only ones allowed, "normal|multiply|screen" */
+    const char *fallback; /* JSON text of the default, for the document; the handler applies it */
+    enum http_type items;
+    const struct http_field *fields;
+    bool required, nullable;
+    /* Clients of foreign faces send members that mean nothing here: the table's last row
+     * {.name = "*", .type = HTTP_ANY} takes whatever no other row names. */
+};
+
+enum {
+    HTTP_JSON = 1, /* application/json: an object of .body */
+    HTTP_MULTIPART =
+        2,          /* multipart/form-data: the same members as form fields; files become assets */
+    HTTP_BYTES = 4, /* image/png, image/jpeg, image/webp: the body is a picture */
+};
+
+enum {
+    HTTP_OPEN = 1,   /* answered without a token (health) */
+    HTTP_EVENTS = 2, /* gives text/event-stream, or does when asked to */
+    HTTP_MERGE = 4,  /* no member of .body is required (PATCH) */
+};
+
+struct http_reply;
+
+struct http_route {
+    enum http_method method;
+    const char *path;    /* "/v1/assets/{id}"; NULL ends a table. GET also answers HEAD */
+    const char *name;    /* operationId */
+    const char *summary; /* one line */
+    const char *tag;     /* "assets", "projects", "jobs", ... */
+    enum err_code (*run)(struct http_request *rq, struct http_reply *re, struct err *e);
+    const struct http_field *query;
+    const struct http_field *body;
+    const struct http_field *gives; /* members of the JSON answer; NULL: see .type, or no body */
+    const char *type;               /* of an answer that is no JSON: "image/png", ... */
+    unsigned accepts;               /* HTTP_JSON | ...; 0: no body is read */
+    unsigned flags;
+    size_t max_body; /* bytes of JSON or form fields; 0: 1 MiB */
+    size_t max_file; /* bytes of one file; 0: the store's default */
+    int status;      /* of success, 0: 200 */
+};
+
+/* ---- requests ------------------------------------------------------------------------------------- */
+
+struct store *http_store(const struct http_request *rq);
+struct server *http_server(const struct http_request *rq);
+/* Memory that lives as long as the request; small things only. */
+struct arena *http_arena(struct http_request *rq);
+
+/* What stands for {name} in the path, percent-decoded. Never NULL. Ids are not checked: the store does. */
+const char *http_path(const struct http_request *rq, const char *name);
+/* NULL when absent. */
+const char *http_query(const struct http_request *rq, const char *name);
+int64_t http_query_int(const struct http_request *rq, const char *name, int64_t fallback);
+bool http_query_bool(const struct http_request *rq, const char *name, bool fallback);
+/* NULL when absent. */
+const char *http_header(const struct http_request *rq, const char *name);
+/* The revision in If-Match: "7", W/"7" -> 7; 0 when there is no such header or it is *. ERR_ARG for other text. */
+ERR_MUST_CHECK enum err_code http_if_match(struct http_request *rq, int64_t *revision,
+                                           struct err *e);
+
+/* The body, checked against .body; form fields of multipart are brought into the same shape, an uploaded file
+ * being its asset's id. NULL when there was none. */
+yyjson_val *http_body(const struct http_request *rq);
+/* Members of it: the fallback when absent or null. Borrowed. */
+const char *http_body_str(const struct http_request *rq, const char *name, const char *fallback);
+int64_t http_body_int(const struct http_request *rq, const char *name, int64_t fallback);
+double http_body_double(const struct http_request *rq, const char *name, double fallback);
+bool http_body_bool(const struct http_request *rq, const char *name, bool fallback);
+
+/* Files that came with the request, in order. name: of the form field; "" for HTTP_BYTES. */
+struct http_upload {
+    char name[64];
+    struct asset asset;
+    bool existed; /* these bytes were in the store before */
+};
+size_t http_upload_count(const struct http_request *rq);
+const struct http_upload *http_upload(const struct http_request *rq, size_t i);
+
+/* ---- answers -------------------------------------------------------------------------------------- */
+
+enum { HTTP_EXTRA_HEADERS = 6 };
+
+/* Begins as the route's status with an empty JSON body. */
+struct http_reply {
+    int status;
+    const char *type; /* Content-Type; static string */
+    struct buf
+        body; /* up to 64 MiB unless the handler inits it anew; text is compressed by the core */
+    int fd;   /* a file instead of the body: the core closes it, answers ranges. -1: none */
+    uint64_t fd_bytes;
+    char etag[80];      /* without quotes: answers If-None-Match with 304. "": none */
+    const char *cache;  /* Cache-Control; NULL: no-store */
+    char location[200]; /* Location; "": none */
+    char filename[280]; /* Content-Disposition: attachment; "": none */
+    struct {
+        const char *name; /* static */
+        char value[200];
+    } extra[HTTP_EXTRA_HEADERS];
+    int n_extra;
+    struct http_stream *stream; /* events.h: an answer that comes bit by bit; the core frees it */
+    bool later;                 /* set by http_wait: the handler is called again */
+};
+
+/* "name": value header. Cut when too long. */
+void http_reply_header(struct http_reply *re, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* JSON string with quotes. */
+void http_json_str(struct buf *b, const char *text);
+void http_json_strn(struct buf *b, struct str text);
+
+/* A failure with a status of its own and the member, parameter or header that is wrong (NULL: none):
+ *     return http_refuse(rq, 412, "If-Match", e, "the project is at revision %lld", r);
+ * Other failures get theirs by code: ARG, FORMAT 422, NOTFOUND 404, LIMIT 413, BUSY 409 (412 for a project's
+ * conflict), DEVICE and NOMEM 503, a full disk 507, the rest 500. */
+enum err_code http_refuse(struct http_request *rq, int status, const char *field, struct err *e,
+                          const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#endif
