@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 /* An address for tensors without memory: not NULL, or ggml's allocator would place them itself. */
-#define DRY_BASE ((uintptr_t)1 << 20)
+#define DRY_ADDRESS ((uintptr_t)1 << 20)
 
 struct nn_buffer {
     struct nn_device *device;
@@ -68,13 +68,18 @@ enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t, 
     if (at > b->bytes)
         return err_set(e, ERR_INTERNAL, "tensor '%s' lies outside its buffer", t->name);
     if (!b->b) {
-        t->data = (void *)(DRY_BASE + at); // NOLINT(performance-no-int-to-ptr)
+        nn_tensor_set_dry(t);
         return ERR_OK;
     }
     char *base = ggml_backend_buffer_get_base(b->b);
     if (ggml_backend_tensor_alloc(b->b, t, base + at) != GGML_STATUS_SUCCESS)
         return err_set(e, ERR_DEVICE, "the device refuses tensor '%s'", t->name);
     return ERR_OK;
+}
+
+void nn_tensor_set_dry(struct ggml_tensor *t)
+{
+    t->data = (void *)DRY_ADDRESS; // NOLINT(performance-no-int-to-ptr)
 }
 
 size_t nn_tensor_room(const struct nn_device *d, const struct ggml_tensor *t)

@@ -24,6 +24,9 @@ size_t nn_buffer_bytes(const struct nn_buffer *b);
 ERR_MUST_CHECK enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t,
                                              size_t at, struct err *e);
 
+/* Gives t an address that must not be read, so that graphs can be measured around it. */
+void nn_tensor_set_dry(struct ggml_tensor *t);
+
 /* What a tensor takes in a buffer on this device, rounded up to its alignment. */
 size_t nn_tensor_room(const struct nn_device *d, const struct ggml_tensor *t);
 

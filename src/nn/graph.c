@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/graph_segments.h"
 
 enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_nodes, bool trace,
                             struct err *e)
@@ -32,8 +33,11 @@ enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_
 
 void nn_graph_deinit(struct nn_graph *g)
 {
+    nn_segments_free(g->segments);
     if (g->alloc)
         ggml_gallocr_free(g->alloc);
+    if (g->device)
+        nn_device_give(g->device, NN_MEMORY_COMPUTE, g->compute_bytes);
     ggml_free(g->ctx);
     mem_free(g->mids);
     memset(g, 0, sizeof *g);
@@ -67,6 +71,11 @@ struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char
     return t;
 }
 
+void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x)
+{
+    ggml_build_forward_expand(g->gf, x);
+}
+
 /* Multiply-adds of a node times two; 0 for what only moves or maps elements. */
 static double node_flops(const struct ggml_tensor *t)
 {
@@ -93,6 +102,18 @@ static int threads_for(const struct nn_graph *g)
     return wanted < 1 ? 1 : wanted >= all ? all : (int)wanted;
 }
 
+/* What the graph's own tensors will take; ggml's allocator lays them out without allocating. */
+static size_t measure(const struct nn_graph *g)
+{
+    size_t bytes = 0;
+    ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(g->device));
+    ggml_gallocr_t a = ggml_gallocr_new(buft);
+    if (a)
+        ggml_gallocr_reserve_n_size(a, g->gf, NULL, NULL, &bytes);
+    ggml_gallocr_free(a);
+    return bytes;
+}
+
 enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
 {
     ggml_backend_dev_t dev = nn_device_ggml(g->device);
@@ -105,21 +126,28 @@ enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
                 (long long)t->ne[3], (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
     }
     g->threads = threads_for(g);
+    size_t bytes = measure(g);
+    enum err_code rc = nn_device_take(g->device, NN_MEMORY_COMPUTE, bytes, "computing", e);
+    if (rc != ERR_OK)
+        return rc;
+    g->compute_bytes = bytes;
+    if (nn_device_is_dry(g->device))
+        return ERR_OK;
     g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(dev));
     if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
-        return err_set(e, ERR_NOMEM, "the device has no memory for this computation");
-    return ERR_OK;
+        return err_set(e, ERR_NOMEM, "the device has no %zu MiB for this computation", bytes >> 20);
+    struct nn_params *streaming = nn_device_streaming(g->device);
+    return streaming ? nn_segments_make(g->gf, streaming, &g->segments, e) : ERR_OK;
 }
 
 size_t nn_graph_compute_bytes(const struct nn_graph *g)
 {
-    return g->alloc ? ggml_gallocr_get_buffer_size(g->alloc, 0) : 0;
+    return g->compute_bytes;
 }
 
 void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *data)
 {
-    (void)g;
-    if (input->buffer) /* an input that no node uses has no place */
+    if (input->buffer && !nn_device_is_dry(g->device)) /* an input that no node uses has no place */
         ggml_backend_tensor_set(input, data, 0, ggml_nbytes(input));
 }
 
@@ -131,11 +159,21 @@ static bool should_stop(void *user)
 
 enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct err *e)
 {
+    if (nn_device_is_dry(g->device))
+        return cancel && atomic_load(cancel) ? err_set(e, ERR_CANCELLED, "stopped on request")
+                                             : ERR_OK;
     nn_device_use_threads(g->device, g->threads);
     if (cancel)
         nn_device_set_abort(g->device, should_stop, (void *)(uintptr_t)cancel);
-    enum ggml_status st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);
+    enum ggml_status st = GGML_STATUS_SUCCESS;
+    enum err_code rc = ERR_OK;
+    if (g->segments)
+        rc = nn_segments_run(g->segments, nn_device_backend(g->device), &st, e);
+    else
+        st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);
     nn_device_set_abort(g->device, NULL, NULL);
+    if (rc != ERR_OK)
+        return rc;
     if (st == GGML_STATUS_ABORTED || (cancel && atomic_load(cancel)))
         return err_set(e, ERR_CANCELLED, "stopped on request");
     if (st == GGML_STATUS_ALLOC_FAILED)
@@ -147,8 +185,10 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
 
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst)
 {
-    (void)g;
-    ggml_backend_tensor_get(t, dst, 0, ggml_nbytes(t));
+    if (nn_device_is_dry(g->device))
+        memset(dst, 0, ggml_nbytes(t));
+    else
+        ggml_backend_tensor_get(t, dst, 0, ggml_nbytes(t));
 }
 
 static bool tensor_is_finite(const struct nn_graph *g, const struct ggml_tensor *t)

@@ -19,6 +19,8 @@
 
 #include "nn/device.h"
 
+struct nn_segments;
+
 enum { NN_MID_NAME_BYTES = 96, NN_MAX_MIDS = 1024 };
 
 struct nn_mid {
@@ -36,6 +38,8 @@ struct nn_graph {
     bool trace;
     struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
     size_t n_mids;
+    size_t compute_bytes;         /* taken from the device */
+    struct nn_segments *segments; /* NULL unless blocks of its weights flow through slots */
 };
 
 ERR_MUST_CHECK enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d,
@@ -50,6 +54,9 @@ void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t);
 /* Offers t under a module's name; returns t. */
 struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* A block of weights ends here: x is computed before anything of the next block, so that its weights may go. */
+void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x);
 
 /* Checks that the device can do every operation, then allocates. */
 ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);

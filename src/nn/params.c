@@ -2,32 +2,14 @@
 
 #include <ggml-alloc.h>
 #include <ggml-backend.h>
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/ck.h"
-#include "base/log.h"
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
+#include "nn/params_impl.h"
 
-enum { MAX_FILES = 256, EXACT_BELOW_BYTES = 64 << 20 };
-
-struct nn_params {
-    struct component *component;
-    struct nn_device *device;
-    enum nn_precision precision;
-    struct arena arena;
-    struct nn_param *first, **last;
-    size_t count;
-    int group;
-    bool engaged;
-    struct ggml_context *ctx;     /* tensor records, no data */
-    ggml_backend_buffer_t buffer; /* converted or uploaded tensors */
-    ggml_backend_buffer_t
-        maps[MAX_FILES]; /* CPU: one over each mapped file that is used in place */
-    uint64_t device_bytes, mapped_bytes;
-};
+enum { EXACT_BELOW_BYTES = 64 << 20 };
 
 enum nn_precision nn_precision_for(const struct component *c)
 {
@@ -61,7 +43,11 @@ void nn_params_free(struct nn_params *ps)
 {
     if (!ps)
         return;
+    const struct nn_accountant *a = nn_device_accountant(ps->device);
     nn_params_release(ps);
+    if (a)
+        a->gone(a->user, ps);
+    ggml_free(ps->ctx);
     arena_deinit(&ps->arena);
     mem_free(ps);
 }
@@ -113,7 +99,7 @@ static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param 
     if (nn_ggml_type(p->view.dtype) != t || p->role == NN_KERNEL_LAST_SLICE)
         return false;
     size_t align = ggml_blck_size(t) > 1 ? 2 : ggml_type_size(t);
-    return (uintptr_t)p->view.data % align == 0 && p->view.stored->file < MAX_FILES;
+    return (uintptr_t)p->view.data % align == 0 && p->view.stored->file < NN_PARAMS_MAX_FILES;
 }
 
 static struct ggml_tensor *new_tensor(struct nn_params *ps, const struct nn_param *p)
@@ -144,6 +130,123 @@ static enum err_code check_rows(const struct nn_params *ps, const struct nn_para
     return ERR_OK;
 }
 
+/* ---- layout ----------------------------------------------------------------------------------------- */
+
+static struct nn_held *held(struct nn_params *ps)
+{
+    return nn_device_is_dry(ps->device) ? &ps->dry : &ps->real;
+}
+
+static const struct nn_held *held_const(const struct nn_params *ps)
+{
+    return nn_device_is_dry(ps->device) ? &ps->dry : &ps->real;
+}
+
+static enum err_code make_groups(struct nn_params *ps, struct err *e)
+{
+    for (const struct nn_param *p = ps->first; p; p = p->next)
+        if (p->group >= ps->n_groups)
+            ps->n_groups = p->group + 1;
+    ps->groups = arena_alloc(&ps->arena, (size_t)ps->n_groups * sizeof *ps->groups);
+    return ps->groups ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a model's parameters");
+}
+
+/* Tensor records for all parameters, and what each group takes. Kept until the end: only their places change. */
+static enum err_code make_records(struct nn_params *ps, struct err *e)
+{
+    struct ggml_init_params init = {.mem_size = (2 * ps->count + 8) * ggml_tensor_overhead(),
+                                    .no_alloc = true};
+    if (ps->ctx)
+        return ERR_OK;
+    enum err_code rc = make_groups(ps, e);
+    for (const struct nn_param *p = ps->first; p && rc == ERR_OK; p = p->next)
+        if (p->role != NN_HOST)
+            rc = check_rows(ps, p, e);
+    if (rc != ERR_OK)
+        return rc;
+    ps->ctx = ggml_init(init);
+    if (!ps->ctx)
+        return err_set(e, ERR_NOMEM, "no memory for tensor records");
+    for (struct nn_param *p = ps->first; p; p = p->next) {
+        if (p->role == NN_HOST)
+            continue;
+        p->t = new_tensor(ps, p);
+        p->in_place = can_stay_in_place(ps, p);
+        if (p->t->type ==
+            GGML_TYPE_BF16) /* float8 as stored: the scale is applied to the product */
+            p->scale = p->view.scale;
+        if (!p->in_place)
+            ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->t);
+        if (p->view.n_scales && p->t->type == GGML_TYPE_BF16) {
+            p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, p->view.n_scales);
+            ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->row_scales);
+        }
+    }
+    return ERR_OK;
+}
+
+struct layout {
+    uint64_t fixed, slot; /* bytes; of one slot */
+    int blocks, slots;
+};
+
+/* Group 0 stays, and so do the first blocks; what is left flows through slots. */
+static struct layout lay_out(struct nn_params *ps, struct nn_placement want)
+{
+    struct layout y = {0};
+    int seen = 0;
+    for (int i = 0; i < ps->n_groups; i++) {
+        struct nn_group *g = &ps->groups[i];
+        bool block = i > 0 && g->bytes > 0;
+        g->stream = -1;
+        if (block && want.slots > 0 && seen++ >= want.resident)
+            g->stream = y.blocks++;
+        if (g->stream >= 0 && g->bytes > y.slot)
+            y.slot = g->bytes;
+    }
+    y.slots = want.slots < y.blocks ? want.slots : y.blocks;
+    for (int i = 0; i < ps->n_groups; i++) {
+        struct nn_group *g = &ps->groups[i];
+        if (g->stream < 0) {
+            g->at = y.fixed;
+            y.fixed += g->bytes;
+        } else {
+            g->at = (size_t)(g->stream % y.slots) * y.slot;
+        }
+    }
+    return y;
+}
+
+enum err_code nn_params_sizes(struct nn_params *ps, struct nn_params_sizes *out, struct err *e)
+{
+    enum err_code rc = make_records(ps, e);
+    *out = (struct nn_params_sizes){0};
+    for (int i = 0; rc == ERR_OK && i < ps->n_groups; i++) {
+        out->total += ps->groups[i].bytes;
+        if (i == 0)
+            out->shared = ps->groups[i].bytes;
+        else if (ps->groups[i].bytes > 0)
+            out->blocks++;
+    }
+    return rc;
+}
+
+enum err_code nn_params_placed_bytes(struct nn_params *ps, struct nn_placement want,
+                                     uint64_t *resident, uint64_t *streamed, struct err *e)
+{
+    enum err_code rc = make_records(ps, e);
+    *resident = *streamed = 0;
+    if (rc != ERR_OK)
+        return rc;
+    struct layout y = lay_out(ps, want);
+    *resident = y.fixed + (uint64_t)y.slots * y.slot;
+    for (int i = 0; i < ps->n_groups; i++)
+        if (ps->groups[i].stream >= 0)
+            *streamed += ps->groups[i].bytes;
+    (void)lay_out(ps, ps->real.engaged ? ps->real.placement : want);
+    return rc;
+}
+
 /* ---- engage ---------------------------------------------------------------------------------------- */
 
 static enum err_code map_in_place(struct nn_params *ps, struct nn_param *p, struct err *e)
@@ -162,189 +265,196 @@ static enum err_code map_in_place(struct nn_params *ps, struct nn_param *p, stru
     if (ggml_backend_tensor_alloc(ps->maps[file], p->t, (void *)(uintptr_t)p->view.data) !=
         GGML_STATUS_SUCCESS)
         return err_set(e, ERR_DEVICE, "the device refuses tensor '%s'", p->name);
-    p->in_place = true;
-    ps->mapped_bytes += p->view.bytes;
+    ps->real.mapped_bytes += p->view.bytes;
     return ERR_OK;
 }
 
-/* Sees a kernel [out, in, kt, kh, kw] as rows of kt * kh * kw, one an (out, in) pair; returns kh * kw. */
-static int64_t rows_of_slices(struct weights_view *v)
+static enum err_code place(struct nn_params *ps, struct ggml_tensor *t, const struct nn_group *g,
+                           size_t *used, struct err *e)
 {
-    int64_t slice = v->dims[3] * v->dims[4];
-    v->dims[0] *= v->dims[1];
-    v->dims[1] = v->dims[2] * slice;
-    v->n_dims = 2;
-    return slice;
-}
-
-/* Rows [r, r + n) of v into f; of each row only its last `keep` elements, when keep is less than the row. */
-static enum err_code read_rows(const struct weights_view *v, int64_t r, int64_t n, int64_t keep,
-                               float *f, struct err *e)
-{
-    int64_t row = v->n_dims ? v->dims[v->n_dims - 1] : 1;
-    enum err_code rc = nn_view_rows_f32(v, r, n, f, e);
-    for (int64_t i = 0; rc == ERR_OK && keep < row && i < n; i++)
-        memmove(f + i * keep, f + (i + 1) * row - keep, (size_t)keep * sizeof *f);
+    const struct nn_buffer *b = g->stream < 0 ? ps->fixed : ps->slots;
+    enum err_code rc = nn_buffer_place(b, t, g->at + *used, e);
+    *used += nn_tensor_room(ps->device, t);
     return rc;
 }
 
-/* The float32 or bf16 form of a parameter, a band of rows at a time, into its place on the device. */
-static enum err_code upload_converted(struct nn_param *p, struct err *e)
+static void remember(struct nn_params *ps, struct nn_param *p, const struct ggml_tensor *t,
+                     int block)
 {
-    struct weights_view v = p->view;
-    bool slice = p->role == NN_KERNEL_LAST_SLICE;
-    int64_t row = slice ? rows_of_slices(&v) : p->t->ne[0];
-    int64_t rows = ggml_nelements(p->t) / row, stored_row = slice ? v.dims[1] : row;
-    int64_t band = 1 + (4 << 20) / stored_row;
-    bool bf16 = p->t->type == GGML_TYPE_BF16;
-    if (bf16) { /* float8 as stored: the scale is applied to the product */
-        v.scale = 1.0f;
-        v.n_scales = 0;
-    }
-    float *f = mem_try_array((size_t)(band * stored_row), sizeof *f);
-    uint16_t *h = bf16 ? mem_try_array((size_t)(band * row), sizeof *h) : NULL;
-    enum err_code rc =
-        f && (h || !bf16) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
-    for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
-        int64_t n = rows - r < band ? rows - r : band;
-        rc = read_rows(&v, r, n, row, f, e);
-        if (rc != ERR_OK)
-            break;
-        size_t at = (size_t)(r * row) * ggml_element_size(p->t);
-        if (bf16) {
-            for (int64_t i = 0; i < n * row; i++)
-                h[i] = dtype_f32_to_bf16(f[i]);
-            ggml_backend_tensor_set(p->t, h, at, (size_t)(n * row) * 2);
-        } else {
-            for (int64_t i = 0; i < n * row && rc == ERR_OK; i++)
-                if (!isfinite(f[i]))
-                    rc = err_set(e, ERR_NUMERIC,
-                                 "tensor '%s' (stored as '%s') holds NaN or infinity", p->name,
-                                 p->view.stored->name);
-            ggml_backend_tensor_set(p->t, f, at, (size_t)(n * row) * 4);
-        }
-    }
-    mem_free(f);
-    mem_free(h);
-    if (rc == ERR_OK && bf16)
-        p->scale = p->view.scale;
-    return rc;
+    ps->streamed[ps->n_streamed++] =
+        (struct nn_streamed){.t = t, .p = t == p->t ? p : NULL, .block = block};
 }
 
-static enum err_code upload(struct nn_param *p, struct err *e)
-{
-    if (nn_ggml_type(p->view.dtype) == p->t->type && p->view.scale == 1.0f &&
-        p->view.n_scales == 0 && p->role != NN_KERNEL_LAST_SLICE) {
-        ggml_backend_tensor_set(p->t, p->view.data, 0, (size_t)p->view.bytes);
-        return ERR_OK;
-    }
-    enum err_code rc = upload_converted(p, e);
-    if (rc == ERR_OK && p->row_scales)
-        ggml_backend_tensor_set(p->row_scales, p->view.scales, 0, (size_t)p->view.n_scales * 4);
-    return rc;
-}
-
-/* Records for all parameters; *own_bytes is the room that those not in place need. */
-static enum err_code make_tensors(struct nn_params *ps, size_t *own_bytes, struct err *e)
-{
-    struct ggml_init_params init = {.mem_size = (2 * ps->count + 8) * ggml_tensor_overhead(),
-                                    .no_alloc = true};
-    ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(ps->device));
-    size_t align = ggml_backend_buft_get_alignment(buft);
-    *own_bytes = 0;
-    ps->ctx = ggml_init(init);
-    if (!ps->ctx)
-        return err_set(e, ERR_NOMEM, "no memory for tensor records");
-    for (struct nn_param *p = ps->first; p; p = p->next) {
-        if (p->role == NN_HOST)
-            continue;
-        enum err_code rc = check_rows(ps, p, e);
-        if (rc != ERR_OK)
-            return rc;
-        p->t = new_tensor(ps, p);
-        p->in_place = can_stay_in_place(ps, p);
-        if (!p->in_place)
-            *own_bytes += GGML_PAD(ggml_backend_buft_get_alloc_size(buft, p->t), align);
-        if (p->view.n_scales && p->t->type == GGML_TYPE_BF16) {
-            p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, p->view.n_scales);
-            *own_bytes += GGML_PAD(ggml_backend_buft_get_alloc_size(buft, p->row_scales), align);
-        }
-    }
-    return ERR_OK;
-}
-
+/* Everything gets its place, and what stays its contents. */
 static enum err_code fill(struct nn_params *ps, struct err *e)
 {
-    struct ggml_tallocr alloc = {0};
-    if (ps->buffer)
-        alloc = ggml_tallocr_new(ps->buffer);
-    for (struct nn_param *p = ps->first; p; p = p->next) {
-        enum err_code rc = ERR_OK;
+    enum err_code rc = ERR_OK;
+    size_t *used = mem_try_array((size_t)ps->n_groups, sizeof *used);
+    if (!used)
+        return err_set(e, ERR_NOMEM, "no memory for a model's parameters");
+    for (struct nn_param *p = ps->first; p && rc == ERR_OK; p = p->next) {
+        const struct nn_group *g = &ps->groups[p->group];
         if (p->role == NN_HOST)
             continue;
-        if (p->in_place) {
+        if (p->in_place)
             rc = map_in_place(ps, p, e);
-        } else if (ggml_tallocr_alloc(&alloc, p->t) != GGML_STATUS_SUCCESS ||
-                   (p->row_scales &&
-                    ggml_tallocr_alloc(&alloc, p->row_scales) != GGML_STATUS_SUCCESS)) {
-            rc = err_set(e, ERR_DEVICE, "the device refuses tensor '%s'", p->name);
-        } else {
-            rc = upload(p, e);
-        }
-        if (rc != ERR_OK)
-            return rc;
+        else
+            rc = place(ps, p->t, g, &used[p->group], e);
+        if (rc == ERR_OK && p->row_scales)
+            rc = place(ps, p->row_scales, g, &used[p->group], e);
+        if (rc == ERR_OK && !p->in_place && g->stream < 0)
+            rc = nn_param_upload(p, e);
+        if (g->stream >= 0 && !p->in_place)
+            remember(ps, p, p->t, g->stream);
+        if (g->stream >= 0 && p->row_scales)
+            remember(ps, p, p->row_scales, g->stream);
     }
-    return ERR_OK;
+    mem_free(used);
+    return rc;
+}
+
+/* On the stream's thread. */
+static enum err_code load_block(void *user, int block, struct err *e)
+{
+    struct nn_params *ps = user;
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < ps->n_streamed; i++)
+        if (ps->streamed[i].block == block && ps->streamed[i].p) {
+            rc = nn_param_upload(ps->streamed[i].p, e);
+            ps->streamed_bytes += ggml_nbytes(ps->streamed[i].t);
+        }
+    return rc;
+}
+
+static enum err_code start_stream(struct nn_params *ps, const struct layout *y, struct err *e)
+{
+    struct nn_stream_spec spec = {
+        .blocks = y->blocks, .slots = y->slots, .load = load_block, .user = ps};
+    ps->n_blocks = y->blocks;
+    enum err_code rc = nn_stream_start(&spec, &ps->stream, e);
+    if (rc == ERR_OK)
+        nn_device_set_streaming(ps->device, ps);
+    return rc;
+}
+
+static enum err_code engage_real(struct nn_params *ps, const struct layout *y, struct err *e)
+{
+    enum err_code rc =
+        nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, y->fixed, "weights", &ps->fixed, e);
+    if (rc == ERR_OK && y->blocks > 0) {
+        rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, (size_t)y->slots * y->slot,
+                           "streamed weights", &ps->slots, e);
+        ps->streamed = mem_try_array(2 * ps->count, sizeof *ps->streamed);
+        if (rc == ERR_OK && !ps->streamed)
+            rc = err_set(e, ERR_NOMEM, "no memory to stream weights");
+    }
+    if (rc == ERR_OK)
+        rc = fill(ps, e);
+    if (rc == ERR_OK && y->blocks > 0)
+        rc = start_stream(ps, y, e);
+    return rc;
+}
+
+/* Places that are not real, for tensors that have none. */
+static enum err_code engage_dry(struct nn_params *ps, uint64_t bytes, struct err *e)
+{
+    enum err_code rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, bytes, "weights", e);
+    for (struct nn_param *p = ps->first; p && rc == ERR_OK && !ps->real.engaged; p = p->next) {
+        if (p->t)
+            nn_tensor_set_dry(p->t);
+        if (p->row_scales)
+            nn_tensor_set_dry(p->row_scales);
+    }
+    return rc;
 }
 
 enum err_code nn_params_engage(struct nn_params *ps, struct err *e)
 {
-    if (ps->engaged)
+    struct nn_held *h = held(ps);
+    if (h->engaged)
         return ERR_OK;
-    size_t own_bytes;
-    enum err_code rc = make_tensors(ps, &own_bytes, e);
-    if (rc == ERR_OK && own_bytes > 0) {
-        ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(ps->device));
-        ps->buffer = ggml_backend_buft_alloc_buffer(buft, own_bytes);
-        if (!ps->buffer)
-            rc =
-                err_set(e, ERR_NOMEM, "the device has no %zu MiB for the weights", own_bytes >> 20);
-        else
-            ggml_backend_buffer_set_usage(ps->buffer, GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    enum err_code rc = make_records(ps, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct layout y = lay_out(ps, ps->wanted);
+    uint64_t bytes = y.fixed + (uint64_t)y.slots * y.slot;
+    if (nn_device_is_dry(ps->device)) {
+        rc = engage_dry(ps, bytes, e);
+        if (ps->real.engaged)
+            (void)lay_out(ps, ps->real.placement);
+    } else {
+        rc = engage_real(ps, &y, e);
     }
-    ps->device_bytes = own_bytes;
-    if (rc == ERR_OK)
-        rc = fill(ps, e);
-    ps->engaged = true; /* release undoes half an engagement, too */
+    h->engaged = true; /* release undoes half an engagement, too */
+    h->placement = ps->wanted;
+    h->device_bytes = rc == ERR_OK || h == &ps->real ? bytes : 0;
     if (rc != ERR_OK)
         nn_params_release(ps);
     return rc;
 }
 
-void nn_params_release(struct nn_params *ps)
+static void forget_places(struct nn_params *ps)
 {
     for (struct nn_param *p = ps->first; p; p = p->next) {
-        p->t = p->row_scales = NULL;
-        p->scale = 1.0f;
-        p->in_place = false;
+        if (p->t)
+            p->t->data = p->t->buffer = NULL;
+        if (p->row_scales)
+            p->row_scales->data = p->row_scales->buffer = NULL;
     }
-    for (int i = 0; i < MAX_FILES; i++) {
+}
+
+static void release_real(struct nn_params *ps)
+{
+    nn_stream_stop(ps->stream);
+    ps->stream = NULL;
+    if (nn_device_streaming(ps->device) == ps)
+        nn_device_set_streaming(ps->device, NULL);
+    for (int i = 0; i < NN_PARAMS_MAX_FILES; i++) {
         if (ps->maps[i])
             ggml_backend_buffer_free(ps->maps[i]);
         ps->maps[i] = NULL;
     }
-    if (ps->buffer)
-        ggml_backend_buffer_free(ps->buffer);
-    ps->buffer = NULL;
-    ggml_free(ps->ctx);
-    ps->ctx = NULL;
-    ps->device_bytes = ps->mapped_bytes = 0;
-    ps->engaged = false;
+    nn_buffer_free(ps->fixed);
+    nn_buffer_free(ps->slots);
+    ps->fixed = ps->slots = NULL;
+    mem_free(ps->streamed);
+    ps->streamed = NULL;
+    ps->n_streamed = 0;
+    ps->n_blocks = 0;
+}
+
+void nn_params_release(struct nn_params *ps)
+{
+    struct nn_held *h = held(ps);
+    if (!h->engaged)
+        return;
+    if (nn_device_is_dry(ps->device))
+        nn_device_give(ps->device, NN_MEMORY_WEIGHTS, h->device_bytes);
+    else
+        release_real(ps);
+    *h = (struct nn_held){0};
+    if (!ps->real.engaged)
+        forget_places(ps);
+}
+
+void nn_params_begin_dry(struct nn_params *ps)
+{
+    ps->dry = ps->real;
 }
 
 bool nn_params_engaged(const struct nn_params *ps)
 {
-    return ps->engaged;
+    return held_const(ps)->engaged;
+}
+
+void nn_params_place(struct nn_params *ps, struct nn_placement want)
+{
+    ps->wanted = want;
+}
+
+struct nn_placement nn_params_placement(const struct nn_params *ps)
+{
+    return held_const(ps)->placement;
 }
 
 enum nn_precision nn_params_precision(const struct nn_params *ps)
@@ -357,14 +467,19 @@ struct component *nn_params_component(const struct nn_params *ps)
     return ps->component;
 }
 
+struct nn_device *nn_params_device(const struct nn_params *ps)
+{
+    return ps->device;
+}
+
 uint64_t nn_params_device_bytes(const struct nn_params *ps)
 {
-    return ps->device_bytes;
+    return held_const(ps)->device_bytes;
 }
 
 uint64_t nn_params_mapped_bytes(const struct nn_params *ps)
 {
-    return ps->mapped_bytes;
+    return ps->real.mapped_bytes;
 }
 
 uint64_t nn_params_stored_bytes(const struct nn_params *ps)
@@ -375,75 +490,33 @@ uint64_t nn_params_stored_bytes(const struct nn_params *ps)
     return n;
 }
 
-/* ---- reading on the host --------------------------------------------------------------------------- */
+/* ---- blocks in slots --------------------------------------------------------------------------------- */
 
-static void apply_scales(const struct weights_view *v, int64_t row0, int64_t n_rows, int64_t row,
-                         int64_t rows_per_scale, float *dst)
+static int by_address(const void *key, const void *row)
 {
-    for (int64_t r = 0; r < n_rows; r++) {
-        float s = v->scale;
-        if (v->n_scales) {
-            float rs;
-            memcpy(&rs, v->scales + ((row0 + r) / rows_per_scale) * 4, 4);
-            s *= rs;
-        }
-        if (s != 1.0f)
-            for (int64_t i = 0; i < row; i++)
-                dst[r * row + i] *= s;
-    }
+    const struct ggml_tensor *a = key, *b = ((const struct nn_streamed *)row)->t;
+    return a < b ? -1 : a > b;
 }
 
-enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64_t n_rows,
-                               float *dst, struct err *e)
+int nn_params_block_of(const struct nn_params *ps, const struct ggml_tensor *t)
 {
-    int64_t row = v->n_dims ? v->dims[v->n_dims - 1] : 1, rows = 1;
-    for (int i = 0; i + 1 < v->n_dims; i++)
-        rows *= v->dims[i];
-    if (row0 < 0 || n_rows < 0 || row0 > rows || n_rows > rows - row0)
-        return err_set(e, ERR_ARG, "%lld rows from %lld on of a tensor that has %lld",
-                       (long long)n_rows, (long long)row0, (long long)rows);
-    uint64_t row_bytes;
-    if (!dtype_bytes(v->dtype, (uint64_t)row, (uint64_t)row, &row_bytes))
-        return err_set(e, ERR_FORMAT, "tensor '%s': a row is no whole number of blocks",
-                       v->stored->name);
-    const unsigned char *src = v->data + (uint64_t)row0 * row_bytes;
-    if (!dtype_plain_to_f32(v->dtype, src, dst, (size_t)(n_rows * row))) {
-        enum ggml_type t = nn_ggml_type(v->dtype);
-        const struct ggml_type_traits *tr = t == GGML_TYPE_COUNT ? NULL : ggml_get_type_traits(t);
-        if (!tr || !tr->to_float)
-            return err_set(e, ERR_FORMAT, "tensor '%s': %s cannot be converted to numbers",
-                           v->stored->name, dtype_info(v->dtype)->name);
-        for (int64_t r = 0; r < n_rows; r++)
-            tr->to_float(src + (uint64_t)r * row_bytes, dst + r * row, row);
-    }
-    int64_t per_scale = v->n_scales && rows > v->n_scales ? rows / v->n_scales : 1;
-    apply_scales(v, row0, n_rows, row, per_scale, dst);
-    return ERR_OK;
+    const struct nn_streamed *s =
+        ps->n_streamed ? bsearch(t, ps->streamed, ps->n_streamed, sizeof *ps->streamed, by_address)
+                       : NULL;
+    return s ? s->block : -1;
 }
 
-static enum err_code check_param_finite(const struct nn_param *p, struct err *e)
+int nn_params_slots(const struct nn_params *ps)
 {
-    const struct weights_view *v = &p->view;
-    int64_t row = v->n_dims ? v->dims[v->n_dims - 1] : 1, rows = 1;
-    for (int i = 0; i + 1 < v->n_dims; i++)
-        rows *= v->dims[i];
-    float *f = mem_try_array((size_t)row, sizeof *f);
-    enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to check '%s'", p->name);
-    for (int64_t r = 0; rc == ERR_OK && r < rows; r++) {
-        rc = nn_view_rows_f32(v, r, 1, f, e);
-        for (int64_t i = 0; rc == ERR_OK && i < row; i++)
-            if (!isfinite(f[i]))
-                rc = err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
-                             p->name, v->stored->name);
-    }
-    mem_free(f);
-    return rc;
+    return ps->real.placement.slots < ps->n_blocks ? ps->real.placement.slots : ps->n_blocks;
 }
 
-enum err_code nn_params_check_finite(const struct nn_params *ps, struct err *e)
+int nn_params_blocks(const struct nn_params *ps)
 {
-    enum err_code rc = ERR_OK;
-    for (const struct nn_param *p = ps->first; p && rc == ERR_OK; p = p->next)
-        rc = check_param_finite(p, e);
-    return rc;
+    return ps->n_blocks;
+}
+
+struct nn_stream *nn_params_stream(const struct nn_params *ps)
+{
+    return ps->stream;
 }

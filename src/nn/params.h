@@ -52,6 +52,13 @@ struct nn_param {
 };
 
 struct nn_params;
+struct nn_stream;
+
+/* Where the groups lie while engaged. Group 0 always stays. slots 0: every group stays. Otherwise the first
+ * `resident` groups that take room on the device stay, and the others flow through so many slots. */
+struct nn_placement {
+    int resident, slots;
+};
 
 ERR_MUST_CHECK enum err_code nn_params_new(struct component *c, struct nn_device *d,
                                            enum nn_precision precision, struct nn_params **out,
@@ -66,9 +73,29 @@ ERR_MUST_CHECK enum err_code nn_params_add(struct nn_params *ps, enum nn_param_r
                                            const char *name, int n_dims, const int64_t *dims,
                                            struct nn_param **out, struct err *e);
 
+/* For the next engagement; all stay until told otherwise. */
+void nn_params_place(struct nn_params *ps, struct nn_placement want);
 ERR_MUST_CHECK enum err_code nn_params_engage(struct nn_params *ps, struct err *e);
 void nn_params_release(struct nn_params *ps);
+/* These speak of the plan that is being made while the device is dry. A plan starts with nn_params_begin_dry
+ * from what is really engaged, and ends with nn_params_release while still dry. */
 bool nn_params_engaged(const struct nn_params *ps);
+struct nn_placement nn_params_placement(const struct nn_params *ps);
+void nn_params_begin_dry(struct nn_params *ps);
+
+struct nn_params_sizes {
+    uint64_t total, shared; /* bytes on the device; of group 0 */
+    int blocks;             /* groups that could flow */
+};
+/* What engaging takes, from shapes alone. */
+ERR_MUST_CHECK enum err_code nn_params_sizes(struct nn_params *ps, struct nn_params_sizes *out,
+                                             struct err *e);
+/* What a placement holds on the device, and what flows through its slots in one pass. */
+ERR_MUST_CHECK enum err_code nn_params_placed_bytes(struct nn_params *ps, struct nn_placement want,
+                                                    uint64_t *resident, uint64_t *streamed,
+                                                    struct err *e);
+
+struct nn_device *nn_params_device(const struct nn_params *ps);
 enum nn_precision nn_params_precision(const struct nn_params *ps);
 struct component *nn_params_component(const struct nn_params *ps);
 
@@ -77,6 +104,13 @@ uint64_t nn_params_device_bytes(const struct nn_params *ps);
 uint64_t nn_params_mapped_bytes(const struct nn_params *ps);
 /* What all declared tensors take in their files, engaged or not. */
 uint64_t nn_params_stored_bytes(const struct nn_params *ps);
+
+/* For graphs: the streamed block that t belongs to (-1: it stays), how many blocks and slots there are, and
+ * the stream to take blocks from (NULL: nothing flows). */
+int nn_params_block_of(const struct nn_params *ps, const struct ggml_tensor *t);
+int nn_params_blocks(const struct nn_params *ps);
+int nn_params_slots(const struct nn_params *ps);
+struct nn_stream *nn_params_stream(const struct nn_params *ps);
 
 /* Looks for NaN and infinities in everything declared: names the first bad tensor. Reads all bytes. */
 ERR_MUST_CHECK enum err_code nn_params_check_finite(const struct nn_params *ps, struct err *e);

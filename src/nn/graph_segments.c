@@ -1,0 +1,174 @@
+#include "nn/graph_segments.h"
+
+#include <ggml.h>
+
+#include "base/mem.h"
+#include "nn/stream.h"
+
+struct span { /* nodes that use a block's weights; first > last: none */
+    int first, last;
+};
+
+enum action { TAKE_BLOCK, LEAVE_BLOCK, COMPUTE };
+
+struct move {
+    enum action action;
+    int block;
+    struct ggml_cgraph *gf;
+};
+
+struct nn_segments {
+    struct nn_params *ps;
+    struct ggml_context *ctx;
+    struct move *moves;
+    int n;
+};
+
+static void note_use(struct span *spans, int block, int node)
+{
+    if (block < 0)
+        return;
+    if (spans[block].first > node)
+        spans[block].first = node;
+    if (spans[block].last < node)
+        spans[block].last = node;
+}
+
+static void find_spans(struct ggml_cgraph *gf, const struct nn_params *ps, struct span *spans)
+{
+    int nodes = ggml_graph_n_nodes(gf);
+    for (int b = 0; b < nn_params_blocks(ps); b++)
+        spans[b] = (struct span){nodes, -1};
+    for (int i = 0; i < nodes; i++) {
+        const struct ggml_tensor *t = ggml_graph_node(gf, i);
+        for (int k = 0; k < GGML_MAX_SRC; k++) {
+            const struct ggml_tensor *s = t->src[k];
+            if (s)
+                note_use(spans, nn_params_block_of(ps, s->view_src ? s->view_src : s), i);
+        }
+    }
+}
+
+/* Two blocks of one slot must not be alive at the same time. */
+static enum err_code check_spans(const struct span *spans, const struct nn_params *ps,
+                                 struct err *e)
+{
+    int n = nn_params_blocks(ps), slots = nn_params_slots(ps);
+    for (int b = 0; b + slots < n; b++)
+        if (spans[b].last >= 0 && spans[b + slots].last >= 0 &&
+            spans[b + slots].first <= spans[b].last)
+            return err_set(e, ERR_INTERNAL,
+                           "blocks %d and %d are computed at the same time and share a slot", b,
+                           b + slots);
+    return ERR_OK;
+}
+
+/* Nodes first .. end - 1 as a graph of their own. */
+static void compute(struct nn_segments *s, struct ggml_cgraph *gf, int first, int end)
+{
+    if (first >= end)
+        return;
+    struct ggml_cgraph *p = ggml_new_graph_custom(s->ctx, (size_t)(end - first), false);
+    for (int i = first; i < end; i++)
+        ggml_graph_add_node(p, ggml_graph_node(gf, i));
+    s->moves[s->n++] = (struct move){.action = COMPUTE, .gf = p};
+}
+
+static void cut(struct nn_segments *s, struct ggml_cgraph *gf, const struct span *spans)
+{
+    int nodes = ggml_graph_n_nodes(gf), blocks = nn_params_blocks(s->ps), from = 0;
+    for (int i = 0; i < nodes; i++) {
+        for (int b = 0; b < blocks; b++)
+            if (spans[b].last >= 0 && spans[b].first == i) {
+                compute(s, gf, from, i);
+                from = i;
+                s->moves[s->n++] = (struct move){.action = TAKE_BLOCK, .block = b};
+            }
+        for (int b = 0; b < blocks; b++)
+            if (spans[b].last == i) {
+                compute(s, gf, from, i + 1);
+                from = i + 1;
+                s->moves[s->n++] = (struct move){.action = LEAVE_BLOCK, .block = b};
+            }
+    }
+    compute(s, gf, from, nodes);
+}
+
+/* A graph's record holds its nodes, and as many leafs and hash slots, which stay empty. */
+static size_t room_for_parts(int nodes, int parts)
+{
+    return 4 * ggml_graph_overhead_custom((size_t)nodes, false) +
+           (size_t)parts * ggml_graph_overhead_custom(64, false);
+}
+
+enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
+                               struct nn_segments **out, struct err *e)
+{
+    int blocks = nn_params_blocks(ps), used = 0;
+    *out = NULL;
+    struct nn_segments *s = mem_try_alloc(sizeof *s);
+    struct span *spans = mem_try_array((size_t)blocks + 1, sizeof *spans);
+    enum err_code rc = s && spans ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a graph");
+    if (rc == ERR_OK && s && spans) {
+        s->ps = ps;
+        find_spans(gf, ps, spans);
+        rc = check_spans(spans, ps, e);
+        for (int b = 0; b < blocks; b++)
+            used += spans[b].last >= 0;
+    }
+    if (rc == ERR_OK && s && used > 0) {
+        int parts = 2 * used + 1;
+        s->ctx = ggml_init((struct ggml_init_params){
+            .mem_size = room_for_parts(ggml_graph_n_nodes(gf), parts), .no_alloc = true});
+        s->moves = mem_try_array((size_t)(2 * used + parts), sizeof *s->moves);
+        if (!s->ctx || !s->moves)
+            rc = err_set(e, ERR_NOMEM, "no memory for a graph");
+        else
+            cut(s, gf, spans);
+    }
+    mem_free(spans);
+    if (rc != ERR_OK || used == 0)
+        nn_segments_free(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void nn_segments_free(struct nn_segments *s)
+{
+    if (!s)
+        return;
+    ggml_free(s->ctx);
+    mem_free(s->moves);
+    mem_free(s);
+}
+
+/* Lets go of blocks that a run that ended early still holds. */
+static void leave_from(const struct nn_segments *s, int reached)
+{
+    struct nn_stream *stream = nn_params_stream(s->ps);
+    for (int i = reached; i < s->n; i++)
+        if (s->moves[i].action == LEAVE_BLOCK)
+            nn_stream_done(stream, s->moves[i].block);
+}
+
+enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend, enum ggml_status *st,
+                              struct err *e)
+{
+    struct nn_stream *stream = nn_params_stream(s->ps);
+    enum err_code rc = ERR_OK;
+    int i = 0;
+    *st = GGML_STATUS_SUCCESS;
+    for (; i < s->n && rc == ERR_OK && *st == GGML_STATUS_SUCCESS; i++) {
+        const struct move *m = &s->moves[i];
+        if (m->action == TAKE_BLOCK)
+            rc = nn_stream_acquire(stream, m->block, e);
+        else if (m->action == LEAVE_BLOCK)
+            nn_stream_done(stream, m->block);
+        else
+            *st = ggml_backend_graph_compute(backend, m->gf);
+    }
+    if (rc != ERR_OK || *st != GGML_STATUS_SUCCESS)
+        leave_from(s, i - 1);
+    return rc;
+}

@@ -1,0 +1,23 @@
+/* graph_segments.h - running a graph piece by piece while its blocks of weights flow through slots.
+ *
+ * The graph is one, allocated as a whole; only its execution is cut: before the first node that uses a block's
+ * weights the block is waited for, and behind the last one its slot is free again. So results are those of the
+ * uncut graph, bit for bit. */
+#ifndef VT_NN_GRAPH_SEGMENTS_H
+#define VT_NN_GRAPH_SEGMENTS_H
+
+#include <ggml-backend.h>
+
+#include "nn/params.h"
+
+struct nn_segments;
+
+/* *out = NULL when the graph uses no streamed weights. */
+ERR_MUST_CHECK enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
+                                              struct nn_segments **out, struct err *e);
+void nn_segments_free(struct nn_segments *s);
+/* A block that could not be loaded is an error; what the device says of the computation is in *st. */
+ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend,
+                                             enum ggml_status *st, struct err *e);
+
+#endif

@@ -1,0 +1,57 @@
+/* params_impl.h - shared by the files params*.c only. */
+#ifndef VT_NN_PARAMS_IMPL_H
+#define VT_NN_PARAMS_IMPL_H
+
+#include "base/arena.h"
+#include "nn/buffer.h"
+#include "nn/params.h"
+#include "nn/stream.h"
+
+enum { NN_PARAMS_MAX_FILES = 256 };
+
+/* What an engagement holds; there is a real one and one for plans. */
+struct nn_held {
+    bool engaged;
+    struct nn_placement placement;
+    uint64_t device_bytes, mapped_bytes;
+};
+
+struct nn_group {
+    uint64_t bytes; /* on the device */
+    int stream;     /* its place in the order of streamed groups; -1: stays */
+    size_t at;      /* where its tensors start, in `fixed` or in `slots` */
+};
+
+struct nn_streamed { /* a tensor in a slot, for finding it by address */
+    const struct ggml_tensor *t;
+    struct nn_param *p; /* NULL for a tensor of row scales */
+    int block;
+};
+
+struct nn_params {
+    struct component *component;
+    struct nn_device *device;
+    enum nn_precision precision;
+    struct arena arena;
+    struct nn_param *first, **last;
+    size_t count;
+    int group;
+    struct ggml_context *ctx; /* tensor records without data: made once, by the first engagement */
+    struct nn_group *groups;  /* [n_groups], by group number */
+    int n_groups;
+    struct nn_placement wanted; /* of the next engagement */
+    struct nn_held real, dry;
+    struct nn_buffer *fixed, *slots; /* real */
+    ggml_backend_buffer_t
+        maps[NN_PARAMS_MAX_FILES]; /* CPU: one over each mapped file that is used in place */
+    struct nn_stream *stream;
+    struct nn_streamed *streamed; /* [n_streamed], by address */
+    size_t n_streamed;
+    int n_blocks;            /* streamed groups */
+    uint64_t streamed_bytes; /* loaded through slots, ever */
+};
+
+/* params_upload.c: fills p->t (and its row scales), which must have a place. */
+ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_param *p, struct err *e);
+
+#endif
