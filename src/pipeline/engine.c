@@ -10,21 +10,12 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/resize.h"
-#include "pipeline/klein.h"
+#include "pipeline/engine_internal.h"
 #include "pipeline/procmem.h"
 #include "pipeline/report.h"
 #include "veetance.h"
 
 enum { MAX_PROMPT_BYTES = 4 << 20 };
-
-struct vt_engine {
-    struct nn_device *device;
-    struct nn_device_info info;
-    atomic_bool cancel;
-    struct model_dir *dir; /* of the open model */
-    char model[MODEL_PATH_BYTES];
-    struct klein *klein;
-};
 
 struct vt_result {
     int count;
@@ -40,7 +31,7 @@ _Static_assert((int)VT_ERR_INTERNAL == (int)ERR_INTERNAL &&
                    (int)VT_ERR_CANCELLED == (int)ERR_CANCELLED,
                "vt_status and err_code are the same list");
 
-static enum vt_status finish(enum err_code rc, const struct err *e, struct vt_error *out)
+enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out)
 {
     if (out) {
         out->status = (enum vt_status)rc;
@@ -77,7 +68,7 @@ enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n, struct v
         d->total_bytes = list[i].total_bytes;
         d->free_bytes = list[i].free_bytes;
     }
-    return finish(rc, &e, err);
+    return engine_finish(rc, &e, err);
 }
 
 enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt_engine **out,
@@ -90,17 +81,21 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
                                       options ? options->threads : 0, &g->device, &e);
     if (rc != ERR_OK) {
         mem_free(g);
-        return finish(rc, &e, err);
+        return engine_finish(rc, &e, err);
     }
     nn_device_info(g->device, &g->info);
     *out = g;
-    return finish(ERR_OK, &e, err);
+    return engine_finish(ERR_OK, &e, err);
 }
 
-static void close_model(struct vt_engine *g)
+void engine_close_model(struct vt_engine *g)
 {
     klein_free(g->klein);
     g->klein = NULL;
+    layered_free(g->layered);
+    g->layered = NULL;
+    caption_close(g->captioner);
+    g->captioner = NULL;
     mem_free(g->dir);
     g->dir = NULL;
     g->model[0] = 0;
@@ -110,7 +105,7 @@ void vt_engine_close(struct vt_engine *engine)
 {
     if (!engine)
         return;
-    close_model(engine);
+    engine_close_model(engine);
     nn_device_close(engine->device);
     mem_free(engine);
 }
@@ -129,13 +124,13 @@ static enum err_code open_model(struct vt_engine *g, const char *model, struct e
 {
     if (g->klein && model && strcmp(g->model, model) == 0)
         return ERR_OK;
-    close_model(g);
+    engine_close_model(g);
     g->dir = mem_alloc(sizeof *g->dir);
     enum err_code rc = model_dir_open(model, g->dir, e);
     if (rc == ERR_OK)
         rc = klein_open(g->dir, g->device, &g->klein, e);
     if (rc != ERR_OK)
-        close_model(g);
+        engine_close_model(g);
     else
         (void)snprintf(g->model, sizeof g->model, "%s", model);
     return rc;
@@ -158,7 +153,7 @@ struct vt_request vt_request_defaults(void)
     };
 }
 
-static enum err_code check_range(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
+enum err_code engine_check_range(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
 {
     if (v >= lo && v <= hi)
         return ERR_OK;
@@ -169,22 +164,22 @@ static enum err_code check_range(const char *what, int64_t v, int64_t lo, int64_
 static enum err_code check_optional(const char *what, int64_t v, int64_t lo, int64_t hi,
                                     struct err *e)
 {
-    return v == VT_DEFAULT ? ERR_OK : check_range(what, v, lo, hi, e);
+    return v == VT_DEFAULT ? ERR_OK : engine_check_range(what, v, lo, hi, e);
 }
 
-static enum err_code check_prompt(const char *prompt, struct err *e)
+enum err_code engine_check_text(const char *what, const char *text, struct err *e)
 {
-    struct str s = str_from(prompt);
+    struct str s = str_from(text ? text : "");
     size_t at;
     if (s.n > MAX_PROMPT_BYTES)
-        return err_set(e, ERR_LIMIT, "the prompt has %zu bytes, the limit is %d", s.n,
+        return err_set(e, ERR_LIMIT, "the %s has %zu bytes, the limit is %d", what, s.n,
                        MAX_PROMPT_BYTES);
     if (!str_is_utf8(s, &at))
-        return err_set(e, ERR_ARG, "the prompt is not valid UTF-8 (at byte %zu)", at);
+        return err_set(e, ERR_ARG, "the %s is not valid UTF-8 (at byte %zu)", what, at);
     return ERR_OK;
 }
 
-static enum err_code check_image(const struct vt_image *im, const char *what, struct err *e)
+enum err_code engine_check_image(const struct vt_image *im, const char *what, struct err *e)
 {
     if (!im->pixels || im->channels < 1 || im->channels > 4)
         return err_set(e, ERR_ARG, "%s has no pixels", what);
@@ -203,10 +198,10 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
                        VT_MAX_IMAGES);
     for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
         (void)snprintf(what, sizeof what, "image %d", i + 1);
-        rc = check_image(&rq->images[i], what, e);
+        rc = engine_check_image(&rq->images[i], what, e);
     }
     if (rc == ERR_OK && rq->mask.pixels)
-        rc = check_image(&rq->mask, "the mask", e);
+        rc = engine_check_image(&rq->mask, "the mask", e);
     for (int i = 0; rc == ERR_OK && i < 4; i++)
         if (rq->extend[i] < 0 || rq->extend[i] > 8192)
             rc = err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d", rq->extend[i]);
@@ -215,7 +210,7 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
 
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
-    enum err_code rc = check_prompt(rq->prompt, e);
+    enum err_code rc = engine_check_text("prompt", rq->prompt, e);
     if (rc == ERR_OK)
         rc = check_optional("the width", rq->width, 64, 2048, e);
     if (rc == ERR_OK)
@@ -223,11 +218,11 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     if (rc == ERR_OK)
         rc = check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
     if (rc == ERR_OK)
-        rc = check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
+        rc = engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
     if (rc == ERR_OK)
         rc = check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e);
     if (rc == ERR_OK)
-        rc = check_range("feather", rq->feather, 0, 1024, e);
+        rc = engine_check_range("feather", rq->feather, 0, 1024, e);
     if (rc == ERR_OK && rq->seed > INT64_MAX - VT_MAX_COUNT)
         rc = err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
                      (long long)(INT64_MAX - VT_MAX_COUNT));
@@ -238,7 +233,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     return rc == ERR_OK ? check_images(rq, e) : rc;
 }
 
-static int64_t random_seed(void)
+int64_t engine_random_seed(void)
 {
     uint32_t s = 0;
     if (getrandom(&s, sizeof s, 0) != (ssize_t)sizeof s)
@@ -265,7 +260,7 @@ static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks
         report_note(cb, "guidance %g has no effect: '%s' is a distilled model", rq->guidance,
                     dir->name);
     if (rq->seed < 0)
-        rq->seed = random_seed();
+        rq->seed = engine_random_seed();
 }
 
 /* ---- pictures that a request brings ------------------------------------------------------------------ */
@@ -277,7 +272,7 @@ struct inputs {
     bool has_mask, inpaint;
 };
 
-static struct image borrow(const struct vt_image *im)
+struct image engine_borrow(const struct vt_image *im)
 {
     return (struct image){.w = im->width,
                           .h = im->height,
@@ -354,7 +349,7 @@ static enum err_code gather_inputs(const struct vt_request *rq, const struct vt_
     enum err_code rc = ERR_OK;
     memset(in, 0, sizeof *in);
     for (int i = 0; i < rq->image_count; i++)
-        in->images[i] = borrow(&rq->images[i]);
+        in->images[i] = engine_borrow(&rq->images[i]);
     in->has_mask = rq->mask.pixels != NULL || rq->mask_from_alpha;
     in->inpaint = in->has_mask || grows || rq->strength >= 0;
     if (in->inpaint && rq->image_count == 0)
@@ -362,7 +357,7 @@ static enum err_code gather_inputs(const struct vt_request *rq, const struct vt_
     if (rq->mask_from_alpha) {
         rc = mask_of_alpha(&in->images[0], &in->mask, e);
     } else if (rq->mask.pixels) {
-        struct image m = borrow(&rq->mask);
+        struct image m = engine_borrow(&rq->mask);
         rc = image_copy(&m, &in->mask, e);
     }
     if (rc == ERR_OK && grows)
@@ -501,7 +496,7 @@ enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *re
     enum err_code rc = request->image_count == 0
                            ? run(engine, request, callbacks, out, &e)
                            : err_set(&e, ERR_ARG, "generating takes no images; editing does");
-    return finish(rc, &e, err);
+    return engine_finish(rc, &e, err);
 }
 
 enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request *request,
@@ -513,7 +508,7 @@ enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request *reques
     enum err_code rc = request->image_count > 0
                            ? run(engine, request, callbacks, out, &e)
                            : err_set(&e, ERR_ARG, "editing needs at least one image");
-    return finish(rc, &e, err);
+    return engine_finish(rc, &e, err);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------- */

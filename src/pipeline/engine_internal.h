@@ -1,0 +1,39 @@
+/* engine_internal.h - shared by the files engine*.c only. */
+#ifndef VT_PIPELINE_ENGINE_INTERNAL_H
+#define VT_PIPELINE_ENGINE_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "base/err.h"
+#include "nn/device.h"
+#include "pipeline/caption.h"
+#include "pipeline/klein.h"
+#include "pipeline/layered.h"
+#include "pipeline/model_dir.h"
+#include "veetance.h"
+
+/* One model is open at a time: klein, layered or captioner. */
+struct vt_engine {
+    struct nn_device *device;
+    struct nn_device_info info;
+    atomic_bool cancel;
+    struct model_dir *dir; /* of the open model; NULL for a captioner of its own */
+    char model[MODEL_PATH_BYTES];
+    struct klein *klein;
+    struct layered *layered;
+    struct captioner *captioner;
+};
+
+enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out);
+void engine_close_model(struct vt_engine *g);
+int64_t engine_random_seed(void);
+ERR_MUST_CHECK enum err_code engine_check_range(const char *what, int64_t v, int64_t lo, int64_t hi,
+                                                struct err *e);
+/* The prompt's size and that it is UTF-8. what: "prompt". NULL is fine. */
+ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *text, struct err *e);
+ERR_MUST_CHECK enum err_code engine_check_image(const struct vt_image *im, const char *what,
+                                                struct err *e);
+/* The caller's pixels as a picture of ours. */
+struct image engine_borrow(const struct vt_image *im);
+
+#endif
