@@ -8,6 +8,7 @@
 
 #include "cli/json_out.h"
 #include "cli/commands.h"
+#include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
     &cli_cmd_generate, &cli_cmd_edit,    &cli_cmd_layers,
@@ -70,6 +71,8 @@ static int dispatch(int argc, char **argv)
         cli_say("there is no command '%.60s'; `veetance help` lists them", name);
         return CLI_USAGE;
     }
+    if (!c->listens)
+        (void)cli_go_offline(cli_wants_rpc(c, argc - 1, argv + 1));
     return c->run(c, argc - 1, argv + 1);
 }
 

@@ -31,6 +31,7 @@ struct cli_command {
     const char *examples;             /* lines, each indented by two spaces */
     const struct cli_option *options; /* ends with a NULL name */
     int (*run)(const struct cli_command *self, int argc, char **argv);
+    bool listens; /* gives up the network itself (cli/offline.h); others have none when they run */
 };
 
 /* Every command, ends with a NULL name. */

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# air_gap_test.sh - the program talks to no one: what it is linked with, and what whole jobs ask the kernel for.
+# shellcheck source=tests/cli/lib.sh
+. tests/cli/lib.sh
+
+# ---- the program's own file ---------------------------------------------------------------------------
+
+# The libraries of the dynamic section, and of theirs in turn.
+if have readelf; then
+    needed=$(readelf -d "$program" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+    check "the dynamic section can be read" [ -n "$needed" ]
+    for client in libcurl libssl libgnutls libcrypto libnghttp libssh libneon libsoup libzmq librdmacm; do
+        case $needed in
+        *"$client"*) fail "the program is linked with $client" ;;
+        esac
+    done
+    checks=$((checks + 1))
+    resolver=$(readelf --dyn-syms -W "$program" | grep -E ' UND (getaddrinfo|gethostbyname|res_query)' || true)
+    is "no name is ever looked up" "$resolver" ""
+else
+    skip "no readelf: the dynamic section was not read"
+fi
+
+# ---- whole jobs ---------------------------------------------------------------------------------------
+
+# A sanitizer's leak check stops threads with ptrace, which strace holds already.
+traced() {
+    local log=$1
+    shift
+    ASAN_OPTIONS=exitcode=99:detect_leaks=0 strace -f -o "$log" -e trace=network,io_uring_setup \
+        "$program" "$@" >"$work/stdout" 2>"$work/stderr" </dev/null
+    rc=$?
+}
+
+# Sockets of another family than AF_UNIX that the job asked for, whether it got them or not.
+foreign() {
+    grep -E 'socket(pair)?\(|io_uring_setup\(' "$1" | grep -v -E '\((AF_UNIX|AF_LOCAL),' || true
+}
+
+if ! have strace || ! strace -o /dev/null true 2>/dev/null; then
+    skip "strace may not trace here: the jobs' system calls were not watched"
+    finish
+fi
+
+traced "$work/generate.log" generate -m micro-klein --device cpu --threads 1 --steps 1 -W 64 -H 64 \
+    -p star -o "$work/star.png"
+expect 0 "a traced job makes its picture"
+check "the picture is there" [ -s "$work/star.png" ]
+is "generate asks for no socket" "$(foreign "$work/generate.log")" ""
+
+traced "$work/layers.log" layers -i "$work/star.png" -m micro-layered --device cpu --threads 1 \
+    -n 2 --steps 2 -p star --resolution 64 -o "$work/star"
+expect 0 "a traced job takes the picture apart"
+is "layers asks for no socket" "$(foreign "$work/layers.log")" ""
+
+# What is refused is refused to anything the process loads: the filter is in place before the model is opened.
+strace -f -o "$work/order.log" -e trace=seccomp,openat,prctl "$program" inspect "$models/micro-klein" \
+    >/dev/null 2>&1
+filter=$(grep -n 'seccomp(SECCOMP_SET_MODE_FILTER' "$work/order.log" | head -n 1 | cut -d: -f1)
+model=$(grep -n 'openat.*micro-klein' "$work/order.log" | head -n 1 | cut -d: -f1)
+check "the filter is set" [ -n "$filter" ]
+check "the model is opened" [ -n "$model" ]
+check "the filter comes before the model" [ "${filter:-0}" -lt "${model:-0}" ]
+
+finish
