@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/cpu/cpu.h"
 #include "nn/graph_segments.h"
 
 enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_nodes, bool trace,
@@ -86,7 +87,7 @@ static double node_flops(const struct ggml_tensor *t)
         return 2 * out * (double)(t->src[0]->ne[0] * t->src[0]->ne[1] * t->src[0]->ne[2]);
     if (t->op == GGML_OP_FLASH_ATTN_EXT)
         return 4 * out * (double)t->src[1]->ne[1];
-    return 0;
+    return nn_cpu_flops(t);
 }
 
 /* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that costs

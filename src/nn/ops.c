@@ -2,10 +2,21 @@
 
 #include <string.h>
 
+#include "nn/cpu/nodes.h"
+
+/* What ggml's kernels take: the CPU's own may hand on bf16. */
+static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return x->type == GGML_TYPE_F32 ? x : ggml_cast(g->ctx, x, GGML_TYPE_F32);
+}
+
 struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x)
 {
-    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, x);
+    struct ggml_tensor *y = nn_cpu_linear(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b});
+    if (y)
+        return y;
+    y = ggml_mul_mat(g->ctx, w->t, as_f32(g, x));
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
         y = ggml_mul(g->ctx, y, w->row_scales);

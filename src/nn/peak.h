@@ -1,8 +1,7 @@
 /* peak.h - how fast this machine multiplies matrices: the yardstick of `veetance bench`.
  *
  * A plain product of one layer's shape through oneDNN, with the weights [n, k] in place as a checkpoint holds
- * them, the best of several runs. oneDNN is loaded here, when it is first needed, and not when the program
- * starts: loading it takes longer than everything else that `veetance --version` does.
+ * them, the best of several runs.
  */
 #ifndef VT_NN_PEAK_H
 #define VT_NN_PEAK_H

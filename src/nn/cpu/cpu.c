@@ -1,0 +1,100 @@
+#include "nn/cpu/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/cpu/nodes.h"
+#include "nn/cpu/onednn.h"
+
+enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g)
+{
+    if (!nn_device_is_cpu(g->device) || g->exact)
+        return NN_CPU_GGML;
+    const char *wanted = getenv("VEETANCE_CPU_KERNELS");
+    if (wanted && strcmp(wanted, "ggml") == 0)
+        return NN_CPU_GGML;
+    const struct onednn *d = onednn_get();
+    if (!d)
+        return NN_CPU_GGML;
+    bool f32 = wanted && strcmp(wanted, "f32") == 0;
+    return d->bf16 && !f32 ? NN_CPU_BF16 : NN_CPU_F32;
+}
+
+/* ---- scratch ---------------------------------------------------------------------------------------- */
+
+static void nothing(struct ggml_tensor *dst, int ith, int nth, void *user)
+{
+    (void)dst;
+    (void)ith;
+    (void)nth;
+    (void)user;
+}
+
+struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes)
+{
+    /* ggml aligns tensors to 32 bytes: one more line a part makes room to begin at 64. */
+    int64_t part = (int64_t)nn_cpu_pad(bytes) + 64;
+    return ggml_custom_4d(g->ctx, GGML_TYPE_I8, part, nn_device_threads(g->device), 1, 1, NULL, 0,
+                          nothing, 1, NULL);
+}
+
+unsigned char *nn_cpu_scratch_part(const struct ggml_tensor *scratch, int ith)
+{
+    unsigned char *p = (unsigned char *)scratch->data + (size_t)ith * scratch->nb[1];
+    return p + (64 - (uintptr_t)p % 64) % 64;
+}
+
+/* ---- nodes from outside ------------------------------------------------------------------------------ */
+
+/* What ggml_custom_4d stores in a node. */
+struct custom {
+    ggml_custom_op_t fn;
+    int n_tasks;
+    void *user;
+};
+
+static struct custom custom_of(const struct ggml_tensor *t)
+{
+    struct custom c = {0};
+    if (t->op == GGML_OP_CUSTOM)
+        memcpy(&c, t->op_params, sizeof c);
+    return c;
+}
+
+ggml_custom_op_t nn_cpu_function(const struct ggml_tensor *t)
+{
+    return custom_of(t).fn;
+}
+
+void *nn_cpu_user(const struct ggml_tensor *t)
+{
+    return custom_of(t).user;
+}
+
+static const struct {
+    ggml_custom_op_t fn;
+    const char *kind;
+    double (*flops)(const struct ggml_tensor *t);
+} kinds[] = {
+    {nn_cpu_linear_op, "linear", nn_cpu_linear_flops},
+    {nn_cpu_to_bf16_op, "convert", NULL},
+    {nothing, "scratch", NULL},
+};
+
+double nn_cpu_flops(const struct ggml_tensor *t)
+{
+    ggml_custom_op_t fn = nn_cpu_function(t);
+    for (size_t i = 0; fn && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].fn == fn)
+            return kinds[i].flops ? kinds[i].flops(t) : 0;
+    return 0;
+}
+
+const char *nn_cpu_kind(const struct ggml_tensor *t)
+{
+    ggml_custom_op_t fn = nn_cpu_function(t);
+    for (size_t i = 0; fn && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (kinds[i].fn == fn)
+            return kinds[i].kind;
+    return NULL;
+}

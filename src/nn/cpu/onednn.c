@@ -1,0 +1,83 @@
+#include "nn/cpu/onednn.h"
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stddef.h>
+
+#include "base/log.h"
+
+#define STRING_OF(x) #x
+#define STRING(x) STRING_OF(x)
+#define DNNL_BY_MAJOR "libdnnl.so." STRING(DNNL_VERSION_MAJOR)
+#define DNNL_BY_MINOR DNNL_BY_MAJOR "." STRING(DNNL_VERSION_MINOR)
+
+/* Written once under `once`, then only read. */
+static struct onednn library;
+static bool usable;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Distributions name the file by the minor version, oneDNN itself by the major one alone. */
+static void *open_library(void)
+{
+    static const char *const names[] = {DNNL_BY_MINOR, DNNL_BY_MAJOR, "libdnnl.so"};
+    void *handle = NULL;
+    for (size_t i = 0; !handle && i < sizeof names / sizeof names[0]; i++)
+        handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
+    return handle;
+}
+
+static bool find_functions(void *handle, struct onednn *d)
+{
+    const struct {
+        const char *name;
+        void **to;
+    } table[] = {
+#define ONEDNN_ENTRY(name) {"dnnl_" #name, (void **)&d->name},
+        ONEDNN_FUNCTIONS(ONEDNN_ENTRY)
+#undef ONEDNN_ENTRY
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        *table[i].to = dlsym(handle, table[i].name);
+        if (!*table[i].to) {
+            log_warn("oneDNN has no %s and is not used", table[i].name);
+            return false;
+        }
+    }
+    *(void **)&d->set_threads = dlsym(handle, "omp_set_num_threads");
+    *(void **)&d->get_threads = dlsym(handle, "omp_get_max_threads");
+    return true;
+}
+
+static void load(void)
+{
+    void *handle = open_library();
+    if (!handle || !find_functions(handle, &library))
+        return;
+    if (library.engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success)
+        return;
+    unsigned isa = (unsigned)library.get_effective_cpu_isa();
+    library.bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    usable = true;
+    log_debug("oneDNN %d.%d.%d, isa %#x", library.version()->major, library.version()->minor,
+              library.version()->patch, isa);
+}
+
+const struct onednn *onednn_get(void)
+{
+    (void)pthread_once(&once, load);
+    return usable ? &library : NULL;
+}
+
+int onednn_alone(const struct onednn *d)
+{
+    int before = d->get_threads ? d->get_threads() : 1;
+    if (d->set_threads && before != 1)
+        d->set_threads(1);
+    return before;
+}
+
+void onednn_restore(const struct onednn *d, int before)
+{
+    if (d->set_threads && before != 1)
+        d->set_threads(before);
+}

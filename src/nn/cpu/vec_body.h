@@ -1,0 +1,447 @@
+/* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set.
+ *
+ * Sixteen floats are one register with AVX-512, two with AVX2, four elsewhere: the compiler splits them.
+ * What is left of a row after whole sixteens goes through a padded copy. */
+#include <math.h>
+#include <string.h>
+
+#include "nn/cpu/vec.h"
+#include "nn/cpu/vec_quants.h"
+
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#else
+#pragma GCC optimize("fp-contract=fast")
+/* Vectors are passed between functions of this file alone, which are all put in line. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+enum { LANES = 16 };
+
+typedef float v16 __attribute__((vector_size(64)));
+typedef int32_t i16v __attribute__((vector_size(64)));
+typedef uint32_t u16v __attribute__((vector_size(64)));
+typedef uint16_t h16 __attribute__((vector_size(32)));
+typedef int8_t b16 __attribute__((vector_size(16)));
+typedef uint8_t ub16 __attribute__((vector_size(16)));
+typedef double d8 __attribute__((vector_size(64)));
+typedef float v8 __attribute__((vector_size(32)));
+
+/* ---- registers -------------------------------------------------------------------------------------- */
+
+INLINE v16 load(const float *p)
+{
+    v16 v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store(float *p, v16 v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+INLINE v16 all(float f)
+{
+    return (v16){0} + f;
+}
+
+/* The first n floats, zeros behind. */
+INLINE v16 load_some(const float *p, int64_t n)
+{
+    v16 v = {0};
+    memcpy(&v, p, (size_t)n * sizeof *p);
+    return v;
+}
+
+INLINE v16 pick(i16v mask, v16 yes, v16 no)
+{
+    return (v16)((mask & (i16v)yes) | (~mask & (i16v)no));
+}
+
+INLINE v16 greater(v16 a, v16 b)
+{
+    return pick(a > b, a, b);
+}
+
+/* To nearest, ties to even. A NaN with only its lowest bits set would become infinity: none arises here. */
+INLINE h16 bf16_of(v16 v)
+{
+    u16v u = (u16v)v;
+    u += 0x7fffu + ((u >> 16) & 1u);
+    return __builtin_convertvector(u >> 16, h16);
+}
+
+INLINE v16 of_bf16(h16 h)
+{
+    return (v16)(__builtin_convertvector(h, u16v) << 16);
+}
+
+/* n of the 16 to place i of a row of bf16 or float32. */
+INLINE void put(void *y, int64_t i, v16 v, int64_t n, bool bf16)
+{
+    if (bf16) {
+        h16 h = bf16_of(v);
+        if (n == LANES)
+            memcpy((uint16_t *)y + i, &h, sizeof h);
+        else
+            memcpy((uint16_t *)y + i, &h, (size_t)n * sizeof(uint16_t));
+    } else if (n == LANES) {
+        store((float *)y + i, v);
+    } else {
+        memcpy((float *)y + i, &v, (size_t)n * sizeof(float));
+    }
+}
+
+INLINE int64_t left(int64_t n, int64_t i)
+{
+    return n - i < LANES ? n - i : LANES;
+}
+
+INLINE v16 take(const float *x, int64_t i, int64_t n)
+{
+    return left(n, i) == LANES ? load(x + i) : load_some(x + i, left(n, i));
+}
+
+INLINE float sum_of(v16 v)
+{
+    float f[LANES];
+    memcpy(f, &v, sizeof v);
+    for (int w = LANES / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            f[i] += f[i + w];
+    return f[0];
+}
+
+INLINE float greatest_of(v16 v)
+{
+    float f[LANES], m;
+    memcpy(f, &v, sizeof v);
+    m = f[0];
+    for (int i = 1; i < LANES; i++)
+        m = f[i] > m ? f[i] : m;
+    return m;
+}
+
+/* exp to 2 ulp: x = n ln 2 + r, a polynomial of r, n into the exponent. Below -87 it gives almost 0. */
+INLINE v16 exp_of(v16 x)
+{
+    x = greater(x, all(-87.0f));
+    x = -greater(-x, all(-88.0f));
+    v16 shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    i16v n = (i16v)shifted - 0x4b400000;
+    v16 q = shifted - 12582912.0f;
+    v16 r = x - q * 0.693359375f;
+    r = r + q * 2.12194440e-4f;
+    v16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    return (v16)((i16v)p + (n << 23));
+}
+
+INLINE v16 sigmoid_of(v16 x)
+{
+    return 1.0f / (1.0f + exp_of(-x));
+}
+
+/* ---- conversions ------------------------------------------------------------------------------------ */
+
+static void to_bf16(const float *x, uint16_t *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LANES)
+        put(y, i, take(x, i, n), left(n, i), true);
+}
+
+static void from_bf16(const uint16_t *x, float *y, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        h16 h;
+        memcpy(&h, x + i, sizeof h);
+        store(y + i, of_bf16(h));
+    }
+    for (; i < n; i++) {
+        uint32_t u = (uint32_t)x[i] << 16;
+        memcpy(y + i, &u, sizeof u);
+    }
+}
+
+static void scale_row(float *x, float f, int64_t n)
+{
+    for (int64_t i = 0; i < n; i += LANES)
+        put(x, i, take(x, i, n) * f, left(n, i), false);
+}
+
+/* ---- products' tiles --------------------------------------------------------------------------------- */
+
+INLINE v16 act_of(enum vec_act act, v16 v, v16 v2)
+{
+    switch (act) {
+    case VEC_SILU:
+        return v * sigmoid_of(v);
+    case VEC_SILU_MUL:
+        return v * sigmoid_of(v) * v2;
+    case VEC_GELU_TANH:
+        return v * sigmoid_of(v * (v * v * (0.044715f * 1.5957691216057308f) + 1.5957691216f));
+    case VEC_NONE:
+        break;
+    }
+    return v;
+}
+
+static void tile(const struct vec_tile *t)
+{
+    for (int64_t r = 0; r < t->rows; r++) {
+        const float *c = t->c + r * t->ldc, *c2 = t->c2 ? t->c2 + r * t->ldc : NULL;
+        const float *res = t->residual ? t->residual + r * t->ldr : NULL;
+        unsigned char *y = (unsigned char *)t->dst + (size_t)(r * t->ldd) * (t->bf16 ? 2 : 4);
+        for (int64_t i = 0; i < t->cols; i += LANES) {
+            v16 v = take(c, i, t->cols) * t->scale;
+            if (t->scales)
+                v *= take(t->scales, i, t->cols);
+            if (t->bias)
+                v += take(t->bias, i, t->cols);
+            v = act_of(t->act, v, c2 ? take(c2, i, t->cols) : v);
+            if (t->gate)
+                v *= take(t->gate, i, t->cols);
+            if (res)
+                v += take(res, i, t->cols);
+            put(y, i, v, left(t->cols, i), t->bf16);
+        }
+    }
+}
+
+/* ---- norms and rotation ------------------------------------------------------------------------------ */
+
+/* Two passes: the mean first, then the squares around it. */
+static void norm(const struct vec_norm *j, const float *x, void *y, int64_t n)
+{
+    v16 s = {0};
+    float mean = 0;
+    if (!j->rms) {
+        for (int64_t i = 0; i < n; i += LANES)
+            s += take(x, i, n);
+        mean = sum_of(s) / (float)n;
+        s = (v16){0};
+    }
+    int64_t whole = n / LANES * LANES;
+    for (int64_t i = 0; i < whole; i += LANES) {
+        v16 d = load(x + i) - mean;
+        s += d * d;
+    }
+    float tail = 0;
+    for (int64_t i = whole; i < n; i++)
+        tail += (x[i] - mean) * (x[i] - mean);
+    float r = 1.0f / sqrtf((sum_of(s) + tail) / (float)n + j->eps);
+    for (int64_t i = 0; i < n; i += LANES) {
+        v16 v = (take(x, i, n) - mean) * r;
+        if (j->weight)
+            v *= take(j->weight, i, n);
+        if (j->scale)
+            v *= take(j->scale, i, n) + 1.0f;
+        if (j->shift)
+            v += take(j->shift, i, n);
+        put(y, i, v, left(n, i), j->bf16);
+    }
+}
+
+INLINE void put_one(void *y, int64_t i, float f, bool bf16)
+{
+    if (bf16) {
+        uint32_t u;
+        memcpy(&u, &f, sizeof u);
+        ((uint16_t *)y)[i] = (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    } else {
+        ((float *)y)[i] = f;
+    }
+}
+
+INLINE float weight_at(const float *w, int64_t i)
+{
+    return w ? w[i] : 1.0f;
+}
+
+/* Eight pairs at a time: even and odd members apart, rotated, together again. */
+INLINE void rope_pairs(const struct vec_rope *j, const float *x, void *y, int64_t n, float r)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        v16 v = load(x + i) * r, c, s, w;
+        if (j->weight)
+            v *= load(j->weight + i);
+        for (int k = 0; k < LANES / 2; k++) { /* becomes two shuffles */
+            c[2 * k] = c[2 * k + 1] = j->cos[i / 2 + k];
+            s[2 * k] = -j->sin[i / 2 + k];
+            s[2 * k + 1] = j->sin[i / 2 + k];
+        }
+        for (int k = 0; k < LANES; k++)
+            w[k] = v[k ^ 1];
+        put(y, i, v * c + w * s, LANES, j->bf16);
+    }
+    for (; i < n; i += 2) {
+        float a = x[i] * r * weight_at(j->weight, i),
+              b = x[i + 1] * r * weight_at(j->weight, i + 1);
+        float c = j->cos[i / 2], s = j->sin[i / 2];
+        put_one(y, i, a * c - b * s, j->bf16);
+        put_one(y, i + 1, b * c + a * s, j->bf16);
+    }
+}
+
+INLINE void rope_halves(const struct vec_rope *j, const float *x, void *y, int64_t n, float r)
+{
+    int64_t half = n / 2;
+    for (int64_t i = 0; i < half; i += LANES) {
+        v16 a = take(x, i, half) * r, b = take(x + half, i, half) * r;
+        if (j->weight) {
+            a *= take(j->weight, i, half);
+            b *= take(j->weight + half, i, half);
+        }
+        v16 c = take(j->cos, i, half), s = take(j->sin, i, half);
+        put(y, i, a * c - b * s, left(half, i), j->bf16);
+        put((unsigned char *)y + (size_t)half * (j->bf16 ? 2 : 4), i, b * c + a * s, left(half, i),
+            j->bf16);
+    }
+}
+
+static void rope(const struct vec_rope *j, const float *x, void *y, int64_t head_dim)
+{
+    float r = 1.0f;
+    if (j->weight) {
+        v16 s = {0};
+        for (int64_t i = 0; i < head_dim; i += LANES) {
+            v16 v = take(x, i, head_dim);
+            s += v * v;
+        }
+        r = 1.0f / sqrtf(sum_of(s) / (float)head_dim + j->eps);
+    }
+    if (j->pairs)
+        rope_pairs(j, x, y, head_dim, r);
+    else
+        rope_halves(j, x, y, head_dim, r);
+}
+
+/* ---- attention -------------------------------------------------------------------------------------- */
+
+INLINE v16 score(const struct vec_softmax *j, int64_t i)
+{
+    v16 v = load(j->s + i) * j->scale;
+    return j->mask ? v + load(j->mask + i) : v;
+}
+
+INLINE float score_one(const struct vec_softmax *j, int64_t i)
+{
+    return j->s[i] * j->scale + (j->mask ? j->mask[i] : 0.0f);
+}
+
+/* A row whose every key so far is hidden keeps max = -inf, sum = 0 and p = 0. */
+static float softmax(const struct vec_softmax *j)
+{
+    int64_t whole = j->n / LANES * LANES;
+    float max = *j->max;
+    if (whole) {
+        v16 m = score(j, 0);
+        for (int64_t i = LANES; i < whole; i += LANES)
+            m = greater(m, score(j, i));
+        float f = greatest_of(m);
+        max = f > max ? f : max;
+    }
+    for (int64_t i = whole; i < j->n; i++)
+        max = score_one(j, i) > max ? score_one(j, i) : max;
+    bool hidden = max == -INFINITY;
+    float base = hidden ? 0.0f : max, tail = 0;
+    v16 s = {0};
+    for (int64_t i = 0; i < whole; i += LANES) {
+        v16 x = score(j, i) - base, p = exp_of(x);
+        if (j->mask)
+            p = pick(x > all(-87.0f), p, (v16){0});
+        s += p;
+        put(j->p, i, p, LANES, j->bf16);
+    }
+    for (int64_t i = whole; i < j->n; i++) {
+        float x = score_one(j, i) - base, p = x > -87.0f ? expf(x) : 0.0f;
+        tail += p;
+        put_one(j->p, i, p, j->bf16);
+    }
+    float again = *j->max == max ? 1.0f : expf(*j->max - base);
+    *j->sum = *j->sum * again + (sum_of(s) + tail);
+    *j->max = max;
+    return again;
+}
+
+/* ---- pictures --------------------------------------------------------------------------------------- */
+
+/* Sixteen channels of sixteen pixels: columns become rows. */
+INLINE void transpose_block(const struct vec_to_channels *j, int64_t c0, int64_t i0)
+{
+    float block[LANES][LANES];
+    int64_t n = left(j->n, i0), channels = left(j->channels, c0);
+    for (int64_t c = 0; c < channels; c++) {
+        v16 v = n == LANES ? load(j->x + (c0 + c) * j->plane + i0)
+                           : load_some(j->x + (c0 + c) * j->plane + i0, n);
+        if (j->scale)
+            v = v * j->scale[c0 + c] + j->shift[c0 + c];
+        if (j->silu)
+            v *= sigmoid_of(v);
+        store(block[c], v);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        v16 v;
+        for (int c = 0; c < LANES; c++)
+            v[c] = block[c][i];
+        unsigned char *y =
+            (unsigned char *)j->y + (size_t)((i0 + i) * j->ldy + c0) * (j->bf16 ? 2 : 4);
+        put(y, 0, v, channels, j->bf16);
+    }
+}
+
+static void to_channels(const struct vec_to_channels *j)
+{
+    for (int64_t i = 0; i < j->n; i += LANES)
+        for (int64_t c = 0; c < j->channels; c += LANES)
+            transpose_block(j, c, i);
+}
+
+static void moments(const float *x, int64_t n, float pivot, double sums[2])
+{
+    d8 s = {0}, s2 = {0};
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        v8 f;
+        memcpy(&f, x + i, sizeof f);
+        d8 d = __builtin_convertvector(f, d8) - (double)pivot;
+        s += d;
+        s2 += d * d;
+    }
+    double t = 0, t2 = 0;
+    for (; i < n; i++) {
+        double d = (double)x[i] - (double)pivot;
+        t += d;
+        t2 += d * d;
+    }
+    for (int k = 0; k < 8; k++) {
+        t += s[k];
+        t2 += s2[k];
+    }
+    sums[0] = t;
+    sums[1] = t2;
+}
+
+#include "nn/cpu/vec_unpack_body.h"
+
+const struct vec VEC_TABLE = {
+    .name = VEC_NAME,
+    .to_bf16 = to_bf16,
+    .from_bf16 = from_bf16,
+    .tile = tile,
+    .norm = norm,
+    .rope = rope,
+    .softmax = softmax,
+    .scale = scale_row,
+    .to_channels = to_channels,
+    .moments = moments,
+    .unpack = unpack,
+};
