@@ -1,0 +1,247 @@
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "cli/progress.h"
+#include "nn/quantise.h"
+#include "pipeline/convert.h"
+#include "weights/convert_types.h"
+
+enum {
+    CONVERT_TYPE = 1,
+    CONVERT_NAMING,
+    CONVERT_FORMAT,
+    CONVERT_THREADS,
+    CONVERT_FORCE,
+    CONVERT_JSON,
+    CONVERT_QUIET,
+};
+
+static const struct cli_option options[] = {
+    {CONVERT_TYPE, 't', "type", "TYPE",
+     "bf16 f16 f32 q8_0 q6_k q5_k q5_1 q5_0 q4_k q4_1 q4_0 iq4_nl iq4_xs q3_k q2_k (default: as "
+     "stored)"},
+    {CONVERT_NAMING, 0, "naming", "NAME",
+     "names of the tensors: diffusers (default), original, comfy, gguf, keep"},
+    {CONVERT_FORMAT, 0, "format", "gguf|safetensors",
+     "for a whole model (default: gguf for quantised types); a file's ending tells its own"},
+    {CONVERT_THREADS, 0, "threads", "N", "default: one a core"},
+    {CONVERT_FORCE, 'f', "force", NULL, "replace a file that is there"},
+    {CONVERT_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
+    {CONVERT_QUIET, 'q', "quiet", NULL, "say nothing but errors"},
+    {0},
+};
+
+static const double QUIET_SECONDS = 1;
+
+struct convert_args {
+    struct convert_request rq;
+    bool json;
+    struct cli_progress progress; /* quiet, and the notes */
+    int percent;                  /* the last that was shown */
+    int64_t start_ns;
+};
+
+/* ---- arguments -------------------------------------------------------------------------------------- */
+
+static int set_type(struct convert_args *o, const struct cli_args *a)
+{
+    o->rq.type = convert_type_from_name(a->value);
+    if (o->rq.type != DTYPE_INVALID)
+        return CLI_OK;
+    return cli_usage_error(a->command, "--type is one of %s, not '%.40s'", convert_type_names(),
+                           a->value);
+}
+
+static int set_format(struct convert_args *o, const struct cli_args *a)
+{
+    bool gguf = strcmp(a->value, "gguf") == 0;
+    o->rq.format = gguf ? CONVERT_TO_GGUF : CONVERT_TO_SAFETENSORS;
+    if (gguf || strcmp(a->value, "safetensors") == 0)
+        return CLI_OK;
+    return cli_usage_error(a->command, "--format is gguf or safetensors, not '%.40s'", a->value);
+}
+
+static int set_path(struct convert_args *o, const struct cli_args *a)
+{
+    if (o->rq.target)
+        return cli_usage_error(a->command, "'%.60s' is one path too many", a->value);
+    if (!*a->value)
+        return cli_usage_error(a->command, "an empty path names nothing");
+    if (o->rq.source)
+        o->rq.target = a->value;
+    else
+        o->rq.source = a->value;
+    return CLI_OK;
+}
+
+static int set_option(struct convert_args *o, const struct cli_args *a, int id)
+{
+    int64_t v;
+    switch (id) {
+    case CONVERT_TYPE:
+        return set_type(o, a);
+    case CONVERT_NAMING:
+        o->rq.naming = a->value;
+        return CLI_OK;
+    case CONVERT_FORMAT:
+        return set_format(o, a);
+    case CONVERT_THREADS:
+        if (!cli_int(a, 1, 1024, &v))
+            return CLI_USAGE;
+        o->rq.threads = (int)v;
+        return CLI_OK;
+    case CONVERT_FORCE:
+        o->rq.force = true;
+        return CLI_OK;
+    case CONVERT_JSON:
+        o->json = true;
+        return CLI_OK;
+    case CONVERT_QUIET:
+        o->progress.quiet = true;
+        return CLI_OK;
+    case CLI_POSITIONAL:
+        return set_path(o, a);
+    default:
+        return CLI_USAGE;
+    }
+}
+
+/* ---- stopping and progress -------------------------------------------------------------------------- */
+
+static atomic_bool cancelled;
+
+/* The first signal ends the run within a piece of a tensor, a second one the process. */
+static void on_signal(int sig)
+{
+    (void)sig;
+    if (atomic_exchange(&cancelled, true))
+        _exit(CLI_INTERRUPTED);
+}
+
+static void cancel_on_signal(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+/* On a terminal one line that is redrawn, elsewhere a line every ten percent; nothing about what is done in a
+ * moment. */
+static void show_progress(uint64_t done, uint64_t total, void *user)
+{
+    struct convert_args *o = user;
+    bool terminal = o->progress.terminal;
+    int percent = total ? (int)(100.0 * (double)done / (double)total) : 100;
+    double seconds = (double)(clock_ns() - o->start_ns) * 1e-9;
+    if (o->progress.quiet || percent == o->percent || seconds < QUIET_SECONDS ||
+        (!terminal && percent / 10 == o->percent / 10))
+        return;
+    double rate = seconds > 0 ? (double)done / seconds : 0;
+    o->percent = percent;
+    fprintf(stderr, "%sconverting: %d %% of %.2f GB, %.2f GB/s, %.0f s left%s",
+            terminal ? "\r\033[K" : "", percent, (double)total * 1e-9, rate * 1e-9,
+            rate > 0 ? (double)(total - done) / rate : 0, terminal ? "" : "\n");
+    (void)fflush(stderr);
+    o->progress.line_open = terminal;
+}
+
+static void show_note(const char *text, void *user)
+{
+    struct convert_args *o = user;
+    cli_progress_note(&o->progress, text);
+}
+
+/* ---- results ---------------------------------------------------------------------------------------- */
+
+static void print_result(const struct convert_args *o, const struct convert_result *r)
+{
+    printf("%s  %zu tensors, %zu quantised  %.2f GB from %.2f GB  %.2f s\n", o->rq.target,
+           r->tensors, r->quantised + r->fallback, (double)r->file_bytes * 1e-9,
+           (double)r->source_bytes * 1e-9, r->seconds);
+}
+
+static void print_json(const struct convert_args *o, const struct convert_result *r)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_add_z(&b, "{\"source\":");
+    json_out_str(&b, o->rq.source);
+    buf_add_z(&b, ",\"path\":");
+    json_out_str(&b, o->rq.target);
+    buf_printf(&b,
+               ",\"type\":\"%s\",\"files\":%zu,\"tensors\":%zu,\"quantised\":%zu,\"fallback\":%zu,"
+               "\"source_bytes\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"notes\":[%s]}",
+               o->rq.type == DTYPE_INVALID ? "keep" : dtype_info(o->rq.type)->name, r->files,
+               r->tensors, r->quantised, r->fallback, (unsigned long long)r->source_bytes,
+               (unsigned long long)r->file_bytes, r->seconds, buf_z(&o->progress.notes));
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
+static int execute(struct convert_args *o)
+{
+    struct err e = {0};
+    struct convert_result r;
+    int rc = CLI_OK;
+    cancel_on_signal();
+    o->percent = -1;
+    o->start_ns = clock_ns();
+    o->rq.cancel = &cancelled;
+    o->rq.progress = show_progress;
+    o->rq.note = show_note;
+    o->rq.user = o;
+    enum err_code failed = convert_any(&o->rq, &r, &e);
+    cli_progress_finish(&o->progress);
+    if (failed != ERR_OK) {
+        struct vt_error ve = {.status = (enum vt_status)e.code};
+        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+        rc = cli_fail(&ve, o->json);
+    } else if (o->json) {
+        print_json(o, &r);
+    } else if (!o->progress.quiet) {
+        print_result(o, &r);
+    }
+    nn_quantise_free();
+    return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    struct convert_args o = {0};
+    int id, rc = CLI_OK;
+    cli_progress_init(&o.progress, false);
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP) {
+            cli_progress_deinit(&o.progress);
+            return CLI_OK;
+        }
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(&o, &a, id);
+    }
+    if (rc == CLI_OK && !o.rq.target)
+        rc = cli_usage_error(self, "name what to convert, and what it should become");
+    if (rc == CLI_OK)
+        rc = execute(&o);
+    cli_progress_deinit(&o.progress);
+    return rc;
+}
+
+const struct cli_command cli_cmd_convert = {
+    .name = "convert",
+    .summary = "Write weights in another type, container or naming",
+    .usage = "SRC DST [--type TYPE] [--naming NAME]",
+    .examples =
+        "  veetance convert flux-2-klein-4b-fp8.safetensors klein-4b-q5_0.gguf --type q5_0\n"
+        "  veetance convert ~/models/FLUX.2-klein-4B klein-4b-q4_k --type q4_k\n"
+        "  veetance convert klein.gguf klein.safetensors --type bf16 --naming comfy\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,122 @@
+/* safetensors_write.c - u64 length, a JSON object, then the tensors without gaps.
+ *
+ * Wide elements come first, as the Hugging Face library does it: then every tensor is aligned to its
+ * elements, which lets a reader use it in place.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/ck.h"
+#include "base/mem.h"
+#include "weights/header_write.h"
+
+enum { ALIGNMENT = 64 }; /* of the first tensor */
+
+enum err_code write_tensor_bytes(const struct write_tensor *t, uint64_t *out, struct err *e)
+{
+    uint64_t n = 1, row = t->n_dims > 0 ? (uint64_t)t->dims[t->n_dims - 1] : 1;
+    for (int i = 0; i < t->n_dims; i++) {
+        if (t->dims[i] < 0 || !ck_mul_u64(n, (uint64_t)t->dims[i], &n))
+            return err_set(e, ERR_LIMIT, "tensor '%.200s' is too large", t->name);
+    }
+    if (!dtype_bytes(t->dtype, n, row, out))
+        return err_set(e, ERR_FORMAT,
+                       "tensor '%.200s': rows of %" PRIu64 " elements are no whole %s blocks",
+                       t->name, row, dtype_info(t->dtype)->name);
+    return ERR_OK;
+}
+
+static void json_string(struct buf *out, struct str s)
+{
+    bool valid = str_is_utf8(s, NULL);
+    buf_add_byte(out, '"');
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c == '"' || c == '\\')
+            buf_printf(out, "\\%c", c);
+        else if (c < 0x20 || c == 0x7f)
+            buf_printf(out, "\\u%04x", c);
+        else
+            buf_add_byte(out, c >= 0x80 && !valid ? '?' : c);
+    }
+    buf_add_byte(out, '"');
+}
+
+static void add_entry(struct buf *out, const struct write_tensor *t, uint64_t begin)
+{
+    json_string(out, str_from(t->name));
+    buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_info(t->dtype)->name);
+    for (int i = 0; i < t->n_dims; i++)
+        buf_printf(out, "%s%" PRId64, i ? "," : "", t->dims[i]);
+    buf_printf(out, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, begin + t->bytes);
+}
+
+static void add_metadata(struct buf *out, const struct write_meta *meta, size_t n)
+{
+    buf_add_z(out, "{\"__metadata__\":{");
+    for (size_t i = 0; i < n; i++) {
+        buf_add_z(out, i ? "," : "");
+        json_string(out, meta[i].key);
+        buf_add_byte(out, ':');
+        json_string(out, meta[i].text);
+    }
+    buf_add_byte(out, '}');
+}
+
+static enum err_code check(struct write_tensor *t, struct err *e)
+{
+    if (dtype_info(t->dtype)->quantised || dtype_info(t->dtype)->block_elems == 0)
+        return err_set(e, ERR_FORMAT, "a safetensors file cannot hold %s (tensor '%.200s')",
+                       dtype_info(t->dtype)->name, t->name);
+    return write_tensor_bytes(t, &t->bytes, e);
+}
+
+static int wide_first(const void *a, const void *b)
+{
+    const struct write_tensor *const *x = a, *const *y = b;
+    uint32_t p = dtype_info((*x)->dtype)->block_bytes, q = dtype_info((*y)->dtype)->block_bytes;
+    if (p != q)
+        return p > q ? -1 : 1;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+enum err_code safetensors_write_header(struct write_tensor *tensors, size_t n,
+                                       const struct write_meta *meta, size_t n_meta,
+                                       struct buf *out, uint64_t *file_bytes, struct err *e)
+{
+    uint64_t at = 0;
+    enum err_code rc = ERR_OK;
+    buf_init(out, WRITE_MAX_HEADER_BYTES);
+    struct write_tensor **order = mem_try_array(n, sizeof(struct write_tensor *));
+    if (!order)
+        return err_set(e, ERR_NOMEM, "no memory for a header of %zu tensors", n);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        order[i] = &tensors[i];
+        rc = check(&tensors[i], e);
+    }
+    if (rc == ERR_OK)
+        qsort(order, n, sizeof(struct write_tensor *), wide_first);
+    (void)buf_grow(out, sizeof(uint64_t));
+    add_metadata(out, meta, n_meta);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++) {
+        buf_add_byte(out, ',');
+        add_entry(out, order[i], at);
+        order[i]->offset = at;
+        if (!ck_add_u64(at, order[i]->bytes, &at))
+            rc = err_set(e, ERR_LIMIT, "the tensors are too large for a file");
+    }
+    buf_add_byte(out, '}');
+    while (out->n % ALIGNMENT != 0 && !buf_failed(out))
+        buf_add_byte(out, ' ');
+    if (rc == ERR_OK && buf_failed(out))
+        rc = err_set(e, ERR_NOMEM, "no memory for a header of %zu tensors", n);
+    for (size_t i = 0; i < n && rc == ERR_OK; i++)
+        tensors[i].offset += out->n;
+    if (rc == ERR_OK) {
+        uint64_t length = out->n - sizeof length; /* little-endian, as every machine this runs on */
+        memcpy(out->p, &length, sizeof length);
+        *file_bytes = out->n + at;
+    }
+    mem_free(order);
+    return rc;
+}
