@@ -68,6 +68,9 @@ VT_API enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n,
 struct vt_engine_options {
     const char *device; /* "cpu", "vulkan", "cuda", "auto" or a device's name; NULL = auto */
     int threads;        /* for the CPU; 0 = one a core */
+    /* The most device memory that may be used; by default what is free now less 1 GiB. On the CPU, where weights lie
+     * in mapped files, it bounds what is computed and converted. */
+    const char *budget; /* "16G", "512M", "80%" (of the device's memory), or bytes; NULL = the default */
 };
 
 struct vt_engine;
@@ -88,6 +91,48 @@ struct vt_image {
     int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
     const uint8_t *pixels;
 };
+
+/* ---- memory --------------------------------------------------------------------------------------- */
+
+struct vt_memory { /* bytes */
+    uint64_t budget, current, peak; /* of the device; peak since the last request began */
+    uint64_t host_anonymous, host_mapped, host_pinned; /* of the process */
+};
+
+VT_API void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out);
+/* From the next request on; weights that no longer fit go at once. 0: the default. Not while a request runs. */
+VT_API enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes,
+                                           struct vt_error *err);
+/* "16G", "512M", "80%" or bytes, for vt_engine_set_budget. */
+VT_API enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char *text,
+                                             uint64_t *bytes, struct vt_error *err);
+/* Takes every weight off the device; the models stay open. */
+VT_API void vt_engine_release(struct vt_engine *engine);
+
+enum vt_verdict { VT_RESIDENT, VT_STREAMED, VT_REFUSED };
+
+enum { VT_MAX_STAGES = 8, VT_MAX_ADVICE = 4 };
+
+struct vt_plan_stage {
+    char component[32]; /* "text_encoder", "transformer", "vae", "modulation", "vision", "caption" */
+    char precision[16]; /* of its matrices */
+    uint64_t resident_bytes, streamed_bytes, compute_bytes;
+    uint64_t peak_bytes; /* of the device while it is in use */
+};
+
+/* What a request will take, known before anything runs; a run does what its plan says. */
+struct vt_plan {
+    enum vt_verdict verdict;
+    uint64_t budget_bytes, peak_bytes;
+    uint64_t swap_bytes; /* weights that the run brings to the device */
+    int stage_count;
+    struct vt_plan_stage stages[VT_MAX_STAGES];
+    int advice_count;
+    char advice[VT_MAX_ADVICE][200];
+};
+
+/* "resident", "streamed", "refused". Static string. */
+VT_API const char *vt_verdict_name(enum vt_verdict verdict);
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
@@ -151,9 +196,15 @@ struct vt_stats {
     uint64_t device_weight_bytes, mapped_weight_bytes; /* the largest of the components' */
     uint64_t compute_bytes;                            /* the largest graph's */
     uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
+    uint64_t budget_bytes, device_peak_bytes, device_current_bytes; /* what the governor counted */
 };
 
 struct vt_result;
+
+/* Plans a request of vt_generate or vt_edit without touching its weights. A request that does not fit is no
+ * failure: out->verdict is VT_REFUSED. */
+VT_API enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request *request,
+                                      struct vt_plan *out, struct vt_error *err);
 
 /* Both take the same request; vt_edit wants at least one image, vt_generate wants none. callbacks may be
  * NULL. *out is freed with vt_result_free; NULL on failure. */

@@ -52,12 +52,14 @@ enum nn_memory_kind { NN_MEMORY_WEIGHTS, NN_MEMORY_COMPUTE };
 
 /* Who is asked before anything takes the device's memory, and told when it is given back (src/memory). take
  * may release other weights to make room, or refuse with ERR_NOMEM; `what` names the taker for messages. gone
- * says that a parameter set is about to be freed. Without an accountant everything is granted. */
+ * says that a parameter set is about to be freed; ran that a graph ran for which so many bytes of weights
+ * flowed through slots. Without an accountant everything is granted. */
 struct nn_accountant {
     enum err_code (*take)(void *user, enum nn_memory_kind kind, uint64_t bytes, const char *what,
                           struct err *e);
     void (*give)(void *user, enum nn_memory_kind kind, uint64_t bytes);
     void (*gone)(void *user, const struct nn_params *ps);
+    void (*ran)(void *user, uint64_t streamed_bytes);
     void *user;
 };
 

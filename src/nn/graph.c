@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "nn/cpu/cpu.h"
 #include "nn/graph_segments.h"
+#include "nn/params.h"
 
 enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_nodes, bool trace,
                             struct err *e)
@@ -158,8 +159,20 @@ static bool should_stop(void *user)
     return atomic_load_explicit(cancel, memory_order_relaxed);
 }
 
+/* Tells the accountant what flowed through slots for this run. */
+static void account_run(const struct nn_graph *g)
+{
+    const struct nn_accountant *a = nn_device_accountant(g->device);
+    struct nn_params *ps = nn_device_streaming(g->device);
+    uint64_t resident, streamed;
+    if (a && ps && (g->segments || nn_device_is_dry(g->device)) &&
+        nn_params_placed_bytes(ps, nn_params_placement(ps), &resident, &streamed, NULL) == ERR_OK)
+        a->ran(a->user, streamed);
+}
+
 enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct err *e)
 {
+    account_run(g);
     if (nn_device_is_dry(g->device))
         return cancel && atomic_load(cancel) ? err_set(e, ERR_CANCELLED, "stopped on request")
                                              : ERR_OK;

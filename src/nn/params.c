@@ -467,6 +467,19 @@ struct component *nn_params_component(const struct nn_params *ps)
     return ps->component;
 }
 
+const char *nn_params_dtype_name(const struct nn_params *ps)
+{
+    uint64_t bytes[GGML_TYPE_COUNT] = {0};
+    int most = GGML_TYPE_F32;
+    for (const struct nn_param *p = ps->first; p; p = p->next)
+        if (p->role != NN_HOST)
+            bytes[device_type(ps, p)] += p->view.bytes;
+    for (int i = 0; i < GGML_TYPE_COUNT; i++)
+        if (bytes[i] > bytes[most])
+            most = i;
+    return ggml_type_name((enum ggml_type)most);
+}
+
 struct nn_device *nn_params_device(const struct nn_params *ps)
 {
     return ps->device;

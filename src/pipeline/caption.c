@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "pipeline/tokenizer_gguf.h"
 
 enum {
@@ -228,7 +229,6 @@ static enum err_code look(struct captioner *c, const struct image *picture,
     struct caption_patches patches;
     struct nn_params *ps = qwen_vl_vision_params(c->vision);
     const struct qwen_vl_vision_config *cfg = qwen_vl_vision_config(c->vision);
-    bool engaged = nn_params_engaged(ps);
     struct qwen_vl_vision_run run = {.cancel = rq->cancel};
     enum err_code rc = caption_patches_make(&c->processor, cfg, picture, &patches, e);
     if (rc == ERR_OK) {
@@ -238,11 +238,9 @@ static enum err_code look(struct captioner *c, const struct image *picture,
             rc = err_set(e, ERR_NOMEM, "no memory for a picture's embedding");
     }
     if (rc == ERR_OK)
-        rc = nn_params_engage(ps, e);
+        rc = governor_engage(c->device, "vision", ps, e);
     if (rc == ERR_OK)
         rc = qwen_vl_vision_encode(c->vision, patches.p, *grid, *rows, &run, e);
-    if (!engaged)
-        nn_params_release(ps);
     caption_patches_free(&patches);
     return rc;
 }
@@ -261,7 +259,6 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
 {
     const struct qwen_vl_vision_config *v = qwen_vl_vision_config(c->vision);
     struct nn_params *ps = qwen_vl_params(c->language);
-    bool engaged = nn_params_engaged(ps);
     struct qwen_vl_picture seen = {
         .rows = rows, .cells_h = grid.h / v->merge, .cells_w = grid.w / v->merge};
     struct qwen_vl_generate_options o = {.max_new_tokens = rq->max_new_tokens,
@@ -279,11 +276,9 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
     struct qwen_vl_prompt prompt = {
         .ids = out->prompt.ids, .n = (int64_t)out->prompt.n, .picture = &seen};
     if (rc == ERR_OK)
-        rc = nn_params_engage(ps, e);
+        rc = governor_engage(c->device, "caption", ps, e);
     if (rc == ERR_OK)
         rc = qwen_vl_generate(c->language, &prompt, &o, &out->generated, e);
-    if (!engaged)
-        nn_params_release(ps);
     out->complete = ended(&c->rules, &out->generated);
     return rc;
 }

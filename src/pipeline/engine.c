@@ -11,7 +11,6 @@
 #include "base/str.h"
 #include "image/resize.h"
 #include "pipeline/engine_internal.h"
-#include "pipeline/procmem.h"
 #include "pipeline/report.h"
 #include "veetance.h"
 
@@ -84,6 +83,15 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
         return engine_finish(rc, &e, err);
     }
     nn_device_info(g->device, &g->info);
+    uint64_t budget = 0;
+    rc = options && options->budget ? budget_parse(options->budget, g->device, &budget, &e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = governor_new(g->device, budget, &g->governor, &e);
+    if (rc != ERR_OK) {
+        nn_device_close(g->device);
+        mem_free(g);
+        return engine_finish(rc, &e, err);
+    }
     *out = g;
     return engine_finish(ERR_OK, &e, err);
 }
@@ -106,6 +114,7 @@ void vt_engine_close(struct vt_engine *engine)
     if (!engine)
         return;
     engine_close_model(engine);
+    governor_free(engine->governor);
     nn_device_close(engine->device);
     mem_free(engine);
 }
@@ -425,8 +434,42 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r, const str
     return rc;
 }
 
+struct rehearsal {
+    struct vt_engine *g;
+    const struct vt_request *request;
+    const struct inputs *in;
+};
+
+/* One picture of the request, on a device that is dry; the others take the same. */
+static enum err_code rehearse(void *user, struct err *e)
+{
+    const struct rehearsal *h = user;
+    struct image picture = {0};
+    struct vt_result scratch = {.images = &picture, .request = *h->request};
+    scratch.request.trace_path = NULL;
+    scratch.request.count = 1;
+    enum err_code rc = run_one(h->g, &scratch, h->in, 0, NULL, e);
+    image_free(&picture);
+    return rc;
+}
+
+static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r, const struct inputs *in,
+                                  const struct vt_callbacks *cb, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    engine_begin_run(g);
+    for (int i = 0; rc == ERR_OK && i < r->request.count; i++) {
+        rc = run_one(g, r, in, i, cb, e);
+        if (rc == ERR_OK)
+            r->count = i + 1;
+    }
+    engine_end_run(g, &r->stats);
+    return rc;
+}
+
+/* Plans, and with plan == NULL also runs. */
 static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
-                             const struct vt_callbacks *cb, struct err *e)
+                             const struct vt_callbacks *cb, struct vt_plan *plan, struct err *e)
 {
     struct inputs in;
     struct vt_request *rq = &r->request;
@@ -435,11 +478,10 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
     if (rc == ERR_OK && rq->feather > 0 && !in.has_mask)
         report_note(cb, "feather %d has no effect without a mask", rq->feather);
-    for (int i = 0; rc == ERR_OK && i < rq->count; i++) {
-        rc = run_one(g, r, &in, i, cb, e);
-        if (rc == ERR_OK)
-            r->count = i + 1;
-    }
+    if (rc == ERR_OK)
+        rc = engine_plan(g, rehearse, &(struct rehearsal){g, rq, &in}, plan, e);
+    if (rc == ERR_OK && !plan)
+        rc = run_pictures(g, r, &in, cb, e);
     free_inputs(&in);
     return rc;
 }
@@ -458,11 +500,11 @@ static enum err_code new_result(const struct vt_request *rq, struct vt_result **
     return ERR_OK;
 }
 
-static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
-                         const struct vt_callbacks *cb, struct vt_result **out, struct err *e)
+/* The request checked, its model open, its defaults filled in. */
+static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
+                           const struct vt_callbacks *cb, struct vt_result **out, struct err *e)
 {
     struct vt_result *r = NULL;
-    double start = clock_s();
     atomic_store(&g->cancel, false);
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
@@ -474,17 +516,40 @@ static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);
     r->request.model = r->model;
-    rc = run_all(g, r, cb, e);
+    *out = r;
+    return ERR_OK;
+}
+
+static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
+                         const struct vt_callbacks *cb, struct vt_result **out, struct err *e)
+{
+    struct vt_result *r = NULL;
+    double began = clock_s();
+    enum err_code rc = start(g, rq, cb, &r, e);
+    if (rc != ERR_OK || !r)
+        return rc;
+    rc = run_all(g, r, cb, NULL, e);
     if (rc != ERR_OK) {
         vt_result_free(r);
         return rc;
     }
     r->request.width = r->images[0].w;
     r->request.height = r->images[0].h;
-    r->stats.total_seconds = clock_s() - start;
-    procmem_read(&r->stats.anonymous_bytes, &r->stats.file_bytes);
+    r->stats.total_seconds = clock_s() - began;
     *out = r;
     return ERR_OK;
+}
+
+enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request *request,
+                               struct vt_plan *out, struct vt_error *err)
+{
+    struct err e = {0};
+    struct vt_result *r = NULL;
+    enum err_code rc = start(engine, request, NULL, &r, &e);
+    if (rc == ERR_OK)
+        rc = run_all(engine, r, NULL, out, &e);
+    vt_result_free(r);
+    return engine_finish(rc, &e, err);
 }
 
 enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *request,

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 
 #include "base/err.h"
+#include "memory/budget.h"
+#include "memory/plan.h"
 #include "nn/device.h"
 #include "pipeline/caption.h"
 #include "pipeline/klein.h"
@@ -16,6 +18,7 @@
 struct vt_engine {
     struct nn_device *device;
     struct nn_device_info info;
+    struct governor *governor;
     atomic_bool cancel;
     struct model_dir *dir; /* of the open model; NULL for a captioner of its own */
     char model[MODEL_PATH_BYTES];
@@ -23,6 +26,14 @@ struct vt_engine {
     struct layered *layered;
     struct captioner *captioner;
 };
+
+/* engine_memory.c: plans a request and leaves the governor placed for it; ERR_NOMEM when it is refused and out
+ * is NULL. request runs once or more on the dry device. */
+ERR_MUST_CHECK enum err_code engine_plan(struct vt_engine *g, memory_request_fn request, void *user,
+                                         struct vt_plan *out, struct err *e);
+/* Before and after the run itself: what it took goes into the stats. */
+void engine_begin_run(struct vt_engine *g);
+void engine_end_run(struct vt_engine *g, struct vt_stats *stats);
 
 enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out);
 void engine_close_model(struct vt_engine *g);

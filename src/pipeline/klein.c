@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "pipeline/klein_internal.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"
@@ -151,22 +152,23 @@ int klein_size_unit(const struct klein *k)
     return 2 * flux2_vae_scale(flux2_vae_config(k->vae));
 }
 
+static const char *component_name(const struct klein *k, const struct nn_params *ps)
+{
+    if (ps == qwen3_params(k->text))
+        return "text_encoder";
+    return ps == flux2_transformer_params(k->transformer) ? "transformer" : "vae";
+}
+
 enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct klein_run *run,
                            struct err *e)
 {
-    struct nn_params *all[] = {qwen3_params(k->text), flux2_transformer_params(k->transformer),
-                               flux2_vae_params(k->vae)};
-    if (nn_params_engaged(ps))
-        return ERR_OK;
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i] != ps && !nn_device_is_cpu(k->device))
-            nn_params_release(all[i]);
-    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_LOAD,
-                                                          .image = run->image,
-                                                          .image_count = run->image_count,
-                                                          .seconds_left = -1});
+    if (!nn_params_engaged(ps))
+        report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_LOAD,
+                                                              .image = run->image,
+                                                              .image_count = run->image_count,
+                                                              .seconds_left = -1});
     int64_t start = clock_ns();
-    enum err_code rc = nn_params_engage(ps, e);
+    enum err_code rc = governor_engage(k->device, component_name(k, ps), ps, e);
     struct vt_stats *s = run->stats;
     s->load_seconds += (double)(clock_ns() - start) * 1e-9;
     if (nn_params_device_bytes(ps) > s->device_weight_bytes)
@@ -589,7 +591,7 @@ static enum err_code check_decoded(const struct state *s, const float *x, int64_
         lo = fminf(lo, x[i]);
         hi = fmaxf(hi, x[i]);
     }
-    if (hi - lo < 1e-6f)
+    if (hi - lo < 1e-6f && !nn_device_is_dry(s->k->device))
         return err_set(e, ERR_NUMERIC, "the VAE decoder made a picture of the single value %g",
                        (double)lo);
     return ERR_OK;

@@ -20,6 +20,7 @@ struct klein_embedding {
     int max_tokens;
     float *data;   /* [max_tokens, joint_dim] */
     uint64_t used; /* for least recently used */
+    bool dry;      /* made by a dry run: holds nothing */
 };
 
 struct klein {
@@ -71,7 +72,7 @@ void klein_condition_free(struct klein_condition *c);
 ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
                                                   struct image *picture, struct err *e);
 
-/* Engages one component; on devices with memory of their own the others are released first. */
+/* Engages one component; the device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
 

@@ -42,6 +42,14 @@ void klein_embeddings_free(struct klein *k)
         clear(&k->embeddings[i]);
 }
 
+/* What a dry run left is no embedding: of use within that run only. */
+static void clear_dry(struct klein *k)
+{
+    for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++)
+        if (k->embeddings[i].dry)
+            clear(&k->embeddings[i]);
+}
+
 /* The slot that was not used for longest, emptied. */
 static struct klein_embedding *oldest(struct klein *k)
 {
@@ -179,7 +187,7 @@ static enum err_code compute(struct klein *k, struct str prompt, int max_tokens,
         rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
         if (rc == ERR_OK)
             rc = check_finite(k, data, n, e);
-        if (rc == ERR_OK && path[0])
+        if (rc == ERR_OK && path[0] && !nn_device_is_dry(k->device))
             cache_write(rq->cache_dir, path, data, n);
     }
     mem_free(ids);
@@ -191,9 +199,13 @@ enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
                           const struct klein_request *rq, const struct klein_run *run,
                           const float **out, struct err *e)
 {
+    bool dry = nn_device_is_dry(k->device);
+    if (!dry)
+        clear_dry(k);
     struct klein_embedding *s = find(k, prompt, max_tokens);
     if (!s) {
         s = oldest(k);
+        s->dry = dry;
         s->data = mem_try_array((size_t)max_tokens * (size_t)k->joint_dim, sizeof(float));
         s->prompt = mem_try_strndup(prompt.p ? prompt.p : "", prompt.n);
         enum err_code rc = s->data && s->prompt

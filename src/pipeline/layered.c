@@ -110,6 +110,8 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     enum err_code rc = ERR_OK;
     if (is_blank(prompt)) {
         rc = layered_caption(s->l, &s->out->picture, s->rq->language, s->run, &s->out->caption, e);
+        for (int i = 0; i < n && nn_device_is_dry(s->l->device); i++) /* as long as it may get */
+            buf_add_z(&s->out->caption, " a");
         prompt = (struct str){s->out->caption.p, s->out->caption.n};
     }
     if (rc == ERR_OK)
@@ -223,7 +225,6 @@ static enum err_code engage_transformer(struct state *s, struct err *e)
     enum err_code rc = ERR_OK;
     if (!s->rq->in_place_modulation) {
         double start = clock_s();
-        layered_release_all(l);
         report_progress(
             s->run->callbacks,
             &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});

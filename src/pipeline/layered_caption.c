@@ -53,25 +53,30 @@ static enum err_code describe(struct captioner *c, const struct image *picture,
     return ERR_OK;
 }
 
-enum err_code layered_caption(struct layered *l, const struct image *picture,
-                              enum chat_language language, const struct layered_run *run,
-                              struct buf *out, struct err *e)
+static enum err_code open_captioner(struct layered *l, struct err *e)
 {
-    struct captioner *c = NULL;
+    if (l->captioner)
+        return ERR_OK;
     struct caption_files *files = mem_try_alloc(sizeof *files);
     if (!files)
         return err_set(e, ERR_NOMEM, "no memory for a captioner");
-    int64_t start = clock_ns();
-    layered_release_all(l);
     caption_files_of(l->dir, files);
-    enum err_code rc = caption_open(files, l->device, &c, e);
+    enum err_code rc = caption_open(files, l->device, &l->captioner, e);
     mem_free(files);
     if (rc == ERR_NOTFOUND)
         rc = err_note(e, "a picture without a prompt needs a caption (give one with -p to do "
                          "without)");
+    return rc;
+}
+
+enum err_code layered_caption(struct layered *l, const struct image *picture,
+                              enum chat_language language, const struct layered_run *run,
+                              struct buf *out, struct err *e)
+{
+    int64_t start = clock_ns();
+    enum err_code rc = open_captioner(l, e);
     if (rc == ERR_OK)
-        rc = describe(c, picture, language, run, out, e);
-    caption_close(c);
+        rc = describe(l->captioner, picture, language, run, out, e);
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     return rc;
 }

@@ -5,6 +5,7 @@
 #include "model/qwen2_5_vl/language.h"
 #include "model/qwen_image/transformer.h"
 #include "model/qwen_image/vae.h"
+#include "pipeline/caption.h"
 #include "pipeline/layered.h"
 #include "pipeline/report.h"
 #include "text/tokenizer.h"
@@ -17,22 +18,20 @@ struct layered {
     struct qwen_vl *text;
     struct qwen_image_transformer *transformer;
     struct qwen_image_vae *vae;
+    struct captioner *captioner; /* opened when a picture comes without a prompt */
     int64_t joint_dim;
 };
 
 /* Pixels along a token's side. */
 int layered_unit(const struct layered *l);
 
-/* Engages one component; on devices with memory of their own the others are released first. */
+/* Engages one component; the device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code layered_engage(struct layered *l, struct nn_params *ps,
                                             const struct layered_run *run, struct err *e);
 /* The same for all of the blocks' modulation, beside what is engaged; and off again, where it takes room. */
 ERR_MUST_CHECK enum err_code
 layered_engage_modulation(struct layered *l, const struct layered_run *run, struct err *e);
 void layered_release_modulation(struct layered *l);
-
-/* Off the device, all of it; nothing on the CPU, where weights take no room of their own. */
-void layered_release_all(struct layered *l);
 
 /* layered_caption.c: what the vision model sees in the picture (RGBA of the working size). */
 ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *picture,

@@ -1,6 +1,7 @@
 /* layered_open.c - a layered model's components: opened, checked against each other, engaged in turn. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "pipeline/layered_internal.h"
 
 /* The component and its config.json; *doc is NULL when it has none. */
@@ -134,6 +135,7 @@ void layered_free(struct layered *l)
 {
     if (!l)
         return;
+    caption_close(l->captioner);
     qwen_vl_free(l->text);
     qwen_image_transformer_free(l->transformer);
     qwen_image_vae_free(l->vae);
@@ -156,13 +158,11 @@ static int64_t block_count(const struct layered *l)
     return qwen_image_transformer_config(l->transformer)->n_blocks;
 }
 
-static enum err_code engage_timed(struct nn_params *ps, const struct layered_run *run,
-                                  struct err *e)
+static const char *component_name(const struct layered *l, const struct nn_params *ps)
 {
-    int64_t start = clock_ns();
-    enum err_code rc = nn_params_engage(ps, e);
-    run->stats->load_seconds += (double)(clock_ns() - start) * 1e-9;
-    return rc;
+    if (ps == qwen_vl_params(l->text))
+        return "text_encoder";
+    return ps == qwen_image_transformer_params(l->transformer) ? "transformer" : "vae";
 }
 
 static void note_bytes(struct vt_stats *s, uint64_t device, uint64_t mapped)
@@ -176,18 +176,13 @@ static void note_bytes(struct vt_stats *s, uint64_t device, uint64_t mapped)
 enum err_code layered_engage(struct layered *l, struct nn_params *ps, const struct layered_run *run,
                              struct err *e)
 {
-    struct nn_params *all[] = {qwen_vl_params(l->text),
-                               qwen_image_transformer_params(l->transformer),
-                               qwen_image_vae_params(l->vae)};
-    if (nn_params_engaged(ps))
-        return ERR_OK;
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
-        if (all[i] != ps && !nn_device_is_cpu(l->device))
-            nn_params_release(all[i]);
-    report_progress(
-        run->callbacks,
-        &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
-    enum err_code rc = engage_timed(ps, run, e);
+    if (!nn_params_engaged(ps))
+        report_progress(
+            run->callbacks,
+            &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
+    int64_t start = clock_ns();
+    enum err_code rc = governor_engage(l->device, component_name(l, ps), ps, e);
+    run->stats->load_seconds += (double)(clock_ns() - start) * 1e-9;
     note_bytes(run->stats, nn_params_device_bytes(ps), nn_params_mapped_bytes(ps));
     return rc;
 }
@@ -198,23 +193,16 @@ enum err_code layered_engage_modulation(struct layered *l, const struct layered_
     struct nn_params *rest = qwen_image_transformer_params(l->transformer);
     uint64_t device = nn_params_device_bytes(rest), mapped = nn_params_mapped_bytes(rest);
     enum err_code rc = ERR_OK;
+    int64_t start = clock_ns();
     for (int64_t i = 0; rc == ERR_OK && i < block_count(l); i++) {
         struct nn_params *ps = qwen_image_modulation_params(l->transformer, i);
-        rc = engage_timed(ps, run, e);
+        rc = governor_engage_also(l->device, "transformer", ps, e);
         device += nn_params_device_bytes(ps);
         mapped += nn_params_mapped_bytes(ps);
     }
+    run->stats->load_seconds += (double)(clock_ns() - start) * 1e-9;
     note_bytes(run->stats, device, mapped);
     return rc;
-}
-
-void layered_release_all(struct layered *l)
-{
-    if (nn_device_is_cpu(l->device))
-        return;
-    nn_params_release(qwen_vl_params(l->text));
-    nn_params_release(qwen_image_transformer_params(l->transformer));
-    nn_params_release(qwen_image_vae_params(l->vae));
 }
 
 void layered_release_modulation(struct layered *l)

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/blocks.h"
+#include "nn/buffer.h"
 
 struct stream { /* one stream of a double block */
     struct nn_param *q, *k, *v, *norm_q, *norm_k, *out, *ff_in, *ff_out;
@@ -139,10 +140,24 @@ const struct flux2_config *flux2_transformer_config(const struct flux2_transform
 
 struct flux2_kv {
     struct ggml_context *ctx;
-    ggml_backend_buffer_t buffer;
+    struct nn_buffer *buffer;
     struct ggml_tensor *k[2 * MODEL_MAX_BLOCKS],
         *v[2 * MODEL_MAX_BLOCKS]; /* [n_ref, heads, head_dim] */
 };
+
+static enum err_code kv_place(struct flux2_kv *kv, struct nn_device *d, int64_t blocks,
+                              struct err *e)
+{
+    size_t one = nn_tensor_room(d, kv->k[0]);
+    enum err_code rc = nn_buffer_new(d, NN_MEMORY_COMPUTE, 2 * (size_t)blocks * one,
+                                     "the reference cache", &kv->buffer, e);
+    for (int64_t i = 0; rc == ERR_OK && i < blocks; i++) {
+        rc = nn_buffer_place(kv->buffer, kv->k[i], 2 * (size_t)i * one, e);
+        if (rc == ERR_OK)
+            rc = nn_buffer_place(kv->buffer, kv->v[i], (2 * (size_t)i + 1) * one, e);
+    }
+    return rc;
+}
 
 enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, struct flux2_kv **out,
                            struct err *e)
@@ -156,16 +171,17 @@ enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, str
     struct ggml_init_params init = {.mem_size = (size_t)(2 * blocks + 1) * ggml_tensor_overhead(),
                                     .no_alloc = true};
     kv->ctx = ggml_init(init);
+    enum err_code rc =
+        kv->ctx ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the reference cache");
     for (int64_t i = 0; kv->ctx && i < blocks; i++) {
         kv->k[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
         kv->v[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
     }
-    if (kv->ctx)
-        kv->buffer = ggml_backend_alloc_ctx_tensors_from_buft(
-            kv->ctx, ggml_backend_dev_buffer_type(nn_device_ggml(m->device)));
-    if (!kv->buffer) {
+    if (rc == ERR_OK)
+        rc = kv_place(kv, m->device, blocks, e);
+    if (rc != ERR_OK) {
         flux2_kv_free(kv);
-        return err_set(e, ERR_NOMEM, "the device has no memory for the reference cache");
+        return rc;
     }
     *out = kv;
     return ERR_OK;
@@ -175,8 +191,7 @@ void flux2_kv_free(struct flux2_kv *kv)
 {
     if (!kv)
         return;
-    if (kv->buffer)
-        ggml_backend_buffer_free(kv->buffer);
+    nn_buffer_free(kv->buffer);
     ggml_free(kv->ctx);
     mem_free(kv);
 }
@@ -337,6 +352,8 @@ static void double_block_forward(struct flux2_pass *p, int i, const struct modul
         nn_gate_add(g, *txt, mt[1].gate, nn_mid(g, ft, "mid.transformer_blocks.%d.ff_context", i));
     nn_mid(g, *txt, "mid.transformer_blocks.%d.0", i);
     nn_mid(g, *img, "mid.transformer_blocks.%d.1", i);
+    nn_graph_block_end(g, *txt);
+    nn_graph_block_end(g, *img);
 }
 
 static struct ggml_tensor *single_block_forward(struct flux2_pass *p, int i, struct modulation m,
@@ -350,7 +367,9 @@ static struct ggml_tensor *single_block_forward(struct flux2_pass *p, int i, str
     struct ggml_tensor *f = nn_swiglu(g, nn_linear(g, b->mlp, NULL, h));
     struct ggml_tensor *y = nn_linear(g, b->out, NULL, ggml_concat(g->ctx, a, f, 0));
     nn_mid(g, y, "mid.single_transformer_blocks.%d.attn", i);
-    return nn_mid(g, gated(p, x, m, y), "mid.single_transformer_blocks.%d", i);
+    x = nn_mid(g, gated(p, x, m, y), "mid.single_transformer_blocks.%d", i);
+    nn_graph_block_end(g, x);
+    return x;
 }
 
 static struct ggml_tensor *time_embedding(struct flux2_pass *p, struct ggml_tensor *time)

@@ -3,12 +3,13 @@
 
 #include "base/mem.h"
 #include "model/qwen2_5_vl/layers.h"
+#include "nn/buffer.h"
 
 enum { CACHE_STEP = 256 }; /* tokens that it grows by */
 
 struct layer_cache {
     struct ggml_tensor *k, *v;
-    ggml_backend_buffer_t buffer;
+    struct nn_buffer *buffer;
 };
 
 struct qwen_vl_cache {
@@ -32,8 +33,7 @@ void qwen_vl_cache_free(struct qwen_vl_cache *c)
     if (!c)
         return;
     for (int64_t i = 0; i < c->m->cfg.layers; i++)
-        if (c->layers[i].buffer)
-            ggml_backend_buffer_free(c->layers[i].buffer);
+        nn_buffer_free(c->layers[i].buffer);
     ggml_free(c->ctx);
     mem_free(c);
 }
@@ -58,20 +58,14 @@ static enum err_code layer_alloc(const struct qwen_vl *m, struct ggml_context *c
                                  int64_t capacity, struct layer_cache *y, struct err *e)
 {
     enum ggml_type type = cache_type(m);
-    ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(m->device));
-    size_t align = ggml_backend_buft_get_alignment(buft);
     y->k = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
     y->v = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
-    size_t one = GGML_PAD(ggml_backend_buft_get_alloc_size(buft, y->k), align);
-    y->buffer = ggml_backend_buft_alloc_buffer(buft, 2 * one);
-    if (!y->buffer)
-        return err_set(e, ERR_NOMEM, "the device has no memory for the keys of %lld tokens",
-                       (long long)capacity);
-    struct ggml_tallocr alloc = ggml_tallocr_new(y->buffer);
-    if (ggml_tallocr_alloc(&alloc, y->k) != GGML_STATUS_SUCCESS ||
-        ggml_tallocr_alloc(&alloc, y->v) != GGML_STATUS_SUCCESS)
-        return err_set(e, ERR_DEVICE, "the device refuses a key and value cache");
-    return ERR_OK;
+    size_t one = nn_tensor_room(m->device, y->k);
+    enum err_code rc = nn_buffer_new(m->device, NN_MEMORY_COMPUTE, 2 * one,
+                                     "keys and values of earlier tokens", &y->buffer, e);
+    if (rc == ERR_OK)
+        rc = nn_buffer_place(y->buffer, y->k, 0, e);
+    return rc == ERR_OK ? nn_buffer_place(y->buffer, y->v, one, e) : rc;
 }
 
 /* Through the host: no device lacks that, and it happens once in hundreds of tokens. */
@@ -96,17 +90,16 @@ static enum err_code layer_grow(struct qwen_vl_cache *c, struct ggml_context *ct
 {
     struct layer_cache bigger = {0};
     enum err_code rc = layer_alloc(c->m, ctx, capacity, &bigger, e);
-    if (rc == ERR_OK && y->buffer)
+    bool copies = y->buffer && !nn_device_is_dry(c->m->device);
+    if (rc == ERR_OK && copies)
         rc = copy_used(y->k, bigger.k, c->used, e);
-    if (rc == ERR_OK && y->buffer)
+    if (rc == ERR_OK && copies)
         rc = copy_used(y->v, bigger.v, c->used, e);
     if (rc != ERR_OK) {
-        if (bigger.buffer)
-            ggml_backend_buffer_free(bigger.buffer);
+        nn_buffer_free(bigger.buffer);
         return rc;
     }
-    if (y->buffer)
-        ggml_backend_buffer_free(y->buffer);
+    nn_buffer_free(y->buffer);
     *y = bigger;
     return ERR_OK;
 }
@@ -126,8 +119,7 @@ enum err_code qwen_vl_cache_reserve(struct qwen_vl_cache *c, int64_t n, struct e
         if (rc !=
             ERR_OK) { /* some layers are in the new records already: nothing of it is usable */
             for (int64_t k = 0; k < c->m->cfg.layers; k++) {
-                if (c->layers[k].buffer)
-                    ggml_backend_buffer_free(c->layers[k].buffer);
+                nn_buffer_free(c->layers[k].buffer);
                 c->layers[k] = (struct layer_cache){0};
             }
             c->capacity = c->used = 0;

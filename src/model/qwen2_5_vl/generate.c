@@ -123,6 +123,19 @@ static enum err_code check(const struct qwen_vl *m, const struct qwen_vl_prompt 
     return ERR_OK;
 }
 
+/* A dry run measures the last token alone, which takes most. */
+static enum err_code skip_to_last(struct run *r, int64_t *n, struct err *e)
+{
+    int64_t last = r->o->max_new_tokens - 1;
+    if (*n >= last)
+        return ERR_OK;
+    *n = last;
+    enum err_code rc = qwen_vl_cache_reserve(r->cache, r->prompt->n + last, e);
+    if (rc == ERR_OK)
+        qwen_vl_cache_set_used(r->cache, r->prompt->n + last - 1);
+    return rc;
+}
+
 enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *prompt,
                                const struct qwen_vl_generate_options *o, struct tokens *out,
                                struct err *e)
@@ -148,7 +161,10 @@ enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *p
             o->token(o->user, id, n);
         if (is_end(&o->rules, id) || n == o->max_new_tokens)
             break;
-        rc = step(&r, id, e);
+        if (nn_device_is_dry(m->device))
+            rc = skip_to_last(&r, &n, e);
+        if (rc == ERR_OK)
+            rc = step(&r, id, e);
     }
     if (rc != ERR_OK)
         out->n = before;

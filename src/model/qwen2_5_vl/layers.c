@@ -73,6 +73,7 @@ static void build(struct nn_graph *g, struct qwen_vl *m, const struct qwen_vl_ch
     for (int64_t i = 0; i < cfg->layers; i++) {
         tap(g, c, i, &at, x, out);
         x = layer_forward(g, m, i, in, c->cache, x);
+        nn_graph_block_end(g, x);
     }
     if (c->logits) /* of the last token alone */
         x = ggml_view_2d(g->ctx, x, x->ne[0], 1, x->nb[1], (size_t)(c->n - 1) * x->nb[1]);

@@ -239,8 +239,10 @@ static void build(struct pass *p)
     struct ggml_tensor *x = ggml_mul_mat(g->ctx, p->kernel, p->x);
     ggml_prec_set_acc(x, GGML_PREC_F32);
     nn_mid(g, x, "mid.patch_embed");
-    for (int64_t i = 0; i < c->depth; i++)
+    for (int64_t i = 0; i < c->depth; i++) {
         x = block_forward(p, i, x);
+        nn_graph_block_end(g, x);
+    }
     x = nn_rms_norm(g, x, v->ln_q, NORM_EPS);
     x = ggml_reshape_2d(g->ctx, x, c->hidden * per_cell, n / per_cell);
     x = ggml_gelu_erf(g->ctx, nn_linear(g, v->merge_in, v->merge_in_bias, x));

@@ -146,6 +146,7 @@ static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int
         }
         if (i < m->n_layers)
             x = layer_forward(g, c, &m->layers[i], in, x);
+        nn_graph_block_end(g, x);
     }
 }
 

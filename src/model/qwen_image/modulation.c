@@ -1,6 +1,7 @@
 /* modulation.c - what the blocks' modulation depends on (the time embedding), and its tables for a schedule. */
 #include "base/ck.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "model/qwen_image/transformer_impl.h"
 
 struct qwen_image_tables {
@@ -116,14 +117,15 @@ static enum err_code modulate_block(const struct build *b, int64_t block, struct
 
 static enum err_code fill(const struct build *b, struct err *e)
 {
-    enum err_code rc = nn_params_engage(b->m->time_params, e);
+    struct nn_device *d = b->m->device;
+    enum err_code rc = governor_engage(d, "modulation", b->m->time_params, e);
     if (rc == ERR_OK)
         rc = embed_times(b, e);
     nn_params_release(b->m->time_params);
     for (int64_t i = 0; rc == ERR_OK && i < b->m->cfg.n_blocks; i++) {
         struct nn_params *ps = b->m->modulation[i].params;
         bool was_engaged = nn_params_engaged(ps);
-        rc = nn_params_engage(ps, e);
+        rc = governor_engage(d, "modulation", ps, e);
         if (rc == ERR_OK)
             rc = modulate_block(b, i, e);
         if (!was_engaged)

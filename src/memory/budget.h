@@ -1,0 +1,12 @@
+/* budget.h - a budget as people write it. */
+#ifndef VT_MEMORY_BUDGET_H
+#define VT_MEMORY_BUDGET_H
+
+#include "nn/device.h"
+
+/* "16G", "1.5G", "512M", "64K" (powers of 1024; a final "iB" or "B" is fine), "80%" of the device's whole memory
+ * (of the machine's, on the CPU), or plain bytes. At least one byte. */
+ERR_MUST_CHECK enum err_code budget_parse(const char *text, const struct nn_device *d,
+                                          uint64_t *bytes, struct err *e);
+
+#endif

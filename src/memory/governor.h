@@ -1,0 +1,88 @@
+/* governor.h - who may hold the device's memory: a budget, a ledger, and whose turn it is.
+ *
+ * Everything on the device is taken through the governor (nn/buffer.h, nn/graph.h). The component in use never
+ * gives way; others stay engaged for as long as there is room and go, least recently used first, when there is
+ * not. What would pass the budget is refused with ERR_NOMEM.
+ *
+ *     governor_new(device, 0, &g, e);                  attaches itself to the device
+ *     governor_engage(device, "transformer", ps, e);   releases others if it must
+ *     governor_idle(device);                           everything may go now
+ *     governor_free(g);
+ *
+ * On the CPU weights lie in mapped files, and the budget bounds what is computed and converted. One thread
+ * at a time, that of the device.
+ */
+#ifndef VT_MEMORY_GOVERNOR_H
+#define VT_MEMORY_GOVERNOR_H
+
+#include "nn/params.h"
+
+struct governor;
+
+enum { GOVERNOR_MAX_STAGES = 8, GOVERNOR_NAME_BYTES = 32 };
+
+struct governor_usage {
+    uint64_t budget, current, peak; /* bytes on the device */
+    uint64_t weights, compute;      /* parts of current */
+    uint64_t moved;                 /* bytes of weights brought to the device, ever */
+};
+
+/* One component's part in what ran since governor_begin. */
+struct governor_stage {
+    char component[GOVERNOR_NAME_BYTES];
+    const char *precision;    /* static: nn_params_dtype_name */
+    struct nn_params *params; /* the first set that was engaged under the name */
+    struct nn_placement placement;
+    uint64_t weights;  /* on the device for this component */
+    uint64_t streamed; /* through the slots, in one pass */
+    uint64_t compute;  /* peak beside them */
+    uint64_t peak;     /* of the device while it was in use */
+};
+
+/* budget 0: what the device has free less 1 GiB, or half of it where that is more. */
+ERR_MUST_CHECK enum err_code governor_new(struct nn_device *d, uint64_t budget,
+                                          struct governor **out, struct err *e);
+/* Detaches from the device. Parameter sets stay as they are. Accepts NULL. */
+void governor_free(struct governor *g);
+/* The device's governor; NULL when it has none. */
+struct governor *governor_of(const struct nn_device *d);
+
+/* Makes room at once if less is allowed than is held; ERR_NOMEM if what is in use does not fit. 0: default. */
+ERR_MUST_CHECK enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e);
+uint64_t governor_budget(const struct governor *g);
+void governor_usage(const struct governor *g, struct governor_usage *out);
+
+/* Engages ps and makes it the one in use, placed as governor_place said for its component. Without a governor
+ * it is engaged whole. `also` keeps those in use that were. */
+ERR_MUST_CHECK enum err_code governor_engage(struct nn_device *d, const char *component,
+                                             struct nn_params *ps, struct err *e);
+ERR_MUST_CHECK enum err_code governor_engage_also(struct nn_device *d, const char *component,
+                                                  struct nn_params *ps, struct err *e);
+/* Nothing is in use; what is engaged stays for the next run. */
+void governor_idle(struct nn_device *d);
+/* Off the device, all of it. */
+void governor_release_all(struct nn_device *d);
+
+/* Where a component's blocks lie from its next engagement on. */
+void governor_place(struct governor *g, const char *component, struct nn_placement want);
+void governor_place_all_resident(struct governor *g);
+
+/* What may be computed beside the weights of the component in use, if all others go; 0: no bound. */
+uint64_t governor_compute_room(const struct nn_device *d);
+
+/* ---- measuring (plan.h) ----------------------------------------------------------------------------- */
+
+/* Starts the stage table and the peak anew; dry also turns the device dry, from what is really engaged. */
+void governor_begin(struct governor *g, bool dry);
+/* Ends a dry run: the device is as it was. */
+void governor_end_dry(struct governor *g);
+/* A dry run never refuses; this tells whether it would have. */
+bool governor_over_budget(const struct governor *g);
+size_t governor_stages(const struct governor *g, const struct governor_stage **out);
+
+/* For tests: the n-th request for memory from now on fails (1 = the next); 0: none. */
+void governor_fail_at(struct governor *g, uint64_t n);
+/* How many requests there were since governor_begin. */
+uint64_t governor_requests(const struct governor *g);
+
+#endif

@@ -1,0 +1,10 @@
+/* host.h - this process's and this machine's memory. */
+#ifndef VT_MEMORY_HOST_H
+#define VT_MEMORY_HOST_H
+
+#include <stdint.h>
+
+/* What the kernel would give without swapping; bounded by the control group's limit. 0 when unknown. */
+uint64_t host_available_bytes(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* plan.h - what a request will put on the device, known before the first kernel runs.
+ *
+ * A plan is a dry run of the request itself (nn/device.h): the same code takes the same memory in the same
+ * order, only nothing is allocated and nothing computed. When a component does not fit whole beside what it
+ * computes, its blocks are made to flow through slots and the request is run dry again. So a run does what its
+ * plan says because both are one.
+ */
+#ifndef VT_MEMORY_PLAN_H
+#define VT_MEMORY_PLAN_H
+
+#include "memory/governor.h"
+
+enum memory_verdict { MEMORY_RESIDENT, MEMORY_STREAMED, MEMORY_REFUSED };
+
+enum { MEMORY_MAX_ADVICE = 4, MEMORY_ADVICE_BYTES = 200 };
+
+struct memory_plan_stage {
+    char component[GOVERNOR_NAME_BYTES];
+    char precision[16]; /* of its matrices: "bf16", "q5_0", "f32", ... */
+    uint64_t resident_bytes, streamed_bytes, compute_bytes, peak_bytes;
+};
+
+struct memory_plan {
+    enum memory_verdict verdict;
+    uint64_t budget_bytes, peak_bytes;
+    uint64_t swap_bytes;  /* weights that will be brought to the device */
+    uint64_t least_bytes; /* the smallest budget that would do, as far as known */
+    size_t n_stages;
+    struct memory_plan_stage stages[GOVERNOR_MAX_STAGES];
+    size_t n_advice;
+    char advice[MEMORY_MAX_ADVICE][MEMORY_ADVICE_BYTES];
+};
+
+/* Runs the request on the dry device; must change nothing that outlives it. */
+typedef enum err_code (*memory_request_fn)(void *user, struct err *e);
+
+/* Plans the request and leaves the governor placed for it. A request that cannot be served within the budget
+ * is no failure of the planner: *out says MEMORY_REFUSED. */
+ERR_MUST_CHECK enum err_code memory_plan_make(struct governor *g, memory_request_fn request,
+                                              void *user, struct memory_plan *out, struct err *e);
+
+/* ERR_NOMEM with the numbers of a refused plan; ERR_OK for others. */
+ERR_MUST_CHECK enum err_code memory_plan_check(const struct memory_plan *p, struct err *e);
+
+/* "resident", "streamed", "refused". Static string. */
+const char *memory_verdict_name(enum memory_verdict v);
+
+#endif
