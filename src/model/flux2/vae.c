@@ -1,175 +1,101 @@
 #include "model/flux2/vae.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "model/blocks.h"
-
-enum { MAX_RESNETS = 20 };
-
-static const float NORM_EPS = 1e-6f;
-
-struct norm {
-    struct nn_param *w, *b;
-};
-
-struct conv {
-    struct nn_param *w, *b;
-};
-
-struct resnet {
-    struct norm norm1, norm2;
-    struct conv conv1, conv2, shortcut; /* shortcut.w is NULL when the widths are equal */
-};
-
-struct mid_block {
-    struct resnet resnets[2];
-    struct norm norm;
-    struct conv q, k, v, out; /* linear layers with bias */
-};
-
-struct level {
-    struct resnet resnets[MAX_RESNETS];
-    int n_resnets;
-    struct conv resample; /* w is NULL at the end of the chain */
-};
-
-struct half {
-    struct conv conv_in, conv_out, quant;
-    struct mid_block mid;
-    struct level levels[FLUX2_VAE_MAX_LEVELS]; /* in the order in which they run */
-    struct norm norm_out;
-};
 
 struct flux2_vae {
     struct flux2_vae_config cfg;
     struct nn_device *device;
     struct nn_params *params;
-    struct half enc, dec;
+    struct vae_half enc, dec;
     float *mean, *std; /* [4 * latent_channels] */
 };
 
-/* ---- parameters ------------------------------------------------------------------------------------ */
+/* ---- the two halves -------------------------------------------------------------------------------- */
 
-static struct norm declare_norm(struct model_loader *l, const char *name, int64_t n)
+static struct vae_builder builder(struct flux2_vae *v, struct vae_half *half, int64_t channels,
+                                  struct err *e)
 {
-    char s[80];
-    struct norm r;
-    (void)snprintf(s, sizeof s, "%s.weight", name);
-    r.w = model_vector(l, s, n);
-    (void)snprintf(s, sizeof s, "%s.bias", name);
-    r.b = model_vector(l, s, n);
-    return r;
+    half->norm = VAE_GROUP_NORM;
+    half->norm_groups = (int)v->cfg.norm_groups;
+    half->in_channels = channels;
+    return (struct vae_builder){
+        .l = {.ps = v->params, .rc = ERR_OK, .e = e},
+        .half = half,
+        .attention_norm = "group_norm",
+        .attention_out = "to_out.0",
+        .channels = channels,
+    };
 }
 
-static struct conv declare_conv(struct model_loader *l, const char *name, int64_t out, int64_t in,
-                                int64_t k)
+static enum err_code declare_decoder(struct flux2_vae *v, struct err *e)
 {
-    char s[80];
-    struct conv r;
-    (void)snprintf(s, sizeof s, "%s.weight", name);
-    r.w = model_kernel(l, s, out, in, k, k);
-    (void)snprintf(s, sizeof s, "%s.bias", name);
-    r.b = model_vector(l, s, out);
-    return r;
-}
-
-static struct conv declare_linear(struct model_loader *l, const char *name, int64_t n)
-{
-    char s[80];
-    struct conv r;
-    (void)snprintf(s, sizeof s, "%s.weight", name);
-    r.w = model_matrix(l, s, n, n);
-    (void)snprintf(s, sizeof s, "%s.bias", name);
-    r.b = model_vector(l, s, n);
-    return r;
-}
-
-static struct resnet declare_resnet(struct model_loader *l, int64_t in, int64_t out)
-{
-    struct resnet r = {0};
-    r.norm1 = declare_norm(l, "norm1", in);
-    r.conv1 = declare_conv(l, "conv1", out, in, 3);
-    r.norm2 = declare_norm(l, "norm2", out);
-    r.conv2 = declare_conv(l, "conv2", out, out, 3);
-    if (in != out)
-        r.shortcut = declare_conv(l, "conv_shortcut", out, in, 1);
-    return r;
-}
-
-static void declare_mid(struct model_loader *l, const char *half, int64_t n, bool attention,
-                        struct mid_block *m)
-{
-    for (int i = 0; i < 2; i++) {
-        model_loader_prefix(l, "%s.mid_block.resnets.%d.", half, i);
-        m->resnets[i] = declare_resnet(l, n, n);
+    const struct flux2_vae_config *c = &v->cfg;
+    int n = (int)c->n_levels;
+    struct vae_builder b = builder(v, &v->dec, c->latent_channels, e);
+    nn_params_set_group(v->params, FLUX2_VAE_GROUP_DECODER);
+    if (c->use_post_quant_conv) {
+        vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
+        vae_name(&b, "mid.post_quant_conv");
     }
-    if (!attention)
-        return;
-    model_loader_prefix(l, "%s.mid_block.attentions.0.", half);
-    m->norm = declare_norm(l, "group_norm", n);
-    m->q = declare_linear(l, "to_q", n);
-    m->k = declare_linear(l, "to_k", n);
-    m->v = declare_linear(l, "to_v", n);
-    m->out = declare_linear(l, "to_out.0", n);
-}
-
-static void declare_decoder(struct model_loader *l, const struct flux2_vae_config *c,
-                            struct half *h)
-{
-    int64_t n = c->n_levels, width = c->decoder_channels[n - 1];
-    model_loader_prefix(l, "%s", "");
-    if (c->use_post_quant_conv)
-        h->quant = declare_conv(l, "post_quant_conv", c->latent_channels, c->latent_channels, 1);
-    model_loader_prefix(l, "decoder.");
-    h->conv_in = declare_conv(l, "conv_in", width, c->latent_channels, 3);
-    declare_mid(l, "decoder", width, c->mid_attention, &h->mid);
-    for (int64_t i = 0; i < n; i++) {
-        struct level *y = &h->levels[i];
+    model_loader_prefix(&b.l, "decoder.");
+    vae_add_conv3(&b, "conv_in", c->decoder_channels[n - 1]);
+    vae_name(&b, "mid.decoder.conv_in");
+    vae_add_mid_block(&b, "decoder", c->mid_attention);
+    for (int i = 0; i < n; i++) {
         int64_t out = c->decoder_channels[n - 1 - i];
-        y->n_resnets = (int)c->layers_per_block + 1;
-        for (int j = 0; j < y->n_resnets; j++) {
-            model_loader_prefix(l, "decoder.up_blocks.%d.resnets.%d.", (int)i, j);
-            y->resnets[j] = declare_resnet(l, j ? out : width, out);
+        for (int j = 0; j <= (int)c->layers_per_block; j++) {
+            model_loader_prefix(&b.l, "decoder.up_blocks.%d.resnets.%d.", i, j);
+            vae_add_resnet(&b, out);
         }
-        model_loader_prefix(l, "decoder.up_blocks.%d.", (int)i);
+        model_loader_prefix(&b.l, "decoder.up_blocks.%d.", i);
         if (i + 1 < n)
-            y->resample = declare_conv(l, "upsamplers.0.conv", out, out, 3);
-        width = out;
+            vae_add_upsample(&b, "upsamplers.0.conv", out);
+        vae_name(&b, "mid.decoder.up_blocks.%d", i);
     }
-    model_loader_prefix(l, "decoder.");
-    h->norm_out = declare_norm(l, "conv_norm_out", width);
-    h->conv_out = declare_conv(l, "conv_out", c->out_channels, width, 3);
+    model_loader_prefix(&b.l, "decoder.");
+    vae_add_norm(&b, "conv_norm_out", true);
+    vae_name(&b, "mid.decoder.conv_norm_out");
+    vae_add_conv3(&b, "conv_out", c->out_channels);
+    vae_name(&b, "mid.decoder.conv_out");
+    return b.l.rc;
 }
 
-static void declare_encoder(struct model_loader *l, const struct flux2_vae_config *c,
-                            struct half *h)
+static enum err_code declare_encoder(struct flux2_vae *v, struct err *e)
 {
-    int64_t width = c->encoder_channels[0];
-    model_loader_prefix(l, "encoder.");
-    h->conv_in = declare_conv(l, "conv_in", width, c->in_channels, 3);
-    for (int64_t i = 0; i < c->n_levels; i++) {
-        struct level *y = &h->levels[i];
+    const struct flux2_vae_config *c = &v->cfg;
+    int n = (int)c->n_levels;
+    struct vae_builder b = builder(v, &v->enc, c->in_channels, e);
+    nn_params_set_group(v->params, FLUX2_VAE_GROUP_ENCODER);
+    v->enc.from_file = true;
+    model_loader_prefix(&b.l, "encoder.");
+    vae_add_conv3(&b, "conv_in", c->encoder_channels[0]);
+    vae_name(&b, "mid.encoder.conv_in");
+    for (int i = 0; i < n; i++) {
         int64_t out = c->encoder_channels[i];
-        y->n_resnets = (int)c->layers_per_block;
-        for (int j = 0; j < y->n_resnets; j++) {
-            model_loader_prefix(l, "encoder.down_blocks.%d.resnets.%d.", (int)i, j);
-            y->resnets[j] = declare_resnet(l, j ? out : width, out);
+        for (int j = 0; j < (int)c->layers_per_block; j++) {
+            model_loader_prefix(&b.l, "encoder.down_blocks.%d.resnets.%d.", i, j);
+            vae_add_resnet(&b, out);
         }
-        model_loader_prefix(l, "encoder.down_blocks.%d.", (int)i);
-        if (i + 1 < c->n_levels)
-            y->resample = declare_conv(l, "downsamplers.0.conv", out, out, 3);
-        width = out;
+        model_loader_prefix(&b.l, "encoder.down_blocks.%d.", i);
+        if (i + 1 < n)
+            vae_add_downsample(&b, "downsamplers.0.conv", out);
+        vae_name(&b, "mid.encoder.down_blocks.%d", i);
     }
-    declare_mid(l, "encoder", width, c->mid_attention, &h->mid);
-    model_loader_prefix(l, "encoder.");
-    h->norm_out = declare_norm(l, "conv_norm_out", width);
-    h->conv_out = declare_conv(l, "conv_out", 2 * c->latent_channels, width, 3);
-    model_loader_prefix(l, "%s", "");
-    if (c->use_quant_conv)
-        h->quant = declare_conv(l, "quant_conv", 2 * c->latent_channels, 2 * c->latent_channels, 1);
+    vae_add_mid_block(&b, "encoder", c->mid_attention);
+    model_loader_prefix(&b.l, "encoder.");
+    vae_add_norm(&b, "conv_norm_out", true);
+    vae_name(&b, "mid.encoder.conv_norm_out");
+    vae_add_conv3(&b, "conv_out", 2 * c->latent_channels);
+    vae_name(&b, "mid.encoder.conv_out");
+    model_loader_prefix(&b.l, "%s", "");
+    if (c->use_quant_conv) {
+        vae_add_conv(&b, "quant_conv", 2 * c->latent_channels, 1);
+        vae_name(&b, "mid.quant_conv");
+    }
+    return b.l.rc;
 }
 
 /* running_mean and sqrt(running_var + eps), read on the host. */
@@ -211,14 +137,10 @@ enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_pr
     v->cfg = *cfg;
     v->device = d;
     enum err_code rc = nn_params_new(c, d, precision, &v->params, e);
-    if (rc == ERR_OK) {
-        struct model_loader l = {.ps = v->params, .rc = ERR_OK, .e = e};
-        if (halves & FLUX2_VAE_ENCODER)
-            declare_encoder(&l, cfg, &v->enc);
-        if (halves & FLUX2_VAE_DECODER)
-            declare_decoder(&l, cfg, &v->dec);
-        rc = l.rc;
-    }
+    if (rc == ERR_OK && (halves & FLUX2_VAE_ENCODER))
+        rc = declare_encoder(v, e);
+    if (rc == ERR_OK && (halves & FLUX2_VAE_DECODER))
+        rc = declare_decoder(v, e);
     if (rc == ERR_OK)
         rc = read_statistics(v, c, e);
     if (rc != ERR_OK) {
@@ -234,6 +156,8 @@ void flux2_vae_free(struct flux2_vae *v)
     if (!v)
         return;
     nn_params_free(v->params);
+    vae_half_deinit(&v->enc);
+    vae_half_deinit(&v->dec);
     mem_free(v->mean);
     mem_free(v->std);
     mem_free(v);
@@ -249,174 +173,68 @@ const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v)
     return &v->cfg;
 }
 
-/* ---- graph ----------------------------------------------------------------------------------------- */
-
-static const struct nn_padding PAD_1 = {1, 1, 1, 1}, PAD_0 = {0}, PAD_RIGHT_BOTTOM = {0, 1, 0, 1};
-
-static struct ggml_tensor *conv(struct nn_graph *g, const struct conv *c, struct ggml_tensor *x,
-                                int stride, struct nn_padding pad)
-{
-    return nn_conv2d(g, c->w, c->b, x, stride, pad);
-}
-
-/* The encoder's input comes from a file: see nn_moments. */
-static struct ggml_tensor *norm(const struct flux2_vae *v, struct nn_graph *g, const struct norm *n,
-                                struct ggml_tensor *x)
-{
-    bool encoder =
-        (const char *)n >= (const char *)&v->enc && (const char *)n < (const char *)(&v->enc + 1);
-    return nn_group_norm(g, x, n->w, n->b, (int)v->cfg.norm_groups, NORM_EPS,
-                         g->exact && encoder ? NN_MOMENTS_FLOAT_SUMS : NN_MOMENTS_EXACT);
-}
-
-static struct ggml_tensor *resnet(const struct flux2_vae *v, struct nn_graph *g,
-                                  const struct resnet *r, struct ggml_tensor *x)
-{
-    struct ggml_tensor *h = nn_silu(g, norm(v, g, &r->norm1, x));
-    h = conv(g, &r->conv1, h, 1, PAD_1);
-    h = nn_silu(g, norm(v, g, &r->norm2, h));
-    h = conv(g, &r->conv2, h, 1, PAD_1);
-    if (r->shortcut.w)
-        x = conv(g, &r->shortcut, x, 1, PAD_0);
-    return ggml_add(g->ctx, x, h);
-}
-
-static struct ggml_tensor *one_head(struct nn_graph *g, struct ggml_tensor *x)
-{
-    return ggml_reshape_3d(g->ctx, x, x->ne[0], 1, x->ne[1]);
-}
-
-static struct ggml_tensor *mid_attention(const struct flux2_vae *v, struct nn_graph *g,
-                                         const struct mid_block *m, struct ggml_tensor *x)
-{
-    struct ggml_tensor *t = nn_pixels_to_tokens(g, norm(v, g, &m->norm, x));
-    struct ggml_tensor *a = nn_attention(g, one_head(g, nn_linear(g, m->q.w, m->q.b, t)),
-                                         one_head(g, nn_linear(g, m->k.w, m->k.b, t)),
-                                         one_head(g, nn_linear(g, m->v.w, m->v.b, t)), NULL,
-                                         1.0f / sqrtf((float)t->ne[0]));
-    a = nn_linear(g, m->out.w, m->out.b, a);
-    return ggml_add(g->ctx, x, nn_tokens_to_pixels(g, a, x->ne[1], x->ne[0]));
-}
-
-static struct ggml_tensor *mid_block(const struct flux2_vae *v, struct nn_graph *g,
-                                     const struct mid_block *m, struct ggml_tensor *x)
-{
-    x = resnet(v, g, &m->resnets[0], x);
-    if (m->q.w)
-        x = mid_attention(v, g, m, x);
-    return resnet(v, g, &m->resnets[1], x);
-}
-
-static struct ggml_tensor *level(const struct flux2_vae *v, struct nn_graph *g,
-                                 const struct level *y, bool up, struct ggml_tensor *x)
-{
-    for (int i = 0; i < y->n_resnets; i++)
-        x = resnet(v, g, &y->resnets[i], x);
-    if (!y->resample.w)
-        return x;
-    if (up)
-        return conv(g, &y->resample, nn_upsample2x(g, x), 1, PAD_1);
-    return conv(g, &y->resample, x, 2, PAD_RIGHT_BOTTOM);
-}
-
-static struct ggml_tensor *head(const struct flux2_vae *v, struct nn_graph *g, const struct half *h,
-                                const char *name, struct ggml_tensor *x)
-{
-    x = nn_mid(g, norm(v, g, &h->norm_out, x), "mid.%s.conv_norm_out", name);
-    return nn_mid(g, conv(g, &h->conv_out, nn_silu(g, x), 1, PAD_1), "mid.%s.conv_out", name);
-}
-
-static struct ggml_tensor *build_decoder(const struct flux2_vae *v, struct nn_graph *g,
-                                         struct ggml_tensor *x)
-{
-    const struct half *h = &v->dec;
-    if (h->quant.w)
-        x = nn_mid(g, conv(g, &h->quant, x, 1, PAD_0), "mid.post_quant_conv");
-    x = nn_mid(g, conv(g, &h->conv_in, x, 1, PAD_1), "mid.decoder.conv_in");
-    x = nn_mid(g, mid_block(v, g, &h->mid, x), "mid.decoder.mid_block");
-    for (int i = 0; i < (int)v->cfg.n_levels; i++)
-        x = nn_mid(g, level(v, g, &h->levels[i], true, x), "mid.decoder.up_blocks.%d", i);
-    return head(v, g, h, "decoder", x);
-}
-
-static struct ggml_tensor *build_encoder(const struct flux2_vae *v, struct nn_graph *g,
-                                         struct ggml_tensor *x)
-{
-    const struct half *h = &v->enc;
-    x = nn_mid(g, conv(g, &h->conv_in, x, 1, PAD_1), "mid.encoder.conv_in");
-    for (int i = 0; i < (int)v->cfg.n_levels; i++)
-        x = nn_mid(g, level(v, g, &h->levels[i], false, x), "mid.encoder.down_blocks.%d", i);
-    x = nn_mid(g, mid_block(v, g, &h->mid, x), "mid.encoder.mid_block");
-    x = head(v, g, h, "encoder", x);
-    return h->quant.w ? nn_mid(g, conv(g, &h->quant, x, 1, PAD_0), "mid.quant_conv") : x;
-}
-
 /* ---- runs ------------------------------------------------------------------------------------------ */
 
-static enum err_code report_mids(const struct nn_graph *g, const struct flux2_vae_run *run,
-                                 struct err *e)
+static struct vae_run half_run(const struct flux2_vae *v, enum flux2_vae_half half, int64_t h,
+                               int64_t w, struct vae_limits limits)
 {
-    for (size_t i = 0; i < g->n_mids; i++) {
-        const struct ggml_tensor *t = g->mids[i].t;
-        float *data = mem_try_array((size_t)ggml_nelements(t), sizeof *data);
-        if (!data)
-            return err_set(e, ERR_NOMEM, "no memory for a trace");
-        nn_graph_get(g, t, data);
-        int64_t dims[4] = {t->ne[3], t->ne[2], t->ne[1], t->ne[0]};
-        run->mid(g->mids[i].name, data, dims, 4, run->user);
-        mem_free(data);
-    }
-    return ERR_OK;
+    return (struct vae_run){
+        .half = half == FLUX2_VAE_DECODER ? &v->dec : &v->enc,
+        .device = v->device,
+        .exact = nn_params_precision(v->params) == NN_PRECISION_F32,
+        .h = h,
+        .w = w,
+        .limits = limits,
+    };
 }
 
-typedef struct ggml_tensor *(*build_fn)(const struct flux2_vae *v, struct nn_graph *g,
-                                        struct ggml_tensor *x);
-
-struct picture {
-    const float *data;
-    int64_t channels, h, w;
-};
-
-static enum err_code run_half(struct flux2_vae *v, build_fn build, struct picture in, float *out,
-                              const struct flux2_vae_run *run, struct err *e)
+static enum err_code run_half(const struct flux2_vae *v, enum flux2_vae_half half, const float *in,
+                              int64_t h, int64_t w, float *out, const struct flux2_vae_run *run,
+                              struct err *e)
 {
-    struct nn_graph g;
-    enum err_code rc = nn_graph_init(&g, v->device, 8192, run && run->mid, e);
-    if (rc != ERR_OK)
-        return rc;
-    g.exact = nn_params_precision(v->params) == NN_PRECISION_F32;
-    struct ggml_tensor *x = nn_input(&g, in.w, in.h, in.channels, 1);
-    struct ggml_tensor *y = build(v, &g, x);
-    nn_graph_output(&g, y);
-    rc = nn_graph_prepare(&g, e);
-    if (rc == ERR_OK) {
-        nn_graph_set(&g, x, in.data);
-        rc = nn_graph_run(&g, run ? run->cancel : NULL, e);
-    }
-    if (rc == ERR_OK)
-        nn_graph_get(&g, y, out);
-    if (rc == ERR_OK && run && run->mid)
-        rc = report_mids(&g, run, e);
-    nn_graph_deinit(&g);
-    return rc;
+    struct vae_run r = half_run(v, half, h, w, run ? run->limits : (struct vae_limits){0});
+    r.in = in;
+    r.out = out;
+    r.cancel = run ? run->cancel : NULL;
+    r.mid = run ? run->mid : NULL;
+    r.user = run ? run->user : NULL;
+    return vae_half_run(&r, e);
+}
+
+static enum err_code check_sides(const struct flux2_vae *v, int64_t h, int64_t w, struct err *e)
+{
+    int64_t s = flux2_vae_scale(&v->cfg);
+    if (h % s == 0 && w % s == 0)
+        return ERR_OK;
+    return err_set(e, ERR_INTERNAL, "a picture of %lld x %lld is no multiple of %lld", (long long)w,
+                   (long long)h, (long long)s);
 }
 
 enum err_code flux2_vae_decode(struct flux2_vae *v, const float *latents, int64_t h, int64_t w,
                                float *out, const struct flux2_vae_run *run, struct err *e)
 {
-    struct picture in = {latents, v->cfg.latent_channels, h, w};
-    return run_half(v, build_decoder, in, out, run, e);
+    return run_half(v, FLUX2_VAE_DECODER, latents, h, w, out, run, e);
 }
 
 enum err_code flux2_vae_encode(struct flux2_vae *v, const float *picture, int64_t h, int64_t w,
                                float *moments, const struct flux2_vae_run *run, struct err *e)
 {
-    int64_t s = flux2_vae_scale(&v->cfg);
-    if (h % s != 0 || w % s != 0)
-        return err_set(e, ERR_INTERNAL, "a picture of %lld x %lld is no multiple of %lld",
-                       (long long)w, (long long)h, (long long)s);
-    struct picture in = {picture, v->cfg.in_channels, h, w};
-    return run_half(v, build_encoder, in, moments, run, e);
+    enum err_code rc = check_sides(v, h, w, e);
+    return rc == ERR_OK ? run_half(v, FLUX2_VAE_ENCODER, picture, h, w, moments, run, e) : rc;
+}
+
+enum err_code flux2_vae_need(struct flux2_vae *v, enum flux2_vae_half half, int64_t h, int64_t w,
+                             struct vae_limits limits, struct vae_need *need, struct err *e)
+{
+    struct vae_run r = half_run(v, half, h, w, limits);
+    return vae_half_need(&r, need, e);
+}
+
+enum err_code flux2_vae_smallest(struct flux2_vae *v, enum flux2_vae_half half, int64_t h,
+                                 int64_t w, size_t *bytes, struct err *e)
+{
+    struct vae_run r = half_run(v, half, h, w, (struct vae_limits){0});
+    return vae_half_smallest(&r, bytes, e);
 }
 
 /* ---- packing ---------------------------------------------------------------------------------------- */

@@ -14,11 +14,8 @@
 #ifndef VT_MODEL_FLUX2_VAE_H
 #define VT_MODEL_FLUX2_VAE_H
 
-#include <stdatomic.h>
-
 #include "base/json.h"
-#include "nn/graph.h"
-#include "nn/params.h"
+#include "model/vae/run.h"
 
 enum { FLUX2_VAE_MAX_LEVELS = 8 };
 
@@ -42,6 +39,8 @@ static inline int flux2_vae_scale(const struct flux2_vae_config *c)
 }
 
 enum flux2_vae_half { FLUX2_VAE_ENCODER = 1, FLUX2_VAE_DECODER = 2 };
+/* Groups of parameters, so that one half can be engaged without the other. */
+enum { FLUX2_VAE_GROUP_DECODER = 1, FLUX2_VAE_GROUP_ENCODER = 2 };
 
 struct flux2_vae;
 
@@ -54,14 +53,11 @@ void flux2_vae_free(struct flux2_vae *v);
 struct nn_params *flux2_vae_params(struct flux2_vae *v);
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v);
 
-/* Traced modules of a run, by name; freed by the caller with mem_free (tensors and list). */
-typedef void (*flux2_vae_mid_fn)(const char *name, const float *data, const int64_t *dims,
-                                 int n_dims, void *user);
-
 struct flux2_vae_run {
     const atomic_bool *cancel;
-    flux2_vae_mid_fn mid; /* NULL: no trace */
+    vae_mid_fn mid; /* NULL: no trace */
     void *user;
+    struct vae_limits limits; /* zeros: one graph over the whole picture */
 };
 
 /* latents [latent_channels, h, w] (already un-normalised) -> picture [out_channels, h s, w s], about -1 to 1,
@@ -74,6 +70,14 @@ ERR_MUST_CHECK enum err_code flux2_vae_decode(struct flux2_vae *v, const float *
 ERR_MUST_CHECK enum err_code flux2_vae_encode(struct flux2_vae *v, const float *picture, int64_t h,
                                               int64_t w, float *moments,
                                               const struct flux2_vae_run *run, struct err *e);
+
+/* What a run of one half takes, and the smallest limits.compute that works; h and w as for decode (latents) or
+ * encode (pixels). Parameters must be engaged (or dry). */
+ERR_MUST_CHECK enum err_code flux2_vae_need(struct flux2_vae *v, enum flux2_vae_half half,
+                                            int64_t h, int64_t w, struct vae_limits limits,
+                                            struct vae_need *need, struct err *e);
+ERR_MUST_CHECK enum err_code flux2_vae_smallest(struct flux2_vae *v, enum flux2_vae_half half,
+                                                int64_t h, int64_t w, size_t *bytes, struct err *e);
 
 /* Latents [C, h, w] (h and w even) <-> normalised tokens [h/2 * w/2, 4C]. */
 void flux2_vae_pack(const struct flux2_vae *v, const float *latents, int64_t h, int64_t w,

@@ -16,11 +16,8 @@
 #ifndef VT_MODEL_QWEN_IMAGE_VAE_H
 #define VT_MODEL_QWEN_IMAGE_VAE_H
 
-#include <stdatomic.h>
-
 #include "base/json.h"
-#include "nn/graph.h"
-#include "nn/params.h"
+#include "model/vae/run.h"
 
 enum {
     QWEN_IMAGE_VAE_MAX_LEVELS = 8,
@@ -50,6 +47,8 @@ static inline int qwen_image_vae_scale(const struct qwen_image_vae_config *c)
 }
 
 enum qwen_image_vae_half { QWEN_IMAGE_VAE_ENCODER = 1, QWEN_IMAGE_VAE_DECODER = 2 };
+/* Groups of parameters, so that one half can be engaged without the other. */
+enum { QWEN_IMAGE_VAE_GROUP_DECODER = 1, QWEN_IMAGE_VAE_GROUP_ENCODER = 2 };
 
 struct qwen_image_vae;
 
@@ -62,14 +61,11 @@ void qwen_image_vae_free(struct qwen_image_vae *v);
 struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v);
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v);
 
-/* Gets each traced module of a run; data is valid only during the call. */
-typedef void (*qwen_image_vae_mid_fn)(const char *name, const float *data, const int64_t *dims,
-                                      int n_dims, void *user);
-
 struct qwen_image_vae_run {
     const atomic_bool *cancel;
-    qwen_image_vae_mid_fn mid; /* NULL: no trace */
+    vae_mid_fn mid; /* NULL: no trace */
     void *user;
+    struct vae_limits limits; /* zeros: one graph over the whole picture */
 };
 
 /* latents [latent_channels, h, w] (un-normalised) -> picture [4, h s, w s], -1 to 1. run may be NULL. */
@@ -83,6 +79,16 @@ ERR_MUST_CHECK enum err_code qwen_image_vae_encode(struct qwen_image_vae *v, con
                                                    int64_t h, int64_t w, float *moments,
                                                    const struct qwen_image_vae_run *run,
                                                    struct err *e);
+
+/* What a run of one half takes, and the smallest limits.compute that works; h and w as for decode (latents) or
+ * encode (pixels). Parameters must be engaged (or dry). */
+ERR_MUST_CHECK enum err_code qwen_image_vae_need(struct qwen_image_vae *v,
+                                                 enum qwen_image_vae_half half, int64_t h,
+                                                 int64_t w, struct vae_limits limits,
+                                                 struct vae_need *need, struct err *e);
+ERR_MUST_CHECK enum err_code qwen_image_vae_smallest(struct qwen_image_vae *v,
+                                                     enum qwen_image_vae_half half, int64_t h,
+                                                     int64_t w, size_t *bytes, struct err *e);
 
 /* Latents [latent_channels, n] in place: (x - mean) / std, and back. */
 void qwen_image_vae_normalize(const struct qwen_image_vae_config *c, float *latents, int64_t n);

@@ -1,0 +1,85 @@
+/* band.c - the graphs of a run: of a band of rows of one stage, or of the whole picture. */
+#include <string.h>
+
+#include "model/vae/plan.h"
+
+/* Attention in plain products goes through queries a few at a time, some nodes each (nn/attention.c). */
+static size_t attention_nodes(const struct vae_plan *p, int first, int last,
+                              const struct vae_step *steps)
+{
+    size_t n = 0;
+    for (int i = first; i < last; i++)
+        if (p->half->ops[i].kind == VAE_ATTEND) {
+            int64_t keys = p->shapes[i].h * p->shapes[i].w;
+            int64_t queries = steps[i - first].out_rows * p->shapes[i].w;
+            int64_t at_once = (4 << 20) / keys;
+            n += 64 + 16 * (size_t)(queries / (at_once > 16 ? at_once : 16) + 1);
+        }
+    return n;
+}
+
+static size_t nodes_of(const struct vae_plan *p, int first, int last, const struct vae_step *steps)
+{
+    return 64 + 32 * (size_t)(last - first) + attention_nodes(p, first, last, steps);
+}
+
+/* [rows, channels, width] <-> [channels, rows, width]. */
+static struct ggml_tensor *swap_rows(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return ggml_cont(g->ctx, ggml_permute(g->ctx, x, 0, 2, 1, 3));
+}
+
+static struct ggml_tensor *rows_input(struct nn_graph *g, struct vae_shape s, struct vae_rows rows)
+{
+    return nn_input(g, s.w, s.channels, rows.hi - rows.lo, 1);
+}
+
+enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
+                                   const struct vae_step *steps, struct vae_rows in,
+                                   struct vae_rows kept, struct vae_band_graph *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    struct nn_graph *g = &out->g;
+    enum err_code rc = nn_graph_init(g, p->device, nodes_of(p, s->first, s->last, steps), false, e);
+    if (rc != ERR_OK)
+        return rc;
+    g->exact = p->exact;
+    struct vae_ends ends = {0};
+    out->in = rows_input(g, p->shapes[s->first], in);
+    ends.x = swap_rows(g, out->in);
+    if (s->keep >= 0) {
+        out->kept = rows_input(g, p->shapes[s->keep], kept);
+        ends.kept = swap_rows(g, out->kept);
+    }
+    if (s->norm >= 0)
+        ends.sums = out->sums = nn_moments_input(g, p->shapes[s->norm].channels);
+    struct ggml_tensor *y = vae_walk_build(p->half, g, s->first, s->last, steps, ends);
+    if (s->gathers) {
+        if (nn_device_is_cpu(p->device))
+            out->carry = nn_moments_input(g, y->ne[2]);
+        /* How sums are added up is one for all norms of a half. */
+        struct nn_group_norm n = vae_group_norm(p->half, g, &p->half->ops[s->first]);
+        out->gathered = nn_moments_add(g, y, out->carry, n.moments);
+        nn_graph_output(g, out->gathered);
+    }
+    out->out = swap_rows(g, y);
+    nn_graph_output(g, out->out);
+    return ERR_OK;
+}
+
+enum err_code vae_whole_graph_build(const struct vae_plan *p, bool trace, struct nn_graph *g,
+                                    struct ggml_tensor **x, struct ggml_tensor **y, struct err *e)
+{
+    const struct vae_half *h = p->half;
+    struct vae_shape in = p->shapes[0], out = p->shapes[h->n];
+    struct vae_rows input, kept;
+    vae_walk_steps(h, p->shapes, 0, h->n, (struct vae_rows){0, out.h}, p->steps, &input, &kept);
+    enum err_code rc = nn_graph_init(g, p->device, nodes_of(p, 0, h->n, p->steps), trace, e);
+    if (rc != ERR_OK)
+        return rc;
+    g->exact = p->exact;
+    *x = nn_input(g, in.w, in.h, in.channels, 1);
+    *y = vae_walk_build(h, g, 0, h->n, p->steps, (struct vae_ends){.x = *x});
+    nn_graph_output(g, *y);
+    return ERR_OK;
+}

@@ -1,0 +1,194 @@
+#include "model/vae/half.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+void vae_half_deinit(struct vae_half *h)
+{
+    mem_free(h->ops);
+    *h = (struct vae_half){0};
+}
+
+void vae_half_shapes(const struct vae_half *h, int64_t height, int64_t width, struct vae_shape *out)
+{
+    struct vae_shape s = {h->in_channels, height, width};
+    for (int i = 0; i < h->n; i++) {
+        const struct vae_op *op = &h->ops[i];
+        out[i] = s;
+        s.channels = op->channels;
+        if (op->kind == VAE_UPSAMPLE) {
+            s.h *= 2;
+            s.w *= 2;
+        } else if (op->kind == VAE_CONV && op->stride == 2) {
+            s.h /= 2;
+            s.w /= 2;
+        }
+    }
+    out[h->n] = s;
+}
+
+/* NULL after an error. */
+static struct vae_op *add(struct vae_builder *b, enum vae_op_kind kind, int64_t channels)
+{
+    struct vae_half *h = b->half;
+    if (b->l.rc != ERR_OK)
+        return NULL;
+    if (h->n == h->room) {
+        int room = 2 * h->room + 64;
+        struct vae_op *ops = mem_try_realloc(h->ops, (size_t)room * sizeof *ops);
+        if (!ops) {
+            b->l.rc = err_set(b->l.e, ERR_NOMEM, "no memory for the VAE");
+            return NULL;
+        }
+        h->ops = ops;
+        h->room = room;
+    }
+    struct vae_op *op = &h->ops[h->n++];
+    *op = (struct vae_op){.kind = kind, .channels = channels, .kernel = 1, .stride = 1};
+    b->channels = channels;
+    return op;
+}
+
+static struct nn_param *vector(struct vae_builder *b, const char *name, const char *suffix,
+                               int64_t n)
+{
+    char s[96];
+    (void)snprintf(s, sizeof s, "%s.%s", name, suffix);
+    return model_vector(&b->l, s, n);
+}
+
+static struct vae_conv declare_conv(struct vae_builder *b, const char *name, int64_t out, int k,
+                                    bool last_slice)
+{
+    struct vae_conv r = {0};
+    char s[256];
+    int64_t in = b->channels;
+    if (last_slice) {
+        (void)snprintf(s, sizeof s, "%s%s.weight", b->l.prefix, name);
+        if (b->l.rc == ERR_OK)
+            b->l.rc = nn_params_add(b->l.ps, NN_KERNEL_LAST_SLICE, s, 5,
+                                    (int64_t[]){out, in, k, k, k}, &r.w, b->l.e);
+    } else {
+        (void)snprintf(s, sizeof s, "%s.weight", name);
+        r.w = model_kernel(&b->l, s, out, in, k, k);
+    }
+    r.b = vector(b, name, "bias", out);
+    return r;
+}
+
+static struct vae_conv declare_linear(struct vae_builder *b, const char *name)
+{
+    char s[96];
+    struct vae_conv r;
+    (void)snprintf(s, sizeof s, "%s.weight", name);
+    r.w = model_matrix(&b->l, s, b->channels, b->channels);
+    r.b = vector(b, name, "bias", b->channels);
+    return r;
+}
+
+static void add_conv(struct vae_builder *b, struct vae_conv conv, int64_t out, int k, int stride)
+{
+    struct vae_op *op = add(b, VAE_CONV, out);
+    if (!op)
+        return;
+    op->conv = conv;
+    op->kernel = k;
+    op->stride = stride;
+}
+
+void vae_add_conv3(struct vae_builder *b, const char *name, int64_t out)
+{
+    add_conv(b, declare_conv(b, name, out, 3, b->last_slice), out, 3, 1);
+}
+
+void vae_add_conv(struct vae_builder *b, const char *name, int64_t out, int k)
+{
+    add_conv(b, declare_conv(b, name, out, k, false), out, k, 1);
+}
+
+void vae_add_downsample(struct vae_builder *b, const char *name, int64_t out)
+{
+    add_conv(b, declare_conv(b, name, out, 3, false), out, 3, 2);
+}
+
+void vae_add_upsample(struct vae_builder *b, const char *name, int64_t out)
+{
+    add(b, VAE_UPSAMPLE, b->channels);
+    vae_add_conv(b, name, out, 3);
+}
+
+void vae_add_norm(struct vae_builder *b, const char *name, bool silu)
+{
+    struct vae_conv c = {0};
+    bool rms = b->half->norm == VAE_RMS_NORM;
+    c.w = vector(b, name, rms ? "gamma" : "weight", b->channels);
+    if (!rms)
+        c.b = vector(b, name, "bias", b->channels);
+    struct vae_op *op = add(b, VAE_NORM, b->channels);
+    if (!op)
+        return;
+    op->conv = c;
+    op->silu = silu;
+}
+
+void vae_add_resnet(struct vae_builder *b, int64_t out)
+{
+    struct vae_conv shortcut = {0};
+    if (b->channels != out)
+        shortcut = declare_conv(b, "conv_shortcut", out, 1, false);
+    add(b, VAE_KEEP, b->channels);
+    vae_add_norm(b, "norm1", true);
+    vae_add_conv3(b, "conv1", out);
+    vae_add_norm(b, "norm2", true);
+    vae_add_conv3(b, "conv2", out);
+    struct vae_op *op = add(b, VAE_ADD, out);
+    if (op)
+        op->conv = shortcut;
+}
+
+static void add_attention(struct vae_builder *b)
+{
+    add(b, VAE_KEEP, b->channels);
+    vae_add_norm(b, b->attention_norm, false);
+    struct vae_conv q = declare_linear(b, "to_q"), k = declare_linear(b, "to_k");
+    struct vae_conv v = declare_linear(b, "to_v"), out = declare_linear(b, b->attention_out);
+    struct vae_op *op = add(b, VAE_ATTEND, b->channels);
+    if (op) {
+        op->q = q;
+        op->k = k;
+        op->v = v;
+        op->out = out;
+    }
+    add(b, VAE_ADD, b->channels);
+}
+
+void vae_add_mid_block(struct vae_builder *b, const char *half, bool attention)
+{
+    model_loader_prefix(&b->l, "%s.mid_block.resnets.0.", half);
+    vae_add_resnet(b, b->channels);
+    if (attention) {
+        model_loader_prefix(&b->l, "%s.mid_block.attentions.0.", half);
+        add_attention(b);
+    }
+    model_loader_prefix(&b->l, "%s.mid_block.resnets.1.", half);
+    vae_add_resnet(b, b->channels);
+    vae_name(b, "mid.%s.mid_block", half);
+}
+
+void vae_add_clamp(struct vae_builder *b)
+{
+    add(b, VAE_CLAMP, b->channels);
+}
+
+void vae_name(struct vae_builder *b, const char *fmt, ...)
+{
+    if (b->l.rc != ERR_OK || b->half->n == 0)
+        return;
+    struct vae_op *op = &b->half->ops[b->half->n - 1];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(op->mid, sizeof op->mid, fmt, ap);
+    va_end(ap);
+}

@@ -1,0 +1,400 @@
+#include "model/vae/plan.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+
+/* Above this much for a band's graph nothing gets faster; below so many rows what is computed twice shows. */
+#define COMFORT_BYTES ((size_t)256 << 20)
+enum { COMFORT_ROWS = 8, ATTENTION_MIN_TOKENS = 64 };
+
+/* ---- stages ---------------------------------------------------------------------------------------- */
+
+static bool is_downsampling(const struct vae_op *op)
+{
+    return op->kind == VAE_CONV && op->stride == 2;
+}
+
+/* Does a stage begin at operation i? */
+static bool cut_before(const struct vae_half *h, int i)
+{
+    const struct vae_op *op = &h->ops[i];
+    if (i == 0 || op->kind == VAE_KEEP || op->kind == VAE_UPSAMPLE || is_downsampling(op))
+        return true;
+    return op->kind == VAE_NORM && h->norm == VAE_GROUP_NORM && h->ops[i - 1].kind != VAE_KEEP;
+}
+
+static void describe_stage(const struct vae_half *h, struct vae_stage *s, int *keep)
+{
+    bool kept_here = false;
+    s->norm = s->keep = -1;
+    s->kept.slot = VAE_NONE;
+    for (int i = s->first; i < s->last; i++) {
+        const struct vae_op *op = &h->ops[i];
+        if (op->kind == VAE_NORM && h->norm == VAE_GROUP_NORM)
+            s->norm = i;
+        s->attends |= op->kind == VAE_ATTEND;
+        s->even |= op->kind == VAE_UPSAMPLE;
+        if (op->kind == VAE_KEEP) {
+            *keep = i;
+            kept_here = true;
+        }
+        if (op->kind == VAE_ADD && !kept_here)
+            s->keep = *keep;
+    }
+}
+
+static enum err_code cut_stages(struct vae_plan *p, struct err *e)
+{
+    const struct vae_half *h = p->half;
+    int keep = -1;
+    p->stages = mem_try_array((size_t)h->n, sizeof *p->stages);
+    p->slots = mem_try_array((size_t)h->n + 1, sizeof *p->slots);
+    if (!p->stages || !p->slots)
+        return err_set(e, ERR_NOMEM, "no memory to plan the VAE");
+    for (int i = 0; i < h->n; i++) {
+        if (cut_before(h, i))
+            p->stages[p->n_stages++].first = i;
+        p->stages[p->n_stages - 1].last = i + 1;
+    }
+    for (int j = 0; j < p->n_stages; j++) {
+        describe_stage(h, &p->stages[j], &keep);
+        if (j > 0)
+            p->stages[j - 1].gathers = p->stages[j].norm >= 0;
+    }
+    return ERR_OK;
+}
+
+/* ---- slots ----------------------------------------------------------------------------------------- */
+
+static size_t row_bytes(struct vae_shape s)
+{
+    return (size_t)(s.w * s.channels) * sizeof(float);
+}
+
+/* How many rows above a row of the result the stage reads, at most. */
+static int64_t reach(const struct vae_plan *p, const struct vae_stage *s)
+{
+    int64_t last = p->shapes[s->last].h - 1;
+    struct vae_rows in, kept;
+    vae_walk_steps(p->half, p->shapes, s->first, s->last, (struct vae_rows){last, last + 1},
+                   p->steps, &in, &kept);
+    return last - in.lo;
+}
+
+/* Where a stage's result goes: over an input that nobody needs afterwards, or to a slot of its own. */
+static struct vae_map place_result(struct vae_plan *p, int j)
+{
+    struct vae_stage *s = &p->stages[j];
+    struct vae_shape out = p->shapes[s->last];
+    bool plain =
+        s->in.slot >= 0 && !s->attends && !s->even && !is_downsampling(&p->half->ops[s->first]);
+    /* The input is what a later stage adds: it must stay. */
+    bool in_stays = j + 1 < p->n_stages && p->stages[j + 1].keep >= 0;
+    if (plain && s->kept.slot >= 0 && p->slots[s->kept.slot].row_bytes == row_bytes(out))
+        return s->kept;
+    if (plain && !in_stays && p->slots[s->in.slot].row_bytes == row_bytes(out)) {
+        struct vae_map m = {s->in.slot, s->in.up + reach(p, s)};
+        struct vae_slot *slot = &p->slots[m.slot];
+        slot->lead = m.up > slot->lead ? m.up : slot->lead;
+        return m;
+    }
+    p->slots[p->n_slots] =
+        (struct vae_slot){.row_bytes = row_bytes(out), .rows = out.h, .first = j, .last = j};
+    return (struct vae_map){p->n_slots++, 0};
+}
+
+static void place_maps(struct vae_plan *p)
+{
+    struct vae_map at = {VAE_CALLER, 0}, kept = {VAE_NONE, 0};
+    for (int j = 0; j < p->n_stages; j++) {
+        struct vae_stage *s = &p->stages[j];
+        s->in = at;
+        if (p->half->ops[s->first].kind == VAE_KEEP)
+            kept = at;
+        if (s->keep >= 0)
+            s->kept = kept;
+        at = j + 1 == p->n_stages ? (struct vae_map){VAE_CALLER, 0} : place_result(p, j);
+        s->out = at;
+        if (s->in.slot >= 0)
+            p->slots[s->in.slot].last = j;
+        if (s->kept.slot >= 0)
+            p->slots[s->kept.slot].last = j;
+        if (at.slot >= 0)
+            p->slots[at.slot].last = j;
+    }
+}
+
+static size_t slot_bytes(const struct vae_slot *s)
+{
+    return (size_t)(s->rows + s->lead) * s->row_bytes;
+}
+
+static size_t live_bytes(const struct vae_plan *p, int j)
+{
+    size_t n = 0;
+    for (int i = 0; i < p->n_slots; i++)
+        if (p->slots[i].first <= j && j <= p->slots[i].last)
+            n += slot_bytes(&p->slots[i]);
+    return n;
+}
+
+/* ---- bands ----------------------------------------------------------------------------------------- */
+
+int64_t vae_stage_bands(const struct vae_stage *s, int64_t height, int64_t band)
+{
+    if (s->attends) /* of equal size: see smallest_band */
+        return height / band;
+    return (height + band - 1) / band;
+}
+
+struct vae_rows vae_stage_band(const struct vae_stage *s, int64_t height, int64_t band, int64_t i)
+{
+    if (s->attends) {
+        int64_t n = vae_stage_bands(s, height, band);
+        return (struct vae_rows){height * i / n, height * (i + 1) / n};
+    }
+    int64_t lo = i * band, hi = lo + band;
+    return (struct vae_rows){lo, hi < height ? hi : height};
+}
+
+/* ggml's attention has another kernel, which rounds differently, for a handful of queries. */
+static int64_t smallest_band(const struct vae_stage *s, struct vae_shape out)
+{
+    int64_t n = 1;
+    if (s->even)
+        n = 2;
+    if (s->attends)
+        n = (ATTENTION_MIN_TOKENS + out.w - 1) / out.w;
+    return n < out.h ? n : out.h;
+}
+
+/* What ggml's allocator would take for a graph. */
+static enum err_code measure_graph(struct nn_device *d, struct nn_graph *g, size_t *bytes,
+                                   struct err *e)
+{
+    ggml_gallocr_t a = ggml_gallocr_new(ggml_backend_dev_buffer_type(nn_device_ggml(d)));
+    if (!a)
+        return err_set(e, ERR_NOMEM, "no memory to measure a graph");
+    ggml_gallocr_reserve_n_size(a, g->gf, NULL, NULL, bytes);
+    ggml_gallocr_free(a);
+    return ERR_OK;
+}
+
+static enum err_code measure_one(const struct vae_plan *p, const struct vae_stage *s,
+                                 const struct vae_step *steps, struct vae_rows in,
+                                 struct vae_rows kept, size_t *bytes, struct err *e)
+{
+    struct vae_band_graph b;
+    size_t n = 0;
+    enum err_code rc = vae_band_graph_build(p, s, steps, in, kept, &b, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = measure_graph(p->device, &b.g, &n, e);
+    nn_graph_deinit(&b.g);
+    *bytes = n > *bytes ? n : *bytes;
+    return rc;
+}
+
+/* The largest graph of a stage in bands of so many rows. */
+static enum err_code measure_stage(const struct vae_plan *p, const struct vae_stage *s,
+                                   int64_t band, size_t *bytes, struct err *e)
+{
+    int64_t height = p->shapes[s->last].h, n = vae_stage_bands(s, height, band);
+    size_t size = (size_t)(s->last - s->first) * sizeof *p->steps;
+    struct vae_step *now = p->steps, *before = p->steps + p->half->n;
+    enum err_code rc = ERR_OK;
+    *bytes = 0;
+    for (int64_t i = 0; rc == ERR_OK && i < n; i++) {
+        struct vae_rows in, kept;
+        vae_walk_steps(p->half, p->shapes, s->first, s->last, vae_stage_band(s, height, band, i),
+                       now, &in, &kept);
+        if (i == 0 || memcmp(now, before, size) != 0)
+            rc = measure_one(p, s, now, in, kept, bytes, e);
+        memcpy(before, now, size);
+    }
+    return rc;
+}
+
+/* The largest band whose graphs fit into `room`; s->compute_bytes > room when not even the smallest does. */
+static enum err_code choose_band(const struct vae_plan *p, struct vae_stage *s, size_t room,
+                                 struct err *e)
+{
+    struct vae_shape out = p->shapes[s->last];
+    int64_t unit = s->even ? 2 : 1, lo = smallest_band(s, out), hi = out.h;
+    s->band = lo;
+    enum err_code rc = measure_stage(p, s, lo, &s->compute_bytes, e);
+    if (rc != ERR_OK || s->compute_bytes > room)
+        return rc;
+    while (rc == ERR_OK && lo < hi) { /* lo fits; nothing above hi does */
+        size_t bytes;
+        int64_t mid = lo + (hi - lo + 1) / 2;
+        mid = mid < out.h ? (mid + unit - 1) / unit * unit : out.h;
+        if (mid > hi)
+            break;
+        rc = measure_stage(p, s, mid, &bytes, e);
+        if (rc == ERR_OK && bytes <= room) {
+            lo = s->band = mid;
+            s->compute_bytes = bytes;
+        } else {
+            hi = mid - unit > lo ? mid - unit : lo;
+        }
+    }
+    return rc;
+}
+
+static void count_stage(struct vae_need *n, const struct vae_stage *s, size_t live,
+                        bool maps_on_device)
+{
+    size_t device = s->compute_bytes + (maps_on_device ? live : 0);
+    size_t *spill = maps_on_device ? &n->spill_device_bytes : &n->spill_host_bytes;
+    n->compute_bytes = s->compute_bytes > n->compute_bytes ? s->compute_bytes : n->compute_bytes;
+    n->device_bytes = device > n->device_bytes ? device : n->device_bytes;
+    *spill = live > *spill ? live : *spill;
+}
+
+/* Bands for all stages, with the maps beside the graphs on the device or elsewhere. *fits: it can be done; with
+ * maps on the device also that the bands are worth it, or else the maps had better lie elsewhere. */
+static enum err_code choose_bands(struct vae_plan *p, size_t limit, bool maps_on_device, bool *fits,
+                                  struct err *e)
+{
+    *fits = true;
+    p->need = (struct vae_need){.banded = true, .stages = p->n_stages};
+    for (int j = 0; j < p->n_stages && *fits; j++) {
+        struct vae_stage *s = &p->stages[j];
+        size_t live = live_bytes(p, j), used = maps_on_device ? live : 0;
+        size_t room = used < limit ? limit - used : 0;
+        /* Keys and values are made anew for each band of an attention: the fewer the better. */
+        bool tight = room < COMFORT_BYTES;
+        enum err_code rc = choose_band(p, s, s->attends || tight ? room : COMFORT_BYTES, e);
+        if (rc != ERR_OK)
+            return rc;
+        bool narrow = s->band < COMFORT_ROWS && s->band < p->shapes[s->last].h && !s->attends;
+        *fits = s->compute_bytes <= room && !(maps_on_device && tight && narrow);
+        count_stage(&p->need, s, live, maps_on_device);
+    }
+    return ERR_OK;
+}
+
+/* ---- the plan -------------------------------------------------------------------------------------- */
+
+static enum err_code plan_init(struct vae_plan *p, const struct vae_half *half,
+                               struct nn_device *device, bool exact, struct vae_shape in,
+                               struct err *e)
+{
+    memset(p, 0, sizeof *p);
+    p->half = half;
+    p->device = device;
+    p->exact = exact;
+    p->shapes = mem_try_array((size_t)half->n + 1, sizeof *p->shapes);
+    p->steps = mem_try_array((size_t)half->n, 2 * sizeof *p->steps);
+    if (!p->shapes || !p->steps)
+        return err_set(e, ERR_NOMEM, "no memory to plan the VAE");
+    if (half->n == 0 || !half->ops[0].conv.w->t)
+        return err_set(e, ERR_INTERNAL, "the VAE's half is not engaged");
+    vae_half_shapes(half, in.h, in.w, p->shapes);
+    enum err_code rc = cut_stages(p, e);
+    if (rc == ERR_OK)
+        place_maps(p);
+    return rc;
+}
+
+static enum err_code measure_whole(const struct vae_plan *p, size_t *bytes, struct err *e)
+{
+    struct nn_graph g;
+    struct ggml_tensor *x, *y;
+    enum err_code rc = vae_whole_graph_build(p, false, &g, &x, &y, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = measure_graph(p->device, &g, bytes, e);
+    nn_graph_deinit(&g);
+    return rc;
+}
+
+static enum err_code smallest(const struct vae_plan *p, size_t *bytes, struct err *e)
+{
+    size_t whole;
+    enum err_code rc = measure_whole(p, &whole, e);
+    *bytes = 0;
+    for (int j = 0; rc == ERR_OK && j < p->n_stages; j++) {
+        const struct vae_stage *s = &p->stages[j];
+        size_t n;
+        rc = measure_stage(p, s, smallest_band(s, p->shapes[s->last]), &n, e);
+        if (rc == ERR_OK && n > *bytes)
+            *bytes = n;
+    }
+    if (rc == ERR_OK && whole < *bytes)
+        *bytes = whole;
+    return rc;
+}
+
+/* Maps that are not on the device: in memory, or in a file where memory is what the limit is about. */
+static void place_spill(struct vae_plan *p, const struct vae_limits *limits)
+{
+    struct vae_need *n = &p->need;
+    p->place = VAE_IN_HOST_MEMORY;
+    if (nn_device_is_cpu(p->device) || (limits->host && n->spill_host_bytes > limits->host)) {
+        p->place = VAE_IN_FILE;
+        n->spill_file_bytes = n->spill_host_bytes;
+        n->spill_host_bytes = 0;
+    }
+}
+
+static enum err_code plan_bands(struct vae_plan *p, const struct vae_limits *limits, struct err *e)
+{
+    bool fits;
+    size_t least;
+    p->place = VAE_ON_DEVICE;
+    enum err_code rc = choose_bands(p, limits->compute, true, &fits, e);
+    if (rc != ERR_OK || fits)
+        return rc;
+    rc = choose_bands(p, limits->compute, false, &fits, e);
+    if (rc == ERR_OK && fits)
+        place_spill(p, limits);
+    if (rc != ERR_OK || fits)
+        return rc;
+    rc = smallest(p, &least, e);
+    if (rc != ERR_OK)
+        return rc;
+    return err_set(
+        e, ERR_NOMEM,
+        "the VAE needs at least %zu bytes for a picture of %lld x %lld, the limit is %zu", least,
+        (long long)p->shapes[p->half->n].w, (long long)p->shapes[p->half->n].h, limits->compute);
+}
+
+enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *device, bool exact,
+                            struct vae_shape in, struct vae_limits limits, struct vae_plan *out,
+                            struct err *e)
+{
+    size_t whole = 0;
+    enum err_code rc = plan_init(out, half, device, exact, in, e);
+    if (rc == ERR_OK)
+        rc = measure_whole(out, &whole, e);
+    if (rc == ERR_OK && limits.compute && whole > limits.compute)
+        rc = plan_bands(out, &limits, e);
+    else
+        out->need = (struct vae_need){.device_bytes = whole, .compute_bytes = whole};
+    if (rc != ERR_OK)
+        vae_plan_deinit(out);
+    return rc;
+}
+
+void vae_plan_deinit(struct vae_plan *p)
+{
+    mem_free(p->shapes);
+    mem_free(p->stages);
+    mem_free(p->slots);
+    mem_free(p->steps);
+    memset(p, 0, sizeof *p);
+}
+
+enum err_code vae_plan_smallest(const struct vae_half *half, struct nn_device *device, bool exact,
+                                struct vae_shape in, size_t *bytes, struct err *e)
+{
+    struct vae_plan p;
+    enum err_code rc = plan_init(&p, half, device, exact, in, e);
+    if (rc == ERR_OK)
+        rc = smallest(&p, bytes, e);
+    vae_plan_deinit(&p);
+    return rc;
+}

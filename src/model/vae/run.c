@@ -1,0 +1,276 @@
+#include "model/vae/run.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/vae/spill.h"
+
+/* ---- whole ----------------------------------------------------------------------------------------- */
+
+static enum err_code report_mids(const struct nn_graph *g, const struct vae_run *run, struct err *e)
+{
+    for (size_t i = 0; i < g->n_mids; i++) {
+        const struct ggml_tensor *t = g->mids[i].t;
+        float *data = mem_try_array((size_t)ggml_nelements(t), sizeof *data);
+        if (!data)
+            return err_set(e, ERR_NOMEM, "no memory for a trace");
+        nn_graph_get(g, t, data);
+        int64_t dims[4] = {t->ne[3], t->ne[2], t->ne[1], t->ne[0]};
+        run->mid(g->mids[i].name, data, dims, 4, run->user);
+        mem_free(data);
+    }
+    return ERR_OK;
+}
+
+static enum err_code run_whole(const struct vae_run *run, const struct vae_plan *p, struct err *e)
+{
+    struct nn_graph g;
+    struct ggml_tensor *x, *y;
+    enum err_code rc = vae_whole_graph_build(p, run->mid != NULL, &g, &x, &y, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = nn_graph_prepare(&g, e);
+    if (rc == ERR_OK) {
+        nn_graph_set(&g, x, run->in);
+        rc = nn_graph_run(&g, run->cancel, e);
+    }
+    if (rc == ERR_OK)
+        nn_graph_get(&g, y, run->out);
+    if (rc == ERR_OK && run->mid)
+        rc = report_mids(&g, run, e);
+    nn_graph_deinit(&g);
+    return rc;
+}
+
+/* ---- bands ----------------------------------------------------------------------------------------- */
+
+struct bands {
+    const struct vae_run *run;
+    const struct vae_plan *plan;
+    struct vae_spill *spills;   /* [plan->n_slots] */
+    struct nn_moments_sum sums; /* of the map between two stages */
+    bool has_sums;
+    struct vae_band_graph
+        graph; /* of the band before this one, used again while the steps are equal */
+    bool has_graph;
+    float *rows; /* a band of the caller's picture, rows first */
+    size_t rows_room;
+};
+
+static enum err_code make_room(struct bands *b, const struct ggml_tensor *t, struct err *e)
+{
+    size_t n = (size_t)ggml_nelements(t);
+    if (n <= b->rows_room)
+        return ERR_OK;
+    mem_free(b->rows);
+    b->rows = mem_try_array(n, sizeof *b->rows);
+    b->rows_room = b->rows ? n : 0;
+    return b->rows ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a band of the picture");
+}
+
+/* The caller's planes [channels, height, width], rows from lo on, to [rows, channels, width]. */
+static enum err_code load_planes(struct bands *b, int64_t lo, struct ggml_tensor *t, struct err *e)
+{
+    size_t w = (size_t)t->ne[0], height = (size_t)b->run->h;
+    enum err_code rc = make_room(b, t, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int64_t r = 0; r < t->ne[2]; r++)
+        for (int64_t c = 0; c < t->ne[1]; c++)
+            memcpy(b->rows + (size_t)(r * t->ne[1] + c) * w,
+                   b->run->in + ((size_t)c * height + (size_t)(lo + r)) * w, w * sizeof(float));
+    nn_graph_set(&b->graph.g, t, b->rows);
+    return ERR_OK;
+}
+
+static enum err_code save_planes(struct bands *b, int64_t lo, const struct ggml_tensor *t,
+                                 struct err *e)
+{
+    size_t w = (size_t)t->ne[0], height = (size_t)b->plan->shapes[b->plan->half->n].h;
+    enum err_code rc = make_room(b, t, e);
+    if (rc != ERR_OK)
+        return rc;
+    nn_graph_get(&b->graph.g, t, b->rows);
+    for (int64_t r = 0; r < t->ne[2]; r++)
+        for (int64_t c = 0; c < t->ne[1]; c++)
+            memcpy(b->run->out + ((size_t)c * height + (size_t)(lo + r)) * w,
+                   b->rows + (size_t)(r * t->ne[1] + c) * w, w * sizeof(float));
+    return ERR_OK;
+}
+
+static size_t place_of(const struct bands *b, struct vae_map m, int64_t row)
+{
+    const struct vae_slot *s = &b->plan->slots[m.slot];
+    return (size_t)(row + s->lead - m.up) * s->row_bytes;
+}
+
+static enum err_code load(struct bands *b, struct vae_map m, int64_t row, struct ggml_tensor *t,
+                          struct err *e)
+{
+    if (m.slot == VAE_CALLER)
+        return load_planes(b, row, t, e);
+    return vae_spill_load(&b->spills[m.slot], place_of(b, m, row), &b->graph.g, t, e);
+}
+
+static enum err_code save(struct bands *b, struct vae_map m, int64_t row, struct ggml_tensor *t,
+                          struct err *e)
+{
+    if (m.slot == VAE_CALLER)
+        return save_planes(b, row, t, e);
+    return vae_spill_save(&b->spills[m.slot], place_of(b, m, row), &b->graph.g, t, e);
+}
+
+static void drop_graph(struct bands *b)
+{
+    if (b->has_graph)
+        nn_graph_deinit(&b->graph.g);
+    b->has_graph = false;
+}
+
+static enum err_code new_graph(struct bands *b, const struct vae_stage *s,
+                               const struct vae_step *steps, struct vae_rows in,
+                               struct vae_rows kept, struct err *e)
+{
+    drop_graph(b);
+    enum err_code rc = vae_band_graph_build(b->plan, s, steps, in, kept, &b->graph, e);
+    if (rc != ERR_OK)
+        return rc;
+    b->has_graph = true;
+    return nn_graph_prepare(&b->graph.g, e);
+}
+
+/* Sums in, one run, sums out. */
+static enum err_code compute(struct bands *b, const struct vae_stage *s,
+                             const struct nn_moments_sum *before, struct err *e)
+{
+    struct vae_band_graph *g = &b->graph;
+    if (g->sums) {
+        struct nn_group_norm n = vae_group_norm(b->plan->half, &g->g, &b->plan->half->ops[s->norm]);
+        nn_moments_give(before, &g->g, g->sums, &n);
+    }
+    if (g->carry)
+        nn_moments_give(&b->sums, &g->g, g->carry, NULL);
+    enum err_code rc = nn_graph_run(&g->g, b->run->cancel, e);
+    if (rc == ERR_OK && g->gathered)
+        nn_moments_take(&b->sums, &g->g, g->gathered, g->out->ne[0] * g->out->ne[2]);
+    return rc;
+}
+
+static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
+                               const struct nn_moments_sum *before, struct err *e)
+{
+    const struct vae_plan *p = b->plan;
+    int64_t height = p->shapes[s->last].h, n = vae_stage_bands(s, height, s->band);
+    size_t size = (size_t)(s->last - s->first) * sizeof *p->steps;
+    struct vae_step *now = p->steps, *last = p->steps + p->half->n;
+    enum err_code rc = ERR_OK;
+    for (int64_t i = 0; rc == ERR_OK && i < n; i++) {
+        struct vae_rows rows = vae_stage_band(s, height, s->band, i), in, kept;
+        vae_walk_steps(p->half, p->shapes, s->first, s->last, rows, now, &in, &kept);
+        if (i == 0 || memcmp(now, last, size) != 0)
+            rc = new_graph(b, s, now, in, kept, e);
+        memcpy(last, now, size);
+        if (rc == ERR_OK)
+            rc = load(b, s->in, in.lo, b->graph.in, e);
+        if (rc == ERR_OK && b->graph.kept)
+            rc = load(b, s->kept, kept.lo, b->graph.kept, e);
+        if (rc == ERR_OK)
+            rc = compute(b, s, before, e);
+        if (rc == ERR_OK)
+            rc = save(b, s->out, rows.lo, b->graph.out, e);
+    }
+    drop_graph(b);
+    return rc;
+}
+
+/* Slots that begin with this stage. */
+static enum err_code open_slots(struct bands *b, int stage, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && i < b->plan->n_slots; i++) {
+        const struct vae_slot *s = &b->plan->slots[i];
+        if (s->first == stage)
+            rc = vae_spill_open(&b->spills[i], b->run->device, b->plan->place,
+                                (size_t)(s->rows + s->lead) * s->row_bytes, e);
+    }
+    return rc;
+}
+
+static void close_slots(struct bands *b, int stage)
+{
+    for (int i = 0; i < b->plan->n_slots; i++)
+        if (b->plan->slots[i].last == stage)
+            vae_spill_close(&b->spills[i]);
+}
+
+static enum err_code run_stage(struct bands *b, int j, struct err *e)
+{
+    const struct vae_stage *s = &b->plan->stages[j];
+    struct nn_moments_sum before = b->sums;
+    b->sums = (struct nn_moments_sum){0};
+    enum err_code rc = ERR_OK;
+    if (s->gathers)
+        rc = nn_moments_sum_init(&b->sums, b->plan->shapes[s->last].channels, e);
+    if (rc == ERR_OK)
+        rc = open_slots(b, j, e);
+    if (rc == ERR_OK)
+        rc = run_bands(b, s, &before, e);
+    nn_moments_sum_deinit(&before);
+    close_slots(b, j);
+    return rc;
+}
+
+static enum err_code run_banded(const struct vae_run *run, const struct vae_plan *p, struct err *e)
+{
+    struct bands b = {.run = run, .plan = p};
+    b.spills = mem_try_array((size_t)p->n_slots, sizeof *b.spills);
+    enum err_code rc = b.spills ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the VAE's records");
+    for (int j = 0; rc == ERR_OK && j < p->n_stages; j++)
+        rc = run_stage(&b, j, e);
+    for (int i = 0; b.spills && i < p->n_slots; i++)
+        vae_spill_close(&b.spills[i]);
+    nn_moments_sum_deinit(&b.sums);
+    mem_free(b.spills);
+    mem_free(b.rows);
+    return rc;
+}
+
+/* ---- both ------------------------------------------------------------------------------------------ */
+
+static enum err_code make_plan(const struct vae_run *r, struct vae_limits limits,
+                               struct vae_plan *p, struct err *e)
+{
+    struct vae_shape in = {r->half->in_channels, r->h, r->w};
+    return vae_plan_make(r->half, r->device, r->exact, in, limits, p, e);
+}
+
+enum err_code vae_half_run(const struct vae_run *r, struct err *e)
+{
+    struct vae_plan p;
+    struct vae_limits limits = r->limits;
+    if (r->mid)
+        limits.compute = 0;
+    enum err_code rc = make_plan(r, limits, &p, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = p.need.banded ? run_banded(r, &p, e) : run_whole(r, &p, e);
+    vae_plan_deinit(&p);
+    return rc;
+}
+
+enum err_code vae_half_need(const struct vae_run *r, struct vae_need *need, struct err *e)
+{
+    struct vae_plan p;
+    enum err_code rc = make_plan(r, r->limits, &p, e);
+    if (rc != ERR_OK)
+        return rc;
+    *need = p.need;
+    vae_plan_deinit(&p);
+    return rc;
+}
+
+enum err_code vae_half_smallest(const struct vae_run *r, size_t *bytes, struct err *e)
+{
+    struct vae_shape in = {r->half->in_channels, r->h, r->w};
+    return vae_plan_smallest(r->half, r->device, r->exact, in, bytes, e);
+}
