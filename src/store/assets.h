@@ -35,7 +35,8 @@ struct asset {
     char origin
         [ASSET_ORIGIN_SIZE]; /* "upload", "job", "preview", "found" ... : who put it in first */
     int64_t created_ms;
-    int64_t seq; /* grows with every new asset: the key for lists */
+    int64_t seq;  /* grows with every new asset: the key for lists */
+    bool existed; /* after putting it in: these bytes were in the store before */
 };
 
 struct asset_note {

@@ -1,0 +1,370 @@
+/* assets.c - see assets.h. The way of a picture into the store:
+ *
+ *     bytes -> tmp/x, hashed as they come       asset_writer_write
+ *     read as a picture                         check_picture
+ *     fsync(tmp/x)                              its bytes are on the disk
+ *     rename to assets/ab/abcd..., fsync folder its name is
+ *     row                                       it exists
+ *
+ * A crash before the row leaves at most a file that nobody knows; store_gc removes it in time. */
+#include "store/assets.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "image/layers.h"
+#include "image/png_write.h"
+#include "store/store_impl.h"
+
+struct asset_writer {
+    struct store *s;
+    struct sha256 hash;
+    uint64_t bytes, max_bytes;
+    int fd;
+    char temp[FILES_NAME_SIZE];
+};
+
+#define COLUMNS "seq, id, format, width, height, alpha, bytes, name, origin, created_ms"
+
+/* ---- formats ------------------------------------------------------------------------------------ */
+
+const char *asset_mime(enum image_format format)
+{
+    static const char *const names[] = {
+        [IMAGE_FORMAT_UNKNOWN] = "application/octet-stream",
+        [IMAGE_FORMAT_PNG] = "image/png",
+        [IMAGE_FORMAT_JPEG] = "image/jpeg",
+        [IMAGE_FORMAT_WEBP] = "image/webp",
+    };
+    return names[(unsigned)format <= IMAGE_FORMAT_WEBP ? format : IMAGE_FORMAT_UNKNOWN];
+}
+
+const char *asset_extension(enum image_format format)
+{
+    if (format == IMAGE_FORMAT_PNG)
+        return "png";
+    if (format == IMAGE_FORMAT_JPEG)
+        return "jpg";
+    return format == IMAGE_FORMAT_WEBP ? "webp" : "bin";
+}
+
+static enum image_format format_from_name(struct str name)
+{
+    for (int f = IMAGE_FORMAT_PNG; f <= IMAGE_FORMAT_WEBP; f++)
+        if (str_eq_z(name, image_format_name((enum image_format)f)))
+            return (enum image_format)f;
+    return IMAGE_FORMAT_UNKNOWN;
+}
+
+/* ---- putting in --------------------------------------------------------------------------------- */
+
+enum err_code asset_writer_begin(struct store *s, uint64_t max_bytes, struct asset_writer **out,
+                                 struct err *e)
+{
+    *out = NULL;
+    if (s->look_only)
+        return err_set_sys(e, ERR_IO, EROFS, "the store was opened only to look at it");
+    struct asset_writer *w = mem_alloc(sizeof *w);
+    w->s = s;
+    w->max_bytes = max_bytes ? max_bytes : image_limits_defaults().max_file_bytes;
+    sha256_init(&w->hash);
+    enum err_code rc = files_temp(&s->files, w->temp, &w->fd, e);
+    if (rc != ERR_OK)
+        mem_free(w);
+    else
+        *out = w;
+    return rc;
+}
+
+enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n, struct err *e)
+{
+    if (n > w->max_bytes - w->bytes)
+        return err_set(e, ERR_LIMIT, "the file has more than %llu bytes",
+                       (unsigned long long)w->max_bytes);
+    enum err_code rc = files_write_all(w->fd, p, n, e);
+    if (rc == ERR_OK) {
+        sha256_add(&w->hash, p, n);
+        w->bytes += n;
+    }
+    return rc;
+}
+
+void asset_writer_abort(struct asset_writer *w)
+{
+    if (!w)
+        return;
+    close(w->fd);
+    files_temp_drop(&w->s->files, w->temp);
+    mem_free(w);
+}
+
+/* Reads the bytes as a picture, all of it unless trusted, and takes its measures. */
+static enum err_code measure(struct str bytes, bool trusted, struct asset *a, struct err *e)
+{
+    struct image_info info = {0};
+    struct image im = {0};
+    enum err_code rc = trusted ? image_probe_memory(bytes, NULL, &info, e)
+                               : image_load_memory(bytes, NULL, &info, &im, e);
+    image_free(&im);
+    if (rc != ERR_OK)
+        return rc;
+    a->format = info.format;
+    a->width = info.w;
+    a->height = info.h;
+    a->alpha = info.channels == 2 || info.channels == 4;
+    return ERR_OK;
+}
+
+static enum err_code check_picture(struct asset_writer *w, bool trusted, struct asset *a,
+                                   struct err *e)
+{
+    if (w->bytes == 0)
+        return err_set(e, ERR_FORMAT, "the file is empty");
+    void *p = mmap(NULL, (size_t)w->bytes, PROT_READ, MAP_SHARED, w->fd, 0);
+    if (p == MAP_FAILED)
+        return err_set_sys(e, ERR_IO, errno, "cannot read the file again");
+    enum err_code rc = measure((struct str){p, (size_t)w->bytes}, trusted, a, e);
+    munmap(p, (size_t)w->bytes);
+    return rc;
+}
+
+/* From the temporary file to the row. */
+static enum err_code settle(struct asset_writer *w, struct asset *a, struct err *e)
+{
+    struct store *s = w->s;
+    char name[FILES_NAME_SIZE];
+    files_asset_name(a->id, name);
+    if (fsync(w->fd) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write in the store");
+    pthread_mutex_lock(&s->files_lock);
+    enum err_code rc = files_settle(&s->files, w->temp, s->files.assets, name, true, e);
+    if (rc == ERR_OK)
+        rc = store_begin(s, e);
+    if (rc == ERR_OK)
+        rc = db_end(&s->rw, asset_row_put(s, a, e), e);
+    pthread_mutex_unlock(&s->files_lock);
+    return rc;
+}
+
+/* The last part of what may be a path, by the rules of a layer's name: UTF-8, no control characters, cut
+ * between characters. */
+static void clean_name(char out[ASSET_NAME_SIZE], const char *name)
+{
+    static_assert(sizeof((struct layer *)0)->name == ASSET_NAME_SIZE, "one size of names");
+    struct layer l = {0};
+    struct str last = str_from(name);
+    for (size_t i = last.n; i > 0; i--) {
+        if (last.p[i - 1] == '/' || last.p[i - 1] == '\\') {
+            last = str_skip(last, i);
+            break;
+        }
+    }
+    layer_set_name(&l, last);
+    memcpy(out, l.name, ASSET_NAME_SIZE);
+}
+
+enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_note *note,
+                                  struct asset *out, struct err *e)
+{
+    static const struct asset_note no_note = {0};
+    struct asset a = {.bytes = w->bytes};
+    note = note ? note : &no_note;
+    clean_name(a.name, note->name ? note->name : "");
+    snprintf(a.origin, sizeof a.origin, "%s", note->origin ? note->origin : "upload");
+    sha256_hex(&w->hash, a.id);
+    enum err_code rc = check_picture(w, note->trusted, &a, e);
+    if (rc == ERR_OK)
+        rc = settle(w, &a, e);
+    asset_writer_abort(w); /* after a success the temporary name is gone already */
+    *out = rc == ERR_OK ? a : (struct asset){0};
+    return rc;
+}
+
+enum err_code asset_put(struct store *s, struct str bytes, const struct asset_note *note,
+                        struct asset *out, struct err *e)
+{
+    struct asset_writer *w;
+    enum err_code rc = asset_writer_begin(s, bytes.n ? bytes.n : 1, &w, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = asset_writer_write(w, bytes.p, bytes.n, e);
+    if (rc == ERR_OK)
+        return asset_writer_finish(w, note, out, e);
+    asset_writer_abort(w);
+    return rc;
+}
+
+enum err_code asset_put_image(struct store *s, const struct image *im,
+                              const struct asset_note *note, struct asset *out, struct err *e)
+{
+    struct asset_note own = note ? *note : (struct asset_note){.origin = "job"};
+    struct buf png;
+    own.trusted = true;
+    buf_init(&png, (size_t)1 << 30);
+    enum err_code rc = image_png_write(im, NULL, 0, &png, e);
+    if (rc == ERR_OK)
+        rc = asset_put(s, buf_str(&png), &own, out, e);
+    buf_deinit(&png);
+    return rc;
+}
+
+/* ---- rows --------------------------------------------------------------------------------------- */
+
+static void read_row(struct db_query *q, struct asset *a)
+{
+    *a = (struct asset){.seq = db_int(q, 0),
+                        .format = format_from_name(db_text(q, 2)),
+                        .width = (int)db_int(q, 3),
+                        .height = (int)db_int(q, 4),
+                        .alpha = db_int(q, 5) != 0,
+                        .bytes = (uint64_t)db_int(q, 6),
+                        .created_ms = db_int(q, 9)};
+    db_text_into(q, 1, a->id, sizeof a->id);
+    db_text_into(q, 7, a->name, sizeof a->name);
+    db_text_into(q, 8, a->origin, sizeof a->origin);
+}
+
+static enum err_code row_exists(struct store *s, const char *id, bool *out, struct err *e)
+{
+    struct db_query q = db_query(&s->rw, "SELECT 1 FROM assets WHERE id = ?1", e);
+    db_bind_text(&q, 1, id);
+    *out = db_row(&q);
+    return db_done(&q);
+}
+
+enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e)
+{
+    bool existed = false;
+    enum err_code rc = row_exists(s, a->id, &existed, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct db_query q = db_query(
+        &s->rw,
+        "INSERT INTO assets (id, format, width, height, alpha, bytes, name, origin, created_ms,"
+        " touched_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        " ON CONFLICT (id) DO UPDATE SET touched_ms = max(touched_ms, excluded.touched_ms),"
+        " name = CASE WHEN name = '' THEN excluded.name ELSE name END"
+        " RETURNING " COLUMNS,
+        e);
+    int64_t now = store_now_ms(s);
+    db_bind_text(&q, 1, a->id);
+    db_bind_text(&q, 2, image_format_name(a->format));
+    db_bind_int(&q, 3, a->width);
+    db_bind_int(&q, 4, a->height);
+    db_bind_int(&q, 5, a->alpha);
+    db_bind_int(&q, 6, (int64_t)a->bytes);
+    db_bind_text(&q, 7, a->name);
+    db_bind_text(&q, 8, a->origin);
+    db_bind_int(&q, 9, a->created_ms ? a->created_ms : now);
+    db_bind_int(&q, 10, now);
+    if (db_row(&q))
+        read_row(&q, a);
+    a->existed = existed;
+    return db_run(&q);
+}
+
+enum err_code asset_get(struct store *s, const char *id, struct asset *out, struct err *e)
+{
+    *out = (struct asset){0};
+    bool there = false;
+    enum err_code rc = ERR_OK;
+    if (asset_is_id(id)) {
+        db_lock(&s->ro);
+        struct db_query q = db_query(&s->ro, "SELECT " COLUMNS " FROM assets WHERE id = ?1", e);
+        db_bind_text(&q, 1, id);
+        there = db_row(&q);
+        if (there)
+            read_row(&q, out);
+        rc = db_done(&q);
+        db_unlock(&s->ro);
+    }
+    if (rc == ERR_OK && !there)
+        rc = err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id ? id : "");
+    return rc;
+}
+
+enum err_code asset_open(struct store *s, const char *id, struct asset *out, int *fd, struct err *e)
+{
+    struct asset a;
+    char name[FILES_NAME_SIZE];
+    struct stat st;
+    *fd = -1;
+    enum err_code rc = asset_get(s, id, &a, e);
+    if (rc != ERR_OK)
+        return rc;
+    files_asset_name(a.id, name);
+    *fd = openat(s->files.assets, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (*fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot read asset %s", a.id);
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != a.bytes) {
+        close(*fd);
+        *fd = -1;
+        return err_set(e, ERR_IO, "the file of asset %s does not have its %llu bytes", a.id,
+                       (unsigned long long)a.bytes);
+    }
+    if (out)
+        *out = a;
+    return ERR_OK;
+}
+
+enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)
+{
+    struct asset a;
+    int fd;
+    *out = (struct image){0};
+    enum err_code rc = asset_open(s, id, &a, &fd, e);
+    if (rc != ERR_OK)
+        return rc;
+    void *p = mmap(NULL, (size_t)a.bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (p == MAP_FAILED) {
+        rc = err_set_sys(e, ERR_IO, errno, "cannot read asset %s", a.id);
+    } else {
+        rc = image_load_memory((struct str){p, (size_t)a.bytes}, NULL, NULL, out, e);
+        munmap(p, (size_t)a.bytes);
+    }
+    close(fd);
+    return rc;
+}
+
+/* ---- lists -------------------------------------------------------------------------------------- */
+
+enum err_code asset_list(struct store *s, int64_t before, int limit, struct asset_list *out,
+                         struct err *e)
+{
+    *out = (struct asset_list){0};
+    limit = limit < 1 ? 1 : limit > 1000 ? 1000 : limit;
+    out->items = mem_try_array((size_t)limit, sizeof *out->items);
+    if (!out->items)
+        return err_set(e, ERR_NOMEM, "no memory for a list of %d assets", limit);
+    db_lock(&s->ro);
+    struct db_query q = db_query(
+        &s->ro, "SELECT " COLUMNS " FROM assets WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2", e);
+    db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
+    db_bind_int(&q, 2, limit + 1); /* one more tells whether there is a next page */
+    while (db_row(&q)) {
+        if (out->n == (size_t)limit) {
+            out->next = out->items[out->n - 1].seq;
+            break;
+        }
+        read_row(&q, &out->items[out->n++]);
+    }
+    enum err_code rc = db_done(&q);
+    db_unlock(&s->ro);
+    if (rc != ERR_OK)
+        asset_list_deinit(out);
+    return rc;
+}
+
+void asset_list_deinit(struct asset_list *l)
+{
+    mem_free(l->items);
+    *l = (struct asset_list){0};
+}

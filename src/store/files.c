@@ -1,0 +1,209 @@
+#include "store/files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+enum err_code files_random(void *out, size_t n, struct err *e)
+{
+    unsigned char *p = out;
+    while (n > 0) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno != EINTR)
+            return err_set_sys(e, ERR_IO, errno, "the system gives no random numbers");
+        if (got > 0) {
+            p += got;
+            n -= (size_t)got;
+        }
+    }
+    return ERR_OK;
+}
+
+/* mkdir -p. What is there already is fine. */
+static enum err_code make_dirs(const char *dir, struct err *e)
+{
+    char path[4096];
+    size_t n = strlen(dir);
+    if (n == 0 || n >= sizeof path)
+        return err_set(e, ERR_LIMIT, "the store's folder has a name of %zu bytes", n);
+    memcpy(path, dir, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        char kept = path[i];
+        path[i] = '\0';
+        if (mkdir(path, 0700) != 0 && errno != EEXIST && !file_is_dir(path))
+            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
+        path[i] = kept;
+    }
+    return ERR_OK;
+}
+
+static enum err_code open_dir(int at, const char *name, bool make, int *out, struct err *e)
+{
+    if (make && mkdirat(at, name, 0700) != 0 && errno != EEXIST)
+        return err_set_sys(e, ERR_IO, errno, "cannot make the store's folder '%s'", name);
+    *out = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*out < 0)
+        return err_set_sys(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
+                           "cannot open the store's folder '%s'", name);
+    return ERR_OK;
+}
+
+enum err_code files_open(struct files *f, const char *dir, bool look_only, struct err *e)
+{
+    unsigned char token[8];
+    *f = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
+    enum err_code rc = look_only ? ERR_OK : make_dirs(dir, e);
+    if (rc == ERR_OK)
+        rc = open_dir(AT_FDCWD, dir, false, &f->root, e);
+    if (rc == ERR_OK)
+        rc = open_dir(f->root, "assets", !look_only, &f->assets, e);
+    if (rc == ERR_OK && !look_only)
+        rc = open_dir(f->root, "thumbs", true, &f->thumbs, e);
+    if (rc == ERR_OK && !look_only)
+        rc = open_dir(f->root, "tmp", true, &f->tmp, e);
+    if (rc == ERR_OK)
+        rc = files_random(token, sizeof token, e);
+    for (size_t i = 0; rc == ERR_OK && i < sizeof token; i++)
+        snprintf(f->token + 2 * i, 3, "%02x", token[i]);
+    if (rc != ERR_OK)
+        files_close(f);
+    return rc;
+}
+
+void files_close(struct files *f)
+{
+    int *all[] = {&f->root, &f->assets, &f->thumbs, &f->tmp};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        if (*all[i] >= 0)
+            close(*all[i]);
+        *all[i] = -1;
+    }
+}
+
+void files_asset_name(const char *id, char out[FILES_NAME_SIZE])
+{
+    snprintf(out, FILES_NAME_SIZE, "%.2s/%.64s", id, id);
+}
+
+void files_thumb_name(const char *id, int side, char out[FILES_NAME_SIZE])
+{
+    snprintf(out, FILES_NAME_SIZE, "%.2s/%.64s.%d.webp", id, id, side);
+}
+
+enum err_code files_temp(const struct files *f, char name[FILES_NAME_SIZE], int *fd, struct err *e)
+{
+    uint64_t r;
+    enum err_code rc = files_random(&r, sizeof r, e);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(name, FILES_NAME_SIZE, "%s-%016llx", f->token, (unsigned long long)r);
+    *fd = openat(f->tmp, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot make a file in the store");
+    return ERR_OK;
+}
+
+void files_temp_drop(const struct files *f, const char *name)
+{
+    (void)unlinkat(f->tmp, name, 0);
+}
+
+bool files_temp_is_old(const struct files *f, const char *name)
+{
+    return strncmp(name, f->token, strlen(f->token)) != 0;
+}
+
+enum err_code files_settle(const struct files *f, const char *name, int to_dir, const char *to,
+                           bool sync, struct err *e)
+{
+    const char shard[3] = {to[0], to[1], '\0'};
+    bool made = mkdirat(to_dir, shard, 0700) == 0;
+    int dir = openat(to_dir, shard, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int sys = dir < 0 ? errno : 0;
+    if (sys == 0 && renameat(f->tmp, name, to_dir, to) != 0)
+        sys = errno;
+    if (sys == 0 && sync && fsync(dir) != 0)
+        sys = errno;
+    if (sys == 0 && sync && made && fsync(to_dir) != 0)
+        sys = errno;
+    if (dir >= 0)
+        close(dir);
+    if (sys != 0)
+        return err_set_sys(e, ERR_IO, sys, "cannot keep a file in the store");
+    return ERR_OK;
+}
+
+enum err_code files_write_all(int fd, const void *p, size_t n, struct err *e)
+{
+    const unsigned char *s = p;
+    while (n > 0) {
+        ssize_t w = write(fd, s, n);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return err_set_sys(e, ERR_IO, errno, "cannot write in the store");
+        s += w;
+        n -= (size_t)w;
+    }
+    return ERR_OK;
+}
+
+static DIR *dir_at(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!d && fd >= 0)
+        close(fd);
+    return d;
+}
+
+static enum err_code walk_one(int dir, const char *prefix, files_see_fn see, void *user,
+                              struct err *e)
+{
+    DIR *d = dir_at(dir, prefix);
+    enum err_code rc = ERR_OK;
+    if (!d)
+        return errno == ENOTDIR || errno == ENOENT
+                   ? ERR_OK
+                   : err_set_sys(e, ERR_IO, errno, "cannot list the store's folder '%s'", prefix);
+    for (struct dirent *ent = readdir(d); ent && rc == ERR_OK; ent = readdir(d)) {
+        char name[600];
+        if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+            continue;
+        if (strcmp(prefix, ".") == 0)
+            snprintf(name, sizeof name, "%s", ent->d_name);
+        else
+            snprintf(name, sizeof name, "%s/%s", prefix, ent->d_name);
+        rc = see(name, user, e);
+    }
+    closedir(d);
+    return rc;
+}
+
+struct inner {
+    int dir;
+    files_see_fn see;
+    void *user;
+};
+
+static enum err_code walk_inner(const char *name, void *user, struct err *e)
+{
+    const struct inner *in = user;
+    return walk_one(in->dir, name, in->see, in->user, e);
+}
+
+enum err_code files_walk(int dir, bool two_levels, files_see_fn see, void *user, struct err *e)
+{
+    struct inner in = {.dir = dir, .see = see, .user = user};
+    if (two_levels)
+        return walk_one(dir, ".", walk_inner, &in, e);
+    return walk_one(dir, ".", see, user, e);
+}

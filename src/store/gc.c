@@ -1,0 +1,207 @@
+/* gc.c - what nobody needs goes.
+ *
+ * An asset goes row first, file second, under files_lock: whoever puts the same bytes in meanwhile waits,
+ * and then finds neither. A crash between the two leaves a file without a row, which a later collection
+ * takes as a stray. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+enum { BATCH = 256 };
+
+struct collection {
+    struct store *s;
+    const struct store_gc_params *params;
+    struct store_gc_result *out;
+    int64_t before_ms; /* what was touched later stays */
+};
+
+#define ORPHANS                                                                                    \
+    " FROM assets WHERE touched_ms <= ?1 AND (?2 OR origin <> 'found')"                            \
+    " AND NOT EXISTS (SELECT 1 FROM refs WHERE refs.asset = assets.id)"
+
+static const int sides[] = {64, 128, 256, 512, 1024};
+
+static void drop_thumbs(struct store *s, const char *id)
+{
+    char name[FILES_NAME_SIZE];
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++) {
+        files_thumb_name(id, sides[i], name);
+        (void)unlinkat(s->files.thumbs, name, 0);
+    }
+}
+
+/* A clock that was in the future when something was put in would keep that forever. */
+static enum err_code pull_back(struct store *s, struct err *e)
+{
+    struct db_query q =
+        db_query(&s->rw, "UPDATE assets SET touched_ms = ?1 WHERE touched_ms > ?1", e);
+    db_bind_int(&q, 1, store_now_ms(s));
+    return db_run(&q);
+}
+
+static void bind_orphans(struct db_query *q, const struct collection *c)
+{
+    db_bind_int(q, 1, c->before_ms);
+    db_bind_int(q, 2, c->params->found_too);
+}
+
+static enum err_code count_orphans(struct collection *c, struct err *e)
+{
+    struct db_query q = db_query(&c->s->rw, "SELECT count(*), coalesce(sum(bytes), 0)" ORPHANS, e);
+    bind_orphans(&q, c);
+    if (db_row(&q)) {
+        c->out->assets = (uint64_t)db_int(&q, 0);
+        c->out->bytes += (uint64_t)db_int(&q, 1);
+    }
+    return db_done(&q);
+}
+
+struct orphan {
+    char id[ASSET_ID_SIZE];
+    uint64_t bytes;
+};
+
+/* Takes up to BATCH rows out, within a transaction. */
+static enum err_code take_rows(struct collection *c, struct orphan *batch, size_t *n, struct err *e)
+{
+    struct db_query q = db_query(&c->s->rw,
+                                 "DELETE FROM assets WHERE seq IN (SELECT seq" ORPHANS " LIMIT ?3)"
+                                 " RETURNING id, bytes",
+                                 e);
+    bind_orphans(&q, c);
+    db_bind_int(&q, 3, BATCH);
+    *n = 0;
+    while (db_row(&q)) {
+        db_text_into(&q, 0, batch[*n].id, sizeof batch[*n].id);
+        batch[*n].bytes = (uint64_t)db_int(&q, 1);
+        (*n)++;
+    }
+    return db_done(&q);
+}
+
+static enum err_code drop_batch(struct collection *c, struct orphan *batch, size_t *n,
+                                struct err *e)
+{
+    struct store *s = c->s;
+    pthread_mutex_lock(&s->files_lock);
+    enum err_code rc = store_begin(s, e);
+    if (rc == ERR_OK)
+        rc = db_end(&s->rw, take_rows(c, batch, n, e), e);
+    for (size_t i = 0; rc == ERR_OK && i < *n; i++) {
+        char name[FILES_NAME_SIZE];
+        files_asset_name(batch[i].id, name);
+        if (unlinkat(s->files.assets, name, 0) == 0)
+            c->out->bytes += batch[i].bytes;
+        drop_thumbs(s, batch[i].id);
+        c->out->assets++;
+    }
+    pthread_mutex_unlock(&s->files_lock);
+    return rc;
+}
+
+static enum err_code collect_assets(struct collection *c, struct err *e)
+{
+    enum err_code rc = store_begin(c->s, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = pull_back(c->s, e);
+    if (rc == ERR_OK && c->params->dry_run)
+        rc = count_orphans(c, e);
+    rc = db_end(&c->s->rw, rc, e);
+    if (rc != ERR_OK || c->params->dry_run)
+        return rc;
+    struct orphan *batch = mem_try_array(BATCH, sizeof *batch);
+    size_t n = BATCH;
+    if (!batch)
+        return err_set(e, ERR_NOMEM, "no memory for a list of %d assets", BATCH);
+    while (rc == ERR_OK && n == BATCH)
+        rc = drop_batch(c, batch, &n, e);
+    mem_free(batch);
+    return rc;
+}
+
+/* ---- files that no row knows -------------------------------------------------------------------- */
+
+/* Old by the file's own time; one from the future is as old as now. */
+static bool is_old(const struct collection *c, int dir, const char *name, uint64_t *bytes)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return false;
+    *bytes = (uint64_t)st.st_size;
+    int64_t at = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
+    int64_t now = store_now_ms(c->s);
+    return (at < now ? at : now) <= c->before_ms;
+}
+
+static enum err_code known(struct store *s, const char *id, bool *out, struct err *e)
+{
+    struct asset a;
+    struct err ignored = {0};
+    enum err_code rc = asset_get(s, id, &a, &ignored);
+    *out = rc == ERR_OK;
+    if (rc != ERR_OK && rc != ERR_NOTFOUND && e)
+        *e = ignored;
+    return rc == ERR_NOTFOUND ? ERR_OK : rc;
+}
+
+static enum err_code see_asset(const char *name, void *user, struct err *e)
+{
+    struct collection *c = user;
+    uint64_t bytes = 0;
+    bool is_known = true;
+    const char *id = strlen(name) > 3 ? name + 3 : "";
+    /* Names that are not of our making are somebody's, not ours to remove. */
+    if (!asset_is_id(id) || !is_old(c, c->s->files.assets, name, &bytes))
+        return ERR_OK;
+    pthread_mutex_lock(&c->s->files_lock);
+    enum err_code rc = known(c->s, id, &is_known, e);
+    if (rc == ERR_OK && !is_known) {
+        if (!c->params->dry_run)
+            (void)unlinkat(c->s->files.assets, name, 0);
+        c->out->strays++;
+        c->out->bytes += bytes;
+    }
+    pthread_mutex_unlock(&c->s->files_lock);
+    return rc;
+}
+
+static enum err_code see_temp(const char *name, void *user, struct err *e)
+{
+    struct collection *c = user;
+    uint64_t bytes = 0;
+    (void)e;
+    if (!files_temp_is_old(&c->s->files, name) || !is_old(c, c->s->files.tmp, name, &bytes))
+        return ERR_OK;
+    if (!c->params->dry_run)
+        files_temp_drop(&c->s->files, name);
+    c->out->temporary++;
+    c->out->bytes += bytes;
+    return ERR_OK;
+}
+
+enum err_code store_gc(struct store *s, const struct store_gc_params *params,
+                       struct store_gc_result *out, struct err *e)
+{
+    *out = (struct store_gc_result){0};
+    if (params->grace_s < 0 || params->grace_s > INT64_MAX / 1000)
+        return err_set(e, ERR_ARG, "a grace time of %lld seconds makes no sense",
+                       (long long)params->grace_s);
+    struct collection c = {.s = s,
+                           .params = params,
+                           .out = out,
+                           .before_ms = store_now_ms(s) - params->grace_s * 1000};
+    enum err_code rc = collect_assets(&c, e);
+    if (rc == ERR_OK)
+        rc = files_walk(s->files.assets, true, see_asset, &c, e);
+    if (rc == ERR_OK)
+        rc = files_walk(s->files.tmp, false, see_temp, &c, e);
+    return rc;
+}

@@ -1,0 +1,353 @@
+#include "store/jobs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/store_impl.h"
+
+#define COLUMNS                                                                                    \
+    "id, seq, turn, kind, model, state, attempts, request, result, error, created_ms, started_ms," \
+    " finished_ms"
+
+enum { OWNER_SIZE = STORE_ID_SIZE + 4 };
+
+static const char *const state_names[JOB_STATES] = {
+    [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
+    [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_INTERRUPTED] = "interrupted",
+};
+
+const char *job_state_name(enum job_state state)
+{
+    return (unsigned)state < JOB_STATES ? state_names[state] : "unknown";
+}
+
+bool job_state_from_name(struct str name, enum job_state *out)
+{
+    for (unsigned i = 0; i < JOB_STATES; i++) {
+        if (str_eq_z(name, state_names[i])) {
+            *out = (enum job_state)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void job_record_deinit(struct job_record *r)
+{
+    mem_free(r->model);
+    mem_free(r->request);
+    mem_free(r->result);
+    mem_free(r->error);
+    *r = (struct job_record){0};
+}
+
+void job_list_deinit(struct job_list *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        job_record_deinit(&l->items[i]);
+    mem_free(l->items);
+    *l = (struct job_list){0};
+}
+
+static void owner_of(const char *id, char out[OWNER_SIZE])
+{
+    snprintf(out, OWNER_SIZE, "j:%s", id);
+}
+
+/* Failures of memory stick to the query. */
+static void read_row(struct db_query *q, struct job_record *r)
+{
+    *r = (struct job_record){.seq = db_int(q, 1),
+                             .turn = db_int(q, 2),
+                             .attempts = (int)db_int(q, 6),
+                             .created_ms = db_int(q, 10),
+                             .started_ms = db_int(q, 11),
+                             .finished_ms = db_int(q, 12)};
+    db_text_into(q, 0, r->id, sizeof r->id);
+    db_text_into(q, 3, r->kind, sizeof r->kind);
+    if (!job_state_from_name(db_text(q, 5), &r->state))
+        r->state = JOB_FAILED;
+    r->model = db_text_dup(q, 4);
+    r->request = db_text_dup(q, 7);
+    r->result = db_text_dup(q, 8);
+    r->error = db_text_dup(q, 9);
+}
+
+static enum err_code not_found(const char *id, struct err *e)
+{
+    return err_set(e, ERR_NOTFOUND, "there is no job '%.40s'", id ? id : "");
+}
+
+/* ---- in and out of the queue -------------------------------------------------------------------- */
+
+static enum err_code insert(struct store *s, const struct job_new *job, struct job_record *out,
+                            struct err *e)
+{
+    char id[STORE_ID_SIZE], owner[OWNER_SIZE];
+    enum err_code rc = store_new_id('j', id, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct db_query q = db_query(
+        &s->rw,
+        "INSERT INTO jobs (id, turn, kind, model, state, attempts, request, result, error,"
+        " created_ms, started_ms, finished_ms) VALUES (?1,"
+        " (SELECT coalesce(max(turn), 0) + 1 FROM jobs), ?2, ?3, 'queued', 0, ?4, '', '', ?5, 0, 0)"
+        " RETURNING " COLUMNS,
+        e);
+    db_bind_text(&q, 1, id);
+    db_bind_text(&q, 2, job->kind);
+    db_bind_text(&q, 3, job->model);
+    db_bind_str(&q, 4, job->request);
+    db_bind_int(&q, 5, store_now_ms(s));
+    if (db_row(&q))
+        read_row(&q, out);
+    rc = db_run(&q);
+    owner_of(id, owner);
+    for (size_t i = 0; rc == ERR_OK && i < job->n_inputs; i++)
+        rc = refs_add(s, owner, job->inputs[i], e);
+    return rc;
+}
+
+enum err_code jobs_add(struct store *s, const struct job_new *job, struct job_record *out,
+                       struct err *e)
+{
+    *out = (struct job_record){0};
+    if (!job->kind || strlen(job->kind) >= sizeof out->kind)
+        return err_set(e, ERR_ARG, "a job needs a kind of at most %zu bytes", sizeof out->kind - 1);
+    enum err_code rc = store_begin(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = db_end(&s->rw, insert(s, job, out, e), e);
+    if (rc != ERR_OK)
+        job_record_deinit(out);
+    return rc;
+}
+
+/* The job's state, within a transaction. */
+static enum err_code current_state(struct store *s, const char *id, enum job_state *out,
+                                   struct err *e)
+{
+    if (!store_is_id(id, 'j'))
+        return not_found(id, e);
+    struct db_query q = db_query(&s->rw, "SELECT state FROM jobs WHERE id = ?1", e);
+    db_bind_text(&q, 1, id);
+    bool there = db_row(&q) && job_state_from_name(db_text(&q, 0), out);
+    enum err_code rc = db_done(&q);
+    return rc == ERR_OK && !there ? not_found(id, e) : rc;
+}
+
+static enum err_code expect_state(struct store *s, const char *id, unsigned allowed,
+                                  const char *verb, struct err *e)
+{
+    enum job_state state = JOB_QUEUED;
+    enum err_code rc = current_state(s, id, &state, e);
+    if (rc == ERR_OK && !(allowed >> state & 1))
+        rc = err_set(e, ERR_ARG, "job %s cannot %s: it is %s", id, verb, job_state_name(state));
+    return rc;
+}
+
+enum err_code jobs_start(struct store *s, const char *id, struct err *e)
+{
+    enum err_code rc = store_begin(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = expect_state(s, id, 1u << JOB_QUEUED, "start", e);
+    if (rc == ERR_OK) {
+        struct db_query q = db_query(&s->rw,
+                                     "UPDATE jobs SET state = 'running', attempts = attempts + 1,"
+                                     " started_ms = ?2, finished_ms = 0 WHERE id = ?1",
+                                     e);
+        db_bind_text(&q, 1, id);
+        db_bind_int(&q, 2, store_now_ms(s));
+        rc = db_run(&q);
+    }
+    return db_end(&s->rw, rc, e);
+}
+
+static enum err_code finish(struct store *s, const char *id, const struct job_outcome *o,
+                            struct err *e)
+{
+    char owner[OWNER_SIZE];
+    unsigned from = 1u << JOB_RUNNING;
+    if (o->state == JOB_CANCELLED)
+        from |= 1u << JOB_QUEUED;
+    enum err_code rc = expect_state(s, id, from, "finish", e);
+    if (rc != ERR_OK)
+        return rc;
+    struct db_query q = db_query(&s->rw,
+                                 "UPDATE jobs SET state = ?2, result = ?3, error = ?4,"
+                                 " finished_ms = ?5 WHERE id = ?1",
+                                 e);
+    db_bind_text(&q, 1, id);
+    db_bind_text(&q, 2, job_state_name(o->state));
+    db_bind_str(&q, 3, o->result);
+    db_bind_str(&q, 4, o->error);
+    db_bind_int(&q, 5, store_now_ms(s));
+    rc = db_run(&q);
+    owner_of(id, owner);
+    for (size_t i = 0; rc == ERR_OK && i < o->n_assets; i++)
+        rc = refs_add(s, owner, o->assets[i], e);
+    return rc;
+}
+
+enum err_code jobs_finish(struct store *s, const char *id, const struct job_outcome *outcome,
+                          struct err *e)
+{
+    if (outcome->state == JOB_QUEUED || outcome->state == JOB_RUNNING ||
+        (unsigned)outcome->state >= JOB_STATES)
+        return err_set(e, ERR_ARG, "a job does not finish as %s", job_state_name(outcome->state));
+    enum err_code rc = store_begin(s, e);
+    return rc != ERR_OK ? rc : db_end(&s->rw, finish(s, id, outcome, e), e);
+}
+
+enum err_code jobs_again(struct store *s, const char *id, struct err *e)
+{
+    enum err_code rc = store_begin(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    unsigned from = 1u << JOB_FAILED | 1u << JOB_CANCELLED | 1u << JOB_INTERRUPTED;
+    rc = expect_state(s, id, from, "run again", e);
+    if (rc == ERR_OK) {
+        struct db_query q = db_query(&s->rw,
+                                     "UPDATE jobs SET state = 'queued', error = '', result = '',"
+                                     " started_ms = 0, finished_ms = 0,"
+                                     " turn = (SELECT max(turn) + 1 FROM jobs) WHERE id = ?1",
+                                     e);
+        db_bind_text(&q, 1, id);
+        rc = db_run(&q);
+    }
+    return db_end(&s->rw, rc, e);
+}
+
+/* ---- looking ------------------------------------------------------------------------------------ */
+
+enum err_code jobs_get(struct store *s, const char *id, struct job_record *out, struct err *e)
+{
+    *out = (struct job_record){0};
+    if (!store_is_id(id, 'j'))
+        return not_found(id, e);
+    db_lock(&s->ro);
+    struct db_query q = db_query(&s->ro, "SELECT " COLUMNS " FROM jobs WHERE id = ?1", e);
+    db_bind_text(&q, 1, id);
+    bool there = db_row(&q);
+    if (there)
+        read_row(&q, out);
+    enum err_code rc = db_done(&q);
+    db_unlock(&s->ro);
+    if (rc == ERR_OK && !there)
+        rc = not_found(id, e);
+    if (rc != ERR_OK)
+        job_record_deinit(out);
+    return rc;
+}
+
+/* Rows of a bound query into the list, at most limit; one more sets `next`. Frees the query. */
+static enum err_code collect(struct db_query *q, int limit, struct job_list *out, struct err *e)
+{
+    out->items = mem_try_array((size_t)limit, sizeof *out->items);
+    if (!out->items) {
+        (void)db_done(q);
+        return err_set(e, ERR_NOMEM, "no memory for a list of %d jobs", limit);
+    }
+    while (db_row(q)) {
+        if (out->n == (size_t)limit) {
+            out->next = out->items[out->n - 1].seq;
+            break;
+        }
+        read_row(q, &out->items[out->n++]);
+    }
+    enum err_code rc = db_done(q);
+    if (rc != ERR_OK)
+        job_list_deinit(out);
+    return rc;
+}
+
+enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int limit,
+                        struct job_list *out, struct err *e)
+{
+    char names[160] = "";
+    size_t n = 0;
+    *out = (struct job_list){0};
+    limit = limit < 1 ? 1 : limit > 1000 ? 1000 : limit;
+    for (unsigned i = 0; i < JOB_STATES; i++)
+        if (states == 0 || (states >> i & 1))
+            n += (size_t)snprintf(names + n, sizeof names - n, " %s ", state_names[i]);
+    db_lock(&s->ro);
+    struct db_query q = db_query(&s->ro,
+                                 "SELECT " COLUMNS " FROM jobs WHERE seq < ?1"
+                                 " AND instr(?2, ' ' || state || ' ') > 0"
+                                 " ORDER BY seq DESC LIMIT ?3",
+                                 e);
+    db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
+    db_bind_text(&q, 2, names);
+    db_bind_int(&q, 3, limit + 1);
+    enum err_code rc = collect(&q, limit, out, e);
+    db_unlock(&s->ro);
+    return rc;
+}
+
+enum err_code jobs_waiting(struct store *s, int limit, struct job_list *out, struct err *e)
+{
+    *out = (struct job_list){0};
+    limit = limit < 1 ? 1 : limit > 10000 ? 10000 : limit;
+    db_lock(&s->ro);
+    struct db_query q = db_query(
+        &s->ro, "SELECT " COLUMNS " FROM jobs WHERE state = 'queued' ORDER BY turn LIMIT ?1", e);
+    db_bind_int(&q, 1, limit);
+    enum err_code rc = collect(&q, limit, out, e);
+    db_unlock(&s->ro);
+    return rc;
+}
+
+/* ---- forgetting --------------------------------------------------------------------------------- */
+
+static enum err_code forget(struct store *s, const char *id, struct err *e)
+{
+    char owner[OWNER_SIZE];
+    enum job_state state = JOB_QUEUED;
+    enum err_code rc = current_state(s, id, &state, e);
+    if (rc == ERR_OK && (state == JOB_QUEUED || state == JOB_RUNNING))
+        rc = err_set(e, ERR_BUSY, "job %s is %s", id, job_state_name(state));
+    if (rc != ERR_OK)
+        return rc;
+    owner_of(id, owner);
+    rc = refs_drop(s, owner, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct db_query q = db_query(&s->rw, "DELETE FROM jobs WHERE id = ?1", e);
+    db_bind_text(&q, 1, id);
+    return db_run(&q);
+}
+
+enum err_code jobs_forget(struct store *s, const char *id, struct err *e)
+{
+    enum err_code rc = store_begin(s, e);
+    return rc != ERR_OK ? rc : db_end(&s->rw, forget(s, id, e), e);
+}
+
+enum err_code jobs_trim(struct store *s, int64_t keep, uint64_t *gone, struct err *e)
+{
+    static const char old[] = " (SELECT id FROM jobs WHERE state NOT IN ('queued', 'running')"
+                              " ORDER BY seq DESC LIMIT -1 OFFSET ?1)";
+    char sql[256];
+    if (gone)
+        *gone = 0;
+    enum err_code rc = store_begin(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(sql, sizeof sql, "DELETE FROM refs WHERE owner LIKE 'j:%%' AND substr(owner, 3) IN%s",
+             old);
+    struct db_query refs = db_query(&s->rw, sql, e);
+    db_bind_int(&refs, 1, keep);
+    rc = db_run(&refs);
+    if (rc == ERR_OK) {
+        snprintf(sql, sizeof sql, "DELETE FROM jobs WHERE id IN%s", old);
+        struct db_query jobs = db_query(&s->rw, sql, e);
+        db_bind_int(&jobs, 1, keep);
+        rc = db_run(&jobs);
+        if (rc == ERR_OK && gone)
+            *gone = (uint64_t)sqlite3_changes64(s->rw.h);
+    }
+    return db_end(&s->rw, rc, e);
+}

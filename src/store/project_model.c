@@ -1,0 +1,163 @@
+/* project_model.c - a project in memory: layers in order, and what values they may have. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/projects.h"
+
+void project_init(struct project *p, int w, int h)
+{
+    *p = (struct project){.w = w, .h = h};
+}
+
+void project_deinit(struct project *p)
+{
+    mem_free(p->layers);
+    *p = (struct project){0};
+}
+
+struct project_layer project_layer_defaults(void)
+{
+    return (struct project_layer){.scale_x = 1, .scale_y = 1, .opacity = 1, .visible = true};
+}
+
+static enum err_code grow(struct project *p, struct err *e)
+{
+    size_t cap = p->cap ? p->cap * 2 : 8;
+    if (p->n >= PROJECT_LAYERS_MAX)
+        return err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
+    if (p->n < p->cap)
+        return ERR_OK;
+    struct project_layer *grown = mem_try_realloc(p->layers, cap * sizeof *grown);
+    if (!grown)
+        return err_set(e, ERR_NOMEM, "no memory for %zu layers", cap);
+    p->layers = grown;
+    p->cap = cap;
+    return ERR_OK;
+}
+
+enum err_code project_insert(struct project *p, size_t index, const struct project_layer *l,
+                             struct err *e)
+{
+    if (index > p->n)
+        return err_set(e, ERR_ARG, "'index' is %zu; it goes from 0 to %zu", index, p->n);
+    enum err_code rc = grow(p, e);
+    if (rc != ERR_OK)
+        return rc;
+    memmove(p->layers + index + 1, p->layers + index, (p->n - index) * sizeof *l);
+    p->layers[index] = *l;
+    p->n++;
+    return ERR_OK;
+}
+
+void project_remove(struct project *p, size_t index)
+{
+    if (index >= p->n)
+        return;
+    p->n--;
+    memmove(p->layers + index, p->layers + index + 1, (p->n - index) * sizeof *p->layers);
+}
+
+void project_move(struct project *p, size_t from, size_t to)
+{
+    if (from >= p->n || to >= p->n || from == to)
+        return;
+    struct project_layer l = p->layers[from];
+    if (from < to)
+        memmove(p->layers + from, p->layers + from + 1, (to - from) * sizeof l);
+    else
+        memmove(p->layers + to + 1, p->layers + to, (from - to) * sizeof l);
+    p->layers[to] = l;
+}
+
+size_t project_find(const struct project *p, const char *layer_id)
+{
+    size_t i = 0;
+    while (i < p->n && strcmp(p->layers[i].id, layer_id) != 0)
+        i++;
+    return i;
+}
+
+/* ---- what is allowed ---------------------------------------------------------------------------- */
+
+static enum err_code check_range(size_t i, const char *field, double v, double lo, double hi,
+                                 struct err *e)
+{
+    if (v >= lo && v <= hi) /* false for NaN */
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "'layers[%zu].%s' is %g; it goes from %g to %g", i, field, v, lo,
+                   hi);
+}
+
+static enum err_code check_scale(size_t i, const char *field, double v, struct err *e)
+{
+    if (fabs(v) >= 0.0001 && fabs(v) <= 1000)
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "'layers[%zu].%s' is %g; its size goes from 0.0001 to 1000 (negative mirrors)",
+                   i, field, v);
+}
+
+static enum err_code check_ids(const struct project *p, size_t i, struct err *e)
+{
+    const struct project_layer *l = &p->layers[i];
+    struct layer probe = {0};
+    if (l->id[0] && !layer_set_id(&probe, str_from(l->id)))
+        return err_set(
+            e, ERR_ARG,
+            "'layers[%zu].id' is '%.70s'; an id has 1 to %d letters, digits, '.', '_' or "
+            "'-'",
+            i, l->id, LAYER_ID_SIZE - 1);
+    for (size_t j = 0; l->id[0] && j < i; j++)
+        if (strcmp(p->layers[j].id, l->id) == 0)
+            return err_set(e, ERR_ARG, "'layers[%zu].id' is '%s', which layer %zu has already", i,
+                           l->id, j);
+    if (!asset_is_id(l->asset))
+        return err_set(e, ERR_ARG, "'layers[%zu].asset' is '%.70s', which is no asset's id", i,
+                       l->asset);
+    if (l->mask[0] && !asset_is_id(l->mask))
+        return err_set(e, ERR_ARG, "'layers[%zu].mask' is '%.70s', which is no asset's id", i,
+                       l->mask);
+    return ERR_OK;
+}
+
+static enum err_code check_layer(const struct project *p, size_t i, struct err *e)
+{
+    const struct project_layer *l = &p->layers[i];
+    enum err_code rc = check_ids(p, i, e);
+    if (rc == ERR_OK)
+        rc = check_range(i, "x", l->x, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e);
+    if (rc == ERR_OK)
+        rc = check_range(i, "y", l->y, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e);
+    if (rc == ERR_OK)
+        rc = check_scale(i, "scale_x", l->scale_x, e);
+    if (rc == ERR_OK)
+        rc = check_scale(i, "scale_y", l->scale_y, e);
+    if (rc == ERR_OK)
+        rc = check_range(i, "rotation", l->rotation, -360, 360, e);
+    if (rc == ERR_OK)
+        rc = check_range(i, "opacity", l->opacity, 0, 1, e);
+    if (rc == ERR_OK && (unsigned)l->blend >= BLEND_MODES)
+        rc = err_set(e, ERR_ARG, "'layers[%zu].blend_mode' is %d", i, (int)l->blend);
+    return rc;
+}
+
+static enum err_code check_side(const char *field, int v, struct err *e)
+{
+    if (v >= 1 && v <= PROJECT_SIDE_MAX)
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "'%s' is %d; it goes from 1 to %d", field, v, PROJECT_SIDE_MAX);
+}
+
+enum err_code project_check(const struct project *p, struct err *e)
+{
+    enum err_code rc = check_side("width", p->w, e);
+    if (rc == ERR_OK)
+        rc = check_side("height", p->h, e);
+    if (rc == ERR_OK && p->n > PROJECT_LAYERS_MAX)
+        rc = err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
+    for (size_t i = 0; rc == ERR_OK && i < p->n; i++)
+        rc = check_layer(p, i, e);
+    return rc;
+}

@@ -1,0 +1,119 @@
+#include "store/schema.h"
+
+#include <stdio.h>
+
+#define APPLICATION_ID 0x5665746e /* "Vetn" */
+
+static const char *const migrations[] = {
+    /* 1 */
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE assets ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  format TEXT NOT NULL,"
+    "  width INTEGER NOT NULL,"
+    "  height INTEGER NOT NULL,"
+    "  alpha INTEGER NOT NULL,"
+    "  bytes INTEGER NOT NULL,"
+    "  name TEXT NOT NULL,"
+    "  origin TEXT NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  touched_ms INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX assets_touched ON assets (touched_ms);"
+    "CREATE TABLE refs ("
+    "  owner TEXT NOT NULL,"
+    "  asset TEXT NOT NULL REFERENCES assets (id),"
+    "  PRIMARY KEY (owner, asset)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX refs_asset ON refs (asset);"
+    "CREATE TABLE jobs ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  turn INTEGER NOT NULL,"
+    "  kind TEXT NOT NULL,"
+    "  model TEXT NOT NULL,"
+    "  state TEXT NOT NULL,"
+    "  attempts INTEGER NOT NULL,"
+    "  request TEXT NOT NULL,"
+    "  result TEXT NOT NULL,"
+    "  error TEXT NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  started_ms INTEGER NOT NULL,"
+    "  finished_ms INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX jobs_state ON jobs (state, turn);"
+    "CREATE INDEX jobs_turn ON jobs (turn);"
+    "CREATE TABLE projects ("
+    "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  width INTEGER NOT NULL,"
+    "  height INTEGER NOT NULL,"
+    "  layers INTEGER NOT NULL,"
+    "  revision INTEGER NOT NULL,"
+    "  position INTEGER NOT NULL,"
+    "  created_ms INTEGER NOT NULL,"
+    "  updated_ms INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE history ("
+    "  project TEXT NOT NULL REFERENCES projects (id) ON DELETE CASCADE,"
+    "  position INTEGER NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  at_ms INTEGER NOT NULL,"
+    "  doc TEXT NOT NULL,"
+    "  PRIMARY KEY (project, position)) STRICT;",
+};
+
+enum { NEWEST = sizeof migrations / sizeof migrations[0] };
+
+static enum err_code identify(struct db *db, int64_t *version, struct err *e)
+{
+    int64_t tables = 0, application = 0;
+    enum err_code rc = db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
+    if (rc == ERR_OK)
+        rc = db_number(db, "PRAGMA application_id", &application, e);
+    if (rc == ERR_OK)
+        rc = db_number(db, "PRAGMA user_version", version, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (tables > 0 && application != APPLICATION_ID)
+        return err_set(e, ERR_FORMAT, "the database is that of another program");
+    if (*version > NEWEST)
+        return err_set(e, ERR_FORMAT,
+                       "the database has form %lld, made by a newer version of this program, which "
+                       "knows forms up to %d",
+                       (long long)*version, NEWEST);
+    return ERR_OK;
+}
+
+static enum err_code apply(struct db *db, int64_t version, struct err *e)
+{
+    char mark[96];
+    snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %lld;",
+             APPLICATION_ID, (long long)version);
+    enum err_code rc = db_begin(db, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = db_exec(db, migrations[version - 1], e);
+    if (rc == ERR_OK)
+        rc = db_exec(db, mark, e);
+    return db_end(db, rc, e);
+}
+
+enum err_code schema_migrate(struct db *db, bool *fresh, struct err *e)
+{
+    int64_t version = 0;
+    enum err_code rc = identify(db, &version, e);
+    *fresh = version == 0;
+    while (rc == ERR_OK && version < NEWEST)
+        rc = apply(db, ++version, e);
+    return rc;
+}
+
+enum err_code schema_expect(struct db *db, struct err *e)
+{
+    int64_t version = 0;
+    enum err_code rc = identify(db, &version, e);
+    if (rc == ERR_OK && version != NEWEST)
+        rc = err_set(e, ERR_FORMAT,
+                     "the database has form %lld, not %d: start the program on it once",
+                     (long long)version, NEWEST);
+    return rc;
+}

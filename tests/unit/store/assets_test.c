@@ -1,0 +1,222 @@
+/* Assets: what comes in, what is refused, and that files and rows agree. */
+#include "support.h"
+
+#include "image/load.h"
+
+static enum err_code count_one(const char *name, void *user, struct err *e)
+{
+    (void)name;
+    (void)e;
+    ++*(size_t *)user;
+    return ERR_OK;
+}
+
+static size_t count_files(struct place *p, const char *sub)
+{
+    char path[512];
+    size_t n = 0;
+    (void)snprintf(path, sizeof path, "%s/%s", p->dir, sub);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool two_levels = strcmp(sub, "tmp") != 0;
+    assert_int_equal(files_walk(fd, two_levels, count_one, &n, NULL), ERR_OK);
+    close(fd);
+    return n;
+}
+
+static void picture_comes_back_when_it_was_put_in(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct buf png;
+    struct asset a, again;
+    make_png(20, 10, 1, &png);
+    struct asset_note note = {.name = "C:\\fakepath\\../ca\tt.png"};
+    assert_int_equal(asset_put(s, buf_str(&png), &note, &a, NULL), ERR_OK);
+    assert_int_equal(a.format, IMAGE_FORMAT_PNG);
+    assert_int_equal(a.width, 20);
+    assert_int_equal(a.height, 10);
+    assert_true(a.alpha);
+    assert_false(a.existed);
+    assert_int_equal(a.bytes, png.n);
+    assert_string_equal(a.name, "ca?t.png");
+    assert_string_equal(a.origin, "upload");
+    int fd;
+    assert_int_equal(asset_open(s, a.id, &again, &fd, NULL), ERR_OK);
+    char *bytes = test_malloc(png.n);
+    assert_int_equal(read(fd, bytes, png.n), png.n);
+    assert_memory_equal(bytes, png.p, png.n);
+    test_free(bytes);
+    close(fd);
+    struct image im;
+    assert_int_equal(asset_load(s, a.id, &im, NULL), ERR_OK);
+    assert_int_equal(im.w, 20);
+    image_free(&im);
+    buf_deinit(&png);
+    store_close(s);
+    s = open_store(p->dir);
+    assert_int_equal(asset_get(s, a.id, &again, NULL), ERR_OK);
+    assert_int_equal(again.seq, a.seq);
+    store_close(s);
+}
+
+static void same_bytes_are_one_asset_when_put_in_twice(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset a = put_png(s, 8, 8, 1), b = put_png(s, 8, 8, 1), c = put_png(s, 8, 8, 2);
+    assert_string_equal(a.id, b.id);
+    assert_int_equal(a.seq, b.seq);
+    assert_true(b.existed);
+    assert_string_not_equal(a.id, c.id);
+    assert_int_equal(count_files(p, "assets"), 2);
+    assert_int_equal(count_files(p, "tmp"), 0);
+    store_close(s);
+}
+
+static void nothing_is_left_when_bytes_are_no_picture(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset a;
+    struct buf png;
+    struct err e = {0};
+    make_png(64, 64, 1, &png);
+    assert_int_equal(asset_put(s, STR_LIT("<svg onload=alert(1)>"), NULL, &a, &e), ERR_FORMAT);
+    assert_int_equal(asset_put(s, STR_LIT(""), NULL, &a, &e), ERR_FORMAT);
+    assert_int_equal(asset_put(s, (struct str){png.p, png.n / 2}, NULL, &a, &e), ERR_FORMAT);
+    assert_string_equal(a.id, "");
+    struct asset_writer *w;
+    assert_int_equal(asset_writer_begin(s, 100, &w, &e), ERR_OK);
+    assert_int_equal(asset_writer_write(w, png.p, 60, &e), ERR_OK);
+    assert_int_equal(asset_writer_write(w, png.p, 41, &e), ERR_LIMIT);
+    asset_writer_abort(w);
+    assert_int_equal(asset_writer_begin(s, 0, &w, &e), ERR_OK);
+    assert_int_equal(asset_writer_write(w, png.p, png.n - 20, &e), ERR_OK);
+    assert_int_equal(asset_writer_finish(w, NULL, &a, &e), ERR_FORMAT);
+    buf_deinit(&png);
+    assert_int_equal(count_files(p, "assets"), 0);
+    assert_int_equal(count_files(p, "tmp"), 0);
+    struct store_numbers n;
+    assert_int_equal(store_count(s, &n, &e), ERR_OK);
+    assert_int_equal(n.assets, 0);
+    store_close(s);
+}
+
+static void ids_are_not_found_when_they_look_like_paths(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    static const char *const ids[] = {
+        "",
+        "..",
+        "../../etc/passwd",
+        "/etc/passwd",
+        "ab/cd",
+        "%2e%2e",
+        "veetance.db",
+        NULL,
+        "ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789",
+        "abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567890",
+        "0000000000000000000000000000000000000000000000000000000000000000"};
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct asset a;
+        struct image im;
+        int fd;
+        assert_int_equal(asset_get(s, ids[i], &a, NULL), ERR_NOTFOUND);
+        assert_int_equal(asset_open(s, ids[i], &a, &fd, NULL), ERR_NOTFOUND);
+        assert_int_equal(asset_thumb_open(s, ids[i], 64, &fd, NULL, NULL, NULL), ERR_NOTFOUND);
+        assert_int_equal(asset_load(s, ids[i], &im, NULL), ERR_NOTFOUND);
+    }
+    store_close(s);
+}
+
+static void list_comes_in_pages_when_there_are_many(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    for (unsigned i = 0; i < 7; i++)
+        (void)put_png(s, 4, 4, i);
+    struct asset_list l;
+    int64_t before = 0, last = INT64_MAX;
+    size_t seen = 0, pages = 0;
+    do {
+        assert_int_equal(asset_list(s, before, 3, &l, NULL), ERR_OK);
+        for (size_t i = 0; i < l.n; i++) {
+            assert_true(l.items[i].seq < last);
+            last = l.items[i].seq;
+        }
+        seen += l.n;
+        pages++;
+        before = l.next;
+        asset_list_deinit(&l);
+    } while (before);
+    assert_int_equal(seen, 7);
+    assert_int_equal(pages, 3);
+    store_close(s);
+}
+
+static void thumbnail_is_made_once_when_asked_for_twice(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset a = put_png(s, 300, 150, 3);
+    for (int i = 0; i < 2; i++) {
+        char head[20000] = "";
+        int fd, side;
+        uint64_t bytes;
+        struct image_info info;
+        assert_int_equal(asset_thumb_open(s, a.id, 100, &fd, &bytes, &side, NULL), ERR_OK);
+        assert_int_equal(side, 128);
+        assert_int_equal(read(fd, head, sizeof head), bytes);
+        assert_memory_equal(head + 8, "WEBP", 4);
+        assert_int_equal(image_probe_memory((struct str){head, bytes}, NULL, &info, NULL), ERR_OK);
+        assert_int_equal(info.w, 128);
+        assert_int_equal(info.h, 64);
+        close(fd);
+        assert_int_equal(count_files(p, "thumbs"), 1);
+    }
+    store_close(s);
+}
+
+static void damaged_file_is_told_when_it_is_opened(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset a = put_png(s, 30, 30, 3), b = put_png(s, 31, 31, 3);
+    char path[512];
+    int fd;
+    struct store_report r;
+    (void)snprintf(path, sizeof path, "%s/assets/%.2s/%s", p->dir, a.id, a.id);
+    assert_int_equal(truncate(path, 40), 0);
+    assert_int_equal(asset_open(s, a.id, NULL, &fd, NULL), ERR_IO);
+    assert_int_equal(store_check(s, false, NULL, NULL, &r, NULL), ERR_OK);
+    assert_int_equal(r.damaged, 1);
+    /* Putting the right bytes in again mends it. */
+    assert_string_equal(put_png(s, 30, 30, 3).id, a.id);
+    assert_int_equal(asset_open(s, a.id, NULL, &fd, NULL), ERR_OK);
+    close(fd);
+    (void)snprintf(path, sizeof path, "%s/assets/%.2s/%s", p->dir, b.id, b.id);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "x", 1, 50), 1);
+    close(fd);
+    assert_int_equal(store_check(s, false, NULL, NULL, &r, NULL), ERR_OK);
+    assert_int_equal(r.damaged, 0);
+    assert_int_equal(store_check(s, true, NULL, NULL, &r, NULL), ERR_OK);
+    assert_int_equal(r.damaged, 1);
+    store_close(s);
+}
+
+int main(void)
+{
+#define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(picture_comes_back_when_it_was_put_in),
+        CASE(same_bytes_are_one_asset_when_put_in_twice),
+        CASE(nothing_is_left_when_bytes_are_no_picture),
+        CASE(ids_are_not_found_when_they_look_like_paths),
+        CASE(list_comes_in_pages_when_there_are_many),
+        CASE(thumbnail_is_made_once_when_asked_for_twice),
+        CASE(damaged_file_is_told_when_it_is_opened),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
