@@ -1,68 +1,227 @@
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/json_out.h"
+#include "nn/device.h"
+#include "nn/pin.h"
 
-enum { DEVICES_JSON = 1, MAX_DEVICES = 64 };
+enum { DEVICES_JSON = 1, DEVICES_PIN, DEVICES_UNPIN, DEVICES_VERBOSE, MAX_DEVICES = 64 };
 
 static const struct cli_option options[] = {
+    {DEVICES_PIN, 0, "pin", NULL,
+     "measure and remember the device that later starts open at once: NAME, or the fastest"},
+    {DEVICES_UNPIN, 0, "unpin", NULL, "forget it"},
     {DEVICES_JSON, 0, "json", NULL, "print JSON"},
+    {DEVICES_VERBOSE, 'v', "verbose", NULL,
+     "say which libraries are loaded, and how long it takes"},
     {0},
 };
 
-static void print_json(const struct vt_device *d, size_t n)
+struct devices_job {
+    bool json, pin, unpin;
+    const char *name; /* to pin; NULL: the fastest */
+    struct nn_device_info list[MAX_DEVICES];
+    double flops[MAX_DEVICES]; /* 0: not measured */
+    size_t n;
+    char pinned[64]; /* "" when nothing is */
+};
+
+static int fail(const struct devices_job *j, const struct err *e)
+{
+    struct vt_error ve = {.status = (enum vt_status)e->code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
+    return cli_fail(&ve, j->json);
+}
+
+/* ---- what is pinned -------------------------------------------------------------------------------- */
+
+static void read_pinned(struct devices_job *j)
+{
+    char path[NN_PIN_PATH_BYTES];
+    struct err e = {0};
+    struct nn_pin *pin = mem_alloc(sizeof *pin);
+    enum err_code rc = nn_pin_path(path, sizeof path, &e);
+    if (rc == ERR_OK)
+        rc = nn_pin_read(path, pin, &e);
+    if (rc == ERR_OK)
+        memcpy(j->pinned, pin->device, sizeof j->pinned);
+    else if (rc != ERR_NOTFOUND)
+        log_warn("%s", e.text);
+    mem_free(pin);
+}
+
+static int unpin(const struct devices_job *j)
+{
+    char path[NN_PIN_PATH_BYTES];
+    struct err e = {0};
+    if (nn_pin_path(path, sizeof path, &e) != ERR_OK)
+        return fail(j, &e);
+    if (file_exists(path) && unlink(path) != 0) {
+        cli_say("cannot remove '%s'", path);
+        return CLI_FAILED;
+    }
+    if (j->json)
+        puts("{\"pinned\":null}");
+    else
+        puts("Nothing is pinned; starts look for the best device.");
+    return CLI_OK;
+}
+
+static bool is_candidate(const struct devices_job *j, size_t i)
+{
+    if (j->name)
+        return strcmp(j->list[i].name, j->name) == 0;
+    return !j->list[i].is_software;
+}
+
+/* Measures the candidates and pins the fastest. */
+static enum err_code pin_fastest(struct devices_job *j, struct err *e)
+{
+    size_t best = MAX_DEVICES;
+    struct nn_device *d;
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < j->n; i++) {
+        if (!is_candidate(j, i))
+            continue;
+        rc = nn_device_open(j->list[i].name, 0, &d, e);
+        if (rc != ERR_OK)
+            break;
+        rc = nn_device_measure(d, &j->flops[i], e);
+        nn_device_close(d);
+        if (best == MAX_DEVICES || j->flops[i] > j->flops[best])
+            best = i;
+    }
+    if (rc != ERR_OK)
+        return rc;
+    if (best == MAX_DEVICES)
+        return err_set(e, ERR_DEVICE, "there is no device '%s'; `veetance devices` lists them",
+                       j->name ? j->name : "to pin");
+    rc = nn_device_open(j->list[best].name, 0, &d, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = nn_device_pin(d, j->flops[best], e);
+    nn_device_close(d);
+    memcpy(j->pinned, j->list[best].name, sizeof j->pinned);
+    return rc;
+}
+
+/* ---- printing -------------------------------------------------------------------------------------- */
+
+static void print_json(const struct devices_job *j)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
     buf_add_z(&b, "{\"devices\":[");
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < j->n; i++) {
+        const struct nn_device_info *d = &j->list[i];
         buf_printf(&b, "%s{\"name\":", i ? "," : "");
-        json_out_str(&b, d[i].name);
+        json_out_str(&b, d->name);
         buf_add_z(&b, ",\"description\":");
-        json_out_str(&b, d[i].description);
-        buf_printf(&b, ",\"kind\":\"%s\",\"total_bytes\":%llu,\"free_bytes\":%llu}",
-                   d[i].is_cpu ? "cpu" : "gpu", (unsigned long long)d[i].total_bytes,
-                   (unsigned long long)d[i].free_bytes);
+        json_out_str(&b, d->description);
+        buf_printf(&b, ",\"kind\":\"%s\",\"total_bytes\":%llu,\"free_bytes\":%llu",
+                   d->is_cpu ? "cpu" : "gpu", (unsigned long long)d->total_bytes,
+                   (unsigned long long)d->free_bytes);
+        if (j->flops[i] > 0)
+            buf_printf(&b, ",\"gflops\":%.1f", j->flops[i] * 1e-9);
+        buf_add_z(&b, "}");
     }
-    buf_add_z(&b, "]}");
+    buf_add_z(&b, "],\"pinned\":");
+    if (j->pinned[0])
+        json_out_str(&b, j->pinned);
+    else
+        buf_add_z(&b, "null");
+    buf_add_z(&b, "}");
     puts(buf_z(&b));
     buf_deinit(&b);
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+static void print_text(const struct devices_job *j)
+{
+    for (size_t i = 0; i < j->n; i++) {
+        const struct nn_device_info *d = &j->list[i];
+        printf("%-10s %s, %.1f of %.1f GiB free", d->name, d->description,
+               (double)d->free_bytes / (1 << 30), (double)d->total_bytes / (1 << 30));
+        if (j->flops[i] > 0)
+            printf(", %.0f GFLOP/s", j->flops[i] * 1e-9);
+        printf("%s\n", strcmp(d->name, j->pinned) == 0 ? " (pinned)" : "");
+    }
+}
+
+static int execute(struct devices_job *j)
+{
+    struct err e = {0};
+    if (j->unpin)
+        return unpin(j);
+    if (nn_device_list(j->list, MAX_DEVICES, &j->n, &e) != ERR_OK)
+        return fail(j, &e);
+    if (!j->pin)
+        read_pinned(j);
+    else if (pin_fastest(j, &e) != ERR_OK)
+        return fail(j, &e);
+    if (j->json)
+        print_json(j);
+    else
+        print_text(j);
+    return CLI_OK;
+}
+
+static int parse(struct devices_job *j, const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
-    struct vt_device list[MAX_DEVICES];
-    struct vt_error err;
-    size_t n;
-    bool json = false;
     int id;
     while ((id = cli_args_next(&a)) != CLI_END) {
-        if (id == CLI_HELP)
-            return CLI_OK;
-        if (id == CLI_POSITIONAL)
-            return cli_usage_error(self, "'%.60s' is not expected here", a.value);
-        if (id == CLI_ERROR)
-            return CLI_USAGE;
-        json = true;
+        switch (id) {
+        case CLI_HELP:
+        case CLI_ERROR:
+            return id;
+        case DEVICES_JSON:
+            j->json = true;
+            break;
+        case DEVICES_PIN:
+            j->pin = true;
+            break;
+        case DEVICES_UNPIN:
+            j->unpin = true;
+            break;
+        case DEVICES_VERBOSE:
+            log_set(LOG_DEBUG, NULL, NULL);
+            break;
+        default:
+            if (!j->pin || j->name) {
+                cli_usage_error(self, "'%.60s' is not expected here", a.value);
+                return CLI_ERROR;
+            }
+            j->name = a.value;
+        }
     }
-    if (vt_devices(list, MAX_DEVICES, &n, &err) != VT_OK)
-        return cli_fail(&err, json);
-    if (json) {
-        print_json(list, n);
-        return CLI_OK;
+    if (j->pin && j->unpin) {
+        cli_usage_error(self, "--pin and --unpin exclude each other");
+        return CLI_ERROR;
     }
-    for (size_t i = 0; i < n; i++)
-        printf("%-10s %s, %.1f of %.1f GiB free\n", list[i].name, list[i].description,
-               (double)list[i].free_bytes / (1 << 30), (double)list[i].total_bytes / (1 << 30));
-    return CLI_OK;
+    return CLI_END;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct devices_job *j = mem_alloc(sizeof *j);
+    int end = parse(j, self, argc, argv);
+    int rc = end == CLI_HELP ? CLI_OK : end == CLI_ERROR ? CLI_USAGE : execute(j);
+    mem_free(j);
+    return rc;
 }
 
 const struct cli_command cli_cmd_devices = {
     .name = "devices",
-    .summary = "List what this machine can compute on",
-    .usage = "[--json]",
+    .summary = "List what this machine can compute on, and pin a device",
+    .usage = "[--pin [NAME] | --unpin] [--json]",
     .examples = "  veetance devices\n"
+                "  veetance devices --pin\n"
+                "  veetance devices --pin vulkan0\n"
                 "  veetance generate --device vulkan0 ...\n",
     .options = options,
     .run = run,

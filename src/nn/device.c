@@ -9,11 +9,16 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/device_pin.h"
+
+enum { PATH_BYTES = 4096 };
 
 struct nn_device {
+    char library[PATH_BYTES];
     ggml_backend_t backend;
     ggml_backend_dev_t dev;
     bool is_cpu;
@@ -24,8 +29,6 @@ struct nn_device {
     bool has_accountant, dry;
     struct nn_params *streaming;
 };
-
-enum { PATH_BYTES = 4096 };
 
 static void ggml_log_sink(enum ggml_log_level level, const char *text, void *user)
 {
@@ -154,6 +157,12 @@ static bool dev_is_cpu(ggml_backend_dev_t dev)
     return ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
 }
 
+/* A software rasteriser answers as a GPU; it is for tests and never chosen unasked. */
+static bool is_software(ggml_backend_dev_t dev)
+{
+    return strstr(ggml_backend_dev_description(dev), "llvmpipe") != NULL;
+}
+
 static void describe(ggml_backend_dev_t dev, struct nn_device_info *out)
 {
     memset(out, 0, sizeof *out);
@@ -163,6 +172,7 @@ static void describe(ggml_backend_dev_t dev, struct nn_device_info *out)
     (void)snprintf(out->description, sizeof out->description, "%s",
                    ggml_backend_dev_description(dev));
     out->is_cpu = dev_is_cpu(dev);
+    out->is_software = is_software(dev);
     size_t free_bytes = 0, total = 0;
     ggml_backend_dev_memory(dev, &free_bytes, &total);
     out->free_bytes = free_bytes;
@@ -176,12 +186,6 @@ enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n, 
     for (size_t i = 0; rc == ERR_OK && i < ggml_backend_dev_count() && *n < max; i++)
         describe(ggml_backend_dev_get(i), &out[(*n)++]);
     return rc;
-}
-
-/* A software rasteriser answers as a GPU; it is for tests and never chosen unasked. */
-static bool is_software(ggml_backend_dev_t dev)
-{
-    return strstr(ggml_backend_dev_description(dev), "llvmpipe") != NULL;
 }
 
 static bool matches(ggml_backend_dev_t dev, const char *want)
@@ -205,7 +209,8 @@ static ggml_backend_dev_t find_device(const char *want)
     return NULL;
 }
 
-static enum err_code choose(const char *want, ggml_backend_dev_t *out, struct err *e)
+/* Loads what the name asks for and finds it. */
+static enum err_code search(const char *want, ggml_backend_dev_t *out, struct err *e)
 {
     enum err_code rc;
     if (strcasecmp(want, "cpu") == 0)
@@ -225,6 +230,28 @@ static enum err_code choose(const char *want, ggml_backend_dev_t *out, struct er
                        "there is no device '%s'; `veetance devices` lists what this machine has",
                        want);
     return ERR_OK;
+}
+
+/* The pinned library where there is a pin that holds; else whatever is found, which a pin that did not hold
+ * is replaced with. */
+static enum err_code choose(const char *want, ggml_backend_dev_t *out, struct err *e)
+{
+    char pinned[DEVICE_NAME_BYTES];
+    ggml_log_set(ggml_log_sink, NULL);
+    if (strcasecmp(want, "cpu") != 0)
+        prepare_vulkan();
+    enum device_pin_state pin = device_pin_load(want, pinned);
+    if (pin == DEVICE_PIN_LOADED) {
+        *out = find_device(pinned);
+        if (*out)
+            return ERR_OK;
+        log_warn("the pinned device '%s' is not there; looking for the devices anew", pinned);
+        pin = DEVICE_PIN_STALE;
+    }
+    enum err_code rc = search(want, out, e);
+    if (rc == ERR_OK && pin == DEVICE_PIN_STALE)
+        device_pin_renew(want, *out);
+    return rc;
 }
 
 static int available_cores(void)
@@ -251,9 +278,11 @@ enum err_code nn_device_open(const char *want, int threads, struct nn_device **o
 {
     ggml_backend_dev_t dev = NULL;
     *out = NULL;
+    int64_t start = clock_ns();
     enum err_code rc = choose(want && *want ? want : "auto", &dev, e);
     if (rc != ERR_OK)
         return rc;
+    int64_t chosen = clock_ns();
     struct nn_device *d = mem_alloc(sizeof *d);
     d->dev = dev;
     d->is_cpu = dev_is_cpu(dev);
@@ -265,6 +294,11 @@ enum err_code nn_device_open(const char *want, int threads, struct nn_device **o
     }
     if (d->is_cpu)
         setup_cpu(d, threads);
+    if (!device_pin_library_of(dev, d->library, sizeof d->library))
+        d->library[0] = 0;
+    log_debug("boot: device found in %.1f ms, started in %.1f ms", (double)(chosen - start) * 1e-6,
+              (double)(clock_ns() - chosen) * 1e-6);
+    log_debug("boot: %s", d->library);
     *out = d;
     return ERR_OK;
 }
@@ -275,6 +309,11 @@ void nn_device_close(struct nn_device *d)
         return;
     ggml_backend_free(d->backend);
     mem_free(d);
+}
+
+const char *nn_device_library(const struct nn_device *d)
+{
+    return d->library;
 }
 
 ggml_backend_t nn_device_backend(const struct nn_device *d)

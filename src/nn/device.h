@@ -3,7 +3,8 @@
  * ggml's backends are shared libraries that are loaded at run time. Opening the CPU loads one library (the
  * variant that scores highest on this processor) and scans no other; "vulkan" or "cuda" load exactly
  * theirs; "auto" and listing load all. The folder is the one libggml itself was installed with;
- * VEETANCE_GGML_DIR names another.
+ * VEETANCE_GGML_DIR names another. A pin (nn/pin.h) says which library and device it is to be: then exactly
+ * that one is loaded and no folder is listed.
  *
  * One thread at a time uses a device. ggml's own asserts end the process on impossible graphs, so shapes
  * are checked before they get here.
@@ -24,6 +25,7 @@ struct nn_device_info {
     char name[64];         /* what --device takes, e.g. "cpu", "vulkan0" */
     char description[128]; /* the driver's words */
     bool is_cpu;
+    bool is_software; /* emulates a GPU on the processor: for tests */
     uint64_t total_bytes, free_bytes; /* memory; 0 when the backend cannot tell */
 };
 
@@ -36,6 +38,14 @@ ERR_MUST_CHECK enum err_code nn_device_list(struct nn_device_info *out, size_t m
 ERR_MUST_CHECK enum err_code nn_device_open(const char *want, int threads, struct nn_device **out,
                                             struct err *e);
 void nn_device_close(struct nn_device *d);
+
+/* The backend library that the device came from; "" when that cannot be told. Borrowed. */
+const char *nn_device_library(const struct nn_device *d);
+/* Multiplies matrices for about a quarter of a second. Floating point operations a second. */
+ERR_MUST_CHECK enum err_code nn_device_measure(const struct nn_device *d, double *out,
+                                               struct err *e);
+/* Makes this device the one that later starts open unasked, and writes that down. flops: measured, or 0. */
+ERR_MUST_CHECK enum err_code nn_device_pin(const struct nn_device *d, double flops, struct err *e);
 
 ggml_backend_t nn_device_backend(const struct nn_device *d);
 ggml_backend_dev_t nn_device_ggml(const struct nn_device *d);

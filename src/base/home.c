@@ -1,0 +1,54 @@
+#include "base/home.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+
+enum { PATH_BYTES = 4096 };
+
+static enum err_code folder(enum home_kind kind, char *out, size_t size, struct err *e)
+{
+    const char *own = getenv("VEETANCE_HOME"), *home = getenv("HOME");
+    const char *xdg = getenv(kind == HOME_CONFIG ? "XDG_CONFIG_HOME" : "XDG_DATA_HOME");
+    int n;
+    if (own && *own)
+        n = snprintf(out, size, "%s", own);
+    else if (xdg && xdg[0] == '/') /* the specification: relative ones are to be ignored */
+        n = snprintf(out, size, "%s/veetance", xdg);
+    else if (home && *home)
+        n = snprintf(out, size, "%s/%s/veetance", home,
+                     kind == HOME_CONFIG ? ".config" : ".local/share");
+    else
+        return err_set(e, ERR_NOTFOUND, "neither VEETANCE_HOME nor HOME is set");
+    if (n < 0 || (size_t)n >= size)
+        return err_set(e, ERR_LIMIT, "the path of the home folder is too long");
+    return ERR_OK;
+}
+
+enum err_code home_path(enum home_kind kind, const char *name, char *out, size_t out_size,
+                        struct err *e)
+{
+    char dir[PATH_BYTES];
+    if (!name)
+        return folder(kind, out, out_size, e);
+    enum err_code rc = folder(kind, dir, sizeof dir, e);
+    return rc == ERR_OK ? file_join(out, out_size, dir, name, e) : rc;
+}
+
+enum err_code home_make_parents(const char *path, struct err *e)
+{
+    char part[PATH_BYTES];
+    if ((size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
+        return err_set(e, ERR_LIMIT, "the path '%.60s...' is too long", path);
+    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", part);
+        *slash = '/';
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,176 @@
+#include "nn/pin.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/home.h"
+#include "base/json.h"
+#include "base/json_write.h"
+
+static const char what[] = "pin.json";
+
+enum err_code nn_pin_path(char *out, size_t size, struct err *e)
+{
+    return home_path(HOME_CONFIG, "pin.json", out, size, e);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------- */
+
+static enum err_code copy_text(struct str s, char *out, size_t size, const char *key, struct err *e)
+{
+    if (s.n >= size || memchr(s.p, 0, s.n))
+        return err_set(e, ERR_FORMAT, "%s: '%s' is no text of at most %zu bytes", what, key,
+                       size - 1);
+    memcpy(out, s.p, s.n);
+    out[s.n] = 0;
+    return ERR_OK;
+}
+
+static enum err_code read_text(yyjson_val *o, const char *key, char *out, size_t size,
+                               struct err *e)
+{
+    struct str s = {"", 0};
+    enum err_code rc = json_get_str(o, key, &s, what, e);
+    return rc == ERR_OK ? copy_text(s, out, size, key, e) : rc;
+}
+
+static enum err_code read_library(yyjson_val *root, const char *key, struct nn_pin_library *out,
+                                  struct err *e)
+{
+    yyjson_val *o = yyjson_obj_get(root, key);
+    int64_t bytes = 0;
+    if (!o || yyjson_is_null(o))
+        return ERR_OK;
+    if (!yyjson_is_obj(o))
+        return err_set(e, ERR_FORMAT, "%s: '%s' should be an object", what, key);
+    enum err_code rc = read_text(o, "path", out->path, sizeof out->path, e);
+    if (rc == ERR_OK)
+        rc = json_get_i64(o, "bytes", 0, INT64_MAX, &bytes, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_i64(o, "mtime_ns", INT64_MIN, INT64_MAX, &out->mtime_ns, what, e);
+    if (rc == ERR_OK)
+        rc = read_text(o, "sha256", out->sha256, sizeof out->sha256, e);
+    if (rc == ERR_OK && out->path[0] != '/')
+        rc = err_set(e, ERR_FORMAT, "%s: '%s' names no absolute path", what, key);
+    out->bytes = (uint64_t)bytes;
+    return rc;
+}
+
+enum err_code nn_pin_parse(struct str text, struct nn_pin *out, struct err *e)
+{
+    yyjson_doc *doc;
+    int64_t version = 0;
+    memset(out, 0, sizeof *out);
+    enum err_code rc = json_parse(text, what, &doc, e);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_val *root = yyjson_doc_get_root(doc);
+    if (!yyjson_is_obj(root))
+        rc = err_set(e, ERR_FORMAT, "%s should be an object", what);
+    if (rc == ERR_OK)
+        rc = json_get_i64(root, "veetance_pin", 0, INT64_MAX, &version, what, e);
+    if (rc == ERR_OK && version != 1)
+        rc = err_set(e, ERR_FORMAT, "%s is of another version", what);
+    if (rc == ERR_OK)
+        rc = read_text(root, "device", out->device, sizeof out->device, e);
+    if (rc == ERR_OK)
+        rc = json_get_double(root, "gflops", 0, 1e12, &out->gflops, what, e);
+    if (rc == ERR_OK)
+        rc = read_library(root, "library", &out->library, e);
+    if (rc == ERR_OK)
+        rc = read_library(root, "cpu_library", &out->cpu, e);
+    if (rc == ERR_OK && (!out->device[0] || (!out->library.path[0] && !out->cpu.path[0])))
+        rc = err_set(e, ERR_FORMAT, "%s names no device or no library", what);
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+enum err_code nn_pin_read(const char *path, struct nn_pin *out, struct err *e)
+{
+    struct buf text;
+    memset(out, 0, sizeof *out);
+    if (!file_exists(path))
+        return err_set(e, ERR_NOTFOUND, "nothing is pinned");
+    buf_init(&text, NN_PIN_MAX_BYTES);
+    enum err_code rc = file_read(path, NN_PIN_MAX_BYTES, &text, e);
+    if (rc == ERR_OK)
+        rc = nn_pin_parse(buf_str(&text), out, e);
+    buf_deinit(&text);
+    return rc;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------- */
+
+static void add_library(yyjson_mut_doc *doc, yyjson_mut_val *root, const char *key,
+                        const struct nn_pin_library *lib)
+{
+    if (!lib->path[0])
+        return;
+    yyjson_mut_val *o = yyjson_mut_obj(doc);
+    (void)yyjson_mut_obj_add_str(doc, o, "path", lib->path);
+    (void)yyjson_mut_obj_add_uint(doc, o, "bytes", lib->bytes);
+    (void)yyjson_mut_obj_add_sint(doc, o, "mtime_ns", lib->mtime_ns);
+    (void)yyjson_mut_obj_add_str(doc, o, "sha256", lib->sha256);
+    (void)yyjson_mut_obj_add_val(doc, root, key, o);
+}
+
+enum err_code nn_pin_write(const char *path, const struct nn_pin *pin, struct err *e)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = yyjson_mut_obj(doc);
+    yyjson_mut_doc_set_root(doc, root);
+    (void)yyjson_mut_obj_add_int(doc, root, "veetance_pin", 1);
+    (void)yyjson_mut_obj_add_str(doc, root, "device", pin->device);
+    if (pin->gflops > 0)
+        (void)yyjson_mut_obj_add_real(doc, root, "gflops", pin->gflops);
+    add_library(doc, root, "library", &pin->library);
+    add_library(doc, root, "cpu_library", &pin->cpu);
+    enum err_code rc = home_make_parents(path, e);
+    if (rc == ERR_OK)
+        rc = json_write_file(doc, path, e);
+    yyjson_mut_doc_free(doc);
+    return rc;
+}
+
+/* ---- libraries ------------------------------------------------------------------------------------- */
+
+static enum err_code look(const char *path, uint64_t *bytes, int64_t *mtime_ns, struct err *e)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_set_sys(e, ERR_NOTFOUND, errno, "the pinned library '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_NOTFOUND, "the pinned library '%s' is no file", path);
+    *bytes = (uint64_t)st.st_size;
+    *mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return ERR_OK;
+}
+
+enum err_code nn_pin_library_note(const char *path, struct nn_pin_library *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    if ((size_t)snprintf(out->path, sizeof out->path, "%s", path) >= sizeof out->path)
+        return err_set(e, ERR_LIMIT, "the library's path is too long");
+    enum err_code rc = look(path, &out->bytes, &out->mtime_ns, e);
+    return rc == ERR_OK ? sha256_file(path, out->sha256, e) : rc;
+}
+
+enum err_code nn_pin_library_check(const struct nn_pin_library *lib, struct err *e)
+{
+    char hex[SHA256_HEX_SIZE];
+    uint64_t bytes;
+    int64_t mtime;
+    enum err_code rc = look(lib->path, &bytes, &mtime, e);
+    if (rc != ERR_OK || (bytes == lib->bytes && mtime == lib->mtime_ns))
+        return rc;
+    if (bytes == lib->bytes) {
+        rc = sha256_file(lib->path, hex, e);
+        if (rc != ERR_OK || strcmp(hex, lib->sha256) == 0)
+            return rc;
+    }
+    return err_set(e, ERR_FORMAT, "the pinned library '%s' has changed", lib->path);
+}

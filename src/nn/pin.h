@@ -1,0 +1,58 @@
+/* pin.h - which backend library and device a start loads, so that it need not look for them.
+ *
+ * `veetance devices --pin` measures the devices and writes pin.json into the config folder:
+ *
+ *     {
+ *       "veetance_pin": 1,
+ *       "device": "vulkan0",
+ *       "gflops": 8123.4,
+ *       "library": {"path": "/usr/lib/.../libggml-vulkan.so", "bytes": 61000000, "mtime_ns": 17..., "sha256": "..."},
+ *       "cpu_library": {...}
+ *     }
+ *
+ * nn_device_open reads it, loads exactly that library and lists no folder. A library that is gone, has other bytes
+ * (size and time are compared, the hash when they differ) or does not run on this processor makes the pin
+ * invalid; device.c then says so, looks for the devices as if there were none, and writes a new one.
+ */
+#ifndef VT_NN_PIN_H
+#define VT_NN_PIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/sha256.h"
+#include "base/str.h"
+
+enum { NN_PIN_PATH_BYTES = 4096, NN_PIN_MAX_BYTES = 64 << 10 };
+
+struct nn_pin_library {
+    char path[NN_PIN_PATH_BYTES]; /* "": none */
+    uint64_t bytes;
+    int64_t mtime_ns;
+    char sha256[SHA256_HEX_SIZE];
+};
+
+struct nn_pin {
+    char device[64];
+    double gflops; /* measured; 0: not measured (a pin that was re-made by itself) */
+    struct nn_pin_library library; /* of a device that is not the CPU */
+    struct nn_pin_library cpu;
+};
+
+/* pin.json's own place. */
+ERR_MUST_CHECK enum err_code nn_pin_path(char *out, size_t size, struct err *e);
+/* ERR_NOTFOUND when there is no pin. *out is large: not on a small stack. */
+ERR_MUST_CHECK enum err_code nn_pin_read(const char *path, struct nn_pin *out, struct err *e);
+ERR_MUST_CHECK enum err_code nn_pin_parse(struct str text, struct nn_pin *out, struct err *e);
+/* Written atomically, folders made. */
+ERR_MUST_CHECK enum err_code nn_pin_write(const char *path, const struct nn_pin *pin,
+                                          struct err *e);
+
+/* Records the file as it is now, hash and all. */
+ERR_MUST_CHECK enum err_code nn_pin_library_note(const char *path, struct nn_pin_library *out,
+                                                 struct err *e);
+/* Still the file that was recorded? ERR_NOTFOUND: gone, ERR_FORMAT: other bytes. */
+ERR_MUST_CHECK enum err_code nn_pin_library_check(const struct nn_pin_library *lib, struct err *e);
+
+#endif
