@@ -70,7 +70,12 @@ struct vt_engine_options {
     int threads;        /* for the CPU; 0 = one a core */
     /* The most device memory that may be used; by default what is free now less 1 GiB. On the CPU, where weights lie
      * in mapped files, it bounds what is computed and converted. */
-    const char *budget; /* "16G", "512M", "80%" (of the device's memory), or bytes; NULL = the default */
+    const char
+        *budget; /* "16G", "512M", "80%" (of the device's memory), or bytes; NULL = the default */
+    /* The type that transformers and text encoders run in ("q8_0", "q5_0", "q4_k", ...). They are converted when
+     * they are first opened, which takes a while and room on the disk, and kept in $VEETANCE_HOME/cache/weights
+     * (else $XDG_CACHE_HOME/veetance/weights, ~/.cache/veetance/weights). NULL: as stored. */
+    const char *weights;
 };
 
 struct vt_engine;
@@ -94,7 +99,7 @@ struct vt_image {
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-struct vt_memory { /* bytes */
+struct vt_memory {                  /* bytes */
     uint64_t budget, current, peak; /* of the device; peak since the last request began */
     uint64_t host_anonymous, host_mapped, host_pinned; /* of the process */
 };
@@ -114,7 +119,8 @@ enum vt_verdict { VT_RESIDENT, VT_STREAMED, VT_REFUSED };
 enum { VT_MAX_STAGES = 8, VT_MAX_ADVICE = 4 };
 
 struct vt_plan_stage {
-    char component[32]; /* "text_encoder", "transformer", "vae", "modulation", "vision", "caption" */
+    char
+        component[32]; /* "text_encoder", "transformer", "vae", "modulation", "vision", "caption" */
     char precision[16]; /* of its matrices */
     uint64_t resident_bytes, streamed_bytes, compute_bytes;
     uint64_t peak_bytes; /* of the device while it is in use */
@@ -177,7 +183,8 @@ enum vt_stage { VT_STAGE_LOAD, VT_STAGE_TEXT, VT_STAGE_ENCODE, VT_STAGE_STEPS, V
 struct vt_progress {
     enum vt_stage stage;
     int image, image_count; /* which picture of the request, from 0 */
-    int step, step_count;   /* VT_STAGE_STEPS: steps done, of how many */
+    int step, step_count;   /* VT_STAGE_STEPS: steps done, of how many; VT_STAGE_LOAD: percent
+                             * converted, of 100, while weights are converted, else 0 of 0 */
     double step_seconds;    /* time of the last step; 0 before the first */
     double seconds_left;    /* of this stage; negative when unknown */
 };
@@ -196,6 +203,7 @@ struct vt_stats {
     uint64_t device_weight_bytes, mapped_weight_bytes; /* the largest of the components' */
     uint64_t compute_bytes;                            /* the largest graph's */
     uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
+    uint64_t pinned_bytes;                             /* page-locked, for uploads */
     uint64_t budget_bytes, device_peak_bytes, device_current_bytes; /* what the governor counted */
 };
 

@@ -79,14 +79,18 @@ static void on_progress(const struct vt_progress *v, void *user)
     p->last_image = v->image;
     if (v->image_count > 1)
         (void)snprintf(image, sizeof image, "picture %d of %d: ", v->image + 1, v->image_count);
+    bool converting = v->stage == VT_STAGE_LOAD && v->step_count > 0;
     if (v->stage == VT_STAGE_STEPS)
         step_text(v, p->terminal, text, sizeof text);
+    else if (converting)
+        (void)snprintf(text, sizeof text, "converting weights: %d %%, %.0f s left", v->step,
+                       v->seconds_left > 0 ? v->seconds_left : 0);
     else
         (void)snprintf(text, sizeof text, "%s", stage_names[v->stage]);
     if (p->terminal) {
         fprintf(stderr, "\r\033[K%s%s", image, text);
         p->line_open = true;
-    } else if (v->stage == VT_STAGE_STEPS ? v->step > 0 : new_stage) {
+    } else if (v->stage == VT_STAGE_STEPS ? v->step > 0 : new_stage && !converting) {
         fprintf(stderr, "%s%s\n", image, text);
     }
     (void)fflush(stderr);

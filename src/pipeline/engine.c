@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/resize.h"
+#include "pipeline/convert_cache.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/report.h"
 #include "veetance.h"
@@ -84,7 +85,12 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
     }
     nn_device_info(g->device, &g->info);
     uint64_t budget = 0;
-    rc = options && options->budget ? budget_parse(options->budget, g->device, &budget, &e) : ERR_OK;
+    rc =
+        options && options->budget ? budget_parse(options->budget, g->device, &budget, &e) : ERR_OK;
+    if (rc == ERR_OK && options && options->weights)
+        rc = convert_cache_check(options->weights, &e);
+    if (rc == ERR_OK && options && options->weights)
+        (void)snprintf(g->weights, sizeof g->weights, "%s", options->weights);
     if (rc == ERR_OK)
         rc = governor_new(g->device, budget, &g->governor, &e);
     if (rc != ERR_OK) {
@@ -129,13 +135,26 @@ const char *vt_engine_device(const struct vt_engine *engine)
     return engine->info.name;
 }
 
-static enum err_code open_model(struct vt_engine *g, const char *model, struct err *e)
+/* Converted copies of the networks, if the engine runs in another type than they are stored in. */
+static enum err_code use_weights(struct vt_engine *g, const struct vt_callbacks *cb, struct err *e)
+{
+    const struct convert_cache_run run = {.type = g->weights[0] ? g->weights : NULL,
+                                          .threads = nn_device_threads(g->device),
+                                          .cancel = &g->cancel,
+                                          .callbacks = cb};
+    return convert_cache_model(g->dir, &run, e);
+}
+
+static enum err_code open_model(struct vt_engine *g, const char *model,
+                                const struct vt_callbacks *cb, struct err *e)
 {
     if (g->klein && model && strcmp(g->model, model) == 0)
         return ERR_OK;
     engine_close_model(g);
     g->dir = mem_alloc(sizeof *g->dir);
     enum err_code rc = model_dir_open(model, g->dir, e);
+    if (rc == ERR_OK)
+        rc = use_weights(g, cb, e);
     if (rc == ERR_OK)
         rc = klein_open(g->dir, g->device, &g->klein, e);
     if (rc != ERR_OK)
@@ -508,7 +527,7 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     atomic_store(&g->cancel, false);
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
-        rc = open_model(g, rq->model, e);
+        rc = open_model(g, rq->model, cb, e);
     if (rc == ERR_OK)
         rc = new_result(rq, &r, e);
     if (rc != ERR_OK || !r || !g->dir)

@@ -22,6 +22,7 @@ struct vt_engine {
     atomic_bool cancel;
     struct model_dir *dir; /* of the open model; NULL for a captioner of its own */
     char model[MODEL_PATH_BYTES];
+    char weights[16]; /* the type to run in; "": as stored */
     struct klein *klein;
     struct layered *layered;
     struct captioner *captioner;

@@ -1,0 +1,278 @@
+#include "pipeline/convert_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "nn/quantise.h"
+#include "pipeline/convert.h"
+#include "pipeline/report.h"
+#include "weights/convert_types.h"
+
+enum {
+    HEAD_BYTES = 1 << 20, /* of each source file that are hashed: its header, or most of it */
+    TAIL_BYTES = 64 << 10,
+    MAX_MARK_BYTES = 4 << 20,
+    WAIT_NS = 100 * 1000 * 1000,
+};
+
+/* Changes when the same source would be converted differently. */
+static const char recipe[] = "veetance convert 1";
+
+/* ---- which source ------------------------------------------------------------------------------------- */
+
+/* One line a file: what tells it from another file, and from itself when it was changed. */
+static enum err_code mark_file(const struct checkpoint *cp, size_t i, struct buf *mark,
+                               struct err *e)
+{
+    char real[PATH_MAX];
+    struct stat st;
+    uint64_t n;
+    const char *path = checkpoint_file_path(cp, i);
+    const unsigned char *p = checkpoint_file_bytes(cp, i, &n);
+    if (!realpath(path, real) || stat(real, &st) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot read '%s'", path);
+    size_t head = n < HEAD_BYTES ? (size_t)n : HEAD_BYTES;
+    size_t tail = n < TAIL_BYTES ? (size_t)n : TAIL_BYTES;
+    buf_printf(mark, "%s\t%" PRIu64 "\t%lld.%09ld\t%016" PRIx64 "\t%016" PRIx64 "\n", real, n,
+               (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+               str_hash((struct str){(const char *)p, head}),
+               str_hash((struct str){(const char *)p + (n - tail), tail}));
+    return ERR_OK;
+}
+
+static enum err_code mark_source(const struct checkpoint *cp, enum dtype type, struct buf *mark,
+                                 struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    buf_init(mark, MAX_MARK_BYTES);
+    buf_printf(mark, "%s to %s\n", recipe, dtype_info(type)->name);
+    for (size_t i = 0; i < checkpoint_file_count(cp) && rc == ERR_OK; i++)
+        rc = mark_file(cp, i, mark, e);
+    if (rc == ERR_OK && buf_failed(mark))
+        rc = err_set(e, ERR_NOMEM, "no memory for the list of files");
+    return rc;
+}
+
+/* Is there a matrix that the type would change? What is quantised already gains nothing. */
+static bool is_worth_it(const struct component *c, enum dtype type, bool *quantised)
+{
+    const struct checkpoint *cp = component_checkpoint(c);
+    bool any = false;
+    *quantised = false;
+    for (size_t i = 0; i < checkpoint_count(cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(cp, i);
+        *quantised |= dtype_info(t->dtype)->quantised;
+        any |= t->n_dims >= 2 && dtype_info(t->dtype)->is_float && t->dtype != type;
+    }
+    return any && !*quantised;
+}
+
+/* ---- the folder --------------------------------------------------------------------------------------- */
+
+static enum err_code make_folders(char *path, struct err *e)
+{
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        if (slash)
+            *slash = 0;
+        bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
+        if (!made)
+            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
+        if (!slash)
+            return ERR_OK;
+        *slash = '/';
+    }
+}
+
+static enum err_code cache_folder(char *out, struct err *e)
+{
+    const char *own = getenv("VEETANCE_HOME"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    int n;
+    if (own && *own)
+        n = snprintf(out, MODEL_PATH_BYTES, "%s/cache/weights", own);
+    else if (xdg && *xdg == '/')
+        n = snprintf(out, MODEL_PATH_BYTES, "%s/veetance/weights", xdg);
+    else if (home && *home)
+        n = snprintf(out, MODEL_PATH_BYTES, "%s/.cache/veetance/weights", home);
+    else
+        return err_set(e, ERR_ARG,
+                       "there is no place for converted weights: VEETANCE_HOME, XDG_CACHE_HOME and "
+                       "HOME are not set");
+    if (n < 0 || n >= MODEL_PATH_BYTES - 128)
+        return err_set(e, ERR_LIMIT, "the path of the cache folder is too long");
+    return make_folders(out, e);
+}
+
+/* ---- one network -------------------------------------------------------------------------------------- */
+
+struct work {
+    const struct convert_cache_run *run;
+    const char *what;
+    enum dtype type;
+    char folder[MODEL_PATH_BYTES], path[MODEL_PATH_BYTES];
+    struct buf mark;
+    int percent;
+    int64_t start_ns;
+};
+
+/* A whole copy of just this source; anything else counts as not there. */
+static bool is_good(const struct work *w, enum component_kind kind)
+{
+    struct component *c = NULL;
+    struct str mark;
+    if (!file_exists(w->path) || component_open(w->path, kind, &c, NULL) != ERR_OK)
+        return false;
+    bool good = checkpoint_meta_str(component_checkpoint(c), "veetance.source", &mark) &&
+                str_eq(mark, buf_str(&w->mark));
+    component_close(c);
+    return good;
+}
+
+static bool is_cancelled(const struct work *w)
+{
+    return w->run->cancel && atomic_load(w->run->cancel);
+}
+
+/* One conversion at a time in a folder: it uses all cores anyway. */
+static enum err_code lock_folder(const struct work *w, int *fd, struct err *e)
+{
+    char path[MODEL_PATH_BYTES];
+    const struct timespec wait = {.tv_nsec = WAIT_NS};
+    enum err_code rc = file_join(path, sizeof path, w->folder, "lock", e);
+    if (rc != ERR_OK)
+        return rc;
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+    for (bool told = false; flock(*fd, LOCK_EX | LOCK_NB) != 0; told = true) {
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return err_set_sys(e, ERR_IO, errno, "cannot lock '%s'", path);
+        if (is_cancelled(w))
+            return err_set(e, ERR_CANCELLED, "stopped on request");
+        if (!told)
+            report_note(w->run->callbacks, "another process is converting weights; waiting for it");
+        (void)nanosleep(&wait, NULL);
+    }
+    return ERR_OK;
+}
+
+static void show_progress(uint64_t done, uint64_t total, void *user)
+{
+    struct work *w = user;
+    int percent = total ? (int)(100.0 * (double)done / (double)total) : 100;
+    if (percent == w->percent)
+        return;
+    double seconds = (double)(clock_ns() - w->start_ns) * 1e-9;
+    w->percent = percent;
+    report_progress(
+        w->run->callbacks,
+        &(struct vt_progress){.stage = VT_STAGE_LOAD,
+                              .step = percent,
+                              .step_count = 100,
+                              .seconds_left =
+                                  done ? seconds * (double)(total - done) / (double)done : -1});
+}
+
+static void pass_note(const char *text, void *user)
+{
+    const struct work *w = user;
+    report_note(w->run->callbacks, "%s", text);
+}
+
+static enum err_code make(struct work *w, const char *source, struct err *e)
+{
+    const struct convert_request rq = {.source = source,
+                                       .target = w->path,
+                                       .format = CONVERT_TO_GGUF,
+                                       .type = w->type,
+                                       .source_mark = buf_z(&w->mark),
+                                       .threads = w->run->threads,
+                                       .force = true,
+                                       .cancel = w->run->cancel,
+                                       .progress = show_progress,
+                                       .note = pass_note,
+                                       .user = w};
+    struct convert_result done;
+    report_note(w->run->callbacks, "converting the %s to %s, once; it is kept in '%s'", w->what,
+                w->run->type, w->path);
+    w->percent = -1;
+    w->start_ns = clock_ns();
+    return convert_run(&rq, &done, e);
+}
+
+static enum err_code get(struct work *w, const struct component *c, const char *source,
+                         struct err *e)
+{
+    int fd = -1;
+    enum component_kind kind = component_kind(c);
+    int n = snprintf(w->path, sizeof w->path, "%s/%s-%016" PRIx64 "-%s.gguf", w->folder,
+                     component_kind_id(kind), str_hash(buf_str(&w->mark)), w->run->type);
+    if (n < 0 || (size_t)n >= sizeof w->path)
+        return err_set(e, ERR_LIMIT, "the path of the cache folder is too long");
+    if (is_good(w, kind))
+        return ERR_OK;
+    enum err_code rc = lock_folder(w, &fd, e);
+    if (rc == ERR_OK && !is_good(w, kind)) /* nobody made it while we waited */
+        rc = make(w, source, e);
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+enum err_code convert_cache_check(const char *type, struct err *e)
+{
+    enum dtype t = type ? convert_type_from_name(type) : DTYPE_F32;
+    if (t != DTYPE_INVALID && nn_can_quantise(t))
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "weights can be %s, not '%.40s'", convert_type_names(), type);
+}
+
+enum err_code convert_cache_part(const char *what, char *path, const struct convert_cache_run *run,
+                                 struct err *e)
+{
+    struct component *c = NULL;
+    struct work w = {.run = run, .what = what};
+    bool quantised = false;
+    if (!run->type || !path[0])
+        return ERR_OK;
+    w.type = convert_type_from_name(run->type);
+    enum err_code rc = convert_cache_check(run->type, e);
+    if (rc == ERR_OK)
+        rc = component_open(path, COMPONENT_UNKNOWN, &c, e);
+    if (rc != ERR_OK)
+        return err_note(e, "%s", what);
+    if (!is_worth_it(c, w.type, &quantised)) {
+        if (quantised)
+            report_note(run->callbacks, "the %s is quantised already and stays as it is", what);
+        component_close(c);
+        return ERR_OK;
+    }
+    rc = cache_folder(w.folder, e);
+    if (rc == ERR_OK)
+        rc = mark_source(component_checkpoint(c), w.type, &w.mark, e);
+    if (rc == ERR_OK)
+        rc = get(&w, c, path, e);
+    if (rc == ERR_OK)
+        memcpy(path, w.path, strlen(w.path) + 1);
+    buf_deinit(&w.mark);
+    component_close(c);
+    return rc == ERR_OK ? rc : err_note(e, "%s", what);
+}
+
+enum err_code convert_cache_model(struct model_dir *m, const struct convert_cache_run *run,
+                                  struct err *e)
+{
+    enum err_code rc = convert_cache_part("text encoder", m->text_encoder.weights, run, e);
+    return rc == ERR_OK ? convert_cache_part("transformer", m->transformer.weights, run, e) : rc;
+}
