@@ -11,8 +11,17 @@
 #include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_cmd_generate, &cli_cmd_edit,  &cli_cmd_layers, &cli_cmd_caption, &cli_cmd_inspect,
-    &cli_cmd_devices,  &cli_cmd_sheet, &cli_cmd_bench,  &cli_cmd_convert, NULL,
+    &cli_cmd_generate,
+    &cli_cmd_edit,
+    &cli_cmd_layers,
+    &cli_cmd_plan,
+    &cli_cmd_caption,
+    &cli_cmd_inspect,
+    &cli_cmd_devices,
+    &cli_cmd_sheet,
+    &cli_cmd_bench,
+    &cli_cmd_convert,
+    NULL,
 };
 
 static void print_overview(FILE *to)

@@ -8,7 +8,11 @@
 #include "cli/commands.h"
 #include "cli/json_out.h"
 #include "image/load.h"
+#include "memory/budget.h"
+#include "memory/governor.h"
+#include "cli/progress.h"
 #include "pipeline/caption.h"
+#include "pipeline/convert_cache.h"
 
 enum {
     CAPTION_MODEL = 1,
@@ -17,6 +21,8 @@ enum {
     CAPTION_TOKENS,
     CAPTION_DEVICE,
     CAPTION_THREADS,
+    CAPTION_WEIGHTS,
+    CAPTION_BUDGET,
     CAPTION_JSON,
     CAPTION_QUIET,
 };
@@ -31,13 +37,17 @@ static const struct cli_option options[] = {
     {CAPTION_DEVICE, 0, "device", "NAME",
      "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
     {CAPTION_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
+    {CAPTION_WEIGHTS, 0, "weights", "TYPE",
+     "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
+    {CAPTION_BUDGET, 0, "budget", "SIZE",
+     "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},
     {CAPTION_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {CAPTION_QUIET, 'q', "quiet", NULL, "no progress"},
     {0},
 };
 
 struct caption_args {
-    const char *model, *image, *device;
+    const char *model, *image, *device, *budget, *weights;
     enum chat_language language;
     int64_t max_new_tokens, threads;
     bool json, quiet;
@@ -68,8 +78,14 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
     case CAPTION_DEVICE:
         o->device = a->value;
         return CLI_OK;
+    case CAPTION_WEIGHTS:
+        o->weights = a->value;
+        return CLI_OK;
     case CAPTION_THREADS:
         return cli_int(a, 1, 1024, &o->threads) ? CLI_OK : CLI_USAGE;
+    case CAPTION_BUDGET:
+        o->budget = a->value;
+        return CLI_OK;
     case CAPTION_JSON:
         o->json = true;
         return CLI_OK;
@@ -143,9 +159,28 @@ static enum err_code describe(const struct caption_args *o, struct captioner *c,
     return rc;
 }
 
+/* A converted copy of the language model, if it shall run in another type than it is stored in. */
+static enum err_code use_weights(const struct caption_args *o, struct caption_files *files,
+                                 struct err *e)
+{
+    struct cli_progress progress;
+    cli_progress_init(&progress, o->quiet);
+    const struct vt_callbacks cb = cli_progress_callbacks(&progress);
+    const struct convert_cache_run run = {.type = o->weights,
+                                          .threads = o->threads > 0 ? (int)o->threads : 0,
+                                          .cancel = &cancelled,
+                                          .callbacks = &cb};
+    enum err_code rc = convert_cache_part("language model", files->language.weights, &run, e);
+    cli_progress_finish(&progress);
+    cli_progress_deinit(&progress);
+    return rc;
+}
+
 static enum err_code run_all(const struct caption_args *o, struct caption_result *r, struct err *e)
 {
     struct nn_device *device = NULL;
+    struct governor *governor = NULL;
+    uint64_t budget = 0;
     struct captioner *c = NULL;
     struct image picture = {0};
     struct caption_files *files = mem_alloc(sizeof *files);
@@ -153,12 +188,19 @@ static enum err_code run_all(const struct caption_args *o, struct caption_result
     if (rc == ERR_OK)
         rc = caption_files_find(o->model, files, e);
     if (rc == ERR_OK)
+        rc = use_weights(o, files, e);
+    if (rc == ERR_OK)
         rc = nn_device_open(o->device, (int)o->threads, &device, e);
+    if (rc == ERR_OK && o->budget)
+        rc = budget_parse(o->budget, device, &budget, e);
+    if (rc == ERR_OK)
+        rc = governor_new(device, budget, &governor, e);
     if (rc == ERR_OK)
         rc = caption_open(files, device, &c, e);
     if (rc == ERR_OK)
         rc = describe(o, c, &picture, r, e);
     caption_close(c);
+    governor_free(governor);
     nn_device_close(device);
     image_free(&picture);
     mem_free(files);

@@ -126,12 +126,13 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
     }
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+int picture_edit(const struct cli_command *self, int argc, char **argv, bool plan)
 {
     struct edit d = {0};
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
     picture_run_init(&d.run);
+    d.run.plan = plan;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
             goto done;
@@ -155,6 +156,11 @@ done:
     image_free(&d.mask);
     picture_run_deinit(&d.run);
     return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    return picture_edit(self, argc, argv, false);
 }
 
 const struct cli_command cli_cmd_edit = {

@@ -3,12 +3,13 @@
 
 static const struct cli_option options[] = {PICTURE_OPTIONS, {0}};
 
-static int run(const struct cli_command *self, int argc, char **argv)
+int picture_generate(const struct cli_command *self, int argc, char **argv, bool plan)
 {
     struct picture_run r;
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
     picture_run_init(&r);
+    r.plan = plan;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
             goto done;
@@ -25,6 +26,11 @@ static int run(const struct cli_command *self, int argc, char **argv)
 done:
     picture_run_deinit(&r);
     return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    return picture_generate(self, argc, argv, false);
 }
 
 const struct cli_command cli_cmd_generate = {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/plan_out.h"
 #include "cli/json_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
@@ -75,6 +76,20 @@ static void print_result(const struct layers *o)
     }
 }
 
+/* What a run would take, instead of a run. */
+static int print_plan(struct layers *o)
+{
+    struct err e = {0};
+    struct image source = {0};
+    struct vt_plan plan;
+    o->job.plan = &plan;
+    enum err_code rc = layers_load_picture(o->image, &o->job.progress, &source, &e);
+    if (rc == ERR_OK)
+        rc = layers_job_run(&o->job, &source, &e);
+    image_free(&source);
+    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : layers_fail(&e, o->job.json);
+}
+
 static int execute(struct layers *o)
 {
     struct err e = {0};
@@ -121,19 +136,22 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
     return layers_job_check(&o->job, self);
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan)
 {
     struct layers o = {.output = "layers"};
-    const struct cli_command *tool = argc > 1 ? layers_tool_find(argv[1]) : NULL;
     bool helped = false;
-    if (tool)
-        return tool->run(tool, argc - 1, argv + 1);
     layers_job_init(&o.job);
     int rc = parse(&o, self, argc, argv, &helped);
     if (rc == CLI_OK && !helped)
-        rc = execute(&o);
+        rc = plan ? print_plan(&o) : execute(&o);
     layers_job_deinit(&o.job);
     return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    const struct cli_command *tool = argc > 1 ? layers_tool_find(argv[1]) : NULL;
+    return tool ? tool->run(tool, argc - 1, argv + 1) : layers_decompose(self, argc, argv, false);
 }
 
 const struct cli_command cli_cmd_layers = {

@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "image/load.h"
+#include "memory/budget.h"
+#include "pipeline/convert_cache.h"
+#include "pipeline/plan_public.h"
 #include "pipeline/procmem.h"
 
 enum {
@@ -103,6 +106,8 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
         return set_text(a, &j->model);
     case LAYERS_JOB_COUNT:
         return set_number(a, 1, LAYERED_MAX_LAYERS, &j->layers);
+    case LAYERS_JOB_BUDGET:
+        return set_text(a, &j->budget);
     case LAYERS_JOB_PROMPT:
         return set_text(a, &j->prompt);
     case LAYERS_JOB_NEGATIVE:
@@ -123,6 +128,8 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
         return set_text(a, &j->device);
     case LAYERS_JOB_THREADS:
         return set_number(a, 1, 1024, &j->threads);
+    case LAYERS_JOB_WEIGHTS:
+        return set_text(a, &j->weights);
     default:
         return set_switch_option(j, id);
     }
@@ -164,6 +171,8 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     if (!j->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
     enum err_code rc = check_text("prompt", j->prompt, &e);
+    if (rc == ERR_OK)
+        rc = convert_cache_check(j->weights, &e);
     if (rc == ERR_OK)
         rc = check_text("negative prompt", j->negative, &e);
     if (rc == ERR_OK && j->trace)
@@ -298,9 +307,55 @@ static enum err_code decompose(struct layers_job *j, struct layered *l, struct e
     return rc;
 }
 
+static enum err_code open_governor(const struct layers_job *j, struct nn_device *d,
+                                   struct governor **out, struct err *e)
+{
+    uint64_t budget = 0;
+    enum err_code rc = j->budget ? budget_parse(j->budget, d, &budget, e) : ERR_OK;
+    return rc == ERR_OK ? governor_new(d, budget, out, e) : rc;
+}
+
+static enum err_code plan(struct layers_job *j, struct layered *l, struct err *e)
+{
+    struct memory_plan p;
+    enum err_code rc = layered_plan(l, &j->used, &p, e);
+    if (rc == ERR_OK && j->plan)
+        plan_public(&p, j->plan);
+    return rc == ERR_OK && !j->plan ? memory_plan_check(&p, e) : rc;
+}
+
+/* The run itself, and what it took. */
+static enum err_code governed(struct layers_job *j, struct layered *l, struct governor *g,
+                              struct err *e)
+{
+    struct governor_usage u;
+    governor_begin(g, false);
+    enum err_code rc = decompose(j, l, e);
+    governor_usage(g, &u);
+    j->stats.budget_bytes = u.budget;
+    j->stats.device_peak_bytes = u.peak;
+    j->stats.device_current_bytes = u.current;
+    procmem_read(&j->stats.anonymous_bytes, &j->stats.file_bytes);
+    return rc;
+}
+
+/* Converted copies of the networks, if they shall run in another type than they are stored in. */
+static enum err_code use_weights(struct layers_job *j, struct model_dir *dir, struct err *e)
+{
+    const struct vt_callbacks cb = cli_progress_callbacks(&j->progress);
+    const struct convert_cache_run run = {.type = j->weights,
+                                          .threads = j->threads > 0 ? (int)j->threads : 0,
+                                          .cancel = layers_stop_flag(),
+                                          .callbacks = &cb};
+    enum err_code rc = convert_cache_model(dir, &run, e);
+    cli_progress_finish(&j->progress);
+    return rc;
+}
+
 enum err_code layers_job_run(struct layers_job *j, const struct image *source, struct err *e)
 {
     struct nn_device *device = NULL;
+    struct governor *governor = NULL;
     struct layered *l = NULL;
     int w, h;
     double start = clock_s();
@@ -311,16 +366,21 @@ enum err_code layers_job_run(struct layers_job *j, const struct image *source, s
         rc = layered_size(source, j->used.resolution, &w, &h, e);
     }
     if (rc == ERR_OK)
+        rc = use_weights(j, dir, e);
+    if (rc == ERR_OK)
         rc = nn_device_open(j->device, (int)j->threads, &device, e);
     if (rc == ERR_OK) {
         nn_device_info(device, &j->device_info);
-        rc = layered_open(dir, device, &l, e);
+        rc = open_governor(j, device, &governor, e);
     }
     if (rc == ERR_OK)
-        rc = decompose(j, l, e);
+        rc = layered_open(dir, device, &l, e);
     if (rc == ERR_OK)
-        procmem_read(&j->stats.anonymous_bytes, &j->stats.file_bytes);
+        rc = plan(j, l, e);
+    if (rc == ERR_OK && !j->plan)
+        rc = governed(j, l, governor, e);
     layered_free(l);
+    governor_free(governor);
     nn_device_close(device);
     mem_free(dir);
     j->stats.total_seconds = clock_s() - start;

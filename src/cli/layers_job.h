@@ -31,6 +31,8 @@ enum layers_job_option {
     LAYERS_JOB_TRACE,
     LAYERS_JOB_DEVICE,
     LAYERS_JOB_THREADS,
+    LAYERS_JOB_WEIGHTS,
+    LAYERS_JOB_BUDGET,
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
     LAYERS_JOB_FIRST_OWN, /* a command's own options start here */
@@ -64,6 +66,10 @@ enum layers_job_option {
         {LAYERS_JOB_DEVICE, 0, "device", "NAME",                                                   \
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
         {LAYERS_JOB_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},              \
+        {LAYERS_JOB_WEIGHTS, 0, "weights", "TYPE",                                                 \
+         "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \
+        {LAYERS_JOB_BUDGET, 0, "budget", "SIZE",                                                   \
+         "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},       \
         {LAYERS_JOB_JSON, 0, "json", NULL, "print the result as JSON on standard output"},         \
     {                                                                                              \
         LAYERS_JOB_QUIET, 'q', "quiet", NULL, "say nothing but errors"                             \
@@ -71,12 +77,13 @@ enum layers_job_option {
 
 struct layers_job {
     /* What is asked for; negative numbers and NULL texts are left to the model. */
-    const char *model, *prompt, *negative, *trace, *device;
+    const char *model, *prompt, *negative, *trace, *device, *budget, *weights;
     enum chat_language language;
     double cfg;
     int64_t layers, steps, resolution, seed, threads;
     bool cfg_normalize, in_place, keep_empty, merge_duplicates, full_size;
     bool json, quiet;
+    struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;
 
     /* What came out, and of what. */
@@ -103,6 +110,9 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c);
 /* Takes source apart into j->made. source stays the caller's. */
 ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct image *source,
                                             struct err *e);
+
+/* cmd_layers.c: `layers` without a tool's name; with plan it only says what it would take. */
+int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan);
 
 /* Results: lines for people, or members of a JSON object without its braces. */
 void layers_job_print(const struct layers_job *j);

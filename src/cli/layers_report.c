@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/json_out.h"
+#include "cli/plan_out.h"
 #include "cli/layers_job.h"
 
 static void psnr_text(const struct image_difference *d, char *out, size_t size)
@@ -91,6 +92,7 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
 {
     const struct vt_stats *s = &j->stats;
     const struct layered_request *q = &j->used;
+    char tables[96];
     buf_printf(b, "\"dropped_empty\":%zu,\"merged\":%zu,", j->made.dropped, j->made.merged);
     buf_add_z(b, "\"recomposed\":{");
     json_difference(b, "source", &j->made.source);
@@ -109,12 +111,8 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
                "\"steps\":%.4f,\"decode\":%.4f,\"total\":%.4f}",
                s->load_seconds, s->text_seconds, s->encode_seconds, j->table_seconds,
                s->steps_seconds, s->decode_seconds, s->total_seconds);
-    buf_printf(b,
-               ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu},"
-               "\"host\":{\"table_bytes\":%zu,\"table_weight_bytes\":%llu,\"anonymous_bytes\":%llu,"
-               "\"mapped_bytes\":%llu}}",
-               (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
-               j->table_bytes, (unsigned long long)j->table_weight_bytes,
-               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+    (void)snprintf(tables, sizeof tables, ",\"table_bytes\":%zu,\"table_weight_bytes\":%llu",
+                   j->table_bytes, (unsigned long long)j->table_weight_bytes);
+    plan_out_memory(b, s, tables);
     buf_printf(b, ",\"notes\":[%s]", buf_z(&j->progress.notes));
 }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/json_out.h"
+#include "cli/plan_out.h"
 #include "image/png_write.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096 };
@@ -116,6 +117,12 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         return CLI_OK;
     case PICTURE_THREADS:
         return set_int(a, 1, 1024, &r->engine.threads);
+    case PICTURE_WEIGHTS:
+        r->engine.weights = a->value;
+        return CLI_OK;
+    case PICTURE_BUDGET:
+        r->engine.budget = a->value;
+        return CLI_OK;
     case PICTURE_JSON:
         r->json = true;
         return CLI_OK;
@@ -213,11 +220,7 @@ static void json_result(const struct picture_run *r, const struct vt_result *res
                "\"decode\":%.4f,\"total\":%.4f}",
                s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
                s->decode_seconds, s->total_seconds);
-    buf_printf(b,
-               ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu},"
-               "\"host\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
-               (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
-               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+    plan_out_memory(b, s, NULL);
     buf_printf(b, ",\"notes\":[%s]}", buf_z(&r->progress.notes));
 }
 
@@ -275,10 +278,23 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return cli_usage_error(c, "no prompt is given; say what to make with -p");
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
+    if (r->plan)
+        return CLI_OK;
     enum err_code rc = check_output("-o", r->output, &e);
     if (rc == ERR_OK && r->request.trace_path)
         rc = check_output("--trace", r->request.trace_path, &e);
     return rc == ERR_OK ? CLI_OK : picture_run_fail(r, &e);
+}
+
+static int plan(const struct picture_run *r, struct vt_engine *engine)
+{
+    struct vt_error err;
+    struct vt_plan p;
+    int rc = vt_plan_picture(engine, &r->request, &p, &err) == VT_OK ? plan_out_print(&p, r->json)
+                                                                     : cli_fail(&err, r->json);
+    cli_cancel_on_signal(NULL);
+    vt_engine_close(engine);
+    return rc;
 }
 
 int picture_run_execute(struct picture_run *r, bool edit)
@@ -290,6 +306,8 @@ int picture_run_execute(struct picture_run *r, bool edit)
     if (vt_engine_open(&r->engine, &engine, &err) != VT_OK)
         return cli_fail(&err, r->json);
     cli_cancel_on_signal(engine);
+    if (r->plan)
+        return plan(r, engine);
     p->engine = engine;
     struct vt_callbacks cb = cli_progress_callbacks(p);
     enum vt_status st = edit ? vt_edit(engine, &r->request, &cb, &res, &err)

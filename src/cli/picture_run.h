@@ -23,6 +23,8 @@ enum picture_option {
     PICTURE_TRACE_LEVEL,
     PICTURE_DEVICE,
     PICTURE_THREADS,
+    PICTURE_WEIGHTS,
+    PICTURE_BUDGET,
     PICTURE_JSON,
     PICTURE_QUIET,
     PICTURE_CACHE,
@@ -52,6 +54,10 @@ enum picture_option {
         {PICTURE_DEVICE, 0, "device", "NAME",                                                      \
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
         {PICTURE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                 \
+        {PICTURE_WEIGHTS, 0, "weights", "TYPE",                                                    \
+         "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \
+        {PICTURE_BUDGET, 0, "budget", "SIZE",                                                      \
+         "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},       \
         {PICTURE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},            \
         {PICTURE_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                             \
     {                                                                                              \
@@ -65,6 +71,7 @@ struct picture_run {
     struct buf prompt; /* read from standard input */
     struct cli_progress progress;
     bool json, quiet;
+    bool plan; /* say what the run would take instead of running */
 };
 
 void picture_run_init(struct picture_run *r);
@@ -76,7 +83,11 @@ int picture_run_fail(const struct picture_run *r, const struct err *e);
 /* What can be refused before pictures are read: an option that is missing, a file that could not be written.
  * To be called once every option is known. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_check(struct picture_run *r, const struct cli_command *c);
-/* Runs and writes. exit code. */
+/* Runs and writes, or plans and prints. exit code. */
 int picture_run_execute(struct picture_run *r, bool edit);
+
+/* The commands themselves; self is where messages point to. */
+int picture_generate(const struct cli_command *self, int argc, char **argv, bool plan);
+int picture_edit(const struct cli_command *self, int argc, char **argv, bool plan);
 
 #endif

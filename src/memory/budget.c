@@ -22,8 +22,8 @@ static double unit(const char *suffix)
     static const struct {
         const char *name;
         double bytes;
-    } units[] = {{"", 1.0},          {"B", 1.0},
-                 {"K", 1024.0},      {"M", 1024.0 * 1024.0},
+    } units[] = {{"", 1.0},           {"B", 1.0},
+                 {"K", 1024.0},       {"M", 1024.0 * 1024.0},
                  {"G", 1073741824.0}, {"T", 1099511627776.0}};
     size_t n = strlen(suffix);
     if (n > 1 && strcasecmp(suffix + n - 1, "b") == 0)
@@ -48,8 +48,9 @@ enum err_code budget_parse(const char *text, const struct nn_device *d, uint64_t
     if (scale < 0) {
         uint64_t whole = whole_memory(d);
         if (whole == 0)
-            return err_set(e, ERR_ARG, "the device does not tell its memory: give the budget in "
-                                       "bytes, not in percent");
+            return err_set(e, ERR_ARG,
+                           "the device does not tell its memory: give the budget in "
+                           "bytes, not in percent");
         if (v > 100)
             return err_set(e, ERR_ARG, "the budget is %g %% of the memory; at most 100", v);
         v = v / 100;

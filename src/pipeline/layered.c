@@ -417,6 +417,32 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     return rc;
 }
 
+struct rehearsal {
+    struct layered *l;
+    const struct layered_request *rq;
+};
+
+static enum err_code rehearse(void *user, struct err *e)
+{
+    const struct rehearsal *h = user;
+    struct vt_stats stats = {0};
+    struct layered_run run = {.stats = &stats};
+    struct layered_result out;
+    enum err_code rc = layered_decompose(h->l, h->rq, &run, &out, e);
+    if (rc == ERR_OK)
+        layered_result_free(&out);
+    return rc;
+}
+
+enum err_code layered_plan(struct layered *l, const struct layered_request *rq,
+                           struct memory_plan *out, struct err *e)
+{
+    struct governor *g = governor_of(l->device);
+    if (!g)
+        return err_set(e, ERR_INTERNAL, "the device has no governor to plan with");
+    return memory_plan_make(g, rehearse, &(struct rehearsal){l, rq}, out, e);
+}
+
 void layered_result_free(struct layered_result *r)
 {
     if (!r)

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "memory/plan.h"
 #include "nn/device.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/trace.h"
@@ -82,6 +83,10 @@ ERR_MUST_CHECK enum err_code layered_size(const struct image *picture, int resol
 ERR_MUST_CHECK enum err_code layered_decompose(struct layered *l, const struct layered_request *rq,
                                                const struct layered_run *run,
                                                struct layered_result *out, struct err *e);
+/* Plans a decomposition on the governor of the model's device and leaves it placed for the run. A picture
+ * without a prompt is planned for the longest caption. */
+ERR_MUST_CHECK enum err_code layered_plan(struct layered *l, const struct layered_request *rq,
+                                          struct memory_plan *out, struct err *e);
 /* Accepts NULL and a zeroed result. */
 void layered_result_free(struct layered_result *r);
 
