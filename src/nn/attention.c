@@ -3,7 +3,9 @@
  * Where ggml's flash attention takes the shapes it is used: keys and values in float32 on the CPU, in half
  * precision on other devices. Otherwise (an exact graph, or a head size that the device's kernel lacks)
  * queries go in bands through plain products and a softmax, a band's scores at a time. Flash attention adds
- * up one key after the other in float32, which over some ten thousand keys costs three digits. */
+ * up one key after the other in float32, which over some ten thousand keys costs three digits.
+ * On the CPU our own kernel (cpu/attention.c) comes before both. */
+#include "nn/cpu/nodes.h"
 #include "nn/ops.h"
 
 enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
@@ -72,6 +74,9 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
-    struct ggml_tensor *y = g->exact ? NULL : flash(g, q, k, v, mask, scale);
+    struct ggml_tensor *y = nn_cpu_attention(g, q, k, v, mask, scale);
+    if (y)
+        return y;
+    y = g->exact ? NULL : flash(g, q, k, v, mask, scale);
     return y ? y : banded(g, q, k, v, mask, scale);
 }

@@ -68,7 +68,7 @@ struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char
     (void)vsnprintf(m->name, sizeof m->name, fmt, ap);
     va_end(ap);
     /* A copy of its own: t itself may be a view, or be overwritten in place by what follows. */
-    m->t = ggml_cont(g->ctx, t);
+    m->t = t->type == GGML_TYPE_F32 ? ggml_cont(g->ctx, t) : ggml_cast(g->ctx, t, GGML_TYPE_F32);
     nn_graph_output(g, m->t);
     return t;
 }

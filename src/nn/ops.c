@@ -10,13 +10,12 @@ static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
     return x->type == GGML_TYPE_F32 ? x : ggml_cast(g->ctx, x, GGML_TYPE_F32);
 }
 
-struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
-                              const struct nn_param *b, struct ggml_tensor *x)
+/* ---- linear layers --------------------------------------------------------------------------------- */
+
+static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_param *w,
+                                          const struct nn_param *b, struct ggml_tensor *x)
 {
-    struct ggml_tensor *y = nn_cpu_linear(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b});
-    if (y)
-        return y;
-    y = ggml_mul_mat(g->ctx, w->t, as_f32(g, x));
+    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, as_f32(g, x));
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
         y = ggml_mul(g->ctx, y, w->row_scales);
@@ -24,6 +23,60 @@ struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
         y = ggml_scale(g->ctx, y, w->scale);
     return b ? ggml_add(g->ctx, y, b->t) : y;
 }
+
+struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
+                              const struct nn_param *b, struct ggml_tensor *x)
+{
+    struct ggml_tensor *y = nn_cpu_linear(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b});
+    return y ? y : linear_by_ggml(g, w, b, x);
+}
+
+struct ggml_tensor *nn_linear_in(struct nn_graph *g, const struct nn_param *w,
+                                 const struct nn_param *b, struct ggml_tensor *x)
+{
+    const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .for_product = true};
+    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    return y ? y : linear_by_ggml(g, w, b, x);
+}
+
+struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param *w,
+                                       const struct nn_param *b, struct ggml_tensor *x,
+                                       struct ggml_tensor *gate, struct ggml_tensor *residual)
+{
+    const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .gate = gate, .residual = residual};
+    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    if (y)
+        return y;
+    y = linear_by_ggml(g, w, b, x);
+    return gate ? nn_gate_add(g, residual, gate, y) : ggml_add(g->ctx, residual, y);
+}
+
+struct ggml_tensor *nn_linear_swiglu_in(struct nn_graph *g, const struct nn_param *w,
+                                        struct ggml_tensor *x)
+{
+    const struct nn_cpu_linear l = {.x = x, .w = w, .halves = true, .for_product = true};
+    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    return y ? y : nn_swiglu(g, nn_linear(g, w, NULL, x));
+}
+
+struct ggml_tensor *nn_linear_silu_mul_in(struct nn_graph *g, const struct nn_param *gate,
+                                          const struct nn_param *up, struct ggml_tensor *x)
+{
+    const struct nn_cpu_linear l = {.x = x, .w = gate, .w2 = up, .for_product = true};
+    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    return y ? y : nn_silu_mul(g, nn_linear(g, gate, NULL, x), nn_linear(g, up, NULL, x));
+}
+
+struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param *w,
+                                      const struct nn_param *b, struct ggml_tensor *x)
+{
+    const struct nn_cpu_linear l = {
+        .x = x, .w = w, .b = b, .act = VEC_GELU_TANH, .for_product = true};
+    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    return y ? y : nn_gelu_tanh(g, linear_by_ggml(g, w, b, x));
+}
+
+/* ---- norms and small operations ---------------------------------------------------------------------- */
 
 struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps)
 {
@@ -34,6 +87,28 @@ struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const
                                 float eps)
 {
     return ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), w->t);
+}
+
+struct ggml_tensor *nn_rms_norm_in(struct nn_graph *g, struct ggml_tensor *x,
+                                   const struct nn_param *w, float eps)
+{
+    struct ggml_tensor *y = nn_cpu_rms_norm(g, x, w->t, eps);
+    return y ? y : nn_rms_norm(g, x, w, eps);
+}
+
+struct ggml_tensor *nn_norm_modulate_in(struct nn_graph *g, struct ggml_tensor *x,
+                                        struct ggml_tensor *shift, struct ggml_tensor *scale,
+                                        float eps)
+{
+    struct ggml_tensor *y = nn_cpu_norm_modulate(g, x, shift, scale, eps);
+    return y ? y : nn_modulate(g, nn_layer_norm(g, x, eps), shift, scale);
+}
+
+struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
+                            int axis)
+{
+    struct ggml_tensor *y = nn_cpu_join(g, a, b, axis);
+    return y ? y : ggml_concat(g->ctx, as_f32(g, a), as_f32(g, b), axis);
 }
 
 struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,

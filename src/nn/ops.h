@@ -3,6 +3,9 @@
  * Models call these and nothing lower, so that a device's better kernel is one change in one place. Shapes
  * in reading order; x is float32. On the CPU some blocks are our own kernels (custom nodes); elsewhere the
  * same block is made of ggml's operations. Both are tested against each other.
+ *
+ * Blocks named *_in give what only nn_linear, nn_attention, nn_join and their like may read: on the CPU that is
+ * bf16 where products are of bf16, elsewhere float32. So does nn_attention.
  */
 #ifndef VT_NN_OPS_H
 #define VT_NN_OPS_H
@@ -14,10 +17,33 @@
 struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x);
 
+/* The same for a reader of *_in. */
+struct ggml_tensor *nn_linear_in(struct nn_graph *g, const struct nn_param *w,
+                                 const struct nn_param *b, struct ggml_tensor *x);
+/* residual + gate * nn_linear(...); gate [1, out] or NULL. */
+struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param *w,
+                                       const struct nn_param *b, struct ggml_tensor *x,
+                                       struct ggml_tensor *gate, struct ggml_tensor *residual);
+/* silu(first half of w's rows) * second half. */
+struct ggml_tensor *nn_linear_swiglu_in(struct nn_graph *g, const struct nn_param *w,
+                                        struct ggml_tensor *x);
+/* silu(gate's product) * up's product. */
+struct ggml_tensor *nn_linear_silu_mul_in(struct nn_graph *g, const struct nn_param *gate,
+                                          const struct nn_param *up, struct ggml_tensor *x);
+struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param *w,
+                                      const struct nn_param *b, struct ggml_tensor *x);
+
 /* LayerNorm over the last axis without affine; RMSNorm times w. */
 struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps);
 struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
                                 float eps);
+
+struct ggml_tensor *nn_rms_norm_in(struct nn_graph *g, struct ggml_tensor *x,
+                                   const struct nn_param *w, float eps);
+/* nn_modulate of nn_layer_norm. */
+struct ggml_tensor *nn_norm_modulate_in(struct nn_graph *g, struct ggml_tensor *x,
+                                        struct ggml_tensor *shift, struct ggml_tensor *scale,
+                                        float eps);
 
 /* x * (1 + scale) + shift; scale and shift are [1, dim]. */
 struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,
@@ -46,9 +72,18 @@ struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
                                   struct ggml_tensor *cos, struct ggml_tensor *sin,
                                   enum nn_rope mode);
 
+/* nn_rope_apply of nn_rms_norm (w NULL: of x). */
+struct ggml_tensor *nn_norm_rope_in(struct nn_graph *g, struct ggml_tensor *x,
+                                    const struct nn_param *w, float eps, struct ggml_tensor *cos,
+                                    struct ggml_tensor *sin, enum nn_rope mode);
+
+/* b behind a along axis 0, 1 or 2 of ggml's ne; both may come from *_in. */
+struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
+                            int axis);
+
 /* softmax(scale q k^T + mask) v. q [tokens, heads, head_dim], k and v [kv_tokens, kv_heads, head_dim]
  * (heads a multiple of kv_heads), mask [tokens, kv_tokens] float32 or NULL. -> [tokens, heads * head_dim].
- * Memory grows linearly with tokens. */
+ * All three may come from *_in. Memory grows linearly with tokens. */
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale);
 

@@ -2,6 +2,7 @@
  *
  * The tables come from the model (float64 angles rounded to float32, as the reference has them); ggml's own
  * rope computes angles in float32 on the device, which is off by 1e-4 at large positions. */
+#include "nn/cpu/nodes.h"
 #include "nn/ops.h"
 #include "nn/rope_kern.h"
 
@@ -84,4 +85,15 @@ struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
     return ggml_map_custom3(g->ctx, x, cos, sin,
                             mode == NN_ROPE_PAIRS ? rope_pairs_op : rope_halves_op,
                             GGML_N_TASKS_MAX, NULL);
+}
+
+struct ggml_tensor *nn_norm_rope_in(struct nn_graph *g, struct ggml_tensor *x,
+                                    const struct nn_param *w, float eps, struct ggml_tensor *cos,
+                                    struct ggml_tensor *sin, enum nn_rope mode)
+{
+    struct ggml_tensor *y =
+        nn_cpu_norm_rope(g, x, w ? w->t : NULL, eps, cos, sin, mode == NN_ROPE_PAIRS);
+    if (y)
+        return y;
+    return nn_rope_apply(g, w ? nn_rms_norm(g, x, w, eps) : x, cos, sin, mode);
 }

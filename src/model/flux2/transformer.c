@@ -7,8 +7,13 @@
 #include "model/blocks.h"
 #include "nn/buffer.h"
 
+struct projections {
+    struct nn_param *q, *k, *v, *norm_q, *norm_k;
+};
+
 struct stream { /* one stream of a double block */
-    struct nn_param *q, *k, *v, *norm_q, *norm_k, *out, *ff_in, *ff_out;
+    struct projections project;
+    struct nn_param *out, *ff_in, *ff_out;
 };
 
 struct double_block {
@@ -16,7 +21,8 @@ struct double_block {
 };
 
 struct single_block {
-    struct nn_param *q, *k, *v, *mlp, *norm_q, *norm_k, *out;
+    struct projections project;
+    struct nn_param *mlp, *out;
 };
 
 struct flux2_transformer {
@@ -36,19 +42,19 @@ static void declare_double(struct model_loader *l, const struct flux2_config *c,
                            struct double_block *b)
 {
     int64_t d = c->dim, m = c->mlp_dim;
-    b->img.q = model_matrix(l, "attn.to_q.weight", d, d);
-    b->img.k = model_matrix(l, "attn.to_k.weight", d, d);
-    b->img.v = model_matrix(l, "attn.to_v.weight", d, d);
-    b->img.norm_q = model_vector(l, "attn.norm_q.weight", c->head_dim);
-    b->img.norm_k = model_vector(l, "attn.norm_k.weight", c->head_dim);
+    b->img.project.q = model_matrix(l, "attn.to_q.weight", d, d);
+    b->img.project.k = model_matrix(l, "attn.to_k.weight", d, d);
+    b->img.project.v = model_matrix(l, "attn.to_v.weight", d, d);
+    b->img.project.norm_q = model_vector(l, "attn.norm_q.weight", c->head_dim);
+    b->img.project.norm_k = model_vector(l, "attn.norm_k.weight", c->head_dim);
     b->img.out = model_matrix(l, "attn.to_out.0.weight", d, d);
     b->img.ff_in = model_matrix(l, "ff.linear_in.weight", 2 * m, d);
     b->img.ff_out = model_matrix(l, "ff.linear_out.weight", d, m);
-    b->txt.q = model_matrix(l, "attn.add_q_proj.weight", d, d);
-    b->txt.k = model_matrix(l, "attn.add_k_proj.weight", d, d);
-    b->txt.v = model_matrix(l, "attn.add_v_proj.weight", d, d);
-    b->txt.norm_q = model_vector(l, "attn.norm_added_q.weight", c->head_dim);
-    b->txt.norm_k = model_vector(l, "attn.norm_added_k.weight", c->head_dim);
+    b->txt.project.q = model_matrix(l, "attn.add_q_proj.weight", d, d);
+    b->txt.project.k = model_matrix(l, "attn.add_k_proj.weight", d, d);
+    b->txt.project.v = model_matrix(l, "attn.add_v_proj.weight", d, d);
+    b->txt.project.norm_q = model_vector(l, "attn.norm_added_q.weight", c->head_dim);
+    b->txt.project.norm_k = model_vector(l, "attn.norm_added_k.weight", c->head_dim);
     b->txt.out = model_matrix(l, "attn.to_add_out.weight", d, d);
     b->txt.ff_in = model_matrix(l, "ff_context.linear_in.weight", 2 * m, d);
     b->txt.ff_out = model_matrix(l, "ff_context.linear_out.weight", d, m);
@@ -58,12 +64,12 @@ static void declare_single(struct model_loader *l, const struct flux2_config *c,
                            struct single_block *b)
 {
     int64_t d = c->dim, m = c->mlp_dim;
-    b->q = model_matrix(l, "attn.to_q.weight", d, d);
-    b->k = model_matrix(l, "attn.to_k.weight", d, d);
-    b->v = model_matrix(l, "attn.to_v.weight", d, d);
+    b->project.q = model_matrix(l, "attn.to_q.weight", d, d);
+    b->project.k = model_matrix(l, "attn.to_k.weight", d, d);
+    b->project.v = model_matrix(l, "attn.to_v.weight", d, d);
     b->mlp = model_matrix(l, "proj_mlp.weight", 2 * m, d);
-    b->norm_q = model_vector(l, "attn.norm_q.weight", c->head_dim);
-    b->norm_k = model_vector(l, "attn.norm_k.weight", c->head_dim);
+    b->project.norm_q = model_vector(l, "attn.norm_q.weight", c->head_dim);
+    b->project.norm_k = model_vector(l, "attn.norm_k.weight", c->head_dim);
     b->out = model_matrix(l, "attn.to_out.weight", d, d + m);
 }
 
@@ -224,28 +230,9 @@ static struct modulation modulation_set(struct nn_graph *g, struct ggml_tensor *
     };
 }
 
-struct qkv {
+struct qkv { /* rotated, and ready for nn_attention */
     struct ggml_tensor *q, *k, *v;
 };
-
-static struct ggml_tensor *by_heads(const struct flux2_pass *p, struct ggml_tensor *x)
-{
-    const struct flux2_config *c = &p->m->cfg;
-    return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
-}
-
-static struct qkv project(struct flux2_pass *p, const struct nn_param *q, const struct nn_param *k,
-                          const struct nn_param *v, const struct nn_param *norm_q,
-                          const struct nn_param *norm_k, struct ggml_tensor *x)
-{
-    struct nn_graph *g = &p->g;
-    float eps = (float)p->m->cfg.eps;
-    return (struct qkv){
-        .q = nn_rms_norm(g, by_heads(p, nn_linear(g, q, NULL, x)), norm_q, eps),
-        .k = nn_rms_norm(g, by_heads(p, nn_linear(g, k, NULL, x)), norm_k, eps),
-        .v = by_heads(p, nn_linear(g, v, NULL, x)),
-    };
-}
 
 /* Tokens first .. first + n - 1 of [tokens, heads, head_dim]. */
 static struct ggml_tensor *tokens(struct nn_graph *g, struct ggml_tensor *x, int64_t first,
@@ -260,6 +247,33 @@ static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64
     return ggml_view_2d(g->ctx, x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
 }
 
+static struct ggml_tensor *by_heads(const struct flux2_pass *p, struct ggml_tensor *x)
+{
+    const struct flux2_config *c = &p->m->cfg;
+    return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
+}
+
+/* One of queries and keys, of tokens that begin at `first` of the whole sequence. */
+static struct ggml_tensor *rotated(struct flux2_pass *p, const struct nn_param *w,
+                                   const struct nn_param *norm, int64_t first,
+                                   struct ggml_tensor *x)
+{
+    struct nn_graph *g = &p->g;
+    int64_t n = x->ne[1];
+    return nn_norm_rope_in(g, by_heads(p, nn_linear(g, w, NULL, x)), norm, (float)p->m->cfg.eps,
+                           rows(g, p->cos, first, n), rows(g, p->sin, first, n), NN_ROPE_PAIRS);
+}
+
+static struct qkv project(struct flux2_pass *p, const struct projections *w, int64_t first,
+                          struct ggml_tensor *x)
+{
+    return (struct qkv){
+        .q = rotated(p, w->q, w->norm_q, first, x),
+        .k = rotated(p, w->k, w->norm_k, first, x),
+        .v = by_heads(p, nn_linear_in(&p->g, w->v, NULL, x)),
+    };
+}
+
 /* Everything but references sees all tokens, references see each other; what they offer is kept. */
 static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, struct ggml_tensor *q,
                                            struct ggml_tensor *k, struct ggml_tensor *v,
@@ -272,7 +286,7 @@ static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, stru
     ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, rv, p->kv->v[block]));
     struct ggml_tensor *own = nn_attention(g, tokens(g, q, 0, n), k, v, NULL, scale);
     struct ggml_tensor *ref = nn_attention(g, tokens(g, q, n, p->n_ref), rk, rv, NULL, scale);
-    return ggml_concat(g->ctx, own, ref, 1);
+    return nn_join(g, own, ref, 1);
 }
 
 /* block counts double blocks first, then single blocks. */
@@ -280,27 +294,26 @@ static struct ggml_tensor *attend(struct flux2_pass *p, int block, struct qkv a)
 {
     struct nn_graph *g = &p->g;
     float scale = 1.0f / sqrtf((float)p->m->cfg.head_dim);
-    struct ggml_tensor *q = nn_rope_apply(g, a.q, p->cos, p->sin, NN_ROPE_PAIRS);
-    struct ggml_tensor *k = nn_rope_apply(g, a.k, p->cos, p->sin, NN_ROPE_PAIRS);
     if (p->mode == FLUX2_KV_EXTRACT)
-        return attend_and_keep(p, block, q, k, a.v, scale);
+        return attend_and_keep(p, block, a.q, a.k, a.v, scale);
     if (p->mode == FLUX2_KV_CACHED) {
-        k = ggml_concat(g->ctx, k, p->kv->k[block], 2);
-        a.v = ggml_concat(g->ctx, a.v, p->kv->v[block], 2);
+        a.k = nn_join(g, a.k, p->kv->k[block], 2);
+        a.v = nn_join(g, a.v, p->kv->v[block], 2);
     }
-    return nn_attention(g, q, k, a.v, NULL, scale);
+    return nn_attention(g, a.q, a.k, a.v, NULL, scale);
 }
 
 static struct ggml_tensor *modulated_norm(struct flux2_pass *p, struct ggml_tensor *x,
                                           struct modulation m)
 {
     struct nn_graph *g = &p->g;
-    struct ggml_tensor *y = nn_layer_norm(g, x, (float)p->m->cfg.eps);
+    float eps = (float)p->m->cfg.eps;
     if (!m.ref)
-        return nn_modulate(g, y, m.shift, m.scale);
-    int64_t n = y->ne[1] - p->n_ref;
-    return ggml_concat(g->ctx, nn_modulate(g, rows(g, y, 0, n), m.shift, m.scale),
-                       nn_modulate(g, rows(g, y, n, p->n_ref), m.ref->shift, m.ref->scale), 1);
+        return nn_norm_modulate_in(g, x, m.shift, m.scale, eps);
+    int64_t n = x->ne[1] - p->n_ref;
+    return nn_join(g, nn_norm_modulate_in(g, rows(g, x, 0, n), m.shift, m.scale, eps),
+                   nn_norm_modulate_in(g, rows(g, x, n, p->n_ref), m.ref->shift, m.ref->scale, eps),
+                   1);
 }
 
 /* x + gate * y. */
@@ -316,10 +329,17 @@ static struct ggml_tensor *gated(struct flux2_pass *p, struct ggml_tensor *x, st
         nn_gate_add(g, rows(g, x, n, p->n_ref), m.ref->gate, rows(g, y, n, p->n_ref)), 1);
 }
 
-static struct ggml_tensor *feed_forward(struct nn_graph *g, const struct stream *s,
-                                        struct ggml_tensor *x)
+/* x + gate * (y W^T). *product: the product alone, where tracing asks for it; it is not made otherwise. */
+static struct ggml_tensor *gated_linear(struct flux2_pass *p, struct ggml_tensor *x,
+                                        struct modulation m, const struct nn_param *w,
+                                        struct ggml_tensor *y, struct ggml_tensor **product)
 {
-    return nn_linear(g, s->ff_out, NULL, nn_swiglu(g, nn_linear(g, s->ff_in, NULL, x)));
+    struct nn_graph *g = &p->g;
+    *product = NULL;
+    if (!m.ref && !g->trace)
+        return nn_linear_gate_add(g, w, NULL, y, m.gate, x);
+    *product = nn_linear(g, w, NULL, y);
+    return gated(p, x, m, *product);
 }
 
 static void double_block_forward(struct flux2_pass *p, int i, const struct modulation mi[2],
@@ -328,28 +348,24 @@ static void double_block_forward(struct flux2_pass *p, int i, const struct modul
 {
     struct nn_graph *g = &p->g;
     const struct double_block *b = &p->m->doubles[i];
-    struct qkv qi = project(p, b->img.q, b->img.k, b->img.v, b->img.norm_q, b->img.norm_k,
-                            modulated_norm(p, *img, mi[0]));
-    struct qkv qt = project(p, b->txt.q, b->txt.k, b->txt.v, b->txt.norm_q, b->txt.norm_k,
-                            modulated_norm(p, *txt, mt[0]));
+    struct qkv qi = project(p, &b->img.project, p->n_text, modulated_norm(p, *img, mi[0]));
+    struct qkv qt = project(p, &b->txt.project, 0, modulated_norm(p, *txt, mt[0]));
     struct qkv joint = {
-        .q = ggml_concat(g->ctx, qt.q, qi.q, 2),
-        .k = ggml_concat(g->ctx, qt.k, qi.k, 2),
-        .v = ggml_concat(g->ctx, qt.v, qi.v, 2),
+        .q = nn_join(g, qt.q, qi.q, 2),
+        .k = nn_join(g, qt.k, qi.k, 2),
+        .v = nn_join(g, qt.v, qi.v, 2),
     };
-    struct ggml_tensor *a = attend(p, i, joint);
-    struct ggml_tensor *ai = nn_linear(g, b->img.out, NULL, rows(g, a, p->n_text, p->n_img));
-    struct ggml_tensor *at = nn_linear(g, b->txt.out, NULL, rows(g, a, 0, p->n_text));
-    nn_mid(g, ai, "mid.transformer_blocks.%d.attn.0", i);
-    nn_mid(g, at, "mid.transformer_blocks.%d.attn.1", i);
-
-    *img = gated(p, *img, mi[0], ai);
-    struct ggml_tensor *fi = feed_forward(g, &b->img, modulated_norm(p, *img, mi[1]));
-    *img = gated(p, *img, mi[1], nn_mid(g, fi, "mid.transformer_blocks.%d.ff", i));
-    *txt = nn_gate_add(g, *txt, mt[0].gate, at);
-    struct ggml_tensor *ft = feed_forward(g, &b->txt, modulated_norm(p, *txt, mt[1]));
-    *txt =
-        nn_gate_add(g, *txt, mt[1].gate, nn_mid(g, ft, "mid.transformer_blocks.%d.ff_context", i));
+    struct ggml_tensor *a = attend(p, i, joint), *product;
+    *img = gated_linear(p, *img, mi[0], b->img.out, rows(g, a, p->n_text, p->n_img), &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.attn.0", i);
+    *txt = gated_linear(p, *txt, mt[0], b->txt.out, rows(g, a, 0, p->n_text), &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.attn.1", i);
+    struct ggml_tensor *h = nn_linear_swiglu_in(g, b->img.ff_in, modulated_norm(p, *img, mi[1]));
+    *img = gated_linear(p, *img, mi[1], b->img.ff_out, h, &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.ff", i);
+    h = nn_linear_swiglu_in(g, b->txt.ff_in, modulated_norm(p, *txt, mt[1]));
+    *txt = gated_linear(p, *txt, mt[1], b->txt.ff_out, h, &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.ff_context", i);
     nn_mid(g, *txt, "mid.transformer_blocks.%d.0", i);
     nn_mid(g, *img, "mid.transformer_blocks.%d.1", i);
     nn_graph_block_end(g, *txt);
@@ -361,13 +377,12 @@ static struct ggml_tensor *single_block_forward(struct flux2_pass *p, int i, str
 {
     struct nn_graph *g = &p->g;
     const struct single_block *b = &p->m->singles[i];
-    struct ggml_tensor *h = modulated_norm(p, x, m);
-    struct ggml_tensor *a = attend(p, (int)p->m->cfg.n_double + i,
-                                   project(p, b->q, b->k, b->v, b->norm_q, b->norm_k, h));
-    struct ggml_tensor *f = nn_swiglu(g, nn_linear(g, b->mlp, NULL, h));
-    struct ggml_tensor *y = nn_linear(g, b->out, NULL, ggml_concat(g->ctx, a, f, 0));
-    nn_mid(g, y, "mid.single_transformer_blocks.%d.attn", i);
-    x = nn_mid(g, gated(p, x, m, y), "mid.single_transformer_blocks.%d", i);
+    struct ggml_tensor *h = modulated_norm(p, x, m), *product;
+    struct ggml_tensor *a = attend(p, (int)p->m->cfg.n_double + i, project(p, &b->project, 0, h));
+    struct ggml_tensor *f = nn_linear_swiglu_in(g, b->mlp, h);
+    x = gated_linear(p, x, m, b->out, nn_join(g, a, f, 0), &product);
+    nn_mid(g, product, "mid.single_transformer_blocks.%d.attn", i);
+    nn_mid(g, x, "mid.single_transformer_blocks.%d", i);
     nn_graph_block_end(g, x);
     return x;
 }

@@ -100,22 +100,24 @@ struct inputs {
     struct ggml_tensor *x, *cos, *sin, *mask;
 };
 
+/* x + attention of its norm. */
 static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_config *c,
                                      const struct layer *y, const struct inputs *in,
                                      struct ggml_tensor *x)
 {
     float eps = (float)c->rms_eps;
     int64_t tokens = x->ne[1];
-    struct ggml_tensor *q = nn_linear(g, y->q, NULL, x);
-    struct ggml_tensor *k = nn_linear(g, y->k, NULL, x);
-    struct ggml_tensor *v = nn_linear(g, y->v, NULL, x);
+    struct ggml_tensor *h = nn_rms_norm_in(g, x, y->input_norm, eps);
+    struct ggml_tensor *q = nn_linear(g, y->q, NULL, h);
+    struct ggml_tensor *k = nn_linear(g, y->k, NULL, h);
+    struct ggml_tensor *v = nn_linear_in(g, y->v, NULL, h);
     q = ggml_reshape_3d(g->ctx, q, c->head_dim, c->heads, tokens);
     k = ggml_reshape_3d(g->ctx, k, c->head_dim, c->kv_heads, tokens);
     v = ggml_reshape_3d(g->ctx, v, c->head_dim, c->kv_heads, tokens);
-    q = nn_rope_apply(g, nn_rms_norm(g, q, y->q_norm, eps), in->cos, in->sin, NN_ROPE_HALVES);
-    k = nn_rope_apply(g, nn_rms_norm(g, k, y->k_norm, eps), in->cos, in->sin, NN_ROPE_HALVES);
+    q = nn_norm_rope_in(g, q, y->q_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
+    k = nn_norm_rope_in(g, k, y->k_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
     struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
-    return nn_linear(g, y->o, NULL, a);
+    return nn_linear_gate_add(g, y->o, NULL, a, NULL, x);
 }
 
 static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_config *c,
@@ -123,10 +125,10 @@ static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_
                                          struct ggml_tensor *x)
 {
     float eps = (float)c->rms_eps;
-    x = ggml_add(g->ctx, x, attention(g, c, y, in, nn_rms_norm(g, x, y->input_norm, eps)));
-    struct ggml_tensor *h = nn_rms_norm(g, x, y->post_norm, eps);
-    h = nn_silu_mul(g, nn_linear(g, y->gate, NULL, h), nn_linear(g, y->up, NULL, h));
-    return ggml_add(g->ctx, x, nn_linear(g, y->down, NULL, h));
+    x = attention(g, c, y, in, x);
+    struct ggml_tensor *h = nn_rms_norm_in(g, x, y->post_norm, eps);
+    h = nn_linear_silu_mul_in(g, y->gate, y->up, h);
+    return nn_linear_gate_add(g, y->down, NULL, h, NULL, x);
 }
 
 static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int64_t *taps,

@@ -77,7 +77,11 @@ static const struct {
     double (*flops)(const struct ggml_tensor *t);
 } kinds[] = {
     {nn_cpu_linear_op, "linear", nn_cpu_linear_flops},
+    {nn_cpu_attention_op, "attention", nn_cpu_attention_flops},
     {nn_cpu_to_bf16_op, "convert", NULL},
+    {nn_cpu_norm_op, "norm", NULL},
+    {nn_cpu_rope_op, "norm and rope", NULL},
+    {nn_cpu_join_op, "join", NULL},
     {nothing, "scratch", NULL},
 };
 

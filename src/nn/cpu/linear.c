@@ -366,7 +366,7 @@ struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear
     uint32_t flags;
     int n = sources(l, x, src, &flags);
     int64_t out = l->halves ? l->w->t->ne[1] / 2 : l->w->t->ne[1];
-    enum ggml_type type = l->bf16_out ? GGML_TYPE_BF16 : GGML_TYPE_F32;
+    enum ggml_type type = l->for_product && mode == NN_CPU_BF16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
     void *user = nn_cpu_pack(flags, l->w->scale);
     /* A node without scratch first: it tells how much there must be. */
     struct ggml_tensor *trial = ggml_custom_4d(g->ctx, type, out, x->ne[1], 1, 1, src, n,

@@ -15,7 +15,7 @@ struct nn_cpu_linear {
     bool halves; /* instead of w2: W is the first half of w's rows, W2 the second */
     struct ggml_tensor *gate, *residual; /* [1, out], [tokens, out] */
     enum vec_act act;
-    bool bf16_out;
+    bool for_product; /* the result is read by products alone: bf16 where they are of bf16 */
 };
 
 /* NULL when this layer is better left to ggml. */
@@ -23,10 +23,37 @@ struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_linear_flops(const struct ggml_tensor *t);
 
+/* ---- attention: attention.c --------------------------------------------------------------------------- */
+
+/* See nn_attention; bf16 where products are. NULL when ggml has to do it. */
+struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
+                                     struct ggml_tensor *k, struct ggml_tensor *v,
+                                     struct ggml_tensor *mask, float scale);
+void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+double nn_cpu_attention_flops(const struct ggml_tensor *t);
+
 /* ---- small operations: small.c ------------------------------------------------------------------------ */
 
 /* x with its values as bf16, shape kept. */
 struct ggml_tensor *nn_cpu_to_bf16(struct nn_graph *g, struct ggml_tensor *x);
 void nn_cpu_to_bf16_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+
+/* Each gives bf16 where products are of bf16, and NULL when ggml has to do it. */
+struct ggml_tensor *nn_cpu_rms_norm(struct nn_graph *g, struct ggml_tensor *x,
+                                    struct ggml_tensor *weight, float eps);
+/* LayerNorm, times 1 + scale, plus shift. */
+struct ggml_tensor *nn_cpu_norm_modulate(struct nn_graph *g, struct ggml_tensor *x,
+                                         struct ggml_tensor *shift, struct ggml_tensor *scale,
+                                         float eps);
+/* RMSNorm of each head (weight NULL: none), then rotation. */
+struct ggml_tensor *nn_cpu_norm_rope(struct nn_graph *g, struct ggml_tensor *x,
+                                     struct ggml_tensor *weight, float eps, struct ggml_tensor *cos,
+                                     struct ggml_tensor *sin, bool pairs);
+/* b behind a along an axis of ne; bf16 when one of them is. */
+struct ggml_tensor *nn_cpu_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
+                                int axis);
+void nn_cpu_norm_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+void nn_cpu_rope_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+void nn_cpu_join_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 
 #endif
