@@ -193,6 +193,9 @@ struct vt_callbacks {
     void (*progress)(const struct vt_progress *progress, void *user);
     /* Something a person should know that is no failure (a size was rounded, a mask resized). */
     void (*note)(const char *text, void *user);
+    /* After each step, before its progress: what the picture seems to become, RGB, an eighth of its sides (for
+     * layers: side by side). Costs little; NULL: none is made. The pixels are gone when it returns. */
+    void (*preview)(const struct vt_image *image, int step, void *user);
     void *user;
 };
 
@@ -232,6 +235,104 @@ VT_API const struct vt_stats *vt_result_stats(const struct vt_result *result);
 /* What the run really used, defaults filled in: model (its name), width, height, steps, guidance, count, seed,
  * max_tokens. Borrowed from the result. */
 VT_API const struct vt_request *vt_result_request(const struct vt_result *result);
+
+/* ---- taking a picture apart ------------------------------------------------------------------------ */
+
+struct vt_layers_request {
+    const char *model;
+    struct vt_image image;
+    const char *prompt; /* what is in the picture; NULL: the model's; "": a caption is made */
+    const char *negative_prompt; /* NULL: a single space */
+    const char *language;        /* of the caption: "en" or "zh"; NULL: "en" */
+    int layers, steps;           /* VT_DEFAULT: the model's, else 4 and 50 */
+    int resolution; /* about so many pixels squared; VT_DEFAULT: the model's, else 640 */
+    int64_t seed;
+    double cfg; /* guidance, 1 is none; negative: the model's, else 4 */
+    int cfg_normalize;
+    int keep_empty;       /* keep layers that hold nothing */
+    int merge_duplicates; /* make one of neighbours that hardly differ */
+    int full_size;        /* bring the layers to the picture's size and, where known, its colours */
+    int no_modulation_tables; /* same result, more memory */
+};
+
+VT_API struct vt_layers_request vt_layers_request_defaults(void);
+
+struct vt_layer {
+    struct vt_image image; /* RGBA */
+    int x, y;              /* on the canvas */
+    const char *id, *name;
+};
+
+/* How far a flattened stack is from a picture, over 8-bit values. */
+struct vt_difference {
+    double psnr_db; /* infinite when they are equal */
+    double mean;
+    int worst;
+};
+
+struct vt_layers_report {
+    int width, height;                 /* of the canvas */
+    int working_width, working_height; /* that the model worked at */
+    int layers_asked, layers_dropped, layers_merged;
+    int steps, resolution;
+    int64_t seed;
+    double cfg;
+    const char *model;  /* its name */
+    const char *prompt; /* given, the model's own, or the caption */
+    int captioned;
+    struct vt_difference source;    /* the flattened stack against the picture */
+    struct vt_difference composite; /* all layers against the model's own composite */
+    uint64_t table_bytes;
+    double table_seconds;
+};
+
+struct vt_layers_result;
+
+VT_API enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_request *request,
+                                const struct vt_callbacks *callbacks, struct vt_layers_result **out,
+                                struct vt_error *err);
+/* What vt_layers would take. As vt_plan_picture. */
+VT_API enum vt_status vt_plan_layers(struct vt_engine *engine,
+                                     const struct vt_layers_request *request, struct vt_plan *out,
+                                     struct vt_error *err);
+/* Accepts NULL. */
+VT_API void vt_layers_result_free(struct vt_layers_result *result);
+VT_API int vt_layers_count(const struct vt_layers_result *result);
+/* 0 is the bottom. Borrowed from the result, as what the next three give. */
+VT_API struct vt_layer vt_layers_layer(const struct vt_layers_result *result, int i);
+/* The layers flattened, RGBA. */
+VT_API struct vt_image vt_layers_composite(const struct vt_layers_result *result);
+VT_API const struct vt_layers_report *vt_layers_report(const struct vt_layers_result *result);
+VT_API const struct vt_stats *vt_layers_stats(const struct vt_layers_result *result);
+
+/* ---- a picture in words ---------------------------------------------------------------------------- */
+
+struct vt_caption_request {
+    const char *model; /* a layered model, or a Qwen2.5-VL folder or file */
+    struct vt_image image;
+    const char *language; /* "en" or "zh"; NULL: "en" */
+    int max_new_tokens;   /* VT_DEFAULT: 512 */
+};
+
+VT_API struct vt_caption_request vt_caption_request_defaults(void);
+
+struct vt_caption_result;
+
+VT_API enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_request *request,
+                                 const struct vt_callbacks *callbacks,
+                                 struct vt_caption_result **out, struct vt_error *err);
+VT_API void vt_caption_result_free(struct vt_caption_result *result);
+/* UTF-8, without white space at its ends. Borrowed. */
+VT_API const char *vt_caption_text(const struct vt_caption_result *result);
+VT_API int vt_caption_tokens(const struct vt_caption_result *result);
+/* 1 when it ended by itself, 0 when it was cut off at max_new_tokens. */
+VT_API int vt_caption_complete(const struct vt_caption_result *result);
+
+/* Opens a model and checks its files without running it; engages nothing. */
+VT_API enum vt_status vt_engine_load(struct vt_engine *engine, const char *model,
+                                     struct vt_error *err);
+/* Closes the open model, and takes its weights off the device. */
+VT_API void vt_engine_unload(struct vt_engine *engine);
 
 #ifdef __cplusplus
 }

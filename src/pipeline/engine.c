@@ -136,7 +136,7 @@ const char *vt_engine_device(const struct vt_engine *engine)
 }
 
 /* Converted copies of the networks, if the engine runs in another type than they are stored in. */
-static enum err_code use_weights(struct vt_engine *g, const struct vt_callbacks *cb, struct err *e)
+enum err_code engine_use_weights(struct vt_engine *g, const struct vt_callbacks *cb, struct err *e)
 {
     const struct convert_cache_run run = {.type = g->weights[0] ? g->weights : NULL,
                                           .threads = nn_device_threads(g->device),
@@ -145,7 +145,7 @@ static enum err_code use_weights(struct vt_engine *g, const struct vt_callbacks 
     return convert_cache_model(g->dir, &run, e);
 }
 
-static enum err_code open_model(struct vt_engine *g, const char *model,
+enum err_code engine_open_klein(struct vt_engine *g, const char *model,
                                 const struct vt_callbacks *cb, struct err *e)
 {
     if (g->klein && model && strcmp(g->model, model) == 0)
@@ -154,7 +154,7 @@ static enum err_code open_model(struct vt_engine *g, const char *model,
     g->dir = mem_alloc(sizeof *g->dir);
     enum err_code rc = model_dir_open(model, g->dir, e);
     if (rc == ERR_OK)
-        rc = use_weights(g, cb, e);
+        rc = engine_use_weights(g, cb, e);
     if (rc == ERR_OK)
         rc = klein_open(g->dir, g->device, &g->klein, e);
     if (rc != ERR_OK)
@@ -527,7 +527,7 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     atomic_store(&g->cancel, false);
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
-        rc = open_model(g, rq->model, cb, e);
+        rc = engine_open_klein(g, rq->model, cb, e);
     if (rc == ERR_OK)
         rc = new_result(rq, &r, e);
     if (rc != ERR_OK || !r || !g->dir)

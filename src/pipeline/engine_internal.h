@@ -45,6 +45,17 @@ ERR_MUST_CHECK enum err_code engine_check_range(const char *what, int64_t v, int
 ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *text, struct err *e);
 ERR_MUST_CHECK enum err_code engine_check_image(const struct vt_image *im, const char *what,
                                                 struct err *e);
+/* Opens the model unless it is open, closing what was. */
+ERR_MUST_CHECK enum err_code engine_open_klein(struct vt_engine *g, const char *model,
+                                               const struct vt_callbacks *cb, struct err *e);
+ERR_MUST_CHECK enum err_code engine_open_layered(struct vt_engine *g, const char *model,
+                                                 const struct vt_callbacks *cb, struct err *e);
+/* Converted copies of g->dir's networks, if the engine runs in another type than they are stored in. */
+ERR_MUST_CHECK enum err_code engine_use_weights(struct vt_engine *g, const struct vt_callbacks *cb,
+                                                struct err *e);
+/* "en", "zh" or NULL. */
+ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct err *e);
+enum chat_language engine_language(const char *language);
 /* The caller's pixels as a picture of ours. */
 struct image engine_borrow(const struct vt_image *im);
 

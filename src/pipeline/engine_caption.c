@@ -1,0 +1,149 @@
+/* engine_caption.c - vt_caption: a picture in words, through the public library; and opening models ahead. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/convert_cache.h"
+#include "pipeline/engine_internal.h"
+
+struct vt_caption_result {
+    struct caption_result r;
+};
+
+struct vt_caption_request vt_caption_request_defaults(void)
+{
+    return (struct vt_caption_request){.max_new_tokens = VT_DEFAULT};
+}
+
+static enum err_code open_captioner(struct vt_engine *g, const char *model,
+                                    const struct vt_callbacks *cb, struct err *e)
+{
+    if (g->captioner && model && strcmp(g->model, model) == 0)
+        return ERR_OK;
+    engine_close_model(g);
+    struct caption_files *files = mem_alloc(sizeof *files);
+    const struct convert_cache_run run = {.type = g->weights[0] ? g->weights : NULL,
+                                          .threads = nn_device_threads(g->device),
+                                          .cancel = &g->cancel,
+                                          .callbacks = cb};
+    enum err_code rc = caption_files_find(model, files, e);
+    if (rc == ERR_OK)
+        rc = convert_cache_part("language model", files->language.weights, &run, e);
+    if (rc == ERR_OK)
+        rc = caption_open(files, g->device, &g->captioner, e);
+    mem_free(files);
+    if (rc == ERR_OK)
+        (void)snprintf(g->model, sizeof g->model, "%s", model);
+    return rc;
+}
+
+struct words {
+    const struct vt_callbacks *callbacks;
+    int64_t max;
+    double start;
+};
+
+/* Words are to a caption what steps are to a picture. */
+static void on_token(void *user, int32_t id, int64_t n)
+{
+    const struct words *w = user;
+    double each = (clock_s() - w->start) / (double)n;
+    (void)id;
+    struct vt_progress p = {.stage = VT_STAGE_TEXT,
+                            .image_count = 1,
+                            .step = (int)n,
+                            .step_count = (int)w->max,
+                            .step_seconds = each,
+                            .seconds_left = -1};
+    if (w->callbacks && w->callbacks->progress)
+        w->callbacks->progress(&p, w->callbacks->user);
+}
+
+static enum err_code run(struct vt_engine *g, const struct vt_caption_request *rq,
+                         const struct vt_callbacks *cb, struct caption_result *out, struct err *e)
+{
+    struct image picture = engine_borrow(&rq->image);
+    struct vt_stats stats = {0};
+    int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
+    struct words words = {.callbacks = cb, .max = max};
+    atomic_store(&g->cancel, false);
+    enum err_code rc = engine_check_image(&rq->image, "the image", e);
+    if (rc == ERR_OK)
+        rc = engine_check_language(rq->language, e);
+    if (rc == ERR_OK)
+        rc =
+            engine_check_range("the number of new tokens", max, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, e);
+    if (rc == ERR_OK)
+        rc = open_captioner(g, rq->model, cb, e);
+    if (rc != ERR_OK)
+        return rc;
+    words.start = clock_s();
+    struct caption_request q = {.language = engine_language(rq->language),
+                                .max_new_tokens = max,
+                                .cancel = &g->cancel,
+                                .user = &words,
+                                .token = on_token};
+    engine_begin_run(g);
+    rc = caption_run(g->captioner, &picture, &q, out, e);
+    engine_end_run(g, &stats);
+    return rc;
+}
+
+enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_request *request,
+                          const struct vt_callbacks *callbacks, struct vt_caption_result **out,
+                          struct vt_error *err)
+{
+    struct err e = {0};
+    struct vt_caption_result *r = mem_alloc(sizeof *r);
+    enum err_code rc = run(engine, request, callbacks, &r->r, &e);
+    if (rc != ERR_OK) {
+        mem_free(r);
+        r = NULL;
+    }
+    *out = r;
+    return engine_finish(rc, &e, err);
+}
+
+void vt_caption_result_free(struct vt_caption_result *result)
+{
+    if (!result)
+        return;
+    caption_result_deinit(&result->r);
+    mem_free(result);
+}
+
+const char *vt_caption_text(const struct vt_caption_result *result)
+{
+    return buf_z(&result->r.text);
+}
+
+int vt_caption_tokens(const struct vt_caption_result *result)
+{
+    return (int)result->r.generated.n;
+}
+
+int vt_caption_complete(const struct vt_caption_result *result)
+{
+    return result->r.complete;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------ */
+
+enum vt_status vt_engine_load(struct vt_engine *engine, const char *model, struct vt_error *err)
+{
+    struct err e = {0};
+    struct model_dir *dir = mem_alloc(sizeof *dir);
+    atomic_store(&engine->cancel, false);
+    enum err_code rc = model_dir_open(model, dir, &e);
+    if (rc == ERR_OK)
+        rc = dir->pipeline == MODEL_PIPELINE_LAYERED ? engine_open_layered(engine, model, NULL, &e)
+                                                     : engine_open_klein(engine, model, NULL, &e);
+    mem_free(dir);
+    return engine_finish(rc, &e, err);
+}
+
+void vt_engine_unload(struct vt_engine *engine)
+{
+    engine_close_model(engine);
+}

@@ -1,0 +1,286 @@
+/* engine_layers.c - vt_layers: a picture taken apart, through the public library. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/engine_internal.h"
+#include "pipeline/layered_stack.h"
+#include "pipeline/plan_public.h"
+#include "sample/schedule.h"
+
+enum { DEFAULT_LAYERS = 4, DEFAULT_STEPS = 50, DEFAULT_RESOLUTION = 640, DEFAULT_TOKENS = 512 };
+enum { CAPTION_MAX_BYTES = 16 << 20 };
+
+struct vt_layers_result {
+    struct layered_stack made;
+    struct layered_request used; /* its texts are borrowed from below and the caller */
+    struct buf prompt;
+    struct vt_layers_report report;
+    struct vt_stats stats;
+    char model[256];
+};
+
+struct vt_layers_request vt_layers_request_defaults(void)
+{
+    return (struct vt_layers_request){
+        .layers = VT_DEFAULT,
+        .steps = VT_DEFAULT,
+        .resolution = VT_DEFAULT,
+        .seed = VT_SEED_RANDOM,
+        .cfg = VT_DEFAULT,
+    };
+}
+
+/* ---- checks ------------------------------------------------------------------------------------------ */
+
+static enum err_code optional(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
+{
+    return v == VT_DEFAULT ? ERR_OK : engine_check_range(what, v, lo, hi, e);
+}
+
+static enum err_code check(const struct vt_layers_request *rq, struct err *e)
+{
+    enum err_code rc = engine_check_image(&rq->image, "the image", e);
+    if (rc == ERR_OK)
+        rc = engine_check_text("prompt", rq->prompt, e);
+    if (rc == ERR_OK)
+        rc = engine_check_text("negative prompt", rq->negative_prompt, e);
+    if (rc == ERR_OK)
+        rc = optional("the number of layers", rq->layers, 1, LAYERED_MAX_LAYERS, e);
+    if (rc == ERR_OK)
+        rc = optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
+    if (rc == ERR_OK)
+        rc = optional("the resolution", rq->resolution, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION,
+                      e);
+    if (rc == ERR_OK && rq->resolution > 0 && rq->resolution % LAYERED_SIDE_UNIT)
+        rc = err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d",
+                     rq->resolution, LAYERED_SIDE_UNIT);
+    if (rc == ERR_OK && (isnan(rq->cfg) || rq->cfg > 100))
+        rc = err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
+    return rc == ERR_OK ? engine_check_language(rq->language, e) : rc;
+}
+
+enum err_code engine_check_language(const char *language, struct err *e)
+{
+    if (!language || strcmp(language, "en") == 0 || strcmp(language, "zh") == 0)
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "the language is '%.40s'; it should be en or zh", language);
+}
+
+enum chat_language engine_language(const char *language)
+{
+    return language && strcmp(language, "zh") == 0 ? CHAT_CHINESE : CHAT_ENGLISH;
+}
+
+/* ---- the model and the request ------------------------------------------------------------------------ */
+
+enum err_code engine_open_layered(struct vt_engine *g, const char *model,
+                                  const struct vt_callbacks *cb, struct err *e)
+{
+    if (g->layered && model && strcmp(g->model, model) == 0)
+        return ERR_OK;
+    engine_close_model(g);
+    g->dir = mem_alloc(sizeof *g->dir);
+    enum err_code rc = model_dir_open(model, g->dir, e);
+    if (rc == ERR_OK)
+        rc = engine_use_weights(g, cb, e);
+    if (rc == ERR_OK)
+        rc = layered_open(g->dir, g->device, &g->layered, e);
+    if (rc != ERR_OK)
+        engine_close_model(g);
+    else
+        (void)snprintf(g->model, sizeof g->model, "%s", model);
+    return rc;
+}
+
+static int pick(int asked, int64_t of_model, int otherwise)
+{
+    return asked >= 0 ? asked : of_model > 0 ? (int)of_model : otherwise;
+}
+
+static void fill(struct vt_layers_result *r, const struct model_dir *dir,
+                 const struct vt_layers_request *rq, const struct image *picture)
+{
+    const struct model_defaults *d = &dir->defaults;
+    (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
+    buf_add_z(&r->prompt, rq->prompt ? rq->prompt : d->prompt);
+    r->used = (struct layered_request){
+        .picture = picture,
+        .prompt = buf_str(&r->prompt),
+        .language = engine_language(rq->language),
+        .negative = str_from(rq->negative_prompt ? rq->negative_prompt : " "),
+        .guided = true,
+        .cfg = rq->cfg >= 0  ? rq->cfg
+               : d->cfg >= 0 ? d->cfg
+                             : 4.0,
+        .cfg_normalize = rq->cfg_normalize != 0,
+        .layers = pick(rq->layers, d->layers, DEFAULT_LAYERS),
+        .steps = pick(rq->steps, d->steps, DEFAULT_STEPS),
+        .max_tokens = pick(-1, d->max_tokens, DEFAULT_TOKENS),
+        .resolution = pick(rq->resolution, d->resolution, DEFAULT_RESOLUTION),
+        .seed = (uint64_t)(rq->seed >= 0 ? rq->seed : engine_random_seed()),
+        .in_place_modulation = rq->no_modulation_tables != 0,
+    };
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+static struct vt_difference difference(const struct image_difference *d)
+{
+    return (struct vt_difference){.psnr_db = d->psnr_db, .mean = d->mean, .worst = d->max};
+}
+
+static void fill_report(struct vt_layers_result *r, const struct layered_result *lr)
+{
+    const struct layered_request *q = &r->used;
+    r->report = (struct vt_layers_report){
+        .width = r->made.stack.w,
+        .height = r->made.stack.h,
+        .working_width = lr->w,
+        .working_height = lr->h,
+        .layers_asked = q->layers,
+        .layers_dropped = (int)r->made.dropped,
+        .layers_merged = (int)r->made.merged,
+        .steps = q->steps,
+        .resolution = q->resolution,
+        .seed = (int64_t)q->seed,
+        .cfg = q->cfg,
+        .model = r->model,
+        .captioned = lr->caption.n > 0,
+        .source = difference(&r->made.source),
+        .composite = difference(&r->made.frame),
+        .table_bytes = lr->table_bytes,
+        .table_seconds = lr->table_seconds,
+    };
+    if (lr->caption.n) {
+        buf_clear(&r->prompt);
+        buf_add_str(&r->prompt, buf_str(&lr->caption));
+    }
+    r->report.prompt = buf_z(&r->prompt);
+}
+
+static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
+                               const struct vt_layers_request *rq, const struct vt_callbacks *cb,
+                               struct err *e)
+{
+    struct layered_result lr = {0};
+    struct layered_run run = {.cancel = &g->cancel, .callbacks = cb, .stats = &r->stats};
+    struct layered_stack_options options = {.source = r->used.picture,
+                                            .full_size = rq->full_size != 0,
+                                            .keep_empty = rq->keep_empty != 0,
+                                            .merge_duplicates = rq->merge_duplicates != 0};
+    engine_begin_run(g);
+    enum err_code rc = layered_decompose(g->layered, &r->used, &run, &lr, e);
+    engine_end_run(g, &r->stats);
+    if (rc == ERR_OK)
+        rc = layered_stack_make(&lr, &options, &r->made, e);
+    if (rc == ERR_OK)
+        fill_report(r, &lr);
+    layered_result_free(&lr);
+    return rc;
+}
+
+/* Checked, opened, filled in and planned; with plan == NULL also run. */
+static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq,
+                         const struct vt_callbacks *cb, struct vt_plan *plan,
+                         struct vt_layers_result *r, struct err *e)
+{
+    struct image picture = engine_borrow(&rq->image);
+    struct memory_plan p;
+    int w, h;
+    double start = clock_s();
+    atomic_store(&g->cancel, false);
+    enum err_code rc = check(rq, e);
+    if (rc == ERR_OK)
+        rc = engine_open_layered(g, rq->model, cb, e);
+    if (rc == ERR_OK) {
+        fill(r, g->dir, rq, &picture);
+        rc = layered_size(&picture, r->used.resolution, &w, &h, e);
+    }
+    if (rc == ERR_OK)
+        rc = layered_plan(g->layered, &r->used, &p, e);
+    if (rc == ERR_OK && plan)
+        plan_public(&p, plan);
+    else if (rc == ERR_OK)
+        rc = memory_plan_check(&p, e);
+    if (rc == ERR_OK && !plan)
+        rc = decompose(g, r, rq, cb, e);
+    r->stats.total_seconds = clock_s() - start;
+    return rc;
+}
+
+static struct vt_layers_result *result_new(void)
+{
+    struct vt_layers_result *r = mem_alloc(sizeof *r);
+    buf_init(&r->prompt, CAPTION_MAX_BYTES);
+    return r;
+}
+
+enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_request *request,
+                         const struct vt_callbacks *callbacks, struct vt_layers_result **out,
+                         struct vt_error *err)
+{
+    struct err e = {0};
+    struct vt_layers_result *r = result_new();
+    enum err_code rc = run(engine, request, callbacks, NULL, r, &e);
+    if (rc != ERR_OK) {
+        vt_layers_result_free(r);
+        r = NULL;
+    }
+    *out = r;
+    return engine_finish(rc, &e, err);
+}
+
+enum vt_status vt_plan_layers(struct vt_engine *engine, const struct vt_layers_request *request,
+                              struct vt_plan *out, struct vt_error *err)
+{
+    struct err e = {0};
+    struct vt_layers_result *r = result_new();
+    enum err_code rc = run(engine, request, NULL, out, r, &e);
+    vt_layers_result_free(r);
+    return engine_finish(rc, &e, err);
+}
+
+/* ---- results ------------------------------------------------------------------------------------------ */
+
+void vt_layers_result_free(struct vt_layers_result *result)
+{
+    if (!result)
+        return;
+    layered_stack_deinit(&result->made);
+    buf_deinit(&result->prompt);
+    mem_free(result);
+}
+
+int vt_layers_count(const struct vt_layers_result *result)
+{
+    return (int)result->made.stack.n;
+}
+
+static struct vt_image view(const struct image *im)
+{
+    return (struct vt_image){im->w, im->h, im->channels, im->p};
+}
+
+struct vt_layer vt_layers_layer(const struct vt_layers_result *result, int i)
+{
+    const struct layer *l = &result->made.stack.layers[i];
+    return (struct vt_layer){view(&l->image), l->x, l->y, l->id, l->name};
+}
+
+struct vt_image vt_layers_composite(const struct vt_layers_result *result)
+{
+    return view(&result->made.composite);
+}
+
+const struct vt_layers_report *vt_layers_report(const struct vt_layers_result *result)
+{
+    return &result->report;
+}
+
+const struct vt_stats *vt_layers_stats(const struct vt_layers_result *result)
+{
+    return &result->stats;
+}
