@@ -273,7 +273,7 @@ enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e)
 
 enum err_code asset_get(struct store *s, const char *id, struct asset *out, struct err *e)
 {
-    *out = (struct asset){0};
+    struct asset found = {0}; /* id may lie in *out */
     bool there = false;
     enum err_code rc = ERR_OK;
     if (asset_is_id(id)) {
@@ -282,12 +282,13 @@ enum err_code asset_get(struct store *s, const char *id, struct asset *out, stru
         db_bind_text(&q, 1, id);
         there = db_row(&q);
         if (there)
-            read_row(&q, out);
+            read_row(&q, &found);
         rc = db_done(&q);
         db_unlock(&s->ro);
     }
     if (rc == ERR_OK && !there)
         rc = err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id ? id : "");
+    *out = found;
     return rc;
 }
 

@@ -109,7 +109,7 @@ enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files_
         close(there);
     }
     if (rc != ERR_OK)
-        return err_note(e, "%s", to_dir);
+        return e ? err_note(e, "%s", to_dir) : rc;
     rc = files_open(&files, to_dir, false, e);
     if (rc != ERR_OK)
         return rc;

@@ -18,7 +18,9 @@ static const char settings[] = "PRAGMA busy_timeout = 10000;"
 enum err_code db_error(sqlite3 *h, const char *what, struct err *e)
 {
     int code = h ? sqlite3_extended_errcode(h) : SQLITE_NOMEM;
-    int sys = h ? sqlite3_system_errno(h) : 0;
+    /* SQLite does not always tell the system's reason; then it is what its last call left, if anything:
+     * every step here begins with errno = 0. */
+    int sys = h && sqlite3_system_errno(h) ? sqlite3_system_errno(h) : errno;
     switch (code & 0xff) {
     case SQLITE_FULL:
         return err_set_sys(e, ERR_IO, ENOSPC, "cannot %s", what);
@@ -58,6 +60,7 @@ enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct
     if (mode == DB_OWN)
         flags |= SQLITE_OPEN_CREATE;
     pthread_mutex_init(&db->lock, NULL);
+    errno = 0;
     if (sqlite3_open_v2(path, &db->h, flags, NULL) != SQLITE_OK)
         return db_error(db->h, "open the database", e);
     (void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -91,6 +94,7 @@ void db_unlock(struct db *db)
 
 enum err_code db_exec(struct db *db, const char *sql, struct err *e)
 {
+    errno = 0;
     if (sqlite3_exec(db->h, sql, NULL, NULL, NULL) != SQLITE_OK)
         return db_error(db->h, "use the database", e);
     return ERR_OK;
@@ -134,6 +138,7 @@ static void failed(struct db_query *q)
 struct db_query db_query(struct db *db, const char *sql, struct err *e)
 {
     struct db_query q = {.h = db->h, .e = e};
+    errno = 0;
     if (sqlite3_prepare_v2(db->h, sql, -1, &q.st, NULL) != SQLITE_OK)
         failed(&q);
     return q;
@@ -161,6 +166,7 @@ bool db_row(struct db_query *q)
 {
     if (q->rc != ERR_OK)
         return false;
+    errno = 0;
     int code = sqlite3_step(q->st);
     if (code == SQLITE_ROW)
         return true;

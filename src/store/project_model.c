@@ -155,6 +155,9 @@ enum err_code project_check(const struct project *p, struct err *e)
     enum err_code rc = check_side("width", p->w, e);
     if (rc == ERR_OK)
         rc = check_side("height", p->h, e);
+    if (rc == ERR_OK && (uint64_t)p->w * (uint64_t)p->h > image_limits_defaults().max_pixels)
+        rc = err_set(e, ERR_LIMIT, "'width' times 'height' is over %llu pixels",
+                     (unsigned long long)image_limits_defaults().max_pixels);
     if (rc == ERR_OK && p->n > PROJECT_LAYERS_MAX)
         rc = err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
     for (size_t i = 0; rc == ERR_OK && i < p->n; i++)

@@ -1,0 +1,296 @@
+/* project_render.c - a project's layers as pictures on the canvas.
+ *
+ * A layer's picture goes mask, mirror, resize, turn. Scaling is done by image/resize (Lanczos, nothing
+ * aliases); what is left - rotation, parts of a pixel - by image/affine. A layer without scale and rotation
+ * at whole pixels stays as it is, bit for bit. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "image/affine.h"
+#include "image/ora.h"
+#include "image/layers_json.h"
+#include "image/png_write.h"
+#include "image/psd.h"
+#include "image/resize.h"
+#include "image/save.h"
+#include "store/projects.h"
+
+/* A picture enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
+#define RESIZE_MAX_PIXELS ((double)(16 << 20))
+
+struct placed {
+    struct image image;
+    int x, y;
+};
+
+/* ---- mask --------------------------------------------------------------------------------------- */
+
+/* Grey levels; what is transparent in the mask hides. */
+static enum err_code mask_levels(const struct image *mask, int w, int h, struct image *out,
+                                 struct err *e)
+{
+    struct image grey = {0};
+    enum err_code rc = image_convert(mask, image_has_alpha(mask) ? 2 : 1, &grey, e);
+    if (rc == ERR_OK && grey.channels == 2) {
+        struct image flat = {0};
+        image_premultiply(&grey);
+        rc = image_convert(&grey, 1, &flat, e);
+        image_free(&grey);
+        grey = flat;
+    }
+    if (rc == ERR_OK)
+        rc = image_resize(&grey, w, h, IMAGE_BILINEAR, out, e);
+    image_free(&grey);
+    return rc;
+}
+
+static enum err_code apply_mask(struct store *s, const char *id, struct image *im, struct err *e)
+{
+    struct image mask = {0}, levels = {0};
+    enum err_code rc = asset_load(s, id, &mask, e);
+    if (rc == ERR_OK)
+        rc = mask_levels(&mask, im->w, im->h, &levels, e);
+    for (int y = 0; rc == ERR_OK && y < im->h; y++) {
+        unsigned char *p = image_row(im, y);
+        const unsigned char *m = image_row(&levels, y);
+        for (int x = 0; x < im->w; x++) {
+            int t = p[4 * x + 3] * m[x] + 128;
+            p[4 * x + 3] = (unsigned char)(((t >> 8) + t) >> 8);
+        }
+    }
+    image_free(&levels);
+    image_free(&mask);
+    return rc;
+}
+
+/* ---- transform ---------------------------------------------------------------------------------- */
+
+/* Turns by whole right angles are exact. */
+static void sin_cos(double degrees, double *s, double *c)
+{
+    double quarters = degrees / 90.0;
+    if (quarters == floor(quarters)) {
+        static const int sines[4] = {0, 1, 0, -1};
+        int q = ((int)quarters % 4 + 4) % 4;
+        *s = sines[q];
+        *c = sines[(q + 1) % 4];
+        return;
+    }
+    double radians = degrees * (3.14159265358979323846 / 180.0);
+    *s = sin(radians);
+    *c = cos(radians);
+}
+
+/* Replaces *im by its resized self; leaves the sides alone that affine does better. */
+static enum err_code resize(struct image *im, double w, double h, struct err *e)
+{
+    bool enlarge = w * h <= RESIZE_MAX_PIXELS;
+    int to_w = w < im->w || enlarge ? (int)fmax(1, round(w)) : im->w;
+    int to_h = h < im->h || enlarge ? (int)fmax(1, round(h)) : im->h;
+    if (to_w == im->w && to_h == im->h)
+        return ERR_OK;
+    struct image sized = {0};
+    enum err_code rc = image_resize(im, to_w, to_h, IMAGE_LANCZOS, &sized, e);
+    if (rc == ERR_OK) {
+        image_free(im);
+        *im = sized;
+    }
+    return rc;
+}
+
+/* Less than a thousandth of a pixel is what the numbers' last digits leave. */
+static bool is_near(double a, double b)
+{
+    return fabs(a - b) < 1e-3;
+}
+
+static enum err_code place(struct image *im, const struct project_layer *l,
+                           const struct image_rect *clip, struct placed *out, struct err *e)
+{
+    double sn, cs, w = im->w * fabs(l->scale_x), h = im->h * fabs(l->scale_y);
+    sin_cos(l->rotation, &sn, &cs);
+    if (l->scale_x < 0)
+        image_flip_horizontal(im);
+    if (l->scale_y < 0)
+        image_flip_vertical(im);
+    enum err_code rc = resize(im, w, h, e);
+    if (rc != ERR_OK)
+        return rc;
+    /* A mirrored picture lies left of (above) its corner. */
+    double ox = l->scale_x < 0 ? -w : 0, oy = l->scale_y < 0 ? -h : 0;
+    double kx = w / im->w, ky = h / im->h;
+    struct image_affine m = {.a = cs * kx,
+                             .b = -sn * ky,
+                             .tx = l->x + cs * ox - sn * oy,
+                             .c = sn * kx,
+                             .d = cs * ky,
+                             .ty = l->y + sn * ox + cs * oy};
+    if (sn == 0 && cs == 1 && is_near(w, im->w) && is_near(h, im->h) &&
+        is_near(m.tx, round(m.tx)) && is_near(m.ty, round(m.ty))) {
+        out->image = *im;
+        out->x = (int)round(m.tx);
+        out->y = (int)round(m.ty);
+        *im = (struct image){0};
+        return ERR_OK;
+    }
+    return image_transform(im, &m, clip, &out->image, &out->x, &out->y, e);
+}
+
+/* Caller frees out->image. */
+static enum err_code render_layer(struct store *s, const struct project_layer *l,
+                                  const struct image_rect *clip, struct placed *out, struct err *e)
+{
+    struct image loaded = {0}, im = {0};
+    *out = (struct placed){0};
+    enum err_code rc = asset_load(s, l->asset, &loaded, e);
+    if (rc == ERR_OK)
+        rc = image_convert(&loaded, 4, &im, e);
+    image_free(&loaded);
+    if (rc == ERR_OK && l->mask[0])
+        rc = apply_mask(s, l->mask, &im, e);
+    if (rc == ERR_OK)
+        rc = place(&im, l, clip, out, e);
+    image_free(&im);
+    return rc == ERR_OK || !e ? rc : err_note(e, "layer '%s'", l->name[0] ? l->name : l->id);
+}
+
+/* ---- all of them -------------------------------------------------------------------------------- */
+
+enum err_code project_flatten(struct store *s, const struct project *p, struct image *out,
+                              struct err *e)
+{
+    const struct image_rect canvas = {0, 0, p->w, p->h};
+    *out = (struct image){0};
+    enum err_code rc = project_check(p, e);
+    if (rc == ERR_OK)
+        rc = image_new(out, p->w, p->h, 4, e);
+    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
+        const struct project_layer *l = &p->layers[i];
+        struct placed placed;
+        if (!l->visible)
+            continue;
+        rc = render_layer(s, l, &canvas, &placed, e);
+        if (rc == ERR_OK) {
+            const struct composite_layer c = {.image = &placed.image,
+                                              .x = placed.x,
+                                              .y = placed.y,
+                                              .opacity = l->opacity,
+                                              .blend = l->blend};
+            rc = image_composite(out, &c, e);
+        }
+        image_free(&placed.image);
+    }
+    if (rc != ERR_OK)
+        image_free(out);
+    return rc;
+}
+
+/* Takes the pixels over. */
+static enum err_code add_layer(struct layer_stack *stack, const struct project_layer *l,
+                               struct placed *placed, struct err *e)
+{
+    struct layer layer = layer_from_image(&placed->image);
+    layer_set_name(&layer, str_from(l->name));
+    if (l->id[0])
+        (void)layer_set_id(&layer, str_from(l->id));
+    layer.x = placed->x;
+    layer.y = placed->y;
+    layer.opacity = l->opacity;
+    layer.blend = l->blend;
+    layer.visible = l->visible;
+    return layer_stack_add(stack, &layer, e);
+}
+
+enum err_code project_render(struct store *s, const struct project *p, struct layer_stack *out,
+                             struct err *e)
+{
+    /* What lies off the canvas is kept as far as the canvas is wide: a person may still move it. */
+    const struct image_rect around = {-p->w, -p->h, 3 * p->w, 3 * p->h};
+    const struct layers_limits limits = layers_limits_defaults();
+    uint64_t pixels = 0;
+    layer_stack_init(out, p->w, p->h);
+    enum err_code rc = project_check(p, e);
+    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
+        struct placed placed;
+        rc = render_layer(s, &p->layers[i], &around, &placed, e);
+        pixels += (uint64_t)placed.image.w * (uint64_t)placed.image.h;
+        if (rc == ERR_OK && pixels > limits.max_pixels)
+            rc = err_set(e, ERR_LIMIT, "the layers have more than %llu pixels together",
+                         (unsigned long long)limits.max_pixels);
+        if (rc == ERR_OK)
+            rc = add_layer(out, &p->layers[i], &placed, e);
+        image_free(&placed.image);
+    }
+    if (rc != ERR_OK)
+        layer_stack_deinit(out);
+    return rc;
+}
+
+/* ---- export ------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *mime;
+} formats[PROJECT_FORMATS] = {
+    [PROJECT_PNG] = {"png", "image/png"},
+    [PROJECT_WEBP] = {"webp", "image/webp"},
+    [PROJECT_PSD] = {"psd", "image/vnd.adobe.photoshop"},
+    [PROJECT_ORA] = {"ora", "image/openraster"},
+    [PROJECT_ZIP] = {"zip", "application/zip"},
+};
+
+const char *project_format_name(enum project_format format)
+{
+    return (unsigned)format < PROJECT_FORMATS ? formats[format].name : "unknown";
+}
+
+const char *project_format_mime(enum project_format format)
+{
+    return (unsigned)format < PROJECT_FORMATS ? formats[format].mime : "application/octet-stream";
+}
+
+bool project_format_from_name(struct str name, enum project_format *out)
+{
+    for (int f = 0; f < PROJECT_FORMATS; f++) {
+        if (str_eq_z(name, formats[f].name)) {
+            *out = (enum project_format)f;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum err_code export_flat(struct store *s, const struct project *p, bool webp,
+                                 struct buf *out, struct err *e)
+{
+    struct image im = {0};
+    buf_init(out, (size_t)1 << 30);
+    enum err_code rc = project_flatten(s, p, &im, e);
+    if (rc == ERR_OK)
+        rc = webp ? image_webp_write(&im, IMAGE_WEBP_LOSSLESS, out, e)
+                  : image_png_write(&im, NULL, 0, out, e);
+    image_free(&im);
+    return rc;
+}
+
+static enum err_code export_stack(struct store *s, const struct project *p,
+                                  enum project_format format, struct buf *out, struct err *e)
+{
+    struct layer_stack stack;
+    buf_init(out, 0);
+    enum err_code rc = project_render(s, p, &stack, e);
+    if (rc == ERR_OK)
+        rc = format == PROJECT_PSD   ? psd_encode(&stack, out, e)
+             : format == PROJECT_ORA ? ora_encode(&stack, out, e)
+                                     : layers_zip_encode(&stack, out, e);
+    layer_stack_deinit(&stack);
+    return rc;
+}
+
+enum err_code project_export(struct store *s, const struct project *p, enum project_format format,
+                             struct buf *out, struct err *e)
+{
+    if (format == PROJECT_PNG || format == PROJECT_WEBP)
+        return export_flat(s, p, format == PROJECT_WEBP, out, e);
+    return export_stack(s, p, format, out, e);
+}
