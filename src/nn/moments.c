@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/cpu/cpu.h"
 #include "nn/moments_kern.h"
 
 enum { FLOAT_SUMS_BIT = 1u << 30 };
@@ -104,6 +105,16 @@ struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
     struct ggml_tensor *scale = ggml_mul(g->ctx, w, r);
     struct ggml_tensor *shift = ggml_sub(g->ctx, b, ggml_mul(g->ctx, scale, mean));
     return ggml_add(g->ctx, ggml_mul(g->ctx, x, scale), shift);
+}
+
+bool nn_moments_norm_of(const struct ggml_tensor *t, struct nn_moments_norm *out)
+{
+    if (nn_cpu_function(t) != apply_op)
+        return false;
+    uint32_t low = nn_cpu_low(nn_cpu_user(t));
+    *out = (struct nn_moments_norm){.groups = (int)(low & ~(uint32_t)FLOAT_SUMS_BIT),
+                                    .eps = nn_cpu_high(nn_cpu_user(t))};
+    return (low & FLOAT_SUMS_BIT) == 0;
 }
 
 /* ---- on the host ----------------------------------------------------------------------------------- */

@@ -44,6 +44,14 @@ struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
 struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
                                      struct ggml_tensor *sums, const struct nn_group_norm *norm);
 
+/* What a node of nn_moments_apply does, for a kernel that does it on the way; its sources are x, the sums, w and
+ * b. False for other nodes, and where sums are the reference's float32 ones. */
+struct nn_moments_norm {
+    int groups;
+    float eps;
+};
+bool nn_moments_norm_of(const struct ggml_tensor *t, struct nn_moments_norm *out);
+
 /* Before a run. norm: the input is for nn_moments_apply; NULL: it is a carry. */
 void nn_moments_give(const struct nn_moments_sum *s, struct nn_graph *g, struct ggml_tensor *input,
                      const struct nn_group_norm *norm);

@@ -78,6 +78,9 @@ static const struct {
 } kinds[] = {
     {nn_cpu_linear_op, "linear", nn_cpu_linear_flops},
     {nn_cpu_attention_op, "attention", nn_cpu_attention_flops},
+    {nn_cpu_conv_op, "convolution", nn_cpu_conv_flops},
+    {nn_cpu_pack_op, "kernel packing", NULL},
+    {nn_cpu_rows_op, "picture to rows", NULL},
     {nn_cpu_to_bf16_op, "convert", NULL},
     {nn_cpu_norm_op, "norm", NULL},
     {nn_cpu_rope_op, "norm and rope", NULL},

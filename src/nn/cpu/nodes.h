@@ -4,7 +4,7 @@
 
 #include "nn/cpu/cpu.h"
 #include "nn/cpu/vec.h"
-#include "nn/params.h"
+#include "nn/ops.h"
 
 /* ---- linear layers: linear.c ------------------------------------------------------------------------ */
 
@@ -31,6 +31,19 @@ struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
                                      struct ggml_tensor *mask, float scale);
 void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_attention_flops(const struct ggml_tensor *t);
+
+/* ---- convolutions: conv.c, conv_rows.c ----------------------------------------------------------------- */
+
+/* See nn_conv2d; w and b in float32. NULL when ggml has to do it. */
+struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struct ggml_tensor *b,
+                                struct ggml_tensor *x, int stride, struct nn_padding pad);
+/* x as [height, width, channels] with its padding. NULL for a form of x that it does not read. */
+struct ggml_tensor *nn_cpu_rows(struct nn_graph *g, struct ggml_tensor *x, struct nn_padding pad,
+                                bool bf16);
+void nn_cpu_conv_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+void nn_cpu_pack_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+void nn_cpu_rows_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+double nn_cpu_conv_flops(const struct ggml_tensor *t);
 
 /* ---- small operations: small.c ------------------------------------------------------------------------ */
 

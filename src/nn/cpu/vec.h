@@ -64,6 +64,13 @@ struct vec_to_channels {
     bool silu, bf16;
 };
 
+/* Back: y[c * plane + i] = x[i * ldx + c] + bias[c]. */
+struct vec_from_channels {
+    const float *x, *bias; /* bias may be NULL */
+    float *y;
+    int64_t plane, channels, n, ldx;
+};
+
 struct vec {
     const char *name;
     void (*to_bf16)(const float *x, uint16_t *y, int64_t n);
@@ -75,6 +82,7 @@ struct vec {
     float (*softmax)(const struct vec_softmax *j);
     void (*scale)(float *x, float f, int64_t n);
     void (*to_channels)(const struct vec_to_channels *j);
+    void (*from_channels)(const struct vec_from_channels *j);
     /* Sum and sum of squares of x - pivot, in double. */
     void (*moments)(const float *x, int64_t n, float pivot, double sums[2]);
     /* Rows of stored numbers (a ggml type) to bf16 or float32; false for a type it has no loop for. */

@@ -374,35 +374,80 @@ static float softmax(const struct vec_softmax *j)
 
 /* ---- pictures --------------------------------------------------------------------------------------- */
 
-/* Sixteen channels of sixteen pixels: columns become rows. */
-INLINE void transpose_block(const struct vec_to_channels *j, int64_t c0, int64_t i0)
+/* One of four steps of a transposition: rows i and i + 8 are woven into each other. */
+INLINE void weave(v16 to[LANES], const v16 from[LANES])
 {
-    float block[LANES][LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+        to[2 * i] = __builtin_shufflevector(from[i], from[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,
+                                            5, 21, 6, 22, 7, 23);
+        to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + 8], 8, 24, 9, 25, 10, 26, 11, 27,
+                                                12, 28, 13, 29, 14, 30, 15, 31);
+    }
+}
+
+/* Columns become rows. */
+INLINE void transpose(v16 m[LANES])
+{
+    v16 t[LANES];
+    weave(t, m);
+    weave(m, t);
+    weave(t, m);
+    weave(m, t);
+}
+
+/* Sixteen channels of sixteen pixels. */
+INLINE void block_to_channels(const struct vec_to_channels *j, int64_t c0, int64_t i0)
+{
+    v16 m[LANES];
     int64_t n = left(j->n, i0), channels = left(j->channels, c0);
-    for (int64_t c = 0; c < channels; c++) {
-        v16 v = n == LANES ? load(j->x + (c0 + c) * j->plane + i0)
-                           : load_some(j->x + (c0 + c) * j->plane + i0, n);
+    for (int64_t c = 0; c < LANES; c++) {
+        m[c] = (v16){0};
+        if (c >= channels)
+            continue;
+        const float *x = j->x + (c0 + c) * j->plane + i0;
+        v16 v = n == LANES ? load(x) : load_some(x, n);
         if (j->scale)
             v = v * j->scale[c0 + c] + j->shift[c0 + c];
         if (j->silu)
             v *= sigmoid_of(v);
-        store(block[c], v);
+        m[c] = v;
     }
-    for (int64_t i = 0; i < n; i++) {
-        v16 v;
-        for (int c = 0; c < LANES; c++)
-            v[c] = block[c][i];
-        unsigned char *y =
-            (unsigned char *)j->y + (size_t)((i0 + i) * j->ldy + c0) * (j->bf16 ? 2 : 4);
-        put(y, 0, v, channels, j->bf16);
-    }
+    transpose(m);
+    size_t one = j->bf16 ? 2 : 4;
+    for (int64_t i = 0; i < n; i++)
+        put((unsigned char *)j->y + (size_t)((i0 + i) * j->ldy + c0) * one, 0, m[i], channels,
+            j->bf16);
 }
 
 static void to_channels(const struct vec_to_channels *j)
 {
     for (int64_t i = 0; i < j->n; i += LANES)
         for (int64_t c = 0; c < j->channels; c += LANES)
-            transpose_block(j, c, i);
+            block_to_channels(j, c, i);
+}
+
+INLINE void block_from_channels(const struct vec_from_channels *j, int64_t c0, int64_t i0)
+{
+    v16 m[LANES], bias = {0};
+    int64_t n = left(j->n, i0), channels = left(j->channels, c0);
+    if (j->bias)
+        bias = load_some(j->bias + c0, channels);
+    for (int64_t i = 0; i < LANES; i++) {
+        const float *x = j->x + (i0 + i) * j->ldx + c0;
+        m[i] = bias;
+        if (i < n)
+            m[i] += channels == LANES ? load(x) : load_some(x, channels);
+    }
+    transpose(m);
+    for (int64_t c = 0; c < channels; c++)
+        put(j->y + (c0 + c) * j->plane + i0, 0, m[c], n, false);
+}
+
+static void from_channels(const struct vec_from_channels *j)
+{
+    for (int64_t i = 0; i < j->n; i += LANES)
+        for (int64_t c = 0; c < j->channels; c += LANES)
+            block_from_channels(j, c, i);
 }
 
 static void moments(const float *x, int64_t n, float pivot, double sums[2])
@@ -442,6 +487,7 @@ const struct vec VEC_TABLE = {
     .softmax = softmax,
     .scale = scale_row,
     .to_channels = to_channels,
+    .from_channels = from_channels,
     .moments = moments,
     .unpack = unpack,
 };
