@@ -5,7 +5,8 @@
 #include "base/mem.h"
 
 /* Above this much for a band's graph nothing gets faster; below so many rows what is computed twice shows. */
-#define COMFORT_BYTES ((size_t)256 << 20)
+#define MIB ((size_t)1 << 20)
+#define COMFORT_BYTES (256 * MIB)
 enum { COMFORT_ROWS = 8, ATTENTION_MIN_TOKENS = 64 };
 
 /* ---- stages ---------------------------------------------------------------------------------------- */
@@ -130,15 +131,6 @@ static size_t slot_bytes(const struct vae_slot *s)
     return (size_t)(s->rows + s->lead) * s->row_bytes;
 }
 
-static size_t live_bytes(const struct vae_plan *p, int j)
-{
-    size_t n = 0;
-    for (int i = 0; i < p->n_slots; i++)
-        if (p->slots[i].first <= j && j <= p->slots[i].last)
-            n += slot_bytes(&p->slots[i]);
-    return n;
-}
-
 /* ---- bands ----------------------------------------------------------------------------------------- */
 
 int64_t vae_stage_bands(const struct vae_stage *s, int64_t height, int64_t band)
@@ -216,20 +208,38 @@ static enum err_code measure_stage(const struct vae_plan *p, const struct vae_st
     return rc;
 }
 
-/* The largest band whose graphs fit into `room`; s->compute_bytes > room when not even the smallest does. */
-static enum err_code choose_band(const struct vae_plan *p, struct vae_stage *s, size_t room,
-                                 struct err *e)
+/* A band that is worth it: of a few rows, or all rows of an attention, whose keys and values are made anew for
+ * each band. */
+static int64_t modest_band(const struct vae_plan *p, const struct vae_stage *s)
 {
-    struct vae_shape out = p->shapes[s->last];
-    int64_t unit = s->even ? 2 : 1, lo = smallest_band(s, out), hi = out.h;
-    s->band = lo;
-    enum err_code rc = measure_stage(p, s, lo, &s->compute_bytes, e);
-    if (rc != ERR_OK || s->compute_bytes > room)
-        return rc;
+    int64_t height = p->shapes[s->last].h, least = smallest_band(s, p->shapes[s->last]);
+    int64_t band = s->attends || height < COMFORT_ROWS ? height : COMFORT_ROWS;
+    return band > least ? band : least;
+}
+
+/* A modest band, or the smallest where the limit asks for it; s->compute_bytes > limit when neither fits. */
+static enum err_code choose_modest(const struct vae_plan *p, struct vae_stage *s, size_t limit,
+                                   struct err *e)
+{
+    s->band = modest_band(p, s);
+    enum err_code rc = measure_stage(p, s, s->band, &s->compute_bytes, e);
+    if (rc == ERR_OK && s->compute_bytes > limit) {
+        s->band = smallest_band(s, p->shapes[s->last]);
+        rc = measure_stage(p, s, s->band, &s->compute_bytes, e);
+    }
+    return rc;
+}
+
+/* From a band that fits into `room` to the largest that does. */
+static enum err_code grow_band(const struct vae_plan *p, struct vae_stage *s, size_t room,
+                               struct err *e)
+{
+    int64_t unit = s->even ? 2 : 1, lo = s->band, hi = p->shapes[s->last].h, height = hi;
+    enum err_code rc = ERR_OK;
     while (rc == ERR_OK && lo < hi) { /* lo fits; nothing above hi does */
         size_t bytes;
         int64_t mid = lo + (hi - lo + 1) / 2;
-        mid = mid < out.h ? (mid + unit - 1) / unit * unit : out.h;
+        mid = mid < height ? (mid + unit - 1) / unit * unit : height;
         if (mid > hi)
             break;
         rc = measure_stage(p, s, mid, &bytes, e);
@@ -243,37 +253,67 @@ static enum err_code choose_band(const struct vae_plan *p, struct vae_stage *s, 
     return rc;
 }
 
-static void count_stage(struct vae_need *n, const struct vae_stage *s, size_t live,
-                        bool maps_on_device)
+static size_t max_size(size_t a, size_t b)
 {
-    size_t device = s->compute_bytes + (maps_on_device ? live : 0);
-    size_t *spill = maps_on_device ? &n->spill_device_bytes : &n->spill_host_bytes;
-    n->compute_bytes = s->compute_bytes > n->compute_bytes ? s->compute_bytes : n->compute_bytes;
-    n->device_bytes = device > n->device_bytes ? device : n->device_bytes;
-    *spill = live > *spill ? live : *spill;
+    return a > b ? a : b;
 }
 
-/* Bands for all stages, with the maps beside the graphs on the device or elsewhere. *fits: it can be done; with
- * maps on the device also that the bands are worth it, or else the maps had better lie elsewhere. */
-static enum err_code choose_bands(struct vae_plan *p, size_t limit, bool maps_on_device, bool *fits,
-                                  struct err *e)
+/* The bytes of slots at one place that stage j needs. */
+static size_t live_bytes(const struct vae_plan *p, int j, enum vae_place place)
 {
-    *fits = true;
-    p->need = (struct vae_need){.banded = true, .stages = p->n_stages};
-    for (int j = 0; j < p->n_stages && *fits; j++) {
-        struct vae_stage *s = &p->stages[j];
-        size_t live = live_bytes(p, j), used = maps_on_device ? live : 0;
-        size_t room = used < limit ? limit - used : 0;
-        /* Keys and values are made anew for each band of an attention: the fewer the better. */
-        bool tight = room < COMFORT_BYTES;
-        enum err_code rc = choose_band(p, s, s->attends || tight ? room : COMFORT_BYTES, e);
-        if (rc != ERR_OK)
-            return rc;
-        bool narrow = s->band < COMFORT_ROWS && s->band < p->shapes[s->last].h && !s->attends;
-        *fits = s->compute_bytes <= room && !(maps_on_device && tight && narrow);
-        count_stage(&p->need, s, live, maps_on_device);
+    size_t n = 0;
+    for (int i = 0; i < p->n_slots; i++)
+        if (p->slots[i].place == place && p->slots[i].first <= j && j <= p->slots[i].last)
+            n += slot_bytes(&p->slots[i]);
+    return n;
+}
+
+/* The smallest slot not tried yet; NULL: none. */
+static struct vae_slot *next_slot(const struct vae_plan *p)
+{
+    struct vae_slot *best = NULL;
+    for (int i = 0; i < p->n_slots; i++)
+        if (!p->slots[i].tried && (!best || slot_bytes(&p->slots[i]) < slot_bytes(best)))
+            best = &p->slots[i];
+    return best;
+}
+
+/* Slots to the device, the smallest first, where they leave room for the graphs of every stage that needs them. */
+static void choose_places(struct vae_plan *p, size_t limit, enum vae_place elsewhere)
+{
+    for (int i = 0; i < p->n_slots; i++) {
+        p->slots[i].place = elsewhere;
+        p->slots[i].tried = false;
     }
-    return ERR_OK;
+    for (struct vae_slot *slot; (slot = next_slot(p)) != NULL;) {
+        bool fits = true;
+        slot->tried = true;
+        slot->place = VAE_ON_DEVICE;
+        for (int j = slot->first; j <= slot->last; j++)
+            fits &= live_bytes(p, j, VAE_ON_DEVICE) + p->stages[j].compute_bytes <= limit;
+        if (!fits)
+            slot->place = elsewhere;
+    }
+}
+
+static enum err_code choose_bands(struct vae_plan *p, size_t limit, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    p->need = (struct vae_need){.banded = true, .stages = p->n_stages};
+    for (int j = 0; rc == ERR_OK && j < p->n_stages; j++) {
+        struct vae_stage *s = &p->stages[j];
+        struct vae_need *n = &p->need;
+        size_t live = live_bytes(p, j, VAE_ON_DEVICE), room = limit - live;
+        /* s->compute_bytes is what choose_modest found. */
+        size_t want = s->attends ? room : max_size(COMFORT_BYTES, s->compute_bytes);
+        rc = grow_band(p, s, want < room ? want : room, e);
+        n->compute_bytes = max_size(n->compute_bytes, s->compute_bytes);
+        n->device_bytes = max_size(n->device_bytes, s->compute_bytes + live);
+        n->spill_device_bytes = max_size(n->spill_device_bytes, live);
+        n->spill_host_bytes = max_size(n->spill_host_bytes, live_bytes(p, j, VAE_IN_HOST_MEMORY));
+        n->spill_file_bytes = max_size(n->spill_file_bytes, live_bytes(p, j, VAE_IN_FILE));
+    }
+    return rc;
 }
 
 /* ---- the plan -------------------------------------------------------------------------------------- */
@@ -311,55 +351,60 @@ static enum err_code measure_whole(const struct vae_plan *p, size_t *bytes, stru
     return rc;
 }
 
-static enum err_code smallest(const struct vae_plan *p, size_t *bytes, struct err *e)
+static enum err_code smallest(struct vae_plan *p, size_t *bytes, struct err *e)
 {
     size_t whole;
     enum err_code rc = measure_whole(p, &whole, e);
     *bytes = 0;
     for (int j = 0; rc == ERR_OK && j < p->n_stages; j++) {
-        const struct vae_stage *s = &p->stages[j];
-        size_t n;
-        rc = measure_stage(p, s, smallest_band(s, p->shapes[s->last]), &n, e);
-        if (rc == ERR_OK && n > *bytes)
-            *bytes = n;
+        size_t modest = 0;
+        rc = choose_modest(p, &p->stages[j], SIZE_MAX, e);
+        modest = p->stages[j].compute_bytes;
+        if (rc == ERR_OK)
+            rc = choose_modest(p, &p->stages[j], 0, e);
+        *bytes = max_size(*bytes, p->stages[j].compute_bytes < modest ? p->stages[j].compute_bytes
+                                                                      : modest);
     }
     if (rc == ERR_OK && whole < *bytes)
         *bytes = whole;
     return rc;
 }
 
-/* Maps that are not on the device: in memory, or in a file where memory is what the limit is about. */
-static void place_spill(struct vae_plan *p, const struct vae_limits *limits)
+static enum err_code refuse(struct vae_plan *p, size_t limit, struct err *e)
 {
-    struct vae_need *n = &p->need;
-    p->place = VAE_IN_HOST_MEMORY;
-    if (nn_device_is_cpu(p->device) || (limits->host && n->spill_host_bytes > limits->host)) {
-        p->place = VAE_IN_FILE;
-        n->spill_file_bytes = n->spill_host_bytes;
-        n->spill_host_bytes = 0;
-    }
-}
-
-static enum err_code plan_bands(struct vae_plan *p, const struct vae_limits *limits, struct err *e)
-{
-    bool fits;
+    const struct vae_shape *a = &p->shapes[0], *b = &p->shapes[p->half->n];
+    const struct vae_shape *picture = a->h > b->h ? a : b;
     size_t least;
-    p->place = VAE_ON_DEVICE;
-    enum err_code rc = choose_bands(p, limits->compute, true, &fits, e);
-    if (rc != ERR_OK || fits)
-        return rc;
-    rc = choose_bands(p, limits->compute, false, &fits, e);
-    if (rc == ERR_OK && fits)
-        place_spill(p, limits);
-    if (rc != ERR_OK || fits)
-        return rc;
-    rc = smallest(p, &least, e);
+    enum err_code rc = smallest(p, &least, e);
     if (rc != ERR_OK)
         return rc;
     return err_set(
-        e, ERR_NOMEM,
-        "the VAE needs at least %zu bytes for a picture of %lld x %lld, the limit is %zu", least,
-        (long long)p->shapes[p->half->n].w, (long long)p->shapes[p->half->n].h, limits->compute);
+        e, ERR_NOMEM, "the VAE needs at least %zu MiB for a picture of %lld x %lld, there are %zu",
+        (least + MIB - 1) / MIB, (long long)picture->w, (long long)picture->h, limit / MIB);
+}
+
+static enum err_code plan_bands(struct vae_plan *p, size_t limit, enum vae_place elsewhere,
+                                struct err *e)
+{
+    for (int j = 0; j < p->n_stages; j++) {
+        enum err_code rc = choose_modest(p, &p->stages[j], limit, e);
+        if (rc != ERR_OK)
+            return rc;
+        if (p->stages[j].compute_bytes > limit)
+            return refuse(p, limit, e);
+    }
+    choose_places(p, limit, elsewhere);
+    return choose_bands(p, limit, e);
+}
+
+static enum err_code plan_limited(struct vae_plan *p, const struct vae_limits *limits,
+                                  struct err *e)
+{
+    enum err_code rc = plan_bands(
+        p, limits->compute, nn_device_is_cpu(p->device) ? VAE_IN_FILE : VAE_IN_HOST_MEMORY, e);
+    if (rc == ERR_OK && limits->host && p->need.spill_host_bytes > limits->host)
+        rc = plan_bands(p, limits->compute, VAE_IN_FILE, e);
+    return rc;
 }
 
 enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *device, bool exact,
@@ -371,7 +416,7 @@ enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *devic
     if (rc == ERR_OK)
         rc = measure_whole(out, &whole, e);
     if (rc == ERR_OK && limits.compute && whole > limits.compute)
-        rc = plan_bands(out, &limits, e);
+        rc = plan_limited(out, &limits, e);
     else
         out->need = (struct vae_need){.device_bytes = whole, .compute_bytes = whole};
     if (rc != ERR_OK)

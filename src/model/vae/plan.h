@@ -12,8 +12,8 @@
  * over what was kept, which is read at the very rows that are written, or over its input, so many rows higher
  * as its convolutions reach up. So a slot has `lead` rows more than the map, and a map in it is shifted.
  *
- * Where slots lie. On the device when they fit beside the graphs; else in host memory. On the CPU that is the
- * same memory, so there they go into a temporary file instead.
+ * Where slots lie. On the device as many as fit beside the graphs, the smallest first; the others in host
+ * memory. On the CPU that is the same memory, so there they go into a temporary file instead.
  *
  * All sizes come from ggml's allocator measuring the graphs that will run; nothing depends on values.
  */
@@ -42,6 +42,8 @@ struct vae_slot {
     size_t row_bytes;
     int64_t rows, lead;
     int first, last; /* stages that need it */
+    enum vae_place place;
+    bool tried; /* while places are chosen */
 };
 
 enum { VAE_CALLER = -1, VAE_NONE = -2 }; /* the caller's picture or latents; nothing */
@@ -72,7 +74,6 @@ struct vae_plan {
     struct vae_slot *slots;
     struct vae_step *steps; /* [2, half->n]: room for two bands */
     int n_stages, n_slots;
-    enum vae_place place;
     struct vae_need need;
 };
 

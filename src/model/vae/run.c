@@ -190,7 +190,7 @@ static enum err_code open_slots(struct bands *b, int stage, struct err *e)
     for (int i = 0; rc == ERR_OK && i < b->plan->n_slots; i++) {
         const struct vae_slot *s = &b->plan->slots[i];
         if (s->first == stage)
-            rc = vae_spill_open(&b->spills[i], b->run->device, b->plan->place,
+            rc = vae_spill_open(&b->spills[i], b->run->device, s->place,
                                 (size_t)(s->rows + s->lead) * s->row_bytes, e);
     }
     return rc;
@@ -251,6 +251,12 @@ enum err_code vae_half_run(const struct vae_run *r, struct err *e)
     if (r->mid)
         limits.compute = 0;
     enum err_code rc = make_plan(r, limits, &p, e);
+    /* A dry run is to say what the least would be, not that there is too little. */
+    if (rc == ERR_NOMEM && nn_device_is_dry(r->device)) {
+        rc = vae_half_smallest(r, &limits.compute, e);
+        if (rc == ERR_OK)
+            rc = make_plan(r, limits, &p, e);
+    }
     if (rc != ERR_OK)
         return rc;
     rc = p.need.banded ? run_banded(r, &p, e) : run_whole(r, &p, e);
