@@ -1,0 +1,231 @@
+/* routes_assets.c - pictures in and out. The core has written uploads to the store before a handler runs. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "server/routes.h"
+
+/* A picture's bytes never change under its id. Private: a shared cache would answer without a token. */
+static const char forever[] = "private, max-age=31536000, immutable";
+
+static const struct http_field asset_fields[] = {
+    {.name = "id",
+     .type = HTTP_ASSET,
+     .required = true,
+     .help = "sha256 of the file: 64 hexadecimal digits"},
+    {.name = "type",
+     .type = HTTP_STRING,
+     .required = true,
+     .values = "image/png|image/jpeg|image/webp"},
+    {.name = "width", .type = HTTP_INT, .required = true, .help = "upright, in pixels"},
+    {.name = "height", .type = HTTP_INT, .required = true},
+    {.name = "alpha",
+     .type = HTTP_BOOL,
+     .required = true,
+     .help = "whether it has a channel for transparency"},
+    {.name = "bytes", .type = HTTP_INT, .required = true, .help = "size of the file"},
+    {.name = "name", .type = HTTP_STRING, .required = true, .help = "what its uploader called it"},
+    {.name = "origin",
+     .type = HTTP_STRING,
+     .required = true,
+     .help = "who put it in first: upload, job, found"},
+    {.name = "created_ms", .type = HTTP_INT, .required = true, .help = "milliseconds since 1970"},
+    {.name = "url", .type = HTTP_STRING, .required = true, .help = "path of the file"},
+    {0}};
+
+static void asset_members(const struct asset *a, struct buf *b)
+{
+    buf_printf(b,
+               "\"id\":\"%s\",\"type\":\"%s\",\"width\":%d,\"height\":%d,\"alpha\":%s,"
+               "\"bytes\":%llu,\"name\":",
+               a->id, asset_mime(a->format), a->width, a->height, a->alpha ? "true" : "false",
+               (unsigned long long)a->bytes);
+    http_json_str(b, a->name);
+    buf_add_z(b, ",\"origin\":");
+    http_json_str(b, a->origin);
+    buf_printf(b, ",\"created_ms\":%lld,\"url\":\"/v1/assets/%s\"", (long long)a->created_ms,
+               a->id);
+}
+
+static void asset_json(const struct asset *a, struct buf *b)
+{
+    buf_add_byte(b, '{');
+    asset_members(a, b);
+    buf_add_byte(b, '}');
+}
+
+/* ---- putting in --------------------------------------------------------------------------------- */
+
+static const struct http_field upload_body[] = {
+    {.name = "*", .type = HTTP_ANY, .help = "one or more files, under any names"}, {0}};
+
+static const struct http_field upload_gives[] = {
+    {.name = "id", .type = HTTP_ASSET, .required = true, .help = "of the first file"},
+    {.name = "url", .type = HTTP_STRING, .required = true, .help = "of the first file"},
+    {.name = "existed",
+     .type = HTTP_BOOL,
+     .required = true,
+     .help = "the store had every one of these files before"},
+    {.name = "assets",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = asset_fields,
+     .required = true,
+     .help = "all files, in order"},
+    {0}};
+
+static enum err_code upload(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    size_t n = http_upload_count(rq);
+    bool existed = true;
+    if (n == 0)
+        return http_refuse(rq, 422, NULL, e, "there is no file in the request");
+    for (size_t i = 0; i < n; i++)
+        existed = existed && http_upload(rq, i)->asset.existed;
+    const char *id = http_upload(rq, 0)->asset.id;
+    buf_printf(&re->body, "{\"id\":\"%s\",\"url\":\"/v1/assets/%s\",\"existed\":%s,\"assets\":[",
+               id, id, existed ? "true" : "false");
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            buf_add_byte(&re->body, ',');
+        asset_json(&http_upload(rq, i)->asset, &re->body);
+    }
+    buf_add_z(&re->body, "]}");
+    snprintf(re->location, sizeof re->location, "/v1/assets/%s", id);
+    if (existed)
+        re->status = 200;
+    return ERR_OK;
+}
+
+/* ---- listing ------------------------------------------------------------------------------------ */
+
+static const struct http_field list_query[] = {
+    {.name = "limit",
+     .type = HTTP_INT,
+     .lo = 1,
+     .hi = 1000,
+     .fallback = "50",
+     .help = "how many at most"},
+    {.name = "before",
+     .type = HTTP_INT,
+     .lo = 1,
+     .hi = 9e15,
+     .help = "the last answer's next: the page behind it"},
+    {0}};
+
+static const struct http_field list_gives[] = {
+    {.name = "assets",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = asset_fields,
+     .required = true,
+     .help = "newest first"},
+    {.name = "next",
+     .type = HTTP_INT,
+     .required = true,
+     .nullable = true,
+     .help = "before= for the next page; null at the end"},
+    {0}};
+
+static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct asset_list l;
+    enum err_code rc = asset_list(http_store(rq), http_query_int(rq, "before", 0),
+                                  (int)http_query_int(rq, "limit", 50), &l, e);
+    if (rc != ERR_OK)
+        return rc;
+    buf_add_z(&re->body, "{\"assets\":[");
+    for (size_t i = 0; i < l.n; i++) {
+        if (i > 0)
+            buf_add_byte(&re->body, ',');
+        asset_json(&l.items[i], &re->body);
+    }
+    if (l.next)
+        buf_printf(&re->body, "],\"next\":%lld}", (long long)l.next);
+    else
+        buf_add_z(&re->body, "],\"next\":null}");
+    asset_list_deinit(&l);
+    return ERR_OK;
+}
+
+/* ---- one picture -------------------------------------------------------------------------------- */
+
+static const struct http_field get_query[] = {
+    {.name = "w",
+     .type = HTTP_INT,
+     .lo = 1,
+     .hi = ASSET_THUMB_MAX,
+     .help = "a small WebP that fits into a square of this side, rounded up to 64, 128, 256, 512 "
+             "or 1024"},
+    {.name = "download",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "as an attachment with a file name"},
+    {0}};
+
+/* "cat.png" for "cat.jpeg" when it is a PNG; "picture.png" without a name. */
+static void name_file(const struct asset *a, struct http_reply *re)
+{
+    const char *dot = strrchr(a->name, '.');
+    size_t n = dot && dot != a->name ? (size_t)(dot - a->name) : strlen(a->name);
+    if (n > 0)
+        snprintf(re->filename, sizeof re->filename, "%.*s.%s", (int)n, a->name,
+                 asset_extension(a->format));
+    else
+        snprintf(re->filename, sizeof re->filename, "picture-%.8s.%s", a->id,
+                 asset_extension(a->format));
+}
+
+static enum err_code get_thumb(struct http_request *rq, int side, struct http_reply *re,
+                               struct err *e)
+{
+    int used = 0;
+    const char *id = http_path(rq, "id");
+    enum err_code rc = asset_thumb_open(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(re->etag, sizeof re->etag, "%.64s-w%d", id, used);
+    re->type = "image/webp";
+    re->cache = forever;
+    return ERR_OK;
+}
+
+static enum err_code get(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct asset a;
+    int side = (int)http_query_int(rq, "w", 0);
+    if (side > 0)
+        return get_thumb(rq, side, re, e);
+    enum err_code rc = asset_open(http_store(rq), http_path(rq, "id"), &a, &re->fd, e);
+    if (rc != ERR_OK)
+        return rc;
+    snprintf(re->etag, sizeof re->etag, "%s", a.id);
+    re->fd_bytes = a.bytes;
+    re->type = asset_mime(a.format);
+    re->cache = forever;
+    if (http_query_bool(rq, "download", false))
+        name_file(&a, re);
+    return ERR_OK;
+}
+
+static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct asset a;
+    enum err_code rc = asset_get(http_store(rq), http_path(rq, "id"), &a, e);
+    if (rc == ERR_OK)
+        asset_json(&a, &re->body);
+    return rc;
+}
+
+const struct http_route routes_assets[] = {
+    {HTTP_POST, "/v1/assets", "uploadAssets",
+     "Put pictures in: PNG, JPEG or WebP, as the body or as files of a form", .tag = "assets",
+     .run = upload, .body = upload_body, .gives = upload_gives,
+     .accepts = HTTP_BYTES | HTTP_MULTIPART, .status = 201},
+    {HTTP_GET, "/v1/assets", "listAssets", "List pictures, newest first", .tag = "assets",
+     .run = list, .query = list_query, .gives = list_gives},
+    {HTTP_GET, "/v1/assets/{id}", "getAsset", "A picture's file, or a small version of it",
+     .tag = "assets", .run = get, .query = get_query, .type = "image/*"},
+    {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of a picture",
+     .tag = "assets", .run = info, .gives = asset_fields},
+    {0}};
