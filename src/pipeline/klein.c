@@ -156,7 +156,9 @@ static const char *component_name(const struct klein *k, const struct nn_params 
 {
     if (ps == qwen3_params(k->text))
         return "text_encoder";
-    return ps == flux2_transformer_params(k->transformer) ? "transformer" : "vae";
+    if (ps == flux2_transformer_params(k->transformer))
+        return "transformer";
+    return ps == flux2_vae_params(k->vae, FLUX2_VAE_ENCODER) ? "vae_encoder" : "vae_decoder";
 }
 
 enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct klein_run *run,
@@ -581,7 +583,8 @@ static enum err_code check_decoded(const struct state *s, const float *x, int64_
 {
     float lo = x[0], hi = x[0];
     if (!all_finite(x, n)) {
-        enum err_code rc = nn_params_check_finite(flux2_vae_params(s->k->vae), e);
+        enum err_code rc =
+            nn_params_check_finite(flux2_vae_params(s->k->vae, FLUX2_VAE_DECODER), e);
         return rc != ERR_OK
                    ? err_note(e, "VAE")
                    : err_set(e, ERR_NUMERIC,
@@ -613,14 +616,16 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
     enum err_code rc =
         latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
     if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae), s->run, e);
+        rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_DECODER), s->run, e);
     if (rc == ERR_OK && latents && planes) {
         report_progress(s->run->callbacks, &(struct vt_progress){.stage = VT_STAGE_DECODE,
                                                                  .image = s->run->image,
                                                                  .image_count = s->run->image_count,
                                                                  .seconds_left = -1});
         double start = clock_s();
-        struct flux2_vae_run vr = {.cancel = s->run->cancel, .user = s->run->trace};
+        struct flux2_vae_run vr = {.cancel = s->run->cancel,
+                                   .user = s->run->trace,
+                                   .limits.compute = governor_compute_room(k->device)};
         if (s->run->trace && s->run->trace_blocks)
             vr.mid = trace_vae_mid;
         flux2_vae_unpack(k->vae, s->latents, h, w, latents);

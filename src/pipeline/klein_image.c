@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "image/resize.h"
 #include "pipeline/klein_internal.h"
 #include "sample/size.h"
@@ -33,7 +34,8 @@ static enum err_code check_moments(struct klein *k, const float *x, int64_t n, s
 {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(x[i])) {
-            enum err_code rc = nn_params_check_finite(flux2_vae_params(k->vae), e);
+            enum err_code rc =
+                nn_params_check_finite(flux2_vae_params(k->vae, FLUX2_VAE_ENCODER), e);
             return rc != ERR_OK
                        ? err_note(e, "VAE")
                        : err_set(e, ERR_NUMERIC, "the VAE encoder's output holds NaN or infinity");
@@ -52,14 +54,15 @@ static enum err_code encode(struct klein *k, const struct image *im, const struc
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
     if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae), run, e);
+        rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_ENCODER), run, e);
     if (rc == ERR_OK && planes && moments) {
         report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_ENCODE,
                                                               .image = run->image,
                                                               .image_count = run->image_count,
                                                               .seconds_left = -1});
         int64_t start = clock_ns();
-        struct flux2_vae_run vr = {.cancel = run->cancel};
+        struct flux2_vae_run vr = {.cancel = run->cancel,
+                                   .limits.compute = governor_compute_room(k->device)};
         to_planes(im, planes);
         rc = flux2_vae_encode(k->vae, planes, im->h, im->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;

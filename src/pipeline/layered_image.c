@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "memory/governor.h"
 #include "pipeline/layered_internal.h"
 #include "text/chat.h"
 
@@ -100,12 +101,14 @@ static void trace_vae_mid(const char *name, const float *data, const int64_t *di
     trace_add_f32(user, name, data, dims, n_dims);
 }
 
-static struct qwen_image_vae_run vae_run(const struct layered_run *run, bool traced)
+static struct qwen_image_vae_run vae_run(const struct layered *l, const struct layered_run *run,
+                                         bool traced)
 {
     return (struct qwen_image_vae_run){
         .cancel = run->cancel,
         .mid = traced && run->trace && run->trace_blocks ? trace_vae_mid : NULL,
         .user = run->trace,
+        .limits.compute = governor_compute_room(l->device),
     };
 }
 
@@ -117,20 +120,20 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
     int64_t h = picture->h / s, w = picture->w / s, n = c->latent_channels * h * w;
     float *planes = mem_try_array(4 * (size_t)picture->w * (size_t)picture->h, sizeof *planes);
     float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
-    struct qwen_image_vae_run vr = vae_run(run, true);
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
     report_stage(run, VT_STAGE_ENCODE, 0, 0);
     if (rc == ERR_OK)
-        rc = layered_engage(l, qwen_image_vae_params(l->vae), run, e);
+        rc = layered_engage(l, qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), run, e);
     if (rc == ERR_OK) {
         int64_t start = clock_ns();
+        struct qwen_image_vae_run vr = vae_run(l, run, true);
         to_planes(picture, planes);
         rc = qwen_image_vae_encode(l->vae, planes, picture->h, picture->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
     if (rc == ERR_OK && !layered_all_finite(moments, n))
-        rc = refuse_nan(qwen_image_vae_params(l->vae), "VAE encoder", e);
+        rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), "VAE encoder", e);
     if (rc == ERR_OK) {
         qwen_image_vae_normalize(c, moments, h * w);
         qwen_image_pack(moments, c->latent_channels, h, w, tokens);
@@ -154,11 +157,11 @@ static enum err_code decode_one(struct layered *l, const struct frames *f, int f
                                 struct err *e)
 {
     float *planes = frame == 0 ? out->frame : out->planes + (size_t)(frame - 1) * f->plane;
-    struct qwen_image_vae_run vr = vae_run(run, frame == 1);
+    struct qwen_image_vae_run vr = vae_run(l, run, frame == 1);
     enum err_code rc = qwen_image_vae_decode(l->vae, f->latents + (size_t)frame * f->latent, f->h,
                                              f->w, planes, &vr, e);
     if (rc == ERR_OK && !layered_all_finite(planes, (int64_t)f->plane))
-        rc = refuse_nan(qwen_image_vae_params(l->vae), "VAE decoder", e);
+        rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_DECODER), "VAE decoder", e);
     return rc;
 }
 
@@ -167,7 +170,8 @@ static enum err_code decode_all(struct layered *l, const struct frames *f,
                                 struct err *e)
 {
     int64_t n = out->layers;
-    enum err_code rc = layered_engage(l, qwen_image_vae_params(l->vae), run, e);
+    enum err_code rc =
+        layered_engage(l, qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_DECODER), run, e);
     int64_t start = clock_ns();
     trace_add_f32(run->trace, "vae_input", f->latents + f->latent,
                   (int64_t[]){n, f->channels, 1, f->h, f->w}, 5);

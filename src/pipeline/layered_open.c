@@ -162,7 +162,10 @@ static const char *component_name(const struct layered *l, const struct nn_param
 {
     if (ps == qwen_vl_params(l->text))
         return "text_encoder";
-    return ps == qwen_image_transformer_params(l->transformer) ? "transformer" : "vae";
+    if (ps == qwen_image_transformer_params(l->transformer))
+        return "transformer";
+    return ps == qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER) ? "vae_encoder"
+                                                                       : "vae_decoder";
 }
 
 static void note_bytes(struct vt_stats *s, uint64_t device, uint64_t mapped)

@@ -176,7 +176,8 @@ static struct flux2_vae *open_vae(const struct parity_case *c, struct component 
     must(flux2_vae_new(*comp, device, NN_PRECISION_F32, &cfg, FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER,
                        &v, &e),
          &e);
-    must(nn_params_engage(flux2_vae_params(v), &e), &e);
+    must(nn_params_engage(flux2_vae_params(v, FLUX2_VAE_ENCODER), &e), &e);
+    must(nn_params_engage(flux2_vae_params(v, FLUX2_VAE_DECODER), &e), &e);
     yyjson_doc_free(doc);
     return v;
 }

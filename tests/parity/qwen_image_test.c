@@ -257,7 +257,8 @@ static struct qwen_image_vae *open_vae(const struct parity_case *c, struct compo
     must(qwen_image_vae_new(*comp, device, NN_PRECISION_F32, &cfg,
                             QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &v, &e),
          &e);
-    must(nn_params_engage(qwen_image_vae_params(v), &e), &e);
+    must(nn_params_engage(qwen_image_vae_params(v, QWEN_IMAGE_VAE_ENCODER), &e), &e);
+    must(nn_params_engage(qwen_image_vae_params(v, QWEN_IMAGE_VAE_DECODER), &e), &e);
     assert_int_equal(component_unused(*comp, NULL, 0), 0);
     yyjson_doc_free(doc);
     return v;

@@ -8,7 +8,6 @@
 struct flux2_vae {
     struct flux2_vae_config cfg;
     struct nn_device *device;
-    struct nn_params *params;
     struct vae_half enc, dec;
     float *mean, *std; /* [4 * latent_channels] */
 };
@@ -22,7 +21,7 @@ static struct vae_builder builder(struct flux2_vae *v, struct vae_half *half, in
     half->norm_groups = (int)v->cfg.norm_groups;
     half->in_channels = channels;
     return (struct vae_builder){
-        .l = {.ps = v->params, .rc = ERR_OK, .e = e},
+        .l = {.ps = half->params, .rc = ERR_OK, .e = e},
         .half = half,
         .attention_norm = "group_norm",
         .attention_out = "to_out.0",
@@ -35,7 +34,6 @@ static enum err_code declare_decoder(struct flux2_vae *v, struct err *e)
     const struct flux2_vae_config *c = &v->cfg;
     int n = (int)c->n_levels;
     struct vae_builder b = builder(v, &v->dec, c->latent_channels, e);
-    nn_params_set_group(v->params, FLUX2_VAE_GROUP_DECODER);
     if (c->use_post_quant_conv) {
         vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
         vae_name(&b, "mid.post_quant_conv");
@@ -68,7 +66,6 @@ static enum err_code declare_encoder(struct flux2_vae *v, struct err *e)
     const struct flux2_vae_config *c = &v->cfg;
     int n = (int)c->n_levels;
     struct vae_builder b = builder(v, &v->enc, c->in_channels, e);
-    nn_params_set_group(v->params, FLUX2_VAE_GROUP_ENCODER);
     v->enc.from_file = true;
     model_loader_prefix(&b.l, "encoder.");
     vae_add_conv3(&b, "conv_in", c->encoder_channels[0]);
@@ -136,10 +133,14 @@ enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_pr
         return err_set(e, ERR_NOMEM, "no memory for the VAE");
     v->cfg = *cfg;
     v->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &v->params, e);
-    if (rc == ERR_OK && (halves & FLUX2_VAE_ENCODER))
+    enum err_code rc = ERR_OK;
+    if (halves & FLUX2_VAE_ENCODER)
+        rc = nn_params_new(c, d, precision, &v->enc.params, e);
+    if (rc == ERR_OK && v->enc.params)
         rc = declare_encoder(v, e);
     if (rc == ERR_OK && (halves & FLUX2_VAE_DECODER))
+        rc = nn_params_new(c, d, precision, &v->dec.params, e);
+    if (rc == ERR_OK && v->dec.params)
         rc = declare_decoder(v, e);
     if (rc == ERR_OK)
         rc = read_statistics(v, c, e);
@@ -155,7 +156,6 @@ void flux2_vae_free(struct flux2_vae *v)
 {
     if (!v)
         return;
-    nn_params_free(v->params);
     vae_half_deinit(&v->enc);
     vae_half_deinit(&v->dec);
     mem_free(v->mean);
@@ -163,9 +163,9 @@ void flux2_vae_free(struct flux2_vae *v)
     mem_free(v);
 }
 
-struct nn_params *flux2_vae_params(struct flux2_vae *v)
+struct nn_params *flux2_vae_params(struct flux2_vae *v, enum flux2_vae_half half)
 {
-    return v->params;
+    return half == FLUX2_VAE_DECODER ? v->dec.params : v->enc.params;
 }
 
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v)
@@ -178,10 +178,11 @@ const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v)
 static struct vae_run half_run(const struct flux2_vae *v, enum flux2_vae_half half, int64_t h,
                                int64_t w, struct vae_limits limits)
 {
+    const struct vae_half *y = half == FLUX2_VAE_DECODER ? &v->dec : &v->enc;
     return (struct vae_run){
-        .half = half == FLUX2_VAE_DECODER ? &v->dec : &v->enc,
+        .half = y,
         .device = v->device,
-        .exact = nn_params_precision(v->params) == NN_PRECISION_F32,
+        .exact = nn_params_precision(y->params) == NN_PRECISION_F32,
         .h = h,
         .w = w,
         .limits = limits,

@@ -39,8 +39,6 @@ static inline int flux2_vae_scale(const struct flux2_vae_config *c)
 }
 
 enum flux2_vae_half { FLUX2_VAE_ENCODER = 1, FLUX2_VAE_DECODER = 2 };
-/* Groups of parameters, so that one half can be engaged without the other. */
-enum { FLUX2_VAE_GROUP_DECODER = 1, FLUX2_VAE_GROUP_ENCODER = 2 };
 
 struct flux2_vae;
 
@@ -50,7 +48,8 @@ ERR_MUST_CHECK enum err_code flux2_vae_new(struct component *c, struct nn_device
                                            const struct flux2_vae_config *cfg, int halves,
                                            struct flux2_vae **out, struct err *e);
 void flux2_vae_free(struct flux2_vae *v);
-struct nn_params *flux2_vae_params(struct flux2_vae *v);
+/* Each half has its own, so that one can be engaged without the other. NULL when it was not declared. */
+struct nn_params *flux2_vae_params(struct flux2_vae *v, enum flux2_vae_half half);
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v);
 
 struct flux2_vae_run {

@@ -5,7 +5,6 @@
 struct qwen_image_vae {
     struct qwen_image_vae_config cfg;
     struct nn_device *device;
-    struct nn_params *params;
     struct vae_half enc, dec;
 };
 
@@ -17,7 +16,7 @@ static struct vae_builder builder(struct qwen_image_vae *v, struct vae_half *hal
     half->norm = VAE_RMS_NORM;
     half->in_channels = channels;
     return (struct vae_builder){
-        .l = {.ps = v->params, .rc = ERR_OK, .e = e},
+        .l = {.ps = half->params, .rc = ERR_OK, .e = e},
         .half = half,
         .last_slice = true,
         .attention_norm = "norm",
@@ -31,7 +30,6 @@ static enum err_code declare_decoder(struct qwen_image_vae *v, struct err *e)
     const struct qwen_image_vae_config *c = &v->cfg;
     int n = (int)c->n_levels;
     struct vae_builder b = builder(v, &v->dec, c->latent_channels, e);
-    nn_params_set_group(v->params, QWEN_IMAGE_VAE_GROUP_DECODER);
     vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
     vae_name(&b, "mid.post_quant_conv");
     model_loader_prefix(&b.l, "decoder.");
@@ -63,7 +61,6 @@ static enum err_code declare_encoder(struct qwen_image_vae *v, struct err *e)
     const struct qwen_image_vae_config *c = &v->cfg;
     int n = (int)c->n_levels, flat = 0;
     struct vae_builder b = builder(v, &v->enc, QWEN_IMAGE_VAE_CHANNELS, e);
-    nn_params_set_group(v->params, QWEN_IMAGE_VAE_GROUP_ENCODER);
     v->enc.from_file = true;
     model_loader_prefix(&b.l, "encoder.");
     vae_add_conv3(&b, "conv_in", c->base_width);
@@ -103,10 +100,14 @@ enum err_code qwen_image_vae_new(struct component *c, struct nn_device *d,
         return err_set(e, ERR_NOMEM, "no memory for the VAE");
     v->cfg = *cfg;
     v->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &v->params, e);
-    if (rc == ERR_OK && (halves & QWEN_IMAGE_VAE_ENCODER))
+    enum err_code rc = ERR_OK;
+    if (halves & QWEN_IMAGE_VAE_ENCODER)
+        rc = nn_params_new(c, d, precision, &v->enc.params, e);
+    if (rc == ERR_OK && v->enc.params)
         rc = declare_encoder(v, e);
     if (rc == ERR_OK && (halves & QWEN_IMAGE_VAE_DECODER))
+        rc = nn_params_new(c, d, precision, &v->dec.params, e);
+    if (rc == ERR_OK && v->dec.params)
         rc = declare_decoder(v, e);
     if (rc != ERR_OK) {
         qwen_image_vae_free(v);
@@ -120,15 +121,14 @@ void qwen_image_vae_free(struct qwen_image_vae *v)
 {
     if (!v)
         return;
-    nn_params_free(v->params);
     vae_half_deinit(&v->enc);
     vae_half_deinit(&v->dec);
     mem_free(v);
 }
 
-struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v)
+struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v, enum qwen_image_vae_half half)
 {
-    return v->params;
+    return half == QWEN_IMAGE_VAE_DECODER ? v->dec.params : v->enc.params;
 }
 
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v)
@@ -141,10 +141,11 @@ const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_imag
 static struct vae_run half_run(const struct qwen_image_vae *v, enum qwen_image_vae_half half,
                                int64_t h, int64_t w, struct vae_limits limits)
 {
+    const struct vae_half *y = half == QWEN_IMAGE_VAE_DECODER ? &v->dec : &v->enc;
     return (struct vae_run){
-        .half = half == QWEN_IMAGE_VAE_DECODER ? &v->dec : &v->enc,
+        .half = y,
         .device = v->device,
-        .exact = nn_params_precision(v->params) == NN_PRECISION_F32,
+        .exact = nn_params_precision(y->params) == NN_PRECISION_F32,
         .h = h,
         .w = w,
         .limits = limits,

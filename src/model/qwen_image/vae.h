@@ -47,8 +47,6 @@ static inline int qwen_image_vae_scale(const struct qwen_image_vae_config *c)
 }
 
 enum qwen_image_vae_half { QWEN_IMAGE_VAE_ENCODER = 1, QWEN_IMAGE_VAE_DECODER = 2 };
-/* Groups of parameters, so that one half can be engaged without the other. */
-enum { QWEN_IMAGE_VAE_GROUP_DECODER = 1, QWEN_IMAGE_VAE_GROUP_ENCODER = 2 };
 
 struct qwen_image_vae;
 
@@ -58,7 +56,8 @@ ERR_MUST_CHECK enum err_code qwen_image_vae_new(struct component *c, struct nn_d
                                                 const struct qwen_image_vae_config *cfg, int halves,
                                                 struct qwen_image_vae **out, struct err *e);
 void qwen_image_vae_free(struct qwen_image_vae *v);
-struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v);
+/* Each half has its own, so that one can be engaged without the other. NULL when it was not declared. */
+struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v, enum qwen_image_vae_half half);
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v);
 
 struct qwen_image_vae_run {

@@ -7,6 +7,8 @@
 
 void vae_half_deinit(struct vae_half *h)
 {
+    nn_params_free(h->params);
+    h->params = NULL;
     mem_free(h->ops);
     *h = (struct vae_half){0};
 }

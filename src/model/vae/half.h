@@ -47,6 +47,7 @@ struct vae_op {
 };
 
 struct vae_half {
+    struct nn_params *params; /* its own */
     enum vae_norm norm;
     int norm_groups;
     int64_t in_channels;
@@ -55,6 +56,7 @@ struct vae_half {
     bool from_file; /* its input comes from a file: see nn_moments */
 };
 
+/* Frees the parameters, too. */
 void vae_half_deinit(struct vae_half *h);
 
 /* Sides and channels before each operation and (at n) of the result. Of the same form for all halves: an

@@ -53,7 +53,8 @@ static struct vae open_flux2(const char *dir, enum nn_precision precision)
     must(flux2_vae_new(v.component, device, precision, &cfg, FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER,
                        &v.flux2, &e),
          &e);
-    must(nn_params_engage(flux2_vae_params(v.flux2), &e), &e);
+    must(nn_params_engage(flux2_vae_params(v.flux2, FLUX2_VAE_ENCODER), &e), &e);
+    must(nn_params_engage(flux2_vae_params(v.flux2, FLUX2_VAE_DECODER), &e), &e);
     v.latents = cfg.latent_channels;
     v.pixels = 3;
     v.scale = flux2_vae_scale(&cfg);
@@ -72,7 +73,8 @@ static struct vae open_qwen(const char *dir, enum nn_precision precision)
     must(qwen_image_vae_new(v.component, device, precision, &cfg,
                             QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &v.qwen, &e),
          &e);
-    must(nn_params_engage(qwen_image_vae_params(v.qwen), &e), &e);
+    must(nn_params_engage(qwen_image_vae_params(v.qwen, QWEN_IMAGE_VAE_ENCODER), &e), &e);
+    must(nn_params_engage(qwen_image_vae_params(v.qwen, QWEN_IMAGE_VAE_DECODER), &e), &e);
     v.latents = cfg.latent_channels;
     v.pixels = QWEN_IMAGE_VAE_CHANNELS;
     v.scale = qwen_image_vae_scale(&cfg);
