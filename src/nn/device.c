@@ -28,6 +28,7 @@ struct nn_device {
     struct nn_accountant accountant;
     bool has_accountant, dry;
     struct nn_params *streaming;
+    struct nn_profile *profile;
 };
 
 static void ggml_log_sink(enum ggml_log_level level, const char *text, void *user)
@@ -400,4 +401,14 @@ void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps)
 struct nn_params *nn_device_streaming(const struct nn_device *d)
 {
     return d->streaming;
+}
+
+void nn_device_set_profile(struct nn_device *d, struct nn_profile *p)
+{
+    d->profile = p;
+}
+
+struct nn_profile *nn_device_profile(const struct nn_device *d)
+{
+    return d->profile;
 }

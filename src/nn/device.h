@@ -58,6 +58,7 @@ void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 /* ---- memory ------------------------------------------------------------------------------------------ */
 
 struct nn_params;
+struct nn_profile;
 enum nn_memory_kind { NN_MEMORY_WEIGHTS, NN_MEMORY_COMPUTE };
 
 /* Who is asked before anything takes the device's memory, and told when it is given back (src/memory). take
@@ -90,6 +91,11 @@ void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t byte
 /* The parameter set whose blocks flow through slots at present (at most one a device); NULL: none. */
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps);
 struct nn_params *nn_device_streaming(const struct nn_device *d);
+
+/* Until it is set to NULL every graph adds its nodes' times to p (profile.h), but for graphs whose weights flow
+ * through slots. */
+void nn_device_set_profile(struct nn_device *d, struct nn_profile *p);
+struct nn_profile *nn_device_profile(const struct nn_device *d);
 
 /* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user);

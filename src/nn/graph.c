@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "nn/cpu/cpu.h"
+#include "nn/profile.h"
 #include "nn/graph_segments.h"
 #include "nn/params.h"
 
@@ -78,19 +78,6 @@ void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x)
     ggml_build_forward_expand(g->gf, x);
 }
 
-/* Multiply-adds of a node times two; 0 for what only moves or maps elements. */
-static double node_flops(const struct ggml_tensor *t)
-{
-    double out = (double)ggml_nelements(t);
-    if (t->op == GGML_OP_MUL_MAT)
-        return 2 * out * (double)t->src[0]->ne[0];
-    if (t->op == GGML_OP_CONV_2D)
-        return 2 * out * (double)(t->src[0]->ne[0] * t->src[0]->ne[1] * t->src[0]->ne[2]);
-    if (t->op == GGML_OP_FLASH_ATTN_EXT)
-        return 4 * out * (double)t->src[1]->ne[1];
-    return nn_cpu_flops(t);
-}
-
 /* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that costs
  * more than a second thread brings, and on a busy machine a hundred times more. */
 static int threads_for(const struct nn_graph *g)
@@ -98,7 +85,7 @@ static int threads_for(const struct nn_graph *g)
     double flops = 0;
     int n = ggml_graph_n_nodes(g->gf);
     for (int i = 0; i < n; i++)
-        flops += node_flops(ggml_graph_node(g->gf, i));
+        flops += nn_node_flops(ggml_graph_node(g->gf, i));
     double wanted = n > 0 ? flops / n / 1e6 : 1;
     int all = nn_device_threads(g->device);
     return wanted < 1 ? 1 : wanted >= all ? all : (int)wanted;
@@ -183,6 +170,9 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
     enum err_code rc = ERR_OK;
     if (g->segments)
         rc = nn_segments_run(g->segments, nn_device_backend(g->device), &st, e);
+    else if (nn_device_profile(g->device))
+        st = nn_profile_run(nn_device_profile(g->device), nn_device_backend(g->device), g->gf,
+                            cancel);
     else
         st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);
     nn_device_set_abort(g->device, NULL, NULL);

@@ -1,0 +1,80 @@
+#include "nn/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "nn/cpu/cpu.h"
+
+double nn_node_flops(const struct ggml_tensor *t)
+{
+    double out = (double)ggml_nelements(t);
+    if (t->op == GGML_OP_MUL_MAT)
+        return 2 * out * (double)t->src[0]->ne[0];
+    if (t->op == GGML_OP_CONV_2D)
+        return 2 * out * (double)(t->src[0]->ne[0] * t->src[0]->ne[1] * t->src[0]->ne[2]);
+    if (t->op == GGML_OP_FLASH_ATTN_EXT)
+        return 4 * out * (double)t->src[1]->ne[1];
+    return nn_cpu_flops(t);
+}
+
+static double cpu_s(void)
+{
+    struct timespec t;
+    if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+        return 0;
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The last kind takes whatever finds no place. */
+static struct nn_profile_kind *kind_of(struct nn_profile *p, const struct ggml_tensor *t)
+{
+    const char *name = nn_cpu_kind(t);
+    if (!name)
+        name = ggml_op_desc(t);
+    for (int i = 0; i < p->n; i++)
+        if (strcmp(p->kinds[i].name, name) == 0)
+            return &p->kinds[i];
+    if (p->n == NN_PROFILE_KINDS)
+        return &p->kinds[NN_PROFILE_KINDS - 1];
+    struct nn_profile_kind *k = &p->kinds[p->n++];
+    (void)snprintf(k->name, sizeof k->name, "%s", name);
+    return k;
+}
+
+static bool computes(const struct ggml_tensor *t)
+{
+    return t->op != GGML_OP_NONE && t->op != GGML_OP_VIEW && t->op != GGML_OP_RESHAPE &&
+           t->op != GGML_OP_PERMUTE && t->op != GGML_OP_TRANSPOSE;
+}
+
+enum ggml_status nn_profile_run(struct nn_profile *p, ggml_backend_t backend,
+                                struct ggml_cgraph *gf, const atomic_bool *cancel)
+{
+    enum ggml_status st = GGML_STATUS_SUCCESS;
+    struct ggml_init_params init = {.mem_size = 2 * ggml_graph_overhead_custom(1, false),
+                                    .no_alloc = true};
+    struct ggml_context *ctx = ggml_init(init);
+    struct ggml_cgraph *one = ctx ? ggml_new_graph_custom(ctx, 1, false) : NULL;
+    if (!one)
+        st = GGML_STATUS_ALLOC_FAILED;
+    for (int i = 0; st == GGML_STATUS_SUCCESS && i < ggml_graph_n_nodes(gf); i++) {
+        struct ggml_tensor *t = ggml_graph_node(gf, i);
+        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+            st = GGML_STATUS_ABORTED;
+        if (st != GGML_STATUS_SUCCESS || !computes(t))
+            continue;
+        struct nn_profile_kind *k = kind_of(p, t);
+        ggml_graph_clear(one);
+        ggml_graph_add_node(one, t);
+        double start = clock_s(), cpu = cpu_s();
+        st = ggml_backend_graph_compute(backend, one);
+        k->seconds += clock_s() - start;
+        k->cpu_seconds += cpu_s() - cpu;
+        k->flops += nn_node_flops(t);
+        k->nodes++;
+    }
+    ggml_free(ctx);
+    return st;
+}

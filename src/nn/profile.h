@@ -1,0 +1,33 @@
+/* profile.h - where the time of graphs goes, by kind of operation.
+ *
+ * While a device has a profile its graphs are computed a node at a time, and each node's seconds are added to
+ * its kind. That costs some microseconds a node; results are the same. */
+#ifndef VT_NN_PROFILE_H
+#define VT_NN_PROFILE_H
+
+#include <ggml-backend.h>
+#include <ggml.h>
+#include <stdatomic.h>
+
+enum { NN_PROFILE_KINDS = 48, NN_PROFILE_NAME_BYTES = 32 };
+
+struct nn_profile_kind {
+    char name
+        [NN_PROFILE_NAME_BYTES]; /* "linear", "attention", ...; ggml's words for its own operations */
+    int nodes;
+    double seconds, cpu_seconds, flops;
+};
+
+struct nn_profile {
+    struct nn_profile_kind kinds[NN_PROFILE_KINDS];
+    int n;
+};
+
+/* Multiplications and additions of a node; 0 for what only moves or maps elements. */
+double nn_node_flops(const struct ggml_tensor *t);
+
+/* Computes gf and adds its nodes to p. */
+enum ggml_status nn_profile_run(struct nn_profile *p, ggml_backend_t backend,
+                                struct ggml_cgraph *gf, const atomic_bool *cancel);
+
+#endif
