@@ -1,0 +1,212 @@
+/* cmd_serve.c - the server: starts, says where it is, and ends on a signal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "cli/commands.h"
+#include "server/server.h"
+
+enum {
+    SERVE_LISTEN = 1,
+    SERVE_STORE,
+    SERVE_TOKEN,
+    SERVE_DEVICE,
+    SERVE_THREADS,
+    SERVE_BUDGET,
+    SERVE_WEIGHTS,
+    SERVE_HOST,
+    SERVE_QUEUE,
+    SERVE_HTTP_THREADS,
+    SERVE_NO_SANDBOX,
+    SERVE_VERBOSE,
+};
+
+static const struct cli_option options[] = {
+    {SERVE_LISTEN, 0, "listen", "ADDRESS:PORT",
+     "where to listen (default 127.0.0.1:8188); other machines need --token"},
+    {SERVE_STORE, 0, "store", "DIR",
+     "pictures, projects and jobs (default $VEETANCE_HOME or ~/.local/share/veetance)"},
+    {SERVE_TOKEN, 0, "token", "FILE", "every request must carry the token in this file"},
+    {SERVE_DEVICE, 0, "device", "NAME",
+     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
+    {SERVE_THREADS, 0, "threads", "N", "CPU threads of the engine (default: one a core)"},
+    {SERVE_BUDGET, 0, "budget", "SIZE",
+     "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},
+    {SERVE_WEIGHTS, 0, "weights", "TYPE",
+     "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
+    {SERVE_HOST, 0, "allow-host", "NAME",
+     "a further name that this server is called by; may be given again"},
+    {SERVE_QUEUE, 0, "queue", "N", "most jobs that may wait (default 1000)"},
+    {SERVE_HTTP_THREADS, 0, "http-threads", "N", "threads that answer (default 4)"},
+    {SERVE_NO_SANDBOX, 0, "no-sandbox", NULL, "keep the right to open sockets and capabilities"},
+    {SERVE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"},
+    {0},
+};
+
+struct serve {
+    struct server_options options;
+    const char *token_path;
+    struct buf token;
+};
+
+static int set_int(const struct cli_args *a, int64_t hi, int *out)
+{
+    int64_t v;
+    if (!cli_int(a, 1, hi, &v))
+        return CLI_USAGE;
+    *out = (int)v;
+    return CLI_OK;
+}
+
+static int set_option(struct serve *s, const struct cli_args *a, int id)
+{
+    struct server_options *o = &s->options;
+    switch (id) {
+    case SERVE_LISTEN:
+        o->listen = a->value;
+        return CLI_OK;
+    case SERVE_STORE:
+        o->store_dir = a->value;
+        return CLI_OK;
+    case SERVE_TOKEN:
+        s->token_path = a->value;
+        return CLI_OK;
+    case SERVE_DEVICE:
+        o->device = a->value;
+        return CLI_OK;
+    case SERVE_THREADS:
+        return set_int(a, 1024, &o->threads);
+    case SERVE_BUDGET:
+        o->budget = a->value;
+        return CLI_OK;
+    case SERVE_WEIGHTS:
+        o->weights = a->value;
+        return CLI_OK;
+    case SERVE_HOST:
+        if (o->n_hosts == SERVER_MAX_HOSTS)
+            return cli_usage_error(a->command, "at most %d names", SERVER_MAX_HOSTS);
+        o->hosts[o->n_hosts++] = a->value;
+        return CLI_OK;
+    case SERVE_QUEUE:
+        return set_int(a, 100000, &o->max_queue);
+    case SERVE_HTTP_THREADS:
+        return set_int(a, 64, &o->http_threads);
+    case SERVE_NO_SANDBOX:
+        o->sandbox = false;
+        return CLI_OK;
+    case SERVE_VERBOSE:
+        log_set(LOG_DEBUG, NULL, NULL);
+        return CLI_OK;
+    default:
+        return CLI_USAGE;
+    }
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------ */
+
+static int signal_pipe[2];
+
+static void on_signal(int sig)
+{
+    int kept = errno;
+    (void)sig;
+    (void)!write(signal_pipe[1], "", 1);
+    errno = kept;
+}
+
+static bool catch_signals(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+        return false;
+    sigemptyset(&sa.sa_mask);
+    return sigaction(SIGINT, &sa, NULL) == 0 && sigaction(SIGTERM, &sa, NULL) == 0;
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+/* One line; who else may read the file knows the token, too. */
+static enum err_code read_token(struct serve *s, struct err *e)
+{
+    struct stat st;
+    if (!s->token_path)
+        return ERR_OK;
+    enum err_code rc = file_read(s->token_path, 4096, &s->token, e);
+    if (rc != ERR_OK)
+        return rc;
+    while (s->token.n && strchr("\r\n\t ", s->token.p[s->token.n - 1]))
+        s->token.p[--s->token.n] = 0;
+    if (s->token.n < 16)
+        return err_set(e, ERR_ARG,
+                       "the token in '%s' has %zu characters; it should have 16 or more",
+                       s->token_path, s->token.n);
+    if (stat(s->token_path, &st) == 0 && (st.st_mode & 077))
+        cli_say("note: others on this machine can read '%s'", s->token_path);
+    s->options.token = buf_z(&s->token);
+    return ERR_OK;
+}
+
+static int fail(const struct err *e)
+{
+    cli_say("%s", e->text);
+    return e->code == ERR_ARG ? CLI_USAGE : CLI_FAILED;
+}
+
+static int serve(struct serve *s)
+{
+    struct server *server = NULL;
+    struct err e = {0};
+    if (!catch_signals()) {
+        cli_say("cannot catch signals: %s", strerror(errno));
+        return CLI_FAILED;
+    }
+    enum err_code rc = read_token(s, &e);
+    if (rc == ERR_OK)
+        rc = server_open(&s->options, &server, &e);
+    if (rc == ERR_OK) {
+        printf("http://%s/\n", server_address(server));
+        (void)fflush(stdout);
+        rc = server_run(server, signal_pipe[0], &e);
+    }
+    server_close(server);
+    return rc == ERR_OK ? CLI_OK : fail(&e);
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    struct serve s = {.options = server_options_defaults()};
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            return CLI_OK;
+        if (id == CLI_POSITIONAL)
+            return cli_usage_error(self, "'%.60s' is not expected here", a.value);
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
+    }
+    if (rc == CLI_OK)
+        rc = serve(&s);
+    buf_deinit(&s.token);
+    return rc;
+}
+
+const struct cli_command cli_cmd_serve = {
+    .name = "serve",
+    .summary = "Answer over HTTP: the editor, scripts, and clients of other APIs",
+    .usage = "[--listen 127.0.0.1:8188] [--store DIR] [--token FILE] [--budget SIZE] ...",
+    .examples = "  veetance serve\n"
+                "  veetance serve --listen 0.0.0.0:8188 --token ~/.veetance-token\n"
+                "  curl http://127.0.0.1:8188/v1/generate?wait=true -H 'Content-Type: "
+                "application/json' \\\n"
+                "    -d '{\"prompt\": \"a red star on a white background\"}'\n",
+    .options = options,
+    .listens = true,
+    .run = run,
+};

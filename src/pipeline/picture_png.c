@@ -1,0 +1,41 @@
+#include "pipeline/picture_png.h"
+
+#include <stdio.h>
+
+#include "image/png_write.h"
+
+enum { TEXT_MAX_BYTES = 8 << 20 };
+
+enum err_code picture_png(const struct vt_result *result, int i, struct buf *out, struct err *e)
+{
+    const struct vt_request *q = vt_result_request(result);
+    const char *prompt = q->prompt ? q->prompt : "";
+    struct vt_image im = vt_result_image(result, i);
+    struct image view = {.w = im.width,
+                         .h = im.height,
+                         .channels = im.channels,
+                         .stride = (size_t)im.width * (size_t)im.channels,
+                         .p = (unsigned char *)(uintptr_t)im.pixels};
+    char seed[32], steps[16], size[32];
+    struct buf all;
+    (void)snprintf(seed, sizeof seed, "%lld", (long long)vt_result_seed(result, i));
+    (void)snprintf(steps, sizeof steps, "%d", q->steps);
+    (void)snprintf(size, sizeof size, "%dx%d", im.width, im.height);
+    buf_init(&all, TEXT_MAX_BYTES);
+    buf_printf(&all,
+               "%s\nSteps: %s, Sampler: Euler, CFG scale: %g, Seed: %s, Size: %s, Model: %s, "
+               "Version: veetance %s",
+               prompt, steps, q->guidance, seed, size, q->model, vt_version());
+    const struct image_text texts[] = {
+        {"parameters", buf_str(&all)},
+        {"prompt", str_from(prompt)},
+        {"seed", str_from(seed)},
+        {"model", str_from(q->model)},
+        {"steps", str_from(steps)},
+        {"size", str_from(size)},
+        {"Software", STR_LIT("veetance " VT_VERSION)},
+    };
+    enum err_code rc = image_png_write(&view, texts, sizeof texts / sizeof texts[0], out, e);
+    buf_deinit(&all);
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* events.h - server-sent events: a hub that many connections listen to, each at one topic.
+ *
+ * A connection sleeps (suspended in libmicrohttpd) while it has nothing to send; publishing wakes it. Each has a
+ * bounded buffer of its own, so one that does not read holds up nobody: past the first bound it misses
+ * previews, past the second it is ended.
+ *
+ * Threads: any may publish; the hub's lock guards every subscription. */
+#ifndef VT_SERVER_EVENTS_H
+#define VT_SERVER_EVENTS_H
+
+#include <microhttpd.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+struct http_request;
+struct events_hub;
+
+/* What http_reply.stream is. */
+struct http_stream {
+    void (*close)(struct http_stream *s); /* frees it; the connection is not used any more */
+};
+
+struct events_hub *events_hub_new(void);
+/* Every subscription must have been freed. Accepts NULL. */
+void events_hub_free(struct events_hub *h);
+
+/* A stream for rq's connection that gets what is published under topic. ERR_LIMIT: too many listen. */
+ERR_MUST_CHECK enum err_code events_subscribe(struct events_hub *h, struct http_request *rq,
+                                              const char *topic, struct http_stream **out,
+                                              struct err *e);
+/* One event to that subscription alone, before it is read the first time. data: one line of JSON; name NULL:
+ * an event without a name. */
+void events_tell(struct http_stream *s, const char *name, struct str data);
+/* The stream ends when what it holds is sent. */
+void events_end(struct http_stream *s);
+
+enum { EVENTS_LAST = 1, EVENTS_DROPPABLE = 2 };
+void events_publish(struct events_hub *h, const char *topic, const char *name, struct str data,
+                    unsigned flags);
+bool events_anyone(struct events_hub *h, const char *topic);
+/* A comment to every connection that sleeps: finds out who has gone. */
+void events_keep_alive(struct events_hub *h);
+/* Ends every stream, for the server's end. */
+void events_end_all(struct events_hub *h);
+size_t events_count(struct events_hub *h);
+
+/* For MHD_create_response_from_callback. */
+ssize_t events_read(void *stream, uint64_t at, char *out, size_t max);
+void events_free(void *stream);
+
+#endif

@@ -1,0 +1,180 @@
+/* http.c - the life of a request: found, guarded, read, handled, answered. libmicrohttpd calls http_access first
+ * with the headers, then with pieces of the body, then once more without; and again when a connection that
+ * slept was woken. */
+#include "server/http_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "server/server_internal.h"
+
+enum { REQUEST_ARENA_BYTES = 1 << 20 };
+
+struct store *http_store(const struct http_request *rq)
+{
+    return rq->server->store;
+}
+
+struct server *http_server(const struct http_request *rq)
+{
+    return rq->server;
+}
+
+struct arena *http_arena(struct http_request *rq)
+{
+    return &rq->arena;
+}
+
+static struct http_request *request_new(struct server *s, struct MHD_Connection *c, const char *url)
+{
+    struct http_request *rq = mem_try_alloc(sizeof *rq);
+    if (!rq)
+        return NULL;
+    rq->server = s;
+    rq->connection = c;
+    rq->start_ns = clock_ns();
+    arena_init(&rq->arena, REQUEST_ARENA_BYTES);
+    rq->url = arena_strdup(&rq->arena, str_from(url));
+    if (!rq->url) {
+        arena_deinit(&rq->arena);
+        mem_free(rq);
+        return NULL;
+    }
+    return rq;
+}
+
+static void request_free(struct http_request *rq)
+{
+    http_body_free(rq);
+    arena_deinit(&rq->arena);
+    mem_free(rq);
+}
+
+void http_completed(void *server, struct MHD_Connection *connection, void **state,
+                    enum MHD_RequestTerminationCode why)
+{
+    struct http_request *rq = *state;
+    (void)connection;
+    (void)why;
+    if (!rq)
+        return;
+    server_request_ended(server, rq);
+    request_free(rq);
+    *state = NULL;
+}
+
+/* Everything that can be known before the body. */
+static enum err_code open_request(struct http_request *rq, const char *method, struct err *e)
+{
+    enum err_code rc = http_guard(rq, e);
+    enum err_code found = rc == ERR_OK ? http_route_find(rq, method, e) : rc;
+    if (rc != ERR_OK)
+        return rc;
+    /* Who has no token does not learn which paths there are. */
+    if (found != ERR_OK) {
+        int status = rq->status;
+        struct err token = {0};
+        if (http_guard_token(rq, &token) != ERR_OK) {
+            *e = token;
+            return token.code;
+        }
+        rq->status = status;
+        return found;
+    }
+    if (rq->is_options)
+        return ERR_OK;
+    rc = http_guard_token(rq, e);
+    if (rc == ERR_OK)
+        rc = http_query_check(rq, e);
+    if (rc == ERR_OK && server_is_stopping(rq->server) && rq->method != HTTP_GET)
+        rc = http_refuse(rq, 503, NULL, e, "the server is about to end");
+    return rc == ERR_OK ? http_body_begin(rq, e) : rc;
+}
+
+static void answer_options(struct http_request *rq, struct http_reply *re)
+{
+    re->status = 204;
+    re->type = "";
+    if (rq->allow[0])
+        http_reply_header(re, "Allow", "%s", rq->allow);
+}
+
+static enum MHD_Result answer(struct http_request *rq)
+{
+    struct http_reply re;
+    http_reply_init(&re, rq->route);
+    if (!rq->refused && !http_again(rq) && rq->route && !rq->is_options)
+        rq->refused = http_body_end(rq, &rq->err) != ERR_OK;
+    if (!rq->refused && rq->is_options)
+        answer_options(rq, &re);
+    else if (!rq->refused)
+        rq->refused = rq->route->run(rq, &re, &rq->err) != ERR_OK;
+    if (rq->refused)
+        http_problem(rq, &re);
+    enum MHD_Result ok = re.later ? MHD_YES : http_reply_send(rq, &re);
+    http_reply_free(&re);
+    return ok;
+}
+
+/* Answered before a body is read, the connection cannot be used again; where there is none, or where reading and
+ * throwing it away is cheap, the answer waits: a client that is sending does not read, and would only see its
+ * connection break. */
+static bool answers_early(const struct http_request *rq)
+{
+    const char *v = http_header(rq, "Content-Length");
+    const char *expect = http_header(rq, "Expect");
+    int64_t n = 0;
+    if (expect && strcasecmp(expect, "100-continue") == 0)
+        return true;
+    return v && (!str_to_i64(str_from(v), &n) || n > HTTP_DRAIN_MAX);
+}
+
+static enum MHD_Result begin(struct http_request *rq, const char *method)
+{
+    rq->refused = open_request(rq, method, &rq->err) != ERR_OK;
+    if (rq->refused && answers_early(rq)) {
+        struct http_reply re;
+        http_reply_init(&re, NULL);
+        http_problem(rq, &re);
+        enum MHD_Result ok = http_reply_send(rq, &re);
+        http_reply_free(&re);
+        return ok;
+    }
+    return MHD_YES;
+}
+
+static enum MHD_Result take(struct http_request *rq, const char *p, size_t n)
+{
+    if (!rq->refused && rq->route && !rq->is_options) {
+        rq->refused = http_body_add(rq, p, n, &rq->err) != ERR_OK;
+        if (rq->refused)
+            rq->received = 0;
+        return MHD_YES;
+    }
+    rq->received += n;
+    return rq->received > HTTP_DRAIN_MAX ? MHD_NO : MHD_YES;
+}
+
+enum MHD_Result http_access(void *server, struct MHD_Connection *connection, const char *url,
+                            const char *method, const char *version, const char *upload,
+                            size_t *upload_bytes, void **state)
+{
+    struct http_request *rq = *state;
+    (void)version;
+    if (!rq) {
+        rq = request_new(server, connection, url);
+        if (!rq)
+            return MHD_NO;
+        *state = rq;
+        server_request_began(server, rq);
+        return begin(rq, method);
+    }
+    if (*upload_bytes) {
+        enum MHD_Result ok = take(rq, upload, *upload_bytes);
+        *upload_bytes = 0;
+        return ok;
+    }
+    return answer(rq);
+}

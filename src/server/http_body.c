@@ -1,0 +1,281 @@
+/* http_body.c - what a request brings: JSON kept in memory up to a bound, pictures straight into the store. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/http_internal.h"
+#include "server/server_internal.h"
+
+enum { POST_BUFFER_BYTES = 32 << 10, REST_MAX_BYTES = 64 << 20 };
+
+static unsigned kind_of(const char *type)
+{
+    size_t n = type ? strcspn(type, "; \t") : 0;
+    static const struct {
+        const char *name;
+        unsigned kind;
+    } known[] = {
+        {"application/json", HTTP_JSON}, {"multipart/form-data", HTTP_MULTIPART},
+        {"image/png", HTTP_BYTES},       {"image/jpeg", HTTP_BYTES},
+        {"image/webp", HTTP_BYTES},
+    };
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strlen(known[i].name) == n && strncasecmp(type, known[i].name, n) == 0)
+            return known[i].kind;
+    return 0;
+}
+
+static uint64_t json_max(const struct http_request *rq)
+{
+    return rq->route->max_body ? rq->route->max_body : HTTP_JSON_MAX;
+}
+
+static uint64_t file_max(const struct http_request *rq)
+{
+    return rq->route->max_file ? rq->route->max_file : image_limits_defaults().max_file_bytes;
+}
+
+static uint64_t body_max(const struct http_request *rq, unsigned kind)
+{
+    if (kind == HTTP_MULTIPART)
+        return json_max(rq) + HTTP_MAX_UPLOADS * file_max(rq);
+    return kind == HTTP_BYTES ? file_max(rq) : json_max(rq);
+}
+
+/* Content-Length; -1 when there is none (chunked, or no body at all). */
+static int64_t declared_length(const struct http_request *rq)
+{
+    const char *v = http_header(rq, "Content-Length");
+    int64_t n;
+    return v && str_to_i64(str_from(v), &n) && n >= 0 ? n : -1;
+}
+
+static bool has_body(const struct http_request *rq)
+{
+    return declared_length(rq) > 0 || http_header(rq, "Transfer-Encoding");
+}
+
+static enum err_code begin_file(struct http_request *rq, const char *filename, struct err *e)
+{
+    if (rq->n_uploads == HTTP_MAX_UPLOADS)
+        return http_refuse(rq, 413, NULL, e, "at most %d files can come at once", HTTP_MAX_UPLOADS);
+    if (!rq->uploads)
+        rq->uploads = arena_array(&rq->arena, HTTP_MAX_UPLOADS, sizeof *rq->uploads);
+    if (!rq->uploads)
+        return err_set(e, ERR_NOMEM, "no memory for files");
+    rq->file_bytes = 0;
+    (void)snprintf(rq->file_name, sizeof rq->file_name, "%s", filename ? filename : "");
+    return asset_writer_begin(http_store(rq), file_max(rq), &rq->writer, e);
+}
+
+/* The file just ended: its bytes are looked at now. */
+static enum err_code end_file(struct http_request *rq, const char *field, struct err *e)
+{
+    struct http_upload *u = &rq->uploads[rq->n_uploads];
+    struct asset_note note = {.name = rq->file_name, .origin = "upload"};
+    struct asset_writer *w = rq->writer;
+    rq->writer = NULL;
+    (void)snprintf(u->name, sizeof u->name, "%s", field);
+    int64_t before = store_now_ms(http_store(rq));
+    enum err_code rc = asset_writer_finish(w, &note, &u->asset, e);
+    if (rc != ERR_OK) {
+        (void)snprintf(rq->field, sizeof rq->field, "%s", field[0] ? field : "body");
+        return rc;
+    }
+    u->existed = u->asset.created_ms < before;
+    rq->n_uploads++;
+    return ERR_OK;
+}
+
+/* ---- multipart --------------------------------------------------------------------------------------- */
+
+static struct http_form_field *last_field(struct http_request *rq)
+{
+    return rq->n_form ? &rq->form[rq->n_form - 1] : NULL;
+}
+
+/* What came for the field before is complete. */
+static enum err_code end_field(struct http_request *rq, struct err *e)
+{
+    struct http_form_field *f = last_field(rq);
+    if (!f || !f->is_file || !rq->writer)
+        return ERR_OK;
+    if (rq->file_bytes == 0) {
+        asset_writer_abort(rq->writer);
+        rq->writer = NULL;
+        /* A browser's file field in which nothing was chosen. */
+        if (!rq->file_name[0]) {
+            buf_deinit(&f->text);
+            rq->n_form--;
+            return ERR_OK;
+        }
+        return http_refuse(rq, 422, f->name, e, "the file in %s is empty", f->name);
+    }
+    enum err_code rc = end_file(rq, f->name, e);
+    if (rc == ERR_OK)
+        buf_add_z(&f->text, rq->uploads[rq->n_uploads - 1].asset.id);
+    return rc;
+}
+
+static enum err_code add_part(struct http_request *rq, const char *name, const char *filename,
+                              const char *p, size_t n, uint64_t off, struct err *e)
+{
+    struct http_form_field *f = last_field(rq);
+    bool same = f && rq->form_bytes == 0 && strcmp(f->name, name) == 0;
+    enum err_code rc = ERR_OK;
+    if (off == 0 && !same) {
+        rc = end_field(rq, e);
+        if (rc == ERR_OK)
+            rc = http_form_add(rq, name, filename != NULL, &f, e);
+        if (rc == ERR_OK && filename)
+            rc = begin_file(rq, filename, e);
+        rq->form_bytes = 0;
+    }
+    if (rc != ERR_OK || !f)
+        return rc;
+    rq->form_bytes += n;
+    if (f->is_file) {
+        rq->file_bytes += n;
+        rc = n ? asset_writer_write(rq->writer, p, n, e) : ERR_OK;
+        if (rc != ERR_OK)
+            (void)snprintf(rq->field, sizeof rq->field, "%s", name);
+        return rc;
+    }
+    buf_add(&f->text, p, n);
+    return buf_failed(&f->text) ? http_refuse(rq, 413, name, e, "%s is too long", name) : ERR_OK;
+}
+
+static enum MHD_Result on_part(void *user, enum MHD_ValueKind kind, const char *key,
+                               const char *filename, const char *type, const char *encoding,
+                               const char *data, uint64_t off, size_t size)
+{
+    struct http_request *rq = user;
+    (void)kind;
+    (void)type;
+    (void)encoding;
+    if (rq->refused)
+        return MHD_NO;
+    if (!key || add_part(rq, key, filename, data, size, off, &rq->err) != ERR_OK)
+        rq->refused = true;
+    if (!key)
+        (void)http_refuse(rq, 400, NULL, &rq->err, "a part of the form has no name");
+    return rq->refused ? MHD_NO : MHD_YES;
+}
+
+/* ---- begin, add, end --------------------------------------------------------------------------------- */
+
+enum err_code http_body_begin(struct http_request *rq, struct err *e)
+{
+    const char *type = http_header(rq, "Content-Type");
+    int64_t length = declared_length(rq);
+    unsigned kind = kind_of(type);
+    if (!has_body(rq))
+        return ERR_OK;
+    if (rq->route->accepts == 0) {
+        if (length > HTTP_DRAIN_MAX)
+            return http_refuse(rq, 413, NULL, e, "this request takes no body");
+        return ERR_OK;
+    }
+    if (!(kind & rq->route->accepts))
+        return http_refuse(rq, 415, "Content-Type", e, "'%.60s' is not taken here%s",
+                           type ? type : "",
+                           rq->route->accepts & HTTP_JSON ? "; application/json is" : "");
+    if (length >= 0 && (uint64_t)length > body_max(rq, kind))
+        return http_refuse(rq, 413, NULL, e, "the body has %lld bytes, the limit is %llu",
+                           (long long)length, (unsigned long long)body_max(rq, kind));
+    rq->body_kind = kind;
+    buf_init(&rq->body, json_max(rq));
+    if (kind == HTTP_BYTES)
+        return begin_file(rq, http_header(rq, "X-File-Name"), e);
+    if (kind == HTTP_MULTIPART) {
+        rq->post = MHD_create_post_processor(rq->connection, POST_BUFFER_BYTES, on_part, rq);
+        if (!rq->post)
+            return http_refuse(rq, 400, "Content-Type", e, "the form names no boundary");
+    }
+    return ERR_OK;
+}
+
+enum err_code http_body_add(struct http_request *rq, const char *p, size_t n, struct err *e)
+{
+    rq->received += n;
+    switch (rq->body_kind) {
+    case HTTP_JSON:
+        buf_add(&rq->body, p, n);
+        return buf_failed(&rq->body)
+                   ? http_refuse(rq, 413, NULL, e, "the body is larger than %llu bytes",
+                                 (unsigned long long)json_max(rq))
+                   : ERR_OK;
+    case HTTP_BYTES:
+        rq->file_bytes += n;
+        return asset_writer_write(rq->writer, p, n, e);
+    case HTTP_MULTIPART:
+        if (MHD_post_process(rq->post, p, n) != MHD_YES && !rq->refused)
+            return http_refuse(rq, 400, NULL, e, "the form is not well-formed");
+        return rq->refused ? rq->err.code : ERR_OK;
+    default:
+        return rq->received > REST_MAX_BYTES
+                   ? http_refuse(rq, 413, NULL, e, "this request takes no body")
+                   : ERR_OK;
+    }
+}
+
+static enum err_code end_form(struct http_request *rq, struct err *e)
+{
+    enum MHD_Result ok = MHD_destroy_post_processor(rq->post);
+    rq->post = NULL;
+    if (rq->refused)
+        return rq->err.code;
+    if (ok != MHD_YES)
+        return http_refuse(rq, 400, NULL, e, "the form ends too early");
+    enum err_code rc = end_field(rq, e);
+    return rc == ERR_OK ? http_form_to_json(rq, e) : rc;
+}
+
+static enum err_code end_json(struct http_request *rq, struct err *e)
+{
+    struct str text = buf_str(&rq->body);
+    if (rq->body_kind == 0 || text.n == 0)
+        text = STR_LIT("{}");
+    enum err_code rc = json_parse(text, "the body", &rq->doc, e);
+    if (rc == ERR_OK && !yyjson_is_obj(http_body(rq)))
+        rc = err_set(e, ERR_FORMAT, "the body should be a JSON object");
+    if (rc != ERR_OK)
+        rq->status = 400;
+    return rc;
+}
+
+enum err_code http_body_end(struct http_request *rq, struct err *e)
+{
+    const struct http_route *r = rq->route;
+    enum err_code rc = ERR_OK;
+    if (r->accepts == 0)
+        return ERR_OK;
+    if (rq->body_kind == 0 && !(r->accepts & HTTP_JSON))
+        return http_refuse(rq, 400, NULL, e, "the request has no body");
+    if (rq->body_kind == HTTP_BYTES)
+        return rq->file_bytes ? end_file(rq, "", e)
+                              : http_refuse(rq, 400, NULL, e, "the body is empty");
+    rc = rq->body_kind == HTTP_MULTIPART ? end_form(rq, e) : end_json(rq, e);
+    if (rc == ERR_OK)
+        rc = check_object(r->body, http_body(rq), r->flags & HTTP_MERGE, rq->field, e);
+    if (rc != ERR_OK && rq->status == 0)
+        rq->status = rc == ERR_ARG ? 422 : 0;
+    return rc;
+}
+
+void http_body_free(struct http_request *rq)
+{
+    if (rq->post)
+        (void)MHD_destroy_post_processor(rq->post);
+    rq->post = NULL;
+    asset_writer_abort(rq->writer);
+    rq->writer = NULL;
+    for (size_t i = 0; i < rq->n_form; i++)
+        buf_deinit(&rq->form[i].text);
+    mem_free(rq->form);
+    rq->form = NULL;
+    rq->n_form = 0;
+    yyjson_doc_free(rq->doc);
+    rq->doc = NULL;
+    buf_deinit(&rq->body);
+}

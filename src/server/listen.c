@@ -1,0 +1,96 @@
+/* listen.c - an address in words to a socket that listens. No names are resolved: that would be a question to the
+ * network. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "server/server_internal.h"
+
+enum { BACKLOG = 1024 };
+
+union address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+static enum err_code parse(const char *text, union address *a, socklen_t *n, struct err *e)
+{
+    char host[80];
+    uint64_t port;
+    const char *colon = strrchr(text, ':');
+    struct str name = {text, colon ? (size_t)(colon - text) : 0};
+    memset(a, 0, sizeof *a);
+    if (!colon || !str_to_u64(str_from(colon + 1), &port) || port > 65535)
+        return err_set(e, ERR_ARG, "'%.60s' is no address to listen at: 127.0.0.1:8188 is one",
+                       text);
+    if (str_eq_z(name, "localhost"))
+        name = STR_LIT("127.0.0.1");
+    bool six = name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']';
+    if (six)
+        name = (struct str){name.p + 1, name.n - 2};
+    (void)snprintf(host, sizeof host, "%.*s", (int)(name.n < 79 ? name.n : 79), name.p);
+    if (six && inet_pton(AF_INET6, host, &a->v6.sin6_addr) == 1) {
+        a->v6.sin6_family = AF_INET6;
+        a->v6.sin6_port = htons((uint16_t)port);
+        *n = sizeof a->v6;
+        return ERR_OK;
+    }
+    if (!six && inet_pton(AF_INET, host, &a->v4.sin_addr) == 1) {
+        a->v4.sin_family = AF_INET;
+        a->v4.sin_port = htons((uint16_t)port);
+        *n = sizeof a->v4;
+        return ERR_OK;
+    }
+    return err_set(e, ERR_ARG, "'%.60s' is no numeric address; names are not resolved here", text);
+}
+
+static bool is_loopback(const union address *a)
+{
+    if (a->any.sa_family == AF_INET)
+        return (ntohl(a->v4.sin_addr.s_addr) >> 24) == 127;
+    return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
+}
+
+static void name_of(struct server *s, const union address *a)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    bool six = a->any.sa_family == AF_INET6;
+    (void)inet_ntop(a->any.sa_family,
+                    six ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, host,
+                    sizeof host);
+    s->port = ntohs(six ? a->v6.sin6_port : a->v4.sin_port);
+    (void)snprintf(s->address, sizeof s->address, six ? "[%s]:%d" : "%s:%d", host, s->port);
+}
+
+enum err_code server_listen(struct server *s, const char *text, struct err *e)
+{
+    union address a;
+    socklen_t n = 0;
+    int on = 1;
+    enum err_code rc = parse(text, &a, &n, e);
+    if (rc != ERR_OK)
+        return rc;
+    s->is_loopback = is_loopback(&a);
+    if (!s->is_loopback && !s->token[0])
+        return err_set(e, ERR_ARG,
+                       "'%.60s' can be reached from other machines: give a token with --token",
+                       text);
+    s->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (s->listen_fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot make a socket");
+    (void)setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (a.any.sa_family == AF_INET6)
+        (void)setsockopt(s->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(s->listen_fd, &a.any, n) != 0 || listen(s->listen_fd, BACKLOG) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot listen at %.60s", text);
+    if (getsockname(s->listen_fd, &a.any, &n) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot tell where it listens");
+    name_of(s, &a);
+    return ERR_OK;
+}

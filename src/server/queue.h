@@ -1,0 +1,102 @@
+/* queue.h - jobs in line for the one engine.
+ *
+ * Durable first: a job is in the store before its client hears of it, and so is what came of it; this remembers
+ * only what is lost with the process anyway: who waits, how far the running one is, its preview.
+ *
+ *   order     first come, first served; a job of the model that is open may pass others, each of which is
+ *             passed QUEUE_MAX_PASSED times at most
+ *   cancel    within a step: a flag that the engine's callback looks at, and vt_engine_cancel
+ *   engine    opened by the worker at the first job, never before: the server answers long before a model could
+ *
+ * Threads: any may call; one worker has the engine. The queue's lock guards the line and what the running job
+ * tells about itself; the store is never called under it, and of the engine only
+ * vt_engine_cancel. Lock order: queue, then events. */
+#ifndef VT_SERVER_QUEUE_H
+#define VT_SERVER_QUEUE_H
+
+#include "server/events.h"
+#include "server/http_internal.h"
+#include "server/server.h"
+#include "store/jobs.h"
+#include "veetance.h"
+
+enum { QUEUE_MAX_PASSED = 4, QUEUE_DEFAULT_LENGTH = 1000 };
+
+struct queue;
+
+/* Takes up what the store has waiting, and starts the worker. */
+ERR_MUST_CHECK enum err_code queue_open(struct server *s, const struct server_options *o,
+                                        struct queue **out, struct err *e);
+/* No further job starts; at_once: the running one is cancelled, too. */
+void queue_stop(struct queue *q, bool at_once);
+/* Nothing runs, and after queue_stop nothing will. */
+bool queue_is_idle(struct queue *q);
+void queue_join(struct queue *q);
+void queue_close(struct queue *q);
+
+/* ---- jobs ------------------------------------------------------------------------------------------ */
+
+/* Stores and queues it. 429 when the line is full. */
+ERR_MUST_CHECK enum err_code queue_add(struct http_request *rq, const struct job_new *job,
+                                       struct job_record *out, struct err *e);
+/* Queued or running -> cancelled. ERR_BUSY when it has ended already. */
+ERR_MUST_CHECK enum err_code queue_cancel(struct queue *q, const char *id, struct err *e);
+/* Queues again what failed, was cancelled or interrupted. */
+ERR_MUST_CHECK enum err_code queue_again(struct queue *q, const char *id, struct err *e);
+
+/* What is known about a job that waits or runs. */
+struct queue_view {
+    bool live;    /* false: it does neither */
+    int position; /* 0 runs, 1 is next, ... */
+    struct vt_progress progress;
+    bool has_progress;
+    double seconds; /* since it started */
+};
+void queue_view(struct queue *q, const char *id, struct queue_view *out);
+
+/* Puts the request to sleep until the job has ended; false when it has already. The handler then sets
+ * re->later and is called again. */
+bool queue_wait(struct queue *q, const char *id, struct http_request *rq);
+/* A stream of the job's events; begins with how it stands. A job that has ended gives that alone. */
+ERR_MUST_CHECK enum err_code queue_subscribe(struct http_request *rq, const char *id,
+                                             struct http_stream **out, struct err *e);
+/* The last preview as JPEG, appended to b; false when there is none (yet). */
+bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step);
+
+/* ---- the engine ------------------------------------------------------------------------------------ */
+
+enum queue_task { QUEUE_LOAD, QUEUE_UNLOAD, QUEUE_BUDGET, QUEUE_PLAN };
+
+/* Work for the engine that is no job. Waits for its turn behind the running job, before those that wait. */
+struct queue_order {
+    enum queue_task task;
+    char model[256];
+    char budget[32];
+    const char *kind; /* of a plan: "generate", "edit", "layers" */
+    yyjson_val *body; /* of a plan: the request */
+    struct vt_plan plan;
+    bool done;
+    struct err err;
+    struct http_request *rq;
+    struct queue_order *next;
+};
+
+/* Puts rq to sleep until the order is done. The order lives in the request's arena. */
+void queue_order(struct queue *q, struct queue_order *order);
+
+/* What the engine was last seen to do; for telemetry. */
+struct queue_state {
+    int waiting;
+    bool running;
+    char running_id[STORE_ID_SIZE], running_kind[24];
+    char model[256]; /* open; "" none */
+    char device[64]; /* "" until the engine is open */
+    char stage[24];  /* of the running job */
+    struct vt_memory memory;
+    char budget[32]; /* as asked for; "" the device's default */
+    uint64_t done, failed, cancelled;
+};
+void queue_state(struct queue *q, struct queue_state *out);
+double queue_seconds_left(struct queue *q);
+
+#endif

@@ -1,0 +1,7 @@
+#include "server/routes.h"
+
+#include <stddef.h>
+
+const struct http_route *const routes_all[] = {
+    routes_system, routes_tasks, routes_jobs, routes_models, routes_assets, routes_projects, NULL,
+};

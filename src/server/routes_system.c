@@ -1,0 +1,136 @@
+/* routes_system.c - is it there, does it work, how much does it take. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "server/events.h"
+#include "server/queue.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+#include "veetance.h"
+
+static const struct http_field health_fields[] = {
+    {.name = "status", .type = HTTP_STRING, .required = true}, {0}};
+
+static enum err_code run_health(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)rq;
+    (void)e;
+    buf_add_z(&re->body, "{\"status\":\"ok\"}");
+    return ERR_OK;
+}
+
+static enum err_code run_ready(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    if (server_is_stopping(rq->server))
+        return http_refuse(rq, 503, NULL, e, "the server is about to end");
+    buf_add_z(&re->body, "{\"status\":\"ready\"}");
+    return ERR_OK;
+}
+
+static const struct http_field version_fields[] = {
+    {.name = "name", .type = HTTP_STRING, .required = true},
+    {.name = "version", .type = HTTP_STRING, .required = true},
+    {.name = "api", .type = HTTP_STRING, .required = true},
+    {0}};
+
+static enum err_code run_version(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)rq;
+    (void)e;
+    buf_printf(&re->body, "{\"name\":\"veetance\",\"version\":\"%s\",\"api\":\"v1\"}",
+               vt_version());
+    return ERR_OK;
+}
+
+/* ---- metrics ------------------------------------------------------------------------------------------ */
+
+static void metric(struct buf *b, const char *name, const char *type, const char *help, double v)
+{
+    buf_printf(b, "# HELP veetance_%s %s\n# TYPE veetance_%s %s\nveetance_%s %.10g\n", name, help,
+               name, type, name, v);
+}
+
+static void add_replies(struct server *s, struct buf *b)
+{
+    buf_add_z(b, "# HELP veetance_http_responses_total Answers by class of status.\n"
+                 "# TYPE veetance_http_responses_total counter\n");
+    for (int i = 1; i <= 5; i++)
+        buf_printf(b, "veetance_http_responses_total{class=\"%dxx\"} %llu\n", i,
+                   (unsigned long long)atomic_load(&s->counters.replies[i]));
+}
+
+static enum err_code run_metrics(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct server *s = rq->server;
+    struct queue_state q;
+    struct buf *b = &re->body;
+    (void)e;
+    queue_state(s->queue, &q);
+    add_replies(s, b);
+    metric(b, "http_seconds_total", "counter", "Time spent on answers.",
+           (double)atomic_load(&s->counters.micros) * 1e-6);
+    metric(b, "http_connections", "gauge", "Open connections.",
+           (double)atomic_load(&s->counters.connections));
+    metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
+           (double)atomic_load(&s->counters.refused_slow));
+    metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));
+    metric(b, "jobs_waiting", "gauge", "Jobs in the queue.", q.waiting);
+    metric(b, "jobs_running", "gauge", "Jobs that run.", q.running);
+    metric(b, "jobs_done_total", "counter", "Jobs done since the start.", (double)q.done);
+    metric(b, "jobs_failed_total", "counter", "Jobs failed since the start.", (double)q.failed);
+    metric(b, "jobs_cancelled_total", "counter", "Jobs cancelled since the start.",
+           (double)q.cancelled);
+    metric(b, "device_budget_bytes", "gauge", "Device memory that may be used.",
+           (double)q.memory.budget);
+    metric(b, "device_bytes", "gauge", "Device memory in use.", (double)q.memory.current);
+    metric(b, "device_peak_bytes", "gauge", "Peak of the last run.", (double)q.memory.peak);
+    metric(b, "uptime_seconds", "gauge", "Since the start.",
+           (double)(clock_ns() - s->started_ns) * 1e-9);
+    return ERR_OK;
+}
+
+/* ---- telemetry ---------------------------------------------------------------------------------------- */
+
+static const struct http_field telemetry_fields[] = {
+    {.name = "device", .type = HTTP_OBJECT, .required = true},
+    {.name = "host", .type = HTTP_OBJECT, .required = true},
+    {.name = "queue", .type = HTTP_OBJECT, .required = true},
+    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "uptime", .type = HTTP_NUMBER, .required = true},
+    {0}};
+
+static enum err_code run_telemetry(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)e;
+    telemetry_json(rq->server, &re->body);
+    return ERR_OK;
+}
+
+static enum err_code run_telemetry_events(struct http_request *rq, struct http_reply *re,
+                                          struct err *e)
+{
+    struct buf b;
+    enum err_code rc = events_subscribe(rq->server->events, rq, "telemetry", &re->stream, e);
+    if (rc != ERR_OK)
+        return rc;
+    buf_init(&b, 1 << 20);
+    telemetry_json(rq->server, &b);
+    events_tell(re->stream, "telemetry", buf_str(&b));
+    buf_deinit(&b);
+    return ERR_OK;
+}
+
+const struct http_route routes_system[] = {
+    {HTTP_GET, "/healthz", "health", "The server answers", "system", run_health,
+     .gives = health_fields, .flags = HTTP_OPEN},
+    {HTTP_GET, "/readyz", "ready", "The server takes work", "system", run_ready,
+     .gives = health_fields, .flags = HTTP_OPEN},
+    {HTTP_GET, "/version", "version", "Name and version", "system", run_version,
+     .gives = version_fields},
+    {HTTP_GET, "/metrics", "metrics", "Counters for Prometheus", "system", run_metrics,
+     .type = "text/plain; version=0.0.4; charset=utf-8"},
+    {HTTP_GET, "/v1/telemetry", "telemetry", "Memory, budget, what is open, CPU, queue", "system",
+     run_telemetry, .gives = telemetry_fields},
+    {HTTP_GET, "/v1/telemetry/events", "telemetryEvents", "The same, twice a second", "system",
+     run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS},
+    {0}};

@@ -1,0 +1,134 @@
+/* routes_tasks.c - what the engine is asked to do: each answers 202 and a job, or waits for its result. */
+#include <string.h>
+
+#include "server/job_json.h"
+#include "server/plan_json.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+
+static const struct http_field wait_query[] = {
+    {.name = "wait",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "answer with the result when it is there, instead of at once with the job"},
+    {0}};
+
+static enum err_code answer_result(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct job_record rec = {0};
+    enum err_code rc = job_wait(rq, rq->user, &re->later, &rec, e);
+    if (rc == ERR_OK && !re->later) {
+        re->status = 200;
+        buf_printf(&re->body, "{\"job\":\"%s\",", rec.id);
+        buf_add_z(&re->body, rec.result[0] == '{' ? rec.result + 1 : "}");
+    }
+    job_record_deinit(&rec);
+    return rc;
+}
+
+static enum err_code run(struct http_request *rq, struct http_reply *re, const char *kind,
+                         struct err *e)
+{
+    struct job_record rec = {0};
+    if (http_again(rq))
+        return answer_result(rq, re, e);
+    enum err_code rc = job_submit(rq, kind, http_body(rq), &rec, e);
+    if (rc == ERR_OK && http_query_bool(rq, "wait", false)) {
+        struct job_record ended = {0};
+        rc = job_wait(rq, rec.id, &re->later, &ended, e);
+        job_record_deinit(&ended);
+        if (rc == ERR_OK && !re->later)
+            rc = answer_result(rq, re, e);
+    } else if (rc == ERR_OK) {
+        (void)snprintf(re->location, sizeof re->location, "/v1/jobs/%s", rec.id);
+        job_json(rq->server->queue, &rec, &re->body);
+    }
+    job_record_deinit(&rec);
+    return rc;
+}
+
+static enum err_code run_generate(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return run(rq, re, "generate", e);
+}
+
+static enum err_code run_edit(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return run(rq, re, "edit", e);
+}
+
+static enum err_code run_layers(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return run(rq, re, "layers", e);
+}
+
+static enum err_code run_caption(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return run(rq, re, "caption", e);
+}
+
+/* ---- plans -------------------------------------------------------------------------------------------- */
+
+static const struct http_field plan_body[] = {
+    {.name = "task", .type = HTTP_STRING, .values = "generate|edit|layers", .required = true},
+    {.name = "request",
+     .type = HTTP_OBJECT,
+     .required = true,
+     .help = "what would be sent to /v1/generate, /v1/edit or /v1/layers"},
+    {0}};
+
+static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    char inner[CHECK_FIELD_SIZE];
+    const char *task = http_body_str(rq, "task", "generate");
+    yyjson_val *body = yyjson_obj_get(http_body(rq), "request");
+    const struct http_field *fields = strcmp(task, "layers") == 0 ? fields_layers
+                                      : strcmp(task, "edit") == 0 ? fields_edit
+                                                                  : fields_generate;
+    enum err_code rc = check_object(fields, body, false, inner, e);
+    if (rc != ERR_OK) {
+        (void)snprintf(rq->field, sizeof rq->field, "request.%.140s", inner);
+        rq->status = 422;
+        return rc;
+    }
+    struct queue_order *o = arena_alloc(&rq->arena, sizeof *o);
+    if (!o)
+        return err_set(e, ERR_NOMEM, "no memory for a plan");
+    *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task, .body = body, .rq = rq};
+    queue_order(rq->server->queue, o);
+    re->later = !o->done;
+    return ERR_OK;
+}
+
+static enum err_code run_plan(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    enum err_code rc = http_again(rq) ? ERR_OK : begin_plan(rq, re, e);
+    struct queue_order *o = rq->user;
+    if (rc != ERR_OK || re->later)
+        return rc;
+    if (o->err.code != ERR_OK) {
+        *e = o->err;
+        rq->status = e->code == ERR_NOTFOUND ? 422 : 0;
+        return e->code;
+    }
+    plan_json(&re->body, &o->plan);
+    return ERR_OK;
+}
+
+#define TASK_ACCEPTS (HTTP_JSON | HTTP_MULTIPART)
+enum { TASK_MAX_BODY = 6 << 20 };
+
+const struct http_route routes_tasks[] = {
+    {HTTP_POST, "/v1/generate", "generate", "Make a picture from words", "tasks", run_generate,
+     wait_query, fields_generate, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0, 202},
+    {HTTP_POST, "/v1/edit", "edit", "Change a picture by words, references, or inside a mask",
+     "tasks", run_edit, wait_query, fields_edit, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY,
+     0, 202},
+    {HTTP_POST, "/v1/layers", "layers", "Take a picture apart into RGBA layers", "tasks",
+     run_layers, wait_query, fields_layers, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0,
+     202},
+    {HTTP_POST, "/v1/caption", "caption", "Describe a picture in words", "tasks", run_caption,
+     wait_query, fields_caption, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0, 202},
+    {HTTP_POST, "/v1/plan", "plan", "Say what a request would take, without running it", "tasks",
+     run_plan, NULL, plan_body, plan_fields, NULL, HTTP_JSON, 0, TASK_MAX_BODY, 0, 0},
+    {0}};

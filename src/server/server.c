@@ -1,0 +1,285 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "sandbox/sandbox.h"
+#include "server/events.h"
+#include "server/http_internal.h"
+#include "server/queue.h"
+#include "server/server_internal.h"
+
+enum {
+    DEFAULT_HTTP_THREADS = 4,
+    MAX_CONNECTIONS = 4096,
+    CONNECTION_MEMORY_BYTES = 32 << 10,
+    IDLE_SECONDS = 30, /* nothing comes or goes */
+    HEADERS_SECONDS =
+        45,        /* from the connection's or the last answer's time to a request's last header */
+    TICK_MS = 500, /* telemetry, deadlines */
+    KEEP_ALIVE_TICKS = 30, /* of event streams */
+};
+
+struct server_options server_options_defaults(void)
+{
+    return (struct server_options){.listen = "127.0.0.1:8188", .sandbox = true};
+}
+
+const char *server_address(const struct server *s)
+{
+    return s->address;
+}
+
+/* ---- numbers ---------------------------------------------------------------------------------------- */
+
+void server_count_reply(struct server *s, int status, double seconds)
+{
+    int k = status / 100;
+    atomic_fetch_add(&s->counters.replies[k >= 1 && k <= 5 ? k : 0], 1);
+    atomic_fetch_add(&s->counters.micros, (unsigned long long)(seconds * 1e6));
+}
+
+int server_retry_after(struct server *s)
+{
+    double t = s->queue ? queue_seconds_left(s->queue) : 1;
+    return t < 1 ? 1 : t > 60 ? 60 : (int)t;
+}
+
+/* ---- connections ------------------------------------------------------------------------------------ */
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct server *s = user;
+    struct server_connection *c = *context;
+    pthread_mutex_lock(&s->connections_lock);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        c = mem_alloc(sizeof *c);
+        c->fd = info ? info->connect_fd : -1;
+        c->since_ns = clock_ns();
+        c->next = s->connections;
+        if (c->next)
+            c->next->before = c;
+        s->connections = c;
+        *context = c;
+        atomic_fetch_add(&s->counters.connections, 1);
+    } else if (c) {
+        if (c->before)
+            c->before->next = c->next;
+        else
+            s->connections = c->next;
+        if (c->next)
+            c->next->before = c->before;
+        mem_free(c);
+        *context = NULL;
+        atomic_fetch_sub(&s->counters.connections, 1);
+    }
+    pthread_mutex_unlock(&s->connections_lock);
+}
+
+static void set_since(struct server *s, struct http_request *rq, int64_t t)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct server_connection *c = info ? info->socket_context : NULL;
+    pthread_mutex_lock(&s->connections_lock);
+    if (c)
+        c->since_ns = t;
+    pthread_mutex_unlock(&s->connections_lock);
+}
+
+void server_request_began(struct server *s, struct http_request *rq)
+{
+    set_since(s, rq, 0);
+}
+
+void server_request_ended(struct server *s, struct http_request *rq)
+{
+    set_since(s, rq, clock_ns());
+}
+
+/* libmicrohttpd ends who says nothing; this, who says a byte now and then. */
+static void end_slow(struct server *s)
+{
+    int64_t limit = clock_ns() - (int64_t)HEADERS_SECONDS * 1000000000;
+    pthread_mutex_lock(&s->connections_lock);
+    for (struct server_connection *c = s->connections; c; c = c->next)
+        if (c->since_ns && c->since_ns < limit) {
+            (void)shutdown(c->fd, SHUT_RDWR);
+            c->since_ns = 0;
+            atomic_fetch_add(&s->counters.refused_slow, 1);
+        }
+    pthread_mutex_unlock(&s->connections_lock);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------ */
+
+static void raise_file_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0 || r.rlim_cur >= 2 * MAX_CONNECTIONS)
+        return;
+    r.rlim_cur = r.rlim_max < 2 * MAX_CONNECTIONS ? r.rlim_max : 2 * MAX_CONNECTIONS;
+    (void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
+/* Escapes stay in: what they mean differs between a path's parts and a query. */
+static size_t keep_escapes(void *user, struct MHD_Connection *connection, char *text)
+{
+    (void)user;
+    (void)connection;
+    return strlen(text);
+}
+
+static void log_line_of_http(void *user, const char *fmt, va_list ap)
+{
+    char line[300];
+    (void)user;
+    (void)vsnprintf(line, sizeof line, fmt, ap);
+    line[strcspn(line, "\n")] = 0;
+    log_debug("http: %s", line);
+}
+
+static enum err_code start_http(struct server *s, struct err *e)
+{
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        http_access, s, MHD_OPTION_EXTERNAL_LOGGER, log_line_of_http, NULL,
+        MHD_OPTION_LISTEN_SOCKET, s->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
+        (unsigned)s->http_threads, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_NOTIFY_COMPLETED, http_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes,
+        NULL, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    return s->daemon ? ERR_OK : err_set(e, ERR_IO, "the HTTP server does not start");
+}
+
+static enum err_code copy_options(struct server *s, const struct server_options *o, struct err *e)
+{
+    const char *token = o->token ? o->token : "";
+    if (strlen(token) >= sizeof s->token)
+        return err_set(e, ERR_ARG, "the token has %zu bytes, the limit is %zu", strlen(token),
+                       sizeof s->token - 1);
+    for (const char *p = token; *p; p++)
+        if (*p <= 0x20 || *p >= 0x7f || strchr(";,\"\\%+&", *p))
+            return err_set(e, ERR_ARG,
+                           "the token should be of letters, digits and -._~ (a cookie and an "
+                           "address have to hold it)");
+    (void)snprintf(s->token, sizeof s->token, "%s", token);
+    s->http_threads = o->http_threads > 0 ? o->http_threads : DEFAULT_HTTP_THREADS;
+    for (size_t i = 0; i < o->n_hosts && i < SERVER_MAX_HOSTS; i++)
+        (void)snprintf(s->hosts[s->n_hosts++], SERVER_NAME_BYTES, "%s", o->hosts[i]);
+    return ERR_OK;
+}
+
+/* Before any thread starts: not all of it reaches threads that run already. */
+static enum err_code drop_rights(struct server *s, const struct server_options *o, struct err *e)
+{
+    double start = clock_s();
+    if (!o->sandbox)
+        return ERR_OK;
+    enum err_code rc = sandbox_drop_network(o->network_stays ? SANDBOX_RPC : SANDBOX_OFFLINE, e);
+    if (rc != ERR_OK)
+        return rc;
+    s->is_sandboxed = true;
+    s->sandbox_seconds = clock_s() - start;
+    return ERR_OK;
+}
+
+enum err_code server_open(const struct server_options *o, struct server **out, struct err *e)
+{
+    struct server *s = mem_alloc(sizeof *s);
+    struct store_options so = {.dir = o->store_dir};
+    *out = NULL;
+    s->listen_fd = -1;
+    s->started_ns = clock_ns();
+    pthread_mutex_init(&s->connections_lock, NULL);
+    raise_file_limit();
+    enum err_code rc = copy_options(s, o, e);
+    if (rc == ERR_OK)
+        rc = server_listen(s, o->listen, e);
+    if (rc == ERR_OK)
+        rc = drop_rights(s, o, e);
+    if (rc == ERR_OK)
+        rc = store_open(&so, &s->store, e);
+    if (rc == ERR_OK) {
+        s->events = events_hub_new();
+        rc = queue_open(s, o, &s->queue, e);
+    }
+    if (rc == ERR_OK)
+        rc = start_http(s, e);
+    if (rc != ERR_OK) {
+        server_close(s);
+        return rc;
+    }
+    *out = s;
+    return ERR_OK;
+}
+
+/* ---- run -------------------------------------------------------------------------------------------- */
+
+static void tick(struct server *s, unsigned n)
+{
+    struct buf b;
+    if (events_anyone(s->events, "telemetry")) {
+        buf_init(&b, 1 << 20);
+        telemetry_json(s, &b);
+        events_publish(s->events, "telemetry", "telemetry", buf_str(&b), EVENTS_DROPPABLE);
+        buf_deinit(&b);
+    }
+    end_slow(s);
+    if (n % KEEP_ALIVE_TICKS == 0)
+        events_keep_alive(s->events);
+}
+
+enum err_code server_run(struct server *s, int stop_fd, struct err *e)
+{
+    struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+    char byte;
+    int signals = 0;
+    for (unsigned n = 1; signals == 0 || !queue_is_idle(s->queue); n++) {
+        int r = poll(&p, 1, signals ? TICK_MS / 10 : TICK_MS);
+        if (r < 0 && errno != EINTR)
+            return err_set_sys(e, ERR_IO, errno, "cannot wait for signals");
+        if (r > 0 && read(stop_fd, &byte, 1) == 1) {
+            signals++;
+            atomic_store(&s->stopping, true);
+            queue_stop(s->queue, signals > 1);
+            log_info(signals > 1 ? "stopping at once" : "stopping when the running job is done");
+        }
+        tick(s, n);
+    }
+    return ERR_OK;
+}
+
+void server_close(struct server *s)
+{
+    if (!s)
+        return;
+    atomic_store(&s->stopping, true);
+    if (s->queue)
+        queue_stop(s->queue, true);
+    queue_join(s->queue);
+    if (s->events)
+        events_end_all(s->events);
+    if (s->daemon)
+        MHD_stop_daemon(s->daemon); /* closes the socket */
+    else if (s->listen_fd >= 0)
+        (void)close(s->listen_fd);
+    queue_close(s->queue);
+    events_hub_free(s->events);
+    store_close(s->store);
+    pthread_mutex_destroy(&s->connections_lock);
+    mem_free(s);
+}

@@ -1,0 +1,477 @@
+#include "server/work.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "pipeline/picture_png.h"
+#include "server/http.h"
+#include "server/model_choice.h"
+
+enum {
+    RESULT_MAX_BYTES = 16 << 20,
+    PNG_MAX_BYTES = 512 << 20,
+    RESULT_ARENA_BYTES = 1 << 20,
+    MAX_PICTURES = VT_MAX_IMAGES + 1,
+};
+
+/* Below this a flattened stack no longer looks like its source. */
+static const double doubtful_psnr_db = 20.0;
+
+void work_result_init(struct work_result *r)
+{
+    memset(r, 0, sizeof *r);
+    buf_init(&r->json, RESULT_MAX_BYTES);
+    arena_init(&r->arena, RESULT_ARENA_BYTES);
+}
+
+void work_result_deinit(struct work_result *r)
+{
+    buf_deinit(&r->json);
+    arena_deinit(&r->arena);
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------- */
+
+/* Pictures and the model's path live as long as the request struct is used. */
+struct inputs {
+    struct store *store;
+    struct image images[MAX_PICTURES];
+    int n;
+    char path[MODEL_PATH_BYTES];
+};
+
+static void inputs_free(struct inputs *in)
+{
+    for (int i = 0; i < in->n; i++)
+        image_free(&in->images[i]);
+    mem_free(in);
+}
+
+static enum err_code load(struct inputs *in, yyjson_val *id, struct vt_image *out, struct err *e)
+{
+    if (in->n == MAX_PICTURES)
+        return err_set(e, ERR_ARG, "too many pictures");
+    struct image *im = &in->images[in->n];
+    enum err_code rc = asset_load(in->store, yyjson_get_str(id), im, e);
+    if (rc != ERR_OK)
+        return rc;
+    in->n++;
+    *out = (struct vt_image){im->w, im->h, im->channels, im->p};
+    return ERR_OK;
+}
+
+static enum err_code load_list(struct inputs *in, yyjson_val *list, struct vt_request *rq,
+                               struct err *e)
+{
+    size_t i, max;
+    yyjson_val *v;
+    enum err_code rc = ERR_OK;
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        if (rc == ERR_OK)
+            rc = rq->image_count < VT_MAX_IMAGES
+                     ? load(in, v, &rq->images[rq->image_count++], e)
+                     : err_set(e, ERR_ARG, "at most %d images can be used", VT_MAX_IMAGES);
+    }
+    return rc;
+}
+
+static int64_t whole(yyjson_val *v)
+{
+    if (yyjson_is_real(v))
+        return (int64_t)yyjson_get_real(v);
+    return yyjson_is_uint(v) ? (int64_t)yyjson_get_uint(v) : yyjson_get_sint(v);
+}
+
+static void set_sides(yyjson_val *v, int *out)
+{
+    for (size_t i = 0; i < 4; i++)
+        out[i] = (int)whole(yyjson_arr_get(v, i));
+}
+
+static enum err_code set_member(struct inputs *in, const struct param *p, yyjson_val *v,
+                                unsigned char *at, void *request, struct err *e)
+{
+    switch (p->type) {
+    case PARAM_TEXT:
+    case PARAM_CHOICE:
+        *(const char **)(void *)at = yyjson_get_str(v);
+        return ERR_OK;
+    case PARAM_INT:
+        *(int *)(void *)at = (int)whole(v);
+        return ERR_OK;
+    case PARAM_LONG:
+        *(int64_t *)(void *)at = whole(v);
+        return ERR_OK;
+    case PARAM_NUMBER:
+        *(double *)(void *)at = yyjson_get_num(v);
+        return ERR_OK;
+    case PARAM_SWITCH:
+        *(int *)(void *)at = yyjson_get_bool(v);
+        return ERR_OK;
+    case PARAM_SIDES:
+        set_sides(v, (int *)(void *)at);
+        return ERR_OK;
+    case PARAM_IMAGE:
+    case PARAM_PICTURE:
+        return load(in, v, (struct vt_image *)(void *)at, e);
+    case PARAM_IMAGES:
+    default:
+        return load_list(in, v, request, e);
+    }
+}
+
+static enum err_code fill(struct inputs *in, const struct param *table, yyjson_val *body,
+                          void *request, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    for (const struct param *p = table; rc == ERR_OK && p->name; p++) {
+        yyjson_val *v = yyjson_obj_get(body, p->name);
+        if (v && !yyjson_is_null(v))
+            rc = set_member(in, p, v, (unsigned char *)request + p->offset, request, e);
+    }
+    return rc;
+}
+
+static enum err_code inputs_new(struct store *store, yyjson_val *body, unsigned task,
+                                struct inputs **out, struct err *e)
+{
+    struct inputs *in = mem_alloc(sizeof *in);
+    in->store = store;
+    enum err_code rc =
+        model_choose(yyjson_get_str(yyjson_obj_get(body, "model")), task, NULL, in->path, e);
+    if (rc != ERR_OK) {
+        inputs_free(in);
+        in = NULL;
+    }
+    *out = in;
+    return rc;
+}
+
+static enum err_code from_vt(const struct vt_error *v, struct err *e)
+{
+    return err_set(e, (enum err_code)v->status, "%s", v->text);
+}
+
+/* ---- what came out ----------------------------------------------------------------------------------- */
+
+static enum err_code put(struct store *store, struct work_result *r, struct str png,
+                         const char *name, struct asset *a, struct err *e)
+{
+    struct asset_note note = {.name = name, .origin = "job", .trusted = true};
+    if (r->n_assets == WORK_MAX_ASSETS)
+        return err_set(e, ERR_LIMIT, "a job has at most %d pictures", WORK_MAX_ASSETS);
+    enum err_code rc = asset_put(store, png, &note, a, e);
+    if (rc != ERR_OK)
+        return rc;
+    char *id = arena_strdup(&r->arena, str_from(a->id));
+    if (!id)
+        return err_set(e, ERR_NOMEM, "no memory for the result");
+    r->assets[r->n_assets++] = id;
+    return ERR_OK;
+}
+
+static void add_stats(struct buf *b, const struct vt_stats *s)
+{
+    buf_printf(b,
+               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
+               "\"decode\":%.4f,\"total\":%.4f}",
+               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
+               s->decode_seconds, s->total_seconds);
+    buf_printf(b,
+               ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu,"
+               "\"budget_bytes\":%llu,\"peak_bytes\":%llu},\"host\":{\"anonymous_bytes\":%llu,"
+               "\"mapped_bytes\":%llu}}",
+               (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
+               (unsigned long long)s->budget_bytes, (unsigned long long)s->device_peak_bytes,
+               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+}
+
+static void add_tail(struct buf *b, const struct vt_engine *engine, const struct buf *notes,
+                     const struct buf *warnings)
+{
+    buf_add_z(b, ",\"device\":");
+    http_json_str(b, vt_engine_device(engine));
+    buf_printf(b, ",\"notes\":[%s],\"warnings\":[%s],\"doubtful\":%s}", buf_z(notes),
+               buf_z(warnings), warnings->n ? "true" : "false");
+}
+
+static void warn(struct buf *warnings, const char *code, const char *detail, double value)
+{
+    buf_printf(warnings, "%s{\"code\":\"%s\",\"detail\":\"%s\"", warnings->n ? "," : "", code,
+               detail);
+    if (isfinite(value))
+        buf_printf(warnings, ",\"value\":%.4f", value);
+    buf_add_byte(warnings, '}');
+}
+
+/* ---- pictures ---------------------------------------------------------------------------------------- */
+
+static enum err_code put_picture(struct store *store, const struct vt_result *res, int i,
+                                 struct work_result *r, struct err *e)
+{
+    struct buf png;
+    struct asset a;
+    char name[64];
+    buf_init(&png, PNG_MAX_BYTES);
+    (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)vt_result_seed(res, i));
+    enum err_code rc = picture_png(res, i, &png, e);
+    if (rc == ERR_OK)
+        rc = put(store, r, buf_str(&png), name, &a, e);
+    buf_deinit(&png);
+    if (rc == ERR_OK)
+        buf_printf(&r->json, "%s{\"asset\":\"%s\",\"seed\":%lld,\"width\":%d,\"height\":%d}",
+                   i ? "," : "", a.id, (long long)vt_result_seed(res, i), a.width, a.height);
+    return rc;
+}
+
+static enum err_code picture_result(struct vt_engine *engine, struct store *store,
+                                    const struct vt_result *res, const struct buf *notes,
+                                    struct work_result *r, struct err *e)
+{
+    const struct vt_request *q = vt_result_request(res);
+    struct buf *b = &r->json, none = {0};
+    enum err_code rc = ERR_OK;
+    buf_add_z(b, "{\"images\":[");
+    for (int i = 0; rc == ERR_OK && i < vt_result_count(res); i++)
+        rc = put_picture(store, res, i, r, e);
+    buf_add_z(b, "],\"model\":");
+    http_json_str(b, q->model);
+    buf_add_z(b, ",\"prompt\":");
+    http_json_str(b, q->prompt ? q->prompt : "");
+    buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"width\":%d,\"height\":%d",
+               q->steps, q->guidance, q->max_tokens, q->width, q->height);
+    add_stats(b, vt_result_stats(res));
+    add_tail(b, engine, notes, &none);
+    return rc;
+}
+
+static enum err_code run_picture(struct vt_engine *engine, struct store *store, bool edit,
+                                 yyjson_val *body, const struct vt_callbacks *cb,
+                                 const struct buf *notes, struct vt_plan *plan,
+                                 struct work_result *r, struct err *e)
+{
+    struct vt_request rq = vt_request_defaults();
+    struct vt_result *res = NULL;
+    struct vt_error err = {0};
+    struct inputs *in;
+    enum err_code rc = inputs_new(store, body, MODEL_TASK_PICTURES, &in, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = fill(in, edit ? params_edit : params_generate, body, &rq, e);
+    rq.model = in->path;
+    if (rc == ERR_OK) {
+        enum vt_status st = plan   ? vt_plan_picture(engine, &rq, plan, &err)
+                            : edit ? vt_edit(engine, &rq, cb, &res, &err)
+                                   : vt_generate(engine, &rq, cb, &res, &err);
+        rc = st == VT_OK ? ERR_OK : from_vt(&err, e);
+    }
+    if (rc == ERR_OK && res)
+        rc = picture_result(engine, store, res, notes, r, e);
+    vt_result_free(res);
+    inputs_free(in);
+    return rc;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------ */
+
+static enum err_code put_rgba(struct store *store, struct work_result *r, const struct vt_image *im,
+                              const char *name, struct asset *a, struct err *e)
+{
+    struct image view = {.w = im->width,
+                         .h = im->height,
+                         .channels = im->channels,
+                         .stride = (size_t)im->width * (size_t)im->channels,
+                         .p = (unsigned char *)(uintptr_t)im->pixels};
+    struct asset_note note = {.name = name, .origin = "job", .trusted = true};
+    if (r->n_assets == WORK_MAX_ASSETS)
+        return err_set(e, ERR_LIMIT, "a job has at most %d pictures", WORK_MAX_ASSETS);
+    enum err_code rc = asset_put_image(store, &view, &note, a, e);
+    char *id = rc == ERR_OK ? arena_strdup(&r->arena, str_from(a->id)) : NULL;
+    if (rc == ERR_OK && !id)
+        rc = err_set(e, ERR_NOMEM, "no memory for the result");
+    if (rc == ERR_OK)
+        r->assets[r->n_assets++] = id;
+    return rc;
+}
+
+static bool is_opaque(const struct vt_image *im)
+{
+    size_t n = (size_t)im->width * (size_t)im->height;
+    if (im->channels != 4)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (im->pixels[4 * i + 3] != 255)
+            return false;
+    return true;
+}
+
+static void add_difference(struct buf *b, const char *name, const struct vt_difference *d)
+{
+    buf_printf(b, "\"%s\":{\"psnr_db\":", name);
+    if (isfinite(d->psnr_db))
+        buf_printf(b, "%.4f", d->psnr_db);
+    else
+        buf_add_z(b, "null");
+    buf_printf(b, ",\"worst\":%d,\"mean\":%.5f}", d->worst, d->mean);
+}
+
+static enum err_code put_layers(struct store *store, const struct vt_layers_result *res,
+                                struct work_result *r, struct buf *warnings, struct err *e)
+{
+    const struct vt_layers_report *rep = vt_layers_report(res);
+    struct buf *b = &r->json;
+    struct asset a;
+    enum err_code rc = ERR_OK;
+    buf_printf(b, "{\"width\":%d,\"height\":%d,\"layers\":[", rep->width, rep->height);
+    for (int i = 0; rc == ERR_OK && i < vt_layers_count(res); i++) {
+        struct vt_layer l = vt_layers_layer(res, i);
+        bool covers = l.image.width >= rep->width && l.image.height >= rep->height;
+        rc = put_rgba(store, r, &l.image, l.name, &a, e);
+        if (rc != ERR_OK)
+            break;
+        bool opaque = is_opaque(&l.image);
+        buf_printf(b, "%s{\"asset\":\"%s\",\"id\":", i ? "," : "", a.id);
+        http_json_str(b, l.id);
+        buf_add_z(b, ",\"name\":");
+        http_json_str(b, l.name);
+        buf_printf(b,
+                   ",\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d,\"opacity\":1,"
+                   "\"blend_mode\":\"normal\",\"visible\":true,\"opaque\":%s}",
+                   l.x, l.y, l.image.width, l.image.height, opaque ? "true" : "false");
+        if (i > 0 && opaque && covers)
+            warn(warnings, "opaque_layer",
+                 "a layer above the bottom one has no transparency and hides what is under it", i);
+    }
+    struct vt_image composite = vt_layers_composite(res);
+    if (rc == ERR_OK)
+        rc = put_rgba(store, r, &composite, "composite", &a, e);
+    if (rc == ERR_OK)
+        buf_printf(b, "],\"composite\":\"%s\"", a.id);
+    return rc;
+}
+
+static enum err_code layers_result(struct vt_engine *engine, struct store *store,
+                                   const struct vt_layers_result *res, const struct buf *notes,
+                                   struct work_result *r, struct err *e)
+{
+    const struct vt_layers_report *rep = vt_layers_report(res);
+    struct buf *b = &r->json, warnings;
+    buf_init(&warnings, 1 << 16);
+    enum err_code rc = put_layers(store, res, r, &warnings, e);
+    if (vt_layers_count(res) == 0)
+        warn(&warnings, "no_layers", "no layer holds anything", (double)NAN);
+    if (rep->source.psnr_db < doubtful_psnr_db)
+        warn(&warnings, "far_from_source", "the flattened layers differ much from the picture",
+             rep->source.psnr_db);
+    if (rep->composite.psnr_db < doubtful_psnr_db)
+        warn(&warnings, "far_from_composite",
+             "the flattened layers differ much from the model's own composite",
+             rep->composite.psnr_db);
+    buf_printf(b, ",\"layers_asked\":%d,\"dropped_empty\":%d,\"merged\":%d,\"recomposed\":{",
+               rep->layers_asked, rep->layers_dropped, rep->layers_merged);
+    add_difference(b, "source", &rep->source);
+    buf_add_byte(b, ',');
+    add_difference(b, "model_composite", &rep->composite);
+    buf_add_z(b, "},\"model\":");
+    http_json_str(b, rep->model);
+    buf_add_z(b, rep->captioned ? ",\"caption\":" : ",\"prompt\":");
+    http_json_str(b, rep->prompt);
+    buf_printf(b,
+               ",\"seed\":%lld,\"steps\":%d,\"cfg\":%g,\"resolution\":%d,\"working_width\":%d,"
+               "\"working_height\":%d",
+               (long long)rep->seed, rep->steps, rep->cfg, rep->resolution, rep->working_width,
+               rep->working_height);
+    add_stats(b, vt_layers_stats(res));
+    add_tail(b, engine, notes, &warnings);
+    buf_deinit(&warnings);
+    return rc;
+}
+
+static enum err_code run_layers(struct vt_engine *engine, struct store *store, yyjson_val *body,
+                                const struct vt_callbacks *cb, const struct buf *notes,
+                                struct vt_plan *plan, struct work_result *r, struct err *e)
+{
+    struct vt_layers_request rq = vt_layers_request_defaults();
+    struct vt_layers_result *res = NULL;
+    struct vt_error err = {0};
+    struct inputs *in;
+    enum err_code rc = inputs_new(store, body, MODEL_TASK_LAYERS, &in, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = fill(in, params_layers, body, &rq, e);
+    rq.model = in->path;
+    if (rc == ERR_OK) {
+        enum vt_status st =
+            plan ? vt_plan_layers(engine, &rq, plan, &err) : vt_layers(engine, &rq, cb, &res, &err);
+        rc = st == VT_OK ? ERR_OK : from_vt(&err, e);
+    }
+    if (rc == ERR_OK && res)
+        rc = layers_result(engine, store, res, notes, r, e);
+    vt_layers_result_free(res);
+    inputs_free(in);
+    return rc;
+}
+
+/* ---- captions ---------------------------------------------------------------------------------------- */
+
+static enum err_code run_caption(struct vt_engine *engine, struct store *store, yyjson_val *body,
+                                 const struct vt_callbacks *cb, const struct buf *notes,
+                                 struct work_result *r, struct err *e)
+{
+    struct vt_caption_request rq = vt_caption_request_defaults();
+    struct vt_caption_result *res = NULL;
+    struct vt_error err = {0};
+    struct inputs *in;
+    struct buf *b = &r->json, none = {0};
+    double start = clock_s();
+    enum err_code rc = inputs_new(store, body, MODEL_TASK_LAYERS, &in, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = fill(in, params_caption, body, &rq, e);
+    rq.model = in->path;
+    if (rc == ERR_OK && vt_caption(engine, &rq, cb, &res, &err) != VT_OK)
+        rc = from_vt(&err, e);
+    if (rc == ERR_OK) {
+        buf_add_z(b, "{\"caption\":");
+        http_json_str(b, vt_caption_text(res));
+        buf_printf(b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s",
+                   rq.language ? rq.language : "en", vt_caption_tokens(res),
+                   vt_caption_complete(res) ? "true" : "false");
+        buf_printf(b, ",\"seconds\":{\"total\":%.4f}", clock_s() - start);
+        add_tail(b, engine, notes, &none);
+    }
+    vt_caption_result_free(res);
+    inputs_free(in);
+    return rc;
+}
+
+/* ---- all --------------------------------------------------------------------------------------------- */
+
+enum err_code work_run(struct vt_engine *engine, struct store *store, const char *kind,
+                       yyjson_val *request, const struct vt_callbacks *callbacks,
+                       const struct buf *notes, struct work_result *out, struct err *e)
+{
+    enum err_code rc;
+    if (strcmp(kind, "layers") == 0)
+        rc = run_layers(engine, store, request, callbacks, notes, NULL, out, e);
+    else if (strcmp(kind, "caption") == 0)
+        rc = run_caption(engine, store, request, callbacks, notes, out, e);
+    else
+        rc = run_picture(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes, NULL,
+                         out, e);
+    if (rc == ERR_OK && buf_failed(&out->json))
+        rc = err_set(e, ERR_LIMIT, "the result is larger than %d bytes", RESULT_MAX_BYTES);
+    return rc;
+}
+
+enum err_code work_plan(struct vt_engine *engine, struct store *store, const char *kind,
+                        yyjson_val *request, struct vt_plan *out, struct err *e)
+{
+    if (strcmp(kind, "layers") == 0)
+        return run_layers(engine, store, request, NULL, NULL, out, NULL, e);
+    return run_picture(engine, store, strcmp(kind, "edit") == 0, request, NULL, NULL, out, NULL, e);
+}
