@@ -20,6 +20,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_cmd_devices,
     &cli_cmd_serve,
     &cli_cmd_sheet,
+    &cli_cmd_store,
     &cli_cmd_bench,
     &cli_cmd_convert,
     NULL,
