@@ -41,10 +41,25 @@ static double cpu_now(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6;
 }
 
+static void follow_profile(struct bench *b, enum vt_stage stage)
+{
+    if (!b->rq->profile)
+        return;
+    struct nn_profile *p = NULL;
+    if (stage == VT_STAGE_TEXT)
+        p = &b->out->profiles[BENCH_PROFILE_TEXT];
+    else if (stage == VT_STAGE_STEPS)
+        p = &b->out->profiles[BENCH_PROFILE_STEPS];
+    else if (stage == VT_STAGE_DECODE)
+        p = &b->out->profiles[BENCH_PROFILE_DECODE];
+    nn_device_set_profile(b->k->device, p);
+}
+
 /* Each stage has its own slot of memory peaks. */
 static void follow_memory(struct bench *b, enum vt_stage stage)
 {
     int first = SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * b->picture;
+    follow_profile(b, stage);
     if (stage == VT_STAGE_TEXT)
         bench_memory_slot(&b->memory, SLOT_TEXT);
     else if (stage == VT_STAGE_STEPS)

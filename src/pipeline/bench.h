@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "nn/profile.h"
 #include "pipeline/bench_flops.h"
 #include "pipeline/model_dir.h"
 #include "veetance.h"
@@ -23,7 +24,8 @@ struct bench_request {
     int steps;      /* of each picture */
     int max_tokens; /* that the prompt is padded to */
     const char *device;
-    int threads; /* 0 = one a core */
+    int threads;  /* 0 = one a core */
+    bool profile; /* time every operation: results then hold a profile a stage */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };
@@ -43,6 +45,13 @@ struct bench_picture {
     uint64_t compute_bytes; /* activations of a step */
 };
 
+enum bench_profile {
+    BENCH_PROFILE_TEXT,
+    BENCH_PROFILE_STEPS,
+    BENCH_PROFILE_DECODE,
+    BENCH_PROFILES
+};
+
 struct bench_result {
     char model[256], device[64];
     bool on_cpu;
@@ -51,7 +60,8 @@ struct bench_result {
     struct bench_stage text;
     struct bench_picture pictures[BENCH_MAX_SIZES];
     int n_pictures;
-    double load_seconds;                  /* putting weights in place, all components */
+    struct nn_profile profiles[BENCH_PROFILES]; /* of all sizes together */
+    double load_seconds;                        /* putting weights in place, all components */
     uint64_t mapped_bytes, own_bytes;     /* weights in place in files, and converted or uploaded */
     uint64_t anonymous_bytes, file_bytes; /* the most of the whole run */
 };
