@@ -1,0 +1,133 @@
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "fetch/args.h"
+#include "fetch/verify.h"
+
+enum { OPT_JSON = 1 };
+
+static const struct arg_option options[] = {
+    {OPT_JSON, "json", NULL, "one JSON object"},
+    {0},
+};
+
+struct session {
+    bool json;
+    size_t models, bad_models, files; /* files: printed of the model under way */
+};
+
+static void on_file(const struct record_file *f, enum verify_state s, void *user)
+{
+    struct session *v = user;
+    if (v->json) {
+        printf("%s{\"path\":", v->files++ ? "," : "");
+        print_json_string(f->path);
+        printf(",\"state\":\"%s\"}", verify_state_name(s));
+        return;
+    }
+    printf("%-10s %s\n", verify_state_name(s), f->path);
+    (void)fflush(stdout);
+}
+
+static enum err_code verify_one(struct session *v, const char *dir, struct err *e)
+{
+    struct record r;
+    size_t bad = 0;
+    enum err_code rc = record_load(dir, &r, e);
+    if (rc == ERR_OK && r.count == 0)
+        rc = err_set(e, ERR_NOTFOUND,
+                     "'%s' has no " FETCH_RECORD ": nothing was downloaded into it", dir);
+    if (rc == ERR_OK) {
+        if (v->json) {
+            printf("%s{\"dir\":", v->models ? "," : "");
+            print_json_string(dir);
+            printf(",\"set\":");
+            print_json_string(r.set);
+            printf(",\"files\":[");
+        } else {
+            printf("%s\n", dir);
+        }
+        v->models++;
+        v->files = 0;
+        rc = verify_dir(dir, &r, &stop_wanted, on_file, v, &bad, e);
+        if (v->json)
+            printf("],\"ok\":%s}", rc == ERR_OK && bad == 0 ? "true" : "false");
+    }
+    v->bad_models += bad > 0;
+    if (bad > 0)
+        say("%zu of %zu files of '%s' are not what was downloaded; `veetance-fetch get %s --to "
+            "'%s'` "
+            "after removing them brings them back",
+            bad, r.count, dir, *r.set ? r.set : "SET", dir);
+    record_deinit(&r);
+    return rc;
+}
+
+/* Every model of the models folder that something was downloaded into. */
+static enum err_code verify_all(struct session *v, struct err *e)
+{
+    char root[FETCH_PATH_BYTES], dir[FETCH_PATH_BYTES], record[FETCH_PATH_BYTES];
+    enum err_code rc = path_models_root(root, e);
+    DIR *d = rc == ERR_OK ? opendir(root) : NULL;
+    for (struct dirent *entry; d && rc == ERR_OK && (entry = readdir(d)) != NULL;) {
+        if (entry->d_name[0] == '.' ||
+            file_join(dir, sizeof dir, root, entry->d_name, NULL) != ERR_OK ||
+            file_join(record, sizeof record, dir, FETCH_RECORD, NULL) != ERR_OK ||
+            !file_exists(record))
+            continue;
+        rc = verify_one(v, dir, e);
+    }
+    if (d)
+        closedir(d);
+    if (rc == ERR_OK && v->models == 0 && !v->json)
+        say("no model was downloaded to '%s'", root);
+    return rc;
+}
+
+static int run(const struct command *self, int argc, char **argv)
+{
+    struct args a = args_begin(self, argc, argv);
+    struct session v = {.json = false};
+    struct err e = {0};
+    char dir[FETCH_PATH_BYTES];
+    const char *name = NULL;
+    for (int id; (id = args_next(&a)) != ARG_END;) {
+        if (id == ARG_HELP)
+            return EXIT_DONE;
+        if (id == ARG_ERROR)
+            return EXIT_USAGE;
+        if (id == ARG_POSITIONAL && name)
+            return args_usage_error(self, "'%s' is one argument too many", a.value);
+        if (id == ARG_POSITIONAL)
+            name = a.value;
+        else
+            v.json = true;
+    }
+    stop_on_signals();
+    enum err_code rc = name ? verify_find(name, dir, &e) : ERR_OK;
+    if (rc != ERR_OK)
+        return fail(&e, v.json);
+    if (v.json)
+        printf("{\"models\":[");
+    rc = name ? verify_one(&v, dir, &e) : verify_all(&v, &e);
+    if (v.json)
+        printf("]}\n");
+    if (rc != ERR_OK)
+        return fail(&e, false);
+    return v.bad_models ? EXIT_FAILED : EXIT_DONE;
+}
+
+const struct command cmd_verify = {
+    .name = "verify",
+    .summary = "Reads every downloaded file and compares its SHA-256",
+    .usage = "[NAME|DIR] [--json]",
+    .details =
+        "Without an argument: every model in the models folder. Asks nobody: the digests are in\n"
+        "the folder's fetch.json. Exit code 1 when a file is missing or differs.\n",
+    .examples = "  veetance-fetch verify\n  veetance-fetch verify klein-4b\n"
+                "  veetance-fetch verify /mnt/models/klein-9b --json\n",
+    .options = options,
+    .run = run,
+};

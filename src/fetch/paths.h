@@ -1,0 +1,47 @@
+/* paths.h - names that come from outside, and the folders that this program writes to.
+ *
+ * A name from a catalogue, an index file or a bundle is believed only after path_check: relative, made of
+ * plain components, so that joined to a folder it stays inside. Folders are made as they are needed. */
+#ifndef VT_FETCH_PATHS_H
+#define VT_FETCH_PATHS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { FETCH_PATH_BYTES = 4096, FETCH_NAME_BYTES = 512 };
+
+/* Where a download keeps what is not finished, inside the model's folder. */
+#define FETCH_WORK_DIR ".fetch"
+/* What lies in a model's folder: which files, from where, with which digests. */
+#define FETCH_RECORD "fetch.json"
+
+/* Relative, at most FETCH_NAME_BYTES - 1 bytes of UTF-8 without control characters or backslashes; no empty,
+ * "." or ".." component, none that ends in a space or a dot, none of ours (FETCH_WORK_DIR). */
+ERR_MUST_CHECK enum err_code path_check(struct str name, const char *what, struct err *e);
+/* A set's or model's own name: one component of letters, digits, '-', '_' and '.'. */
+bool path_is_plain_name(const char *name);
+
+/* Makes every folder of DIR; an existing one is fine. */
+ERR_MUST_CHECK enum err_code path_make_dirs(const char *dir, struct err *e);
+/* Makes the folders above the file PATH. */
+ERR_MUST_CHECK enum err_code path_make_parents(const char *path, struct err *e);
+/* fsync of the folder that holds PATH, so that a rename into it lasts. Best effort. */
+void path_sync_parent(const char *path);
+/* Removes a folder of ours and all that is in it; never follows a link. Best effort. */
+void path_remove_tree(const char *dir);
+
+/* $VEETANCE_HOME/models, $XDG_DATA_HOME/veetance/models or ~/.local/share/veetance/models. */
+ERR_MUST_CHECK enum err_code path_models_root(char out[FETCH_PATH_BYTES], struct err *e);
+/* $VEETANCE_HOME, else $XDG_CONFIG_HOME/veetance or ~/.config/veetance: where the token is kept. */
+ERR_MUST_CHECK enum err_code path_config_dir(char out[FETCH_PATH_BYTES], struct err *e);
+
+/* Free bytes for an ordinary user on DIR's file system; DIR need not exist yet (its nearest parent counts). */
+ERR_MUST_CHECK enum err_code path_free_bytes(const char *dir, uint64_t *out, struct err *e);
+
+/* "7.75 GB": decimal units, as the hub's pages show sizes. */
+const char *path_size_text(uint64_t bytes, char out[32]);
+
+#endif

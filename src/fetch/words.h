@@ -1,0 +1,34 @@
+/* words.h - what went wrong on the network, in words a person can act on, and whether trying again helps. */
+#ifndef VT_FETCH_WORDS_H
+#define VT_FETCH_WORDS_H
+
+#include <curl/curl.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+
+enum words_advice {
+    WORDS_GIVE_UP,   /* the same request fails the same way */
+    WORDS_TRY_AGAIN, /* later */
+};
+
+/* A request that got no whole answer. detail: libcurl's own text, may be "". host: who was asked. */
+enum words_advice words_for_transfer(CURLcode code, const char *detail, const char *host,
+                                     struct err *e);
+
+struct words_http {
+    long status;
+    const char *code;    /* X-Error-Code, "" without one */
+    const char *message; /* X-Error-Message, "" without one */
+    const char *what;    /* "black-forest-labs/FLUX.2-klein-9B: vae/config.json" */
+    const char *page;    /* where access is asked for */
+    const char *hub;     /* "https://huggingface.co" */
+    bool had_token;
+    bool from_elsewhere; /* the hub had redirected us to another host */
+    double retry_after_s;
+};
+
+/* An answer that is not the file. */
+enum words_advice words_for_status(const struct words_http *h, struct err *e);
+
+#endif
