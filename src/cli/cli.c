@@ -8,6 +8,7 @@
 
 #include "cli/json_out.h"
 #include "cli/commands.h"
+#include "cli/model_arg.h"
 #include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
@@ -18,6 +19,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_cmd_caption,
     &cli_cmd_inspect,
     &cli_cmd_devices,
+    &cli_cmd_models,
     &cli_cmd_serve,
     &cli_cmd_sheet,
     &cli_cmd_store,
@@ -83,6 +85,13 @@ static int dispatch(int argc, char **argv)
     }
     if (!c->listens)
         (void)cli_go_offline(cli_wants_rpc(c, argc - 1, argv + 1));
+    struct cli_model_arg model;
+    struct err e = {0};
+    if (cli_resolve_model(c, argc - 1, argv + 1, &model, &e) != ERR_OK) {
+        struct vt_error ve = {.status = (enum vt_status)e.code};
+        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+        return cli_fail(&ve, cli_has_switch(argc - 1, argv + 1, "--json"));
+    }
     return c->run(c, argc - 1, argv + 1);
 }
 

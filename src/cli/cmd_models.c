@@ -1,0 +1,409 @@
+/* cmd_models.c - `veetance models`: the model store on the command line. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands.h"
+#include "cli/json_out.h"
+#include "store/models.h"
+
+enum { MODELS_JSON = 1, MODELS_AS, MODELS_DISTILLED, MODELS_QUICK, MODELS_HASH, MODELS_QUIET };
+
+static const struct cli_option options[] = {
+    {MODELS_AS, 0, "as", "NAME", "add, link: what -m calls the model (default: from the path)"},
+    {MODELS_DISTILLED, 0, "distilled", "yes|no",
+     "add, link: a klein transformer file is a distilled or a base model (default: by its name)"},
+    {MODELS_QUICK, 0, "quick", NULL, "add, link, verify: compare samples, not every byte"},
+    {MODELS_HASH, 0, "hash", NULL, "scan: also the sha256 of every file, which reads all of them"},
+    {MODELS_JSON, 0, "json", NULL, "print JSON"},
+    {MODELS_QUIET, 'q', "quiet", NULL, "say nothing but results and errors"},
+    {0},
+};
+
+struct models_job {
+    const struct cli_command *self;
+    const char *verb, *target;
+    bool json, quick, hash, quiet;
+    bool line_open; /* a progress line that is redrawn */
+    struct models_options o;
+    struct models *m;
+};
+
+static int fail(const struct models_job *j, const struct err *e)
+{
+    struct vt_error ve = {.status = (enum vt_status)e->code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
+    return cli_fail(&ve, j->json);
+}
+
+/* ---- reports --------------------------------------------------------------------------------------- */
+
+static void report(const struct models_report *r, void *user)
+{
+    struct models_job *j = user;
+    static const char *const words[] = {"model", "found", "not used", "",
+                                        "moved", "sound", "BROKEN"};
+    bool terminal = isatty(STDERR_FILENO) != 0;
+    if (j->quiet)
+        return;
+    if (r->news == MODELS_HASHING) {
+        if (terminal)
+            fprintf(stderr, "\r  reading %s: %.1f of %.1f GiB", r->path,
+                    (double)r->done / (1 << 30), (double)r->bytes / (1 << 30));
+        j->line_open = terminal;
+        return;
+    }
+    fprintf(stderr, "%s  %-8s %s: %s\n", j->line_open ? "\n" : "", words[r->news], r->text,
+            r->path);
+    j->line_open = false;
+}
+
+/* ---- list and show --------------------------------------------------------------------------------- */
+
+static uint64_t model_bytes(const struct models *m, const struct models_model *x)
+{
+    uint64_t sum = 0;
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        const struct models_component *c = models_component(m, x->parts[r]);
+        sum += c ? models_component_bytes(c) : 0;
+    }
+    return sum;
+}
+
+static void json_component(struct buf *b, const struct models *m, const struct models_component *c)
+{
+    char path[MODELS_PATH_BYTES];
+    enum models_state s = models_component_state(c, path);
+    buf_add_z(b, "{\"id\":");
+    json_out_str(b, c->id);
+    buf_add_z(b, ",\"kind\":");
+    json_out_str(b, c->kind);
+    buf_add_z(b, ",\"about\":");
+    json_out_str(b, c->about);
+    buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"users\":%zu,\"path\":", models_state_name(s),
+               (unsigned long long)models_component_bytes(c), models_users(m, c));
+    json_out_str(b, path[0] ? path : c->n_places ? c->places[0].path : "");
+    buf_add_z(b, ",\"sha256\":[");
+    for (size_t i = 0; i < c->n_files; i++) {
+        buf_add_z(b, i ? "," : "");
+        if (c->files[i].sha256[0])
+            json_out_str(b, c->files[i].sha256);
+        else
+            buf_add_z(b, "null");
+    }
+    buf_add_z(b, "]}");
+}
+
+static void json_model(struct buf *b, const struct models *m, const struct models_model *x)
+{
+    bool first = true;
+    buf_add_z(b, "{\"name\":");
+    json_out_str(b, x->name);
+    buf_printf(b, ",\"pipeline\":\"%s\",\"layout\":", x->pipeline);
+    json_out_str(b, x->layout);
+    buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"path\":",
+               models_state_name(models_model_state(m, x, NULL)),
+               (unsigned long long)model_bytes(m, x));
+    json_out_str(b, x->path);
+    buf_add_z(b, ",\"parts\":{");
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        const struct models_component *c = models_component(m, x->parts[r]);
+        if (!c)
+            continue;
+        buf_printf(b, "%s\"%s\":", first ? "" : ",", models_role_name((enum models_role)r));
+        json_component(b, m, c);
+        first = false;
+    }
+    buf_add_z(b, "}}");
+}
+
+static void json_all(struct buf *b, const struct models *m)
+{
+    bool first = true;
+    buf_add_z(b, "{\"models\":[");
+    for (size_t i = 0; i < m->n_models; i++) {
+        buf_add_z(b, i ? "," : "");
+        json_model(b, m, &m->models[i]);
+    }
+    buf_add_z(b, "],\"unused\":[");
+    for (size_t i = 0; i < m->n_components; i++) {
+        if (models_users(m, &m->components[i]))
+            continue;
+        buf_add_z(b, first ? "" : ",");
+        json_component(b, m, &m->components[i]);
+        first = false;
+    }
+    buf_add_z(b, "]}");
+}
+
+struct size_text {
+    char z[32];
+};
+
+static struct size_text size_of(uint64_t bytes)
+{
+    struct size_text t;
+    if (bytes >= (uint64_t)1 << 30)
+        (void)snprintf(t.z, sizeof t.z, "%.1f GiB", (double)bytes / (1 << 30));
+    else if (bytes >= 1 << 20)
+        (void)snprintf(t.z, sizeof t.z, "%.1f MiB", (double)bytes / (1 << 20));
+    else
+        (void)snprintf(t.z, sizeof t.z, "%.1f KiB", (double)bytes / (1 << 10));
+    return t;
+}
+
+static void print_model_line(const struct models *m, const struct models_model *x)
+{
+    enum models_role fault = MODELS_TRANSFORMER;
+    enum models_state s = models_model_state(m, x, &fault);
+    printf("%-28s %-8s %7.2f GiB  %s", x->name, x->pipeline, (double)model_bytes(m, x) / (1 << 30),
+           models_state_name(s));
+    if (s == MODELS_INCOMPLETE)
+        printf(" (no %s)", models_role_name(fault));
+    else if (s != MODELS_READY)
+        printf(" (%s)", models_role_name(fault));
+    printf("  %s\n", x->path[0] ? x->path : "put together");
+}
+
+static void print_component(const struct models *m, const struct models_component *c,
+                            const char *label)
+{
+    char path[MODELS_PATH_BYTES];
+    enum models_state s = models_component_state(c, path);
+    size_t users = models_users(m, c);
+    printf("  %-13s %s, %s, %s", label, c->about, size_of(models_component_bytes(c)).z,
+           models_state_name(s));
+    if (users > 1)
+        printf(", shared by %zu models", users);
+    printf("\n                %s\n", path[0]       ? path
+                                     : c->n_places ? c->places[0].path
+                                                   : "(no place is known)");
+    if (c->n_files == 1 && c->files[0].sha256[0])
+        printf("                sha256 %s\n", c->files[0].sha256);
+}
+
+static void print_list(const struct models *m)
+{
+    bool first = true;
+    for (size_t i = 0; i < m->n_models; i++)
+        print_model_line(m, &m->models[i]);
+    if (m->n_models == 0)
+        printf("No models yet: `veetance models add PATH` or `veetance models scan DIR`; "
+               "`veetance-fetch list` names what can be downloaded.\n");
+    for (size_t i = 0; i < m->n_components; i++) {
+        if (models_users(m, &m->components[i]))
+            continue;
+        if (first)
+            printf("\nNot used by any model:\n");
+        first = false;
+        print_component(m, &m->components[i], "");
+    }
+}
+
+static int show(struct models_job *j)
+{
+    const struct models_model *x = models_find(j->m, j->target);
+    if (!x) {
+        struct err e = {0};
+        (void)err_set(&e, ERR_NOTFOUND,
+                      "the model store has no '%.100s'; `veetance models list` names what there is",
+                      j->target);
+        return fail(j, &e);
+    }
+    if (j->json) {
+        struct buf b;
+        buf_init(&b, 64u << 20);
+        json_model(&b, j->m, x);
+        puts(buf_z(&b));
+        buf_deinit(&b);
+        return CLI_OK;
+    }
+    print_model_line(j->m, x);
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        const struct models_component *c = models_component(j->m, x->parts[r]);
+        if (c)
+            print_component(j->m, c, models_role_name((enum models_role)r));
+        else if (r != MODELS_VISION && r != MODELS_PROCESSOR)
+            printf("  %-13s none that fits is known\n", models_role_name((enum models_role)r));
+    }
+    return CLI_OK;
+}
+
+static int list(struct models_job *j)
+{
+    if (j->json) {
+        struct buf b;
+        buf_init(&b, 64u << 20);
+        json_all(&b, j->m);
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    } else {
+        print_list(j->m);
+    }
+    return CLI_OK;
+}
+
+/* ---- changes --------------------------------------------------------------------------------------- */
+
+static int save_and_list(struct models_job *j)
+{
+    struct err e = {0};
+    if (models_save(j->m, &e) != ERR_OK)
+        return fail(j, &e);
+    return list(j);
+}
+
+static int add(struct models_job *j)
+{
+    struct err e = {0};
+    j->o.hash = !j->quick;
+    if (models_add(j->m, j->target, &j->o, &e) != ERR_OK)
+        return fail(j, &e);
+    return save_and_list(j);
+}
+
+static int scan(struct models_job *j)
+{
+    struct err e = {0};
+    j->o.hash = j->hash;
+    if (models_scan(j->m, j->target, &j->o, &e) != ERR_OK)
+        return fail(j, &e);
+    return save_and_list(j);
+}
+
+static int verify(struct models_job *j)
+{
+    struct err e = {0};
+    j->o.hash = !j->quick;
+    size_t broken = models_verify(j->m, &j->o);
+    if (models_save(j->m, &e) != ERR_OK)
+        return fail(j, &e);
+    if (j->json)
+        printf("{\"components\":%zu,\"broken\":%zu}\n", j->m->n_components, broken);
+    else
+        printf("%zu components, %zu broken\n", j->m->n_components, broken);
+    return broken ? CLI_FAILED : CLI_OK;
+}
+
+static int forget(struct models_job *j)
+{
+    struct err e = {0};
+    if (models_remove(j->m, j->target, &e) != ERR_OK)
+        return fail(j, &e);
+    return save_and_list(j);
+}
+
+/* ---- the command ----------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    const char *target; /* what it wants; NULL: nothing */
+    int (*run)(struct models_job *j);
+} verbs[] = {
+    {"list", NULL, list},
+    {"show", "a model's name", show},
+    {"add", "a path", add},
+    {"link", "a path", add},
+    {"scan", "a folder", scan},
+    {"verify", NULL, verify},
+    {"remove", "a model's name", forget},
+};
+
+static int execute(struct models_job *j)
+{
+    struct err e = {0};
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(j->verb, verbs[i].name) != 0)
+            continue;
+        if (verbs[i].target && !j->target)
+            return cli_usage_error(j->self, "%s needs %s", j->verb, verbs[i].target);
+        if (!verbs[i].target && j->target)
+            return cli_usage_error(j->self, "'%.60s' is not expected here", j->target);
+        if (strcmp(j->verb, "link") == 0 && !j->o.name)
+            return cli_usage_error(j->self, "link needs --as NAME");
+        if (models_load(NULL, &j->m, &e) != ERR_OK)
+            return fail(j, &e);
+        int rc = verbs[i].run(j);
+        models_free(j->m);
+        return rc;
+    }
+    return cli_usage_error(
+        j->self, "'%.40s' is not one of list, show, add, link, scan, verify, remove", j->verb);
+}
+
+static int set_distilled(struct models_job *j, const char *value)
+{
+    j->o.distilled = strcmp(value, "yes") == 0 ? 1 : 0;
+    if (j->o.distilled || strcmp(value, "no") == 0)
+        return CLI_OK;
+    return cli_usage_error(j->self, "--distilled takes yes or no, not '%.40s'", value);
+}
+
+static int take(struct models_job *j, const struct cli_args *a, int id)
+{
+    switch (id) {
+    case MODELS_JSON:
+        j->json = true;
+        return CLI_OK;
+    case MODELS_QUICK:
+        j->quick = true;
+        return CLI_OK;
+    case MODELS_HASH:
+        j->hash = true;
+        return CLI_OK;
+    case MODELS_QUIET:
+        j->quiet = true;
+        return CLI_OK;
+    case MODELS_AS:
+        j->o.name = a->value;
+        return CLI_OK;
+    case MODELS_DISTILLED:
+        return set_distilled(j, a->value);
+    case CLI_POSITIONAL:
+        if (!j->verb)
+            j->verb = a->value;
+        else if (!j->target)
+            j->target = a->value;
+        else
+            return cli_usage_error(j->self, "'%.60s' is one argument too many", a->value);
+        return CLI_OK;
+    default:
+        return CLI_USAGE;
+    }
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    struct models_job j = {.self = self};
+    int id;
+    j.o.distilled = -1;
+    j.o.report = report;
+    j.o.user = &j;
+    while ((id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            return CLI_OK;
+        int rc = take(&j, &a, id);
+        if (rc != CLI_OK)
+            return rc;
+    }
+    if (!j.verb)
+        j.verb = "list";
+    return execute(&j);
+}
+
+const struct cli_command cli_cmd_models = {
+    .name = "models",
+    .summary = "Tell the program where models lie, and see how they are",
+    .usage =
+        "[list | show NAME | add PATH | link PATH --as NAME | scan DIR | verify | remove NAME] "
+        "[--json]",
+    .examples = "  veetance models scan /mnt/big/ComfyUI/models\n"
+                "  veetance models add "
+                "~/.cache/huggingface/hub/models--black-forest-labs--FLUX.2-klein-4B\n"
+                "  veetance models link /mnt/usb/flux-2-klein-4b-fp8.safetensors --as klein-fp8\n"
+                "  veetance generate -m klein-fp8 -p \"a red star\"\n"
+                "  veetance models verify\n",
+    .options = options,
+    .run = run,
+};

@@ -1,0 +1,402 @@
+/* models_look.c - what a file or folder is: opened as a component, measured, fingerprinted, entered. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/models_impl.h"
+#include "weights/component.h"
+
+/* A piece from each sixteenth of the file: where fine-tunes, quantisations and retrainings differ. */
+enum { QUICK_PIECES = 16, QUICK_PIECE_BYTES = 16 << 10, HASH_PIECE_BYTES = 1 << 20 };
+enum { TOKENIZER_MAX_BYTES = 64 << 20, REPORT_EVERY_BYTES = 256 << 20 };
+
+void models_say(const struct models_options *o, enum models_news news, const char *path,
+                const char *text)
+{
+    struct models_report r = {.news = news, .path = path, .text = text};
+    if (o && o->report)
+        o->report(&r, o->user);
+}
+
+/* ---- fingerprints ---------------------------------------------------------------------------------- */
+
+static enum err_code open_file(const char *path, int *fd, uint64_t *bytes, struct err *e)
+{
+    struct stat st;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return err_set_sys(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno, "cannot open '%s'",
+                           path);
+    if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        (void)close(*fd);
+        return err_set(e, ERR_ARG, "'%s' is no regular file", path);
+    }
+    *bytes = (uint64_t)st.st_size;
+    return ERR_OK;
+}
+
+static enum err_code read_at(int fd, void *p, size_t n, uint64_t at, const char *path,
+                             struct err *e)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t got = pread(fd, (char *)p + done, n - done, (off_t)(at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return err_set_sys(e, ERR_IO, got < 0 ? errno : EIO, "cannot read '%s'", path);
+        done += (size_t)got;
+    }
+    return ERR_OK;
+}
+
+enum err_code models_quick(const char *path, struct models_file *out, struct err *e)
+{
+    struct sha256 h;
+    int fd;
+    enum err_code rc = open_file(path, &fd, &out->bytes, e);
+    if (rc != ERR_OK)
+        return rc;
+    unsigned char *piece = mem_alloc(QUICK_PIECE_BYTES);
+    sha256_init(&h);
+    sha256_add(&h, &out->bytes, sizeof out->bytes);
+    for (uint64_t i = 0; rc == ERR_OK && i < QUICK_PIECES; i++) {
+        uint64_t at = out->bytes / QUICK_PIECES * i;
+        size_t n = out->bytes - at < QUICK_PIECE_BYTES ? (size_t)(out->bytes - at)
+                                                       : (size_t)QUICK_PIECE_BYTES;
+        rc = read_at(fd, piece, n, at, path, e);
+        sha256_add(&h, piece, n);
+    }
+    mem_free(piece);
+    (void)close(fd);
+    if (rc == ERR_OK)
+        sha256_hex(&h, out->quick);
+    return rc;
+}
+
+enum err_code models_hash(const char *path, const struct models_options *o,
+                          char out[SHA256_HEX_SIZE], struct err *e)
+{
+    struct models_report r = {.news = MODELS_HASHING, .path = path, .text = ""};
+    struct sha256 h;
+    uint64_t said = 0;
+    int fd;
+    enum err_code rc = open_file(path, &fd, &r.bytes, e);
+    if (rc != ERR_OK)
+        return rc;
+    unsigned char *piece = mem_try_alloc(HASH_PIECE_BYTES);
+    if (!piece)
+        rc = err_set(e, ERR_NOMEM, "no memory to read '%s'", path);
+    sha256_init(&h);
+    while (rc == ERR_OK && r.done < r.bytes) {
+        size_t n = r.bytes - r.done < HASH_PIECE_BYTES ? (size_t)(r.bytes - r.done)
+                                                       : (size_t)HASH_PIECE_BYTES;
+        rc = read_at(fd, piece, n, r.done, path, e);
+        if (rc == ERR_OK)
+            sha256_add(&h, piece, n);
+        r.done += n;
+        if (o && o->report && (r.done - said >= REPORT_EVERY_BYTES)) {
+            said = r.done;
+            o->report(&r, o->user);
+        }
+    }
+    mem_free(piece);
+    (void)close(fd);
+    if (rc == ERR_OK)
+        sha256_hex(&h, out);
+    return rc;
+}
+
+/* The hub's cache calls the blob behind a link by the sha256 of its bytes. */
+static void hash_from_hub(const char *path, char out[SHA256_HEX_SIZE])
+{
+    char real[MODELS_PATH_BYTES];
+    struct stat st;
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode))
+        return;
+    ssize_t n = readlink(path, real, sizeof real - 1);
+    if (n <= 0)
+        return;
+    real[n] = 0;
+    const char *base = strrchr(real, '/');
+    if (base && strstr(real, "/blobs/") && strlen(base + 1) == SHA256_HEX_SIZE - 1 &&
+        strspn(base + 1, "0123456789abcdef") == SHA256_HEX_SIZE - 1)
+        memcpy(out, base + 1, SHA256_HEX_SIZE);
+}
+
+/* ---- entering -------------------------------------------------------------------------------------- */
+
+struct found {
+    struct models_component c; /* numbers and kind; files and names filled by measure */
+    const char *path;
+    char (*files)[MODELS_PATH_BYTES];
+};
+
+static bool same_place(const struct models_place *p, const char *path)
+{
+    return strcmp(p->path, path) == 0;
+}
+
+static enum err_code add_place(struct models *m, struct models_component *c, const struct found *f,
+                               struct err *e)
+{
+    char volume[MODELS_PATH_BYTES];
+    struct models_place p = {0};
+    models_volume_of(f->path, volume);
+    p.path = models_keep(m, f->path);
+    p.volume = models_keep(m, volume);
+    if (file_is_dir(f->path)) {
+        p.names = arena_array(&m->arena, c->n_files, sizeof *p.names);
+        for (size_t i = 0; p.names && i < c->n_files; i++)
+            p.names[i] = models_keep(m, strrchr(f->files[i], '/') + 1);
+        if (!p.names)
+            return err_set(e, ERR_NOMEM, "the model store is full");
+    }
+    for (size_t i = 0; i < c->n_places; i++) {
+        if (same_place(&c->places[i], f->path)) {
+            c->places[i] = p;
+            return ERR_OK;
+        }
+    }
+    struct models_place *more = models_grow(m, c->places, c->n_places, sizeof p);
+    if (!more || c->n_places >= MODELS_MAX_FILES)
+        return err_set(e, ERR_LIMIT, "'%s' has too many places", c->id);
+    more[c->n_places++] = p;
+    c->places = more;
+    return ERR_OK;
+}
+
+/* The path now holds this component: what it held before is there no more. */
+static void leave_others(struct models *m, const struct models_component *keep, const char *path)
+{
+    for (size_t i = 0; i < m->n_components; i++) {
+        struct models_component *c = &m->components[i];
+        for (size_t k = 0; c != keep && k < c->n_places; k++)
+            if (same_place(&c->places[k], path))
+                c->places[k--] = c->places[--c->n_places];
+    }
+}
+
+static enum err_code measure(struct models *m, struct found *f, const struct models_options *o,
+                             struct err *e)
+{
+    struct sha256 all;
+    char hex[SHA256_HEX_SIZE], id[128];
+    enum err_code rc = ERR_OK;
+    f->c.files = arena_array(&m->arena, f->c.n_files, sizeof *f->c.files);
+    if (!f->c.files)
+        return err_set(e, ERR_NOMEM, "the model store is full");
+    sha256_init(&all);
+    for (size_t i = 0; rc == ERR_OK && i < f->c.n_files; i++) {
+        struct models_file *file = &f->c.files[i];
+        rc = models_quick(f->files[i], file, e);
+        sha256_add(&all, file->quick, sizeof file->quick);
+        hash_from_hub(f->files[i], file->sha256);
+        if (rc == ERR_OK && o && o->hash && !file->sha256[0])
+            rc = models_hash(f->files[i], o, file->sha256, e);
+    }
+    sha256_hex(&all, hex);
+    (void)snprintf(id, sizeof id, "%s-%.12s", f->c.kind, hex);
+    f->c.id = models_keep(m, id);
+    return rc;
+}
+
+static enum err_code enter(struct models *m, struct found *f, const struct models_options *o,
+                           struct models_component **out, struct err *e)
+{
+    enum err_code rc = measure(m, f, o, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct models_component *c = models_component(m, f->c.id);
+    if (!c) {
+        c = models_more_components(m);
+        if (!c)
+            return err_set(e, ERR_LIMIT, "the model store has %d components; that is the limit",
+                           MODELS_MAX_COMPONENTS);
+        *c = f->c;
+        models_say(o, MODELS_FOUND_COMPONENT, f->path, c->about);
+    } else {
+        for (size_t i = 0; i < c->n_files; i++)
+            if (!c->files[i].sha256[0])
+                memcpy(c->files[i].sha256, f->c.files[i].sha256, SHA256_HEX_SIZE);
+        char where[MODELS_PATH_BYTES];
+        if (models_component_state(c, where) != MODELS_READY)
+            models_say(o, MODELS_MOVED, f->path, c->about);
+    }
+    leave_others(m, c, f->path);
+    *out = c;
+    return add_place(m, c, f, e);
+}
+
+/* ---- networks -------------------------------------------------------------------------------------- */
+
+static int64_t positive(int64_t v)
+{
+    return v > 0 ? v : 0;
+}
+
+/* The numbers by which components fit together. */
+static void read_numbers(const struct component *c, struct models_component *out)
+{
+    switch (component_kind(c)) {
+    case COMPONENT_FLUX2_TRANSFORMER: /* three layers' states side by side; latents in 2 x 2 patches */
+        out->text = positive(component_dim(c, "context_embedder.weight", 1)) / 3;
+        out->latent = positive(component_dim(c, "x_embedder.weight", 1)) / 4;
+        break;
+    case COMPONENT_QWEN_IMAGE_TRANSFORMER:
+        out->text = positive(component_dim(c, "txt_in.weight", 1));
+        out->latent = positive(component_dim(c, "img_in.weight", 1)) / 4;
+        out->layered = component_has(c, "time_text_embed.addition_t_embedding.weight");
+        break;
+    case COMPONENT_QWEN3:
+    case COMPONENT_QWEN2_5_VL:
+        out->text = positive(component_dim(c, "model.embed_tokens.weight", 1));
+        out->rows = positive(component_dim(c, "model.embed_tokens.weight", 0));
+        out->vision = component_has(c, "visual.merger.ln_q.weight");
+        break;
+    case COMPONENT_QWEN2_5_VL_VISION:
+        out->text = positive(component_dim(c, "visual.merger.mlp.2.weight", 0));
+        out->vision = true;
+        break;
+    case COMPONENT_FLUX2_VAE:
+    case COMPONENT_QWEN_IMAGE_VAE:
+        out->latent = positive(component_dim(c, "decoder.conv_in.weight", 1));
+        out->channels = positive(component_dim(c, "decoder.conv_out.weight", 0));
+        break;
+    default:
+        break;
+    }
+}
+
+/* Where the checkpoint's files lie: all in one folder, or it is refused. */
+static enum err_code list_files(const struct checkpoint *cp, const char *path, struct found *f,
+                                struct err *e)
+{
+    size_t dir = strlen(path);
+    f->c.n_files = checkpoint_file_count(cp);
+    if (f->c.n_files > MODELS_MAX_FILES)
+        return err_set(e, ERR_LIMIT, "'%s' has %zu files", path, f->c.n_files);
+    f->files = mem_try_array(f->c.n_files, sizeof *f->files);
+    if (!f->files)
+        return err_set(e, ERR_NOMEM, "no memory for the names of %zu files", f->c.n_files);
+    for (size_t i = 0; i < f->c.n_files; i++) {
+        const char *file = checkpoint_file_path(cp, i);
+        if (strlen(file) >= MODELS_PATH_BYTES)
+            return err_set(e, ERR_LIMIT, "a path below '%s' is too long", path);
+        memcpy(f->files[i], file, strlen(file) + 1);
+        if (file_is_dir(path) && (strncmp(file, path, dir) != 0 || strchr(file + dir + 1, '/')))
+            return err_set(e, ERR_FORMAT, "'%s' spreads over other folders", path);
+    }
+    return ERR_OK;
+}
+
+enum err_code models_look(struct models *m, const char *path, const struct models_options *o,
+                          struct models_component **out, struct err *e)
+{
+    struct component *c;
+    struct found f = {.path = path};
+    char about[256];
+    enum err_code rc = component_open(path, COMPONENT_UNKNOWN, &c, e);
+    if (rc != ERR_OK)
+        return rc;
+    component_describe(c, about, sizeof about);
+    f.c.kind = component_kind_id(component_kind(c));
+    f.c.about = models_keep(m, about);
+    read_numbers(c, &f.c);
+    rc = list_files(component_checkpoint(c), path, &f, e);
+    component_close(c);
+    if (rc == ERR_OK)
+        rc = enter(m, &f, o, out, e);
+    mem_free(f.files);
+    return rc;
+}
+
+/* ---- tokenizers and processors --------------------------------------------------------------------- */
+
+static enum err_code enter_small(struct models *m, const char *dir, const char *const *names,
+                                 size_t n, struct models_component *proto,
+                                 struct models_component **out, struct err *e)
+{
+    struct found f = {.c = *proto, .path = dir};
+    enum err_code rc = ERR_OK;
+    f.files = mem_try_array(n, sizeof *f.files);
+    if (!f.files)
+        return err_set(e, ERR_NOMEM, "no memory for file names");
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        rc = file_join(f.files[f.c.n_files], MODELS_PATH_BYTES, dir, names[i], e);
+        if (rc == ERR_OK && file_exists(f.files[f.c.n_files]))
+            f.c.n_files++;
+    }
+    if (rc == ERR_OK && f.c.n_files == 0)
+        rc = err_set(e, ERR_FORMAT, "'%s' holds nothing of that kind", dir);
+    const struct models_options hash = {.hash = true}; /* small files: at once */
+    if (rc == ERR_OK)
+        rc = enter(m, &f, &hash, out, e);
+    mem_free(f.files);
+    return rc;
+}
+
+/* How many tokens tokenizer.json or vocab.json has, and whether Qwen3's words for thinking are among them. */
+static enum err_code read_tokenizer(const char *dir, struct models_component *out, struct err *e)
+{
+    char path[MODELS_PATH_BYTES];
+    yyjson_doc *doc = NULL;
+    enum err_code rc = file_join(path, sizeof path, dir, "tokenizer.json", e);
+    if (rc == ERR_OK && !file_exists(path))
+        rc = file_join(path, sizeof path, dir, "vocab.json", e);
+    if (rc == ERR_OK)
+        rc = json_read_file(path, TOKENIZER_MAX_BYTES, &doc, e);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_val *root = yyjson_doc_get_root(doc), *added = yyjson_obj_get(root, "added_tokens"), *v;
+    yyjson_val *vocab = yyjson_obj_get(yyjson_obj_get(root, "model"), "vocab");
+    size_t i, n;
+    out->rows = (int64_t)(yyjson_obj_size(vocab ? vocab : root));
+    if (yyjson_is_arr(added)) {
+        yyjson_arr_foreach(added, i, n, v)
+        {
+            int64_t id = yyjson_get_sint(yyjson_obj_get(v, "id"));
+            out->rows = id >= out->rows && id < INT32_MAX ? id + 1 : out->rows;
+            out->vision = out->vision || yyjson_equals_str(yyjson_obj_get(v, "content"), "<think>");
+        }
+    }
+    yyjson_doc_free(doc);
+    return out->rows > 0 ? ERR_OK : err_set(e, ERR_FORMAT, "'%s' lists no tokens", path);
+}
+
+enum err_code models_look_tokenizer(struct models *m, const char *dir,
+                                    struct models_component **out, struct err *e)
+{
+    static const char *const names[] = {"tokenizer.json",
+                                        "vocab.json",
+                                        "merges.txt",
+                                        "added_tokens.json",
+                                        "tokenizer_config.json",
+                                        "special_tokens_map.json",
+                                        "chat_template.jinja"};
+    char about[128];
+    struct models_component proto = {.kind = "tokenizer"};
+    enum err_code rc = read_tokenizer(dir, &proto, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(about, sizeof about, "tokenizer (%" PRId64 " tokens%s)", proto.rows,
+                   proto.vision ? ", Qwen3" : "");
+    proto.about = models_keep(m, about);
+    return enter_small(m, dir, names, sizeof names / sizeof names[0], &proto, out, e);
+}
+
+enum err_code models_look_processor(struct models *m, const char *dir,
+                                    struct models_component **out, struct err *e)
+{
+    static const char *const names[] = {"preprocessor_config.json", "processor_config.json"};
+    struct models_component proto = {.kind = "processor", .about = "picture preparation"};
+    return enter_small(m, dir, names, sizeof names / sizeof names[0], &proto, out, e);
+}

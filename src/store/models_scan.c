@@ -1,0 +1,535 @@
+/* models_scan.c - adding what a person names, and looking through folders.
+ *
+ * Layouts, told by what is in them:
+ *   model_index.json or veetance.json       a model folder; its parts are its subfolders or what the file names
+ *   models--ORG--NAME/snapshots/REVISION    the hub's cache; refs/main names the revision
+ *   *.safetensors.index.json                a component in shards
+ *   tokenizer.json, preprocessor_config.json  a tokenizer, a processor
+ *   a file that begins as GGUF or safetensors do   a component (ComfyUI's models/ tree, single downloads)
+ * A transformer that belongs to no model becomes one, named after its file.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/models_impl.h"
+
+enum { SCAN_MAX_DEPTH = 10, SCAN_MAX_ENTRIES = 100000, JSON_MAX_BYTES = 4 << 20 };
+
+struct scan {
+    struct models *m;
+    const struct models_options *o;
+    size_t entries; /* seen so far */
+};
+
+static bool inside(const char *dir, const char *name, char out[MODELS_PATH_BYTES])
+{
+    return file_join(out, MODELS_PATH_BYTES, dir, name, NULL) == ERR_OK && file_exists(out);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+/* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
+static enum err_code canonical(const char *path, char out[MODELS_PATH_BYTES], struct err *e)
+{
+    char dir[MODELS_PATH_BYTES], real[PATH_MAX];
+    if (file_is_dir(path)) {
+        if (!realpath(path, real) || strlen(real) >= MODELS_PATH_BYTES)
+            return err_set_sys(e, ERR_NOTFOUND, errno, "cannot resolve '%s'", path);
+        memcpy(out, real, strlen(real) + 1);
+        return ERR_OK;
+    }
+    if (!file_exists(path))
+        return err_set(e, ERR_NOTFOUND, "there is no file or folder '%s'", path);
+    const char *slash = strrchr(path, '/');
+    int n = slash ? snprintf(dir, sizeof dir, "%.*s", (int)(slash - path + 1), path)
+                  : snprintf(dir, sizeof dir, ".");
+    if (n < 0 || (size_t)n >= sizeof dir || !realpath(dir, real))
+        return err_set_sys(e, ERR_NOTFOUND, errno, "cannot resolve '%s'", path);
+    return file_join(out, MODELS_PATH_BYTES, strcmp(real, "/") == 0 ? "" : real, base_name(path),
+                     e);
+}
+
+/* ---- names ----------------------------------------------------------------------------------------- */
+
+/* "models--org--name" -> "name", "x.safetensors" -> "x"; what -m would trip over becomes '-'. */
+static void make_name(const char *path, char out[MODELS_NAME_BYTES])
+{
+    static const char *const endings[] = {".safetensors", ".gguf", ".sft"};
+    const char *base = base_name(path), *repo = strstr(path, "/models--");
+    size_t n = 0;
+    if (repo) {
+        base = repo + 1;
+        for (const char *p = base; *p && *p != '/'; p++)
+            if (p[0] == '-' && p[1] == '-' && p[2] && p[2] != '/')
+                base = p + 2;
+    }
+    for (; base[n] && base[n] != '/' && n < MODELS_NAME_BYTES - 8; n++) {
+        unsigned char ch = (unsigned char)base[n];
+        out[n] = isalnum(ch) || strchr("._+-", ch) || ch >= 0x80 ? (char)ch : '-';
+    }
+    out[n] = 0;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t len = strlen(endings[i]);
+        if (n > len && strcmp(out + n - len, endings[i]) == 0)
+            out[n - len] = 0;
+    }
+    if (out[0] == '.' || out[0] == '-' || !out[0])
+        memcpy(out, "model", 6);
+}
+
+/* The name, or with a number behind it where another model has it already. */
+static void make_free_name(const struct models *m, const char *path, char out[MODELS_NAME_BYTES])
+{
+    char base[MODELS_NAME_BYTES];
+    make_name(path, base);
+    memcpy(out, base, sizeof base);
+    for (int k = 2; models_find(m, out) && k <= MODELS_MAX + 1; k++)
+        (void)snprintf(out, MODELS_NAME_BYTES, "%.118s-%d", base, k);
+}
+
+static enum err_code check_name(const char *name, struct err *e)
+{
+    if (name[0] && name[0] != '.' && name[0] != '-' && strlen(name) < MODELS_NAME_BYTES &&
+        !strchr(name, '/') && str_is_utf8(str_from(name), NULL))
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "'%.60s' is no name for a model: at most %d bytes, no slash, and no dot or dash "
+                   "in front",
+                   name, MODELS_NAME_BYTES - 1);
+}
+
+/* A new entry under the name that was asked for or is made of the path; or the one that this already is. */
+static enum err_code claim(struct scan *s, const char *path, struct models_model *same,
+                           struct models_model **out, struct err *e)
+{
+    const char *asked = s->o ? s->o->name : NULL;
+    char name[MODELS_NAME_BYTES];
+    enum err_code rc = asked ? check_name(asked, e) : ERR_OK;
+    if (rc != ERR_OK)
+        return rc;
+    if (asked && models_find(s->m, asked) && models_find(s->m, asked) != same)
+        return err_set(e, ERR_BUSY, "the name '%s' is taken; `veetance models remove %s` frees it",
+                       asked, asked);
+    *out = same;
+    if (same && (!asked || strcmp(same->name, asked) == 0))
+        return ERR_OK;
+    if (asked)
+        (void)snprintf(name, sizeof name, "%s", asked);
+    else
+        make_free_name(s->m, path, name);
+    *out = models_more(s->m);
+    if (!*out)
+        return err_set(e, ERR_LIMIT, "the model store has %d models; that is the limit",
+                       MODELS_MAX);
+    (*out)->name = models_keep(s->m, name);
+    return ERR_OK;
+}
+
+/* The model of this folder under the name that is asked for, or under any. */
+static struct models_model *model_of_folder(const struct scan *s, const char *path)
+{
+    struct models_model *x = NULL;
+    const char *asked = s->o ? s->o->name : NULL;
+    for (size_t i = 0; i < s->m->n_models; i++) {
+        struct models_model *at = &s->m->models[i];
+        if (strcmp(at->path, path) == 0 && (!x || (asked && strcmp(at->name, asked) == 0)))
+            x = at;
+    }
+    return x;
+}
+
+/* ---- model folders --------------------------------------------------------------------------------- */
+
+struct folder {
+    char dir[MODELS_PATH_BYTES];
+    char parts[MODELS_ROLES][MODELS_PATH_BYTES]; /* "": none */
+};
+
+static void from_subfolders(const char *dir, struct folder *f)
+{
+    char path[MODELS_PATH_BYTES];
+    for (int r = 0; r < MODELS_ROLES; r++)
+        if (!f->parts[r][0] && r != MODELS_VISION &&
+            inside(dir, models_role_name((enum models_role)r), path) && file_is_dir(path))
+            memcpy(f->parts[r], path, sizeof path);
+}
+
+static void take_path(const char *dir, yyjson_val *v, char out[MODELS_PATH_BYTES])
+{
+    char path[MODELS_PATH_BYTES];
+    const char *s = yyjson_get_str(yyjson_is_obj(v) ? yyjson_obj_get(v, "weights") : v);
+    if (!s || !s[0])
+        return;
+    int n = s[0] == '/' ? snprintf(path, sizeof path, "%s", s)
+                        : snprintf(path, sizeof path, "%s/%s", dir, s);
+    if (n < 0 || (size_t)n >= sizeof path || canonical(path, out, NULL) != ERR_OK)
+        out[0] = 0;
+}
+
+/* veetance.json's own parts and its base's; the pipeline reads it with full strictness when it is used. */
+static enum err_code from_own_file(struct folder *f, struct err *e)
+{
+    char path[MODELS_PATH_BYTES], base[MODELS_PATH_BYTES] = "";
+    yyjson_doc *doc;
+    if (!inside(f->dir, "veetance.json", path))
+        return ERR_OK;
+    enum err_code rc = json_read_file(path, JSON_MAX_BYTES, &doc, e);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_val *root = yyjson_doc_get_root(doc), *c = yyjson_obj_get(root, "components");
+    for (int r = 0; r < MODELS_ROLES; r++)
+        take_path(f->dir, yyjson_obj_get(c, models_role_name((enum models_role)r)), f->parts[r]);
+    take_path(f->dir, yyjson_obj_get(root, "base"), base);
+    yyjson_doc_free(doc);
+    if (base[0])
+        from_subfolders(base, f);
+    return ERR_OK;
+}
+
+static enum err_code look_part(struct scan *s, int role, const char *path,
+                               struct models_component **out, struct err *e)
+{
+    if (role == MODELS_TOKENIZER)
+        return models_look_tokenizer(s->m, path, out, e);
+    if (role == MODELS_PROCESSOR)
+        return models_look_processor(s->m, path, out, e);
+    return models_look(s->m, path, s->o, out, e);
+}
+
+/* NULL when the transformer is none that a pipeline here runs. */
+static const char *pipeline_of(const struct models_component *transformer)
+{
+    if (strcmp(transformer->kind, "flux2_transformer") == 0)
+        return "klein";
+    if (strcmp(transformer->kind, "qwen_image_transformer") == 0 && transformer->layered)
+        return "layered";
+    return NULL;
+}
+
+static enum err_code look_parts(struct scan *s, const struct folder *f,
+                                const char *ids[MODELS_ROLES], struct err *e)
+{
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        struct models_component *c;
+        struct err why = {0};
+        enum models_role role;
+        ids[r] = NULL;
+        if (!f->parts[r][0])
+            continue;
+        enum err_code rc = look_part(s, r, f->parts[r], &c, &why);
+        if (rc == ERR_OK && models_role_of(c, &role) && (int)role == r)
+            ids[r] = c->id;
+        else if (r == MODELS_TRANSFORMER)
+            return rc != ERR_OK ? err_set(e, rc, "%s", why.text)
+                                : err_set(e, ERR_FORMAT, "'%s' is %s, no transformer", f->parts[r],
+                                          c->about);
+        else
+            models_say(s->o, MODELS_REFUSED, f->parts[r],
+                       rc != ERR_OK ? why.text : "it does not fit its role");
+    }
+    return ids[MODELS_TRANSFORMER] ? ERR_OK
+                                   : err_set(e, ERR_FORMAT, "'%s' has no transformer", f->dir);
+}
+
+static enum err_code add_folder(struct scan *s, const char *dir, struct err *e)
+{
+    char volume[MODELS_PATH_BYTES];
+    const char *ids[MODELS_ROLES];
+    struct models_model *x = NULL;
+    struct folder *f = mem_try_alloc(sizeof *f);
+    if (!f)
+        return err_set(e, ERR_NOMEM, "no memory to look at '%s'", dir);
+    memcpy(f->dir, dir, strlen(dir) + 1);
+    enum err_code rc = from_own_file(f, e);
+    from_subfolders(dir, f);
+    if (rc == ERR_OK)
+        rc = look_parts(s, f, ids, e);
+    mem_free(f);
+    if (rc != ERR_OK)
+        return rc;
+    const char *pipeline = pipeline_of(models_component(s->m, ids[MODELS_TRANSFORMER]));
+    if (!pipeline)
+        return err_set(e, ERR_FORMAT, "'%s' is a model for no pipeline of this program", dir);
+    rc = claim(s, dir, model_of_folder(s, dir), &x, e);
+    if (rc != ERR_OK)
+        return rc;
+    models_volume_of(dir, volume);
+    x->pipeline = pipeline;
+    x->layout = strstr(dir, "/snapshots/") && strstr(dir, "/models--") ? "hub" : "folder";
+    x->path = models_keep(s->m, dir);
+    x->volume = models_keep(s->m, volume);
+    memcpy(x->parts, ids, sizeof x->parts);
+    models_say(s->o, MODELS_FOUND_MODEL, dir, x->name);
+    return ERR_OK;
+}
+
+/* ---- single components ----------------------------------------------------------------------------- */
+
+/* Nothing in the weights tells a distilled klein from a base one; the published names do. */
+static bool seems_distilled(const char *path)
+{
+    char lower[MODELS_NAME_BYTES];
+    const char *base = base_name(path);
+    size_t n = 0;
+    for (; base[n] && n < sizeof lower - 1; n++)
+        lower[n] = (char)tolower((unsigned char)base[n]);
+    lower[n] = 0;
+    return !strstr(lower, "base");
+}
+
+/* The assembled model of this transformer under the name that is asked for, or any model of it. */
+static struct models_model *model_of_transformer(const struct scan *s, const char *id)
+{
+    const char *asked = s->o ? s->o->name : NULL;
+    for (size_t i = 0; i < s->m->n_models; i++) {
+        struct models_model *x = &s->m->models[i];
+        bool same = x->parts[MODELS_TRANSFORMER] && strcmp(x->parts[MODELS_TRANSFORMER], id) == 0;
+        if (same && (!asked || (strcmp(x->name, asked) == 0 && !x->path[0])))
+            return x;
+    }
+    return NULL;
+}
+
+static enum err_code add_transformer(struct scan *s, const char *path,
+                                     const struct models_component *c, struct err *e)
+{
+    struct models_model *x = NULL, *same = model_of_transformer(s, c->id);
+    const char *id = c->id, *pipeline = pipeline_of(c);
+    bool asked = s->o && s->o->name;
+    if (!pipeline || (!asked && same))
+        return ERR_OK;
+    enum err_code rc = claim(s, path, same, &x, e);
+    if (rc != ERR_OK)
+        return rc;
+    x->pipeline = pipeline;
+    x->layout = "assembled";
+    x->path = x->volume = "";
+    memset(x->parts, 0, sizeof x->parts);
+    x->parts[MODELS_TRANSFORMER] = id;
+    x->distilled = s->o && s->o->distilled >= 0 ? s->o->distilled != 0 : seems_distilled(path);
+    models_say(s->o, MODELS_FOUND_MODEL, path, x->name);
+    return ERR_OK;
+}
+
+/* Begins as a GGUF or safetensors file does. */
+static bool seems_weights(const char *path)
+{
+    unsigned char head[9];
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return false;
+    size_t n = fread(head, 1, sizeof head, f);
+    (void)fclose(f);
+    if (n < sizeof head)
+        return false;
+    if (memcmp(head, "GGUF", 4) == 0)
+        return true;
+    uint64_t length = 0;
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | head[i];
+    return head[8] == '{' && length >= 2 && length <= 100u << 20;
+}
+
+static enum err_code add_file(struct scan *s, const char *path, struct err *e)
+{
+    struct models_component *c;
+    enum err_code rc = models_look(s->m, path, s->o, &c, e);
+    return rc == ERR_OK ? add_transformer(s, path, c, e) : rc;
+}
+
+static bool has_index(const char *dir)
+{
+    bool found = false;
+    DIR *d = opendir(dir);
+    if (!d)
+        return false;
+    for (struct dirent *ent = readdir(d); ent && !found; ent = readdir(d))
+        found = str_ends(str_from(ent->d_name), STR_LIT(".safetensors.index.json"));
+    (void)closedir(d);
+    return found;
+}
+
+/* What a folder is besides the files in it. Counts what was found. */
+static size_t add_small_parts(struct scan *s, const char *dir)
+{
+    char path[MODELS_PATH_BYTES];
+    struct models_component *c;
+    struct err why = {0};
+    size_t n = 0;
+    if (inside(dir, "tokenizer.json", path) ||
+        (inside(dir, "vocab.json", path) && inside(dir, "merges.txt", path))) {
+        if (models_look_tokenizer(s->m, dir, &c, &why) == ERR_OK)
+            n++;
+        else
+            models_say(s->o, MODELS_REFUSED, dir, why.text);
+    }
+    if (inside(dir, "preprocessor_config.json", path) &&
+        models_look_processor(s->m, dir, &c, &why) == ERR_OK)
+        n++;
+    return n;
+}
+
+/* ---- walking --------------------------------------------------------------------------------------- */
+
+static bool is_model_folder(const char *dir)
+{
+    char path[MODELS_PATH_BYTES];
+    return inside(dir, "model_index.json", path) || inside(dir, "veetance.json", path);
+}
+
+/* The revision that refs/main names, else any. */
+static bool hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES])
+{
+    char path[MODELS_PATH_BYTES], all[MODELS_PATH_BYTES];
+    struct buf ref;
+    bool found = false;
+    if (strncmp(base_name(repo), "models--", 8) != 0 || !inside(repo, "snapshots", all))
+        return false;
+    buf_init(&ref, 256);
+    if (inside(repo, "refs/main", path) && file_read(path, 200, &ref, NULL) == ERR_OK && ref.n) {
+        struct str s = buf_str(&ref);
+        while (s.n && isspace((unsigned char)s.p[s.n - 1]))
+            s.n--;
+        ref.p[s.n] = 0;
+        found = !strchr(ref.p, '/') && ref.p[0] != '.' && inside(all, ref.p, out);
+    }
+    buf_deinit(&ref);
+    DIR *d = found ? NULL : opendir(all);
+    for (struct dirent *ent = d ? readdir(d) : NULL; ent && !found; ent = readdir(d))
+        found = ent->d_name[0] != '.' && inside(all, ent->d_name, out) && file_is_dir(out);
+    if (d)
+        (void)closedir(d);
+    return found;
+}
+
+static void walk(struct scan *s, const char *dir, int depth);
+
+static void walk_entry(struct scan *s, const char *path, bool in_model, bool in_shards, int depth)
+{
+    struct stat st;
+    struct err why = {0};
+    if (lstat(path, &st) != 0)
+        return;
+    if (S_ISDIR(st.st_mode)) {
+        if (!in_model)
+            walk(s, path, depth + 1);
+        return;
+    }
+    if (!file_is_dir(path) && !(in_shards && strstr(path, "-of-")) && seems_weights(path) &&
+        add_file(s, path, &why) != ERR_OK)
+        models_say(s->o, MODELS_REFUSED, path, why.text);
+}
+
+static void walk(struct scan *s, const char *dir, int depth)
+{
+    char path[MODELS_PATH_BYTES];
+    struct err why = {0};
+    if (depth > SCAN_MAX_DEPTH)
+        return;
+    if (hub_snapshot(dir, path)) {
+        walk(s, path, depth + 1);
+        return;
+    }
+    bool model = is_model_folder(dir), shards = has_index(dir);
+    if (model && add_folder(s, dir, &why) != ERR_OK) {
+        models_say(s->o, MODELS_REFUSED, dir, why.text);
+        model = false; /* its parts may still serve others */
+    }
+    if (shards && add_file(s, dir, &why) != ERR_OK)
+        models_say(s->o, MODELS_REFUSED, dir, why.text);
+    (void)add_small_parts(s, dir);
+    DIR *d = opendir(dir);
+    if (!d) {
+        models_say(s->o, MODELS_REFUSED, dir, strerror(errno));
+        return;
+    }
+    for (struct dirent *ent = readdir(d); ent && s->entries < SCAN_MAX_ENTRIES; ent = readdir(d)) {
+        s->entries++;
+        if (ent->d_name[0] != '.' && file_join(path, sizeof path, dir, ent->d_name, NULL) == ERR_OK)
+            walk_entry(s, path, model, shards, depth);
+    }
+    (void)closedir(d);
+}
+
+/* ---- the calls ------------------------------------------------------------------------------------- */
+
+static enum err_code add_dir(struct scan *s, const char *dir, struct err *e)
+{
+    char snapshot[MODELS_PATH_BYTES];
+    if (hub_snapshot(dir, snapshot))
+        return add_dir(s, snapshot, e);
+    if (is_model_folder(dir))
+        return add_folder(s, dir, e);
+    size_t small = add_small_parts(s, dir);
+    enum err_code rc = add_file(s, dir, e);
+    if (rc == ERR_OK || small == 0)
+        return rc == ERR_OK ? rc
+                            : err_note(e,
+                                       "'%s' is no model folder (`veetance models scan` looks "
+                                       "through what is below one)",
+                                       dir);
+    err_clear(e);
+    return ERR_OK;
+}
+
+enum err_code models_add(struct models *m, const char *path, const struct models_options *o,
+                         struct err *e)
+{
+    char at[MODELS_PATH_BYTES];
+    struct scan s = {.m = m, .o = o};
+    enum err_code rc = canonical(path, at, e);
+    if (rc == ERR_OK && !str_is_utf8(str_from(at), NULL))
+        rc = err_set(e, ERR_ARG, "the path is not UTF-8, which the store's file is");
+    if (rc == ERR_OK)
+        rc = file_is_dir(at) ? add_dir(&s, at, e) : add_file(&s, at, e);
+    if (rc == ERR_OK)
+        models_complete_all(m);
+    return rc;
+}
+
+enum err_code models_scan(struct models *m, const char *dir, const struct models_options *o,
+                          struct err *e)
+{
+    char at[MODELS_PATH_BYTES];
+    struct models_options unnamed = o ? *o : (struct models_options){.distilled = -1};
+    struct scan s = {.m = m, .o = &unnamed};
+    unnamed.name = NULL;
+    enum err_code rc = canonical(dir, at, e);
+    if (rc == ERR_OK && !file_is_dir(at))
+        rc = err_set(e, ERR_ARG, "'%s' is no folder", dir);
+    if (rc != ERR_OK)
+        return rc;
+    walk(&s, at, 0);
+    models_complete_all(m);
+    return ERR_OK;
+}
+
+enum err_code models_remove(struct models *m, const char *name, struct err *e)
+{
+    struct models_model *x = models_find(m, name);
+    if (!x)
+        return err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
+    const struct models_model gone = *x;
+    models_disassemble(m, name);
+    *x = m->models[--m->n_models];
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        struct models_component *c = models_component(m, gone.parts[r]);
+        if (c && models_users(m, c) == 0)
+            *c = m->components[--m->n_components];
+    }
+    return ERR_OK;
+}

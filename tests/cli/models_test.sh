@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# models_test.sh - `veetance models`, and -m with the names of the store.
+# shellcheck source=tests/cli/lib.sh
+. tests/cli/lib.sh
+export VEETANCE_HOME=$work/home
+
+run models
+expect 0 "an empty store can be listed"
+out_has 'No models yet' "it says what to do"
+
+# ComfyUI's tree: three files that fit, no tokenizer yet.
+comfy=$work/comfy
+mkdir -p "$comfy"/{diffusion_models,text_encoders,vae,loras}
+cp "$models/micro-klein/transformer/diffusion_pytorch_model.safetensors" "$comfy/diffusion_models/star.safetensors"
+cp "$models/micro-klein/text_encoder/model.safetensors" "$comfy/text_encoders/q.safetensors"
+cp "$models/micro-klein/vae/diffusion_pytorch_model.safetensors" "$comfy/vae/v.safetensors"
+printf '\2\0\0\0\0\0\0\0{}' >"$comfy/loras/broken.safetensors"
+run models scan "$comfy"
+expect 0 "ComfyUI's tree is scanned"
+out_has '^star .*incomplete (no tokenizer)' "the model lacks a tokenizer"
+err_has 'not used .*broken.safetensors' "what is of no use is named"
+refuse 1 "has no tokenizer" generate -m star -p star -o "$work/out/x.png"
+run generate -m star -p star -o "$work/out/x.png" --json
+out_has '"code":"not_found"' "with --json the refusal is JSON"
+
+# A model folder lends what is missing; equal components are one.
+run models add "$models/micro-klein" --as own
+expect 0 "a model folder is added"
+run models list --json
+expect 0 "the list as JSON"
+if have jq; then
+    is "both models are ready" "$(jq -r '[.models[].state] | unique | join(",")' "$work/stdout")" ready
+    is "the text encoder is shared" \
+        "$(jq -r '.models[] | select(.name == "star") | .parts.text_encoder.users' "$work/stdout")" 2
+    is "files are pinned by sha256" \
+        "$(jq -r '.models[] | select(.name == "own") | .parts.vae.sha256[0]' "$work/stdout")" \
+        "$(sha256sum "$models/micro-klein/vae/diffusion_pytorch_model.safetensors" | cut -d' ' -f1)"
+fi
+check "nothing was copied" [ "$(du -sk "$VEETANCE_HOME" | cut -f1)" -lt 100 ]
+for name in star own; do
+    run generate -m $name --device cpu --threads 1 --steps 1 -W 64 -H 64 -p star --seed 3 \
+        -o "$work/$name.png" --max-tokens 40 --guidance 1
+    expect 0 "-m $name makes a picture"
+done
+run generate --model=own --device cpu --threads 1 --steps 1 -W 64 -H 64 -p -m -o "$work/eq.png"
+expect 0 "--model=NAME works, and a prompt may be -m"
+is "both are the same picture" "$(tail -c 3000 "$work/star.png" | cksum)" \
+    "$(tail -c 3000 "$work/own.png" | cksum)"
+run models show star
+out_has 'shared by 2 models' "show names what is shared"
+out_has 'sha256 ' "show names hashes"
+
+# A file under a name of its own; the layered pipeline.
+run models link "$models/micro-layered/transformer-Q5_0.gguf" --as small
+expect 0 "a single file is linked"
+run models add "$models/micro-layered" --quick
+expect 0 "the rest of its parts come from a folder"
+run layers -m small -i "$work/star.png" -n 2 --steps 2 -p star --resolution 64 --device cpu --threads 1 \
+    -o "$work/layers"
+expect 0 "the linked file takes a picture apart"
+
+# Lost, found, damaged.
+mkdir "$work/elsewhere"
+mv "$comfy/diffusion_models/star.safetensors" "$work/elsewhere/other-name"
+run models list
+expect 0 "a moved file is no failure"
+run models scan "$work/elsewhere"
+run models verify
+expect 0 "everything is sound"
+run models list
+out_has '^star .*ready' "the moved file was found"
+printf 'x' | dd of="$work/elsewhere/other-name" bs=1 seek=200000 conv=notrunc status=none
+run models verify
+expect 1 "a damaged file is found"
+err_has 'BROKEN' "and named"
+rm -rf "$comfy" "$work/elsewhere"
+run models list
+expect 0 "the list works without the files"
+out_has '^own .*ready' "what lies elsewhere goes on working"
+
+# A drive in a drawer.
+run models link "$models/micro-layered/transformer" --as gone
+sed -i 's|"path": "[^"]*/micro-layered/transformer"|"path": "/nonexistent/usb/t"|;s|"volume": "[^"]*"|"volume": "/nonexistent/usb"|' \
+    "$VEETANCE_HOME/models.json"
+run models list
+out_has '^gone .*away' "a drive that is not there makes its models away"
+refuse 1 'connect the drive' layers -m gone -i "$work/own.png" -n 2 -o "$work/out/l"
+
+run models remove own
+expect 0 "a model is forgotten"
+check "its files are not" [ -s "$models/micro-klein/vae/config.json" ]
+refuse 1 "has no 'own'" models remove own
+refuse 1 "has no 'own'" models show own
+refuse 1 'no file or folder' models add "$work/nonexistent"
+refuse 1 'no model folder' models add "$work/layers"
+refuse 2 'is no folder' models scan "$work/own.png"
+refuse 2 'needs --as NAME' models link "$work/own.png"
+refuse 2 'needs a path' models add
+refuse 2 'is not one of' models frobnicate
+refuse 2 'takes yes or no' models add x --distilled maybe
+echo '{' >"$VEETANCE_HOME/models.json"
+refuse 1 'models.json' models list
+refuse 1 'models.json' generate -m own -p star -o "$work/out/x.png"
+finish

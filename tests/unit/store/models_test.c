@@ -1,0 +1,415 @@
+/* The model store on copies of the embedded micro models, laid out as people have them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/home.h"
+#include "store/models.h"
+
+#define MICRO VT_SOURCE_DIR "/models/"
+#define HUB "hub/models--some--micro-klein/"
+
+static char root[64];
+
+static void at(char out[512], const char *name)
+{
+    (void)snprintf(out, 512, "%s/%s", root, name);
+}
+
+/* Copies a file of the micro models to a path below the root. */
+static void put(const char *from, const char *to)
+{
+    char source[512], path[512];
+    struct buf b;
+    struct err e = {0};
+    (void)snprintf(source, sizeof source, MICRO "%s", from);
+    at(path, to);
+    buf_init(&b, 16u << 20);
+    assert_int_equal(file_read(source, 16u << 20, &b, &e), ERR_OK);
+    assert_int_equal(home_make_parents(path, &e), ERR_OK);
+    assert_int_equal(file_write_atomic(path, b.p, b.n, &e), ERR_OK);
+    buf_deinit(&b);
+}
+
+static void put_text(const char *to, const char *text)
+{
+    char path[512];
+    struct err e = {0};
+    at(path, to);
+    assert_int_equal(home_make_parents(path, &e), ERR_OK);
+    assert_int_equal(file_write_atomic(path, text, strlen(text), &e), ERR_OK);
+}
+
+/* ComfyUI's tree, under names that say nothing. */
+static void put_comfy(void)
+{
+    put("micro-klein/transformer/diffusion_pytorch_model.safetensors", "comfy/unet/a.sft");
+    put("micro-klein/text_encoder/model.safetensors", "comfy/clip/b.safetensors");
+    put("micro-klein/vae/diffusion_pytorch_model.safetensors", "comfy/vae/c.bin");
+    put_text("comfy/vae/notes.txt", "not weights at all");
+    put_text("comfy/loras/broken.safetensors", "\2\0\0\0\0\0\0\0{}");
+}
+
+static void put_folder(const char *dir)
+{
+    static const char *const files[] = {
+        "model_index.json",         "scheduler/scheduler_config.json",
+        "text_encoder/config.json", "text_encoder/model.safetensors",
+        "tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json",
+        "transformer/config.json",  "transformer/diffusion_pytorch_model.safetensors",
+        "vae/config.json",          "vae/diffusion_pytorch_model.safetensors"};
+    char from[512], to[512];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        (void)snprintf(from, sizeof from, "micro-klein/%s", files[i]);
+        (void)snprintf(to, sizeof to, "%s/%s", dir, files[i]);
+        put(from, to);
+    }
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memcpy(root, "/tmp/veetance-models.XXXXXX", 28);
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    int status = 1;
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execlp("rm", "rm", "-rf", "--", root, (char *)NULL);
+        _exit(1);
+    }
+    return waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+static struct models *open_store(void)
+{
+    char dir[512];
+    struct models *m = NULL;
+    struct err e = {0};
+    at(dir, "home");
+    assert_int_equal(models_load(dir, &m, &e), ERR_OK);
+    return m;
+}
+
+/* Saved and loaded: every case also proves that the manifest keeps everything. */
+static struct models *again(struct models *m)
+{
+    struct err e = {0};
+    assert_int_equal(models_save(m, &e), ERR_OK);
+    models_free(m);
+    return open_store();
+}
+
+static struct models *scanned(const char *dir)
+{
+    char path[512];
+    struct models *m = open_store();
+    struct err e = {0};
+    at(path, dir);
+    assert_int_equal(models_scan(m, path, NULL, &e), ERR_OK);
+    return again(m);
+}
+
+static void single_files_make_a_model_when_they_fit(void **state)
+{
+    char out[MODELS_PATH_BYTES], path[512];
+    struct err e = {0};
+    (void)state;
+    put_comfy();
+    struct models *m = scanned("comfy");
+    assert_int_equal(m->n_models, 1);
+    assert_int_equal(m->n_components, 3);
+    assert_string_equal(m->models[0].name, "a");
+    assert_string_equal(m->models[0].pipeline, "klein");
+    assert_true(m->models[0].distilled);
+    assert_int_equal(models_model_state(m, &m->models[0], NULL), MODELS_INCOMPLETE);
+    assert_int_equal(models_resolve_in(m, "a", out, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "no tokenizer"));
+    at(path, "tok");
+    put("micro-klein/tokenizer/tokenizer.json", "tok/tokenizer.json");
+    assert_int_equal(models_add(m, path, NULL, &e), ERR_OK);
+    assert_int_equal(models_model_state(m, &m->models[0], NULL), MODELS_READY);
+    assert_int_equal(models_resolve_in(m, "a", out, &e), ERR_OK);
+    at(path, "home/linked/a");
+    assert_string_equal(out, path);
+    at(path, "home/linked/a/veetance.json");
+    assert_true(file_exists(path));
+    models_free(m);
+}
+
+static void components_are_shared_when_their_bytes_are_the_same(void **state)
+{
+    struct err e = {0};
+    char path[512];
+    (void)state;
+    put_comfy();
+    put_folder("folder");
+    struct models *m = scanned("comfy");
+    at(path, "folder");
+    struct models_options o = {.name = "whole", .hash = true, .distilled = -1};
+    assert_int_equal(models_add(m, path, &o, &e), ERR_OK);
+    m = again(m);
+    assert_int_equal(m->n_models, 2);
+    const struct models_model *a = models_find(m, "a"), *whole = models_find(m, "whole");
+    for (int r = 0; r <= MODELS_VAE; r++)
+        assert_string_equal(a->parts[r], whole->parts[r]);
+    const struct models_component *c = models_component(m, whole->parts[MODELS_TEXT_ENCODER]);
+    assert_int_equal(models_users(m, c), 2);
+    assert_int_equal(c->n_places, 2);
+    assert_int_equal(strlen(c->files[0].sha256), 64);
+    models_free(m);
+}
+
+static void a_folder_is_the_model_itself_when_it_is_whole(void **state)
+{
+    char out[MODELS_PATH_BYTES], path[512];
+    struct err e = {0};
+    (void)state;
+    put_folder("folder");
+    struct models *m = scanned("folder");
+    at(path, "folder");
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    assert_string_equal(out, path);
+    models_free(m);
+}
+
+static void the_hubs_cache_is_read_in_place_when_added(void **state)
+{
+    static const char blob[] = "0011223344556677889900aabbccddeeff00112233445566778899aabbccddee";
+    char out[MODELS_PATH_BYTES], path[512], target[512];
+    struct err e = {0};
+    (void)state;
+    put_folder(HUB "snapshots/0123abc");
+    put_text(HUB "refs/main", "0123abc\n");
+    put("micro-klein/vae/diffusion_pytorch_model.safetensors",
+        HUB "blobs/0011223344556677889900aabbccddeeff00112233445566778899aabbccddee");
+    at(path, HUB "snapshots/0123abc/vae/diffusion_pytorch_model.safetensors");
+    (void)snprintf(target, sizeof target, "../../../blobs/%s", blob);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink(target, path), 0);
+    struct models *m = scanned("hub");
+    assert_int_equal(m->n_models, 1);
+    assert_string_equal(m->models[0].name, "micro-klein");
+    assert_string_equal(m->models[0].layout, "hub");
+    const struct models_component *vae = models_component(m, m->models[0].parts[MODELS_VAE]);
+    assert_string_equal(vae->files[0].sha256, blob);
+    assert_int_equal(models_resolve_in(m, "micro-klein", out, &e), ERR_OK);
+    at(path, "home/linked/micro-klein");
+    assert_string_equal(out, path);
+    models_free(m);
+}
+
+static void a_moved_file_is_found_when_scanned(void **state)
+{
+    char from[512], to[512], out[MODELS_PATH_BYTES];
+    struct err e = {0};
+    (void)state;
+    put_comfy();
+    put("micro-klein/tokenizer/tokenizer.json", "comfy/tok/tokenizer.json");
+    struct models *m = scanned("comfy");
+    assert_int_equal(models_resolve_in(m, "a", out, &e), ERR_OK);
+    at(from, "comfy/clip/b.safetensors");
+    put_text("other/x", "");
+    at(to, "other/renamed");
+    assert_int_equal(rename(from, to), 0);
+    enum models_role fault;
+    assert_int_equal(models_model_state(m, &m->models[0], &fault), MODELS_MISSING);
+    assert_int_equal(fault, MODELS_TEXT_ENCODER);
+    assert_int_equal(models_resolve_in(m, "a", out, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "scan"));
+    models_free(m);
+    m = scanned("other");
+    assert_int_equal(m->n_models, 1);
+    assert_int_equal(models_resolve_in(m, "a", out, &e), ERR_OK);
+    models_free(m);
+}
+
+/* A drive in a drawer: nothing is mounted where its files were. */
+static void set_volume(struct models *m, const char *volume, const char *path)
+{
+    struct models_component *c = models_component(m, m->models[0].parts[MODELS_TRANSFORMER]);
+    c->places[0].volume = volume;
+    c->places[0].path = path;
+}
+
+static void a_model_is_away_when_its_drive_is(void **state)
+{
+    char out[MODELS_PATH_BYTES];
+    struct err e = {0};
+    (void)state;
+    put_folder("folder");
+    put_folder("second");
+    struct models *m = scanned("folder");
+    set_volume(m, "/nonexistent/usb", "/nonexistent/usb/klein/transformer");
+    assert_int_equal(models_model_state(m, &m->models[0], NULL), MODELS_AWAY);
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "away"));
+    assert_non_null(strstr(e.text, "/nonexistent/usb"));
+    assert_int_equal(models_verify(m, NULL), 0);
+    m = again(m);
+    /* A second copy of the parts: the model works from there. */
+    char path[512];
+    at(path, "second/transformer");
+    assert_int_equal(models_add(m, path, NULL, &e), ERR_OK);
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    models_free(m);
+}
+
+static void a_drive_is_found_when_it_is_mounted_elsewhere(void **state)
+{
+    char path[MODELS_PATH_BYTES], gone[600], want[512];
+    (void)state;
+    put_folder("folder");
+    struct models *m = scanned("folder");
+    at(want, "folder/transformer");
+    (void)snprintf(gone, sizeof gone, "/nonexistent/usb%s", want);
+    set_volume(m, "/nonexistent/usb", gone);
+    struct models_component *c = models_component(m, m->models[0].parts[MODELS_TRANSFORMER]);
+    /* Its path below the old mount point is one below "/" here. */
+    assert_int_equal(models_component_state(c, path), MODELS_READY);
+    assert_string_equal(path, want);
+    assert_int_equal(models_verify(m, NULL), 0);
+    assert_string_equal(c->places[0].path, want);
+    models_free(m);
+}
+
+static void changed_bytes_are_found_when_verified(void **state)
+{
+    char path[512];
+    struct models_options o = {.hash = true, .distilled = -1};
+    (void)state;
+    put_folder("folder");
+    struct models *m = scanned("folder");
+    assert_int_equal(models_verify(m, &o), 0);
+    m = again(m);
+    at(path, "folder/vae/diffusion_pytorch_model.safetensors");
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    /* Between the samples: only the whole hash sees it. */
+    assert_int_equal(fseek(f, 40000, SEEK_SET), 0);
+    int old = fgetc(f);
+    assert_int_equal(fseek(f, 40000, SEEK_SET), 0);
+    assert_int_not_equal(fputc(old ^ 1, f), EOF);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(models_verify(m, &o), 1);
+    models_free(m);
+}
+
+static void names_are_kept_apart_when_they_collide(void **state)
+{
+    char path[512];
+    struct err e = {0};
+    (void)state;
+    put_folder("one/klein");
+    put_folder("two/klein");
+    struct models *m = scanned("one");
+    at(path, "two/klein");
+    struct models_options o = {.name = "klein", .distilled = -1};
+    assert_int_equal(models_add(m, path, &o, &e), ERR_BUSY);
+    o.name = "../x";
+    assert_int_equal(models_add(m, path, &o, &e), ERR_ARG);
+    o.name = NULL;
+    assert_int_equal(models_add(m, path, &o, &e), ERR_OK);
+    assert_non_null(models_find(m, "klein-2"));
+    /* Adding again changes nothing. */
+    assert_int_equal(models_add(m, path, &o, &e), ERR_OK);
+    assert_int_equal(m->n_models, 2);
+    assert_int_equal(models_remove(m, "klein", &e), ERR_OK);
+    assert_int_equal(models_remove(m, "klein", &e), ERR_NOTFOUND);
+    assert_int_equal(m->n_components, 4);
+    assert_int_equal(models_remove(m, "klein-2", &e), ERR_OK);
+    assert_int_equal(m->n_components, 0);
+    at(path, "one/klein/vae/config.json");
+    assert_true(file_exists(path));
+    models_free(m);
+}
+
+static void a_manifest_is_refused_when_it_is_wrong(void **state)
+{
+#define COMPONENT(places)                                                                          \
+    "{\"veetance_models\":1,\"components\":[{\"id\":\"x\",\"kind\":\"vae\",\"files\":[{\"bytes\":" \
+    "1}],"                                                                                         \
+    "\"places\":" places "}]}"
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"veetance_models\":2}",
+        "{\"veetance_models\":1,\"models\":{}}",
+        "{\"veetance_models\":1,\"models\":[{\"name\":\"../x\",\"pipeline\":\"klein\"}]}",
+        "{\"veetance_models\":1,\"models\":[{\"name\":\"x\",\"pipeline\":\"other\"}]}",
+        "{\"veetance_models\":1,\"models\":[{\"name\":\"x\",\"pipeline\":\"klein\",\"parts\":"
+        "{\"vae\":\"unlisted\"}}]}",
+        "{\"veetance_models\":1,\"components\":[{\"id\":\"x\",\"kind\":\"vae\"}]}",
+        "{\"veetance_models\":1,\"components\":[7]}",
+        COMPONENT("[{\"path\":\"relative\"}]"),
+        COMPONENT("[{}]"),
+        COMPONENT("[{\"path\":\"/x\",\"names\":[\"a/b\"]}]"),
+        COMPONENT("[{\"path\":\"/x\",\"names\":[\"a\",\"b\"]}]"),
+        "{\"veetance_models\":1,\"components\":[{\"id\":\"x\",\"kind\":\"vae\",\"files\":"
+        "[{\"bytes\":1,\"sha256\":\"abc\"}]}]}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct models *m = models_new();
+        struct err e = {0};
+        assert_int_equal(models_parse(m, str_from(bad[i]), &e), ERR_FORMAT);
+        models_free(m);
+    }
+    struct models *m = models_new();
+    struct err e = {0};
+    assert_int_equal(models_parse(m, STR_LIT(COMPONENT("[{\"path\":\"/x\"}]")), &e), ERR_OK);
+    models_free(m);
+}
+
+static void what_is_no_name_stays_when_resolved(void **state)
+{
+    char out[MODELS_PATH_BYTES], home[512];
+    struct err e = {0};
+    (void)state;
+    at(home, "home");
+    (void)setenv("VEETANCE_HOME", home, 1);
+    assert_int_equal(models_resolve("micro-klein", out, &e), ERR_OK);
+    assert_string_equal(out, "micro-klein");
+    assert_int_equal(models_resolve("./a/path", out, &e), ERR_OK);
+    assert_string_equal(out, "./a/path");
+    /* A downloaded set needs no adding. */
+    put_folder("home/models/fetched");
+    assert_int_equal(models_resolve("fetched", out, &e), ERR_OK);
+    at(home, "home/models/fetched");
+    assert_string_equal(out, home);
+    (void)unsetenv("VEETANCE_HOME");
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(single_files_make_a_model_when_they_fit),
+        CASE(components_are_shared_when_their_bytes_are_the_same),
+        CASE(a_folder_is_the_model_itself_when_it_is_whole),
+        CASE(the_hubs_cache_is_read_in_place_when_added),
+        CASE(a_moved_file_is_found_when_scanned),
+        CASE(a_model_is_away_when_its_drive_is),
+        CASE(a_drive_is_found_when_it_is_mounted_elsewhere),
+        CASE(changed_bytes_are_found_when_verified),
+        CASE(names_are_kept_apart_when_they_collide),
+        CASE(a_manifest_is_refused_when_it_is_wrong),
+        CASE(what_is_no_name_stays_when_resolved),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
