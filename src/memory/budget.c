@@ -1,5 +1,7 @@
 #include "memory/budget.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -60,4 +62,14 @@ enum err_code budget_parse(const char *text, const struct nn_device *d, uint64_t
         return err_set(e, ERR_ARG, "a budget of %.40s cannot be used", text);
     *bytes = (uint64_t)(v * scale);
     return ERR_OK;
+}
+
+struct budget_text budget_text(uint64_t bytes)
+{
+    struct budget_text t;
+    const double mib = 1024.0 * 1024.0, gib = 1024.0 * mib;
+    bool large = (double)bytes >= gib;
+    double v = ceil((double)bytes / (large ? gib : mib) * 100.0) / 100.0;
+    (void)snprintf(t.z, sizeof t.z, "%.2f %s", v, large ? "GiB" : "MiB");
+    return t;
 }

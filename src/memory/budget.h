@@ -9,4 +9,10 @@
 ERR_MUST_CHECK enum err_code budget_parse(const char *text, const struct nn_device *d,
                                           uint64_t *bytes, struct err *e);
 
+/* "16.00 GiB", "2.50 MiB": rounded up, so that what is asked for suffices. */
+struct budget_text {
+    char z[24];
+};
+struct budget_text budget_text(uint64_t bytes);
+
 #endif

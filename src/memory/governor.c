@@ -5,9 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "memory/budget.h"
 #include "memory/host.h"
-
-#define GIB (1024.0 * 1024.0 * 1024.0)
 
 enum { MAX_PLACEMENTS = GOVERNOR_MAX_STAGES };
 
@@ -66,8 +65,8 @@ static void make_room(struct governor *g, uint64_t bytes)
 {
     struct entry *y;
     while (held(g) + bytes > g->budget && (y = oldest_idle(g)) != NULL) {
-        log_debug("memory: %s gives way (%.2f GiB)", y->component,
-                  (double)nn_params_device_bytes(y->ps) / GIB);
+        log_debug("memory: %s gives way (%s)", y->component,
+                  budget_text(nn_params_device_bytes(y->ps)).z);
         nn_params_release(y->ps);
     }
 }
@@ -98,9 +97,9 @@ static enum err_code refuse(const struct governor *g, uint64_t bytes, const char
                             struct err *e)
 {
     return err_set(e, ERR_NOMEM,
-                   "%s needs %.2f GiB more, %.2f of the budget of %.2f GiB are in use; a larger "
-                   "--budget, a smaller picture or --weights q8_0 would help",
-                   what, (double)bytes / GIB, (double)held(g) / GIB, (double)g->budget / GIB);
+                   "%s needs %s more, %s of the budget of %s are in use; a larger --budget, a "
+                   "smaller picture or --weights q8_0 would help",
+                   what, budget_text(bytes).z, budget_text(held(g)).z, budget_text(g->budget).z);
 }
 
 static enum err_code take(void *user, enum nn_memory_kind kind, uint64_t bytes, const char *what,

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GIB (1024.0 * 1024.0 * 1024.0)
+#include "memory/budget.h"
 
 enum { SLOTS = 2, MAX_PASSES = 4 };
 
@@ -128,15 +128,14 @@ static void fill_advice(struct memory_plan *p)
             whole = s->resident_bytes + s->streamed_bytes + s->compute_bytes;
     }
     if (p->verdict == MEMORY_REFUSED) {
-        advise(p, "a budget of %.2f GiB or more (--budget) would do", (double)p->least_bytes / GIB);
+        advise(p, "a budget of %s or more (--budget) would do", budget_text(p->least_bytes).z);
         if (compute > weights)
-            advise(p, "a smaller picture: computing takes up to %.2f GiB", (double)compute / GIB);
+            advise(p, "a smaller picture: computing takes up to %s", budget_text(compute).z);
         else
-            advise(p, "smaller weights (--weights q8_0 or q5_0): they take up to %.2f GiB",
-                   (double)weights / GIB);
+            advise(p, "smaller weights (--weights q8_0 or q5_0): they take up to %s",
+                   budget_text(weights).z);
     } else if (p->verdict == MEMORY_STREAMED) {
-        advise(p, "with a budget of %.2f GiB nothing would have to be streamed",
-               (double)whole / GIB);
+        advise(p, "with a budget of %s nothing would have to be streamed", budget_text(whole).z);
         advise(p, "--weights q8_0 halves what is streamed in bf16");
     }
 }
@@ -185,13 +184,13 @@ enum err_code memory_plan_check(const struct memory_plan *p, struct err *e)
     for (size_t i = 1; i < p->n_stages; i++)
         if (p->stages[i].peak_bytes > worst->peak_bytes)
             worst = &p->stages[i];
-    return err_set(e, ERR_NOMEM,
-                   "the budget of %.3f GiB does not suffice: the %s needs %.3f GiB (weights %.3f, "
-                   "computing %.3f); %s%s%s",
-                   (double)p->budget_bytes / GIB, worst->component, (double)worst->peak_bytes / GIB,
-                   (double)worst->resident_bytes / GIB, (double)worst->compute_bytes / GIB,
-                   p->n_advice > 0 ? p->advice[0] : "", p->n_advice > 1 ? "; " : "",
-                   p->n_advice > 1 ? p->advice[1] : "");
+    return err_set(
+        e, ERR_NOMEM,
+        "the budget of %s does not suffice: the %s needs %s (weights %s, computing %s); %s%s%s",
+        budget_text(p->budget_bytes).z, worst->component, budget_text(worst->peak_bytes).z,
+        budget_text(worst->resident_bytes).z, budget_text(worst->compute_bytes).z,
+        p->n_advice > 0 ? p->advice[0] : "", p->n_advice > 1 ? "; " : "",
+        p->n_advice > 1 ? p->advice[1] : "");
 }
 
 const char *memory_verdict_name(enum memory_verdict v)

@@ -54,10 +54,9 @@ static void load_next(struct nn_stream *s)
     if (rc != ERR_OK) {
         s->failed = true;
         s->error = e;
-    } else {
+    } else if (s->next == block) { /* else it is not wanted any more: see restart_at */
         *slot_of(s, block) = (struct slot){.block = block, .wanted = true};
-        if (s->next == block) /* not asked for another meanwhile */
-            s->next = (block + 1) % s->spec.blocks;
+        s->next = (block + 1) % s->spec.blocks;
     }
     pthread_cond_broadcast(&s->changed);
 }

@@ -43,7 +43,8 @@ static void percent_is_of_the_whole_memory(void **state)
 static void what_is_no_budget_is_refused(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "G", "-1", "16X", "16 G", "101%", "0", "0G", "1e3", "..",
+    static const char *const texts[] = {"",     "G", "-1",           "16X",  "16 G",
+                                        "101%", "0", "0G",           "1e3",  "..",
                                         "16GG", "%", "99999999999T", "0x10", "1.5.2G"};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         uint64_t n;

@@ -1,0 +1,285 @@
+/* memory_test.c - budgets and plans with the micro models: what is planned is what is taken, streaming changes
+ * nothing, every refused allocation ends cleanly, and nothing stays behind. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pipeline/engine_internal.h"
+
+#define KLEIN VT_SOURCE_DIR "/models/micro-klein"
+
+static struct vt_engine *engine;
+static unsigned char pixels[64 * 64 * 3];
+
+static int set_up(void **state)
+{
+    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    struct vt_error err;
+    (void)state;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (unsigned char)(i * 31 ^ i >> 6);
+    return vt_engine_open(&options, &engine, &err) == VT_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vt_engine_close(engine);
+    return 0;
+}
+
+static struct vt_request request(int side, bool edit)
+{
+    struct vt_request rq = vt_request_defaults();
+    rq.model = KLEIN;
+    rq.prompt = "a red star";
+    rq.width = rq.height = side;
+    rq.steps = 2;
+    rq.seed = 1;
+    if (edit) {
+        rq.images[0] = (struct vt_image){64, 64, 3, pixels};
+        rq.image_count = 1;
+    }
+    return rq;
+}
+
+static struct vt_result *made(const struct vt_request *rq)
+{
+    struct vt_error err;
+    struct vt_result *r = NULL;
+    enum vt_status st = rq->image_count ? vt_edit(engine, rq, NULL, &r, &err)
+                                        : vt_generate(engine, rq, NULL, &r, &err);
+    if (st != VT_OK)
+        fail_msg("%s", err.text);
+    return r;
+}
+
+static struct vt_plan planned(const struct vt_request *rq)
+{
+    struct vt_error err;
+    struct vt_plan plan;
+    if (vt_plan_picture(engine, rq, &plan, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    return plan;
+}
+
+static void set_budget(uint64_t bytes)
+{
+    struct vt_error err;
+    vt_engine_release(engine);
+    if (vt_engine_set_budget(engine, bytes, &err) != VT_OK)
+        fail_msg("%s", err.text);
+}
+
+static void assert_same_picture(const struct vt_result *a, const struct vt_result *b)
+{
+    struct vt_image x = vt_result_image(a, 0), y = vt_result_image(b, 0);
+    assert_int_equal(x.width, y.width);
+    assert_int_equal(x.height, y.height);
+    assert_memory_equal(x.pixels, y.pixels, (size_t)x.width * (size_t)x.height * 3);
+}
+
+/* ---- planned and taken -------------------------------------------------------------------------------- */
+
+/* One request at one budget: measured <= planned <= budget, within 5 %, and the same picture. */
+static bool holds(const struct vt_request *rq, uint64_t budget, const struct vt_result *whole)
+{
+    set_budget(budget);
+    struct vt_plan plan = planned(rq);
+    if (plan.verdict == VT_REFUSED)
+        return false;
+    struct vt_result *r = made(rq);
+    const struct vt_stats *s = vt_result_stats(r);
+    assert_true(s->device_peak_bytes <= plan.peak_bytes);
+    assert_true(plan.peak_bytes <= budget);
+    assert_true((double)plan.peak_bytes <= 1.05 * (double)s->device_peak_bytes);
+    assert_same_picture(r, whole);
+    vt_result_free(r);
+    return true;
+}
+
+static void budgets_down_to_the_least_give_the_same_picture(void **state)
+{
+    (void)state;
+    static const struct {
+        int side;
+        bool edit;
+    } table[] = {{64, false}, {128, false}, {64, true}};
+    static const int percent[] = {100, 60, 40};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct vt_request rq = request(table[i].side, table[i].edit);
+        set_budget(0);
+        struct vt_result *whole = made(&rq);
+        uint64_t peak = vt_result_stats(whole)->device_peak_bytes;
+        for (size_t k = 0; k < sizeof percent / sizeof percent[0]; k++)
+            assert_true(holds(&rq, peak * (uint64_t)percent[k] / 100, whole));
+        assert_false(holds(&rq, peak / 20, whole));
+        vt_result_free(whole);
+    }
+    set_budget(0);
+}
+
+static void refusal_has_numbers_and_advice(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    struct vt_error err;
+    struct vt_result *r = NULL;
+    set_budget(1 << 20);
+    struct vt_plan plan = planned(&rq);
+    assert_int_equal(plan.verdict, VT_REFUSED);
+    assert_true(plan.advice_count > 0);
+    assert_int_equal(vt_generate(engine, &rq, NULL, &r, &err), VT_ERR_NOMEM);
+    assert_null(r);
+    assert_non_null(strstr(err.text, "1.00 MiB"));
+    assert_non_null(strstr(err.text, plan.advice[0]));
+    set_budget(0);
+    vt_result_free(made(&rq));
+}
+
+static void advised_budget_suffices(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    set_budget(1 << 20);
+    struct vt_plan plan = planned(&rq);
+    double mib = 0;
+    const char *number = strpbrk(plan.advice[0], "0123456789");
+    assert_non_null(number);
+    mib = strtod(number, NULL);
+    set_budget((uint64_t)(mib * 1024 * 1024));
+    assert_int_not_equal(planned(&rq).verdict, VT_REFUSED);
+    vt_result_free(made(&rq));
+    set_budget(0);
+}
+
+static void plan_streams_only_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    set_budget(0);
+    struct vt_plan plan = planned(&rq);
+    assert_int_equal(plan.verdict, VT_RESIDENT);
+    set_budget(5 << 20);
+    plan = planned(&rq);
+    assert_int_equal(plan.verdict, VT_STREAMED);
+    for (int i = 0; i < plan.stage_count; i++)
+        assert_true((plan.stages[i].streamed_bytes > 0) ==
+                    (strcmp(plan.stages[i].component, "transformer") == 0));
+    set_budget(0);
+}
+
+/* ---- keeping and letting go --------------------------------------------------------------------------- */
+
+static void second_run_brings_nothing_anew(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    set_budget(0);
+    rq.prompt = "a green square"; /* not seen before: the text encoder runs */
+    vt_result_free(made(&rq));
+    struct governor_usage before, after;
+    governor_usage(engine->governor, &before);
+    rq.prompt = "a blue circle";
+    vt_result_free(made(&rq));
+    governor_usage(engine->governor, &after);
+    assert_int_equal(after.moved, before.moved);
+    assert_int_equal(planned(&rq).swap_bytes, 0);
+}
+
+static void smaller_budget_lets_weights_go_at_once(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    struct vt_memory m;
+    set_budget(0);
+    vt_result_free(made(&rq));
+    vt_engine_memory(engine, &m);
+    assert_true(m.current > 4 << 20);
+    struct vt_error err;
+    assert_int_equal(vt_engine_set_budget(engine, 4 << 20, &err), VT_OK);
+    vt_engine_memory(engine, &m);
+    assert_true(m.current <= 4 << 20);
+    vt_engine_release(engine);
+    vt_engine_memory(engine, &m);
+    assert_int_equal(m.current, 0);
+    set_budget(0);
+}
+
+static void a_plan_changes_nothing(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    struct vt_memory before, after;
+    set_budget(0);
+    struct vt_result *a = made(&rq);
+    vt_engine_memory(engine, &before);
+    struct vt_request larger = request(128, false);
+    (void)planned(&larger);
+    vt_engine_memory(engine, &after);
+    assert_int_equal(before.current, after.current);
+    struct vt_result *b = made(&rq);
+    assert_same_picture(a, b);
+    vt_result_free(a);
+    vt_result_free(b);
+}
+
+/* ---- failures ------------------------------------------------------------------------------------------- */
+
+static void every_refused_request_ends_cleanly(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, true);
+    set_budget(0);
+    struct vt_result *whole = made(&rq);
+    set_budget(5 << 20);
+    struct vt_error err;
+    uint64_t n = 1;
+    for (;; n++) {
+        struct vt_result *r = NULL;
+        vt_engine_release(engine);
+        governor_fail_at(engine->governor, n);
+        enum vt_status st = vt_edit(engine, &rq, NULL, &r, &err);
+        governor_fail_at(engine->governor, 0);
+        if (st == VT_OK) {
+            assert_same_picture(r, whole);
+            vt_result_free(r);
+            break;
+        }
+        assert_int_equal(st, VT_ERR_NOMEM);
+        assert_null(r);
+        struct vt_memory m;
+        vt_engine_release(engine);
+        vt_engine_memory(engine, &m);
+        assert_int_equal(m.current, 0);
+    }
+    assert_true(n > 10);
+    struct vt_result *again = made(&rq);
+    assert_same_picture(again, whole);
+    vt_result_free(again);
+    vt_result_free(whole);
+    set_budget(0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(budgets_down_to_the_least_give_the_same_picture),
+        cmocka_unit_test(refusal_has_numbers_and_advice),
+        cmocka_unit_test(advised_budget_suffices),
+        cmocka_unit_test(plan_streams_only_what_does_not_fit),
+        cmocka_unit_test(second_run_brings_nothing_anew),
+        cmocka_unit_test(smaller_budget_lets_weights_go_at_once),
+        cmocka_unit_test(a_plan_changes_nothing),
+        cmocka_unit_test(every_refused_request_ends_cleanly),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
