@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -158,6 +159,21 @@ static enum err_code do_piece(const struct writer *wr, const struct piece *p, st
     return rc == ERR_OK ? file_out_write(wr->file, s->out, (size_t)bytes, p->at, e) : rc;
 }
 
+/* Takes pages that were read out of this process: they stay in the system's cache, but a file of any size does
+ * not fill the process. Pages that a neighbour still reads come back by themselves. */
+static void let_go(const struct piece *p)
+{
+    uint64_t row_bytes = 1, page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (!p->copied)
+        (void)dtype_bytes(p->view.dtype, p->row, p->row, &row_bytes);
+    uintptr_t begin = (uintptr_t)p->view.data + (uintptr_t)(p->begin * row_bytes);
+    uintptr_t end = begin + (uintptr_t)(p->n * row_bytes);
+    begin = (begin + page - 1) / page * page;
+    end = end / page * page;
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 /* Returns how many bytes are done in all. */
 static uint64_t piece_done(struct writer *wr, const struct piece *p, enum err_code rc,
                            const struct err *e)
@@ -181,6 +197,7 @@ static void work(struct writer *wr, bool reports)
     while (next_piece(wr, &p)) {
         struct err e = {0};
         enum err_code rc = do_piece(wr, &p, &s, &e);
+        let_go(&p);
         uint64_t done = piece_done(wr, &p, rc, &e);
         if (reports && wr->rq->progress)
             wr->rq->progress(wr->done_before + done, wr->total, wr->rq->user);

@@ -15,7 +15,8 @@ void convert_note(const struct convert_request *rq, const char *fmt, ...)
 /* Refuses what can be refused before anything is opened. */
 ERR_MUST_CHECK enum err_code convert_check(const struct convert_request *rq, struct err *e);
 
-/* rq->source is not looked at; adds to *out. span may be NULL. */
+/* c comes from component_open: its files are mapped. rq->source is not looked at; adds to *out. span may be
+ * NULL. */
 ERR_MUST_CHECK enum err_code convert_component(struct component *c,
                                                const struct convert_request *rq,
                                                const struct convert_span *span,
