@@ -6,12 +6,12 @@
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_write.h"
 #include "base/mem.h"
 #include "pipeline/convert_internal.h"
 #include "pipeline/model_dir.h"
@@ -122,30 +122,29 @@ static enum err_code read_own(const struct model_dir *m, yyjson_doc **out, struc
 }
 
 /* What the old file said, but for where the components lie. */
-static char *own_text(const struct job *j, yyjson_val *old)
+static enum err_code write_own(const struct job *j, yyjson_val *old, const char *path,
+                               struct err *e)
 {
     const struct model_dir *m = j->m;
+    bool klein = m->pipeline == MODEL_PIPELINE_KLEIN;
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *o = yyjson_mut_obj(d);
+    yyjson_mut_val *o = yyjson_mut_obj(d), *components = yyjson_mut_obj(d);
+    yyjson_val *defaults = yyjson_obj_get(old, "defaults");
     yyjson_mut_doc_set_root(d, o);
     bool ok = yyjson_mut_obj_add_str(d, o, "name", m->name) &&
-              yyjson_mut_obj_add_str(d, o, "pipeline",
-                                     m->pipeline == MODEL_PIPELINE_KLEIN ? "klein" : "layered");
-    if (m->pipeline == MODEL_PIPELINE_KLEIN) {
-        ok = ok && yyjson_mut_obj_add_bool(d, o, "is_distilled", m->is_distilled);
-        ok = ok && yyjson_mut_obj_add_bool(d, o, "reference_cache", m->reference_cache);
-    }
-    if (m->vision.weights[0]) {
-        yyjson_mut_val *c = yyjson_mut_obj(d);
-        ok = ok && yyjson_mut_obj_add_str(d, c, "vision", "vision");
-        ok = ok && yyjson_mut_obj_add_val(d, o, "components", c);
-    }
-    yyjson_val *defaults = yyjson_obj_get(old, "defaults");
+              yyjson_mut_obj_add_str(d, o, "pipeline", klein ? "klein" : "layered");
+    if (klein)
+        ok = ok && yyjson_mut_obj_add_bool(d, o, "is_distilled", m->is_distilled) &&
+             yyjson_mut_obj_add_bool(d, o, "reference_cache", m->reference_cache);
+    if (m->vision.weights[0])
+        ok = ok && yyjson_mut_obj_add_str(d, components, "vision", "vision") &&
+             yyjson_mut_obj_add_val(d, o, "components", components);
     if (defaults)
         ok = ok && yyjson_mut_obj_add_val(d, o, "defaults", yyjson_val_mut_copy(d, defaults));
-    char *text = ok ? yyjson_mut_write(d, YYJSON_WRITE_PRETTY_TWO_SPACES, NULL) : NULL;
+    enum err_code rc =
+        ok ? json_write_file(d, path, e) : err_set(e, ERR_NOMEM, "no memory for veetance.json");
     yyjson_mut_doc_free(d);
-    return text;
+    return rc;
 }
 
 /* The frame of a base folder comes first: the model's own files win over it. */
@@ -171,12 +170,8 @@ static enum err_code write_frame(const struct job *j, struct err *e)
         rc = copy_frames(j, yyjson_doc_get_root(old), e);
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, j->temp, "veetance.json", e);
-    if (rc == ERR_OK) {
-        char *text = own_text(j, yyjson_doc_get_root(old));
-        rc = text ? file_write_atomic(path, text, strlen(text), e)
-                  : err_set(e, ERR_NOMEM, "no memory for veetance.json");
-        free(text); /* yyjson's own allocator made it */
-    }
+    if (rc == ERR_OK)
+        rc = write_own(j, yyjson_doc_get_root(old), path, e);
     yyjson_doc_free(old);
     return rc;
 }

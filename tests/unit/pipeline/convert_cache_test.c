@@ -1,4 +1,6 @@
 /* convert_cache_test.c - converted copies: made once, told apart, made anew when they do not fit. */
+#include <fcntl.h>
+#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,30 +20,62 @@
 
 static char folder[] = "/tmp/vt-cache-XXXXXX";
 
-__attribute__((format(printf, 1, 2))) static void shell(const char *fmt, ...)
+/* FOLDER/NAME; lives until the fourth call from now. */
+static const char *in(const char *name)
 {
-    char command[600];
-    va_list ap;
-    va_start(ap, fmt);
-    (void)vsnprintf(command, sizeof command, fmt, ap);
-    va_end(ap);
-    assert_int_equal(system(command), 0);
+    static char paths[4][300];
+    static int next;
+    char *p = paths[next++ % 4];
+    (void)snprintf(p, sizeof paths[0], "%s/%s", folder, name);
+    return p;
 }
 
+static void copy(const char *from, const char *to)
+{
+    struct buf b;
+    struct err e = {0};
+    if (file_read(from, 64u << 20, &b, &e) != ERR_OK ||
+        file_write_atomic(to, b.p, b.n, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    buf_deinit(&b);
+}
+
+/* A model of its own, whose files may be touched; those that these tests do not read are left out. */
 static int set_up(void **state)
 {
+    static const char *const folders[] = {"", "/transformer", "/text_encoder", "/vae",
+                                          "/tokenizer"};
+    static const char *const files[] = {
+        "veetance.json", "model_index.json", "transformer/config.json",
+        "transformer/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"};
+    char from[300], name[200];
     (void)state;
     if (!mkdtemp(folder) || setenv("VEETANCE_HOME", folder, 1) != 0)
         return -1;
-    shell("cp -r %s/models/micro-klein %s/model", VT_SOURCE_DIR, folder);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(name, sizeof name, "model%s", folders[i]);
+        assert_int_equal(mkdir(in(name), 0777), 0);
+    }
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        (void)snprintf(from, sizeof from, VT_SOURCE_DIR "/models/micro-klein/%s", files[i]);
+        (void)snprintf(name, sizeof name, "model/%s", files[i]);
+        copy(from, in(name));
+    }
     return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    shell("rm -rf %s", folder);
-    return 0;
+    return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 struct seen {
@@ -101,10 +135,12 @@ static void a_broken_copy_is_made_anew(void **state)
     assert_int_equal(truncate(path, 100000), 0);
     assert_int_equal(must_use("q5_0", path).made, 1);
     assert_int_equal(must_use("q5_0", path).made, 0);
-    shell("echo nonsense > %s", path);
+    copy(in("model/veetance.json"), path);
     assert_int_equal(must_use("q5_0", path).made, 1);
     /* the copy of another source under this name */
-    shell("cp %s/cache/weights/*-q8_0.gguf %s", folder, path);
+    char other[MODEL_PATH_BYTES];
+    (void)must_use("q8_0", other);
+    copy(other, path);
     assert_int_equal(must_use("q5_0", path).made, 1);
 }
 
@@ -113,23 +149,25 @@ static void a_changed_source_has_a_copy_of_its_own(void **state)
     char before[MODEL_PATH_BYTES], after[MODEL_PATH_BYTES];
     (void)state;
     (void)must_use("q5_0", before);
-    shell("touch %s/model/transformer/diffusion_pytorch_model.safetensors", folder);
+    assert_int_equal(
+        utimensat(AT_FDCWD, in("model/transformer/diffusion_pytorch_model.safetensors"), NULL, 0),
+        0);
     assert_int_equal(must_use("q5_0", after).made, 1);
     assert_string_not_equal(before, after);
 }
 
 static void what_is_quantised_or_of_that_type_stays(void **state)
 {
-    char path[MODEL_PATH_BYTES], copy[MODEL_PATH_BYTES];
+    char path[MODEL_PATH_BYTES], again[MODEL_PATH_BYTES];
     struct seen s = {0};
     struct err e = {0};
     const struct vt_callbacks cb = {.note = note, .user = &s};
     struct convert_cache_run run = {.type = "q4_0", .callbacks = &cb};
     (void)state;
     (void)must_use("q5_0", path);
-    memcpy(copy, path, sizeof copy);
-    assert_int_equal(convert_cache_part("transformer", copy, &run, &e), ERR_OK);
-    assert_string_equal(copy, path);
+    memcpy(again, path, sizeof again);
+    assert_int_equal(convert_cache_part("transformer", again, &run, &e), ERR_OK);
+    assert_string_equal(again, path);
     assert_int_equal(s.made, 0);
     assert_int_equal(s.other, 1);
     assert_int_equal(must_use("bf16", path).made, 0);
@@ -155,12 +193,10 @@ static void nonsense_is_refused(void **state)
 static void a_model_s_vae_stays(void **state)
 {
     struct model_dir *m = mem_alloc(sizeof *m);
-    char model[200];
     struct err e = {0};
     const struct convert_cache_run run = {.type = "q5_1"};
     (void)state;
-    (void)snprintf(model, sizeof model, "%s/model", folder);
-    assert_int_equal(model_dir_open(model, m, &e), ERR_OK);
+    assert_int_equal(model_dir_open(in("model"), m, &e), ERR_OK);
     assert_int_equal(convert_cache_model(m, &run, &e), ERR_OK);
     assert_true(strstr(m->transformer.weights, "/cache/weights/flux2_transformer-") != NULL);
     assert_true(strstr(m->text_encoder.weights, "/cache/weights/qwen3-") != NULL);
