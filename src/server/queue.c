@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "image/save.h"
 #include "server/base64.h"
+#include "server/face.h"
 #include "server/server_internal.h"
 #include "server/work.h"
 
@@ -152,6 +153,8 @@ static void on_preview(const struct vt_image *im, int step, void *user)
         preview_json(j, im, &b);
         pthread_mutex_unlock(&q->lock);
         events_publish(q->server->events, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE);
+        openai_tell_preview(q->server, j->id, step, j->progress.step_count,
+                            buf_str(&j->preview)); /* only this thread changes them */
     } else {
         err_clear(&e);
         buf_deinit(&jpeg);
@@ -392,6 +395,8 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     q->running = NULL;
     wake_waiters(j);
     pthread_mutex_unlock(&q->lock);
+    /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
+    openai_tell_end(q->server, j->id, o.state, rc == ERR_OK ? buf_z(&r->json) : "", buf_z(&error));
     buf_deinit(&error);
 }
 
@@ -691,8 +696,10 @@ enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
         append(q, j);
     }
     pthread_mutex_unlock(&q->lock);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        openai_tell_end(q->server, id, JOB_CANCELLED, "", "");
         live_free(j);
+    }
     return rc;
 }
 

@@ -3,5 +3,6 @@
 #include <stddef.h>
 
 const struct http_route *const routes_all[] = {
-    routes_system, routes_tasks, routes_jobs, routes_models, routes_assets, routes_projects, NULL,
+    routes_system,   routes_tasks,  routes_jobs,  routes_models, routes_assets,
+    routes_projects, routes_openai, routes_a1111, routes_pages,  NULL,
 };

@@ -77,9 +77,8 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
     if (rc != ERR_OK)
         return rc;
     if (ended && http_query_bool(rq, "forget", false)) {
-        rc = jobs_forget(http_store(rq), id, e);
-        re->status = rc == ERR_OK ? 204 : re->status;
-        return rc;
+        rc = answer_job(rq, re, e);
+        return rc == ERR_OK ? jobs_forget(http_store(rq), id, e) : rc;
     }
     if (!cancelled)
         rc = queue_cancel(rq->server->queue, id, e);

@@ -205,6 +205,7 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
     s->listen_fd = -1;
     s->started_ns = clock_ns();
     pthread_mutex_init(&s->connections_lock, NULL);
+    pthread_mutex_init(&s->settings_lock, NULL);
     raise_file_limit();
     enum err_code rc = copy_options(s, o, e);
     if (rc == ERR_OK)
@@ -281,5 +282,6 @@ void server_close(struct server *s)
     events_hub_free(s->events);
     store_close(s->store);
     pthread_mutex_destroy(&s->connections_lock);
+    pthread_mutex_destroy(&s->settings_lock);
     mem_free(s);
 }

@@ -44,6 +44,8 @@ struct server {
     int listen_fd;
 
     atomic_bool stopping;
+    pthread_mutex_t settings_lock;           /* guards the next */
+    char preferred_model[SERVER_NAME_BYTES]; /* of clients that set options; "": none */
     struct server_counters counters;
     pthread_mutex_t connections_lock; /* guards the list and its items */
     struct server_connection *connections;

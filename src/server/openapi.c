@@ -1,0 +1,306 @@
+/* openapi.c - /openapi.json (3.1) from the tables that the routes run on. */
+#include "server/openapi.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "server/routes.h"
+#include "veetance.h"
+
+static void schema(const struct http_field *f, enum http_type type, bool is_form, bool merge,
+                   struct buf *b);
+
+static void object_schema(const struct http_field *fields, bool is_form, bool merge, struct buf *b)
+{
+    bool any = !fields, first = true;
+    buf_add_z(b, "\"properties\":{");
+    for (const struct http_field *f = fields; f && f->name; f++) {
+        if (strcmp(f->name, "*") == 0) {
+            any = true;
+            continue;
+        }
+        buf_add_z(b, first ? "" : ",");
+        first = false;
+        http_json_str(b, f->name);
+        buf_add_z(b, ":{");
+        schema(f, f->type, is_form, merge, b);
+        buf_add_byte(b, '}');
+    }
+    buf_add_byte(b, '}');
+    first = true;
+    for (const struct http_field *f = fields; f && f->name && !merge; f++)
+        if (f->required) {
+            buf_add_z(b, first ? ",\"required\":[" : ",");
+            http_json_str(b, f->name);
+            first = false;
+        }
+    buf_add_z(b, first ? "" : "]");
+    buf_printf(b, ",\"additionalProperties\":%s", any ? "true" : "false");
+}
+
+static void add_type(const struct http_field *f, const char *type, struct buf *b)
+{
+    buf_printf(b, f->nullable ? "\"type\":[\"%s\",\"null\"]" : "\"type\":\"%s\"", type);
+}
+
+static void add_values(const struct http_field *f, struct buf *b)
+{
+    buf_add_z(b, ",\"enum\":[");
+    for (const char *p = f->values;; p++) {
+        size_t n = strcspn(p, "|");
+        http_json_strn(b, (struct str){p, n});
+        p += n;
+        if (!*p)
+            break;
+        buf_add_byte(b, ',');
+    }
+    buf_add_z(b, f->nullable ? ",null]" : "]");
+}
+
+static bool has_range(const struct http_field *f)
+{
+    return f->lo < f->hi || f->hi != 0;
+}
+
+static void add_string(const struct http_field *f, struct buf *b)
+{
+    add_type(f, "string", b);
+    if (f->values)
+        add_values(f, b);
+    else if (has_range(f))
+        buf_printf(b, ",\"minLength\":%.0f,\"maxLength\":%.0f", f->lo, f->hi);
+}
+
+static void add_number(const struct http_field *f, const char *type, struct buf *b)
+{
+    add_type(f, type, b);
+    if (has_range(f))
+        buf_printf(b, ",\"minimum\":%.17g,\"maximum\":%.17g", f->lo, f->hi);
+}
+
+static void add_array(const struct http_field *f, bool is_form, bool merge, struct buf *b)
+{
+    struct http_field item = *f;
+    bool numbers = f->items == HTTP_INT || f->items == HTTP_NUMBER;
+    add_type(f, "array", b);
+    item.nullable = false;
+    item.help = item.fallback = NULL;
+    if (!numbers) {
+        if (has_range(f))
+            buf_printf(b, ",\"minItems\":%.0f,\"maxItems\":%.0f", f->lo, f->hi);
+        item.lo = item.hi = 0;
+    }
+    buf_add_z(b, ",\"items\":{");
+    schema(&item, f->items, is_form, merge, b);
+    buf_add_byte(b, '}');
+}
+
+static void schema(const struct http_field *f, enum http_type type, bool is_form, bool merge,
+                   struct buf *b)
+{
+    size_t start = b->n;
+    switch (type) {
+    case HTTP_STRING:
+        add_string(f, b);
+        break;
+    case HTTP_ASSET:
+        add_type(f, "string", b);
+        buf_add_z(b, is_form ? ",\"format\":\"binary\"" : ",\"pattern\":\"^[0-9a-f]{64}$\"");
+        break;
+    case HTTP_INT:
+        add_number(f, "integer", b);
+        break;
+    case HTTP_NUMBER:
+        add_number(f, "number", b);
+        break;
+    case HTTP_BOOL:
+        add_type(f, "boolean", b);
+        break;
+    case HTTP_OBJECT:
+        add_type(f, "object", b);
+        buf_add_byte(b, ',');
+        object_schema(f->fields, is_form, merge, b);
+        break;
+    case HTTP_ARRAY:
+        add_array(f, is_form, merge, b);
+        break;
+    case HTTP_ANY:
+    default:
+        break;
+    }
+    if (f->help) {
+        buf_add_z(b, b->n > start ? ",\"description\":" : "\"description\":");
+        http_json_str(b, f->help);
+    }
+    if (f->fallback)
+        buf_printf(b, b->n > start ? ",\"default\":%s" : "\"default\":%s", f->fallback);
+}
+
+/* ---- operations --------------------------------------------------------------------------------------- */
+
+static void add_parameter(struct buf *b, bool *first, const char *in, const struct http_field *f)
+{
+    struct http_field shown = *f;
+    shown.help = NULL;
+    buf_add_z(b, *first ? "{\"name\":" : ",{\"name\":");
+    *first = false;
+    http_json_str(b, f->name);
+    buf_printf(b, ",\"in\":\"%s\",\"required\":%s,\"schema\":{", in,
+               f->required ? "true" : "false");
+    schema(&shown, f->type, false, false, b);
+    buf_add_byte(b, '}');
+    if (f->help) {
+        buf_add_z(b, ",\"description\":");
+        http_json_str(b, f->help);
+    }
+    buf_add_byte(b, '}');
+}
+
+static void add_parameters(const struct http_route *r, struct buf *b)
+{
+    bool first = true;
+    char name[64];
+    buf_add_z(b, ",\"parameters\":[");
+    for (const char *p = strchr(r->path, '{'); p; p = strchr(p + 1, '{')) {
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p + 1, "}"), p + 1);
+        add_parameter(b, &first, "path",
+                      &(struct http_field){.name = name, .type = HTTP_STRING, .required = true});
+    }
+    for (const struct http_field *f = r->query; f && f->name; f++)
+        if (strcmp(f->name, "*") != 0)
+            add_parameter(b, &first, "query", f);
+    buf_add_byte(b, ']');
+}
+
+static void add_body_type(const struct http_route *r, const char *type, bool is_form, bool *first,
+                          struct buf *b)
+{
+    buf_printf(b, "%s\"%s\":{\"schema\":{\"type\":\"object\",", *first ? "" : ",", type);
+    *first = false;
+    object_schema(r->body, is_form, r->flags & HTTP_MERGE, b);
+    buf_add_z(b, "}}");
+}
+
+static bool needs_body(const struct http_route *r)
+{
+    if (!(r->accepts & HTTP_JSON))
+        return true;
+    for (const struct http_field *f = r->body; f && f->name; f++)
+        if (f->required && !(r->flags & HTTP_MERGE))
+            return true;
+    return false;
+}
+
+static void add_request_body(const struct http_route *r, struct buf *b)
+{
+    static const char *const pictures[] = {"image/png", "image/jpeg", "image/webp"};
+    bool first = true;
+    if (!r->accepts)
+        return;
+    buf_printf(b, ",\"requestBody\":{\"required\":%s,\"content\":{",
+               needs_body(r) ? "true" : "false");
+    if (r->accepts & HTTP_JSON)
+        add_body_type(r, "application/json", false, &first, b);
+    if (r->accepts & HTTP_MULTIPART)
+        add_body_type(r, "multipart/form-data", true, &first, b);
+    for (size_t i = 0; (r->accepts & HTTP_BYTES) && i < 3; i++) {
+        buf_printf(b, "%s\"%s\":{\"schema\":{}}", first ? "" : ",", pictures[i]);
+        first = false;
+    }
+    buf_add_z(b, "}}");
+}
+
+static bool can_wait(const struct http_route *r)
+{
+    for (const struct http_field *f = r->query; f && f->name; f++)
+        if (strcmp(f->name, "wait") == 0)
+            return true;
+    return false;
+}
+
+static void add_responses(const struct http_route *r, struct buf *b)
+{
+    int status = r->status ? r->status : 200;
+    buf_printf(b, ",\"responses\":{\"%d\":{\"description\":\"%s\"", status,
+               status == 202   ? "Accepted: the job"
+               : status == 204 ? "Done"
+                               : "Success");
+    if (r->gives) {
+        buf_add_z(b, ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",");
+        object_schema(r->gives, false, false, b);
+        buf_add_z(b, "}}}");
+    } else if (r->type) {
+        buf_printf(b, ",\"content\":{\"%s\":{\"schema\":{}}}", r->type);
+    }
+    buf_add_byte(b, '}');
+    if (can_wait(r) && status != 200)
+        buf_add_z(b, ",\"200\":{\"description\":\"With wait: the result\",\"content\":{"
+                     "\"application/json\":{\"schema\":{\"type\":\"object\"}}}}");
+    buf_add_z(b, ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
+}
+
+static void add_operation(const struct http_route *r, struct buf *b)
+{
+    static const char *const methods[] = {"get", "post", "put", "patch", "delete"};
+    buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"summary\":", methods[r->method], r->name);
+    http_json_str(b, r->summary);
+    buf_printf(b, ",\"tags\":[\"%s\"]", r->tag);
+    add_parameters(r, b);
+    add_request_body(r, b);
+    add_responses(r, b);
+    if (r->flags & HTTP_OPEN)
+        buf_add_z(b, ",\"security\":[]");
+    buf_add_byte(b, '}');
+}
+
+/* A path's operations stand together, where the first of them is. */
+static void add_path(const struct http_route *first, struct buf *b)
+{
+    bool any = false;
+    http_json_str(b, first->path);
+    buf_add_z(b, ":{");
+    for (size_t t = 0; routes_all[t]; t++)
+        for (const struct http_route *r = routes_all[t]; r->path; r++)
+            if (strcmp(r->path, first->path) == 0) {
+                buf_add_z(b, any ? "," : "");
+                any = true;
+                add_operation(r, b);
+            }
+    buf_add_byte(b, '}');
+}
+
+static bool is_first(const struct http_route *route)
+{
+    for (size_t t = 0; routes_all[t]; t++)
+        for (const struct http_route *r = routes_all[t]; r->path; r++)
+            if (strcmp(r->path, route->path) == 0)
+                return r == route;
+    return false;
+}
+
+void openapi_write(struct buf *b)
+{
+    bool any = false;
+    buf_printf(b,
+               "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Veetance Asset Editor\",\"version\":"
+               "\"%s\",\"summary\":\"Make, edit and take apart images on this machine\"},",
+               vt_version());
+    buf_add_z(b, "\"security\":[{},{\"token\":[]}],\"paths\":{");
+    for (size_t t = 0; routes_all[t]; t++)
+        for (const struct http_route *r = routes_all[t]; r->path; r++)
+            if (is_first(r)) {
+                buf_add_z(b, any ? "," : "");
+                any = true;
+                add_path(r, b);
+            }
+    buf_add_z(b,
+              "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
+              "\"bearer\"}},\"schemas\":{\"Problem\":{\"type\":\"object\",\"required\":[\"title\","
+              "\"status\",\"detail\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},"
+              "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{"
+              "\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\","
+              "\"description\":\"the member, parameter or header that is wrong\"}}}},"
+              "\"responses\":{\"Problem\":{\"description\":\"What went wrong\",\"content\":{"
+              "\"application/problem+json\":{\"schema\":{\"$ref\":"
+              "\"#/components/schemas/Problem\"}}}}}}}");
+}
