@@ -20,6 +20,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_cmd_inspect,
     &cli_cmd_devices,
     &cli_cmd_models,
+    &cli_cmd_doctor,
     &cli_cmd_serve,
     &cli_cmd_sheet,
     &cli_cmd_store,

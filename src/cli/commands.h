@@ -6,7 +6,7 @@
 
 extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect, cli_cmd_devices,
     cli_cmd_bench, cli_cmd_sheet, cli_cmd_caption, cli_cmd_layers, cli_cmd_plan, cli_cmd_convert;
-extern const struct cli_command cli_cmd_models;
+extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;
 

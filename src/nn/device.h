@@ -25,7 +25,7 @@ struct nn_device_info {
     char name[64];         /* what --device takes, e.g. "cpu", "vulkan0" */
     char description[128]; /* the driver's words */
     bool is_cpu;
-    bool is_software; /* emulates a GPU on the processor: for tests */
+    bool is_software;                 /* emulates a GPU on the processor: for tests */
     uint64_t total_bytes, free_bytes; /* memory; 0 when the backend cannot tell */
 };
 
