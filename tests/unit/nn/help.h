@@ -18,7 +18,7 @@
 
 enum { MAX_PARAMS = 8, MAX_INPUTS = 8 };
 
-struct bench_graph {
+struct test_graph {
     struct nn_device *device;
     struct nn_graph g;
     struct ggml_context *ctx; /* parameters */
@@ -48,7 +48,7 @@ static inline float bf16_round(float f)
     return f;
 }
 
-static inline void graph_open(struct bench_graph *b, int threads)
+static inline void graph_open(struct test_graph *b, int threads)
 {
     struct err e = {0};
     memset(b, 0, sizeof *b);
@@ -59,7 +59,7 @@ static inline void graph_open(struct bench_graph *b, int threads)
 }
 
 /* A parameter of ne0 x ne1 x ne2 x ne3 of any type; its memory comes with graph_params. */
-static inline struct nn_param *graph_param(struct bench_graph *b, enum ggml_type type,
+static inline struct nn_param *graph_param(struct test_graph *b, enum ggml_type type,
                                            const int64_t ne[4])
 {
     struct nn_param *p = &b->params[b->n_params++];
@@ -68,7 +68,7 @@ static inline struct nn_param *graph_param(struct bench_graph *b, enum ggml_type
     return p;
 }
 
-static inline void graph_params(struct bench_graph *b)
+static inline void graph_params(struct test_graph *b)
 {
     b->buffer = ggml_backend_alloc_ctx_tensors(b->ctx, nn_device_backend(b->device));
     assert_non_null(b->buffer);
@@ -99,7 +99,7 @@ static inline float *param_get(const struct nn_param *p)
     return f;
 }
 
-static inline struct ggml_tensor *graph_input(struct bench_graph *b, const float *data, int64_t ne0,
+static inline struct ggml_tensor *graph_input(struct test_graph *b, const float *data, int64_t ne0,
                                               int64_t ne1, int64_t ne2)
 {
     struct ggml_tensor *t = nn_input(&b->g, ne0, ne1, ne2, 1);
@@ -109,7 +109,7 @@ static inline struct ggml_tensor *graph_input(struct bench_graph *b, const float
 }
 
 /* Runs with out as the result; its values as float32. Caller frees. */
-static inline float *graph_result(struct bench_graph *b, struct ggml_tensor *out)
+static inline float *graph_result(struct test_graph *b, struct ggml_tensor *out)
 {
     struct err e = {0};
     if (out->type != GGML_TYPE_F32)
@@ -126,7 +126,7 @@ static inline float *graph_result(struct bench_graph *b, struct ggml_tensor *out
     return f;
 }
 
-static inline void graph_close(struct bench_graph *b)
+static inline void graph_close(struct test_graph *b)
 {
     nn_graph_deinit(&b->g);
     if (b->buffer)
