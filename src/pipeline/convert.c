@@ -255,9 +255,9 @@ static enum err_code write_file(const struct convert_plan *plan, const struct co
 void convert_note(const struct convert_request *rq, const char *fmt, ...)
 {
     char text[480];
-    va_list ap;
     if (!rq->note)
         return;
+    va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
