@@ -4,9 +4,11 @@
 
 #include "base/mem.h"
 
-/* Above this much for a band's graph nothing gets faster; below so many rows what is computed twice shows. */
+/* Above this much for a band's graph nothing gets faster: a GPU is filled; a CPU's caches overflow, and memory
+ * that is taken anew for each graph costs more to get than to use. Below so many rows what is computed twice
+ * shows. */
 #define MIB ((size_t)1 << 20)
-#define COMFORT_BYTES (256 * MIB)
+enum { COMFORT_MIB_CPU = 31, COMFORT_MIB_GPU = 256 };
 enum { COMFORT_ROWS = 8, ATTENTION_MIN_TOKENS = 64 };
 
 /* ---- stages ---------------------------------------------------------------------------------------- */
@@ -299,13 +301,14 @@ static void choose_places(struct vae_plan *p, size_t limit, enum vae_place elsew
 static enum err_code choose_bands(struct vae_plan *p, size_t limit, struct err *e)
 {
     enum err_code rc = ERR_OK;
+    size_t comfort = (nn_device_is_cpu(p->device) ? COMFORT_MIB_CPU : COMFORT_MIB_GPU) * MIB;
     p->need = (struct vae_need){.banded = true, .stages = p->n_stages};
     for (int j = 0; rc == ERR_OK && j < p->n_stages; j++) {
         struct vae_stage *s = &p->stages[j];
         struct vae_need *n = &p->need;
         size_t live = live_bytes(p, j, VAE_ON_DEVICE), room = limit - live;
         /* s->compute_bytes is what choose_modest found. */
-        size_t want = s->attends ? room : max_size(COMFORT_BYTES, s->compute_bytes);
+        size_t want = s->attends ? room : max_size(comfort, s->compute_bytes);
         rc = grow_band(p, s, want < room ? want : room, e);
         n->compute_bytes = max_size(n->compute_bytes, s->compute_bytes);
         n->device_bytes = max_size(n->device_bytes, s->compute_bytes + live);

@@ -280,6 +280,49 @@ static void a_large_picture_fits_when_the_limit_is_small(void **state)
     close_vae(&v);
 }
 
+static struct nn_params *params_of(const struct vae *v, bool decode)
+{
+    if (v->flux2)
+        return flux2_vae_params(v->flux2, decode ? FLUX2_VAE_DECODER : FLUX2_VAE_ENCODER);
+    return qwen_image_vae_params(v->qwen, decode ? QWEN_IMAGE_VAE_DECODER : QWEN_IMAGE_VAE_ENCODER);
+}
+
+/* A large picture, in no time: nothing is computed, no map is there. */
+static void check_dry(const char *model, bool decode)
+{
+    struct err e = {0};
+    struct count c = {0};
+    struct nn_accountant accountant = {.take = take, .give = give, .user = &c};
+    struct vae v = open_vae(model, NN_PRECISION_F32);
+    int64_t side = decode ? 2048 / v.scale : 2048;
+    float *in = calloc((size_t)(4 * 2048) * 2048, sizeof *in);
+    float *out = calloc((size_t)(4 * 2048) * 2048, sizeof *out);
+    struct vae_need n;
+    nn_device_set_dry(device, true);
+    nn_params_begin_dry(params_of(&v, decode));
+    must(nn_params_engage(params_of(&v, decode), &e), &e);
+    struct vae_limits limits = {.compute = smallest(&v, decode, side, side) + (4 << 20)};
+    must(need(&v, decode, side, side, limits, &n, &e), &e);
+    nn_device_set_accountant(device, &accountant);
+    must(run(&v, decode, in, side, side, out, limits, &e), &e);
+    nn_device_set_accountant(device, NULL);
+    nn_params_release(params_of(&v, decode));
+    nn_device_set_dry(device, false);
+    assert_int_equal(c.peak, n.device_bytes);
+    assert_int_equal(c.now, 0);
+    assert_true(n.banded && n.spill_file_bytes > 0);
+    free(in);
+    free(out);
+    close_vae(&v);
+}
+
+static void a_dry_run_takes_what_is_planned_when_banded(void **state)
+{
+    (void)state;
+    check_dry("klein-base", true);
+    check_dry("layered-b", false);
+}
+
 static void a_stopped_run_leaves_nothing_when_in_bands(void **state)
 {
     (void)state;
@@ -320,6 +363,7 @@ int main(void)
         cmocka_unit_test(bands_equal_the_whole_when_norms_are_over_channels),
         cmocka_unit_test(bands_equal_the_whole_when_weights_stay_as_stored),
         cmocka_unit_test(a_large_picture_fits_when_the_limit_is_small),
+        cmocka_unit_test(a_dry_run_takes_what_is_planned_when_banded),
         cmocka_unit_test(a_stopped_run_leaves_nothing_when_in_bands),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
