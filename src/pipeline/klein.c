@@ -144,6 +144,7 @@ void klein_free(struct klein *k)
     component_close(k->transformer_component);
     component_close(k->vae_component);
     tokenizer_free(k->tokenizer);
+    mem_free(k->preview);
     mem_free(k);
 }
 
@@ -520,6 +521,13 @@ static enum err_code one_step(struct state *s, int i, struct err *e)
                   s->sigmas[step + 1]);
     if (!all_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, step, e);
+    klein_preview_show(s->k, s->run,
+                       &(struct klein_preview_at){.latents = s->latents,
+                                                  .velocity = s->velocity,
+                                                  .rows = s->rows,
+                                                  .cols = s->cols,
+                                                  .sigma = s->sigmas[step + 1],
+                                                  .step = i + 1});
     if (s->rq->inpaint)
         blend_known(s, step);
     (void)snprintf(name, sizeof name, "latents_step_%d", i);
@@ -655,6 +663,8 @@ static enum err_code prepare(struct state *s, struct err *e)
         rc = klein_canvas_make(s->k, s->rq, s->run, s->w, s->h, &s->canvas, e);
     if (rc == ERR_OK)
         rc = klein_condition_make(s->k, s->rq, &s->canvas, s->run, &s->cond, e);
+    if (rc == ERR_OK)
+        klein_preview_prepare(s->k, s->run);
     if (rc == ERR_OK)
         rc = allocate(s, e);
     if (rc == ERR_OK)

@@ -43,9 +43,8 @@ static enum err_code check_moments(struct klein *k, const float *x, int64_t n, s
     return ERR_OK;
 }
 
-/* RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. */
-static enum err_code encode(struct klein *k, const struct image *im, const struct klein_run *run,
-                            float *tokens, struct err *e)
+enum err_code klein_encode_picture(struct klein *k, const struct image *im,
+                                   const struct klein_run *run, float *tokens, struct err *e)
 {
     int s = flux2_vae_scale(flux2_vae_config(k->vae));
     int64_t h = im->h / s, w = im->w / s, c = flux2_vae_config(k->vae)->latent_channels;
@@ -144,7 +143,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
         if (rc == ERR_OK)
             rc = condition_grow(k, c, im.w, im.h, index, &at, e);
         if (rc == ERR_OK)
-            rc = encode(k, &im, run, at, e);
+            rc = klein_encode_picture(k, &im, run, at, e);
         image_free(&im);
     }
     if (rc != ERR_OK)
@@ -235,7 +234,7 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
         c->latents =
             mem_try_array((size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels),
                           sizeof(float));
-        rc = c->latents ? encode(k, &c->picture, run, c->latents, e)
+        rc = c->latents ? klein_encode_picture(k, &c->picture, run, c->latents, e)
                         : err_set(e, ERR_NOMEM, "no memory for the picture's latents");
     }
     image_free(&limited);

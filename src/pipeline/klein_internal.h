@@ -34,6 +34,8 @@ struct klein {
     int64_t joint_dim;
     struct klein_embedding embeddings[KLEIN_EMBEDDINGS_KEPT];
     uint64_t embedding_clock;
+    float *preview; /* klein_preview.c: NULL until it is fitted */
+    bool preview_tried;
 };
 
 /* Condition tokens of reference pictures. */
@@ -75,5 +77,24 @@ ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, 
 /* Engages one component; the device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
+
+/* klein_image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. */
+ERR_MUST_CHECK enum err_code klein_encode_picture(struct klein *k, const struct image *im,
+                                                  const struct klein_run *run, float *tokens,
+                                                  struct err *e);
+
+/* klein_preview.c: fits the map when the run wants previews and there is none yet; failing is fine. */
+void klein_preview_prepare(struct klein *k, const struct klein_run *run);
+
+/* After a step to sigma: latents and velocity [rows * cols, 4C]. */
+struct klein_preview_at {
+    const float *latents, *velocity;
+    int64_t rows, cols;
+    float sigma;
+    int step;
+};
+/* Shows what the latents would be without their noise. */
+void klein_preview_show(struct klein *k, const struct klein_run *run,
+                        const struct klein_preview_at *at);
 
 #endif
