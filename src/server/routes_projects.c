@@ -153,6 +153,19 @@ static enum err_code blame(struct http_request *rq, enum err_code rc, struct err
     return http_refuse(rq, 422, field, e, "%s", text);
 }
 
+/* The body is one layer: its members have no "layers[2]." in front. */
+static enum err_code blame_member(struct http_request *rq, enum err_code rc, struct err *e)
+{
+    char text[sizeof e->text];
+    const char *end = e && e->text[0] == '\'' ? strchr(e->text + 1, '\'') : NULL;
+    const char *dot = end ? memchr(e->text, '.', (size_t)(end - e->text)) : NULL;
+    if (dot) {
+        snprintf(text, sizeof text, "'%s", dot + 1);
+        memcpy(e->text, text, sizeof text);
+    }
+    return blame(rq, rc, e);
+}
+
 /* A reference to what is not there is the request's fault, not the address'. */
 static enum err_code blame_reference(struct http_request *rq, enum err_code rc, const char *field,
                                      struct err *e)
@@ -368,7 +381,7 @@ static enum err_code add_change(struct http_request *rq, struct project *p, stru
         rc = project_insert(p, (size_t)index, &l, e);
     if (rc == ERR_OK)
         rc = project_check(p, e);
-    return blame(rq, rc, e);
+    return blame_member(rq, rc, e);
 }
 
 static enum err_code add_layer(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -391,7 +404,7 @@ static enum err_code layer_change(struct http_request *rq, struct project *p, st
         project_move(p, at, (size_t)index);
     if (rc == ERR_OK)
         rc = project_check(p, e);
-    return blame(rq, rc, e);
+    return blame_member(rq, rc, e);
 }
 
 static enum err_code patch_layer(struct http_request *rq, struct http_reply *re, struct err *e)

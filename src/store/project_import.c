@@ -8,6 +8,14 @@
 #include "store/jobs.h"
 #include "store/projects.h"
 
+/* Keeps the layer's id unless the project has it: the same job may come in twice. */
+static enum err_code insert(struct project *p, size_t at, struct project_layer *l, struct err *e)
+{
+    if (project_find(p, l->id) < p->n)
+        l->id[0] = '\0';
+    return project_insert(p, at, l, e);
+}
+
 /* The layers of a result, with the canvas that they are on. */
 struct batch {
     int w, h;
@@ -19,10 +27,12 @@ static enum err_code read_layer(struct store *s, yyjson_val *v, struct project_l
                                 struct asset *asset, struct err *e)
 {
     static const char what[] = "the job's result";
-    struct str id = STR_LIT(""), name = STR_LIT(""), blend = STR_LIT("normal");
+    struct str id = STR_LIT(""), own = STR_LIT(""), name = STR_LIT(""), blend = STR_LIT("normal");
     struct layer cleaned = {0};
     *l = project_layer_defaults();
     enum err_code rc = json_get_str(v, "asset", &id, what, e);
+    if (rc == ERR_OK)
+        rc = json_get_str(v, "id", &own, what, e);
     if (rc == ERR_OK)
         rc = json_get_str(v, "name", &name, what, e);
     if (rc == ERR_OK)
@@ -41,6 +51,8 @@ static enum err_code read_layer(struct store *s, yyjson_val *v, struct project_l
         rc = err_set(e, ERR_FORMAT, "%s has the blend mode '%.40s'", what, blend.p);
     layer_set_name(&cleaned, name);
     memcpy(l->name, cleaned.name, sizeof l->name);
+    if (layer_set_id(&cleaned, own))
+        memcpy(l->id, cleaned.id, sizeof l->id);
     memcpy(l->asset, asset->id, sizeof l->asset);
     return rc;
 }
@@ -138,7 +150,7 @@ static enum err_code replace_layer(struct store *s, struct project *p, size_t at
     project_remove(p, at);
     for (size_t i = 0; rc == ERR_OK && i < b->n; i++) {
         inherit(&parent, (double)a.width / b->w, (double)a.height / b->h, i == 0, &b->layers[i]);
-        rc = project_insert(p, at + i, &b->layers[i], e);
+        rc = insert(p, at + i, &b->layers[i], e);
     }
     return rc;
 }
@@ -161,7 +173,7 @@ enum err_code project_import(struct store *s, struct project *p, const char *job
         rc = replace_layer(s, p, at, b, e);
     else
         for (size_t i = 0; rc == ERR_OK && i < b->n; i++)
-            rc = project_insert(p, p->n, &b->layers[i], e);
+            rc = insert(p, p->n, &b->layers[i], e);
     mem_free(b);
     return rc;
 }

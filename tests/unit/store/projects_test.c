@@ -418,7 +418,8 @@ static void job_becomes_a_project_when_imported(void **state)
     char job[STORE_ID_SIZE], result[600];
     struct err e = {0};
     (void)snprintf(result, sizeof result,
-                   "{\"width\":20,\"height\":15,\"layers\":[{\"asset\":\"%s\",\"name\":\"ground\"},"
+                   "{\"width\":20,\"height\":15,\"layers\":[{\"asset\":\"%s\",\"name\":\"ground\","
+                   "\"id\":\"layer-1\"},"
                    "{\"asset\":\"%s\",\"x\":2,\"y\":3,\"opacity\":0.5,\"blend_mode\":\"screen\"}]}",
                    ground.id, dot.id);
     finish_layers_job(s, result, job);
@@ -430,6 +431,10 @@ static void job_becomes_a_project_when_imported(void **state)
     assert_int_equal(p.w, 20);
     assert_int_equal(p.n, 2);
     assert_string_equal(p.layers[0].name, "ground");
+    assert_string_equal(p.layers[0].id, "layer-1");
+    assert_int_equal(project_import(s, &p, job, NULL, NULL), ERR_OK);
+    assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK); /* twice: with another id */
+    assert_int_equal(p.n, 4);
     assert_string_equal(p.layers[1].name, "layers 2");
     assert_int_equal(p.layers[1].blend, BLEND_SCREEN);
     project_deinit(&p);
