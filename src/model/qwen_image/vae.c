@@ -10,8 +10,7 @@ struct qwen_image_vae {
 
 /* ---- the two halves -------------------------------------------------------------------------------- */
 
-static struct vae_builder builder(struct qwen_image_vae *v, struct vae_half *half, int64_t channels,
-                                  struct err *e)
+static struct vae_builder builder(struct vae_half *half, int64_t channels, struct err *e)
 {
     half->norm = VAE_RMS_NORM;
     half->in_channels = channels;
@@ -29,7 +28,7 @@ static enum err_code declare_decoder(struct qwen_image_vae *v, struct err *e)
 {
     const struct qwen_image_vae_config *c = &v->cfg;
     int n = (int)c->n_levels;
-    struct vae_builder b = builder(v, &v->dec, c->latent_channels, e);
+    struct vae_builder b = builder(&v->dec, c->latent_channels, e);
     vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
     vae_name(&b, "mid.post_quant_conv");
     model_loader_prefix(&b.l, "decoder.");
@@ -60,7 +59,7 @@ static enum err_code declare_encoder(struct qwen_image_vae *v, struct err *e)
 {
     const struct qwen_image_vae_config *c = &v->cfg;
     int n = (int)c->n_levels, flat = 0;
-    struct vae_builder b = builder(v, &v->enc, QWEN_IMAGE_VAE_CHANNELS, e);
+    struct vae_builder b = builder(&v->enc, QWEN_IMAGE_VAE_CHANNELS, e);
     v->enc.from_file = true;
     model_loader_prefix(&b.l, "encoder.");
     vae_add_conv3(&b, "conv_in", c->base_width);

@@ -15,6 +15,13 @@
 #include "pipeline/engine_internal.h"
 
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein"
+#define LAYERED VT_SOURCE_DIR "/models/micro-layered"
+
+#ifdef __SANITIZE_ADDRESS__ /* where each run takes ten times as long */
+enum { ROUNDS = 10 };
+#else
+enum { ROUNDS = 100 };
+#endif
 
 static struct vt_engine *engine;
 static unsigned char pixels[64 * 64 * 3];
@@ -232,6 +239,41 @@ static void a_plan_changes_nothing(void **state)
     vt_result_free(b);
 }
 
+/* Two models in turn, again and again: what is held after a round is what was held after the first. */
+static void alternating_models_leaves_no_byte_behind(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    struct vt_layers_request lq = vt_layers_request_defaults();
+    struct vt_error err;
+    struct vt_memory first = {0}, now;
+    rq.steps = 1;
+    lq.model = LAYERED;
+    lq.image = (struct vt_image){64, 64, 3, pixels};
+    lq.prompt = "shapes";
+    lq.layers = 1;
+    lq.steps = 2; /* the least that its schedule takes */
+    lq.resolution = 32;
+    lq.cfg = 1;
+    lq.seed = 1;
+    set_budget(6 << 20);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct vt_layers_result *r = NULL;
+        vt_result_free(made(&rq));
+        if (vt_layers(engine, &lq, NULL, &r, &err) != VT_OK)
+            fail_msg("%s", err.text);
+        vt_layers_result_free(r);
+        vt_engine_memory(engine, &now);
+        assert_true(now.peak <= 6 << 20);
+        if (i == 0)
+            first = now;
+        assert_int_equal(now.current, first.current);
+    }
+    set_budget(0);
+    vt_engine_memory(engine, &now);
+    assert_int_equal(now.current, 0);
+}
+
 /* ---- failures ------------------------------------------------------------------------------------------- */
 
 static void every_refused_request_ends_cleanly(void **state)
@@ -279,6 +321,7 @@ int main(void)
         cmocka_unit_test(second_run_brings_nothing_anew),
         cmocka_unit_test(smaller_budget_lets_weights_go_at_once),
         cmocka_unit_test(a_plan_changes_nothing),
+        cmocka_unit_test(alternating_models_leaves_no_byte_behind),
         cmocka_unit_test(every_refused_request_ends_cleanly),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# plan_test.sh - what a run would take, said beforehand; budgets, and runs that keep to both.
+# shellcheck source=tests/cli/lib.sh
+. tests/cli/lib.sh
+
+small=(-m micro-klein -p star --steps 1 -W 64 -H 64 --device cpu --threads 1 --seed 5)
+
+# A number behind a JSON key; the first one of that name.
+number() {
+    sed -E "s/.*\"$1\":([0-9]+).*/\1/; t; d" "$work/stdout" | head -n 1
+}
+# peak_bytes of the whole: of a plan the first, of a run the device's.
+peak() {
+    grep -oE '"peak_bytes":[0-9]+' "$work/stdout" | head -n 1 | cut -d: -f2
+}
+
+run plan generate "${small[@]}"
+expect 0 "a plan"
+out_has '^transformer  *f32 ' "a plan has a line for the transformer"
+out_has '^resident: peak ' "a plan has a verdict"
+check "a plan writes no picture" test ! -e out.png
+
+run plan generate "${small[@]}" --json
+expect 0 "a plan as JSON"
+for key in verdict budget_bytes peak_bytes stages component precision resident_bytes streamed_bytes \
+    compute_bytes swap_bytes advice; do
+    out_has "\"$key\":" "a plan's JSON has $key"
+done
+planned=$(peak)
+run generate "${small[@]}" -o "$work/whole.png" --json -q
+expect 0 "the run"
+for key in peak_bytes current_bytes anonymous_bytes mapped_bytes pinned_bytes; do
+    out_has "\"$key\":" "a run's JSON has $key"
+done
+taken=$(peak)
+check "the run takes what was planned" test "$taken" -le "$planned"
+check "the plan is within 5 % of the run" test $((planned * 100)) -le $((taken * 105))
+
+# ---- budgets ----------------------------------------------------------------------------------------
+for percent in 60 40; do
+    budget=$((planned * percent / 100))
+    run plan generate "${small[@]}" --budget $budget --json
+    expect 0 "a plan at $percent %"
+    check "the plan at $percent % keeps to it" test "$(peak)" -le $budget
+    run generate "${small[@]}" --budget $budget -o "$work/less.png" -q --json
+    expect 0 "a run at $percent %"
+    check "the run at $percent % keeps to it" test "$(peak)" -le $budget
+    check "the picture at $percent % is the same" cmp -s "$work/whole.png" "$work/less.png"
+done
+run plan generate "${small[@]}" --budget 5M
+out_has '^streamed: ' "a small budget is streamed"
+run plan generate "${small[@]}" --budget 1M
+expect 1 "too small a budget"
+out_has '^refused: ' "too small a budget is refused"
+out_has 'a budget of .* or more' "a refusal has advice"
+refuse 1 'a budget of .* or more' generate "${small[@]}" --budget 1M -o "$work/none.png"
+check "a refused run writes nothing" test ! -e "$work/none.png"
+refuse 2 'the budget .lots. is none' generate "${small[@]}" --budget lots -o "$work/none.png"
+run generate "${small[@]}" --budget 50% -o "$work/half.png" -q
+expect 0 "a budget in percent"
+
+# ---- other tasks ------------------------------------------------------------------------------------
+run plan edit "${small[@]}" -i "$work/whole.png" --json
+expect 0 "a plan of an edit"
+out_has '"component":"vae_encoder"' "an edit encodes its picture"
+run plan layers -m micro-layered -i "$work/whole.png" -n 2 --device cpu --threads 1 --json
+expect 0 "a plan of layers"
+out_has '"component":"modulation"' "layers have modulation tables"
+refuse 2 'say what to plan' plan
+refuse 2 'say what to plan' plan dance
+run plan --help
+expect 0 "help"
+out_has '--budget' "help names the budget"
+finish
