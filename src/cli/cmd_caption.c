@@ -11,6 +11,7 @@
 #include "memory/budget.h"
 #include "memory/governor.h"
 #include "cli/progress.h"
+#include "cli/remote.h"
 #include "pipeline/caption.h"
 #include "pipeline/convert_cache.h"
 
@@ -20,6 +21,7 @@ enum {
     CAPTION_LANGUAGE,
     CAPTION_TOKENS,
     CAPTION_DEVICE,
+    CAPTION_RPC,
     CAPTION_THREADS,
     CAPTION_WEIGHTS,
     CAPTION_BUDGET,
@@ -36,6 +38,8 @@ static const struct cli_option options[] = {
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", "longest caption (default 512)"},
     {CAPTION_DEVICE, 0, "device", "NAME",
      "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
+    {CAPTION_RPC, 0, "rpc", "HOST:PORT",
+     "compute there, on a `veetance worker`; nothing is encrypted"},
     {CAPTION_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
     {CAPTION_WEIGHTS, 0, "weights", "TYPE",
      "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
@@ -77,6 +81,9 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
         return cli_int(a, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, &o->max_new_tokens) ? CLI_OK : CLI_USAGE;
     case CAPTION_DEVICE:
         o->device = a->value;
+        return CLI_OK;
+    case CAPTION_RPC:
+        o->device = cli_remote_device(a->value);
         return CLI_OK;
     case CAPTION_WEIGHTS:
         o->weights = a->value;

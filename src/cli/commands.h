@@ -9,5 +9,6 @@ extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect,
 extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;
+extern const struct cli_command cli_cmd_worker;
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/remote.h"
 #include "image/load.h"
 #include "memory/budget.h"
 #include "pipeline/convert_cache.h"
@@ -126,6 +127,9 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
         return set_text(a, &j->trace);
     case LAYERS_JOB_DEVICE:
         return set_text(a, &j->device);
+    case LAYERS_JOB_RPC:
+        j->device = cli_remote_device(a->value);
+        return CLI_OK;
     case LAYERS_JOB_THREADS:
         return set_number(a, 1, 1024, &j->threads);
     case LAYERS_JOB_WEIGHTS:

@@ -30,6 +30,7 @@ enum layers_job_option {
     LAYERS_JOB_IN_PLACE,
     LAYERS_JOB_TRACE,
     LAYERS_JOB_DEVICE,
+    LAYERS_JOB_RPC,
     LAYERS_JOB_THREADS,
     LAYERS_JOB_WEIGHTS,
     LAYERS_JOB_BUDGET,
@@ -65,6 +66,8 @@ enum layers_job_option {
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         {LAYERS_JOB_DEVICE, 0, "device", "NAME",                                                   \
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
+        {LAYERS_JOB_RPC, 0, "rpc", "HOST:PORT",                                                    \
+         "compute there, on a `veetance worker`; nothing is encrypted"},                           \
         {LAYERS_JOB_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},              \
         {LAYERS_JOB_WEIGHTS, 0, "weights", "TYPE",                                                 \
          "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \

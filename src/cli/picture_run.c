@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "cli/json_out.h"
 #include "cli/plan_out.h"
+#include "cli/remote.h"
 #include "image/png_write.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096 };
@@ -114,6 +115,9 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         return CLI_OK;
     case PICTURE_DEVICE:
         r->engine.device = a->value;
+        return CLI_OK;
+    case PICTURE_RPC:
+        r->engine.device = cli_remote_device(a->value);
         return CLI_OK;
     case PICTURE_THREADS:
         return set_int(a, 1, 1024, &r->engine.threads);

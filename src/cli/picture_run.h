@@ -22,6 +22,7 @@ enum picture_option {
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
     PICTURE_DEVICE,
+    PICTURE_RPC,
     PICTURE_THREADS,
     PICTURE_WEIGHTS,
     PICTURE_BUDGET,
@@ -53,6 +54,8 @@ enum picture_option {
         {PICTURE_CACHE, 0, "cache", "DIR", "keep prompt embeddings there across runs"},            \
         {PICTURE_DEVICE, 0, "device", "NAME",                                                      \
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
+        {PICTURE_RPC, 0, "rpc", "HOST:PORT",                                                       \
+         "compute there, on a `veetance worker`; nothing is encrypted"},                           \
         {PICTURE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                 \
         {PICTURE_WEIGHTS, 0, "weights", "TYPE",                                                    \
          "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \

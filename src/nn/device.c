@@ -9,11 +9,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include <ggml.h>
+
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "nn/device_pin.h"
+#include "nn/rpc.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -255,6 +258,15 @@ static enum err_code choose(const char *want, ggml_backend_dev_t *out, struct er
     return rc;
 }
 
+/* Another machine's device; nothing is pinned for it. */
+static enum err_code choose_remote(const char *address, ggml_backend_dev_t *out, struct err *e)
+{
+    enum err_code rc = load_cpu(e);
+    if (rc == ERR_OK)
+        rc = load_gpu("rpc", e);
+    return rc == ERR_OK ? nn_rpc_connect(address, out, e) : rc;
+}
+
 static int available_cores(void)
 {
     cpu_set_t set;
@@ -280,7 +292,9 @@ enum err_code nn_device_open(const char *want, int threads, struct nn_device **o
     ggml_backend_dev_t dev = NULL;
     *out = NULL;
     int64_t start = clock_ns();
-    enum err_code rc = choose(want && *want ? want : "auto", &dev, e);
+    const char *remote = nn_rpc_address(want);
+    enum err_code rc =
+        remote ? choose_remote(remote, &dev, e) : choose(want && *want ? want : "auto", &dev, e);
     if (rc != ERR_OK)
         return rc;
     int64_t chosen = clock_ns();
@@ -310,6 +324,17 @@ void nn_device_close(struct nn_device *d)
         return;
     ggml_backend_free(d->backend);
     mem_free(d);
+}
+
+enum err_code nn_device_serve(const struct nn_device *d, const char *address, struct err *e)
+{
+    enum err_code rc = load_gpu("rpc", e);
+    return rc == ERR_OK ? nn_rpc_serve(address, d->dev, d->threads, e) : rc;
+}
+
+void nn_device_on_abort(void (*fn)(const char *why))
+{
+    (void)ggml_set_abort_callback(fn);
 }
 
 const char *nn_device_library(const struct nn_device *d)

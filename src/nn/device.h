@@ -34,10 +34,16 @@ ERR_MUST_CHECK enum err_code nn_device_list(struct nn_device_info *out, size_t m
                                             struct err *e);
 
 /* want: "cpu", "vulkan", "cuda", "auto" (a real GPU if there is one, else the CPU), or a name from the list
- * ("vulkan1"). threads: for the CPU; 0 = one per available core. */
+ * ("vulkan1"), or "rpc:HOST:PORT", a worker on another machine. threads: for the CPU; 0 = one per available core. */
 ERR_MUST_CHECK enum err_code nn_device_open(const char *want, int threads, struct nn_device **out,
                                             struct err *e);
 void nn_device_close(struct nn_device *d);
+/* Lets other machines compute on this device, one after the other; "HOST:PORT". Returns only when it cannot. */
+ERR_MUST_CHECK enum err_code nn_device_serve(const struct nn_device *d, const char *address,
+                                             struct err *e);
+
+/* fn is told why, right before ggml ends the process: a worker that vanished, a driver that failed. */
+void nn_device_on_abort(void (*fn)(const char *why));
 
 /* The backend library that the device came from; "" when that cannot be told. Borrowed. */
 const char *nn_device_library(const struct nn_device *d);

@@ -1,0 +1,140 @@
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "memory/budget.h"
+#include "nn/device.h"
+#include "sandbox/sandbox.h"
+
+enum {
+    WORKER_LISTEN = 1,
+    WORKER_DEVICE,
+    WORKER_THREADS,
+    WORKER_BUDGET,
+};
+
+static const struct cli_option options[] = {
+    {WORKER_LISTEN, 0, "listen", "HOST:PORT", "address to answer on, e.g. 192.168.1.5:50052"},
+    {WORKER_DEVICE, 0, "device", "NAME",
+     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
+    {WORKER_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
+    {WORKER_BUDGET, 0, "budget", "SIZE", "most memory to use on the CPU: 16G, 80% or bytes"},
+    {0},
+};
+
+struct worker_args {
+    const char *listen, *device, *budget;
+    int64_t threads;
+};
+
+static int set_option(struct worker_args *o, const struct cli_args *a, int id)
+{
+    switch (id) {
+    case WORKER_LISTEN:
+        o->listen = a->value;
+        return CLI_OK;
+    case WORKER_DEVICE:
+        o->device = a->value;
+        return CLI_OK;
+    case WORKER_THREADS:
+        return cli_int(a, 1, 1024, &o->threads) ? CLI_OK : CLI_USAGE;
+    case WORKER_BUDGET:
+        o->budget = a->value;
+        return CLI_OK;
+    case CLI_POSITIONAL:
+        return cli_usage_error(a->command, "'%.60s' is not expected here", a->value);
+    default:
+        return CLI_USAGE;
+    }
+}
+
+/* What this process holds already, so that the budget is for the clients. */
+static uint64_t data_bytes(void)
+{
+    char line[200];
+    uint64_t kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+    while (f && fgets(line, sizeof line, f)) {
+        if (strncmp(line, "VmData:", 7) != 0)
+            continue;
+        for (const char *p = line + 7; *p; p++)
+            if (*p >= '0' && *p <= '9')
+                kib = kib * 10 + (uint64_t)(*p - '0');
+    }
+    if (f)
+        fclose(f);
+    return kib * 1024;
+}
+
+/* ggml's server asks nobody before it allocates; on the CPU the system can refuse in our place. */
+static enum err_code hold_budget(const char *text, struct nn_device *d, struct err *e)
+{
+    uint64_t budget;
+    if (!nn_device_is_cpu(d))
+        return err_set(e, ERR_ARG, "--budget of a worker can be held on the CPU only");
+    enum err_code rc = budget_parse(text, d, &budget, e);
+    if (rc != ERR_OK)
+        return rc;
+    const struct rlimit limit = {budget + data_bytes(), budget + data_bytes()};
+    return setrlimit(RLIMIT_DATA, &limit) == 0
+               ? ERR_OK
+               : err_set(e, ERR_IO, "the system does not bound this process's memory");
+}
+
+static enum err_code serve(const struct worker_args *o, struct err *e)
+{
+    struct nn_device *d = NULL;
+    struct nn_device_info info;
+    enum err_code rc = sandbox_drop_network(SANDBOX_RPC, e);
+    if (rc != ERR_OK) { /* an old kernel: say so, and go on */
+        cli_say("note: %s", e->text);
+        err_clear(e);
+    }
+    rc = nn_device_open(o->device, (int)o->threads, &d, e);
+    if (rc == ERR_OK && o->budget)
+        rc = hold_budget(o->budget, d, e);
+    if (rc == ERR_OK) {
+        nn_device_info(d, &info);
+        cli_say("%s works for whoever reaches %s; there is no password, so let only people in that "
+                "you trust",
+                info.name, o->listen);
+        rc = nn_device_serve(d, o->listen, e);
+    }
+    nn_device_close(d);
+    return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    struct worker_args o = {0};
+    struct err e = {0};
+    int id;
+    while ((id = cli_args_next(&a)) != CLI_END) {
+        if (id == CLI_HELP)
+            return CLI_OK;
+        int rc = id == CLI_ERROR ? CLI_USAGE : set_option(&o, &a, id);
+        if (rc != CLI_OK)
+            return rc;
+    }
+    if (!o.listen)
+        return cli_usage_error(self, "name the address to answer on with --listen");
+    if (serve(&o, &e) == ERR_OK)
+        return CLI_OK;
+    struct vt_error ve = {.status = (enum vt_status)e.code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+    return cli_fail(&ve, false);
+}
+
+const struct cli_command cli_cmd_worker = {
+    .name = "worker",
+    .summary = "Lend this machine's device to another machine",
+    .usage = "--listen HOST:PORT [--device NAME] [--budget SIZE]",
+    .examples = "  veetance worker --listen 192.168.1.5:50052\n"
+                "  veetance generate --rpc 192.168.1.5:50052 -m micro-klein -p star\n",
+    .options = options,
+    .run = run,
+    .listens = true,
+};
