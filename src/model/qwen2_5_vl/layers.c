@@ -16,25 +16,29 @@ struct outputs {
     struct ggml_tensor *tapped[QWEN_VL_MAX_TAPS], *logits;
 };
 
+/* residual + attention of its norm. */
 static struct ggml_tensor *attention(struct nn_graph *g, struct qwen_vl *m, int64_t layer,
                                      const struct inputs *in, struct qwen_vl_cache *cache,
-                                     struct ggml_tensor *x)
+                                     struct ggml_tensor *residual)
 {
     const struct qwen_vl_config *c = &m->cfg;
     const struct qwen_vl_layer *y = &m->layers[layer];
-    int64_t tokens = x->ne[1];
+    int64_t tokens = residual->ne[1];
+    struct ggml_tensor *x = nn_rms_norm_in(g, residual, y->input_norm, (float)c->rms_eps);
     struct ggml_tensor *q = nn_linear(g, y->q, y->q_bias, x);
     struct ggml_tensor *k = nn_linear(g, y->k, y->k_bias, x);
-    struct ggml_tensor *v = nn_linear(g, y->v, y->v_bias, x);
+    struct ggml_tensor *v =
+        cache ? nn_linear(g, y->v, y->v_bias, x) : nn_linear_in(g, y->v, y->v_bias, x);
     q = ggml_reshape_3d(g->ctx, q, c->head_dim, c->heads, tokens);
     k = ggml_reshape_3d(g->ctx, k, c->head_dim, c->kv_heads, tokens);
     v = ggml_reshape_3d(g->ctx, v, c->head_dim, c->kv_heads, tokens);
-    q = nn_rope_apply(g, q, in->cos, in->sin, NN_ROPE_HALVES);
-    k = nn_rope_apply(g, k, in->cos, in->sin, NN_ROPE_HALVES);
-    if (cache)
+    q = nn_norm_rope_in(g, q, NULL, 0, in->cos, in->sin, NN_ROPE_HALVES);
+    k = cache ? nn_rope_apply(g, k, in->cos, in->sin, NN_ROPE_HALVES)
+              : nn_norm_rope_in(g, k, NULL, 0, in->cos, in->sin, NN_ROPE_HALVES);
+    if (cache) /* float32 is kept */
         qwen_vl_cache_append(cache, g, layer, &k, &v);
     struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
-    return nn_linear(g, y->o, NULL, a);
+    return nn_linear_gate_add(g, y->o, NULL, a, NULL, residual);
 }
 
 static struct ggml_tensor *layer_forward(struct nn_graph *g, struct qwen_vl *m, int64_t layer,
@@ -43,11 +47,10 @@ static struct ggml_tensor *layer_forward(struct nn_graph *g, struct qwen_vl *m, 
 {
     float eps = (float)m->cfg.rms_eps;
     const struct qwen_vl_layer *y = &m->layers[layer];
-    struct ggml_tensor *h = nn_rms_norm(g, x, y->input_norm, eps);
-    x = ggml_add(g->ctx, x, attention(g, m, layer, in, cache, h));
-    h = nn_rms_norm(g, x, y->post_norm, eps);
-    h = nn_silu_mul(g, nn_linear(g, y->gate, NULL, h), nn_linear(g, y->up, NULL, h));
-    return ggml_add(g->ctx, x, nn_linear(g, y->down, NULL, h));
+    x = attention(g, m, layer, in, cache, x);
+    struct ggml_tensor *h = nn_rms_norm_in(g, x, y->post_norm, eps);
+    h = nn_linear_silu_mul_in(g, y->gate, y->up, h);
+    return nn_linear_gate_add(g, y->down, NULL, h, NULL, x);
 }
 
 static void tap(struct nn_graph *g, const struct qwen_vl_chunk *c, int64_t state, size_t *at,

@@ -226,14 +226,32 @@ static struct ggml_tensor *modulated_norm(struct qwen_image_pass *p, struct ggml
                                           struct modulation m)
 {
     struct nn_graph *g = &p->g;
-    return nn_modulate(g, nn_layer_norm(g, x, (float)p->m->cfg.eps), m.shift, m.scale);
+    return nn_norm_modulate_in(g, x, m.shift, m.scale, (float)p->m->cfg.eps);
 }
 
-static struct ggml_tensor *feed_forward(struct nn_graph *g, const struct qwen_image_stream *s,
-                                        struct ggml_tensor *x, float room)
+/* x + gate * a linear layer of y, which was shrunk. *product: the layer's result alone, where tracing asks for
+ * it; it is not made otherwise. */
+static struct ggml_tensor *gated_linear(struct nn_graph *g, struct ggml_tensor *x,
+                                        struct ggml_tensor *gate, const struct linear *l,
+                                        struct ggml_tensor *y, float room,
+                                        struct ggml_tensor **product)
 {
-    struct ggml_tensor *h = nn_gelu_tanh(g, linear(g, &s->ff_in, x));
-    return linear_of_shrunk(g, &s->ff_out, shrink(g, h, room), room);
+    *product = NULL;
+    if (room == 1.0f && !g->trace)
+        return nn_linear_gate_add(g, l->w, l->b, y, gate, x);
+    *product = linear_of_shrunk(g, l, y, room);
+    return nn_gate_add(g, x, gate, *product);
+}
+
+/* x + gate * the two layers of the norm of x. */
+static struct ggml_tensor *feed_forward(struct qwen_image_pass *p,
+                                        const struct qwen_image_stream *s, struct modulation m,
+                                        struct ggml_tensor *x, float room,
+                                        struct ggml_tensor **product)
+{
+    struct nn_graph *g = &p->g;
+    struct ggml_tensor *h = nn_linear_gelu_in(g, s->ff_in.w, s->ff_in.b, modulated_norm(p, x, m));
+    return gated_linear(g, x, m.gate, &s->ff_out, shrink(g, h, room), room, product);
 }
 
 static struct ggml_tensor *by_heads(const struct qwen_image_pass *p, struct ggml_tensor *x)
@@ -242,10 +260,21 @@ static struct ggml_tensor *by_heads(const struct qwen_image_pass *p, struct ggml
     return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
 }
 
-static struct ggml_tensor *normed_heads(struct qwen_image_pass *p, const struct linear *l,
-                                        const struct nn_param *norm, struct ggml_tensor *x)
+/* Queries or keys of tokens that begin at `first` of the whole sequence. */
+static struct ggml_tensor *rotated(struct qwen_image_pass *p, const struct linear *l,
+                                   const struct nn_param *norm, int64_t first,
+                                   struct ggml_tensor *x)
 {
-    return nn_rms_norm(&p->g, by_heads(p, linear(&p->g, l, x)), norm, (float)p->m->cfg.eps);
+    struct nn_graph *g = &p->g;
+    return nn_norm_rope_in(g, by_heads(p, linear(g, l, x)), norm, (float)p->m->cfg.eps,
+                           rows(g, p->cos, first, x->ne[1]), rows(g, p->sin, first, x->ne[1]),
+                           NN_ROPE_PAIRS);
+}
+
+static struct ggml_tensor *values(struct qwen_image_pass *p, const struct linear *l,
+                                  struct ggml_tensor *x)
+{
+    return by_heads(p, nn_linear_in(&p->g, l->w, l->b, x));
 }
 
 /* Joint attention over [text, image], values shrunk. xt has no queries in the last block: then only the image
@@ -254,20 +283,13 @@ static struct ggml_tensor *attend(struct qwen_image_pass *p, const struct qwen_i
                                   struct ggml_tensor *xi, struct ggml_tensor *xt, float room)
 {
     struct nn_graph *g = &p->g;
-    struct ggml_tensor *q = normed_heads(p, &b->img.q, b->img.norm_q, xi);
-    struct ggml_tensor *q_cos = p->cos, *q_sin = p->sin;
-    if (b->txt.q.w) {
-        q = ggml_concat(g->ctx, normed_heads(p, &b->txt.q, b->txt.norm_q, xt), q, 2);
-    } else {
-        q_cos = rows(g, p->cos, p->layout.n_text, p->n_img);
-        q_sin = rows(g, p->sin, p->layout.n_text, p->n_img);
-    }
-    struct ggml_tensor *k = ggml_concat(g->ctx, normed_heads(p, &b->txt.k, b->txt.norm_k, xt),
-                                        normed_heads(p, &b->img.k, b->img.norm_k, xi), 2);
-    struct ggml_tensor *v = ggml_concat(g->ctx, by_heads(p, linear(g, &b->txt.v, xt)),
-                                        by_heads(p, linear(g, &b->img.v, xi)), 2);
-    q = nn_rope_apply(g, q, q_cos, q_sin, NN_ROPE_PAIRS);
-    k = nn_rope_apply(g, k, p->cos, p->sin, NN_ROPE_PAIRS);
+    int64_t n_text = p->layout.n_text;
+    struct ggml_tensor *q = rotated(p, &b->img.q, b->img.norm_q, n_text, xi);
+    if (b->txt.q.w)
+        q = nn_join(g, rotated(p, &b->txt.q, b->txt.norm_q, 0, xt), q, 2);
+    struct ggml_tensor *k = nn_join(g, rotated(p, &b->txt.k, b->txt.norm_k, 0, xt),
+                                    rotated(p, &b->img.k, b->img.norm_k, n_text, xi), 2);
+    struct ggml_tensor *v = nn_join(g, values(p, &b->txt.v, xt), values(p, &b->img.v, xi), 2);
     return nn_attention(g, q, k, shrink(g, v, room), NULL, 1.0f / sqrtf((float)p->m->cfg.head_dim));
 }
 
@@ -283,19 +305,19 @@ static void block_forward(struct qwen_image_pass *p, int i, struct ggml_tensor *
     struct ggml_tensor *a =
         attend(p, b, modulated_norm(p, *img, mi[0]), modulated_norm(p, *txt, mt[0]), room);
     int64_t n_text = b->txt.q.w ? p->layout.n_text : 0;
-    struct ggml_tensor *ai = linear_of_shrunk(g, &b->img.out, rows(g, a, n_text, p->n_img), room);
-    nn_mid(g, ai, "mid.transformer_blocks.%d.attn.0", i);
-    *img = nn_gate_add(g, *img, mi[0].gate, ai);
-    struct ggml_tensor *fi = feed_forward(g, &b->img, modulated_norm(p, *img, mi[1]), room);
-    *img = nn_gate_add(g, *img, mi[1].gate, nn_mid(g, fi, "mid.transformer_blocks.%d.img_mlp", i));
+    struct ggml_tensor *product;
+    *img = gated_linear(g, *img, mi[0].gate, &b->img.out, rows(g, a, n_text, p->n_img), room,
+                        &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.attn.0", i);
+    *img = feed_forward(p, &b->img, mi[1], *img, room, &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.img_mlp", i);
     nn_mid(g, *img, "mid.transformer_blocks.%d.1", i);
     if (!b->txt.q.w)
         return;
-    struct ggml_tensor *at = linear_of_shrunk(g, &b->txt.out, rows(g, a, 0, n_text), room);
-    nn_mid(g, at, "mid.transformer_blocks.%d.attn.1", i);
-    *txt = nn_gate_add(g, *txt, mt[0].gate, at);
-    struct ggml_tensor *ft = feed_forward(g, &b->txt, modulated_norm(p, *txt, mt[1]), room);
-    *txt = nn_gate_add(g, *txt, mt[1].gate, nn_mid(g, ft, "mid.transformer_blocks.%d.txt_mlp", i));
+    *txt = gated_linear(g, *txt, mt[0].gate, &b->txt.out, rows(g, a, 0, n_text), room, &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.attn.1", i);
+    *txt = feed_forward(p, &b->txt, mt[1], *txt, room, &product);
+    nn_mid(g, product, "mid.transformer_blocks.%d.txt_mlp", i);
     nn_mid(g, *txt, "mid.transformer_blocks.%d.0", i);
 }
 
