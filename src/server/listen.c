@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/listen_fds.h"
 #include "server/server_internal.h"
 
 enum { BACKLOG = 1024 };
@@ -68,19 +69,43 @@ static void name_of(struct server *s, const union address *a)
     (void)snprintf(s->address, sizeof s->address, six ? "[%s]:%d" : "%s:%d", host, s->port);
 }
 
+/* Who can be reached from other machines asks for a token. */
+static enum err_code check_reach(struct server *s, const union address *a, const char *text,
+                                 struct err *e)
+{
+    s->is_loopback = is_loopback(a);
+    if (s->is_loopback || s->token[0])
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "'%.60s' can be reached from other machines: give a token with --token", text);
+}
+
+/* The socket that a service manager opened for us goes before any address. */
+static enum err_code take_over(struct server *s, int fd, struct err *e)
+{
+    union address a;
+    socklen_t n = sizeof a;
+    s->listen_fd = fd;
+    if (getsockname(fd, &a.any, &n) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot tell where the given socket listens");
+    if (a.any.sa_family != AF_INET && a.any.sa_family != AF_INET6)
+        return err_set(e, ERR_ARG, "the given socket listens neither for IPv4 nor for IPv6");
+    name_of(s, &a);
+    return check_reach(s, &a, s->address, e);
+}
+
 enum err_code server_listen(struct server *s, const char *text, struct err *e)
 {
     union address a;
     socklen_t n = 0;
-    int on = 1;
+    int on = 1, given = listen_fds_take();
+    if (given >= 0)
+        return take_over(s, given, e);
     enum err_code rc = parse(text, &a, &n, e);
+    if (rc == ERR_OK)
+        rc = check_reach(s, &a, text, e);
     if (rc != ERR_OK)
         return rc;
-    s->is_loopback = is_loopback(&a);
-    if (!s->is_loopback && !s->token[0])
-        return err_set(e, ERR_ARG,
-                       "'%.60s' can be reached from other machines: give a token with --token",
-                       text);
     s->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->listen_fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot make a socket");

@@ -53,6 +53,67 @@ traced "$work/layers.log" layers -i "$work/star.png" -m micro-layered --device c
 expect 0 "a traced job takes the picture apart"
 is "layers asks for no socket" "$(foreign "$work/layers.log")" ""
 
+# The server: the one socket is the one that listens, though a job runs and is asked for over it.
+ask() {
+    python3 - "$1" <<'PYTHON'
+import json, sys, urllib.request
+body = {"model": "micro-klein", "prompt": "star", "steps": 1, "width": 64, "height": 64}
+request = urllib.request.Request(sys.argv[1] + "v1/generate?wait=true", json.dumps(body).encode(),
+                                 {"Content-Type": "application/json"})
+answer = json.load(urllib.request.urlopen(request, timeout=120))
+print(len(answer.get("images", [])), "picture")
+PYTHON
+}
+
+# await_address FILE: the server's first line.
+await_address() {
+    local i
+    for i in $(seq 300); do
+        [ -s "$1" ] && break
+        sleep 0.1
+    done
+    head -n 1 "$1"
+}
+
+if "$program" help serve >/dev/null 2>&1 && have python3; then
+    ASAN_OPTIONS=exitcode=99:detect_leaks=0 strace -f -o "$work/serve.log" -e trace=network,io_uring_setup \
+        "$program" serve --listen 127.0.0.1:0 --store "$work/store" --device cpu --threads 1 \
+        >"$work/address" 2>"$work/stderr" </dev/null &
+    server=$!
+    is "the server does a job" "$(ask "$(await_address "$work/address")" 2>&1)" "1 picture"
+    # The first line of the trace is the server itself; strace would not pass the signal on.
+    kill -TERM "$(head -n 1 "$work/serve.log" | cut -d' ' -f1)"
+    wait "$server"
+    is "serve asks for one socket" "$(foreign "$work/serve.log" | wc -l)" 1
+    is "and connects to none" "$(grep -c 'connect(.*AF_INET' "$work/serve.log")" 0
+
+    # A socket that a service manager opened, in a process that has no network of its own.
+    bare=()
+    unshare -rn true 2>/dev/null && bare=(unshare -rn)
+    cat >"$work/activate.py" <<'PYTHON'
+import os, socket, sys
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(16)
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execvp(sys.argv[1], sys.argv[1:])
+PYTHON
+    python3 "$work/activate.py" "${bare[@]}" "$program" serve --store "$work/store2" --device cpu --threads 1 \
+        >"$work/address2" 2>"$work/stderr" </dev/null &
+    server=$!
+    address=$(await_address "$work/address2")
+    is "the given socket's address is named" "$(echo "$address" | grep -c '^http://127.0.0.1:[1-9]')" 1
+    is "a server without network does a job" "$(ask "$address" 2>&1)" "1 picture"
+    kill -TERM "$server"
+    wait "$server"
+    [ ${#bare[@]} -gt 0 ] || skip "no network namespace can be made here: the server had the machine's"
+else
+    skip "no python3: the server was not watched"
+fi
+
 # What is refused is refused to anything the process loads: the filter is in place before the model is opened.
 strace -f -o "$work/order.log" -e trace=seccomp,openat,prctl "$program" inspect "$models/micro-klein" \
     >/dev/null 2>&1
