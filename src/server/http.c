@@ -68,8 +68,9 @@ void http_completed(void *server, struct MHD_Connection *connection, void **stat
 /* Everything that can be known before the body. */
 static enum err_code open_request(struct http_request *rq, const char *method, struct err *e)
 {
+    http_method_read(rq, method);
     enum err_code rc = http_guard(rq, e);
-    enum err_code found = rc == ERR_OK ? http_route_find(rq, method, e) : rc;
+    enum err_code found = rc == ERR_OK ? http_route_find(rq, e) : rc;
     if (rc != ERR_OK)
         return rc;
     /* Who has no token does not learn which paths there are. */

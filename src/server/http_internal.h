@@ -67,9 +67,10 @@ struct http_request {
     int64_t start_ns;
 };
 
-/* http_route.c: finds the route and fills path parameters; 404 or 405 otherwise. */
-ERR_MUST_CHECK enum err_code http_route_find(struct http_request *rq, const char *method,
-                                             struct err *e);
+/* http_route.c: the method first, for the guard asks for it; HTTP_METHODS for one that is not known. Then the route
+ * and its path parameters; 404 or 405 where there is none. */
+void http_method_read(struct http_request *rq, const char *method);
+ERR_MUST_CHECK enum err_code http_route_find(struct http_request *rq, struct err *e);
 /* Percent-decoding in place; false for a broken escape or a zero byte. */
 bool http_unescape(char *text, bool plus_is_space);
 

@@ -76,23 +76,21 @@ static void add_allow(struct http_request *rq, const char *name)
     (void)snprintf(rq->allow + n, sizeof rq->allow - n, "%s%s", n ? ", " : "", name);
 }
 
-static bool known_method(struct http_request *rq, const char *method)
+void http_method_read(struct http_request *rq, const char *method)
 {
     rq->is_head = strcmp(method, "HEAD") == 0;
     rq->is_options = strcmp(method, "OPTIONS") == 0;
     if (rq->is_head)
         method = "GET";
+    rq->method = HTTP_METHODS;
     for (int m = 0; m < HTTP_METHODS; m++)
-        if (strcmp(method, http_method_names[m]) == 0) {
+        if (strcmp(method, http_method_names[m]) == 0)
             rq->method = (enum http_method)m;
-            return true;
-        }
-    return rq->is_options;
 }
 
-enum err_code http_route_find(struct http_request *rq, const char *method, struct err *e)
+enum err_code http_route_find(struct http_request *rq, struct err *e)
 {
-    bool path_is_known = false, known = known_method(rq, method);
+    bool path_is_known = false;
     const struct http_route *found = NULL;
     for (size_t t = 0; routes_all[t]; t++)
         for (const struct http_route *r = routes_all[t]; r->path; r++) {
@@ -102,7 +100,7 @@ enum err_code http_route_find(struct http_request *rq, const char *method, struc
             add_allow(rq, http_method_names[r->method]);
             if (r->method == HTTP_GET)
                 add_allow(rq, "HEAD");
-            if (known && !rq->is_options && r->method == rq->method)
+            if (r->method == rq->method)
                 found = r;
         }
     rq->route = found;
@@ -115,7 +113,7 @@ enum err_code http_route_find(struct http_request *rq, const char *method, struc
     if (rq->is_options && (path_is_known || strcmp(rq->url, "*") == 0))
         return ERR_OK;
     if (path_is_known)
-        return http_refuse(rq, 405, NULL, e, "%.20s is not possible here; there are %s", method,
+        return http_refuse(rq, 405, NULL, e, "that method is not possible here; there are %s",
                            rq->allow);
     return http_refuse(rq, 404, NULL, e, "there is nothing at this path");
 }

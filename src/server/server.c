@@ -27,6 +27,7 @@ enum {
         45,        /* from the connection's or the last answer's time to a request's last header */
     TICK_MS = 500, /* telemetry, deadlines */
     KEEP_ALIVE_TICKS = 30, /* of event streams */
+    LAST_ANSWERS_SECONDS = 2,
 };
 
 struct server_options server_options_defaults(void)
@@ -101,11 +102,13 @@ static void set_since(struct server *s, struct http_request *rq, int64_t t)
 
 void server_request_began(struct server *s, struct http_request *rq)
 {
+    atomic_fetch_add(&s->counters.requests, 1);
     set_since(s, rq, 0);
 }
 
 void server_request_ended(struct server *s, struct http_request *rq)
 {
+    atomic_fetch_sub(&s->counters.requests, 1);
     set_since(s, rq, clock_ns());
 }
 
@@ -264,6 +267,17 @@ enum err_code server_run(struct server *s, int stop_fd, struct err *e)
     return ERR_OK;
 }
 
+/* Who waited hears why the wait is over, and streams come to their ends. */
+static void let_answers_out(struct server *s)
+{
+    const struct timespec t = {0, 5 * 1000 * 1000};
+    double limit = clock_s() + LAST_ANSWERS_SECONDS;
+    if (s->events)
+        events_end_all(s->events);
+    while (atomic_load(&s->counters.requests) > 0 && clock_s() < limit)
+        (void)nanosleep(&t, NULL);
+}
+
 void server_close(struct server *s)
 {
     if (!s)
@@ -272,8 +286,7 @@ void server_close(struct server *s)
     if (s->queue)
         queue_stop(s->queue, true);
     queue_join(s->queue);
-    if (s->events)
-        events_end_all(s->events);
+    let_answers_out(s);
     if (s->daemon)
         MHD_stop_daemon(s->daemon); /* closes the socket */
     else if (s->listen_fd >= 0)

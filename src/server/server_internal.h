@@ -21,7 +21,7 @@ struct server_connection {
 struct server_counters {
     atomic_ullong replies[6]; /* by hundreds of the status */
     atomic_ullong micros;
-    atomic_ullong connections; /* open now */
+    atomic_ullong connections, requests; /* open now */
     atomic_ullong refused_slow;
 };
 

@@ -66,6 +66,7 @@ class Server:
             h.setdefault("Content-Type", "application/json")
         elif method not in ("GET", "HEAD", "OPTIONS"):
             h.setdefault("X-Veetance", "1")
+        h = {k: v for k, v in h.items() if v is not None}
         if host is not None:
             h["Host"] = host
         try:
@@ -181,12 +182,14 @@ def form(*parts):
         "Content-Type": f"multipart/form-data; boundary={boundary}", "X-Veetance": "1"}
 
 
-def png(width, height, colour=(200, 30, 30)):
-    """A small RGB picture."""
+def png(width, height, colour=(200, 30, 30), rows=None):
+    """An RGB picture: of one colour, or of the bytes in rows."""
     def chunk(kind, data):
         return (struct.pack(">I", len(data)) + kind + data +
                 struct.pack(">I", zlib.crc32(kind + data)))
-    rows = (b"\0" + bytes(colour) * width) * height
+    n = 3 * width
+    rows = rows or bytes(colour) * width * height
+    rows = b"".join(b"\0" + rows[i * n:(i + 1) * n] for i in range(height))
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 

@@ -1,0 +1,296 @@
+"""Jobs: from request to result, in order, with events, cancelled, waited for, kept."""
+
+import json
+import os
+import subprocess
+import threading
+import time
+
+from support import EDIT, SCENE, Server, b64, form, png, read, run_all
+
+STAR = {"prompt": "a red star on a white background", "seed": 1}
+
+
+def test_result_is_that_of_the_command_line(program):
+    with Server(program) as s:
+        out = os.path.join(s.dir, "star.png")
+        subprocess.run([program, "generate", "-m", "micro-klein", "-p", STAR["prompt"], "--seed", "1", "--device",
+                        "cpu", "--threads", "1", "-q", "-o", out], check=True, env=s.env, timeout=120)
+        r = s.post("/v1/generate?wait=true", STAR).json()
+        picture = s.get("/v1/assets/" + r["images"][0]["asset"])
+        assert picture.body == read(out)
+        assert r["images"][0]["seed"] == 1 and r["warnings"] == [] and r["doubtful"] is False
+
+
+def test_form_and_json_are_the_same(program):
+    with Server(program) as s:
+        a = s.post("/v1/generate?wait=true", STAR).json()
+        body, headers = form(*[(k, str(v)) for k, v in STAR.items()])
+        b = s.post("/v1/generate?wait=true", body, headers=headers).json()
+        assert a["images"][0]["asset"] == b["images"][0]["asset"]
+
+
+def test_life_of_a_job(program):
+    with Server(program) as s:
+        a = s.post("/v1/generate", dict(STAR, count=2))
+        job = a.json()
+        assert a.status == 202 and a.headers["Location"] == "/v1/jobs/" + job["id"], a
+        assert job["state"] in ("queued", "running") and job["model"] == "micro-klein"
+        done = s.wait_for(job["id"])
+        assert done["state"] == "done", done
+        assert [i["seed"] for i in done["result"]["images"]] == [1, 2]
+        assert done["request"]["prompt"] == STAR["prompt"]
+        assert s.get("/v1/jobs?state=done").json()["jobs"][0]["id"] == job["id"]
+        assert s.get("/v1/jobs?state=queued").json()["jobs"] == []
+        assert s.request("DELETE", "/v1/jobs/" + job["id"]).status == 409
+        assert s.request("DELETE", "/v1/jobs/" + job["id"] + "?forget=true").status == 200
+        assert s.get("/v1/jobs/" + job["id"]).status == 404
+
+
+def test_events_tell_everything(program):
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, steps=4)).json()["id"]
+        seen = list(s.events(f"/v1/jobs/{job}/events"))
+        names = [n for n, _ in seen]
+        assert names[-1] == "done" and "preview" in names and "step" in names, names
+        steps = [d["step"] for n, d in seen if n == "step" and d["stage"] == "steps"]
+        assert steps == [1, 2, 3, 4], steps
+        preview = next(d for n, d in seen if n == "preview")
+        assert preview["type"] == "image/jpeg" and preview["width"] == 16
+        assert seen[-1][1]["result"]["images"]
+        again = list(s.events(f"/v1/jobs/{job}/events"))
+        assert [n for n, _ in again] == ["done"]
+        assert again[0][1]["result"] == seen[-1][1]["result"]
+
+
+def test_positions_in_the_queue(program):
+    with Server(program) as s:
+        jobs = [s.post("/v1/generate", dict(STAR, steps=30)).json()["id"] for _ in range(4)]
+        first = next(s.events(f"/v1/jobs/{jobs[3]}/events"))
+        assert first[0] == "queued" and first[1]["position"] >= 2, first
+        assert s.request("DELETE", "/v1/jobs/" + jobs[2]).json()["state"] == "cancelled"
+        for j in (jobs[0], jobs[1], jobs[3]):
+            assert s.wait_for(j)["state"] == "done"
+
+
+def test_cancel_within_a_step(program):
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"]
+        for n, d in s.events(f"/v1/jobs/{job}/events"):
+            if n == "step" and d["stage"] == "steps":
+                break
+        start = time.time()
+        s.request("DELETE", "/v1/jobs/" + job)
+        assert s.wait_for(job)["state"] == "cancelled"
+        assert time.time() - start < 3
+        a = s.post(f"/v1/jobs/{job}/again")
+        assert a.status == 202, a
+        s.request("DELETE", "/v1/jobs/" + job)
+        assert s.wait_for(job)["state"] == "cancelled"
+        assert s.post("/v1/generate?wait=true", STAR).status == 200
+
+
+def test_layers_captions_and_edits(program):
+    with Server(program) as s:
+        scene = s.upload(SCENE)
+        r = s.post("/v1/layers?wait=true", {"image": scene, "layers": 2, "seed": 1}).json()
+        assert 1 <= len(r["layers"]) <= 2 and r["composite"] and "psnr_db" in r["recomposed"]["source"], r
+        for layer in r["layers"]:
+            assert s.get("/v1/assets/" + layer["asset"]).headers["Content-Type"] == "image/png"
+        r = s.post("/v1/caption?wait=true", {"image": scene, "max_new_tokens": 4}).json()
+        assert r["tokens"] == 4 and r["complete"] is False, r
+        body, headers = form(("prompt", "make the circle green"), ("images", "a.png", read(EDIT)), ("seed", "1"))
+        a = s.post("/v1/edit?wait=true", body, headers=headers)
+        assert a.status == 200 and len(a.json()["images"]) == 1, a
+        p = s.post("/v1/projects", {"name": "x", "width": 128, "height": 128}).json()
+        assert p["id"]
+
+
+def test_doubtful_layers_are_said(program):
+    with Server(program) as s:
+        # Nothing that the model knows is in noise.
+        noise = s.post("/v1/assets", png(128, 128, rows=os.urandom(3 * 128 * 128)),
+                       headers={"Content-Type": "image/png"}).json()["id"]
+        r = s.post("/v1/layers?wait=true", {"image": noise, "layers": 3, "seed": 5, "steps": 3}).json()
+        assert r["doubtful"] is True and r["warnings"], r
+        assert "far_from_source" in [w["code"] for w in r["warnings"]], r["warnings"]
+
+
+def test_wrong_requests_name_the_field(program):
+    with Server(program) as s:
+        for path, body, field in [
+                ("/v1/generate", {"width": "wide"}, "width"), ("/v1/generate", {"width": 63}, "width"),
+                ("/v1/generate", {"steps": 0}, "steps"), ("/v1/generate", {"steps": 1.5}, "steps"),
+                ("/v1/generate", {"nonsense": 1}, "nonsense"), ("/v1/generate", {"seed": -1}, "seed"),
+                ("/v1/generate", {"model": "none"}, "model"), ("/v1/generate", {"model": "micro-layered"}, "model"),
+                ("/v1/edit", {"prompt": "x"}, "images"), ("/v1/edit", {"images": []}, "images"),
+                ("/v1/edit", {"images": ["x"]}, "images[0]"), ("/v1/edit", {"images": ["0" * 64]}, None),
+                ("/v1/edit", {"images": ["0" * 64], "extend": [1, 2]}, "extend"),
+                ("/v1/layers", {"image": "0" * 64, "resolution": 33}, "resolution"),
+                ("/v1/caption", {"image": 3}, "image"),
+                ("/v1/plan", {"task": "generate", "request": {"width": 1}}, "request.width"),
+                ("/v1/plan", {"task": "x", "request": {}}, "task")]:
+            a = s.post(path, body)
+            assert a.status == 422, (path, body, a)
+            assert a.headers["Content-Type"] == "application/problem+json"
+            assert a.json().get("field") == field or field is None, (body, a)
+        assert s.post("/v1/generate", b"{", headers={"Content-Type": "application/json"}).status == 400
+        assert s.post("/v1/generate", b"[]", headers={"Content-Type": "application/json"}).status == 400
+        assert s.post("/v1/generate", b'{"seed":1,"seed":2}',
+                      headers={"Content-Type": "application/json"}).status == 422
+        assert s.post("/v1/generate?nope=1", {}).status == 400
+        assert s.post("/v1/generate?wait=maybe", {}).status == 400
+
+
+def test_full_queue_answers_429(program):
+    with Server(program, "--queue", "3") as s:
+        last = None
+        for _ in range(8):
+            last = s.post("/v1/generate", dict(STAR, steps=200))
+            if last.status != 202:
+                break
+        assert last.status == 429 and int(last.headers["Retry-After"]) >= 1, last
+        for j in s.get("/v1/jobs").json()["jobs"]:
+            s.request("DELETE", "/v1/jobs/" + j["id"])
+
+
+def test_five_hundred_wait(program):
+    with Server(program) as s:
+        jobs = [s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"] for _ in range(500)]
+        assert s.get("/healthz").status == 200
+        assert s.get("/v1/telemetry").json()["queue"]["waiting"] >= 490
+        s.kill()
+        s.start()
+        assert s.get("/v1/telemetry").json()["queue"]["waiting"] >= 490
+        assert s.get("/v1/jobs/" + jobs[499]).json()["position"] > 400
+        for j in jobs:
+            if s.get("/v1/jobs/" + j).json()["state"] in ("queued", "running"):
+                s.request("DELETE", "/v1/jobs/" + j)
+
+
+def test_clients_that_vanish(program):
+    with Server(program) as s:
+        body, headers = form(("file", "a.png", png(256, 256)))
+        head = (f"POST /v1/assets HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\nX-Veetance: 1\r\nContent-Type: "
+                f"{headers['Content-Type']}\r\nContent-Length: {len(body) + 100000}\r\n\r\n").encode()
+        for _ in range(10):
+            s.raw(head + body, close=False).close()
+        job = s.post("/v1/generate", dict(STAR, steps=50)).json()["id"]
+        for path in (f"/v1/jobs/{job}/events", "/v1/telemetry/events"):
+            for _ in range(5):
+                s.raw(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\n\r\n".encode(), close=False).close()
+        wait = json.dumps(STAR).encode()
+        s.raw(b"POST /v1/generate?wait=true HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+              b"Content-Length: %d\r\n\r\n%s" % (s.port, len(wait), wait), close=False).close()
+        assert s.wait_for(job)["state"] == "done"
+        assert s.post("/v1/generate?wait=true", STAR).status == 200
+
+
+def test_models_budget_and_telemetry(program):
+    with Server(program) as s:
+        names = [m["id"] for m in s.get("/v1/models").json()["data"]]
+        assert "micro-klein" in names and "micro-layered" in names
+        assert s.get("/v1/models/micro-klein").json()["tasks"] == ["generate", "edit"]
+        assert s.get("/v1/models/none").status == 404
+        assert s.post("/v1/models/micro-klein/load").json() == {"model": "micro-klein"}
+        assert s.request("PUT", "/v1/budget", {"budget": "1G"}).json()["budget_bytes"] == 1 << 30
+        assert s.request("PUT", "/v1/budget", {"budget": "lots"}).status == 422
+        assert s.request("PUT", "/v1/budget", {"budget": None}).json()["budget"] is None
+        plan = s.post("/v1/plan", {"task": "generate", "request": STAR}).json()
+        assert plan["verdict"] == "resident" and plan["peak_bytes"] > 0 and plan["stages"]
+        s.request("PUT", "/v1/budget", {"budget": "1M"})
+        assert s.post("/v1/plan", {"task": "generate", "request": STAR}).json()["verdict"] != "resident"
+        s.request("PUT", "/v1/budget", {"budget": None})
+        t = s.get("/v1/telemetry").json()
+        assert t["device"]["name"] and t["host"]["total_bytes"] > 0
+        seen = [d for _, (n, d) in zip(range(3), s.events("/v1/telemetry/events"))]
+        assert len(seen) == 3 and seen[2]["uptime"] > seen[0]["uptime"]
+        assert s.post("/v1/models/unload").json() == {"model": None}
+        assert b"veetance_jobs_done_total" in s.get("/metrics").body
+
+
+def test_same_model_runs_together(program):
+    with Server(program) as s:
+        scene = s.upload(SCENE)
+        first = s.post("/v1/generate", dict(STAR, steps=100)).json()["id"]
+        other = s.post("/v1/layers", {"image": scene, "layers": 1, "steps": 2, "seed": 1}).json()["id"]
+        many = [s.post("/v1/generate", dict(STAR, steps=1)).json()["id"] for _ in range(8)]
+        order = sorted([s.wait_for(j) for j in [first, other] + many], key=lambda j: j["started_ms"])
+        place = [j["id"] for j in order].index(other)
+        assert 2 <= place <= 5, place
+
+
+def test_graceful_end(program):
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, steps=30)).json()["id"]
+        waits = s.post("/v1/generate", STAR).json()["id"]
+        for n, _ in s.events(f"/v1/jobs/{job}/events"):
+            if n == "step":
+                break
+        answers = []
+        t = threading.Thread(target=lambda: answers.append(s.post("/v1/generate?wait=true", STAR)))
+        t.start()
+        time.sleep(0.2)
+        assert s.stop() == 0
+        t.join(10)
+        assert answers and answers[0].status == 503, answers
+        s.start()
+        assert s.wait_for(job)["state"] == "done"
+        assert s.wait_for(waits)["state"] == "done"
+
+
+def test_second_signal_interrupts(program):
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"]
+        for n, d in s.events(f"/v1/jobs/{job}/events"):
+            if n == "step" and d["stage"] == "steps":
+                break
+        s.process.terminate()
+        time.sleep(0.3)
+        start = time.time()
+        assert s.stop() == 0
+        assert time.time() - start < 10
+        s.start()
+        assert s.get("/v1/jobs/" + job).json()["state"] == "interrupted"
+        assert s.post(f"/v1/jobs/{job}/again").status == 202
+        s.request("DELETE", "/v1/jobs/" + job)
+
+
+def test_openai_face(program):
+    with Server(program) as s:
+        a = s.post("/v1/images/generations", {"prompt": STAR["prompt"], "seed": 1, "model": "dall-e-3", "n": 2,
+                                              "size": "128x128", "response_format": "url", "quality": "hd"})
+        urls = [d["url"] for d in a.json()["data"]]
+        assert len(urls) == 2 and s.get(urls[0].split(str(s.port), 1)[1]).status == 200
+        ours = s.post("/v1/generate?wait=true", dict(STAR, width=128, height=128)).json()
+        assert urls[0].endswith(ours["images"][0]["asset"])
+        seen = list(s.events("/v1/images/generations",
+                             body={"prompt": "x", "stream": True, "partial_images": 2, "seed": 1}))
+        assert [n for n, _ in seen] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+        assert [d["partial_image_index"] for _, d in seen[:2]] == [0, 1]
+        body, headers = form(("prompt", "x"), ("image[]", "a.png", read(EDIT)), ("image[]", "b.png", png(64, 64)),
+                             ("mask", "m.png", png(128, 128, (255, 255, 255))), ("output_format", "webp"))
+        a = s.post("/v1/images/edits", body, headers=headers)
+        assert a.status == 200 and a.json()["data"][0]["b64_json"].startswith("UklGR"), a
+        a = s.post("/v1/images/generations", {"prompt": "x", "size": "huge"})
+        assert a.status == 400 and a.json()["error"]["param"] == "size", a
+
+
+def test_a1111_face(program):
+    with Server(program) as s:
+        a = s.post("/sdapi/v1/txt2img", {"prompt": STAR["prompt"], "seed": 1, "sampler_name": "DPM++ 2M",
+                                         "negative_prompt": "", "batch_size": 2, "enable_hr": False}).json()
+        assert len(a["images"]) == 2 and json.loads(a["info"])["all_seeds"] == [1, 2]
+        a = s.post("/sdapi/v1/img2img", {"prompt": "x", "init_images": ["data:image/png;base64," + b64(read(EDIT))],
+                                         "mask": b64(png(128, 128, (255, 255, 255))), "seed": 1, "mask_blur": 2})
+        assert a.status == 200 and len(a.json()["images"]) == 1, a
+        assert s.post("/sdapi/v1/img2img", {"init_images": ["!"]}).json()["field"] == "init_images"
+        assert s.get("/sdapi/v1/progress").json()["progress"] == 0
+        assert s.get("/sdapi/v1/sd-models").json()[0]["model_name"] == "micro-klein"
+        assert s.post("/sdapi/v1/options", {"sd_model_checkpoint": "micro-klein", "CLIP_stop_at_last_layers": 2}).status == 200
+        assert s.post("/sdapi/v1/options", {"sd_model_checkpoint": "none"}).status == 422
+        assert s.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == "micro-klein"
+
+
+if __name__ == "__main__":
+    run_all(globals())
