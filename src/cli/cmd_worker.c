@@ -1,7 +1,14 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "memory/budget.h"
@@ -14,6 +21,8 @@ enum {
     WORKER_THREADS,
     WORKER_BUDGET,
 };
+
+static const int64_t SHORTEST_LIFE_NS = 1000000000;
 
 static const struct cli_option options[] = {
     {WORKER_LISTEN, 0, "listen", "HOST:PORT", "address to answer on, e.g. 192.168.1.5:50052"},
@@ -92,7 +101,9 @@ static enum err_code serve(const struct worker_args *o, struct err *e)
         cli_say("note: %s", e->text);
         err_clear(e);
     }
-    rc = nn_device_open(o->device, (int)o->threads, &d, e);
+    rc = nn_device_check_address(o->listen, e);
+    if (rc == ERR_OK)
+        rc = nn_device_open(o->device, (int)o->threads, &d, e);
     if (rc == ERR_OK && o->budget)
         rc = hold_budget(o->budget, d, e);
     if (rc == ERR_OK) {
@@ -106,11 +117,71 @@ static enum err_code serve(const struct worker_args *o, struct err *e)
     return rc;
 }
 
+/* ---- a worker that ends is started anew --------------------------------------------------------------- */
+
+static atomic_int child; /* process that serves; a signal is passed on to it */
+static atomic_bool stopped;
+
+static void on_signal(int sig)
+{
+    atomic_store(&stopped, true);
+    if (atomic_load(&child) > 0)
+        (void)kill(atomic_load(&child), sig);
+}
+
+static void pass_signals_on(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+}
+
+static int serve_here(const struct worker_args *o)
+{
+    struct err e = {0};
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (serve(o, &e) == ERR_OK)
+        return CLI_OK;
+    struct vt_error ve = {.status = (enum vt_status)e.code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
+    return cli_fail(&ve, false);
+}
+
+/* ggml's server ends its process on a client that asks for more than there is, or for nonsense: the next client
+ * finds a new one. One that does not last is not tried again. */
+static int supervise(const struct worker_args *o)
+{
+    pass_signals_on();
+    for (;;) {
+        int status = 0;
+        int64_t start = clock_ns();
+        (void)fflush(NULL);
+        pid_t pid = fork();
+        if (pid < 0) {
+            cli_say("cannot start a process: %s", strerror(errno));
+            return CLI_FAILED;
+        }
+        if (pid == 0)
+            return serve_here(o);
+        atomic_store(&child, pid);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        atomic_store(&child, 0);
+        if (atomic_load(&stopped))
+            return CLI_INTERRUPTED;
+        if (clock_ns() - start < SHORTEST_LIFE_NS)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : CLI_FAILED;
+        cli_say("a client asked for more than this worker has, or for nonsense; starting anew");
+    }
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
     struct worker_args o = {0};
-    struct err e = {0};
     int id;
     while ((id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
@@ -121,11 +192,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     }
     if (!o.listen)
         return cli_usage_error(self, "name the address to answer on with --listen");
-    if (serve(&o, &e) == ERR_OK)
-        return CLI_OK;
-    struct vt_error ve = {.status = (enum vt_status)e.code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-    return cli_fail(&ve, false);
+    return supervise(&o);
 }
 
 const struct cli_command cli_cmd_worker = {

@@ -15,10 +15,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/upload.h"
 #include "nn/device_pin.h"
 #include "nn/rpc.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, MAX_VULKAN = 16 };
 
 struct nn_device {
     char library[PATH_BYTES];
@@ -31,12 +32,29 @@ struct nn_device {
     struct nn_accountant accountant;
     bool has_accountant, dry;
     struct nn_params *streaming;
+    struct nn_uploader *uploader;
     struct nn_profile *profile;
 };
+
+/* The Vulkan backend tells only its log whether a card's matrix units take bf16:
+ * "ggml_vulkan: 0 = NAME (DRIVER) | uma: 0 | fp16: 1 | bf16: 0 | ..." */
+static bool vulkan_bf16[MAX_VULKAN];
+
+static void note_vulkan(const char *text)
+{
+    static const char head[] = "ggml_vulkan: ";
+    if (strncmp(text, head, sizeof head - 1) != 0)
+        return;
+    char *end;
+    unsigned long i = strtoul(text + sizeof head - 1, &end, 10);
+    if (strncmp(end, " = ", 3) == 0 && i < MAX_VULKAN)
+        vulkan_bf16[i] = strstr(end, "| bf16: 1") != NULL;
+}
 
 static void ggml_log_sink(enum ggml_log_level level, const char *text, void *user)
 {
     (void)user;
+    note_vulkan(text);
     if (level == GGML_LOG_LEVEL_ERROR)
         log_line(LOG_WARN, "ggml: %s", text);
     else if (level != GGML_LOG_LEVEL_CONT && text[0] != '\n')
@@ -322,6 +340,7 @@ void nn_device_close(struct nn_device *d)
 {
     if (!d)
         return;
+    nn_uploader_free(d->uploader);
     ggml_backend_free(d->backend);
     mem_free(d);
 }
@@ -330,6 +349,11 @@ enum err_code nn_device_serve(const struct nn_device *d, const char *address, st
 {
     enum err_code rc = load_gpu("rpc", e);
     return rc == ERR_OK ? nn_rpc_serve(address, d->dev, d->threads, e) : rc;
+}
+
+enum err_code nn_device_check_address(const char *address, struct err *e)
+{
+    return nn_rpc_check_address(address, e);
 }
 
 void nn_device_on_abort(void (*fn)(const char *why))
@@ -416,6 +440,27 @@ void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t byte
 {
     if (d->has_accountant && bytes > 0)
         d->accountant.give(d->accountant.user, kind, bytes);
+}
+
+bool nn_device_has_bf16(const struct nn_device *d)
+{
+    const char *name = ggml_backend_dev_name(d->dev);
+    if (strncasecmp(name, "vulkan", 6) != 0)
+        return true;
+    unsigned long i = strtoul(name + 6, NULL, 10);
+    return i < MAX_VULKAN && vulkan_bf16[i];
+}
+
+struct nn_uploader *nn_device_uploader(struct nn_device *d)
+{
+    if (!d->is_cpu && !d->uploader)
+        d->uploader = nn_uploader_new(d->dev);
+    return d->uploader;
+}
+
+uint64_t nn_device_pinned_bytes(const struct nn_device *d)
+{
+    return d->uploader ? nn_uploader_pinned_bytes(d->uploader) : 0;
 }
 
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps)

@@ -42,6 +42,8 @@ void nn_device_close(struct nn_device *d);
 ERR_MUST_CHECK enum err_code nn_device_serve(const struct nn_device *d, const char *address,
                                              struct err *e);
 
+/* Refuses what is no "HOST:PORT". */
+ERR_MUST_CHECK enum err_code nn_device_check_address(const char *address, struct err *e);
 /* fn is told why, right before ggml ends the process: a worker that vanished, a driver that failed. */
 void nn_device_on_abort(void (*fn)(const char *why));
 
@@ -64,6 +66,7 @@ void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 /* ---- memory ------------------------------------------------------------------------------------------ */
 
 struct nn_params;
+struct nn_uploader;
 struct nn_profile;
 enum nn_memory_kind { NN_MEMORY_WEIGHTS, NN_MEMORY_COMPUTE };
 
@@ -93,6 +96,13 @@ bool nn_device_is_dry(const struct nn_device *d);
 ERR_MUST_CHECK enum err_code nn_device_take(struct nn_device *d, enum nn_memory_kind kind,
                                             uint64_t bytes, const char *what, struct err *e);
 void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes);
+
+/* Whether its matrix units take bf16; matrices in bf16 become half precision on the way where they do not. */
+bool nn_device_has_bf16(const struct nn_device *d);
+/* For devices with memory of their own; made when first asked for. NULL on the CPU. */
+struct nn_uploader *nn_device_uploader(struct nn_device *d);
+/* Page-locked host memory in use. */
+uint64_t nn_device_pinned_bytes(const struct nn_device *d);
 
 /* The parameter set whose blocks flow through slots at present (at most one a device); NULL: none. */
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps);

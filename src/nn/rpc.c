@@ -15,7 +15,7 @@ const char *nn_rpc_address(const char *want)
     return want && strncasecmp(want, "rpc:", 4) == 0 ? want + 4 : NULL;
 }
 
-static enum err_code check_address(const char *address, struct err *e)
+enum err_code nn_rpc_check_address(const char *address, struct err *e)
 {
     uint64_t port = 0;
     const char *colon = strrchr(address, ':');
@@ -37,7 +37,7 @@ enum err_code nn_rpc_connect(const char *address, ggml_backend_dev_t *out, struc
 {
     ggml_backend_reg_t rpc = NULL, worker;
     add_server_fn add_server = NULL;
-    enum err_code rc = check_address(address, e);
+    enum err_code rc = nn_rpc_check_address(address, e);
     if (rc == ERR_OK)
         rc = backend(&rpc, e);
     if (rc != ERR_OK)
@@ -56,7 +56,7 @@ enum err_code nn_rpc_serve(const char *address, ggml_backend_dev_t dev, int thre
 {
     ggml_backend_reg_t rpc = NULL;
     start_server_fn start_server = NULL;
-    enum err_code rc = check_address(address, e);
+    enum err_code rc = nn_rpc_check_address(address, e);
     if (rc == ERR_OK)
         rc = backend(&rpc, e);
     if (rc != ERR_OK)

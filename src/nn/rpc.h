@@ -13,6 +13,8 @@
 /* "rpc:HOST:PORT" gives HOST:PORT, anything else NULL. Borrowed from want. */
 const char *nn_rpc_address(const char *want);
 
+ERR_MUST_CHECK enum err_code nn_rpc_check_address(const char *address, struct err *e);
+
 /* The worker's device. The backend library must be loaded. */
 ERR_MUST_CHECK enum err_code nn_rpc_connect(const char *address, ggml_backend_dev_t *out,
                                             struct err *e);
