@@ -88,6 +88,8 @@ static enum ggml_type device_type(const struct nn_params *ps, const struct nn_pa
     enum ggml_type t = nn_ggml_type(p->view.dtype);
     if (t == GGML_TYPE_COUNT) /* float8: every value is a bf16 value */
         t = GGML_TYPE_BF16;
+    if (t == GGML_TYPE_BF16 && !nn_device_has_bf16(ps->device))
+        t = GGML_TYPE_F16;
     return t;
 }
 
@@ -172,12 +174,12 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
             continue;
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
-        if (p->t->type ==
-            GGML_TYPE_BF16) /* float8 as stored: the scale is applied to the product */
+        bool scaled = nn_param_scales_product(p);
+        if (scaled)
             p->scale = p->view.scale;
         if (!p->in_place)
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->t);
-        if (p->view.n_scales && p->t->type == GGML_TYPE_BF16) {
+        if (p->view.n_scales && scaled) {
             p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, p->view.n_scales);
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->row_scales);
         }
@@ -303,7 +305,7 @@ static enum err_code fill(struct nn_params *ps, struct err *e)
         if (rc == ERR_OK && p->row_scales)
             rc = place(ps, p->row_scales, g, &used[p->group], e);
         if (rc == ERR_OK && !p->in_place && g->stream < 0)
-            rc = nn_param_upload(p, e);
+            rc = nn_param_upload(ps->device, p, e);
         if (g->stream >= 0 && !p->in_place)
             remember(ps, p, p->t, g->stream);
         if (g->stream >= 0 && p->row_scales)
@@ -320,7 +322,7 @@ static enum err_code load_block(void *user, int block, struct err *e)
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < ps->n_streamed; i++)
         if (ps->streamed[i].block == block && ps->streamed[i].p) {
-            rc = nn_param_upload(ps->streamed[i].p, e);
+            rc = nn_param_upload(ps->device, ps->streamed[i].p, e);
             ps->streamed_bytes += ggml_nbytes(ps->streamed[i].t);
         }
     return rc;

@@ -51,7 +51,14 @@ struct nn_params {
     uint64_t streamed_bytes; /* loaded through slots, ever */
 };
 
+/* float8 stays as stored, in 16 bits, and its scale is applied to the product. p->t must be there. */
+static inline bool nn_param_scales_product(const struct nn_param *p)
+{
+    return p->t->type == GGML_TYPE_BF16 || p->t->type == GGML_TYPE_F16;
+}
+
 /* params_upload.c: fills p->t (and its row scales), which must have a place. */
-ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_param *p, struct err *e);
+ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,
+                                             struct err *e);
 
 #endif

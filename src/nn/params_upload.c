@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
 #include "nn/params_impl.h"
+#include "nn/upload.h"
 
 /* Sees a kernel [out, in, kt, kh, kw] as rows of kt * kh * kw, one an (out, in) pair; returns kh * kw. */
 static int64_t rows_of_slices(struct weights_view *v)
@@ -35,24 +36,24 @@ static enum err_code upload_converted(struct nn_param *p, struct err *e)
     int64_t row = slice ? rows_of_slices(&v) : p->t->ne[0];
     int64_t rows = ggml_nelements(p->t) / row, stored_row = slice ? v.dims[1] : row;
     int64_t band = 1 + (4 << 20) / stored_row;
-    bool bf16 = p->t->type == GGML_TYPE_BF16;
-    if (bf16) { /* float8 as stored: the scale is applied to the product */
+    bool half = nn_param_scales_product(p), bf16 = p->t->type == GGML_TYPE_BF16;
+    if (half) { /* float8 as stored: the scale is applied to the product */
         v.scale = 1.0f;
         v.n_scales = 0;
     }
     float *f = mem_try_array((size_t)(band * stored_row), sizeof *f);
-    uint16_t *h = bf16 ? mem_try_array((size_t)(band * row), sizeof *h) : NULL;
+    uint16_t *h = half ? mem_try_array((size_t)(band * row), sizeof *h) : NULL;
     enum err_code rc =
-        f && (h || !bf16) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
+        f && (h || !half) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
         int64_t n = rows - r < band ? rows - r : band;
         rc = read_rows(&v, r, n, row, f, e);
         if (rc != ERR_OK)
             break;
         size_t at = (size_t)(r * row) * ggml_element_size(p->t);
-        if (bf16) {
+        if (half) {
             for (int64_t i = 0; i < n * row; i++)
-                h[i] = dtype_f32_to_bf16(f[i]);
+                h[i] = bf16 ? dtype_f32_to_bf16(f[i]) : ggml_fp32_to_fp16(f[i]);
             ggml_backend_tensor_set(p->t, h, at, (size_t)(n * row) * 2);
         } else {
             for (int64_t i = 0; i < n * row && rc == ERR_OK; i++)
@@ -68,13 +69,31 @@ static enum err_code upload_converted(struct nn_param *p, struct err *e)
     return rc;
 }
 
-enum err_code nn_param_upload(struct nn_param *p, struct err *e)
+/* In one piece, and at most from bf16 to half precision on the way. */
+static bool is_plain(const struct nn_param *p)
 {
-    if (nn_ggml_type(p->view.dtype) == p->t->type && p->view.scale == 1.0f &&
-        p->view.n_scales == 0 && p->role != NN_KERNEL_LAST_SLICE) {
+    enum ggml_type stored = nn_ggml_type(p->view.dtype);
+    return (stored == p->t->type || (stored == GGML_TYPE_BF16 && p->t->type == GGML_TYPE_F16)) &&
+           p->view.scale == 1.0f && p->view.n_scales == 0 && p->role != NN_KERNEL_LAST_SLICE;
+}
+
+static enum err_code upload_plain(struct nn_device *d, struct nn_param *p, struct err *e)
+{
+    struct nn_uploader *u = nn_device_uploader(d);
+    bool same = nn_ggml_type(p->view.dtype) == p->t->type;
+    if (!u) {
         ggml_backend_tensor_set(p->t, p->view.data, 0, (size_t)p->view.bytes);
         return ERR_OK;
     }
+    enum err_code rc =
+        nn_upload(u, p->t, p->view.data, same ? NN_UPLOAD_AS_IT_IS : NN_UPLOAD_BF16_AS_F16, e);
+    return rc == ERR_OK ? rc : err_note(e, "tensor '%s'", p->name);
+}
+
+enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, struct err *e)
+{
+    if (is_plain(p))
+        return upload_plain(d, p, e);
     enum err_code rc = upload_converted(p, e);
     if (rc == ERR_OK && p->row_scales)
         ggml_backend_tensor_set(p->row_scales, p->view.scales, 0, (size_t)p->view.n_scales * 4);

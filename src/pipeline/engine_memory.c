@@ -9,6 +9,7 @@ void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out)
     governor_usage(engine->governor, &u);
     *out = (struct vt_memory){.budget = u.budget, .current = u.current, .peak = u.peak};
     procmem_read(&out->host_anonymous, &out->host_mapped);
+    out->host_pinned = nn_device_pinned_bytes(engine->device);
 }
 
 enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes, struct vt_error *err)
@@ -53,4 +54,5 @@ void engine_end_run(struct vt_engine *g, struct vt_stats *stats)
     stats->device_peak_bytes = u.peak;
     stats->device_current_bytes = u.current;
     procmem_read(&stats->anonymous_bytes, &stats->file_bytes);
+    stats->pinned_bytes = nn_device_pinned_bytes(g->device);
 }
