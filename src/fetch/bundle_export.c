@@ -249,7 +249,7 @@ static enum err_code write_file(struct export *x, const char *file, struct err *
 {
     char tmp[FETCH_PATH_BYTES];
     int n = snprintf(tmp, sizeof tmp, "%s.tmp-%ld", file, (long)getpid());
-    uint64_t free_bytes;
+    uint64_t free_bytes = 0;
     if (n <= 0 || (size_t)n >= sizeof tmp)
         return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", file);
     enum err_code rc = path_free_bytes(file, &free_bytes, e);

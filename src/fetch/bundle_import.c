@@ -79,7 +79,7 @@ static bool is_empty_or_absent(const char *dir)
 static enum err_code choose_dir(struct import *m, const char *to, struct err *e)
 {
     char root[FETCH_PATH_BYTES];
-    uint64_t free_bytes;
+    uint64_t free_bytes = 0;
     enum err_code rc = ERR_OK;
     if (to && (!*to || strlen(to) >= sizeof m->dir - 1000))
         return err_set(e, ERR_ARG, "the folder's path is empty or too long");
@@ -202,7 +202,7 @@ static enum err_code import_all(struct import *m, struct err *e)
 {
     for (;;) {
         struct tar_entry entry;
-        size_t i;
+        size_t i = 0;
         bool end;
         enum err_code rc = tar_next(&m->tar, &entry, &end, e);
         if (rc == ERR_OK && end)

@@ -52,19 +52,19 @@ static enum err_code maybe_str(struct catalogue *c, yyjson_val *o, const char *k
     return !v || yyjson_is_null(v) ? ERR_OK : need_str(c, o, key, out, e);
 }
 
-/* An array or object of lo..hi items, as room for that many structs. */
+/* An array or object of 1..most items, as room for that many structs. */
 static enum err_code room_for(struct catalogue *c, yyjson_val *v, const char *key, bool object,
-                              size_t lo, size_t hi, size_t item_bytes, void **out, size_t *count,
+                              size_t most, size_t item_bytes, void **out, size_t *count,
                               struct err *e)
 {
     size_t n = object ? yyjson_obj_size(v) : yyjson_arr_size(v);
     if (object ? !yyjson_is_obj(v) : !yyjson_is_arr(v))
         return err_set(e, ERR_FORMAT, "%s: \"%s\" should be %s", c->what, key,
                        object ? "an object" : "an array");
-    if (n < lo || n > hi)
-        return err_set(e, ERR_FORMAT, "%s: \"%s\" has %zu items; %zu to %zu are sound", c->what,
-                       key, n, lo, hi);
-    *out = arena_array(&c->arena, n ? n : 1, item_bytes);
+    if (n < 1 || n > most)
+        return err_set(e, ERR_FORMAT, "%s: \"%s\" has %zu items; 1 to %zu are sound", c->what, key,
+                       n, most);
+    *out = arena_array(&c->arena, n, item_bytes);
     if (!*out)
         return err_set(e, ERR_NOMEM, "%s: no memory for %zu items", c->what, n);
     *count = n;
@@ -83,7 +83,7 @@ static enum err_code need_obj(struct catalogue *c, yyjson_val *v, const char *ke
 static enum err_code read_licences(struct catalogue *c, yyjson_val *v, struct err *e)
 {
     void *room;
-    enum err_code rc = room_for(c, v, "licences", true, 1, MAX_LICENCES, sizeof *c->licences, &room,
+    enum err_code rc = room_for(c, v, "licences", true, MAX_LICENCES, sizeof *c->licences, &room,
                                 &c->licence_count, e);
     if (rc != ERR_OK)
         return rc;
@@ -132,7 +132,7 @@ static bool is_repo(const char *s)
 static enum err_code read_sources(struct catalogue *c, yyjson_val *v, struct err *e)
 {
     void *room;
-    enum err_code rc = room_for(c, v, "sources", true, 1, MAX_SOURCES, sizeof *c->sources, &room,
+    enum err_code rc = room_for(c, v, "sources", true, MAX_SOURCES, sizeof *c->sources, &room,
                                 &c->source_count, e);
     if (rc != ERR_OK)
         return rc;
@@ -220,7 +220,7 @@ static enum err_code read_choice(struct catalogue *c, yyjson_val *o, struct cata
         return rc;
     yyjson_val *files = yyjson_obj_get(o, "files");
     struct catalogue_file *out;
-    rc = room_for(c, files, "files", false, 1, MAX_FILES, sizeof *out, &room, &ch->file_count, e);
+    rc = room_for(c, files, "files", false, MAX_FILES, sizeof *out, &room, &ch->file_count, e);
     if (rc != ERR_OK)
         return rc;
     ch->files = out = room;
@@ -244,8 +244,8 @@ static enum err_code read_component(struct catalogue *c, yyjson_val *o,
         return rc;
     yyjson_val *choices = yyjson_obj_get(o, "choices");
     struct catalogue_choice *out;
-    rc = room_for(c, choices, "choices", false, 1, MAX_CHOICES, sizeof *out, &room,
-                  &k->choice_count, e);
+    rc = room_for(c, choices, "choices", false, MAX_CHOICES, sizeof *out, &room, &k->choice_count,
+                  e);
     if (rc != ERR_OK)
         return rc;
     k->choices = out = room;
@@ -276,7 +276,7 @@ static enum err_code read_set(struct catalogue *c, yyjson_val *o, struct catalog
                        s->name);
     yyjson_val *components = yyjson_obj_get(o, "components");
     struct catalogue_component *out;
-    rc = room_for(c, components, "components", false, 1, MAX_COMPONENTS, sizeof *out, &room,
+    rc = room_for(c, components, "components", false, MAX_COMPONENTS, sizeof *out, &room,
                   &s->component_count, e);
     if (rc != ERR_OK)
         return rc;
@@ -285,7 +285,7 @@ static enum err_code read_set(struct catalogue *c, yyjson_val *o, struct catalog
     yyjson_val *k;
     yyjson_arr_foreach(components, i, n, k)
     {
-        if ((rc = read_component(c, k, &out[i], e)) != ERR_OK)
+        if (read_component(c, k, &out[i], e) != ERR_OK)
             return err_note(e, "set '%s'", s->name);
     }
     return ERR_OK;
@@ -295,7 +295,7 @@ static enum err_code read_sets(struct catalogue *c, yyjson_val *v, struct err *e
 {
     void *room;
     enum err_code rc =
-        room_for(c, v, "sets", false, 1, MAX_SETS, sizeof *c->sets, &room, &c->set_count, e);
+        room_for(c, v, "sets", false, MAX_SETS, sizeof *c->sets, &room, &c->set_count, e);
     if (rc != ERR_OK)
         return rc;
     c->sets = room;

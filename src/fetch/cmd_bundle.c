@@ -125,7 +125,7 @@ static int run_import(const struct command *self, int argc, char **argv)
     char dir[FETCH_PATH_BYTES] = "";
     bool done = false;
     int code = read_args(&s, self, argc, argv, 1, &done);
-    if (code != EXIT_DONE || done)
+    if (code != EXIT_DONE || done || !s.positional[0])
         return code;
     bool piped = strcmp(s.positional[0], "-") == 0;
     int fd = piped ? STDIN_FILENO : open(s.positional[0], O_RDONLY | O_CLOEXEC);

@@ -24,7 +24,7 @@ static const char *default_hub(void)
 /* A line from standard input; on a terminal nothing of it is shown. */
 static bool read_secret(const char *origin, char *out, size_t size)
 {
-    struct termios before, silent;
+    struct termios before = {0}, silent;
     bool terminal = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &before) == 0;
     if (terminal) {
         fprintf(stderr, "Token for %s (not shown): ", origin);

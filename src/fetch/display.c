@@ -58,13 +58,13 @@ static double speed(struct display *d, uint64_t bytes)
 
 static void time_text(double s, char out[32])
 {
+    int minutes = s < 1e7 ? (int)s / 60 : 0; /* nobody waits for what takes longer */
     if (s < 60)
         (void)snprintf(out, 32, "%.0f s", s);
     else if (s < 3600)
-        (void)snprintf(out, 32, "%d:%02d min", (int)s / 60, (int)s % 60);
+        (void)snprintf(out, 32, "%d:%02d min", minutes, (int)s % 60);
     else
-        (void)snprintf(out, 32, "%.0f h %02d min", s / 3600 > 999 ? 999 : (double)((int)s / 3600),
-                       (int)s % 3600 / 60);
+        (void)snprintf(out, 32, minutes ? "%d h %02d min" : "ages", minutes / 60, minutes % 60);
 }
 
 static void total_text(struct display *d, uint64_t there, uint64_t total, char out[200])

@@ -458,13 +458,15 @@ static enum err_code loop(struct engine *g, struct err *e)
         int running = 0;
         if (g->o->stop && atomic_load(g->o->stop))
             return err_set(e, ERR_CANCELLED, "stopped; the same command goes on where it was");
-        enum err_code rc = hand_out(g, e);
-        if (rc == ERR_OK && curl_multi_perform(g->multi, &running) != CURLM_OK)
+        enum err_code rc = ERR_OK;
+        if (curl_multi_perform(g->multi, &running) != CURLM_OK)
             rc = err_set(e, ERR_INTERNAL, "libcurl lost its way");
         if (rc == ERR_OK)
             rc = take_results(g, e);
         if (rc == ERR_OK)
             rc = check_jobs(g, e);
+        if (rc == ERR_OK) /* right before the wait, so that no connection idles through it */
+            rc = hand_out(g, e);
         if (rc != ERR_OK)
             return rc;
         report(g, false);

@@ -316,7 +316,7 @@ static enum err_code resolve_one(struct get *g, struct want *w, struct err *e)
 /* What the parts have already taken counts as free. */
 static enum err_code check_room(const struct get *g, struct err *e)
 {
-    uint64_t free_bytes, need = 0;
+    uint64_t free_bytes = 0, need = 0;
     char a[32], b[32];
     enum err_code rc = path_free_bytes(g->dir, &free_bytes, e);
     for (size_t i = 0; i < g->file_count; i++) {

@@ -20,6 +20,7 @@ enum {
     PREFIX_LENGTH = 155,
 };
 
+static const char ustar[8] = {'u', 's', 't', 'a', 'r', 0, '0', '0'}; /* magic and version */
 static const uint64_t largest_octal = (UINT64_C(1) << 33) - 1;
 
 /* ---- writing ------------------------------------------------------------------------------------------- */
@@ -40,8 +41,8 @@ static unsigned sum_of(const unsigned char h[TAR_BLOCK])
 static void put_block(struct buf *b, const char *name, uint64_t size, char type)
 {
     char h[TAR_BLOCK] = {0};
-    size_t n = strlen(name);
-    memcpy(h + AT_NAME, name, n < NAME_LENGTH ? n : NAME_LENGTH);
+    for (size_t i = 0; i < NAME_LENGTH && name[i]; i++) /* a name that fills the field has no NUL */
+        h[AT_NAME + i] = name[i];
     (void)snprintf(h + AT_MODE, 8, "0000644");
     (void)snprintf(h + 108, 8, "0000000"); /* owner, group and time say nothing */
     (void)snprintf(h + 116, 8, "0000000");
@@ -49,10 +50,7 @@ static void put_block(struct buf *b, const char *name, uint64_t size, char type)
                    (unsigned long long)(size > largest_octal ? 0 : size));
     (void)snprintf(h + 136, NUMBER_LENGTH, "00000000000");
     h[AT_TYPE] = type;
-    memcpy(h + AT_MAGIC,
-           "ustar\0"
-           "00",
-           8);
+    memcpy(h + AT_MAGIC, ustar, sizeof ustar);
     (void)snprintf(h + AT_SUM, SUM_LENGTH, "%06o", sum_of((const unsigned char *)h));
     h[AT_SUM + 7] = ' ';
     buf_add(b, h, sizeof h);
@@ -256,7 +254,7 @@ static enum err_code apply_pax(struct str text, struct pax *pax, struct err *e)
 static enum err_code read_pax(struct tar_reader *r, struct pax *pax, struct err *e)
 {
     struct buf text;
-    bool none;
+    bool none = false;
     if (r->left > TAR_MAX_PAX_BYTES)
         return err_set(e, ERR_LIMIT, "an extended header of the archive has %llu bytes",
                        (unsigned long long)r->left);
@@ -283,7 +281,7 @@ enum err_code tar_next(struct tar_reader *r, struct tar_entry *out, bool *end, s
     for (;;) {
         unsigned char h[TAR_BLOCK];
         char type;
-        bool none;
+        bool none = false;
         enum err_code rc = pass_over(r, e);
         if (rc == ERR_OK)
             rc = read_whole(r, h, sizeof h, &none, e);

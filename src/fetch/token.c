@@ -122,10 +122,10 @@ static struct str next_line(struct str *rest)
 /* "ORIGIN TOKEN"; true when the line is for that origin. */
 static bool line_is_for(struct str line, const char *origin, struct str *secret)
 {
-    const char *space = memchr(line.p, ' ', line.n);
-    if (!space || !str_eq_z((struct str){line.p, (size_t)(space - line.p)}, origin))
+    size_t n = strlen(origin);
+    if (line.n <= n || line.p[n] != ' ' || memcmp(line.p, origin, n) != 0)
         return false;
-    *secret = str_skip(line, (size_t)(space - line.p) + 1);
+    *secret = str_skip(line, n + 1);
     return true;
 }
 
@@ -139,7 +139,7 @@ static void buf_wipe(struct buf *b)
 static enum err_code find_own(const char *origin, struct token *out, struct err *e)
 {
     struct buf text;
-    struct str secret;
+    struct str secret = {0};
     enum err_code rc = read_own(&text, e);
     for (struct str rest = buf_str(&text); rc == ERR_OK && rest.n > 0;)
         if (line_is_for(next_line(&rest), origin, &secret) &&

@@ -375,7 +375,7 @@ class Words(Case):
     def test_one_at_a_time(self):
         self.standard(rate=2 * MB)
         self.write_catalogue()
-        first = subprocess.Popen([PROGRAM, "get", "tiny", "--to", self.dir, "--accept-licence", "--quiet"], env=self.env, stdout=subprocess.DEVNULL)
+        first = subprocess.Popen([PROGRAM, "get", "tiny", "--to", self.dir, "--accept-licence", "--quiet"], env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not os.path.exists(os.path.join(self.dir, "fetch.json")):
             time.sleep(0.01)
         self.assertEqual(self.get(), 1)
