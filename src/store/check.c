@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,19 +17,18 @@ struct checking {
     struct store_report *out;
 };
 
-static void say(struct checking *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static void say(struct checking *c, const char *fmt, ...)
+static void pass_on(struct checking *c, const char *line)
 {
-    char line[512];
-    va_list ap;
-    if (!c->say)
-        return;
-    va_start(ap, fmt);
-    vsnprintf(line, sizeof line, fmt, ap);
-    va_end(ap);
-    c->say(line, c->user);
+    if (c->say)
+        c->say(line, c->user);
 }
+
+#define say(c, ...)                                                                                \
+    do {                                                                                           \
+        char line_[512];                                                                           \
+        snprintf(line_, sizeof line_, __VA_ARGS__);                                                \
+        pass_on((c), line_);                                                                       \
+    } while (0)
 
 /* ---- the database ------------------------------------------------------------------------------- */
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/mem.h"
 
 enum kind { KIND_NUMBER, KIND_BOOL, KIND_TEXT, KIND_ID, KIND_MASK, KIND_BLEND, KIND_SKIP };

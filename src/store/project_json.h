@@ -7,9 +7,8 @@
 #ifndef VT_STORE_PROJECT_JSON_H
 #define VT_STORE_PROJECT_JSON_H
 
-#include <yyjson.h>
-
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "store/projects.h"
 

@@ -1,6 +1,7 @@
 /* Opening a store in every state that it may be found in, and looking after it. */
 #include "support.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -432,6 +433,72 @@ static void copy_opens_as_a_store_when_backed_up(void **state)
     store_close(s);
 }
 
+/* ---- threads ------------------------------------------------------------------------------------ */
+
+enum { THREADS = 4, TURNS = 12 };
+
+struct worker {
+    struct store *s;
+    unsigned seed;
+    const char *failed; /* cmocka's assertions belong to the main thread */
+};
+
+/* Puts pictures in that others put in and collect at the same time: what a call gives must be there as long
+ * as something refers to it. */
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct store_gc_params gc = {.grace_s = 0};
+    struct store_gc_result gone;
+    for (unsigned i = 0; i < TURNS && !w->failed; i++) {
+        struct buf png;
+        struct asset a;
+        struct job_record r = {0};
+        struct image im = {0};
+        make_png(12, 12, i % 5, &png);
+        if (asset_put(w->s, buf_str(&png), NULL, &a, NULL) != ERR_OK)
+            w->failed = "put";
+        const char *in = a.id;
+        struct job_new job = {.kind = "edit", .model = "m", .inputs = &in, .n_inputs = 1};
+        enum err_code rc = jobs_add(w->s, &job, &r, NULL);
+        if (rc != ERR_OK && rc != ERR_NOTFOUND) /* collected before the job came: grace is 0 */
+            w->failed = "add";
+        if (rc == ERR_OK && asset_load(w->s, a.id, &im, NULL) != ERR_OK)
+            w->failed = "load";
+        if (i % 4 == w->seed && store_gc(w->s, &gc, &gone, NULL) != ERR_OK)
+            w->failed = "collect";
+        struct job_outcome cancelled = {.state = JOB_CANCELLED};
+        if (rc == ERR_OK && (jobs_finish(w->s, r.id, &cancelled, NULL) != ERR_OK ||
+                             jobs_forget(w->s, r.id, NULL) != ERR_OK))
+            w->failed = "finish";
+        image_free(&im);
+        job_record_deinit(&r);
+        buf_deinit(&png);
+    }
+    return NULL;
+}
+
+static void rows_and_files_agree_when_threads_put_and_collect(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    pthread_t threads[THREADS];
+    struct worker workers[THREADS];
+    struct store_report r;
+    for (unsigned i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.s = s, .seed = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        if (workers[i].failed)
+            fail_msg("%s", workers[i].failed);
+    assert_int_equal(store_check(s, true, NULL, NULL, &r, NULL), ERR_OK);
+    assert_int_equal(r.damaged + r.dangling + r.broken_rows + r.strays, 0);
+    store_close(s);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
@@ -448,6 +515,7 @@ int main(void)
         CASE(order_and_grace_hold_when_the_clock_jumps),
         CASE(only_what_nobody_needs_goes_when_collected),
         CASE(copy_opens_as_a_store_when_backed_up),
+        CASE(rows_and_files_agree_when_threads_put_and_collect),
     };
     log_set(LOG_ERROR, quiet_log, NULL); /* what is moved aside is said at every turn here */
     return cmocka_run_group_tests(tests, NULL, NULL);
