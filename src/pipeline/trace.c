@@ -3,14 +3,15 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/file.h"
+#include "base/file_out.h"
 #include "base/mem.h"
+#include "weights/header_write.h"
 
-enum { MAX_DIMS = 5, NAME_BYTES = 128 };
+enum { MAX_DIMS = WEIGHTS_MAX_DIMS, NAME_BYTES = 128 };
 
 struct entry {
     char name[NAME_BYTES];
-    const char *dtype;
+    enum dtype dtype;
     int64_t dims[MAX_DIMS];
     int n_dims;
     size_t begin, bytes;
@@ -48,7 +49,7 @@ void trace_free(struct trace *t)
     mem_free(t);
 }
 
-static void add(struct trace *t, const char *name, const char *dtype, size_t item, const void *data,
+static void add(struct trace *t, const char *name, enum dtype dtype, size_t item, const void *data,
                 const int64_t *dims, int n_dims)
 {
     if (!t)
@@ -77,53 +78,63 @@ static void add(struct trace *t, const char *name, const char *dtype, size_t ite
 void trace_add_f32(struct trace *t, const char *name, const float *data, const int64_t *dims,
                    int n_dims)
 {
-    add(t, name, "F32", sizeof(float), data, dims, n_dims);
+    add(t, name, DTYPE_F32, sizeof(float), data, dims, n_dims);
 }
 
 void trace_add_i64(struct trace *t, const char *name, const int64_t *data, const int64_t *dims,
                    int n_dims)
 {
-    add(t, name, "I64", sizeof(int64_t), data, dims, n_dims);
+    add(t, name, DTYPE_I64, sizeof(int64_t), data, dims, n_dims);
 }
 
-static void header(const struct trace *t, struct buf *b)
+/* The file: a header, then each entry's bytes where the header's layout wants them. */
+static enum err_code write_entries(const struct trace *t, const struct write_tensor *list,
+                                   const struct buf *header, uint64_t bytes, const char *path,
+                                   struct err *e)
 {
-    buf_add_z(b, "{\"__metadata__\":{\"format\":\"pt\"}");
-    for (const struct entry *x = t->first; x; x = x->next) {
-        buf_printf(b, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", x->name, x->dtype);
-        for (int i = 0; i < x->n_dims; i++)
-            buf_printf(b, "%s%lld", i ? "," : "", (long long)x->dims[i]);
-        buf_printf(b, "],\"data_offsets\":[%zu,%zu]}", x->begin, x->begin + x->bytes);
-    }
-    buf_add_z(b, "}");
-    while (b->n % 8 != 0 && !buf_failed(b))
-        buf_add_byte(b, ' ');
+    struct file_out f;
+    enum err_code rc = file_out_begin(&f, path, bytes, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = file_out_write(&f, header->p, header->n, 0, e);
+    for (const struct entry *x = t->first; x && rc == ERR_OK; x = x->next, list++)
+        rc = file_out_write(&f, t->data.p + x->begin, x->bytes, list->offset, e);
+    if (rc == ERR_OK)
+        rc = file_out_commit(&f, e);
+    file_out_end(&f);
+    return rc;
 }
 
 enum err_code trace_write(const struct trace *t, const char *path, struct err *e)
 {
-    struct buf h, all;
-    buf_init(&h, 64u << 20);
-    buf_init(&all, (size_t)1 << 37);
-    header(t, &h);
-    uint64_t n = h.n;
-    buf_add(&all, &n, 8); /* little-endian, as every machine this runs on */
-    buf_add_str(&all, buf_str(&h));
-    buf_add_str(&all, buf_str(&t->data));
-    enum err_code rc;
-    if (t->failed || buf_failed(&t->data) || buf_failed(&h) || buf_failed(&all))
-        rc = err_set(e, ERR_NOMEM, "no memory for the trace '%s'", path);
-    else
-        rc = file_write_atomic(path, all.p, all.n, e);
-    buf_deinit(&h);
-    buf_deinit(&all);
+    struct buf header;
+    uint64_t bytes = 0;
+    size_t n = 0;
+    const struct write_meta meta = {
+        .key = STR_LIT("format"), .type = WRITE_STRING, .text = STR_LIT("pt")};
+    for (const struct entry *x = t->first; x; x = x->next)
+        n++;
+    struct write_tensor *list = mem_try_array(n, sizeof *list), *to = list;
+    if (!list || t->failed || buf_failed(&t->data)) {
+        mem_free(list);
+        return err_set(e, ERR_NOMEM, "no memory for the trace '%s'", path);
+    }
+    for (const struct entry *x = t->first; x; x = x->next, to++) {
+        *to = (struct write_tensor){.name = x->name, .dtype = x->dtype, .n_dims = x->n_dims};
+        memcpy(to->dims, x->dims, sizeof x->dims);
+    }
+    enum err_code rc = safetensors_write_header(list, n, &meta, 1, &header, &bytes, e);
+    if (rc == ERR_OK)
+        rc = write_entries(t, list, &header, bytes, path, e);
+    buf_deinit(&header);
+    mem_free(list);
     return rc;
 }
 
 const float *trace_find_f32(const struct trace *t, const char *name, int64_t *n)
 {
     for (const struct entry *x = t->first; x; x = x->next) {
-        if (strcmp(x->name, name) != 0 || strcmp(x->dtype, "F32") != 0)
+        if (strcmp(x->name, name) != 0 || x->dtype != DTYPE_F32)
             continue;
         *n = (int64_t)(x->bytes / sizeof(float));
         return (const float *)(const void *)(t->data.p + x->begin);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "weights/component_impl.h"
+#include "weights/header_write.h"
 #include "weights/inspect_impl.h"
 
 enum { META_SHOWN_BYTES = 200, META_SHOWN_ITEMS = 40, NAME_COLUMN_MAX = 80 };
@@ -19,22 +20,6 @@ static struct str cut(struct str s, size_t max)
     while (s.n > 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
         s.n--;
     return s;
-}
-
-static void json_string(struct buf *out, struct str s)
-{
-    bool valid = str_is_utf8(s, NULL);
-    buf_add_byte(out, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(out, "\\u%04x", c);
-        else
-            buf_add_byte(out, c >= 0x80 && !valid ? '?' : c);
-    }
-    buf_add_byte(out, '"');
 }
 
 /* One line: control characters and broken UTF-8 become '?'. */
@@ -113,7 +98,7 @@ static void meta_value(struct buf *out, const struct meta_item *m, bool as_json)
     else
         buf_add_z(&text, "null");
     if (as_json && is_text)
-        json_string(out, buf_str(&text));
+        write_json_string(out, buf_str(&text));
     else
         plain_line(out, buf_str(&text));
     buf_deinit(&text);
@@ -226,7 +211,7 @@ static void json_pair(struct buf *out, const char *key, const char *value)
 {
     buf_printf(out, "\"%s\": ", key);
     if (value)
-        json_string(out, str_from(value));
+        write_json_string(out, str_from(value));
     else
         buf_add_z(out, "null");
     buf_add_z(out, ", ");
@@ -237,7 +222,7 @@ static void json_files(const struct inspect_report *r, struct buf *out)
     buf_add_z(out, "\"files\": [");
     for (size_t i = 0; r->cp && i < checkpoint_file_count(r->cp); i++) {
         buf_add_z(out, i ? ", " : "");
-        json_string(out, str_from(file_name(r->cp, i)));
+        write_json_string(out, str_from(file_name(r->cp, i)));
     }
     buf_add_z(out, "], ");
 }
@@ -265,7 +250,7 @@ static void json_metadata(const struct inspect_report *r, struct buf *out)
         if (repeats(r->cp, i))
             continue;
         buf_add_z(out, separator);
-        json_string(out, r->cp->meta[i].key);
+        write_json_string(out, r->cp->meta[i].key);
         buf_add_z(out, ": ");
         meta_value(out, &r->cp->meta[i], true);
         separator = ", ";
@@ -278,7 +263,7 @@ static void json_problems(const struct inspect_report *r, struct buf *out)
     buf_add_z(out, "\"problems\": [");
     for (size_t i = 0; i < r->n_problems; i++) {
         buf_add_z(out, i ? ", " : "");
-        json_string(out, str_from(r->problems[i]));
+        write_json_string(out, str_from(r->problems[i]));
     }
     if (r->more_problems > 0)
         buf_printf(out, ", \"and %zu more\"", r->more_problems);
@@ -289,10 +274,10 @@ static void json_tensor(const struct checkpoint *cp, const struct weights_tensor
                         struct buf *out)
 {
     buf_add_z(out, "{\"name\": ");
-    json_string(out, str_from(t->name));
+    write_json_string(out, str_from(t->name));
     buf_printf(out, ", \"dtype\": \"%s\", \"shape\": %s, \"bytes\": %" PRIu64 ", \"file\": ",
                dtype_info(t->dtype)->name, catalogue_shape(t->dims, t->n_dims).z, t->bytes);
-    json_string(out, str_from(file_name(cp, (size_t)t->file)));
+    write_json_string(out, str_from(file_name(cp, (size_t)t->file)));
     buf_add_byte(out, '}');
 }
 
@@ -314,7 +299,7 @@ void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf
     json_pair(out, "naming", r->component ? component_naming(r->component) : NULL);
     buf_add_z(out, "\"serves\": [");
     if (r->serves)
-        json_string(out, str_from(r->serves));
+        write_json_string(out, str_from(r->serves));
     buf_add_z(out, "], ");
     json_files(r, out);
     json_sizes(r, out);
@@ -337,7 +322,7 @@ void inspect_pipeline_begin(const char *dir, struct str class_name, bool as_json
         buf_add_byte(out, '{');
         json_pair(out, "path", dir);
         buf_add_z(out, "\"format\": \"diffusers\", \"kind\": \"pipeline\", \"pipeline\": ");
-        json_string(out, class_name);
+        write_json_string(out, class_name);
         buf_add_z(out, ", \"components\": [");
         return;
     }

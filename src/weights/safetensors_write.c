@@ -26,7 +26,7 @@ enum err_code write_tensor_bytes(const struct write_tensor *t, uint64_t *out, st
     return ERR_OK;
 }
 
-static void json_string(struct buf *out, struct str s)
+void write_json_string(struct buf *out, struct str s)
 {
     bool valid = str_is_utf8(s, NULL);
     buf_add_byte(out, '"');
@@ -44,7 +44,7 @@ static void json_string(struct buf *out, struct str s)
 
 static void add_entry(struct buf *out, const struct write_tensor *t, uint64_t begin)
 {
-    json_string(out, str_from(t->name));
+    write_json_string(out, str_from(t->name));
     buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_info(t->dtype)->name);
     for (int i = 0; i < t->n_dims; i++)
         buf_printf(out, "%s%" PRId64, i ? "," : "", t->dims[i]);
@@ -56,9 +56,9 @@ static void add_metadata(struct buf *out, const struct write_meta *meta, size_t 
     buf_add_z(out, "{\"__metadata__\":{");
     for (size_t i = 0; i < n; i++) {
         buf_add_z(out, i ? "," : "");
-        json_string(out, meta[i].key);
+        write_json_string(out, meta[i].key);
         buf_add_byte(out, ':');
-        json_string(out, meta[i].text);
+        write_json_string(out, meta[i].text);
     }
     buf_add_byte(out, '}');
 }

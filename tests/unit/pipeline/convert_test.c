@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <cmocka.h>
+#include <gguf.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -248,6 +249,37 @@ static void a_quantised_file_says_what_it_is(void **state)
     assert_int_equal(checkpoint_find(cp, "transformer_blocks.0.img_mod.1.bias")->dtype, DTYPE_F32);
     assert_int_equal(checkpoint_find(cp, "proj_out.weight")->dtype, DTYPE_BF16);
     component_close(c);
+}
+
+/* ggml's own reader, which other programs use, finds the same tensors at the same places. */
+static void ggml_s_reader_takes_what_we_write(void **state)
+{
+    static const enum dtype types[] = {DTYPE_INVALID, DTYPE_BF16, DTYPE_Q5_0, DTYPE_Q4_K};
+    (void)state;
+    for (int i = 0; i < N_NETWORKS * 4; i++) {
+        struct checkpoint *cp;
+        struct err e = {0};
+        uint64_t n;
+        convert(networks[i / 4], at("g.gguf"), types[i % 4], i % 2 ? "gguf" : "diffusers");
+        struct gguf_context *g =
+            gguf_init_from_file(at("g.gguf"), (struct gguf_init_params){.no_alloc = true});
+        assert_non_null(g);
+        assert_int_equal(checkpoint_open(at("g.gguf"), &cp, &e), ERR_OK);
+        assert_int_equal(gguf_get_n_tensors(g), checkpoint_count(cp));
+        const unsigned char *base = checkpoint_file_bytes(cp, 0, &n);
+        for (size_t k = 0; k < checkpoint_count(cp); k++) {
+            const struct weights_tensor *t = checkpoint_at(cp, k);
+            int64_t id = gguf_find_tensor(g, t->name);
+            assert_true(id >= 0);
+            assert_int_equal(gguf_get_tensor_type(g, id), dtype_info(t->dtype)->gguf_id);
+            assert_int_equal(gguf_get_tensor_size(g, id), t->bytes);
+            assert_ptr_equal(base + gguf_get_data_offset(g) + gguf_get_tensor_offset(g, id),
+                             t->data);
+        }
+        assert_true(gguf_find_key(g, "general.architecture") >= 0);
+        gguf_free(g);
+        checkpoint_close(cp);
+    }
 }
 
 /* A tokenizer in the metadata goes along from GGUF to GGUF. */
@@ -490,6 +522,7 @@ int main(void)
         cmocka_unit_test(the_number_of_threads_makes_no_difference),
         cmocka_unit_test(quantised_tensors_are_ggml_s),
         cmocka_unit_test(a_quantised_file_says_what_it_is),
+        cmocka_unit_test(ggml_s_reader_takes_what_we_write),
         cmocka_unit_test(metadata_go_along),
         cmocka_unit_test(float8_is_multiplied_out),
         cmocka_unit_test(nothing_is_replaced_unasked),
