@@ -218,13 +218,9 @@ static bool can_wait(const struct http_route *r)
     return false;
 }
 
-static void add_responses(const struct http_route *r, struct buf *b)
+static void add_success(const struct http_route *r, int status, const char *what, struct buf *b)
 {
-    int status = r->status ? r->status : 200;
-    buf_printf(b, ",\"responses\":{\"%d\":{\"description\":\"%s\"", status,
-               status == 202   ? "Accepted: the job"
-               : status == 204 ? "Done"
-                               : "Success");
+    buf_printf(b, "\"%d\":{\"description\":\"%s\"", status, what);
     if (r->gives) {
         buf_add_z(b, ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",");
         object_schema(r->gives, false, false, b);
@@ -233,6 +229,21 @@ static void add_responses(const struct http_route *r, struct buf *b)
         buf_printf(b, ",\"content\":{\"%s\":{\"schema\":{}}}", r->type);
     }
     buf_add_byte(b, '}');
+}
+
+static void add_responses(const struct http_route *r, struct buf *b)
+{
+    int status = r->status ? r->status : 200;
+    buf_add_z(b, ",\"responses\":{");
+    add_success(r, status,
+                status == 202   ? "Accepted: the job"
+                : status == 201 ? "Created"
+                                : "Success",
+                b);
+    if (status == 201) {
+        buf_add_byte(b, ',');
+        add_success(r, 200, "It was there already", b);
+    }
     if (can_wait(r) && status != 200)
         buf_add_z(b, ",\"200\":{\"description\":\"With wait: the result\",\"content\":{"
                      "\"application/json\":{\"schema\":{\"type\":\"object\"}}}}");
