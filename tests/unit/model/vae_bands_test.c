@@ -1,5 +1,7 @@
 /* vae_bands_test.c - autoencoders inside limits of memory: the same bits as without one, no byte above the
- * limit, and what was planned is what is taken. */
+ * limit, and what was planned is what is taken. VT_TEST_DEVICE names another device than the CPU, where values
+ * agree but for rounding. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -179,6 +181,13 @@ struct picture {
     int64_t h, w; /* latents */
 };
 
+static bool same(float a, float b)
+{
+    if (nn_device_is_cpu(device))
+        return memcmp(&a, &b, sizeof a) == 0;
+    return fabsf(a - b) <= 2e-3f * fmaxf(1, fabsf(b));
+}
+
 /* One size: under limits from just below what the whole takes to the smallest. */
 static void check_size(const struct vae *v, bool decode, struct picture p)
 {
@@ -209,14 +218,11 @@ static void check_size(const struct vae *v, bool decode, struct picture p)
         nn_device_set_accountant(device, &accountant);
         must(run(v, decode, in, h, w, out, limits, &e), &e);
         nn_device_set_accountant(device, NULL);
-        if (memcmp(out, whole, n_out * sizeof *out) != 0) {
-            size_t at = 0;
-            while (out[at] == whole[at])
-                at++;
-            fail_msg("%s %lld x %lld in %zu of %zu bytes: value %zu of %zu is %.9g, not %.9g",
-                     decode ? "decode" : "encode", (long long)w, (long long)h, limits.compute,
-                     all.device_bytes, at, n_out, (double)out[at], (double)whole[at]);
-        }
+        for (size_t at = 0; at < n_out; at++)
+            if (!same(out[at], whole[at]))
+                fail_msg("%s %lld x %lld in %zu of %zu bytes: value %zu of %zu is %.9g, not %.9g",
+                         decode ? "decode" : "encode", (long long)w, (long long)h, limits.compute,
+                         all.device_bytes, at, n_out, (double)out[at], (double)whole[at]);
         assert_true(n.device_bytes <= limits.compute);
         assert_int_equal(c.peak, n.device_bytes);
         assert_int_equal(c.now, 0);
@@ -310,7 +316,7 @@ static void check_dry(const char *model, bool decode)
     nn_device_set_dry(device, false);
     assert_int_equal(c.peak, n.device_bytes);
     assert_int_equal(c.now, 0);
-    assert_true(n.banded && n.spill_file_bytes > 0);
+    assert_true(n.banded && n.spill_file_bytes + n.spill_host_bytes > 0);
     free(in);
     free(out);
     close_vae(&v);
@@ -346,7 +352,8 @@ static int open_device(void **state)
 {
     struct err e = {0};
     (void)state;
-    return nn_device_open("cpu", 2, &device, &e) == ERR_OK ? 0 : -1;
+    const char *want = getenv("VT_TEST_DEVICE");
+    return nn_device_open(want ? want : "cpu", 2, &device, &e) == ERR_OK ? 0 : -1;
 }
 
 static int close_device(void **state)
