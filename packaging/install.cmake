@@ -31,7 +31,11 @@ install(DIRECTORY ${described}/bash/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-c
 install(DIRECTORY ${described}/zsh/ DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
 install(DIRECTORY ${described}/fish/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
-configure_file(packaging/systemd/veetance.service.in ${CMAKE_BINARY_DIR}/veetance.service @ONLY)
+# The unit names the program by its path, which is known when it is installed.
+install(CODE "
+  set(VEETANCE_BINDIR \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}\")
+  configure_file(\"${CMAKE_SOURCE_DIR}/packaging/systemd/veetance.service.in\"
+    \"${CMAKE_BINARY_DIR}/veetance.service\" @ONLY)")
 install(FILES ${CMAKE_BINARY_DIR}/veetance.service packaging/systemd/veetance.socket
   DESTINATION lib/systemd/user)
 

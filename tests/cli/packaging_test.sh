@@ -55,7 +55,7 @@ if [ -f "$build/cmake_install.cmake" ] && have cmake; then
         lib/systemd/user/veetance.socket; do
         check "$file is installed" [ -s "$work/root/usr/$file" ]
     done
-    check "the unit names the program" grep -q '^ExecStart=/.*/veetance serve$' \
+    check "the unit names the program" grep -qx 'ExecStart=/usr/bin/veetance serve' \
         "$work/root/usr/lib/systemd/user/veetance.service"
     program=$work/root/usr/bin/veetance
     quick generate -o "$work/star.png"
