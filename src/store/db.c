@@ -77,6 +77,9 @@ void db_close(struct db *db)
 {
     if (!db->h)
         return;
+    for (size_t i = 0; i < DB_KEPT; i++)
+        (void)sqlite3_finalize(db->kept[i]);
+    memset(db->kept, 0, sizeof db->kept);
     (void)sqlite3_close(db->h);
     pthread_mutex_destroy(&db->lock);
     db->h = NULL;
@@ -132,14 +135,30 @@ enum err_code db_end(struct db *db, enum err_code rc, struct err *e)
 
 static void failed(struct db_query *q)
 {
-    q->rc = db_error(q->h, "use the database", q->e);
+    q->rc = db_error(q->db->h, "use the database", q->e);
+}
+
+static size_t slot_of(const char *sql)
+{
+    return str_hash(str_from(sql)) % DB_KEPT;
+}
+
+/* A statement that is in use is in no slot, so nothing is ever run twice at once. */
+static sqlite3_stmt *take_kept(struct db *db, const char *sql)
+{
+    sqlite3_stmt **slot = &db->kept[slot_of(sql)], *st = *slot;
+    if (!st || strcmp(sqlite3_sql(st), sql) != 0)
+        return NULL;
+    *slot = NULL;
+    return st;
 }
 
 struct db_query db_query(struct db *db, const char *sql, struct err *e)
 {
-    struct db_query q = {.h = db->h, .e = e};
+    struct db_query q = {.st = take_kept(db, sql), .db = db, .e = e};
     errno = 0;
-    if (sqlite3_prepare_v2(db->h, sql, -1, &q.st, NULL) != SQLITE_OK)
+    if (!q.st &&
+        sqlite3_prepare_v3(db->h, sql, -1, SQLITE_PREPARE_PERSISTENT, &q.st, NULL) != SQLITE_OK)
         failed(&q);
     return q;
 }
@@ -207,8 +226,16 @@ void db_text_into(struct db_query *q, int column, char *out, size_t out_size)
 
 enum err_code db_done(struct db_query *q)
 {
-    if (q->st)
+    if (!q->st)
+        return q->rc;
+    sqlite3_stmt **slot = &q->db->kept[slot_of(sqlite3_sql(q->st))];
+    if (q->rc != ERR_OK || *slot) {
         (void)sqlite3_finalize(q->st);
+    } else {
+        (void)sqlite3_reset(q->st);
+        (void)sqlite3_clear_bindings(q->st);
+        *slot = q->st;
+    }
     q->st = NULL;
     return q->rc;
 }

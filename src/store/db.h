@@ -21,9 +21,13 @@
 #include "base/err.h"
 #include "base/str.h"
 
+enum { DB_KEPT = 32 };
+
 struct db {
     sqlite3 *h;
     pthread_mutex_t lock;
+    /* Statements that are done, to be used again: to prepare one costs more than to run it. */
+    sqlite3_stmt *kept[DB_KEPT];
 };
 
 enum db_mode {
@@ -55,7 +59,7 @@ ERR_MUST_CHECK enum err_code db_end(struct db *db, enum err_code rc, struct err 
 
 struct db_query {
     sqlite3_stmt *st;
-    sqlite3 *h;
+    struct db *db;
     enum err_code rc;
     struct err *e;
 };

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/home.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/jobs.h"
@@ -27,20 +28,7 @@ enum {
 
 enum err_code store_default_dir(char *out, size_t out_size, struct err *e)
 {
-    const char *home = getenv("VEETANCE_HOME");
-    int n;
-    if (home && home[0]) {
-        n = snprintf(out, out_size, "%s", home);
-    } else if ((home = getenv("XDG_DATA_HOME")) != NULL && home[0] == '/') {
-        n = snprintf(out, out_size, "%s/veetance", home);
-    } else if ((home = getenv("HOME")) != NULL && home[0]) {
-        n = snprintf(out, out_size, "%s/.local/share/veetance", home);
-    } else {
-        return err_set(e, ERR_NOTFOUND, "neither VEETANCE_HOME nor XDG_DATA_HOME nor HOME is set");
-    }
-    if (n < 0 || (size_t)n >= out_size)
-        return err_set(e, ERR_LIMIT, "the store's folder has a name of %d bytes", n);
-    return ERR_OK;
+    return home_path(HOME_DATA, NULL, out, out_size, e);
 }
 
 static int64_t clock_ms(clockid_t id)
