@@ -156,7 +156,7 @@ static void print_model_line(const struct models *m, const struct models_model *
 {
     enum models_role fault = MODELS_TRANSFORMER;
     enum models_state s = models_model_state(m, x, &fault);
-    printf("%-28s %-8s %7.2f GiB  %s", x->name, x->pipeline, (double)model_bytes(m, x) / (1 << 30),
+    printf("%-28s %-8s %10s  %s", x->name, x->pipeline, size_of(model_bytes(m, x)).z,
            models_state_name(s));
     if (s == MODELS_INCOMPLETE)
         printf(" (no %s)", models_role_name(fault));

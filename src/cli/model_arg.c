@@ -43,12 +43,16 @@ enum err_code cli_resolve_model(const struct cli_command *c, int argc, char **ar
         if (argv[i][0] != '-' || !argv[i][1])
             continue;
         const struct cli_option *o = option_of(c, argv[i]);
-        const char *value = o && o->value ? inline_value(argv[i]) : NULL;
-        bool next = o && o->value && !value;
-        if (next && ++i >= argc)
-            break;
-        if (o && strcmp(o->name, "model") == 0)
-            return replace(&argv[i], next ? argv[i] : value, out, e);
+        if (!o || !o->value)
+            continue;
+        const char *value = inline_value(argv[i]);
+        if (!value) {
+            if (++i == argc)
+                break;
+            value = argv[i];
+        }
+        if (strcmp(o->name, "model") == 0)
+            return replace(&argv[i], value, out, e);
     }
     return ERR_OK;
 }

@@ -39,7 +39,7 @@ void models_say(const struct models_options *o, enum models_news news, const cha
                 const char *text);
 
 /* models_match.c: fills the roles that are empty with components that fit, near the transformer first. */
-void models_complete(const struct models *m, struct models_model *model);
+void models_complete(const struct models *m, struct models_model *x);
 /* The same for every assembled or incomplete model. */
 void models_complete_all(struct models *m);
 bool models_role_is_optional(enum models_role r);
