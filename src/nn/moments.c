@@ -15,7 +15,7 @@ static void *pack(int groups, float eps, enum nn_moments moments)
 {
     uint32_t bits, low = (uint32_t)groups | (moments == NN_MOMENTS_FLOAT_SUMS ? FLOAT_SUMS_BIT : 0);
     memcpy(&bits, &eps, sizeof bits);
-    return (void *)(uintptr_t)((uint64_t)bits << 32 | low); // NOLINT(performance-no-int-to-ptr)
+    return (void *)(uintptr_t)((uint64_t)bits << 32 | low);
 }
 
 static void sum_op(struct ggml_tensor *dst, int ith, int nth, void *user)
