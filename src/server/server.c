@@ -200,6 +200,14 @@ static enum err_code drop_rights(struct server *s, const struct server_options *
     return ERR_OK;
 }
 
+/* For --verbose: what has been done, and how long after the start. */
+static enum err_code stage(const struct server *s, enum err_code rc, const char *what)
+{
+    if (rc == ERR_OK)
+        log_debug("boot: %s after %.1f ms", what, (double)(clock_ns() - s->started_ns) * 1e-6);
+    return rc;
+}
+
 enum err_code server_open(const struct server_options *o, struct server **out, struct err *e)
 {
     struct server *s = mem_alloc(sizeof *s);
@@ -212,17 +220,17 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
     raise_file_limit();
     enum err_code rc = copy_options(s, o, e);
     if (rc == ERR_OK)
-        rc = server_listen(s, o->listen, e);
+        rc = stage(s, server_listen(s, o->listen, e), "listening");
     if (rc == ERR_OK)
-        rc = drop_rights(s, o, e);
+        rc = stage(s, drop_rights(s, o, e), "network and capabilities given up");
     if (rc == ERR_OK)
-        rc = store_open(&so, &s->store, e);
+        rc = stage(s, store_open(&so, &s->store, e), "store opened");
     if (rc == ERR_OK) {
         s->events = events_hub_new();
-        rc = queue_open(s, o, &s->queue, e);
+        rc = stage(s, queue_open(s, o, &s->queue, e), "worker started");
     }
     if (rc == ERR_OK)
-        rc = start_http(s, e);
+        rc = stage(s, start_http(s, e), "ready for requests");
     if (rc != ERR_OK) {
         server_close(s);
         return rc;
