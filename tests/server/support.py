@@ -37,8 +37,8 @@ class Server:
         self.program, self.options = program, list(options)
         self.dir = tempfile.mkdtemp(prefix="veetance-server-")
         self.store = store or os.path.join(self.dir, "store")
-        self.env = dict(os.environ, VEETANCE_HOME=os.path.join(self.dir, "home"),
-                        VEETANCE_MODELS=os.path.join(ROOT, "models"), **(env or {}))
+        self.env = {**os.environ, "VEETANCE_HOME": os.path.join(self.dir, "home"),
+                    "VEETANCE_MODELS": os.path.join(ROOT, "models"), **(env or {})}
         self.process = None
         self.start()
 

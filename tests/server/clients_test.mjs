@@ -1,0 +1,57 @@
+// The official OpenAI client, and a validator of OpenAPI documents, against a running server.
+// Usage: clients_test.mjs BASE_URL PICTURE
+import assert from 'node:assert/strict'
+import { createReadStream } from 'node:fs'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import OpenAI, { toFile } from 'openai'
+
+const [base, picture] = process.argv.slice(2)
+const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'none', maxRetries: 0 })
+const isPng = (b64) => Buffer.from(b64, 'base64').subarray(1, 4).toString() === 'PNG'
+
+const document = await (await fetch(`${base}/openapi.json`)).json()
+const verdict = await new Validator().validate(document)
+assert.ok(verdict.valid, JSON.stringify(verdict.errors))
+
+const models = []
+for await (const m of client.models.list()) models.push(m.id)
+assert.ok(models.includes('micro-klein'), String(models))
+assert.equal((await client.models.retrieve('micro-klein')).id, 'micro-klein')
+
+const made = await client.images.generate({
+  model: 'micro-klein', prompt: 'a red star on a white background', n: 2, size: '128x128'
+})
+assert.equal(made.data.length, 2)
+assert.ok(made.data.every((d) => isPng(d.b64_json)))
+
+const linked = await client.images.generate({
+  model: 'dall-e-3', prompt: 'a red star', response_format: 'url'
+})
+const answer = await fetch(linked.data[0].url)
+assert.equal(answer.headers.get('content-type'), 'image/png')
+
+const edited = await client.images.edit({
+  model: 'micro-klein', prompt: 'make the circle green', image: createReadStream(picture)
+})
+assert.ok(isPng(edited.data[0].b64_json))
+const many = await client.images.edit({
+  model: 'gpt-image-1', prompt: 'x',
+  image: [await toFile(createReadStream(picture), 'a.png', { type: 'image/png' }),
+    await toFile(createReadStream(picture), 'b.png', { type: 'image/png' })]
+})
+assert.ok(isPng(many.data[0].b64_json))
+
+const stream = await client.images.generate({
+  model: 'micro-klein', prompt: 'a blue square', stream: true, partial_images: 2
+})
+const seen = []
+for await (const event of stream) {
+  seen.push(event.type)
+  assert.ok(event.b64_json.length > 0)
+}
+assert.deepEqual(seen, ['image_generation.partial_image', 'image_generation.partial_image',
+  'image_generation.completed'])
+
+await assert.rejects(client.images.generate({ model: 'no-such-model', prompt: 'x' }),
+  (e) => e instanceof OpenAI.APIError && e.status === 422 && e.param === 'model')
+console.log('the clients are content')

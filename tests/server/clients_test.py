@@ -1,0 +1,37 @@
+"""The official OpenAI client and a validator of OpenAPI documents; 77 where npm cannot install them."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from support import EDIT, Server
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def main():
+    if not shutil.which("npm") or not shutil.which("node"):
+        print("skipped: there is no node")
+        sys.exit(77)
+    keep = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    cache = os.path.join(keep, "veetance-tests", "server")
+    folder = tempfile.mkdtemp(prefix="veetance-clients-")
+    try:
+        for name in ("package.json", "clients_test.mjs"):
+            shutil.copy(os.path.join(HERE, name), folder)
+        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline",
+                            "--cache", cache], cwd=folder, capture_output=True, timeout=200, check=False)
+        if r.returncode:
+            print("skipped: npm cannot install the clients")
+            sys.exit(77)
+        with Server(sys.argv[1]) as s:
+            subprocess.run(["node", "clients_test.mjs", f"http://127.0.0.1:{s.port}", EDIT], cwd=folder, check=True,
+                           timeout=200)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
