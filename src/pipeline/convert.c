@@ -276,9 +276,12 @@ static void say_notes(const struct convert_request *rq, const struct convert_pla
                      "%zu matrices of the %s have rows that are no whole %s blocks: they take "
                      "a type that fits",
                      p->fallback, title, type);
+    if (p->unfit > 0)
+        convert_note(rq, "%zu matrices of the %s have rows that fit no quantised type: they stay",
+                     p->unfit, title);
     if (p->requantised > 0)
         convert_note(rq, "the %s was quantised before: what was lost then stays lost", title);
-    if (dtype_info(rq->type)->quantised && p->quantised + p->fallback == 0)
+    if (dtype_info(rq->type)->quantised && p->quantised + p->fallback + p->unfit == 0)
         convert_note(rq, "the %s has no matrix that bears quantisation: it stays as it is", title);
 }
 

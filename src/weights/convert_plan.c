@@ -87,8 +87,10 @@ static void count_type(struct convert_plan *plan, const struct convert_options *
         return;
     if (t->dtype == o->type)
         plan->quantised++;
-    else
+    else if (dtype_info(t->dtype)->quantised)
         plan->fallback++;
+    else
+        plan->unfit++;
     if (was->quantised && p->view.dtype != t->dtype)
         plan->requantised++;
 }

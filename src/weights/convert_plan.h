@@ -38,6 +38,7 @@ struct convert_plan {
     uint64_t file_bytes, source_bytes; /* source: what is read */
     size_t quantised;                  /* tensors in the wanted quantised type */
     size_t fallback;                   /* in another, since their rows do not fit */
+    size_t unfit;                      /* as stored, since their rows fit none */
     size_t requantised;                /* that were quantised before, differently */
     size_t left_out;                   /* stored, but without a place in the new file */
     const char *left_out_name;         /* one of them; "" when none */
