@@ -8,25 +8,33 @@
 #include "nn/cpu/vec.h"
 #include "nn/cpu/vec_quants.h"
 
+/* Vectors are passed between functions of this file alone, which are all put in line. */
+#pragma GCC diagnostic ignored "-Wpsabi"
 #if defined(__clang__)
 #pragma clang fp contract(fast)
 #else
 #pragma GCC optimize("fp-contract=fast")
-/* Vectors are passed between functions of this file alone, which are all put in line. */
-#pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+/* gcc's AddressSanitizer puts variables on a stack of its own that is aligned to 32 bytes, where a register of 64
+ * cannot be stored: these loops go unchecked then, but for the copies of what is left of a row. */
+#if defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+#define LOOP static __attribute__((no_sanitize_address))
+#else
+#define LOOP static
+#endif
+#define INLINE LOOP inline __attribute__((always_inline))
 enum { LANES = 16 };
 
-typedef float v16 __attribute__((vector_size(64)));
-typedef int32_t i16v __attribute__((vector_size(64)));
-typedef uint32_t u16v __attribute__((vector_size(64)));
-typedef uint16_t h16 __attribute__((vector_size(32)));
-typedef int8_t b16 __attribute__((vector_size(16)));
-typedef uint8_t ub16 __attribute__((vector_size(16)));
-typedef double d8 __attribute__((vector_size(64)));
-typedef float v8 __attribute__((vector_size(32)));
+#define VECTOR(bytes) __attribute__((vector_size(bytes)))
+typedef float v16 VECTOR(64);
+typedef int32_t i16v VECTOR(64);
+typedef uint32_t u16v VECTOR(64);
+typedef uint16_t h16 VECTOR(32);
+typedef int8_t b16 VECTOR(16);
+typedef uint8_t ub16 VECTOR(16);
+typedef double d8 VECTOR(64);
+typedef float v8 VECTOR(32);
 
 /* ---- registers -------------------------------------------------------------------------------------- */
 
@@ -150,13 +158,13 @@ INLINE v16 sigmoid_of(v16 x)
 
 /* ---- conversions ------------------------------------------------------------------------------------ */
 
-static void to_bf16(const float *x, uint16_t *y, int64_t n)
+LOOP void to_bf16(const float *x, uint16_t *y, int64_t n)
 {
     for (int64_t i = 0; i < n; i += LANES)
         put(y, i, take(x, i, n), left(n, i), true);
 }
 
-static void from_bf16(const uint16_t *x, float *y, int64_t n)
+LOOP void from_bf16(const uint16_t *x, float *y, int64_t n)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
@@ -170,7 +178,7 @@ static void from_bf16(const uint16_t *x, float *y, int64_t n)
     }
 }
 
-static void scale_row(float *x, float f, int64_t n)
+LOOP void scale_row(float *x, float f, int64_t n)
 {
     for (int64_t i = 0; i < n; i += LANES)
         put(x, i, take(x, i, n) * f, left(n, i), false);
@@ -193,7 +201,7 @@ INLINE v16 act_of(enum vec_act act, v16 v, v16 v2)
     return v;
 }
 
-static void tile(const struct vec_tile *t)
+LOOP void tile(const struct vec_tile *t)
 {
     for (int64_t r = 0; r < t->rows; r++) {
         const float *c = t->c + r * t->ldc, *c2 = t->c2 ? t->c2 + r * t->ldc : NULL;
@@ -218,7 +226,7 @@ static void tile(const struct vec_tile *t)
 /* ---- norms and rotation ------------------------------------------------------------------------------ */
 
 /* Two passes: the mean first, then the squares around it. */
-static void norm(const struct vec_norm *j, const float *x, void *y, int64_t n)
+LOOP void norm(const struct vec_norm *j, const float *x, void *y, int64_t n)
 {
     v16 s = {0};
     float mean = 0;
@@ -265,22 +273,26 @@ INLINE float weight_at(const float *w, int64_t i)
     return w ? w[i] : 1.0f;
 }
 
-/* Eight pairs at a time: even and odd members apart, rotated, together again. */
+/* Eight angles, each for both members of its pair. */
+INLINE v16 twice_each(const float *p)
+{
+    v8 v;
+    memcpy(&v, p, sizeof v);
+    return __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+}
+
 INLINE void rope_pairs(const struct vec_rope *j, const float *x, void *y, int64_t n, float r)
 {
+    const v16 sign = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        v16 v = load(x + i) * r, c, s, w;
+        v16 v = load(x + i) * r;
         if (j->weight)
             v *= load(j->weight + i);
-        for (int k = 0; k < LANES / 2; k++) { /* becomes two shuffles */
-            c[2 * k] = c[2 * k + 1] = j->cos[i / 2 + k];
-            s[2 * k] = -j->sin[i / 2 + k];
-            s[2 * k + 1] = j->sin[i / 2 + k];
-        }
-        for (int k = 0; k < LANES; k++)
-            w[k] = v[k ^ 1];
-        put(y, i, v * c + w * s, LANES, j->bf16);
+        v16 other =
+            __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+        v16 turned = other * (twice_each(j->sin + i / 2) * sign);
+        put(y, i, v * twice_each(j->cos + i / 2) + turned, LANES, j->bf16);
     }
     for (; i < n; i += 2) {
         float a = x[i] * r * weight_at(j->weight, i),
@@ -307,7 +319,7 @@ INLINE void rope_halves(const struct vec_rope *j, const float *x, void *y, int64
     }
 }
 
-static void rope(const struct vec_rope *j, const float *x, void *y, int64_t head_dim)
+LOOP void rope(const struct vec_rope *j, const float *x, void *y, int64_t head_dim)
 {
     float r = 1.0f;
     if (j->weight) {
@@ -338,7 +350,7 @@ INLINE float score_one(const struct vec_softmax *j, int64_t i)
 }
 
 /* A row whose every key so far is hidden keeps max = -inf, sum = 0 and p = 0. */
-static float softmax(const struct vec_softmax *j)
+LOOP float softmax(const struct vec_softmax *j)
 {
     int64_t whole = j->n / LANES * LANES;
     float max = *j->max;
@@ -419,7 +431,7 @@ INLINE void block_to_channels(const struct vec_to_channels *j, int64_t c0, int64
             j->bf16);
 }
 
-static void to_channels(const struct vec_to_channels *j)
+LOOP void to_channels(const struct vec_to_channels *j)
 {
     for (int64_t i = 0; i < j->n; i += LANES)
         for (int64_t c = 0; c < j->channels; c += LANES)
@@ -443,14 +455,14 @@ INLINE void block_from_channels(const struct vec_from_channels *j, int64_t c0, i
         put(j->y + (c0 + c) * j->plane + i0, 0, m[c], n, false);
 }
 
-static void from_channels(const struct vec_from_channels *j)
+LOOP void from_channels(const struct vec_from_channels *j)
 {
     for (int64_t i = 0; i < j->n; i += LANES)
         for (int64_t c = 0; c < j->channels; c += LANES)
             block_from_channels(j, c, i);
 }
 
-static void moments(const float *x, int64_t n, float pivot, double sums[2])
+LOOP void moments(const float *x, int64_t n, float pivot, double sums[2])
 {
     d8 s = {0}, s2 = {0};
     int64_t i = 0;

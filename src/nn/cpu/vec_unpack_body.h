@@ -191,7 +191,7 @@ INLINE bool unpack_as(int type, const void *src, void *dst, int64_t n, bool bf16
     }
 }
 
-static bool unpack(int type, const void *src, void *dst, int64_t n, bool bf16)
+LOOP bool unpack(int type, const void *src, void *dst, int64_t n, bool bf16)
 {
     return bf16 ? unpack_as(type, src, dst, n, true) : unpack_as(type, src, dst, n, false);
 }
