@@ -3,8 +3,11 @@
 import hashlib
 import io
 import json
+import os
+import socket
 import subprocess
 import threading
+import time
 import zipfile
 
 from support import SCENE, Server, form, png, read, run_all
@@ -209,6 +212,23 @@ def test_a_layers_job_becomes_a_project_and_survives(program):
         q = s.get(f"/v1/projects/{p['id']}").json()
         assert q["layers"] == r.json()["layers"]
         assert s.get("/v1/projects").json()["projects"][0]["layer_count"] == len(q["layers"])
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(program):
+    with Server(program) as s:
+        data = png(300, 300)
+        for cut in (0, 10, len(data) // 2, len(data) - 1):
+            c = socket.create_connection((s.host, s.port), timeout=10)
+            c.sendall(b"POST /v1/assets HTTP/1.1\r\nHost: %s:%d\r\nContent-Type: image/png\r\n"
+                      b"X-Veetance: 1\r\nContent-Length: %d\r\n\r\n"
+                      % (s.host.encode(), s.port, len(data)) + data[:cut])
+            c.close()
+        time.sleep(0.2)
+        assert s.get("/v1/assets").json()["assets"] == []
+        assert s.stop() == 0  # or after the time that a silent connection is given
+        assert not os.listdir(os.path.join(s.store, "tmp"))
+        s.start()
+        assert s.get("/v1/assets").json()["assets"] == []
 
 
 if __name__ == "__main__":
