@@ -22,6 +22,8 @@ enum {
     BENCH_CACHE,
     BENCH_DEVICE,
     BENCH_THREADS,
+    BENCH_WEIGHTS,
+    BENCH_PROFILE,
     BENCH_JSON,
     BENCH_QUIET,
 };
@@ -42,6 +44,9 @@ static const struct cli_option options[] = {
     {BENCH_DEVICE, 0, "device", "NAME",
      "cpu (default), vulkan, cuda, auto or a name of `veetance devices`"},
     {BENCH_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
+    {BENCH_WEIGHTS, 0, "weights", "TYPE",
+     "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
+    {BENCH_PROFILE, 0, "profile", NULL, "say what kinds of operations the time goes to"},
     {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {BENCH_QUIET, 'q', "quiet", NULL, "no progress"},
     {0},
@@ -116,6 +121,12 @@ static int set_option(struct bench_args *o, const struct cli_args *a, int id)
         return CLI_OK;
     case BENCH_THREADS:
         return set_number(a, 1024, &o->rq.threads);
+    case BENCH_WEIGHTS:
+        o->rq.weights = a->value;
+        return CLI_OK;
+    case BENCH_PROFILE:
+        o->rq.profile = true;
+        return CLI_OK;
     case BENCH_JSON:
         o->json = true;
         return CLI_OK;
@@ -193,16 +204,42 @@ static void print_stage(const char *name, const struct bench_stage *s, double pe
            flops * 1e-9, rate * 1e-9, share, mib(s->anonymous_bytes), mib(s->file_bytes));
 }
 
+static const char *const profile_names[BENCH_PROFILES] = {"text", "steps", "decoding"};
+
+static double profile_seconds(const struct nn_profile *p)
+{
+    double s = 0;
+    for (int i = 0; i < p->n; i++)
+        s += p->kinds[i].cpu_seconds;
+    return s;
+}
+
+/* By CPU seconds: on a busy machine the clock says little. */
+static void print_profile(const char *stage, const struct nn_profile *p)
+{
+    double all = profile_seconds(p);
+    printf("\n%-20s %9s %9s %8s %10s %9s\n", stage, "seconds", "CPU s", "share", "nodes", "GFLOP");
+    for (int i = 0; i < p->n; i++) {
+        const struct nn_profile_kind *k = &p->kinds[i];
+        printf("%-20s %9.3f %9.3f %6.1f %% %10d %9.1f\n", k->name, k->seconds, k->cpu_seconds,
+               all > 0 ? 100 * k->cpu_seconds / all : 0, k->nodes, k->flops * 1e-9);
+    }
+}
+
 static void print_text(const struct bench_peak *p, const struct bench_result *r)
 {
     char name[48];
-    double peak = r->on_cpu ? p->bf16_flops : 0;
+    double peak = r->on_cpu ? p->bf16_flops : 0, conv_peak = r->on_cpu ? p->conv_flops : 0;
     printf("machine   %s, %d cores, load %.1f\n", p->cpu, p->cores, p->load);
     printf("peak      matmul %lld x %lld x %lld (oneDNN %s)", (long long)p->shape.m,
            (long long)p->shape.k, (long long)p->shape.n, p->onednn[0] ? p->onednn : "is missing");
     print_rate("bf16", p->bf16_flops);
     print_rate("f32", p->f32_flops);
     printf(", copy %.1f GB/s\n", p->copy_bytes * 1e-9);
+    printf("          convolution 3 x 3, %lld channels, %lld x %lld",
+           (long long)p->picture.channels, (long long)p->picture.side, (long long)p->picture.side);
+    print_rate("bf16", p->conv_flops);
+    puts("");
     printf("model     %s on %s, %d thread%s\n\n", r->model, r->device, r->threads,
            r->threads == 1 ? "" : "s");
     printf("%-20s %9s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "CPU s", "GFLOP", "GFLOP/s",
@@ -214,7 +251,7 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
         (void)snprintf(name, sizeof name, "step, %d x %d", q->width, q->height);
         print_stage(name, &q->step, peak);
         (void)snprintf(name, sizeof name, "decode, %d x %d", q->width, q->height);
-        print_stage(name, &q->decode, peak);
+        print_stage(name, &q->decode, conv_peak > 0 ? conv_peak : peak);
     }
     printf("\nweights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s)\n",
            mib(r->mapped_bytes), mib(r->own_bytes), r->load_seconds);
@@ -223,6 +260,9 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     for (int i = 0; i < r->n_pictures; i++)
         printf("          %.0f MiB for the activations of a step at %d x %d\n",
                mib(r->pictures[i].compute_bytes), r->pictures[i].width, r->pictures[i].height);
+    for (int i = 0; i < BENCH_PROFILES; i++)
+        if (r->profiles[i].n > 0)
+            print_profile(profile_names[i], &r->profiles[i]);
 }
 
 /* ---- results as JSON -------------------------------------------------------------------------------- */
@@ -252,8 +292,32 @@ static void json_machine(struct buf *b, const struct bench_peak *p)
         b, ",\"cores\":%d,\"load\":%.2f,\"peak\":{\"shape\":[%lld,%lld,%lld],\"onednn\":", p->cores,
         p->load, (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.n);
     json_out_str(b, p->onednn);
-    buf_printf(b, ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"copy_bytes_per_second\":%.0f}}",
-               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->copy_bytes);
+    buf_printf(b,
+               ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"conv_bf16_gflops\":%.3f,"
+               "\"copy_bytes_per_second\":%.0f}}",
+               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->conv_flops * 1e-9, p->copy_bytes);
+}
+
+/* ,"profile":{"text":[{"kind":..., "nodes":..., ...}, ...], ...}; nothing where none was asked for. */
+static void json_profiles(struct buf *b, const struct bench_result *r)
+{
+    const char *comma = ",\"profile\":{";
+    for (int i = 0; i < BENCH_PROFILES; i++) {
+        const struct nn_profile *p = &r->profiles[i];
+        if (p->n == 0)
+            continue;
+        buf_printf(b, "%s\"%s\":[", comma, profile_names[i]);
+        for (int k = 0; k < p->n; k++)
+            buf_printf(b,
+                       "%s{\"kind\":\"%s\",\"nodes\":%d,\"seconds\":%.6f,"
+                       "\"cpu_seconds\":%.6f,\"flop\":%.0f}",
+                       k ? "," : "", p->kinds[k].name, p->kinds[k].nodes, p->kinds[k].seconds,
+                       p->kinds[k].cpu_seconds, p->kinds[k].flops);
+        buf_add_z(b, "]");
+        comma = ",";
+    }
+    if (*comma == ',' && !comma[1])
+        buf_add_z(b, "}");
 }
 
 static void json_result(struct buf *b, const struct bench_peak *p, const struct bench_result *r)
@@ -278,15 +342,17 @@ static void json_result(struct buf *b, const struct bench_peak *p, const struct 
                    (unsigned long long)q->compute_bytes);
         json_stage(b, "step", &q->step, peak);
         buf_add_z(b, ",");
-        json_stage(b, "decode", &q->decode, peak);
+        json_stage(b, "decode", &q->decode, r->on_cpu && p->conv_flops > 0 ? p->conv_flops : peak);
         buf_add_z(b, "}");
     }
     buf_printf(b,
                "],\"weights\":{\"mapped_bytes\":%llu,\"own_bytes\":%llu,\"load_seconds\":%.6f},"
-               "\"memory\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}}",
+               "\"memory\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}",
                (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
                r->load_seconds, (unsigned long long)r->anonymous_bytes,
                (unsigned long long)r->file_bytes);
+    json_profiles(b, r);
+    buf_add_z(b, "}");
 }
 
 static void print_json(const struct bench_peak *p, const struct bench_result *r)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pipeline/bench_memory.h"
+#include "pipeline/convert_cache.h"
 #include "pipeline/klein_internal.h"
 
 enum { SLOT_LOAD = 0, SLOT_TEXT, SLOT_FIRST_PICTURE, SLOTS_PER_PICTURE = 2 };
@@ -213,7 +214,15 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
                             struct err *e)
 {
     struct nn_device_info info;
-    enum err_code rc = model_dir_open(b->rq->model, dir, e);
+    const struct convert_cache_run run = {.type = b->rq->weights,
+                                          .threads = b->rq->threads,
+                                          .cancel = b->rq->cancel,
+                                          .callbacks = b->rq->callbacks};
+    enum err_code rc = convert_cache_check(b->rq->weights, e);
+    if (rc == ERR_OK)
+        rc = model_dir_open(b->rq->model, dir, e);
+    if (rc == ERR_OK)
+        rc = convert_cache_model(dir, &run, e);
     if (rc == ERR_OK)
         rc = klein_open(dir, d, &b->k, e);
     if (rc == ERR_OK)

@@ -24,8 +24,9 @@ struct bench_request {
     int steps;      /* of each picture */
     int max_tokens; /* that the prompt is padded to */
     const char *device;
-    int threads;  /* 0 = one a core */
-    bool profile; /* time every operation: results then hold a profile a stage */
+    int threads;         /* 0 = one a core */
+    const char *weights; /* type to run in, as convert_cache.h has it; NULL: as stored */
+    bool profile;        /* time every operation: results then hold a profile a stage */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };

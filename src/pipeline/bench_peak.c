@@ -14,6 +14,8 @@ enum { COPY_BYTES = 256 << 20, MAX_THREADS = 64 };
 
 /* A linear layer of klein-4B on a 256 x 256 picture: 256 image and 512 text tokens. */
 static const struct nn_peak_shape LAYER = {768, 3072, 9216};
+/* The decoder's widest convolution on a 512 x 512 picture. */
+static const struct nn_peak_picture PICTURE = {128, 512};
 
 static void describe_cpu(struct bench_peak *p)
 {
@@ -117,11 +119,24 @@ static enum err_code measure_matmul(enum nn_peak_dtype dtype, int threads, doubl
     return ERR_OK;
 }
 
+static enum err_code measure_conv(int threads, double seconds, const atomic_bool *cancel,
+                                  struct bench_peak *p, struct err *e)
+{
+    struct nn_peak_result r;
+    enum err_code rc = nn_peak_conv(&p->picture, threads, seconds, cancel, &r, e);
+    p->conv_flops = rc == ERR_OK ? r.flops_per_second : 0;
+    if (rc != ERR_NOTFOUND && rc != ERR_DEVICE)
+        return rc;
+    err_clear(e);
+    return ERR_OK;
+}
+
 enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool *cancel,
                                  struct bench_peak *out, struct err *e)
 {
     memset(out, 0, sizeof *out);
     out->shape = LAYER;
+    out->picture = PICTURE;
     describe_cpu(out);
     if (threads <= 0)
         threads = out->cores;
@@ -130,5 +145,7 @@ enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool 
         rc = measure_matmul(NN_PEAK_F32, threads, seconds, cancel, out, &out->f32_flops, e);
     if (rc == ERR_OK)
         rc = measure_matmul(NN_PEAK_BF16, threads, seconds, cancel, out, &out->bf16_flops, e);
+    if (rc == ERR_OK)
+        rc = measure_conv(threads, seconds, cancel, out, e);
     return rc;
 }

@@ -14,10 +14,12 @@ struct bench_peak {
     struct nn_peak_shape shape;
     char onednn[32];              /* its version; "" when it is not there, and both rates are 0 */
     double bf16_flops, f32_flops; /* a second; 0: this processor cannot */
-    double copy_bytes;            /* a second: read once and written once, all threads together */
+    struct nn_peak_picture picture;
+    double conv_flops; /* of bf16 convolutions on it; 0 as above */
+    double copy_bytes; /* a second: read once and written once, all threads together */
 };
 
-/* seconds: for each of the three measurements. threads: 0 = one a core. */
+/* seconds: for each of the four measurements. threads: 0 = one a core. */
 ERR_MUST_CHECK enum err_code bench_peak_measure(int threads, double seconds,
                                                 const atomic_bool *cancel, struct bench_peak *out,
                                                 struct err *e);
