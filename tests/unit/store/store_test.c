@@ -251,7 +251,7 @@ static int fill_tmpfs(const char *dir)
     if (mount("tmpfs", dir, "tmpfs", 0, "size=2m") != 0)
         return 77;
     int rc = fill_up(dir);
-    struct store *s;
+    struct store *s = NULL;
     struct err e = {0};
     struct store_options o = {.dir = dir};
     /* A full disk is no reason not to open, or at least to say so. */
