@@ -89,7 +89,7 @@ struct place {
 };
 
 static enum err_code check_members(const struct http_field *fields, yyjson_val *object,
-                                   const struct place *at, size_t path_bytes, struct err *e);
+                                   const struct place *at, size_t n, struct err *e);
 
 /* Appends ".name", or "[index]" without a name, at n; where the path then ends. */
 static size_t add_path(const struct place *at, size_t n, const char *name, size_t index)

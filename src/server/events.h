@@ -31,9 +31,9 @@ ERR_MUST_CHECK enum err_code events_subscribe(struct events_hub *h, struct http_
                                               struct err *e);
 /* One event to that subscription alone, before it is read the first time. data: one line of JSON; name NULL:
  * an event without a name. */
-void events_tell(struct http_stream *s, const char *name, struct str data);
+void events_tell(struct http_stream *base, const char *name, struct str data);
 /* The stream ends when what it holds is sent. */
-void events_end(struct http_stream *s);
+void events_end(struct http_stream *base);
 
 enum { EVENTS_LAST = 1, EVENTS_DROPPABLE = 2 };
 void events_publish(struct events_hub *h, const char *topic, const char *name, struct str data,

@@ -110,7 +110,7 @@ static enum MHD_Result answer(struct http_request *rq)
         rq->refused = http_body_end(rq, &rq->err) != ERR_OK;
     if (!rq->refused && rq->is_options)
         answer_options(rq, &re);
-    else if (!rq->refused)
+    else if (!rq->refused && rq->route)
         rq->refused = rq->route->run(rq, &re, &rq->err) != ERR_OK;
     if (rq->refused)
         http_problem(rq, &re);

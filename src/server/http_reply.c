@@ -35,6 +35,12 @@ void http_reply_free(struct http_reply *re)
     re->stream = NULL;
 }
 
+__attribute__((format(printf, 3, 0))) static void format(char *out, size_t size, const char *fmt,
+                                                         va_list ap)
+{
+    (void)vsnprintf(out, size, fmt, ap);
+}
+
 void http_reply_header(struct http_reply *re, const char *name, const char *fmt, ...)
 {
     va_list ap;
@@ -42,7 +48,7 @@ void http_reply_header(struct http_reply *re, const char *name, const char *fmt,
         return;
     re->extra[re->n_extra].name = name;
     va_start(ap, fmt);
-    (void)vsnprintf(re->extra[re->n_extra].value, sizeof re->extra[0].value, fmt, ap);
+    format(re->extra[re->n_extra].value, sizeof re->extra[0].value, fmt, ap);
     va_end(ap);
     re->n_extra++;
 }
@@ -91,7 +97,7 @@ enum err_code http_refuse(struct http_request *rq, int status, const char *field
     char text[sizeof e->text];
     va_list ap;
     va_start(ap, fmt);
-    (void)vsnprintf(text, sizeof text, fmt, ap);
+    format(text, sizeof text, fmt, ap);
     va_end(ap);
     rq->status = status;
     (void)snprintf(rq->field, sizeof rq->field, "%s", field ? field : "");

@@ -5,7 +5,8 @@
 #include "server/http_internal.h"
 #include "server/routes.h"
 
-static const char *const http_method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH", "DELETE"};
+static const char *const http_method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH",
+                                                            "DELETE"};
 
 static int hex(char c)
 {

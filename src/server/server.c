@@ -145,7 +145,8 @@ static size_t keep_escapes(void *user, struct MHD_Connection *connection, char *
     return strlen(text);
 }
 
-static void log_line_of_http(void *user, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line_of_http(void *user, const char *fmt,
+                                                                   va_list ap)
 {
     char line[300];
     (void)user;
