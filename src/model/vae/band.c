@@ -29,9 +29,25 @@ static struct ggml_tensor *swap_rows(struct nn_graph *g, struct ggml_tensor *x)
     return ggml_cont(g->ctx, ggml_permute(g->ctx, x, 0, 2, 1, 3));
 }
 
-static struct ggml_tensor *rows_input(struct nn_graph *g, struct vae_shape s, struct vae_rows rows)
+/* Rows of a map of shape s, as [channels, rows, width]. */
+static struct ggml_tensor *load(struct vae_band_graph *b, struct vae_shape s, struct vae_rows rows,
+                                const struct nn_rows *from, struct ggml_tensor **input)
 {
-    return nn_input(g, s.w, s.channels, rows.hi - rows.lo, 1);
+    int64_t n = rows.hi - rows.lo;
+    if (b->direct)
+        return nn_rows_load(&b->g, from, s.w, n, s.channels);
+    *input = nn_input(&b->g, s.w, s.channels, n, 1);
+    return swap_rows(&b->g, *input);
+}
+
+static void save(struct vae_band_graph *b, struct ggml_tensor *y)
+{
+    if (b->direct) {
+        nn_rows_save(&b->g, y, &b->out_rows);
+        return;
+    }
+    b->out = swap_rows(&b->g, y);
+    nn_graph_output(&b->g, b->out);
 }
 
 enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
@@ -45,12 +61,10 @@ enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_st
         return rc;
     g->exact = p->exact;
     struct vae_ends ends = {0};
-    out->in = rows_input(g, p->shapes[s->first], in);
-    ends.x = swap_rows(g, out->in);
-    if (s->keep >= 0) {
-        out->kept = rows_input(g, p->shapes[s->keep], kept);
-        ends.kept = swap_rows(g, out->kept);
-    }
+    out->direct = nn_device_is_cpu(p->device);
+    ends.x = load(out, p->shapes[s->first], in, &out->in_rows, &out->in);
+    if (s->keep >= 0)
+        ends.kept = load(out, p->shapes[s->keep], kept, &out->kept_rows, &out->kept);
     if (s->norm >= 0)
         ends.sums = out->sums = nn_moments_input(g, p->shapes[s->norm].channels);
     struct ggml_tensor *y = vae_walk_build(p->half, g, s->first, s->last, steps, ends);
@@ -62,8 +76,7 @@ enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_st
         out->gathered = nn_moments_add(g, y, out->carry, n.moments);
         nn_graph_output(g, out->gathered);
     }
-    out->out = swap_rows(g, y);
-    nn_graph_output(g, out->out);
+    save(out, y);
     return ERR_OK;
 }
 

@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 
 #include "model/vae/walk.h"
+#include "nn/rows.h"
 
 struct vae_limits {
     size_t compute; /* bytes on the device for graphs and maps; 0: no limit, one graph */
@@ -94,11 +95,15 @@ ERR_MUST_CHECK enum err_code vae_plan_smallest(const struct vae_half *half,
 int64_t vae_stage_bands(const struct vae_stage *s, int64_t height, int64_t band);
 struct vae_rows vae_stage_band(const struct vae_stage *s, int64_t height, int64_t band, int64_t i);
 
-/* The graph of one band. in and kept are [rows, channels, width], as is out. */
+/* The graph of one band. On the CPU it reads and writes the maps where they are: `direct`, and the three nn_rows
+ * must be set before each run (so it must not be moved). Elsewhere it has inputs and an output, [rows, channels,
+ * width]. */
 struct vae_band_graph {
     struct nn_graph g;
-    struct ggml_tensor *in, *kept, *sums, *carry; /* NULL: the stage has none */
-    struct ggml_tensor *out, *gathered;
+    bool direct;
+    struct nn_rows in_rows, kept_rows, out_rows;
+    struct ggml_tensor *in, *kept, *out;
+    struct ggml_tensor *sums, *carry, *gathered; /* NULL: the stage has none */
 };
 ERR_MUST_CHECK enum err_code vae_band_graph_build(const struct vae_plan *p,
                                                   const struct vae_stage *s,

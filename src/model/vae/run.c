@@ -120,6 +120,37 @@ static enum err_code save(struct bands *b, struct vae_map m, int64_t row, struct
     return vae_spill_save(&b->spills[m.slot], place_of(b, m, row), &b->graph.g, t, e);
 }
 
+/* Where rows from `row` on of a map lie, of shape s; nowhere while the device is dry. */
+static struct nn_rows rows_of(const struct bands *b, struct vae_map m, int64_t row,
+                              struct vae_shape s, const float *caller)
+{
+    if (m.slot == VAE_CALLER)
+        return (struct nn_rows){(float *)(uintptr_t)(caller + row * s.w), s.w, s.h * s.w};
+    unsigned char *p = vae_spill_memory(&b->spills[m.slot]);
+    return (struct nn_rows){p ? (float *)(void *)(p + place_of(b, m, row)) : NULL, s.w * s.channels,
+                            s.w};
+}
+
+struct band {
+    struct vae_rows out, in, kept;
+};
+
+static enum err_code load_band(struct bands *b, const struct vae_stage *s, const struct band *at,
+                               struct err *e)
+{
+    const struct vae_shape *shapes = b->plan->shapes;
+    struct vae_band_graph *g = &b->graph;
+    if (g->direct) {
+        g->in_rows = rows_of(b, s->in, at->in.lo, shapes[s->first], b->run->in);
+        if (s->keep >= 0)
+            g->kept_rows = rows_of(b, s->kept, at->kept.lo, shapes[s->keep], NULL);
+        g->out_rows = rows_of(b, s->out, at->out.lo, shapes[s->last], b->run->out);
+        return ERR_OK;
+    }
+    enum err_code rc = load(b, s->in, at->in.lo, g->in, e);
+    return rc == ERR_OK && g->kept ? load(b, s->kept, at->kept.lo, g->kept, e) : rc;
+}
+
 static void drop_graph(struct bands *b)
 {
     if (b->has_graph)
@@ -128,11 +159,10 @@ static void drop_graph(struct bands *b)
 }
 
 static enum err_code new_graph(struct bands *b, const struct vae_stage *s,
-                               const struct vae_step *steps, struct vae_rows in,
-                               struct vae_rows kept, struct err *e)
+                               const struct vae_step *steps, const struct band *at, struct err *e)
 {
     drop_graph(b);
-    enum err_code rc = vae_band_graph_build(b->plan, s, steps, in, kept, &b->graph, e);
+    enum err_code rc = vae_band_graph_build(b->plan, s, steps, at->in, at->kept, &b->graph, e);
     if (rc != ERR_OK)
         return rc;
     b->has_graph = true;
@@ -141,7 +171,7 @@ static enum err_code new_graph(struct bands *b, const struct vae_stage *s,
 
 /* Sums in, one run, sums out. */
 static enum err_code compute(struct bands *b, const struct vae_stage *s,
-                             const struct nn_moments_sum *before, struct err *e)
+                             const struct nn_moments_sum *before, int64_t pixels, struct err *e)
 {
     struct vae_band_graph *g = &b->graph;
     if (g->sums) {
@@ -152,7 +182,7 @@ static enum err_code compute(struct bands *b, const struct vae_stage *s,
         nn_moments_give(&b->sums, &g->g, g->carry, NULL);
     enum err_code rc = nn_graph_run(&g->g, b->run->cancel, e);
     if (rc == ERR_OK && g->gathered)
-        nn_moments_take(&b->sums, &g->g, g->gathered, g->out->ne[0] * g->out->ne[2]);
+        nn_moments_take(&b->sums, &g->g, g->gathered, pixels);
     return rc;
 }
 
@@ -165,19 +195,17 @@ static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
     struct vae_step *now = p->steps, *last = p->steps + p->half->n;
     enum err_code rc = ERR_OK;
     for (int64_t i = 0; rc == ERR_OK && i < n; i++) {
-        struct vae_rows rows = vae_stage_band(s, height, s->band, i), in, kept;
-        vae_walk_steps(p->half, p->shapes, s->first, s->last, rows, now, &in, &kept);
+        struct band at = {.out = vae_stage_band(s, height, s->band, i)};
+        vae_walk_steps(p->half, p->shapes, s->first, s->last, at.out, now, &at.in, &at.kept);
         if (i == 0 || memcmp(now, last, size) != 0)
-            rc = new_graph(b, s, now, in, kept, e);
+            rc = new_graph(b, s, now, &at, e);
         memcpy(last, now, size);
         if (rc == ERR_OK)
-            rc = load(b, s->in, in.lo, b->graph.in, e);
-        if (rc == ERR_OK && b->graph.kept)
-            rc = load(b, s->kept, kept.lo, b->graph.kept, e);
+            rc = load_band(b, s, &at, e);
         if (rc == ERR_OK)
-            rc = compute(b, s, before, e);
-        if (rc == ERR_OK)
-            rc = save(b, s->out, rows.lo, b->graph.out, e);
+            rc = compute(b, s, before, (at.out.hi - at.out.lo) * p->shapes[s->last].w, e);
+        if (rc == ERR_OK && !b->graph.direct)
+            rc = save(b, s->out, at.out.lo, b->graph.out, e);
     }
     drop_graph(b);
     return rc;

@@ -70,6 +70,12 @@ void vae_spill_close(struct vae_spill *s)
     *s = (struct vae_spill){0};
 }
 
+unsigned char *vae_spill_memory(const struct vae_spill *s)
+{
+    ggml_backend_buffer_t b = s->buffer ? nn_buffer_ggml(s->buffer) : NULL;
+    return b && ggml_backend_buffer_is_host(b) ? ggml_backend_buffer_get_base(b) : s->p;
+}
+
 /* Copies between a graph's tensor and the same bytes of the buffer. */
 static enum err_code copy(const struct vae_spill *s, size_t at, struct ggml_tensor *t, bool load,
                           struct err *e)

@@ -18,6 +18,9 @@ ERR_MUST_CHECK enum err_code vae_spill_open(struct vae_spill *s, struct nn_devic
 /* Accepts one that is all zeros. */
 void vae_spill_close(struct vae_spill *s);
 
+/* Where it lies in host memory; NULL when it does not, or nowhere yet (a dry device). */
+unsigned char *vae_spill_memory(const struct vae_spill *s);
+
 /* The bytes from `at` on into a graph's input, and from its output. */
 ERR_MUST_CHECK enum err_code vae_spill_load(const struct vae_spill *s, size_t at,
                                             struct nn_graph *g, struct ggml_tensor *input,
