@@ -141,8 +141,12 @@ void display_update(struct display *d, const struct download_file *files, size_t
     uint64_t there = before_bytes;
     if (d->quiet)
         return;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         there += files[i].bytes_there;
+        /* A set with an index comes in two rounds, and the second begins anew. */
+        if (i < sizeof d->finished && files[i].phase == DOWNLOAD_WAITING)
+            d->announced[i] = d->finished[i] = false;
+    }
     total_text(d, there, total_bytes > there ? total_bytes : there, total);
     if (d->terminal)
         update_terminal(d, files, count, total);

@@ -15,7 +15,7 @@ enum {
     MAX_OPEN_JOBS = 64, /* parts under way at once; the keeper may lag behind */
 };
 
-static const uint64_t longest_lease = 64 << 20, shortest_lease = 1 << 20, real_progress = 256 << 10;
+static const uint64_t longest_lease = 32 << 20, shortest_lease = 1 << 20, real_progress = 256 << 10;
 
 struct engine {
     const struct download_options *o;
@@ -454,6 +454,7 @@ static void report(struct engine *g, bool now)
 
 static enum err_code loop(struct engine *g, struct err *e)
 {
+    report(g, true);
     while (g->done < g->job_count) {
         int running = 0;
         if (g->o->stop && atomic_load(g->o->stop))

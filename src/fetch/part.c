@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -296,12 +298,14 @@ static enum err_code load_segments(struct part *p, const struct part_options *o,
 }
 
 /* Room for the whole file now, so that a full disk is known at the start. File systems that cannot reserve
- * get a length only; FAT cannot hold files from 4 GiB on and says so here. */
+ * get a length only, and so does memory, where reserving means writing it all once; FAT cannot hold files from 4 GiB on and says so here. */
 static enum err_code reserve(struct part *p, uint64_t size, struct err *e)
 {
-    if (size > 0 && fallocate(p->fd, 0, 0, (off_t)size) == 0)
+    struct statfs fs;
+    bool memory = fstatfs(p->fd, &fs) == 0 && fs.f_type == TMPFS_MAGIC;
+    if (size > 0 && !memory && fallocate(p->fd, 0, 0, (off_t)size) == 0)
         return ERR_OK;
-    if (size > 0 && errno == ENOSPC)
+    if (size > 0 && !memory && errno == ENOSPC)
         return err_set(e, ERR_IO, "the disk has no room for '%s'", p->path);
     if (ftruncate(p->fd, (off_t)size) == 0)
         return ERR_OK;

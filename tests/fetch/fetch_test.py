@@ -6,6 +6,7 @@ happens, a file that has its name has its bytes. Needs nothing but the standard 
 """
 
 import hashlib
+import io
 import json
 import os
 import random
@@ -23,6 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import hub as hubs
 
 PROGRAM = os.path.abspath(sys.argv.pop(1)) if len(sys.argv) > 1 else "veetance-fetch"
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOKEN = "hf_secretsecretsecret"
 REPO = "owner/model"
 MB = 1 << 20
@@ -286,6 +288,31 @@ class Right(Case):
         port = server.stdout.readline().decode().split("port ")[1].split()[0]
         self.good("--mirror", "http://127.0.0.1:" + port)
         self.assertIn("instead of https://hub.invalid", self.err)
+
+
+class Model(Case):
+    """What was downloaded is a model."""
+
+    def test_veetance_makes_a_picture_with_it(self):
+        veetance = os.path.join(os.path.dirname(PROGRAM), "veetance")
+        model = os.path.join(ROOT, "models/micro-klein")
+        if not os.path.exists(veetance):
+            self.skipTest("veetance is not built beside it")
+        for folder, _, names in os.walk(model):
+            for name in sorted(names):
+                path = os.path.relpath(os.path.join(folder, name), model)
+                if name.endswith((".png", ".md")) or name == "veetance.json":
+                    continue
+                with open(os.path.join(folder, name), "rb") as f:
+                    self.add(path, f.read(), kind="small" if path.endswith("json") else "lfs")
+        self.good()
+        picture = os.path.join(self.work, "picture.png")
+        done = subprocess.run(
+            [veetance, "generate", "-m", self.dir, "-p", "a red house", "--steps", "1", "-W", "64", "-H", "64", "--threads", "1", "-o", picture],
+            env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,
+        )
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertGreater(os.path.getsize(picture), 100)
 
 
 class Words(Case):
@@ -645,8 +672,6 @@ class Bundles(Case):
                 info.type = kind
                 info.size = len(data) if kind == tarfile.REGTYPE else 0
                 info.linkname = "/etc/passwd"
-                import io
-
                 t.addfile(info, io.BytesIO(data))
         return path
 
@@ -693,8 +718,7 @@ class Bundles(Case):
 
 class List(Case):
     def test_the_catalogue_that_is_installed(self):
-        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        self.env["VEETANCE_CATALOGUE"] = os.path.join(root, "models/catalogue.json")
+        self.env["VEETANCE_CATALOGUE"] = os.path.join(ROOT, "models/catalogue.json")
         self.assertEqual(self.run_program("list"), 0, self.err)
         for name in ("klein-4b", "klein-9b", "klein-base-4b", "klein-base-9b", "qwen-layered"):
             self.assertIn(name + "\n", self.out)
