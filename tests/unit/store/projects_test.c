@@ -1,6 +1,7 @@
 /* Projects: revisions, undo, JSON, what jobs leave, and pictures of it all. */
 #include "support.h"
 
+#include "base/mem.h"
 #include "image/load.h"
 #include "image/psd.h"
 #include "store/jobs.h"
@@ -396,6 +397,48 @@ static void every_format_has_the_picture_when_exported(void **state)
     store_close(s);
 }
 
+/* Every allocation fails once, and all after it: an error each time, and nothing is left behind. */
+static void an_error_comes_back_when_memory_runs_out(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s);
+    p.layers[1].rotation = 30;
+    p.layers[1].scale_x = 1.5;
+    memcpy(p.layers[1].mask, p.layers[0].asset, sizeof p.layers[1].mask);
+    for (int f = 0; f < PROJECT_FORMATS; f++) {
+        enum err_code rc = ERR_NOMEM;
+        long n = 1;
+        for (; rc != ERR_OK && n < 2000; n++) {
+            struct buf b;
+            struct err e = {0};
+            mem_fail_after(n);
+            rc = project_export(s, &p, (enum project_format)f, &b, &e);
+            mem_fail_after(0);
+            if (rc != ERR_OK && rc != ERR_NOMEM &&
+                rc != ERR_LIMIT) /* a buffer tells no difference */
+                fail_msg("%s at %ld: %s", project_format_name((enum project_format)f), n, e.text);
+            buf_deinit(&b);
+        }
+        assert_true(n > 10 && n < 2000);
+    }
+    for (long n = 1; n < 30; n++) {
+        struct project q;
+        struct project_list l;
+        mem_fail_after(n);
+        enum err_code rc = project_get(s, p.id, &q, NULL);
+        enum err_code list_rc = project_list(s, 0, 5, &l, NULL);
+        mem_fail_after(0);
+        assert_true(rc == ERR_OK || rc == ERR_NOMEM);
+        assert_true(list_rc == ERR_OK || list_rc == ERR_NOMEM);
+        project_deinit(&q);
+        if (list_rc == ERR_OK)
+            project_list_deinit(&l);
+    }
+    project_deinit(&p);
+    store_close(s);
+}
+
 /* ---- from jobs ---------------------------------------------------------------------------------- */
 
 static void finish_layers_job(struct store *s, const char *result, char id[STORE_ID_SIZE])
@@ -474,6 +517,7 @@ int main(void)
         CASE(layers_lie_where_they_are_put_when_flattened),
         CASE(mask_hides_what_is_black_when_it_is_of_another_size),
         CASE(every_format_has_the_picture_when_exported),
+        CASE(an_error_comes_back_when_memory_runs_out),
         CASE(job_becomes_a_project_when_imported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
