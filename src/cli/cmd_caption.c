@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/json_out.h"
+#include "cli/param_arg.h"
 #include "image/load.h"
 #include "memory/budget.h"
 #include "memory/governor.h"
@@ -34,8 +35,8 @@ static const struct cli_option options[] = {
      "Qwen-Image-Layered or Qwen2.5-VL folder, GGUF file with its mmproj beside it, or an embedded "
      "model"},
     {CAPTION_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP"},
-    {CAPTION_LANGUAGE, 0, "language", "en|zh", "language of the caption (default en)"},
-    {CAPTION_TOKENS, 0, "max-new-tokens", "N", "longest caption (default 512)"},
+    {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
+    {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
     {CAPTION_DEVICE, 0, "device", "NAME",
      "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
     {CAPTION_RPC, 0, "rpc", "HOST:PORT",
@@ -78,7 +79,7 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
     case CAPTION_LANGUAGE:
         return set_language(o, a);
     case CAPTION_TOKENS:
-        return cli_int(a, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, &o->max_new_tokens) ? CLI_OK : CLI_USAGE;
+        return cli_param_int(a, id, params_caption, &o->max_new_tokens);
     case CAPTION_DEVICE:
         o->device = a->value;
         return CLI_OK;

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/param_arg.h"
 #include "cli/picture_run.h"
 #include "image/load.h"
 
@@ -13,11 +14,9 @@ static const struct cli_option options[] = {
     {EDIT_IMAGE, 'i', "image", "FILE", "picture to edit; more are references (up to 10)"},
     {EDIT_MASK, 0, "mask", "FILE|alpha",
      "paint only where it is white, or where the picture is transparent"},
-    {EDIT_STRENGTH, 0, "strength", "0..1",
-     "start from the picture, noised so far (default with a mask: 0.8)"},
+    {EDIT_STRENGTH, 0, "strength", "0..1", PARAM_HELP_EDIT_strength},
     {EDIT_EXTEND, 0, "extend", "L,T,R,B", "add so many pixels at each side and paint them"},
-    {EDIT_FEATHER, 0, "feather", "PX",
-     "fade the painted part in over so many pixels inside the mask"},
+    {EDIT_FEATHER, 0, "feather", "PX", PARAM_HELP_EDIT_feather},
     PICTURE_OPTIONS,
     {0},
 };
@@ -106,21 +105,16 @@ static int set_extend(struct edit *d, const struct cli_args *a)
 
 static int own_option(struct edit *d, const struct cli_args *a, int id)
 {
-    int64_t v;
     switch (id) {
     case EDIT_IMAGE:
         return add_image(d, a);
     case EDIT_MASK:
         return set_mask(d, a);
     case EDIT_STRENGTH:
-        return cli_double(a, 0, 1, &d->run.request.strength) ? CLI_OK : CLI_USAGE;
+    case EDIT_FEATHER:
+        return cli_param_set(a, id, params_edit, &d->run.request);
     case EDIT_EXTEND:
         return set_extend(d, a);
-    case EDIT_FEATHER:
-        if (!cli_int(a, 0, 1024, &v))
-            return CLI_USAGE;
-        d->run.request.feather = (int)v;
-        return CLI_OK;
     default:
         return picture_run_option(&d->run, a, id);
     }

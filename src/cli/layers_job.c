@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "cli/param_arg.h"
 #include "cli/remote.h"
 #include "image/load.h"
 #include "memory/budget.h"
@@ -55,7 +56,7 @@ static int set_language(struct layers_job *j, const struct cli_args *a)
 
 static int set_resolution(struct layers_job *j, const struct cli_args *a)
 {
-    if (!cli_int(a, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION, &j->resolution))
+    if (cli_param_int(a, LAYERS_JOB_RESOLUTION, params_layers, &j->resolution) != CLI_OK)
         return CLI_USAGE;
     if (j->resolution % LAYERED_SIDE_UNIT == 0)
         return CLI_OK;
@@ -106,7 +107,7 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
     case LAYERS_JOB_MODEL:
         return set_text(a, &j->model);
     case LAYERS_JOB_COUNT:
-        return set_number(a, 1, LAYERED_MAX_LAYERS, &j->layers);
+        return cli_param_int(a, id, params_layers, &j->layers);
     case LAYERS_JOB_BUDGET:
         return set_text(a, &j->budget);
     case LAYERS_JOB_PROMPT:
@@ -116,11 +117,11 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
     case LAYERS_JOB_CFG:
         return cli_double(a, 0, 100, &j->cfg) ? CLI_OK : CLI_USAGE;
     case LAYERS_JOB_STEPS:
-        return set_number(a, 1, SCHEDULE_MAX_STEPS, &j->steps);
+        return cli_param_int(a, id, params_layers, &j->steps);
     case LAYERS_JOB_RESOLUTION:
         return set_resolution(j, a);
     case LAYERS_JOB_SEED:
-        return set_number(a, 0, INT64_MAX, &j->seed);
+        return cli_param_int(a, id, params_layers, &j->seed);
     case LAYERS_JOB_LANGUAGE:
         return set_language(j, a);
     case LAYERS_JOB_TRACE:

@@ -13,6 +13,7 @@
 #include "nn/device.h"
 #include "pipeline/layered.h"
 #include "pipeline/layered_stack.h"
+#include "pipeline/params_table.h"
 
 enum layers_job_option {
     LAYERS_JOB_MODEL = 1,
@@ -43,26 +44,22 @@ enum layers_job_option {
 #define LAYERS_JOB_OPTIONS                                                                         \
     {LAYERS_JOB_MODEL, 'm', "model", "MODEL",                                                      \
      "Qwen-Image-Layered folder, folder with veetance.json, or an embedded model"},                \
-        {LAYERS_JOB_COUNT, 'n', "layers", "N", "1 to 10 (default: the model's, or 4)"},            \
-        {LAYERS_JOB_PROMPT, 'p', "prompt", "PROMPT",                                               \
-         "what is in the picture (default: the model's, or a caption; \"\" asks for one)"},        \
+        {LAYERS_JOB_COUNT, 'n', "layers", "N", PARAM_HELP_LAYERS_layers},                          \
+        {LAYERS_JOB_PROMPT, 'p', "prompt", "PROMPT", PARAM_HELP_LAYERS_prompt},                    \
         {LAYERS_JOB_NEGATIVE, 0, "negative-prompt", "TEXT",                                        \
-         "what guidance leads away from (default: a single space)"},                               \
-        {LAYERS_JOB_CFG, 0, "cfg", "G",                                                            \
-         "classifier-free guidance; 1 is none (default: the model's, or 4)"},                      \
-        {LAYERS_JOB_CFG_NORMALIZE, 0, "cfg-normalize", NULL,                                       \
-         "keep the length that the prediction has without guidance"},                              \
-        {LAYERS_JOB_STEPS, 0, "steps", "N", "default: the model's, or 50"},                        \
+         PARAM_HELP_LAYERS_negative_prompt " (default: a single space)"},                          \
+        {LAYERS_JOB_CFG, 0, "cfg", "G", PARAM_HELP_LAYERS_cfg},                                    \
+        {LAYERS_JOB_CFG_NORMALIZE, 0, "cfg-normalize", NULL, PARAM_HELP_LAYERS_cfg_normalize},     \
+        {LAYERS_JOB_STEPS, 0, "steps", "N", PARAM_HELP_LAYERS_steps},                              \
         {LAYERS_JOB_RESOLUTION, 0, "resolution", "N",                                              \
          "work on about N x N pixels; 640, 1024 or another multiple of 32 (default: the "          \
          "model's, or 640)"},                                                                      \
-        {LAYERS_JOB_SEED, 0, "seed", "S", "same seed, same layers (default: random, printed)"},    \
-        {LAYERS_JOB_LANGUAGE, 0, "language", "en|zh", "language of the caption (default en)"},     \
-        {LAYERS_JOB_KEEP_EMPTY, 0, "keep-empty", NULL, "keep layers that hold nothing"},           \
-        {LAYERS_JOB_MERGE, 0, "merge-duplicates", NULL,                                            \
-         "make one of neighbours that hardly differ"},                                             \
+        {LAYERS_JOB_SEED, 0, "seed", "S", PARAM_HELP_LAYERS_seed},                                 \
+        {LAYERS_JOB_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_LAYERS_language " (default en)"}, \
+        {LAYERS_JOB_KEEP_EMPTY, 0, "keep-empty", NULL, PARAM_HELP_LAYERS_keep_empty},              \
+        {LAYERS_JOB_MERGE, 0, "merge-duplicates", NULL, PARAM_HELP_LAYERS_merge_duplicates},       \
         {LAYERS_JOB_IN_PLACE, 0, "no-modulation-tables", NULL,                                     \
-         "evaluate the modulation in place: same result, needs more memory"},                      \
+         PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         {LAYERS_JOB_DEVICE, 0, "device", "NAME",                                                   \
          "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \

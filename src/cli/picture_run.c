@@ -9,11 +9,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/json_out.h"
+#include "cli/param_arg.h"
 #include "cli/plan_out.h"
 #include "cli/remote.h"
-#include "image/png_write.h"
+#include "pipeline/picture_png.h"
 
-enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096 };
+enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096, PNG_MAX_BYTES = 512 << 20 };
 
 void picture_run_init(struct picture_run *r)
 {
@@ -89,19 +90,13 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         q->prompt = a->value;
         return strcmp(a->value, "-") == 0 ? read_stdin_prompt(r) : CLI_OK;
     case PICTURE_WIDTH:
-        return set_int(a, 64, 2048, &q->width);
     case PICTURE_HEIGHT:
-        return set_int(a, 64, 2048, &q->height);
     case PICTURE_STEPS:
-        return set_int(a, 1, 1000, &q->steps);
     case PICTURE_SEED:
-        return cli_int(a, 0, INT64_MAX - VT_MAX_COUNT, &q->seed) ? CLI_OK : CLI_USAGE;
     case PICTURE_GUIDANCE:
-        return cli_double(a, 0, 100, &q->guidance) ? CLI_OK : CLI_USAGE;
     case PICTURE_COUNT:
-        return set_int(a, 1, VT_MAX_COUNT, &q->count);
     case PICTURE_MAX_TOKENS:
-        return set_int(a, 1, 4096, &q->max_tokens);
+        return cli_param_set(a, id, params_generate, q);
     case PICTURE_OUTPUT:
         r->output = a->value;
         return CLI_OK;
@@ -164,36 +159,14 @@ static void output_path(const struct picture_run *r, const struct vt_result *res
 }
 
 static enum err_code write_picture(const struct vt_result *res, int i, const char *path,
-                                   const char *prompt, struct err *e)
+                                   struct err *e)
 {
-    const struct vt_request *q = vt_result_request(res);
-    struct vt_image im = vt_result_image(res, i);
-    struct image view = {.w = im.width,
-                         .h = im.height,
-                         .channels = im.channels,
-                         .stride = (size_t)im.width * (size_t)im.channels,
-                         .p = (unsigned char *)(uintptr_t)im.pixels};
-    char seed[32], steps[16], size[32];
-    struct buf all;
-    (void)snprintf(seed, sizeof seed, "%lld", (long long)vt_result_seed(res, i));
-    (void)snprintf(steps, sizeof steps, "%d", q->steps);
-    (void)snprintf(size, sizeof size, "%dx%d", im.width, im.height);
-    buf_init(&all, 8u << 20);
-    buf_printf(&all,
-               "%s\nSteps: %s, Sampler: Euler, CFG scale: %g, Seed: %s, Size: %s, Model: %s, "
-               "Version: veetance %s",
-               prompt, steps, q->guidance, seed, size, q->model, vt_version());
-    const struct image_text texts[] = {
-        {"parameters", buf_str(&all)},
-        {"prompt", str_from(prompt)},
-        {"seed", str_from(seed)},
-        {"model", str_from(q->model)},
-        {"steps", str_from(steps)},
-        {"size", str_from(size)},
-        {"Software", STR_LIT("veetance " VT_VERSION)},
-    };
-    enum err_code rc = image_png_write_file(path, &view, texts, sizeof texts / sizeof texts[0], e);
-    buf_deinit(&all);
+    struct buf png;
+    buf_init(&png, PNG_MAX_BYTES);
+    enum err_code rc = picture_png(res, i, &png, e);
+    if (rc == ERR_OK)
+        rc = file_write_atomic(path, png.p, png.n, e);
+    buf_deinit(&png);
     return rc;
 }
 
@@ -235,7 +208,7 @@ static int write_all(const struct picture_run *r, const struct vt_result *res, c
     for (int i = 0; i < vt_result_count(res); i++) {
         struct err e = {0};
         output_path(r, res, i, path);
-        if (write_picture(res, i, path, q->prompt ? q->prompt : "", &e) != ERR_OK)
+        if (write_picture(res, i, path, &e) != ERR_OK)
             return picture_run_fail(r, &e);
         if (!r->json && !r->quiet)
             printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),

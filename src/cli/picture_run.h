@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "image/image.h"
+#include "pipeline/params_table.h"
 
 enum picture_option {
     PICTURE_MODEL = 1,
@@ -37,16 +38,15 @@ enum picture_option {
 #define PICTURE_OPTIONS                                                                            \
     {PICTURE_MODEL, 'm', "model", "MODEL",                                                         \
      "diffusers folder, folder with veetance.json, or an embedded model"},                         \
-        {PICTURE_PROMPT, 'p', "prompt", "PROMPT", "what to make; - reads it from standard input"}, \
-        {PICTURE_WIDTH, 'W', "width", "PX", "64 to 2048 (default: the model's)"},                  \
-        {PICTURE_HEIGHT, 'H', "height", "PX", "64 to 2048 (default: the model's)"},                \
-        {PICTURE_STEPS, 0, "steps", "N", "default: 4 for distilled models, 50 for base models"},   \
-        {PICTURE_SEED, 0, "seed", "S", "same seed, same picture (default: random, printed)"},      \
-        {PICTURE_GUIDANCE, 0, "guidance", "G",                                                     \
-         "classifier-free guidance of base models (default 4.0)"},                                 \
-        {PICTURE_COUNT, 0, "count", "N", "so many pictures, with seeds S, S+1, ..."},              \
-        {PICTURE_MAX_TOKENS, 0, "max-tokens", "N",                                                 \
-         "length that the prompt is padded to (default 512)"},                                     \
+        {PICTURE_PROMPT, 'p', "prompt", "PROMPT",                                                  \
+         PARAM_HELP_PICTURE_prompt "; - reads it from standard input"},                            \
+        {PICTURE_WIDTH, 'W', "width", "PX", PARAM_HELP_PICTURE_width},                             \
+        {PICTURE_HEIGHT, 'H', "height", "PX", PARAM_HELP_PICTURE_height},                          \
+        {PICTURE_STEPS, 0, "steps", "N", PARAM_HELP_PICTURE_steps},                                \
+        {PICTURE_SEED, 0, "seed", "S", PARAM_HELP_PICTURE_seed},                                   \
+        {PICTURE_GUIDANCE, 0, "guidance", "G", PARAM_HELP_PICTURE_guidance},                       \
+        {PICTURE_COUNT, 0, "count", "N", PARAM_HELP_PICTURE_count},                                \
+        {PICTURE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_PICTURE_max_tokens},                 \
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
          "PNG to write (default out.png); several get -SEED before the ending"},                   \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \

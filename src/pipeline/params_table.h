@@ -16,62 +16,92 @@
 #define PARAM_SEED_MAX 9223372036854774000.0 /* under 2^63 - VT_MAX_COUNT, as a double */
 #define PARAM_PROMPT_MAX 4194304
 
+/* Help, for the command line to add to. */
+#define PARAM_HELP_PICTURE_model "model to use (default: the first that can do this)"
+#define PARAM_HELP_PICTURE_prompt "what to make"
+#define PARAM_HELP_PICTURE_width "pixels (default: the model's, or the first image's)"
+#define PARAM_HELP_PICTURE_height "pixels (default: the model's, or the first image's)"
+#define PARAM_HELP_PICTURE_steps "default: 4 for distilled models, 50 for base models"
+#define PARAM_HELP_PICTURE_seed "same seed, same picture (default: random, told in the result)"
+#define PARAM_HELP_PICTURE_guidance "classifier-free guidance of base models (default 4)"
+#define PARAM_HELP_PICTURE_count "so many pictures, with seeds S, S+1, ..."
+#define PARAM_HELP_PICTURE_max_tokens "length that the prompt is padded to (default 512)"
+#define PARAM_HELP_EDIT_images "the picture to edit; more are references"
+#define PARAM_HELP_EDIT_mask "paint only where it is white"
+#define PARAM_HELP_EDIT_mask_from_alpha "paint where the picture is transparent"
+#define PARAM_HELP_EDIT_strength "start from the picture, noised so far (default with a mask: 0.8)"
+#define PARAM_HELP_EDIT_extend "pixels to add at left, top, right and bottom, and to paint"
+#define PARAM_HELP_EDIT_feather "fade the painted part in over so many pixels inside the mask"
+#define PARAM_HELP_LAYERS_model "model to use (default: the first that can do this)"
+#define PARAM_HELP_LAYERS_image "picture to take apart; its alpha counts"
+#define PARAM_HELP_LAYERS_layers "how many (default: the model's, or 4)"
+#define PARAM_HELP_LAYERS_prompt                                                                   \
+    "what is in the picture (default: the model's, or a caption; \"\" asks for one)"
+#define PARAM_HELP_LAYERS_negative_prompt "what guidance leads away from"
+#define PARAM_HELP_LAYERS_cfg "classifier-free guidance; 1 is none (default: the model's, or 4)"
+#define PARAM_HELP_LAYERS_cfg_normalize "keep the length that the prediction has without guidance"
+#define PARAM_HELP_LAYERS_steps "default: the model's, or 50"
+#define PARAM_HELP_LAYERS_resolution                                                               \
+    "work on about so many pixels squared; a multiple of 32 (default: the model's, or 640)"
+#define PARAM_HELP_LAYERS_seed "same seed, same layers (default: random, told in the result)"
+#define PARAM_HELP_LAYERS_language "language of the caption"
+#define PARAM_HELP_LAYERS_keep_empty "keep layers that hold nothing"
+#define PARAM_HELP_LAYERS_merge_duplicates "make one of neighbours that hardly differ"
+#define PARAM_HELP_LAYERS_full_size                                                                \
+    "bring the layers to the picture's size and, where known, its colours"
+#define PARAM_HELP_LAYERS_no_modulation_tables                                                     \
+    "evaluate the modulation in place: same result, needs more memory"
+#define PARAM_HELP_CAPTION_model "model to use (default: the first that can do this)"
+#define PARAM_HELP_CAPTION_image "picture to describe"
+#define PARAM_HELP_CAPTION_language "language of the caption"
+#define PARAM_HELP_CAPTION_max_new_tokens "longest caption"
+
 /* struct vt_request, without pictures */
 #define PARAMS_PICTURE(X)                                                                          \
-    X(model, TEXT, 1, 255, NULL, NULL, "model to use (default: the first that can do this)")       \
-    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\"\"", "what to make")                             \
-    X(width, INT, 64, 2048, NULL, NULL, "pixels (default: the model's, or the first image's)")     \
-    X(height, INT, 64, 2048, NULL, NULL, "pixels (default: the model's, or the first image's)")    \
-    X(steps, INT, 1, 1000, NULL, NULL, "default: 4 for distilled models, 50 for base models")      \
-    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL,                                                   \
-      "same seed, same picture (default: random, told in the result)")                             \
-    X(guidance, NUMBER, 0, 100, NULL, NULL, "classifier-free guidance of base models (default 4)") \
-    X(count, INT, 1, 1000, NULL, "1", "so many pictures, with seeds S, S+1, ...")                  \
-    X(max_tokens, INT, 1, 4096, NULL, NULL, "length that the prompt is padded to (default 512)")
+    X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_PICTURE_model)                                   \
+    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\"\"", PARAM_HELP_PICTURE_prompt)                  \
+    X(width, INT, 64, 2048, NULL, NULL, PARAM_HELP_PICTURE_width)                                  \
+    X(height, INT, 64, 2048, NULL, NULL, PARAM_HELP_PICTURE_height)                                \
+    X(steps, INT, 1, 1000, NULL, NULL, PARAM_HELP_PICTURE_steps)                                   \
+    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL, PARAM_HELP_PICTURE_seed)                          \
+    X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_PICTURE_guidance)                           \
+    X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_PICTURE_count)                                    \
+    X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_PICTURE_max_tokens)
 
 /* struct vt_request, what editing has beside them */
 #define PARAMS_EDIT(X)                                                                             \
-    X(images, IMAGES, 1, VT_MAX_IMAGES, NULL, NULL, "the picture to edit; more are references")    \
-    X(mask, IMAGE, 0, 0, NULL, NULL, "paint only where it is white")                               \
-    X(mask_from_alpha, SWITCH, 0, 0, NULL, "false", "paint where the picture is transparent")      \
-    X(strength, NUMBER, 0, 1, NULL, NULL,                                                          \
-      "start from the picture, noised so far (default with a mask: 0.8)")                          \
-    X(extend, SIDES, 0, 8192, NULL, NULL,                                                          \
-      "pixels to add at left, top, right and bottom, and to paint")                                \
-    X(feather, INT, 0, 1024, NULL, "0",                                                            \
-      "fade the painted part in over so many pixels inside the mask")
+    X(images, IMAGES, 1, VT_MAX_IMAGES, NULL, NULL, PARAM_HELP_EDIT_images)                        \
+    X(mask, IMAGE, 0, 0, NULL, NULL, PARAM_HELP_EDIT_mask)                                         \
+    X(mask_from_alpha, SWITCH, 0, 0, NULL, "false", PARAM_HELP_EDIT_mask_from_alpha)               \
+    X(strength, NUMBER, 0, 1, NULL, NULL, PARAM_HELP_EDIT_strength)                                \
+    X(extend, SIDES, 0, 8192, NULL, NULL, PARAM_HELP_EDIT_extend)                                  \
+    X(feather, INT, 0, 1024, NULL, "0", PARAM_HELP_EDIT_feather)
 
 /* struct vt_layers_request */
 #define PARAMS_LAYERS(X)                                                                           \
-    X(model, TEXT, 1, 255, NULL, NULL, "model to use (default: the first that can do this)")       \
-    X(image, PICTURE, 0, 0, NULL, NULL, "picture to take apart; its alpha counts")                 \
-    X(layers, INT, 1, 10, NULL, NULL, "how many (default: the model's, or 4)")                     \
-    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, NULL,                                               \
-      "what is in the picture (default: the model's, or a caption; \"\" asks for one)")            \
-    X(negative_prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\" \"", "what guidance leads away from")  \
-    X(cfg, NUMBER, 0, 100, NULL, NULL,                                                             \
-      "classifier-free guidance; 1 is none (default: the model's, or 4)")                          \
-    X(cfg_normalize, SWITCH, 0, 0, NULL, "false",                                                  \
-      "keep the length that the prediction has without guidance")                                  \
-    X(steps, INT, 1, 1000, NULL, NULL, "default: the model's, or 50")                              \
-    X(resolution, INT, 32, 4096, NULL, NULL,                                                       \
-      "work on about so many pixels squared; a multiple of 32 (default: the model's, or 640)")     \
-    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL,                                                   \
-      "same seed, same layers (default: random, told in the result)")                              \
-    X(language, CHOICE, 0, 0, "en|zh", "\"en\"", "language of the caption")                        \
-    X(keep_empty, SWITCH, 0, 0, NULL, "false", "keep layers that hold nothing")                    \
-    X(merge_duplicates, SWITCH, 0, 0, NULL, "false", "make one of neighbours that hardly differ")  \
-    X(full_size, SWITCH, 0, 0, NULL, "false",                                                      \
-      "bring the layers to the picture's size and, where known, its colours")                      \
-    X(no_modulation_tables, SWITCH, 0, 0, NULL, "false",                                           \
-      "evaluate the modulation in place: same result, needs more memory")
+    X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_LAYERS_model)                                    \
+    X(image, PICTURE, 0, 0, NULL, NULL, PARAM_HELP_LAYERS_image)                                   \
+    X(layers, INT, 1, 10, NULL, NULL, PARAM_HELP_LAYERS_layers)                                    \
+    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, NULL, PARAM_HELP_LAYERS_prompt)                     \
+    X(negative_prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\" \"",                                   \
+      PARAM_HELP_LAYERS_negative_prompt)                                                           \
+    X(cfg, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_LAYERS_cfg)                                      \
+    X(cfg_normalize, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_cfg_normalize)                 \
+    X(steps, INT, 1, 1000, NULL, NULL, PARAM_HELP_LAYERS_steps)                                    \
+    X(resolution, INT, 32, 4096, NULL, NULL, PARAM_HELP_LAYERS_resolution)                         \
+    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL, PARAM_HELP_LAYERS_seed)                           \
+    X(language, CHOICE, 0, 0, "en|zh", "\"en\"", PARAM_HELP_LAYERS_language)                       \
+    X(keep_empty, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_keep_empty)                       \
+    X(merge_duplicates, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_merge_duplicates)           \
+    X(full_size, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_full_size)                         \
+    X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)
 
 /* struct vt_caption_request */
 #define PARAMS_CAPTION(X)                                                                          \
-    X(model, TEXT, 1, 255, NULL, NULL, "model to use (default: the first that can do this)")       \
-    X(image, PICTURE, 0, 0, NULL, NULL, "picture to describe")                                     \
-    X(language, CHOICE, 0, 0, "en|zh", "\"en\"", "language of the caption")                        \
-    X(max_new_tokens, INT, 1, 16384, NULL, "512", "longest caption")
+    X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_CAPTION_model)                                   \
+    X(image, PICTURE, 0, 0, NULL, NULL, PARAM_HELP_CAPTION_image)                                  \
+    X(language, CHOICE, 0, 0, "en|zh", "\"en\"", PARAM_HELP_CAPTION_language)                      \
+    X(max_new_tokens, INT, 1, 16384, NULL, "512", PARAM_HELP_CAPTION_max_new_tokens)
 
 enum param_type {
     PARAM_TEXT,

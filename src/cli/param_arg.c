@@ -1,0 +1,60 @@
+#include "cli/param_arg.h"
+
+#include <string.h>
+
+static bool same_name(const char *option, const char *member)
+{
+    for (; *option && *member; option++, member++)
+        if (*option != *member && !(*option == '-' && *member == '_'))
+            return false;
+    return *option == *member;
+}
+
+const struct param *cli_param_of(const struct cli_args *a, int id, const struct param *table)
+{
+    const struct cli_option *o = a->command->options;
+    while (o->name && o->id != id)
+        o++;
+    for (const struct param *p = table; o->name && p->name; p++)
+        if (same_name(o->name, p->name))
+            return p;
+    return NULL;
+}
+
+/* As a double the bound of seeds is a little under what their type holds. */
+static bool read_int(const struct cli_args *a, const struct param *p, int64_t *out)
+{
+    int64_t hi = p->hi >= PARAM_SEED_MAX ? INT64_MAX - VT_MAX_COUNT : (int64_t)p->hi;
+    return cli_int(a, (int64_t)p->lo, hi, out);
+}
+
+int cli_param_int(const struct cli_args *a, int id, const struct param *table, int64_t *out)
+{
+    const struct param *p = cli_param_of(a, id, table);
+    return p && read_int(a, p, out) ? CLI_OK : CLI_USAGE;
+}
+
+int cli_param_set(const struct cli_args *a, int id, const struct param *table, void *request)
+{
+    const struct param *p = cli_param_of(a, id, table);
+    int64_t v;
+    if (!p)
+        return CLI_USAGE;
+    void *at = (unsigned char *)request + p->offset;
+    switch (p->type) {
+    case PARAM_TEXT:
+        *(const char **)at = a->value;
+        return CLI_OK;
+    case PARAM_INT:
+        if (!read_int(a, p, &v))
+            return CLI_USAGE;
+        *(int *)at = (int)v;
+        return CLI_OK;
+    case PARAM_LONG:
+        return read_int(a, p, at) ? CLI_OK : CLI_USAGE;
+    case PARAM_NUMBER:
+        return cli_double(a, p->lo, p->hi, at) ? CLI_OK : CLI_USAGE;
+    default:
+        return CLI_USAGE;
+    }
+}
