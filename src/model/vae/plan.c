@@ -128,7 +128,7 @@ static void place_maps(struct vae_plan *p)
     }
 }
 
-static size_t slot_bytes(const struct vae_slot *s)
+size_t vae_slot_bytes(const struct vae_slot *s)
 {
     return (size_t)(s->rows + s->lead) * s->row_bytes;
 }
@@ -266,7 +266,7 @@ static size_t live_bytes(const struct vae_plan *p, int j, enum vae_place place)
     size_t n = 0;
     for (int i = 0; i < p->n_slots; i++)
         if (p->slots[i].place == place && p->slots[i].first <= j && j <= p->slots[i].last)
-            n += slot_bytes(&p->slots[i]);
+            n += vae_slot_bytes(&p->slots[i]);
     return n;
 }
 
@@ -275,7 +275,7 @@ static struct vae_slot *next_slot(const struct vae_plan *p)
 {
     struct vae_slot *best = NULL;
     for (int i = 0; i < p->n_slots; i++)
-        if (!p->slots[i].tried && (!best || slot_bytes(&p->slots[i]) < slot_bytes(best)))
+        if (!p->slots[i].tried && (!best || vae_slot_bytes(&p->slots[i]) < vae_slot_bytes(best)))
             best = &p->slots[i];
     return best;
 }

@@ -91,6 +91,8 @@ ERR_MUST_CHECK enum err_code vae_plan_smallest(const struct vae_half *half,
 
 /* ---- for the executor ------------------------------------------------------------------------------ */
 
+size_t vae_slot_bytes(const struct vae_slot *s);
+
 /* Band i of a stage whose result has `height` rows, with bands of about `band`; how many there are. */
 int64_t vae_stage_bands(const struct vae_stage *s, int64_t height, int64_t band);
 struct vae_rows vae_stage_band(const struct vae_stage *s, int64_t height, int64_t band, int64_t i);

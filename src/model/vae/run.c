@@ -211,24 +211,36 @@ static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
     return rc;
 }
 
-/* Slots that begin with this stage. */
-static enum err_code open_slots(struct bands *b, int stage, struct err *e)
+/* Memory of a slot that has ended and is as large as the new one is used again: new pages cost as much as
+ * the arithmetic on them. */
+static void take_over(struct bands *b, int to, int stage)
 {
-    enum err_code rc = ERR_OK;
-    for (int i = 0; rc == ERR_OK && i < b->plan->n_slots; i++) {
-        const struct vae_slot *s = &b->plan->slots[i];
-        if (s->first == stage)
-            rc = vae_spill_open(&b->spills[i], b->run->device, s->place,
-                                (size_t)(s->rows + s->lead) * s->row_bytes, e);
-    }
-    return rc;
+    const struct vae_slot *slots = b->plan->slots;
+    for (int i = 0; i < b->plan->n_slots; i++)
+        if (slots[i].last < stage && slots[i].place == slots[to].place && b->spills[i].bytes > 0 &&
+            b->spills[i].bytes == vae_slot_bytes(&slots[to])) {
+            b->spills[to] = b->spills[i];
+            b->spills[i] = (struct vae_spill){0};
+            return;
+        }
 }
 
-static void close_slots(struct bands *b, int stage)
+/* Slots that begin with this stage; the memory of those that have ended goes first. */
+static enum err_code open_slots(struct bands *b, int stage, struct err *e)
 {
-    for (int i = 0; i < b->plan->n_slots; i++)
-        if (b->plan->slots[i].last == stage)
+    const struct vae_plan *p = b->plan;
+    enum err_code rc = ERR_OK;
+    for (int i = 0; i < p->n_slots; i++)
+        if (p->slots[i].first == stage)
+            take_over(b, i, stage);
+    for (int i = 0; i < p->n_slots; i++)
+        if (p->slots[i].last < stage)
             vae_spill_close(&b->spills[i]);
+    for (int i = 0; rc == ERR_OK && i < p->n_slots; i++)
+        if (p->slots[i].first == stage && b->spills[i].bytes == 0)
+            rc = vae_spill_open(&b->spills[i], b->run->device, p->slots[i].place,
+                                vae_slot_bytes(&p->slots[i]), e);
+    return rc;
 }
 
 static enum err_code run_stage(struct bands *b, int j, struct err *e)
@@ -244,7 +256,6 @@ static enum err_code run_stage(struct bands *b, int j, struct err *e)
     if (rc == ERR_OK)
         rc = run_bands(b, s, &before, e);
     nn_moments_sum_deinit(&before);
-    close_slots(b, j);
     return rc;
 }
 
