@@ -1,7 +1,7 @@
 /* vec.h - our own loops over float32 and bf16, in one form an instruction set.
  *
- * vec_body.h holds the loops, written with the compiler's vectors of 16 floats; three files compile it for
- * AVX-512, for AVX2 and for whatever every x86-64 (or another processor) has. vec_get() names the one that
+ * vec_body.h holds the loops, written with the compiler's vectors of 16 floats; four files compile it for
+ * AVX-512 with bf16 and without, for AVX2 and for whatever every x86-64 (or another processor) has. vec_get() names the one that
  * fits this processor. Every function works on rows that it is given, so that the result of a row does not
  * depend on how rows are shared out to threads.
  */
@@ -89,7 +89,7 @@ struct vec {
     bool (*unpack)(int ggml_type, const void *src, void *dst, int64_t n, bool bf16);
 };
 
-extern const struct vec vec_avx512, vec_avx2, vec_base;
+extern const struct vec vec_avx512_bf16, vec_avx512, vec_avx2, vec_base;
 
 const struct vec *vec_get(void);
 

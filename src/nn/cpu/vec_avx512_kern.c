@@ -1,13 +1,17 @@
-/* vec_body.h for AVX512: called only where vec_get() has seen it. */
+/* vec_body.h for AVX-512: called only where vec_get() has seen it. */
 #if defined(__x86_64__)
+#include <immintrin.h>
 #if defined(__clang__)
 #pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma"))), apply_to = function)
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))),                   \
+    apply_to = function)
 #else
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
 #define VEC_TABLE vec_avx512
 #define VEC_NAME "avx512"
+#define VEC_HALF(bits) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)))
+
 #include "nn/cpu/vec_body.h"
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,4 +1,5 @@
-/* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set.
+/* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set, and
+ * VEC_BF16 and VEC_HALF where there are instructions for them.
  *
  * Sixteen floats are one register with AVX-512, two with AVX2, four elsewhere: the compiler splits them.
  * What is left of a row after whole sixteens goes through a padded copy. */
@@ -76,9 +77,13 @@ INLINE v16 greater(v16 a, v16 b)
 /* To nearest, ties to even. A NaN with only its lowest bits set would become infinity: none arises here. */
 INLINE h16 bf16_of(v16 v)
 {
+#ifdef VEC_BF16
+    return VEC_BF16(v);
+#else
     u16v u = (u16v)v;
     u += 0x7fffu + ((u >> 16) & 1u);
     return __builtin_convertvector(u >> 16, h16);
+#endif
 }
 
 INLINE v16 of_bf16(h16 h)

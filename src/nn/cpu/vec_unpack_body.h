@@ -17,15 +17,19 @@ INLINE float half_at(const void *p)
 {
     uint16_t b;
     memcpy(&b, p, sizeof b);
+#ifdef VEC_HALF
+    return VEC_HALF(b);
+#else
     h16 h = {b};
     return of_half(h)[0];
+#endif
 }
 
 INLINE v16 of_bytes(const int8_t *p)
 {
     b16 b;
     memcpy(&b, p, sizeof b);
-    return __builtin_convertvector(b, v16);
+    return __builtin_convertvector(__builtin_convertvector(b, i16v), v16);
 }
 
 INLINE u16v unsigned_bytes(const uint8_t *p)

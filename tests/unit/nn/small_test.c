@@ -144,15 +144,17 @@ static void joining_agrees_with_ggml(void **state)
 
 /* ---- loops -------------------------------------------------------------------------------------------- */
 
-static int variants(const struct vec *out[3])
+static int variants(const struct vec *out[4])
 {
     int n = 0;
     out[n++] = &vec_base;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
         out[n++] = &vec_avx2;
-    if (vec_get() == &vec_avx512)
+    if (vec_get() == &vec_avx512 || vec_get() == &vec_avx512_bf16)
         out[n++] = &vec_avx512;
+    if (vec_get() == &vec_avx512_bf16)
+        out[n++] = &vec_avx512_bf16;
 #endif
     return n;
 }
@@ -238,7 +240,7 @@ static void check_unpacking(const struct vec *v)
 static void loops_agree_on_every_instruction_set(void **state)
 {
     (void)state;
-    const struct vec *v[3];
+    const struct vec *v[4];
     for (int i = variants(v) - 1; i >= 0; i--) {
         for (int64_t n = 1; n < 70; n += 11) {
             check_softmax(v[i], n);

@@ -1,0 +1,19 @@
+/* vec_body.h for AVX-512 with its instruction that rounds to bf16: called only where vec_get() has seen it. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#if defined(__clang__)
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512bf16"))),        \
+    apply_to = function)
+#else
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512bf16")
+#endif
+#define VEC_TABLE vec_avx512_bf16
+#define VEC_NAME "avx512_bf16"
+#define VEC_HALF(bits) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)))
+#define VEC_BF16(v) (h16) _mm512_cvtneps_pbh((__m512)(v))
+#include "nn/cpu/vec_body.h"
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+#endif
