@@ -223,7 +223,7 @@ static int show(struct models_job *j)
         const struct models_component *c = models_component(j->m, x->parts[r]);
         if (c)
             print_component(j->m, c, models_role_name((enum models_role)r));
-        else if (r != MODELS_VISION && r != MODELS_PROCESSOR)
+        else if (models_role_is_needed(j->m, x, (enum models_role)r))
             printf("  %-13s none that fits is known\n", models_role_name((enum models_role)r));
     }
     return CLI_OK;

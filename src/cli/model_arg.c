@@ -28,6 +28,8 @@ static enum err_code replace(char **arg, const char *value, struct cli_model_arg
                              struct err *e)
 {
     char path[MODELS_PATH_BYTES];
+    if (strlen(value) >= MODELS_NAME_BYTES) /* no name of the store */
+        return ERR_OK;
     enum err_code rc = models_resolve(value, path, e);
     if (rc == ERR_OK && strcmp(path, value) != 0) {
         (void)snprintf(out->text, sizeof out->text, "%.*s%s", (int)(value - *arg), *arg, path);

@@ -30,7 +30,7 @@ static enum err_code open_tokenizer(struct captioner *c, const struct caption_fi
                                     struct err *e)
 {
     if (f->tokenizer[0])
-        return tokenizer_open(f->tokenizer, &c->tokenizer, e);
+        return tokenizer_from_path(f->tokenizer, &c->tokenizer, e);
     return tokenizer_from_checkpoint(component_checkpoint(c->language_component), &c->tokenizer, e);
 }
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/klein_internal.h"
+#include "pipeline/tokenizer_gguf.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"
 #include "sample/schedule.h"
@@ -115,7 +116,7 @@ enum err_code klein_open(const struct model_dir *dir, struct nn_device *d, struc
         return err_set(e, ERR_NOMEM, "no memory for a model");
     k->dir = dir;
     k->device = d;
-    enum err_code rc = tokenizer_open(dir->tokenizer, &k->tokenizer, e);
+    enum err_code rc = tokenizer_from_path(dir->tokenizer, &k->tokenizer, e);
     if (rc == ERR_OK)
         rc = open_text(k, e);
     if (rc == ERR_OK)

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/layered_internal.h"
+#include "pipeline/tokenizer_gguf.h"
 
 /* The component and its config.json; *doc is NULL when it has none. */
 static enum err_code open_part(const struct model_part *part, enum component_kind kind,
@@ -114,7 +115,7 @@ enum err_code layered_open(const struct model_dir *dir, struct nn_device *d, str
         return err_set(e, ERR_NOMEM, "no memory for a model");
     l->dir = dir;
     l->device = d;
-    enum err_code rc = tokenizer_open(dir->tokenizer, &l->tokenizer, e);
+    enum err_code rc = tokenizer_from_path(dir->tokenizer, &l->tokenizer, e);
     if (rc == ERR_OK)
         rc = open_text(l, e);
     if (rc == ERR_OK)

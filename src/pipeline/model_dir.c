@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "pipeline/tokenizer_gguf.h"
 
 enum { CONFIG_MAX_BYTES = 4 << 20 };
 
@@ -365,6 +366,13 @@ static enum err_code read_all(struct model_dir *m, struct err *e)
     return rc;
 }
 
+/* llama.cpp's text encoders carry their tokenizer. */
+static void tokenizer_from_encoder(struct model_dir *m)
+{
+    if (!m->tokenizer[0] && tokenizer_is_gguf(m->text_encoder.weights))
+        (void)copy_path(m->tokenizer, m->text_encoder.weights);
+}
+
 static enum err_code check_complete(const struct model_dir *m, struct err *e)
 {
     const struct {
@@ -404,6 +412,7 @@ enum err_code model_dir_open(const char *model, struct model_dir *out, struct er
     rc = read_all(out, e);
     if (rc != ERR_OK)
         return err_note(e, "model '%s'", out->name);
+    tokenizer_from_encoder(out);
     return check_complete(out, e);
 }
 

@@ -1,5 +1,9 @@
 #include "pipeline/tokenizer_gguf.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
 #include "base/mem.h"
 
 struct lists {
@@ -70,5 +74,29 @@ enum err_code tokenizer_from_checkpoint(const struct checkpoint *cp, struct toke
     if (rc == ERR_OK)
         rc = tokenizer_from_arrays(&a, checkpoint_path(cp), out, e);
     lists_free(&l);
+    return rc;
+}
+
+bool tokenizer_is_gguf(const char *path)
+{
+    char head[4] = "";
+    FILE *f = file_is_dir(path) ? NULL : fopen(path, "re");
+    if (!f)
+        return false;
+    bool is = fread(head, 1, sizeof head, f) == sizeof head && memcmp(head, "GGUF", 4) == 0;
+    (void)fclose(f);
+    return is;
+}
+
+enum err_code tokenizer_from_path(const char *path, struct tokenizer **out, struct err *e)
+{
+    struct checkpoint *cp;
+    if (!tokenizer_is_gguf(path))
+        return tokenizer_open(path, out, e);
+    enum err_code rc = checkpoint_open(path, &cp, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = tokenizer_from_checkpoint(cp, out, e);
+    checkpoint_close(cp);
     return rc;
 }

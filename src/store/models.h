@@ -52,6 +52,7 @@ struct models_component {
     int64_t channels; /* of a picture */
     int64_t rows;     /* token embeddings, or tokens of a tokenizer */
     bool layered;     /* takes apart (Qwen-Image-Layered) */
+    bool tokens;      /* a text encoder that carries its tokenizer (GGUF) */
     bool vision;      /* has a vision tower; a tokenizer: Qwen3's rather than Qwen2.5's */
     struct models_file *files;
     size_t n_files;
@@ -137,6 +138,9 @@ enum models_state models_component_state(const struct models_component *c,
 /* The worst of its parts'. missing: the role that is at fault (may be NULL). */
 enum models_state models_model_state(const struct models *m, const struct models_model *model,
                                      enum models_role *fault);
+/* Does the model need a component of its own for the role? */
+bool models_role_is_needed(const struct models *m, const struct models_model *x,
+                           enum models_role r);
 uint64_t models_component_bytes(const struct models_component *c);
 /* How many models use it. */
 size_t models_users(const struct models *m, const struct models_component *c);

@@ -73,6 +73,23 @@ static void add_components(const struct models *m, const struct models_model *x,
     }
 }
 
+/* What the model's own veetance.json says besides its parts goes along. */
+static void add_own_words(const char *dir, yyjson_mut_doc *d, yyjson_mut_val *root)
+{
+    static const char *const keys[] = {"is_distilled", "reference_cache", "defaults"};
+    char path[MODELS_PATH_BYTES];
+    yyjson_doc *own;
+    if (file_join(path, sizeof path, dir, "veetance.json", NULL) != ERR_OK ||
+        json_read_file(path, TEXT_MAX_BYTES, &own, NULL) != ERR_OK)
+        return;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(own), keys[i]);
+        if (v)
+            (void)yyjson_mut_obj_add_val(d, root, keys[i], yyjson_val_mut_copy(d, v));
+    }
+    yyjson_doc_free(own);
+}
+
 static enum err_code make_text(const struct models *m, const struct models_model *x,
                                struct buf *out, struct err *e)
 {
@@ -82,10 +99,12 @@ static enum err_code make_text(const struct models *m, const struct models_model
     yyjson_mut_doc_set_root(d, root);
     (void)yyjson_mut_obj_add_str(d, root, "name", x->name);
     (void)yyjson_mut_obj_add_str(d, root, "pipeline", x->pipeline);
-    if (has_base)
+    if (has_base) {
         (void)yyjson_mut_obj_add_str(d, root, "base", x->path);
-    else if (strcmp(x->pipeline, "klein") == 0)
+        add_own_words(x->path, d, root);
+    } else if (strcmp(x->pipeline, "klein") == 0) {
         (void)yyjson_mut_obj_add_bool(d, root, "is_distilled", x->distilled);
+    }
     add_components(m, x, d, root);
     enum err_code rc = json_write(d, out, e);
     yyjson_mut_doc_free(d);

@@ -216,9 +216,11 @@ size_t models_users(const struct models *m, const struct models_component *c)
 
 /* ---- models ---------------------------------------------------------------------------------------- */
 
-bool models_role_is_optional(enum models_role r)
+bool models_role_is_needed(const struct models *m, const struct models_model *x, enum models_role r)
 {
-    return r == MODELS_VISION || r == MODELS_PROCESSOR;
+    const struct models_component *encoder = models_component(m, x->parts[MODELS_TEXT_ENCODER]);
+    return r != MODELS_VISION && r != MODELS_PROCESSOR &&
+           !(r == MODELS_TOKENIZER && encoder && encoder->tokens);
 }
 
 enum models_state models_model_state(const struct models *m, const struct models_model *model,
@@ -229,7 +231,7 @@ enum models_state models_model_state(const struct models *m, const struct models
     for (int r = 0; r < MODELS_ROLES; r++) {
         const struct models_component *c = models_component(m, model->parts[r]);
         enum models_state s = c ? models_component_state(c, path) : MODELS_INCOMPLETE;
-        if (!c && models_role_is_optional((enum models_role)r))
+        if (!c && !models_role_is_needed(m, model, (enum models_role)r))
             continue;
         if (s > worst) {
             worst = s;
@@ -241,21 +243,6 @@ enum models_state models_model_state(const struct models *m, const struct models
 }
 
 /* ---- resolving ------------------------------------------------------------------------------------- */
-
-/* Do all parts lie inside the model's own folder, as they were found? Then the folder itself is the model. */
-static bool folder_is_whole(const struct models *m, const struct models_model *x)
-{
-    for (int r = 0; r < MODELS_ROLES; r++) {
-        const struct models_component *c = models_component(m, x->parts[r]);
-        bool inside = !c;
-        for (size_t i = 0; c && i < c->n_places && !inside; i++)
-            inside = is_below(c->places[i].path, x->path) &&
-                     models_place_state(c, &c->places[i]) == MODELS_READY;
-        if (!inside)
-            return false;
-    }
-    return true;
-}
 
 static enum err_code refuse(const struct models *m, const struct models_model *x, struct err *e)
 {
@@ -289,7 +276,7 @@ enum err_code models_resolve_in(struct models *m, const char *name, char out[MOD
             "the model store has no '%.100s'; `veetance models list` names what there is", name);
     /* The hub's folders are called by a hash: a generated veetance.json gives the name. */
     bool as_it_lies = strcmp(x->layout, "folder") == 0;
-    if (as_it_lies && file_is_dir(x->path) && folder_is_whole(m, x)) {
+    if (as_it_lies && file_is_dir(x->path) && models_folder_is_whole(m, x)) {
         memcpy(out, x->path, strlen(x->path) + 1);
         return ERR_OK;
     }

@@ -38,11 +38,13 @@ ERR_MUST_CHECK enum err_code models_hash(const char *path, const struct models_o
 void models_say(const struct models_options *o, enum models_news news, const char *path,
                 const char *text);
 
+/* models_scan.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
+bool models_folder_is_whole(const struct models *m, const struct models_model *x);
+
 /* models_match.c: fills the roles that are empty with components that fit, near the transformer first. */
 void models_complete(const struct models *m, struct models_model *x);
 /* The same for every assembled or incomplete model. */
 void models_complete_all(struct models *m);
-bool models_role_is_optional(enum models_role r);
 /* Which role a component can have; false: none. */
 bool models_role_of(const struct models_component *c, enum models_role *out);
 

@@ -261,6 +261,8 @@ static void read_numbers(const struct component *c, struct models_component *out
         out->text = positive(component_dim(c, "model.embed_tokens.weight", 1));
         out->rows = positive(component_dim(c, "model.embed_tokens.weight", 0));
         out->vision = component_has(c, "visual.merger.ln_q.weight");
+        out->tokens =
+            checkpoint_meta_array_count(component_checkpoint(c), "tokenizer.ggml.tokens") > 0;
         break;
     case COMPONENT_QWEN2_5_VL_VISION:
         out->text = positive(component_dim(c, "visual.merger.mlp.2.weight", 0));

@@ -285,6 +285,8 @@ static enum err_code read_component(struct models *m, yyjson_val *o, struct err 
     if (rc == ERR_OK)
         rc = json_get_bool(o, "vision", &c->vision, what, e);
     if (rc == ERR_OK)
+        rc = json_get_bool(o, "tokens", &c->tokens, what, e);
+    if (rc == ERR_OK)
         rc = read_files(m, o, c, e);
     if (rc == ERR_OK)
         rc = read_places(m, o, c, e);
@@ -442,6 +444,8 @@ static yyjson_mut_val *component_json(yyjson_mut_doc *d, const struct models_com
         (void)yyjson_mut_obj_add_bool(d, o, "layered", true);
     if (c->vision)
         (void)yyjson_mut_obj_add_bool(d, o, "vision", true);
+    if (c->tokens)
+        (void)yyjson_mut_obj_add_bool(d, o, "tokens", true);
     yyjson_mut_val *files = yyjson_mut_obj_add_arr(d, o, "files");
     for (size_t i = 0; i < c->n_files; i++) {
         yyjson_mut_val *f = yyjson_mut_arr_add_obj(d, files);

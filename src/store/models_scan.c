@@ -277,6 +277,34 @@ static enum err_code add_folder(struct scan *s, const char *dir, struct err *e)
     return ERR_OK;
 }
 
+static bool is_ready_at(const struct models_component *c, const char *path)
+{
+    for (size_t i = 0; i < c->n_places; i++)
+        if (strcmp(c->places[i].path, path) == 0)
+            return models_place_state(c, &c->places[i]) == MODELS_READY;
+    return false;
+}
+
+bool models_folder_is_whole(const struct models *m, const struct models_model *x)
+{
+    struct folder *f = mem_try_alloc(sizeof *f);
+    bool whole = f && file_is_dir(x->path) && strlen(x->path) < sizeof f->dir;
+    if (whole) {
+        memcpy(f->dir, x->path, strlen(x->path) + 1);
+        whole = from_own_file(f, NULL) == ERR_OK;
+        from_subfolders(f->dir, f);
+    }
+    for (int r = 0; whole && r < MODELS_ROLES; r++) {
+        const struct models_component *c = models_component(m, x->parts[r]);
+        if (f->parts[r][0])
+            whole = c && is_ready_at(c, f->parts[r]);
+        else
+            whole = !models_role_is_needed(m, x, (enum models_role)r);
+    }
+    mem_free(f);
+    return whole;
+}
+
 /* ---- single components ----------------------------------------------------------------------------- */
 
 /* Nothing in the weights tells a distilled klein from a base one; the published names do. */

@@ -59,6 +59,32 @@ run layers -m small -i "$work/star.png" -n 2 --steps 2 -p star --resolution 64 -
     -o "$work/layers"
 expect 0 "the linked file takes a picture apart"
 
+# A text encoder in GGUF brings its tokenizer along.
+if have python3; then
+    mkdir "$work/gguf"
+    run convert "$models/micro-klein/text_encoder" "$work/bare.gguf" --naming gguf
+    expect 0 "the text encoder as GGUF"
+    check "a tokenizer is written into it" python3 tests/cli/add_tokenizer.py "$work/bare.gguf" \
+        "$models/micro-klein/tokenizer/tokenizer.json" "$work/gguf/encoder.gguf"
+    cat >"$work/gguf/veetance.json" <<END
+{"base": "$work/based", "pipeline": "klein", "components": {"text_encoder": "encoder.gguf"}}
+END
+    mkdir "$work/based"
+    cp -r "$models"/micro-klein/{model_index.json,scheduler,transformer,vae} "$work/based"
+    run models add "$work/gguf" --as gguf
+    expect 0 "a model with such an encoder is added"
+    run models show gguf
+    out_has '^gguf .*ready' "it needs no tokenizer"
+    out_has "$work/gguf/encoder.gguf" "its encoder is the GGUF file"
+    for name in gguf own "$work/gguf"; do
+        run generate -m $name --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 3 --max-tokens 40 \
+            --guidance 1 -p "a red star, and a naïve 图" -o "$work/t-$(basename "$(dirname "$name")")-$(basename "$name").png"
+        expect 0 "-m $name makes a picture"
+    done
+    is "all tokenizers say the same" \
+        "$(for each in "$work"/t-*.png; do tail -c 3000 "$each" | cksum; done | sort -u | wc -l)" 1
+fi
+
 # Lost, found, damaged.
 mkdir "$work/elsewhere"
 mv "$comfy/diffusion_models/star.safetensors" "$work/elsewhere/other-name"

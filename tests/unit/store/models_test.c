@@ -186,6 +186,32 @@ static void a_folder_is_the_model_itself_when_it_is_whole(void **state)
     models_free(m);
 }
 
+static void a_folders_own_words_stay_when_a_part_comes_from_elsewhere(void **state)
+{
+    char out[MODELS_PATH_BYTES], path[512];
+    struct err e = {0};
+    struct buf text;
+    (void)state;
+    put_folder("folder");
+    put_text("folder/veetance.json",
+             "{\"is_distilled\": true, \"defaults\": {\"steps\": 7}, \"components\": {}}");
+    at(path, "folder/tokenizer/tokenizer.json");
+    assert_int_equal(unlink(path), 0);
+    put("micro-klein/tokenizer/tokenizer.json", "tok/tokenizer.json");
+    struct models *m = scanned("folder");
+    at(path, "tok");
+    assert_int_equal(models_add(m, path, NULL, &e), ERR_OK);
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    at(path, "home/linked/folder/veetance.json");
+    buf_init(&text, 1 << 16);
+    assert_int_equal(file_read(path, 1 << 16, &text, &e), ERR_OK);
+    assert_non_null(strstr(buf_z(&text), "\"steps\": 7"));
+    assert_non_null(strstr(buf_z(&text), "\"is_distilled\": true"));
+    assert_non_null(strstr(buf_z(&text), "/tok\""));
+    buf_deinit(&text);
+    models_free(m);
+}
+
 static void the_hubs_cache_is_read_in_place_when_added(void **state)
 {
     static const char blob[] = "0011223344556677889900aabbccddeeff00112233445566778899aabbccddee";
@@ -402,6 +428,7 @@ int main(void)
         CASE(single_files_make_a_model_when_they_fit),
         CASE(components_are_shared_when_their_bytes_are_the_same),
         CASE(a_folder_is_the_model_itself_when_it_is_whole),
+        CASE(a_folders_own_words_stay_when_a_part_comes_from_elsewhere),
         CASE(the_hubs_cache_is_read_in_place_when_added),
         CASE(a_moved_file_is_found_when_scanned),
         CASE(a_model_is_away_when_its_drive_is),
