@@ -15,6 +15,9 @@ enum {
     MAX_OPEN_JOBS = 64, /* parts under way at once; the keeper may lag behind */
 };
 
+/* A connection every so often, up to this many bytes a second. */
+#define OPEN_EVERY_S 0.15
+static const double fast_line = 200e6;
 static const uint64_t longest_lease = 32 << 20, shortest_lease = 1 << 20, real_progress = 256 << 10;
 
 struct engine {
@@ -28,6 +31,10 @@ struct engine {
     size_t first;        /* no unfinished job before it */
     double not_before_s; /* the server asked everybody to wait */
     double next_progress_s;
+    size_t open_slots; /* connections allowed so far */
+    double next_open_s;
+    uint64_t bytes_then; /* fetched when the last one was allowed */
+    uint64_t bytes_fetched;
 };
 
 /* ---- what a file should be ------------------------------------------------------------------------------------ */
@@ -222,14 +229,28 @@ static enum err_code try_job(struct engine *g, struct slot *s, struct job *j, bo
     return rc;
 }
 
+/* Connections are opened one after the other, and no more once the line is so fast that they would only share it:
+ * at that speed a server's processor is the limit, not a connection's window. */
+static void allow_slots(struct engine *g, double now)
+{
+    double seconds = now - (g->next_open_s - OPEN_EVERY_S);
+    if (g->open_slots == g->slot_count || (g->open_slots > 0 && now < g->next_open_s))
+        return;
+    if (g->open_slots == 0 || (double)(g->bytes_fetched - g->bytes_then) / seconds < fast_line)
+        g->open_slots++;
+    g->bytes_then = g->bytes_fetched;
+    g->next_open_s = now + OPEN_EVERY_S;
+}
+
 static enum err_code hand_out(struct engine *g, struct err *e)
 {
     double now = clock_s();
     if (now < g->not_before_s)
         return ERR_OK;
+    allow_slots(g, now);
     while (g->first < g->job_count && g->jobs[g->first].f->phase == DOWNLOAD_DONE)
         g->first++;
-    for (size_t i = 0; i < g->slot_count; i++) {
+    for (size_t i = 0; i < g->open_slots; i++) {
         bool took = g->slots[i].job != NULL;
         size_t open = 0;
         for (size_t k = g->first; k < g->job_count && !took && open < MAX_OPEN_JOBS; k++) {
@@ -374,6 +395,7 @@ static enum err_code settle(struct engine *g, struct slot *s, CURLcode code, str
     }
     lease_end(j, s->from, s->at, s->to);
     s->job = NULL;
+    g->bytes_fetched += s->at - s->from - s->counted;
     if (s->at - s->from >= real_progress || s->at == s->to)
         j->retry.failures = 0;
     if (s->at == s->to && s->verdict == VERDICT_NONE)
@@ -443,6 +465,18 @@ static enum err_code check_jobs(struct engine *g, struct err *e)
     return rc;
 }
 
+/* Counts what the running segments have brought, for the speed of the line. */
+static void count_bytes(struct engine *g)
+{
+    for (size_t i = 0; i < g->slot_count; i++) {
+        struct slot *s = &g->slots[i];
+        if (!s->job)
+            continue;
+        g->bytes_fetched += s->at - s->from - s->counted;
+        s->counted = s->at - s->from;
+    }
+}
+
 static void report(struct engine *g, bool now)
 {
     double t = clock_s();
@@ -466,6 +500,7 @@ static enum err_code loop(struct engine *g, struct err *e)
             rc = take_results(g, e);
         if (rc == ERR_OK)
             rc = check_jobs(g, e);
+        count_bytes(g);
         if (rc == ERR_OK) /* right before the wait, so that no connection idles through it */
             rc = hand_out(g, e);
         if (rc != ERR_OK)

@@ -42,6 +42,7 @@ struct slot {
     CURL *easy;
     struct job *job; /* NULL: free */
     uint64_t from, at, to;
+    uint64_t counted; /* of what came, in the engine's count of bytes */
     double begun_s;
     bool judged, whole;
     enum verdict verdict;

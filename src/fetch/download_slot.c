@@ -88,6 +88,7 @@ enum err_code slot_begin(struct slot *s, struct hub *hub, struct job *j, uint64_
     s->job = j;
     s->from = s->at = from;
     s->to = to;
+    s->counted = 0;
     s->begun_s = clock_s();
     s->judged = false;
     s->verdict = VERDICT_NONE;
