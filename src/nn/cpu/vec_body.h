@@ -1,5 +1,5 @@
 /* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set, and
- * VEC_BF16 and VEC_HALF where there are instructions for them.
+ * VEC_BF16 and its like where there are instructions for them that compilers do not find.
  *
  * Sixteen floats are one register with AVX-512, two with AVX2, four elsewhere: the compiler splits them.
  * What is left of a row after whole sixteens goes through a padded copy. */
@@ -71,7 +71,11 @@ INLINE v16 pick(i16v mask, v16 yes, v16 no)
 
 INLINE v16 greater(v16 a, v16 b)
 {
+#ifdef VEC_MAX
+    return (v16)VEC_MAX((v16)(a), (v16)(b));
+#else
     return pick(a > b, a, b);
+#endif
 }
 
 /* To nearest, ties to even. A NaN with only its lowest bits set would become infinity: none arises here. */

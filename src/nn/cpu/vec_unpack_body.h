@@ -6,11 +6,15 @@
  * denormals; then infinities and NaN. */
 INLINE v16 of_half(h16 h)
 {
+#ifdef VEC_HALVES
+    return (v16)VEC_HALVES(h);
+#else
     u16v u = __builtin_convertvector(h, u16v);
     u16v sign = (u & 0x8000u) << 16, rest = (u & 0x7fffu) << 13;
     v16 f = (v16)rest * 0x1p112f;
     u16v special = (u16v)(rest >= (0x7c00u << 13)) & 0x7f800000u;
     return (v16)((u16v)f | special | sign);
+#endif
 }
 
 INLINE float half_at(const void *p)
@@ -29,14 +33,22 @@ INLINE v16 of_bytes(const int8_t *p)
 {
     b16 b;
     memcpy(&b, p, sizeof b);
+#ifdef VEC_BYTES /* gcc 12 takes the bytes apart one by one */
+    return __builtin_convertvector((i16v)VEC_BYTES(b), v16);
+#else
     return __builtin_convertvector(__builtin_convertvector(b, i16v), v16);
+#endif
 }
 
 INLINE u16v unsigned_bytes(const uint8_t *p)
 {
     ub16 b;
     memcpy(&b, p, sizeof b);
+#ifdef VEC_UNSIGNED_BYTES
+    return (u16v)VEC_UNSIGNED_BYTES(b);
+#else
     return __builtin_convertvector(b, u16v);
+#endif
 }
 
 INLINE v16 of_int(u16v u)
