@@ -488,12 +488,11 @@ static void run_order(struct queue *q, struct queue_order *o)
         (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget);
     if (o->task == QUEUE_UNLOAD || (o->task == QUEUE_LOAD && rc != ERR_OK))
         q->open_model[0] = 0;
-    o->done = true;
     MHD_resume_connection(o->rq->connection);
     pthread_mutex_unlock(&q->lock);
 }
 
-void queue_order(struct queue *q, struct queue_order *order)
+bool queue_order(struct queue *q, struct queue_order *order)
 {
     pthread_mutex_lock(&q->lock);
     struct queue_order **p = &q->orders;
@@ -501,8 +500,8 @@ void queue_order(struct queue *q, struct queue_order *order)
         p = &(*p)->next;
     order->next = NULL;
     order->rq->user = order;
-    if (q->ended || q->stopping) {
-        order->done = true;
+    bool sleeps = !q->ended && !q->stopping;
+    if (!sleeps) {
         (void)err_set(&order->err, ERR_DEVICE, "the server is about to end");
     } else {
         *p = order;
@@ -510,6 +509,7 @@ void queue_order(struct queue *q, struct queue_order *order)
         pthread_cond_signal(&q->wake);
     }
     pthread_mutex_unlock(&q->lock);
+    return sleeps;
 }
 
 /* ---- the worker -------------------------------------------------------------------------------------- */
@@ -555,7 +555,6 @@ static void let_go(struct queue *q)
         struct queue_order *o = q->orders;
         q->orders = o->next;
         (void)err_set(&o->err, ERR_DEVICE, "the server is about to end");
-        o->done = true;
         MHD_resume_connection(o->rq->connection);
     }
     while (q->first) {

@@ -75,14 +75,14 @@ struct queue_order {
     const char *kind; /* of a plan: "generate", "edit", "layers" */
     yyjson_val *body; /* of a plan: the request */
     struct vt_plan plan;
-    bool done;
     struct err err;
     struct http_request *rq;
     struct queue_order *next;
 };
 
-/* Puts rq to sleep until the order is done. The order lives in the request's arena. */
-void queue_order(struct queue *q, struct queue_order *order);
+/* Puts rq to sleep until the order is done: the handler sets re->later, returns at once, and looks at the order only
+ * when it is called again. False when the server ends: the order has its error. It lives in the request's arena. */
+bool queue_order(struct queue *q, struct queue_order *order);
 
 /* What the engine was last seen to do; for telemetry. */
 struct queue_state {

@@ -83,8 +83,7 @@ static enum err_code order(struct http_request *rq, struct http_reply *re,
             return err_set(e, ERR_NOMEM, "no memory for the order");
         *o = *what;
         o->rq = rq;
-        queue_order(rq->server->queue, o);
-        re->later = !o->done;
+        re->later = queue_order(rq->server->queue, o);
         if (re->later)
             return ERR_OK;
     }

@@ -95,8 +95,7 @@ static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, 
     if (!o)
         return err_set(e, ERR_NOMEM, "no memory for a plan");
     *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task, .body = body, .rq = rq};
-    queue_order(rq->server->queue, o);
-    re->later = !o->done;
+    re->later = queue_order(rq->server->queue, o);
     return ERR_OK;
 }
 
