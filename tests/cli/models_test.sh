@@ -77,7 +77,7 @@ END
     out_has '^gguf .*ready' "it needs no tokenizer"
     out_has "$work/gguf/encoder.gguf" "its encoder is the GGUF file"
     for name in gguf own "$work/gguf"; do
-        run generate -m $name --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 3 --max-tokens 40 \
+        run generate -m "$name" --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 3 --max-tokens 40 \
             --guidance 1 -p "a red star, and a naïve 图" -o "$work/t-$(basename "$(dirname "$name")")-$(basename "$name").png"
         expect 0 "-m $name makes a picture"
     done
