@@ -47,7 +47,16 @@ struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param
     struct ggml_tensor *y = nn_cpu_linear(g, &l);
     if (y)
         return y;
-    y = linear_by_ggml(g, w, b, x);
+    /* What leaves a block grew on its way (the products of SwiGLU most of all) and may pass the largest half,
+     * into which the device turns it beside such weights. A power of two takes nothing from it. */
+    const float room = w->halved ? 32.0f : 1.0f;
+    if (room != 1.0f)
+        x = ggml_scale(g->ctx, x, 1.0f / room);
+    y = linear_by_ggml(g, w, NULL, x);
+    if (room != 1.0f)
+        y = ggml_scale(g->ctx, y, room);
+    if (b)
+        y = ggml_add(g->ctx, y, b->t);
     return gate ? nn_gate_add(g, residual, gate, y) : ggml_add(g->ctx, residual, y);
 }
 

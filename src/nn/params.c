@@ -175,6 +175,7 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
         bool scaled = nn_param_scales_product(p);
+        p->halved = p->t->type == GGML_TYPE_F16 && nn_ggml_type(p->view.dtype) != GGML_TYPE_F16;
         if (scaled)
             p->scale = p->view.scale;
         if (!p->in_place)
@@ -192,16 +193,32 @@ struct layout {
     int blocks, slots;
 };
 
-/* Group 0 stays, and so do the first blocks; what is left flows through slots. */
+/* Whether block i of n flows when so many do: spread evenly, so that there is always something to compute
+ * while the next one comes. */
+static bool flows(int i, int n, int flowing)
+{
+    return (int64_t)(i + 1) * flowing / n > (int64_t)i * flowing / n;
+}
+
+static int count_blocks(const struct nn_params *ps)
+{
+    int n = 0;
+    for (int i = 1; i < ps->n_groups; i++)
+        n += ps->groups[i].bytes > 0;
+    return n;
+}
+
+/* Group 0 stays, and so do as many blocks as are wanted; the others flow through slots. */
 static struct layout lay_out(struct nn_params *ps, struct nn_placement want)
 {
     struct layout y = {0};
-    int seen = 0;
+    int seen = 0, n = count_blocks(ps);
+    int flowing = want.slots > 0 && n > want.resident ? n - want.resident : 0;
     for (int i = 0; i < ps->n_groups; i++) {
         struct nn_group *g = &ps->groups[i];
         bool block = i > 0 && g->bytes > 0;
         g->stream = -1;
-        if (block && want.slots > 0 && seen++ >= want.resident)
+        if (block && flows(seen++, n, flowing))
             g->stream = y.blocks++;
         if (g->stream >= 0 && g->bytes > y.slot)
             y.slot = g->bytes;

@@ -48,14 +48,15 @@ struct nn_param {
     enum nn_param_role role;
     int group;
     bool in_place;
+    bool halved; /* bf16 or float8 that became half precision: the device has no bf16 */
     struct nn_param *next;
 };
 
 struct nn_params;
 struct nn_stream;
 
-/* Where the groups lie while engaged. Group 0 always stays. slots 0: every group stays. Otherwise the first
- * `resident` groups that take room on the device stay, and the others flow through so many slots. */
+/* Where the groups lie while engaged. Group 0 always stays. slots 0: every group stays. Otherwise `resident` of
+ * the groups that take room on the device stay, and the others, evenly spread, flow through so many slots. */
 struct nn_placement {
     int resident, slots;
 };

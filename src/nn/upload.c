@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "nn/half_kern.h"
 
-enum { CHUNK = 32 << 20, BUFFERS = 2, MAX_FILLERS = 8, PART_AT_LEAST = 1 << 20 };
+enum { CHUNK = 16 << 20, BUFFERS = 2, MAX_FILLERS = 16, PART_AT_LEAST = 1 << 20 };
 
 struct nn_uploader {
     pthread_mutex_t lock;
@@ -105,20 +105,49 @@ static bool fill(const struct nn_uploader *u, unsigned char *dst, const unsigned
 
 /* ---- uploading ---------------------------------------------------------------------------------------- */
 
+struct sending { /* a full buffer on its way; backends start a copy only when they are waited for */
+    struct nn_uploader *u;
+    struct ggml_tensor *t;
+    const void *buffer;
+    size_t at, bytes;
+    pthread_t thread;
+    bool running;
+};
+
+static void *send(void *arg)
+{
+    struct sending *s = arg;
+    ggml_backend_tensor_set_async(s->u->queue, s->t, s->buffer, s->at, s->bytes);
+    ggml_backend_synchronize(s->u->queue);
+    return NULL;
+}
+
+static void wait_for(struct sending *s)
+{
+    if (s->running)
+        pthread_join(s->thread, NULL);
+    s->running = false;
+}
+
 /* Through the two page-locked buffers in turn. */
 static bool upload_pinned(struct nn_uploader *u, struct ggml_tensor *t, const unsigned char *src,
                           size_t bytes, enum nn_upload_form form)
 {
+    struct sending s = {.u = u, .t = t};
     bool ok = true;
     for (size_t at = 0, i = 0; at < bytes && ok; at += CHUNK, i++) {
         size_t n = bytes - at < CHUNK ? bytes - at : CHUNK;
         unsigned char *buffer = ggml_backend_buffer_get_base(u->pinned[i % BUFFERS]);
         ok = fill(u, buffer, src + at, n, form);
-        ggml_backend_synchronize(
-            u->queue); /* the chunk before: the buffer after this one is free */
-        ggml_backend_tensor_set_async(u->queue, t, buffer, at, n);
+        wait_for(&s);
+        s.buffer = buffer;
+        s.at = at;
+        s.bytes = n;
+        s.running = pthread_create(&s.thread, NULL, send, &s) == 0;
+        if (!s.running)
+            send(&s);
     }
-    ggml_backend_synchronize(u->queue);
+    wait_for(&s);
     return ok;
 }
 

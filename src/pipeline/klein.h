@@ -25,6 +25,9 @@ ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct nn_d
                                         struct klein **out, struct err *e);
 void klein_free(struct klein *k);
 
+/* Forgets what earlier runs on a dry device left: a plan begins with this. */
+void klein_forget_dry(struct klein *k);
+
 /* A request with every default filled in and every image decoded. */
 struct klein_request {
     struct str prompt;

@@ -42,8 +42,7 @@ void klein_embeddings_free(struct klein *k)
         clear(&k->embeddings[i]);
 }
 
-/* What a dry run left is no embedding: of use within that run only. */
-static void clear_dry(struct klein *k)
+void klein_forget_dry(struct klein *k)
 {
     for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++)
         if (k->embeddings[i].dry)
@@ -201,7 +200,7 @@ enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
 {
     bool dry = nn_device_is_dry(k->device);
     if (!dry)
-        clear_dry(k);
+        klein_forget_dry(k);
     struct klein_embedding *s = find(k, prompt, max_tokens);
     if (!s) {
         s = oldest(k);
