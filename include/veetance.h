@@ -119,8 +119,7 @@ enum vt_verdict { VT_RESIDENT, VT_STREAMED, VT_REFUSED };
 enum { VT_MAX_STAGES = 8, VT_MAX_ADVICE = 4 };
 
 struct vt_plan_stage {
-    char
-        component[32]; /* "text_encoder", "transformer", "vae_encoder", "vae_decoder", "modulation", ... */
+    char component[32]; /* "text_encoder", "transformer", "vae_decoder", ... */
     char precision[16]; /* of its matrices */
     uint64_t resident_bytes, streamed_bytes, compute_bytes;
     uint64_t peak_bytes; /* of the device while it is in use */

@@ -19,6 +19,8 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return picture_edit(&cli_cmd_edit, argc - 1, argv + 1, true);
     if (strcmp(task, "layers") == 0)
         return layers_decompose(&cli_cmd_layers, argc - 1, argv + 1, true);
+    if (task[0] == '-')
+        return cli_usage_error(self, "there is no option %.40s", task);
     return cli_usage_error(self, "say what to plan: generate, edit or layers, not '%.40s'", task);
 }
 

@@ -4,9 +4,6 @@
 
 #include "base/mem.h"
 
-/* An address for tensors without memory: not NULL, or ggml's allocator would place them itself. */
-#define DRY_ADDRESS ((uintptr_t)1 << 20)
-
 struct nn_buffer {
     struct nn_device *device;
     enum nn_memory_kind kind;
@@ -79,7 +76,8 @@ enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t, 
 
 void nn_tensor_set_dry(struct ggml_tensor *t)
 {
-    t->data = (void *)DRY_ADDRESS; // NOLINT(performance-no-int-to-ptr)
+    static char nothing;
+    t->data = &nothing; /* not NULL, or ggml's allocator would place it itself */
 }
 
 size_t nn_tensor_room(const struct nn_device *d, const struct ggml_tensor *t)

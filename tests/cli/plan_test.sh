@@ -5,10 +5,6 @@
 
 small=(-m micro-klein -p star --steps 1 -W 64 -H 64 --device cpu --threads 1 --seed 5)
 
-# A number behind a JSON key; the first one of that name.
-number() {
-    sed -E "s/.*\"$1\":([0-9]+).*/\1/; t; d" "$work/stdout" | head -n 1
-}
 # peak_bytes of the whole: of a plan the first, of a run the device's.
 peak() {
     grep -oE '"peak_bytes":[0-9]+' "$work/stdout" | head -n 1 | cut -d: -f2
