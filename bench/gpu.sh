@@ -137,11 +137,12 @@ one() {
     local name=$1 model=$2 side=$3 budget=$4 word=${5:-} json plan rate watcher
     json=$out/$name-$side-$budget$word.json
     plan=$out/$name-$side-$budget$word.plan.json
-    local common=(-m "$model" -p "a lighthouse" -W "$side" -H "$side" --steps 4 --seed 1 --device "$device" --budget "$budget")
+    local common=(-m "$model" -p "a lighthouse" -W "$side" -H "$side" --steps 4 --seed 1 --count 2
+        --device "$device" --budget "$budget")
     program veetance plan generate "${common[@]}" --json >"$plan" 2>"$plan.log" || true
     watch_memory "$json.memory" &
     watcher=$!
-    program veetance generate "${common[@]}" --count 2 -q --json -o "$out/$name-$side-$budget$word.png" >"$json" 2>"$json.log" || true
+    program veetance generate "${common[@]}" -q --json -o "$out/$name-$side-$budget$word.png" >"$json" 2>"$json.log" || true
     kill $watcher 2>/dev/null || true
     rate=$(python3 - "$json" "$plan" <<'END'
 import json, sys

@@ -139,14 +139,11 @@ static enum err_code load_cpu(struct err *e)
 }
 
 /* Without a GPU's device node whatever Vulkan offers is a software rasteriser. It emulates half floats, which
- * makes them slower than float32 and costs three digits: the backend is told not to use them. On a real card
- * uploads get a queue of their own, or streamed blocks would wait for what is computed. */
+ * makes them slower than float32 and costs three digits: the backend is told not to use them. */
 static void prepare_vulkan(void)
 {
     if (!file_exists("/dev/dri") && !file_exists("/dev/nvidia0") && !file_exists("/dev/dxg"))
         (void)setenv("GGML_VK_DISABLE_F16", "1", 0);
-    else
-        (void)setenv("GGML_VK_ASYNC_USE_TRANSFER_QUEUE", "1", 0);
 }
 
 /* Loads libggml-KIND.so if it is installed; silence when it is not (the caller sees no device). */

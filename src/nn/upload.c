@@ -13,7 +13,6 @@ enum { CHUNK = 16 << 20, BUFFERS = 2, MAX_FILLERS = 16, PART_AT_LEAST = 1 << 20 
 
 struct nn_uploader {
     pthread_mutex_t lock;
-    ggml_backend_t queue; /* of its own, so that copies do not wait for what is computed */
     ggml_backend_buffer_t pinned[BUFFERS];
     unsigned char *plain; /* for conversion without page-locked memory */
     int fillers;
@@ -26,10 +25,7 @@ struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev)
     ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(dev);
     pthread_mutex_init(&u->lock, NULL);
     u->fillers = cores < 1 ? 1 : cores > MAX_FILLERS ? MAX_FILLERS : (int)cores;
-    if (!host)
-        return u;
-    u->queue = ggml_backend_dev_init(dev, NULL);
-    for (int i = 0; i < BUFFERS && u->queue; i++)
+    for (int i = 0; i < BUFFERS && host; i++)
         u->pinned[i] = ggml_backend_buft_alloc_buffer(host, CHUNK);
     return u;
 }
@@ -41,8 +37,6 @@ void nn_uploader_free(struct nn_uploader *u)
     for (int i = 0; i < BUFFERS; i++)
         if (u->pinned[i])
             ggml_backend_buffer_free(u->pinned[i]);
-    if (u->queue)
-        ggml_backend_free(u->queue);
     mem_free(u->plain);
     pthread_mutex_destroy(&u->lock);
     mem_free(u);
@@ -105,8 +99,9 @@ static bool fill(const struct nn_uploader *u, unsigned char *dst, const unsigned
 
 /* ---- uploading ---------------------------------------------------------------------------------------- */
 
-struct sending { /* a full buffer on its way; backends start a copy only when they are waited for */
-    struct nn_uploader *u;
+/* A full buffer on its way. The call that waits, on a thread of its own: it uses the device's own queue for
+ * copies, while an asynchronous one stands in line behind what is computed (Vulkan). */
+struct sending {
     struct ggml_tensor *t;
     const void *buffer;
     size_t at, bytes;
@@ -117,8 +112,7 @@ struct sending { /* a full buffer on its way; backends start a copy only when th
 static void *send(void *arg)
 {
     struct sending *s = arg;
-    ggml_backend_tensor_set_async(s->u->queue, s->t, s->buffer, s->at, s->bytes);
-    ggml_backend_synchronize(s->u->queue);
+    ggml_backend_tensor_set(s->t, s->buffer, s->at, s->bytes);
     return NULL;
 }
 
@@ -133,7 +127,7 @@ static void wait_for(struct sending *s)
 static bool upload_pinned(struct nn_uploader *u, struct ggml_tensor *t, const unsigned char *src,
                           size_t bytes, enum nn_upload_form form)
 {
-    struct sending s = {.u = u, .t = t};
+    struct sending s = {.t = t};
     bool ok = true;
     for (size_t at = 0, i = 0; at < bytes && ok; at += CHUNK, i++) {
         size_t n = bytes - at < CHUNK ? bytes - at : CHUNK;
