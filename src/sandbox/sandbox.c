@@ -83,30 +83,38 @@ static int refuse(scmp_filter_ctx ctx, int sys, int call)
     return rc == -EDOM ? 0 : rc;
 }
 
+/* libseccomp's own macros for this are no standard C. */
+static struct scmp_arg_cmp condition(unsigned arg, enum scmp_compare op, uint32_t a, uint32_t b)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = op, .datum_a = a, .datum_b = b};
+}
+
 static int refuse_families(scmp_filter_ctx ctx, enum sandbox_network network)
 {
     const uint32_t no = SCMP_ACT_ERRNO(EACCES);
     int rc = 0;
     if (network == SANDBOX_OFFLINE) {
-        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, condition(0, SCMP_CMP_NE, AF_UNIX, 0));
     } else {
         /* libseccomp takes one condition an argument; the last rule is for what later kernels add. */
         for (unsigned family = 0; rc == 0 && family < AF_MAX; family++)
             if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-                rc =
-                    seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, family));
+                rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
+                                      condition(0, SCMP_CMP_EQ, family, 0));
         if (rc == 0)
-            rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_GE, AF_MAX));
+            rc = seccomp_rule_add(ctx, no, SCMP_SYS(socket), 1,
+                                  condition(0, SCMP_CMP_GE, AF_MAX, 0));
     }
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socketpair), 1, SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+        rc = seccomp_rule_add(ctx, no, SCMP_SYS(socketpair), 1,
+                              condition(0, SCMP_CMP_NE, AF_UNIX, 0));
     return rc;
 }
 
 static int refuse_fast_open(scmp_filter_ctx ctx)
 {
-    const struct scmp_arg_cmp third = SCMP_A2(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
-    const struct scmp_arg_cmp fourth = SCMP_A3(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
+    const struct scmp_arg_cmp third = condition(2, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
+    const struct scmp_arg_cmp fourth = condition(3, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN);
     int rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(sendto), 1, &fourth);
     if (rc == 0)
         rc = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(sendmsg), 1, &third);

@@ -267,7 +267,7 @@ static void on_note(const char *text, void *user)
 static void a_run_stops_within_a_step_when_it_is_cancelled(void **state)
 {
     struct watch w = {.cancel_at = 2};
-    const struct vt_callbacks cb = {on_progress, on_note, &w};
+    const struct vt_callbacks cb = {.progress = on_progress, .note = on_note, .user = &w};
     struct vt_request rq = small();
     (void)state;
     rq.steps = 50;
@@ -284,7 +284,7 @@ static void a_run_stops_within_a_step_when_it_is_cancelled(void **state)
 static void a_note_says_when_something_was_changed(void **state)
 {
     struct watch w = {0};
-    const struct vt_callbacks cb = {on_progress, on_note, &w};
+    const struct vt_callbacks cb = {.progress = on_progress, .note = on_note, .user = &w};
     struct vt_request rq = small();
     (void)state;
     rq.width = 79;
