@@ -330,7 +330,7 @@ static enum err_code predict(struct state *s, int step, struct err *e)
     if (step == 0)
         trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
     guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->cfg, own);
-    if (s->rq->cfg_normalize)
+    if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->device)) /* zeros have no length */
         guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
     memcpy(s->velocity, s->velocity_neg, own * sizeof(float));
     return ERR_OK;
