@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "veetance.h"
 
-/* Prints the plan; the exit code says whether it can be run. */
+/* Prints the plan. Always CLI_OK: a plan that says no is a plan. */
 int plan_out_print(const struct vt_plan *p, bool json);
 /* The plan as a JSON object. */
 void plan_out_json(struct buf *b, const struct vt_plan *p);
