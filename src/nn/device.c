@@ -61,6 +61,16 @@ static void ggml_log_sink(enum ggml_log_level level, const char *text, void *use
         log_line(LOG_DEBUG, "ggml: %s", text);
 }
 
+/* While a backend is only tried: that a machine has no driver for it is no news. */
+static void ggml_log_quiet(enum ggml_log_level level, const char *text, void *user)
+{
+    (void)level;
+    (void)user;
+    note_vulkan(text);
+    if (text[0] != '\n')
+        log_line(LOG_DEBUG, "ggml: %s", text);
+}
+
 /* ".../libggml.so.0" -> ".../ggml/backends0": where the distribution puts the backends. */
 static enum err_code backend_dir(char *out, size_t size, struct err *e)
 {
@@ -159,9 +169,13 @@ static enum err_code load_gpu(const char *kind, struct err *e)
         prepare_vulkan();
     (void)snprintf(name, sizeof name, "libggml-%s.so", kind);
     rc = file_join(path, sizeof path, dir, name, e);
-    if (rc == ERR_OK && file_exists(path) && !ggml_backend_load(path))
-        log_warn("the ggml backend '%s' is installed but does not load", kind);
-    return rc;
+    if (rc != ERR_OK || !file_exists(path))
+        return rc;
+    ggml_log_set(ggml_log_quiet, NULL);
+    if (!ggml_backend_load(path))
+        log_debug("the ggml backend '%s' is installed but has no device here", kind);
+    ggml_log_set(ggml_log_sink, NULL);
+    return ERR_OK;
 }
 
 static const char *const gpu_kinds[] = {"cuda", "hip", "vulkan", "sycl"};
