@@ -120,7 +120,7 @@ enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
         int parts = 2 * used + 1;
         s->ctx = ggml_init((struct ggml_init_params){
             .mem_size = room_for_parts(ggml_graph_n_nodes(gf), parts), .no_alloc = true});
-        s->moves = mem_try_array((size_t)(2 * used + parts), sizeof *s->moves);
+        s->moves = mem_try_array(2 * (size_t)used + (size_t)parts, sizeof *s->moves);
         if (!s->ctx || !s->moves)
             rc = err_set(e, ERR_NOMEM, "no memory for a graph");
         else

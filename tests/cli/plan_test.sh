@@ -62,6 +62,8 @@ out_has '"component":"vae_encoder"' "an edit encodes its picture"
 run plan layers -m micro-layered -i "$work/whole.png" -n 2 --device cpu --threads 1 --json
 expect 0 "a plan of layers"
 out_has '"component":"modulation"' "layers have modulation tables"
+run plan layers -m micro-layered -i "$work/whole.png" -n 1 --device cpu --threads 1 --cfg 1.5 --cfg-normalize
+expect 0 "a plan of guidance that keeps lengths"
 refuse 2 'say what to plan' plan
 refuse 2 'say what to plan' plan dance
 run plan --help
