@@ -66,9 +66,14 @@ VT_API enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n,
                                  struct vt_error *err);
 
 struct vt_engine_options {
-    const char *device; /* "cpu", "vulkan", "cuda", "auto" or a device's name; NULL = auto */
-    int threads;        /* for the CPU; 0 = one a core */
-    /* The most device memory that may be used; by default what is free now less 1 GiB. On the CPU, where weights lie
+    const char
+        *device; /* "cpu", "vulkan", "cuda", "auto", a device's name, or "rpc:HOST:PORT" for a
+                         * `veetance worker`; NULL = auto */
+    const char
+        *place;  /* components on other devices than that: "text=vulkan1,vae=cpu"; the third is
+                         * transformer; NULL = none */
+    int threads; /* for the CPU; 0 = one a core */
+    /* The most memory that may be used of each device; by default what is free now less 1 GiB. On the CPU, where weights lie
      * in mapped files, it bounds what is computed and converted. */
     const char
         *budget; /* "16G", "512M", "80%" (of the device's memory), or bytes; NULL = the default */
@@ -85,7 +90,7 @@ VT_API enum vt_status vt_engine_open(const struct vt_engine_options *options,
 VT_API void vt_engine_close(struct vt_engine *engine);
 /* Stops the running request within a step; safe in a signal handler. The next request runs as usual. */
 VT_API void vt_engine_cancel(struct vt_engine *engine);
-/* Name of the device in use. Borrowed from the engine. */
+/* Name of the device that the transformer is on. Borrowed from the engine. */
 VT_API const char *vt_engine_device(const struct vt_engine *engine);
 
 /* ---- pictures ------------------------------------------------------------------------------------- */
@@ -99,8 +104,9 @@ struct vt_image {
 
 /* ---- memory --------------------------------------------------------------------------------------- */
 
-struct vt_memory {                  /* bytes */
-    uint64_t budget, current, peak; /* of the device; peak since the last request began */
+struct vt_memory { /* bytes */
+    uint64_t budget, current,
+        peak; /* of the transformer's device; peak since the last request began */
     uint64_t host_anonymous, host_mapped, host_pinned; /* of the process */
 };
 
@@ -116,11 +122,18 @@ VT_API void vt_engine_release(struct vt_engine *engine);
 
 enum vt_verdict { VT_RESIDENT, VT_STREAMED, VT_REFUSED };
 
-enum { VT_MAX_STAGES = 8, VT_MAX_ADVICE = 4 };
+enum { VT_MAX_STAGES = 8, VT_MAX_ADVICE = 4, VT_MAX_DEVICES = 3 };
+
+/* What one device holds, in bytes. */
+struct vt_device_memory {
+    char name[64];
+    uint64_t budget, current, peak;
+};
 
 struct vt_plan_stage {
     char component[32]; /* "text_encoder", "transformer", "vae_decoder", ... */
     char precision[16]; /* of its matrices */
+    char device[64];
     uint64_t resident_bytes, streamed_bytes, compute_bytes;
     uint64_t peak_bytes; /* of the device while it is in use */
 };
@@ -128,8 +141,10 @@ struct vt_plan_stage {
 /* What a request will take, known before anything runs; a run does what its plan says. */
 struct vt_plan {
     enum vt_verdict verdict;
-    uint64_t budget_bytes, peak_bytes;
-    uint64_t swap_bytes; /* weights that the run brings to the device */
+    uint64_t budget_bytes, peak_bytes; /* of devices[0], where the transformer is */
+    int device_count;
+    struct vt_device_memory devices[VT_MAX_DEVICES]; /* current is not known */
+    uint64_t swap_bytes;                             /* weights that the run brings to devices */
     int stage_count;
     struct vt_plan_stage stages[VT_MAX_STAGES];
     int advice_count;
@@ -206,7 +221,10 @@ struct vt_stats {
     uint64_t compute_bytes;                            /* the largest graph's */
     uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
     uint64_t pinned_bytes;                             /* page-locked, for uploads */
-    uint64_t budget_bytes, device_peak_bytes, device_current_bytes; /* what the governor counted */
+    /* What the governor counted, on the transformer's device; and on each device. */
+    uint64_t budget_bytes, device_peak_bytes, device_current_bytes;
+    int device_count;
+    struct vt_device_memory devices[VT_MAX_DEVICES];
 };
 
 struct vt_result;
@@ -252,6 +270,7 @@ struct vt_layers_request {
     int merge_duplicates; /* make one of neighbours that hardly differ */
     int full_size;        /* bring the layers to the picture's size and, where known, its colours */
     int no_modulation_tables; /* same result, more memory */
+    const char *trace_path;   /* named tensors of the run as safetensors; NULL: none */
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);
@@ -279,9 +298,9 @@ struct vt_layers_report {
     const char *model;  /* its name */
     const char *prompt; /* given, the model's own, or the caption */
     int captioned;
-    struct vt_difference source;    /* the flattened stack against the picture */
-    struct vt_difference composite; /* all layers against the model's own composite */
-    uint64_t table_bytes;
+    struct vt_difference source;              /* the flattened stack against the picture */
+    struct vt_difference composite;           /* all layers against the model's own composite */
+    uint64_t table_bytes, table_weight_bytes; /* of the weights that tables stand for */
     double table_seconds;
 };
 
@@ -323,6 +342,7 @@ VT_API enum vt_status vt_caption(struct vt_engine *engine, const struct vt_capti
 VT_API void vt_caption_result_free(struct vt_caption_result *result);
 /* UTF-8, without white space at its ends. Borrowed. */
 VT_API const char *vt_caption_text(const struct vt_caption_result *result);
+VT_API const struct vt_stats *vt_caption_stats(const struct vt_caption_result *result);
 VT_API int vt_caption_tokens(const struct vt_caption_result *result);
 /* 1 when it ended by itself, 0 when it was cut off at max_new_tokens. */
 VT_API int vt_caption_complete(const struct vt_caption_result *result);

@@ -6,9 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/json_out.h"
+#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/model_arg.h"
+#include "cli/engine_args.h"
 #include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
@@ -74,14 +75,11 @@ static int dispatch(int argc, char **argv)
         return CLI_USAGE;
     }
     if (!c->listens)
-        (void)cli_go_offline(cli_wants_rpc(c, argc - 1, argv + 1));
+        (void)cli_go_offline(engine_args_want_network(argc - 1, argv + 1));
     struct cli_model_arg model;
     struct err e = {0};
-    if (cli_resolve_model(c, argc - 1, argv + 1, &model, &e) != ERR_OK) {
-        struct vt_error ve = {.status = (enum vt_status)e.code};
-        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-        return cli_fail(&ve, cli_has_switch(argc - 1, argv + 1, "--json"));
-    }
+    if (cli_resolve_model(c, argc - 1, argv + 1, &model, &e) != ERR_OK)
+        return cli_fail_err(&e, cli_has_switch(argc - 1, argv + 1, "--json"));
     return c->run(c, argc - 1, argv + 1);
 }
 
@@ -99,12 +97,12 @@ int cli_main(int argc, char **argv)
 /* ---- failure and interruption ----------------------------------------------------------------------- */
 
 static struct vt_engine *_Atomic signalled_engine;
-static atomic_int signals_seen;
+static atomic_bool stopped;
 
 static void on_signal(int sig)
 {
     (void)sig;
-    if (atomic_fetch_add(&signals_seen, 1) > 0)
+    if (atomic_exchange(&stopped, true))
         _exit(CLI_INTERRUPTED);
     struct vt_engine *g = atomic_load(&signalled_engine);
     if (g)
@@ -120,9 +118,16 @@ void cli_cancel_on_signal(struct vt_engine *engine)
     sigaction(SIGTERM, &sa, NULL);
 }
 
-bool cli_was_interrupted(void)
+const atomic_bool *cli_stop_flag(void)
 {
-    return atomic_load(&signals_seen) > 0;
+    return &stopped;
+}
+
+int cli_fail_err(const struct err *e, bool json)
+{
+    struct vt_error ve = {.status = (enum vt_status)e->code};
+    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
+    return cli_fail(&ve, json);
 }
 
 int cli_fail(const struct vt_error *e, bool json)
@@ -131,9 +136,9 @@ int cli_fail(const struct vt_error *e, bool json)
         struct buf b;
         buf_init(&b, 1 << 16);
         buf_add_z(&b, "{\"error\":{\"code\":");
-        json_out_str(&b, vt_status_name(e->status));
+        json_add_z(&b, vt_status_name(e->status));
         buf_add_z(&b, ",\"message\":");
-        json_out_str(&b, e->text);
+        json_add_z(&b, e->text);
         buf_add_z(&b, "}}");
         puts(buf_z(&b));
         buf_deinit(&b);

@@ -6,10 +6,12 @@
 #ifndef VT_CLI_CLI_H
 #define VT_CLI_CLI_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/err.h"
 #include "veetance.h"
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
@@ -69,9 +71,10 @@ void cli_print_help(const struct cli_command *c);
 
 /* Exit code for a failed call; prints the error (as JSON on standard output when json). */
 int cli_fail(const struct vt_error *e, bool json);
+int cli_fail_err(const struct err *e, bool json);
 
-/* Ctrl-C and SIGTERM cancel this engine; a second one ends the process. */
+/* Ctrl-C and SIGTERM set the flag and cancel this engine (NULL: none); a second one ends the process. */
 void cli_cancel_on_signal(struct vt_engine *engine);
-bool cli_was_interrupted(void);
+const atomic_bool *cli_stop_flag(void);
 
 #endif

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
 #include "cli/progress.h"
 #include "pipeline/bench.h"
 #include "pipeline/bench_peak.h"
@@ -140,25 +140,7 @@ static int set_option(struct bench_args *o, const struct cli_args *a, int id)
     }
 }
 
-/* ---- stopping and progress -------------------------------------------------------------------------- */
-
-static atomic_bool cancelled;
-
-/* The first signal ends the run within a step, a second one the process. */
-static void on_signal(int sig)
-{
-    (void)sig;
-    if (atomic_exchange(&cancelled, true))
-        _exit(CLI_INTERRUPTED);
-}
-
-static void cancel_on_signal(void)
-{
-    struct sigaction sa = {.sa_handler = on_signal};
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
+/* ---- progress -------------------------------------------------------------------------- */
 
 struct writing_progress {
     const char *name;
@@ -287,11 +269,11 @@ static void json_stage(struct buf *b, const char *name, const struct bench_stage
 static void json_machine(struct buf *b, const struct bench_peak *p)
 {
     buf_add_z(b, "\"machine\":{\"cpu\":");
-    json_out_str(b, p->cpu);
+    json_add_z(b, p->cpu);
     buf_printf(
         b, ",\"cores\":%d,\"load\":%.2f,\"peak\":{\"shape\":[%lld,%lld,%lld],\"onednn\":", p->cores,
         p->load, (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.n);
-    json_out_str(b, p->onednn);
+    json_add_z(b, p->onednn);
     buf_printf(b,
                ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"conv_bf16_gflops\":%.3f,"
                "\"copy_bytes_per_second\":%.0f}}",
@@ -326,9 +308,9 @@ static void json_result(struct buf *b, const struct bench_peak *p, const struct 
     buf_add_z(b, "{");
     json_machine(b, p);
     buf_add_z(b, ",\"model\":");
-    json_out_str(b, r->model);
+    json_add_z(b, r->model);
     buf_add_z(b, ",\"device\":");
-    json_out_str(b, r->device);
+    json_add_z(b, r->device);
     buf_printf(b, ",\"threads\":%d,\"steps\":%d,\"max_tokens\":%d,", r->threads, r->steps,
                r->text_tokens);
     json_stage(b, "text", &r->text, peak);
@@ -376,7 +358,7 @@ static enum err_code prepare_synthetic(const struct bench_args *o, char *path, s
     struct model_dir *small = mem_alloc(sizeof *small);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const struct bench_writing run = {.threads = cores > 0 ? (int)cores : 1,
-                                      .cancel = &cancelled,
+                                      .cancel = cli_stop_flag(),
                                       .progress = show_writing,
                                       .user = &p};
     enum err_code rc = model_dir_open(SMALL_MODEL, small, e);
@@ -401,7 +383,7 @@ static enum err_code measure(const struct bench_args *o, struct bench_peak *peak
         rq.model = path;
     }
     if (rc == ERR_OK)
-        rc = bench_peak_measure(rq.threads, PEAK_SECONDS, &cancelled, peak, e);
+        rc = bench_peak_measure(rq.threads, PEAK_SECONDS, cli_stop_flag(), peak, e);
     if (rc != ERR_OK)
         return rc;
     cli_progress_init(&progress, o->quiet);
@@ -421,7 +403,7 @@ static int execute(struct bench_args *o)
     struct bench_peak peak;
     struct bench_result *r = mem_alloc(sizeof *r);
     int rc = CLI_OK;
-    cancel_on_signal();
+    cli_cancel_on_signal(NULL);
     if (measure(o, &peak, r, &e) != ERR_OK) {
         struct vt_error ve = {.status = (enum vt_status)e.code};
         (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
@@ -455,7 +437,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         o.rq.steps = o.synthetic || o.rq.model ? 1 : SMALL_MODEL_STEPS;
     if (!o.synthetic && !o.rq.model)
         o.rq.model = SMALL_MODEL;
-    o.rq.cancel = &cancelled;
+    o.rq.cancel = cli_stop_flag();
     return execute(&o);
 }
 

@@ -1,31 +1,19 @@
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/mem.h"
+#include "base/json_text.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
+#include "cli/engine_args.h"
 #include "cli/param_arg.h"
-#include "image/load.h"
-#include "memory/budget.h"
-#include "memory/governor.h"
 #include "cli/progress.h"
-#include "cli/remote.h"
-#include "pipeline/caption.h"
-#include "pipeline/convert_cache.h"
+#include "image/load.h"
+#include "pipeline/plan_public.h"
 
 enum {
     CAPTION_MODEL = 1,
     CAPTION_IMAGE,
     CAPTION_LANGUAGE,
     CAPTION_TOKENS,
-    CAPTION_DEVICE,
-    CAPTION_RPC,
-    CAPTION_THREADS,
-    CAPTION_WEIGHTS,
-    CAPTION_BUDGET,
     CAPTION_JSON,
     CAPTION_QUIET,
 };
@@ -37,33 +25,24 @@ static const struct cli_option options[] = {
     {CAPTION_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP"},
     {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
-    {CAPTION_DEVICE, 0, "device", "NAME",
-     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
-    {CAPTION_RPC, 0, "rpc", "HOST:PORT",
-     "compute there, on a `veetance worker`; nothing is encrypted"},
-    {CAPTION_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
-    {CAPTION_WEIGHTS, 0, "weights", "TYPE",
-     "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
-    {CAPTION_BUDGET, 0, "budget", "SIZE",
-     "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},
+    ENGINE_OPTIONS,
     {CAPTION_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {CAPTION_QUIET, 'q', "quiet", NULL, "no progress"},
     {0},
 };
 
 struct caption_args {
-    const char *model, *image, *device, *budget, *weights;
-    enum chat_language language;
-    int64_t max_new_tokens, threads;
+    struct vt_caption_request request;
+    struct vt_engine_options engine;
+    const char *image;
     bool json, quiet;
 };
 
 static int set_language(struct caption_args *o, const struct cli_args *a)
 {
-    bool english = strcmp(a->value, "en") == 0;
-    if (!english && strcmp(a->value, "zh") != 0)
+    if (strcmp(a->value, "en") != 0 && strcmp(a->value, "zh") != 0)
         return cli_usage_error(a->command, "--language is en or zh, not '%.40s'", a->value);
-    o->language = english ? CHAT_ENGLISH : CHAT_CHINESE;
+    o->request.language = a->value;
     return CLI_OK;
 }
 
@@ -71,7 +50,7 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
 {
     switch (id) {
     case CAPTION_MODEL:
-        o->model = a->value;
+        o->request.model = a->value;
         return CLI_OK;
     case CAPTION_IMAGE:
         o->image = a->value;
@@ -79,21 +58,7 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
     case CAPTION_LANGUAGE:
         return set_language(o, a);
     case CAPTION_TOKENS:
-        return cli_param_int(a, id, params_caption, &o->max_new_tokens);
-    case CAPTION_DEVICE:
-        o->device = a->value;
-        return CLI_OK;
-    case CAPTION_RPC:
-        o->device = cli_remote_device(a->value);
-        return CLI_OK;
-    case CAPTION_WEIGHTS:
-        o->weights = a->value;
-        return CLI_OK;
-    case CAPTION_THREADS:
-        return cli_int(a, 1, 1024, &o->threads) ? CLI_OK : CLI_USAGE;
-    case CAPTION_BUDGET:
-        o->budget = a->value;
-        return CLI_OK;
+        return cli_param_set(a, id, params_caption, &o->request);
     case CAPTION_JSON:
         o->json = true;
         return CLI_OK;
@@ -101,145 +66,85 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
         o->quiet = true;
         return CLI_OK;
     default:
-        return CLI_USAGE;
+        return engine_args_set(&o->engine, a, id);
     }
-}
-
-/* ---- stopping and progress ---------------------------------------------------------------------------- */
-
-static atomic_bool cancelled;
-
-/* The first signal ends the caption within a token, a second one the process. */
-static void on_signal(int sig)
-{
-    (void)sig;
-    if (atomic_exchange(&cancelled, true))
-        _exit(CLI_INTERRUPTED);
-}
-
-static void cancel_on_signal(void)
-{
-    struct sigaction sa = {.sa_handler = on_signal};
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
-
-static void show_token(void *user, int32_t id, int64_t n)
-{
-    const bool *terminal = user;
-    (void)id;
-    if (*terminal)
-        fprintf(stderr, "\r\033[K%lld tokens", (long long)n);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
-static void print_json(const struct caption_args *o, const struct caption_result *r)
+static void print_json(const struct caption_args *o, const struct vt_caption_result *r)
 {
     struct buf b;
     buf_init(&b, 64u << 20);
     buf_add_z(&b, "{\"caption\":");
-    json_out_str(&b, buf_z(&r->text));
-    buf_printf(&b, ",\"language\":\"%s\",\"tokens\":%zu,\"complete\":%s,\"model\":",
-               o->language == CHAT_ENGLISH ? "en" : "zh", r->generated.n,
-               r->complete ? "true" : "false");
-    json_out_str(&b, o->model);
+    json_add_z(&b, vt_caption_text(r));
+    buf_printf(&b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s,\"model\":",
+               o->request.language ? o->request.language : "en", vt_caption_tokens(r),
+               vt_caption_complete(r) ? "true" : "false");
+    json_add_z(&b, o->request.model);
     buf_add_z(&b, ",\"image\":");
-    json_out_str(&b, o->image);
+    json_add_z(&b, o->image);
+    buf_add_z(&b, ",\"memory\":");
+    stats_public_json(&b, vt_caption_stats(r), NULL);
     buf_add_z(&b, "}");
     puts(buf_z(&b));
     buf_deinit(&b);
 }
 
-static enum err_code describe(const struct caption_args *o, struct captioner *c,
-                              const struct image *picture, struct caption_result *r, struct err *e)
+static void print_result(const struct caption_args *o, const struct vt_caption_result *r)
 {
-    bool terminal = !o->quiet && isatty(STDERR_FILENO);
-    struct caption_request rq = {.language = o->language,
-                                 .max_new_tokens = o->max_new_tokens,
-                                 .cancel = &cancelled,
-                                 .user = &terminal,
-                                 .token = show_token};
-    enum err_code rc = caption_run(c, picture, &rq, r, e);
-    if (terminal)
-        fputs("\r\033[K", stderr);
-    return rc;
+    if (o->json)
+        print_json(o, r);
+    else
+        puts(vt_caption_text(r));
+    if (!vt_caption_complete(r) && !o->quiet)
+        cli_say("note: the caption is cut off after %d tokens; --max-new-tokens allows more",
+                vt_caption_tokens(r));
 }
 
-/* A converted copy of the language model, if it shall run in another type than it is stored in. */
-static enum err_code use_weights(const struct caption_args *o, struct caption_files *files,
-                                 struct err *e)
+static enum vt_status describe(struct caption_args *o, struct vt_engine *engine,
+                               struct vt_caption_result **out, struct vt_error *err)
 {
     struct cli_progress progress;
     cli_progress_init(&progress, o->quiet);
-    const struct vt_callbacks cb = cli_progress_callbacks(&progress);
-    const struct convert_cache_run run = {.type = o->weights,
-                                          .threads = o->threads > 0 ? (int)o->threads : 0,
-                                          .cancel = &cancelled,
-                                          .callbacks = &cb};
-    enum err_code rc = convert_cache_part("language model", files->language.weights, &run, e);
+    progress.engine = engine;
+    struct vt_callbacks cb = cli_progress_callbacks(&progress);
+    enum vt_status st = vt_caption(engine, &o->request, &cb, out, err);
     cli_progress_finish(&progress);
     cli_progress_deinit(&progress);
-    return rc;
+    return st;
 }
 
-static enum err_code run_all(const struct caption_args *o, struct caption_result *r, struct err *e)
-{
-    struct nn_device *device = NULL;
-    struct governor *governor = NULL;
-    uint64_t budget = 0;
-    struct captioner *c = NULL;
-    struct image picture = {0};
-    struct caption_files *files = mem_alloc(sizeof *files);
-    enum err_code rc = image_load_file(o->image, NULL, NULL, &picture, e);
-    if (rc == ERR_OK)
-        rc = caption_files_find(o->model, files, e);
-    if (rc == ERR_OK)
-        rc = use_weights(o, files, e);
-    if (rc == ERR_OK)
-        rc = nn_device_open(o->device, (int)o->threads, &device, e);
-    if (rc == ERR_OK && o->budget)
-        rc = budget_parse(o->budget, device, &budget, e);
-    if (rc == ERR_OK)
-        rc = governor_new(device, budget, &governor, e);
-    if (rc == ERR_OK)
-        rc = caption_open(files, device, &c, e);
-    if (rc == ERR_OK)
-        rc = describe(o, c, &picture, r, e);
-    caption_close(c);
-    governor_free(governor);
-    nn_device_close(device);
-    image_free(&picture);
-    mem_free(files);
-    return rc;
-}
-
-static int execute(const struct caption_args *o)
+static int execute(struct caption_args *o)
 {
     struct err e = {0};
-    struct caption_result r = {0};
-    cancel_on_signal();
-    if (run_all(o, &r, &e) != ERR_OK) {
-        struct vt_error ve = {.status = (enum vt_status)e.code};
-        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-        return cli_fail(&ve, o->json);
+    struct vt_error err;
+    struct image picture = {0};
+    struct vt_engine *engine;
+    struct vt_caption_result *r = NULL;
+    cli_cancel_on_signal(NULL);
+    if (image_load_file(o->image, NULL, NULL, &picture, &e) != ERR_OK)
+        return cli_fail_err(&e, o->json);
+    o->request.image = (struct vt_image){picture.w, picture.h, picture.channels, picture.p};
+    enum vt_status st = vt_engine_open(&o->engine, &engine, &err);
+    if (st == VT_OK) {
+        cli_cancel_on_signal(engine);
+        st = describe(o, engine, &r, &err);
+        cli_cancel_on_signal(NULL);
+        vt_engine_close(engine);
     }
-    if (o->json)
-        print_json(o, &r);
-    else
-        puts(buf_z(&r.text));
-    if (!r.complete && !o->quiet)
-        cli_say("note: the caption is cut off after %zu tokens; --max-new-tokens allows more",
-                r.generated.n);
-    caption_result_deinit(&r);
+    image_free(&picture);
+    if (st != VT_OK)
+        return cli_fail(&err, o->json);
+    print_result(o, r);
+    vt_caption_result_free(r);
     return CLI_OK;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
-    struct caption_args o = {.language = CHAT_ENGLISH, .max_new_tokens = CAPTION_MAX_NEW_TOKENS};
+    struct caption_args o = {.request = vt_caption_request_defaults()};
     int rc = CLI_OK, id;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
@@ -251,7 +156,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     }
     if (rc != CLI_OK)
         return rc;
-    if (!o.model)
+    if (!o.request.model)
         return cli_usage_error(self, "no model is named; give one with -m, e.g. -m micro-layered");
     if (!o.image)
         return cli_usage_error(self, "no picture is given; name one with -i");

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
 #include "cli/progress.h"
 #include "nn/quantise.h"
 #include "pipeline/convert.h"
@@ -113,25 +113,7 @@ static int set_option(struct convert_args *o, const struct cli_args *a, int id)
     }
 }
 
-/* ---- stopping and progress -------------------------------------------------------------------------- */
-
-static atomic_bool cancelled;
-
-/* The first signal ends the run within a piece of a tensor, a second one the process. */
-static void on_signal(int sig)
-{
-    (void)sig;
-    if (atomic_exchange(&cancelled, true))
-        _exit(CLI_INTERRUPTED);
-}
-
-static void cancel_on_signal(void)
-{
-    struct sigaction sa = {.sa_handler = on_signal};
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
-}
+/* ---- progress -------------------------------------------------------------------------- */
 
 /* On a terminal one line that is redrawn, elsewhere a line every ten percent; nothing about what is done in a
  * moment. */
@@ -173,9 +155,9 @@ static void print_json(const struct convert_args *o, const struct convert_result
     struct buf b;
     buf_init(&b, 1 << 20);
     buf_add_z(&b, "{\"source\":");
-    json_out_str(&b, o->rq.source);
+    json_add_z(&b, o->rq.source);
     buf_add_z(&b, ",\"path\":");
-    json_out_str(&b, o->rq.target);
+    json_add_z(&b, o->rq.target);
     buf_printf(&b,
                ",\"type\":\"%s\",\"files\":%zu,\"tensors\":%zu,\"quantised\":%zu,\"fallback\":%zu,"
                "\"source_bytes\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"notes\":[%s]}",
@@ -191,10 +173,10 @@ static int execute(struct convert_args *o)
     struct err e = {0};
     struct convert_result r;
     int rc = CLI_OK;
-    cancel_on_signal();
+    cli_cancel_on_signal(NULL);
     o->percent = -1;
     o->start_ns = clock_ns();
-    o->rq.cancel = &cancelled;
+    o->rq.cancel = cli_stop_flag();
     o->rq.progress = show_progress;
     o->rq.note = show_note;
     o->rq.user = o;

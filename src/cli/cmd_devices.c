@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
 #include "nn/device.h"
 #include "nn/pin.h"
 
@@ -120,9 +120,9 @@ static void print_json(const struct devices_job *j)
     for (size_t i = 0; i < j->n; i++) {
         const struct nn_device_info *d = &j->list[i];
         buf_printf(&b, "%s{\"name\":", i ? "," : "");
-        json_out_str(&b, d->name);
+        json_add_z(&b, d->name);
         buf_add_z(&b, ",\"description\":");
-        json_out_str(&b, d->description);
+        json_add_z(&b, d->description);
         buf_printf(&b, ",\"kind\":\"%s\",\"total_bytes\":%llu,\"free_bytes\":%llu",
                    d->is_cpu ? "cpu" : "gpu", (unsigned long long)d->total_bytes,
                    (unsigned long long)d->free_bytes);
@@ -132,7 +132,7 @@ static void print_json(const struct devices_job *j)
     }
     buf_add_z(&b, "],\"pinned\":");
     if (j->pinned[0])
-        json_out_str(&b, j->pinned);
+        json_add_z(&b, j->pinned);
     else
         buf_add_z(&b, "null");
     buf_add_z(&b, "}");

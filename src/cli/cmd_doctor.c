@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
-#include "cli/json_out.h"
 #include "cli/offline.h"
 
 enum { DOCTOR_JSON = 1, DOCTOR_AIR_GAP };
@@ -52,9 +52,9 @@ static void print_json(const struct doctor *d)
         const struct doctor_finding *f = &d->found[i];
         buf_printf(&b, "%s{\"area\":\"%s\",\"state\":\"%s\",\"text\":", i ? "," : "", f->area,
                    state_words[f->state]);
-        json_out_str(&b, f->text);
+        json_add_z(&b, f->text);
         buf_add_z(&b, ",\"next\":");
-        json_out_str(&b, f->next);
+        json_add_z(&b, f->next);
         buf_add_z(&b, "}");
     }
     buf_printf(&b, "]%s}", buf_z(&d->details));

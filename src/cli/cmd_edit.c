@@ -45,7 +45,7 @@ static int load(struct edit *d, const char *path, struct image *out)
     }
     if (!strstr(e.text, path))
         (void)err_note(&e, "%s", path);
-    (void)picture_run_fail(&d->run, &e);
+    (void)cli_fail_err(&e, d->run.json);
     return CLI_FAILED;
 }
 

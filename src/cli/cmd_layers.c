@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/plan_out.h"
-#include "cli/json_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
@@ -41,7 +41,7 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
         o->output = a->value;
         return CLI_OK;
     case LAYERS_FULL_SIZE:
-        o->job.full_size = true;
+        o->job.request.full_size = 1;
         return CLI_OK;
     case LAYERS_FORMAT:
         if (layers_formats_parse(a->value, &o->formats, &e) != ERR_OK)
@@ -55,23 +55,24 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
 static void print_result(const struct layers *o)
 {
     const struct layers_job *j = &o->job;
+    const struct layer_stack *made = layers_job_stack(j);
     struct buf b;
     if (j->json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_out_str(&b, o->output);
-        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", j->made.stack.w, j->made.stack.h);
-        layers_json_list(&j->made.stack, &b);
+        json_add_z(&b, o->output);
+        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", made->w, made->h);
+        layers_json_list(made, &b);
         buf_add_byte(&b, ',');
         layers_job_json(j, &b);
         buf_add_byte(&b, '}');
         puts(buf_z(&b));
         buf_deinit(&b);
     } else if (!j->quiet) {
-        printf("%s  seed %llu  %zu layer%s of %d x %d  %.2f s\n", o->output,
-               (unsigned long long)j->used.seed, j->made.stack.n, j->made.stack.n == 1 ? "" : "s",
-               j->made.stack.w, j->made.stack.h, j->stats.total_seconds);
-        layers_print_list(&j->made.stack);
+        printf("%s  seed %lld  %zu layer%s of %d x %d  %.2f s\n", o->output,
+               (long long)vt_layers_report(j->made)->seed, made->n, made->n == 1 ? "" : "s",
+               made->w, made->h, vt_layers_stats(j->made)->total_seconds);
+        layers_print_list(made);
         layers_job_print(j);
     }
 }
@@ -87,25 +88,26 @@ static int print_plan(struct layers *o)
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     image_free(&source);
-    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : layers_fail(&e, o->job.json);
+    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e, o->job.json);
 }
 
 static int execute(struct layers *o)
 {
     struct err e = {0};
     struct image source = {0};
-    layers_stop_on_signal();
+    cli_cancel_on_signal(NULL);
     enum err_code rc = layers_out_check(o->output, LAYERS_PNG, &e);
     if (rc == ERR_OK)
         rc = layers_load_picture(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)
-        rc = layers_out_folder(&o->job.made.stack, o->formats, o->output, &o->job.progress, &e);
+        rc = layers_out_folder(layers_job_stack(&o->job), o->formats, o->output, &o->job.progress,
+                               &e);
     image_free(&source);
     if (rc != ERR_OK) {
         cli_progress_finish(&o->job.progress);
-        return layers_fail(&e, o->job.json);
+        return cli_fail_err(&e, o->job.json);
     }
     print_result(o);
     return CLI_OK;

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/json_out.h"
+#include "base/json_text.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
@@ -52,10 +52,11 @@ static enum err_code split_layer(struct split *s, struct err *e)
         rc = layers_job_run(&s->job, &picture, e);
     if (rc == ERR_OK) {
         struct layer_stack parts;
-        clip_to(&s->job.made.stack, &picture);
-        rc = layer_stack_copy(&s->job.made.stack, &parts, e);
-        if (rc == ERR_OK)
+        rc = layer_stack_copy(layers_job_stack(&s->job), &parts, e);
+        if (rc == ERR_OK) {
+            clip_to(&parts, &picture);
             rc = layers_replace(&s->stack, at, &parts, e);
+        }
     }
     image_free(&picture);
     return rc;
@@ -67,7 +68,7 @@ static void print_result(const struct split *s)
     if (s->job.json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_out_str(&b, s->output);
+        json_add_z(&b, s->output);
         buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", s->stack.w, s->stack.h);
         layers_json_list(&s->stack, &b);
         buf_add_z(&b, ",\"split\":{");
@@ -76,9 +77,9 @@ static void print_result(const struct split *s)
         puts(buf_z(&b));
         buf_deinit(&b);
     } else if (!s->job.quiet) {
-        printf("%s  seed %llu  %zu layers, %zu of them from '%s'  %.2f s\n", s->output,
-               (unsigned long long)s->job.used.seed, s->stack.n, s->job.made.stack.n, s->layer,
-               s->job.stats.total_seconds);
+        printf("%s  seed %lld  %zu layers, %d of them from '%s'  %.2f s\n", s->output,
+               (long long)vt_layers_report(s->job.made)->seed, s->stack.n,
+               vt_layers_count(s->job.made), s->layer, vt_layers_stats(s->job.made)->total_seconds);
         layers_print_list(&s->stack);
         layers_job_print(&s->job);
     }
@@ -88,7 +89,7 @@ static int execute(struct split *s)
 {
     struct err e = {0};
     enum layers_format f = layers_format_of(s->output);
-    layers_stop_on_signal();
+    cli_cancel_on_signal(NULL);
     enum err_code rc = layers_out_check(s->output, f, &e);
     if (rc == ERR_OK)
         rc = split_layer(s, &e);
@@ -96,7 +97,7 @@ static int execute(struct split *s)
         rc = layers_out_any(&s->stack, f, s->output, &s->job.progress, &e);
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);
-        return layers_fail(&e, s->job.json);
+        return cli_fail_err(&e, s->job.json);
     }
     print_result(s);
     return CLI_OK;
@@ -150,7 +151,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     bool helped = false;
     layers_job_init(&s.job);
     layer_stack_init(&s.stack, 0, 0);
-    s.job.full_size = true; /* the parts take the layer's place, so they have its size */
+    s.job.request.full_size = 1; /* the parts take the layer's place, so they have its size */
     int rc = parse(&s, self, argc, argv, &helped);
     if (rc == CLI_OK && !helped)
         rc = execute(&s);

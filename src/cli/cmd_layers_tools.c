@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
-#include "cli/json_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
@@ -336,7 +336,7 @@ static void print_result(const struct tool *t)
     if (t->json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_out_str(&b, t->output);
+        json_add_z(&b, t->output);
         buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", t->stack.w, t->stack.h);
         layers_json_list(&t->stack, &b);
         buf_printf(&b, ",\"notes\":[%s]}", buf_z(&t->progress.notes));
@@ -351,7 +351,7 @@ static void print_result(const struct tool *t)
 static int execute(struct tool *t)
 {
     struct err e = {0};
-    layers_stop_on_signal();
+    cli_cancel_on_signal(NULL);
     t->progress.quiet = t->quiet;
     enum err_code rc = check_output(t, &e);
     if (rc == ERR_OK)
@@ -359,7 +359,7 @@ static int execute(struct tool *t)
     if (rc == ERR_OK)
         rc = action_of(t->command)->act(t, &e);
     if (rc != ERR_OK)
-        return layers_fail(&e, t->json);
+        return cli_fail_err(&e, t->json);
     print_result(t);
     return CLI_OK;
 }

@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
 #include "store/models.h"
 
 enum { MODELS_JSON = 1, MODELS_AS, MODELS_DISTILLED, MODELS_QUICK, MODELS_HASH, MODELS_QUIET };
@@ -75,19 +75,19 @@ static void json_component(struct buf *b, const struct models *m, const struct m
     char path[MODELS_PATH_BYTES];
     enum models_state s = models_component_state(c, path);
     buf_add_z(b, "{\"id\":");
-    json_out_str(b, c->id);
+    json_add_z(b, c->id);
     buf_add_z(b, ",\"kind\":");
-    json_out_str(b, c->kind);
+    json_add_z(b, c->kind);
     buf_add_z(b, ",\"about\":");
-    json_out_str(b, c->about);
+    json_add_z(b, c->about);
     buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"users\":%zu,\"path\":", models_state_name(s),
                (unsigned long long)models_component_bytes(c), models_users(m, c));
-    json_out_str(b, path[0] ? path : c->n_places ? c->places[0].path : "");
+    json_add_z(b, path[0] ? path : c->n_places ? c->places[0].path : "");
     buf_add_z(b, ",\"sha256\":[");
     for (size_t i = 0; i < c->n_files; i++) {
         buf_add_z(b, i ? "," : "");
         if (c->files[i].sha256[0])
-            json_out_str(b, c->files[i].sha256);
+            json_add_z(b, c->files[i].sha256);
         else
             buf_add_z(b, "null");
     }
@@ -98,13 +98,13 @@ static void json_model(struct buf *b, const struct models *m, const struct model
 {
     bool first = true;
     buf_add_z(b, "{\"name\":");
-    json_out_str(b, x->name);
+    json_add_z(b, x->name);
     buf_printf(b, ",\"pipeline\":\"%s\",\"layout\":", x->pipeline);
-    json_out_str(b, x->layout);
+    json_add_z(b, x->layout);
     buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"path\":",
                models_state_name(models_model_state(m, x, NULL)),
                (unsigned long long)model_bytes(m, x));
-    json_out_str(b, x->path);
+    json_add_z(b, x->path);
     buf_add_z(b, ",\"parts\":{");
     for (int r = 0; r < MODELS_ROLES; r++) {
         const struct models_component *c = models_component(m, x->parts[r]);

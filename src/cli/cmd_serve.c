@@ -11,16 +11,13 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/engine_args.h"
 #include "server/server.h"
 
 enum {
     SERVE_LISTEN = 1,
     SERVE_STORE,
     SERVE_TOKEN,
-    SERVE_DEVICE,
-    SERVE_THREADS,
-    SERVE_BUDGET,
-    SERVE_WEIGHTS,
     SERVE_HOST,
     SERVE_QUEUE,
     SERVE_HTTP_THREADS,
@@ -34,13 +31,7 @@ static const struct cli_option options[] = {
     {SERVE_STORE, 0, "store", "DIR",
      "pictures, projects and jobs (default $VEETANCE_HOME or ~/.local/share/veetance)"},
     {SERVE_TOKEN, 0, "token", "FILE", "every request must carry the token in this file"},
-    {SERVE_DEVICE, 0, "device", "NAME",
-     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},
-    {SERVE_THREADS, 0, "threads", "N", "CPU threads of the engine (default: one a core)"},
-    {SERVE_BUDGET, 0, "budget", "SIZE",
-     "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},
-    {SERVE_WEIGHTS, 0, "weights", "TYPE",
-     "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
+    ENGINE_OPTIONS,
     {SERVE_HOST, 0, "allow-host", "NAME",
      "a further name that this server is called by; may be given again"},
     {SERVE_QUEUE, 0, "queue", "N", "most jobs that may wait (default 1000)"},
@@ -78,17 +69,6 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
     case SERVE_TOKEN:
         s->token_path = a->value;
         return CLI_OK;
-    case SERVE_DEVICE:
-        o->device = a->value;
-        return CLI_OK;
-    case SERVE_THREADS:
-        return set_int(a, 1024, &o->threads);
-    case SERVE_BUDGET:
-        o->budget = a->value;
-        return CLI_OK;
-    case SERVE_WEIGHTS:
-        o->weights = a->value;
-        return CLI_OK;
     case SERVE_HOST:
         if (o->n_hosts == SERVER_MAX_HOSTS)
             return cli_usage_error(a->command, "at most %d names", SERVER_MAX_HOSTS);
@@ -105,7 +85,7 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
     default:
-        return CLI_USAGE;
+        return engine_args_set(&o->engine, a, id);
     }
 }
 
@@ -191,6 +171,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
             return cli_usage_error(self, "'%.60s' is not expected here", a.value);
         rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
     }
+    s.options.network_stays = engine_args_want_network(argc, argv);
     if (rc == CLI_OK)
         rc = serve(&s);
     buf_deinit(&s.token);

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "cli/commands.h"
-#include "cli/json_out.h"
 #include "store/store.h"
 
 enum { STORE_DIR = 1, STORE_DEEP, STORE_GRACE, STORE_FOUND, STORE_DRY, STORE_JSON };
@@ -111,7 +111,7 @@ static int back_up(struct store_job *j, struct store *s)
         struct buf b;
         buf_init(&b, 1 << 16);
         buf_add_z(&b, "{\"to\":");
-        json_out_str(&b, j->target);
+        json_add_z(&b, j->target);
         printf("%s,\"assets\":%llu}\n", buf_z(&b), (unsigned long long)files);
         buf_deinit(&b);
     } else {

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "cli/doctor.h"
-#include "cli/json_out.h"
 #include "sandbox/sandbox.h"
 
 /* Libraries whose job is to talk to other machines as a client. */
@@ -22,7 +22,7 @@ static void take_library(const char *name, void *user)
 {
     struct libraries *l = user;
     buf_add_z(&l->names, l->n ? "," : "");
-    json_out_str(&l->names, name);
+    json_add_z(&l->names, name);
     if (l->at < sizeof l->plain)
         l->at += (size_t)snprintf(l->plain + l->at, sizeof l->plain - l->at, "%s%s",
                                   l->n ? " " : "", name);
@@ -61,9 +61,9 @@ static void try_the_network(struct doctor *d)
                    a[i].what, a[i].refused ? "refused: " : "went through",
                    a[i].refused ? strerror(a[i].sys) : "");
         buf_printf(&d->details, "%s{\"what\":", i ? "," : "");
-        json_out_str(&d->details, a[i].what);
+        json_add_z(&d->details, a[i].what);
         buf_printf(&d->details, ",\"refused\":%s,\"error\":", a[i].refused ? "true" : "false");
-        json_out_str(&d->details, a[i].refused ? strerror(a[i].sys) : "");
+        json_add_z(&d->details, a[i].refused ? strerror(a[i].sys) : "");
         buf_add_z(&d->details, "}");
     }
     buf_add_z(&d->details, "]");

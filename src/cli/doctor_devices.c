@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/doctor.h"
-#include "cli/json_out.h"
 #include "nn/device.h"
 #include "nn/pin.h"
 #include "store/models.h"
@@ -20,11 +20,11 @@ static void json_device(struct doctor *d, const struct nn_device_info *info, con
                         bool first)
 {
     buf_printf(&d->details, "%s{\"name\":", first ? "" : ",");
-    json_out_str(&d->details, info->name);
+    json_add_z(&d->details, info->name);
     buf_add_z(&d->details, ",\"description\":");
-    json_out_str(&d->details, info->description);
+    json_add_z(&d->details, info->description);
     buf_add_z(&d->details, ",\"library\":");
-    json_out_str(&d->details, library);
+    json_add_z(&d->details, library);
     buf_printf(&d->details, ",\"total_bytes\":%llu,\"free_bytes\":%llu}",
                (unsigned long long)info->total_bytes, (unsigned long long)info->free_bytes);
 }
@@ -100,7 +100,7 @@ void doctor_pin(struct doctor *d)
         rc = nn_pin_read(path, pin, &e);
     buf_add_z(&d->details, ",\"pinned\":");
     if (rc == ERR_OK) {
-        json_out_str(&d->details, pin->device);
+        json_add_z(&d->details, pin->device);
         if (check_library(d, &pin->library) == DOCTOR_OK &&
             check_library(d, &pin->cpu) == DOCTOR_OK)
             doctor_add(d, DOCTOR_OK, "pin", NULL,

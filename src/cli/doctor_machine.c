@@ -13,9 +13,9 @@
 
 #include "base/file.h"
 #include "base/home.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/doctor.h"
-#include "cli/json_out.h"
 
 enum { PATH_BYTES = 4096, PAGE_MAX = 64 << 10 };
 
@@ -71,7 +71,7 @@ void doctor_processor(struct doctor *d)
                has_slow_units() ? "expect long waits without a graphics processor" : NULL,
                "%d cores to use; instructions: %s", cores(), features);
     buf_printf(&d->details, ",\"cores\":%d,\"cpu_features\":", cores());
-    json_out_str(&d->details, features);
+    json_add_z(&d->details, features);
 }
 
 /* ---- limits ---------------------------------------------------------------------------------------- */
@@ -195,5 +195,5 @@ void doctor_disk(struct doctor *d)
                maps ? "" : "not", direct ? "can" : "cannot");
     buf_printf(&d->details, ",\"mmap\":%s,\"o_direct\":%s,\"home\":", maps ? "true" : "false",
                direct ? "true" : "false");
-    json_out_str(&d->details, home);
+    json_add_z(&d->details, home);
 }

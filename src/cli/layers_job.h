@@ -3,16 +3,13 @@
 #ifndef VT_CLI_LAYERS_JOB_H
 #define VT_CLI_LAYERS_JOB_H
 
-#include <stdatomic.h>
-
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/engine_args.h"
 #include "cli/progress.h"
 #include "image/image.h"
-#include "nn/device.h"
-#include "pipeline/layered.h"
-#include "pipeline/layered_stack.h"
+#include "image/layers.h"
 #include "pipeline/params_table.h"
 
 enum layers_job_option {
@@ -30,11 +27,6 @@ enum layers_job_option {
     LAYERS_JOB_MERGE,
     LAYERS_JOB_IN_PLACE,
     LAYERS_JOB_TRACE,
-    LAYERS_JOB_DEVICE,
-    LAYERS_JOB_RPC,
-    LAYERS_JOB_THREADS,
-    LAYERS_JOB_WEIGHTS,
-    LAYERS_JOB_BUDGET,
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
     LAYERS_JOB_FIRST_OWN, /* a command's own options start here */
@@ -61,43 +53,20 @@ enum layers_job_option {
         {LAYERS_JOB_IN_PLACE, 0, "no-modulation-tables", NULL,                                     \
          PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
-        {LAYERS_JOB_DEVICE, 0, "device", "NAME",                                                   \
-         "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
-        {LAYERS_JOB_RPC, 0, "rpc", "HOST:PORT",                                                    \
-         "compute there, on a `veetance worker`; nothing is encrypted"},                           \
-        {LAYERS_JOB_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},              \
-        {LAYERS_JOB_WEIGHTS, 0, "weights", "TYPE",                                                 \
-         "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \
-        {LAYERS_JOB_BUDGET, 0, "budget", "SIZE",                                                   \
-         "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},       \
+        ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_JSON, 0, "json", NULL, "print the result as JSON on standard output"},         \
     {                                                                                              \
         LAYERS_JOB_QUIET, 'q', "quiet", NULL, "say nothing but errors"                             \
     }
 
 struct layers_job {
-    /* What is asked for; negative numbers and NULL texts are left to the model. */
-    const char *model, *prompt, *negative, *trace, *device, *budget, *weights;
-    enum chat_language language;
-    double cfg;
-    int64_t layers, steps, resolution, seed, threads;
-    bool cfg_normalize, in_place, keep_empty, merge_duplicates, full_size;
+    struct vt_layers_request request; /* without its picture */
+    struct vt_engine_options engine;
     bool json, quiet;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;
-
-    /* What came out, and of what. */
-    struct layered_stack made;
-    struct layered_request used; /* the picture in it is borrowed, its texts too */
-    struct buf prompt_text;      /* given, the model's own, or the caption */
-    bool captioned;
-    int w, h; /* that the model worked at */
-    size_t table_bytes;
-    uint64_t table_weight_bytes;
-    double table_seconds;
-    struct nn_device_info device_info;
-    struct vt_stats stats;
-    char model_name[256];
+    struct vt_layers_result *made; /* what came out */
+    char device[64];               /* where */
 };
 
 void layers_job_init(struct layers_job *j);
@@ -110,6 +79,8 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c);
 /* Takes source apart into j->made. source stays the caller's. */
 ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct image *source,
                                             struct err *e);
+/* The layers that were made; NULL before. */
+const struct layer_stack *layers_job_stack(const struct layers_job *j);
 
 /* cmd_layers.c: `layers` without a tool's name; with plan it only says what it would take. */
 int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan);
@@ -123,16 +94,10 @@ void layers_json_list(const struct layer_stack *s, struct buf *b);
 
 /* ---- for all layer commands ---------------------------------------------------------------------------- */
 
-/* Ctrl-C and SIGTERM set the flag; a second one ends the process. */
-void layers_stop_on_signal(void);
-const atomic_bool *layers_stop_flag(void);
-/* ERR_CANCELLED once the flag is set. */
+/* ERR_CANCELLED once a signal asked to stop. */
 ERR_MUST_CHECK enum err_code layers_check_stopped(struct err *e);
 
 /* A picture of any format; its notes are told. */
 ERR_MUST_CHECK enum err_code layers_load_picture(const char *path, struct cli_progress *p,
                                                  struct image *out, struct err *e);
-/* Exit code for a failure; prints it. */
-int layers_fail(const struct err *e, bool json);
-
 #endif

@@ -8,12 +8,8 @@
 
 #include <stdbool.h>
 
-#include "cli/cli.h"
-
 /* rpc: a compute server was named, so sockets stay; the log says so. False when the system cannot do it: a
  * warning was printed, and the command may go on. */
 bool cli_go_offline(bool rpc);
-/* Whether the arguments hold the command's --rpc option. */
-bool cli_wants_rpc(const struct cli_command *c, int argc, char **argv);
 
 #endif

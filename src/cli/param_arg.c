@@ -52,6 +52,9 @@ int cli_param_set(const struct cli_args *a, int id, const struct param *table, v
         return CLI_OK;
     case PARAM_LONG:
         return read_int(a, p, at) ? CLI_OK : CLI_USAGE;
+    case PARAM_SWITCH:
+        *(int *)at = 1;
+        return CLI_OK;
     case PARAM_NUMBER:
         return cli_double(a, p->lo, p->hi, at) ? CLI_OK : CLI_USAGE;
     default:

@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/log.h"
-#include "cli/json_out.h"
 #include "cli/param_arg.h"
 #include "cli/plan_out.h"
-#include "cli/remote.h"
 #include "pipeline/picture_png.h"
+#include "pipeline/plan_public.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096, PNG_MAX_BYTES = 512 << 20 };
 
@@ -70,15 +70,6 @@ static int set_trace_level(struct picture_run *r, const struct cli_args *a)
     return cli_usage_error(a->command, "--trace-level is steps or blocks, not '%.40s'", a->value);
 }
 
-static int set_int(const struct cli_args *a, int64_t lo, int64_t hi, int *out)
-{
-    int64_t v;
-    if (!cli_int(a, lo, hi, &v))
-        return CLI_USAGE;
-    *out = (int)v;
-    return CLI_OK;
-}
-
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
 {
     struct vt_request *q = &r->request;
@@ -108,20 +99,6 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     case PICTURE_CACHE:
         q->cache_dir = a->value;
         return CLI_OK;
-    case PICTURE_DEVICE:
-        r->engine.device = a->value;
-        return CLI_OK;
-    case PICTURE_RPC:
-        r->engine.device = cli_remote_device(a->value);
-        return CLI_OK;
-    case PICTURE_THREADS:
-        return set_int(a, 1, 1024, &r->engine.threads);
-    case PICTURE_WEIGHTS:
-        r->engine.weights = a->value;
-        return CLI_OK;
-    case PICTURE_BUDGET:
-        r->engine.budget = a->value;
-        return CLI_OK;
     case PICTURE_JSON:
         r->json = true;
         return CLI_OK;
@@ -132,15 +109,8 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
     default:
-        return CLI_USAGE;
+        return engine_args_set(&r->engine, a, id);
     }
-}
-
-int picture_run_fail(const struct picture_run *r, const struct err *e)
-{
-    struct vt_error ve = {.status = (enum vt_status)e->code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
-    return cli_fail(&ve, r->json);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------- */
@@ -181,23 +151,24 @@ static void json_result(const struct picture_run *r, const struct vt_result *res
         struct vt_image im = vt_result_image(res, i);
         output_path(r, res, i, path);
         buf_printf(b, "%s{\"path\":", i ? "," : "");
-        json_out_str(b, path);
+        json_add_z(b, path);
         buf_printf(b, ",\"seed\":%lld,\"width\":%d,\"height\":%d}",
                    (long long)vt_result_seed(res, i), im.width, im.height);
     }
     buf_add_z(b, "],\"model\":");
-    json_out_str(b, q->model);
+    json_add_z(b, q->model);
     buf_add_z(b, ",\"prompt\":");
-    json_out_str(b, q->prompt ? q->prompt : "");
+    json_add_z(b, q->prompt ? q->prompt : "");
     buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"device\":", q->steps,
                q->guidance, q->max_tokens);
-    json_out_str(b, device);
+    json_add_z(b, device);
     buf_printf(b,
                ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
                "\"decode\":%.4f,\"total\":%.4f}",
                s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
                s->decode_seconds, s->total_seconds);
-    plan_out_memory(b, s, NULL);
+    buf_add_z(b, ",\"memory\":");
+    stats_public_json(b, s, NULL);
     buf_printf(b, ",\"notes\":[%s]}", buf_z(&r->progress.notes));
 }
 
@@ -209,7 +180,7 @@ static int write_all(const struct picture_run *r, const struct vt_result *res, c
         struct err e = {0};
         output_path(r, res, i, path);
         if (write_picture(res, i, path, &e) != ERR_OK)
-            return picture_run_fail(r, &e);
+            return cli_fail_err(&e, r->json);
         if (!r->json && !r->quiet)
             printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
                    q->width, q->height, vt_result_stats(res)->total_seconds);
@@ -260,7 +231,7 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
     enum err_code rc = check_output("-o", r->output, &e);
     if (rc == ERR_OK && r->request.trace_path)
         rc = check_output("--trace", r->request.trace_path, &e);
-    return rc == ERR_OK ? CLI_OK : picture_run_fail(r, &e);
+    return rc == ERR_OK ? CLI_OK : cli_fail_err(&e, r->json);
 }
 
 static int plan(const struct picture_run *r, struct vt_engine *engine)

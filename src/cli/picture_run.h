@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/cli.h"
+#include "cli/engine_args.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include "pipeline/params_table.h"
@@ -22,11 +23,6 @@ enum picture_option {
     PICTURE_OUTPUT,
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
-    PICTURE_DEVICE,
-    PICTURE_RPC,
-    PICTURE_THREADS,
-    PICTURE_WEIGHTS,
-    PICTURE_BUDGET,
     PICTURE_JSON,
     PICTURE_QUIET,
     PICTURE_CACHE,
@@ -52,15 +48,7 @@ enum picture_option {
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
         {PICTURE_TRACE_LEVEL, 0, "trace-level", "LEVEL", "steps (default) or blocks"},             \
         {PICTURE_CACHE, 0, "cache", "DIR", "keep prompt embeddings there across runs"},            \
-        {PICTURE_DEVICE, 0, "device", "NAME",                                                      \
-         "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                     \
-        {PICTURE_RPC, 0, "rpc", "HOST:PORT",                                                       \
-         "compute there, on a `veetance worker`; nothing is encrypted"},                           \
-        {PICTURE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                 \
-        {PICTURE_WEIGHTS, 0, "weights", "TYPE",                                                    \
-         "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \
-        {PICTURE_BUDGET, 0, "budget", "SIZE",                                                      \
-         "most device memory to use: 16G, 80% or bytes (default: what is free less 1 GiB)"},       \
+        ENGINE_OPTIONS,                                                                            \
         {PICTURE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},            \
         {PICTURE_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                             \
     {                                                                                              \
@@ -81,8 +69,6 @@ void picture_run_init(struct picture_run *r);
 void picture_run_deinit(struct picture_run *r);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id);
-/* Exit code for a failure outside the engine; prints it. */
-int picture_run_fail(const struct picture_run *r, const struct err *e);
 /* What can be refused before pictures are read: an option that is missing, a file that could not be written.
  * To be called once every option is known. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_check(struct picture_run *r, const struct cli_command *c);

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "cli/cli.h"
-#include "cli/json_out.h"
 
 enum { BAR_WIDTH = 24 };
 
@@ -69,7 +69,7 @@ static void on_progress(const struct vt_progress *v, void *user)
     struct cli_progress *p = user;
     char text[200], image[48] = "";
     /* A signal that came before the run began was too early for the engine to notice. */
-    if (p->engine && cli_was_interrupted())
+    if (p->engine && atomic_load(cli_stop_flag()))
         vt_engine_cancel(p->engine);
     if (p->quiet)
         return;
@@ -85,6 +85,8 @@ static void on_progress(const struct vt_progress *v, void *user)
     else if (converting)
         (void)snprintf(text, sizeof text, "converting weights: %d %%, %.0f s left", v->step,
                        v->seconds_left > 0 ? v->seconds_left : 0);
+    else if (v->stage == VT_STAGE_TEXT && v->step > 0) /* a caption's tokens */
+        (void)snprintf(text, sizeof text, "%d tokens", v->step);
     else
         (void)snprintf(text, sizeof text, "%s", stage_names[v->stage]);
     if (p->terminal) {
@@ -100,7 +102,7 @@ void cli_progress_note(struct cli_progress *p, const char *text)
 {
     if (p->notes.n)
         buf_add_byte(&p->notes, ',');
-    json_out_str(&p->notes, text);
+    json_add_z(&p->notes, text);
     if (p->quiet)
         return;
     cli_progress_finish(p);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/str.h"
+#include "base/json_text.h"
 
 void say(const char *fmt, ...)
 {
@@ -114,27 +114,11 @@ bool args_int(const struct args *a, int64_t lo, int64_t hi, int64_t *out)
 
 void print_json_string(const char *z)
 {
-    struct str s = str_from(z);
-    putchar('"');
-    while (s.n > 0) {
-        size_t good = s.n;
-        (void)str_is_utf8(s, &good);
-        for (size_t i = 0; i < good; i++) {
-            unsigned char c = (unsigned char)s.p[i];
-            if (c == '"' || c == '\\')
-                printf("\\%c", c);
-            else if (c < 0x20)
-                printf("\\u%04x", c);
-            else
-                putchar(c);
-        }
-        s = str_skip(s, good);
-        if (s.n > 0) { /* not UTF-8: shown as the replacement character */
-            fputs("\xef\xbf\xbd", stdout);
-            s = str_skip(s, 1);
-        }
-    }
-    putchar('"');
+    struct buf b;
+    buf_init(&b, 1u << 20);
+    json_add_z(&b, z);
+    fputs(buf_z(&b), stdout);
+    buf_deinit(&b);
 }
 
 int fail(const struct err *e, bool json)

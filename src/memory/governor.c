@@ -40,7 +40,7 @@ struct governor {
     size_t n_stages;
     struct governor_stage *stage; /* of the component in use */
     bool over;
-    uint64_t requests, fail_at;
+    uint64_t fail_at;
 };
 
 static uint64_t held(const struct governor *g)
@@ -106,7 +106,6 @@ static enum err_code take(void *user, enum nn_memory_kind kind, uint64_t bytes, 
                           struct err *e)
 {
     struct governor *g = user;
-    g->requests++;
     if (g->fail_at > 0 && --g->fail_at == 0)
         return err_set(e, ERR_NOMEM, "the device refuses %llu bytes for %s",
                        (unsigned long long)bytes, what);
@@ -212,6 +211,11 @@ enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err
 uint64_t governor_budget(const struct governor *g)
 {
     return g->budget;
+}
+
+const struct nn_device *governor_device(const struct governor *g)
+{
+    return g->device;
 }
 
 void governor_usage(const struct governor *g, struct governor_usage *out)
@@ -378,7 +382,6 @@ void governor_begin(struct governor *g, bool dry)
     governor_idle(g->device);
     g->n_stages = 0;
     g->over = false;
-    g->requests = 0;
     if (dry) {
         g->before_dry = g->now;
         g->moved_before_dry = g->moved;
@@ -413,9 +416,4 @@ size_t governor_stages(const struct governor *g, const struct governor_stage **o
 void governor_fail_at(struct governor *g, uint64_t n)
 {
     g->fail_at = n;
-}
-
-uint64_t governor_requests(const struct governor *g)
-{
-    return g->requests;
 }

@@ -10,7 +10,7 @@
  *     governor_free(g);
  *
  * On the CPU weights lie in mapped files, and the budget bounds what is computed and converted. One thread
- * at a time, that of the device.
+ * at a time, that of the device. Components on several devices have a governor for each.
  */
 #ifndef VT_MEMORY_GOVERNOR_H
 #define VT_MEMORY_GOVERNOR_H
@@ -50,6 +50,7 @@ struct governor *governor_of(const struct nn_device *d);
 /* Makes room at once if less is allowed than is held; ERR_NOMEM if what is in use does not fit. 0: default. */
 ERR_MUST_CHECK enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e);
 uint64_t governor_budget(const struct governor *g);
+const struct nn_device *governor_device(const struct governor *g);
 void governor_usage(const struct governor *g, struct governor_usage *out);
 
 /* Engages ps and makes it the one in use, placed as governor_place said for its component. Without a governor
@@ -82,7 +83,5 @@ size_t governor_stages(const struct governor *g, const struct governor_stage **o
 
 /* For tests: the n-th request for memory from now on fails (1 = the next); 0: none. */
 void governor_fail_at(struct governor *g, uint64_t n);
-/* How many requests there were since governor_begin. */
-uint64_t governor_requests(const struct governor *g);
 
 #endif

@@ -63,30 +63,46 @@ static bool place_anew(struct governor *g)
 
 /* ---- what comes out ---------------------------------------------------------------------------------- */
 
-static void fill_stage(const struct governor_stage *s, struct memory_plan_stage *out)
+static void fill_stage(const struct governor_stage *s, const char *device,
+                       struct memory_plan_stage *out)
 {
     (void)snprintf(out->component, sizeof out->component, "%s", s->component);
     (void)snprintf(out->precision, sizeof out->precision, "%s", s->precision);
+    (void)snprintf(out->device, sizeof out->device, "%s", device);
     out->resident_bytes = s->weights;
     out->streamed_bytes = s->streamed;
     out->compute_bytes = s->compute;
     out->peak_bytes = s->peak;
 }
 
+/* One device's part of the plan. */
 static void fill(const struct governor *g, struct memory_plan *out)
 {
+    struct nn_device_info info;
     struct governor_usage u;
     const struct governor_stage *stages;
+    size_t n = governor_stages(g, &stages);
+    struct memory_plan_device *d = &out->devices[out->n_devices++];
+    nn_device_info(governor_device(g), &info);
     governor_usage(g, &u);
-    out->n_stages = governor_stages(g, &stages);
-    out->budget_bytes = u.budget;
-    out->peak_bytes = u.peak;
-    out->verdict = governor_over_budget(g) ? MEMORY_REFUSED : MEMORY_RESIDENT;
-    for (size_t i = 0; i < out->n_stages; i++) {
-        fill_stage(&stages[i], &out->stages[i]);
+    (void)snprintf(d->name, sizeof d->name, "%s", info.name);
+    d->budget_bytes = u.budget;
+    d->peak_bytes = u.peak;
+    if (governor_over_budget(g))
+        out->verdict = MEMORY_REFUSED;
+    for (size_t i = 0; i < n && out->n_stages < MEMORY_MAX_STAGES; i++) {
+        fill_stage(&stages[i], d->name, &out->stages[out->n_stages++]);
         if (stages[i].streamed > 0 && out->verdict == MEMORY_RESIDENT)
             out->verdict = MEMORY_STREAMED;
     }
+}
+
+static void fill_all(const struct memory_governors *all, struct memory_plan *out)
+{
+    for (size_t i = 0; i < all->n; i++)
+        fill(all->of[i], out);
+    out->budget_bytes = out->devices[0].budget_bytes;
+    out->peak_bytes = out->devices[0].peak_bytes;
 }
 
 /* The least that each component can do with, and the largest of these. */
@@ -142,38 +158,69 @@ static void fill_advice(struct memory_plan *p)
 
 /* ---- planning ---------------------------------------------------------------------------------------- */
 
-static enum err_code rehearse(struct governor *g, memory_request_fn request, void *user,
-                              struct memory_plan *out, struct err *e)
+static uint64_t moved(const struct memory_governors *all)
 {
-    struct governor_usage before, after;
-    governor_begin(g, true);
-    governor_usage(g, &before);
-    enum err_code rc = request(user, e);
-    governor_usage(g, &after);
-    if (rc == ERR_OK) {
-        fill(g, out);
-        out->swap_bytes = after.moved - before.moved;
+    struct governor_usage u;
+    uint64_t n = 0;
+    for (size_t i = 0; i < all->n; i++) {
+        governor_usage(all->of[i], &u);
+        n += u.moved;
     }
-    governor_end_dry(g);
+    return n;
+}
+
+static enum err_code rehearse(const struct memory_governors *all, memory_request_fn request,
+                              void *user, struct memory_plan *out, struct err *e)
+{
+    for (size_t i = 0; i < all->n; i++)
+        governor_begin(all->of[i], true);
+    uint64_t before = moved(all);
+    enum err_code rc = request(user, e);
+    if (rc == ERR_OK) {
+        fill_all(all, out);
+        out->swap_bytes = moved(all) - before;
+    }
+    for (size_t i = 0; i < all->n; i++)
+        governor_end_dry(all->of[i]);
     return rc;
 }
 
-enum err_code memory_plan_make(struct governor *g, memory_request_fn request, void *user,
-                               struct memory_plan *out, struct err *e)
+/* As place_anew, on every device that is short of memory. */
+static bool place_all_anew(const struct memory_governors *all)
+{
+    bool any = false;
+    for (size_t i = 0; i < all->n; i++)
+        if (governor_over_budget(all->of[i]))
+            any |= place_anew(all->of[i]);
+    return any;
+}
+
+enum err_code memory_plan_make(const struct memory_governors *all, memory_request_fn request,
+                               void *user, struct memory_plan *out, struct err *e)
 {
     enum err_code rc = ERR_OK;
-    governor_place_all_resident(g);
+    for (size_t i = 0; i < all->n; i++)
+        governor_place_all_resident(all->of[i]);
     for (int i = 0; i < MAX_PASSES; i++) {
         memset(out, 0, sizeof *out);
-        rc = rehearse(g, request, user, out, e);
-        if (rc != ERR_OK || out->verdict != MEMORY_REFUSED || !place_anew(g))
+        rc = rehearse(all, request, user, out, e);
+        if (rc != ERR_OK || out->verdict != MEMORY_REFUSED || !place_all_anew(all))
             break;
     }
     if (rc != ERR_OK)
         return rc;
-    find_least(g, out);
+    for (size_t i = 0; i < all->n; i++)
+        find_least(all->of[i], out);
     fill_advice(out);
     return ERR_OK;
+}
+
+static uint64_t budget_of(const struct memory_plan *p, const char *device)
+{
+    for (size_t i = 0; i < p->n_devices; i++)
+        if (strcmp(p->devices[i].name, device) == 0)
+            return p->devices[i].budget_bytes;
+    return p->budget_bytes;
 }
 
 enum err_code memory_plan_check(const struct memory_plan *p, struct err *e)
@@ -181,13 +228,20 @@ enum err_code memory_plan_check(const struct memory_plan *p, struct err *e)
     if (p->verdict != MEMORY_REFUSED)
         return ERR_OK;
     const struct memory_plan_stage *worst = &p->stages[0];
-    for (size_t i = 1; i < p->n_stages; i++)
-        if (p->stages[i].peak_bytes > worst->peak_bytes)
-            worst = &p->stages[i];
+    uint64_t budget = 0, most = 0;
+    for (size_t i = 0; i < p->n_stages; i++) {
+        const struct memory_plan_stage *s = &p->stages[i];
+        uint64_t of = budget_of(p, s->device), over = s->peak_bytes > of ? s->peak_bytes - of : 0;
+        if (i == 0 || over > most) {
+            worst = s;
+            budget = of;
+            most = over;
+        }
+    }
     return err_set(
         e, ERR_NOMEM,
         "the budget of %s does not suffice: the %s needs %s (weights %s, computing %s); %s%s%s",
-        budget_text(p->budget_bytes).z, worst->component, budget_text(worst->peak_bytes).z,
+        budget_text(budget).z, worst->component, budget_text(worst->peak_bytes).z,
         budget_text(worst->resident_bytes).z, budget_text(worst->compute_bytes).z,
         p->n_advice > 0 ? p->advice[0] : "", p->n_advice > 1 ? "; " : "",
         p->n_advice > 1 ? p->advice[1] : "");

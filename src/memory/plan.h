@@ -12,32 +12,52 @@
 
 enum memory_verdict { MEMORY_RESIDENT, MEMORY_STREAMED, MEMORY_REFUSED };
 
-enum { MEMORY_MAX_ADVICE = 4, MEMORY_ADVICE_BYTES = 200 };
+enum {
+    MEMORY_MAX_ADVICE = 4,
+    MEMORY_ADVICE_BYTES = 200,
+    MEMORY_MAX_DEVICES = 3,
+    MEMORY_MAX_STAGES = GOVERNOR_MAX_STAGES,
+};
 
 struct memory_plan_stage {
     char component[GOVERNOR_NAME_BYTES];
     char precision[16]; /* of its matrices: "bf16", "q5_0", "f32", ... */
+    char device[64];
     uint64_t resident_bytes, streamed_bytes, compute_bytes, peak_bytes;
+};
+
+struct memory_plan_device {
+    char name[64];
+    uint64_t budget_bytes, peak_bytes;
 };
 
 struct memory_plan {
     enum memory_verdict verdict;
-    uint64_t budget_bytes, peak_bytes;
-    uint64_t swap_bytes;  /* weights that will be brought to the device */
+    uint64_t budget_bytes, peak_bytes; /* of the first device */
+    size_t n_devices;
+    struct memory_plan_device devices[MEMORY_MAX_DEVICES];
+    uint64_t swap_bytes;  /* weights that will be brought to devices */
     uint64_t least_bytes; /* the smallest budget that would do, as far as known */
     size_t n_stages;
-    struct memory_plan_stage stages[GOVERNOR_MAX_STAGES];
+    struct memory_plan_stage stages[MEMORY_MAX_STAGES]; /* a device after the other */
     size_t n_advice;
     char advice[MEMORY_MAX_ADVICE][MEMORY_ADVICE_BYTES];
 };
 
-/* Runs the request on the dry device; must change nothing that outlives it. */
+/* The governors of all devices that a request uses. */
+struct memory_governors {
+    struct governor *of[MEMORY_MAX_DEVICES];
+    size_t n;
+};
+
+/* Runs the request on dry devices; must change nothing that outlives it. */
 typedef enum err_code (*memory_request_fn)(void *user, struct err *e);
 
-/* Plans the request and leaves the governor placed for it. A request that cannot be served within the budget
+/* Plans the request and leaves the governors placed for it. A request that cannot be served within the budget
  * is no failure of the planner: *out says MEMORY_REFUSED. */
-ERR_MUST_CHECK enum err_code memory_plan_make(struct governor *g, memory_request_fn request,
-                                              void *user, struct memory_plan *out, struct err *e);
+ERR_MUST_CHECK enum err_code memory_plan_make(const struct memory_governors *all,
+                                              memory_request_fn request, void *user,
+                                              struct memory_plan *out, struct err *e);
 
 /* ERR_NOMEM with the numbers of a refused plan; ERR_OK for others. */
 ERR_MUST_CHECK enum err_code memory_plan_check(const struct memory_plan *p, struct err *e);

@@ -53,7 +53,7 @@ static void follow_profile(struct bench *b, enum vt_stage stage)
         p = &b->out->profiles[BENCH_PROFILE_STEPS];
     else if (stage == VT_STAGE_DECODE)
         p = &b->out->profiles[BENCH_PROFILE_DECODE];
-    nn_device_set_profile(b->k->device, p);
+    nn_device_set_profile(b->k->on.transformer, p);
 }
 
 /* Each stage has its own slot of memory peaks. */
@@ -169,7 +169,7 @@ static enum err_code make_pictures(struct bench *b, struct err *e)
     if (rc != ERR_OK)
         return rc;
     b->stage = VT_STAGE_LOAD;
-    if (nn_device_is_cpu(b->k->device))
+    if (nn_device_is_cpu(b->k->on.transformer))
         rc = load(b, e);
     for (int i = 0; rc == ERR_OK && i < b->rq->n_sizes; i++)
         rc = make_picture(b, i, e);
@@ -224,7 +224,7 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
     if (rc == ERR_OK)
         rc = convert_cache_model(dir, &run, e);
     if (rc == ERR_OK)
-        rc = klein_open(dir, d, &b->k, e);
+        rc = klein_open(dir, devices_all(d), &b->k, e);
     if (rc == ERR_OK)
         rc = make_pictures(b, e);
     if (rc == ERR_OK) {

@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/resize.h"
-#include "pipeline/convert_cache.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/report.h"
 #include "veetance.h"
@@ -71,33 +70,33 @@ enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n, struct v
     return engine_finish(rc, &e, err);
 }
 
+static enum err_code check_options(const struct vt_engine_options *o, struct err *e)
+{
+    enum err_code rc = placement_check(o->place, e);
+    return rc == ERR_OK && o->weights ? convert_cache_check(o->weights, e) : rc;
+}
+
 enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt_engine **out,
                               struct vt_error *err)
 {
+    static const struct vt_engine_options defaults = {0};
+    const struct vt_engine_options *o = options ? options : &defaults;
     struct err e = {0};
     *out = NULL;
     struct vt_engine *g = mem_alloc(sizeof *g);
-    enum err_code rc = nn_device_open(options ? options->device : NULL,
-                                      options ? options->threads : 0, &g->device, &e);
-    if (rc != ERR_OK) {
-        mem_free(g);
-        return engine_finish(rc, &e, err);
-    }
-    nn_device_info(g->device, &g->info);
-    uint64_t budget = 0;
-    rc =
-        options && options->budget ? budget_parse(options->budget, g->device, &budget, &e) : ERR_OK;
-    if (rc == ERR_OK && options && options->weights)
-        rc = convert_cache_check(options->weights, &e);
-    if (rc == ERR_OK && options && options->weights)
-        (void)snprintf(g->weights, sizeof g->weights, "%s", options->weights);
+    enum err_code rc = check_options(o, &e);
     if (rc == ERR_OK)
-        rc = governor_new(g->device, budget, &g->governor, &e);
+        rc = placement_open(
+            &(struct placement_options){
+                .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
+            &g->placement, &e);
     if (rc != ERR_OK) {
-        nn_device_close(g->device);
         mem_free(g);
         return engine_finish(rc, &e, err);
     }
+    nn_device_info(g->placement.devices.transformer, &g->info);
+    g->threads = o->threads;
+    (void)snprintf(g->weights, sizeof g->weights, "%s", o->weights ? o->weights : "");
     *out = g;
     return engine_finish(ERR_OK, &e, err);
 }
@@ -120,8 +119,7 @@ void vt_engine_close(struct vt_engine *engine)
     if (!engine)
         return;
     engine_close_model(engine);
-    governor_free(engine->governor);
-    nn_device_close(engine->device);
+    placement_close(&engine->placement);
     mem_free(engine);
 }
 
@@ -135,28 +133,30 @@ const char *vt_engine_device(const struct vt_engine *engine)
     return engine->info.name;
 }
 
-/* Converted copies of the networks, if the engine runs in another type than they are stored in. */
-enum err_code engine_use_weights(struct vt_engine *g, const struct vt_callbacks *cb, struct err *e)
+struct convert_cache_run engine_conversion(struct vt_engine *g, const struct vt_callbacks *cb)
 {
-    const struct convert_cache_run run = {.type = g->weights[0] ? g->weights : NULL,
-                                          .threads = nn_device_threads(g->device),
-                                          .cancel = &g->cancel,
-                                          .callbacks = cb};
-    return convert_cache_model(g->dir, &run, e);
+    return (struct convert_cache_run){.type = g->weights[0] ? g->weights : NULL,
+                                      .threads = g->threads,
+                                      .cancel = &g->cancel,
+                                      .callbacks = cb};
 }
 
-enum err_code engine_open_klein(struct vt_engine *g, const char *model,
-                                const struct vt_callbacks *cb, struct err *e)
+enum err_code engine_open_model(struct vt_engine *g, const char *model,
+                                enum model_pipeline pipeline, const struct vt_callbacks *cb,
+                                struct err *e)
 {
-    if (g->klein && model && strcmp(g->model, model) == 0)
+    if (g->dir && g->dir->pipeline == pipeline && model && strcmp(g->model, model) == 0)
         return ERR_OK;
     engine_close_model(g);
+    const struct convert_cache_run conversion = engine_conversion(g, cb);
+    struct devices on = g->placement.devices;
     g->dir = mem_alloc(sizeof *g->dir);
     enum err_code rc = model_dir_open(model, g->dir, e);
     if (rc == ERR_OK)
-        rc = engine_use_weights(g, cb, e);
+        rc = convert_cache_model(g->dir, &conversion, e);
     if (rc == ERR_OK)
-        rc = klein_open(g->dir, g->device, &g->klein, e);
+        rc = pipeline == MODEL_PIPELINE_LAYERED ? layered_open(g->dir, on, &g->layered, e)
+                                                : klein_open(g->dir, on, &g->klein, e);
     if (rc != ERR_OK)
         engine_close_model(g);
     else
@@ -531,7 +531,7 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     atomic_store(&g->cancel, false);
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
-        rc = engine_open_klein(g, rq->model, cb, e);
+        rc = engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e);
     if (rc == ERR_OK)
         rc = new_result(rq, &r, e);
     if (rc != ERR_OK || !r || !g->dir)

@@ -4,11 +4,11 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "pipeline/convert_cache.h"
 #include "pipeline/engine_internal.h"
 
 struct vt_caption_result {
     struct caption_result r;
+    struct vt_stats stats;
 };
 
 struct vt_caption_request vt_caption_request_defaults(void)
@@ -23,15 +23,12 @@ static enum err_code open_captioner(struct vt_engine *g, const char *model,
         return ERR_OK;
     engine_close_model(g);
     struct caption_files *files = mem_alloc(sizeof *files);
-    const struct convert_cache_run run = {.type = g->weights[0] ? g->weights : NULL,
-                                          .threads = nn_device_threads(g->device),
-                                          .cancel = &g->cancel,
-                                          .callbacks = cb};
+    const struct convert_cache_run run = engine_conversion(g, cb);
     enum err_code rc = caption_files_find(model, files, e);
     if (rc == ERR_OK)
         rc = convert_cache_part("language model", files->language.weights, &run, e);
     if (rc == ERR_OK)
-        rc = caption_open(files, g->device, &g->captioner, e);
+        rc = caption_open(files, g->placement.devices.text, &g->captioner, e);
     mem_free(files);
     if (rc == ERR_OK)
         (void)snprintf(g->model, sizeof g->model, "%s", model);
@@ -61,10 +58,10 @@ static void on_token(void *user, int32_t id, int64_t n)
 }
 
 static enum err_code run(struct vt_engine *g, const struct vt_caption_request *rq,
-                         const struct vt_callbacks *cb, struct caption_result *out, struct err *e)
+                         const struct vt_callbacks *cb, struct vt_caption_result *out,
+                         struct err *e)
 {
     struct image picture = engine_borrow(&rq->image);
-    struct vt_stats stats = {0};
     int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
     struct words words = {.callbacks = cb, .max = max};
     atomic_store(&g->cancel, false);
@@ -85,8 +82,9 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                                 .user = &words,
                                 .token = on_token};
     engine_begin_run(g);
-    rc = caption_run(g->captioner, &picture, &q, out, e);
-    engine_end_run(g, &stats);
+    rc = caption_run(g->captioner, &picture, &q, &out->r, e);
+    engine_end_run(g, &out->stats);
+    out->stats.total_seconds = clock_s() - words.start;
     return rc;
 }
 
@@ -96,7 +94,7 @@ enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_requ
 {
     struct err e = {0};
     struct vt_caption_result *r = mem_alloc(sizeof *r);
-    enum err_code rc = run(engine, request, callbacks, &r->r, &e);
+    enum err_code rc = run(engine, request, callbacks, r, &e);
     if (rc != ERR_OK) {
         mem_free(r);
         r = NULL;
@@ -118,6 +116,11 @@ const char *vt_caption_text(const struct vt_caption_result *result)
     return buf_z(&result->r.text);
 }
 
+const struct vt_stats *vt_caption_stats(const struct vt_caption_result *result)
+{
+    return &result->stats;
+}
+
 int vt_caption_tokens(const struct vt_caption_result *result)
 {
     return (int)result->r.generated.n;
@@ -137,8 +140,7 @@ enum vt_status vt_engine_load(struct vt_engine *engine, const char *model, struc
     atomic_store(&engine->cancel, false);
     enum err_code rc = model_dir_open(model, dir, &e);
     if (rc == ERR_OK)
-        rc = dir->pipeline == MODEL_PIPELINE_LAYERED ? engine_open_layered(engine, model, NULL, &e)
-                                                     : engine_open_klein(engine, model, NULL, &e);
+        rc = engine_open_model(engine, model, dir->pipeline, NULL, &e);
     mem_free(dir);
     return engine_finish(rc, &e, err);
 }

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered_stack.h"
-#include "pipeline/plan_public.h"
 #include "sample/schedule.h"
 
 enum { DEFAULT_LAYERS = 4, DEFAULT_STEPS = 50, DEFAULT_RESOLUTION = 640, DEFAULT_TOKENS = 512 };
@@ -74,26 +73,7 @@ enum chat_language engine_language(const char *language)
     return language && strcmp(language, "zh") == 0 ? CHAT_CHINESE : CHAT_ENGLISH;
 }
 
-/* ---- the model and the request ------------------------------------------------------------------------ */
-
-enum err_code engine_open_layered(struct vt_engine *g, const char *model,
-                                  const struct vt_callbacks *cb, struct err *e)
-{
-    if (g->layered && model && strcmp(g->model, model) == 0)
-        return ERR_OK;
-    engine_close_model(g);
-    g->dir = mem_alloc(sizeof *g->dir);
-    enum err_code rc = model_dir_open(model, g->dir, e);
-    if (rc == ERR_OK)
-        rc = engine_use_weights(g, cb, e);
-    if (rc == ERR_OK)
-        rc = layered_open(g->dir, g->device, &g->layered, e);
-    if (rc != ERR_OK)
-        engine_close_model(g);
-    else
-        (void)snprintf(g->model, sizeof g->model, "%s", model);
-    return rc;
-}
+/* ---- the request ------------------------------------------------------------------------ */
 
 static int pick(int asked, int64_t of_model, int otherwise)
 {
@@ -152,6 +132,7 @@ static void fill_report(struct vt_layers_result *r, const struct layered_result 
         .source = difference(&r->made.source),
         .composite = difference(&r->made.frame),
         .table_bytes = lr->table_bytes,
+        .table_weight_bytes = lr->table_weight_bytes,
         .table_seconds = lr->table_seconds,
     };
     if (lr->caption.n) {
@@ -171,9 +152,14 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
                                             .full_size = rq->full_size != 0,
                                             .keep_empty = rq->keep_empty != 0,
                                             .merge_duplicates = rq->merge_duplicates != 0};
+    enum err_code rc = rq->trace_path ? trace_new(&run.trace, e) : ERR_OK;
     engine_begin_run(g);
-    enum err_code rc = layered_decompose(g->layered, &r->used, &run, &lr, e);
+    if (rc == ERR_OK)
+        rc = layered_decompose(g->layered, &r->used, &run, &lr, e);
     engine_end_run(g, &r->stats);
+    if (rc == ERR_OK && run.trace)
+        rc = trace_write(run.trace, rq->trace_path, e);
+    trace_free(run.trace);
     if (rc == ERR_OK)
         rc = layered_stack_make(&lr, &options, &r->made, e);
     if (rc == ERR_OK)
@@ -182,29 +168,35 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
     return rc;
 }
 
+struct rehearsal {
+    struct layered *l;
+    const struct layered_request *rq;
+};
+
+static enum err_code rehearse(void *user, struct err *e)
+{
+    const struct rehearsal *h = user;
+    return layered_rehearse(h->l, h->rq, e);
+}
+
 /* Checked, opened, filled in and planned; with plan == NULL also run. */
 static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq,
                          const struct vt_callbacks *cb, struct vt_plan *plan,
                          struct vt_layers_result *r, struct err *e)
 {
     struct image picture = engine_borrow(&rq->image);
-    struct memory_plan p;
     int w, h;
     double start = clock_s();
     atomic_store(&g->cancel, false);
     enum err_code rc = check(rq, e);
     if (rc == ERR_OK)
-        rc = engine_open_layered(g, rq->model, cb, e);
+        rc = engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e);
     if (rc == ERR_OK) {
         fill(r, g->dir, rq, &picture);
         rc = layered_size(&picture, r->used.resolution, &w, &h, e);
     }
     if (rc == ERR_OK)
-        rc = layered_plan(g->layered, &r->used, &p, e);
-    if (rc == ERR_OK && plan)
-        plan_public(&p, plan);
-    else if (rc == ERR_OK)
-        rc = memory_plan_check(&p, e);
+        rc = engine_plan(g, rehearse, &(struct rehearsal){g->layered, &r->used}, plan, e);
     if (rc == ERR_OK && !plan)
         rc = decompose(g, r, rq, cb, e);
     r->stats.total_seconds = clock_s() - start;
@@ -252,6 +244,11 @@ void vt_layers_result_free(struct vt_layers_result *result)
     layered_stack_deinit(&result->made);
     buf_deinit(&result->prompt);
     mem_free(result);
+}
+
+const struct layer_stack *engine_layers_stack(const struct vt_layers_result *result)
+{
+    return &result->made.stack;
 }
 
 int vt_layers_count(const struct vt_layers_result *result)

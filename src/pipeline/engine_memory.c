@@ -1,40 +1,68 @@
 /* engine_memory.c - budget, plans and what was taken. */
+#include <stdio.h>
+
+#include "memory/budget.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/plan_public.h"
 #include "pipeline/procmem.h"
 
-void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out)
+_Static_assert((int)VT_MAX_DEVICES == (int)MEMORY_MAX_DEVICES, "as many devices in both");
+
+static uint64_t pinned(const struct vt_engine *g)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < g->placement.governors.n; i++)
+        n += nn_device_pinned_bytes(g->placement.all[i]);
+    return n;
+}
+
+static struct vt_device_memory device_memory(const struct vt_engine *g, size_t i)
 {
     struct governor_usage u;
-    governor_usage(engine->governor, &u);
-    *out = (struct vt_memory){.budget = u.budget, .current = u.current, .peak = u.peak};
+    struct nn_device_info info;
+    struct vt_device_memory m;
+    governor_usage(g->placement.governors.of[i], &u);
+    nn_device_info(g->placement.all[i], &info);
+    m = (struct vt_device_memory){.budget = u.budget, .current = u.current, .peak = u.peak};
+    (void)snprintf(m.name, sizeof m.name, "%s", info.name);
+    return m;
+}
+
+void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out)
+{
+    struct vt_device_memory m = device_memory(engine, 0);
+    *out = (struct vt_memory){.budget = m.budget, .current = m.current, .peak = m.peak};
     procmem_read(&out->host_anonymous, &out->host_mapped);
-    out->host_pinned = nn_device_pinned_bytes(engine->device);
+    out->host_pinned = pinned(engine);
 }
 
 enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes, struct vt_error *err)
 {
     struct err e = {0};
-    return engine_finish(governor_set_budget(engine->governor, bytes, &e), &e, err);
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; rc == ERR_OK && i < engine->placement.governors.n; i++)
+        rc = governor_set_budget(engine->placement.governors.of[i], bytes, &e);
+    return engine_finish(rc, &e, err);
 }
 
 enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char *text,
                                       uint64_t *bytes, struct vt_error *err)
 {
     struct err e = {0};
-    return engine_finish(budget_parse(text, engine->device, bytes, &e), &e, err);
+    return engine_finish(budget_parse(text, engine->placement.all[0], bytes, &e), &e, err);
 }
 
 void vt_engine_release(struct vt_engine *engine)
 {
-    governor_release_all(engine->device);
+    for (size_t i = 0; i < engine->placement.governors.n; i++)
+        governor_release_all(engine->placement.all[i]);
 }
 
 enum err_code engine_plan(struct vt_engine *g, memory_request_fn request, void *user,
                           struct vt_plan *out, struct err *e)
 {
     struct memory_plan plan;
-    enum err_code rc = memory_plan_make(g->governor, request, user, &plan, e);
+    enum err_code rc = memory_plan_make(&g->placement.governors, request, user, &plan, e);
     if (rc == ERR_OK && out)
         plan_public(&plan, out);
     return rc == ERR_OK && !out ? memory_plan_check(&plan, e) : rc;
@@ -42,17 +70,20 @@ enum err_code engine_plan(struct vt_engine *g, memory_request_fn request, void *
 
 void engine_begin_run(struct vt_engine *g)
 {
-    governor_begin(g->governor, false);
+    for (size_t i = 0; i < g->placement.governors.n; i++)
+        governor_begin(g->placement.governors.of[i], false);
 }
 
 void engine_end_run(struct vt_engine *g, struct vt_stats *stats)
 {
-    struct governor_usage u;
-    governor_usage(g->governor, &u);
-    governor_idle(g->device);
-    stats->budget_bytes = u.budget;
-    stats->device_peak_bytes = u.peak;
-    stats->device_current_bytes = u.current;
+    stats->device_count = (int)g->placement.governors.n;
+    for (size_t i = 0; i < g->placement.governors.n; i++) {
+        stats->devices[i] = device_memory(g, i);
+        governor_idle(g->placement.all[i]);
+    }
+    stats->budget_bytes = stats->devices[0].budget;
+    stats->device_peak_bytes = stats->devices[0].peak;
+    stats->device_current_bytes = stats->devices[0].current;
     procmem_read(&stats->anonymous_bytes, &stats->file_bytes);
-    stats->pinned_bytes = nn_device_pinned_bytes(g->device);
+    stats->pinned_bytes = pinned(g);
 }

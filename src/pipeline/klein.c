@@ -30,7 +30,7 @@ static enum err_code open_text(struct klein *k, struct err *e)
     rc = qwen3_config_read(yyjson_doc_get_root(doc), what, k->text_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen3_new(k->text_component, k->device, nn_precision_for(k->text_component), &cfg,
+        rc = qwen3_new(k->text_component, k->on.text, nn_precision_for(k->text_component), &cfg,
                        KLEIN_TEXT_LAYERS, &k->text, e);
     if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(k->tokenizer))
         rc = err_set(
@@ -56,7 +56,7 @@ static enum err_code open_transformer(struct klein *k, struct err *e)
     rc = flux2_config_read(yyjson_doc_get_root(doc), what, k->transformer_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = flux2_transformer_new(k->transformer_component, k->device,
+        rc = flux2_transformer_new(k->transformer_component, k->on.transformer,
                                    nn_precision_for(k->transformer_component), &cfg,
                                    &k->transformer, e);
     k->joint_dim = cfg.joint_dim;
@@ -77,7 +77,7 @@ static enum err_code open_vae(struct klein *k, struct err *e)
     rc = flux2_vae_config_read(yyjson_doc_get_root(doc), what, k->vae_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = flux2_vae_new(k->vae_component, k->device, nn_precision_for(k->vae_component), &cfg,
+        rc = flux2_vae_new(k->vae_component, k->on.vae, nn_precision_for(k->vae_component), &cfg,
                            FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER, &k->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }
@@ -103,7 +103,7 @@ static enum err_code check_fit(const struct klein *k, struct err *e)
     return ERR_OK;
 }
 
-enum err_code klein_open(const struct model_dir *dir, struct nn_device *d, struct klein **out,
+enum err_code klein_open(const struct model_dir *dir, struct devices on, struct klein **out,
                          struct err *e)
 {
     *out = NULL;
@@ -115,7 +115,7 @@ enum err_code klein_open(const struct model_dir *dir, struct nn_device *d, struc
     if (!k)
         return err_set(e, ERR_NOMEM, "no memory for a model");
     k->dir = dir;
-    k->device = d;
+    k->on = on;
     enum err_code rc = tokenizer_from_path(dir->tokenizer, &k->tokenizer, e);
     if (rc == ERR_OK)
         rc = open_text(k, e);
@@ -154,13 +154,14 @@ int klein_size_unit(const struct klein *k)
     return 2 * flux2_vae_scale(flux2_vae_config(k->vae));
 }
 
-static const char *component_name(const struct klein *k, const struct nn_params *ps)
+static enum err_code engage(struct klein *k, struct nn_params *ps, struct err *e)
 {
     if (ps == qwen3_params(k->text))
-        return "text_encoder";
+        return governor_engage(k->on.text, "text_encoder", ps, e);
     if (ps == flux2_transformer_params(k->transformer))
-        return "transformer";
-    return ps == flux2_vae_params(k->vae, FLUX2_VAE_ENCODER) ? "vae_encoder" : "vae_decoder";
+        return governor_engage(k->on.transformer, "transformer", ps, e);
+    bool encodes = ps == flux2_vae_params(k->vae, FLUX2_VAE_ENCODER);
+    return governor_engage(k->on.vae, encodes ? "vae_encoder" : "vae_decoder", ps, e);
 }
 
 enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct klein_run *run,
@@ -172,7 +173,7 @@ enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct k
                                                               .image_count = run->image_count,
                                                               .seconds_left = -1});
     int64_t start = clock_ns();
-    enum err_code rc = governor_engage(k->device, component_name(k, ps), ps, e);
+    enum err_code rc = engage(k, ps, e);
     struct vt_stats *s = run->stats;
     s->load_seconds += (double)(clock_ns() - start) * 1e-9;
     if (nn_params_device_bytes(ps) > s->device_weight_bytes)
@@ -603,7 +604,7 @@ static enum err_code check_decoded(const struct state *s, const float *x, int64_
         lo = fminf(lo, x[i]);
         hi = fmaxf(hi, x[i]);
     }
-    if (hi - lo < 1e-6f && !nn_device_is_dry(s->k->device))
+    if (hi - lo < 1e-6f && !nn_device_is_dry(s->k->on.vae))
         return err_set(e, ERR_NUMERIC, "the VAE decoder made a picture of the single value %g",
                        (double)lo);
     return ERR_OK;
@@ -634,7 +635,7 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
         double start = clock_s();
         struct flux2_vae_run vr = {.cancel = s->run->cancel,
                                    .user = s->run->trace,
-                                   .limits.compute = governor_compute_room(k->device)};
+                                   .limits.compute = governor_compute_room(k->on.vae)};
         if (s->run->trace && s->run->trace_blocks)
             vr.mid = trace_vae_mid;
         flux2_vae_unpack(k->vae, s->latents, h, w, latents);

@@ -13,15 +13,15 @@
 
 #include "base/str.h"
 #include "image/image.h"
-#include "nn/device.h"
 #include "pipeline/model_dir.h"
+#include "pipeline/placement.h"
 #include "pipeline/trace.h"
 #include "veetance.h"
 
 struct klein;
 
-/* Opens and checks every component; reads no weights yet. dir and device must outlive the model. */
-ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct nn_device *d,
+/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. */
+ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct devices on,
                                         struct klein **out, struct err *e);
 void klein_free(struct klein *k);
 

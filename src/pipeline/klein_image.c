@@ -61,7 +61,7 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im,
                                                               .seconds_left = -1});
         int64_t start = clock_ns();
         struct flux2_vae_run vr = {.cancel = run->cancel,
-                                   .limits.compute = governor_compute_room(k->device)};
+                                   .limits.compute = governor_compute_room(k->on.vae)};
         to_planes(im, planes);
         rc = flux2_vae_encode(k->vae, planes, im->h, im->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;

@@ -25,7 +25,7 @@ struct klein_embedding {
 
 struct klein {
     const struct model_dir *dir;
-    struct nn_device *device;
+    struct devices on;
     struct tokenizer *tokenizer;
     struct component *text_component, *transformer_component, *vae_component;
     struct qwen3 *text;
@@ -74,7 +74,7 @@ void klein_condition_free(struct klein_condition *c);
 ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
                                                   struct image *picture, struct err *e);
 
-/* Engages one component; the device's governor lets others go if it must. */
+/* Engages one component; its device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
 

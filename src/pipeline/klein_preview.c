@@ -70,7 +70,7 @@ void klein_preview_prepare(struct klein *k, const struct klein_run *run)
 {
     struct err e = {0};
     bool wanted = run->callbacks && run->callbacks->preview;
-    if (!wanted || k->preview_tried || nn_device_is_dry(k->device))
+    if (!wanted || k->preview_tried || nn_device_is_dry(k->on.vae))
         return;
     k->preview_tried = true;
     if (fit(k, run, &e) != ERR_OK)

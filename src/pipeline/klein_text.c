@@ -186,7 +186,7 @@ static enum err_code compute(struct klein *k, struct str prompt, int max_tokens,
         rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
         if (rc == ERR_OK)
             rc = check_finite(k, data, n, e);
-        if (rc == ERR_OK && path[0] && !nn_device_is_dry(k->device))
+        if (rc == ERR_OK && path[0] && !nn_device_is_dry(k->on.text))
             cache_write(rq->cache_dir, path, data, n);
     }
     mem_free(ids);
@@ -198,7 +198,7 @@ enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
                           const struct klein_request *rq, const struct klein_run *run,
                           const float **out, struct err *e)
 {
-    bool dry = nn_device_is_dry(k->device);
+    bool dry = nn_device_is_dry(k->on.text);
     if (!dry)
         klein_forget_dry(k);
     struct klein_embedding *s = find(k, prompt, max_tokens);

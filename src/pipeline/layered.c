@@ -110,7 +110,8 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     enum err_code rc = ERR_OK;
     if (is_blank(prompt)) {
         rc = layered_caption(s->l, &s->out->picture, s->rq->language, s->run, &s->out->caption, e);
-        for (int i = 0; i < n && nn_device_is_dry(s->l->device); i++) /* as long as it may get */
+        for (int i = 0; i < n && nn_device_is_dry(s->l->on.transformer);
+             i++) /* as long as it may get */
             buf_add_z(&s->out->caption, " a");
         prompt = (struct str){s->out->caption.p, s->out->caption.n};
     }
@@ -330,7 +331,7 @@ static enum err_code predict(struct state *s, int step, struct err *e)
     if (step == 0)
         trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
     guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->cfg, own);
-    if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->device)) /* zeros have no length */
+    if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->on.transformer)) /* zeros have no length */
         guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
     memcpy(s->velocity, s->velocity_neg, own * sizeof(float));
     return ERR_OK;
@@ -417,30 +418,15 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     return rc;
 }
 
-struct rehearsal {
-    struct layered *l;
-    const struct layered_request *rq;
-};
-
-static enum err_code rehearse(void *user, struct err *e)
+enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq, struct err *e)
 {
-    const struct rehearsal *h = user;
     struct vt_stats stats = {0};
     struct layered_run run = {.stats = &stats};
     struct layered_result out;
-    enum err_code rc = layered_decompose(h->l, h->rq, &run, &out, e);
+    enum err_code rc = layered_decompose(l, rq, &run, &out, e);
     if (rc == ERR_OK)
         layered_result_free(&out);
     return rc;
-}
-
-enum err_code layered_plan(struct layered *l, const struct layered_request *rq,
-                           struct memory_plan *out, struct err *e)
-{
-    struct governor *g = governor_of(l->device);
-    if (!g)
-        return err_set(e, ERR_INTERNAL, "the device has no governor to plan with");
-    return memory_plan_make(g, rehearse, &(struct rehearsal){l, rq}, out, e);
 }
 
 void layered_result_free(struct layered_result *r)

@@ -18,9 +18,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "image/image.h"
-#include "memory/plan.h"
-#include "nn/device.h"
 #include "pipeline/model_dir.h"
+#include "pipeline/placement.h"
 #include "pipeline/trace.h"
 #include "text/chat.h"
 #include "veetance.h"
@@ -33,8 +32,8 @@ enum {
 
 struct layered;
 
-/* Opens and checks every component; reads no weights yet. dir and device must outlive the model. */
-ERR_MUST_CHECK enum err_code layered_open(const struct model_dir *dir, struct nn_device *d,
+/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. */
+ERR_MUST_CHECK enum err_code layered_open(const struct model_dir *dir, struct devices on,
                                           struct layered **out, struct err *e);
 void layered_free(struct layered *l);
 
@@ -83,10 +82,9 @@ ERR_MUST_CHECK enum err_code layered_size(const struct image *picture, int resol
 ERR_MUST_CHECK enum err_code layered_decompose(struct layered *l, const struct layered_request *rq,
                                                const struct layered_run *run,
                                                struct layered_result *out, struct err *e);
-/* Plans a decomposition on the governor of the model's device and leaves it placed for the run. A picture
- * without a prompt is planned for the longest caption. */
-ERR_MUST_CHECK enum err_code layered_plan(struct layered *l, const struct layered_request *rq,
-                                          struct memory_plan *out, struct err *e);
+/* The same on dry devices, for a plan. A picture without a prompt gets the longest caption. */
+ERR_MUST_CHECK enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq,
+                                              struct err *e);
 /* Accepts NULL and a zeroed result. */
 void layered_result_free(struct layered_result *r);
 

@@ -61,7 +61,7 @@ static enum err_code open_captioner(struct layered *l, struct err *e)
     if (!files)
         return err_set(e, ERR_NOMEM, "no memory for a captioner");
     caption_files_of(l->dir, files);
-    enum err_code rc = caption_open(files, l->device, &l->captioner, e);
+    enum err_code rc = caption_open(files, l->on.text, &l->captioner, e);
     mem_free(files);
     if (rc == ERR_NOTFOUND)
         rc = err_note(e, "a picture without a prompt needs a caption (give one with -p to do "

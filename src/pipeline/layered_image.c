@@ -108,7 +108,7 @@ static struct qwen_image_vae_run vae_run(const struct layered *l, const struct l
         .cancel = run->cancel,
         .mid = traced && run->trace && run->trace_blocks ? trace_vae_mid : NULL,
         .user = run->trace,
-        .limits.compute = governor_compute_room(l->device),
+        .limits.compute = governor_compute_room(l->on.vae),
     };
 }
 

@@ -12,7 +12,7 @@
 
 struct layered {
     const struct model_dir *dir;
-    struct nn_device *device;
+    struct devices on;
     struct tokenizer *tokenizer;
     struct component *text_component, *transformer_component, *vae_component;
     struct qwen_vl *text;
@@ -25,7 +25,7 @@ struct layered {
 /* Pixels along a token's side. */
 int layered_unit(const struct layered *l);
 
-/* Engages one component; the device's governor lets others go if it must. */
+/* Engages one component; its device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code layered_engage(struct layered *l, struct nn_params *ps,
                                             const struct layered_run *run, struct err *e);
 /* The same for all of the blocks' modulation, beside what is engaged; and off again, where it takes room. */

@@ -30,7 +30,7 @@ static enum err_code open_text(struct layered *l, struct err *e)
                                  e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen_vl_new(l->text_component, l->device, nn_precision_for(l->text_component), &cfg,
+        rc = qwen_vl_new(l->text_component, l->on.text, nn_precision_for(l->text_component), &cfg,
                          QWEN_VL_ENCODE, &l->text, e);
     if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(l->tokenizer))
         rc = err_set(
@@ -53,7 +53,7 @@ static enum err_code open_transformer(struct layered *l, struct err *e)
                                     l->transformer_component, &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen_image_transformer_new(l->transformer_component, l->device,
+        rc = qwen_image_transformer_new(l->transformer_component, l->on.transformer,
                                         nn_precision_for(l->transformer_component), &cfg,
                                         &l->transformer, e);
     if (rc != ERR_OK)
@@ -73,7 +73,7 @@ static enum err_code open_vae(struct layered *l, struct err *e)
                                         &cfg, e);
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
-        rc = qwen_image_vae_new(l->vae_component, l->device, nn_precision_for(l->vae_component),
+        rc = qwen_image_vae_new(l->vae_component, l->on.vae, nn_precision_for(l->vae_component),
                                 &cfg, QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &l->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }
@@ -100,7 +100,7 @@ static enum err_code check_fit(const struct layered *l, struct err *e)
     return ERR_OK;
 }
 
-enum err_code layered_open(const struct model_dir *dir, struct nn_device *d, struct layered **out,
+enum err_code layered_open(const struct model_dir *dir, struct devices on, struct layered **out,
                            struct err *e)
 {
     *out = NULL;
@@ -114,7 +114,7 @@ enum err_code layered_open(const struct model_dir *dir, struct nn_device *d, str
     if (!l)
         return err_set(e, ERR_NOMEM, "no memory for a model");
     l->dir = dir;
-    l->device = d;
+    l->on = on;
     enum err_code rc = tokenizer_from_path(dir->tokenizer, &l->tokenizer, e);
     if (rc == ERR_OK)
         rc = open_text(l, e);
@@ -159,14 +159,14 @@ static int64_t block_count(const struct layered *l)
     return qwen_image_transformer_config(l->transformer)->n_blocks;
 }
 
-static const char *component_name(const struct layered *l, const struct nn_params *ps)
+static enum err_code engage(struct layered *l, struct nn_params *ps, struct err *e)
 {
     if (ps == qwen_vl_params(l->text))
-        return "text_encoder";
+        return governor_engage(l->on.text, "text_encoder", ps, e);
     if (ps == qwen_image_transformer_params(l->transformer))
-        return "transformer";
-    return ps == qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER) ? "vae_encoder"
-                                                                       : "vae_decoder";
+        return governor_engage(l->on.transformer, "transformer", ps, e);
+    bool encodes = ps == qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER);
+    return governor_engage(l->on.vae, encodes ? "vae_encoder" : "vae_decoder", ps, e);
 }
 
 static void note_bytes(struct vt_stats *s, uint64_t device, uint64_t mapped)
@@ -185,7 +185,7 @@ enum err_code layered_engage(struct layered *l, struct nn_params *ps, const stru
             run->callbacks,
             &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
     int64_t start = clock_ns();
-    enum err_code rc = governor_engage(l->device, component_name(l, ps), ps, e);
+    enum err_code rc = engage(l, ps, e);
     run->stats->load_seconds += (double)(clock_ns() - start) * 1e-9;
     note_bytes(run->stats, nn_params_device_bytes(ps), nn_params_mapped_bytes(ps));
     return rc;
@@ -200,7 +200,7 @@ enum err_code layered_engage_modulation(struct layered *l, const struct layered_
     int64_t start = clock_ns();
     for (int64_t i = 0; rc == ERR_OK && i < block_count(l); i++) {
         struct nn_params *ps = qwen_image_modulation_params(l->transformer, i);
-        rc = governor_engage_also(l->device, "transformer", ps, e);
+        rc = governor_engage_also(l->on.transformer, "transformer", ps, e);
         device += nn_params_device_bytes(ps);
         mapped += nn_params_mapped_bytes(ps);
     }
@@ -211,6 +211,6 @@ enum err_code layered_engage_modulation(struct layered *l, const struct layered_
 
 void layered_release_modulation(struct layered *l)
 {
-    for (int64_t i = 0; i < block_count(l) && !nn_device_is_cpu(l->device); i++)
+    for (int64_t i = 0; i < block_count(l) && !nn_device_is_cpu(l->on.transformer); i++)
         nn_params_release(qwen_image_modulation_params(l->transformer, i));
 }

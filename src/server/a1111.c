@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "server/base64.h"
 #include "server/face.h"
@@ -120,14 +121,14 @@ static void add_info(const struct face_picture *p, size_t n, const struct job_re
     struct buf info;
     buf_init(&info, 1 << 20);
     buf_printf(&info, "{\"job\":\"%s\",\"sd_model_name\":", rec->id);
-    http_json_str(&info, rec->model);
+    json_add_z(&info, rec->model);
     if (n)
         buf_printf(&info, ",\"seed\":%lld,\"width\":%lld,\"height\":%lld,\"all_seeds\":[",
                    (long long)p[0].seed, (long long)p[0].width, (long long)p[0].height);
     for (size_t i = 0; i < n; i++)
         buf_printf(&info, "%s%lld", i ? "," : "", (long long)p[i].seed);
     buf_add_z(&info, n ? "]}" : "}");
-    http_json_str(b, buf_z(&info));
+    json_add_z(b, buf_z(&info));
     buf_deinit(&info);
 }
 
@@ -273,11 +274,11 @@ static bool add_model(const struct model_seen *m, void *user)
         (void)snprintf(l->first, sizeof l->first, "%s", m->name);
     if (l->b) {
         buf_add_z(l->b, l->n ? ",{\"title\":" : "{\"title\":");
-        http_json_str(l->b, m->name);
+        json_add_z(l->b, m->name);
         buf_add_z(l->b, ",\"model_name\":");
-        http_json_str(l->b, m->name);
+        json_add_z(l->b, m->name);
         buf_add_z(l->b, ",\"hash\":null,\"sha256\":null,\"filename\":");
-        http_json_str(l->b, m->name);
+        json_add_z(l->b, m->name);
         buf_add_z(l->b, ",\"config\":null}");
     }
     l->n++;
@@ -318,7 +319,7 @@ static enum err_code run_options(struct http_request *rq, struct http_reply *re,
     pthread_mutex_unlock(&rq->server->settings_lock);
     model_each(add_model, &l);
     buf_add_z(&re->body, "{\"sd_model_checkpoint\":");
-    http_json_str(&re->body, kept[0] ? kept : l.first);
+    json_add_z(&re->body, kept[0] ? kept : l.first);
     buf_add_z(&re->body, ",\"samples_format\":\"png\"}");
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "image/save.h"
 #include "server/base64.h"
 #include "server/server_internal.h"
@@ -32,10 +33,10 @@ static void add_int(struct buf *b, const char *name, int64_t v)
 static void request_json(const struct face_request *f, struct buf *b)
 {
     buf_add_z(b, "{\"prompt\":");
-    http_json_str(b, f->prompt ? f->prompt : "");
+    json_add_z(b, f->prompt ? f->prompt : "");
     if (f->model) {
         buf_add_z(b, ",\"model\":");
-        http_json_str(b, f->model);
+        json_add_z(b, f->model);
     }
     add_int(b, "width", f->width);
     add_int(b, "height", f->height);

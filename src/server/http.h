@@ -173,9 +173,6 @@ struct http_reply {
 /* "name": value header. Cut when too long. */
 void http_reply_header(struct http_reply *re, const char *name, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* JSON string with quotes. */
-void http_json_str(struct buf *b, const char *text);
-void http_json_strn(struct buf *b, struct str s);
 
 /* A failure with a status of its own and the member, parameter or header that is wrong (NULL: none):
  *     return http_refuse(rq, 412, "If-Match", e, "the project is at revision %lld", r);

@@ -7,6 +7,7 @@
 #include <zlib.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "server/events.h"
 #include "server/http_internal.h"
@@ -51,42 +52,6 @@ void http_reply_header(struct http_reply *re, const char *name, const char *fmt,
     format(re->extra[re->n_extra].value, sizeof re->extra[0].value, fmt, ap);
     va_end(ap);
     re->n_extra++;
-}
-
-/* ---- JSON strings ----------------------------------------------------------------------------------- */
-
-static void add_escaped(struct buf *b, unsigned char c)
-{
-    if (c == '"' || c == '\\')
-        buf_printf(b, "\\%c", c);
-    else if (c == '\n')
-        buf_add_z(b, "\\n");
-    else if (c < 0x20 || c == 0x7f)
-        buf_printf(b, "\\u%04x", c);
-    else
-        buf_add_byte(b, c);
-}
-
-void http_json_strn(struct buf *b, struct str s)
-{
-    buf_add_byte(b, '"');
-    while (s.n > 0) {
-        size_t good = s.n;
-        (void)str_is_utf8(s, &good);
-        for (size_t i = 0; i < good; i++)
-            add_escaped(b, (unsigned char)s.p[i]);
-        s = str_skip(s, good);
-        if (s.n > 0) {
-            buf_add_z(b, "\xef\xbf\xbd");
-            s = str_skip(s, 1);
-        }
-    }
-    buf_add_byte(b, '"');
-}
-
-void http_json_str(struct buf *b, const char *text)
-{
-    http_json_strn(b, str_from(text));
 }
 
 /* ---- failures --------------------------------------------------------------------------------------- */
@@ -166,11 +131,11 @@ static void add_openai_error(const struct http_request *rq, int status, struct b
     if (!rq->route || strcmp(rq->route->tag, "openai") != 0)
         return;
     buf_add_z(b, ",\"error\":{\"message\":");
-    http_json_str(b, rq->err.text);
+    json_add_z(b, rq->err.text);
     buf_printf(
         b, ",\"type\":\"%s\",\"param\":", status < 500 ? "invalid_request_error" : "server_error");
     if (rq->field[0])
-        http_json_str(b, rq->field);
+        json_add_z(b, rq->field);
     else
         buf_add_z(b, "null");
     buf_printf(b, ",\"code\":\"%s\"}", err_code_name(rq->err.code));
@@ -188,11 +153,11 @@ void http_problem(struct http_request *rq, struct http_reply *re)
     re->type = "application/problem+json";
     buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
                http_status_text(status), status);
-    http_json_str(b, rq->err.text);
+    json_add_z(b, rq->err.text);
     buf_printf(b, ",\"code\":\"%s\"", err_code_name(rq->err.code));
     if (rq->field[0]) {
         buf_add_z(b, ",\"field\":");
-        http_json_str(b, rq->field);
+        json_add_z(b, rq->field);
     }
     add_openai_error(rq, status, b);
     buf_add_byte(b, '}');

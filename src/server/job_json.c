@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/json_write.h"
 #include "pipeline/params_table.h"
 #include "server/model_choice.h"
@@ -83,7 +84,7 @@ void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
     struct queue_view v;
     queue_view(q, rec->id, &v);
     buf_printf(b, "{\"id\":\"%s\",\"kind\":\"%s\",\"model\":", rec->id, rec->kind);
-    http_json_str(b, rec->model);
+    json_add_z(b, rec->model);
     buf_printf(b, ",\"state\":\"%s\",\"attempts\":%d,\"created_ms\":%lld,\"started_ms\":%lld",
                job_state_name(rec->state), rec->attempts, (long long)rec->created_ms,
                (long long)rec->started_ms);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "server/routes.h"
 #include "veetance.h"
 
@@ -21,7 +22,7 @@ static void object_schema(const struct http_field *fields, bool is_form, bool me
         }
         buf_add_z(b, first ? "" : ",");
         first = false;
-        http_json_str(b, f->name);
+        json_add_z(b, f->name);
         buf_add_z(b, ":{");
         schema(f, f->type, is_form, merge, b);
         buf_add_byte(b, '}');
@@ -31,7 +32,7 @@ static void object_schema(const struct http_field *fields, bool is_form, bool me
     for (const struct http_field *f = fields; f && f->name && !merge; f++)
         if (f->required) {
             buf_add_z(b, first ? ",\"required\":[" : ",");
-            http_json_str(b, f->name);
+            json_add_z(b, f->name);
             first = false;
         }
     buf_add_z(b, first ? "" : "]");
@@ -48,7 +49,7 @@ static void add_values(const struct http_field *f, struct buf *b)
     buf_add_z(b, ",\"enum\":[");
     for (const char *p = f->values;; p++) {
         size_t n = strcspn(p, "|");
-        http_json_strn(b, (struct str){p, n});
+        json_add_str(b, (struct str){p, n});
         p += n;
         if (!*p)
             break;
@@ -130,7 +131,7 @@ static void schema(const struct http_field *f, enum http_type type, bool is_form
     }
     if (f->help) {
         buf_add_z(b, b->n > start ? ",\"description\":" : "\"description\":");
-        http_json_str(b, f->help);
+        json_add_z(b, f->help);
     }
     if (f->fallback)
         buf_printf(b, b->n > start ? ",\"default\":%s" : "\"default\":%s", f->fallback);
@@ -144,14 +145,14 @@ static void add_parameter(struct buf *b, bool *first, const char *in, const stru
     shown.help = NULL;
     buf_add_z(b, *first ? "{\"name\":" : ",{\"name\":");
     *first = false;
-    http_json_str(b, f->name);
+    json_add_z(b, f->name);
     buf_printf(b, ",\"in\":\"%s\",\"required\":%s,\"schema\":{", in,
                f->required ? "true" : "false");
     schema(&shown, f->type, false, false, b);
     buf_add_byte(b, '}');
     if (f->help) {
         buf_add_z(b, ",\"description\":");
-        http_json_str(b, f->help);
+        json_add_z(b, f->help);
     }
     buf_add_byte(b, '}');
 }
@@ -254,7 +255,7 @@ static void add_operation(const struct http_route *r, struct buf *b)
 {
     static const char *const methods[] = {"get", "post", "put", "patch", "delete"};
     buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"summary\":", methods[r->method], r->name);
-    http_json_str(b, r->summary);
+    json_add_z(b, r->summary);
     buf_printf(b, ",\"tags\":[\"%s\"]", r->tag);
     add_parameters(r, b);
     add_request_body(r, b);
@@ -268,7 +269,7 @@ static void add_operation(const struct http_route *r, struct buf *b)
 static void add_path(const struct http_route *first, struct buf *b)
 {
     bool any = false;
-    http_json_str(b, first->path);
+    json_add_z(b, first->path);
     buf_add_z(b, ":{");
     for (size_t t = 0; routes_all[t]; t++)
         for (const struct http_route *r = routes_all[t]; r->path; r++)

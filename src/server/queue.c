@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "image/save.h"
@@ -119,7 +120,7 @@ static void on_note(const char *text, void *user)
     struct queue *q = user;
     if (q->running->notes.n)
         buf_add_byte(&q->running->notes, ',');
-    http_json_str(&q->running->notes, text);
+    json_add_z(&q->running->notes, text);
 }
 
 static void preview_json(const struct live *j, const struct vt_image *im, struct buf *b)
@@ -309,7 +310,7 @@ static void error_json(const struct err *e, struct buf *b)
 {
     buf_printf(b, "{\"code\":\"%s\",\"status\":%d,\"detail\":", err_code_name(e->code),
                http_status_of(e));
-    http_json_str(b, e->text);
+    json_add_z(b, e->text);
     buf_add_byte(b, '}');
 }
 
@@ -586,13 +587,10 @@ enum err_code queue_open(struct server *s, const struct server_options *o, struc
     struct queue *q = mem_alloc(sizeof *q);
     *out = q;
     q->server = s;
-    if (o->device) {
-        (void)snprintf(q->device, sizeof q->device, "%s", o->device);
-        q->engine_options.device = o->device;
-    }
-    q->engine_options.threads = o->threads;
-    q->engine_options.weights = o->weights;
-    (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget ? o->budget : "");
+    const struct vt_engine_options *g = &o->engine;
+    q->engine_options = *g;
+    (void)snprintf(q->device, sizeof q->device, "%s", g->device ? g->device : "");
+    (void)snprintf(q->budget, sizeof q->budget, "%s", g->budget ? g->budget : "");
     q->max_length = o->max_queue > 0 ? o->max_queue : QUEUE_DEFAULT_LENGTH;
     pthread_mutex_init(&q->lock, NULL);
     pthread_cond_init(&q->wake, NULL);

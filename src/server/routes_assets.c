@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "server/routes.h"
 
 /* A picture's bytes never change under its id. Private: a shared cache would answer without a token. */
@@ -40,9 +41,9 @@ static void asset_members(const struct asset *a, struct buf *b)
                "\"bytes\":%llu,\"name\":",
                a->id, asset_mime(a->format), a->width, a->height, a->alpha ? "true" : "false",
                (unsigned long long)a->bytes);
-    http_json_str(b, a->name);
+    json_add_z(b, a->name);
     buf_add_z(b, ",\"origin\":");
-    http_json_str(b, a->origin);
+    json_add_z(b, a->origin);
     buf_printf(b, ",\"created_ms\":%lld,\"url\":\"/v1/assets/%s\"", (long long)a->created_ms,
                a->id);
 }

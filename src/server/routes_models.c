@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "server/model_choice.h"
 #include "server/queue.h"
 #include "server/routes.h"
@@ -42,7 +43,7 @@ static bool add_model(const struct model_seen *m, void *user)
     if (l->only && strcmp(l->only, m->name) != 0)
         return true;
     buf_add_z(b, l->n++ ? ",{\"id\":" : "{\"id\":");
-    http_json_str(b, m->name);
+    json_add_z(b, m->name);
     buf_printf(b,
                ",\"object\":\"model\",\"created\":0,\"owned_by\":\"veetance\",\"tasks\":[%s],"
                "\"state\":\"%s\",\"bytes\":%llu,\"embedded\":%s,\"open\":%s}",
@@ -106,7 +107,7 @@ static enum err_code run_load(struct http_request *rq, struct http_reply *re, st
     if (rc != ERR_OK || re->later)
         return rc;
     buf_add_z(&re->body, "{\"model\":");
-    http_json_str(&re->body, http_path(rq, "id"));
+    json_add_z(&re->body, http_path(rq, "id"));
     buf_add_byte(&re->body, '}');
     return ERR_OK;
 }
@@ -151,7 +152,7 @@ static enum err_code run_budget(struct http_request *rq, struct http_reply *re, 
     queue_state(rq->server->queue, &q);
     buf_add_z(&re->body, "{\"budget\":");
     if (q.budget[0])
-        http_json_str(&re->body, q.budget);
+        json_add_z(&re->body, q.budget);
     else
         buf_add_z(&re->body, "null");
     buf_printf(&re->body, ",\"budget_bytes\":%llu,\"used_bytes\":%llu,\"peak_bytes\":%llu}",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "server/routes.h"
 #include "store/project_json.h"
@@ -510,7 +511,7 @@ static enum err_code history(struct http_request *rq, struct http_reply *re, str
     for (size_t i = 0; i < n; i++) {
         buf_printf(&re->body, "%s{\"position\":%lld,\"label\":", i > 0 ? "," : "",
                    (long long)points[i].position);
-        http_json_str(&re->body, points[i].label);
+        json_add_z(&re->body, points[i].label);
         buf_printf(&re->body, ",\"at_ms\":%lld,\"current\":%s}", (long long)points[i].at_ms,
                    points[i].current ? "true" : "false");
     }

@@ -1,8 +1,8 @@
 /* routes_tasks.c - what the engine is asked to do: each answers 202 and a job, or waits for its result. */
 #include <string.h>
 
+#include "pipeline/plan_public.h"
 #include "server/job_json.h"
-#include "server/plan_json.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
 
@@ -69,6 +69,43 @@ static enum err_code run_caption(struct http_request *rq, struct http_reply *re,
 
 /* ---- plans -------------------------------------------------------------------------------------------- */
 
+static const struct http_field stage_fields[] = {
+    {.name = "component", .type = HTTP_STRING, .required = true},
+    {.name = "precision", .type = HTTP_STRING, .required = true},
+    {.name = "device", .type = HTTP_STRING, .required = true},
+    {.name = "resident_bytes", .type = HTTP_INT, .required = true},
+    {.name = "streamed_bytes", .type = HTTP_INT, .required = true},
+    {.name = "compute_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
+static const struct http_field device_fields[] = {
+    {.name = "name", .type = HTTP_STRING, .required = true},
+    {.name = "budget_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
+static const struct http_field plan_fields[] = {
+    {.name = "verdict",
+     .type = HTTP_STRING,
+     .values = "resident|streamed|refused",
+     .required = true},
+    {.name = "budget_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {.name = "stages",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = stage_fields,
+     .required = true},
+    {.name = "devices",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = device_fields,
+     .required = true},
+    {.name = "swap_bytes", .type = HTTP_INT, .required = true},
+    {.name = "advice", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},
+    {0}};
+
 static const struct http_field plan_body[] = {
     {.name = "task", .type = HTTP_STRING, .values = "generate|edit|layers", .required = true},
     {.name = "request",
@@ -110,7 +147,7 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
         rq->status = e->code == ERR_NOTFOUND ? 422 : 0;
         return e->code;
     }
-    plan_json(&re->body, &o->plan);
+    plan_public_json(&re->body, &o->plan);
     return ERR_OK;
 }
 

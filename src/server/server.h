@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "veetance.h"
 
 enum { SERVER_MAX_HOSTS = 8 };
 
@@ -23,14 +24,11 @@ struct server_options {
     const char *listen;    /* "127.0.0.1:8188", "[::1]:8188", "0.0.0.0:80"; port 0: any free one */
     const char *store_dir; /* NULL: the user's own */
     const char *token;     /* NULL or "": none; must be given for addresses that are no loopback */
-    const char *device;    /* as vt_engine_options */
-    int threads;           /* of the engine */
-    const char *budget;    /* as vt_engine_options */
-    const char *weights;   /* as vt_engine_options */
-    int http_threads;      /* 0: 4 */
-    int max_queue;         /* jobs that may wait; 0: 1,000 */
-    bool sandbox;          /* give up the network once it listens */
-    bool network_stays;    /* for a compute server that the person named */
+    struct vt_engine_options engine;     /* what its strings point to must outlive the server */
+    int http_threads;                    /* 0: 4 */
+    int max_queue;                       /* jobs that may wait; 0: 1,000 */
+    bool sandbox;                        /* give up the network once it listens */
+    bool network_stays;                  /* for a compute server that the person named */
     const char *hosts[SERVER_MAX_HOSTS]; /* further names that the Host header may have */
     size_t n_hosts;
 };
@@ -39,7 +37,8 @@ struct server;
 
 struct server_options server_options_defaults(void);
 /* Listens, gives up the network, opens the store, starts the threads. ERR_ARG: an address that is none, or one
- * beyond this machine without a token. Strings are copied. */
+ * beyond this machine without a token. Strings
+ * are copied, but for the engine's. */
 ERR_MUST_CHECK enum err_code server_open(const struct server_options *o, struct server **out,
                                          struct err *e);
 /* "127.0.0.1:8188": where it really listens. Borrowed. */

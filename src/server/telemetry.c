@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "pipeline/procmem.h"
 #include "server/queue.h"
 #include "server/server_internal.h"
@@ -45,13 +46,13 @@ static void add_device(const struct queue_state *q, struct buf *b)
 {
     buf_add_z(b, "{\"device\":{\"name\":");
     if (q->device[0])
-        http_json_str(b, q->device);
+        json_add_z(b, q->device);
     else
         buf_add_z(b, "null");
     buf_printf(b, ",\"budget_bytes\":%llu,\"used_bytes\":%llu,\"peak_bytes\":%llu,\"budget\":",
                (ull)q->memory.budget, (ull)q->memory.current, (ull)q->memory.peak);
     if (q->budget[0])
-        http_json_str(b, q->budget);
+        json_add_z(b, q->budget);
     else
         buf_add_z(b, "null");
 }
@@ -87,7 +88,7 @@ void telemetry_json(struct server *s, struct buf *b)
     buf_printf(b, ",\"done\":%llu,\"failed\":%llu,\"cancelled\":%llu},\"model\":", (ull)q.done,
                (ull)q.failed, (ull)q.cancelled);
     if (q.model[0])
-        http_json_str(b, q.model);
+        json_add_z(b, q.model);
     else
         buf_add_z(b, "null");
     buf_printf(b, ",\"uptime\":%.3f}", (double)(clock_ns() - s->started_ns) * 1e-9);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "pipeline/picture_png.h"
+#include "pipeline/plan_public.h"
 #include "server/http.h"
 #include "server/model_choice.h"
 
@@ -181,20 +183,15 @@ static void add_stats(struct buf *b, const struct vt_stats *s)
                "\"decode\":%.4f,\"total\":%.4f}",
                s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
                s->decode_seconds, s->total_seconds);
-    buf_printf(b,
-               ",\"memory\":{\"device\":{\"weight_bytes\":%llu,\"compute_bytes\":%llu,"
-               "\"budget_bytes\":%llu,\"peak_bytes\":%llu},\"host\":{\"anonymous_bytes\":%llu,"
-               "\"mapped_bytes\":%llu}}",
-               (unsigned long long)s->device_weight_bytes, (unsigned long long)s->compute_bytes,
-               (unsigned long long)s->budget_bytes, (unsigned long long)s->device_peak_bytes,
-               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+    buf_add_z(b, ",\"memory\":");
+    stats_public_json(b, s, NULL);
 }
 
 static void add_tail(struct buf *b, const struct vt_engine *engine, const struct buf *notes,
                      const struct buf *warnings)
 {
     buf_add_z(b, ",\"device\":");
-    http_json_str(b, vt_engine_device(engine));
+    json_add_z(b, vt_engine_device(engine));
     buf_printf(b, ",\"notes\":[%s],\"warnings\":[%s],\"doubtful\":%s}", buf_z(notes),
                buf_z(warnings), warnings->n ? "true" : "false");
 }
@@ -239,9 +236,9 @@ static enum err_code picture_result(struct vt_engine *engine, struct store *stor
     for (int i = 0; rc == ERR_OK && i < vt_result_count(res); i++)
         rc = put_picture(store, res, i, r, e);
     buf_add_z(b, "],\"model\":");
-    http_json_str(b, q->model);
+    json_add_z(b, q->model);
     buf_add_z(b, ",\"prompt\":");
-    http_json_str(b, q->prompt ? q->prompt : "");
+    json_add_z(b, q->prompt ? q->prompt : "");
     buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"width\":%d,\"height\":%d",
                q->steps, q->guidance, q->max_tokens, q->width, q->height);
     add_stats(b, vt_result_stats(res));
@@ -335,9 +332,9 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
             break;
         bool opaque = is_opaque(&l.image);
         buf_printf(b, "%s{\"asset\":\"%s\",\"id\":", i ? "," : "", a.id);
-        http_json_str(b, l.id);
+        json_add_z(b, l.id);
         buf_add_z(b, ",\"name\":");
-        http_json_str(b, l.name);
+        json_add_z(b, l.name);
         buf_printf(b,
                    ",\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d,\"opacity\":1,"
                    "\"blend_mode\":\"normal\",\"visible\":true,\"opaque\":%s}",
@@ -377,9 +374,9 @@ static enum err_code layers_result(struct vt_engine *engine, struct store *store
     buf_add_byte(b, ',');
     add_difference(b, "model_composite", &rep->composite);
     buf_add_z(b, "},\"model\":");
-    http_json_str(b, rep->model);
+    json_add_z(b, rep->model);
     buf_add_z(b, rep->captioned ? ",\"caption\":" : ",\"prompt\":");
-    http_json_str(b, rep->prompt);
+    json_add_z(b, rep->prompt);
     buf_printf(b,
                ",\"seed\":%lld,\"steps\":%d,\"cfg\":%g,\"resolution\":%d,\"working_width\":%d,"
                "\"working_height\":%d",
@@ -437,7 +434,7 @@ static enum err_code run_caption(struct vt_engine *engine, struct store *store, 
         rc = from_vt(&err, e);
     if (rc == ERR_OK) {
         buf_add_z(b, "{\"caption\":");
-        http_json_str(b, vt_caption_text(res));
+        json_add_z(b, vt_caption_text(res));
         buf_printf(b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s",
                    rq.language ? rq.language : "en", vt_caption_tokens(res),
                    vt_caption_complete(res) ? "true" : "false");

@@ -47,9 +47,6 @@ ERR_MUST_CHECK enum err_code gguf_write_header(struct write_tensor *tensors, siz
                                                struct buf *out, uint64_t *file_bytes,
                                                struct err *e);
 
-/* A quoted JSON string; broken UTF-8 becomes '?'. */
-void write_json_string(struct buf *out, struct str s);
-
 /* Bytes of a tensor of this shape; ERR_FORMAT when its rows are no whole blocks. */
 ERR_MUST_CHECK enum err_code write_tensor_bytes(const struct write_tensor *t, uint64_t *out,
                                                 struct err *e);

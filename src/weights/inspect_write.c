@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "weights/component_impl.h"
 #include "weights/header_write.h"
 #include "weights/inspect_impl.h"
@@ -98,7 +99,7 @@ static void meta_value(struct buf *out, const struct meta_item *m, bool as_json)
     else
         buf_add_z(&text, "null");
     if (as_json && is_text)
-        write_json_string(out, buf_str(&text));
+        json_add_str(out, buf_str(&text));
     else
         plain_line(out, buf_str(&text));
     buf_deinit(&text);
@@ -211,7 +212,7 @@ static void json_pair(struct buf *out, const char *key, const char *value)
 {
     buf_printf(out, "\"%s\": ", key);
     if (value)
-        write_json_string(out, str_from(value));
+        json_add_z(out, value);
     else
         buf_add_z(out, "null");
     buf_add_z(out, ", ");
@@ -222,7 +223,7 @@ static void json_files(const struct inspect_report *r, struct buf *out)
     buf_add_z(out, "\"files\": [");
     for (size_t i = 0; r->cp && i < checkpoint_file_count(r->cp); i++) {
         buf_add_z(out, i ? ", " : "");
-        write_json_string(out, str_from(file_name(r->cp, i)));
+        json_add_z(out, file_name(r->cp, i));
     }
     buf_add_z(out, "], ");
 }
@@ -250,7 +251,7 @@ static void json_metadata(const struct inspect_report *r, struct buf *out)
         if (repeats(r->cp, i))
             continue;
         buf_add_z(out, separator);
-        write_json_string(out, r->cp->meta[i].key);
+        json_add_str(out, r->cp->meta[i].key);
         buf_add_z(out, ": ");
         meta_value(out, &r->cp->meta[i], true);
         separator = ", ";
@@ -263,7 +264,7 @@ static void json_problems(const struct inspect_report *r, struct buf *out)
     buf_add_z(out, "\"problems\": [");
     for (size_t i = 0; i < r->n_problems; i++) {
         buf_add_z(out, i ? ", " : "");
-        write_json_string(out, str_from(r->problems[i]));
+        json_add_z(out, r->problems[i]);
     }
     if (r->more_problems > 0)
         buf_printf(out, ", \"and %zu more\"", r->more_problems);
@@ -274,10 +275,10 @@ static void json_tensor(const struct checkpoint *cp, const struct weights_tensor
                         struct buf *out)
 {
     buf_add_z(out, "{\"name\": ");
-    write_json_string(out, str_from(t->name));
+    json_add_z(out, t->name);
     buf_printf(out, ", \"dtype\": \"%s\", \"shape\": %s, \"bytes\": %" PRIu64 ", \"file\": ",
                dtype_info(t->dtype)->name, catalogue_shape(t->dims, t->n_dims).z, t->bytes);
-    write_json_string(out, str_from(file_name(cp, (size_t)t->file)));
+    json_add_z(out, file_name(cp, (size_t)t->file));
     buf_add_byte(out, '}');
 }
 
@@ -299,7 +300,7 @@ void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf
     json_pair(out, "naming", r->component ? component_naming(r->component) : NULL);
     buf_add_z(out, "\"serves\": [");
     if (r->serves)
-        write_json_string(out, str_from(r->serves));
+        json_add_z(out, r->serves);
     buf_add_z(out, "], ");
     json_files(r, out);
     json_sizes(r, out);
@@ -322,7 +323,7 @@ void inspect_pipeline_begin(const char *dir, struct str class_name, bool as_json
         buf_add_byte(out, '{');
         json_pair(out, "path", dir);
         buf_add_z(out, "\"format\": \"diffusers\", \"kind\": \"pipeline\", \"pipeline\": ");
-        write_json_string(out, class_name);
+        json_add_str(out, class_name);
         buf_add_z(out, ", \"components\": [");
         return;
     }

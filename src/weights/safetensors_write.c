@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/ck.h"
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "weights/header_write.h"
 
@@ -26,25 +27,9 @@ enum err_code write_tensor_bytes(const struct write_tensor *t, uint64_t *out, st
     return ERR_OK;
 }
 
-void write_json_string(struct buf *out, struct str s)
-{
-    bool valid = str_is_utf8(s, NULL);
-    buf_add_byte(out, '"');
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c == '"' || c == '\\')
-            buf_printf(out, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_printf(out, "\\u%04x", c);
-        else
-            buf_add_byte(out, c >= 0x80 && !valid ? '?' : c);
-    }
-    buf_add_byte(out, '"');
-}
-
 static void add_entry(struct buf *out, const struct write_tensor *t, uint64_t begin)
 {
-    write_json_string(out, str_from(t->name));
+    json_add_z(out, t->name);
     buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_info(t->dtype)->name);
     for (int i = 0; i < t->n_dims; i++)
         buf_printf(out, "%s%" PRId64, i ? "," : "", t->dims[i]);
@@ -56,9 +41,9 @@ static void add_metadata(struct buf *out, const struct write_meta *meta, size_t 
     buf_add_z(out, "{\"__metadata__\":{");
     for (size_t i = 0; i < n; i++) {
         buf_add_z(out, i ? "," : "");
-        write_json_string(out, meta[i].key);
+        json_add_str(out, meta[i].key);
         buf_add_byte(out, ':');
-        write_json_string(out, meta[i].text);
+        json_add_str(out, meta[i].text);
     }
     buf_add_byte(out, '}');
 }

@@ -55,6 +55,19 @@ refuse 2 'the budget .lots. is none' generate "${small[@]}" --budget lots -o "$w
 run generate "${small[@]}" --budget 50% -o "$work/half.png" -q
 expect 0 "a budget in percent"
 
+# ---- placement --------------------------------------------------------------------------------------
+run plan generate "${small[@]}" --place text=cpu,transformer=cpu,vae=cpu --json
+expect 0 "every component placed"
+is "one device is told once" "$(grep -o '"devices":\[[^]]*' "$work/stdout" | grep -o '"name"' | wc -l)" 1
+run generate "${small[@]}" --place text=cpu,transformer=cpu,vae=cpu -o "$work/placed.png" -q
+expect 0 "a placed run"
+check "the placed picture is the same" cmp -s "$work/whole.png" "$work/placed.png"
+refuse 2 'places nothing' plan generate "${small[@]}" --place cpu
+refuse 2 'places nothing' plan generate "${small[@]}" --place unet=cpu
+refuse 2 'placed twice' plan generate "${small[@]}" --place vae=cpu,vae=cpu
+refuse 2 'on no device' plan generate "${small[@]}" --place text=
+refuse 1 'text: there is no device' plan generate "${small[@]}" --place text=abacus
+
 # ---- other tasks ------------------------------------------------------------------------------------
 run plan edit "${small[@]}" -i "$work/whole.png" --json
 expect 0 "a plan of an edit"

@@ -99,6 +99,29 @@ fi
 remote layers -m micro-layered -i "$work/local.png" -n 2 --steps 2 -p star --rpc "$address" -o "$work/layers"
 expect 0 "layers on the worker"
 
+
+# Components side by side: the text encoder there, everything else here.
+remote generate -m micro-klein -p "$prompt" --seed 1 --device cpu --threads 1 --place "text=rpc:$address" \
+    -o "$work/placed.png" --json
+expect 0 "the text encoder on the worker"
+out_has '"device":"cpu' "the transformer is here"
+out_has '"devices":\[{"name":"cpu.*{"name":"rpc' "memory is told for both devices"
+err_has 'keeps the network open' "a placed worker opens the air gap, and the log says so"
+if have compare; then
+    db=$(compare -metric PSNR "$work/local.png" "$work/placed.png" null: 2>&1 | sed -E 's/inf/200/; s/[. ].*//')
+    check "the same picture with a placed text encoder" test "$db" -ge 40
+fi
+remote plan generate -m micro-klein -p "$prompt" --device cpu --place "text=rpc:$address" --json
+expect 0 "a plan over two devices"
+out_has '"component":"text_encoder","precision":"[a-z0-9]*","device":"rpc' "the text encoder is planned there"
+out_has '"component":"transformer","precision":"[a-z0-9]*","device":"cpu' "the transformer is planned here"
+remote layers -m micro-layered -i "$work/local.png" -n 2 --steps 2 -p star --rpc "$address" --place vae=cpu,text=cpu \
+    -o "$work/placed-layers" --json
+expect 0 "layers with their transformer on the worker"
+remote caption -m micro-layered -i "$work/local.png" --max-new-tokens 2 --place "text=rpc:$address" --json
+expect 0 "a caption on the worker"
+out_has '"name":"rpc' "a caption says where it ran"
+
 # A worker that dies in the middle: one clear sentence, nothing half written, and the next run works.
 mkdir -p "$work/out"
 "${at_home[@]}" "$program" generate -m micro-klein -p star --steps 1000 --rpc "$address" -o "$work/out/x.png" \

@@ -204,10 +204,10 @@ static void second_run_brings_nothing_anew(void **state)
     rq.prompt = "a green square"; /* not seen before: the text encoder runs */
     vt_result_free(made(&rq));
     struct governor_usage before, after;
-    governor_usage(engine->governor, &before);
+    governor_usage(engine->placement.governors.of[0], &before);
     rq.prompt = "a blue circle";
     vt_result_free(made(&rq));
-    governor_usage(engine->governor, &after);
+    governor_usage(engine->placement.governors.of[0], &after);
     assert_int_equal(after.moved, before.moved);
     assert_int_equal(planned(&rq).swap_bytes, 0);
 }
@@ -298,9 +298,9 @@ static void every_refused_request_ends_cleanly(void **state)
     for (;; n++) {
         struct vt_result *r = NULL;
         vt_engine_release(engine);
-        governor_fail_at(engine->governor, n);
+        governor_fail_at(engine->placement.governors.of[0], n);
         enum vt_status st = vt_edit(engine, &rq, NULL, &r, &err);
-        governor_fail_at(engine->governor, 0);
+        governor_fail_at(engine->placement.governors.of[0], 0);
         if (st == VT_OK) {
             assert_same_picture(r, whole);
             vt_result_free(r);

@@ -1,30 +1,21 @@
-#include "cli/json_out.h"
+#include "base/json_text.h"
 
-#include <stdio.h>
+#include <string.h>
 
 static void add_escaped(struct buf *b, unsigned char c)
 {
-    switch (c) {
-    case '"':
-        buf_add_z(b, "\\\"");
-        break;
-    case '\\':
-        buf_add_z(b, "\\\\");
-        break;
-    case '\n':
+    if (c == '"' || c == '\\')
+        buf_printf(b, "\\%c", c);
+    else if (c == '\n')
         buf_add_z(b, "\\n");
-        break;
-    default:
-        if (c < 0x20)
-            buf_printf(b, "\\u%04x", c);
-        else
-            buf_add_byte(b, c);
-    }
+    else if (c < 0x20 || c == 0x7f)
+        buf_printf(b, "\\u%04x", c);
+    else
+        buf_add_byte(b, c);
 }
 
-void json_out_str(struct buf *b, const char *z)
+void json_add_str(struct buf *b, struct str s)
 {
-    struct str s = str_from(z);
     buf_add_byte(b, '"');
     while (s.n > 0) {
         size_t good = s.n;
@@ -38,4 +29,9 @@ void json_out_str(struct buf *b, const char *z)
         }
     }
     buf_add_byte(b, '"');
+}
+
+void json_add_z(struct buf *b, const char *z)
+{
+    json_add_str(b, str_from(z));
 }

@@ -1,0 +1,42 @@
+/* engine_args.h - the options of every command that runs a model: where, with how much memory, in what type. */
+#ifndef VT_CLI_ENGINE_ARGS_H
+#define VT_CLI_ENGINE_ARGS_H
+
+#include "cli/cli.h"
+
+/* Behind any command's own. */
+enum engine_option {
+    ENGINE_DEVICE = 1000,
+    ENGINE_RPC,
+    ENGINE_PLACE,
+    ENGINE_THREADS,
+    ENGINE_WEIGHTS,
+    ENGINE_BUDGET,
+};
+
+/* Rows for their tables. */
+#define ENGINE_OPTIONS                                                                             \
+    {ENGINE_DEVICE, 0, "device", "NAME",                                                           \
+     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`"},                         \
+        {ENGINE_RPC, 0, "rpc", "HOST:PORT",                                                        \
+         "compute there, on a `veetance worker`; nothing is encrypted"},                           \
+        {ENGINE_PLACE, 0, "place", "LIST",                                                         \
+         "components on other devices: text=vulkan1,transformer=vulkan0,vae=cpu; "                 \
+         "rpc:HOST:PORT is a device, too"},                                                        \
+        {ENGINE_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},                  \
+        {ENGINE_WEIGHTS, 0, "weights", "TYPE",                                                     \
+         "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},   \
+    {                                                                                              \
+        ENGINE_BUDGET, 0, "budget", "SIZE",                                                        \
+            "most memory to use of each device: 16G, 80% or bytes (default: what is free less 1 "  \
+            "GiB)"                                                                                 \
+    }
+
+/* Takes one of these options. CLI_OK, or an exit code after saying what is wrong. */
+int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int id);
+
+/* Whether the arguments name a compute server on another machine, with --rpc or --place. Asked before any command
+ * has read them; one without these options refuses them itself. */
+bool engine_args_want_network(int argc, char **argv);
+
+#endif

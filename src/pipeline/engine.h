@@ -1,0 +1,16 @@
+/* engine.h - what the program's own faces use of the engine beside veetance.h. */
+#ifndef VT_PIPELINE_ENGINE_H
+#define VT_PIPELINE_ENGINE_H
+
+#include "base/err.h"
+#include "image/layers.h"
+#include "veetance.h"
+
+/* The prompt's size and that it is UTF-8. what: "prompt". NULL is fine. */
+ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *text, struct err *e);
+/* "en", "zh" or NULL. */
+ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct err *e);
+/* What vt_layers made, with all that the layers hold. Borrowed from the result. */
+const struct layer_stack *engine_layers_stack(const struct vt_layers_result *result);
+
+#endif

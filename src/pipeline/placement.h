@@ -1,0 +1,43 @@
+/* placement.h - which device each component runs on, and who may hold how much of each device's memory.
+ *
+ *     placement_open(&(struct placement_options){.device = "vulkan0", .place = "vae=cpu"}, &p, e);
+ *     klein_open(dir, &p.devices, &k, e);
+ *     placement_close(&p);
+ *
+ * What goes from one component to the next (embeddings, latents, pixels) passes through host memory, so
+ * components need not share a device.
+ */
+#ifndef VT_PIPELINE_PLACEMENT_H
+#define VT_PIPELINE_PLACEMENT_H
+
+#include "memory/plan.h"
+#include "nn/device.h"
+
+/* The same device for several of them, or for all. A captioner is text's. */
+struct devices {
+    struct nn_device *text, *transformer, *vae;
+};
+
+struct devices devices_all(struct nn_device *d);
+
+struct placement_options {
+    const char *device; /* as nn_device_open takes it: of all that `place` does not name */
+    const char *place;  /* "text=vulkan1,vae=cpu", "text=rpc:HOST:PORT"; NULL: none */
+    const char *budget; /* of each device, as budget_parse takes it; NULL: the default */
+    int threads;
+};
+
+struct placement {
+    struct devices devices;
+    struct nn_device *all[MEMORY_MAX_DEVICES]; /* each once, that of the transformer first */
+    struct memory_governors governors;         /* of all, in their order */
+};
+
+/* Refuses a text that names no component or no device, before any device is opened. NULL is fine. */
+ERR_MUST_CHECK enum err_code placement_check(const char *place, struct err *e);
+ERR_MUST_CHECK enum err_code placement_open(const struct placement_options *o,
+                                            struct placement *out, struct err *e);
+/* Accepts a zeroed one. */
+void placement_close(struct placement *p);
+
+#endif
