@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/floats.h"
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/klein_internal.h"
@@ -168,10 +169,7 @@ enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct k
                            struct err *e)
 {
     if (!nn_params_engaged(ps))
-        report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_LOAD,
-                                                              .image = run->image,
-                                                              .image_count = run->image_count,
-                                                              .seconds_left = -1});
+        report_stage(run->callbacks, VT_STAGE_LOAD, run->image, run->image_count);
     int64_t start = clock_ns();
     enum err_code rc = engage(k, ps, e);
     struct vt_stats *s = run->stats;
@@ -391,14 +389,6 @@ static enum err_code make_pass(struct state *s, bool trace, struct flux2_pass **
 
 /* ---- steps ------------------------------------------------------------------------------------------- */
 
-static bool all_finite(const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return false;
-    return true;
-}
-
 /* Runs the step again with every block's output kept, to name the first one that holds NaN. */
 static enum err_code explain_nan(struct state *s, int step, struct err *e)
 {
@@ -510,8 +500,9 @@ static enum err_code use_cache(struct state *s, struct err *e)
     return make_pass(s, false, &s->pass, e);
 }
 
-static enum err_code one_step(struct state *s, int i, struct err *e)
+static enum err_code one_step(void *user, int i, struct err *e)
 {
+    struct state *s = user;
     int step = s->first_step + i;
     char name[40];
     enum err_code rc = i > 0 && s->mode == FLUX2_KV_EXTRACT ? use_cache(s, e) : ERR_OK;
@@ -521,7 +512,7 @@ static enum err_code one_step(struct state *s, int i, struct err *e)
         return rc;
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
                   s->sigmas[step + 1]);
-    if (!all_finite(s->latents, s->tokens * s->channels))
+    if (!floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, step, e);
     klein_preview_show(s->k, s->run,
                        &(struct klein_preview_at){.latents = s->latents,
@@ -539,12 +530,12 @@ static enum err_code one_step(struct state *s, int i, struct err *e)
 
 static enum err_code denoise(struct state *s, struct err *e)
 {
-    int n = s->rq->steps - s->first_step;
-    struct vt_progress p = {.stage = VT_STAGE_STEPS,
-                            .image = s->run->image,
-                            .image_count = s->run->image_count,
-                            .step_count = n,
-                            .seconds_left = -1};
+    const struct report_steps steps = {.callbacks = s->run->callbacks,
+                                       .image = s->run->image,
+                                       .image_count = s->run->image_count,
+                                       .count = s->rq->steps - s->first_step,
+                                       .step = one_step,
+                                       .user = s};
     enum err_code rc = klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e);
     if (rc == ERR_OK)
         rc = choose_mode(s, e);
@@ -554,18 +545,7 @@ static enum err_code denoise(struct state *s, struct err *e)
         return rc;
     if (flux2_pass_compute_bytes(s->pass) > s->run->stats->compute_bytes)
         s->run->stats->compute_bytes = flux2_pass_compute_bytes(s->pass);
-    report_progress(s->run->callbacks, &p);
-    double start = clock_s();
-    for (int i = 0; rc == ERR_OK && i < n; i++) {
-        double t = clock_s();
-        rc = one_step(s, i, e);
-        p.step = i + 1;
-        p.step_seconds = clock_s() - t;
-        p.seconds_left = (clock_s() - start) / (i + 1) * (n - i - 1);
-        if (rc == ERR_OK)
-            report_progress(s->run->callbacks, &p);
-    }
-    s->run->stats->steps_seconds += clock_s() - start;
+    rc = report_steps_run(&steps, &s->run->stats->steps_seconds, e);
     flux2_pass_free(s->pass);
     s->pass = NULL;
     return rc;
@@ -592,7 +572,7 @@ static void to_pixels(const float *planes, struct image *out)
 static enum err_code check_decoded(const struct state *s, const float *x, int64_t n, struct err *e)
 {
     float lo = x[0], hi = x[0];
-    if (!all_finite(x, n)) {
+    if (!floats_finite(x, n)) {
         enum err_code rc =
             nn_params_check_finite(flux2_vae_params(s->k->vae, FLUX2_VAE_DECODER), e);
         return rc != ERR_OK
@@ -628,10 +608,7 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
     if (rc == ERR_OK)
         rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_DECODER), s->run, e);
     if (rc == ERR_OK && latents && planes) {
-        report_progress(s->run->callbacks, &(struct vt_progress){.stage = VT_STAGE_DECODE,
-                                                                 .image = s->run->image,
-                                                                 .image_count = s->run->image_count,
-                                                                 .seconds_left = -1});
+        report_stage(s->run->callbacks, VT_STAGE_DECODE, s->run->image, s->run->image_count);
         double start = clock_s();
         struct flux2_vae_run vr = {.cancel = s->run->cancel,
                                    .user = s->run->trace,

@@ -55,10 +55,7 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im,
     if (rc == ERR_OK)
         rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_ENCODER), run, e);
     if (rc == ERR_OK && planes && moments) {
-        report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_ENCODE,
-                                                              .image = run->image,
-                                                              .image_count = run->image_count,
-                                                              .seconds_left = -1});
+        report_stage(run->callbacks, VT_STAGE_ENCODE, run->image, run->image_count);
         int64_t start = clock_ns();
         struct flux2_vae_run vr = {.cancel = run->cancel,
                                    .limits.compute = governor_compute_room(k->on.vae)};

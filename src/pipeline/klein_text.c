@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/floats.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipeline/klein_internal.h"
@@ -119,9 +120,7 @@ static bool cache_read(const char *path, float *out, size_t n)
     if (ok)
         memcpy(out, b.p, b.n);
     buf_deinit(&b);
-    for (size_t i = 0; ok && i < n; i++)
-        ok = out[i] - out[i] == 0.0f;
-    return ok;
+    return ok && floats_finite(out, (int64_t)n);
 }
 
 static void cache_write(const char *dir, const char *path, const float *data, size_t n)
@@ -143,10 +142,7 @@ static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8
     for (int i = 0; i < n; i++)
         mask[i] = mask8[i];
     enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
-    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_TEXT,
-                                                          .image = run->image,
-                                                          .image_count = run->image_count,
-                                                          .seconds_left = -1});
+    report_stage(run->callbacks, VT_STAGE_TEXT, run->image, run->image_count);
     int64_t start = clock_ns();
     if (rc == ERR_OK)
         rc = qwen3_encode(k->text, ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,
@@ -158,13 +154,11 @@ static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8
 
 static enum err_code check_finite(struct klein *k, const float *x, size_t n, struct err *e)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!(x[i] - x[i] == 0.0f)) {
-            enum err_code rc = nn_params_check_finite(qwen3_params(k->text), e);
-            return rc != ERR_OK ? err_note(e, "text encoder")
-                                : err_set(e, ERR_NUMERIC, "the text encoder's output holds NaN");
-        }
-    return ERR_OK;
+    if (floats_finite(x, (int64_t)n))
+        return ERR_OK;
+    enum err_code rc = nn_params_check_finite(qwen3_params(k->text), e);
+    return rc != ERR_OK ? err_note(e, "text encoder")
+                        : err_set(e, ERR_NUMERIC, "the text encoder's output holds NaN");
 }
 
 /* Fills data from the cache folder or from the text encoder. */

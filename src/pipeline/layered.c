@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/floats.h"
 #include "base/mem.h"
 #include "image/resize.h"
 #include "pipeline/layered_internal.h"
@@ -226,9 +227,7 @@ static enum err_code engage_transformer(struct state *s, struct err *e)
     enum err_code rc = ERR_OK;
     if (!s->rq->in_place_modulation) {
         double start = clock_s();
-        report_progress(
-            s->run->callbacks,
-            &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
+        report_stage(s->run->callbacks, VT_STAGE_LOAD, 0, 1);
         rc = qwen_image_tables_build(l->transformer, s->times, s->rq->steps, 0, s->run->cancel,
                                      &s->tables, e);
         s->out->table_seconds = clock_s() - start;
@@ -337,15 +336,16 @@ static enum err_code predict(struct state *s, int step, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code one_step(struct state *s, int i, struct err *e)
+static enum err_code one_step(void *user, int i, struct err *e)
 {
+    struct state *s = user;
     char name[40];
     enum err_code rc = predict(s, i, e);
     if (rc != ERR_OK)
         return rc;
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
                   s->sigmas[i + 1]);
-    if (!layered_all_finite(s->latents, s->tokens * s->channels))
+    if (!floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, i, e);
     (void)snprintf(name, sizeof name, "latents_step_%d", i);
     trace_packed(s, name, s->latents, s->tokens);
@@ -354,27 +354,15 @@ static enum err_code one_step(struct state *s, int i, struct err *e)
 
 static enum err_code denoise(struct state *s, struct err *e)
 {
-    int n = s->rq->steps;
-    struct vt_progress p = {
-        .stage = VT_STAGE_STEPS, .image_count = 1, .step_count = n, .seconds_left = -1};
+    const struct report_steps steps = {.callbacks = s->run->callbacks,
+                                       .image_count = 1,
+                                       .count = s->rq->steps,
+                                       .step = one_step,
+                                       .user = s};
     enum err_code rc = engage_transformer(s, e);
     if (rc == ERR_OK)
         rc = make_passes(s, e);
-    if (rc != ERR_OK)
-        return rc;
-    report_progress(s->run->callbacks, &p);
-    double start = clock_s();
-    for (int i = 0; rc == ERR_OK && i < n; i++) {
-        double t = clock_s();
-        rc = one_step(s, i, e);
-        p.step = i + 1;
-        p.step_seconds = clock_s() - t;
-        p.seconds_left = (clock_s() - start) / (i + 1) * (n - i - 1);
-        if (rc == ERR_OK)
-            report_progress(s->run->callbacks, &p);
-    }
-    s->run->stats->steps_seconds += clock_s() - start;
-    return rc;
+    return rc == ERR_OK ? report_steps_run(&steps, &s->run->stats->steps_seconds, e) : rc;
 }
 
 /* Compute memory goes before the decoder's comes. */

@@ -4,18 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/floats.h"
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/layered_internal.h"
 #include "text/chat.h"
-
-bool layered_all_finite(const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(x[i]))
-            return false;
-    return true;
-}
 
 /* Output with NaN in it: from a weight that holds one, if there is such a weight. */
 static enum err_code refuse_nan(const struct nn_params *ps, const char *part, struct err *e)
@@ -28,7 +21,7 @@ static enum err_code refuse_nan(const struct nn_params *ps, const char *part, st
                                   part);
 }
 
-static void report_stage(const struct layered_run *run, enum vt_stage stage, int done, int of)
+static void report_frames(const struct layered_run *run, enum vt_stage stage, int done, int of)
 {
     report_progress(
         run->callbacks,
@@ -63,7 +56,7 @@ static enum err_code encode_ids(struct layered *l, const struct tokens *ids,
     memmove(states, states + CHAT_LAYERED_PREFIX_TOKENS * width,
             (size_t)out->n * width * sizeof *states);
     out->data = states;
-    if (rc == ERR_OK && !layered_all_finite(states, out->n * l->joint_dim))
+    if (rc == ERR_OK && !floats_finite(states, out->n * l->joint_dim))
         rc = refuse_nan(qwen_vl_params(l->text), "text encoder", e);
     return rc;
 }
@@ -72,7 +65,7 @@ enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens
                             const struct layered_run *run, struct layered_text *out, struct err *e)
 {
     struct tokens ids = {0};
-    report_stage(run, VT_STAGE_TEXT, 0, 0);
+    report_stage(run->callbacks, VT_STAGE_TEXT, 0, 1);
     enum err_code rc = layered_encode(l->tokenizer, prompt, (size_t)max_tokens, &ids, e);
     if (rc == ERR_OK)
         rc = encode_ids(l, &ids, run, out, e);
@@ -122,7 +115,7 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
     float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
-    report_stage(run, VT_STAGE_ENCODE, 0, 0);
+    report_stage(run->callbacks, VT_STAGE_ENCODE, 0, 1);
     if (rc == ERR_OK)
         rc = layered_engage(l, qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), run, e);
     if (rc == ERR_OK) {
@@ -132,7 +125,7 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
         rc = qwen_image_vae_encode(l->vae, planes, picture->h, picture->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
-    if (rc == ERR_OK && !layered_all_finite(moments, n))
+    if (rc == ERR_OK && !floats_finite(moments, n))
         rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), "VAE encoder", e);
     if (rc == ERR_OK) {
         qwen_image_vae_normalize(c, moments, h * w);
@@ -160,7 +153,7 @@ static enum err_code decode_one(struct layered *l, const struct frames *f, int f
     struct qwen_image_vae_run vr = vae_run(l, run, frame == 1);
     enum err_code rc = qwen_image_vae_decode(l->vae, f->latents + (size_t)frame * f->latent, f->h,
                                              f->w, planes, &vr, e);
-    if (rc == ERR_OK && !layered_all_finite(planes, (int64_t)f->plane))
+    if (rc == ERR_OK && !floats_finite(planes, (int64_t)f->plane))
         rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_DECODER), "VAE decoder", e);
     return rc;
 }
@@ -176,7 +169,7 @@ static enum err_code decode_all(struct layered *l, const struct frames *f,
     trace_add_f32(run->trace, "vae_input", f->latents + f->latent,
                   (int64_t[]){n, f->channels, 1, f->h, f->w}, 5);
     for (int i = 0; rc == ERR_OK && i <= n; i++) {
-        report_stage(run, VT_STAGE_DECODE, i, (int)n + 1);
+        report_frames(run, VT_STAGE_DECODE, i, (int)n + 1);
         rc = decode_one(l, f, i, run, out, e);
     }
     run->stats->decode_seconds += (double)(clock_ns() - start) * 1e-9;

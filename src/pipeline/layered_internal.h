@@ -56,6 +56,4 @@ ERR_MUST_CHECK enum err_code layered_decode_frames(struct layered *l, const floa
                                                    const struct layered_run *run,
                                                    struct layered_result *out, struct err *e);
 
-bool layered_all_finite(const float *x, int64_t n);
-
 #endif

@@ -181,9 +181,7 @@ enum err_code layered_engage(struct layered *l, struct nn_params *ps, const stru
                              struct err *e)
 {
     if (!nn_params_engaged(ps))
-        report_progress(
-            run->callbacks,
-            &(struct vt_progress){.stage = VT_STAGE_LOAD, .image_count = 1, .seconds_left = -1});
+        report_stage(run->callbacks, VT_STAGE_LOAD, 0, 1);
     int64_t start = clock_ns();
     enum err_code rc = engage(l, ps, e);
     run->stats->load_seconds += (double)(clock_ns() - start) * 1e-9;
