@@ -91,7 +91,7 @@ static void fill(const struct governor *g, struct memory_plan *out)
     if (governor_over_budget(g))
         out->verdict = MEMORY_REFUSED;
     for (size_t i = 0; i < n && out->n_stages < MEMORY_MAX_STAGES; i++) {
-        fill_stage(&stages[i], d->name, &out->stages[out->n_stages++]);
+        fill_stage(&stages[i], info.name, &out->stages[out->n_stages++]);
         if (stages[i].streamed > 0 && out->verdict == MEMORY_RESIDENT)
             out->verdict = MEMORY_STREAMED;
     }

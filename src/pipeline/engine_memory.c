@@ -1,6 +1,8 @@
 /* engine_memory.c - budget, plans and what was taken. */
 #include <stdio.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "memory/budget.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/plan_public.h"
@@ -62,7 +64,9 @@ enum err_code engine_plan(struct vt_engine *g, memory_request_fn request, void *
                           struct vt_plan *out, struct err *e)
 {
     struct memory_plan plan;
+    double start = clock_s();
     enum err_code rc = memory_plan_make(&g->placement.governors, request, user, &plan, e);
+    log_debug("memory: planned in %.1f ms", (clock_s() - start) * 1e3);
     if (rc == ERR_OK && out)
         plan_public(&plan, out);
     return rc == ERR_OK && !out ? memory_plan_check(&plan, e) : rc;
