@@ -24,6 +24,7 @@ enum {
     BENCH_THREADS,
     BENCH_WEIGHTS,
     BENCH_PROFILE,
+    BENCH_SWAP,
     BENCH_JSON,
     BENCH_QUIET,
 };
@@ -47,6 +48,7 @@ static const struct cli_option options[] = {
     {BENCH_WEIGHTS, 0, "weights", "TYPE",
      "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
     {BENCH_PROFILE, 0, "profile", NULL, "say what kinds of operations the time goes to"},
+    {BENCH_SWAP, 0, "swap", NULL, "only measure how fast weights come onto the device"},
     {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {BENCH_QUIET, 'q', "quiet", NULL, "no progress"},
     {0},
@@ -126,6 +128,9 @@ static int set_option(struct bench_args *o, const struct cli_args *a, int id)
         return CLI_OK;
     case BENCH_PROFILE:
         o->rq.profile = true;
+        return CLI_OK;
+    case BENCH_SWAP:
+        o->rq.swap_only = true;
         return CLI_OK;
     case BENCH_JSON:
         o->json = true;
@@ -227,7 +232,8 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     printf("%-20s %9s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "CPU s", "GFLOP", "GFLOP/s",
            "of peak", "anon. MiB", "mapped MiB");
     (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
-    print_stage(name, &r->text, peak);
+    if (r->n_pictures > 0)
+        print_stage(name, &r->text, peak);
     for (int i = 0; i < r->n_pictures; i++) {
         const struct bench_picture *q = &r->pictures[i];
         (void)snprintf(name, sizeof name, "step, %d x %d", q->width, q->height);
@@ -237,6 +243,12 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     }
     printf("\nweights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s)\n",
            mib(r->mapped_bytes), mib(r->own_bytes), r->load_seconds);
+    if (r->swap.bytes > 0)
+        printf(
+            "swap      %.0f MiB of transformer at %.2f GB/s, %.0f %% of a copy in memory; %.0f MiB "
+            "read from disks\n",
+            mib(r->swap.bytes), r->swap.bytes_per_second * 1e-9,
+            100 * r->swap.bytes_per_second / p->copy_bytes, mib(r->swap.disk_bytes));
     printf("memory    at most %.0f MiB anonymous, %.0f MiB of mapped files\n",
            mib(r->anonymous_bytes), mib(r->file_bytes));
     for (int i = 0; i < r->n_pictures; i++)
@@ -257,8 +269,8 @@ static void json_stage(struct buf *b, const char *name, const struct bench_stage
                "\"attention\":%.0f,\"conv\":%.0f"
                "},\"gflops\":%.3f,\"share_of_peak\":",
                name, s->seconds, s->cpu_seconds, s->flops.matmul, s->flops.attention, s->flops.conv,
-               flops / s->seconds * 1e-9);
-    if (peak > 0)
+               s->seconds > 0 ? flops / s->seconds * 1e-9 : 0);
+    if (peak > 0 && s->seconds > 0)
         buf_printf(b, "%.5f", flops / s->seconds / peak);
     else
         buf_add_z(b, "null");
@@ -333,6 +345,10 @@ static void json_result(struct buf *b, const struct bench_peak *p, const struct 
                (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
                r->load_seconds, (unsigned long long)r->anonymous_bytes,
                (unsigned long long)r->file_bytes);
+    if (r->swap.bytes > 0)
+        buf_printf(b, ",\"swap\":{\"bytes\":%llu,\"bytes_per_second\":%.0f,\"disk_bytes\":%llu}",
+                   (unsigned long long)r->swap.bytes, r->swap.bytes_per_second,
+                   (unsigned long long)r->swap.disk_bytes);
     json_profiles(b, r);
     buf_add_z(b, "}");
 }

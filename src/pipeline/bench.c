@@ -225,11 +225,13 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
         rc = convert_cache_model(dir, &run, e);
     if (rc == ERR_OK)
         rc = klein_open(dir, devices_all(d), &b->k, e);
-    if (rc == ERR_OK)
+    nn_device_info(d, &info);
+    if (rc == ERR_OK && b->rq->swap_only && info.is_cpu)
+        rc = err_set(e, ERR_ARG, "on the CPU weights stay where they are: nothing is brought");
+    if (rc == ERR_OK && !b->rq->swap_only)
         rc = make_pictures(b, e);
     if (rc == ERR_OK) {
         struct bench_result *r = b->out;
-        nn_device_info(d, &info);
         memcpy(r->device, info.name, sizeof r->device);
         (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
         r->on_cpu = info.is_cpu;
@@ -237,6 +239,8 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
         r->text.flops =
             bench_flops_qwen3(qwen3_config(b->k->text), KLEIN_TEXT_LAYERS, b->rq->max_tokens);
         read_memory(b);
+        if (!info.is_cpu)
+            rc = bench_swap_measure(flux2_transformer_params(b->k->transformer), &r->swap, e);
     }
     klein_free(b->k);
     return rc;

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "nn/profile.h"
 #include "pipeline/bench_flops.h"
+#include "pipeline/bench_swap.h"
 #include "pipeline/model_dir.h"
 #include "veetance.h"
 
@@ -27,6 +28,7 @@ struct bench_request {
     int threads;         /* 0 = one a core */
     const char *weights; /* type to run in, as convert_cache.h has it; NULL: as stored */
     bool profile;        /* time every operation: results then hold a profile a stage */
+    bool swap_only;      /* make no picture: only bring the transformer to the device, several times */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };
@@ -65,6 +67,7 @@ struct bench_result {
     double load_seconds;                        /* putting weights in place, all components */
     uint64_t mapped_bytes, own_bytes;     /* weights in place in files, and converted or uploaded */
     uint64_t anonymous_bytes, file_bytes; /* the most of the whole run */
+    struct bench_swap swap; /* of the transformer; zeros on the CPU, where nothing moves */
 };
 
 ERR_MUST_CHECK enum err_code bench_run(const struct bench_request *rq, struct bench_result *out,
