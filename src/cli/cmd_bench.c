@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "pipeline/bench.h"
+#include "pipeline/bench_layered.h"
 #include "pipeline/bench_peak.h"
 #include "pipeline/bench_synthetic.h"
 
@@ -29,16 +30,16 @@ enum {
     BENCH_QUIET,
 };
 
-enum { SMALL_MODEL_STEPS = 8, PATH_BYTES = 4096 };
+enum { SMALL_MODEL_STEPS = 8, KLEIN_SIDE = 256, PATH_BYTES = 4096 };
 
 static const char SMALL_MODEL[] = "micro-klein";
 static const double PEAK_SECONDS = 2; /* for each measurement of the machine */
 
 static const struct cli_option options[] = {
     {BENCH_SYNTHETIC, 0, "synthetic", "NAME",
-     "klein-4b or klein-9b: random weights of the real dimensions, made on disk once"},
+     "klein-4b, klein-9b or qwen-layered: random weights of the real dimensions, made once"},
     {BENCH_MODEL, 'm', "model", "MODEL", "measure this model instead (default micro-klein)"},
-    {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square pictures (default 256)"},
+    {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square pictures (default 256; 640)"},
     {BENCH_STEPS, 0, "steps", "N", "steps of each picture; the fastest counts (default 1; 8)"},
     {BENCH_CACHE, 0, "cache", "DIR",
      "where synthetic models are kept (default ~/.cache/veetance/bench)"},
@@ -88,10 +89,11 @@ static int set_sizes(struct bench_request *rq, const struct cli_args *a)
 static int set_synthetic(struct bench_args *o, const struct cli_args *a)
 {
     o->synthetic = a->value;
-    if (bench_synthetic_find(a->value))
+    if (bench_synthetic_find(a->value) || strcmp(a->value, bench_layered_name) == 0)
         return CLI_OK;
-    return cli_usage_error(a->command, "--synthetic is %s or %s, not '%.40s'",
-                           bench_synthetic_name(0), bench_synthetic_name(1), a->value);
+    return cli_usage_error(a->command, "--synthetic is %s, %s or %s, not '%.40s'",
+                           bench_synthetic_name(0), bench_synthetic_name(1), bench_layered_name,
+                           a->value);
 }
 
 static int set_number(const struct cli_args *a, int64_t hi, int *out)
@@ -213,10 +215,8 @@ static void print_profile(const char *stage, const struct nn_profile *p)
     }
 }
 
-static void print_text(const struct bench_peak *p, const struct bench_result *r)
+static void print_machine(const struct bench_peak *p)
 {
-    char name[48];
-    double peak = r->on_cpu ? p->bf16_flops : 0, conv_peak = r->on_cpu ? p->conv_flops : 0;
     printf("machine   %s, %d cores, load %.1f\n", p->cpu, p->cores, p->load);
     printf("peak      matmul %lld x %lld x %lld (oneDNN %s)", (long long)p->shape.m,
            (long long)p->shape.k, (long long)p->shape.n, p->onednn[0] ? p->onednn : "is missing");
@@ -227,10 +227,30 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
            (long long)p->picture.channels, (long long)p->picture.side, (long long)p->picture.side);
     print_rate("bf16", p->conv_flops);
     puts("");
-    printf("model     %s on %s, %d thread%s\n\n", r->model, r->device, r->threads,
-           r->threads == 1 ? "" : "s");
+    for (int i = 0; i < BENCH_ATTENTIONS; i++) {
+        const struct bench_attention *a = &p->attention[i];
+        printf("          attention %d heads of %d, %lld tokens", BENCH_ATTENTION_HEADS,
+               BENCH_ATTENTION_HEAD_DIM, (long long)a->tokens);
+        print_rate("ours", a->flops);
+        if (a->flops > 0 && p->bf16_flops > 0)
+            printf(", %.1f %% of the product's", 100 * a->flops / p->bf16_flops);
+        puts("");
+    }
+}
+
+static void print_columns(const char *model, const char *device, int threads)
+{
+    printf("model     %s on %s, %d thread%s\n\n", model, device, threads, threads == 1 ? "" : "s");
     printf("%-20s %9s %9s %10s %9s %8s %10s %10s\n", "", "seconds", "CPU s", "GFLOP", "GFLOP/s",
            "of peak", "anon. MiB", "mapped MiB");
+}
+
+static void print_text(const struct bench_peak *p, const struct bench_result *r)
+{
+    char name[48];
+    double peak = r->on_cpu ? p->bf16_flops : 0, conv_peak = r->on_cpu ? p->conv_flops : 0;
+    print_machine(p);
+    print_columns(r->model, r->device, r->threads);
     (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
     if (r->n_pictures > 0)
         print_stage(name, &r->text, peak);
@@ -257,6 +277,23 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     for (int i = 0; i < BENCH_PROFILES; i++)
         if (r->profiles[i].n > 0)
             print_profile(profile_names[i], &r->profiles[i]);
+}
+
+static void print_layered(const struct bench_peak *p, const struct bench_layered_result *r)
+{
+    char name[48];
+    print_machine(p);
+    print_columns("synthetic qwen-layered, Q5_0", r->device, r->threads);
+    (void)snprintf(name, sizeof name, "step, %d, %d layers", r->side, r->layers);
+    print_stage(name, &r->step, r->on_cpu ? p->bf16_flops : 0);
+    printf("\ntokens    %d of %d frames and the condition, %d of text\n", r->image_tokens,
+           r->layers + 1, r->text_tokens);
+    printf("weights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s); modulation tables "
+           "%.2f s\n",
+           mib(r->mapped_bytes), mib(r->own_bytes), r->load_seconds, r->table_seconds);
+    printf("memory    %.0f MiB for the activations of a step\n", mib(r->compute_bytes));
+    if (r->profile.n > 0)
+        print_profile("step", &r->profile);
 }
 
 /* ---- results as JSON -------------------------------------------------------------------------------- */
@@ -288,8 +325,24 @@ static void json_machine(struct buf *b, const struct bench_peak *p)
     json_add_z(b, p->onednn);
     buf_printf(b,
                ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"conv_bf16_gflops\":%.3f,"
-               "\"copy_bytes_per_second\":%.0f}}",
+               "\"copy_bytes_per_second\":%.0f,\"attention\":[",
                p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->conv_flops * 1e-9, p->copy_bytes);
+    for (int i = 0; i < BENCH_ATTENTIONS; i++)
+        buf_printf(b, "%s{\"tokens\":%lld,\"gflops\":%.3f}", i ? "," : "",
+                   (long long)p->attention[i].tokens, p->attention[i].flops * 1e-9);
+    buf_add_z(b, "]}}");
+}
+
+static void json_kinds(struct buf *b, const struct nn_profile *p)
+{
+    buf_add_z(b, "[");
+    for (int k = 0; k < p->n; k++)
+        buf_printf(b,
+                   "%s{\"kind\":\"%s\",\"nodes\":%d,\"seconds\":%.6f,"
+                   "\"cpu_seconds\":%.6f,\"flop\":%.0f}",
+                   k ? "," : "", p->kinds[k].name, p->kinds[k].nodes, p->kinds[k].seconds,
+                   p->kinds[k].cpu_seconds, p->kinds[k].flops);
+    buf_add_z(b, "]");
 }
 
 /* ,"profile":{"text":[{"kind":..., "nodes":..., ...}, ...], ...}; nothing where none was asked for. */
@@ -300,14 +353,8 @@ static void json_profiles(struct buf *b, const struct bench_result *r)
         const struct nn_profile *p = &r->profiles[i];
         if (p->n == 0)
             continue;
-        buf_printf(b, "%s\"%s\":[", comma, profile_names[i]);
-        for (int k = 0; k < p->n; k++)
-            buf_printf(b,
-                       "%s{\"kind\":\"%s\",\"nodes\":%d,\"seconds\":%.6f,"
-                       "\"cpu_seconds\":%.6f,\"flop\":%.0f}",
-                       k ? "," : "", p->kinds[k].name, p->kinds[k].nodes, p->kinds[k].seconds,
-                       p->kinds[k].cpu_seconds, p->kinds[k].flops);
-        buf_add_z(b, "]");
+        buf_printf(b, "%s\"%s\":", comma, profile_names[i]);
+        json_kinds(b, p);
         comma = ",";
     }
     if (*comma == ',' && !comma[1])
@@ -362,33 +409,108 @@ static void print_json(const struct bench_peak *p, const struct bench_result *r)
     buf_deinit(&b);
 }
 
+static void print_layered_json(const struct bench_peak *p, const struct bench_layered_result *r)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    buf_add_z(&b, "{");
+    json_machine(&b, p);
+    buf_add_z(&b, ",\"model\":\"synthetic qwen-layered\",\"device\":");
+    json_add_z(&b, r->device);
+    buf_printf(&b,
+               ",\"threads\":%d,\"side\":%d,\"layers\":%d,\"image_tokens\":%d,"
+               "\"text_tokens\":%d,\"mean_step_seconds\":%.6f,\"compute_bytes\":%llu,",
+               r->threads, r->side, r->layers, r->image_tokens, r->text_tokens,
+               r->mean_step_seconds, (unsigned long long)r->compute_bytes);
+    json_stage(&b, "step", &r->step, r->on_cpu ? p->bf16_flops : 0);
+    buf_printf(&b,
+               ",\"weights\":{\"mapped_bytes\":%llu,\"own_bytes\":%llu,\"load_seconds\":%.6f,"
+               "\"table_seconds\":%.6f}",
+               (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
+               r->load_seconds, r->table_seconds);
+    if (r->profile.n > 0) {
+        buf_add_z(&b, ",\"profile\":{\"step\":");
+        json_kinds(&b, &r->profile);
+        buf_add_z(&b, "}");
+    }
+    buf_add_z(&b, "}");
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
 /* ---- running ---------------------------------------------------------------------------------------- */
 
-/* The synthetic model's folder into path; the embedded model lends it its tokenizer. */
+static bool is_layered(const struct bench_args *o)
+{
+    return o->synthetic && strcmp(o->synthetic, bench_layered_name) == 0;
+}
+
+/* A klein model takes the embedded one's tokenizer. */
+static enum err_code write_klein(const struct bench_args *o, const struct bench_writing *run,
+                                 char *path, struct err *e)
+{
+    struct model_dir *small = mem_alloc(sizeof *small);
+    enum err_code rc = model_dir_open(SMALL_MODEL, small, e);
+    if (rc == ERR_OK)
+        rc = bench_synthetic_get(bench_synthetic_find(o->synthetic), small->tokenizer, o->cache,
+                                 run, path, PATH_BYTES, e);
+    mem_free(small);
+    return rc;
+}
+
+static enum err_code write_layered(const struct bench_args *o, const struct bench_writing *run,
+                                   char *path, struct err *e)
+{
+    const struct qwen_image_config c = bench_layered_config();
+    enum err_code rc = bench_layered_check_memory(&c, e);
+    return rc == ERR_OK
+               ? bench_layered_get(&c, bench_layered_name, o->cache, run, path, PATH_BYTES, e)
+               : rc;
+}
+
+/* The synthetic model's folder, or its one file, into path. */
 static enum err_code prepare_synthetic(const struct bench_args *o, char *path, struct err *e)
 {
     struct writing_progress p = {.name = o->synthetic,
                                  .quiet = o->quiet,
                                  .terminal = isatty(STDERR_FILENO) != 0,
                                  .percent = -1};
-    struct model_dir *small = mem_alloc(sizeof *small);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const struct bench_writing run = {.threads = cores > 0 ? (int)cores : 1,
                                       .cancel = cli_stop_flag(),
                                       .progress = show_writing,
                                       .user = &p};
-    enum err_code rc = model_dir_open(SMALL_MODEL, small, e);
-    if (rc == ERR_OK)
-        rc = bench_synthetic_get(bench_synthetic_find(o->synthetic), small->tokenizer, o->cache,
-                                 &run, path, PATH_BYTES, e);
+    enum err_code rc =
+        is_layered(o) ? write_layered(o, &run, path, e) : write_klein(o, &run, path, e);
     if (p.terminal && p.percent >= 0 && !p.quiet)
         fputs("\r\033[K", stderr);
-    mem_free(small);
     return rc;
 }
 
-static enum err_code measure(const struct bench_args *o, struct bench_peak *peak,
-                             struct bench_result *r, struct err *e)
+/* Of either kind of model; the other's pointer stays NULL. */
+struct bench_outcome {
+    struct bench_peak peak;
+    struct bench_result *klein;
+    struct bench_layered_result *layered;
+};
+
+static enum err_code measure_layered(const struct bench_request *rq, const char *path,
+                                     struct bench_layered_result *out, struct err *e)
+{
+    const struct bench_layered_request lq = {.weights = path,
+                                             .side = rq->sizes[0],
+                                             .layers = BENCH_LAYERED_LAYERS,
+                                             .text_tokens = rq->max_tokens,
+                                             .steps = rq->steps,
+                                             .device = rq->device,
+                                             .threads = rq->threads,
+                                             .profile = rq->profile,
+                                             .cancel = rq->cancel,
+                                             .callbacks = rq->callbacks};
+    return bench_layered_run(&lq, out, e);
+}
+
+static enum err_code measure(const struct bench_args *o, struct bench_outcome *r, struct err *e)
 {
     char path[PATH_BYTES];
     struct cli_progress progress;
@@ -399,13 +521,13 @@ static enum err_code measure(const struct bench_args *o, struct bench_peak *peak
         rq.model = path;
     }
     if (rc == ERR_OK)
-        rc = bench_peak_measure(rq.threads, PEAK_SECONDS, cli_stop_flag(), peak, e);
+        rc = bench_peak_measure(rq.threads, PEAK_SECONDS, cli_stop_flag(), &r->peak, e);
     if (rc != ERR_OK)
         return rc;
     cli_progress_init(&progress, o->quiet);
     struct vt_callbacks cb = cli_progress_callbacks(&progress);
     rq.callbacks = &cb;
-    rc = bench_run(&rq, r, e);
+    rc = r->layered ? measure_layered(&rq, path, r->layered, e) : bench_run(&rq, r->klein, e);
     cli_progress_finish(&progress);
     cli_progress_deinit(&progress);
     if (rc != ERR_OK && rc != ERR_CANCELLED && o->synthetic)
@@ -413,31 +535,61 @@ static enum err_code measure(const struct bench_args *o, struct bench_peak *peak
     return rc;
 }
 
+static void print(const struct bench_outcome *r, bool json)
+{
+    if (r->layered)
+        (json ? print_layered_json : print_layered)(&r->peak, r->layered);
+    else
+        (json ? print_json : print_text)(&r->peak, r->klein);
+}
+
 static int execute(struct bench_args *o)
 {
     struct err e = {0};
-    struct bench_peak peak;
-    struct bench_result *r = mem_alloc(sizeof *r);
+    struct bench_outcome r = {0};
     int rc = CLI_OK;
+    if (is_layered(o))
+        r.layered = mem_alloc(sizeof *r.layered);
+    else
+        r.klein = mem_alloc(sizeof *r.klein);
     cli_cancel_on_signal(NULL);
-    if (measure(o, &peak, r, &e) != ERR_OK) {
+    if (measure(o, &r, &e) != ERR_OK) {
         struct vt_error ve = {.status = (enum vt_status)e.code};
         (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
         rc = cli_fail(&ve, o->json);
-    } else if (o->json) {
-        print_json(&peak, r);
     } else {
-        print_text(&peak, r);
+        print(&r, o->json);
     }
-    mem_free(r);
+    mem_free(r.layered);
+    mem_free(r.klein);
     return rc;
+}
+
+/* What was not said, and what does not go together. */
+static int complete(const struct cli_command *self, struct bench_args *o)
+{
+    struct bench_request *rq = &o->rq;
+    if (o->synthetic && rq->model)
+        return cli_usage_error(self, "--synthetic and --model exclude each other");
+    if (is_layered(o) && (rq->weights || rq->n_sizes > 1))
+        return cli_usage_error(self, "--synthetic %s is Q5_0 and of one size", bench_layered_name);
+    if (rq->n_sizes == 0)
+        rq->sizes[rq->n_sizes++] = is_layered(o) ? BENCH_LAYERED_SIDE : KLEIN_SIDE;
+    if (is_layered(o) && rq->sizes[0] % 32 != 0)
+        return cli_usage_error(self, "--size of %s is a multiple of 32", bench_layered_name);
+    if (!rq->steps)
+        rq->steps = o->synthetic || rq->model ? 1 : SMALL_MODEL_STEPS;
+    if (!o->synthetic && !rq->model)
+        rq->model = SMALL_MODEL;
+    rq->cancel = cli_stop_flag();
+    return CLI_OK;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
     struct bench_args o = {
-        .rq = {.sizes = {256}, .n_sizes = 1, .max_tokens = BENCH_TEXT_TOKENS, .device = "cpu"},
+        .rq = {.max_tokens = BENCH_TEXT_TOKENS, .device = "cpu"},
     };
     int id;
     while ((id = cli_args_next(&a)) != CLI_END) {
@@ -447,20 +599,14 @@ static int run(const struct cli_command *self, int argc, char **argv)
         if (rc != CLI_OK)
             return rc;
     }
-    if (o.synthetic && o.rq.model)
-        return cli_usage_error(self, "--synthetic and --model exclude each other");
-    if (!o.rq.steps)
-        o.rq.steps = o.synthetic || o.rq.model ? 1 : SMALL_MODEL_STEPS;
-    if (!o.synthetic && !o.rq.model)
-        o.rq.model = SMALL_MODEL;
-    o.rq.cancel = cli_stop_flag();
-    return execute(&o);
+    int rc = complete(self, &o);
+    return rc == CLI_OK ? execute(&o) : rc;
 }
 
 const struct cli_command cli_cmd_bench = {
     .name = "bench",
     .summary = "Measure speed and memory on this machine",
-    .usage = "[--synthetic klein-4b|klein-9b] [--size 256,512] [--json]",
+    .usage = "[--synthetic klein-4b|klein-9b|qwen-layered] [--size 256,512] [--json]",
     .examples = "  veetance bench\n"
                 "  veetance bench --synthetic klein-4b --size 256,512\n",
     .options = options,

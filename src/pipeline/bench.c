@@ -32,8 +32,7 @@ struct bench {
 
 /* ---- following a run -------------------------------------------------------------------------------- */
 
-/* CPU seconds of the whole process. */
-static double cpu_now(void)
+double bench_cpu_seconds(void)
 {
     struct rusage u;
     if (getrusage(RUSAGE_SELF, &u) != 0)
@@ -72,7 +71,7 @@ static void follow_memory(struct bench *b, enum vt_stage stage)
 static void on_progress(const struct vt_progress *p, void *user)
 {
     struct bench *b = user;
-    double cpu = cpu_now() - b->cpu_start;
+    double cpu = bench_cpu_seconds() - b->cpu_start;
     follow_memory(b, p->stage);
     if (p->stage == VT_STAGE_STEPS && p->step > 0) {
         b->step_sum += p->step_seconds;
@@ -86,7 +85,7 @@ static void on_progress(const struct vt_progress *p, void *user)
     }
     b->stage = p->stage;
     report_progress(b->rq->callbacks, p);
-    b->cpu_start = cpu_now();
+    b->cpu_start = bench_cpu_seconds();
 }
 
 static void on_note(const char *text, void *user)
@@ -134,7 +133,7 @@ static enum err_code make_picture(struct bench *b, int i, struct err *e)
     p->width = picture.w;
     p->height = picture.h;
     image_free(&picture);
-    p->decode.cpu_seconds = cpu_now() - b->cpu_start;
+    p->decode.cpu_seconds = bench_cpu_seconds() - b->cpu_start;
     p->step.seconds = b->best_step.seconds;
     p->step.cpu_seconds = b->best_step.cpu_seconds;
     p->mean_step_seconds = b->step_sum / b->steps_done;

@@ -73,4 +73,7 @@ struct bench_result {
 ERR_MUST_CHECK enum err_code bench_run(const struct bench_request *rq, struct bench_result *out,
                                        struct err *e);
 
+/* That all threads of the process took so far. */
+double bench_cpu_seconds(void);
+
 #endif

@@ -49,6 +49,23 @@ struct bench_flops bench_flops_flux2(const struct flux2_config *c, int64_t n_tex
     };
 }
 
+/* In the last block text gives keys and values only: no queries, no output, no feed-forward layers. */
+struct bench_flops bench_flops_qwen_image(const struct qwen_image_config *c,
+                                          const struct qwen_image_layout *l)
+{
+    int64_t n_img = qwen_image_tokens(l), n_text = l->n_text, n = n_img + n_text, d = c->dim;
+    double ends = linear(n_img, c->in_channels, d) + linear(n_text, c->joint_dim, d) +
+                  linear(n_img, d, c->out_channels);
+    double time = linear(1, c->time_channels, d) + linear(1, d, d) + linear(1, d, 2 * d);
+    double blocks = (double)c->n_blocks * (4 * linear(n, d, d) + 2 * linear(n, d, c->mlp_dim));
+    double spared = 2 * linear(n_text, d, d) + 2 * linear(n_text, d, c->mlp_dim);
+    double rows = (double)c->n_blocks - (double)n_text / (double)n;
+    return (struct bench_flops){
+        .matmul = ends + time + blocks - spared,
+        .attention = rows * attention(n, c->heads, c->head_dim),
+    };
+}
+
 /* ---- VAE decoder ------------------------------------------------------------------------------------ */
 
 static double resnet(int64_t h, int64_t w, int64_t in, int64_t out)

@@ -10,6 +10,7 @@
 #include "model/flux2/transformer.h"
 #include "model/flux2/vae.h"
 #include "model/qwen3/qwen3.h"
+#include "model/qwen_image/transformer.h"
 
 struct bench_flops {
     double matmul, attention, conv;
@@ -25,6 +26,9 @@ struct bench_flops bench_flops_qwen3(const struct qwen3_config *c, int64_t n_lay
                                      int64_t tokens);
 /* One pass of the transformer. */
 struct bench_flops bench_flops_flux2(const struct flux2_config *c, int64_t n_text, int64_t n_img);
+/* One pass over text, frames and condition; the blocks' modulation comes from tables and does not count. */
+struct bench_flops bench_flops_qwen_image(const struct qwen_image_config *c,
+                                          const struct qwen_image_layout *l);
 /* Latents of h x w to a picture. */
 struct bench_flops bench_flops_vae_decode(const struct flux2_vae_config *c, int64_t h, int64_t w);
 

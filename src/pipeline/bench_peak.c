@@ -1,5 +1,6 @@
 #include "pipeline/bench_peak.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -9,6 +10,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "nn/ops.h"
+#include "nn/profile.h"
+#include "sample/rng.h"
 
 enum { COPY_BYTES = 256 << 20, MAX_THREADS = 64 };
 
@@ -101,6 +105,100 @@ static enum err_code measure_copy(int threads, double seconds, const atomic_bool
     return rc;
 }
 
+/* ---- attention -------------------------------------------------------------------------------------- */
+
+struct attention {
+    struct nn_graph g;
+    struct ggml_tensor *x, *cos, *sin;
+    float *numbers; /* [tokens, heads, head_dim]: enough for each of the inputs */
+};
+
+/* Queries, keys and values come out of a rotation, as in a network, so that they have the type that the
+ * kernel works on. */
+static enum err_code attention_prepare(struct attention *a, int64_t tokens, struct err *e)
+{
+    int64_t dim = BENCH_ATTENTION_HEAD_DIM, heads = BENCH_ATTENTION_HEADS;
+    size_t n = (size_t)(tokens * heads * dim);
+    struct rng r;
+    a->numbers = mem_try_array(n, sizeof(float));
+    if (!a->numbers)
+        return err_set(e, ERR_NOMEM, "no memory to measure attention");
+    rng_seed(&r, 1);
+    rng_normal_f32(&r, a->numbers, n);
+    a->x = nn_input(&a->g, dim, heads, tokens, 1);
+    a->cos = nn_input(&a->g, dim / 2, tokens, 1, 1);
+    a->sin = nn_input(&a->g, dim / 2, tokens, 1, 1);
+    struct ggml_tensor *q =
+        nn_norm_rope_in(&a->g, a->x, NULL, 1e-6f, a->cos, a->sin, NN_ROPE_PAIRS);
+    nn_graph_output(&a->g, nn_attention(&a->g, q, q, q, NULL, 1.0f / sqrtf((float)dim)));
+    return nn_graph_prepare(&a->g, e);
+}
+
+/* The kernel's own time, from a profile: 0 where ggml computes attention instead. */
+static double kernel_seconds(const struct nn_profile *p)
+{
+    for (int i = 0; i < p->n; i++)
+        if (strcmp(p->kinds[i].name, "attention") == 0)
+            return p->kinds[i].seconds;
+    return 0;
+}
+
+static enum err_code attention_runs(struct attention *a, double seconds, const atomic_bool *cancel,
+                                    double *best, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    double start = clock_s();
+    *best = 0;
+    for (int i = 0; rc == ERR_OK && (i < 3 || clock_s() - start < seconds); i++) {
+        struct nn_profile p = {0};
+        nn_device_set_profile(a->g.device, &p);
+        nn_graph_set(&a->g, a->x, a->numbers);
+        nn_graph_set(&a->g, a->cos, a->numbers);
+        nn_graph_set(&a->g, a->sin, a->numbers);
+        rc = nn_graph_run(&a->g, cancel, e);
+        nn_device_set_profile(a->g.device, NULL);
+        double t = kernel_seconds(&p);
+        if (i == 0 || t < *best)
+            *best = t;
+    }
+    return rc;
+}
+
+static enum err_code measure_attention(struct nn_device *d, double seconds,
+                                       const atomic_bool *cancel, struct bench_attention *out,
+                                       struct err *e)
+{
+    struct attention a = {0};
+    double best = 0, n = (double)out->tokens;
+    enum err_code rc = nn_graph_init(&a.g, d, 64, false, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = attention_prepare(&a, out->tokens, e);
+    if (rc == ERR_OK)
+        rc = attention_runs(&a, seconds, cancel, &best, e);
+    if (rc == ERR_OK && best > 0)
+        out->flops = 4 * n * n * BENCH_ATTENTION_HEADS * BENCH_ATTENTION_HEAD_DIM / best;
+    nn_graph_deinit(&a.g);
+    mem_free(a.numbers);
+    return rc;
+}
+
+static enum err_code measure_attentions(int threads, double seconds, const atomic_bool *cancel,
+                                        struct bench_peak *p, struct err *e)
+{
+    static const int64_t tokens[BENCH_ATTENTIONS] = {768, 4608};
+    struct nn_device *d;
+    enum err_code rc = nn_device_open("cpu", threads, &d, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int i = 0; rc == ERR_OK && i < BENCH_ATTENTIONS; i++) {
+        p->attention[i].tokens = tokens[i];
+        rc = measure_attention(d, seconds, cancel, &p->attention[i], e);
+    }
+    nn_device_close(d);
+    return rc;
+}
+
 /* ---- all -------------------------------------------------------------------------------------------- */
 
 /* A machine without oneDNN, or a processor that cannot multiply the type, has no such peak: 0. */
@@ -147,5 +245,7 @@ enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool 
         rc = measure_matmul(NN_PEAK_BF16, threads, seconds, cancel, out, &out->bf16_flops, e);
     if (rc == ERR_OK)
         rc = measure_conv(threads, seconds, cancel, out, e);
+    if (rc == ERR_OK)
+        rc = measure_attentions(threads, seconds / BENCH_ATTENTIONS, cancel, out, e);
     return rc;
 }

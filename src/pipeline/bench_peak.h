@@ -7,6 +7,14 @@
 #include "base/err.h"
 #include "nn/peak.h"
 
+enum { BENCH_ATTENTIONS = 2, BENCH_ATTENTION_HEADS = 24, BENCH_ATTENTION_HEAD_DIM = 128 };
+
+/* Our own attention, tokens on tokens, as a step runs it. */
+struct bench_attention {
+    int64_t tokens;
+    double flops; /* a second; 0: this device has no kernel of ours */
+};
+
 struct bench_peak {
     char cpu[96]; /* the processor's name */
     int cores;    /* that this process may use */
@@ -16,10 +24,11 @@ struct bench_peak {
     double bf16_flops, f32_flops; /* a second; 0: this processor cannot */
     struct nn_peak_picture picture;
     double conv_flops; /* of bf16 convolutions on it; 0 as above */
+    struct bench_attention attention[BENCH_ATTENTIONS];
     double copy_bytes; /* a second: read once and written once, all threads together */
 };
 
-/* seconds: for each of the four measurements. threads: 0 = one a core. */
+/* seconds: for each of the measurements. threads: 0 = one a core. */
 ERR_MUST_CHECK enum err_code bench_peak_measure(int threads, double seconds,
                                                 const atomic_bool *cancel, struct bench_peak *out,
                                                 struct err *e);

@@ -1,17 +1,10 @@
 #include "pipeline/bench_synthetic.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "pipeline/bench_cache.h"
 #include "pipeline/bench_synthetic_list.h"
 
 enum {
@@ -19,9 +12,6 @@ enum {
     TOKENIZER_MAX_BYTES = 64 << 20,
     LAYERS_NEEDED = 27, /* of the text encoder: the last tapped hidden state */
 };
-
-/* Left free on the disk, besides what the model takes. */
-static const uint64_t SPARE_BYTES = (uint64_t)1 << 30;
 
 /* ---- what there is ---------------------------------------------------------------------------------- */
 
@@ -129,72 +119,6 @@ uint64_t bench_synthetic_bytes(const struct bench_synthetic *s)
     return n;
 }
 
-/* ---- folders ---------------------------------------------------------------------------------------- */
-
-/* mkdir -p. */
-static enum err_code make_folders(const char *path, struct err *e)
-{
-    char p[PATH_BYTES];
-    int n = snprintf(p, sizeof p, "%s", path);
-    if (n <= 0 || (size_t)n >= sizeof p)
-        return err_set(e, ERR_ARG, "the cache folder's path is empty or too long");
-    for (char *c = p + 1; *c; c++) {
-        if (*c != '/')
-            continue;
-        *c = 0;
-        (void)mkdir(p, 0777); /* what matters is whether the last one is there */
-        *c = '/';
-    }
-    if (mkdir(p, 0777) != 0 && errno != EEXIST)
-        return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
-    return ERR_OK;
-}
-
-static enum err_code cache_folder(const char *wanted, char *out, struct err *e)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n;
-    if (wanted)
-        n = snprintf(out, PATH_BYTES, "%s", wanted);
-    else if (xdg && xdg[0] == '/')
-        n = snprintf(out, PATH_BYTES, "%s/veetance/bench", xdg);
-    else if (home && *home)
-        n = snprintf(out, PATH_BYTES, "%s/.cache/veetance/bench", home);
-    else
-        return err_set(e, ERR_ARG, "neither XDG_CACHE_HOME nor HOME is set; name a cache folder");
-    if (n < 0 || n >= PATH_BYTES)
-        return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
-    return make_folders(out, e);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st;
-    (void)flag;
-    (void)f;
-    (void)remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *dir)
-{
-    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-static enum err_code check_space(const char *dir, uint64_t bytes, struct err *e)
-{
-    struct statvfs v;
-    if (statvfs(dir, &v) != 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot read the free space of '%s'", dir);
-    uint64_t have = (uint64_t)v.f_bavail * v.f_frsize;
-    if (have < bytes + SPARE_BYTES)
-        return err_set(e, ERR_IO,
-                       "'%s' has %.1f GB free, the synthetic model needs %.1f GB; name another "
-                       "cache folder",
-                       dir, (double)have * 1e-9, (double)(bytes + SPARE_BYTES) * 1e-9);
-    return ERR_OK;
-}
-
 /* ---- writing a model -------------------------------------------------------------------------------- */
 
 static enum err_code write_text(const char *dir, const char *name, struct str text, struct err *e)
@@ -212,7 +136,7 @@ static enum err_code write_part(const struct bench_synthetic *s, const struct pa
     struct buf config;
     enum err_code rc = file_join(dir, sizeof dir, model, part->folder, e);
     if (rc == ERR_OK)
-        rc = make_folders(dir, e);
+        rc = bench_cache_make_folder(dir, e);
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, dir, part->file, e);
     if (rc != ERR_OK)
@@ -240,7 +164,7 @@ static enum err_code copy_tokenizer(const char *from, const char *model, struct 
     char to[PATH_BYTES], path[PATH_BYTES];
     enum err_code rc = file_join(to, sizeof to, model, "tokenizer", e);
     if (rc == ERR_OK)
-        rc = make_folders(to, e);
+        rc = bench_cache_make_folder(to, e);
     for (size_t i = 0; rc == ERR_OK && i < sizeof files / sizeof files[0]; i++) {
         struct buf b;
         rc = file_join(path, sizeof path, from, files[i], e);
@@ -272,7 +196,7 @@ static enum err_code write_small_files(const struct bench_synthetic *s, const ch
     if (rc == ERR_OK)
         rc = file_join(scheduler, sizeof scheduler, model, "scheduler", e);
     if (rc == ERR_OK)
-        rc = make_folders(scheduler, e);
+        rc = bench_cache_make_folder(scheduler, e);
     if (rc != ERR_OK)
         return rc;
     return write_text(scheduler, "scheduler_config.json",
@@ -296,49 +220,24 @@ static enum err_code write_model(const struct bench_synthetic *s, const char *to
     return rc;
 }
 
-/* Writes into `partial`, which a lock keeps for us alone, and gives it its name. What an earlier process left
- * there when it was killed goes first. */
-static enum err_code write_and_rename(const struct bench_synthetic *s, const char *tokenizer_dir,
-                                      const char *partial, const char *whole,
-                                      const struct bench_writing *run, struct err *e)
+struct write_request {
+    const struct bench_synthetic *model;
+    const char *tokenizer_dir;
+};
+
+static enum err_code write_into(const void *user, const char *dir, const struct bench_writing *run,
+                                struct err *e)
 {
-    char lock[PATH_BYTES];
-    int n = snprintf(lock, sizeof lock, "%s.lock", partial);
-    int fd = n > 0 && (size_t)n < sizeof lock
-                 ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)
-                 : -1;
-    if (fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", lock);
-    enum err_code rc = ERR_OK;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        rc = err_set(e, ERR_BUSY, "another process is writing '%s' now", whole);
-    if (rc == ERR_OK && !file_is_dir(whole)) {
-        remove_tree(partial);
-        rc = make_folders(partial, e);
-        if (rc == ERR_OK)
-            rc = write_model(s, tokenizer_dir, partial, run, e);
-        if (rc == ERR_OK && rename(partial, whole) != 0)
-            rc = err_set_sys(e, ERR_IO, errno, "cannot give '%s' its name", whole);
-        if (rc != ERR_OK)
-            remove_tree(partial);
-    }
-    close(fd); /* the lock's file stays: unlinking it would let two processes hold two locks */
-    return rc;
+    const struct write_request *w = user;
+    return write_model(w->model, w->tokenizer_dir, dir, run, e);
 }
 
 enum err_code bench_synthetic_get(const struct bench_synthetic *s, const char *tokenizer_dir,
                                   const char *cache_dir, const struct bench_writing *run, char *out,
                                   size_t out_size, struct err *e)
 {
-    char cache[PATH_BYTES], partial[PATH_BYTES];
-    enum err_code rc = cache_folder(cache_dir, cache, e);
-    if (rc == ERR_OK)
-        rc = file_join(out, out_size, cache, s->name, e);
-    if (rc != ERR_OK || file_is_dir(out))
-        return rc;
-    int n = snprintf(partial, sizeof partial, "%s.partial", out);
-    if (n < 0 || (size_t)n >= sizeof partial)
-        return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
-    rc = check_space(cache, bench_synthetic_bytes(s), e);
-    return rc == ERR_OK ? write_and_rename(s, tokenizer_dir, partial, out, run, e) : rc;
+    const struct write_request w = {s, tokenizer_dir};
+    const struct bench_cached what = {
+        .name = s->name, .bytes = bench_synthetic_bytes(s), .write = write_into, .user = &w};
+    return bench_cache_get(&what, cache_dir, run, out, out_size, e);
 }

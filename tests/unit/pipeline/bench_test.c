@@ -19,6 +19,7 @@
 #include "nn/peak.h"
 #include "pipeline/bench.h"
 #include "pipeline/bench_fill_kern.h"
+#include "pipeline/bench_layered.h"
 #include "pipeline/bench_memory.h"
 #include "pipeline/bench_synthetic.h"
 #include "weights/checkpoint.h"
@@ -78,6 +79,21 @@ static void count_of_klein_4b_step_is_that_by_hand(void **state)
     assert_true(f.matmul == 4735945408512.0);
     assert_true(f.attention == 181193932800.0);
     assert_true(bench_flops_total(&f) == 4735945408512.0 + 181193932800.0);
+}
+
+/* 640 x 640, four layers: 40 x 40 tokens of five frames and of the condition. */
+static void count_of_qwen_layered_step_is_that_by_hand(void **state)
+{
+    (void)state;
+    const struct qwen_image_config c = bench_layered_config();
+    const struct qwen_image_layout l = {512, 5, 40, 40, 40, 40};
+    struct bench_flops f = bench_flops_qwen_image(&c, &l);
+    double d = 3072, token = 2 * (4 * d * d + 2 * d * 12288), n = 9600 + 512;
+    double ends = 2 * 9600 * 64 * d * 2 + 2 * 512 * 3584 * d, once = 2 * (256 * d + 3 * d * d);
+    double last = 512 * 2 * (2 * d * d + 2 * d * 12288); /* all but keys and values */
+    assert_true(fabs(f.matmul / (60 * n * token - last + ends + once) - 1) < 1e-12);
+    assert_true(fabs(f.attention / (4 * d * n * (59 * n + 9600)) - 1) < 1e-12);
+    assert_true(f.conv == 0);
 }
 
 static struct flux2_vae_config two_levels(void)
@@ -266,6 +282,87 @@ static void synthetic_model_runs_when_written(void **state)
     mem_free(r);
 }
 
+static struct qwen_image_config tiny_layered(void)
+{
+    return (struct qwen_image_config){.in_channels = 16,
+                                      .out_channels = 16,
+                                      .joint_dim = 48,
+                                      .heads = 2,
+                                      .head_dim = 32,
+                                      .dim = 64,
+                                      .mlp_dim = 128,
+                                      .time_channels = 32,
+                                      .n_blocks = 2,
+                                      .axes_dims = {4, 14, 14},
+                                      .rope_theta = 10000,
+                                      .eps = 1e-6};
+}
+
+/* Queries, 64 x 64: two blocks of 22 bytes a row. */
+static void check_q5_0(const struct weights_tensor *t)
+{
+    double sum = 0;
+    assert_int_equal(t->dtype, DTYPE_Q5_0);
+    assert_int_equal(t->bytes, 64 * 2 * 22);
+    for (uint64_t i = 0; i < t->bytes; i += 22) {
+        uint32_t high;
+        memcpy(&high, t->data + i + 2, sizeof high);
+        for (int k = 0; k < 32; k++) {
+            int low = k < 16 ? t->data[i + 6 + k] & 15 : t->data[i + 6 + k - 16] >> 4;
+            int q = low | (int)(high >> k & 1) << 4;
+            sum += (q - 16) * (q - 16);
+        }
+    }
+    assert_true(fabs(sum / (64 * 64) / 85.5 - 1) < 0.06); /* (32^2 - 1) / 12 + (1/2)^2 */
+}
+
+static void layered_step_runs_when_written(void **state)
+{
+    const struct qwen_image_config c = tiny_layered();
+    const struct bench_writing writing = {.threads = 1};
+    struct bench_layered_result *r = mem_alloc(sizeof *r);
+    struct checkpoint *cp;
+    struct err e = {0};
+    struct stat st;
+    char path[128];
+    (void)state;
+    if (bench_layered_get(&c, "tiny", folder, &writing, path, sizeof path, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_size, bench_layered_bytes(&c));
+    assert_int_equal(checkpoint_open(path, &cp, &e), ERR_OK);
+    check_q5_0(checkpoint_find(cp, "transformer_blocks.1.attn.to_q.weight"));
+    checkpoint_close(cp);
+    const struct bench_layered_request rq = {.weights = path,
+                                             .side = 64,
+                                             .layers = 2,
+                                             .text_tokens = 7,
+                                             .steps = 2,
+                                             .device = "cpu",
+                                             .threads = 1,
+                                             .profile = true};
+    if (bench_layered_run(&rq, r, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    const struct qwen_image_layout l = {7, 3, 4, 4, 4, 4};
+    struct bench_flops f = bench_flops_qwen_image(&c, &l);
+    assert_int_equal(r->image_tokens, 4 * 16);
+    assert_true(bench_flops_total(&r->step.flops) == bench_flops_total(&f));
+    assert_true(r->step.seconds > 0 && r->step.seconds <= r->mean_step_seconds);
+    assert_true(r->compute_bytes > 0 && r->mapped_bytes + r->own_bytes > 0 && r->profile.n > 0);
+    mem_free(r);
+}
+
+static void layered_model_is_refused_when_memory_is_too_small(void **state)
+{
+    struct qwen_image_config c = tiny_layered();
+    struct err e = {0};
+    (void)state;
+    c.mlp_dim = (int64_t)1 << 36;
+    assert_int_equal(bench_layered_check_memory(&c, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "a step of qwen-layered needs "));
+    assert_non_null(strstr(e.text, "this machine has "));
+}
+
 static void synthetic_model_is_kept_when_whole(void **state)
 {
     struct bench_synthetic s = tiny();
@@ -387,11 +484,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(count_of_text_encoder_is_that_by_hand),
         cmocka_unit_test(count_of_klein_4b_step_is_that_by_hand),
+        cmocka_unit_test(count_of_qwen_layered_step_is_that_by_hand),
         cmocka_unit_test(count_of_decoder_is_that_by_hand),
         cmocka_unit_test(count_of_decoder_has_attention_when_config_has),
         cmocka_unit_test(fill_rounds_as_the_plain_conversion),
         IN_FOLDER(written_weights_are_sound_when_threads_share_the_file),
         IN_FOLDER(synthetic_model_runs_when_written),
+        IN_FOLDER(layered_step_runs_when_written),
+        cmocka_unit_test(layered_model_is_refused_when_memory_is_too_small),
         IN_FOLDER(synthetic_model_is_kept_when_whole),
         IN_FOLDER(synthetic_model_is_written_again_when_left_half),
         IN_FOLDER(synthetic_model_leaves_nothing_when_cancelled),
