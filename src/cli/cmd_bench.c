@@ -9,6 +9,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/param_arg.h"
 #include "cli/progress.h"
 #include "pipeline/bench.h"
 #include "pipeline/bench_layered.h"
@@ -24,6 +25,7 @@ enum {
     BENCH_DEVICE,
     BENCH_THREADS,
     BENCH_WEIGHTS,
+    BENCH_COMPUTE,
     BENCH_PROFILE,
     BENCH_SWAP,
     BENCH_JSON,
@@ -48,6 +50,7 @@ static const struct cli_option options[] = {
     {BENCH_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
     {BENCH_WEIGHTS, 0, "weights", "TYPE",
      "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
+    {BENCH_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},
     {BENCH_PROFILE, 0, "profile", NULL, "say what kinds of operations the time goes to"},
     {BENCH_SWAP, 0, "swap", NULL, "only measure how fast weights come onto the device"},
     {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
@@ -128,6 +131,8 @@ static int set_option(struct bench_args *o, const struct cli_args *a, int id)
     case BENCH_WEIGHTS:
         o->rq.weights = a->value;
         return CLI_OK;
+    case BENCH_COMPUTE:
+        return cli_param_choice(a, id, params_generate, &o->rq.compute);
     case BENCH_PROFILE:
         o->rq.profile = true;
         return CLI_OK;

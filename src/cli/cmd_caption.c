@@ -14,6 +14,7 @@ enum {
     CAPTION_IMAGE,
     CAPTION_LANGUAGE,
     CAPTION_TOKENS,
+    CAPTION_COMPUTE,
     CAPTION_JSON,
     CAPTION_QUIET,
 };
@@ -25,6 +26,7 @@ static const struct cli_option options[] = {
     {CAPTION_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP"},
     {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
+    {CAPTION_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},
     ENGINE_OPTIONS,
     {CAPTION_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {CAPTION_QUIET, 'q', "quiet", NULL, "no progress"},
@@ -58,6 +60,7 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
     case CAPTION_LANGUAGE:
         return set_language(o, a);
     case CAPTION_TOKENS:
+    case CAPTION_COMPUTE:
         return cli_param_set(a, id, params_caption, &o->request);
     case CAPTION_JSON:
         o->json = true;

@@ -34,6 +34,27 @@ int cli_param_int(const struct cli_args *a, int id, const struct param *table, i
     return p && read_int(a, p, out) ? CLI_OK : CLI_USAGE;
 }
 
+/* "a|b|c" holds the word. */
+static bool is_one_of(const char *words, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *w = words; w && n > 0; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
+        if (strncmp(w, word, n) == 0 && (w[n] == 0 || w[n] == '|'))
+            return true;
+    return false;
+}
+
+int cli_param_choice(const struct cli_args *a, int id, const struct param *table, const char **out)
+{
+    const struct param *p = cli_param_of(a, id, table);
+    if (!p)
+        return CLI_USAGE;
+    *out = a->value;
+    if (is_one_of(p->values, a->value))
+        return CLI_OK;
+    return cli_usage_error(a->command, "--%s takes %s, not '%.40s'", p->name, p->values, a->value);
+}
+
 int cli_param_set(const struct cli_args *a, int id, const struct param *table, void *request)
 {
     const struct param *p = cli_param_of(a, id, table);
@@ -57,6 +78,8 @@ int cli_param_set(const struct cli_args *a, int id, const struct param *table, v
         return CLI_OK;
     case PARAM_NUMBER:
         return cli_double(a, p->lo, p->hi, at) ? CLI_OK : CLI_USAGE;
+    case PARAM_CHOICE:
+        return cli_param_choice(a, id, table, at);
     default:
         return CLI_USAGE;
     }

@@ -87,6 +87,7 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     case PICTURE_GUIDANCE:
     case PICTURE_COUNT:
     case PICTURE_MAX_TOKENS:
+    case PICTURE_COMPUTE:
         return cli_param_set(a, id, params_generate, q);
     case PICTURE_OUTPUT:
         r->output = a->value;

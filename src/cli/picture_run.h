@@ -20,6 +20,7 @@ enum picture_option {
     PICTURE_GUIDANCE,
     PICTURE_COUNT,
     PICTURE_MAX_TOKENS,
+    PICTURE_COMPUTE,
     PICTURE_OUTPUT,
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
@@ -43,6 +44,7 @@ enum picture_option {
         {PICTURE_GUIDANCE, 0, "guidance", "G", PARAM_HELP_PICTURE_guidance},                       \
         {PICTURE_COUNT, 0, "count", "N", PARAM_HELP_PICTURE_count},                                \
         {PICTURE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_PICTURE_max_tokens},                 \
+        {PICTURE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},               \
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
          "PNG to write (default out.png); several get -SEED before the ending"},                   \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \

@@ -1,3 +1,4 @@
+#include "nn/cpu/cpu.h"
 #include "nn/device.h"
 
 #include <ctype.h>
@@ -30,7 +31,7 @@ struct nn_device {
     ggml_backend_set_n_threads_t set_threads;
     void (*set_abort)(ggml_backend_t backend, ggml_abort_callback cb, void *user);
     struct nn_accountant accountant;
-    bool has_accountant, dry;
+    bool has_accountant, dry, int8;
     struct nn_params *streaming;
     struct nn_uploader *uploader;
     struct nn_profile *profile;
@@ -406,6 +407,21 @@ void nn_device_use_threads(struct nn_device *d, int n)
     if (d->set_threads && n != d->threads_in_use)
         d->set_threads(d->backend, n);
     d->threads_in_use = n;
+}
+
+void nn_device_use_int8(struct nn_device *d, bool wanted)
+{
+    d->int8 = wanted && nn_device_has_int8(d);
+}
+
+bool nn_device_has_int8(const struct nn_device *d)
+{
+    return d->is_cpu && nn_cpu_has_int8();
+}
+
+bool nn_device_int8(const struct nn_device *d)
+{
+    return d->int8;
 }
 
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out)

@@ -61,6 +61,11 @@ bool nn_device_is_cpu(const struct nn_device *d);
 int nn_device_threads(const struct nn_device *d);
 /* For the next graphs: at most n of the device's threads. No effect on other devices than the CPU. */
 void nn_device_use_threads(struct nn_device *d, int n);
+/* A processor that multiplies eight bits faster than anything else. */
+bool nn_device_has_int8(const struct nn_device *d);
+/* For the next graphs: products of eight bits where models allow them, if the device has them. */
+void nn_device_use_int8(struct nn_device *d, bool wanted);
+bool nn_device_int8(const struct nn_device *d);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 
 /* ---- memory ------------------------------------------------------------------------------------------ */

@@ -45,6 +45,11 @@ void nn_graph_deinit(struct nn_graph *g)
     memset(g, 0, sizeof *g);
 }
 
+void nn_graph_allow_int8(struct nn_graph *g, bool allowed)
+{
+    g->int8 = allowed && nn_device_int8(g->device);
+}
+
 struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)
 {
     struct ggml_tensor *t = ggml_new_tensor_4d(g->ctx, GGML_TYPE_F32, ne0, ne1, ne2, ne3);

@@ -35,6 +35,8 @@ struct nn_graph {
     ggml_gallocr_t alloc;
     int threads; /* on the CPU; set by nn_graph_prepare from the amount of work */
     bool exact;  /* float32 arithmetic throughout: no half-precision keys and values */
+    bool int8;   /* see nn_graph_allow_int8 */
+    struct ggml_tensor *int8_of, *int8_x; /* brought to eight bits last, and the result (nn/cpu) */
     bool trace;
     struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
     size_t n_mids;
@@ -57,6 +59,10 @@ struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char
 
 /* A block of weights ends here: x is computed before anything of the next block, so that its weights may go. */
 void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x);
+
+/* Linear layers that are made from here on may multiply in eight bits, if the device is told to. Models allow it
+ * for the blocks, not for what leads into them and out of them. */
+void nn_graph_allow_int8(struct nn_graph *g, bool allowed);
 
 /* Checks that the device can do every operation, then allocates. */
 ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pipeline/bench_memory.h"
+#include "pipeline/compute.h"
 #include "pipeline/convert_cache.h"
 #include "pipeline/klein_internal.h"
 
@@ -218,6 +219,8 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
                                           .cancel = b->rq->cancel,
                                           .callbacks = b->rq->callbacks};
     enum err_code rc = convert_cache_check(b->rq->weights, e);
+    if (rc == ERR_OK)
+        rc = compute_choose(devices_all(d), b->rq->compute, b->rq->callbacks, e);
     if (rc == ERR_OK)
         rc = model_dir_open(b->rq->model, dir, e);
     if (rc == ERR_OK)

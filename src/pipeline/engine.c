@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/resize.h"
+#include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/report.h"
 #include "veetance.h"
@@ -530,6 +531,8 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     struct vt_result *r = NULL;
     atomic_store(&g->cancel, false);
     enum err_code rc = check_request(rq, e);
+    if (rc == ERR_OK)
+        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
     if (rc == ERR_OK)
         rc = engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e);
     if (rc == ERR_OK)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
 
 struct vt_caption_result {
@@ -71,6 +72,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     if (rc == ERR_OK)
         rc =
             engine_check_range("the number of new tokens", max, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, e);
+    if (rc == ERR_OK)
+        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
     if (rc == ERR_OK)
         rc = open_captioner(g, rq->model, cb, e);
     if (rc != ERR_OK)

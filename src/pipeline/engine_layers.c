@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered_stack.h"
 #include "sample/schedule.h"
@@ -189,6 +190,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
     double start = clock_s();
     atomic_store(&g->cancel, false);
     enum err_code rc = check(rq, e);
+    if (rc == ERR_OK)
+        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
     if (rc == ERR_OK)
         rc = engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e);
     if (rc == ERR_OK) {

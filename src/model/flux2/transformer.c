@@ -462,11 +462,13 @@ static void build(struct flux2_pass *p)
     struct ggml_tensor *img = nn_mid(g, nn_linear(g, m->x_embedder, NULL, p->x), "mid.x_embedder");
     struct ggml_tensor *txt =
         nn_mid(g, nn_linear(g, m->context_embedder, NULL, p->text), "mid.context_embedder");
+    nn_graph_allow_int8(g, true);
     for (int i = 0; i < (int)c->n_double; i++)
         double_block_forward(p, i, t.img, t.txt, &img, &txt);
     struct ggml_tensor *x = ggml_concat(g->ctx, txt, img, 1);
     for (int i = 0; i < (int)c->n_single; i++)
         x = single_block_forward(p, i, t.single, x);
+    nn_graph_allow_int8(g, false);
 
     struct modulation last = {.shift = nn_linear(g, m->out_shift, NULL, t.act),
                               .scale = nn_linear(g, m->out_scale, NULL, t.act)};

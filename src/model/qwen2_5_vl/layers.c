@@ -73,11 +73,13 @@ static void build(struct nn_graph *g, struct qwen_vl *m, const struct qwen_vl_ch
     /* A single token sees everything that is there. */
     in->mask = c->n > 1 ? nn_input(g, c->first + c->n, c->n, 1, 1) : NULL;
     struct ggml_tensor *x = in->x;
+    nn_graph_allow_int8(g, true);
     for (int64_t i = 0; i < cfg->layers; i++) {
         tap(g, c, i, &at, x, out);
         x = layer_forward(g, m, i, in, c->cache, x);
         nn_graph_block_end(g, x);
     }
+    nn_graph_allow_int8(g, false);
     if (c->logits) /* of the last token alone */
         x = ggml_view_2d(g->ctx, x, x->ne[0], 1, x->nb[1], (size_t)(c->n - 1) * x->nb[1]);
     x = nn_rms_norm(g, x, m->norm, (float)cfg->rms_eps);

@@ -141,6 +141,7 @@ static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int
     in->mask = nn_input(g, tokens, tokens, 1, 1);
     struct ggml_tensor *x = in->x;
     size_t tap = 0;
+    nn_graph_allow_int8(g, true);
     for (int64_t i = 0; i <= m->n_layers && tap < n_taps; i++) {
         if (taps[tap] == i) {
             out[tap] = ggml_cont(g->ctx, x);

@@ -339,11 +339,13 @@ static void build(struct qwen_image_pass *p)
     struct ggml_tensor *txt =
         nn_mid(g, nn_rms_norm(g, p->text, m->txt_norm, (float)c->eps), "mid.txt_norm");
     txt = nn_mid(g, linear(g, &m->txt_in, txt), "mid.txt_in");
+    nn_graph_allow_int8(g, true);
     for (int i = 0; i < (int)c->n_blocks; i++) {
         block_forward(p, i, &img, &txt);
         nn_graph_block_end(g, txt);
         nn_graph_block_end(g, img);
     }
+    nn_graph_allow_int8(g, false);
 
     struct modulation mo = {.shift = linear(g, &m->out_shift, p->act),
                             .scale = linear(g, &m->out_scale, p->act)};

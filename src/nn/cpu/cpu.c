@@ -6,18 +6,27 @@
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/onednn.h"
 
+/* VEETANCE_CPU_KERNELS, the choice by hand. */
+static bool chosen(const char *kernels)
+{
+    const char *wanted = getenv("VEETANCE_CPU_KERNELS");
+    return wanted && strcmp(wanted, kernels) == 0;
+}
+
 enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g)
 {
-    if (!nn_device_is_cpu(g->device) || g->exact)
-        return NN_CPU_GGML;
-    const char *wanted = getenv("VEETANCE_CPU_KERNELS");
-    if (wanted && strcmp(wanted, "ggml") == 0)
+    if (!nn_device_is_cpu(g->device) || g->exact || chosen("ggml"))
         return NN_CPU_GGML;
     const struct onednn *d = onednn_get();
     if (!d)
         return NN_CPU_GGML;
-    bool f32 = wanted && strcmp(wanted, "f32") == 0;
-    return d->bf16 && !f32 ? NN_CPU_BF16 : NN_CPU_F32;
+    return d->bf16 && !chosen("f32") ? NN_CPU_BF16 : NN_CPU_F32;
+}
+
+bool nn_cpu_has_int8(void)
+{
+    const struct onednn *d = chosen("ggml") ? NULL : onednn_get();
+    return d && d->int8;
 }
 
 /* ---- scratch ---------------------------------------------------------------------------------------- */
@@ -82,6 +91,7 @@ static const struct {
     {nn_cpu_pack_op, "kernel packing", NULL},
     {nn_cpu_rows_op, "picture to rows", NULL},
     {nn_cpu_to_bf16_op, "convert", NULL},
+    {nn_cpu_to_u8_op, "quantise", NULL},
     {nn_cpu_norm_op, "norm", NULL},
     {nn_cpu_rope_op, "norm and rope", NULL},
     {nn_cpu_join_op, "join", NULL},

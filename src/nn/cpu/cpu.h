@@ -16,6 +16,9 @@ enum nn_cpu_mode { NN_CPU_GGML, NN_CPU_F32, NN_CPU_BF16 };
 
 enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g);
 
+/* Whether this processor multiplies eight bits faster than anything else. */
+bool nn_cpu_has_int8(void);
+
 /* Bytes for each of the device's threads, 64-aligned. */
 struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes);
 /* The part of worker ith. */

@@ -1,5 +1,5 @@
 /* linear.c - linear layers: bf16 products in place in the mapped file, everything else unpacked a panel at a
- * time.
+ * time; or all of them as products of eight bits, unpacked and quantised a panel at a time.
  *
  * A unit of work is a panel of output columns (rows of the weights) times a block of tokens. Its size depends
  * on the layer's shape alone, never on the number of threads: neither does the result. Workers take
@@ -16,6 +16,8 @@ enum {
     PANEL_COLUMNS = 128, /* in place */
     NARROW_COLUMNS = 64, /* unpacked, or two panels at once */
     FEW_TOKENS = 8,      /* below it unpacking costs more than ggml's products of quantised rows */
+    FEW_FOR_INT8 = 16,
+    MOST_FOR_INT8 = 65536, /* summands of 255 x 127 that 32 bits hold */
 };
 
 enum {
@@ -36,9 +38,17 @@ struct job {
     int64_t w2_row; /* of w2, where it begins */
     /* the shape */
     int64_t m, n, k, block, n_blocks, panel, n_panels;
-    bool bf16;     /* products of bf16 */
+    bool bf16; /* products of bf16 */
+    bool int8; /* products of x in eight bits (int8.c) and of weights brought to eight bits here */
     bool unpack;   /* the weights are of another type than the product */
     bool straight; /* nothing to do after the product */
+};
+
+/* Weights in scratch, in the type of the product. */
+struct panel {
+    unsigned char *rows;
+    float *scales, *sums; /* int8: a value a row */
+    int64_t held;         /* -1: none */
 };
 
 /* Two products of a unit (a whole one and the last, smaller one) in each direction. */
@@ -48,9 +58,10 @@ struct worker {
     const struct vec *v;
     struct product products[2][2];
     bool made[2][2], failed;
-    unsigned char *panel, *tile, *tile2, *product_scratch;
+    struct panel
+        panels[2]; /* of w and of w2; one for both where bf16 would not fit into the cache */
+    unsigned char *tile, *tile2, *product_scratch;
     float *row;
-    int64_t unpacked; /* the panel of w that is in scratch; -1: none */
 };
 
 /* ---- shape and scratch ------------------------------------------------------------------------------- */
@@ -63,8 +74,8 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void plan(struct job *j)
 {
     enum ggml_type type = j->bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
-    j->unpack = j->w->type != type;
-    j->straight = !j->w2 && !j->scales && !j->bias && !j->gate && !j->residual &&
+    j->unpack = j->int8 || j->w->type != type;
+    j->straight = !j->int8 && !j->w2 && !j->scales && !j->bias && !j->gate && !j->residual &&
                   j->act == VEC_NONE && j->scale == 1.0f &&
                   (j->bf16 || j->dst->type != GGML_TYPE_BF16);
     j->n_blocks = divide_up(j->m, BLOCK_ROWS);
@@ -78,9 +89,25 @@ static void plan(struct job *j)
     j->n_panels = divide_up(j->n, j->panel);
 }
 
+static size_t element_bytes(const struct job *j)
+{
+    return j->int8 ? 1 : j->bf16 ? 2 : 4;
+}
+
+static size_t panel_rows_bytes(const struct job *j)
+{
+    return nn_cpu_pad((size_t)(j->panel * j->k) * element_bytes(j));
+}
+
 static size_t panel_bytes(const struct job *j)
 {
-    return j->unpack ? nn_cpu_pad((size_t)(j->panel * j->k) * (j->bf16 ? 2 : 4)) : 0;
+    size_t per_row = j->int8 ? nn_cpu_pad((size_t)j->panel * sizeof(float)) : 0;
+    return j->unpack ? panel_rows_bytes(j) + 2 * per_row : 0;
+}
+
+static int panel_count(const struct job *j)
+{
+    return j->int8 && j->w2 ? 2 : 1;
 }
 
 static size_t tile_bytes(const struct job *j)
@@ -105,6 +132,7 @@ static struct product_shape shape(const struct job *j, bool last_block, bool las
         .ldb = j->k,
         .ldc = j->straight ? j->n : j->panel,
         .bf16 = j->bf16,
+        .int8 = j->int8,
         .bf16_out = j->straight && j->dst->type == GGML_TYPE_BF16,
         .b_by_rows = true,
     };
@@ -144,29 +172,53 @@ static void read_job(struct job *j, struct ggml_tensor *dst, const void *user)
     j->gate = flags & HAS_GATE ? dst->src[at++] : NULL;
     j->residual = flags & HAS_RESIDUAL ? dst->src[at++] : NULL;
     j->scratch = dst->src[at];
-    j->k = j->x->ne[0];
+    j->k = j->w->ne[0];
     j->bf16 = j->x->type == GGML_TYPE_BF16;
+    j->int8 = j->x->type == GGML_TYPE_I8;
     plan(j);
 }
 
 /* ---- work -------------------------------------------------------------------------------------------- */
 
-static void unpack_rows(struct worker *w, const struct ggml_tensor *t, int64_t first, int64_t n)
+/* A stored row as the numbers of dst. */
+static void unpack_row(const struct worker *w, enum ggml_type type, const void *src, void *dst,
+                       bool bf16)
+{
+    int64_t k = w->j->k;
+    if (w->v->unpack((int)type, src, dst, k, bf16))
+        return;
+    ggml_to_float_t to_float = ggml_get_type_traits(type)->to_float;
+    to_float(src, bf16 ? w->row : dst, k);
+    if (bf16)
+        w->v->to_bf16(w->row, dst, k);
+}
+
+static struct vec_row_s8 row_to_s8(const struct worker *w, enum ggml_type type, const void *src,
+                                   int8_t *dst)
+{
+    bool bf16 = type == GGML_TYPE_BF16;
+    if (!bf16 && type != GGML_TYPE_F32) {
+        unpack_row(w, type, src, w->row, false);
+        src = w->row;
+    }
+    return w->v->to_s8(src, bf16, dst, w->j->k);
+}
+
+static void unpack_rows(const struct worker *w, struct panel *p, const struct ggml_tensor *t,
+                        int64_t first, int64_t n)
 {
     const struct job *j = w->j;
     const unsigned char *src = (const unsigned char *)t->data + (size_t)first * t->nb[1];
-    size_t to_row = (size_t)j->k * (j->bf16 ? 2 : 4);
-    for (int64_t r = 0; r < n; r++, src += t->nb[1]) {
-        unsigned char *to = w->panel + (size_t)r * to_row;
-        if (w->v->unpack((int)t->type, src, to, j->k, j->bf16))
+    unsigned char *to = p->rows;
+    size_t to_row = (size_t)j->k * element_bytes(j);
+    for (int64_t r = 0; r < n; r++, src += t->nb[1], to += to_row) {
+        if (!j->int8) {
+            unpack_row(w, t->type, src, to, j->bf16);
             continue;
-        ggml_to_float_t to_float = ggml_get_type_traits(t->type)->to_float;
-        if (!j->bf16) {
-            to_float(src, (float *)(void *)to, j->k);
-        } else {
-            to_float(src, w->row, j->k);
-            w->v->to_bf16(w->row, (uint16_t *)(void *)to, j->k);
         }
+        struct vec_row_s8 q = row_to_s8(w, t->type, src, (int8_t *)to);
+        p->scales[r] = q.scale;
+        memcpy(&p->sums[r], &q.sum, sizeof q.sum);
     }
 }
 
@@ -181,11 +233,6 @@ static const struct product *product_for(struct worker *w, int64_t block, int64_
         w->made[b][p] = true;
     }
     return &w->products[b][p];
-}
-
-static const void *weights_at(const struct worker *w, const struct ggml_tensor *t, int64_t row)
-{
-    return w->j->unpack ? w->panel : (const unsigned char *)t->data + (size_t)row * t->nb[1];
 }
 
 static const float *at_column(const struct ggml_tensor *t, int64_t column)
@@ -220,33 +267,67 @@ static void finish_tile(const struct worker *w, int64_t row, int64_t rows, int64
     w->v->tile(&t);
 }
 
+/* Products of eight bits become numbers. */
+static void finish_int8(const struct worker *w, const struct panel *p, int64_t row, int64_t rows,
+                        int64_t cols, void *c)
+{
+    const struct job *j = w->j;
+    w->v->from_int8(&(struct vec_from_int8){
+        .c = c,
+        .ldc = j->panel,
+        .rows = rows,
+        .cols = cols,
+        .x = (const unsigned char *)j->x->data + (size_t)row * j->x->nb[1] + nn_cpu_u8_row_at(j->k),
+        .x_step = j->x->nb[1],
+        .scales = p->scales,
+        .sums = p->sums,
+    });
+}
+
+/* A block of tokens, and the columns of a panel. */
+struct unit {
+    int64_t row, rows, column, cols;
+};
+
+/* c = x times rows of t from `first` on. */
+static bool multiply(struct worker *w, const struct product *p, const struct unit *u, int which,
+                     const struct ggml_tensor *t, int64_t first, void *c)
+{
+    const struct job *j = w->j;
+    struct panel *panel = &w->panels[which < panel_count(j) ? which : 0];
+    const void *a = (const unsigned char *)j->x->data + (size_t)u->row * j->x->nb[1];
+    const void *b = (const unsigned char *)t->data + (size_t)first * t->nb[1];
+    if (j->unpack) {
+        b = panel->rows;
+        if (panel->held != u->column || (j->w2 && panel_count(j) == 1))
+            unpack_rows(w, panel, t, first, u->cols);
+        panel->held = u->column;
+    }
+    if (!product_run(p, a, b, c))
+        return false;
+    if (j->int8)
+        finish_int8(w, panel, u->row, u->rows, u->cols, c);
+    return true;
+}
+
 static bool do_unit(struct worker *w, int64_t panel, int64_t block)
 {
     const struct job *j = w->j;
     const struct product *p = product_for(w, block, panel);
-    int64_t column = panel * j->panel, row = block * j->block;
-    int64_t cols = j->n - column < j->panel ? j->n - column : j->panel;
-    int64_t rows = j->m - row < j->block ? j->m - row : j->block;
-    const void *a = (const unsigned char *)j->x->data + (size_t)row * j->x->nb[1];
+    struct unit u = {.row = block * j->block, .column = panel * j->panel};
+    u.cols = j->n - u.column < j->panel ? j->n - u.column : j->panel;
+    u.rows = j->m - u.row < j->block ? j->m - u.row : j->block;
     if (!p)
         return false;
-    if (j->unpack && (w->unpacked != panel || j->w2))
-        unpack_rows(w, j->w, column, cols);
-    w->unpacked = panel;
     void *c = w->tile;
     if (j->straight)
         c = (unsigned char *)j->dst->data +
-            (size_t)(row * j->n + column) * ggml_element_size(j->dst);
-    if (!product_run(p, a, weights_at(w, j->w, column), c))
+            (size_t)(u.row * j->n + u.column) * ggml_element_size(j->dst);
+    if (!multiply(w, p, &u, 0, j->w, u.column, c) ||
+        (j->w2 && !multiply(w, p, &u, 1, j->w2, j->w2_row + u.column, w->tile2)))
         return false;
-    if (j->w2) {
-        if (j->unpack)
-            unpack_rows(w, j->w2, j->w2_row + column, cols);
-        if (!product_run(p, a, weights_at(w, j->w2, j->w2_row + column), w->tile2))
-            return false;
-    }
     if (!j->straight)
-        finish_tile(w, row, rows, column, cols);
+        finish_tile(w, u.row, u.rows, u.column, u.cols);
     return true;
 }
 
@@ -256,14 +337,26 @@ static void spoil(struct ggml_tensor *dst)
     memset(dst->data, 0xff, ggml_nbytes(dst));
 }
 
+/* Shares scratch from p on out to the panels; returns where it goes on. */
+static unsigned char *take_panels(struct worker *w, unsigned char *p)
+{
+    const struct job *j = w->j;
+    for (int i = 0; i < panel_count(j); i++, p += panel_bytes(j)) {
+        struct panel *panel = &w->panels[i];
+        panel->rows = p;
+        panel->held = -1;
+        panel->scales = (float *)(void *)(p + panel_rows_bytes(j));
+        panel->sums = panel->scales + nn_cpu_pad((size_t)j->panel * sizeof(float)) / sizeof(float);
+    }
+    return p;
+}
+
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
     struct job j;
     read_job(&j, dst, user);
-    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get(), .unpacked = -1};
-    unsigned char *p = nn_cpu_scratch_part(j.scratch, ith);
-    w.panel = p;
-    w.tile = w.panel + panel_bytes(&j);
+    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get()};
+    w.tile = take_panels(&w, nn_cpu_scratch_part(j.scratch, ith));
     w.tile2 = w.tile + tile_bytes(&j);
     w.row = (float *)(void *)(w.tile2 + (j.w2 ? tile_bytes(&j) : 0));
     w.product_scratch = (unsigned char *)w.row + row_bytes(&j);
@@ -284,7 +377,7 @@ void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 double nn_cpu_linear_flops(const struct ggml_tensor *t)
 {
     bool pair = (nn_cpu_low(nn_cpu_user(t)) & (HAS_W2 | HALVES)) != 0;
-    return (pair ? 4.0 : 2.0) * (double)ggml_nelements(t) * (double)t->src[0]->ne[0];
+    return (pair ? 4.0 : 2.0) * (double)ggml_nelements(t) * (double)t->src[1]->ne[0];
 }
 
 /* ---- making ------------------------------------------------------------------------------------------ */
@@ -295,6 +388,12 @@ static bool type_is_known(const struct ggml_tensor *w)
         return true;
     const struct ggml_type_traits *t = ggml_get_type_traits(w->type);
     return t && t->to_float && w->ne[0] % ggml_blck_size(w->type) == 0;
+}
+
+/* Few tokens are not worth bringing weights to eight bits, nor a row that 32 bits cannot add up. */
+static bool suits_int8(const struct nn_cpu_linear *l)
+{
+    return ggml_nrows(l->x) >= FEW_FOR_INT8 && l->w->t->ne[0] <= MOST_FOR_INT8;
 }
 
 /* Scales are for one matrix only: a pair must have none. */
@@ -355,28 +454,40 @@ static int sources(const struct nn_cpu_linear *l, struct ggml_tensor *x,
     return n;
 }
 
-struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear *l)
+/* The node for x as it is to be multiplied; NULL when oneDNN cannot. */
+static struct ggml_tensor *make(struct nn_graph *g, const struct nn_cpu_linear *l,
+                                struct ggml_tensor *x)
 {
-    enum nn_cpu_mode mode = nn_cpu_mode(g);
-    if (mode == NN_CPU_GGML || !suits(l, mode))
-        return NULL;
     struct ggml_tensor *src[GGML_MAX_SRC] = {0};
-    struct ggml_tensor *x =
-        prepare_x(g, l->x, mode == NN_CPU_BF16 && l->w->t->type != GGML_TYPE_F32);
     uint32_t flags;
     int n = sources(l, x, src, &flags);
     int64_t out = l->halves ? l->w->t->ne[1] / 2 : l->w->t->ne[1];
-    enum ggml_type type = l->for_product && mode == NN_CPU_BF16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
+    bool bf16 = l->for_product && nn_cpu_mode(g) == NN_CPU_BF16;
     void *user = nn_cpu_pack(flags, l->w->scale);
     /* A node without scratch first: it tells how much there must be. */
-    struct ggml_tensor *trial = ggml_custom_4d(g->ctx, type, out, x->ne[1], 1, 1, src, n,
-                                               nn_cpu_linear_op, GGML_N_TASKS_MAX, user);
+    struct ggml_tensor *trial =
+        ggml_custom_4d(g->ctx, bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, out, x->ne[1], 1, 1, src, n,
+                       nn_cpu_linear_op, GGML_N_TASKS_MAX, user);
     struct job j;
     read_job(&j, trial, user);
     size_t for_product = product_scratch(onednn_get(), &j);
     if (for_product == 0)
         return NULL;
-    trial->src[n] = nn_cpu_scratch(g, panel_bytes(&j) + 2 * tile_bytes(&j) + row_bytes(&j) +
-                                          nn_cpu_pad(for_product));
+    trial->src[n] =
+        nn_cpu_scratch(g, (size_t)panel_count(&j) * panel_bytes(&j) + 2 * tile_bytes(&j) +
+                              row_bytes(&j) + nn_cpu_pad(for_product));
     return trial;
+}
+
+struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear *l)
+{
+    enum nn_cpu_mode mode = nn_cpu_mode(g);
+    if (nn_cpu_int8(g) && suits(l, mode) && suits_int8(l)) {
+        struct ggml_tensor *y = make(g, l, nn_cpu_to_u8(g, l->x));
+        if (y)
+            return y;
+    }
+    if (mode == NN_CPU_GGML || !suits(l, mode))
+        return NULL;
+    return make(g, l, prepare_x(g, l->x, mode == NN_CPU_BF16 && l->w->t->type != GGML_TYPE_F32));
 }

@@ -23,6 +23,16 @@ struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_linear_flops(const struct ggml_tensor *t);
 
+/* ---- eight bits: int8.c ------------------------------------------------------------------------------- */
+
+/* Whether linear layers that are made now multiply whole numbers of eight bits. */
+bool nn_cpu_int8(const struct nn_graph *g);
+/* x, float32 or bf16, by rows in eight bits. */
+struct ggml_tensor *nn_cpu_to_u8(struct nn_graph *g, struct ggml_tensor *x);
+void nn_cpu_to_u8_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+/* Where in a row of n what the bytes mean is told. */
+size_t nn_cpu_u8_row_at(int64_t n);
+
 /* ---- attention: attention.c --------------------------------------------------------------------------- */
 
 /* See nn_attention; bf16 where products are. NULL when ggml has to do it. */

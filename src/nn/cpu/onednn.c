@@ -57,6 +57,9 @@ static void load(void)
         return;
     unsigned isa = (unsigned)library.get_effective_cpu_isa();
     library.bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
+    /* Before VNNI pairs of products are added in 16 bits, which hold no two of 255 times 127. */
+    library.int8 = (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni ||
+                   (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
     usable = true;
     log_debug("oneDNN %d.%d.%d, isa %#x", library.version()->major, library.version()->minor,
               library.version()->patch, isa);

@@ -56,6 +56,7 @@ struct onednn {
     int (*get_threads)(void);
     dnnl_engine_t engine;
     bool bf16; /* this processor multiplies bf16 faster than float32 */
+    bool int8; /* ... and eight bits faster than both, without saturating in between */
 };
 
 /* NULL where oneDNN is not installed or does not start. Any thread; the same answer each time. */

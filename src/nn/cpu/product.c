@@ -8,9 +8,15 @@ static bool describe(struct product *p, const struct product_shape *s)
     const dnnl_dims_t a = {s->m, s->k}, b = {s->k, s->n}, c = {s->m, s->n};
     const dnnl_dims_t a_at = {s->lda, 1}, c_at = {s->ldc, 1};
     const dnnl_dims_t b_at = {s->b_by_rows ? 1 : s->ldb, s->b_by_rows ? s->ldb : 1};
-    dnnl_data_type_t in = s->bf16 ? dnnl_bf16 : dnnl_f32, out = s->bf16_out ? dnnl_bf16 : dnnl_f32;
+    dnnl_data_type_t in = s->bf16 ? dnnl_bf16 : dnnl_f32, in_b = in,
+                     out = s->bf16_out ? dnnl_bf16 : dnnl_f32;
+    if (s->int8) {
+        in = dnnl_u8;
+        in_b = dnnl_s8;
+        out = dnnl_s32;
+    }
     return d->memory_desc_create_with_strides(&p->desc[PRODUCT_A], 2, a, in, a_at) == 0 &&
-           d->memory_desc_create_with_strides(&p->desc[PRODUCT_B], 2, b, in, b_at) == 0 &&
+           d->memory_desc_create_with_strides(&p->desc[PRODUCT_B], 2, b, in_b, b_at) == 0 &&
            d->memory_desc_create_with_strides(&p->desc[PRODUCT_C], 2, c, out, c_at) == 0;
 }
 

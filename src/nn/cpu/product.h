@@ -18,6 +18,7 @@ struct product_shape {
     int64_t m, n, k;
     int64_t lda, ldb, ldc;
     bool bf16;      /* A and B are bf16, otherwise float32 */
+    bool int8;      /* instead: A unsigned bytes, B signed ones, C whole numbers of 32 bits */
     bool bf16_out;  /* C is bf16, otherwise float32 */
     bool b_by_rows; /* B is [n, k] */
     bool add;       /* C += A B */

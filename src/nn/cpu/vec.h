@@ -71,6 +71,25 @@ struct vec_from_channels {
     int64_t plane, channels, n, ldx;
 };
 
+/* Rows in eight bits: x = scale * (u - zero), and w = scale * q with the sum of all q. */
+struct vec_row_u8 {
+    float scale;
+    int32_t zero;
+};
+struct vec_row_s8 {
+    float scale;
+    int32_t sum;
+};
+
+/* A tile of products of such rows, whole numbers of 32 bits, becomes float32 in place. */
+struct vec_from_int8 {
+    float *c;
+    int64_t ldc, rows, cols;
+    const void *x; /* a struct vec_row_u8 for each row, so many bytes apart */
+    size_t x_step;
+    const float *scales, *sums; /* [cols]; sums are whole numbers of 32 bits, too */
+};
+
 struct vec {
     const char *name;
     void (*to_bf16)(const float *x, uint16_t *y, int64_t n);
@@ -87,6 +106,10 @@ struct vec {
     void (*moments)(const float *x, int64_t n, float pivot, double sums[2]);
     /* Rows of stored numbers (a ggml type) to bf16 or float32; false for a type it has no loop for. */
     bool (*unpack)(int ggml_type, const void *src, void *dst, int64_t n, bool bf16);
+    /* n numbers, bf16 or float32. A NaN or an infinity makes the scale NaN. */
+    struct vec_row_u8 (*to_u8)(const void *x, bool bf16, uint8_t *y, int64_t n);
+    struct vec_row_s8 (*to_s8)(const void *x, bool bf16, int8_t *y, int64_t n);
+    void (*from_int8)(const struct vec_from_int8 *j);
 };
 
 extern const struct vec vec_avx512_bf16, vec_avx512, vec_avx2, vec_base;

@@ -496,6 +496,7 @@ LOOP void moments(const float *x, int64_t n, float pivot, double sums[2])
     sums[1] = t2;
 }
 
+#include "nn/cpu/vec_int8_body.h"
 #include "nn/cpu/vec_unpack_body.h"
 
 const struct vec VEC_TABLE = {
@@ -511,4 +512,7 @@ const struct vec VEC_TABLE = {
     .from_channels = from_channels,
     .moments = moments,
     .unpack = unpack,
+    .to_u8 = to_u8,
+    .to_s8 = to_s8,
+    .from_int8 = from_int8,
 };

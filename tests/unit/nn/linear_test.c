@@ -8,7 +8,7 @@
 struct layer {
     int64_t m, n, k;
     enum ggml_type type;
-    bool pair, halves, bias, gate, residual, scales;
+    bool pair, halves, bias, gate, residual, scales, int8;
     enum vec_act act;
     int threads;
 };
@@ -61,11 +61,51 @@ static void round_all(float *f, int64_t n)
         f[i] = bf16_round(f[i]);
 }
 
+/* To the nearest whole number, with one rounding: numbers halfway between two are common where weights were quantised
+ * before, and must go the way that the kernel takes. */
+static double whole(float f, float to)
+{
+    return (double)(fmaf(f, to, 12582912.0f) - 12582912.0f);
+}
+
+/* What is left of rows of activations in eight bits, and of weights. */
+static void round_rows_u8(float *f, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++, f += n) {
+        float lo = 0, hi = 0;
+        for (int64_t i = 0; i < n; i++) {
+            lo = fminf(lo, f[i]);
+            hi = fmaxf(hi, f[i]);
+        }
+        float to = 254.0f / (hi - lo);
+        double zero = (double)rintf(-lo * to);
+        for (int64_t i = 0; i < n; i++) {
+            double u = whole(f[i], to) + zero;
+            assert_true(u >= 0 && u <= 255);
+            f[i] = (float)((u - zero) / (double)to);
+        }
+    }
+}
+
+static void round_rows_s8(float *f, int64_t rows, int64_t n)
+{
+    for (int64_t r = 0; r < rows; r++, f += n) {
+        float most = 0;
+        for (int64_t i = 0; i < n; i++)
+            most = fmaxf(most, fabsf(f[i]));
+        float to = 127.0f / most;
+        for (int64_t i = 0; i < n; i++)
+            f[i] = (float)(whole(f[i], to) / (double)to);
+    }
+}
+
 /* The layer's result; *error: how far it is from the twin that sees the same rounded numbers. */
 static float *run(const struct layer *l, double *error)
 {
     struct test_graph b;
     graph_open(&b, l->threads ? l->threads : 2);
+    nn_device_use_int8(b.device, l->int8);
+    nn_graph_allow_int8(&b.g, true);
     int64_t rows = l->halves ? 2 * l->n : l->n;
     struct nn_param *w = graph_param(&b, l->type, (int64_t[]){l->k, rows, 1, 1});
     struct nn_param *w2 = l->pair ? graph_param(&b, l->type, (int64_t[]){l->k, l->n, 1, 1}) : NULL;
@@ -109,8 +149,15 @@ static float *run(const struct layer *l, double *error)
     *error = 0;
     if (y) {
         assert_true(nn_cpu_flops(y) > 0);
+        bool int8 = y->src[0]->type == GGML_TYPE_I8;
+        assert_int_equal(int8, l->int8 && nn_cpu_has_int8() && l->m >= 16);
         got = graph_result(&b, y);
-        if (nn_cpu_mode(&b.g) == NN_CPU_BF16 && l->type != GGML_TYPE_F32) {
+        if (int8) {
+            round_rows_u8(v.x, l->m, l->k);
+            round_rows_s8(v.w, rows, l->k);
+            if (w2)
+                round_rows_s8(v.w2, l->n, l->k);
+        } else if (nn_cpu_mode(&b.g) == NN_CPU_BF16 && l->type != GGML_TYPE_F32) {
             round_all(v.x, l->m * l->k);
             round_all(v.w, l->k * rows);
             if (w2)
@@ -195,10 +242,90 @@ static void pair_agrees_when_weights_are_two_or_one(void **state)
     expect(&(struct layer){.m = 33, .n = 70, .k = 64, .type = GGML_TYPE_Q5_0, .pair = true});
 }
 
-static void bits_are_the_same_when_threads_differ(void **state)
+static void int8_agrees_with_twin_when_sizes_are_odd(void **state)
 {
     (void)state;
-    struct layer l = {.m = 700, .n = 300, .k = 320, .type = GGML_TYPE_Q8_0, .bias = true};
+    static const int64_t sizes[][3] = {{16, 64, 32},   {17, 1, 100},  {15, 8, 64},
+                                       {530, 40, 161}, {1025, 7, 48}, {64, 300, 1}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        expect(&(struct layer){.m = sizes[i][0],
+                               .n = sizes[i][1],
+                               .k = sizes[i][2],
+                               .type = GGML_TYPE_BF16,
+                               .int8 = true});
+}
+
+static void int8_agrees_with_twin_when_weights_are_of_any_type(void **state)
+{
+    (void)state;
+    static const enum ggml_type types[] = {GGML_TYPE_F32,  GGML_TYPE_F16,  GGML_TYPE_BF16,
+                                           GGML_TYPE_Q5_0, GGML_TYPE_Q8_0, GGML_TYPE_Q2_K,
+                                           GGML_TYPE_Q6_K};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        expect(&(struct layer){.m = 37, .n = 150, .k = 512, .type = types[i], .int8 = true});
+}
+
+static void int8_agrees_with_twin_when_more_is_wanted(void **state)
+{
+    (void)state;
+    expect(&(struct layer){.m = 70,
+                           .n = 145,
+                           .k = 64,
+                           .type = GGML_TYPE_BF16,
+                           .bias = true,
+                           .gate = true,
+                           .residual = true,
+                           .scales = true,
+                           .act = VEC_GELU_TANH,
+                           .int8 = true});
+    expect(&(struct layer){
+        .m = 1040, .n = 200, .k = 64, .type = GGML_TYPE_BF16, .pair = true, .int8 = true});
+    expect(&(struct layer){
+        .m = 600, .n = 70, .k = 64, .type = GGML_TYPE_Q8_0, .halves = true, .int8 = true});
+}
+
+/* One bad number in a row of x spoils that row, and in a row of weights that column. */
+static void int8_rows_are_spoilt_when_a_number_is_none(void **state)
+{
+    (void)state;
+    const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    const struct vec *v = vec_get();
+    float x[100];
+    unsigned char y[100];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        for (int at = 0; at < 100; at += 11) {
+            uint16_t h[100];
+            for (int k = 0; k < 100; k++)
+                x[k] = (float)(k - 40);
+            x[at] = bad[i];
+            for (int k = 0; k < 100; k++)
+                h[k] = dtype_f32_to_bf16(x[k]);
+            assert_true(isnan(v->to_u8(x, false, y, 100).scale));
+            assert_true(isnan(v->to_u8(h, true, y, 100).scale));
+            assert_true(isnan(v->to_s8(x, false, (int8_t *)y, 100).scale));
+            assert_true(isnan(v->to_s8(h, true, (int8_t *)y, 100).scale));
+        }
+}
+
+static void int8_rows_are_zero_when_all_numbers_are(void **state)
+{
+    (void)state;
+    const float tiny = 1e-39f;
+    float x[20] = {0};
+    unsigned char y[20];
+    for (int i = 0; i < 2; i++) {
+        struct vec_row_u8 u = vec_get()->to_u8(x, false, y, 20);
+        for (int k = 0; k < 20; k++)
+            assert_int_equal(y[k], u.zero);
+        struct vec_row_s8 s = vec_get()->to_s8(x, false, (int8_t *)y, 20);
+        assert_int_equal(s.sum, 0);
+        assert_true(u.scale >= 0 && s.scale >= 0);
+        x[3] = tiny;
+    }
+}
+
+static void bits_are_the_same_as_with_one_thread(struct layer l)
+{
     float *y[4] = {0};
     for (int i = 0; i < 4; i++) {
         double error;
@@ -211,6 +338,15 @@ static void bits_are_the_same_when_threads_differ(void **state)
         mem_free(y[i]);
 }
 
+static void bits_are_the_same_when_threads_differ(void **state)
+{
+    (void)state;
+    struct layer l = {.m = 700, .n = 300, .k = 320, .type = GGML_TYPE_Q8_0, .bias = true};
+    bits_are_the_same_as_with_one_thread(l);
+    l.int8 = true;
+    bits_are_the_same_as_with_one_thread(l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +354,11 @@ int main(void)
         cmocka_unit_test(product_agrees_when_weights_are_of_any_type),
         cmocka_unit_test(epilogue_agrees_when_all_of_it_is_wanted),
         cmocka_unit_test(pair_agrees_when_weights_are_two_or_one),
+        cmocka_unit_test(int8_agrees_with_twin_when_sizes_are_odd),
+        cmocka_unit_test(int8_agrees_with_twin_when_weights_are_of_any_type),
+        cmocka_unit_test(int8_agrees_with_twin_when_more_is_wanted),
+        cmocka_unit_test(int8_rows_are_spoilt_when_a_number_is_none),
+        cmocka_unit_test(int8_rows_are_zero_when_all_numbers_are),
         cmocka_unit_test(bits_are_the_same_when_threads_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,162 @@
+/* vec_int8_body.h - rows of numbers to eight bits, and products of such rows back to numbers; a part of vec_body.h.
+ *
+ * A row of activations becomes x = scale * (u - zero), u unsigned with zero for 0: whole numbers represent 0 exactly, and
+ * a row that is hardly ever negative (behind SiLU or GELU) loses nothing. A row of weights becomes w = scale * q, q
+ * signed. So x w = scale_x * scale_w * (sum of u q - zero * sum of q). */
+
+#define LEAST_RANGE 1e-30f /* a row of less is a row of zeros; the factor stays finite */
+
+enum {
+    AHEAD = 2048
+}; /* weights come from memory: the row behind, over the page's end, which stops the processor */
+
+/* Sixteen numbers, given as bf16 or float32. */
+INLINE v16 number_at(const void *x, int64_t i, int64_t n, bool bf16)
+{
+    if (!bf16)
+        return take(x, i, n);
+    h16 h = {0};
+    if (left(n, i) == LANES)
+        memcpy(&h, (const uint16_t *)x + i, sizeof h);
+    else
+        memcpy(&h, (const uint16_t *)x + i, (size_t)left(n, i) * sizeof(uint16_t));
+    return of_bf16(h);
+}
+
+/* v, small against 2^22, to the nearest whole number, ties to even. */
+INLINE i16v whole_of(v16 v)
+{
+    return (i16v)(v + 12582912.0f) - 0x4b400000;
+}
+
+INLINE void put_bytes(void *y, i16v v, int64_t n)
+{
+#ifdef VEC_TO_BYTES
+    b16 b = (b16)VEC_TO_BYTES(v);
+#else
+    b16 b = __builtin_convertvector(v, b16);
+#endif
+    if (n == LANES)
+        memcpy(y, &b, sizeof b);
+    else
+        memcpy(y, &b, (size_t)n);
+}
+
+INLINE float least_of(v16 v)
+{
+    return -greatest_of(-v);
+}
+
+/* NaN when x holds NaN or infinity, else 0: comparisons alone may lose a NaN. */
+INLINE float spoilt(v16 zeros)
+{
+    return sum_of(zeros);
+}
+
+/* 254 steps between the least and the greatest, so that rounding twice never leaves eight bits. */
+INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
+{
+    v16 lo = {0}, hi = {0}, zeros = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        v16 v = number_at(x, i, n, bf16);
+        hi = greater(hi, v);
+        lo = -greater(-lo, -v);
+        zeros += v * 0.0f;
+    }
+    float least = least_of(lo), range = greatest_of(hi) - least;
+    float to = range > LEAST_RANGE ? 254.0f / range : 0.0f;
+    int32_t zero = to > 0 ? (int32_t)rintf(-least * to) : 0;
+    for (int64_t i = 0; i < n; i += LANES) {
+        i16v q = whole_of(number_at(x, i, n, bf16) * to) + zero;
+        put_bytes(y + i, q, left(n, i));
+    }
+    return (struct vec_row_u8){.scale = range / 254.0f + spoilt(zeros), .zero = zero};
+}
+
+INLINE h16 greater_half_bits(h16 a, h16 b)
+{
+#ifdef VEC_MAX_U16
+    return (h16)VEC_MAX_U16(a, b);
+#else
+    h16 mask = (h16)(a > b);
+    return (a & mask) | (b & ~mask);
+#endif
+}
+
+INLINE u16v greater_bits(u16v a, u16v b)
+{
+#ifdef VEC_MAX_U32
+    return (u16v)VEC_MAX_U32(a, b);
+#else
+    u16v mask = (u16v)(a > b);
+    return (a & mask) | (b & ~mask);
+#endif
+}
+
+/* The greatest |x|, by bits: those of positive numbers are in order, infinities and NaN the greatest of all. */
+INLINE float greatest_size(const void *x, int64_t n, bool bf16)
+{
+    h16 half = {0};
+    u16v full = {0};
+    int64_t i = 0;
+    for (; bf16 && i + LANES <= n; i += LANES) {
+        h16 h;
+        __builtin_prefetch((const uint16_t *)x + i + AHEAD);
+        memcpy(&h, (const uint16_t *)x + i, sizeof h);
+        half = greater_half_bits(half, h & 0x7fff);
+    }
+    for (; i < n; i += LANES)
+        full = greater_bits(full, (u16v)number_at(x, i, n, bf16) & 0x7fffffffu);
+    u16v all = greater_bits(full, (u16v)of_bf16(half));
+    uint32_t most = 0;
+    for (int k = 0; k < LANES; k++)
+        most = all[k] > most ? all[k] : most;
+    float f;
+    memcpy(&f, &most, sizeof f);
+    return f;
+}
+
+/* Added to 1.5 * 2^23 a number is rounded, and its whole part is in the lowest bits; those of the sum of so many are
+ * right modulo 2^32. */
+INLINE struct vec_row_s8 quantise_s8(const void *x, bool bf16, int8_t *y, int64_t n)
+{
+    float range = greatest_size(x, n, bf16);
+    bool sound = range < INFINITY; /* no NaN either */
+    float to = sound && range > LEAST_RANGE ? 127.0f / range : 0.0f;
+    u16v sums = {0};
+    for (int64_t i = 0; i < n; i += LANES) {
+        u16v q = (u16v)(number_at(x, i, n, bf16) * to + 12582912.0f);
+        sums += q;
+        put_bytes(y + i, (i16v)q, left(n, i));
+    }
+    uint32_t sum = 0;
+    for (int i = 0; i < LANES; i++)
+        sum += sums[i];
+    sum -= (uint32_t)((n + LANES - 1) / LANES * LANES) * 0x4b400000u;
+    return (struct vec_row_s8){.scale = sound ? range / 127.0f : NAN, .sum = (int32_t)sum};
+}
+
+LOOP struct vec_row_u8 to_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
+{
+    return bf16 ? quantise_u8(x, true, y, n) : quantise_u8(x, false, y, n);
+}
+
+LOOP struct vec_row_s8 to_s8(const void *x, bool bf16, int8_t *y, int64_t n)
+{
+    return bf16 ? quantise_s8(x, true, y, n) : quantise_s8(x, false, y, n);
+}
+
+/* In place: row r of the tile holds whole numbers, then float32. */
+LOOP void from_int8(const struct vec_from_int8 *j)
+{
+    for (int64_t r = 0; r < j->rows; r++) {
+        float *c = j->c + r * j->ldc;
+        struct vec_row_u8 x;
+        memcpy(&x, (const unsigned char *)j->x + (size_t)r * j->x_step, sizeof x);
+        for (int64_t i = 0; i < j->cols; i += LANES) {
+            i16v q = (i16v)take(c, i, j->cols), sums = (i16v)take(j->sums, i, j->cols);
+            v16 v = __builtin_convertvector(q - sums * x.zero, v16);
+            put(c, i, v * (take(j->scales, i, j->cols) * x.scale), left(j->cols, i), false);
+        }
+    }
+}
