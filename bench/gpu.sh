@@ -4,6 +4,10 @@
 #   bench/gpu.sh pack FILE.tar.xz            programs, libraries and backends of this machine, to be taken along
 #   bench/gpu.sh run DEVICE OUT [PROGRAMS]   on the machine with the card: checks, measures, writes OUT/
 #
+# For pack: GGML_BACKENDS, a folder with more backends of the same ggml version (a CUDA one unpacked from its
+# package, say); LIBRARIES, a folder with libraries to be taken instead of this machine's, or besides (a newer C
+# library that such a backend was linked with, libcudart).
+#
 # DEVICE is what --device takes (vulkan, cuda). PROGRAMS is a folder where FILE was unpacked; without it the
 # build in build/ is used. OUT gets table.txt, the JSON of every run and the pictures. Needs 45 GB of disk for
 # the synthetic models (BENCH_CACHE, default OUT/models), which are removed again one by one.
@@ -42,6 +46,8 @@ pack() {
         done
     } | sort -u | while read -r lib; do cp -L "$lib" "$dir/lib/"; done
     cp -L "$(ldd "$build/veetance" | awk '/ld-linux/ { print $1 }')" "$dir/lib/"
+    if [[ -n ${LIBRARIES:-} ]]; then cp -L "$LIBRARIES"/*.so* "$dir/lib/"; fi
+    if [[ -n ${GGML_BACKENDS:-} ]]; then cp -L "$GGML_BACKENDS"/libggml-*.so "$dir/ggml/"; fi
     tar -C "$dir" -c . | xz -T0 -6 >"$file"
     rm -rf "$dir"
     ls -l "$file"
@@ -56,9 +62,9 @@ setup() {
         paste -sd:)
     if [[ -n $programs ]]; then
         launch=("$programs/lib/ld-linux-x86-64.so.2" --library-path
-            "$programs/lib:$driver:/usr/local/nvidia/lib64:/usr/local/cuda/lib64")
+            "$programs/lib:$driver:/usr/local/nvidia/lib64:${CUDA_LIBRARIES:-/usr/local/cuda/lib64}")
         bin=$programs/bin
-        export VEETANCE_GGML_DIR=$programs/ggml
+        export VEETANCE_GGML_DIR=$programs/ggml VT_REFERENCE_DIR=$PWD/tests/parity
     else
         launch=()
         bin=build
@@ -142,7 +148,7 @@ one() {
     program veetance plan generate "${common[@]}" --json >"$plan" 2>"$plan.log" || true
     watch_memory "$json.memory" &
     watcher=$!
-    program veetance generate "${common[@]}" -q --json -o "$out/$name-$side-$budget$word.png" >"$json" 2>"$json.log" || true
+    program veetance generate "${common[@]}" -q -v --json -o "$out/$name-$side-$budget$word.png" >"$json" 2>"$json.log" || true
     kill $watcher 2>/dev/null || true
     rate=$(python3 - "$json" "$plan" <<'END'
 import json, sys
@@ -155,6 +161,7 @@ print(f'{s["total"]:8.2f} {s["load"]:7.2f} {s["text"]:7.2f} {s["steps"] / 8:8.3f
 END
     ) || rate="failed: $(tail -n 1 "$json.log" | cut -c1-160)"
     say "$(printf '%-9s %5s %7s %s  driver %s MiB%s' "$name" "$side" "$budget" "$rate" "$(most "$json.memory")" "$word")"
+    sed -n 's/.*debug: streaming: /          streaming: /p' "$json.log" | while read -r line; do say "          $line"; done
 }
 
 # Makes the synthetic model by having the bench write it; its own table goes along.
@@ -162,6 +169,15 @@ synthetic() {
     local name=$1 sizes=$2
     program veetance bench --synthetic "$name" --cache "$cache" --size "$sizes" --steps 4 --device "$device" --json \
         >"$out/bench-$name.json" 2>"$out/bench-$name.log" || say "bench $name failed: $(tail -n 1 "$out/bench-$name.log")"
+}
+
+# What kinds of operations a step's time goes to: each node on its own, and by the backend's own stopwatch.
+profile() {
+    local name=$1
+    program veetance bench --synthetic "$name" --cache "$cache" --size 1024 --steps 2 --device "$device" --profile \
+        >"$out/profile-$name.txt" 2>"$out/profile-$name.log" || say "profile failed: $(tail -n 1 "$out/profile-$name.log")"
+    [[ $device != vulkan* ]] || GGML_VK_PERF_LOGGER=1 program veetance bench --synthetic "$name" --cache "$cache" \
+        --size 1024 --steps 1 --device "$device" >"$out/perf-$name.txt" 2>&1 || true
 }
 
 # What the vendor's own library does with the transformer's shapes on this card.
@@ -197,14 +213,16 @@ run() {
     say "$(vendor_matmul)"
     check_micro || say "micro-klein failed"
     check_parity "as users run it"
-    GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_COOPMAT2=1 GGML_VK_DISABLE_F16=1 check_parity "float32 throughout"
+    NVIDIA_TF32_OVERRIDE=0 GGML_VK_DISABLE_COOPMAT=1 GGML_VK_DISABLE_COOPMAT2=1 GGML_VK_DISABLE_F16=1 \
+        check_parity "float32 throughout"
     say "" "$(printf '%-9s %5s %7s %8s %7s %7s %8s %8s %9s %8s %8s %8s %7s' model side budget 'total s' 'load s' 'text s' \
         's/step' 'decode s' plan 'plan GiB' 'peak GiB' 'swap GiB' 'pinned')"
     synthetic klein-4b 512,1024
     for side in 512 1024; do one klein-4b "$cache/klein-4b" $side 64G; done
     one klein-4b "$cache/klein-4b" 1024 8G
+    profile klein-4b
     GGML_VK_DISABLE_FUSION=1 one klein-4b "$cache/klein-4b" 1024 64G -unfused
-    rm -rf "${cache:?}/klein-4b"
+    [[ ${KEEP_4B:-} == 1 ]] || rm -rf "${cache:?}/klein-4b"
     if [[ ${SKIP_9B:-} != 1 ]]; then
         synthetic klein-9b 512
         for budget in 64G 16G 8G; do one klein-9b "$cache/klein-9b" 1024 $budget; done
@@ -218,7 +236,7 @@ case ${1:-} in
 pack) pack "${2:?where to}" ;;
 run) run "${2:?device}" "${3:?results folder}" "${4:-}" ;;
 *)
-    sed -n '2,10s/^# \{0,1\}//p' "$0"
+    sed -n '2,14s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

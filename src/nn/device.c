@@ -472,6 +472,11 @@ void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t byte
         d->accountant.give(d->accountant.user, kind, bytes);
 }
 
+bool nn_device_is_cuda(const struct nn_device *d)
+{
+    return strcmp(ggml_backend_reg_name(ggml_backend_dev_backend_reg(d->dev)), "CUDA") == 0;
+}
+
 bool nn_device_has_bf16(const struct nn_device *d)
 {
     const char *name = ggml_backend_dev_name(d->dev);

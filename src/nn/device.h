@@ -102,6 +102,8 @@ ERR_MUST_CHECK enum err_code nn_device_take(struct nn_device *d, enum nn_memory_
                                             uint64_t bytes, const char *what, struct err *e);
 void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes);
 
+/* Whether it is one of ggml's CUDA backend. */
+bool nn_device_is_cuda(const struct nn_device *d);
 /* Whether its matrix units take bf16; matrices in bf16 become half precision on the way where they do not. */
 bool nn_device_has_bf16(const struct nn_device *d);
 /* For devices with memory of their own; made when first asked for. NULL on the CPU. */

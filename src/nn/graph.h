@@ -21,7 +21,14 @@
 
 struct nn_segments;
 
-enum { NN_MID_NAME_BYTES = 96, NN_MAX_MIDS = 1024 };
+/* Rotary tables as wide as a head, made once a graph: see rope.c. */
+struct nn_rope_table {
+    const struct ggml_tensor *base; /* of the narrow tables, and where in them */
+    size_t at;
+    struct ggml_tensor *cos, *sin;
+};
+
+enum { NN_MID_NAME_BYTES = 96, NN_MAX_MIDS = 1024, NN_ROPE_TABLES = 8 };
 
 struct nn_mid {
     char name[NN_MID_NAME_BYTES];
@@ -40,6 +47,11 @@ struct nn_graph {
     bool trace;
     struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
     size_t n_mids;
+    /* The last tensor that products took in bf16, and its bf16 form: several products read the same. */
+    struct ggml_tensor *wide, *narrow;
+    struct ggml_tensor *no_mask; /* that hides nothing: see attention.c */
+    struct nn_rope_table rope[NN_ROPE_TABLES];
+    int n_rope;
     size_t compute_bytes;         /* taken from the device */
     struct nn_segments *segments; /* NULL unless blocks of its weights flow through slots */
 };

@@ -12,11 +12,33 @@ static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
 
 /* ---- linear layers --------------------------------------------------------------------------------- */
 
+/* CUDA multiplies bf16 by bf16 and adds up in float32, unless it is asked for float32: then it first unpacks
+ * the weights. What is not bf16 yet it converts into memory of its own, which no plan would know. A few rows
+ * it multiplies as they are. */
+static bool multiplies_bf16(const struct nn_graph *g, const struct nn_param *w)
+{
+    return w->t->type == GGML_TYPE_BF16 && !g->exact && nn_device_is_cuda(g->device);
+}
+
+static struct ggml_tensor *as_bf16(struct nn_graph *g, struct ggml_tensor *x)
+{
+    enum { FEW_ROWS = 8 };
+    if (x->type == GGML_TYPE_BF16 || x->ne[1] <= FEW_ROWS)
+        return x;
+    if (g->wide != x) {
+        g->wide = x;
+        g->narrow = ggml_cast(g->ctx, x, GGML_TYPE_BF16);
+    }
+    return g->narrow;
+}
+
 static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_param *w,
                                           const struct nn_param *b, struct ggml_tensor *x)
 {
-    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, as_f32(g, x));
-    ggml_prec_set_acc(y, GGML_PREC_F32);
+    bool bf16 = multiplies_bf16(g, w);
+    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, bf16 ? as_bf16(g, x) : as_f32(g, x));
+    if (!bf16)
+        ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
         y = ggml_mul(g->ctx, y, w->row_scales);
     if (w->scale != 1.0f)
@@ -166,6 +188,32 @@ struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x)
     return ggml_mul(g->ctx, x, ggml_sigmoid(g->ctx, ggml_mul(g->ctx, x, inner)));
 }
 
+/* A convolution as one product a place of the kernel: the picture as rows of channels, shifted by that place,
+ * times the kernel there. Columns beside the picture are computed, too, and left out at the end; that is why
+ * there is one row more below. CUDA's own convolution is ten times slower than its products. */
+static struct ggml_tensor *conv_by_products(struct nn_graph *g, struct ggml_tensor *w,
+                                            struct ggml_tensor *x, struct nn_padding pad)
+{
+    int64_t kw = w->ne[0], kh = w->ne[1], in = w->ne[2], out = w->ne[3];
+    int64_t stride = x->ne[0] + pad.left + pad.right;
+    int64_t height = x->ne[1] + pad.top + pad.bottom - kh + 1, n = stride * height;
+    x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom + 1, 0, 0, 0, 0);
+    struct ggml_tensor *rows = nn_pixels_to_tokens(g, x), *y = NULL;
+    struct ggml_tensor *taps = ggml_cont(
+        g->ctx, ggml_permute(g->ctx, ggml_reshape_3d(g->ctx, w, kw * kh, in, out), 2, 0, 1, 3));
+    for (int64_t k = 0; k < kw * kh; k++) {
+        int64_t shift = k / kw * stride + k % kw;
+        struct ggml_tensor *p = ggml_mul_mat(
+            g->ctx, ggml_view_2d(g->ctx, taps, in, out, taps->nb[1], (size_t)k * taps->nb[2]),
+            ggml_view_2d(g->ctx, rows, in, n, rows->nb[1], (size_t)shift * rows->nb[1]));
+        ggml_prec_set_acc(p, GGML_PREC_F32);
+        y = y ? ggml_add_inplace(g->ctx, y, p) : p;
+    }
+    y = ggml_view_3d(g->ctx, y, out, stride - kw + 1, height, y->nb[1], (size_t)stride * y->nb[1],
+                     0);
+    return ggml_cont(g->ctx, ggml_permute(g->ctx, y, 2, 0, 1, 3));
+}
+
 struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
                               struct nn_padding pad)
@@ -173,15 +221,19 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
     struct ggml_tensor *ours = nn_cpu_conv(g, w->t, b ? b->t : NULL, x, stride, pad);
     if (ours)
         return ours;
+    struct ggml_tensor *y;
+    bool point = w->t->ne[0] == 1 && w->t->ne[1] == 1;
+    bool products = nn_device_is_cuda(g->device) && stride == 1 && !point;
     int px = 0, py = 0;
     if (pad.left == pad.right && pad.top == pad.bottom) {
         px = pad.left;
         py = pad.top;
-    } else {
+    } else if (!products) {
         x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom, 0, 0, 0, 0);
     }
-    struct ggml_tensor *y;
-    if (w->t->ne[0] == 1 && w->t->ne[1] == 1 && stride == 1) { /* 1 x 1: a product over channels */
+    if (products) {
+        y = conv_by_products(g, w->t, x, pad);
+    } else if (point && stride == 1) { /* 1 x 1: a product over channels */
         struct ggml_tensor *m = ggml_reshape_2d(g->ctx, w->t, w->t->ne[2], w->t->ne[3]);
         struct ggml_tensor *t = ggml_mul_mat(g->ctx, m, nn_pixels_to_tokens(g, x));
         ggml_prec_set_acc(t, GGML_PREC_F32);

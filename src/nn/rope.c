@@ -42,38 +42,84 @@ static void rope_halves_op(struct ggml_tensor *dst, const struct ggml_tensor *x,
     nn_rope_halves_kern(rope_rows(dst, x, cos, sin, ith, nth));
 }
 
-/* The two members of each pair as tensors [tokens, heads, head_dim / 2]. */
-static void split_members(struct nn_graph *g, struct ggml_tensor *x, enum nn_rope mode,
-                          struct ggml_tensor *out[2])
+/* ---- plain operations --------------------------------------------------------------------------------
+ *
+ * x times cosines, plus x with the members of each pair exchanged times sines that have the sign: both tables
+ * as wide as a head. Exchanging is one operation, a roll. */
+
+/* [tokens, head_dim / 2] -> [tokens, 1, head_dim], the first member of each pair times `sign`. */
+static struct ggml_tensor *widen(struct nn_graph *g, struct ggml_tensor *t, float sign,
+                                 enum nn_rope mode)
 {
-    int64_t half = x->ne[0] / 2, heads = x->ne[1], tokens = x->ne[2];
-    if (mode == NN_ROPE_HALVES) {
-        for (int i = 0; i < 2; i++)
-            out[i] =
-                ggml_cont(g->ctx, ggml_view_3d(g->ctx, x, half, heads, tokens, x->nb[1], x->nb[2],
-                                               (size_t)i * (size_t)half * sizeof(float)));
-        return;
-    }
-    struct ggml_tensor *pairs =
-        ggml_reshape_4d(g->ctx, ggml_cont(g->ctx, x), 2, half, heads, tokens);
-    pairs = ggml_cont(g->ctx,
-                      ggml_permute(g->ctx, pairs, 3, 0, 1, 2)); /* ne = half, heads, tokens, 2 */
-    for (int i = 0; i < 2; i++)
-        out[i] = ggml_view_3d(g->ctx, pairs, half, heads, tokens, pairs->nb[1], pairs->nb[2],
-                              (size_t)i * pairs->nb[3]);
+    int64_t half = t->ne[0], tokens = t->ne[1];
+    struct ggml_tensor *first = sign < 0 ? ggml_scale(g->ctx, t, sign) : ggml_cont(g->ctx, t);
+    struct ggml_tensor *both;
+    if (mode == NN_ROPE_HALVES)
+        both = ggml_concat(g->ctx, first, t, 0);
+    else
+        both = ggml_concat(g->ctx, ggml_reshape_3d(g->ctx, first, 1, half, tokens),
+                           ggml_reshape_3d(g->ctx, t, 1, half, tokens), 0);
+    both = ggml_reshape_3d(g->ctx, both, 2 * half, 1, tokens);
+    ggml_build_forward_expand(g->gf, both);
+    return both;
+}
+
+static struct nn_rope_table wide_tables(struct nn_graph *g, struct ggml_tensor *cos,
+                                        struct ggml_tensor *sin, enum nn_rope mode)
+{
+    const struct ggml_tensor *base = cos->view_src ? cos->view_src : cos;
+    for (int i = 0; i < g->n_rope; i++)
+        if (g->rope[i].base == base && g->rope[i].at == cos->view_offs &&
+            g->rope[i].cos->ne[2] == cos->ne[1])
+            return g->rope[i];
+    struct nn_rope_table t = {.base = base,
+                              .at = cos->view_offs,
+                              .cos = widen(g, cos, 1.0f, mode),
+                              .sin = widen(g, sin, -1.0f, mode)};
+    if (g->n_rope < NN_ROPE_TABLES)
+        g->rope[g->n_rope++] = t;
+    return t;
+}
+
+/* The other member of its pair in each place; x contiguous. */
+static struct ggml_tensor *exchanged(struct nn_graph *g, struct ggml_tensor *x, enum nn_rope mode)
+{
+    if (mode == NN_ROPE_HALVES)
+        return ggml_roll(g->ctx, x, (int)(x->ne[0] / 2), 0, 0, 0);
+    struct ggml_tensor *pairs = ggml_reshape_2d(g->ctx, x, 2, ggml_nelements(x) / 2);
+    return ggml_reshape_4d(g->ctx, ggml_roll(g->ctx, pairs, 1, 0, 0, 0), x->ne[0], x->ne[1],
+                           x->ne[2], x->ne[3]);
 }
 
 static struct ggml_tensor *rope_by_ops(struct nn_graph *g, struct ggml_tensor *x,
                                        struct ggml_tensor *cos, struct ggml_tensor *sin,
                                        enum nn_rope mode)
 {
-    struct ggml_tensor *m[2];
-    split_members(g, x, mode, m);
-    struct ggml_tensor *c = ggml_reshape_3d(g->ctx, cos, cos->ne[0], 1, cos->ne[1]);
-    struct ggml_tensor *s = ggml_reshape_3d(g->ctx, sin, sin->ne[0], 1, sin->ne[1]);
-    struct ggml_tensor *a = ggml_sub(g->ctx, ggml_mul(g->ctx, m[0], c), ggml_mul(g->ctx, m[1], s));
-    struct ggml_tensor *b = ggml_add(g->ctx, ggml_mul(g->ctx, m[0], s), ggml_mul(g->ctx, m[1], c));
-    return ggml_concat(g->ctx, a, b, 0);
+    struct nn_rope_table t = wide_tables(g, cos, sin, mode);
+    if (!ggml_is_contiguous(x))
+        x = ggml_cont(g->ctx, x);
+    struct ggml_tensor *y = ggml_mul(g->ctx, exchanged(g, x, mode), t.sin);
+    return ggml_add(g->ctx, ggml_mul(g->ctx, x, t.cos), y);
+}
+
+/* For CUDA, which makes one kernel of norm, product and sum: the norm's weight goes into the tables, which are
+ * one head wide, and exchanging commutes with the norm. The order of the nodes is that in which it looks for
+ * them. (On Vulkan norms of rows as short as a head are what takes long.) */
+static struct ggml_tensor *norm_rope_by_ops(struct nn_graph *g, struct ggml_tensor *x,
+                                            struct ggml_tensor *w, float eps,
+                                            struct ggml_tensor *cos, struct ggml_tensor *sin,
+                                            enum nn_rope mode)
+{
+    struct nn_rope_table t = wide_tables(g, cos, sin, mode);
+    struct ggml_tensor *c = ggml_mul(g->ctx, t.cos, w);
+    struct ggml_tensor *s = ggml_mul(g->ctx, t.sin, exchanged(g, w, mode));
+    struct ggml_tensor *other = exchanged(g, x, mode);
+    ggml_build_forward_expand(g->gf, c);
+    ggml_build_forward_expand(g->gf, s);
+    ggml_build_forward_expand(g->gf, other);
+    struct ggml_tensor *a = ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), c);
+    struct ggml_tensor *b = ggml_mul(g->ctx, ggml_rms_norm(g->ctx, other, eps), s);
+    return ggml_add(g->ctx, a, b);
 }
 
 struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
@@ -95,5 +141,7 @@ struct ggml_tensor *nn_norm_rope_in(struct nn_graph *g, struct ggml_tensor *x,
         nn_cpu_norm_rope(g, x, w ? w->t : NULL, eps, cos, sin, mode == NN_ROPE_PAIRS);
     if (y)
         return y;
+    if (w && nn_device_is_cuda(g->device) && ggml_is_contiguous(x))
+        return norm_rope_by_ops(g, x, w->t, eps, cos, sin, mode);
     return nn_rope_apply(g, w ? nn_rms_norm(g, x, w, eps) : x, cos, sin, mode);
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 struct slot {
@@ -112,6 +113,8 @@ void nn_stream_stop(struct nn_stream *s)
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
+    log_debug("streaming: %llu blocks in %.3f s of uploading, %.3f s waited for them",
+              (unsigned long long)s->times.blocks, s->times.load, s->times.wait);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     mem_free(s->slots);

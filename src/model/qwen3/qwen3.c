@@ -251,7 +251,7 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     struct ggml_tensor *tapped[MAX_TAPS] = {0};
     if (n_taps == 0 || n_taps > MAX_TAPS || taps[n_taps - 1] > m->n_layers || n_tokens < 1)
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
-    enum err_code rc = nn_graph_init(&g, m->device, (size_t)m->n_layers * 64 + 256, false, e);
+    enum err_code rc = nn_graph_init(&g, m->device, (size_t)m->n_layers * 96 + 256, false, e);
     if (rc != ERR_OK)
         return rc;
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;

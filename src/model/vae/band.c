@@ -20,7 +20,7 @@ static size_t attention_nodes(const struct vae_plan *p, int first, int last,
 
 static size_t nodes_of(const struct vae_plan *p, int first, int last, const struct vae_step *steps)
 {
-    return 64 + 32 * (size_t)(last - first) + attention_nodes(p, first, last, steps);
+    return 64 + 64 * (size_t)(last - first) + attention_nodes(p, first, last, steps);
 }
 
 /* [rows, channels, width] <-> [channels, rows, width]. */
