@@ -509,6 +509,7 @@ static enum err_code measure_layered(const struct bench_request *rq, const char 
                                              .steps = rq->steps,
                                              .device = rq->device,
                                              .threads = rq->threads,
+                                             .compute = rq->compute,
                                              .profile = rq->profile,
                                              .cancel = rq->cancel,
                                              .callbacks = rq->callbacks};

@@ -29,7 +29,7 @@ struct bench_request {
     const char *weights; /* type to run in, as convert_cache.h has it; NULL: as stored */
     const char *compute; /* as compute.h has it */
     bool profile;        /* time every operation: results then hold a profile a stage */
-    bool swap_only;      /* make no picture: only bring the transformer to the device, several times */
+    bool swap_only; /* make no picture: only bring the transformer to the device, several times */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };

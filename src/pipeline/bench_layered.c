@@ -7,6 +7,7 @@
 #include "memory/governor.h"
 #include "memory/host.h"
 #include "pipeline/bench_memory.h"
+#include "pipeline/compute.h"
 #include "pipeline/report.h"
 #include "sample/rng.h"
 
@@ -172,7 +173,9 @@ enum err_code bench_layered_run(const struct bench_layered_request *rq,
     if (rc != ERR_OK)
         return rc;
     describe(&b);
-    rc = component_open(rq->weights, COMPONENT_QWEN_IMAGE_TRANSFORMER, &c, e);
+    rc = compute_choose(devices_all(b.device), rq->compute, rq->callbacks, e);
+    if (rc == ERR_OK)
+        rc = component_open(rq->weights, COMPONENT_QWEN_IMAGE_TRANSFORMER, &c, e);
     if (rc == ERR_OK)
         rc = open_transformer(&b, c, e);
     if (rc == ERR_OK)

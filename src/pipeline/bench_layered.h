@@ -37,8 +37,9 @@ struct bench_layered_request {
     int side, layers;    /* of a square picture; a multiple of 32 */
     int text_tokens, steps;
     const char *device;
-    int threads;  /* 0 = one a core */
-    bool profile; /* time every operation */
+    int threads;         /* 0 = one a core */
+    const char *compute; /* as compute.h has it */
+    bool profile;        /* time every operation */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };

@@ -99,6 +99,27 @@ static void round_rows_s8(float *f, int64_t rows, int64_t n)
     }
 }
 
+static int64_t rows_of(const struct layer *l)
+{
+    return l->halves ? 2 * l->n : l->n;
+}
+
+static void round_for_int8(const struct layer *l, struct values *v)
+{
+    round_rows_u8(v->x, l->m, l->k);
+    round_rows_s8(v->w, rows_of(l), l->k);
+    if (l->pair)
+        round_rows_s8(v->w2, l->n, l->k);
+}
+
+static void round_for_bf16(const struct layer *l, struct values *v)
+{
+    round_all(v->x, l->m * l->k);
+    round_all(v->w, rows_of(l) * l->k);
+    if (l->pair)
+        round_all(v->w2, l->n * l->k);
+}
+
 /* The layer's result; *error: how far it is from the twin that sees the same rounded numbers. */
 static float *run(const struct layer *l, double *error)
 {
@@ -106,7 +127,7 @@ static float *run(const struct layer *l, double *error)
     graph_open(&b, l->threads ? l->threads : 2);
     nn_device_use_int8(b.device, l->int8);
     nn_graph_allow_int8(&b.g, true);
-    int64_t rows = l->halves ? 2 * l->n : l->n;
+    int64_t rows = rows_of(l);
     struct nn_param *w = graph_param(&b, l->type, (int64_t[]){l->k, rows, 1, 1});
     struct nn_param *w2 = l->pair ? graph_param(&b, l->type, (int64_t[]){l->k, l->n, 1, 1}) : NULL;
     struct nn_param *bias =
@@ -152,17 +173,10 @@ static float *run(const struct layer *l, double *error)
         bool int8 = y->src[0]->type == GGML_TYPE_I8;
         assert_int_equal(int8, l->int8 && nn_cpu_has_int8() && l->m >= 16);
         got = graph_result(&b, y);
-        if (int8) {
-            round_rows_u8(v.x, l->m, l->k);
-            round_rows_s8(v.w, rows, l->k);
-            if (w2)
-                round_rows_s8(v.w2, l->n, l->k);
-        } else if (nn_cpu_mode(&b.g) == NN_CPU_BF16 && l->type != GGML_TYPE_F32) {
-            round_all(v.x, l->m * l->k);
-            round_all(v.w, l->k * rows);
-            if (w2)
-                round_all(v.w2, l->k * l->n);
-        }
+        if (int8)
+            round_for_int8(l, &v);
+        else if (nn_cpu_mode(&b.g) == NN_CPU_BF16 && l->type != GGML_TYPE_F32)
+            round_for_bf16(l, &v);
         double *want = twin(l, &v, scale);
         *error = relative_rms(got, want, (size_t)(l->m * l->n));
         mem_free(want);
