@@ -114,9 +114,30 @@ struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, flo
     return ggml_norm(g->ctx, x, eps);
 }
 
+/* Vulkan gives every row of its own norm 512 threads, four times what a head needs. Sums of squares are a
+ * product with ones, which it does well. NULL where the norm as such is better. */
+static struct ggml_tensor *rms_norm_of_heads(struct nn_graph *g, struct ggml_tensor *x, float eps)
+{
+    enum { SHORT_ROW = 256, MANY_ROWS = 4096 };
+    int64_t dim = x->ne[0], n = ggml_nelements(x) / dim;
+    if (g->exact || nn_device_is_cpu(g->device) || nn_device_is_cuda(g->device) ||
+        dim > SHORT_ROW || n < MANY_ROWS || !ggml_is_contiguous(x))
+        return NULL;
+    struct ggml_tensor *mean = ggml_scale_bias(g->ctx, ggml_arange(g->ctx, 0.0f, (float)dim, 1.0f),
+                                               0.0f, 1.0f / (float)dim);
+    struct ggml_tensor *m =
+        ggml_mul_mat(g->ctx, ggml_reshape_2d(g->ctx, ggml_sqr(g->ctx, x), dim, n), mean);
+    ggml_prec_set_acc(m, GGML_PREC_F32);
+    m = ggml_sqrt(g->ctx, ggml_scale_bias(g->ctx, m, 1.0f, eps));
+    return ggml_div(g->ctx, x, ggml_reshape_4d(g->ctx, m, 1, x->ne[1], x->ne[2], x->ne[3]));
+}
+
 struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
                                 float eps)
 {
+    struct ggml_tensor *y = rms_norm_of_heads(g, x, eps);
+    if (y)
+        return ggml_mul(g->ctx, y, w->t);
     return ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), w->t);
 }
 
@@ -198,17 +219,19 @@ static struct ggml_tensor *conv_by_products(struct nn_graph *g, struct ggml_tens
     int64_t stride = x->ne[0] + pad.left + pad.right;
     int64_t height = x->ne[1] + pad.top + pad.bottom - kh + 1, n = stride * height;
     x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom + 1, 0, 0, 0, 0);
-    struct ggml_tensor *rows = nn_pixels_to_tokens(g, x), *y = NULL;
+    struct ggml_tensor *rows = nn_pixels_to_tokens(g, x);
     struct ggml_tensor *taps = ggml_cont(
         g->ctx, ggml_permute(g->ctx, ggml_reshape_3d(g->ctx, w, kw * kh, in, out), 2, 0, 1, 3));
-    for (int64_t k = 0; k < kw * kh; k++) {
+    struct ggml_tensor *y = NULL;
+    int64_t k = 0;
+    do {
         int64_t shift = k / kw * stride + k % kw;
         struct ggml_tensor *p = ggml_mul_mat(
             g->ctx, ggml_view_2d(g->ctx, taps, in, out, taps->nb[1], (size_t)k * taps->nb[2]),
             ggml_view_2d(g->ctx, rows, in, n, rows->nb[1], (size_t)shift * rows->nb[1]));
         ggml_prec_set_acc(p, GGML_PREC_F32);
         y = y ? ggml_add_inplace(g->ctx, y, p) : p;
-    }
+    } while (++k < kw * kh);
     y = ggml_view_3d(g->ctx, y, out, stride - kw + 1, height, y->nb[1], (size_t)stride * y->nb[1],
                      0);
     return ggml_cont(g->ctx, ggml_permute(g->ctx, y, 2, 0, 1, 3));

@@ -422,7 +422,7 @@ static enum err_code prepare(struct qwen_image_pass *p, bool trace, struct err *
         return err_set(e, ERR_NOMEM, "no memory for rotary tables");
     qwen_image_rope_tables(c, &p->layout, p->cos_table, p->sin_table);
     enum err_code rc =
-        nn_graph_init(&p->g, p->m->device, 256 + 250 * (size_t)c->n_blocks, trace, e);
+        nn_graph_init(&p->g, p->m->device, 256 + 320 * (size_t)c->n_blocks, trace, e);
     if (rc != ERR_OK)
         return rc;
     p->g.exact = nn_params_precision(p->m->params) == NN_PRECISION_F32;
