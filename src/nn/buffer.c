@@ -54,11 +54,6 @@ ggml_backend_buffer_t nn_buffer_ggml(const struct nn_buffer *b)
     return b->b;
 }
 
-size_t nn_buffer_bytes(const struct nn_buffer *b)
-{
-    return b->bytes;
-}
-
 enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t, size_t at,
                               struct err *e)
 {

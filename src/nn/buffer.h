@@ -18,7 +18,6 @@ ERR_MUST_CHECK enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_k
 void nn_buffer_free(struct nn_buffer *b);
 /* NULL on a dry device. */
 ggml_backend_buffer_t nn_buffer_ggml(const struct nn_buffer *b);
-size_t nn_buffer_bytes(const struct nn_buffer *b);
 
 /* Gives t its place, `at` bytes into b (a multiple of the device's alignment). ERR_DEVICE when it refuses. */
 ERR_MUST_CHECK enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t,

@@ -224,15 +224,9 @@ static struct layout lay_out(struct nn_params *ps, struct nn_placement want)
             y.slot = g->bytes;
     }
     y.slots = want.slots < y.blocks ? want.slots : y.blocks;
-    for (int i = 0; i < ps->n_groups; i++) {
-        struct nn_group *g = &ps->groups[i];
-        if (g->stream < 0) {
-            g->at = y.fixed;
-            y.fixed += g->bytes;
-        } else {
-            g->at = (size_t)(g->stream % y.slots) * y.slot;
-        }
-    }
+    for (int i = 0; i < ps->n_groups; i++)
+        if (ps->groups[i].stream < 0)
+            y.fixed += ps->groups[i].bytes;
     return y;
 }
 
@@ -291,8 +285,8 @@ static enum err_code map_in_place(struct nn_params *ps, struct nn_param *p, stru
 static enum err_code place(struct nn_params *ps, struct ggml_tensor *t, const struct nn_group *g,
                            size_t *used, struct err *e)
 {
-    const struct nn_buffer *b = g->stream < 0 ? ps->fixed : ps->slots;
-    enum err_code rc = nn_buffer_place(b, t, g->at + *used, e);
+    const struct nn_buffer *b = g->stream < 0 ? g->buffer : ps->slots[g->stream % ps->n_slots];
+    enum err_code rc = nn_buffer_place(b, t, *used, e);
     *used += nn_tensor_room(ps->device, t);
     return rc;
 }
@@ -338,10 +332,8 @@ static enum err_code load_block(void *user, int block, struct err *e)
     struct nn_params *ps = user;
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < ps->n_streamed; i++)
-        if (ps->streamed[i].block == block && ps->streamed[i].p) {
+        if (ps->streamed[i].block == block && ps->streamed[i].p)
             rc = nn_param_upload(ps->device, ps->streamed[i].p, e);
-            ps->streamed_bytes += ggml_nbytes(ps->streamed[i].t);
-        }
     return rc;
 }
 
@@ -356,17 +348,29 @@ static enum err_code start_stream(struct nn_params *ps, const struct layout *y, 
     return rc;
 }
 
+static enum err_code take_slots(struct nn_params *ps, const struct layout *y, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    ps->slots = mem_try_array((size_t)y->slots, sizeof *ps->slots);
+    ps->streamed = mem_try_array(2 * ps->count, sizeof *ps->streamed);
+    if (!ps->slots || !ps->streamed)
+        return err_set(e, ERR_NOMEM, "no memory to stream weights");
+    for (; rc == ERR_OK && ps->n_slots < y->slots; ps->n_slots++)
+        rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights",
+                           &ps->slots[ps->n_slots], e);
+    return rc;
+}
+
 static enum err_code engage_real(struct nn_params *ps, const struct layout *y, struct err *e)
 {
-    enum err_code rc =
-        nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, y->fixed, "weights", &ps->fixed, e);
-    if (rc == ERR_OK && y->blocks > 0) {
-        rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, (size_t)y->slots * y->slot,
-                           "streamed weights", &ps->slots, e);
-        ps->streamed = mem_try_array(2 * ps->count, sizeof *ps->streamed);
-        if (rc == ERR_OK && !ps->streamed)
-            rc = err_set(e, ERR_NOMEM, "no memory to stream weights");
+    enum err_code rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && i < ps->n_groups; i++) {
+        struct nn_group *g = &ps->groups[i];
+        if (g->stream < 0 && g->bytes > 0)
+            rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, g->bytes, "weights", &g->buffer, e);
     }
+    if (rc == ERR_OK && y->blocks > 0)
+        rc = take_slots(ps, y, e);
     if (rc == ERR_OK)
         rc = fill(ps, e);
     if (rc == ERR_OK && y->blocks > 0)
@@ -374,10 +378,16 @@ static enum err_code engage_real(struct nn_params *ps, const struct layout *y, s
     return rc;
 }
 
-/* Places that are not real, for tensors that have none. */
-static enum err_code engage_dry(struct nn_params *ps, uint64_t bytes, struct err *e)
+/* Takes what engage_real would, piece by piece, as others may have to give way for each. Tensors without a place
+ * get one that is not real. */
+static enum err_code engage_dry(struct nn_params *ps, const struct layout *y, struct err *e)
 {
-    enum err_code rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, bytes, "weights", e);
+    enum err_code rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && i < ps->n_groups; i++)
+        if (ps->groups[i].stream < 0)
+            rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, ps->groups[i].bytes, "weights", e);
+    for (int i = 0; rc == ERR_OK && i < y->slots; i++)
+        rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights", e);
     for (struct nn_param *p = ps->first; p && rc == ERR_OK && !ps->real.engaged; p = p->next) {
         if (p->t)
             nn_tensor_set_dry(p->t);
@@ -398,7 +408,7 @@ enum err_code nn_params_engage(struct nn_params *ps, struct err *e)
     struct layout y = lay_out(ps, ps->wanted);
     uint64_t bytes = y.fixed + (uint64_t)y.slots * y.slot;
     if (nn_device_is_dry(ps->device)) {
-        rc = engage_dry(ps, bytes, e);
+        rc = engage_dry(ps, &y, e);
         if (ps->real.engaged)
             (void)lay_out(ps, ps->real.placement);
     } else {
@@ -433,9 +443,15 @@ static void release_real(struct nn_params *ps)
             ggml_backend_buffer_free(ps->maps[i]);
         ps->maps[i] = NULL;
     }
-    nn_buffer_free(ps->fixed);
-    nn_buffer_free(ps->slots);
-    ps->fixed = ps->slots = NULL;
+    for (int i = 0; i < ps->n_groups; i++) {
+        nn_buffer_free(ps->groups[i].buffer);
+        ps->groups[i].buffer = NULL;
+    }
+    for (int i = 0; i < ps->n_slots; i++)
+        nn_buffer_free(ps->slots[i]);
+    mem_free(ps->slots);
+    ps->slots = NULL;
+    ps->n_slots = 0;
     mem_free(ps->streamed);
     ps->streamed = NULL;
     ps->n_streamed = 0;

@@ -17,9 +17,9 @@ struct nn_held {
 };
 
 struct nn_group {
-    uint64_t bytes; /* on the device */
-    int stream;     /* its place in the order of streamed groups; -1: stays */
-    size_t at;      /* where its tensors start, in `fixed` or in `slots` */
+    uint64_t bytes;           /* on the device */
+    int stream;               /* its place in the order of streamed groups; -1: stays */
+    struct nn_buffer *buffer; /* real, of one that stays: cards limit the size of a single buffer */
 };
 
 struct nn_streamed { /* a tensor in a slot, for finding it by address */
@@ -41,14 +41,14 @@ struct nn_params {
     int n_groups;
     struct nn_placement wanted; /* of the next engagement */
     struct nn_held real, dry;
-    struct nn_buffer *fixed, *slots; /* real */
+    struct nn_buffer **slots; /* [n_slots], real */
+    int n_slots;
     ggml_backend_buffer_t
         maps[NN_PARAMS_MAX_FILES]; /* CPU: one over each mapped file that is used in place */
     struct nn_stream *stream;
     struct nn_streamed *streamed; /* [n_streamed], by address */
     size_t n_streamed;
-    int n_blocks;            /* streamed groups */
-    uint64_t streamed_bytes; /* loaded through slots, ever */
+    int n_blocks; /* streamed groups */
 };
 
 /* float8 stays as stored, in 16 bits, and its scale is applied to the product. p->t must be there. */
