@@ -75,7 +75,7 @@ static int dispatch(int argc, char **argv)
         return CLI_USAGE;
     }
     if (!c->listens)
-        (void)cli_go_offline(engine_args_want_network(argc - 1, argv + 1));
+        (void)cli_go_offline(engine_args_want_network(argv + 1));
     struct cli_model_arg model;
     struct err e = {0};
     if (cli_resolve_model(c, argc - 1, argv + 1, &model, &e) != ERR_OK)

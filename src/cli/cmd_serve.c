@@ -171,7 +171,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
             return cli_usage_error(self, "'%.60s' is not expected here", a.value);
         rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
     }
-    s.options.network_stays = engine_args_want_network(argc, argv);
+    s.options.network_stays = engine_args_want_network(argv);
     if (rc == CLI_OK)
         rc = serve(&s);
     buf_deinit(&s.token);

@@ -76,23 +76,25 @@ int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int i
 
 /* ---- before options are read -------------------------------------------------------------------------- */
 
-/* The value of --name VALUE or --name=VALUE at argv[i]; "" when it is missing, NULL when this is another. */
-static const char *value_of(const char *name, int argc, char **argv, int i)
+/* The value of --name VALUE or --name=VALUE at `arg`; "" when it is missing, NULL when this is another. */
+static const char *value_of(const char *name, char *const *arg)
 {
     size_t n = strlen(name);
-    if (strncmp(argv[i], "--", 2) != 0 || strncmp(argv[i] + 2, name, n) != 0)
+    if (strncmp(*arg, "--", 2) != 0 || strncmp(*arg + 2, name, n) != 0)
         return NULL;
-    const char *rest = argv[i] + 2 + n;
+    const char *rest = *arg + 2 + n;
     if (*rest == '=')
         return rest + 1;
-    return *rest ? NULL : i + 1 < argc ? argv[i + 1] : "";
+    if (*rest != '\0')
+        return NULL;
+    return arg[1] ? arg[1] : "";
 }
 
-bool engine_args_want_network(int argc, char **argv)
+bool engine_args_want_network(char *const *argv)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        const char *place = value_of("place", argc, argv, i);
-        if (value_of("rpc", argc, argv, i) || (place && strstr(place, "=rpc:")))
+    for (char *const *arg = argv + 1; *arg && strcmp(*arg, "--") != 0; arg++) {
+        const char *place = value_of("place", arg);
+        if (value_of("rpc", arg) || (place && strstr(place, "=rpc:")))
             return true;
     }
     return false;

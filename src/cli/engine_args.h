@@ -35,8 +35,8 @@ enum engine_option {
 /* Takes one of these options. CLI_OK, or an exit code after saying what is wrong. */
 int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int id);
 
-/* Whether the arguments name a compute server on another machine, with --rpc or --place. Asked before any command
- * has read them; one without these options refuses them itself. */
-bool engine_args_want_network(int argc, char **argv);
+/* Whether the arguments (the command's name, its arguments, NULL) name a compute server on another machine, with
+ * --rpc or --place. Asked before any command has read them; one without these options refuses them itself. */
+bool engine_args_want_network(char *const *argv);
 
 #endif

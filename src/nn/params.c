@@ -351,7 +351,7 @@ static enum err_code start_stream(struct nn_params *ps, const struct layout *y, 
 static enum err_code take_slots(struct nn_params *ps, const struct layout *y, struct err *e)
 {
     enum err_code rc = ERR_OK;
-    ps->slots = mem_try_array((size_t)y->slots, sizeof *ps->slots);
+    ps->slots = mem_try_array((size_t)y->slots, sizeof(struct nn_buffer *));
     ps->streamed = mem_try_array(2 * ps->count, sizeof *ps->streamed);
     if (!ps->slots || !ps->streamed)
         return err_set(e, ERR_NOMEM, "no memory to stream weights");
