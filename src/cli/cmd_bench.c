@@ -227,7 +227,8 @@ static void print_machine(const struct bench_peak *p)
            (long long)p->shape.k, (long long)p->shape.n, p->onednn[0] ? p->onednn : "is missing");
     print_rate("bf16", p->bf16_flops);
     print_rate("f32", p->f32_flops);
-    printf(", copy %.1f GB/s\n", p->copy_bytes * 1e-9);
+    printf(", copy %.1f GB/s, into new memory %.1f GB/s\n", p->copy_bytes * 1e-9,
+           p->copy_into_new_bytes * 1e-9);
     printf("          convolution 3 x 3, %lld channels, %lld x %lld",
            (long long)p->picture.channels, (long long)p->picture.side, (long long)p->picture.side);
     print_rate("bf16", p->conv_flops);
@@ -269,11 +270,12 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     printf("\nweights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s)\n",
            mib(r->mapped_bytes), mib(r->own_bytes), r->load_seconds);
     if (r->swap.bytes > 0)
-        printf(
-            "swap      %.0f MiB of transformer at %.2f GB/s, %.0f %% of a copy in memory; %.0f MiB "
-            "read from disks\n",
-            mib(r->swap.bytes), r->swap.bytes_per_second * 1e-9,
-            100 * r->swap.bytes_per_second / p->copy_bytes, mib(r->swap.disk_bytes));
+        printf("swap      %.0f MiB of transformer at %.2f GB/s, %.0f %% of a copy in memory, %.0f "
+               "%% of "
+               "one into new memory; %.0f MiB read from disks\n",
+               mib(r->swap.bytes), r->swap.bytes_per_second * 1e-9,
+               100 * r->swap.bytes_per_second / p->copy_bytes,
+               100 * r->swap.bytes_per_second / p->copy_into_new_bytes, mib(r->swap.disk_bytes));
     printf("memory    at most %.0f MiB anonymous, %.0f MiB of mapped files\n",
            mib(r->anonymous_bytes), mib(r->file_bytes));
     for (int i = 0; i < r->n_pictures; i++)
@@ -330,8 +332,10 @@ static void json_machine(struct buf *b, const struct bench_peak *p)
     json_add_z(b, p->onednn);
     buf_printf(b,
                ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"conv_bf16_gflops\":%.3f,"
-               "\"copy_bytes_per_second\":%.0f,\"attention\":[",
-               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->conv_flops * 1e-9, p->copy_bytes);
+               "\"copy_bytes_per_second\":%.0f,\"copy_into_new_bytes_per_second\":%.0f,"
+               "\"attention\":[",
+               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->conv_flops * 1e-9, p->copy_bytes,
+               p->copy_into_new_bytes);
     for (int i = 0; i < BENCH_ATTENTIONS; i++)
         buf_printf(b, "%s{\"tokens\":%lld,\"gflops\":%.3f}", i ? "," : "",
                    (long long)p->attention[i].tokens, p->attention[i].flops * 1e-9);

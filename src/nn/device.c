@@ -488,7 +488,7 @@ bool nn_device_has_bf16(const struct nn_device *d)
 
 struct nn_uploader *nn_device_uploader(struct nn_device *d)
 {
-    if (!d->is_cpu && !d->uploader)
+    if (!d->uploader)
         d->uploader = nn_uploader_new(d->dev);
     return d->uploader;
 }

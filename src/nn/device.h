@@ -106,7 +106,7 @@ void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t byte
 bool nn_device_is_cuda(const struct nn_device *d);
 /* Whether its matrix units take bf16; matrices in bf16 become half precision on the way where they do not. */
 bool nn_device_has_bf16(const struct nn_device *d);
-/* For devices with memory of their own; made when first asked for. NULL on the CPU. */
+/* What fills the memory of parameters; made when first asked for. */
 struct nn_uploader *nn_device_uploader(struct nn_device *d);
 /* Page-locked host memory in use. */
 uint64_t nn_device_pinned_bytes(const struct nn_device *d);

@@ -4,8 +4,22 @@
 
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
+#include "nn/half_kern.h"
 #include "nn/params_impl.h"
 #include "nn/upload.h"
+
+#define TOO_LARGE                                                                                  \
+    "tensor '%s': a number is too large for half precision, and this device has no bf16: use "     \
+    "other weights (--weights q8_0)"
+
+enum { BAND_FLOATS = 16 << 10 };
+
+/* Rows of a parameter's view on their way to another type. */
+struct conversion {
+    const struct nn_param *p;
+    struct weights_view v;
+    int64_t row, stored_row; /* of a stored row its last `row` elements are kept */
+};
 
 /* Sees a kernel [out, in, kt, kh, kw] as rows of kt * kh * kw, one an (out, in) pair; returns kh * kw. */
 static int64_t rows_of_slices(struct weights_view *v)
@@ -17,84 +31,91 @@ static int64_t rows_of_slices(struct weights_view *v)
     return slice;
 }
 
-/* Rows [r, r + n) of v into f; of each row only its last `keep` elements, when keep is less than the row. */
-static enum err_code read_rows(const struct weights_view *v, int64_t r, int64_t n, int64_t keep,
-                               float *f, struct err *e)
+static struct conversion conversion_of(const struct nn_param *p)
 {
-    int64_t row = v->n_dims ? v->dims[v->n_dims - 1] : 1;
-    enum err_code rc = nn_view_rows_f32(v, r, n, f, e);
-    for (int64_t i = 0; rc == ERR_OK && keep < row && i < n; i++)
-        memmove(f + i * keep, f + (i + 1) * row - keep, (size_t)keep * sizeof *f);
-    return rc;
+    struct conversion c = {.p = p, .v = p->view};
+    bool slice = p->role == NN_KERNEL_LAST_SLICE;
+    c.row = slice ? rows_of_slices(&c.v) : p->t->ne[0];
+    c.stored_row = slice ? c.v.dims[1] : c.row;
+    if (nn_param_scales_product(p)) { /* float8 as stored: the scale is applied to the product */
+        c.v.scale = 1.0f;
+        c.v.n_scales = 0;
+    }
+    return c;
 }
 
-/* The float32 or bf16 form of a parameter, a band of rows at a time, into its place on the device. */
-static enum err_code upload_converted(struct nn_param *p, struct err *e)
+/* n floats into the type of the parameter. */
+static enum err_code narrow(const struct nn_param *p, const float *f, int64_t n, void *dst,
+                            struct err *e)
 {
-    struct weights_view v = p->view;
-    bool slice = p->role == NN_KERNEL_LAST_SLICE;
-    int64_t row = slice ? rows_of_slices(&v) : p->t->ne[0];
-    int64_t rows = ggml_nelements(p->t) / row, stored_row = slice ? v.dims[1] : row;
-    int64_t band = 1 + (4 << 20) / stored_row;
-    bool half = nn_param_scales_product(p), bf16 = p->t->type == GGML_TYPE_BF16;
-    if (half) { /* float8 as stored: the scale is applied to the product */
-        v.scale = 1.0f;
-        v.n_scales = 0;
+    uint16_t *h = dst;
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(f[i]))
+            return err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
+                           p->name, p->view.stored->name);
+    if (p->t->type == GGML_TYPE_F16) {
+        ggml_fp32_to_fp16_row(f, h, n);
+        for (int64_t i = 0; i < n; i++)
+            if ((h[i] & 0x7c00) == 0x7c00)
+                return err_set(e, ERR_NUMERIC, TOO_LARGE, p->name);
+    } else if (p->t->type == GGML_TYPE_BF16) {
+        for (int64_t i = 0; i < n; i++)
+            h[i] = dtype_f32_to_bf16(f[i]);
+    } else {
+        memcpy(dst, f, (size_t)n * sizeof *f);
     }
-    float *f = mem_try_array((size_t)(band * stored_row), sizeof *f);
-    uint16_t *h = half ? mem_try_array((size_t)(band * row), sizeof *h) : NULL;
-    enum err_code rc =
-        f && (h || !half) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
+    return ERR_OK;
+}
+
+/* A few rows at a time, so that they stay in cache between being read and being written. */
+static enum err_code fill_converted(const void *user, size_t at, size_t n, void *dst, struct err *e)
+{
+    const struct conversion *c = user;
+    size_t row_bytes = (size_t)c->row * ggml_element_size(c->p->t);
+    int64_t first = (int64_t)(at / row_bytes), rows = (int64_t)(n / row_bytes);
+    int64_t band = 1 + BAND_FLOATS / c->stored_row;
+    float *f = mem_try_array((size_t)(band * c->stored_row), sizeof *f);
+    enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", c->p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
-        int64_t n = rows - r < band ? rows - r : band;
-        rc = read_rows(&v, r, n, row, f, e);
-        if (rc != ERR_OK)
-            break;
-        size_t at = (size_t)(r * row) * ggml_element_size(p->t);
-        if (half) {
-            for (int64_t i = 0; i < n * row; i++)
-                h[i] = bf16 ? dtype_f32_to_bf16(f[i]) : ggml_fp32_to_fp16(f[i]);
-            ggml_backend_tensor_set(p->t, h, at, (size_t)(n * row) * 2);
-        } else {
-            for (int64_t i = 0; i < n * row && rc == ERR_OK; i++)
-                if (!isfinite(f[i]))
-                    rc = err_set(e, ERR_NUMERIC,
-                                 "tensor '%s' (stored as '%s') holds NaN or infinity", p->name,
-                                 p->view.stored->name);
-            ggml_backend_tensor_set(p->t, f, at, (size_t)(n * row) * 4);
-        }
+        int64_t m = rows - r < band ? rows - r : band;
+        rc = nn_view_rows_f32(&c->v, first + r, m, f, e);
+        for (int64_t i = 0; rc == ERR_OK && c->row < c->stored_row && i < m; i++)
+            memmove(f + i * c->row, f + (i + 1) * c->stored_row - c->row,
+                    (size_t)c->row * sizeof *f);
+        if (rc == ERR_OK)
+            rc = narrow(c->p, f, m * c->row, (unsigned char *)dst + (size_t)r * row_bytes, e);
     }
     mem_free(f);
-    mem_free(h);
     return rc;
 }
 
-/* In one piece, and at most from bf16 to half precision on the way. */
-static bool is_plain(const struct nn_param *p)
+static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
-    enum ggml_type stored = nn_ggml_type(p->view.dtype);
-    return (stored == p->t->type || (stored == GGML_TYPE_BF16 && p->t->type == GGML_TYPE_F16)) &&
-           p->view.scale == 1.0f && p->view.n_scales == 0 && p->role != NN_KERNEL_LAST_SLICE;
-}
-
-static enum err_code upload_plain(struct nn_device *d, struct nn_param *p, struct err *e)
-{
-    struct nn_uploader *u = nn_device_uploader(d);
-    bool same = nn_ggml_type(p->view.dtype) == p->t->type;
-    if (!u) {
-        ggml_backend_tensor_set(p->t, p->view.data, 0, (size_t)p->view.bytes);
-        return ERR_OK;
-    }
-    enum err_code rc =
-        nn_upload(u, p->t, p->view.data, same ? NN_UPLOAD_AS_IT_IS : NN_UPLOAD_BF16_AS_F16, e);
-    return rc == ERR_OK ? rc : err_note(e, "tensor '%s'", p->name);
+    const struct nn_param *p = user;
+    const void *src = p->view.data + at;
+    if (!half_from_bf16(src, dst, n / 2))
+        return err_set(e, ERR_NUMERIC, TOO_LARGE, p->name);
+    return ERR_OK;
 }
 
 enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, struct err *e)
 {
-    if (is_plain(p))
-        return upload_plain(d, p, e);
-    enum err_code rc = upload_converted(p, e);
+    struct conversion c = conversion_of(p);
+    struct nn_upload w = {.t = p->t, .unit = 1};
+    enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
+    bool whole = p->view.scale == 1.0f && !p->view.n_scales && p->role != NN_KERNEL_LAST_SLICE;
+    if (whole && stored == wanted) {
+        w.src = p->view.data;
+    } else if (whole && stored == GGML_TYPE_BF16 && wanted == GGML_TYPE_F16) {
+        w.fill = fill_half;
+        w.user = p;
+        w.unit = sizeof(uint16_t);
+    } else {
+        w.fill = fill_converted;
+        w.user = &c;
+        w.unit = (size_t)c.row * ggml_element_size(p->t);
+    }
+    enum err_code rc = nn_upload(nn_device_uploader(d), &w, e);
     if (rc == ERR_OK && p->row_scales)
         ggml_backend_tensor_set(p->row_scales, p->view.scales, 0, (size_t)p->view.n_scales * 4);
     return rc;

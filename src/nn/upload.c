@@ -7,15 +7,34 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "nn/half_kern.h"
 
-enum { CHUNK = 16 << 20, BUFFERS = 2, MAX_FILLERS = 16, PART_AT_LEAST = 1 << 20 };
+/* A slice stays in a core's own cache between being filled and being sent. */
+enum { SLICE = 2 << 20, MAX_WORKERS = 16 };
+
+struct worker {
+    struct nn_uploader *u;
+    unsigned char *slice; /* page-locked; NULL: there is none */
+    pthread_t thread;     /* not of the first, which is whoever calls */
+};
 
 struct nn_uploader {
-    pthread_mutex_t lock;
-    ggml_backend_buffer_t pinned[BUFFERS];
-    unsigned char *plain; /* for conversion without page-locked memory */
-    int fillers;
+    pthread_mutex_t one; /* one upload at a time */
+    ggml_backend_buffer_t pinned;
+    struct worker workers[MAX_WORKERS];
+    int wanted, n; /* workers; threads are started by the first upload that has work for them */
+
+    /* The upload that runs. */
+    const struct nn_upload *what;
+    size_t bytes, part;
+    atomic_size_t next; /* the first byte that nobody has taken */
+
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t begun, ended;
+    unsigned turn; /* counts uploads */
+    int busy;      /* threads that are at it */
+    bool quit;
+    enum err_code rc;
+    struct err err;
 };
 
 struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev)
@@ -23,10 +42,18 @@ struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev)
     struct nn_uploader *u = mem_alloc(sizeof *u);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(dev);
+    pthread_mutex_init(&u->one, NULL);
     pthread_mutex_init(&u->lock, NULL);
-    u->fillers = cores < 1 ? 1 : cores > MAX_FILLERS ? MAX_FILLERS : (int)cores;
-    for (int i = 0; i < BUFFERS && host; i++)
-        u->pinned[i] = ggml_backend_buft_alloc_buffer(host, CHUNK);
+    pthread_cond_init(&u->begun, NULL);
+    pthread_cond_init(&u->ended, NULL);
+    u->n = 1;
+    u->wanted = cores < 1 ? 1 : cores > MAX_WORKERS ? MAX_WORKERS : (int)cores;
+    if (host)
+        u->pinned = ggml_backend_buft_alloc_buffer(host, (size_t)u->wanted * SLICE);
+    unsigned char *base = u->pinned ? ggml_backend_buffer_get_base(u->pinned) : NULL;
+    for (int i = 0; i < MAX_WORKERS; i++)
+        u->workers[i] = (struct worker){
+            .u = u, .slice = base && i < u->wanted ? base + (size_t)i * SLICE : NULL};
     return u;
 }
 
@@ -34,153 +61,151 @@ void nn_uploader_free(struct nn_uploader *u)
 {
     if (!u)
         return;
-    for (int i = 0; i < BUFFERS; i++)
-        if (u->pinned[i])
-            ggml_backend_buffer_free(u->pinned[i]);
-    mem_free(u->plain);
+    pthread_mutex_lock(&u->lock);
+    u->quit = true;
+    pthread_cond_broadcast(&u->begun);
+    pthread_mutex_unlock(&u->lock);
+    for (int i = 1; i < u->n; i++)
+        pthread_join(u->workers[i].thread, NULL);
+    if (u->pinned)
+        ggml_backend_buffer_free(u->pinned);
+    pthread_cond_destroy(&u->ended);
+    pthread_cond_destroy(&u->begun);
     pthread_mutex_destroy(&u->lock);
+    pthread_mutex_destroy(&u->one);
     mem_free(u);
 }
 
 uint64_t nn_uploader_pinned_bytes(const struct nn_uploader *u)
 {
-    uint64_t n = 0;
-    for (int i = 0; i < BUFFERS; i++)
-        n += u->pinned[i] ? CHUNK : 0;
-    return n;
+    return u->pinned ? (uint64_t)u->wanted * SLICE : 0;
 }
 
-/* ---- filling a chunk ---------------------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------------------- */
 
-struct part {
-    unsigned char *dst;
-    const unsigned char *src;
-    size_t bytes;
-    enum nn_upload_form form;
-    bool ok;
-};
-
-static void *fill_part(void *arg)
+/* Bytes [at, at + n) by way of `slice`, or, without one, where the device's memory itself can be written. */
+static enum err_code put_part(const struct nn_upload *w, size_t at, size_t n, unsigned char *slice,
+                              struct err *e)
 {
-    struct part *p = arg;
-    p->ok = true;
-    if (p->form == NN_UPLOAD_BF16_AS_F16)
-        p->ok = half_from_bf16((const uint16_t *)(const void *)p->src, (uint16_t *)(void *)p->dst,
-                               p->bytes / 2);
-    else
-        memcpy(p->dst, p->src, p->bytes);
+    unsigned char *dst = slice ? slice : (unsigned char *)w->t->data + at;
+    if (w->src)
+        memcpy(dst, (const unsigned char *)w->src + at, n);
+    enum err_code rc = w->src ? ERR_OK : w->fill(w->user, at, n, dst, e);
+    if (rc == ERR_OK && slice)
+        ggml_backend_tensor_set(w->t, slice, at, n);
+    return rc;
+}
+
+static void take_parts(struct worker *me, bool in_place)
+{
+    struct nn_uploader *u = me->u;
+    struct err e = {0};
+    enum err_code rc = ERR_OK;
+    for (size_t at; rc == ERR_OK && (at = atomic_fetch_add(&u->next, u->part)) < u->bytes;) {
+        size_t n = u->bytes - at < u->part ? u->bytes - at : u->part;
+        rc = put_part(u->what, at, n, in_place ? NULL : me->slice, &e);
+    }
+    if (rc == ERR_OK)
+        return;
+    atomic_store(&u->next, u->bytes);
+    pthread_mutex_lock(&u->lock);
+    if (u->rc == ERR_OK) {
+        u->rc = rc;
+        u->err = e;
+    }
+    pthread_mutex_unlock(&u->lock);
+}
+
+static bool writes_in_place(const struct nn_upload *w)
+{
+    return ggml_backend_buffer_is_host(w->t->buffer);
+}
+
+static void *help(void *arg)
+{
+    struct worker *me = arg;
+    struct nn_uploader *u = me->u;
+    unsigned seen = 0;
+    pthread_mutex_lock(&u->lock);
+    for (;;) {
+        while (!u->quit && seen == u->turn)
+            pthread_cond_wait(&u->begun, &u->lock);
+        if (u->quit)
+            break;
+        seen = u->turn;
+        pthread_mutex_unlock(&u->lock);
+        take_parts(me, writes_in_place(u->what));
+        pthread_mutex_lock(&u->lock);
+        if (--u->busy == 0)
+            pthread_cond_signal(&u->ended);
+    }
+    pthread_mutex_unlock(&u->lock);
     return NULL;
-}
-
-static bool fill(const struct nn_uploader *u, unsigned char *dst, const unsigned char *src,
-                 size_t bytes, enum nn_upload_form form)
-{
-    struct part parts[MAX_FILLERS];
-    pthread_t threads[MAX_FILLERS];
-    bool started[MAX_FILLERS] = {false}, ok = true;
-    size_t n = bytes / PART_AT_LEAST + 1;
-    n = n > (size_t)u->fillers ? (size_t)u->fillers : n;
-    size_t each = (bytes / n + 63) / 64 * 64;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i * each < bytes ? i * each : bytes;
-        size_t len = i + 1 == n || bytes - at < each ? bytes - at : each;
-        parts[i] = (struct part){.dst = dst + at, .src = src + at, .bytes = len, .form = form};
-        started[i] = i + 1 < n && pthread_create(&threads[i], NULL, fill_part, &parts[i]) == 0;
-        if (!started[i])
-            fill_part(&parts[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (started[i])
-            pthread_join(threads[i], NULL);
-        ok &= parts[i].ok;
-    }
-    return ok;
 }
 
 /* ---- uploading ---------------------------------------------------------------------------------------- */
 
-/* A full buffer on its way. The call that waits, on a thread of its own: it uses the device's own queue for
- * copies, while an asynchronous one stands in line behind what is computed (Vulkan). */
-struct sending {
-    struct ggml_tensor *t;
-    const void *buffer;
-    size_t at, bytes;
-    pthread_t thread;
-    bool running;
-};
-
-static void *send(void *arg)
+/* They wait for the next turn from 0 on: started before the first. */
+static void start_workers(struct nn_uploader *u)
 {
-    struct sending *s = arg;
-    ggml_backend_tensor_set(s->t, s->buffer, s->at, s->bytes);
-    return NULL;
-}
-
-static void wait_for(struct sending *s)
-{
-    if (s->running)
-        pthread_join(s->thread, NULL);
-    s->running = false;
-}
-
-/* Through the two page-locked buffers in turn. */
-static bool upload_pinned(struct nn_uploader *u, struct ggml_tensor *t, const unsigned char *src,
-                          size_t bytes, enum nn_upload_form form)
-{
-    struct sending s = {.t = t};
-    bool ok = true;
-    for (size_t at = 0, i = 0; at < bytes && ok; at += CHUNK, i++) {
-        size_t n = bytes - at < CHUNK ? bytes - at : CHUNK;
-        unsigned char *buffer = ggml_backend_buffer_get_base(u->pinned[i % BUFFERS]);
-        ok = fill(u, buffer, src + at, n, form);
-        wait_for(&s);
-        s.buffer = buffer;
-        s.at = at;
-        s.bytes = n;
-        s.running = pthread_create(&s.thread, NULL, send, &s) == 0;
-        if (!s.running)
-            send(&s);
+    while (u->n < u->wanted && u->turn == 0) {
+        struct worker *w = &u->workers[u->n];
+        if (pthread_create(&w->thread, NULL, help, w) != 0)
+            break;
+        u->n++;
     }
-    wait_for(&s);
-    return ok;
 }
 
-static enum err_code upload_plain(struct nn_uploader *u, struct ggml_tensor *t,
-                                  const unsigned char *src, size_t bytes, enum nn_upload_form form,
-                                  bool *ok, struct err *e)
+static enum err_code upload_shared(struct nn_uploader *u, const struct nn_upload *w, struct err *e)
 {
-    *ok = true;
-    if (form == NN_UPLOAD_AS_IT_IS) {
-        ggml_backend_tensor_set(t, src, 0, bytes);
+    bool in_place = writes_in_place(w), alone = u->bytes <= u->part;
+    u->what = w;
+    atomic_store(&u->next, 0);
+    u->rc = ERR_OK;
+    if (!alone) {
+        start_workers(u);
+        pthread_mutex_lock(&u->lock);
+        u->busy = u->n - 1;
+        u->turn++;
+        pthread_cond_broadcast(&u->begun);
+        pthread_mutex_unlock(&u->lock);
+    }
+    take_parts(&u->workers[0], in_place);
+    pthread_mutex_lock(&u->lock);
+    while (!alone && u->busy > 0)
+        pthread_cond_wait(&u->ended, &u->lock);
+    enum err_code rc = u->rc;
+    if (rc != ERR_OK && e)
+        *e = u->err;
+    pthread_mutex_unlock(&u->lock);
+    return rc;
+}
+
+/* Through ordinary memory. */
+static enum err_code upload_alone(const struct nn_uploader *u, const struct nn_upload *w,
+                                  struct err *e)
+{
+    if (w->src) {
+        ggml_backend_tensor_set(w->t, w->src, 0, u->bytes);
         return ERR_OK;
     }
-    if (!u->plain)
-        u->plain = mem_try_alloc(CHUNK);
-    if (!u->plain)
-        return err_set(e, ERR_NOMEM, "no memory to convert weights");
-    for (size_t at = 0; at < bytes && *ok; at += CHUNK) {
-        size_t n = bytes - at < CHUNK ? bytes - at : CHUNK;
-        *ok = fill(u, u->plain, src + at, n, form);
-        ggml_backend_tensor_set(t, u->plain, at, n);
-    }
-    return ERR_OK;
+    size_t part = u->bytes < u->part ? u->bytes : u->part;
+    unsigned char *slice = mem_try_alloc(part);
+    enum err_code rc = slice ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert weights");
+    for (size_t at = 0; rc == ERR_OK && at < u->bytes; at += part)
+        rc = put_part(w, at, u->bytes - at < part ? u->bytes - at : part, slice, e);
+    mem_free(slice);
+    return rc;
 }
 
-enum err_code nn_upload(struct nn_uploader *u, struct ggml_tensor *t, const void *src,
-                        enum nn_upload_form form, struct err *e)
+enum err_code nn_upload(struct nn_uploader *u, const struct nn_upload *what, struct err *e)
 {
-    size_t bytes = ggml_nbytes(t);
-    bool ok = true, pinned = u->pinned[0] && u->pinned[1] && bytes >= PART_AT_LEAST;
-    enum err_code rc = ERR_OK;
-    pthread_mutex_lock(&u->lock);
-    if (pinned)
-        ok = upload_pinned(u, t, src, bytes, form);
-    else
-        rc = upload_plain(u, t, src, bytes, form, &ok, e);
-    pthread_mutex_unlock(&u->lock);
-    if (rc == ERR_OK && !ok)
-        rc = err_set(e, ERR_NUMERIC,
-                     "a number is too large for half precision, and this device has no bf16: use "
-                     "other weights (--weights q8_0)");
+    size_t part = SLICE / what->unit * what->unit;
+    pthread_mutex_lock(&u->one);
+    u->bytes = ggml_nbytes(what->t);
+    u->part = part ? part : what->unit;
+    bool shared = writes_in_place(what) || (u->pinned && part);
+    enum err_code rc = shared ? upload_shared(u, what, e) : upload_alone(u, what, e);
+    pthread_mutex_unlock(&u->one);
     return rc;
 }

@@ -1,8 +1,9 @@
-/* upload.h - large tensors from mapped files to a device with memory of its own.
+/* upload.h - tensors from mapped files to their place on a device, converted on the way where they must be.
  *
- * Two page-locked buffers take turns: while one is on its way to the device, several threads fill the other
- * from the map (converting where the device needs another form). Where the device has no page-locked memory
- * the bytes go there straight from the map. Safe to call from several threads; one upload runs at a time. */
+ * Several threads share a tensor, a few megabytes at a time: each fills a slice of its own in page-locked memory
+ * from the map and sends it off, so that copying, converting and the bus overlap. Memory that the processor writes
+ * itself (the CPU's) is filled in place. Where the device has no page-locked memory one thread does it.
+ * Safe to call from several threads; one upload runs at a time. */
 #ifndef VT_NN_UPLOAD_H
 #define VT_NN_UPLOAD_H
 
@@ -12,16 +13,24 @@
 
 struct nn_uploader;
 
-enum nn_upload_form { NN_UPLOAD_AS_IT_IS, NN_UPLOAD_BF16_AS_F16 };
+/* What to put into all of t. */
+struct nn_upload {
+    struct ggml_tensor *t;
+    const void *src; /* its bytes as they are; NULL: fill makes them */
+    /* Makes the bytes [at, at + n) of t, both multiples of `unit`. Called from several threads at once. */
+    enum err_code (*fill)(const void *user, size_t at, size_t n, void *dst, struct err *e);
+    const void *user;
+    size_t unit; /* a row, say; divides the size of t; 1 where there is none */
+};
 
-/* Never NULL: without memory for the buffers it uploads plainly. */
+/* Never NULL: without page-locked memory it uploads with what there is. */
 struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev);
 /* Accepts NULL. */
 void nn_uploader_free(struct nn_uploader *u);
 
-/* All of t from src. ERR_NUMERIC when a number does not fit the form. */
-ERR_MUST_CHECK enum err_code nn_upload(struct nn_uploader *u, struct ggml_tensor *t,
-                                       const void *src, enum nn_upload_form form, struct err *e);
+/* The first failure of any of its parts. */
+ERR_MUST_CHECK enum err_code nn_upload(struct nn_uploader *u, const struct nn_upload *what,
+                                       struct err *e);
 uint64_t nn_uploader_pinned_bytes(const struct nn_uploader *u);
 
 #endif

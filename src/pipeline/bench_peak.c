@@ -1,7 +1,6 @@
 #include "pipeline/bench_peak.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,9 +11,8 @@
 #include "base/mem.h"
 #include "nn/ops.h"
 #include "nn/profile.h"
+#include "pipeline/bench_copy.h"
 #include "sample/rng.h"
-
-enum { COPY_BYTES = 256 << 20, MAX_THREADS = 64 };
 
 /* A linear layer of klein-4B on a 256 x 256 picture: 256 image and 512 text tokens. */
 static const struct nn_peak_shape LAYER = {768, 3072, 9216};
@@ -40,69 +38,6 @@ static void describe_cpu(struct bench_peak *p)
     p->cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     if (getloadavg(&p->load, 1) != 1)
         p->load = 0;
-}
-
-/* ---- memory ----------------------------------------------------------------------------------------- */
-
-struct copier {
-    unsigned char *to;
-    const unsigned char *from;
-    size_t n;
-};
-
-static void *copy(void *arg)
-{
-    const struct copier *c = arg;
-    memcpy(c->to, c->from, c->n);
-    return NULL;
-}
-
-/* One copy of the whole by so many threads; the seconds that it took. */
-static double copy_once(unsigned char *to, const unsigned char *from, int threads)
-{
-    pthread_t id[MAX_THREADS];
-    struct copier part[MAX_THREADS];
-    bool started[MAX_THREADS] = {false};
-    double start = clock_s();
-    for (int i = 0; i < threads; i++) {
-        size_t first = (size_t)COPY_BYTES / (size_t)threads * (size_t)i;
-        size_t last = i + 1 == threads ? (size_t)COPY_BYTES
-                                       : (size_t)COPY_BYTES / (size_t)threads * (size_t)(i + 1);
-        part[i] = (struct copier){to + first, from + first, last - first};
-        started[i] = i + 1 < threads && pthread_create(&id[i], NULL, copy, &part[i]) == 0;
-        if (!started[i])
-            copy(&part[i]);
-    }
-    for (int i = 0; i < threads; i++)
-        if (started[i])
-            (void)pthread_join(id[i], NULL);
-    return clock_s() - start;
-}
-
-static enum err_code measure_copy(int threads, double seconds, const atomic_bool *cancel,
-                                  double *bytes_per_second, struct err *e)
-{
-    unsigned char *from = mem_try_aligned(4096, COPY_BYTES),
-                  *to = mem_try_aligned(4096, COPY_BYTES);
-    double best = 0, start = clock_s();
-    enum err_code rc = from && to ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to measure copying");
-    if (rc == ERR_OK) { /* pages are there before the clock runs */
-        memset(from, 1, COPY_BYTES);
-        memset(to, 2, COPY_BYTES);
-    }
-    threads = threads < MAX_THREADS ? threads : MAX_THREADS;
-    for (int i = 0; rc == ERR_OK && (i < 3 || clock_s() - start < seconds); i++) {
-        double t = copy_once(to, from, threads);
-        if (i == 0 || t < best)
-            best = t;
-        if (cancel && atomic_load(cancel))
-            rc = err_set(e, ERR_CANCELLED, "stopped on request");
-    }
-    if (rc == ERR_OK)
-        *bytes_per_second = (double)COPY_BYTES / best;
-    mem_free(from);
-    mem_free(to);
-    return rc;
 }
 
 /* ---- attention -------------------------------------------------------------------------------------- */
@@ -238,7 +173,11 @@ enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool 
     describe_cpu(out);
     if (threads <= 0)
         threads = out->cores;
-    enum err_code rc = measure_copy(threads, seconds, cancel, &out->copy_bytes, e);
+    enum err_code rc =
+        bench_copy_measure(BENCH_COPY_IN_MEMORY, threads, seconds, cancel, &out->copy_bytes, e);
+    if (rc == ERR_OK)
+        rc = bench_copy_measure(BENCH_COPY_INTO_NEW, threads, seconds, cancel,
+                                &out->copy_into_new_bytes, e);
     if (rc == ERR_OK)
         rc = measure_matmul(NN_PEAK_F32, threads, seconds, cancel, out, &out->f32_flops, e);
     if (rc == ERR_OK)

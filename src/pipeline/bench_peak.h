@@ -25,7 +25,8 @@ struct bench_peak {
     struct nn_peak_picture picture;
     double conv_flops; /* of bf16 convolutions on it; 0 as above */
     struct bench_attention attention[BENCH_ATTENTIONS];
-    double copy_bytes; /* a second: read once and written once, all threads together */
+    double copy_bytes;          /* a second: read once and written once, all threads together */
+    double copy_into_new_bytes; /* the same into memory that the system has yet to find */
 };
 
 /* seconds: for each of the measurements. threads: 0 = one a core. */
