@@ -6,13 +6,18 @@
  * up one key after the other in float32, which over some ten thousand keys costs three digits.
  * On the CPU our own kernel (cpu/attention.c) comes before both. */
 #include "nn/cpu/nodes.h"
+#include "nn/heads.h"
 #include "nn/ops.h"
 
 enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
 
-static struct ggml_tensor *heads_first(struct nn_graph *g, struct ggml_tensor *x)
+/* Keys or values in half precision, head by head as a tensor. In memory they stay as they lie: a copy that
+ * changes the order, too, is slower. */
+static struct ggml_tensor *half_by_head(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_permute(g->ctx, x, 0, 2, 1, 3); /* ne = head_dim, tokens, heads */
+    if (nn_lies_by_head(x))
+        return ggml_cast(g->ctx, nn_swap_heads(g, x), GGML_TYPE_F16);
+    return nn_swap_heads(g, ggml_cast(g->ctx, x, GGML_TYPE_F16));
 }
 
 /* NULL when the device cannot. */
@@ -20,11 +25,9 @@ static struct ggml_tensor *flash(struct nn_graph *g, struct ggml_tensor *q, stru
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
     bool full = nn_device_is_cpu(g->device);
-    if (!full) { /* as they lie: a copy that changes the order, too, is slower */
-        k = ggml_cast(g->ctx, k, GGML_TYPE_F16);
-        v = ggml_cast(g->ctx, v, GGML_TYPE_F16);
-    }
-    struct ggml_tensor *qh = heads_first(g, q), *kh = heads_first(g, k), *vh = heads_first(g, v);
+    struct ggml_tensor *qh = nn_swap_heads(g, q);
+    struct ggml_tensor *kh = full ? nn_swap_heads(g, k) : half_by_head(g, k);
+    struct ggml_tensor *vh = full ? nn_swap_heads(g, v) : half_by_head(g, v);
     struct ggml_tensor *m = mask ? ggml_cast(g->ctx, mask, GGML_TYPE_F16) : NULL;
     struct ggml_tensor *y = ggml_flash_attn_ext(g->ctx, qh, kh, vh, m, scale, 0.0f, 0.0f);
     ggml_prec_set_acc(y, GGML_PREC_F32);
@@ -47,7 +50,8 @@ static struct ggml_tensor *no_mask(struct nn_graph *g, int64_t keys, int64_t que
 
 /* CUDA's flash attention loads keys ahead of their use only where several heads of queries share a head of keys,
  * there is a mask and keys come in whole strides; without, it takes four times as long. So each head's queries
- * are dealt to PARTS heads. NULL where the shapes do not allow it. */
+ * are dealt to PARTS heads. NULL where the shapes do not allow it. What comes out is brought back into the order of
+ * tokens, and to bf16 where products want that, in one copy. */
 static struct ggml_tensor *flash_in_parts(struct nn_graph *g, struct ggml_tensor *q,
                                           struct ggml_tensor *k, struct ggml_tensor *v, float scale)
 {
@@ -56,17 +60,19 @@ static struct ggml_tensor *flash_in_parts(struct nn_graph *g, struct ggml_tensor
     if (!nn_device_is_cuda(g->device) || heads != k->ne[1] || q->ne[2] % PARTS != 0 ||
         n < STRIDE / 2 || k->ne[2] % STRIDE != 0)
         return NULL;
-    struct ggml_tensor *qh = ggml_cont(g->ctx, heads_first(g, q));
+    struct ggml_tensor *qh = nn_swap_heads(g, q);
+    if (!nn_lies_by_head(q))
+        qh = ggml_cont(g->ctx, qh);
     qh = ggml_reshape_3d(g->ctx, qh, dim, n, PARTS * heads);
-    struct ggml_tensor *kh = heads_first(g, ggml_cast(g->ctx, k, GGML_TYPE_F16));
-    struct ggml_tensor *vh = heads_first(g, ggml_cast(g->ctx, v, GGML_TYPE_F16));
+    struct ggml_tensor *kh = half_by_head(g, k), *vh = half_by_head(g, v);
     struct ggml_tensor *y = ggml_flash_attn_ext(g->ctx, qh, kh, vh, no_mask(g, k->ne[2], n), scale,
                                                 0.0f, 0.0f); /* ne = dim, parts of heads, n */
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (!ggml_backend_dev_supports_op(nn_device_ggml(g->device), y))
         return NULL;
     y = ggml_reshape_4d(g->ctx, y, dim, PARTS, heads, n);
-    y = ggml_cont(g->ctx, ggml_permute(g->ctx, y, 0, 3, 1, 2)); /* ne = dim, heads, n, parts */
+    y = ggml_permute(g->ctx, y, 0, 3, 1, 2); /* ne = dim, heads, n, parts */
+    y = g->bf16_products ? ggml_cast(g->ctx, y, GGML_TYPE_BF16) : ggml_cont(g->ctx, y);
     return ggml_reshape_2d(g->ctx, y, dim * heads, n * PARTS);
 }
 
@@ -85,8 +91,8 @@ static struct ggml_tensor *band(struct nn_graph *g, struct ggml_tensor *qh, stru
 static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                   struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
-    struct ggml_tensor *qh = heads_first(g, q);
-    struct ggml_tensor *kh = ggml_cont(g->ctx, heads_first(g, k));
+    struct ggml_tensor *qh = nn_swap_heads(g, q);
+    struct ggml_tensor *kh = ggml_cont(g->ctx, nn_swap_heads(g, k));
     /* v transposed: ne = kv_tokens, head_dim, kv_heads */
     struct ggml_tensor *vt = ggml_cont(g->ctx, ggml_permute(g->ctx, v, 1, 2, 0, 3));
     int64_t tokens = q->ne[2], step = BAND_SCORES / (k->ne[2] * q->ne[1]);

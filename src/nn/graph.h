@@ -49,6 +49,8 @@ struct nn_graph {
     size_t n_mids;
     /* The last tensor that products took in bf16, and its bf16 form: several products read the same. */
     struct ggml_tensor *wide, *narrow;
+    bool
+        bf16_products; /* some of its linear layers multiply in bf16: what only they read may be that, too */
     struct ggml_tensor *no_mask; /* that hides nothing: see attention.c */
     struct nn_rope_table rope[NN_ROPE_TABLES];
     int n_rope;

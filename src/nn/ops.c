@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "nn/cpu/nodes.h"
+#include "nn/heads.h"
 
 /* What ggml's kernels take: the CPU's own may hand on bf16. */
 static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
@@ -36,6 +37,7 @@ static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_pa
                                           const struct nn_param *b, struct ggml_tensor *x)
 {
     bool bf16 = multiplies_bf16(g, w);
+    g->bf16_products |= bf16;
     struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, bf16 ? as_bf16(g, x) : as_f32(g, x));
     if (!bf16)
         ggml_prec_set_acc(y, GGML_PREC_F32);
@@ -160,7 +162,15 @@ struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct gg
                             int axis)
 {
     struct ggml_tensor *y = nn_cpu_join(g, a, b, axis);
-    return y ? y : ggml_concat(g->ctx, as_f32(g, a), as_f32(g, b), axis);
+    if (y)
+        return y;
+    if (a->type != b->type) { /* for a product in bf16 */
+        a = a->type == GGML_TYPE_BF16 ? a : ggml_cast(g->ctx, a, GGML_TYPE_BF16);
+        b = b->type == GGML_TYPE_BF16 ? b : ggml_cast(g->ctx, b, GGML_TYPE_BF16);
+    }
+    if (axis == 2 && nn_lies_by_head(a) && nn_lies_by_head(b))
+        return nn_swap_heads(g, ggml_concat(g->ctx, nn_swap_heads(g, a), nn_swap_heads(g, b), 1));
+    return ggml_concat(g->ctx, a, b, axis);
 }
 
 struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,

@@ -3,6 +3,7 @@
  * The tables come from the model (float64 angles rounded to float32, as the reference has them); ggml's own
  * rope computes angles in float32 on the device, which is off by 1e-4 at large positions. */
 #include "nn/cpu/nodes.h"
+#include "nn/heads.h"
 #include "nn/ops.h"
 #include "nn/rope_kern.h"
 
@@ -104,22 +105,26 @@ static struct ggml_tensor *rope_by_ops(struct nn_graph *g, struct ggml_tensor *x
 
 /* For CUDA, which makes one kernel of norm, product and sum: the norm's weight goes into the tables, which are
  * one head wide, and exchanging commutes with the norm. The order of the nodes is that in which it looks for
- * them. (On Vulkan norms of rows as short as a head are what takes long.) */
+ * them. Norms read rows wherever they lie, so that is where they are put head by head. (On Vulkan norms of rows as short as a head are what takes long.) */
 static struct ggml_tensor *norm_rope_by_ops(struct nn_graph *g, struct ggml_tensor *x,
                                             struct ggml_tensor *w, float eps,
                                             struct ggml_tensor *cos, struct ggml_tensor *sin,
                                             enum nn_rope mode)
 {
     struct nn_rope_table t = wide_tables(g, cos, sin, mode);
-    struct ggml_tensor *c = ggml_mul(g->ctx, t.cos, w);
-    struct ggml_tensor *s = ggml_mul(g->ctx, t.sin, exchanged(g, w, mode));
+    int64_t dim = x->ne[0], tokens = x->ne[2];
+    struct ggml_tensor *c = ggml_mul(g->ctx, ggml_reshape_2d(g->ctx, t.cos, dim, tokens), w);
+    struct ggml_tensor *s =
+        ggml_mul(g->ctx, ggml_reshape_2d(g->ctx, t.sin, dim, tokens), exchanged(g, w, mode));
     struct ggml_tensor *other = exchanged(g, x, mode);
     ggml_build_forward_expand(g->gf, c);
     ggml_build_forward_expand(g->gf, s);
     ggml_build_forward_expand(g->gf, other);
-    struct ggml_tensor *a = ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), c);
-    struct ggml_tensor *b = ggml_mul(g->ctx, ggml_rms_norm(g->ctx, other, eps), s);
-    return ggml_add(g->ctx, a, b);
+    x = ggml_rms_norm(g->ctx, nn_swap_heads(g, x), eps);
+    other = ggml_rms_norm(g->ctx, nn_swap_heads(g, other), eps);
+    struct ggml_tensor *a = ggml_mul(g->ctx, x, c);
+    struct ggml_tensor *b = ggml_mul(g->ctx, other, s);
+    return nn_swap_heads(g, ggml_add(g->ctx, a, b));
 }
 
 struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
