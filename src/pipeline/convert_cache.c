@@ -1,5 +1,6 @@
 #include "pipeline/convert_cache.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,7 +32,13 @@ static const char recipe[] = "veetance convert 1";
 
 /* ---- which source ------------------------------------------------------------------------------------- */
 
-/* One line a file: what tells it from another file, and from itself when it was changed. */
+/* How a file's line begins: what tells it from another file, and from itself when it was changed. */
+static void mark_place(const char *path, const struct stat *st, struct buf *mark)
+{
+    buf_printf(mark, "%s\t%" PRIu64 "\t%lld.%09ld\t", path, (uint64_t)st->st_size,
+               (long long)st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
+}
+
 static enum err_code mark_file(const struct checkpoint *cp, size_t i, struct buf *mark,
                                struct err *e)
 {
@@ -44,8 +51,8 @@ static enum err_code mark_file(const struct checkpoint *cp, size_t i, struct buf
         return err_set_sys(e, ERR_IO, errno, "cannot read '%s'", path);
     size_t head = n < HEAD_BYTES ? (size_t)n : HEAD_BYTES;
     size_t tail = n < TAIL_BYTES ? (size_t)n : TAIL_BYTES;
-    buf_printf(mark, "%s\t%" PRIu64 "\t%lld.%09ld\t%016" PRIx64 "\t%016" PRIx64 "\n", real, n,
-               (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+    mark_place(real, &st, mark);
+    buf_printf(mark, "%016" PRIx64 "\t%016" PRIx64 "\n",
                str_hash((struct str){(const char *)p, head}),
                str_hash((struct str){(const char *)p + (n - tail), tail}));
     return ERR_OK;
@@ -211,6 +218,66 @@ static enum err_code make(struct work *w, const char *source, struct err *e)
     return convert_run(&rq, &done, e);
 }
 
+/* Whether a line of a mark names a file that is there and has changed since. One that is not there may lie on a
+ * drive that is not connected. */
+static bool line_is_outdated(struct str line)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    struct buf now;
+    const char *tab = memchr(line.p, '\t', line.n);
+    size_t n = tab ? (size_t)(tab - line.p) : line.n;
+    if (!tab || n >= sizeof path)
+        return false;
+    memcpy(path, line.p, n);
+    path[n] = 0;
+    if (stat(path, &st) != 0)
+        return false;
+    buf_init(&now, 2 * PATH_MAX);
+    mark_place(path, &st, &now);
+    struct str begin = buf_str(&now);
+    bool same = begin.n <= line.n && memcmp(line.p, begin.p, begin.n) == 0;
+    buf_deinit(&now);
+    return !same;
+}
+
+static bool is_outdated(const char *copy)
+{
+    struct checkpoint *cp = NULL;
+    struct str mark;
+    bool outdated = false;
+    if (checkpoint_open(copy, &cp, NULL) != ERR_OK)
+        return false;
+    if (!checkpoint_meta_str(cp, "veetance.source", &mark))
+        mark.n = 0;
+    while (mark.n > 0) {
+        const char *end = memchr(mark.p, '\n', mark.n);
+        size_t n = end ? (size_t)(end - mark.p) : mark.n;
+        outdated |= line_is_outdated((struct str){mark.p, n});
+        n += end != NULL;
+        mark.p += n;
+        mark.n -= n;
+    }
+    checkpoint_close(cp);
+    return outdated;
+}
+
+/* Copies of files that have changed since are of no use any more, and large. The folder is locked. */
+static void remove_outdated(const struct work *w)
+{
+    char path[MODEL_PATH_BYTES];
+    DIR *d = opendir(w->folder);
+    for (struct dirent *f; d && (f = readdir(d));) {
+        if (!str_ends(str_from(f->d_name), STR_LIT(".gguf")) ||
+            file_join(path, sizeof path, w->folder, f->d_name, NULL) != ERR_OK)
+            continue;
+        if (is_outdated(path) && unlink(path) == 0)
+            report_note(w->run->callbacks, "removed '%s': what it was made of has changed", path);
+    }
+    if (d)
+        closedir(d);
+}
+
 static enum err_code get(struct work *w, const struct component *c, const char *source,
                          struct err *e)
 {
@@ -223,8 +290,10 @@ static enum err_code get(struct work *w, const struct component *c, const char *
     if (is_good(w, kind))
         return ERR_OK;
     enum err_code rc = lock_folder(w, &fd, e);
-    if (rc == ERR_OK && !is_good(w, kind)) /* nobody made it while we waited */
+    if (rc == ERR_OK && !is_good(w, kind)) { /* nobody made it while we waited */
+        remove_outdated(w);
         rc = make(w, source, e);
+    }
     if (fd >= 0)
         close(fd);
     return rc;

@@ -4,7 +4,8 @@
  * needs to know. Copies lie in $VEETANCE_HOME/cache/weights, else $XDG_CACHE_HOME/veetance/weights, else
  * ~/.cache/veetance/weights. A copy's name and a mark inside it say which files it was made of (path, size,
  * time, and a hash of their headers and ends); one that does not match is made anew. Two processes that want
- * the same copy wait for each other. The folder may be removed at any time.
+ * the same copy wait for each other. Copies of files that have changed since go when a new one is made. The
+ * folder may be removed at any time.
  */
 #ifndef VT_PIPELINE_CONVERT_CACHE_H
 #define VT_PIPELINE_CONVERT_CACHE_H

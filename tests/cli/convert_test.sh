@@ -142,6 +142,16 @@ checks=$((checks + 1))
 ! grep -q converting "$work/stderr" || fail "the second run converts again"
 check "the same picture" cmp -s "$work/w1.png" "$work/w2.png"
 refuse 2 'not .q9' generate -m micro-klein -p x -o "$work/out/x.png" --weights q9
+
+cp -r "$models/micro-klein" "$work/changing"
+picture "$work/changing" "$work/w3.png" -W 64 -H 64 --steps 1 --weights q5_0
+is "a model has its own copies" "$(find "$VEETANCE_HOME/cache/weights" -name '*.gguf' | wc -l)" 4
+find "$work/changing" -name '*.safetensors' -exec touch -d '2001-02-03' {} +
+run generate -m "$work/changing" -p x --device cpu --threads 1 -W 64 -H 64 --steps 1 -o "$work/w4.png" --weights q5_0
+expect 0 "a changed model"
+err_has 'removed .*: what it was made of has changed' "a changed model"
+is "copies of what has changed are gone" "$(find "$VEETANCE_HOME/cache/weights" -name '*.gguf' | wc -l)" 4
+mv "$work/changing" "$work/elsewhere"
 run layers -m micro-layered -i "$work/scene.png" -n 2 --steps 2 -p star --device cpu --threads 1 --weights q8_0 -o "$work/layers2"
 expect 0 "layers --weights"
 err_has 'converting the text encoder to q8_0' "layers --weights"
