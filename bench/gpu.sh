@@ -169,6 +169,8 @@ synthetic() {
     local name=$1 sizes=$2
     program veetance bench --synthetic "$name" --cache "$cache" --size "$sizes" --steps 4 --device "$device" --json \
         >"$out/bench-$name.json" 2>"$out/bench-$name.log" || say "bench $name failed: $(tail -n 1 "$out/bench-$name.log")"
+    say "$name: the transformer comes onto the card at" \
+        "$(value "$out/bench-$name.json" swap.bytes_per_second | awk '{ printf "%.1f GB/s", $1 / 1e9 }')"
 }
 
 # What kinds of operations a step's time goes to: each node on its own, and by the backend's own stopwatch.
