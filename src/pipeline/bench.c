@@ -153,7 +153,7 @@ static enum err_code load(struct bench *b, struct err *e)
 {
     struct nn_params *params[] = {qwen3_params(b->k->text),
                                   flux2_transformer_params(b->k->transformer),
-                                  flux2_vae_params(b->k->vae, FLUX2_VAE_DECODER)};
+                                  vae_params(flux2_vae_net(b->k->vae), VAE_DECODER)};
     struct vt_stats stats = {0};
     const struct klein_run run = {.callbacks = b->rq->callbacks, .image_count = 1, .stats = &stats};
     enum err_code rc = ERR_OK;
@@ -195,7 +195,7 @@ static void read_memory(struct bench *b)
     struct bench_result *r = b->out;
     struct nn_params *params[] = {qwen3_params(b->k->text),
                                   flux2_transformer_params(b->k->transformer),
-                                  flux2_vae_params(b->k->vae, FLUX2_VAE_DECODER)};
+                                  vae_params(flux2_vae_net(b->k->vae), VAE_DECODER)};
     struct bench_stage loading;
     read_peak(b, SLOT_LOAD, &loading);
     read_peak(b, SLOT_TEXT, &r->text);

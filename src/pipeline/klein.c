@@ -79,7 +79,7 @@ static enum err_code open_vae(struct klein *k, struct err *e)
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
         rc = flux2_vae_new(k->vae_component, k->on.vae, nn_precision_for(k->vae_component), &cfg,
-                           FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER, &k->vae, e);
+                           VAE_ENCODER | VAE_DECODER, &k->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }
 
@@ -161,7 +161,7 @@ static enum err_code engage(struct klein *k, struct nn_params *ps, struct err *e
         return governor_engage(k->on.text, "text_encoder", ps, e);
     if (ps == flux2_transformer_params(k->transformer))
         return governor_engage(k->on.transformer, "transformer", ps, e);
-    bool encodes = ps == flux2_vae_params(k->vae, FLUX2_VAE_ENCODER);
+    bool encodes = ps == vae_params(flux2_vae_net(k->vae), VAE_ENCODER);
     return governor_engage(k->on.vae, encodes ? "vae_encoder" : "vae_decoder", ps, e);
 }
 
@@ -574,7 +574,7 @@ static enum err_code check_decoded(const struct state *s, const float *x, int64_
     float lo = x[0], hi = x[0];
     if (!floats_finite(x, n)) {
         enum err_code rc =
-            nn_params_check_finite(flux2_vae_params(s->k->vae, FLUX2_VAE_DECODER), e);
+            nn_params_check_finite(vae_params(flux2_vae_net(s->k->vae), VAE_DECODER), e);
         return rc != ERR_OK
                    ? err_note(e, "VAE")
                    : err_set(e, ERR_NUMERIC,
@@ -606,18 +606,18 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
     enum err_code rc =
         latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
     if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_DECODER), s->run, e);
+        rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e);
     if (rc == ERR_OK && latents && planes) {
         report_stage(s->run->callbacks, VT_STAGE_DECODE, s->run->image, s->run->image_count);
         double start = clock_s();
-        struct flux2_vae_run vr = {.cancel = s->run->cancel,
-                                   .user = s->run->trace,
-                                   .limits.compute = governor_compute_room(k->on.vae)};
+        struct vae_call vr = {.cancel = s->run->cancel,
+                              .user = s->run->trace,
+                              .limits.compute = governor_compute_room(k->on.vae)};
         if (s->run->trace && s->run->trace_blocks)
             vr.mid = trace_vae_mid;
         flux2_vae_unpack(k->vae, s->latents, h, w, latents);
         trace_add_f32(s->run->trace, "vae_input", latents, (int64_t[]){1, c, h, w}, 4);
-        rc = flux2_vae_decode(k->vae, latents, h, w, planes, &vr, e);
+        rc = vae_decode(flux2_vae_net(k->vae), latents, h, w, planes, &vr, e);
         s->run->stats->decode_seconds += clock_s() - start;
     }
     if (rc == ERR_OK && planes)

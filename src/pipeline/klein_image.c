@@ -35,7 +35,7 @@ static enum err_code check_moments(struct klein *k, const float *x, int64_t n, s
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(x[i])) {
             enum err_code rc =
-                nn_params_check_finite(flux2_vae_params(k->vae, FLUX2_VAE_ENCODER), e);
+                nn_params_check_finite(vae_params(flux2_vae_net(k->vae), VAE_ENCODER), e);
             return rc != ERR_OK
                        ? err_note(e, "VAE")
                        : err_set(e, ERR_NUMERIC, "the VAE encoder's output holds NaN or infinity");
@@ -53,14 +53,14 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im,
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
     if (rc == ERR_OK)
-        rc = klein_engage(k, flux2_vae_params(k->vae, FLUX2_VAE_ENCODER), run, e);
+        rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK && planes && moments) {
         report_stage(run->callbacks, VT_STAGE_ENCODE, run->image, run->image_count);
         int64_t start = clock_ns();
-        struct flux2_vae_run vr = {.cancel = run->cancel,
-                                   .limits.compute = governor_compute_room(k->on.vae)};
+        struct vae_call vr = {.cancel = run->cancel,
+                              .limits.compute = governor_compute_room(k->on.vae)};
         to_planes(im, planes);
-        rc = flux2_vae_encode(k->vae, planes, im->h, im->w, moments, &vr, e);
+        rc = vae_encode(flux2_vae_net(k->vae), planes, im->h, im->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
     if (rc == ERR_OK && moments)

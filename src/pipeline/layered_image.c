@@ -94,10 +94,9 @@ static void trace_vae_mid(const char *name, const float *data, const int64_t *di
     trace_add_f32(user, name, data, dims, n_dims);
 }
 
-static struct qwen_image_vae_run vae_run(const struct layered *l, const struct layered_run *run,
-                                         bool traced)
+static struct vae_call vae_run(const struct layered *l, const struct layered_run *run, bool traced)
 {
-    return (struct qwen_image_vae_run){
+    return (struct vae_call){
         .cancel = run->cancel,
         .mid = traced && run->trace && run->trace_blocks ? trace_vae_mid : NULL,
         .user = run->trace,
@@ -117,16 +116,17 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
     report_stage(run->callbacks, VT_STAGE_ENCODE, 0, 1);
     if (rc == ERR_OK)
-        rc = layered_engage(l, qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), run, e);
+        rc = layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK) {
         int64_t start = clock_ns();
-        struct qwen_image_vae_run vr = vae_run(l, run, true);
+        struct vae_call vr = vae_run(l, run, true);
         to_planes(picture, planes);
-        rc = qwen_image_vae_encode(l->vae, planes, picture->h, picture->w, moments, &vr, e);
+        rc =
+            vae_encode(qwen_image_vae_net(l->vae), planes, picture->h, picture->w, moments, &vr, e);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
     if (rc == ERR_OK && !floats_finite(moments, n))
-        rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER), "VAE encoder", e);
+        rc = refuse_nan(vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), "VAE encoder", e);
     if (rc == ERR_OK) {
         qwen_image_vae_normalize(c, moments, h * w);
         qwen_image_pack(moments, c->latent_channels, h, w, tokens);
@@ -150,11 +150,12 @@ static enum err_code decode_one(struct layered *l, const struct frames *f, int f
                                 struct err *e)
 {
     float *planes = frame == 0 ? out->frame : out->planes + (size_t)(frame - 1) * f->plane;
-    struct qwen_image_vae_run vr = vae_run(l, run, frame == 1);
-    enum err_code rc = qwen_image_vae_decode(l->vae, f->latents + (size_t)frame * f->latent, f->h,
-                                             f->w, planes, &vr, e);
+    struct vae_call vr = vae_run(l, run, frame == 1);
+    enum err_code rc =
+        vae_decode(qwen_image_vae_net(l->vae), f->latents + (size_t)frame * f->latent, f->h, f->w,
+                   planes, &vr, e);
     if (rc == ERR_OK && !floats_finite(planes, (int64_t)f->plane))
-        rc = refuse_nan(qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_DECODER), "VAE decoder", e);
+        rc = refuse_nan(vae_params(qwen_image_vae_net(l->vae), VAE_DECODER), "VAE decoder", e);
     return rc;
 }
 
@@ -164,7 +165,7 @@ static enum err_code decode_all(struct layered *l, const struct frames *f,
 {
     int64_t n = out->layers;
     enum err_code rc =
-        layered_engage(l, qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_DECODER), run, e);
+        layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_DECODER), run, e);
     int64_t start = clock_ns();
     trace_add_f32(run->trace, "vae_input", f->latents + f->latent,
                   (int64_t[]){n, f->channels, 1, f->h, f->w}, 5);

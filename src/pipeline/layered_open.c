@@ -74,7 +74,7 @@ static enum err_code open_vae(struct layered *l, struct err *e)
     yyjson_doc_free(doc);
     if (rc == ERR_OK)
         rc = qwen_image_vae_new(l->vae_component, l->on.vae, nn_precision_for(l->vae_component),
-                                &cfg, QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &l->vae, e);
+                                &cfg, VAE_ENCODER | VAE_DECODER, &l->vae, e);
     return rc == ERR_OK ? rc : err_note(e, "VAE");
 }
 
@@ -165,7 +165,7 @@ static enum err_code engage(struct layered *l, struct nn_params *ps, struct err 
         return governor_engage(l->on.text, "text_encoder", ps, e);
     if (ps == qwen_image_transformer_params(l->transformer))
         return governor_engage(l->on.transformer, "transformer", ps, e);
-    bool encodes = ps == qwen_image_vae_params(l->vae, QWEN_IMAGE_VAE_ENCODER);
+    bool encodes = ps == vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER);
     return governor_engage(l->on.vae, encodes ? "vae_encoder" : "vae_decoder", ps, e);
 }
 

@@ -173,11 +173,10 @@ static struct flux2_vae *open_vae(const struct parity_case *c, struct component 
     yyjson_doc *doc = read_config(config_dir(c, "vae"));
     must(component_open(component_path(c, "vae"), COMPONENT_FLUX2_VAE, comp, &e), &e);
     must(flux2_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
-    must(flux2_vae_new(*comp, device, NN_PRECISION_F32, &cfg, FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER,
-                       &v, &e),
+    must(flux2_vae_new(*comp, device, NN_PRECISION_F32, &cfg, VAE_ENCODER | VAE_DECODER, &v, &e),
          &e);
-    must(nn_params_engage(flux2_vae_params(v, FLUX2_VAE_ENCODER), &e), &e);
-    must(nn_params_engage(flux2_vae_params(v, FLUX2_VAE_DECODER), &e), &e);
+    must(nn_params_engage(vae_params(flux2_vae_net(v), VAE_ENCODER), &e), &e);
+    must(nn_params_engage(vae_params(flux2_vae_net(v), VAE_DECODER), &e), &e);
     yyjson_doc_free(doc);
     return v;
 }
@@ -197,8 +196,8 @@ static void run_flux2_vae_decode(const struct parity_case *c)
     float *latents = calloc(n, sizeof *latents), *out = calloc(n_out, sizeof *out);
     flux2_vae_unpack(v, packed, h, w, latents);
     assert_true(parity_check(c, "latents", latents, n));
-    struct flux2_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-    must(flux2_vae_decode(v, latents, h, w, out, &run, &e), &e);
+    struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(vae_decode(flux2_vae_net(v), latents, h, w, out, &run, &e), &e);
     assert_true(parity_check(c, "image", out, n_out));
     free(packed);
     free(latents);
@@ -218,8 +217,8 @@ static void run_flux2_vae_encode(const struct parity_case *c)
     float *picture = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
     if (t && picture && moments) {
         int64_t h = t->dims[2], w = t->dims[3], s = flux2_vae_scale(cfg), lh = h / s, lw = w / s;
-        struct flux2_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-        must(flux2_vae_encode(v, picture, h, w, moments, &run, &e), &e);
+        struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+        must(vae_encode(flux2_vae_net(v), picture, h, w, moments, &run, &e), &e);
         assert_true(parity_check(c, "moments", moments, n));
         assert_true(parity_check(c, "latents", moments, n / 2));
         float *packed = calloc(n / 2, sizeof *packed);

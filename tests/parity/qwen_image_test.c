@@ -254,11 +254,11 @@ static struct qwen_image_vae *open_vae(const struct parity_case *c, struct compo
     yyjson_doc *doc = read_config(c, "vae");
     *comp = open_component(c, "vae", COMPONENT_QWEN_IMAGE_VAE);
     must(qwen_image_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
-    must(qwen_image_vae_new(*comp, device, NN_PRECISION_F32, &cfg,
-                            QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &v, &e),
+    must(qwen_image_vae_new(*comp, device, NN_PRECISION_F32, &cfg, VAE_ENCODER | VAE_DECODER, &v,
+                            &e),
          &e);
-    must(nn_params_engage(qwen_image_vae_params(v, QWEN_IMAGE_VAE_ENCODER), &e), &e);
-    must(nn_params_engage(qwen_image_vae_params(v, QWEN_IMAGE_VAE_DECODER), &e), &e);
+    must(nn_params_engage(vae_params(qwen_image_vae_net(v), VAE_ENCODER), &e), &e);
+    must(nn_params_engage(vae_params(qwen_image_vae_net(v), VAE_DECODER), &e), &e);
     assert_int_equal(component_unused(*comp, NULL, 0), 0);
     yyjson_doc_free(doc);
     return v;
@@ -279,8 +279,8 @@ static void run_vae_decode(const struct parity_case *c)
     float *out = calloc(n_out, sizeof *out);
     qwen_image_vae_denormalize(cfg, latents, h * w);
     assert_true(parity_check(c, "latents", latents, n));
-    struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-    must(qwen_image_vae_decode(v, latents, h, w, out, &run, &e), &e);
+    struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(vae_decode(qwen_image_vae_net(v), latents, h, w, out, &run, &e), &e);
     assert_true(parity_check(c, "image", out, n_out));
     free(latents);
     free(out);
@@ -319,8 +319,8 @@ static void run_vae_encode(const struct parity_case *c)
     int64_t h, w, s = qwen_image_vae_scale(cfg);
     float *picture = load_picture(c, &h, &w), *moments = parity_golden(c, "moments", &n);
     assert_true(parity_check(c, "image", picture, (size_t)(4 * h * w)));
-    struct qwen_image_vae_run run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-    must(qwen_image_vae_encode(v, picture, h, w, moments, &run, &e), &e);
+    struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
+    must(vae_encode(qwen_image_vae_net(v), picture, h, w, moments, &run, &e), &e);
     assert_true(parity_check(c, "moments", moments, n));
     assert_true(parity_check(c, "latents", moments, n / 2));
     h /= s;

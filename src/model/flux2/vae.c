@@ -7,18 +7,17 @@
 
 struct flux2_vae {
     struct flux2_vae_config cfg;
-    struct nn_device *device;
-    struct vae_half enc, dec;
+    struct vae net;
     float *mean, *std; /* [4 * latent_channels] */
 };
 
 /* ---- the two halves -------------------------------------------------------------------------------- */
 
-static struct vae_builder builder(struct flux2_vae *v, struct vae_half *half, int64_t channels,
-                                  struct err *e)
+static struct vae_builder builder(const struct flux2_vae_config *c, struct vae_half *half,
+                                  int64_t channels, struct err *e)
 {
     half->norm = VAE_GROUP_NORM;
-    half->norm_groups = (int)v->cfg.norm_groups;
+    half->norm_groups = (int)c->norm_groups;
     half->in_channels = channels;
     return (struct vae_builder){
         .l = {.ps = half->params, .rc = ERR_OK, .e = e},
@@ -29,11 +28,11 @@ static struct vae_builder builder(struct flux2_vae *v, struct vae_half *half, in
     };
 }
 
-static enum err_code declare_decoder(struct flux2_vae *v, struct err *e)
+static enum err_code declare_decoder(const void *user, struct vae_half *half, struct err *e)
 {
-    const struct flux2_vae_config *c = &v->cfg;
+    const struct flux2_vae_config *c = user;
     int n = (int)c->n_levels;
-    struct vae_builder b = builder(v, &v->dec, c->latent_channels, e);
+    struct vae_builder b = builder(c, half, c->latent_channels, e);
     if (c->use_post_quant_conv) {
         vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
         vae_name(&b, "mid.post_quant_conv");
@@ -61,12 +60,12 @@ static enum err_code declare_decoder(struct flux2_vae *v, struct err *e)
     return b.l.rc;
 }
 
-static enum err_code declare_encoder(struct flux2_vae *v, struct err *e)
+static enum err_code declare_encoder(const void *user, struct vae_half *half, struct err *e)
 {
-    const struct flux2_vae_config *c = &v->cfg;
+    const struct flux2_vae_config *c = user;
     int n = (int)c->n_levels;
-    struct vae_builder b = builder(v, &v->enc, c->in_channels, e);
-    v->enc.from_file = true;
+    struct vae_builder b = builder(c, half, c->in_channels, e);
+    half->from_file = true;
     model_loader_prefix(&b.l, "encoder.");
     vae_add_conv3(&b, "conv_in", c->encoder_channels[0]);
     vae_name(&b, "mid.encoder.conv_in");
@@ -124,7 +123,7 @@ static enum err_code read_statistics(struct flux2_vae *v, struct component *c, s
 }
 
 enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_precision precision,
-                            const struct flux2_vae_config *cfg, int halves, struct flux2_vae **out,
+                            const struct flux2_vae_config *cfg, int sides, struct flux2_vae **out,
                             struct err *e)
 {
     *out = NULL;
@@ -132,16 +131,13 @@ enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_pr
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for the VAE");
     v->cfg = *cfg;
-    v->device = d;
-    enum err_code rc = ERR_OK;
-    if (halves & FLUX2_VAE_ENCODER)
-        rc = nn_params_new(c, d, precision, &v->enc.params, e);
-    if (rc == ERR_OK && v->enc.params)
-        rc = declare_encoder(v, e);
-    if (rc == ERR_OK && (halves & FLUX2_VAE_DECODER))
-        rc = nn_params_new(c, d, precision, &v->dec.params, e);
-    if (rc == ERR_OK && v->dec.params)
-        rc = declare_decoder(v, e);
+    const struct vae_family family = {
+        .encoder = declare_encoder,
+        .decoder = declare_decoder,
+        .user = &v->cfg,
+        .scale = flux2_vae_scale(cfg),
+    };
+    enum err_code rc = vae_init(&v->net, c, d, precision, &family, sides, e);
     if (rc == ERR_OK)
         rc = read_statistics(v, c, e);
     if (rc != ERR_OK) {
@@ -156,86 +152,20 @@ void flux2_vae_free(struct flux2_vae *v)
 {
     if (!v)
         return;
-    vae_half_deinit(&v->enc);
-    vae_half_deinit(&v->dec);
+    vae_deinit(&v->net);
     mem_free(v->mean);
     mem_free(v->std);
     mem_free(v);
 }
 
-struct nn_params *flux2_vae_params(struct flux2_vae *v, enum flux2_vae_half half)
+const struct vae *flux2_vae_net(const struct flux2_vae *v)
 {
-    return half == FLUX2_VAE_DECODER ? v->dec.params : v->enc.params;
+    return &v->net;
 }
 
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v)
 {
     return &v->cfg;
-}
-
-/* ---- runs ------------------------------------------------------------------------------------------ */
-
-static struct vae_run half_run(const struct flux2_vae *v, enum flux2_vae_half half, int64_t h,
-                               int64_t w, struct vae_limits limits)
-{
-    const struct vae_half *y = half == FLUX2_VAE_DECODER ? &v->dec : &v->enc;
-    return (struct vae_run){
-        .half = y,
-        .device = v->device,
-        .exact = nn_params_precision(y->params) == NN_PRECISION_F32,
-        .h = h,
-        .w = w,
-        .limits = limits,
-    };
-}
-
-static enum err_code run_half(const struct flux2_vae *v, enum flux2_vae_half half, const float *in,
-                              int64_t h, int64_t w, float *out, const struct flux2_vae_run *run,
-                              struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, run ? run->limits : (struct vae_limits){0});
-    r.in = in;
-    r.out = out;
-    r.cancel = run ? run->cancel : NULL;
-    r.mid = run ? run->mid : NULL;
-    r.user = run ? run->user : NULL;
-    return vae_half_run(&r, e);
-}
-
-static enum err_code check_sides(const struct flux2_vae *v, int64_t h, int64_t w, struct err *e)
-{
-    int64_t s = flux2_vae_scale(&v->cfg);
-    if (h % s == 0 && w % s == 0)
-        return ERR_OK;
-    return err_set(e, ERR_INTERNAL, "a picture of %lld x %lld is no multiple of %lld", (long long)w,
-                   (long long)h, (long long)s);
-}
-
-enum err_code flux2_vae_decode(struct flux2_vae *v, const float *latents, int64_t h, int64_t w,
-                               float *out, const struct flux2_vae_run *run, struct err *e)
-{
-    return run_half(v, FLUX2_VAE_DECODER, latents, h, w, out, run, e);
-}
-
-enum err_code flux2_vae_encode(struct flux2_vae *v, const float *picture, int64_t h, int64_t w,
-                               float *moments, const struct flux2_vae_run *run, struct err *e)
-{
-    enum err_code rc = check_sides(v, h, w, e);
-    return rc == ERR_OK ? run_half(v, FLUX2_VAE_ENCODER, picture, h, w, moments, run, e) : rc;
-}
-
-enum err_code flux2_vae_need(struct flux2_vae *v, enum flux2_vae_half half, int64_t h, int64_t w,
-                             struct vae_limits limits, struct vae_need *need, struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, limits);
-    return vae_half_need(&r, need, e);
-}
-
-enum err_code flux2_vae_smallest(struct flux2_vae *v, enum flux2_vae_half half, int64_t h,
-                                 int64_t w, size_t *bytes, struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, (struct vae_limits){0});
-    return vae_half_smallest(&r, bytes, e);
 }
 
 /* ---- packing ---------------------------------------------------------------------------------------- */

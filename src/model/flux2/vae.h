@@ -15,7 +15,7 @@
 #define VT_MODEL_FLUX2_VAE_H
 
 #include "base/json.h"
-#include "model/vae/run.h"
+#include "model/vae/vae.h"
 
 enum { FLUX2_VAE_MAX_LEVELS = 8 };
 
@@ -38,45 +38,17 @@ static inline int flux2_vae_scale(const struct flux2_vae_config *c)
     return 1 << (c->n_levels - 1);
 }
 
-enum flux2_vae_half { FLUX2_VAE_ENCODER = 1, FLUX2_VAE_DECODER = 2 };
-
 struct flux2_vae;
 
-/* Declares one half or both (bits of enum flux2_vae_half). */
+/* Declares one half or both (bits of enum vae_side). */
 ERR_MUST_CHECK enum err_code flux2_vae_new(struct component *c, struct nn_device *d,
                                            enum nn_precision precision,
-                                           const struct flux2_vae_config *cfg, int halves,
+                                           const struct flux2_vae_config *cfg, int sides,
                                            struct flux2_vae **out, struct err *e);
 void flux2_vae_free(struct flux2_vae *v);
-/* Each half has its own, so that one can be engaged without the other. NULL when it was not declared. */
-struct nn_params *flux2_vae_params(struct flux2_vae *v, enum flux2_vae_half half);
+/* For runs. A decoded picture is about -1 to 1, not clamped. */
+const struct vae *flux2_vae_net(const struct flux2_vae *v);
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v);
-
-struct flux2_vae_run {
-    const atomic_bool *cancel;
-    vae_mid_fn mid; /* NULL: no trace */
-    void *user;
-    struct vae_limits limits; /* zeros: one graph over the whole picture */
-};
-
-/* latents [latent_channels, h, w] (already un-normalised) -> picture [out_channels, h s, w s], about -1 to 1,
- * not clamped. */
-ERR_MUST_CHECK enum err_code flux2_vae_decode(struct flux2_vae *v, const float *latents, int64_t h,
-                                              int64_t w, float *out,
-                                              const struct flux2_vae_run *run, struct err *e);
-/* picture [in_channels, h, w] with sides multiples of the scale, -1 to 1 -> moments
- * [2 * latent_channels, h / s, w / s]; the first half of the channels is the mean. */
-ERR_MUST_CHECK enum err_code flux2_vae_encode(struct flux2_vae *v, const float *picture, int64_t h,
-                                              int64_t w, float *moments,
-                                              const struct flux2_vae_run *run, struct err *e);
-
-/* What a run of one half takes, and the smallest limits.compute that works; h and w as for decode (latents) or
- * encode (pixels). Parameters must be engaged (or dry). */
-ERR_MUST_CHECK enum err_code flux2_vae_need(struct flux2_vae *v, enum flux2_vae_half half,
-                                            int64_t h, int64_t w, struct vae_limits limits,
-                                            struct vae_need *need, struct err *e);
-ERR_MUST_CHECK enum err_code flux2_vae_smallest(struct flux2_vae *v, enum flux2_vae_half half,
-                                                int64_t h, int64_t w, size_t *bytes, struct err *e);
 
 /* Latents [C, h, w] (h and w even) <-> normalised tokens [h/2 * w/2, 4C]. */
 void flux2_vae_pack(const struct flux2_vae *v, const float *latents, int64_t h, int64_t w,

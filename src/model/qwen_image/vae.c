@@ -4,8 +4,7 @@
 
 struct qwen_image_vae {
     struct qwen_image_vae_config cfg;
-    struct nn_device *device;
-    struct vae_half enc, dec;
+    struct vae net;
 };
 
 /* ---- the two halves -------------------------------------------------------------------------------- */
@@ -24,11 +23,11 @@ static struct vae_builder builder(struct vae_half *half, int64_t channels, struc
     };
 }
 
-static enum err_code declare_decoder(struct qwen_image_vae *v, struct err *e)
+static enum err_code declare_decoder(const void *user, struct vae_half *half, struct err *e)
 {
-    const struct qwen_image_vae_config *c = &v->cfg;
+    const struct qwen_image_vae_config *c = user;
     int n = (int)c->n_levels;
-    struct vae_builder b = builder(&v->dec, c->latent_channels, e);
+    struct vae_builder b = builder(half, c->latent_channels, e);
     vae_add_conv(&b, "post_quant_conv", c->latent_channels, 1);
     vae_name(&b, "mid.post_quant_conv");
     model_loader_prefix(&b.l, "decoder.");
@@ -55,12 +54,12 @@ static enum err_code declare_decoder(struct qwen_image_vae *v, struct err *e)
     return b.l.rc;
 }
 
-static enum err_code declare_encoder(struct qwen_image_vae *v, struct err *e)
+static enum err_code declare_encoder(const void *user, struct vae_half *half, struct err *e)
 {
-    const struct qwen_image_vae_config *c = &v->cfg;
+    const struct qwen_image_vae_config *c = user;
     int n = (int)c->n_levels, flat = 0;
-    struct vae_builder b = builder(&v->enc, QWEN_IMAGE_VAE_CHANNELS, e);
-    v->enc.from_file = true;
+    struct vae_builder b = builder(half, QWEN_IMAGE_VAE_CHANNELS, e);
+    half->from_file = true;
     model_loader_prefix(&b.l, "encoder.");
     vae_add_conv3(&b, "conv_in", c->base_width);
     vae_name(&b, "mid.encoder.conv_in");
@@ -90,7 +89,7 @@ static enum err_code declare_encoder(struct qwen_image_vae *v, struct err *e)
 
 enum err_code qwen_image_vae_new(struct component *c, struct nn_device *d,
                                  enum nn_precision precision,
-                                 const struct qwen_image_vae_config *cfg, int halves,
+                                 const struct qwen_image_vae_config *cfg, int sides,
                                  struct qwen_image_vae **out, struct err *e)
 {
     *out = NULL;
@@ -98,16 +97,13 @@ enum err_code qwen_image_vae_new(struct component *c, struct nn_device *d,
     if (!v)
         return err_set(e, ERR_NOMEM, "no memory for the VAE");
     v->cfg = *cfg;
-    v->device = d;
-    enum err_code rc = ERR_OK;
-    if (halves & QWEN_IMAGE_VAE_ENCODER)
-        rc = nn_params_new(c, d, precision, &v->enc.params, e);
-    if (rc == ERR_OK && v->enc.params)
-        rc = declare_encoder(v, e);
-    if (rc == ERR_OK && (halves & QWEN_IMAGE_VAE_DECODER))
-        rc = nn_params_new(c, d, precision, &v->dec.params, e);
-    if (rc == ERR_OK && v->dec.params)
-        rc = declare_decoder(v, e);
+    const struct vae_family family = {
+        .encoder = declare_encoder,
+        .decoder = declare_decoder,
+        .user = &v->cfg,
+        .scale = qwen_image_vae_scale(cfg),
+    };
+    enum err_code rc = vae_init(&v->net, c, d, precision, &family, sides, e);
     if (rc != ERR_OK) {
         qwen_image_vae_free(v);
         return rc;
@@ -120,86 +116,16 @@ void qwen_image_vae_free(struct qwen_image_vae *v)
 {
     if (!v)
         return;
-    vae_half_deinit(&v->enc);
-    vae_half_deinit(&v->dec);
+    vae_deinit(&v->net);
     mem_free(v);
 }
 
-struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v, enum qwen_image_vae_half half)
+const struct vae *qwen_image_vae_net(const struct qwen_image_vae *v)
 {
-    return half == QWEN_IMAGE_VAE_DECODER ? v->dec.params : v->enc.params;
+    return &v->net;
 }
 
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v)
 {
     return &v->cfg;
-}
-
-/* ---- runs ------------------------------------------------------------------------------------------ */
-
-static struct vae_run half_run(const struct qwen_image_vae *v, enum qwen_image_vae_half half,
-                               int64_t h, int64_t w, struct vae_limits limits)
-{
-    const struct vae_half *y = half == QWEN_IMAGE_VAE_DECODER ? &v->dec : &v->enc;
-    return (struct vae_run){
-        .half = y,
-        .device = v->device,
-        .exact = nn_params_precision(y->params) == NN_PRECISION_F32,
-        .h = h,
-        .w = w,
-        .limits = limits,
-    };
-}
-
-static enum err_code run_half(const struct qwen_image_vae *v, enum qwen_image_vae_half half,
-                              const float *in, int64_t h, int64_t w, float *out,
-                              const struct qwen_image_vae_run *run, struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, run ? run->limits : (struct vae_limits){0});
-    r.in = in;
-    r.out = out;
-    r.cancel = run ? run->cancel : NULL;
-    r.mid = run ? run->mid : NULL;
-    r.user = run ? run->user : NULL;
-    return vae_half_run(&r, e);
-}
-
-static enum err_code check_sides(const struct qwen_image_vae *v, int64_t h, int64_t w,
-                                 struct err *e)
-{
-    int64_t s = qwen_image_vae_scale(&v->cfg);
-    if (h % s == 0 && w % s == 0)
-        return ERR_OK;
-    return err_set(e, ERR_INTERNAL, "a picture of %lld x %lld is no multiple of %lld", (long long)w,
-                   (long long)h, (long long)s);
-}
-
-enum err_code qwen_image_vae_decode(struct qwen_image_vae *v, const float *latents, int64_t h,
-                                    int64_t w, float *out, const struct qwen_image_vae_run *run,
-                                    struct err *e)
-{
-    return run_half(v, QWEN_IMAGE_VAE_DECODER, latents, h, w, out, run, e);
-}
-
-enum err_code qwen_image_vae_encode(struct qwen_image_vae *v, const float *picture, int64_t h,
-                                    int64_t w, float *moments, const struct qwen_image_vae_run *run,
-                                    struct err *e)
-{
-    enum err_code rc = check_sides(v, h, w, e);
-    return rc == ERR_OK ? run_half(v, QWEN_IMAGE_VAE_ENCODER, picture, h, w, moments, run, e) : rc;
-}
-
-enum err_code qwen_image_vae_need(struct qwen_image_vae *v, enum qwen_image_vae_half half,
-                                  int64_t h, int64_t w, struct vae_limits limits,
-                                  struct vae_need *need, struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, limits);
-    return vae_half_need(&r, need, e);
-}
-
-enum err_code qwen_image_vae_smallest(struct qwen_image_vae *v, enum qwen_image_vae_half half,
-                                      int64_t h, int64_t w, size_t *bytes, struct err *e)
-{
-    struct vae_run r = half_run(v, half, h, w, (struct vae_limits){0});
-    return vae_half_smallest(&r, bytes, e);
 }

@@ -17,7 +17,7 @@
 #define VT_MODEL_QWEN_IMAGE_VAE_H
 
 #include "base/json.h"
-#include "model/vae/run.h"
+#include "model/vae/vae.h"
 
 enum {
     QWEN_IMAGE_VAE_MAX_LEVELS = 8,
@@ -46,48 +46,17 @@ static inline int qwen_image_vae_scale(const struct qwen_image_vae_config *c)
     return 1 << (c->n_levels - 1);
 }
 
-enum qwen_image_vae_half { QWEN_IMAGE_VAE_ENCODER = 1, QWEN_IMAGE_VAE_DECODER = 2 };
-
 struct qwen_image_vae;
 
-/* Declares one half or both (bits of enum qwen_image_vae_half). */
+/* Declares one half or both (bits of enum vae_side). */
 ERR_MUST_CHECK enum err_code qwen_image_vae_new(struct component *c, struct nn_device *d,
                                                 enum nn_precision precision,
-                                                const struct qwen_image_vae_config *cfg, int halves,
+                                                const struct qwen_image_vae_config *cfg, int sides,
                                                 struct qwen_image_vae **out, struct err *e);
 void qwen_image_vae_free(struct qwen_image_vae *v);
-/* Each half has its own, so that one can be engaged without the other. NULL when it was not declared. */
-struct nn_params *qwen_image_vae_params(struct qwen_image_vae *v, enum qwen_image_vae_half half);
+/* For runs. A decoded picture is RGBA, clamped to -1 to 1; an encoded one RGBA from -1 to 1. */
+const struct vae *qwen_image_vae_net(const struct qwen_image_vae *v);
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v);
-
-struct qwen_image_vae_run {
-    const atomic_bool *cancel;
-    vae_mid_fn mid; /* NULL: no trace */
-    void *user;
-    struct vae_limits limits; /* zeros: one graph over the whole picture */
-};
-
-/* latents [latent_channels, h, w] (un-normalised) -> picture [4, h s, w s], -1 to 1. run may be NULL. */
-ERR_MUST_CHECK enum err_code qwen_image_vae_decode(struct qwen_image_vae *v, const float *latents,
-                                                   int64_t h, int64_t w, float *out,
-                                                   const struct qwen_image_vae_run *run,
-                                                   struct err *e);
-/* picture [4, h, w] with sides multiples of the scale, -1 to 1 -> moments [2 * latent_channels, h / s, w / s];
- * the first half of the channels is the mean. */
-ERR_MUST_CHECK enum err_code qwen_image_vae_encode(struct qwen_image_vae *v, const float *picture,
-                                                   int64_t h, int64_t w, float *moments,
-                                                   const struct qwen_image_vae_run *run,
-                                                   struct err *e);
-
-/* What a run of one half takes, and the smallest limits.compute that works; h and w as for decode (latents) or
- * encode (pixels). Parameters must be engaged (or dry). */
-ERR_MUST_CHECK enum err_code qwen_image_vae_need(struct qwen_image_vae *v,
-                                                 enum qwen_image_vae_half half, int64_t h,
-                                                 int64_t w, struct vae_limits limits,
-                                                 struct vae_need *need, struct err *e);
-ERR_MUST_CHECK enum err_code qwen_image_vae_smallest(struct qwen_image_vae *v,
-                                                     enum qwen_image_vae_half half, int64_t h,
-                                                     int64_t w, size_t *bytes, struct err *e);
 
 /* Latents [latent_channels, n] in place: (x - mean) / std, and back. */
 void qwen_image_vae_normalize(const struct qwen_image_vae_config *c, float *latents, int64_t n);

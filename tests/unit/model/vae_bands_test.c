@@ -27,10 +27,11 @@ static void must(enum err_code rc, const struct err *e)
 
 /* ---- both models behind one face --------------------------------------------------------------------- */
 
-struct vae {
+struct subject {
     struct component *component;
     struct flux2_vae *flux2;
     struct qwen_image_vae *qwen;
+    const struct vae *net;          /* of either */
     int64_t latents, pixels, scale; /* channels; pixels per latent */
 };
 
@@ -44,19 +45,26 @@ static yyjson_doc *read_config(const char *dir)
     return doc;
 }
 
-static struct vae open_flux2(const char *dir, enum nn_precision precision)
+static void engage(const struct vae *net)
 {
     struct err e = {0};
-    struct vae v = {0};
+    must(nn_params_engage(vae_params(net, VAE_ENCODER), &e), &e);
+    must(nn_params_engage(vae_params(net, VAE_DECODER), &e), &e);
+}
+
+static struct subject open_flux2(const char *dir, enum nn_precision precision)
+{
+    struct err e = {0};
+    struct subject v = {0};
     struct flux2_vae_config cfg;
     yyjson_doc *doc = read_config(dir);
     must(component_open(dir, COMPONENT_FLUX2_VAE, &v.component, &e), &e);
     must(flux2_vae_config_read(yyjson_doc_get_root(doc), dir, v.component, &cfg, &e), &e);
-    must(flux2_vae_new(v.component, device, precision, &cfg, FLUX2_VAE_ENCODER | FLUX2_VAE_DECODER,
-                       &v.flux2, &e),
+    must(flux2_vae_new(v.component, device, precision, &cfg, VAE_ENCODER | VAE_DECODER, &v.flux2,
+                       &e),
          &e);
-    must(nn_params_engage(flux2_vae_params(v.flux2, FLUX2_VAE_ENCODER), &e), &e);
-    must(nn_params_engage(flux2_vae_params(v.flux2, FLUX2_VAE_DECODER), &e), &e);
+    v.net = flux2_vae_net(v.flux2);
+    engage(v.net);
     v.latents = cfg.latent_channels;
     v.pixels = 3;
     v.scale = flux2_vae_scale(&cfg);
@@ -64,19 +72,19 @@ static struct vae open_flux2(const char *dir, enum nn_precision precision)
     return v;
 }
 
-static struct vae open_qwen(const char *dir, enum nn_precision precision)
+static struct subject open_qwen(const char *dir, enum nn_precision precision)
 {
     struct err e = {0};
-    struct vae v = {0};
+    struct subject v = {0};
     struct qwen_image_vae_config cfg;
     yyjson_doc *doc = read_config(dir);
     must(component_open(dir, COMPONENT_QWEN_IMAGE_VAE, &v.component, &e), &e);
     must(qwen_image_vae_config_read(yyjson_doc_get_root(doc), dir, v.component, &cfg, &e), &e);
-    must(qwen_image_vae_new(v.component, device, precision, &cfg,
-                            QWEN_IMAGE_VAE_ENCODER | QWEN_IMAGE_VAE_DECODER, &v.qwen, &e),
+    must(qwen_image_vae_new(v.component, device, precision, &cfg, VAE_ENCODER | VAE_DECODER,
+                            &v.qwen, &e),
          &e);
-    must(nn_params_engage(qwen_image_vae_params(v.qwen, QWEN_IMAGE_VAE_ENCODER), &e), &e);
-    must(nn_params_engage(qwen_image_vae_params(v.qwen, QWEN_IMAGE_VAE_DECODER), &e), &e);
+    v.net = qwen_image_vae_net(v.qwen);
+    engage(v.net);
     v.latents = cfg.latent_channels;
     v.pixels = QWEN_IMAGE_VAE_CHANNELS;
     v.scale = qwen_image_vae_scale(&cfg);
@@ -84,7 +92,7 @@ static struct vae open_qwen(const char *dir, enum nn_precision precision)
     return v;
 }
 
-static struct vae open_vae(const char *model, enum nn_precision precision)
+static struct subject open_vae(const char *model, enum nn_precision precision)
 {
     char dir[512];
     (void)snprintf(dir, sizeof dir, MODELS "%s/vae", model);
@@ -92,48 +100,38 @@ static struct vae open_vae(const char *model, enum nn_precision precision)
                                              : open_flux2(dir, precision);
 }
 
-static void close_vae(struct vae *v)
+static void close_vae(struct subject *v)
 {
     flux2_vae_free(v->flux2);
     qwen_image_vae_free(v->qwen);
     component_close(v->component);
 }
 
-/* h, w: of the input. */
-static enum err_code run(const struct vae *v, bool decode, const float *in, int64_t h, int64_t w,
-                         float *out, struct vae_limits limits, struct err *e)
+static enum vae_side side_of(bool decode)
 {
-    struct flux2_vae_run f = {.limits = limits};
-    struct qwen_image_vae_run q = {.limits = limits};
-    if (v->flux2)
-        return decode ? flux2_vae_decode(v->flux2, in, h, w, out, &f, e)
-                      : flux2_vae_encode(v->flux2, in, h, w, out, &f, e);
-    return decode ? qwen_image_vae_decode(v->qwen, in, h, w, out, &q, e)
-                  : qwen_image_vae_encode(v->qwen, in, h, w, out, &q, e);
+    return decode ? VAE_DECODER : VAE_ENCODER;
 }
 
-static enum err_code need(const struct vae *v, bool decode, int64_t h, int64_t w,
+/* h, w: of the input. */
+static enum err_code run(const struct subject *v, bool decode, const float *in, int64_t h,
+                         int64_t w, float *out, struct vae_limits limits, struct err *e)
+{
+    struct vae_call call = {.limits = limits};
+    return decode ? vae_decode(v->net, in, h, w, out, &call, e)
+                  : vae_encode(v->net, in, h, w, out, &call, e);
+}
+
+static enum err_code need(const struct subject *v, bool decode, int64_t h, int64_t w,
                           struct vae_limits limits, struct vae_need *n, struct err *e)
 {
-    if (v->flux2)
-        return flux2_vae_need(v->flux2, decode ? FLUX2_VAE_DECODER : FLUX2_VAE_ENCODER, h, w,
-                              limits, n, e);
-    return qwen_image_vae_need(v->qwen, decode ? QWEN_IMAGE_VAE_DECODER : QWEN_IMAGE_VAE_ENCODER, h,
-                               w, limits, n, e);
+    return vae_need(v->net, side_of(decode), h, w, limits, n, e);
 }
 
-static size_t smallest(const struct vae *v, bool decode, int64_t h, int64_t w)
+static size_t smallest(const struct subject *v, bool decode, int64_t h, int64_t w)
 {
     struct err e = {0};
     size_t n = 0;
-    if (v->flux2)
-        must(flux2_vae_smallest(v->flux2, decode ? FLUX2_VAE_DECODER : FLUX2_VAE_ENCODER, h, w, &n,
-                                &e),
-             &e);
-    else
-        must(qwen_image_vae_smallest(
-                 v->qwen, decode ? QWEN_IMAGE_VAE_DECODER : QWEN_IMAGE_VAE_ENCODER, h, w, &n, &e),
-             &e);
+    must(vae_smallest(v->net, side_of(decode), h, w, &n, &e), &e);
     return n;
 }
 
@@ -192,7 +190,7 @@ static bool same(float a, float b)
 }
 
 /* One size: under limits from just below what the whole takes to the smallest. */
-static void check_size(const struct vae *v, bool decode, struct picture p)
+static void check_size(const struct subject *v, bool decode, struct picture p)
 {
     struct err e = {0};
     struct count c = {0};
@@ -241,7 +239,7 @@ static void check_size(const struct vae *v, bool decode, struct picture p)
 static void check_model(const char *model, enum nn_precision precision)
 {
     static const struct picture sizes[] = {{1, 1}, {2, 3}, {9, 5}, {4, 21}, {17, 12}};
-    struct vae v = open_vae(model, precision);
+    struct subject v = open_vae(model, precision);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int decode = 0; decode < 2; decode++)
             check_size(&v, decode, sizes[i]);
@@ -273,7 +271,8 @@ static void a_large_picture_fits_when_the_limit_is_small(void **state)
     /* Random weights; six levels, so that attention has few tokens. */
     (void)state;
     struct err e = {0};
-    struct vae v = open_flux2(VT_SOURCE_DIR "/tests/unit/model/data/tiny-vae", NN_PRECISION_F32);
+    struct subject v =
+        open_flux2(VT_SOURCE_DIR "/tests/unit/model/data/tiny-vae", NN_PRECISION_F32);
     int64_t side = 4096 / v.scale;
     size_t n_out = (size_t)(3 * 4096) * 4096;
     float *in = noise((size_t)(v.latents * side * side)), *out = malloc(n_out * sizeof *out);
@@ -289,33 +288,26 @@ static void a_large_picture_fits_when_the_limit_is_small(void **state)
     close_vae(&v);
 }
 
-static struct nn_params *params_of(const struct vae *v, bool decode)
-{
-    if (v->flux2)
-        return flux2_vae_params(v->flux2, decode ? FLUX2_VAE_DECODER : FLUX2_VAE_ENCODER);
-    return qwen_image_vae_params(v->qwen, decode ? QWEN_IMAGE_VAE_DECODER : QWEN_IMAGE_VAE_ENCODER);
-}
-
 /* A large picture, in no time: nothing is computed, no map is there. */
 static void check_dry(const char *model, bool decode)
 {
     struct err e = {0};
     struct count c = {0};
     struct nn_accountant accountant = {.take = take, .give = give, .user = &c};
-    struct vae v = open_vae(model, NN_PRECISION_F32);
+    struct subject v = open_vae(model, NN_PRECISION_F32);
     int64_t side = decode ? 2048 / v.scale : 2048;
     float *in = calloc((size_t)(4 * 2048) * 2048, sizeof *in);
     float *out = calloc((size_t)(4 * 2048) * 2048, sizeof *out);
     struct vae_need n;
     nn_device_set_dry(device, true);
-    nn_params_begin_dry(params_of(&v, decode));
-    must(nn_params_engage(params_of(&v, decode), &e), &e);
+    nn_params_begin_dry(vae_params(v.net, side_of(decode)));
+    must(nn_params_engage(vae_params(v.net, side_of(decode)), &e), &e);
     struct vae_limits limits = {.compute = smallest(&v, decode, side, side) + (4 << 20)};
     must(need(&v, decode, side, side, limits, &n, &e), &e);
     nn_device_set_accountant(device, &accountant);
     must(run(&v, decode, in, side, side, out, limits, &e), &e);
     nn_device_set_accountant(device, NULL);
-    nn_params_release(params_of(&v, decode));
+    nn_params_release(vae_params(v.net, side_of(decode)));
     nn_device_set_dry(device, false);
     assert_int_equal(c.peak, n.device_bytes);
     assert_int_equal(c.now, 0);
@@ -338,12 +330,12 @@ static void a_stopped_run_leaves_nothing_when_in_bands(void **state)
     struct err e = {0};
     struct count c = {0};
     struct nn_accountant accountant = {.take = take, .give = give, .user = &c};
-    struct vae v = open_vae("klein-base", NN_PRECISION_F32);
+    struct subject v = open_vae("klein-base", NN_PRECISION_F32);
     atomic_bool cancel = true;
     float *in = noise((size_t)(v.latents * 16 * 16)), *out = calloc(3 * 64 * 64, sizeof *out);
-    struct flux2_vae_run r = {.cancel = &cancel, .limits = {.compute = smallest(&v, true, 16, 16)}};
+    struct vae_call r = {.cancel = &cancel, .limits = {.compute = smallest(&v, true, 16, 16)}};
     nn_device_set_accountant(device, &accountant);
-    assert_int_equal(flux2_vae_decode(v.flux2, in, 16, 16, out, &r, &e), ERR_CANCELLED);
+    assert_int_equal(vae_decode(v.net, in, 16, 16, out, &r, &e), ERR_CANCELLED);
     nn_device_set_accountant(device, NULL);
     assert_int_equal(c.now, 0);
     free(in);
