@@ -342,6 +342,7 @@ static enum err_code start_stream(struct nn_params *ps, const struct layout *y, 
     struct nn_stream_spec spec = {
         .blocks = y->blocks, .slots = y->slots, .load = load_block, .user = ps};
     ps->n_blocks = y->blocks;
+    (void)nn_device_uploader(ps->device); /* made before two threads could both find none */
     enum err_code rc = nn_stream_start(&spec, &ps->stream, e);
     if (rc == ERR_OK)
         nn_device_set_streaming(ps->device, ps);
@@ -436,8 +437,6 @@ static void release_real(struct nn_params *ps)
 {
     nn_stream_stop(ps->stream);
     ps->stream = NULL;
-    if (nn_device_streaming(ps->device) == ps)
-        nn_device_set_streaming(ps->device, NULL);
     for (int i = 0; i < NN_PARAMS_MAX_FILES; i++) {
         if (ps->maps[i])
             ggml_backend_buffer_free(ps->maps[i]);
@@ -463,6 +462,8 @@ void nn_params_release(struct nn_params *ps)
     struct nn_held *h = held(ps);
     if (!h->engaged)
         return;
+    if (nn_device_streaming(ps->device) == ps) /* a plan may have said so */
+        nn_device_set_streaming(ps->device, NULL);
     if (nn_device_is_dry(ps->device))
         nn_device_give(ps->device, NN_MEMORY_WEIGHTS, h->device_bytes);
     else

@@ -52,10 +52,11 @@ static void load_next(struct nn_stream *s)
     s->times.load += took;
     s->times.blocks++;
     s->loading = -1;
-    if (rc != ERR_OK) {
+    bool wanted = s->next == block; /* else the order began anew meanwhile: see restart_at */
+    if (wanted && rc != ERR_OK) {
         s->failed = true;
         s->error = e;
-    } else if (s->next == block) { /* else it is not wanted any more: see restart_at */
+    } else if (wanted) {
         *slot_of(s, block) = (struct slot){.block = block, .wanted = true};
         s->next = (block + 1) % s->spec.blocks;
     }
@@ -128,6 +129,7 @@ static void restart_at(struct nn_stream *s, int block)
         if (!s->slots[i].in_use)
             s->slots[i] = (struct slot){.block = -1};
     s->next = block;
+    s->failed = false;
     pthread_cond_broadcast(&s->changed);
 }
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "nn/stream.h"
@@ -107,6 +108,22 @@ static void failed_load_is_reported_once_and_tried_again(void **state)
     nn_stream_stop(stream);
 }
 
+/* A run that was stopped half way: what was loaded ahead for it is nobody's business any more. */
+static void failed_load_is_forgotten_when_another_block_is_asked_for(void **state)
+{
+    (void)state;
+    struct shelf s = {0};
+    struct nn_stream *stream = start(&s, 2);
+    atomic_store(&s.fail_block, 3);
+    for (int b = 0; b < 3; b++)
+        use(stream, &s, b);
+    while (atomic_load(&s.loads) < 4)
+        (void)sched_yield();
+    use(stream, &s, 5);
+    use(stream, &s, 0);
+    nn_stream_stop(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,6 +131,7 @@ int main(void)
         cmocka_unit_test(a_held_block_is_not_overwritten_while_others_come),
         cmocka_unit_test(order_starts_anew_when_a_block_is_asked_for_out_of_turn),
         cmocka_unit_test(failed_load_is_reported_once_and_tried_again),
+        cmocka_unit_test(failed_load_is_forgotten_when_another_block_is_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
