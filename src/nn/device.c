@@ -35,6 +35,7 @@ struct nn_device {
     struct nn_params *streaming;
     struct nn_uploader *uploader;
     struct nn_profile *profile;
+    const atomic_bool *cancel;
 };
 
 /* The Vulkan backend tells only its log whether a card's matrix units take bf16:
@@ -427,6 +428,16 @@ bool nn_device_int8(const struct nn_device *d)
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out)
 {
     describe(d->dev, out);
+}
+
+void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel)
+{
+    d->cancel = cancel;
+}
+
+const atomic_bool *nn_device_cancel(const struct nn_device *d)
+{
+    return d->cancel;
 }
 
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user)

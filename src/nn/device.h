@@ -13,6 +13,7 @@
 #define VT_NN_DEVICE_H
 
 #include <ggml-backend.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,6 +120,10 @@ struct nn_params *nn_device_streaming(const struct nn_device *d);
  * through slots. */
 void nn_device_set_profile(struct nn_device *d, struct nn_profile *p);
 struct nn_profile *nn_device_profile(const struct nn_device *d);
+
+/* While it says so, engaging stops with ERR_CANCELLED, within a few megabytes of weights. NULL: never. */
+void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel);
+const atomic_bool *nn_device_cancel(const struct nn_device *d);
 
 /* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user);

@@ -174,7 +174,7 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
     enum ggml_status st = GGML_STATUS_SUCCESS;
     enum err_code rc = ERR_OK;
     if (g->segments)
-        rc = nn_segments_run(g->segments, nn_device_backend(g->device), &st, e);
+        rc = nn_segments_run(g->segments, nn_device_backend(g->device), cancel, &st, e);
     else if (nn_device_profile(g->device))
         st = nn_profile_run(nn_device_profile(g->device), nn_device_backend(g->device), g->gf,
                             cancel);

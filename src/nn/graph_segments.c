@@ -152,8 +152,8 @@ static void leave_from(const struct nn_segments *s, int reached)
             nn_stream_done(stream, s->moves[i].block);
 }
 
-enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend, enum ggml_status *st,
-                              struct err *e)
+enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend,
+                              const atomic_bool *cancel, enum ggml_status *st, struct err *e)
 {
     struct nn_stream *stream = nn_params_stream(s->ps);
     enum err_code rc = ERR_OK;
@@ -161,7 +161,9 @@ enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend, enu
     *st = GGML_STATUS_SUCCESS;
     for (; i < s->n && rc == ERR_OK && *st == GGML_STATUS_SUCCESS; i++) {
         const struct move *m = &s->moves[i];
-        if (m->action == TAKE_BLOCK)
+        if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
+            *st = GGML_STATUS_ABORTED;
+        else if (m->action == TAKE_BLOCK)
             rc = nn_stream_acquire(stream, m->block, e);
         else if (m->action == LEAVE_BLOCK)
             nn_stream_done(stream, m->block);

@@ -316,7 +316,7 @@ static enum err_code fill(struct nn_params *ps, struct err *e)
         if (rc == ERR_OK && p->row_scales)
             rc = place(ps, p->row_scales, g, &used[p->group], e);
         if (rc == ERR_OK && !p->in_place && g->stream < 0)
-            rc = nn_param_upload(ps->device, p, e);
+            rc = nn_param_upload(ps->device, p, nn_device_cancel(ps->device), e);
         if (g->stream >= 0 && !p->in_place)
             remember(ps, p, p->t, g->stream);
         if (g->stream >= 0 && p->row_scales)
@@ -326,14 +326,14 @@ static enum err_code fill(struct nn_params *ps, struct err *e)
     return rc;
 }
 
-/* On the stream's thread. */
+/* On the stream's thread. Never cancelled: what failed would be told to the next run. */
 static enum err_code load_block(void *user, int block, struct err *e)
 {
     struct nn_params *ps = user;
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < ps->n_streamed; i++)
         if (ps->streamed[i].block == block && ps->streamed[i].p)
-            rc = nn_param_upload(ps->device, ps->streamed[i].p, e);
+            rc = nn_param_upload(ps->device, ps->streamed[i].p, NULL, e);
     return rc;
 }
 

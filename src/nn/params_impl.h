@@ -57,8 +57,8 @@ static inline bool nn_param_scales_product(const struct nn_param *p)
     return p->t->type == GGML_TYPE_BF16 || p->t->type == GGML_TYPE_F16;
 }
 
-/* params_upload.c: fills p->t (and its row scales), which must have a place. */
+/* params_upload.c: fills p->t (and its row scales), which must have a place. cancel may be NULL. */
 ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,
-                                             struct err *e);
+                                             const atomic_bool *cancel, struct err *e);
 
 #endif

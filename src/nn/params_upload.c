@@ -98,10 +98,11 @@ static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst,
     return ERR_OK;
 }
 
-enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, struct err *e)
+enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const atomic_bool *cancel,
+                              struct err *e)
 {
     struct conversion c = conversion_of(p);
-    struct nn_upload w = {.t = p->t, .unit = 1};
+    struct nn_upload w = {.t = p->t, .unit = 1, .cancel = cancel};
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
     bool whole = p->view.scale == 1.0f && !p->view.n_scales && p->role != NN_KERNEL_LAST_SLICE;
     if (whole && stored == wanted) {

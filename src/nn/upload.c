@@ -88,6 +88,8 @@ static enum err_code put_part(const struct nn_upload *w, size_t at, size_t n, un
                               struct err *e)
 {
     unsigned char *dst = slice ? slice : (unsigned char *)w->t->data + at;
+    if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed))
+        return err_set(e, ERR_CANCELLED, "stopped on request");
     if (w->src)
         memcpy(dst, (const unsigned char *)w->src + at, n);
     enum err_code rc = w->src ? ERR_OK : w->fill(w->user, at, n, dst, e);
@@ -185,10 +187,6 @@ static enum err_code upload_shared(struct nn_uploader *u, const struct nn_upload
 static enum err_code upload_alone(const struct nn_uploader *u, const struct nn_upload *w,
                                   struct err *e)
 {
-    if (w->src) {
-        ggml_backend_tensor_set(w->t, w->src, 0, u->bytes);
-        return ERR_OK;
-    }
     size_t part = u->bytes < u->part ? u->bytes : u->part;
     unsigned char *slice = mem_try_alloc(part);
     enum err_code rc = slice ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert weights");

@@ -20,7 +20,8 @@ struct nn_upload {
     /* Makes the bytes [at, at + n) of t, both multiples of `unit`. Called from several threads at once. */
     enum err_code (*fill)(const void *user, size_t at, size_t n, void *dst, struct err *e);
     const void *user;
-    size_t unit; /* a row, say; divides the size of t; 1 where there is none */
+    size_t unit;               /* a row, say; divides the size of t; 1 where there is none */
+    const atomic_bool *cancel; /* looked at before every part: ERR_CANCELLED; NULL: never */
 };
 
 /* Never NULL: without page-locked memory it uploads with what there is. */

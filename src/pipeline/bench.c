@@ -262,6 +262,7 @@ enum err_code bench_run(const struct bench_request *rq, struct bench_result *out
         return rc;
     struct bench *b = mem_alloc(sizeof *b);
     struct model_dir *dir = mem_alloc(sizeof *dir);
+    nn_device_set_cancel(d, rq->cancel);
     b->rq = rq;
     b->out = out;
     rc = run_on(b, d, dir, e);

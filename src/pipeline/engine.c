@@ -95,6 +95,8 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
         mem_free(g);
         return engine_finish(rc, &e, err);
     }
+    for (size_t i = 0; i < g->placement.governors.n; i++)
+        nn_device_set_cancel(g->placement.all[i], &g->cancel);
     nn_device_info(g->placement.devices.transformer, &g->info);
     g->threads = o->threads;
     (void)snprintf(g->weights, sizeof g->weights, "%s", o->weights ? o->weights : "");

@@ -72,9 +72,8 @@ void klein_preview_prepare(struct klein *k, const struct klein_run *run)
     bool wanted = run->callbacks && run->callbacks->preview;
     if (!wanted || k->preview_tried || nn_device_is_dry(k->on.vae))
         return;
-    k->preview_tried = true;
-    if (fit(k, run, &e) != ERR_OK)
-        err_clear(&e); /* a picture without previews is as good */
+    k->preview_tried = fit(k, run, &e) != ERR_CANCELLED;
+    err_clear(&e); /* a picture without previews is as good */
 }
 
 static unsigned char byte_of(float v)

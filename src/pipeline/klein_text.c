@@ -144,7 +144,8 @@ static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8
     for (int i = 0; i < n; i++)
         mask[i] = mask8[i];
     enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
-    report_stage(run->callbacks, VT_STAGE_TEXT, run->image, run->image_count);
+    if (rc == ERR_OK)
+        report_stage(run->callbacks, VT_STAGE_TEXT, run->image, run->image_count);
     int64_t start = clock_ns();
     if (rc == ERR_OK)
         rc = qwen3_encode(k->text, ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,

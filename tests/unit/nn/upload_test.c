@@ -122,11 +122,29 @@ static void upload_fails_and_the_next_works_when_a_part_is_refused(void **state)
     expect_numbered(f);
 }
 
+static void upload_stops_when_it_is_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    struct nn_upload w = rows_of(f);
+    atomic_bool cancel = true;
+    struct err e = {0};
+    w.cancel = &cancel;
+    memset(f->t->data, 0xff, ggml_nbytes(f->t));
+    assert_int_equal(nn_upload(f->u, &w, &e), ERR_CANCELLED);
+    for (size_t i = 0; i < ggml_nbytes(f->t); i++)
+        if (((const unsigned char *)f->t->data)[i] != 0xff)
+            fail_msg("byte %zu was written", i);
+    atomic_store(&cancel, false);
+    assert_int_equal(nn_upload(f->u, &w, &e), ERR_OK);
+    expect_numbered(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_rows_arrive_when_made_on_the_way, setup, teardown),
         cmocka_unit_test_setup_teardown(all_bytes_arrive_when_taken_as_they_are, setup, teardown),
+        cmocka_unit_test_setup_teardown(upload_stops_when_it_is_cancelled, setup, teardown),
         cmocka_unit_test_setup_teardown(upload_fails_and_the_next_works_when_a_part_is_refused,
                                         setup, teardown),
     };

@@ -321,6 +321,42 @@ static void every_refused_request_ends_cleanly(void **state)
     set_budget(0);
 }
 
+static void cancel_at_once(const struct vt_progress *p, void *user)
+{
+    bool *went_on = user;
+    *went_on |= p->stage != VT_STAGE_LOAD;
+    vt_engine_cancel(engine);
+}
+
+static void loading_stops_when_it_is_cancelled(void **state)
+{
+    (void)state;
+    bool went_on = false;
+    const struct vt_callbacks cb = {.progress = cancel_at_once, .user = &went_on};
+    struct vt_request rq = request(64, false);
+    struct vt_result *r = NULL;
+    struct vt_error err;
+    struct vt_memory m;
+    reopen();
+    assert_int_equal(vt_generate(engine, &rq, &cb, &r, &err), VT_ERR_CANCELLED);
+    assert_null(r);
+    assert_false(went_on);
+    vt_engine_memory(engine, &m);
+    assert_int_equal(m.current, 0);
+    vt_result_free(made(&rq));
+}
+
+static void nothing_streams_when_it_was_only_planned(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    reopen();
+    set_budget(4 << 20);
+    assert_int_equal(planned(&rq).verdict, VT_STREAMED);
+    assert_null(nn_device_streaming(engine->placement.all[0]));
+    set_budget(0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +369,8 @@ int main(void)
         cmocka_unit_test(a_plan_changes_nothing),
         cmocka_unit_test(alternating_models_leaves_no_byte_behind),
         cmocka_unit_test(every_refused_request_ends_cleanly),
+        cmocka_unit_test(loading_stops_when_it_is_cancelled),
+        cmocka_unit_test(nothing_streams_when_it_was_only_planned),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
