@@ -2,28 +2,48 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "nn/device.h"
 #include "pipeline/placement.h"
 
-/* The last worker that was named; kept for as long as the process lives. */
-static char worker[300];
+/* The workers that were named; kept for as long as the process lives. */
+static char workers[600];
 
-/* Nothing is half written: results appear whole or not at all. */
+/* Nothing is half written: results appear whole or not at all. ggml says where in its sources it gave up. */
 static void on_abort(const char *why)
 {
-    (void)why;
     fprintf(stderr, "\n");
-    cli_say("the worker at %s is gone, or is no worker; the run cannot go on", worker);
+    if (strstr(why, "ggml-rpc"))
+        cli_say("the worker at %s is gone, or is no worker; the run cannot go on", workers);
+    else
+        cli_say("a device failed, and the run cannot go on: %s", why);
     _exit(CLI_FAILED);
 }
 
 /* From now on a worker that vanishes ends the process with one sentence: ggml's client has no other way. */
 static void expect_worker(const char *address, size_t n)
 {
-    (void)snprintf(worker, sizeof worker, "%.*s", (int)n, address);
+    size_t used = strlen(workers);
+    (void)snprintf(workers + used, sizeof workers - used, "%s%.*s", used ? " or " : "", (int)n,
+                   address);
     nn_device_on_abort(on_abort);
+}
+
+/* The address of a device that is a worker; NULL: it is none. */
+static const char *address_of(const char *device)
+{
+    return strncasecmp(device, "rpc:", 4) == 0 ? device + 4 : NULL;
+}
+
+/* The next worker's address in a list of places; NULL: there is none. */
+static const char *next_worker(const char *place)
+{
+    const char *address = NULL;
+    for (const char *is = strchr(place, '='); is && !address; is = strchr(is + 1, '='))
+        address = address_of(is + 1);
+    return address;
 }
 
 static int set_rpc(struct vt_engine_options *o, const struct cli_args *a)
@@ -41,9 +61,17 @@ static int set_place(struct vt_engine_options *o, const struct cli_args *a)
     if (placement_check(a->value, &e) != ERR_OK)
         return cli_usage_error(a->command, "--place: %s", e.text);
     o->place = a->value;
-    const char *remote = strstr(a->value, "=rpc:");
-    if (remote)
-        expect_worker(remote + 5, strcspn(remote + 5, ","));
+    for (const char *w = next_worker(a->value); w; w = next_worker(w))
+        expect_worker(w, strcspn(w, ","));
+    return CLI_OK;
+}
+
+static int set_device(struct vt_engine_options *o, const struct cli_args *a)
+{
+    const char *address = address_of(a->value);
+    if (address)
+        expect_worker(address, strlen(address));
+    o->device = a->value;
     return CLI_OK;
 }
 
@@ -52,8 +80,7 @@ int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int i
     int64_t threads;
     switch (id) {
     case ENGINE_DEVICE:
-        o->device = a->value;
-        return CLI_OK;
+        return set_device(o, a);
     case ENGINE_RPC:
         return set_rpc(o, a);
     case ENGINE_PLACE:
@@ -93,8 +120,8 @@ static const char *value_of(const char *name, char *const *arg)
 bool engine_args_want_network(char *const *argv)
 {
     for (char *const *arg = argv + 1; *arg && strcmp(*arg, "--") != 0; arg++) {
-        const char *place = value_of("place", arg);
-        if (value_of("rpc", arg) || (place && strstr(place, "=rpc:")))
+        const char *place = value_of("place", arg), *device = value_of("device", arg);
+        if (value_of("rpc", arg) || (place && next_worker(place)) || (device && address_of(device)))
             return true;
     }
     return false;

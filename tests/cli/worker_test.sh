@@ -96,9 +96,17 @@ if have compare; then
     echo "the worker's picture: $db dB from this machine's"
     check "the same picture as here" test "$db" -ge 40
 fi
+# A worker is a device like others, however it is written; and blocks flow to it, too.
+remote generate -m micro-klein -p "$prompt" --seed 1 --device "RPC:$address" --budget 4M -W 64 -H 64 -o "$work/flow.png"
+expect 0 "streaming to a worker named by --device"
+remote generate -m micro-klein -p "$prompt" --seed 1 --rpc "$address" -W 64 -H 64 -o "$work/whole.png"
+expect 0 "the same without streaming"
+check "the same picture with streaming" cmp -s "$work/flow.png" "$work/whole.png"
+remote generate -m micro-klein -p x --place text=RPC:127.0.0.1:1 -o "$work/out.png"
+expect 1 "a worker that is not there"
+err_has '127.0.0.1:1 is gone, or is no worker\|no worker answers' "a worker that is not there"
 remote layers -m micro-layered -i "$work/local.png" -n 2 --steps 2 -p star --rpc "$address" -o "$work/layers"
 expect 0 "layers on the worker"
-
 
 # Components side by side: the text encoder there, everything else here.
 remote generate -m micro-klein -p "$prompt" --seed 1 --device cpu --threads 1 --place "text=rpc:$address" \
