@@ -155,14 +155,16 @@ static void ran(void *user, uint64_t streamed)
 
 /* ---- life -------------------------------------------------------------------------------------------- */
 
-static uint64_t default_budget(const struct nn_device *d)
+/* Of what is free and what is held already. */
+static uint64_t default_budget(const struct governor *g)
 {
     struct nn_device_info info;
-    nn_device_info(d, &info);
+    nn_device_info(g->device, &info);
     uint64_t free_bytes = info.is_cpu ? host_available_bytes() : info.free_bytes;
     if (free_bytes == 0) /* a device that cannot tell */
         return UINT64_MAX / 2;
     uint64_t gib = 1ull << 30;
+    free_bytes += held(g);
     return free_bytes > 2 * gib ? free_bytes - gib : free_bytes / 2;
 }
 
@@ -174,7 +176,7 @@ enum err_code governor_new(struct nn_device *d, uint64_t budget, struct governor
     if (!g)
         return err_set(e, ERR_NOMEM, "no memory for a governor");
     g->device = d;
-    g->budget = budget ? budget : default_budget(d);
+    g->budget = budget ? budget : default_budget(g);
     nn_device_set_accountant(
         d,
         &(struct nn_accountant){.take = take, .give = give, .gone = gone, .ran = ran, .user = g});
@@ -203,7 +205,7 @@ struct governor *governor_of(const struct nn_device *d)
 
 enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e)
 {
-    g->budget = bytes ? bytes : default_budget(g->device);
+    g->budget = bytes ? bytes : default_budget(g);
     make_room(g, 0);
     return held(g) <= g->budget ? ERR_OK : refuse(g, 0, "what is running", e);
 }

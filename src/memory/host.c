@@ -4,14 +4,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/str.h"
 
-static const char *read_small(const char *path, char *text, size_t size)
+static const char *read_small(const char *dir, const char *name, char *text, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
-    if (fd >= 0)
+    char path[512];
+    int fd = -1;
+    ssize_t n = -1;
+    if (file_join(path, sizeof path, dir, name, NULL) == ERR_OK)
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, text, size - 1);
         close(fd);
+    }
     text[n > 0 ? n : 0] = 0;
     return text;
 }
@@ -24,14 +30,30 @@ static uint64_t number(const char *p)
     return str_to_u64((struct str){p, strspn(p, "0123456789")}, &v) ? v : 0;
 }
 
+static uint64_t number_behind(const char *text, const char *key)
+{
+    const char *p = strstr(text, key);
+    return p ? number(p + strlen(key)) : 0;
+}
+
+uint64_t host_available_in(const char *proc, const char *group)
+{
+    char text[8192];
+    uint64_t available =
+        number_behind(read_small(proc, "meminfo", text, sizeof text), "MemAvailable:") * 1024;
+    uint64_t limit = number(read_small(group, "memory.max", text, sizeof text));
+    uint64_t used = number(read_small(group, "memory.current", text, sizeof text));
+    /* Files that were read count as used until someone wants the room: mapped weights, above all. */
+    read_small(group, "memory.stat", text, sizeof text);
+    uint64_t files =
+        number_behind(text, "\ninactive_file ") + number_behind(text, "\nactive_file ");
+    used -= files < used ? files : used;
+    if (limit > 0 && (available == 0 || limit < used + available))
+        available = limit > used ? limit - used : 1;
+    return available;
+}
+
 uint64_t host_available_bytes(void)
 {
-    char text[4096];
-    const char *p = strstr(read_small("/proc/meminfo", text, sizeof text), "MemAvailable:");
-    uint64_t available = p ? number(p + strlen("MemAvailable:")) * 1024 : 0;
-    uint64_t limit = number(read_small("/sys/fs/cgroup/memory.max", text, sizeof text));
-    uint64_t used = number(read_small("/sys/fs/cgroup/memory.current", text, sizeof text));
-    if (limit > used && (available == 0 || limit - used < available))
-        available = limit - used;
-    return available;
+    return host_available_in("/proc", "/sys/fs/cgroup");
 }
