@@ -140,8 +140,9 @@ static void fill_advice(struct memory_plan *p)
         const struct memory_plan_stage *s = &p->stages[i];
         weights = s->resident_bytes > weights ? s->resident_bytes : weights;
         compute = s->compute_bytes > compute ? s->compute_bytes : compute;
-        if (s->streamed_bytes > 0 && s->resident_bytes + s->streamed_bytes > whole)
-            whole = s->resident_bytes + s->streamed_bytes + s->compute_bytes;
+        uint64_t all = s->resident_bytes + s->streamed_bytes + s->compute_bytes;
+        if (s->streamed_bytes > 0 && all > whole)
+            whole = all;
     }
     if (p->verdict == MEMORY_REFUSED) {
         advise(p, "a budget of %s or more (--budget) would do", budget_text(p->least_bytes).z);
