@@ -546,8 +546,10 @@ static enum err_code denoise(struct state *s, struct err *e)
     if (flux2_pass_compute_bytes(s->pass) > s->run->stats->compute_bytes)
         s->run->stats->compute_bytes = flux2_pass_compute_bytes(s->pass);
     rc = report_steps_run(&steps, &s->run->stats->steps_seconds, e);
-    flux2_pass_free(s->pass);
+    flux2_pass_free(s->pass); /* the decoder counts on their room */
+    flux2_kv_free(s->kv);
     s->pass = NULL;
+    s->kv = NULL;
     return rc;
 }
 
