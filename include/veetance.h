@@ -114,7 +114,7 @@ VT_API void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *o
 /* From the next request on; weights that no longer fit go at once. 0: the default. Not while a request runs. */
 VT_API enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes,
                                            struct vt_error *err);
-/* "16G", "512M", "80%" or bytes, for vt_engine_set_budget. */
+/* "16G", "512M", "80%" or bytes, for vt_engine_set_budget. Per cent are of the device with the least memory. */
 VT_API enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char *text,
                                              uint64_t *bytes, struct vt_error *err);
 /* Takes every weight off the device; the models stay open. */

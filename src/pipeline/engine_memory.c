@@ -51,7 +51,14 @@ enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char
                                       uint64_t *bytes, struct vt_error *err)
 {
     struct err e = {0};
-    return engine_finish(budget_parse(text, engine->placement.all[0], bytes, &e), &e, err);
+    enum err_code rc = ERR_OK;
+    *bytes = UINT64_MAX;
+    for (size_t i = 0; rc == ERR_OK && i < engine->placement.governors.n; i++) {
+        uint64_t of_this = 0;
+        rc = budget_parse(text, engine->placement.all[i], &of_this, &e);
+        *bytes = of_this < *bytes ? of_this : *bytes;
+    }
+    return engine_finish(rc, &e, err);
 }
 
 void vt_engine_release(struct vt_engine *engine)
