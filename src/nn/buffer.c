@@ -29,7 +29,7 @@ enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_kind kind, size_
             ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(nn_device_ggml(d)), bytes);
         if (!b->b) {
             nn_buffer_free(b);
-            return err_set(e, ERR_NOMEM, "the device has no %zu MiB for %s", bytes >> 20, what);
+            return err_set(e, ERR_NOMEM, NN_NO_ROOM, bytes >> 20, what);
         }
         ggml_backend_buffer_set_usage(b->b, kind == NN_MEMORY_WEIGHTS
                                                 ? GGML_BACKEND_BUFFER_USAGE_WEIGHTS

@@ -10,6 +10,10 @@
 
 struct nn_buffer;
 
+/* Of MiB, and of what for: the budget allowed it, but the device refuses. */
+#define NN_NO_ROOM                                                                                 \
+    "the device has no %zu MiB for %s; end what else uses its memory, or give a smaller --budget"
+
 /* what: for messages, a static string. ERR_NOMEM when the accountant or the device refuses. */
 ERR_MUST_CHECK enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_kind kind,
                                            size_t bytes, const char *what, struct nn_buffer **out,

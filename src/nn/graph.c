@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/buffer.h"
 #include "nn/profile.h"
 #include "nn/graph_segments.h"
 #include "nn/params.h"
@@ -129,7 +130,7 @@ enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
         return ERR_OK;
     g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(dev));
     if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
-        return err_set(e, ERR_NOMEM, "the device has no %zu MiB for this computation", bytes >> 20);
+        return err_set(e, ERR_NOMEM, NN_NO_ROOM, bytes >> 20, "computing");
     struct nn_params *streaming = nn_device_streaming(g->device);
     return streaming ? nn_segments_make(g->gf, streaming, &g->segments, e) : ERR_OK;
 }
