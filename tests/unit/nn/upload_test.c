@@ -60,8 +60,9 @@ static enum err_code number_rows(const void *user, size_t at, size_t n, void *ds
     int64_t first = (int64_t)(at / row_bytes), rows = (int64_t)(n / row_bytes);
     if (f->bad_row >= first && f->bad_row < first + rows)
         return err_set(e, ERR_NUMERIC, "row %lld is bad", (long long)f->bad_row);
-    for (size_t i = 0; i < n / sizeof(float); i++)
-        ((float *)dst)[i] = (float)(at / sizeof(float) + i);
+    size_t begin = at / sizeof(float), count = n / sizeof(float);
+    for (size_t i = 0; i < count; i++)
+        ((float *)dst)[i] = (float)(begin + i);
     return ERR_OK;
 }
 
