@@ -1,0 +1,94 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/queue_internal.h"
+
+enum { NOTES_MAX_BYTES = 1 << 16 };
+
+struct live *live_new(const char *id, const char *kind, const char *model)
+{
+    struct live *j = mem_try_alloc(sizeof *j);
+    char *copy = mem_try_strndup(model, strlen(model));
+    if (!j || !copy) {
+        mem_free(j);
+        mem_free(copy);
+        return NULL;
+    }
+    (void)snprintf(j->id, sizeof j->id, "%s", id);
+    (void)snprintf(j->kind, sizeof j->kind, "%s", kind);
+    j->model = copy;
+    buf_init(&j->notes, NOTES_MAX_BYTES);
+    buf_init(&j->preview, QUEUE_PREVIEW_MAX_BYTES);
+    return j;
+}
+
+void live_free(struct live *j)
+{
+    if (!j)
+        return;
+    buf_deinit(&j->notes);
+    buf_deinit(&j->preview);
+    mem_free(j->model);
+    mem_free(j);
+}
+
+void line_append(struct queue *q, struct live *j)
+{
+    struct live **p = &q->first;
+    while (*p)
+        p = &(*p)->next;
+    j->next = NULL;
+    *p = j;
+    q->length++;
+    pthread_cond_signal(&q->wake);
+}
+
+struct live *line_take(struct queue *q, struct live *j)
+{
+    for (struct live **p = &q->first; *p; p = &(*p)->next)
+        if (*p == j) {
+            *p = j->next;
+            j->next = NULL;
+            q->length--;
+            return j;
+        }
+    return NULL;
+}
+
+struct live *line_find_waiting(struct queue *q, const char *id)
+{
+    struct live *j = q->first;
+    while (j && strcmp(j->id, id) != 0)
+        j = j->next;
+    return j;
+}
+
+struct live *line_find(struct queue *q, const char *id)
+{
+    if (q->running && strcmp(q->running->id, id) == 0)
+        return q->running;
+    return line_find_waiting(q, id);
+}
+
+struct live *line_choose(struct queue *q)
+{
+    struct live *same = q->first;
+    while (same && strcmp(same->model, q->open_model) != 0)
+        same = same->next;
+    if (!same || same == q->first || q->first->passed >= QUEUE_MAX_PASSED)
+        return line_take(q, q->first);
+    for (struct live *j = q->first; j != same; j = j->next)
+        j->passed++;
+    return line_take(q, same);
+}
+
+void live_wake_waiters(struct live *j)
+{
+    for (struct waiter *w = j->waiters; w;) {
+        struct waiter *next = w->next; /* the request may be gone at once */
+        MHD_resume_connection(w->rq->connection);
+        w = next;
+    }
+    j->waiters = NULL;
+}

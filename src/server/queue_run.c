@@ -1,0 +1,253 @@
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/face.h"
+#include "server/queue_internal.h"
+#include "server/work.h"
+
+enum { RETRY_SECONDS = 2 };
+
+/* ---- a job --------------------------------------------------------------------------------------------- */
+
+static enum err_code open_engine(struct queue *q, struct err *e)
+{
+    struct vt_engine *engine;
+    struct vt_error err;
+    if (q->engine)
+        return ERR_OK;
+    struct vt_engine_options o = q->engine_options;
+    o.budget = q->budget[0] ? q->budget : NULL;
+    if (vt_engine_open(&o, &engine, &err) != VT_OK)
+        return err_set(e, (enum err_code)err.status, "%s", err.text);
+    pthread_mutex_lock(&q->lock);
+    q->engine = engine;
+    (void)snprintf(q->device, sizeof q->device, "%s", vt_engine_device(engine));
+    pthread_mutex_unlock(&q->lock);
+    queue_see_memory(q);
+    return ERR_OK;
+}
+
+static enum err_code run_request(struct queue *q, struct live *j, const struct job_record *rec,
+                                 struct work_result *r, struct err *e)
+{
+    const struct vt_callbacks cb = queue_callbacks(q);
+    yyjson_doc *doc = NULL;
+    enum err_code rc = json_parse(str_from(rec->request), "the request", &doc, e);
+    if (rc == ERR_OK)
+        rc = open_engine(q, e);
+    if (rc == ERR_OK && atomic_load(&j->cancel))
+        rc = err_set(e, ERR_CANCELLED, "cancelled");
+    if (rc == ERR_OK)
+        rc = work_run(q->engine, q->server->store, j->kind, yyjson_doc_get_root(doc), &cb,
+                      &j->notes, r, e);
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+static void error_json(const struct err *e, struct buf *b)
+{
+    buf_printf(b, "{\"code\":\"%s\",\"status\":%d,\"detail\":", err_code_name(e->code),
+               http_status_of(e));
+    json_add_z(b, e->text);
+    buf_add_byte(b, '}');
+}
+
+/* The disk may be full for a while; the job's end is worth waiting for. */
+static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o)
+{
+    struct err e = {0};
+    struct buf b;
+    buf_init(&b, 4096);
+    for (int n = 0;; n++) {
+        enum err_code rc = jobs_finish(q->server->store, id, o, &e);
+        if (rc == ERR_OK || rc == ERR_ARG || rc == ERR_NOTFOUND)
+            break;
+        if (n == 0) {
+            log_error("job %s: %s", id, e.text);
+            error_json(&e, &b);
+            *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(&b)};
+            continue;
+        }
+        pthread_mutex_lock(&q->lock);
+        bool stop = q->at_once;
+        pthread_mutex_unlock(&q->lock);
+        if (stop)
+            break;
+        struct timespec t = {RETRY_SECONDS, 0};
+        (void)nanosleep(&t, NULL);
+    }
+    buf_deinit(&b);
+}
+
+static void count(struct queue *q, enum job_state state, double seconds)
+{
+    q->done += state == JOB_DONE;
+    q->failed += state == JOB_FAILED;
+    q->cancelled += state == JOB_CANCELLED;
+    if (state == JOB_DONE)
+        q->mean_seconds = q->mean_seconds > 0 ? 0.7 * q->mean_seconds + 0.3 * seconds : seconds;
+}
+
+static void finish(struct queue *q, struct live *j, enum err_code rc, struct work_result *r,
+                   const struct err *e)
+{
+    struct buf error;
+    buf_init(&error, 1 << 16);
+    struct job_outcome o = {.state = rc == ERR_OK          ? JOB_DONE
+                                     : rc == ERR_CANCELLED ? JOB_CANCELLED
+                                                           : JOB_FAILED};
+    /* Ended by us, not by who asked: it can run again. */
+    if (o.state == JOB_CANCELLED && !atomic_load(&j->cancel))
+        o.state = JOB_INTERRUPTED;
+    if (rc == ERR_OK) {
+        o.result = buf_str(&r->json);
+        o.assets = r->assets;
+        o.n_assets = r->n_assets;
+    } else {
+        error_json(e, &error);
+        o.error = buf_str(&error);
+    }
+    keep_outcome(q, j->id, &o);
+    pthread_mutex_lock(&q->lock);
+    queue_tell_end(q, j, o.state,
+                   &o); /* under the lock: who subscribes now sees either this, or that it ended */
+    count(q, o.state, clock_s() - j->started);
+    q->running = NULL;
+    live_wake_waiters(j);
+    pthread_mutex_unlock(&q->lock);
+    /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
+    openai_tell_end(q->server, j->id, o.state, rc == ERR_OK ? buf_z(&r->json) : "", buf_z(&error));
+    buf_deinit(&error);
+}
+
+static void run_job(struct queue *q, struct live *j)
+{
+    struct work_result *r = mem_alloc(sizeof *r);
+    struct job_record rec = {0};
+    struct err e = {0};
+    work_result_init(r);
+    enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);
+    if (rc == ERR_OK)
+        rc = run_request(q, j, &rec, r, &e);
+    queue_see_memory(q);
+    pthread_mutex_lock(&q->lock);
+    (void)snprintf(q->open_model, sizeof q->open_model, "%s", j->model);
+    pthread_mutex_unlock(&q->lock);
+    finish(q, j, rc, r, &e);
+    job_record_deinit(&rec);
+    work_result_deinit(r);
+    mem_free(r);
+    live_free(j);
+}
+
+/* False: it is no longer queued, or the store cannot write now and it waits again. */
+static bool start(struct queue *q, struct live *j)
+{
+    struct err e = {0};
+    enum err_code rc = jobs_start(q->server->store, j->id, &e);
+    if (rc == ERR_OK)
+        return true;
+    pthread_mutex_lock(&q->lock);
+    q->running = NULL;
+    if (rc != ERR_ARG && rc != ERR_NOTFOUND && !q->stopping) {
+        log_error("job %s cannot be started now: %s", j->id, e.text);
+        j->next = q->first;
+        q->first = j;
+        q->length++;
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += RETRY_SECONDS;
+        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+        j = NULL;
+    } else {
+        live_wake_waiters(j);
+    }
+    pthread_mutex_unlock(&q->lock);
+    live_free(j);
+    return false;
+}
+
+/* ---- an order ------------------------------------------------------------------------------------------ */
+
+static enum err_code carry_out(struct queue *q, struct queue_order *o, struct err *e)
+{
+    struct vt_error err = {0};
+    uint64_t bytes = 0;
+    enum vt_status st = VT_OK;
+    enum err_code rc = o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e);
+    if (rc != ERR_OK || !q->engine)
+        return rc;
+    switch (o->task) {
+    case QUEUE_LOAD:
+        st = vt_engine_load(q->engine, o->model, &err);
+        break;
+    case QUEUE_UNLOAD:
+        vt_engine_unload(q->engine);
+        vt_engine_release(q->engine);
+        break;
+    case QUEUE_BUDGET:
+        if (o->budget[0])
+            st = vt_engine_parse_budget(q->engine, o->budget, &bytes, &err);
+        if (st == VT_OK)
+            st = vt_engine_set_budget(q->engine, bytes, &err);
+        break;
+    case QUEUE_PLAN:
+    default:
+        return work_plan(q->engine, q->server->store, o->kind, o->body, &o->plan, e);
+    }
+    return st == VT_OK ? ERR_OK : err_set(e, (enum err_code)err.status, "%s", err.text);
+}
+
+static void run_order(struct queue *q, struct queue_order *o)
+{
+    enum err_code rc = carry_out(q, o, &o->err);
+    o->err.code = rc;
+    queue_see_memory(q);
+    pthread_mutex_lock(&q->lock);
+    if (rc == ERR_OK && o->task == QUEUE_BUDGET)
+        (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget);
+    if (o->task == QUEUE_UNLOAD || (o->task == QUEUE_LOAD && rc != ERR_OK))
+        q->open_model[0] = 0;
+    MHD_resume_connection(o->rq->connection);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------------- */
+
+void *queue_work(void *queue)
+{
+    struct queue *q = queue;
+    pthread_mutex_lock(&q->lock);
+    while (!q->stopping) {
+        struct queue_order *order = q->orders;
+        struct live *j = NULL;
+        if (order)
+            q->orders = order->next;
+        else if (q->first)
+            q->running = j = line_choose(q);
+        if (j) {
+            j->started = clock_s();
+            queue_tell_positions(q);
+        }
+        q->busy = order || j;
+        if (!q->busy) {
+            pthread_cond_wait(&q->wake, &q->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&q->lock);
+        if (order)
+            run_order(q, order);
+        else if (start(q, j))
+            run_job(q, j);
+        pthread_mutex_lock(&q->lock);
+        q->busy = false;
+    }
+    q->ended = true;
+    pthread_mutex_unlock(&q->lock);
+    return NULL;
+}

@@ -1,0 +1,199 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "image/save.h"
+#include "server/base64.h"
+#include "server/face.h"
+#include "server/queue_internal.h"
+
+/* ---- while it runs ------------------------------------------------------------------------------------ */
+
+const char *queue_stage_name(enum vt_stage stage)
+{
+    static const char *const names[] = {"load", "text", "encode", "steps", "decode"};
+    return names[stage];
+}
+
+static void progress_json(const struct live *j, struct buf *b)
+{
+    const struct vt_progress *p = &j->progress;
+    buf_printf(b, "{\"id\":\"%s\",\"state\":\"running\",\"elapsed\":%.3f", j->id,
+               clock_s() - j->started);
+    if (j->has_progress) {
+        buf_printf(b, ",\"stage\":\"%s\",\"step\":%d,\"steps\":%d,\"image\":%d,\"images\":%d",
+                   queue_stage_name(p->stage), p->step, p->step_count, p->image, p->image_count);
+        if (p->seconds_left >= 0)
+            buf_printf(b, ",\"seconds_left\":%.3f", p->seconds_left);
+    }
+    buf_add_byte(b, '}');
+}
+
+void queue_see_memory(struct queue *q)
+{
+    struct vt_memory m;
+    if (!q->engine)
+        return;
+    vt_engine_memory(q->engine, &m);
+    pthread_mutex_lock(&q->lock);
+    q->memory = m;
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void on_progress(const struct vt_progress *p, void *user)
+{
+    struct queue *q = user;
+    struct buf b;
+    buf_init(&b, 4096);
+    pthread_mutex_lock(&q->lock);
+    struct live *j = q->running;
+    bool new_stage = !j->has_progress || j->progress.stage != p->stage;
+    j->progress = *p;
+    j->has_progress = true;
+    if (atomic_load(&j->cancel) || q->at_once)
+        vt_engine_cancel(q->engine);
+    progress_json(j, &b);
+    pthread_mutex_unlock(&q->lock);
+    queue_see_memory(q);
+    events_publish(q->server->events, j->id, new_stage ? "stage" : "step", buf_str(&b), 0);
+    buf_deinit(&b);
+}
+
+static void on_note(const char *text, void *user)
+{
+    struct queue *q = user;
+    if (q->running->notes.n)
+        buf_add_byte(&q->running->notes, ',');
+    json_add_z(&q->running->notes, text);
+}
+
+static void preview_json(const struct live *j, const struct vt_image *im, struct buf *b)
+{
+    buf_printf(b,
+               "{\"id\":\"%s\",\"step\":%d,\"width\":%d,\"height\":%d,\"type\":\"image/jpeg\","
+               "\"data\":\"",
+               j->id, j->preview_step, im->width, im->height);
+    base64_add(b, buf_str(&j->preview));
+    buf_add_z(b, "\"}");
+}
+
+static void on_preview(const struct vt_image *im, int step, void *user)
+{
+    struct queue *q = user;
+    struct image view = {.w = im->width,
+                         .h = im->height,
+                         .channels = im->channels,
+                         .stride = (size_t)im->width * (size_t)im->channels,
+                         .p = (unsigned char *)(uintptr_t)im->pixels};
+    struct buf jpeg, b;
+    struct err e = {0};
+    buf_init(&jpeg, QUEUE_PREVIEW_MAX_BYTES);
+    buf_init(&b, 2 * QUEUE_PREVIEW_MAX_BYTES);
+    if (image_jpeg_write(&view, 80, &jpeg, &e) == ERR_OK) {
+        pthread_mutex_lock(&q->lock);
+        struct live *j = q->running;
+        buf_deinit(&j->preview);
+        j->preview = jpeg;
+        j->preview_step = step;
+        preview_json(j, im, &b);
+        pthread_mutex_unlock(&q->lock);
+        events_publish(q->server->events, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE);
+        openai_tell_preview(q->server, j->id, step, j->progress.step_count,
+                            buf_str(&j->preview)); /* only this thread changes them */
+    } else {
+        err_clear(&e);
+        buf_deinit(&jpeg);
+    }
+    buf_deinit(&b);
+}
+
+struct vt_callbacks queue_callbacks(struct queue *q)
+{
+    return (struct vt_callbacks){
+        .progress = on_progress, .note = on_note, .preview = on_preview, .user = q};
+}
+
+/* ---- before and after --------------------------------------------------------------------------------- */
+
+void queue_tell_positions(struct queue *q)
+{
+    char text[160];
+    int position = 1;
+    for (struct live *j = q->first; j; j = j->next, position++) {
+        if (!events_anyone(q->server->events, j->id))
+            continue;
+        (void)snprintf(text, sizeof text, "{\"id\":\"%s\",\"state\":\"queued\",\"position\":%d}",
+                       j->id, position);
+        events_publish(q->server->events, j->id, "queued", str_from(text), 0);
+    }
+}
+
+void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
+                    const struct job_outcome *o)
+{
+    struct buf b;
+    buf_init(&b, 32 << 20);
+    buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", j->id, job_state_name(state));
+    if (o->result.n) {
+        buf_add_z(&b, ",\"result\":");
+        buf_add_str(&b, o->result);
+    }
+    if (o->error.n) {
+        buf_add_z(&b, ",\"error\":");
+        buf_add_str(&b, o->error);
+    }
+    buf_add_byte(&b, '}');
+    events_publish(q->server->events, j->id, job_state_name(state), buf_str(&b), EVENTS_LAST);
+    buf_deinit(&b);
+}
+
+/* The end of a job that no longer waits or runs, as its last event was. */
+static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
+{
+    struct job_record rec = {0};
+    struct err e = {0};
+    struct buf b;
+    buf_init(&b, 32 << 20);
+    if (jobs_get(q->server->store, id, &rec, &e) == ERR_OK) {
+        buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", id, job_state_name(rec.state));
+        if (rec.result[0])
+            buf_printf(&b, ",\"result\":%s", rec.result);
+        if (rec.error[0])
+            buf_printf(&b, ",\"error\":%s", rec.error);
+        buf_add_byte(&b, '}');
+        events_tell(s, job_state_name(rec.state), buf_str(&b));
+    }
+    err_clear(&e);
+    events_end(s);
+    buf_deinit(&b);
+    job_record_deinit(&rec);
+}
+
+enum err_code queue_subscribe(struct http_request *rq, const char *id, struct http_stream **out,
+                              struct err *e)
+{
+    struct queue *q = rq->server->queue;
+    struct queue_view v;
+    struct buf b;
+    enum err_code rc = events_subscribe(q->server->events, rq, id, out, e);
+    if (rc != ERR_OK)
+        return rc;
+    buf_init(&b, 4096);
+    queue_view(q, id, &v);
+    if (!v.live) {
+        tell_ended(q, id, *out);
+    } else if (v.position) {
+        buf_printf(&b, "{\"id\":\"%s\",\"state\":\"queued\",\"position\":%d}", id, v.position);
+        events_tell(*out, "queued", buf_str(&b));
+    } else {
+        struct live shown = {.progress = v.progress,
+                             .has_progress = v.has_progress,
+                             .started = clock_s() - v.seconds};
+        (void)snprintf(shown.id, sizeof shown.id, "%s", id);
+        progress_json(&shown, &b);
+        events_tell(*out, "stage", buf_str(&b));
+    }
+    buf_deinit(&b);
+    return ERR_OK;
+}
