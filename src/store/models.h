@@ -76,6 +76,8 @@ struct models_model {
     const char *layout;   /* "folder", "hub" or "assembled" */
     const char *path;     /* the folder; "" for an assembled one */
     const char *volume;
+    const char *
+        settings; /* JSON: what the folder says besides its parts (models_settings.c); NULL: not known */
     bool distilled;                  /* klein, assembled: no guidance */
     const char *parts[MODELS_ROLES]; /* ids; NULL: none */
 };

@@ -73,37 +73,63 @@ static void add_components(const struct models *m, const struct models_model *x,
     }
 }
 
-/* What the model's own veetance.json says besides its parts goes along. */
-static void add_own_words(const char *dir, yyjson_mut_doc *d, yyjson_mut_val *root)
+/* The model's folder: where it was, else the one around the place where its transformer is now. */
+static bool find_base(const struct models *m, const struct models_model *x,
+                      char out[MODELS_PATH_BYTES])
 {
-    static const char *const keys[] = {"is_distilled", "reference_cache", "defaults"};
-    char path[MODELS_PATH_BYTES];
-    yyjson_doc *own;
-    if (file_join(path, sizeof path, dir, "veetance.json", NULL) != ERR_OK ||
-        json_read_file(path, TEXT_MAX_BYTES, &own, NULL) != ERR_OK)
-        return;
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(own), keys[i]);
-        if (v)
-            (void)yyjson_mut_obj_add_val(d, root, keys[i], yyjson_val_mut_copy(d, v));
+    const struct models_component *c = models_component(m, x->parts[MODELS_TRANSFORMER]);
+    if (!x->path[0])
+        return false;
+    if (models_is_folder(x->path)) {
+        memcpy(out, x->path, strlen(x->path) + 1);
+        return true;
     }
-    yyjson_doc_free(own);
+    if (!c || models_component_state(c, out) != MODELS_READY)
+        return false;
+    char *slash = strrchr(out, '/');
+    if (!slash || slash == out)
+        return false;
+    *slash = 0;
+    return models_is_folder(out);
+}
+
+/* What the folder says now, else what it said when it was last seen. Of single files nothing is to be known; of a
+ * folder it must be: whether a klein model is distilled is not in its weights. */
+static enum err_code find_settings(struct models *m, const struct models_model *x, const char *base,
+                                   yyjson_doc **out, struct err *e)
+{
+    const char *text = base[0] ? models_settings_of(m, base) : NULL;
+    if (!text)
+        text = x->settings;
+    *out = NULL;
+    if (text)
+        return json_parse(str_from(text), "settings", out, e);
+    if (!x->path[0])
+        return ERR_OK;
+    return err_set(e, ERR_NOTFOUND,
+                   "its folder '%s' is gone, and what that said (is it distilled?) is not known; "
+                   "`veetance models add PATH` where the folder is now",
+                   x->path);
 }
 
 static enum err_code make_text(const struct models *m, const struct models_model *x,
-                               struct buf *out, struct err *e)
+                               const char *base, yyjson_val *settings, struct buf *out,
+                               struct err *e)
 {
+    static const char *const keys[] = {"is_distilled", "reference_cache", "defaults"};
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(d);
-    bool has_base = x->path[0] && file_is_dir(x->path);
     yyjson_mut_doc_set_root(d, root);
     (void)yyjson_mut_obj_add_str(d, root, "name", x->name);
     (void)yyjson_mut_obj_add_str(d, root, "pipeline", x->pipeline);
-    if (has_base) {
-        (void)yyjson_mut_obj_add_str(d, root, "base", x->path);
-        add_own_words(x->path, d, root);
-    } else if (strcmp(x->pipeline, "klein") == 0) {
+    if (base[0])
+        (void)yyjson_mut_obj_add_str(d, root, "base", base);
+    if (!settings && strcmp(x->pipeline, "klein") == 0)
         (void)yyjson_mut_obj_add_bool(d, root, "is_distilled", x->distilled);
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        yyjson_val *v = yyjson_obj_get(settings, keys[i]);
+        if (v)
+            (void)yyjson_mut_obj_add_val(d, root, keys[i], yyjson_val_mut_copy(d, v));
     }
     add_components(m, x, d, root);
     enum err_code rc = json_write(d, out, e);
@@ -111,24 +137,50 @@ static enum err_code make_text(const struct models *m, const struct models_model
     return rc;
 }
 
-enum err_code models_assemble(const struct models *m, const struct models_model *x,
-                              char out[MODELS_PATH_BYTES], struct err *e)
+/* The folder's schedule; without one the published one of Qwen-Image-Layered. klein's is built in. */
+static enum err_code write_scheduler(const struct models_model *x, const char *dir,
+                                     yyjson_val *settings, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
     struct buf text;
+    yyjson_val *own = yyjson_obj_get(settings, "scheduler");
+    if (!own && strcmp(x->pipeline, "layered") != 0)
+        return ERR_OK;
     buf_init(&text, TEXT_MAX_BYTES);
-    enum err_code rc = models_assembled_dir(m, x->name, out, e);
+    enum err_code rc = file_join(path, sizeof path, dir, "scheduler/scheduler_config.json", e);
+    if (rc == ERR_OK && own) {
+        yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+        yyjson_mut_doc_set_root(d, yyjson_val_mut_copy(d, own));
+        rc = json_write(d, &text, e);
+        yyjson_mut_doc_free(d);
+    }
     if (rc == ERR_OK)
-        rc = make_text(m, x, &text, e);
+        rc = write_if_other(path, own ? buf_str(&text) : STR_LIT(layered_scheduler), e);
+    buf_deinit(&text);
+    return rc;
+}
+
+enum err_code models_assemble(struct models *m, const struct models_model *x,
+                              char out[MODELS_PATH_BYTES], struct err *e)
+{
+    char path[MODELS_PATH_BYTES], base[MODELS_PATH_BYTES];
+    yyjson_doc *settings = NULL;
+    struct buf text;
+    buf_init(&text, TEXT_MAX_BYTES);
+    if (!find_base(m, x, base))
+        base[0] = 0;
+    enum err_code rc = find_settings(m, x, base, &settings, e);
+    if (rc == ERR_OK)
+        rc = models_assembled_dir(m, x->name, out, e);
+    if (rc == ERR_OK)
+        rc = make_text(m, x, base, yyjson_doc_get_root(settings), &text, e);
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, out, "veetance.json", e);
     if (rc == ERR_OK)
         rc = write_if_other(path, buf_str(&text), e);
-    if (rc == ERR_OK && strcmp(x->pipeline, "layered") == 0 && !file_is_dir(x->path)) {
-        rc = file_join(path, sizeof path, out, "scheduler/scheduler_config.json", e);
-        if (rc == ERR_OK)
-            rc = write_if_other(path, STR_LIT(layered_scheduler), e);
-    }
+    if (rc == ERR_OK)
+        rc = write_scheduler(x, out, yyjson_doc_get_root(settings), e);
+    yyjson_doc_free(settings);
     buf_deinit(&text);
     return rc == ERR_OK ? rc : err_note(e, "model '%s'", x->name);
 }

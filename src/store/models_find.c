@@ -276,7 +276,7 @@ enum err_code models_resolve_in(struct models *m, const char *name, char out[MOD
             "the model store has no '%.100s'; `veetance models list` names what there is", name);
     /* The hub's folders are called by a hash: a generated veetance.json gives the name. */
     bool as_it_lies = strcmp(x->layout, "folder") == 0;
-    if (as_it_lies && file_is_dir(x->path) && models_folder_is_whole(m, x)) {
+    if (as_it_lies && models_is_folder(x->path) && models_folder_is_whole(m, x)) {
         memcpy(out, x->path, strlen(x->path) + 1);
         return ERR_OK;
     }

@@ -5,7 +5,12 @@
 #include "base/str.h"
 #include "store/models.h"
 
-enum { MODELS_MAX = 4096, MODELS_MAX_COMPONENTS = 16384, MODELS_MAX_FILES = 256 };
+enum {
+    MODELS_MAX = 4096,
+    MODELS_MAX_COMPONENTS = 16384,
+    MODELS_MAX_FILES = 256,
+    MODELS_SETTINGS_BYTES = 64 << 10
+};
 
 /* models_manifest.c: room for one more, zeroed; NULL when there are too many. */
 struct models_model *models_more(struct models *m);
@@ -41,6 +46,13 @@ void models_say(const struct models_options *o, enum models_news news, const cha
 /* models_scan.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
 bool models_folder_is_whole(const struct models *m, const struct models_model *x);
 
+/* A folder with model_index.json or veetance.json. */
+bool models_is_folder(const char *dir);
+
+/* models_settings.c: what the folder says besides its parts, as JSON in the arena: is_distilled, reference_cache,
+ * defaults, scheduler. NULL when that is too large. */
+const char *models_settings_of(struct models *m, const char *dir);
+
 /* models_match.c: fills the roles that are empty with components that fit, near the transformer first. */
 void models_complete(const struct models *m, struct models_model *x);
 /* The same for every assembled or incomplete model. */
@@ -49,8 +61,7 @@ void models_complete_all(struct models *m);
 bool models_role_of(const struct models_component *c, enum models_role *out);
 
 /* models_assemble.c: the folder with the generated veetance.json. */
-ERR_MUST_CHECK enum err_code models_assemble(const struct models *m,
-                                             const struct models_model *model,
+ERR_MUST_CHECK enum err_code models_assemble(struct models *m, const struct models_model *model,
                                              char out[MODELS_PATH_BYTES], struct err *e);
 ERR_MUST_CHECK enum err_code models_assembled_dir(const struct models *m, const char *name,
                                                   char out[MODELS_PATH_BYTES], struct err *e);

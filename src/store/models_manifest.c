@@ -302,6 +302,26 @@ static bool is_name(const char *name)
            !strchr(name, '/');
 }
 
+static enum err_code read_settings(struct models *m, yyjson_val *v, struct models_model *x,
+                                   struct err *e)
+{
+    struct buf text;
+    if (!v)
+        return ERR_OK;
+    if (!yyjson_is_obj(v))
+        return err_set(e, ERR_FORMAT, "%s: the settings of '%.60s' should be an object", what,
+                       x->name);
+    yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+    yyjson_mut_doc_set_root(d, yyjson_val_mut_copy(d, v));
+    buf_init(&text, MODELS_SETTINGS_BYTES);
+    enum err_code rc = json_write(d, &text, e);
+    if (rc == ERR_OK)
+        x->settings = models_keep(m, buf_z(&text));
+    buf_deinit(&text);
+    yyjson_mut_doc_free(d);
+    return rc;
+}
+
 static enum err_code read_model(struct models *m, yyjson_val *o, struct err *e)
 {
     struct models_model *x = models_more(m);
@@ -322,6 +342,8 @@ static enum err_code read_model(struct models *m, yyjson_val *o, struct err *e)
         rc = read_path(m, o, "volume", &x->volume, e);
     if (rc == ERR_OK)
         rc = json_get_bool(o, "distilled", &x->distilled, what, e);
+    if (rc == ERR_OK)
+        rc = read_settings(m, yyjson_obj_get(o, "settings"), x, e);
     yyjson_val *parts = yyjson_obj_get(o, "parts");
     for (int r = 0; rc == ERR_OK && r < MODELS_ROLES; r++) {
         const char *id = "";
@@ -459,6 +481,16 @@ static yyjson_mut_val *component_json(yyjson_mut_doc *d, const struct models_com
     return o;
 }
 
+static void put_settings(yyjson_mut_doc *d, yyjson_mut_val *o, const char *settings)
+{
+    yyjson_doc *doc;
+    if (!settings || json_parse(str_from(settings), what, &doc, NULL) != ERR_OK)
+        return;
+    (void)yyjson_mut_obj_add_val(d, o, "settings",
+                                 yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)));
+    yyjson_doc_free(doc);
+}
+
 static yyjson_mut_val *model_json(yyjson_mut_doc *d, const struct models_model *x)
 {
     yyjson_mut_val *o = yyjson_mut_obj(d);
@@ -469,6 +501,7 @@ static yyjson_mut_val *model_json(yyjson_mut_doc *d, const struct models_model *
     put_text(d, o, "volume", x->volume);
     if (x->distilled)
         (void)yyjson_mut_obj_add_bool(d, o, "distilled", true);
+    put_settings(d, o, x->settings);
     yyjson_mut_val *parts = yyjson_mut_obj_add_obj(d, o, "parts");
     for (int r = 0; r < MODELS_ROLES; r++)
         put_text(d, parts, role_names[r], x->parts[r]);

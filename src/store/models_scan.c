@@ -139,17 +139,33 @@ static enum err_code claim(struct scan *s, const char *path, struct models_model
     return ERR_OK;
 }
 
-/* The model of this folder under the name that is asked for, or under any. */
-static struct models_model *model_of_folder(const struct scan *s, const char *path)
+/* Is this the folder that the model had elsewhere? Its own is gone, and the parts are the same. */
+static bool has_moved_here(const struct models_model *x, const char *const ids[MODELS_ROLES])
 {
-    struct models_model *x = NULL;
+    if (!x->path[0] || models_is_folder(x->path))
+        return false;
+    for (int r = 0; r < MODELS_ROLES; r++)
+        if ((x->parts[r] || ids[r]) &&
+            (!x->parts[r] || !ids[r] || strcmp(x->parts[r], ids[r]) != 0))
+            return false;
+    return true;
+}
+
+/* The model of this folder under the name that is asked for, or under any; else the one that has moved here. */
+static struct models_model *model_of_folder(const struct scan *s, const char *path,
+                                            const char *const ids[MODELS_ROLES])
+{
+    struct models_model *x = NULL, *moved = NULL;
     const char *asked = s->o ? s->o->name : NULL;
     for (size_t i = 0; i < s->m->n_models; i++) {
         struct models_model *at = &s->m->models[i];
-        if (strcmp(at->path, path) == 0 && (!x || (asked && strcmp(at->name, asked) == 0)))
+        bool named = asked && strcmp(at->name, asked) == 0;
+        if (strcmp(at->path, path) == 0 && (!x || named))
             x = at;
+        if (has_moved_here(at, ids) && (!moved || named))
+            moved = at;
     }
-    return x;
+    return x ? x : moved;
 }
 
 /* ---- model folders --------------------------------------------------------------------------------- */
@@ -264,16 +280,18 @@ static enum err_code add_folder(struct scan *s, const char *dir, struct err *e)
     const char *pipeline = pipeline_of(models_component(s->m, ids[MODELS_TRANSFORMER]));
     if (!pipeline)
         return err_set(e, ERR_FORMAT, "'%s' is a model for no pipeline of this program", dir);
-    rc = claim(s, dir, model_of_folder(s, dir), &x, e);
+    rc = claim(s, dir, model_of_folder(s, dir, ids), &x, e);
     if (rc != ERR_OK)
         return rc;
+    bool moved = x->path && x->path[0] && strcmp(x->path, dir) != 0;
     models_volume_of(dir, volume);
     x->pipeline = pipeline;
     x->layout = strstr(dir, "/snapshots/") && strstr(dir, "/models--") ? "hub" : "folder";
     x->path = models_keep(s->m, dir);
     x->volume = models_keep(s->m, volume);
     memcpy(x->parts, ids, sizeof x->parts);
-    models_say(s->o, MODELS_FOUND_MODEL, dir, x->name);
+    x->settings = models_settings_of(s->m, dir);
+    models_say(s->o, moved ? MODELS_MOVED : MODELS_FOUND_MODEL, dir, x->name);
     return ERR_OK;
 }
 
@@ -413,7 +431,7 @@ static size_t add_small_parts(struct scan *s, const char *dir)
 
 /* ---- walking --------------------------------------------------------------------------------------- */
 
-static bool is_model_folder(const char *dir)
+bool models_is_folder(const char *dir)
 {
     char path[MODELS_PATH_BYTES];
     return inside(dir, "model_index.json", path) || inside(dir, "veetance.json", path);
@@ -472,7 +490,7 @@ static void walk(struct scan *s, const char *dir, int depth)
         walk(s, path, depth + 1);
         return;
     }
-    bool model = is_model_folder(dir), shards = has_index(dir);
+    bool model = models_is_folder(dir), shards = has_index(dir);
     if (model && add_folder(s, dir, &why) != ERR_OK) {
         models_say(s->o, MODELS_REFUSED, dir, why.text);
         model = false; /* its parts may still serve others */
@@ -500,7 +518,7 @@ static enum err_code add_dir(struct scan *s, const char *dir, struct err *e)
     char snapshot[MODELS_PATH_BYTES];
     if (hub_snapshot(dir, snapshot))
         return add_dir(s, snapshot, e);
-    if (is_model_folder(dir))
+    if (models_is_folder(dir))
         return add_folder(s, dir, e);
     size_t small = add_small_parts(s, dir);
     enum err_code rc = add_file(s, dir, e);

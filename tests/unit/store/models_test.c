@@ -212,6 +212,104 @@ static void a_folders_own_words_stay_when_a_part_comes_from_elsewhere(void **sta
     models_free(m);
 }
 
+/* Renames below the root. */
+static void move(const char *from, const char *to)
+{
+    char a[512], b[512];
+    struct err e = {0};
+    at(a, from);
+    at(b, to);
+    assert_int_equal(home_make_parents(b, &e), ERR_OK);
+    assert_int_equal(rename(a, b), 0);
+}
+
+/* What the generated veetance.json of the model says. */
+static void assert_assembled_says(const char *name, const char *words)
+{
+    char path[512], file[128];
+    struct buf text;
+    struct err e = {0};
+    (void)snprintf(file, sizeof file, "home/linked/%s/veetance.json", name);
+    at(path, file);
+    buf_init(&text, 1 << 16);
+    assert_int_equal(file_read(path, 1 << 16, &text, &e), ERR_OK);
+    assert_non_null(strstr(buf_z(&text), words));
+    buf_deinit(&text);
+}
+
+static void a_moved_folder_keeps_its_name_and_settings_when_scanned(void **state)
+{
+    char out[MODELS_PATH_BYTES], path[512];
+    struct err e = {0};
+    (void)state;
+    put_folder("folder");
+    models_free(scanned("folder"));
+    move("folder", "other/place");
+    struct models *m = scanned("other");
+    assert_int_equal(m->n_models, 1);
+    assert_string_equal(m->models[0].name, "folder");
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    at(path, "other/place");
+    assert_string_equal(out, path);
+    models_free(m);
+}
+
+static void settings_stay_when_the_folder_is_gone_and_its_parts_are_not(void **state)
+{
+    char out[MODELS_PATH_BYTES], path[512];
+    struct err e = {0};
+    (void)state;
+    put_folder("folder");
+    put_text("folder/veetance.json", "{\"defaults\": {\"steps\": 7}}");
+    models_free(scanned("folder"));
+    move("folder/model_index.json", "away/model_index.json");
+    move("folder/veetance.json", "away/veetance.json");
+    move("folder/scheduler", "away/scheduler");
+    move("folder", "parts");
+    struct models *m = scanned("parts");
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    assert_assembled_says("folder", "\"is_distilled\": true");
+    assert_assembled_says("folder", "\"steps\": 7");
+    at(path, "home/linked/folder/scheduler/scheduler_config.json");
+    assert_true(file_exists(path));
+    models_free(m);
+}
+
+/* A manifest of an earlier version has no settings. */
+static void a_model_is_refused_when_its_settings_are_not_known(void **state)
+{
+    char out[MODELS_PATH_BYTES];
+    struct err e = {0};
+    (void)state;
+    put_folder("folder");
+    struct models *m = scanned("folder");
+    m->models[0].settings = NULL;
+    models_free(again(m));
+    move("folder/model_index.json", "away/model_index.json");
+    m = open_store();
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "distilled"));
+    models_free(m);
+    /* The folder is the one around the parts when it has moved as a whole. */
+    move("away/model_index.json", "folder/model_index.json");
+    m = open_store();
+    m->models[0].path = "/nonexistent/folder";
+    assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_OK);
+    assert_assembled_says("folder", "\"is_distilled\": true");
+    models_free(m);
+}
+
+static void a_second_copy_is_a_model_of_its_own_when_the_first_is_there(void **state)
+{
+    (void)state;
+    put_folder("folder");
+    put_folder("second");
+    models_free(scanned("folder"));
+    struct models *m = scanned("second");
+    assert_int_equal(m->n_models, 2);
+    models_free(m);
+}
+
 static void the_hubs_cache_is_read_in_place_when_added(void **state)
 {
     static const char blob[] = "0011223344556677889900aabbccddeeff00112233445566778899aabbccddee";
@@ -429,6 +527,10 @@ int main(void)
         CASE(components_are_shared_when_their_bytes_are_the_same),
         CASE(a_folder_is_the_model_itself_when_it_is_whole),
         CASE(a_folders_own_words_stay_when_a_part_comes_from_elsewhere),
+        CASE(a_moved_folder_keeps_its_name_and_settings_when_scanned),
+        CASE(settings_stay_when_the_folder_is_gone_and_its_parts_are_not),
+        CASE(a_model_is_refused_when_its_settings_are_not_known),
+        CASE(a_second_copy_is_a_model_of_its_own_when_the_first_is_there),
         CASE(the_hubs_cache_is_read_in_place_when_added),
         CASE(a_moved_file_is_found_when_scanned),
         CASE(a_model_is_away_when_its_drive_is),
