@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "server/http_internal.h"
+#include "server/server_internal.h"
 
 enum {
     TOPIC_BYTES = 40,
@@ -18,8 +19,12 @@ enum {
 struct subscription {
     struct http_stream base; /* first: a stream is one */
     struct events_hub *hub;
+    struct server *server;
     struct MHD_Connection *connection;
+    struct http_nap nap;
     char topic[TOPIC_BYTES];
+    void (*left)(struct server *s, const char *topic);
+    char left_topic[TOPIC_BYTES];
     struct buf out;
     size_t sent;
     bool asleep, ended;
@@ -51,7 +56,7 @@ void events_hub_free(struct events_hub *h)
 static void wake(struct subscription *s)
 {
     if (s->asleep)
-        MHD_resume_connection(s->connection);
+        http_nap_end(&s->nap);
     s->asleep = false;
 }
 
@@ -77,6 +82,7 @@ enum err_code events_subscribe(struct events_hub *h, struct http_request *rq, co
     struct subscription *s = mem_alloc(sizeof *s);
     s->base.close = stream_close;
     s->hub = h;
+    s->server = rq->server;
     s->connection = rq->connection;
     (void)snprintf(s->topic, sizeof s->topic, "%s", topic);
     buf_init(&s->out, HARD_BYTES);
@@ -122,6 +128,14 @@ void events_tell(struct http_stream *base, const char *name, struct str data)
     pthread_mutex_lock(&s->hub->lock);
     append(s, name, data, 0);
     pthread_mutex_unlock(&s->hub->lock);
+}
+
+void events_on_leave(struct http_stream *base, void (*left)(struct server *s, const char *topic),
+                     const char *topic)
+{
+    struct subscription *s = (struct subscription *)base;
+    s->left = left;
+    (void)snprintf(s->left_topic, sizeof s->left_topic, "%s", topic);
 }
 
 void events_end(struct http_stream *base)
@@ -188,7 +202,10 @@ ssize_t events_read(void *stream, uint64_t at, char *out, size_t max)
     struct subscription *s = stream;
     ssize_t n = 0;
     (void)at;
+    if (http_nap_gone(&s->nap))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
     pthread_mutex_lock(&s->hub->lock);
+    s->asleep = false;
     size_t waiting = s->out.n - s->sent;
     if (waiting) {
         n = (ssize_t)(waiting < max ? waiting : max);
@@ -202,7 +219,7 @@ ssize_t events_read(void *stream, uint64_t at, char *out, size_t max)
         n = MHD_CONTENT_READER_END_OF_STREAM;
     } else {
         /* Under the lock: who publishes sees that it sleeps. */
-        MHD_suspend_connection(s->connection);
+        http_nap_begin(&s->nap, s->server->sleepers, s->connection, true);
         s->asleep = true;
     }
     pthread_mutex_unlock(&s->hub->lock);
@@ -211,5 +228,11 @@ ssize_t events_read(void *stream, uint64_t at, char *out, size_t max)
 
 void events_free(void *stream)
 {
+    struct subscription *s = stream;
+    pthread_mutex_lock(&s->hub->lock);
+    bool left = s->left && !s->ended;
+    pthread_mutex_unlock(&s->hub->lock);
+    if (left)
+        s->left(s->server, s->left_topic);
     stream_close(stream);
 }

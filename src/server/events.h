@@ -15,6 +15,7 @@
 
 struct http_request;
 struct events_hub;
+struct server;
 
 /* What http_reply.stream is. */
 struct http_stream {
@@ -32,6 +33,10 @@ ERR_MUST_CHECK enum err_code events_subscribe(struct events_hub *h, struct http_
 /* One event to that subscription alone, before it is read the first time. data: one line of JSON; name NULL:
  * an event without a name. */
 void events_tell(struct http_stream *base, const char *name, struct str data);
+/* left is called with the topic when the client goes before the stream has ended; from a thread of HTTP, without
+ * a lock. */
+void events_on_leave(struct http_stream *base, void (*left)(struct server *s, const char *topic),
+                     const char *topic);
 /* The stream ends when what it holds is sent. */
 void events_end(struct http_stream *base);
 

@@ -60,9 +60,21 @@ void http_completed(void *server, struct MHD_Connection *connection, void **stat
     (void)why;
     if (!rq)
         return;
+    if (rq->left && !rq->is_answered)
+        rq->left(rq);
     server_request_ended(server, rq);
     request_free(rq);
     *state = NULL;
+}
+
+void http_sleep(struct http_request *rq, bool watched)
+{
+    http_nap_begin(&rq->nap, rq->server->sleepers, rq->connection, watched);
+}
+
+void http_wake(struct http_request *rq)
+{
+    http_nap_end(&rq->nap);
 }
 
 /* Everything that can be known before the body. */
@@ -177,5 +189,5 @@ enum MHD_Result http_access(void *server, struct MHD_Connection *connection, con
         *upload_bytes = 0;
         return ok;
     }
-    return answer(rq);
+    return http_nap_gone(&rq->nap) ? MHD_NO : answer(rq);
 }

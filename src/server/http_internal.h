@@ -6,6 +6,7 @@
 
 #include "server/check.h"
 #include "server/http.h"
+#include "server/http_sleep.h"
 
 enum {
     HTTP_MAX_PATH_PARAMS = 3,
@@ -62,8 +63,13 @@ struct http_request {
     bool is_options;
     bool set_cookie; /* a token came in the address of a page */
 
-    /* Between two calls of one handler: set by who suspends the connection. */
+    /* Between two calls of one handler: set by who puts the request to sleep. */
     void *user;
+    struct http_nap nap;
+    /* Called when the request ends without an answer, before it is freed: its client has gone. */
+    void (*left)(struct http_request *rq);
+    bool is_answered;
+    bool owns_job; /* what it waits for was begun by this request, and ends with it */
     int64_t start_ns;
 };
 
@@ -109,6 +115,10 @@ enum MHD_Result http_access(void *server, struct MHD_Connection *connection, con
                             size_t *upload_bytes, void **state);
 void http_completed(void *server, struct MHD_Connection *connection, void **state,
                     enum MHD_RequestTerminationCode why);
+/* The handler sets re->later and is called again after http_wake. watched: a client that goes meanwhile ends the
+ * request at once (rq->left). */
+void http_sleep(struct http_request *rq, bool watched);
+void http_wake(struct http_request *rq);
 /* True when the handler is called for the second time, after the connection slept. */
 static inline bool http_again(const struct http_request *rq)
 {

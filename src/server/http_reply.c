@@ -426,6 +426,7 @@ enum MHD_Result http_reply_send(struct http_request *rq, struct http_reply *re)
     if (!r)
         return MHD_NO;
     server_count_reply(rq->server, re->status, (double)(clock_ns() - rq->start_ns) * 1e-9);
+    rq->is_answered = true;
     enum MHD_Result ok = MHD_queue_response(rq->connection, (unsigned)re->status, r);
     MHD_destroy_response(r);
     return ok;

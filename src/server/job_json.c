@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "base/mem.h"
+#include "base/sha256.h"
 #include "base/json_write.h"
 #include "pipeline/params_table.h"
 #include "server/model_choice.h"
@@ -175,16 +177,103 @@ static enum err_code with_model(yyjson_val *body, const char *model, struct buf 
     return rc;
 }
 
+/* ---- the same request again ---------------------------------------------------------------------------- */
+
+struct request_key {
+    const char *key; /* NULL: the client gave none */
+    char digest[SHA256_HEX_SIZE];
+};
+
+static bool is_key(const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *p = text; *p; p++)
+        if (*p < 0x20 || *p > 0x7e)
+            return false;
+    return n > 0 && n <= JOB_KEY_MAX;
+}
+
+/* Idempotency-Key, and what was asked: the kind and its members as they came. */
+static enum err_code read_key(struct http_request *rq, const char *kind, yyjson_val *body,
+                              struct request_key *out, struct err *e)
+{
+    struct sha256 h;
+    size_t n = 0;
+    out->key = http_header(rq, "Idempotency-Key");
+    if (!out->key)
+        return ERR_OK;
+    if (!is_key(out->key))
+        return http_refuse(rq, 400, "Idempotency-Key", e,
+                           "Idempotency-Key should be 1 to %d printable characters", JOB_KEY_MAX);
+    char *text = yyjson_val_write(body, YYJSON_WRITE_NOFLAG, &n);
+    if (!text)
+        return err_set(e, ERR_NOMEM, "no memory for the request");
+    sha256_init(&h);
+    sha256_add(&h, kind, strlen(kind) + 1);
+    sha256_add(&h, text, n);
+    sha256_hex(&h, out->digest);
+    mem_free(text); /* yyjson's default allocator is the one behind mem_free */
+    return ERR_OK;
+}
+
+static enum err_code other_request(struct http_request *rq, struct err *e)
+{
+    char text[sizeof e->text];
+    (void)snprintf(text, sizeof text, "%s", e->text);
+    return http_refuse(rq, 422, "Idempotency-Key", e, "%s", text);
+}
+
+/* Sent again: the job that there is; what nobody could take at the time runs now. */
+static enum err_code submit_repeated(struct http_request *rq, struct job_record *rec, struct err *e)
+{
+    queue_settle(rq->server->queue);
+    if (rec->state != JOB_INTERRUPTED && !queue_was_abandoned(rec))
+        return ERR_OK;
+    enum err_code rc = queue_again(rq, rec->id, e);
+    if (rc != ERR_OK && (rc != ERR_ARG || rq->status)) /* ARG: it was queued a moment ago */
+        return rc;
+    char id[STORE_ID_SIZE];
+    memcpy(id, rec->id, sizeof id);
+    job_record_deinit(rec);
+    rq->owns_job = rc == ERR_OK;
+    return jobs_get(rq->server->store, id, rec, e);
+}
+
+static enum err_code submit_new(struct http_request *rq, struct job_new *job, yyjson_val *body,
+                                struct job_record *out, struct err *e)
+{
+    struct buf text;
+    buf_init(&text, REQUEST_MAX_BYTES);
+    enum err_code rc = with_model(body, job->model, &text, e);
+    job->request = buf_str(&text);
+    if (rc == ERR_OK)
+        rc = queue_add(rq, job, out, e);
+    buf_deinit(&text);
+    if (rc == ERR_BUSY)
+        return other_request(rq, e);
+    if (rc == ERR_NOTFOUND)
+        rq->status = 422;
+    rq->owns_job = rc == ERR_OK && !out->repeated;
+    return rc;
+}
+
 enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *body,
                          struct job_record *out, struct err *e)
 {
     const struct kind *k = find_kind(kind);
     char model[MODEL_NAME_BYTES], path[MODEL_PATH_BYTES];
     struct inputs in = {.n = 0};
-    struct buf text;
+    struct request_key key;
+    bool repeated = false;
     enum err_code rc = check_more(rq, body, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (rc == ERR_OK)
+        rc = read_key(rq, kind, body, &key, e);
+    if (rc == ERR_OK && key.key)
+        rc = jobs_of_key(rq->server->store, key.key, key.digest, out, &repeated, e);
+    if (rc == ERR_BUSY)
+        return other_request(rq, e);
+    if (rc != ERR_OK || repeated)
+        return rc == ERR_OK ? submit_repeated(rq, out, e) : rc;
     rc = model_choose(yyjson_get_str(yyjson_obj_get(body, "model")), k->tasks, model, path, e);
     if (rc != ERR_OK) {
         (void)snprintf(rq->field, sizeof rq->field, "model");
@@ -192,19 +281,14 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
         return rc;
     }
     find_inputs(k->fields, body, &in);
-    buf_init(&text, REQUEST_MAX_BYTES);
-    rc = with_model(body, model, &text, e);
-    struct job_new job = {.kind = kind,
-                          .model = model,
-                          .request = buf_str(&text),
-                          .inputs = in.ids,
-                          .n_inputs = in.n};
-    if (rc == ERR_OK)
-        rc = queue_add(rq, &job, out, e);
-    buf_deinit(&text);
-    if (rc == ERR_NOTFOUND)
-        rq->status = 422;
-    return rc;
+    return submit_new(rq,
+                      &(struct job_new){.kind = kind,
+                                        .model = model,
+                                        .inputs = in.ids,
+                                        .n_inputs = in.n,
+                                        .key = key.key,
+                                        .digest = key.digest},
+                      body, out, e);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------ */
@@ -234,6 +318,22 @@ static enum err_code failure_of(struct http_request *rq, const struct job_record
     return e->code;
 }
 
+static void waiter_left(struct http_request *rq)
+{
+    queue_leave(rq->server->queue, rq->user, rq);
+}
+
+static void stream_left(struct server *s, const char *job)
+{
+    queue_abandon(s->queue, job);
+}
+
+void job_follow(struct http_request *rq, const char *id, struct http_stream *stream)
+{
+    if (rq->owns_job)
+        events_on_leave(stream, stream_left, id);
+}
+
 enum err_code job_wait(struct http_request *rq, const char *id, bool *later, struct job_record *out,
                        struct err *e)
 {
@@ -242,6 +342,7 @@ enum err_code job_wait(struct http_request *rq, const char *id, bool *later, str
         rq->user = arena_strdup(&rq->arena, str_from(id));
         if (!rq->user)
             return err_set(e, ERR_NOMEM, "no memory to wait");
+        rq->left = waiter_left;
         if (queue_wait(rq->server->queue, id, rq)) {
             *later = true;
             return ERR_OK;

@@ -249,6 +249,7 @@ static enum err_code stream(struct http_request *rq, struct http_reply *re, bool
     if (rc != ERR_OK)
         return rc;
     re->type = "text/event-stream";
+    job_follow(rq, job, re->stream);
     queue_view(rq->server->queue, job, &v);
     if (!v.live) {
         struct job_record rec = {0};

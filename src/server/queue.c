@@ -21,7 +21,7 @@ static void let_go(struct queue *q)
         struct queue_order *o = q->orders;
         q->orders = o->next;
         (void)err_set(&o->err, ERR_DEVICE, "the server is about to end");
-        MHD_resume_connection(o->rq->connection);
+        http_wake(o->rq);
     }
     while (q->first) {
         struct live *j = line_take(q, q->first);
@@ -58,6 +58,7 @@ enum err_code queue_open(struct server *s, const struct server_options *o, struc
     (void)snprintf(q->budget, sizeof q->budget, "%s", g->budget ? g->budget : "");
     q->max_length = o->max_queue > 0 ? o->max_queue : QUEUE_DEFAULT_LENGTH;
     pthread_mutex_init(&q->lock, NULL);
+    pthread_mutex_init(&q->add_lock, NULL);
     pthread_cond_init(&q->wake, NULL);
     enum err_code rc = take_up(q, e);
     if (rc == ERR_OK && pthread_create(&q->thread, NULL, queue_work, q) != 0)
@@ -102,23 +103,31 @@ void queue_close(struct queue *q)
     let_go(q);
     vt_engine_close(q->engine);
     pthread_mutex_destroy(&q->lock);
+    pthread_mutex_destroy(&q->add_lock);
     pthread_cond_destroy(&q->wake);
     mem_free(q);
 }
 
 /* ---- for the routes ---------------------------------------------------------------------------------- */
 
-enum err_code queue_add(struct http_request *rq, const struct job_new *job, struct job_record *out,
-                        struct err *e)
+static enum err_code check_room(struct http_request *rq, struct err *e)
 {
     struct queue *q = rq->server->queue;
     pthread_mutex_lock(&q->lock);
     bool full = q->length >= q->max_length;
     pthread_mutex_unlock(&q->lock);
-    if (full)
-        return http_refuse(rq, 429, NULL, e, "%d jobs are waiting already", q->max_length);
-    enum err_code rc = jobs_add(rq->server->store, job, out, e);
-    if (rc != ERR_OK)
+    return full ? http_refuse(rq, 429, NULL, e, "%d jobs are waiting already", q->max_length)
+                : ERR_OK;
+}
+
+static enum err_code add(struct http_request *rq, const struct job_new *job, struct job_record *out,
+                         struct err *e)
+{
+    struct queue *q = rq->server->queue;
+    enum err_code rc = check_room(rq, e);
+    if (rc == ERR_OK)
+        rc = jobs_add(rq->server->store, job, out, e);
+    if (rc != ERR_OK || out->repeated)
         return rc;
     struct live *j = live_new(out->id, out->kind, out->model);
     if (!j)
@@ -129,15 +138,41 @@ enum err_code queue_add(struct http_request *rq, const struct job_new *job, stru
     return ERR_OK;
 }
 
-enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
+enum err_code queue_add(struct http_request *rq, const struct job_new *job, struct job_record *out,
+                        struct err *e)
 {
-    struct job_outcome o = {.state = JOB_CANCELLED};
+    struct queue *q = rq->server->queue;
+    pthread_mutex_lock(&q->add_lock);
+    enum err_code rc = add(rq, job, out, e);
+    pthread_mutex_unlock(&q->add_lock);
+    return rc;
+}
+
+void queue_settle(struct queue *q)
+{
+    pthread_mutex_lock(&q->add_lock);
+    pthread_mutex_unlock(&q->add_lock);
+}
+
+static const char abandoned[] = "{\"code\":\"client_gone\",\"status\":499,\"detail\":"
+                                "\"the client that waited for the result has gone\"}";
+
+bool queue_was_abandoned(const struct job_record *rec)
+{
+    return rec->state == JOB_CANCELLED && strcmp(rec->error, abandoned) == 0;
+}
+
+/* why: JSON for the job's error; "" when somebody asked for it. */
+static enum err_code cancel(struct queue *q, const char *id, const char *why, struct err *e)
+{
+    struct job_outcome o = {.state = JOB_CANCELLED, .error = str_from(why)};
     pthread_mutex_lock(&q->lock);
     struct live *j = line_find_waiting(q, id);
     bool runs = !j && q->running && strcmp(q->running->id, id) == 0;
     if (j)
         line_take(q, j);
     if (runs) {
+        q->running->why = why;
         atomic_store(&q->running->cancel, true);
         if (q->engine)
             vt_engine_cancel(q->engine);
@@ -159,16 +194,24 @@ enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
     }
     pthread_mutex_unlock(&q->lock);
     if (rc == ERR_OK) {
-        openai_tell_end(q->server, id, JOB_CANCELLED, "", "");
+        openai_tell_end(q->server, id, JOB_CANCELLED, "", why);
         live_free(j);
     }
     return rc;
 }
 
-enum err_code queue_again(struct queue *q, const char *id, struct err *e)
+enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
 {
+    return cancel(q, id, "", e);
+}
+
+static enum err_code again(struct http_request *rq, const char *id, struct err *e)
+{
+    struct queue *q = rq->server->queue;
     struct job_record rec = {0};
-    enum err_code rc = jobs_again(q->server->store, id, e);
+    enum err_code rc = check_room(rq, e);
+    if (rc == ERR_OK)
+        rc = jobs_again(q->server->store, id, e);
     if (rc == ERR_OK)
         rc = jobs_get(q->server->store, id, &rec, e);
     struct live *j = rc == ERR_OK ? live_new(id, rec.kind, rec.model) : NULL;
@@ -180,6 +223,15 @@ enum err_code queue_again(struct queue *q, const char *id, struct err *e)
         pthread_mutex_unlock(&q->lock);
     }
     job_record_deinit(&rec);
+    return rc;
+}
+
+enum err_code queue_again(struct http_request *rq, const char *id, struct err *e)
+{
+    struct queue *q = rq->server->queue;
+    pthread_mutex_lock(&q->add_lock);
+    enum err_code rc = again(rq, id, e);
+    pthread_mutex_unlock(&q->add_lock);
     return rc;
 }
 
@@ -211,10 +263,41 @@ bool queue_wait(struct queue *q, const char *id, struct http_request *rq)
         w->rq = rq;
         w->next = j->waiters;
         j->waiters = w;
-        MHD_suspend_connection(rq->connection);
+        j->is_attended = j->is_attended || rq->owns_job;
+        http_sleep(rq, true);
     }
     pthread_mutex_unlock(&q->lock);
     return j != NULL;
+}
+
+/* The lock is held. */
+static bool remove_waiter(struct live *j, const struct http_request *rq)
+{
+    for (struct waiter **p = &j->waiters; *p; p = &(*p)->next)
+        if ((*p)->rq == rq) {
+            *p = (*p)->next;
+            return true;
+        }
+    return false;
+}
+
+void queue_leave(struct queue *q, const char *id, struct http_request *rq)
+{
+    pthread_mutex_lock(&q->lock);
+    struct live *j = line_find(q, id);
+    bool last = j && remove_waiter(j, rq) && j->is_attended && !j->waiters && !q->stopping;
+    pthread_mutex_unlock(&q->lock);
+    if (last)
+        queue_abandon(q, id);
+}
+
+void queue_abandon(struct queue *q, const char *id)
+{
+    struct err e = {0};
+    if (server_is_stopping(q->server))
+        return; /* the job stays in the store for the next start */
+    if (cancel(q, id, abandoned, &e) != ERR_OK)
+        err_clear(&e); /* it has ended meanwhile */
 }
 
 bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step)
@@ -277,7 +360,7 @@ bool queue_order(struct queue *q, struct queue_order *order)
         (void)err_set(&order->err, ERR_DEVICE, "the server is about to end");
     } else {
         *p = order;
-        MHD_suspend_connection(order->rq->connection);
+        http_sleep(order->rq, false); /* the worker has the order, which lives in the request */
         pthread_cond_signal(&q->wake);
     }
     pthread_mutex_unlock(&q->lock);

@@ -39,10 +39,12 @@ void queue_close(struct queue *q);
 /* Stores and queues it. 429 when the line is full. */
 ERR_MUST_CHECK enum err_code queue_add(struct http_request *rq, const struct job_new *job,
                                        struct job_record *out, struct err *e);
+/* Who found a job in the store finds it in the line, too, from here on. */
+void queue_settle(struct queue *q);
 /* Queued or running -> cancelled. ERR_BUSY when it has ended already. */
 ERR_MUST_CHECK enum err_code queue_cancel(struct queue *q, const char *id, struct err *e);
-/* Queues again what failed, was cancelled or interrupted. */
-ERR_MUST_CHECK enum err_code queue_again(struct queue *q, const char *id, struct err *e);
+/* Queues again what failed, was cancelled or interrupted. 429 when the line is full. */
+ERR_MUST_CHECK enum err_code queue_again(struct http_request *rq, const char *id, struct err *e);
 
 /* What is known about a job that waits or runs. */
 struct queue_view {
@@ -57,6 +59,13 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out);
 /* Puts the request to sleep until the job has ended; false when it has already. The handler then sets
  * re->later and is called again. */
 bool queue_wait(struct queue *q, const char *id, struct http_request *rq);
+/* The request's client has gone. A job that a request of its own waited for (rq->owns_job) is cancelled with the
+ * last that waited. */
+void queue_leave(struct queue *q, const char *id, struct http_request *rq);
+/* Cancels the job: nobody is left who would take its result. */
+void queue_abandon(struct queue *q, const char *id);
+/* Cancelled by that. */
+bool queue_was_abandoned(const struct job_record *rec);
 /* A stream of the job's events; begins with how it stands. A job that has ended gives that alone. */
 ERR_MUST_CHECK enum err_code queue_subscribe(struct http_request *rq, const char *id,
                                              struct http_stream **out, struct err *e);

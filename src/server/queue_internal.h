@@ -21,6 +21,9 @@ struct live {
     char *model;
     int passed;
     atomic_bool cancel;
+    bool is_attended; /* ends when the last of its waiters has left */
+    const char
+        *why; /* JSON: who cancelled it, where it was nobody's wish; NULL or "" else. Static */
     double started;
     struct vt_progress progress;
     bool has_progress;
@@ -39,6 +42,8 @@ struct queue {
     pthread_t thread;
     bool has_thread;
 
+    /* Held from a job's row to its place in the line. Before the lock. */
+    pthread_mutex_t add_lock;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
     struct live *first, *running;

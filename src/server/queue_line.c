@@ -87,7 +87,7 @@ void live_wake_waiters(struct live *j)
 {
     for (struct waiter *w = j->waiters; w;) {
         struct waiter *next = w->next; /* the request may be gone at once */
-        MHD_resume_connection(w->rq->connection);
+        http_wake(w->rq);
         w = next;
     }
     j->waiters = NULL;

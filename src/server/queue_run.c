@@ -109,7 +109,13 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
         o.assets = r->assets;
         o.n_assets = r->n_assets;
     } else {
-        error_json(e, &error);
+        pthread_mutex_lock(&q->lock);
+        const char *why = o.state == JOB_CANCELLED && j->why ? j->why : "";
+        pthread_mutex_unlock(&q->lock);
+        if (*why)
+            buf_add_z(&error, why);
+        else
+            error_json(e, &error);
         o.error = buf_str(&error);
     }
     keep_outcome(q, j->id, &o);
@@ -213,7 +219,7 @@ static void run_order(struct queue *q, struct queue_order *o)
         (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget);
     if (o->task == QUEUE_UNLOAD || (o->task == QUEUE_LOAD && rc != ERR_OK))
         q->open_model[0] = 0;
-    MHD_resume_connection(o->rq->connection);
+    http_wake(o->rq);
     pthread_mutex_unlock(&q->lock);
 }
 

@@ -87,8 +87,8 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
 
 static enum err_code run_again(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    enum err_code rc = queue_again(rq->server->queue, http_path(rq, "id"), e);
-    if (rc == ERR_ARG)
+    enum err_code rc = queue_again(rq, http_path(rq, "id"), e);
+    if (rc == ERR_ARG && !rq->status)
         rq->status = 409;
     return rc == ERR_OK ? answer_job(rq, re, e) : rc;
 }

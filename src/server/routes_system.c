@@ -71,6 +71,8 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
            (double)atomic_load(&s->counters.micros) * 1e-6);
     metric(b, "http_connections", "gauge", "Open connections.",
            (double)atomic_load(&s->counters.connections));
+    metric(b, "http_requests", "gauge", "Requests that wait for their answer.",
+           (double)atomic_load(&s->counters.requests));
     metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
            (double)atomic_load(&s->counters.refused_slow));
     metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));

@@ -228,6 +228,9 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
         rc = stage(s, store_open(&so, &s->store, e), "store opened");
     if (rc == ERR_OK) {
         s->events = events_hub_new();
+        rc = http_sleepers_open(&s->sleepers, e);
+    }
+    if (rc == ERR_OK) {
         rc = stage(s, queue_open(s, o, &s->queue, e), "worker started");
     }
     if (rc == ERR_OK)
@@ -301,6 +304,7 @@ void server_close(struct server *s)
     else if (s->listen_fd >= 0)
         (void)close(s->listen_fd);
     queue_close(s->queue);
+    http_sleepers_close(s->sleepers);
     events_hub_free(s->events);
     store_close(s->store);
     pthread_mutex_destroy(&s->connections_lock);

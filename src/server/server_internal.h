@@ -38,6 +38,7 @@ struct server {
     double sandbox_seconds;
     bool is_sandboxed;
     struct store *store;
+    struct http_sleepers *sleepers;
     struct events_hub *events;
     struct queue *queue;
     struct MHD_Daemon *daemon;

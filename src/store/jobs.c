@@ -109,6 +109,65 @@ static enum err_code insert(struct store *s, const struct job_new *job, struct j
     return rc;
 }
 
+/* *found: a job has that key. On whichever connection; the caller holds it. */
+static enum err_code of_key(struct db *db, const char *key, const char *digest,
+                            struct job_record *out, bool *found, struct err *e)
+{
+    struct db_query q = db_query(db,
+                                 "SELECT " COLUMNS ", digest FROM jobs JOIN job_keys ON job = id"
+                                 " WHERE key = ?1",
+                                 e);
+    db_bind_text(&q, 1, key);
+    bool other = false;
+    *found = db_row(&q);
+    if (*found) {
+        read_row(&q, out);
+        out->repeated = true;
+        other = !str_eq_z(db_text(&q, 13), digest);
+    }
+    enum err_code rc = db_done(&q);
+    if (rc == ERR_OK && other)
+        rc = err_set(e, ERR_BUSY, "job %s was asked for with this key, and for something else",
+                     out->id);
+    if (rc != ERR_OK)
+        job_record_deinit(out);
+    return rc;
+}
+
+enum err_code jobs_of_key(struct store *s, const char *key, const char *digest,
+                          struct job_record *out, bool *found, struct err *e)
+{
+    *out = (struct job_record){0};
+    db_lock(&s->ro);
+    enum err_code rc = of_key(&s->ro, key, digest, out, found, e);
+    db_unlock(&s->ro);
+    return rc;
+}
+
+static enum err_code keep_key(struct store *s, const struct job_new *job, const char *id,
+                              struct err *e)
+{
+    struct db_query q =
+        db_query(&s->rw, "INSERT INTO job_keys (key, digest, job) VALUES (?1, ?2, ?3)", e);
+    db_bind_text(&q, 1, job->key);
+    db_bind_text(&q, 2, job->digest);
+    db_bind_text(&q, 3, id);
+    return db_run(&q);
+}
+
+static enum err_code insert_once(struct store *s, const struct job_new *job, struct job_record *out,
+                                 struct err *e)
+{
+    bool found = false;
+    if (!job->key)
+        return insert(s, job, out, e);
+    enum err_code rc = of_key(&s->rw, job->key, job->digest, out, &found, e);
+    if (rc != ERR_OK || found)
+        return rc;
+    rc = insert(s, job, out, e);
+    return rc == ERR_OK ? keep_key(s, job, out->id, e) : rc;
+}
+
 enum err_code jobs_add(struct store *s, const struct job_new *job, struct job_record *out,
                        struct err *e)
 {
@@ -118,7 +177,7 @@ enum err_code jobs_add(struct store *s, const struct job_new *job, struct job_re
     enum err_code rc = store_begin(s, e);
     if (rc != ERR_OK)
         return rc;
-    rc = db_end(&s->rw, insert(s, job, out, e), e);
+    rc = db_end(&s->rw, insert_once(s, job, out, e), e);
     if (rc != ERR_OK)
         job_record_deinit(out);
     return rc;

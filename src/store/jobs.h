@@ -53,6 +53,7 @@ struct job_record {
     char *result;  /* JSON, "" while there is none */
     char *error;   /* JSON (or plain text, as the server likes), "" while there is none */
     int64_t created_ms, started_ms, finished_ms; /* 0: not yet */
+    bool repeated;                               /* jobs_add: it was there before */
 };
 
 void job_record_deinit(struct job_record *r);
@@ -62,11 +63,20 @@ struct job_new {
     struct str request;        /* JSON */
     const char *const *inputs; /* asset ids */
     size_t n_inputs;
+    const char *key;    /* what the client calls this request; NULL: nothing */
+    const char *digest; /* of what was asked, with a key */
 };
 
-/* Queues it. ERR_NOTFOUND when an input is not there. */
+enum { JOB_KEY_MAX = 255 };
+
+/* Queues it. ERR_NOTFOUND when an input is not there. With a key that a job has already: that job, and repeated is
+ * set; ERR_BUSY when that one was asked for something else. */
 ERR_MUST_CHECK enum err_code jobs_add(struct store *s, const struct job_new *job,
                                       struct job_record *out, struct err *e);
+
+/* The job of that key; *found false when there is none. ERR_BUSY as jobs_add. */
+ERR_MUST_CHECK enum err_code jobs_of_key(struct store *s, const char *key, const char *digest,
+                                         struct job_record *out, bool *found, struct err *e);
 
 /* queued -> running. ERR_ARG when it is in another state (it was cancelled meanwhile). */
 ERR_MUST_CHECK enum err_code jobs_start(struct store *s, const char *id, struct err *e);

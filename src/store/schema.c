@@ -59,6 +59,12 @@ static const char *const migrations[] = {
     "  at_ms INTEGER NOT NULL,"
     "  doc TEXT NOT NULL,"
     "  PRIMARY KEY (project, position)) STRICT;",
+    /* 2: what clients call their requests, so that one sent again is no second job */
+    "CREATE TABLE job_keys ("
+    "  key TEXT PRIMARY KEY,"
+    "  digest TEXT NOT NULL,"
+    "  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX job_keys_job ON job_keys (job);",
 };
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };
