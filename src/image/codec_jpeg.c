@@ -22,6 +22,9 @@ enum {
     SCANS_MAX = 100,
 };
 
+/* A pass costs about a nanosecond a pixel: the largest pictures may have 21. */
+static const uint64_t scan_pixels_max = (uint64_t)1 << 31;
+
 struct jpeg_job {
     struct jpeg_decompress_struct c;
     struct jpeg_error_mgr errors;
@@ -123,9 +126,11 @@ static void on_skip(j_decompress_ptr c, long n)
 static void on_progress(j_common_ptr c)
 {
     struct jpeg_job *j = job_of(c);
-    if (j->c.input_scan_number <= SCANS_MAX)
+    uint64_t pixels = (uint64_t)j->c.image_width * j->c.image_height;
+    int max = pixels > scan_pixels_max / SCANS_MAX ? (int)(scan_pixels_max / pixels) : SCANS_MAX;
+    if (j->c.input_scan_number <= max)
         return;
-    j->rc = err_set(j->d->e, ERR_LIMIT, "the JPEG has more than %d scans", SCANS_MAX);
+    j->rc = err_set(j->d->e, ERR_LIMIT, "the JPEG has more than %d scans", max);
     longjmp(j->jump, 1);
 }
 

@@ -7,6 +7,8 @@ enum {
     /* A gAMA chunk outside of this says nothing about a real device. */
     GAMMA_LOWEST = 10000,
     GAMMA_HIGHEST = 1000000,
+    /* Behind the last row come the end of its stream, a checksum, and with some encoders a few bytes too many. */
+    TAIL_MAX_BYTES = 4096,
 };
 
 /* What may longjmp fills this, not locals. */
@@ -15,6 +17,7 @@ struct png_job {
     struct decode *d;
     const void *icc; /* borrowed from libpng */
     size_t icc_bytes;
+    uint64_t rows_left; /* of all passes */
 };
 
 static void read_header(struct png_job *j)
@@ -59,8 +62,37 @@ static void set_gamma(struct png_job *j)
         png_set_gamma_fixed(j->io.png, PNG_GAMMA_sRGB, gamma);
 }
 
+/* Rows that hold data: an interlaced picture's passes have fewer, some none. */
+static uint64_t rows_of(const struct png_job *j)
+{
+    uint32_t w = png_get_image_width(j->io.png, j->io.info);
+    uint32_t h = png_get_image_height(j->io.png, j->io.info);
+    uint64_t n = 0;
+    if (png_get_interlace_type(j->io.png, j->io.info) == PNG_INTERLACE_NONE)
+        return h;
+    for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; pass++)
+        n += PNG_PASS_COLS(w, pass) > 0 ? PNG_PASS_ROWS(h, pass) : 0;
+    return n;
+}
+
+/* Called with every row that was unpacked. Behind the last one libpng would unpack, and throw away, whatever the
+ * stream still holds: a thousand times the file's size. */
+static void on_row(png_structp png, png_row_infop row, png_bytep data)
+{
+    struct png_job *j = png_get_user_transform_ptr(png);
+    (void)row;
+    (void)data;
+    if (j->rows_left > 0 && --j->rows_left == 0) {
+        j->io.in_tail = true;
+        j->io.tail_left = TAIL_MAX_BYTES;
+    }
+}
+
 static void set_transforms(struct png_job *j)
 {
+    j->rows_left = rows_of(j);
+    png_set_user_transform_info(j->io.png, j, 0, 0);
+    png_set_read_user_transform_fn(j->io.png, on_row);
     png_set_expand(j->io.png); /* palette to RGB, 1, 2, 4 bits to 8, tRNS to alpha */
     png_set_scale_16(j->io.png);
     set_gamma(j);
@@ -88,6 +120,7 @@ static enum err_code run_pixels(struct png_job *j)
         for (int y = 0; y < out->h; y++)
             png_read_row(j->io.png, image_row(out, y), NULL);
     }
+    j->io.in_tail = false;
     png_read_end(j->io.png, NULL);
     return ERR_OK;
 }

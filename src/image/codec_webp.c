@@ -1,10 +1,15 @@
 /* codec_webp.c - WebP through libwebp and its demuxer: stills, and the first frame of animations. */
 #include "image/codec.h"
 
+#include <string.h>
+
 #include <webp/decode.h>
 #include <webp/demux.h>
 
 #include "image/exif.h"
+
+/* The demuxer keeps a record of every frame, four times as large as the smallest that a file can hold. */
+enum { FRAMES_MAX = 10000 };
 
 struct webp_job {
     struct decode *d;
@@ -42,9 +47,28 @@ static enum err_code read_chunks(struct webp_job *j)
     return rc;
 }
 
+/* "RIFF", size, "WEBP", and then chunks: name (4), size (4, little endian), data, and one byte more when the size is
+ * odd. Whether they make sense is the demuxer's business. */
+static enum err_code check_frames(const struct decode *d)
+{
+    struct str s = str_skip(d->bytes, 12);
+    for (int frames = 0; s.n >= 8;) {
+        const unsigned char *p = (const unsigned char *)s.p;
+        size_t n = p[4] | (size_t)p[5] << 8 | (size_t)p[6] << 16 | (size_t)p[7] << 24;
+        if (memcmp(p, "ANMF", 4) == 0 && ++frames > FRAMES_MAX)
+            return err_set(d->e, ERR_LIMIT, "the WebP has more than %d frames", FRAMES_MAX);
+        if (n > s.n - 8)
+            break;
+        s = str_skip(s, 8 + n + (n & 1));
+    }
+    return ERR_OK;
+}
+
 static enum err_code read_header(struct webp_job *j)
 {
     struct decode *d = j->d;
+    if (check_frames(d) != ERR_OK)
+        return ERR_LIMIT;
     WebPDemuxState state;
     WebPData data = {(const uint8_t *)d->bytes.p, d->bytes.n};
     j->demux = WebPDemuxPartial(&data, &state);

@@ -11,6 +11,8 @@ static void on_error(png_structp png, png_const_charp text)
     struct png_io *io = png_get_error_ptr(png);
     if (io->nomem)
         io->rc = err_set(io->e, ERR_NOMEM, "%s: memory is out", io->doing);
+    else if (io->past_end)
+        io->rc = err_set(io->e, ERR_FORMAT, "the PNG is broken: it has data beyond its last row");
     else if (io->cut)
         io->rc = err_set(io->e, ERR_FORMAT, "the PNG is cut: its data end too early");
     else
@@ -47,6 +49,12 @@ static void on_read(png_structp png, png_bytep to, size_t n)
         io->cut = true;
         png_error(png, "no more data");
     }
+    if (io->in_tail && n > io->tail_left) {
+        io->past_end = true;
+        png_error(png, "data beyond the picture");
+    }
+    if (io->in_tail)
+        io->tail_left -= n;
     memcpy(to, io->bytes.p, n);
     io->bytes = str_skip(io->bytes, n);
 }

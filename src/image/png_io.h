@@ -18,6 +18,9 @@ struct png_io {
     bool nomem;       /* one of libpng's allocations failed: says what the next error is */
     struct str bytes; /* reader: what is left of the file */
     bool cut;         /* reader: libpng wanted more than there was */
+    /* reader: the last row is there; of what follows only tail_left bytes are given, for libpng unpacks all of it */
+    bool in_tail, past_end;
+    size_t tail_left;
     char warning[96]; /* the first warning, "" when there was none */
     png_structp png;
     png_infop info;

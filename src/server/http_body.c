@@ -168,6 +168,7 @@ enum err_code http_body_begin(struct http_request *rq, struct err *e)
 {
     const char *type = http_header(rq, "Content-Type");
     int64_t length = declared_length(rq);
+    const char *coding = http_header(rq, "Content-Encoding");
     unsigned kind = kind_of(type);
     if (!has_body(rq))
         return ERR_OK;
@@ -176,6 +177,9 @@ enum err_code http_body_begin(struct http_request *rq, struct err *e)
             return http_refuse(rq, 413, NULL, e, "this request takes no body");
         return ERR_OK;
     }
+    if (coding && *coding && strcasecmp(coding, "identity") != 0)
+        return http_refuse(rq, 415, "Content-Encoding", e,
+                           "bodies are taken as they are, not in %.40s", coding);
     if (!(kind & rq->route->accepts))
         return http_refuse(rq, 415, "Content-Type", e, "'%.60s' is not taken here%s",
                            type ? type : "",

@@ -1,11 +1,14 @@
 """Who may ask: Host, Origin, content types, tokens, sizes, and text that is no HTTP."""
 
+import gzip
 import os
 import socket
+import struct
 import subprocess
 import time
+import zlib
 
-from support import Server, form, png, run_all
+from support import Server, b64, form, png, run_all
 
 JSON = {"Content-Type": "application/json"}
 
@@ -166,6 +169,28 @@ def test_not_pictures_are_refused(program):
         bomb = bomb[:16] + b"\x00\x01\x00\x00\x00\x01\x00\x00" + bomb[24:]
         assert s.post("/v1/assets", bomb, headers={"Content-Type": "image/png"}).status in (413, 422)
         assert s.get("/v1/assets").json()["assets"] == []
+
+
+def test_bombs_are_refused(program):
+    """What unpacks to far more than it says: refused by what is read until then, and nothing is kept."""
+    with Server(program) as s:
+        extra = zlib.compressobj(9)
+        rows = extra.compress(bytes(8 * 25) + bytes(64 << 20)) + extra.flush()
+        good = png(8, 8)
+        start, end = good.index(b"IDAT") - 4, good.index(b"IEND") - 4
+        idat = struct.pack(">I", len(rows)) + b"IDAT" + rows + struct.pack(">I", zlib.crc32(b"IDAT" + rows))
+        for data in [good[:start] + idat + good[end:]]:
+            a = s.post("/v1/assets", data, headers={"Content-Type": "image/png"})
+            assert a.status == 422 and "beyond" in a.json()["detail"], a
+            a = s.post("/sdapi/v1/img2img", {"prompt": "x", "init_images": [b64(data)]})
+            assert a.status == 422 and a.json()["field"] == "init_images", a
+        packed = gzip.compress(b'{"prompt":"' + b"x" * (64 << 20) + b'"}')
+        a = s.post("/v1/generate", packed, headers={**JSON, "Content-Encoding": "gzip"})
+        assert a.status == 415 and a.json()["field"] == "Content-Encoding", a
+        for deep in (b'{"prompt":' + b"[" * 500000, b'{"a":' * 200000, b'{"prompt":' + b'[{"a":' * 100000):
+            assert s.post("/v1/generate", deep, headers=JSON).status == 400
+        assert s.get("/v1/assets").json()["assets"] == []
+        assert s.get("/v1/jobs").json()["jobs"] == []
 
 
 def test_garbage_does_not_hurt(program):

@@ -402,12 +402,12 @@ static void huge_header_is_refused_before_pixels(void **state)
 }
 
 /* The first scan of a progressive file again and again: little to store, much to decode. */
-static void endless_scans_are_refused(void **state)
+/* A picture of side x side with its first scan so many times. */
+static void refuse_scans(int side, int times)
 {
-    (void)state;
     struct err e = {0};
     struct made m = plain;
-    struct image im = gradient(16, 16, 3), out;
+    struct image im = gradient(side, side, 3), out;
     struct buf b, bomb;
     m.progressive = true;
     make_jpeg(&m, &im, &b);
@@ -416,7 +416,7 @@ static void endless_scans_are_refused(void **state)
         end++;
     buf_init(&bomb, 64u << 20);
     buf_add(&bomb, b.p, scan);
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < times; i++)
         buf_add(&bomb, b.p + scan, end - scan);
     buf_add(&bomb, "\xff\xd9", 2);
     assert_int_equal(image_load_memory(buf_str(&bomb), NULL, NULL, &out, &e), ERR_LIMIT);
@@ -424,6 +424,13 @@ static void endless_scans_are_refused(void **state)
     buf_deinit(&b);
     buf_deinit(&bomb);
     image_free(&im);
+}
+
+static void endless_scans_are_refused(void **state)
+{
+    (void)state;
+    refuse_scans(16, 200);
+    refuse_scans(6000, 65); /* each is a pass over 36 million pixels */
 }
 
 static void damaged_byte_never_crashes(void **state)

@@ -5,6 +5,7 @@
 
 #include <lcms2.h>
 #include <png.h>
+#include <zlib.h>
 
 #include "image/png_write.h"
 
@@ -548,12 +549,54 @@ static void more_data_than_pixels_are_not_unpacked(void **state)
     put_chunk(&b, "IDAT", data.p, data.n);
     put_chunk(&b, "IEND", "", 0);
     enum err_code rc = image_load_memory(buf_str(&b), NULL, &info, &im, &e);
-    if (rc == ERR_OK)
-        assert_true(info.notes[0] != 0);
-    else
-        assert_int_equal(rc, ERR_FORMAT);
-    image_free(&im);
+    assert_int_equal(rc, ERR_FORMAT);
+    assert_non_null(strstr(e.text, "beyond its last row"));
     buf_deinit(&data);
+    buf_deinit(&b);
+}
+
+/* A black picture of w x h grey pixels whose stream unpacks to so many zero bytes. */
+static struct buf png_of_zeros(unsigned w, unsigned h, bool interlaced, size_t unpacked)
+{
+    unsigned char header[13] = {0, 0, 0, (unsigned char)w, 0, 0, 0, (unsigned char)h, 8};
+    uLongf n = compressBound(unpacked);
+    unsigned char *zeros = mem_alloc(unpacked), *packed = mem_alloc(n);
+    struct buf b;
+    header[12] = interlaced;
+    assert_int_equal(compress2(packed, &n, zeros, unpacked, 9), Z_OK);
+    buf_init(&b, 16u << 20);
+    buf_add(&b, "\x89PNG\r\n\x1a\n", 8);
+    put_chunk(&b, "IHDR", header, sizeof header);
+    put_chunk(&b, "IDAT", packed, n);
+    put_chunk(&b, "IEND", "", 0);
+    mem_free(zeros);
+    mem_free(packed);
+    return b;
+}
+
+static void bombs_behind_the_last_row_are_refused(void **state)
+{
+    (void)state;
+    static const unsigned sides[][2] = {{1, 1}, {8, 8}, {7, 9}, {2, 40}, {40, 2}, {3, 1}};
+    for (size_t i = 0; i < 2 * sizeof sides / sizeof sides[0]; i++) {
+        struct err e = {0};
+        struct image im;
+        struct buf b = png_of_zeros(sides[i / 2][0], sides[i / 2][1], i % 2, (size_t)64 << 20);
+        assert_int_equal(image_load_memory(buf_str(&b), NULL, NULL, &im, &e), ERR_FORMAT);
+        assert_non_null(strstr(e.text, "beyond its last row"));
+        buf_deinit(&b);
+    }
+}
+
+static void a_few_bytes_too_many_are_only_a_note(void **state)
+{
+    (void)state;
+    struct image_info info;
+    struct buf b = png_of_zeros(8, 8, false, 8 * 9 + 5);
+    struct image im = load(&b, &info);
+    assert_int_equal(im.w, 8);
+    assert_true(info.notes[0] != 0);
+    image_free(&im);
     buf_deinit(&b);
 }
 
@@ -627,6 +670,8 @@ int main(void)
         cmocka_unit_test(cut_file_is_an_error_wherever_it_ends),
         cmocka_unit_test(damaged_byte_never_crashes_and_checksums_find_it),
         cmocka_unit_test(more_data_than_pixels_are_not_unpacked),
+        cmocka_unit_test(bombs_behind_the_last_row_are_refused),
+        cmocka_unit_test(a_few_bytes_too_many_are_only_a_note),
         cmocka_unit_test(reading_and_writing_fail_cleanly_when_memory_is_out),
         cmocka_unit_test(output_is_refused_when_it_exceeds_its_maximum),
     };

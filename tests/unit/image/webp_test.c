@@ -183,6 +183,19 @@ static void first_frame_is_used_when_it_is_an_animation(void **state)
     image_free(&out);
 }
 
+static void more_frames_than_anybody_draws_are_refused(void **state)
+{
+    (void)state;
+    struct made m = {.w = 2, .h = 2, .frames = 10001};
+    struct err e = {0};
+    struct image im = noise(2, 2, 4, 5), out;
+    struct buf b = extended(&m, &im);
+    assert_int_equal(image_load_memory(buf_str(&b), NULL, NULL, &out, &e), ERR_LIMIT);
+    assert_non_null(strstr(e.text, "frames"));
+    buf_deinit(&b);
+    image_free(&im);
+}
+
 static void orientation_and_profile_are_found(void **state)
 {
     (void)state;
@@ -297,6 +310,7 @@ int main(void)
         cmocka_unit_test(lossy_round_trip_is_close),
         cmocka_unit_test(webp_is_refused_when_quality_or_size_make_no_sense),
         cmocka_unit_test(first_frame_is_used_when_it_is_an_animation),
+        cmocka_unit_test(more_frames_than_anybody_draws_are_refused),
         cmocka_unit_test(orientation_and_profile_are_found),
         cmocka_unit_test(huge_canvas_is_refused_before_any_allocation_of_ours),
         cmocka_unit_test(cut_webp_is_an_error_wherever_it_ends),
