@@ -16,8 +16,8 @@ enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
 static struct ggml_tensor *half_by_head(struct nn_graph *g, struct ggml_tensor *x)
 {
     if (nn_lies_by_head(x))
-        return ggml_cast(g->ctx, nn_swap_heads(g, x), GGML_TYPE_F16);
-    return nn_swap_heads(g, ggml_cast(g->ctx, x, GGML_TYPE_F16));
+        return ggml_cast(nn_ctx(g), nn_swap_heads(g, x), GGML_TYPE_F16);
+    return nn_swap_heads(g, ggml_cast(nn_ctx(g), x, GGML_TYPE_F16));
 }
 
 /* NULL when the device cannot. */
@@ -28,12 +28,12 @@ static struct ggml_tensor *flash(struct nn_graph *g, struct ggml_tensor *q, stru
     struct ggml_tensor *qh = nn_swap_heads(g, q);
     struct ggml_tensor *kh = full ? nn_swap_heads(g, k) : half_by_head(g, k);
     struct ggml_tensor *vh = full ? nn_swap_heads(g, v) : half_by_head(g, v);
-    struct ggml_tensor *m = mask ? ggml_cast(g->ctx, mask, GGML_TYPE_F16) : NULL;
-    struct ggml_tensor *y = ggml_flash_attn_ext(g->ctx, qh, kh, vh, m, scale, 0.0f, 0.0f);
+    struct ggml_tensor *m = mask ? ggml_cast(nn_ctx(g), mask, GGML_TYPE_F16) : NULL;
+    struct ggml_tensor *y = ggml_flash_attn_ext(nn_ctx(g), qh, kh, vh, m, scale, 0.0f, 0.0f);
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (!ggml_backend_dev_supports_op(nn_device_ggml(g->device), y))
         return NULL;
-    return ggml_reshape_2d(g->ctx, y, y->ne[0] * y->ne[1], y->ne[2]);
+    return ggml_reshape_2d(nn_ctx(g), y, y->ne[0] * y->ne[1], y->ne[2]);
 }
 
 /* A mask that hides nothing, made on the device. */
@@ -42,9 +42,9 @@ static struct ggml_tensor *no_mask(struct nn_graph *g, int64_t keys, int64_t que
     struct ggml_tensor *m = g->no_mask;
     if (m && m->ne[0] == keys && m->ne[1] == queries)
         return m;
-    m = ggml_scale(g->ctx, ggml_arange(g->ctx, 0.0f, (float)keys, 1.0f), 0.0f);
-    m = ggml_repeat_4d(g->ctx, m, keys, queries, 1, 1);
-    g->no_mask = ggml_cast(g->ctx, m, GGML_TYPE_F16);
+    m = ggml_scale(nn_ctx(g), ggml_arange(nn_ctx(g), 0.0f, (float)keys, 1.0f), 0.0f);
+    m = ggml_repeat_4d(nn_ctx(g), m, keys, queries, 1, 1);
+    g->no_mask = ggml_cast(nn_ctx(g), m, GGML_TYPE_F16);
     return g->no_mask;
 }
 
@@ -62,39 +62,40 @@ static struct ggml_tensor *flash_in_parts(struct nn_graph *g, struct ggml_tensor
         return NULL;
     struct ggml_tensor *qh = nn_swap_heads(g, q);
     if (!nn_lies_by_head(q))
-        qh = ggml_cont(g->ctx, qh);
-    qh = ggml_reshape_3d(g->ctx, qh, dim, n, PARTS * heads);
+        qh = ggml_cont(nn_ctx(g), qh);
+    qh = ggml_reshape_3d(nn_ctx(g), qh, dim, n, PARTS * heads);
     struct ggml_tensor *kh = half_by_head(g, k), *vh = half_by_head(g, v);
-    struct ggml_tensor *y = ggml_flash_attn_ext(g->ctx, qh, kh, vh, no_mask(g, k->ne[2], n), scale,
-                                                0.0f, 0.0f); /* ne = dim, parts of heads, n */
+    struct ggml_tensor *y =
+        ggml_flash_attn_ext(nn_ctx(g), qh, kh, vh, no_mask(g, k->ne[2], n), scale, 0.0f,
+                            0.0f); /* ne = dim, parts of heads, n */
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (!ggml_backend_dev_supports_op(nn_device_ggml(g->device), y))
         return NULL;
-    y = ggml_reshape_4d(g->ctx, y, dim, PARTS, heads, n);
-    y = ggml_permute(g->ctx, y, 0, 3, 1, 2); /* ne = dim, heads, n, parts */
-    y = g->bf16_products ? ggml_cast(g->ctx, y, GGML_TYPE_BF16) : ggml_cont(g->ctx, y);
-    return ggml_reshape_2d(g->ctx, y, dim * heads, n * PARTS);
+    y = ggml_reshape_4d(nn_ctx(g), y, dim, PARTS, heads, n);
+    y = ggml_permute(nn_ctx(g), y, 0, 3, 1, 2); /* ne = dim, heads, n, parts */
+    y = g->bf16_products ? ggml_cast(nn_ctx(g), y, GGML_TYPE_BF16) : ggml_cont(nn_ctx(g), y);
+    return ggml_reshape_2d(nn_ctx(g), y, dim * heads, n * PARTS);
 }
 
 static struct ggml_tensor *band(struct nn_graph *g, struct ggml_tensor *qh, struct ggml_tensor *kh,
                                 struct ggml_tensor *vt, struct ggml_tensor *mask, float scale)
 {
-    struct ggml_tensor *s = ggml_mul_mat(g->ctx, kh, qh);
+    struct ggml_tensor *s = ggml_mul_mat(nn_ctx(g), kh, qh);
     ggml_prec_set_acc(s, GGML_PREC_F32);
-    s = ggml_soft_max_ext(g->ctx, s, mask, scale, 0.0f);
-    struct ggml_tensor *y = ggml_mul_mat(g->ctx, vt, s); /* ne = head_dim, tokens, heads */
+    s = ggml_soft_max_ext(nn_ctx(g), s, mask, scale, 0.0f);
+    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), vt, s); /* ne = head_dim, tokens, heads */
     ggml_prec_set_acc(y, GGML_PREC_F32);
-    y = ggml_cont(g->ctx, ggml_permute(g->ctx, y, 0, 2, 1, 3));
-    return ggml_reshape_2d(g->ctx, y, y->ne[0] * y->ne[1], y->ne[2]);
+    y = ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), y, 0, 2, 1, 3));
+    return ggml_reshape_2d(nn_ctx(g), y, y->ne[0] * y->ne[1], y->ne[2]);
 }
 
 static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                   struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
     struct ggml_tensor *qh = nn_swap_heads(g, q);
-    struct ggml_tensor *kh = ggml_cont(g->ctx, nn_swap_heads(g, k));
+    struct ggml_tensor *kh = ggml_cont(nn_ctx(g), nn_swap_heads(g, k));
     /* v transposed: ne = kv_tokens, head_dim, kv_heads */
-    struct ggml_tensor *vt = ggml_cont(g->ctx, ggml_permute(g->ctx, v, 1, 2, 0, 3));
+    struct ggml_tensor *vt = ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), v, 1, 2, 0, 3));
     int64_t tokens = q->ne[2], step = BAND_SCORES / (k->ne[2] * q->ne[1]);
     if (step < 16)
         step = 16;
@@ -102,14 +103,16 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
     for (int64_t t = 0; t < tokens; t += step) {
         int64_t n = tokens - t < step ? tokens - t : step;
         struct ggml_tensor *qb =
-            ggml_cont(g->ctx, ggml_view_3d(g->ctx, qh, qh->ne[0], n, qh->ne[2], qh->nb[1],
-                                           qh->nb[2], (size_t)t * qh->nb[1]));
+            ggml_cont(nn_ctx(g), ggml_view_3d(nn_ctx(g), qh, qh->ne[0], n, qh->ne[2], qh->nb[1],
+                                              qh->nb[2], (size_t)t * qh->nb[1]));
         struct ggml_tensor *mb = mask;
         if (mask && n < tokens)
-            mb = ggml_cont(g->ctx, ggml_view_2d(g->ctx, mask, mask->ne[0], n, mask->nb[1],
-                                                (size_t)t * mask->nb[1]));
+            mb = ggml_cont(nn_ctx(g), ggml_view_2d(nn_ctx(g), mask, mask->ne[0], n, mask->nb[1],
+                                                   (size_t)t * mask->nb[1]));
         struct ggml_tensor *y = band(g, qb, kh, vt, mb, scale);
-        out = out ? ggml_concat(g->ctx, out, y, 1) : y;
+        out = out ? ggml_concat(nn_ctx(g), out, y, 1) : y;
+        nn_graph_add(
+            g, out); /* ggml puts nodes in order by recursion: one band deep, not all of them */
     }
     return out;
 }

@@ -11,27 +11,106 @@
 #include "nn/graph_segments.h"
 #include "nn/params.h"
 
-enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d, size_t max_nodes, bool trace,
-                            struct err *e)
+/* ---- growing ----------------------------------------------------------------------------------------- */
+
+enum { PIECE_TENSORS = 256 };
+
+/* ggml takes the room for tensors beforehand and ends the process when it is used up. So there are pieces,
+ * and nobody has to know how many tensors a graph will have. */
+struct nn_records {
+    struct nn_records *before;
+    struct ggml_context *ctx;
+};
+
+static size_t room_left(const struct nn_records *r)
+{
+    return ggml_get_mem_size(r->ctx) - ggml_used_mem(r->ctx);
+}
+
+struct ggml_context *nn_ctx(struct nn_graph *g)
+{
+    if (g->records && room_left(g->records) >= NN_EXPRESSION_TENSORS * ggml_tensor_overhead())
+        return g->records->ctx;
+    struct nn_records *r = mem_alloc(sizeof *r);
+    r->before = g->records;
+    r->ctx = ggml_init((struct ggml_init_params){.mem_size = PIECE_TENSORS * ggml_tensor_overhead(),
+                                                 .no_alloc = true});
+    g->records = r;
+    return r->ctx;
+}
+
+static void records_free(struct nn_records *r)
+{
+    while (r) {
+        struct nn_records *before = r->before;
+        ggml_free(r->ctx);
+        mem_free(r);
+        r = before;
+    }
+}
+
+/* Room for one more in an array that doubles. False, and noted in g, when memory is out. */
+static bool make_room(struct nn_graph *g, void **array, size_t size, size_t used, size_t *room)
+{
+    if (used < *room)
+        return true;
+    size_t more = *room ? 2 * *room : 64;
+    void *p = more <= SIZE_MAX / size ? mem_try_realloc(*array, more * size) : NULL;
+    if (!p) {
+        g->out_of_memory = true;
+        return false;
+    }
+    *array = p;
+    *room = more;
+    return true;
+}
+
+void nn_graph_add(struct nn_graph *g, struct ggml_tensor *t)
+{
+    void *added = g->added;
+    bool ok = make_room(g, &added, sizeof *g->added, g->n_added, &g->room_for_added);
+    g->added = added;
+    if (ok)
+        g->added[g->n_added++] = t;
+}
+
+/* More than there can be nodes, and more than there can be leafs (those of others are sources of nodes). */
+static size_t count_nodes(const struct nn_graph *g)
+{
+    size_t n = 1;
+    for (const struct nn_records *r = g->records; r; r = r->before)
+        for (struct ggml_tensor *t = ggml_get_first_tensor(r->ctx); t;
+             t = ggml_get_next_tensor(r->ctx, t)) {
+            n++;
+            for (int i = 0; i < GGML_MAX_SRC; i++)
+                n += t->src[i] && t->src[i]->op == GGML_OP_NONE;
+        }
+    return n;
+}
+
+/* Puts what was added into the order in which it is computed. */
+static enum err_code put_in_order(struct nn_graph *g, struct err *e)
+{
+    if (g->out_of_memory)
+        return err_set(e, ERR_NOMEM, "no memory for a graph of %zu results", g->n_added);
+    if (g->gf)
+        return ERR_OK;
+    size_t n = count_nodes(g);
+    g->order = ggml_init((struct ggml_init_params){.mem_size = ggml_graph_overhead_custom(n, false),
+                                                   .no_alloc = true});
+    g->gf = ggml_new_graph_custom(g->order, n, false);
+    for (size_t i = 0; i < g->n_added; i++)
+        ggml_build_forward_expand(g->gf, g->added[i]);
+    return ERR_OK;
+}
+
+/* ---- building ---------------------------------------------------------------------------------------- */
+
+void nn_graph_init(struct nn_graph *g, struct nn_device *d, bool trace)
 {
     memset(g, 0, sizeof *g);
     g->device = d;
     g->trace = trace;
-    struct ggml_init_params init = {
-        .mem_size =
-            max_nodes * ggml_tensor_overhead() + ggml_graph_overhead_custom(max_nodes, false),
-        .no_alloc = true,
-    };
-    g->ctx = ggml_init(init);
-    if (g->ctx)
-        g->gf = ggml_new_graph_custom(g->ctx, max_nodes, false);
-    if (trace)
-        g->mids = mem_try_array(NN_MAX_MIDS, sizeof *g->mids);
-    if (!g->gf || (trace && !g->mids)) {
-        nn_graph_deinit(g);
-        return err_set(e, ERR_NOMEM, "no memory for a graph of %zu nodes", max_nodes);
-    }
-    return ERR_OK;
 }
 
 void nn_graph_deinit(struct nn_graph *g)
@@ -41,7 +120,9 @@ void nn_graph_deinit(struct nn_graph *g)
         ggml_gallocr_free(g->alloc);
     if (g->device)
         nn_device_give(g->device, NN_MEMORY_COMPUTE, g->compute_bytes);
-    ggml_free(g->ctx);
+    ggml_free(g->order);
+    records_free(g->records);
+    mem_free(g->added);
     mem_free(g->mids);
     memset(g, 0, sizeof *g);
 }
@@ -53,7 +134,7 @@ void nn_graph_allow_int8(struct nn_graph *g, bool allowed)
 
 struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)
 {
-    struct ggml_tensor *t = ggml_new_tensor_4d(g->ctx, GGML_TYPE_F32, ne0, ne1, ne2, ne3);
+    struct ggml_tensor *t = ggml_new_tensor_4d(nn_ctx(g), GGML_TYPE_F32, ne0, ne1, ne2, ne3);
     ggml_set_input(t);
     return t;
 }
@@ -61,12 +142,17 @@ struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64
 void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t)
 {
     ggml_set_output(t);
-    ggml_build_forward_expand(g->gf, t);
+    nn_graph_add(g, t);
 }
 
 struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char *fmt, ...)
 {
-    if (!g->trace || g->n_mids >= NN_MAX_MIDS)
+    if (!g->trace)
+        return t;
+    void *mids = g->mids;
+    bool ok = make_room(g, &mids, sizeof *g->mids, g->n_mids, &g->room_for_mids);
+    g->mids = mids;
+    if (!ok)
         return t;
     struct nn_mid *m = &g->mids[g->n_mids++];
     va_list ap;
@@ -74,14 +160,15 @@ struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char
     (void)vsnprintf(m->name, sizeof m->name, fmt, ap);
     va_end(ap);
     /* A copy of its own: t itself may be a view, or be overwritten in place by what follows. */
-    m->t = t->type == GGML_TYPE_F32 ? ggml_cont(g->ctx, t) : ggml_cast(g->ctx, t, GGML_TYPE_F32);
+    m->t =
+        t->type == GGML_TYPE_F32 ? ggml_cont(nn_ctx(g), t) : ggml_cast(nn_ctx(g), t, GGML_TYPE_F32);
     nn_graph_output(g, m->t);
     return t;
 }
 
 void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x)
 {
-    ggml_build_forward_expand(g->gf, x);
+    nn_graph_add(g, x);
 }
 
 /* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that costs
@@ -97,19 +184,22 @@ static int threads_for(const struct nn_graph *g)
     return wanted < 1 ? 1 : wanted >= all ? all : (int)wanted;
 }
 
-/* What the graph's own tensors will take; ggml's allocator lays them out without allocating. */
-static size_t measure(const struct nn_graph *g)
+enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e)
 {
-    size_t bytes = 0;
+    *bytes = 0;
+    enum err_code rc = put_in_order(g, e);
+    if (rc != ERR_OK)
+        return rc;
     ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(g->device));
     ggml_gallocr_t a = ggml_gallocr_new(buft);
-    if (a)
-        ggml_gallocr_reserve_n_size(a, g->gf, NULL, NULL, &bytes);
+    if (!a)
+        return err_set(e, ERR_NOMEM, "no memory to measure a graph");
+    ggml_gallocr_reserve_n_size(a, g->gf, NULL, NULL, bytes);
     ggml_gallocr_free(a);
-    return bytes;
+    return ERR_OK;
 }
 
-enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
+static enum err_code check_operations(const struct nn_graph *g, struct err *e)
 {
     ggml_backend_dev_t dev = nn_device_ggml(g->device);
     for (int i = 0; i < ggml_graph_n_nodes(g->gf); i++) {
@@ -120,15 +210,25 @@ enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
                 ggml_backend_dev_name(dev), ggml_op_desc(t), ggml_type_name(t->type),
                 (long long)t->ne[3], (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
     }
+    return ERR_OK;
+}
+
+enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
+{
+    size_t bytes;
+    enum err_code rc = nn_graph_measure(g, &bytes, e);
+    if (rc == ERR_OK)
+        rc = check_operations(g, e);
+    if (rc != ERR_OK)
+        return rc;
     g->threads = threads_for(g);
-    size_t bytes = measure(g);
-    enum err_code rc = nn_device_take(g->device, NN_MEMORY_COMPUTE, bytes, "computing", e);
+    rc = nn_device_take(g->device, NN_MEMORY_COMPUTE, bytes, "computing", e);
     if (rc != ERR_OK)
         return rc;
     g->compute_bytes = bytes;
     if (nn_device_is_dry(g->device))
         return ERR_OK;
-    g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(dev));
+    g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(nn_device_ggml(g->device)));
     if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
         return err_set(e, ERR_NOMEM, NN_NO_ROOM, bytes >> 20, "computing");
     struct nn_params *streaming = nn_device_streaming(g->device);

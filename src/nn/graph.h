@@ -28,25 +28,31 @@ struct nn_rope_table {
     struct ggml_tensor *cos, *sin;
 };
 
-enum { NN_MID_NAME_BYTES = 96, NN_MAX_MIDS = 1024, NN_ROPE_TABLES = 8 };
+enum { NN_MID_NAME_BYTES = 96, NN_ROPE_TABLES = 8 };
 
 struct nn_mid {
     char name[NN_MID_NAME_BYTES];
     struct ggml_tensor *t;
 };
 
+struct nn_records;
+
 struct nn_graph {
     struct nn_device *device;
-    struct ggml_context *ctx;
-    struct ggml_cgraph *gf;
+    struct nn_records *records; /* of tensors, in as many pieces as the graph needs: see nn_ctx */
+    struct ggml_tensor **added; /* what nn_graph_add was given, in this order */
+    size_t n_added, room_for_added;
+    bool out_of_memory;         /* while it was built; nn_graph_prepare says so */
+    struct ggml_context *order; /* of gf */
+    struct ggml_cgraph *gf; /* made of what was added, by nn_graph_prepare or nn_graph_measure */
     ggml_gallocr_t alloc;
     int threads; /* on the CPU; set by nn_graph_prepare from the amount of work */
     bool exact;  /* float32 arithmetic throughout: no half-precision keys and values */
     bool int8;   /* see nn_graph_allow_int8 */
     struct ggml_tensor *int8_of, *int8_x; /* brought to eight bits last, and the result (nn/cpu) */
     bool trace;
-    struct nn_mid *mids; /* NN_MAX_MIDS when tracing */
-    size_t n_mids;
+    struct nn_mid *mids; /* when tracing */
+    size_t n_mids, room_for_mids;
     /* The last tensor that products took in bf16, and its bf16 form: several products read the same. */
     struct ggml_tensor *wide, *narrow;
     bool
@@ -58,9 +64,16 @@ struct nn_graph {
     struct nn_segments *segments; /* NULL unless blocks of its weights flow through slots */
 };
 
-ERR_MUST_CHECK enum err_code nn_graph_init(struct nn_graph *g, struct nn_device *d,
-                                           size_t max_nodes, bool trace, struct err *e);
+/* A graph has no limit of its own: it grows with what is put into it. */
+void nn_graph_init(struct nn_graph *g, struct nn_device *d, bool trace);
 void nn_graph_deinit(struct nn_graph *g);
+
+/* Where ggml's functions put the next tensor of g. It changes while the graph grows, so it is to be asked for
+ * in each call; the calls of one expression may make up to NN_EXPRESSION_TENSORS. */
+enum { NN_EXPRESSION_TENSORS = 32 };
+struct ggml_context *nn_ctx(struct nn_graph *g);
+/* t, and what it is made of, is computed before anything that is added later. */
+void nn_graph_add(struct nn_graph *g, struct ggml_tensor *t);
 
 /* A float32 input of shape [ne3, ne2, ne1, ne0], filled with nn_graph_set before each run. */
 struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2,
@@ -80,6 +93,8 @@ void nn_graph_allow_int8(struct nn_graph *g, bool allowed);
 
 /* Checks that the device can do every operation, then allocates. */
 ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);
+/* What the graph's own tensors will take: ggml's allocator lays them out without allocating. */
+ERR_MUST_CHECK enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e);
 /* Bytes of compute memory that nn_graph_prepare took. */
 size_t nn_graph_compute_bytes(const struct nn_graph *g);
 

@@ -14,6 +14,7 @@ enum action { TAKE_BLOCK, LEAVE_BLOCK, COMPUTE };
 struct move {
     enum action action;
     int block;
+    struct span nodes; /* COMPUTE: these, as a graph of their own */
     struct ggml_cgraph *gf;
 };
 
@@ -63,42 +64,56 @@ static enum err_code check_spans(const struct span *spans, const struct nn_param
     return ERR_OK;
 }
 
-/* Nodes first .. end - 1 as a graph of their own. */
-static void compute(struct nn_segments *s, struct ggml_cgraph *gf, int first, int end)
+static void compute(struct nn_segments *s, int first, int end)
 {
-    if (first >= end)
-        return;
-    struct ggml_cgraph *p = ggml_new_graph_custom(s->ctx, (size_t)(end - first), false);
-    for (int i = first; i < end; i++)
-        ggml_graph_add_node(p, ggml_graph_node(gf, i));
-    s->moves[s->n++] = (struct move){.action = COMPUTE, .gf = p};
+    if (first < end)
+        s->moves[s->n++] = (struct move){.action = COMPUTE, .nodes = {first, end - 1}};
 }
 
-static void cut(struct nn_segments *s, struct ggml_cgraph *gf, const struct span *spans)
+static void cut(struct nn_segments *s, int nodes, const struct span *spans)
 {
-    int nodes = ggml_graph_n_nodes(gf), blocks = nn_params_blocks(s->ps), from = 0;
+    int blocks = nn_params_blocks(s->ps), from = 0;
     for (int i = 0; i < nodes; i++) {
         for (int b = 0; b < blocks; b++)
             if (spans[b].last >= 0 && spans[b].first == i) {
-                compute(s, gf, from, i);
+                compute(s, from, i);
                 from = i;
                 s->moves[s->n++] = (struct move){.action = TAKE_BLOCK, .block = b};
             }
         for (int b = 0; b < blocks; b++)
             if (spans[b].last == i) {
-                compute(s, gf, from, i + 1);
+                compute(s, from, i + 1);
                 from = i + 1;
                 s->moves[s->n++] = (struct move){.action = LEAVE_BLOCK, .block = b};
             }
     }
-    compute(s, gf, from, nodes);
+    compute(s, from, nodes);
 }
 
-/* A graph's record holds its nodes, and as many leafs and hash slots, which stay empty. */
-static size_t room_for_parts(int nodes, int parts)
+static size_t count_nodes(const struct move *m)
 {
-    return 4 * ggml_graph_overhead_custom((size_t)nodes, false) +
-           (size_t)parts * ggml_graph_overhead_custom(64, false);
+    return (size_t)(m->nodes.last - m->nodes.first + 1);
+}
+
+/* The graphs of the parts, in one piece of memory that is as large as they are. */
+static enum err_code make_graphs(struct nn_segments *s, struct ggml_cgraph *gf, struct err *e)
+{
+    struct ggml_init_params init = {.no_alloc = true};
+    for (int i = 0; i < s->n; i++)
+        if (s->moves[i].action == COMPUTE)
+            init.mem_size += ggml_graph_overhead_custom(count_nodes(&s->moves[i]), false);
+    s->ctx = ggml_init(init);
+    if (!s->ctx)
+        return err_set(e, ERR_NOMEM, "no memory for a graph");
+    for (int i = 0; i < s->n; i++) {
+        struct move *m = &s->moves[i];
+        if (m->action != COMPUTE)
+            continue;
+        m->gf = ggml_new_graph_custom(s->ctx, count_nodes(m), false);
+        for (int k = m->nodes.first; k <= m->nodes.last; k++)
+            ggml_graph_add_node(m->gf, ggml_graph_node(gf, k));
+    }
+    return ERR_OK;
 }
 
 enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
@@ -117,14 +132,13 @@ enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
             used += spans[b].last >= 0;
     }
     if (rc == ERR_OK && s && used > 0) {
-        int parts = 2 * used + 1;
-        s->ctx = ggml_init((struct ggml_init_params){
-            .mem_size = room_for_parts(ggml_graph_n_nodes(gf), parts), .no_alloc = true});
-        s->moves = mem_try_array(2 * (size_t)used + (size_t)parts, sizeof *s->moves);
-        if (!s->ctx || !s->moves)
+        s->moves = mem_try_array(4 * (size_t)used + 1, sizeof *s->moves);
+        if (!s->moves) {
             rc = err_set(e, ERR_NOMEM, "no memory for a graph");
-        else
-            cut(s, gf, spans);
+        } else {
+            cut(s, ggml_graph_n_nodes(gf), spans);
+            rc = make_graphs(s, gf, e);
+        }
     }
     mem_free(spans);
     if (rc != ERR_OK || used == 0)

@@ -40,9 +40,9 @@ struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
                                   float eps, enum nn_moments moments)
 {
     if (nn_device_is_cpu(g->device) && ggml_is_contiguous(x))
-        return ggml_map_custom3(g->ctx, x, w->t, b->t, group_norm_op, GGML_N_TASKS_MAX,
+        return ggml_map_custom3(nn_ctx(g), x, w->t, b->t, group_norm_op, GGML_N_TASKS_MAX,
                                 pack(groups, eps, moments));
-    struct ggml_tensor *y = ggml_group_norm(g->ctx, x, groups, eps);
-    y = ggml_mul(g->ctx, y, ggml_reshape_3d(g->ctx, w->t, 1, 1, w->t->ne[0]));
-    return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
+    struct ggml_tensor *y = ggml_group_norm(nn_ctx(g), x, groups, eps);
+    y = ggml_mul(nn_ctx(g), y, ggml_reshape_3d(nn_ctx(g), w->t, 1, 1, w->t->ne[0]));
+    return ggml_add(nn_ctx(g), y, ggml_reshape_3d(nn_ctx(g), b->t, 1, 1, b->t->ne[0]));
 }

@@ -12,7 +12,7 @@
 /* ne = head_dim, heads, tokens becomes head_dim, tokens, heads and the other way round: a view. */
 static inline struct ggml_tensor *nn_swap_heads(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_permute(g->ctx, x, 0, 2, 1, 3);
+    return ggml_permute(nn_ctx(g), x, 0, 2, 1, 3);
 }
 
 /* ne = head_dim, heads, tokens, but all of a head's rows lie one after the other. */

@@ -60,8 +60,9 @@ static void apply_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 struct ggml_tensor *nn_moments_input(struct nn_graph *g, int64_t channels)
 {
     bool cpu = nn_device_is_cpu(g->device);
-    struct ggml_tensor *t = cpu ? ggml_new_tensor_2d(g->ctx, GGML_TYPE_F64, MOMENTS_STATE, channels)
-                                : ggml_new_tensor_3d(g->ctx, GGML_TYPE_F32, 1, channels, 2);
+    struct ggml_tensor *t =
+        cpu ? ggml_new_tensor_2d(nn_ctx(g), GGML_TYPE_F64, MOMENTS_STATE, channels)
+            : ggml_new_tensor_3d(nn_ctx(g), GGML_TYPE_F32, 1, channels, 2);
     ggml_set_input(t);
     return t;
 }
@@ -69,11 +70,11 @@ struct ggml_tensor *nn_moments_input(struct nn_graph *g, int64_t channels)
 /* [2, channels]: means, and sums of squared distances from them. */
 static struct ggml_tensor *band_moments(struct nn_graph *g, struct ggml_tensor *x)
 {
-    struct ggml_tensor *rows = ggml_reshape_2d(g->ctx, x, x->ne[0] * x->ne[1], x->ne[2]);
-    struct ggml_tensor *mean = ggml_mean(g->ctx, rows);
-    struct ggml_tensor *d = ggml_sub(g->ctx, rows, mean);
-    struct ggml_tensor *squares = ggml_sum_rows(g->ctx, ggml_sqr(g->ctx, d));
-    return ggml_concat(g->ctx, mean, squares, 2);
+    struct ggml_tensor *rows = ggml_reshape_2d(nn_ctx(g), x, x->ne[0] * x->ne[1], x->ne[2]);
+    struct ggml_tensor *mean = ggml_mean(nn_ctx(g), rows);
+    struct ggml_tensor *d = ggml_sub(nn_ctx(g), rows, mean);
+    struct ggml_tensor *squares = ggml_sum_rows(nn_ctx(g), ggml_sqr(nn_ctx(g), d));
+    return ggml_concat(nn_ctx(g), mean, squares, 2);
 }
 
 struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
@@ -82,8 +83,8 @@ struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
     if (!nn_device_is_cpu(g->device))
         return band_moments(g, x);
     struct ggml_tensor *args[] = {x, carry};
-    return ggml_custom_4d(g->ctx, GGML_TYPE_F64, MOMENTS_STATE, x->ne[2], 1, 1, args, carry ? 2 : 1,
-                          sum_op, GGML_N_TASKS_MAX, pack(0, 0, moments));
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F64, MOMENTS_STATE, x->ne[2], 1, 1, args,
+                          carry ? 2 : 1, sum_op, GGML_N_TASKS_MAX, pack(0, 0, moments));
 }
 
 struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
@@ -92,19 +93,19 @@ struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
     int64_t channels = x->ne[2];
     if (nn_device_is_cpu(g->device)) {
         struct ggml_tensor *args[] = {x, sums, norm->w->t, norm->b->t};
-        return ggml_custom_4d(g->ctx, GGML_TYPE_F32, x->ne[0], x->ne[1], channels, 1, args, 4,
+        return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, x->ne[0], x->ne[1], channels, 1, args, 4,
                               apply_op, GGML_N_TASKS_MAX,
                               pack(norm->groups, norm->eps, norm->moments));
     }
     struct ggml_tensor *mean =
-        ggml_view_3d(g->ctx, sums, 1, 1, channels, sums->nb[1], sums->nb[1], 0);
+        ggml_view_3d(nn_ctx(g), sums, 1, 1, channels, sums->nb[1], sums->nb[1], 0);
     struct ggml_tensor *r =
-        ggml_view_3d(g->ctx, sums, 1, 1, channels, sums->nb[1], sums->nb[1], sums->nb[2]);
-    struct ggml_tensor *w = ggml_reshape_3d(g->ctx, norm->w->t, 1, 1, channels);
-    struct ggml_tensor *b = ggml_reshape_3d(g->ctx, norm->b->t, 1, 1, channels);
-    struct ggml_tensor *scale = ggml_mul(g->ctx, w, r);
-    struct ggml_tensor *shift = ggml_sub(g->ctx, b, ggml_mul(g->ctx, scale, mean));
-    return ggml_add(g->ctx, ggml_mul(g->ctx, x, scale), shift);
+        ggml_view_3d(nn_ctx(g), sums, 1, 1, channels, sums->nb[1], sums->nb[1], sums->nb[2]);
+    struct ggml_tensor *w = ggml_reshape_3d(nn_ctx(g), norm->w->t, 1, 1, channels);
+    struct ggml_tensor *b = ggml_reshape_3d(nn_ctx(g), norm->b->t, 1, 1, channels);
+    struct ggml_tensor *scale = ggml_mul(nn_ctx(g), w, r);
+    struct ggml_tensor *shift = ggml_sub(nn_ctx(g), b, ggml_mul(nn_ctx(g), scale, mean));
+    return ggml_add(nn_ctx(g), ggml_mul(nn_ctx(g), x, scale), shift);
 }
 
 bool nn_moments_norm_of(const struct ggml_tensor *t, struct nn_moments_norm *out)

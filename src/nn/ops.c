@@ -8,7 +8,7 @@
 /* What ggml's kernels take: the CPU's own may hand on bf16. */
 static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return x->type == GGML_TYPE_F32 ? x : ggml_cast(g->ctx, x, GGML_TYPE_F32);
+    return x->type == GGML_TYPE_F32 ? x : ggml_cast(nn_ctx(g), x, GGML_TYPE_F32);
 }
 
 /* ---- linear layers --------------------------------------------------------------------------------- */
@@ -28,7 +28,7 @@ static struct ggml_tensor *as_bf16(struct nn_graph *g, struct ggml_tensor *x)
         return x;
     if (g->wide != x) {
         g->wide = x;
-        g->narrow = ggml_cast(g->ctx, x, GGML_TYPE_BF16);
+        g->narrow = ggml_cast(nn_ctx(g), x, GGML_TYPE_BF16);
     }
     return g->narrow;
 }
@@ -38,14 +38,14 @@ static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_pa
 {
     bool bf16 = multiplies_bf16(g, w);
     g->bf16_products |= bf16;
-    struct ggml_tensor *y = ggml_mul_mat(g->ctx, w->t, bf16 ? as_bf16(g, x) : as_f32(g, x));
+    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), w->t, bf16 ? as_bf16(g, x) : as_f32(g, x));
     if (!bf16)
         ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
-        y = ggml_mul(g->ctx, y, w->row_scales);
+        y = ggml_mul(nn_ctx(g), y, w->row_scales);
     if (w->scale != 1.0f)
-        y = ggml_scale(g->ctx, y, w->scale);
-    return b ? ggml_add(g->ctx, y, b->t) : y;
+        y = ggml_scale(nn_ctx(g), y, w->scale);
+    return b ? ggml_add(nn_ctx(g), y, b->t) : y;
 }
 
 struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
@@ -75,13 +75,13 @@ struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param
      * into which the device turns it beside such weights. A power of two takes nothing from it. */
     const float room = w->halved ? 32.0f : 1.0f;
     if (room != 1.0f)
-        x = ggml_scale(g->ctx, x, 1.0f / room);
+        x = ggml_scale(nn_ctx(g), x, 1.0f / room);
     y = linear_by_ggml(g, w, NULL, x);
     if (room != 1.0f)
-        y = ggml_scale(g->ctx, y, room);
+        y = ggml_scale(nn_ctx(g), y, room);
     if (b)
-        y = ggml_add(g->ctx, y, b->t);
-    return gate ? nn_gate_add(g, residual, gate, y) : ggml_add(g->ctx, residual, y);
+        y = ggml_add(nn_ctx(g), y, b->t);
+    return gate ? nn_gate_add(g, residual, gate, y) : ggml_add(nn_ctx(g), residual, y);
 }
 
 struct ggml_tensor *nn_linear_swiglu_in(struct nn_graph *g, const struct nn_param *w,
@@ -113,7 +113,7 @@ struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param 
 
 struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps)
 {
-    return ggml_norm(g->ctx, x, eps);
+    return ggml_norm(nn_ctx(g), x, eps);
 }
 
 /* Vulkan gives every row of its own norm 512 threads, four times what a head needs. Sums of squares are a
@@ -125,13 +125,13 @@ static struct ggml_tensor *rms_norm_of_heads(struct nn_graph *g, struct ggml_ten
     if (g->exact || nn_device_is_cpu(g->device) || nn_device_is_cuda(g->device) ||
         dim > SHORT_ROW || n < MANY_ROWS || !ggml_is_contiguous(x))
         return NULL;
-    struct ggml_tensor *mean = ggml_scale_bias(g->ctx, ggml_arange(g->ctx, 0.0f, (float)dim, 1.0f),
-                                               0.0f, 1.0f / (float)dim);
+    struct ggml_tensor *mean = ggml_scale_bias(
+        nn_ctx(g), ggml_arange(nn_ctx(g), 0.0f, (float)dim, 1.0f), 0.0f, 1.0f / (float)dim);
     struct ggml_tensor *m =
-        ggml_mul_mat(g->ctx, ggml_reshape_2d(g->ctx, ggml_sqr(g->ctx, x), dim, n), mean);
+        ggml_mul_mat(nn_ctx(g), ggml_reshape_2d(nn_ctx(g), ggml_sqr(nn_ctx(g), x), dim, n), mean);
     ggml_prec_set_acc(m, GGML_PREC_F32);
-    m = ggml_sqrt(g->ctx, ggml_scale_bias(g->ctx, m, 1.0f, eps));
-    return ggml_div(g->ctx, x, ggml_reshape_4d(g->ctx, m, 1, x->ne[1], x->ne[2], x->ne[3]));
+    m = ggml_sqrt(nn_ctx(g), ggml_scale_bias(nn_ctx(g), m, 1.0f, eps));
+    return ggml_div(nn_ctx(g), x, ggml_reshape_4d(nn_ctx(g), m, 1, x->ne[1], x->ne[2], x->ne[3]));
 }
 
 struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
@@ -139,8 +139,8 @@ struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const
 {
     struct ggml_tensor *y = rms_norm_of_heads(g, x, eps);
     if (y)
-        return ggml_mul(g->ctx, y, w->t);
-    return ggml_mul(g->ctx, ggml_rms_norm(g->ctx, x, eps), w->t);
+        return ggml_mul(nn_ctx(g), y, w->t);
+    return ggml_mul(nn_ctx(g), ggml_rms_norm(nn_ctx(g), x, eps), w->t);
 }
 
 struct ggml_tensor *nn_rms_norm_in(struct nn_graph *g, struct ggml_tensor *x,
@@ -165,48 +165,49 @@ struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct gg
     if (y)
         return y;
     if (a->type != b->type) { /* for a product in bf16 */
-        a = a->type == GGML_TYPE_BF16 ? a : ggml_cast(g->ctx, a, GGML_TYPE_BF16);
-        b = b->type == GGML_TYPE_BF16 ? b : ggml_cast(g->ctx, b, GGML_TYPE_BF16);
+        a = a->type == GGML_TYPE_BF16 ? a : ggml_cast(nn_ctx(g), a, GGML_TYPE_BF16);
+        b = b->type == GGML_TYPE_BF16 ? b : ggml_cast(nn_ctx(g), b, GGML_TYPE_BF16);
     }
     if (axis == 2 && nn_lies_by_head(a) && nn_lies_by_head(b))
-        return nn_swap_heads(g, ggml_concat(g->ctx, nn_swap_heads(g, a), nn_swap_heads(g, b), 1));
-    return ggml_concat(g->ctx, a, b, axis);
+        return nn_swap_heads(g,
+                             ggml_concat(nn_ctx(g), nn_swap_heads(g, a), nn_swap_heads(g, b), 1));
+    return ggml_concat(nn_ctx(g), a, b, axis);
 }
 
 struct ggml_tensor *nn_modulate(struct nn_graph *g, struct ggml_tensor *x,
                                 struct ggml_tensor *shift, struct ggml_tensor *scale)
 {
-    struct ggml_tensor *s = ggml_scale_bias(g->ctx, ggml_cont(g->ctx, scale), 1.0f, 1.0f);
-    return ggml_add(g->ctx, ggml_mul(g->ctx, x, s), shift);
+    struct ggml_tensor *s = ggml_scale_bias(nn_ctx(g), ggml_cont(nn_ctx(g), scale), 1.0f, 1.0f);
+    return ggml_add(nn_ctx(g), ggml_mul(nn_ctx(g), x, s), shift);
 }
 
 struct ggml_tensor *nn_gate_add(struct nn_graph *g, struct ggml_tensor *x, struct ggml_tensor *gate,
                                 struct ggml_tensor *y)
 {
-    return ggml_add(g->ctx, x, ggml_mul(g->ctx, y, gate));
+    return ggml_add(nn_ctx(g), x, ggml_mul(nn_ctx(g), y, gate));
 }
 
 struct ggml_tensor *nn_chunk(struct nn_graph *g, struct ggml_tensor *x, int i, int n)
 {
     int64_t dim = x->ne[0] / n;
-    return ggml_view_2d(g->ctx, x, dim, x->ne[1], x->nb[1],
+    return ggml_view_2d(nn_ctx(g), x, dim, x->ne[1], x->nb[1],
                         (size_t)i * (size_t)dim * ggml_element_size(x));
 }
 
 struct ggml_tensor *nn_swiglu(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_swiglu(g->ctx, x);
+    return ggml_swiglu(nn_ctx(g), x);
 }
 
 struct ggml_tensor *nn_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
                                 struct ggml_tensor *up)
 {
-    return ggml_swiglu_split(g->ctx, gate, up);
+    return ggml_swiglu_split(nn_ctx(g), gate, up);
 }
 
 struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_silu(g->ctx, x);
+    return ggml_silu(nn_ctx(g), x);
 }
 
 /* 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). ggml's own GELU looks its values
@@ -214,9 +215,9 @@ struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x)
 struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x)
 {
     const float two_u = 1.5957691216057308f;
-    struct ggml_tensor *x2 = ggml_sqr(g->ctx, x);
-    struct ggml_tensor *inner = ggml_scale_bias(g->ctx, x2, 0.044715f * two_u, two_u);
-    return ggml_mul(g->ctx, x, ggml_sigmoid(g->ctx, ggml_mul(g->ctx, x, inner)));
+    struct ggml_tensor *x2 = ggml_sqr(nn_ctx(g), x);
+    struct ggml_tensor *inner = ggml_scale_bias(nn_ctx(g), x2, 0.044715f * two_u, two_u);
+    return ggml_mul(nn_ctx(g), x, ggml_sigmoid(nn_ctx(g), ggml_mul(nn_ctx(g), x, inner)));
 }
 
 /* A convolution as one product a place of the kernel: the picture as rows of channels, shifted by that place,
@@ -228,23 +229,24 @@ static struct ggml_tensor *conv_by_products(struct nn_graph *g, struct ggml_tens
     int64_t kw = w->ne[0], kh = w->ne[1], in = w->ne[2], out = w->ne[3];
     int64_t stride = x->ne[0] + pad.left + pad.right;
     int64_t height = x->ne[1] + pad.top + pad.bottom - kh + 1, n = stride * height;
-    x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom + 1, 0, 0, 0, 0);
+    x = ggml_pad_ext(nn_ctx(g), x, pad.left, pad.right, pad.top, pad.bottom + 1, 0, 0, 0, 0);
     struct ggml_tensor *rows = nn_pixels_to_tokens(g, x);
     struct ggml_tensor *taps = ggml_cont(
-        g->ctx, ggml_permute(g->ctx, ggml_reshape_3d(g->ctx, w, kw * kh, in, out), 2, 0, 1, 3));
+        nn_ctx(g),
+        ggml_permute(nn_ctx(g), ggml_reshape_3d(nn_ctx(g), w, kw * kh, in, out), 2, 0, 1, 3));
     struct ggml_tensor *y = NULL;
     int64_t k = 0;
     do {
         int64_t shift = k / kw * stride + k % kw;
         struct ggml_tensor *p = ggml_mul_mat(
-            g->ctx, ggml_view_2d(g->ctx, taps, in, out, taps->nb[1], (size_t)k * taps->nb[2]),
-            ggml_view_2d(g->ctx, rows, in, n, rows->nb[1], (size_t)shift * rows->nb[1]));
+            nn_ctx(g), ggml_view_2d(nn_ctx(g), taps, in, out, taps->nb[1], (size_t)k * taps->nb[2]),
+            ggml_view_2d(nn_ctx(g), rows, in, n, rows->nb[1], (size_t)shift * rows->nb[1]));
         ggml_prec_set_acc(p, GGML_PREC_F32);
-        y = y ? ggml_add_inplace(g->ctx, y, p) : p;
+        y = y ? ggml_add_inplace(nn_ctx(g), y, p) : p;
     } while (++k < kw * kh);
-    y = ggml_view_3d(g->ctx, y, out, stride - kw + 1, height, y->nb[1], (size_t)stride * y->nb[1],
-                     0);
-    return ggml_cont(g->ctx, ggml_permute(g->ctx, y, 2, 0, 1, 3));
+    y = ggml_view_3d(nn_ctx(g), y, out, stride - kw + 1, height, y->nb[1],
+                     (size_t)stride * y->nb[1], 0);
+    return ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), y, 2, 0, 1, 3));
 }
 
 struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
@@ -262,37 +264,37 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
         px = pad.left;
         py = pad.top;
     } else if (!products) {
-        x = ggml_pad_ext(g->ctx, x, pad.left, pad.right, pad.top, pad.bottom, 0, 0, 0, 0);
+        x = ggml_pad_ext(nn_ctx(g), x, pad.left, pad.right, pad.top, pad.bottom, 0, 0, 0, 0);
     }
     if (products) {
         y = conv_by_products(g, w->t, x, pad);
     } else if (point && stride == 1) { /* 1 x 1: a product over channels */
-        struct ggml_tensor *m = ggml_reshape_2d(g->ctx, w->t, w->t->ne[2], w->t->ne[3]);
-        struct ggml_tensor *t = ggml_mul_mat(g->ctx, m, nn_pixels_to_tokens(g, x));
+        struct ggml_tensor *m = ggml_reshape_2d(nn_ctx(g), w->t, w->t->ne[2], w->t->ne[3]);
+        struct ggml_tensor *t = ggml_mul_mat(nn_ctx(g), m, nn_pixels_to_tokens(g, x));
         ggml_prec_set_acc(t, GGML_PREC_F32);
         y = nn_tokens_to_pixels(g, t, x->ne[1], x->ne[0]);
     } else {
-        y = ggml_conv_2d_direct(g->ctx, w->t, x, stride, stride, px, py, 1, 1);
+        y = ggml_conv_2d_direct(nn_ctx(g), w->t, x, stride, stride, px, py, 1, 1);
     }
     if (!b)
         return y;
-    return ggml_add(g->ctx, y, ggml_reshape_3d(g->ctx, b->t, 1, 1, b->t->ne[0]));
+    return ggml_add(nn_ctx(g), y, ggml_reshape_3d(nn_ctx(g), b->t, 1, 1, b->t->ne[0]));
 }
 
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_upscale(g->ctx, x, 2, GGML_SCALE_MODE_NEAREST);
+    return ggml_upscale(nn_ctx(g), x, 2, GGML_SCALE_MODE_NEAREST);
 }
 
 struct ggml_tensor *nn_pixels_to_tokens(struct nn_graph *g, struct ggml_tensor *x)
 {
-    struct ggml_tensor *t = ggml_reshape_2d(g->ctx, x, x->ne[0] * x->ne[1], x->ne[2]);
-    return ggml_cont(g->ctx, ggml_transpose(g->ctx, t));
+    struct ggml_tensor *t = ggml_reshape_2d(nn_ctx(g), x, x->ne[0] * x->ne[1], x->ne[2]);
+    return ggml_cont(nn_ctx(g), ggml_transpose(nn_ctx(g), t));
 }
 
 struct ggml_tensor *nn_tokens_to_pixels(struct nn_graph *g, struct ggml_tensor *x, int64_t height,
                                         int64_t width)
 {
-    struct ggml_tensor *t = ggml_cont(g->ctx, ggml_transpose(g->ctx, x));
-    return ggml_reshape_3d(g->ctx, t, width, height, x->ne[0]);
+    struct ggml_tensor *t = ggml_cont(nn_ctx(g), ggml_transpose(nn_ctx(g), x));
+    return ggml_reshape_3d(nn_ctx(g), t, width, height, x->ne[0]);
 }

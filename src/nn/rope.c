@@ -53,15 +53,15 @@ static struct ggml_tensor *widen(struct nn_graph *g, struct ggml_tensor *t, floa
                                  enum nn_rope mode)
 {
     int64_t half = t->ne[0], tokens = t->ne[1];
-    struct ggml_tensor *first = sign < 0 ? ggml_scale(g->ctx, t, sign) : ggml_cont(g->ctx, t);
+    struct ggml_tensor *first = sign < 0 ? ggml_scale(nn_ctx(g), t, sign) : ggml_cont(nn_ctx(g), t);
     struct ggml_tensor *both;
     if (mode == NN_ROPE_HALVES)
-        both = ggml_concat(g->ctx, first, t, 0);
+        both = ggml_concat(nn_ctx(g), first, t, 0);
     else
-        both = ggml_concat(g->ctx, ggml_reshape_3d(g->ctx, first, 1, half, tokens),
-                           ggml_reshape_3d(g->ctx, t, 1, half, tokens), 0);
-    both = ggml_reshape_3d(g->ctx, both, 2 * half, 1, tokens);
-    ggml_build_forward_expand(g->gf, both);
+        both = ggml_concat(nn_ctx(g), ggml_reshape_3d(nn_ctx(g), first, 1, half, tokens),
+                           ggml_reshape_3d(nn_ctx(g), t, 1, half, tokens), 0);
+    both = ggml_reshape_3d(nn_ctx(g), both, 2 * half, 1, tokens);
+    nn_graph_add(g, both);
     return both;
 }
 
@@ -86,9 +86,9 @@ static struct nn_rope_table wide_tables(struct nn_graph *g, struct ggml_tensor *
 static struct ggml_tensor *exchanged(struct nn_graph *g, struct ggml_tensor *x, enum nn_rope mode)
 {
     if (mode == NN_ROPE_HALVES)
-        return ggml_roll(g->ctx, x, (int)(x->ne[0] / 2), 0, 0, 0);
-    struct ggml_tensor *pairs = ggml_reshape_2d(g->ctx, x, 2, ggml_nelements(x) / 2);
-    return ggml_reshape_4d(g->ctx, ggml_roll(g->ctx, pairs, 1, 0, 0, 0), x->ne[0], x->ne[1],
+        return ggml_roll(nn_ctx(g), x, (int)(x->ne[0] / 2), 0, 0, 0);
+    struct ggml_tensor *pairs = ggml_reshape_2d(nn_ctx(g), x, 2, ggml_nelements(x) / 2);
+    return ggml_reshape_4d(nn_ctx(g), ggml_roll(nn_ctx(g), pairs, 1, 0, 0, 0), x->ne[0], x->ne[1],
                            x->ne[2], x->ne[3]);
 }
 
@@ -98,9 +98,9 @@ static struct ggml_tensor *rope_by_ops(struct nn_graph *g, struct ggml_tensor *x
 {
     struct nn_rope_table t = wide_tables(g, cos, sin, mode);
     if (!ggml_is_contiguous(x))
-        x = ggml_cont(g->ctx, x);
-    struct ggml_tensor *y = ggml_mul(g->ctx, exchanged(g, x, mode), t.sin);
-    return ggml_add(g->ctx, ggml_mul(g->ctx, x, t.cos), y);
+        x = ggml_cont(nn_ctx(g), x);
+    struct ggml_tensor *y = ggml_mul(nn_ctx(g), exchanged(g, x, mode), t.sin);
+    return ggml_add(nn_ctx(g), ggml_mul(nn_ctx(g), x, t.cos), y);
 }
 
 /* For CUDA, which makes one kernel of norm, product and sum: the norm's weight goes into the tables, which are
@@ -113,18 +113,18 @@ static struct ggml_tensor *norm_rope_by_ops(struct nn_graph *g, struct ggml_tens
 {
     struct nn_rope_table t = wide_tables(g, cos, sin, mode);
     int64_t dim = x->ne[0], tokens = x->ne[2];
-    struct ggml_tensor *c = ggml_mul(g->ctx, ggml_reshape_2d(g->ctx, t.cos, dim, tokens), w);
+    struct ggml_tensor *c = ggml_mul(nn_ctx(g), ggml_reshape_2d(nn_ctx(g), t.cos, dim, tokens), w);
     struct ggml_tensor *s =
-        ggml_mul(g->ctx, ggml_reshape_2d(g->ctx, t.sin, dim, tokens), exchanged(g, w, mode));
+        ggml_mul(nn_ctx(g), ggml_reshape_2d(nn_ctx(g), t.sin, dim, tokens), exchanged(g, w, mode));
     struct ggml_tensor *other = exchanged(g, x, mode);
-    ggml_build_forward_expand(g->gf, c);
-    ggml_build_forward_expand(g->gf, s);
-    ggml_build_forward_expand(g->gf, other);
-    x = ggml_rms_norm(g->ctx, nn_swap_heads(g, x), eps);
-    other = ggml_rms_norm(g->ctx, nn_swap_heads(g, other), eps);
-    struct ggml_tensor *a = ggml_mul(g->ctx, x, c);
-    struct ggml_tensor *b = ggml_mul(g->ctx, other, s);
-    return nn_swap_heads(g, ggml_add(g->ctx, a, b));
+    nn_graph_add(g, c);
+    nn_graph_add(g, s);
+    nn_graph_add(g, other);
+    x = ggml_rms_norm(nn_ctx(g), nn_swap_heads(g, x), eps);
+    other = ggml_rms_norm(nn_ctx(g), nn_swap_heads(g, other), eps);
+    struct ggml_tensor *a = ggml_mul(nn_ctx(g), x, c);
+    struct ggml_tensor *b = ggml_mul(nn_ctx(g), other, s);
+    return nn_swap_heads(g, ggml_add(nn_ctx(g), a, b));
 }
 
 struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
@@ -133,7 +133,7 @@ struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
 {
     if (!nn_device_is_cpu(g->device))
         return rope_by_ops(g, x, cos, sin, mode);
-    return ggml_map_custom3(g->ctx, x, cos, sin,
+    return ggml_map_custom3(nn_ctx(g), x, cos, sin,
                             mode == NN_ROPE_PAIRS ? rope_pairs_op : rope_halves_op,
                             GGML_N_TASKS_MAX, NULL);
 }

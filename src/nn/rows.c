@@ -27,13 +27,13 @@ static void save_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 struct ggml_tensor *nn_rows_load(struct nn_graph *g, const struct nn_rows *from, int64_t width,
                                  int64_t rows, int64_t channels)
 {
-    return ggml_custom_4d(g->ctx, GGML_TYPE_F32, width, rows, channels, 1, NULL, 0, load_op,
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, width, rows, channels, 1, NULL, 0, load_op,
                           GGML_N_TASKS_MAX, (void *)(uintptr_t)from);
 }
 
 void nn_rows_save(struct nn_graph *g, struct ggml_tensor *x, const struct nn_rows *to)
 {
     struct ggml_tensor *args[] = {x};
-    nn_graph_output(g, ggml_custom_4d(g->ctx, GGML_TYPE_F32, 1, 1, 1, 1, args, 1, save_op,
+    nn_graph_output(g, ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, 1, 1, 1, 1, args, 1, save_op,
                                       GGML_N_TASKS_MAX, (void *)(uintptr_t)to));
 }

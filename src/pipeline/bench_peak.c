@@ -105,10 +105,8 @@ static enum err_code measure_attention(struct nn_device *d, double seconds,
 {
     struct attention a = {0};
     double best = 0, n = (double)out->tokens;
-    enum err_code rc = nn_graph_init(&a.g, d, 64, false, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = attention_prepare(&a, out->tokens, e);
+    nn_graph_init(&a.g, d, false);
+    enum err_code rc = attention_prepare(&a, out->tokens, e);
     if (rc == ERR_OK)
         rc = attention_runs(&a, seconds, cancel, &best, e);
     if (rc == ERR_OK && best > 0)

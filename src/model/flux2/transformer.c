@@ -238,19 +238,19 @@ struct qkv { /* rotated, and ready for nn_attention */
 static struct ggml_tensor *tokens(struct nn_graph *g, struct ggml_tensor *x, int64_t first,
                                   int64_t n)
 {
-    return ggml_view_3d(g->ctx, x, x->ne[0], x->ne[1], n, x->nb[1], x->nb[2],
+    return ggml_view_3d(nn_ctx(g), x, x->ne[0], x->ne[1], n, x->nb[1], x->nb[2],
                         (size_t)first * x->nb[2]);
 }
 
 static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64_t first, int64_t n)
 {
-    return ggml_view_2d(g->ctx, x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
+    return ggml_view_2d(nn_ctx(g), x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
 }
 
-static struct ggml_tensor *by_heads(const struct flux2_pass *p, struct ggml_tensor *x)
+static struct ggml_tensor *by_heads(struct flux2_pass *p, struct ggml_tensor *x)
 {
     const struct flux2_config *c = &p->m->cfg;
-    return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
+    return ggml_reshape_3d(nn_ctx(&p->g), x, c->head_dim, c->heads, x->ne[1]);
 }
 
 /* One of queries and keys, of tokens that begin at `first` of the whole sequence. */
@@ -282,8 +282,8 @@ static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, stru
     struct nn_graph *g = &p->g;
     int64_t n = q->ne[2] - p->n_ref;
     struct ggml_tensor *rk = tokens(g, k, n, p->n_ref), *rv = tokens(g, v, n, p->n_ref);
-    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, rk, p->kv->k[block]));
-    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, rv, p->kv->v[block]));
+    nn_graph_add(g, ggml_cpy(nn_ctx(g), rk, p->kv->k[block]));
+    nn_graph_add(g, ggml_cpy(nn_ctx(g), rv, p->kv->v[block]));
     struct ggml_tensor *own = nn_attention(g, tokens(g, q, 0, n), k, v, NULL, scale);
     struct ggml_tensor *ref = nn_attention(g, tokens(g, q, n, p->n_ref), rk, rv, NULL, scale);
     return nn_join(g, own, ref, 1);
@@ -325,7 +325,7 @@ static struct ggml_tensor *gated(struct flux2_pass *p, struct ggml_tensor *x, st
         return nn_gate_add(g, x, m.gate, y);
     int64_t n = x->ne[1] - p->n_ref;
     return ggml_concat(
-        g->ctx, nn_gate_add(g, rows(g, x, 0, n), m.gate, rows(g, y, 0, n)),
+        nn_ctx(g), nn_gate_add(g, rows(g, x, 0, n), m.gate, rows(g, y, 0, n)),
         nn_gate_add(g, rows(g, x, n, p->n_ref), m.ref->gate, rows(g, y, n, p->n_ref)), 1);
 }
 
@@ -465,7 +465,7 @@ static void build(struct flux2_pass *p)
     nn_graph_allow_int8(g, true);
     for (int i = 0; i < (int)c->n_double; i++)
         double_block_forward(p, i, t.img, t.txt, &img, &txt);
-    struct ggml_tensor *x = ggml_concat(g->ctx, txt, img, 1);
+    struct ggml_tensor *x = ggml_concat(nn_ctx(g), txt, img, 1);
     for (int i = 0; i < (int)c->n_single; i++)
         x = single_block_forward(p, i, t.single, x);
     nn_graph_allow_int8(g, false);
@@ -508,11 +508,6 @@ void flux2_rope_tables(const struct flux2_config *c, int64_t n_text, const struc
 
 /* ---- a pass ---------------------------------------------------------------------------------------- */
 
-static size_t node_estimate(const struct flux2_config *c)
-{
-    return 512 + 300 * (size_t)c->n_double + 200 * (size_t)c->n_single;
-}
-
 enum err_code flux2_pass_new(struct flux2_transformer *m, const struct flux2_pass_spec *spec,
                              struct flux2_pass **out, struct err *e)
 {
@@ -532,8 +527,7 @@ enum err_code flux2_pass_new(struct flux2_transformer *m, const struct flux2_pas
     enum err_code rc = ERR_OK;
     if (!p->cos_table || !p->sin_table)
         rc = err_set(e, ERR_NOMEM, "no memory for rotary tables");
-    if (rc == ERR_OK)
-        rc = nn_graph_init(&p->g, m->device, node_estimate(&m->cfg), spec->trace, e);
+    nn_graph_init(&p->g, m->device, spec->trace);
     if (rc == ERR_OK) {
         p->g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
         flux2_rope_tables(&m->cfg, spec->n_text, spec->img_ids, spec->n_img, p->cos_table,

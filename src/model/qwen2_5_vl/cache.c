@@ -136,7 +136,7 @@ enum err_code qwen_vl_cache_reserve(struct qwen_vl_cache *c, int64_t n, struct e
 static struct ggml_tensor *tokens_view(struct nn_graph *g, struct ggml_tensor *t, int64_t first,
                                        int64_t n)
 {
-    return ggml_view_3d(g->ctx, t, t->ne[0], t->ne[1], n, t->nb[1], t->nb[2],
+    return ggml_view_3d(nn_ctx(g), t, t->ne[0], t->ne[1], n, t->nb[1], t->nb[2],
                         (size_t)first * t->nb[2]);
 }
 
@@ -146,8 +146,8 @@ void qwen_vl_cache_append(struct qwen_vl_cache *c, struct nn_graph *g, int64_t l
     struct layer_cache *y = &c->layers[layer];
     int64_t n = (*k)->ne[2];
     /* In the graph before anything that reads: ggml runs nodes in the order they are put there. */
-    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, *k, tokens_view(g, y->k, c->used, n)));
-    ggml_build_forward_expand(g->gf, ggml_cpy(g->ctx, *v, tokens_view(g, y->v, c->used, n)));
+    nn_graph_add(g, ggml_cpy(nn_ctx(g), *k, tokens_view(g, y->k, c->used, n)));
+    nn_graph_add(g, ggml_cpy(nn_ctx(g), *v, tokens_view(g, y->v, c->used, n)));
     *k = tokens_view(g, y->k, 0, c->used + n);
     *v = tokens_view(g, y->v, 0, c->used + n);
 }

@@ -29,9 +29,9 @@ static struct ggml_tensor *attention(struct nn_graph *g, struct qwen_vl *m, int6
     struct ggml_tensor *k = nn_linear(g, y->k, y->k_bias, x);
     struct ggml_tensor *v =
         cache ? nn_linear(g, y->v, y->v_bias, x) : nn_linear_in(g, y->v, y->v_bias, x);
-    q = ggml_reshape_3d(g->ctx, q, c->head_dim, c->heads, tokens);
-    k = ggml_reshape_3d(g->ctx, k, c->head_dim, c->kv_heads, tokens);
-    v = ggml_reshape_3d(g->ctx, v, c->head_dim, c->kv_heads, tokens);
+    q = ggml_reshape_3d(nn_ctx(g), q, c->head_dim, c->heads, tokens);
+    k = ggml_reshape_3d(nn_ctx(g), k, c->head_dim, c->kv_heads, tokens);
+    v = ggml_reshape_3d(nn_ctx(g), v, c->head_dim, c->kv_heads, tokens);
     q = nn_norm_rope_in(g, q, NULL, 0, in->cos, in->sin, NN_ROPE_HALVES);
     k = cache ? nn_rope_apply(g, k, in->cos, in->sin, NN_ROPE_HALVES)
               : nn_norm_rope_in(g, k, NULL, 0, in->cos, in->sin, NN_ROPE_HALVES);
@@ -58,7 +58,7 @@ static void tap(struct nn_graph *g, const struct qwen_vl_chunk *c, int64_t state
 {
     if (*at >= c->n_taps || c->taps[*at] != state)
         return;
-    out->tapped[*at] = ggml_cont(g->ctx, x);
+    out->tapped[*at] = ggml_cont(nn_ctx(g), x);
     nn_graph_output(g, out->tapped[(*at)++]);
 }
 
@@ -81,21 +81,12 @@ static void build(struct nn_graph *g, struct qwen_vl *m, const struct qwen_vl_ch
     }
     nn_graph_allow_int8(g, false);
     if (c->logits) /* of the last token alone */
-        x = ggml_view_2d(g->ctx, x, x->ne[0], 1, x->nb[1], (size_t)(c->n - 1) * x->nb[1]);
+        x = ggml_view_2d(nn_ctx(g), x, x->ne[0], 1, x->nb[1], (size_t)(c->n - 1) * x->nb[1]);
     x = nn_rms_norm(g, x, m->norm, (float)cfg->rms_eps);
     tap(g, c, cfg->layers, &at, x, out);
     if (c->logits)
         x = out->logits = nn_linear(g, m->head, NULL, x);
     nn_graph_output(g, x);
-}
-
-/* Nodes of attention in bands, where a device has no flash attention for the shape. */
-static size_t node_estimate(const struct qwen_vl *m, const struct qwen_vl_chunk *c)
-{
-    const size_t band_scores = 8u << 20, smallest_band = 16;
-    size_t scores = (size_t)(c->first + c->n) * (size_t)m->cfg.heads, band = band_scores / scores;
-    size_t bands = (size_t)c->n / (band > smallest_band ? band : smallest_band) + 1;
-    return (size_t)m->cfg.layers * (64 + 12 * bands) + 256;
 }
 
 /* ---- host-side inputs --------------------------------------------------------------------------------- */
@@ -185,12 +176,10 @@ enum err_code qwen_vl_chunk_run(struct qwen_vl *m, const struct qwen_vl_chunk *c
     struct inputs in;
     struct outputs out = {.logits = NULL};
     struct host_inputs h = {0};
-    enum err_code rc = nn_graph_init(&g, m->device, node_estimate(m, c), false, e);
-    if (rc != ERR_OK)
-        return rc;
+    nn_graph_init(&g, m->device, false);
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
     build(&g, m, c, &in, &out);
-    rc = host_inputs_make(m, c, &h, e);
+    enum err_code rc = host_inputs_make(m, c, &h, e);
     if (rc == ERR_OK)
         rc = nn_graph_prepare(&g, e);
     if (rc == ERR_OK) {

@@ -150,7 +150,7 @@ static int64_t patches_of(const struct pass *p)
 static struct ggml_tensor *patches_view(struct nn_graph *g, struct ggml_tensor *x, int64_t first,
                                         int64_t n)
 {
-    return ggml_view_3d(g->ctx, x, x->ne[0], x->ne[1], n, x->nb[1], x->nb[2],
+    return ggml_view_3d(nn_ctx(g), x, x->ne[0], x->ne[1], n, x->nb[1], x->nb[2],
                         (size_t)first * x->nb[2]);
 }
 
@@ -158,9 +158,9 @@ static struct ggml_tensor *patches_view(struct nn_graph *g, struct ggml_tensor *
 static struct ggml_tensor *windows_to_heads(struct nn_graph *g, struct ggml_tensor *x, int64_t n,
                                             int64_t windows)
 {
-    struct ggml_tensor *t = ggml_reshape_4d(g->ctx, x, x->ne[0], x->ne[1], n, windows);
-    t = ggml_cont(g->ctx, ggml_permute(g->ctx, t, 0, 1, 3, 2));
-    return ggml_reshape_3d(g->ctx, t, x->ne[0], x->ne[1] * windows, n);
+    struct ggml_tensor *t = ggml_reshape_4d(nn_ctx(g), x, x->ne[0], x->ne[1], n, windows);
+    t = ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), t, 0, 1, 3, 2));
+    return ggml_reshape_3d(nn_ctx(g), t, x->ne[0], x->ne[1] * windows, n);
 }
 
 /* [n, windows * dim] -> [windows * n, dim] */
@@ -168,9 +168,9 @@ static struct ggml_tensor *heads_to_windows(struct nn_graph *g, struct ggml_tens
                                             int64_t windows)
 {
     int64_t dim = x->ne[0] / windows, n = x->ne[1];
-    struct ggml_tensor *t = ggml_reshape_3d(g->ctx, x, dim, windows, n);
-    t = ggml_cont(g->ctx, ggml_permute(g->ctx, t, 0, 2, 1, 3));
-    return ggml_reshape_2d(g->ctx, t, dim, n * windows);
+    struct ggml_tensor *t = ggml_reshape_3d(nn_ctx(g), x, dim, windows, n);
+    t = ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), t, 0, 2, 1, 3));
+    return ggml_reshape_2d(nn_ctx(g), t, dim, n * windows);
 }
 
 /* Windows of one size at once, without a mask: time and memory are linear in patches. */
@@ -190,7 +190,7 @@ static struct ggml_tensor *window_attention(struct pass *p, struct ggml_tensor *
             part[j] = windows_to_heads(g, patches_view(g, part[j], first, n * windows), n, windows);
         struct ggml_tensor *y = nn_attention(g, part[0], part[1], part[2], NULL, scale);
         y = heads_to_windows(g, y, windows);
-        out = out ? ggml_concat(g->ctx, out, y, 1) : y;
+        out = out ? ggml_concat(nn_ctx(g), out, y, 1) : y;
     }
     return out;
 }
@@ -205,9 +205,9 @@ static struct ggml_tensor *attention(struct pass *p, int64_t i, struct ggml_tens
     struct ggml_tensor *q = nn_linear(g, b->q, b->q_bias, x);
     struct ggml_tensor *k = nn_linear(g, b->k, b->k_bias, x);
     struct ggml_tensor *v = nn_linear(g, b->v, b->v_bias, x);
-    q = ggml_reshape_3d(g->ctx, q, head_dim, c->heads, n);
-    k = ggml_reshape_3d(g->ctx, k, head_dim, c->heads, n);
-    v = ggml_reshape_3d(g->ctx, v, head_dim, c->heads, n);
+    q = ggml_reshape_3d(nn_ctx(g), q, head_dim, c->heads, n);
+    k = ggml_reshape_3d(nn_ctx(g), k, head_dim, c->heads, n);
+    v = ggml_reshape_3d(nn_ctx(g), v, head_dim, c->heads, n);
     q = nn_rope_apply(g, q, p->cos, p->sin, NN_ROPE_HALVES);
     k = nn_rope_apply(g, k, p->cos, p->sin, NN_ROPE_HALVES);
     struct ggml_tensor *a =
@@ -219,10 +219,10 @@ static struct ggml_tensor *block_forward(struct pass *p, int64_t i, struct ggml_
 {
     struct nn_graph *g = &p->g;
     const struct block *b = &p->v->blocks[i];
-    x = ggml_add(g->ctx, x, attention(p, i, nn_rms_norm(g, x, b->norm1, NORM_EPS)));
+    x = ggml_add(nn_ctx(g), x, attention(p, i, nn_rms_norm(g, x, b->norm1, NORM_EPS)));
     struct ggml_tensor *h = nn_rms_norm(g, x, b->norm2, NORM_EPS);
     h = nn_silu_mul(g, nn_linear(g, b->gate, b->gate_bias, h), nn_linear(g, b->up, b->up_bias, h));
-    x = ggml_add(g->ctx, x, nn_linear(g, b->down, b->down_bias, h));
+    x = ggml_add(nn_ctx(g), x, nn_linear(g, b->down, b->down_bias, h));
     return nn_mid(g, x, "mid.blocks.%d", (int)i);
 }
 
@@ -236,7 +236,7 @@ static void build(struct pass *p)
     p->kernel = nn_input(g, floats, c->hidden, 1, 1);
     p->cos = nn_input(g, c->hidden / c->heads / 2, n, 1, 1);
     p->sin = nn_input(g, c->hidden / c->heads / 2, n, 1, 1);
-    struct ggml_tensor *x = ggml_mul_mat(g->ctx, p->kernel, p->x);
+    struct ggml_tensor *x = ggml_mul_mat(nn_ctx(g), p->kernel, p->x);
     ggml_prec_set_acc(x, GGML_PREC_F32);
     nn_mid(g, x, "mid.patch_embed");
     for (int64_t i = 0; i < c->depth; i++) {
@@ -244,26 +244,10 @@ static void build(struct pass *p)
         nn_graph_block_end(g, x);
     }
     x = nn_rms_norm(g, x, v->ln_q, NORM_EPS);
-    x = ggml_reshape_2d(g->ctx, x, c->hidden * per_cell, n / per_cell);
-    x = ggml_gelu_erf(g->ctx, nn_linear(g, v->merge_in, v->merge_in_bias, x));
+    x = ggml_reshape_2d(nn_ctx(g), x, c->hidden * per_cell, n / per_cell);
+    x = ggml_gelu_erf(nn_ctx(g), nn_linear(g, v->merge_in, v->merge_in_bias, x));
     p->out = nn_mid(g, nn_linear(g, v->merge_out, v->merge_out_bias, x), "mid.merger");
     nn_graph_output(g, p->out);
-}
-
-/* Nodes of attention in bands, where a device has no flash attention for the shape. */
-static size_t node_estimate(const struct pass *p)
-{
-    const struct qwen_vl_vision_config *c = &p->v->cfg;
-    const size_t band_scores = 8u << 20, smallest_band = 16;
-    size_t n = (size_t)patches_of(p), band = band_scores / (n * (size_t)c->heads), full = 0;
-    size_t bands = n / (band > smallest_band ? band : smallest_band) + 1;
-    for (int64_t i = 0; i < c->depth; i++)
-        full += c->full[i];
-    /* Inside windows, scores are windows * (patches of one)^2 * heads: the same bands, shorter. */
-    size_t in_window = (size_t)(c->window / c->patch * (c->window / c->patch));
-    size_t window_bands = in_window / smallest_band + 2;
-    return (size_t)c->depth * (128 + QWEN_VL_MAX_GROUPS * (32 + 12 * window_bands)) +
-           full * 12 * bands + 256;
 }
 
 /* ---- host-side inputs --------------------------------------------------------------------------------- */
@@ -340,10 +324,9 @@ static enum err_code pass_init(struct pass *p, bool trace, struct err *e)
     enum err_code rc = qwen_vl_windows_init(c, p->grid, &p->windows, e);
     if (rc == ERR_OK)
         rc = qwen_vl_windows_group(&p->windows, e);
-    if (rc == ERR_OK)
-        rc = nn_graph_init(&p->g, p->v->device, node_estimate(p), trace, e);
     if (rc != ERR_OK)
         return rc;
+    nn_graph_init(&p->g, p->v->device, trace);
     p->g.exact = nn_params_precision(p->v->params) == NN_PRECISION_F32;
     build(p);
     return nn_graph_prepare(&p->g, e);

@@ -111,9 +111,9 @@ static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_conf
     struct ggml_tensor *q = nn_linear(g, y->q, NULL, h);
     struct ggml_tensor *k = nn_linear(g, y->k, NULL, h);
     struct ggml_tensor *v = nn_linear_in(g, y->v, NULL, h);
-    q = ggml_reshape_3d(g->ctx, q, c->head_dim, c->heads, tokens);
-    k = ggml_reshape_3d(g->ctx, k, c->head_dim, c->kv_heads, tokens);
-    v = ggml_reshape_3d(g->ctx, v, c->head_dim, c->kv_heads, tokens);
+    q = ggml_reshape_3d(nn_ctx(g), q, c->head_dim, c->heads, tokens);
+    k = ggml_reshape_3d(nn_ctx(g), k, c->head_dim, c->kv_heads, tokens);
+    v = ggml_reshape_3d(nn_ctx(g), v, c->head_dim, c->kv_heads, tokens);
     q = nn_norm_rope_in(g, q, y->q_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
     k = nn_norm_rope_in(g, k, y->k_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
     struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
@@ -144,7 +144,7 @@ static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int
     nn_graph_allow_int8(g, true);
     for (int64_t i = 0; i <= m->n_layers && tap < n_taps; i++) {
         if (taps[tap] == i) {
-            out[tap] = ggml_cont(g->ctx, x);
+            out[tap] = ggml_cont(nn_ctx(g), x);
             nn_graph_output(g, out[tap++]);
         }
         if (i < m->n_layers)
@@ -251,12 +251,10 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     struct ggml_tensor *tapped[MAX_TAPS] = {0};
     if (n_taps == 0 || n_taps > MAX_TAPS || taps[n_taps - 1] > m->n_layers || n_tokens < 1)
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
-    enum err_code rc = nn_graph_init(&g, m->device, (size_t)m->n_layers * 96 + 256, false, e);
-    if (rc != ERR_OK)
-        return rc;
+    nn_graph_init(&g, m->device, false);
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
     build(&g, m, n_tokens, taps, n_taps, &in, tapped);
-    rc = host_inputs_make(m, ids, mask, n_tokens, &h, e);
+    enum err_code rc = host_inputs_make(m, ids, mask, n_tokens, &h, e);
     if (rc == ERR_OK)
         rc = nn_graph_prepare(&g, e);
     if (rc == ERR_OK) {

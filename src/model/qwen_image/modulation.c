@@ -22,7 +22,7 @@ struct ggml_tensor *qwen_image_time_embedding(struct nn_graph *g, const struct q
     nn_mid(g, in->sinusoid, "mid.time_text_embed.time_proj");
     struct ggml_tensor *h = nn_silu(g, nn_linear(g, t->first.w, t->first.b, in->sinusoid));
     h = nn_linear(g, t->second.w, t->second.b, h);
-    return nn_mid(g, ggml_add(g->ctx, h, in->addition), "mid.time_text_embed");
+    return nn_mid(g, ggml_add(nn_ctx(g), h, in->addition), "mid.time_text_embed");
 }
 
 enum err_code qwen_image_set_time(struct nn_graph *g, const struct qwen_image_config *c,
@@ -56,12 +56,10 @@ struct build {
     const atomic_bool *cancel;
 };
 
-static enum err_code new_graph(const struct build *b, struct nn_graph *g, struct err *e)
+static void graph_init(const struct build *b, struct nn_graph *g)
 {
-    enum err_code rc = nn_graph_init(g, b->m->device, 64, false, e);
-    if (rc == ERR_OK)
-        g->exact = nn_params_precision(b->m->params) == NN_PRECISION_F32;
-    return rc;
+    nn_graph_init(g, b->m->device, false);
+    g->exact = nn_params_precision(b->m->params) == NN_PRECISION_F32;
 }
 
 static enum err_code embed_times(const struct build *b, struct err *e)
@@ -70,12 +68,10 @@ static enum err_code embed_times(const struct build *b, struct err *e)
     struct qwen_image_time_input in;
     const struct qwen_image_config *c = &b->m->cfg;
     const struct qwen_image_time_embedder *t = &b->m->time_alone;
-    enum err_code rc = new_graph(b, &g, e);
-    if (rc != ERR_OK)
-        return rc;
+    graph_init(b, &g);
     struct ggml_tensor *act = nn_silu(&g, qwen_image_time_embedding(&g, c, t, &in));
     nn_graph_output(&g, act);
-    rc = nn_graph_prepare(&g, e);
+    enum err_code rc = nn_graph_prepare(&g, e);
     for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
         rc = qwen_image_set_time(&g, c, t, &in, b->t->times[i], b->t->condition, e);
         if (rc == ERR_OK)
@@ -93,15 +89,13 @@ static enum err_code modulate_block(const struct build *b, int64_t block, struct
     const struct qwen_image_modulation *mod = &b->m->modulation[block];
     int64_t dim = b->m->cfg.dim;
     size_t row = 6 * (size_t)dim;
-    enum err_code rc = new_graph(b, &g, e);
-    if (rc != ERR_OK)
-        return rc;
+    graph_init(b, &g);
     struct ggml_tensor *act = nn_input(&g, dim, 1, 1, 1);
     struct ggml_tensor *img = nn_linear(&g, mod->img.w, mod->img.b, act);
     struct ggml_tensor *txt = nn_linear(&g, mod->txt.w, mod->txt.b, act);
     nn_graph_output(&g, img);
     nn_graph_output(&g, txt);
-    rc = nn_graph_prepare(&g, e);
+    enum err_code rc = nn_graph_prepare(&g, e);
     for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
         float *dst = b->t->rows + (size_t)i * b->t->per_time + 2 * row * (size_t)block;
         nn_graph_set(&g, act, b->act + i * dim);

@@ -178,7 +178,7 @@ static struct ggml_tensor *linear(struct nn_graph *g, const struct linear *l, st
 
 static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64_t first, int64_t n)
 {
-    return ggml_view_2d(g->ctx, x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
+    return ggml_view_2d(nn_ctx(g), x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
 }
 
 /* Both sets of a block's modulation, of the image stream (0) or the text stream (1). */
@@ -209,7 +209,7 @@ static float headroom(const struct qwen_image_pass *p, int block)
 
 static struct ggml_tensor *shrink(struct nn_graph *g, struct ggml_tensor *x, float room)
 {
-    return room == 1.0f ? x : ggml_scale(g->ctx, x, 1.0f / room);
+    return room == 1.0f ? x : ggml_scale(nn_ctx(g), x, 1.0f / room);
 }
 
 /* A linear layer whose input was shrunk. */
@@ -218,8 +218,8 @@ static struct ggml_tensor *linear_of_shrunk(struct nn_graph *g, const struct lin
 {
     if (room == 1.0f)
         return linear(g, l, x);
-    struct ggml_tensor *y = ggml_scale(g->ctx, nn_linear(g, l->w, NULL, x), room);
-    return ggml_add(g->ctx, y, l->b->t);
+    struct ggml_tensor *y = ggml_scale(nn_ctx(g), nn_linear(g, l->w, NULL, x), room);
+    return ggml_add(nn_ctx(g), y, l->b->t);
 }
 
 static struct ggml_tensor *modulated_norm(struct qwen_image_pass *p, struct ggml_tensor *x,
@@ -254,10 +254,10 @@ static struct ggml_tensor *feed_forward(struct qwen_image_pass *p,
     return gated_linear(g, x, m.gate, &s->ff_out, shrink(g, h, room), room, product);
 }
 
-static struct ggml_tensor *by_heads(const struct qwen_image_pass *p, struct ggml_tensor *x)
+static struct ggml_tensor *by_heads(struct qwen_image_pass *p, struct ggml_tensor *x)
 {
     const struct qwen_image_config *c = &p->m->cfg;
-    return ggml_reshape_3d(p->g.ctx, x, c->head_dim, c->heads, x->ne[1]);
+    return ggml_reshape_3d(nn_ctx(&p->g), x, c->head_dim, c->heads, x->ne[1]);
 }
 
 /* Queries or keys of tokens that begin at `first` of the whole sequence. */
@@ -421,10 +421,7 @@ static enum err_code prepare(struct qwen_image_pass *p, bool trace, struct err *
     if (!p->cos_table || !p->sin_table)
         return err_set(e, ERR_NOMEM, "no memory for rotary tables");
     qwen_image_rope_tables(c, &p->layout, p->cos_table, p->sin_table);
-    enum err_code rc =
-        nn_graph_init(&p->g, p->m->device, 256 + 320 * (size_t)c->n_blocks, trace, e);
-    if (rc != ERR_OK)
-        return rc;
+    nn_graph_init(&p->g, p->m->device, trace);
     p->g.exact = nn_params_precision(p->m->params) == NN_PRECISION_F32;
     build(p);
     return nn_graph_prepare(&p->g, e);

@@ -3,30 +3,10 @@
 
 #include "model/vae/plan.h"
 
-/* Attention in plain products goes through queries a few at a time, some nodes each (nn/attention.c). */
-static size_t attention_nodes(const struct vae_plan *p, int first, int last,
-                              const struct vae_step *steps)
-{
-    size_t n = 0;
-    for (int i = first; i < last; i++)
-        if (p->half->ops[i].kind == VAE_ATTEND) {
-            int64_t keys = p->shapes[i].h * p->shapes[i].w;
-            int64_t queries = steps[i - first].out_rows * p->shapes[i].w;
-            int64_t at_once = (4 << 20) / keys;
-            n += 64 + 16 * (size_t)(queries / (at_once > 16 ? at_once : 16) + 1);
-        }
-    return n;
-}
-
-static size_t nodes_of(const struct vae_plan *p, int first, int last, const struct vae_step *steps)
-{
-    return 64 + 64 * (size_t)(last - first) + attention_nodes(p, first, last, steps);
-}
-
 /* [rows, channels, width] <-> [channels, rows, width]. */
 static struct ggml_tensor *swap_rows(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_cont(g->ctx, ggml_permute(g->ctx, x, 0, 2, 1, 3));
+    return ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), x, 0, 2, 1, 3));
 }
 
 /* Rows of a map of shape s, as [channels, rows, width]. */
@@ -50,15 +30,13 @@ static void save(struct vae_band_graph *b, struct ggml_tensor *y)
     nn_graph_output(&b->g, b->out);
 }
 
-enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
-                                   const struct vae_step *steps, struct vae_rows in,
-                                   struct vae_rows kept, struct vae_band_graph *out, struct err *e)
+void vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
+                          const struct vae_step *steps, struct vae_rows in, struct vae_rows kept,
+                          struct vae_band_graph *out)
 {
     memset(out, 0, sizeof *out);
     struct nn_graph *g = &out->g;
-    enum err_code rc = nn_graph_init(g, p->device, nodes_of(p, s->first, s->last, steps), false, e);
-    if (rc != ERR_OK)
-        return rc;
+    nn_graph_init(g, p->device, false);
     g->exact = p->exact;
     struct vae_ends ends = {0};
     out->direct = nn_device_is_cpu(p->device);
@@ -77,22 +55,18 @@ enum err_code vae_band_graph_build(const struct vae_plan *p, const struct vae_st
         nn_graph_output(g, out->gathered);
     }
     save(out, y);
-    return ERR_OK;
 }
 
-enum err_code vae_whole_graph_build(const struct vae_plan *p, bool trace, struct nn_graph *g,
-                                    struct ggml_tensor **x, struct ggml_tensor **y, struct err *e)
+void vae_whole_graph_build(const struct vae_plan *p, bool trace, struct nn_graph *g,
+                           struct ggml_tensor **x, struct ggml_tensor **y)
 {
     const struct vae_half *h = p->half;
     struct vae_shape in = p->shapes[0], out = p->shapes[h->n];
     struct vae_rows input, kept;
     vae_walk_steps(h, p->shapes, 0, h->n, (struct vae_rows){0, out.h}, p->steps, &input, &kept);
-    enum err_code rc = nn_graph_init(g, p->device, nodes_of(p, 0, h->n, p->steps), trace, e);
-    if (rc != ERR_OK)
-        return rc;
+    nn_graph_init(g, p->device, trace);
     g->exact = p->exact;
     *x = nn_input(g, in.w, in.h, in.channels, 1);
     *y = vae_walk_build(h, g, 0, h->n, p->steps, (struct vae_ends){.x = *x});
     nn_graph_output(g, *y);
-    return ERR_OK;
 }

@@ -163,28 +163,14 @@ static int64_t smallest_band(const struct vae_stage *s, struct vae_shape out)
     return n < out.h ? n : out.h;
 }
 
-/* What ggml's allocator would take for a graph. */
-static enum err_code measure_graph(struct nn_device *d, struct nn_graph *g, size_t *bytes,
-                                   struct err *e)
-{
-    ggml_gallocr_t a = ggml_gallocr_new(ggml_backend_dev_buffer_type(nn_device_ggml(d)));
-    if (!a)
-        return err_set(e, ERR_NOMEM, "no memory to measure a graph");
-    ggml_gallocr_reserve_n_size(a, g->gf, NULL, NULL, bytes);
-    ggml_gallocr_free(a);
-    return ERR_OK;
-}
-
 static enum err_code measure_one(const struct vae_plan *p, const struct vae_stage *s,
                                  const struct vae_step *steps, struct vae_rows in,
                                  struct vae_rows kept, size_t *bytes, struct err *e)
 {
     struct vae_band_graph b;
     size_t n = 0;
-    enum err_code rc = vae_band_graph_build(p, s, steps, in, kept, &b, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = measure_graph(p->device, &b.g, &n, e);
+    vae_band_graph_build(p, s, steps, in, kept, &b);
+    enum err_code rc = nn_graph_measure(&b.g, &n, e);
     nn_graph_deinit(&b.g);
     *bytes = n > *bytes ? n : *bytes;
     return rc;
@@ -346,10 +332,8 @@ static enum err_code measure_whole(const struct vae_plan *p, size_t *bytes, stru
 {
     struct nn_graph g;
     struct ggml_tensor *x, *y;
-    enum err_code rc = vae_whole_graph_build(p, false, &g, &x, &y, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = measure_graph(p->device, &g, bytes, e);
+    vae_whole_graph_build(p, false, &g, &x, &y);
+    enum err_code rc = nn_graph_measure(&g, bytes, e);
     nn_graph_deinit(&g);
     return rc;
 }

@@ -107,14 +107,11 @@ struct vae_band_graph {
     struct ggml_tensor *in, *kept, *out;
     struct ggml_tensor *sums, *carry, *gathered; /* NULL: the stage has none */
 };
-ERR_MUST_CHECK enum err_code vae_band_graph_build(const struct vae_plan *p,
-                                                  const struct vae_stage *s,
-                                                  const struct vae_step *steps, struct vae_rows in,
-                                                  struct vae_rows kept, struct vae_band_graph *out,
-                                                  struct err *e);
+void vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
+                          const struct vae_step *steps, struct vae_rows in, struct vae_rows kept,
+                          struct vae_band_graph *out);
 /* The graph of everything. x, y: [channels, height, width]. */
-ERR_MUST_CHECK enum err_code vae_whole_graph_build(const struct vae_plan *p, bool trace,
-                                                   struct nn_graph *g, struct ggml_tensor **x,
-                                                   struct ggml_tensor **y, struct err *e);
+void vae_whole_graph_build(const struct vae_plan *p, bool trace, struct nn_graph *g,
+                           struct ggml_tensor **x, struct ggml_tensor **y);
 
 #endif

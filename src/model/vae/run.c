@@ -26,10 +26,8 @@ static enum err_code run_whole(const struct vae_run *run, const struct vae_plan 
 {
     struct nn_graph g;
     struct ggml_tensor *x, *y;
-    enum err_code rc = vae_whole_graph_build(p, run->mid != NULL, &g, &x, &y, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = nn_graph_prepare(&g, e);
+    vae_whole_graph_build(p, run->mid != NULL, &g, &x, &y);
+    enum err_code rc = nn_graph_prepare(&g, e);
     if (rc == ERR_OK) {
         nn_graph_set(&g, x, run->in);
         rc = nn_graph_run(&g, run->cancel, e);
@@ -162,9 +160,7 @@ static enum err_code new_graph(struct bands *b, const struct vae_stage *s,
                                const struct vae_step *steps, const struct band *at, struct err *e)
 {
     drop_graph(b);
-    enum err_code rc = vae_band_graph_build(b->plan, s, steps, at->in, at->kept, &b->graph, e);
-    if (rc != ERR_OK)
-        return rc;
+    vae_band_graph_build(b->plan, s, steps, at->in, at->kept, &b->graph);
     b->has_graph = true;
     return nn_graph_prepare(&b->graph.g, e);
 }

@@ -80,13 +80,13 @@ static struct ggml_tensor *rows_of(struct nn_graph *g, struct ggml_tensor *x, in
 {
     if (skip == 0 && rows == x->ne[1])
         return x;
-    return ggml_view_3d(g->ctx, x, x->ne[0], rows, x->ne[2], x->nb[1], x->nb[2],
+    return ggml_view_3d(nn_ctx(g), x, x->ne[0], rows, x->ne[2], x->nb[1], x->nb[2],
                         (size_t)skip * x->nb[1]);
 }
 
 static struct ggml_tensor *whole_rows(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_is_contiguous(x) ? x : ggml_cont(g->ctx, x);
+    return ggml_is_contiguous(x) ? x : ggml_cont(nn_ctx(g), x);
 }
 
 static struct ggml_tensor *conv(struct nn_graph *g, const struct vae_op *op,
@@ -140,7 +140,7 @@ static struct ggml_tensor *one_head(struct nn_graph *g, const struct vae_conv *c
                                     struct ggml_tensor *t)
 {
     struct ggml_tensor *y = nn_linear(g, c->w, c->b, t);
-    return ggml_reshape_3d(g->ctx, y, y->ne[0], 1, y->ne[1]);
+    return ggml_reshape_3d(nn_ctx(g), y, y->ne[0], 1, y->ne[1]);
 }
 
 /* Keys and values of the whole map; queries of the rows that are wanted. */
@@ -149,7 +149,7 @@ static struct ggml_tensor *attend(struct nn_graph *g, const struct vae_op *op,
 {
     struct ggml_tensor *t = nn_pixels_to_tokens(g, x), *tq = t;
     if (s->out_rows < x->ne[1])
-        tq = ggml_view_2d(g->ctx, t, t->ne[0], s->out_rows * x->ne[0], t->nb[1],
+        tq = ggml_view_2d(nn_ctx(g), t, t->ne[0], s->out_rows * x->ne[0], t->nb[1],
                           (size_t)(s->skip * x->ne[0]) * t->nb[1]);
     struct ggml_tensor *a =
         nn_attention(g, one_head(g, &op->q, tq), one_head(g, &op->k, t), one_head(g, &op->v, t),
@@ -164,7 +164,7 @@ static struct ggml_tensor *add_kept(struct nn_graph *g, const struct vae_op *op,
     kept = rows_of(g, kept, s->kept_skip, x->ne[1]);
     if (op->conv.w)
         kept = nn_conv2d(g, op->conv.w, op->conv.b, whole_rows(g, kept), 1, (struct nn_padding){0});
-    return ggml_add(g->ctx, x, kept);
+    return ggml_add(nn_ctx(g), x, kept);
 }
 
 static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g,
@@ -189,7 +189,7 @@ static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g
     case VAE_ATTEND:
         return attend(g, op, s, x);
     case VAE_CLAMP:
-        return ggml_clamp(g->ctx, x, -1.0f, 1.0f);
+        return ggml_clamp(nn_ctx(g), x, -1.0f, 1.0f);
     }
     return x;
 }

@@ -267,7 +267,7 @@ static struct ggml_tensor *prepare(struct nn_graph *g, struct ggml_tensor *x, bo
     enum ggml_type type = bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
     if (x->type == type && x->nb[0] == ggml_element_size(x))
         return x;
-    return bf16 && x->type == GGML_TYPE_F32 ? nn_cpu_to_bf16(g, x) : ggml_cast(g->ctx, x, type);
+    return bf16 && x->type == GGML_TYPE_F32 ? nn_cpu_to_bf16(g, x) : ggml_cast(nn_ctx(g), x, type);
 }
 
 struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
@@ -284,8 +284,8 @@ struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
     int n = mask ? 4 : 3;
     void *user = nn_cpu_pack(mask != NULL, scale);
     struct ggml_tensor *y =
-        ggml_custom_4d(g->ctx, bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, q->ne[0] * q->ne[1], q->ne[2],
-                       1, 1, src, n, nn_cpu_attention_op, GGML_N_TASKS_MAX, user);
+        ggml_custom_4d(nn_ctx(g), bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, q->ne[0] * q->ne[1],
+                       q->ne[2], 1, 1, src, n, nn_cpu_attention_op, GGML_N_TASKS_MAX, user);
     struct job j;
     read_job(&j, y, user);
     size_t for_product = product_scratch(onednn_get(), &j);

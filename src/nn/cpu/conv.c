@@ -205,7 +205,7 @@ struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struc
     size_t for_packing = nn_cpu_pad(sizeof(struct kernel)) + (size_t)p.inner * sizeof(float);
     struct ggml_tensor *src[] = {w, rows, nn_cpu_scratch(g, for_packing)};
     struct ggml_tensor *packed =
-        ggml_custom_4d(g->ctx, GGML_TYPE_I8, (int64_t)p.bytes, 1, 1, 1, src, 3, nn_cpu_pack_op,
+        ggml_custom_4d(nn_ctx(g), GGML_TYPE_I8, (int64_t)p.bytes, 1, 1, 1, src, 3, nn_cpu_pack_op,
                        GGML_N_TASKS_MAX, nn_cpu_pack(flags, 0));
     struct ggml_tensor *args[4] = {rows, packed};
     int n = 2;
@@ -213,6 +213,6 @@ struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struc
         args[n++] = b;
     args[n++] = nn_cpu_scratch(g, tile_bytes(&s) + for_primitive);
     int64_t height = (rows->ne[2] - s.kh) / stride + 1;
-    return ggml_custom_4d(g->ctx, GGML_TYPE_F32, s.width, height, s.out, 1, args, n, nn_cpu_conv_op,
-                          GGML_N_TASKS_MAX, nn_cpu_pack(flags | (b ? BIAS : 0), 0));
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, s.width, height, s.out, 1, args, n,
+                          nn_cpu_conv_op, GGML_N_TASKS_MAX, nn_cpu_pack(flags | (b ? BIAS : 0), 0));
 }

@@ -129,7 +129,7 @@ struct ggml_tensor *nn_cpu_rows(struct nn_graph *g, struct ggml_tensor *x, struc
         pad.left > MAX_PADDING || pad.top > MAX_PADDING)
         return NULL;
     flags |= (uint32_t)pad.left << LEFT_SHIFT | (uint32_t)pad.top << TOP_SHIFT;
-    return ggml_custom_4d(g->ctx, bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, x->ne[2],
+    return ggml_custom_4d(nn_ctx(g), bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, x->ne[2],
                           x->ne[0] + pad.left + pad.right, x->ne[1] + pad.top + pad.bottom, 1, src,
                           n, nn_cpu_rows_op, GGML_N_TASKS_MAX, nn_cpu_pack(flags, norm.eps));
 }

@@ -43,8 +43,8 @@ struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes)
 {
     /* ggml aligns tensors to 32 bytes: one more line a part makes room to begin at 64. */
     int64_t part = (int64_t)nn_cpu_pad(bytes) + 64;
-    return ggml_custom_4d(g->ctx, GGML_TYPE_I8, part, nn_device_threads(g->device), 1, 1, NULL, 0,
-                          nothing, 1, NULL);
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_I8, part, nn_device_threads(g->device), 1, 1, NULL,
+                          0, nothing, 1, NULL);
 }
 
 unsigned char *nn_cpu_scratch_part(const struct ggml_tensor *scratch, int ith)

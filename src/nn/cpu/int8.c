@@ -46,9 +46,9 @@ struct ggml_tensor *nn_cpu_to_u8(struct nn_graph *g, struct ggml_tensor *x)
         return g->int8_x;
     g->int8_of = x;
     if (x->nb[0] != ggml_element_size(x))
-        x = ggml_cont(g->ctx, x);
+        x = ggml_cont(nn_ctx(g), x);
     int64_t row = (int64_t)nn_cpu_u8_row_at(x->ne[0]) + 64;
-    g->int8_x = ggml_custom_4d(g->ctx, GGML_TYPE_I8, row, ggml_nrows(x), 1, 1, &x, 1,
+    g->int8_x = ggml_custom_4d(nn_ctx(g), GGML_TYPE_I8, row, ggml_nrows(x), 1, 1, &x, 1,
                                nn_cpu_to_u8_op, GGML_N_TASKS_MAX, NULL);
     return g->int8_x;
 }

@@ -420,13 +420,13 @@ static struct ggml_tensor *prepare_x(struct nn_graph *g, struct ggml_tensor *x, 
     if (bf16 && x->type == GGML_TYPE_F32)
         x = nn_cpu_to_bf16(g, x);
     else if (!bf16 && x->type == GGML_TYPE_BF16)
-        x = ggml_cast(g->ctx, x, GGML_TYPE_F32);
+        x = ggml_cast(nn_ctx(g), x, GGML_TYPE_F32);
     bool rows = x->nb[0] == ggml_element_size(x) && x->ne[2] == 1 && x->ne[3] == 1;
     if (rows)
         return x;
     if (!ggml_is_contiguous(x))
-        x = ggml_cont(g->ctx, x);
-    return ggml_reshape_2d(g->ctx, x, x->ne[0], ggml_nrows(x));
+        x = ggml_cont(nn_ctx(g), x);
+    return ggml_reshape_2d(nn_ctx(g), x, x->ne[0], ggml_nrows(x));
 }
 
 static int sources(const struct nn_cpu_linear *l, struct ggml_tensor *x,
@@ -466,8 +466,8 @@ static struct ggml_tensor *make(struct nn_graph *g, const struct nn_cpu_linear *
     void *user = nn_cpu_pack(flags, l->w->scale);
     /* A node without scratch first: it tells how much there must be. */
     struct ggml_tensor *trial =
-        ggml_custom_4d(g->ctx, bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, out, x->ne[1], 1, 1, src, n,
-                       nn_cpu_linear_op, GGML_N_TASKS_MAX, user);
+        ggml_custom_4d(nn_ctx(g), bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, out, x->ne[1], 1, 1, src,
+                       n, nn_cpu_linear_op, GGML_N_TASKS_MAX, user);
     struct job j;
     read_job(&j, trial, user);
     size_t for_product = product_scratch(onednn_get(), &j);

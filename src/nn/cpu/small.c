@@ -27,8 +27,8 @@ void nn_cpu_to_bf16_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 struct ggml_tensor *nn_cpu_to_bf16(struct nn_graph *g, struct ggml_tensor *x)
 {
     if (x->nb[0] != sizeof(float))
-        x = ggml_cont(g->ctx, x);
-    return ggml_custom_4d(g->ctx, GGML_TYPE_BF16, x->ne[0], x->ne[1], x->ne[2], x->ne[3], &x, 1,
+        x = ggml_cont(nn_ctx(g), x);
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_BF16, x->ne[0], x->ne[1], x->ne[2], x->ne[3], &x, 1,
                           nn_cpu_to_bf16_op, GGML_N_TASKS_MAX, NULL);
 }
 
@@ -71,8 +71,8 @@ static struct ggml_tensor *norm_node(struct nn_graph *g, enum nn_cpu_mode mode,
                                      struct ggml_tensor **src, int n_src, uint32_t flags, float eps)
 {
     const struct ggml_tensor *x = src[0];
-    return ggml_custom_4d(g->ctx, product_type(mode), x->ne[0], x->ne[1], x->ne[2], x->ne[3], src,
-                          n_src, nn_cpu_norm_op, GGML_N_TASKS_MAX, nn_cpu_pack(flags, eps));
+    return ggml_custom_4d(nn_ctx(g), product_type(mode), x->ne[0], x->ne[1], x->ne[2], x->ne[3],
+                          src, n_src, nn_cpu_norm_op, GGML_N_TASKS_MAX, nn_cpu_pack(flags, eps));
 }
 
 struct ggml_tensor *nn_cpu_rms_norm(struct nn_graph *g, struct ggml_tensor *x,
@@ -132,7 +132,7 @@ struct ggml_tensor *nn_cpu_norm_rope(struct nn_graph *g, struct ggml_tensor *x,
         return NULL;
     struct ggml_tensor *src[] = {x, cos, sin, weight};
     uint32_t flags = (pairs ? ROPE_PAIRS : 0) | (weight ? ROPE_WEIGHT : 0);
-    return ggml_custom_4d(g->ctx, product_type(mode), x->ne[0], x->ne[1], x->ne[2], 1, src,
+    return ggml_custom_4d(nn_ctx(g), product_type(mode), x->ne[0], x->ne[1], x->ne[2], 1, src,
                           weight ? 4 : 3, nn_cpu_rope_op, GGML_N_TASKS_MAX,
                           nn_cpu_pack(flags, eps));
 }
@@ -179,6 +179,7 @@ struct ggml_tensor *nn_cpu_join(struct nn_graph *g, struct ggml_tensor *a, struc
         return NULL;
     int64_t ne[3] = {a->ne[0], a->ne[1], a->ne[2]};
     ne[axis] += b->ne[axis];
-    return ggml_custom_4d(g->ctx, a->type, ne[0], ne[1], ne[2], 1, (struct ggml_tensor *[]){a, b},
-                          2, nn_cpu_join_op, GGML_N_TASKS_MAX, nn_cpu_pack((uint32_t)axis, 0));
+    return ggml_custom_4d(nn_ctx(g), a->type, ne[0], ne[1], ne[2], 1,
+                          (struct ggml_tensor *[]){a, b}, 2, nn_cpu_join_op, GGML_N_TASKS_MAX,
+                          nn_cpu_pack((uint32_t)axis, 0));
 }

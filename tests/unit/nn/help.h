@@ -53,7 +53,7 @@ static inline void graph_open(struct test_graph *b, int threads)
     struct err e = {0};
     memset(b, 0, sizeof *b);
     assert_int_equal(nn_device_open("cpu", threads, &b->device, &e), ERR_OK);
-    assert_int_equal(nn_graph_init(&b->g, b->device, 512, false, &e), ERR_OK);
+    nn_graph_init(&b->g, b->device, false);
     struct ggml_init_params init = {.mem_size = 64 * ggml_tensor_overhead(), .no_alloc = true};
     b->ctx = ggml_init(init);
 }
@@ -113,7 +113,7 @@ static inline float *graph_result(struct test_graph *b, struct ggml_tensor *out)
 {
     struct err e = {0};
     if (out->type != GGML_TYPE_F32)
-        out = ggml_cast(b->g.ctx, out, GGML_TYPE_F32);
+        out = ggml_cast(nn_ctx(&b->g), out, GGML_TYPE_F32);
     float *f = mem_try_array((size_t)ggml_nelements(out), sizeof *f);
     assert_non_null(f);
     nn_graph_output(&b->g, out);

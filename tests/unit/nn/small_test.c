@@ -72,7 +72,7 @@ static struct ggml_tensor *make_rms(struct both *o)
 
 static struct ggml_tensor *make_modulated(struct both *o)
 {
-    struct ggml_tensor *x = ggml_reshape_2d(o->b.g.ctx, o->in, DIM, HEADS * TOKENS);
+    struct ggml_tensor *x = ggml_reshape_2d(nn_ctx(&o->b.g), o->in, DIM, HEADS * TOKENS);
     return nn_norm_modulate_in(&o->b.g, x, graph_input(&o->b, o->s, DIM, 1, 1),
                                graph_input(&o->b, o->t, DIM, 1, 1), 1e-6f);
 }
