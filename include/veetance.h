@@ -40,7 +40,7 @@ enum vt_status {
     VT_ERR_DEVICE,    /* the compute device failed */
     VT_ERR_BUSY,      /* try again later */
     VT_ERR_CANCELLED, /* vt_engine_cancel was called */
-    VT_ERR_NUMERIC,   /* NaN or infinity: never reported as a picture */
+    VT_ERR_NUMERIC,   /* the model gave NaN, infinity or noise: never reported as a result */
     VT_ERR_INTERNAL   /* a bug of ours */
 };
 

@@ -152,3 +152,11 @@ bool cli_double(const struct cli_args *a, double lo, double hi, double *out)
                     a->value);
     return false;
 }
+
+bool cli_has_switch(int argc, char **argv, const char *name)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], name) == 0)
+            return true;
+    return false;
+}

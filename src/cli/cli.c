@@ -8,7 +8,6 @@
 
 #include "base/json_text.h"
 #include "cli/commands.h"
-#include "cli/model_arg.h"
 #include "cli/engine_args.h"
 #include "cli/offline.h"
 
@@ -76,10 +75,6 @@ static int dispatch(int argc, char **argv)
     }
     if (!c->listens)
         (void)cli_go_offline(engine_args_want_network(argv + 1));
-    struct cli_model_arg model;
-    struct err e = {0};
-    if (cli_resolve_model(c, argc - 1, argv + 1, &model, &e) != ERR_OK)
-        return cli_fail_err(&e, cli_has_switch(argc - 1, argv + 1, "--json"));
     return c->run(c, argc - 1, argv + 1);
 }
 

@@ -57,6 +57,9 @@ struct cli_args {
 struct cli_args cli_args_begin(const struct cli_command *c, int argc, char **argv);
 int cli_args_next(struct cli_args *a);
 
+/* Whether an argument before "--" is exactly this. */
+bool cli_has_switch(int argc, char **argv, const char *name);
+
 /* Values: false after saying what is wrong. */
 bool cli_int(const struct cli_args *a, int64_t lo, int64_t hi, int64_t *out);
 bool cli_double(const struct cli_args *a, double lo, double hi, double *out);

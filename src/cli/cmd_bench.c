@@ -9,6 +9,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/model_arg.h"
 #include "cli/param_arg.h"
 #include "cli/progress.h"
 #include "pipeline/bench.h"
@@ -522,25 +523,27 @@ static enum err_code measure_layered(const struct bench_request *rq, const char 
 
 static enum err_code measure(const struct bench_args *o, struct bench_outcome *r, struct err *e)
 {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES] = "";
     struct cli_progress progress;
     struct bench_request rq = o->rq;
+    struct cli_model model;
     enum err_code rc = ERR_OK;
+    cli_progress_init(&progress, o->quiet);
     if (o->synthetic) {
         rc = prepare_synthetic(o, path, e);
         rq.model = path;
+    } else {
+        rc = cli_model_take(&rq.model, &model, &progress, e);
     }
     if (rc == ERR_OK)
         rc = bench_peak_measure(rq.threads, PEAK_SECONDS, cli_stop_flag(), &r->peak, e);
-    if (rc != ERR_OK)
-        return rc;
-    cli_progress_init(&progress, o->quiet);
     struct vt_callbacks cb = cli_progress_callbacks(&progress);
     rq.callbacks = &cb;
-    rc = r->layered ? measure_layered(&rq, path, r->layered, e) : bench_run(&rq, r->klein, e);
+    if (rc == ERR_OK)
+        rc = r->layered ? measure_layered(&rq, path, r->layered, e) : bench_run(&rq, r->klein, e);
     cli_progress_finish(&progress);
     cli_progress_deinit(&progress);
-    if (rc != ERR_OK && rc != ERR_CANCELLED && o->synthetic)
+    if (rc != ERR_OK && rc != ERR_CANCELLED && o->synthetic && path[0])
         return err_note(e, "the synthetic model in '%s'", path);
     return rc;
 }

@@ -1,12 +1,14 @@
+/* cmd_caption.c - images in words: one caption for each image, by one model that stays open. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/engine_args.h"
+#include "cli/image_in.h"
+#include "cli/model_arg.h"
 #include "cli/param_arg.h"
 #include "cli/progress.h"
-#include "image/load.h"
 #include "pipeline/plan_public.h"
 
 enum {
@@ -19,11 +21,14 @@ enum {
     CAPTION_QUIET,
 };
 
+enum { MAX_CAPTIONS = 1024 };
+
 static const struct cli_option options[] = {
     {CAPTION_MODEL, 'm', "model", "MODEL",
-     "Qwen-Image-Layered or Qwen2.5-VL folder, GGUF file with its mmproj beside it, or an embedded "
-     "model"},
-    {CAPTION_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP"},
+     "a name of `veetance models list`, a Qwen-Image-Layered or Qwen2.5-VL folder, or a GGUF file "
+     "with its mmproj beside it"},
+    {CAPTION_IMAGE, 'i', "image", "IMAGE",
+     "image to describe; several give a caption each, - is standard input"},
     {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
     {CAPTION_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},
@@ -36,15 +41,20 @@ static const struct cli_option options[] = {
 struct caption_args {
     struct vt_caption_request request;
     struct vt_engine_options engine;
-    const char *image;
+    const char *images[MAX_CAPTIONS];
+    int n_images;
+    const char *named; /* the model as it was written */
+    struct cli_model model;
+    struct cli_progress progress;
+    struct buf results; /* JSON objects, commas between */
     bool json, quiet;
 };
 
-static int set_language(struct caption_args *o, const struct cli_args *a)
+static int add_image(struct caption_args *o, const struct cli_args *a)
 {
-    if (strcmp(a->value, "en") != 0 && strcmp(a->value, "zh") != 0)
-        return cli_usage_error(a->command, "--language is en or zh, not '%.40s'", a->value);
-    o->request.language = a->value;
+    if (o->n_images == MAX_CAPTIONS)
+        return cli_usage_error(a->command, "at most %d images at a time", MAX_CAPTIONS);
+    o->images[o->n_images++] = a->value;
     return CLI_OK;
 }
 
@@ -52,13 +62,12 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
 {
     switch (id) {
     case CAPTION_MODEL:
-        o->request.model = a->value;
+        o->request.model = o->named = a->value;
         return CLI_OK;
     case CAPTION_IMAGE:
-        o->image = a->value;
-        return CLI_OK;
+    case CLI_POSITIONAL:
+        return add_image(o, a);
     case CAPTION_LANGUAGE:
-        return set_language(o, a);
     case CAPTION_TOKENS:
     case CAPTION_COMPUTE:
         return cli_param_set(a, id, params_caption, &o->request);
@@ -66,113 +75,171 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
         o->json = true;
         return CLI_OK;
     case CAPTION_QUIET:
-        o->quiet = true;
+        o->quiet = o->progress.quiet = true;
         return CLI_OK;
     default:
         return engine_args_set(&o->engine, a, id);
     }
 }
 
-/* ---- running ------------------------------------------------------------------------------------------ */
+/* ---- results ------------------------------------------------------------------------------------------ */
 
-static void print_json(const struct caption_args *o, const struct vt_caption_result *r)
+static void json_caption(const struct caption_args *o, const char *image,
+                         const struct vt_caption_result *r, struct buf *b)
 {
-    struct buf b;
-    buf_init(&b, 64u << 20);
-    buf_add_z(&b, "{\"caption\":");
-    json_add_z(&b, vt_caption_text(r));
-    buf_printf(&b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s,\"model\":",
+    buf_add_z(b, "{\"caption\":");
+    json_add_z(b, vt_caption_text(r));
+    buf_printf(b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s,\"model\":",
                o->request.language ? o->request.language : "en", vt_caption_tokens(r),
                vt_caption_complete(r) ? "true" : "false");
-    json_add_z(&b, o->request.model);
-    buf_add_z(&b, ",\"image\":");
-    json_add_z(&b, o->image);
-    buf_add_z(&b, ",\"memory\":");
-    stats_public_json(&b, vt_caption_stats(r), NULL);
-    buf_add_z(&b, "}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_add_z(b, o->named);
+    buf_add_z(b, ",\"image\":");
+    json_add_z(b, image);
+    buf_add_z(b, ",\"memory\":");
+    stats_public_json(b, vt_caption_stats(r), NULL);
+    buf_add_z(b, "}");
 }
 
-static void print_result(const struct caption_args *o, const struct vt_caption_result *r)
+/* A line for each image as soon as it is there; with several its name goes in front. */
+static void take_result(struct caption_args *o, int i, const struct vt_caption_result *r)
 {
-    if (o->json)
-        print_json(o, r);
-    else
+    cli_progress_finish(&o->progress);
+    if (o->json) {
+        buf_add_z(&o->results, i > 0 ? "," : "");
+        json_caption(o, o->images[i], r, &o->results);
+    } else if (o->n_images > 1) {
+        printf("%s: %s\n", o->images[i], vt_caption_text(r));
+    } else {
         puts(vt_caption_text(r));
+    }
+    (void)fflush(stdout);
     if (!vt_caption_complete(r) && !o->quiet)
         cli_say("note: the caption is cut off after %d tokens; --max-new-tokens allows more",
                 vt_caption_tokens(r));
 }
 
-static enum vt_status describe(struct caption_args *o, struct vt_engine *engine,
-                               struct vt_caption_result **out, struct vt_error *err)
+/* An object for one image, a list for several. */
+static void print_json(struct caption_args *o)
 {
-    struct cli_progress progress;
-    cli_progress_init(&progress, o->quiet);
-    progress.engine = engine;
-    struct vt_callbacks cb = cli_progress_callbacks(&progress);
-    enum vt_status st = vt_caption(engine, &o->request, &cb, out, err);
-    cli_progress_finish(&progress);
-    cli_progress_deinit(&progress);
+    const char *one = buf_z(&o->results);
+    if (o->n_images == 1)
+        puts(one);
+    else
+        printf("{\"captions\":[%s]}\n", one);
+}
+
+/* ---- running ------------------------------------------------------------------------------------------ */
+
+static enum vt_status to_status(enum err_code rc, const struct err *e, struct vt_error *err)
+{
+    err->status = (enum vt_status)rc;
+    (void)snprintf(err->text, sizeof err->text, "%s", e->text);
+    return err->status;
+}
+
+static enum vt_status describe(struct caption_args *o, struct vt_engine *engine, int i,
+                               struct vt_error *err)
+{
+    struct err e = {0};
+    struct image image = {0};
+    struct vt_caption_result *r = NULL;
+    struct vt_callbacks cb = cli_progress_callbacks(&o->progress);
+    enum err_code rc = cli_image_load(o->images[i], &o->progress, &image, &e);
+    if (rc != ERR_OK)
+        return to_status(rc, &e, err);
+    o->request.image = (struct vt_image){image.w, image.h, image.channels, image.p};
+    enum vt_status st = vt_caption(engine, &o->request, &cb, &r, err);
+    image_free(&image);
+    if (st == VT_OK)
+        take_result(o, i, r);
+    vt_caption_result_free(r);
     return st;
+}
+
+/* Images that cannot be read should be told before minutes of work. */
+static enum err_code check_images(const struct caption_args *o, struct err *e)
+{
+    struct image image;
+    enum err_code rc = ERR_OK;
+    for (int i = 0; rc == ERR_OK && o->n_images > 1 && i < o->n_images; i++) {
+        if (strcmp(o->images[i], "-") == 0)
+            return err_set(e, ERR_ARG, "standard input can be the only image");
+        rc = cli_image_load(o->images[i], NULL, &image, e);
+        image_free(&image);
+    }
+    return rc;
 }
 
 static int execute(struct caption_args *o)
 {
     struct err e = {0};
     struct vt_error err;
-    struct image picture = {0};
     struct vt_engine *engine;
-    struct vt_caption_result *r = NULL;
     cli_cancel_on_signal(NULL);
-    if (image_load_file(o->image, NULL, NULL, &picture, &e) != ERR_OK)
+    enum err_code rc = cli_model_take(&o->request.model, &o->model, &o->progress, &e);
+    if (rc == ERR_OK)
+        rc = check_images(o, &e);
+    if (rc != ERR_OK)
         return cli_fail_err(&e, o->json);
-    o->request.image = (struct vt_image){picture.w, picture.h, picture.channels, picture.p};
-    enum vt_status st = vt_engine_open(&o->engine, &engine, &err);
-    if (st == VT_OK) {
-        cli_cancel_on_signal(engine);
-        st = describe(o, engine, &r, &err);
-        cli_cancel_on_signal(NULL);
-        vt_engine_close(engine);
-    }
-    image_free(&picture);
+    if (vt_engine_open(&o->engine, &engine, &err) != VT_OK)
+        return cli_fail(&err, o->json);
+    enum vt_status st = VT_OK;
+    cli_cancel_on_signal(engine);
+    o->progress.engine = engine;
+    for (int i = 0; st == VT_OK && i < o->n_images; i++)
+        st = describe(o, engine, i, &err);
+    o->progress.engine = NULL;
+    cli_progress_finish(&o->progress);
+    cli_cancel_on_signal(NULL);
+    vt_engine_close(engine);
     if (st != VT_OK)
         return cli_fail(&err, o->json);
-    print_result(o, r);
-    vt_caption_result_free(r);
+    if (o->json)
+        print_json(o);
+    return CLI_OK;
+}
+
+static int parse(struct caption_args *o, const struct cli_command *self, int argc, char **argv,
+                 bool *helped)
+{
+    struct cli_args a = cli_args_begin(self, argc, argv);
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        *helped = id == CLI_HELP;
+        if (*helped)
+            return CLI_OK;
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(o, &a, id);
+    }
+    if (rc != CLI_OK)
+        return rc;
+    if (!o->request.model)
+        return cli_usage_error(self, "no model is named; give one with -m, e.g. -m micro-layered");
+    if (!o->n_images)
+        return cli_usage_error(self, "no picture is given; name one with -i");
     return CLI_OK;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    struct cli_args a = cli_args_begin(self, argc, argv);
     struct caption_args o = {.request = vt_caption_request_defaults()};
-    int rc = CLI_OK, id;
-    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
-        if (id == CLI_HELP)
-            return CLI_OK;
-        if (id == CLI_POSITIONAL)
-            return cli_usage_error(self, "'%.60s' is not expected here; the picture goes behind -i",
-                                   a.value);
-        rc = id == CLI_ERROR ? CLI_USAGE : set_option(&o, &a, id);
-    }
-    if (rc != CLI_OK)
-        return rc;
-    if (!o.request.model)
-        return cli_usage_error(self, "no model is named; give one with -m, e.g. -m micro-layered");
-    if (!o.image)
-        return cli_usage_error(self, "no picture is given; name one with -i");
-    return execute(&o);
+    bool helped = false;
+    cli_progress_init(&o.progress, false);
+    buf_init(&o.results, 256u << 20);
+    int rc = parse(&o, self, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = execute(&o);
+    buf_deinit(&o.results);
+    cli_progress_deinit(&o.progress);
+    return rc;
 }
 
 const struct cli_command cli_cmd_caption = {
     .name = "caption",
-    .summary = "Describe an image in words",
-    .usage = "-m MODEL -i IMAGE [--language en|zh] [--max-new-tokens 512]",
+    .summary = "Describe images in words",
+    .usage = "-m MODEL -i IMAGE... [--language en|zh] [--max-new-tokens 512]",
     .examples =
         "  veetance caption -m ~/models/Qwen-Image-Layered -i photo.png\n"
-        "  veetance caption -m ~/models/Qwen2.5-VL-7B-Instruct-Q4_K_M.gguf -i photo.jpg --language "
+        "  veetance caption -m ~/models/Qwen2.5-VL-7B-Instruct-Q4_K_M.gguf -i *.jpg --language "
         "zh\n",
     .options = options,
     .run = run,

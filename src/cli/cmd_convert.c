@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "nn/quantise.h"
 #include "pipeline/convert.h"
@@ -180,7 +181,12 @@ static int execute(struct convert_args *o)
     o->rq.progress = show_progress;
     o->rq.note = show_note;
     o->rq.user = o;
-    enum err_code failed = convert_any(&o->rq, &r, &e);
+    struct convert_request rq = o->rq;
+    struct cli_model source;
+    enum err_code failed = cli_model_or_path(rq.source, &source, &e);
+    rq.source = source.path;
+    if (failed == ERR_OK)
+        failed = convert_any(&rq, &r, &e);
     cli_progress_finish(&o->progress);
     if (failed != ERR_OK) {
         struct vt_error ve = {.status = (enum vt_status)e.code};
@@ -219,10 +225,11 @@ static int run(const struct cli_command *self, int argc, char **argv)
 const struct cli_command cli_cmd_convert = {
     .name = "convert",
     .summary = "Write weights in another type, container or naming",
-    .usage = "SRC DST [--type TYPE] [--naming NAME]",
+    .usage = "MODEL|FILE DST [--type TYPE] [--naming NAME]",
     .examples =
         "  veetance convert flux-2-klein-4b-fp8.safetensors klein-4b-q5_0.gguf --type q5_0\n"
         "  veetance convert ~/models/FLUX.2-klein-4B klein-4b-q4_k --type q4_k\n"
+        "  veetance convert micro-klein micro-q8 --type q8_0\n"
         "  veetance convert klein.gguf klein.safetensors --type bf16 --naming comfy\n",
     .options = options,
     .run = run,

@@ -1,11 +1,10 @@
-#include <stdio.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "cli/commands.h"
+#include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/picture_run.h"
-#include "image/load.h"
 
 enum { EDIT_IMAGE = PICTURE_FIRST_OWN, EDIT_MASK, EDIT_STRENGTH, EDIT_EXTEND, EDIT_FEATHER };
 enum { MAX_EXTEND = 8192 };
@@ -35,16 +34,8 @@ static struct vt_image view(const struct image *im)
 static int load(struct edit *d, const char *path, struct image *out)
 {
     struct err e = {0};
-    struct image_info info;
-    char note[768];
-    if (image_load_file(path, NULL, &info, out, &e) == ERR_OK) {
-        (void)snprintf(note, sizeof note, "%.300s: %s", path, info.notes);
-        if (info.notes[0])
-            cli_progress_note(&d->run.progress, note);
+    if (cli_image_load(path, &d->run.progress, out, &e) == ERR_OK)
         return CLI_OK;
-    }
-    if (!strstr(e.text, path))
-        (void)err_note(&e, "%s", path);
     (void)cli_fail_err(&e, d->run.json);
     return CLI_FAILED;
 }

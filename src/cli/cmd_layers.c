@@ -3,6 +3,7 @@
 
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/image_in.h"
 #include "cli/plan_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
@@ -84,7 +85,7 @@ static int print_plan(struct layers *o)
     struct image source = {0};
     struct vt_plan plan;
     o->job.plan = &plan;
-    enum err_code rc = layers_load_picture(o->image, &o->job.progress, &source, &e);
+    enum err_code rc = cli_image_load(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     image_free(&source);
@@ -98,7 +99,7 @@ static int execute(struct layers *o)
     cli_cancel_on_signal(NULL);
     enum err_code rc = layers_out_check(o->output, LAYERS_PNG, &e);
     if (rc == ERR_OK)
-        rc = layers_load_picture(o->image, &o->job.progress, &source, &e);
+        rc = cli_image_load(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)

@@ -1,10 +1,16 @@
 /* cmd_models.c - `veetance models`: the model store on the command line. */
+#include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/model_arg.h"
+#include "cli/suggest.h"
+#include "pipeline/model_dir.h"
 #include "store/models.h"
 
 enum { MODELS_JSON = 1, MODELS_AS, MODELS_DISTILLED, MODELS_QUICK, MODELS_HASH, MODELS_QUIET };
@@ -27,6 +33,7 @@ struct models_job {
     bool line_open; /* a progress line that is redrawn */
     struct models_options o;
     struct models *m;
+    struct models *others; /* models that need no adding: embedded, downloaded */
 };
 
 static int fail(const struct models_job *j, const struct err *e)
@@ -56,6 +63,55 @@ static void report(const struct models_report *r, void *user)
     fprintf(stderr, "%s  %-8s %s: %s\n", j->line_open ? "\n" : "", words[r->news], r->text,
             r->path);
     j->line_open = false;
+}
+
+/* ---- models that need no adding -------------------------------------------------------------------- */
+
+static const char layout_embedded[] = "embedded", layout_downloaded[] = "downloaded";
+
+/* Looked at as those that are added are, but kept nowhere. One that the store has under its name is hidden by it. */
+static void add_other(struct models_job *j, const char *name, const char *path, const char *layout)
+{
+    const struct models_options o = {.name = name, .distilled = -1};
+    size_t before = j->others->n_models;
+    if (!models_find(j->m, name) && !models_find(j->others, name) &&
+        models_add(j->others, path, &o, NULL) == ERR_OK && j->others->n_models > before)
+        j->others->models[before].layout = layout;
+}
+
+static void add_embedded(const char *name, void *user)
+{
+    char path[MODEL_PATH_BYTES];
+    if (model_embedded_find(name, path))
+        add_other(user, name, path, layout_embedded);
+}
+
+static void add_downloaded(struct models_job *j)
+{
+    char dir[MODELS_PATH_BYTES], path[MODELS_PATH_BYTES];
+    if (file_join(dir, sizeof dir, j->m->dir, "models", NULL) != ERR_OK)
+        return;
+    DIR *d = opendir(dir);
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
+        if (f->d_name[0] != '.' && file_join(path, sizeof path, dir, f->d_name, NULL) == ERR_OK)
+            add_other(j, f->d_name, path, layout_downloaded);
+    if (d)
+        (void)closedir(d);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct models_model *x = a, *y = b;
+    return strcmp(x->name, y->name);
+}
+
+static void find_others(struct models_job *j)
+{
+    j->others = models_new();
+    add_downloaded(j);
+    model_embedded_each(add_embedded, j);
+    if (j->others->n_models)
+        qsort(j->others->models, j->others->n_models, sizeof j->others->models[0], by_name);
 }
 
 /* ---- list and show --------------------------------------------------------------------------------- */
@@ -117,13 +173,17 @@ static void json_model(struct buf *b, const struct models *m, const struct model
     buf_add_z(b, "}}");
 }
 
-static void json_all(struct buf *b, const struct models *m)
+static void json_all(struct buf *b, const struct models *m, const struct models *others)
 {
     bool first = true;
     buf_add_z(b, "{\"models\":[");
     for (size_t i = 0; i < m->n_models; i++) {
         buf_add_z(b, i ? "," : "");
         json_model(b, m, &m->models[i]);
+    }
+    for (size_t i = 0; i < others->n_models; i++) {
+        buf_add_z(b, i || m->n_models ? "," : "");
+        json_model(b, others, &others->models[i]);
     }
     buf_add_z(b, "],\"unused\":[");
     for (size_t i = 0; i < m->n_components; i++) {
@@ -152,6 +212,11 @@ static struct size_text size_of(uint64_t bytes)
     return t;
 }
 
+static bool is_own(const struct models_model *x)
+{
+    return x->layout != layout_embedded && x->layout != layout_downloaded;
+}
+
 static void print_model_line(const struct models *m, const struct models_model *x)
 {
     enum models_role fault = MODELS_TRANSFORMER;
@@ -162,7 +227,7 @@ static void print_model_line(const struct models *m, const struct models_model *
         printf(" (no %s)", models_role_name(fault));
     else if (s != MODELS_READY)
         printf(" (%s)", models_role_name(fault));
-    printf("  %s\n", x->path[0] ? x->path : "put together");
+    printf("  %s\n", is_own(x) ? x->path[0] ? x->path : "put together" : x->layout);
 }
 
 static void print_component(const struct models *m, const struct models_component *c,
@@ -182,14 +247,17 @@ static void print_component(const struct models *m, const struct models_componen
         printf("                sha256 %s\n", c->files[0].sha256);
 }
 
-static void print_list(const struct models *m)
+static void print_list(const struct models *m, const struct models *others)
 {
     bool first = true;
     for (size_t i = 0; i < m->n_models; i++)
         print_model_line(m, &m->models[i]);
+    for (size_t i = 0; i < others->n_models; i++)
+        print_model_line(others, &others->models[i]);
     if (m->n_models == 0)
-        printf("No models yet: `veetance models add PATH` or `veetance models scan DIR`; "
-               "`veetance-fetch list` names what can be downloaded.\n");
+        printf(
+            "No models of your own yet: `veetance models add PATH` or `veetance models scan DIR`; "
+            "`veetance-fetch list` names what can be downloaded.\n");
     for (size_t i = 0; i < m->n_components; i++) {
         if (models_users(m, &m->components[i]))
             continue;
@@ -200,30 +268,44 @@ static void print_list(const struct models *m)
     }
 }
 
+static int unknown(struct models_job *j)
+{
+    struct err e = {0};
+    struct cli_suggestion s = {.typed = j->target};
+    for (size_t i = 0; i < j->m->n_models; i++)
+        cli_suggest(&s, j->m->models[i].name);
+    for (size_t i = 0; i < j->others->n_models; i++)
+        cli_suggest(&s, j->others->models[i].name);
+    (void)err_set(&e, ERR_NOTFOUND,
+                  "the model store has no '%.100s'; `veetance models list` names what there is%s",
+                  j->target, cli_suggest_text(&s));
+    return fail(j, &e);
+}
+
 static int show(struct models_job *j)
 {
-    const struct models_model *x = models_find(j->m, j->target);
+    const struct models *m = j->m;
+    const struct models_model *x = models_find(m, j->target);
     if (!x) {
-        struct err e = {0};
-        (void)err_set(&e, ERR_NOTFOUND,
-                      "the model store has no '%.100s'; `veetance models list` names what there is",
-                      j->target);
-        return fail(j, &e);
+        m = j->others;
+        x = models_find(m, j->target);
     }
+    if (!x)
+        return unknown(j);
     if (j->json) {
         struct buf b;
         buf_init(&b, 64u << 20);
-        json_model(&b, j->m, x);
+        json_model(&b, m, x);
         puts(buf_z(&b));
         buf_deinit(&b);
         return CLI_OK;
     }
-    print_model_line(j->m, x);
+    print_model_line(m, x);
     for (int r = 0; r < MODELS_ROLES; r++) {
-        const struct models_component *c = models_component(j->m, x->parts[r]);
+        const struct models_component *c = models_component(m, x->parts[r]);
         if (c)
-            print_component(j->m, c, models_role_name((enum models_role)r));
-        else if (models_role_is_needed(j->m, x, (enum models_role)r))
+            print_component(m, c, models_role_name((enum models_role)r));
+        else if (models_role_is_needed(m, x, (enum models_role)r))
             printf("  %-13s none that fits is known\n", models_role_name((enum models_role)r));
     }
     return CLI_OK;
@@ -234,11 +316,11 @@ static int list(struct models_job *j)
     if (j->json) {
         struct buf b;
         buf_init(&b, 64u << 20);
-        json_all(&b, j->m);
+        json_all(&b, j->m, j->others);
         puts(buf_z(&b));
         buf_deinit(&b);
     } else {
-        print_list(j->m);
+        print_list(j->m, j->others);
     }
     return CLI_OK;
 }
@@ -288,6 +370,13 @@ static int verify(struct models_job *j)
 static int forget(struct models_job *j)
 {
     struct err e = {0};
+    if (!models_find(j->m, j->target)) {
+        if (!models_find(j->others, j->target))
+            return unknown(j);
+        (void)err_set(&e, ERR_ARG, "'%.60s' is %s and was not added, so it cannot be removed",
+                      j->target, models_find(j->others, j->target)->layout);
+        return fail(j, &e);
+    }
     if (models_remove(j->m, j->target, &e) != ERR_OK)
         return fail(j, &e);
     return save_and_list(j);
@@ -323,7 +412,9 @@ static int execute(struct models_job *j)
             return cli_usage_error(j->self, "link needs --as NAME");
         if (models_load(NULL, &j->m, &e) != ERR_OK)
             return fail(j, &e);
+        find_others(j);
         int rc = verbs[i].run(j);
+        models_free(j->others);
         models_free(j->m);
         return rc;
     }
@@ -378,6 +469,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     struct models_job j = {.self = self};
     int id;
     j.o.distilled = -1;
+    j.o.reserved = cli_model_is_embedded;
     j.o.report = report;
     j.o.user = &j;
     while ((id = cli_args_next(&a)) != CLI_END) {

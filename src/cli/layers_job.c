@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "cli/param_arg.h"
-#include "image/load.h"
 #include "pipeline/convert_cache.h"
 #include "pipeline/engine.h"
 #include "pipeline/layered.h"
@@ -94,7 +93,7 @@ static enum err_code check_trace(const char *path, struct err *e)
 
 int layers_job_check(struct layers_job *j, const struct cli_command *c)
 {
-    const struct vt_layers_request *q = &j->request;
+    struct vt_layers_request *q = &j->request;
     struct err e = {0};
     j->progress.quiet = j->quiet;
     if (!q->model)
@@ -104,31 +103,19 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
         rc = convert_cache_check(j->engine.weights, &e);
     if (rc == ERR_OK)
         rc = engine_check_text("negative prompt", q->negative_prompt, &e);
+    if (rc == ERR_OK)
+        rc = cli_model_take(&q->model, &j->model, &j->progress, &e);
     if (rc == ERR_OK && q->trace_path)
         rc = check_trace(q->trace_path, &e);
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e, j->json);
 }
 
-/* ---- stopping and loading ------------------------------------------------------------------------------- */
+/* ---- stopping ------------------------------------------------------------------------------- */
 
 enum err_code layers_check_stopped(struct err *e)
 {
     return atomic_load(cli_stop_flag()) ? err_set(e, ERR_CANCELLED, "stopped; nothing was written")
                                         : ERR_OK;
-}
-
-enum err_code layers_load_picture(const char *path, struct cli_progress *p, struct image *out,
-                                  struct err *e)
-{
-    struct image_info info = {0};
-    char note[768];
-    enum err_code rc = image_load_file(path, NULL, &info, out, e);
-    if (rc != ERR_OK)
-        return strstr(e->text, path) ? rc : err_note(e, "%s", path);
-    (void)snprintf(note, sizeof note, "%.300s: %s", path, info.notes);
-    if (info.notes[0])
-        cli_progress_note(p, note);
-    return ERR_OK;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/engine_args.h"
+#include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include "image/layers.h"
@@ -36,7 +37,7 @@ enum layers_job_option {
 /* Rows for the tables of both commands. */
 #define LAYERS_JOB_OPTIONS                                                                         \
     {LAYERS_JOB_MODEL, 'm', "model", "MODEL",                                                      \
-     "Qwen-Image-Layered folder, folder with veetance.json, or an embedded model"},                \
+     "a name of `veetance models list`, or a Qwen-Image-Layered folder"},                          \
         {LAYERS_JOB_COUNT, 'n', "layers", "N", PARAM_HELP_LAYERS_layers},                          \
         {LAYERS_JOB_PROMPT, 'p', "prompt", "PROMPT", PARAM_HELP_LAYERS_prompt},                    \
         {LAYERS_JOB_NEGATIVE, 0, "negative-prompt", "TEXT",                                        \
@@ -64,6 +65,7 @@ enum layers_job_option {
 struct layers_job {
     struct vt_layers_request request; /* without its picture */
     struct vt_engine_options engine;
+    struct cli_model model; /* what request.model stands for */
     bool json, quiet;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;
@@ -99,7 +101,4 @@ void layers_json_list(const struct layer_stack *s, struct buf *b);
 /* ERR_CANCELLED once a signal asked to stop. */
 ERR_MUST_CHECK enum err_code layers_check_stopped(struct err *e);
 
-/* A picture of any format; its notes are told. */
-ERR_MUST_CHECK enum err_code layers_load_picture(const char *path, struct cli_progress *p,
-                                                 struct image *out, struct err *e);
 #endif

@@ -1,68 +1,177 @@
 #include "cli/model_arg.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct cli_option *option_of(const struct cli_command *c, const char *arg)
+#include "base/file.h"
+#include "base/mem.h"
+#include "cli/suggest.h"
+#include "pipeline/model_dir.h"
+
+static bool same_folder(const char *a, const char *b)
 {
-    for (const struct cli_option *o = c->options; o->name; o++) {
-        size_t n = strlen(o->name);
-        if (arg[1] == '-' ? strncmp(arg + 2, o->name, n) == 0 && (!arg[2 + n] || arg[2 + n] == '=')
-                          : o->short_name && o->short_name == arg[1])
-            return o;
-    }
-    return NULL;
+    char x[PATH_MAX], y[PATH_MAX];
+    return realpath(a, x) && realpath(b, y) && strcmp(x, y) == 0;
 }
 
-/* Where the value begins that is written in the same argument: "--model=X", "-mX"; NULL: in the next one. */
-static const char *inline_value(const char *arg)
-{
-    if (arg[1] == '-') {
-        const char *eq = strchr(arg, '=');
-        return eq ? eq + 1 : NULL;
-    }
-    return arg[2] ? arg + 2 : NULL;
-}
+/* ---- the hub's cache ------------------------------------------------------------------------------- */
 
-static enum err_code replace(char **arg, const char *value, struct cli_model_arg *out,
-                             struct err *e)
+/* The snapshot that the model store would take of a repository's folder. */
+static enum err_code hub_snapshot(const char *repo, struct cli_model *out, struct err *e)
 {
-    char path[MODELS_PATH_BYTES];
-    if (strlen(value) >= MODELS_NAME_BYTES) /* no name of the store */
-        return ERR_OK;
-    enum err_code rc = models_resolve(value, path, e);
-    if (rc == ERR_OK && strcmp(path, value) != 0) {
-        (void)snprintf(out->text, sizeof out->text, "%.*s%s", (int)(value - *arg), *arg, path);
-        *arg = out->text;
-    }
+    struct models *m = models_new();
+    const struct models_options o = {.distilled = -1};
+    enum err_code rc = models_add(m, repo, &o, e);
+    if (rc == ERR_OK && (m->n_models != 1 || !m->models[0].path[0]))
+        rc = err_set(e, ERR_NOTFOUND, "'%s' has no snapshot of a whole model", repo);
+    if (rc == ERR_OK)
+        (void)snprintf(out->path, sizeof out->path, "%s", m->models[0].path);
+    models_free(m);
     return rc;
 }
 
-enum err_code cli_resolve_model(const struct cli_command *c, int argc, char **argv,
-                                struct cli_model_arg *out, struct err *e)
+static bool is_repository(const char *path)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (argv[i][0] != '-' || !argv[i][1])
-            continue;
-        const struct cli_option *o = option_of(c, argv[i]);
-        if (!o || !o->value)
-            continue;
-        const char *value = inline_value(argv[i]);
-        if (!value) {
-            if (++i == argc)
-                break;
-            value = argv[i];
-        }
-        if (strcmp(o->name, "model") == 0)
-            return replace(&argv[i], value, out, e);
+    char snapshots[MODELS_PATH_BYTES];
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    const char *base = path + n;
+    while (base > path && base[-1] != '/')
+        base--;
+    return strncmp(base, "models--", 8) == 0 &&
+           file_join(snapshots, sizeof snapshots, path, "snapshots", NULL) == ERR_OK &&
+           file_is_dir(snapshots);
+}
+
+/* "models--ORG--NAME" for that or for "ORG/NAME"; false: it is neither. */
+static bool repository_name(const char *name, char *out, size_t size)
+{
+    const char *slash = strchr(name, '/');
+    int n = -1;
+    if (strncmp(name, "models--", 8) == 0 && !slash)
+        n = snprintf(out, size, "%s", name);
+    else if (slash && slash != name && slash[1] && name[0] != '.' && name[0] != '~' &&
+             !strchr(slash + 1, '/'))
+        n = snprintf(out, size, "models--%.*s--%s", (int)(slash - name), name, slash + 1);
+    return n > 0 && (size_t)n < size;
+}
+
+/* Where Hugging Face's own programs look, in their order. */
+static bool find_in_cache(const char *name, char out[MODELS_PATH_BYTES])
+{
+    static const struct {
+        const char *variable, *below;
+    } places[] = {{"HF_HUB_CACHE", ""},
+                  {"HUGGINGFACE_HUB_CACHE", ""},
+                  {"HF_HOME", "/hub"},
+                  {"XDG_CACHE_HOME", "/huggingface/hub"},
+                  {"HOME", "/.cache/huggingface/hub"}};
+    char repo[256];
+    if (!repository_name(name, repo, sizeof repo))
+        return false;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        const char *root = getenv(places[i].variable);
+        int n = root && *root
+                    ? snprintf(out, MODELS_PATH_BYTES, "%s%s/%s", root, places[i].below, repo)
+                    : -1;
+        if (n > 0 && n < MODELS_PATH_BYTES && is_repository(out))
+            return true;
     }
+    return false;
+}
+
+/* ---- names ----------------------------------------------------------------------------------------- */
+
+static void suggest_embedded(const char *name, void *user)
+{
+    cli_suggest(user, name);
+}
+
+static enum err_code not_found(const char *name, struct err *e)
+{
+    struct cli_suggestion s = {.typed = name};
+    struct models *m = NULL;
+    if (models_load(NULL, &m, NULL) == ERR_OK)
+        for (size_t i = 0; i < m->n_models; i++)
+            cli_suggest(&s, m->models[i].name);
+    model_embedded_each(suggest_embedded, &s);
+    enum err_code rc =
+        err_set(e, ERR_NOTFOUND,
+                "there is no model '%.150s': neither a name (`veetance models list`) "
+                "nor a folder%s",
+                name, cli_suggest_text(&s));
+    models_free(m);
+    return rc;
+}
+
+bool cli_model_is_embedded(const char *name, const char *path)
+{
+    char embedded[MODEL_PATH_BYTES];
+    return model_embedded_find(name, embedded) && !same_folder(embedded, path);
+}
+
+/* A name that somebody also gave to a model of his own. */
+static void note_shadow(const char *name, struct cli_model *out)
+{
+    if (cli_model_is_embedded(name, out->path))
+        (void)snprintf(out->note, sizeof out->note,
+                       "'%.60s' is your own model at %.150s, not the embedded one", name,
+                       out->path);
+}
+
+/* A name of the store or of a downloaded set; *known tells whether it is one. */
+static enum err_code find_named(const char *name, struct cli_model *out, bool *known, struct err *e)
+{
+    *known = false;
+    if (strlen(name) >= MODELS_NAME_BYTES || strchr(name, '/'))
+        return ERR_OK;
+    enum err_code rc = models_resolve(name, out->path, e);
+    *known = rc == ERR_OK && strcmp(out->path, name) != 0;
+    return rc;
+}
+
+enum err_code cli_model_find(const char *name, struct cli_model *out, struct err *e)
+{
+    char repo[MODELS_PATH_BYTES];
+    bool known;
+    out->note[0] = 0;
+    if (!*name)
+        return err_set(e, ERR_ARG, "-m names no model");
+    enum err_code rc = find_named(name, out, &known, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (!known && (size_t)snprintf(out->path, sizeof out->path, "%s", name) >= sizeof out->path)
+        return err_set(e, ERR_ARG, "the model's path is too long");
+    if (known || file_exists(out->path)) {
+        note_shadow(name, out);
+        return is_repository(out->path) ? hub_snapshot(name, out, e) : ERR_OK;
+    }
+    if (model_embedded_find(name, out->path))
+        return ERR_OK;
+    return find_in_cache(name, repo) ? hub_snapshot(repo, out, e) : not_found(name, e);
+}
+
+enum err_code cli_model_take(const char **name, struct cli_model *out,
+                             struct cli_progress *progress, struct err *e)
+{
+    enum err_code rc = cli_model_find(*name, out, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (out->note[0])
+        cli_progress_note(progress, out->note);
+    *name = out->path;
     return ERR_OK;
 }
 
-bool cli_has_switch(int argc, char **argv, const char *name)
+enum err_code cli_model_or_path(const char *name, struct cli_model *out, struct err *e)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], name) == 0)
-            return true;
-    return false;
+    out->note[0] = 0;
+    if (!file_exists(name) || is_repository(name))
+        return cli_model_find(name, out, e);
+    if ((size_t)snprintf(out->path, sizeof out->path, "%s", name) >= sizeof out->path)
+        return err_set(e, ERR_ARG, "the path is too long");
+    return ERR_OK;
 }

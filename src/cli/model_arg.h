@@ -1,19 +1,27 @@
-/* model_arg.h - `-m NAME` for the names of the model store, in every command that has the option. */
+/* model_arg.h - what a person writes for a model, in every command that takes one. */
 #ifndef VT_CLI_MODEL_ARG_H
 #define VT_CLI_MODEL_ARG_H
 
 #include "cli/cli.h"
+#include "cli/progress.h"
 #include "store/models.h"
 
-struct cli_model_arg {
-    char text[MODELS_PATH_BYTES + 16]; /* the argument that replaces the person's */
+struct cli_model {
+    char path[MODELS_PATH_BYTES]; /* the model's folder, or the file that was named */
+    char note[300];               /* something that a person should know; "" mostly */
 };
 
-/* Puts the folder that the name stands for in the name's place in argv; text must outlive argv's use. What is no
- * name of the store stays: a path, or an embedded model. ERR_NOTFOUND for one that is known and not there. */
-ERR_MUST_CHECK enum err_code cli_resolve_model(const struct cli_command *c, int argc, char **argv,
-                                               struct cli_model_arg *out, struct err *e);
-/* Whether an argument before "--" is exactly this. */
-bool cli_has_switch(int argc, char **argv, const char *name);
+/* In this order: a name of the model store; a set that was downloaded; a file or folder; an embedded model; a
+ * repository of the hub's cache (models--ORG--NAME, ORG/NAME). A hub's repository folder stands for its snapshot.
+ * ERR_NOTFOUND: there is none, or the store knows it and files are not there; the text says which name is near. */
+ERR_MUST_CHECK enum err_code cli_model_find(const char *name, struct cli_model *out, struct err *e);
+/* Is the name that of an embedded model which does not lie at path? */
+bool cli_model_is_embedded(const char *name, const char *path);
+/* The same for a request's member: *name becomes the path, and the note is told. */
+ERR_MUST_CHECK enum err_code cli_model_take(const char **name, struct cli_model *out,
+                                            struct cli_progress *progress, struct err *e);
+/* What is named is a path that exists, or a model: for commands that take single files, too. */
+ERR_MUST_CHECK enum err_code cli_model_or_path(const char *name, struct cli_model *out,
+                                               struct err *e);
 
 #endif

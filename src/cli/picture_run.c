@@ -227,10 +227,10 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return cli_usage_error(c, "no prompt is given; say what to make with -p");
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
-    if (r->plan)
-        return CLI_OK;
-    enum err_code rc = check_output("-o", r->output, &e);
-    if (rc == ERR_OK && r->request.trace_path)
+    enum err_code rc = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
+    if (rc == ERR_OK && !r->plan)
+        rc = check_output("-o", r->output, &e);
+    if (rc == ERR_OK && !r->plan && r->request.trace_path)
         rc = check_output("--trace", r->request.trace_path, &e);
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e, r->json);
 }

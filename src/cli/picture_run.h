@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/engine_args.h"
+#include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include "pipeline/params_table.h"
@@ -34,7 +35,7 @@ enum picture_option {
 /* Rows for the tables of both commands. */
 #define PICTURE_OPTIONS                                                                            \
     {PICTURE_MODEL, 'm', "model", "MODEL",                                                         \
-     "diffusers folder, folder with veetance.json, or an embedded model"},                         \
+     "a name of `veetance models list`, or a model's folder"},                                     \
         {PICTURE_PROMPT, 'p', "prompt", "PROMPT",                                                  \
          PARAM_HELP_PICTURE_prompt "; - reads it from standard input"},                            \
         {PICTURE_WIDTH, 'W', "width", "PX", PARAM_HELP_PICTURE_width},                             \
@@ -60,6 +61,7 @@ enum picture_option {
 struct picture_run {
     struct vt_request request;
     struct vt_engine_options engine;
+    struct cli_model model; /* what request.model stands for */
     const char *output;
     struct buf prompt; /* read from standard input */
     struct cli_progress progress;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/tokenizer_gguf.h"
+#include "text/sense.h"
 
 enum {
     JSON_MAX_BYTES = 4 << 20,
@@ -305,6 +306,17 @@ enum err_code caption_run(struct captioner *c, const struct image *picture,
     if (rc != ERR_OK)
         caption_result_deinit(out);
     return rc;
+}
+
+enum err_code caption_check(const struct caption_result *r, struct err *e)
+{
+    const char *why = text_nonsense(buf_str(&r->text));
+    if (!why)
+        return ERR_OK;
+    return err_set(e, ERR_NUMERIC,
+                   "the model's caption %s: this model cannot describe images, or its weights are "
+                   "broken",
+                   why);
 }
 
 void caption_result_deinit(struct caption_result *r)

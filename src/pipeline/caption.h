@@ -101,6 +101,8 @@ struct caption_result {
 ERR_MUST_CHECK enum err_code caption_run(struct captioner *c, const struct image *picture,
                                          const struct caption_request *rq,
                                          struct caption_result *out, struct err *e);
+/* ERR_NUMERIC when the answer is noise rather than a description (text/sense.h). */
+ERR_MUST_CHECK enum err_code caption_check(const struct caption_result *r, struct err *e);
 void caption_result_deinit(struct caption_result *r);
 
 #endif

@@ -86,6 +86,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                                 .token = on_token};
     engine_begin_run(g);
     rc = caption_run(g->captioner, &picture, &q, &out->r, e);
+    if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
+        caption_result_deinit(&out->r);
     engine_end_run(g, &out->stats);
     out->stats.total_seconds = clock_s() - words.start;
     return rc;

@@ -47,10 +47,15 @@ static enum err_code describe(struct captioner *c, const struct image *picture,
     trace_ids(run->trace, "caption_new_ids", &r.generated);
     if (!r.complete)
         report_note(run->callbacks, "the caption was cut after %d tokens", CAPTION_MAX_NEW_TOKENS);
-    *out = r.text;
-    r.text = (struct buf){0};
+    rc = caption_check(&r, e);
+    if (rc == ERR_OK) {
+        *out = r.text;
+        r.text = (struct buf){0};
+    } else {
+        rc = err_note(e, "there is no prompt, and no caption to take its place");
+    }
     caption_result_deinit(&r);
-    return ERR_OK;
+    return rc;
 }
 
 static enum err_code open_captioner(struct layered *l, struct err *e)

@@ -1,5 +1,6 @@
 #include "pipeline/model_dir.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,28 +27,61 @@ static bool try_folder(const char *dir, const char *name, char *out)
     return file_join(out, MODEL_PATH_BYTES, dir, name, NULL) == ERR_OK && file_is_dir(out);
 }
 
-/* Embedded models lie beside the program: in the source tree's models/, or in ../share/veetance/models. */
-static bool find_embedded(const char *name, char *out)
+/* Embedded models lie in VEETANCE_MODELS, or beside the program: in the source tree's models/, or in
+ * ../share/veetance/models. The i-th of these folders; false: there are no more. */
+static bool embedded_place(size_t i, char *out)
 {
-    char exe[MODEL_PATH_BYTES], dir[MODEL_PATH_BYTES];
+    static const char *const places[] = {"../models", "../share/veetance/models", "../../models"};
+    char exe[MODEL_PATH_BYTES];
     const char *own = getenv("VEETANCE_MODELS");
-    if (!*name || strchr(name, '/') || name[0] == '.')
-        return false;
-    if (own && *own && try_folder(own, name, out))
-        return true;
+    if (i == 0)
+        return copy_path(out, own && *own ? own : "");
     ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    if (n <= 0)
+    if (n <= 0 || i > sizeof places / sizeof places[0])
         return false;
     exe[n] = 0;
     char *slash = strrchr(exe, '/');
     if (slash)
         *slash = 0;
-    static const char *const places[] = {"../models", "../share/veetance/models", "../../models"};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (file_join(dir, sizeof dir, exe, places[i], NULL) == ERR_OK &&
-            try_folder(dir, name, out))
+    return file_join(out, MODEL_PATH_BYTES, exe, places[i - 1], NULL) == ERR_OK;
+}
+
+bool model_embedded_find(const char *name, char out[MODEL_PATH_BYTES])
+{
+    char dir[MODEL_PATH_BYTES];
+    if (!*name || strchr(name, '/') || name[0] == '.')
+        return false;
+    for (size_t i = 0; embedded_place(i, dir); i++)
+        if (dir[0] && try_folder(dir, name, out))
             return true;
     return false;
+}
+
+/* Is it a model, and the one that its name finds (not hidden by a folder that goes before)? */
+static bool is_embedded(const char *dir, const char *name)
+{
+    static const char *const signs[] = {"model_index.json", "veetance.json"};
+    char path[MODEL_PATH_BYTES], found[MODEL_PATH_BYTES], file[MODEL_PATH_BYTES];
+    bool model = false;
+    if (name[0] == '.' || !try_folder(dir, name, path))
+        return false;
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        model = model ||
+                (file_join(file, sizeof file, path, signs[i], NULL) == ERR_OK && file_exists(file));
+    return model && model_embedded_find(name, found) && strcmp(found, path) == 0;
+}
+
+void model_embedded_each(void (*visit)(const char *name, void *user), void *user)
+{
+    char dir[MODEL_PATH_BYTES];
+    for (size_t i = 0; embedded_place(i, dir); i++) {
+        DIR *d = dir[0] ? opendir(dir) : NULL;
+        for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
+            if (is_embedded(dir, f->d_name))
+                visit(f->d_name, user);
+        if (d)
+            (void)closedir(d);
+    }
 }
 
 static enum err_code locate(const char *model, char *out, struct err *e)
@@ -62,7 +96,7 @@ static enum err_code locate(const char *model, char *out, struct err *e)
                 "'%s' is a file; a model is a folder (for a single-file transformer write a "
                 "veetance.json that names it)",
                 model);
-        if (!find_embedded(model, found))
+        if (!model_embedded_find(model, found))
             return err_set(e, ERR_NOTFOUND,
                            "there is no model '%s': neither a folder nor an embedded model", model);
         model = found;

@@ -46,6 +46,12 @@ struct model_dir {
 ERR_MUST_CHECK enum err_code model_dir_open(const char *model, struct model_dir *out,
                                             struct err *e);
 
+/* The embedded models lie beside the program, or in the folder that VEETANCE_MODELS names. The folder of one; false:
+ * there is none of that name. */
+bool model_embedded_find(const char *name, char out[MODEL_PATH_BYTES]);
+/* Each of their names once, in no order. */
+void model_embedded_each(void (*visit)(const char *name, void *user), void *user);
+
 /* The component's config.json, or *out = NULL when it has none. Caller frees with yyjson_doc_free. */
 ERR_MUST_CHECK enum err_code model_part_config(const struct model_part *part, yyjson_doc **out,
                                                struct err *e);

@@ -168,7 +168,9 @@ struct models_report {
 struct models_options {
     const char *name; /* of the model; NULL: made from the folder's or file's */
     bool hash;        /* also sha256 of whole files, which takes as long as reading them */
-    int distilled;    /* 1 yes, 0 no, -1: as the model says or its file's name suggests */
+    /* May the model at path not have this name? NULL: every name is free. */
+    bool (*reserved)(const char *name, const char *path);
+    int distilled; /* 1 yes, 0 no, -1: as the model says or its file's name suggests */
     void (*report)(const struct models_report *r, void *user); /* NULL: none */
     void *user;
 };

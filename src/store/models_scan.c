@@ -91,13 +91,19 @@ static void make_name(const char *path, char out[MODELS_NAME_BYTES])
         memcpy(out, "model", 6);
 }
 
+static bool is_reserved(const struct scan *s, const char *name, const char *path)
+{
+    return s->o && s->o->reserved && s->o->reserved(name, path);
+}
+
 /* The name, or with a number behind it where another model has it already. */
-static void make_free_name(const struct models *m, const char *path, char out[MODELS_NAME_BYTES])
+static void make_free_name(const struct scan *s, const char *path, char out[MODELS_NAME_BYTES])
 {
     char base[MODELS_NAME_BYTES];
     make_name(path, base);
     memcpy(out, base, sizeof base);
-    for (int k = 2; models_find(m, out) && k <= MODELS_MAX + 1; k++)
+    for (int k = 2; (models_find(s->m, out) || is_reserved(s, out, path)) && k <= MODELS_MAX + 1;
+         k++)
         (void)snprintf(out, MODELS_NAME_BYTES, "%.118s-%d", base, k);
 }
 
@@ -124,13 +130,16 @@ static enum err_code claim(struct scan *s, const char *path, struct models_model
     if (asked && models_find(s->m, asked) && models_find(s->m, asked) != same)
         return err_set(e, ERR_BUSY, "the name '%s' is taken; `veetance models remove %s` frees it",
                        asked, asked);
+    if (asked && is_reserved(s, asked, path))
+        return err_set(e, ERR_BUSY, "the name '%s' is that of an embedded model; choose another",
+                       asked);
     *out = same;
     if (same && (!asked || strcmp(same->name, asked) == 0))
         return ERR_OK;
     if (asked)
         (void)snprintf(name, sizeof name, "%s", asked);
     else
-        make_free_name(s->m, path, name);
+        make_free_name(s, path, name);
     *out = models_more(s->m);
     if (!*out)
         return err_set(e, ERR_LIMIT, "the model store has %d models; that is the limit",

@@ -48,9 +48,24 @@ run layers $m -i "$scene" -n 1 -o "$work/full" -q --keep-empty --full-size --tra
 expect 0 "full size"
 check "layers have the picture's size" grep -q '"width": 128' "$work/full/layers.json"
 check "the trace has its tensors" grep -q -a '"latents_step_0"' "$work/t.safetensors"
+# An empty prompt asks for a caption. The small model's words are noise, which is told and never used.
 run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --cfg 1.5 --cfg-normalize --negative-prompt bad
-expect 0 "an empty prompt asks for a caption"
-out_has '"caption":"' "the caption is told"
+expect 1 "a caption without sense"
+out_has '"code":"numeric"' "it is a failure"
+err_has "the model's caption has control characters" "it says what is wrong"
+run caption $m -i "$scene"
+expect 1 "caption with a model that talks noise"
+is "noise is no result" "$(cat "$work/stdout")" ""
+run caption $m -i "$scene" -i "$scene" --max-new-tokens 2 -q
+expect 0 "two images"
+is "two images have two captions" "$(grep -c "^$scene: " "$work/stdout")" 2
+run caption $m -i "$scene" "$scene" --max-new-tokens 2 -q --json
+expect 0 "two images as JSON"
+out_has '^{"captions":\[{"caption":.*},{"caption":.*}\]}$' "a list of two"
+"$program" caption $m -i - --max-new-tokens 2 -q <"$scene" >"$work/stdout" 2>"$work/stderr"
+rc=$?
+expect 0 "an image from standard input"
+refuse 1 'cannot open' caption $m -i "$scene" -i "$work/nowhere.png"
 
 # ---- a folder that is there --------------------------------------------------------------------------
 mkdir -p "$work/mine"

@@ -6,7 +6,23 @@ export VEETANCE_HOME=$work/home
 
 run models
 expect 0 "an empty store can be listed"
-out_has 'No models yet' "it says what to do"
+out_has 'No models of your own yet' "it says what to do"
+out_has '^micro-klein .* ready  embedded$' "the embedded models are listed"
+run models show micro-layered
+expect 0 "an embedded model can be shown"
+out_has '^  text_encoder ' "with its parts"
+run models show micro-klien
+expect 1 "a name that is nearly right"
+err_has "did you mean 'micro-klein'?" "the near name is told"
+refuse 2 'was not added' models remove micro-klein
+refuse 1 'is that of an embedded model' models add "$models/micro-layered" --as micro-klein --quiet
+for command in "generate -p star" "plan generate -p star" "bench --size 64" "caption -i a.png" "layers -i a.png" \
+    "plan layers -i a.png"; do
+    # shellcheck disable=SC2086 # a command and its arguments
+    run $command -m micro-kein
+    expect 1 "$command with an unknown model"
+    err_has "no model 'micro-kein'.*did you mean 'micro-klein'?" "$command names the near one"
+done
 
 # ComfyUI's tree: three files that fit, no tokenizer yet.
 comfy=$work/comfy
@@ -46,6 +62,46 @@ run generate --model=own --device cpu --threads 1 --steps 1 -W 64 -H 64 -p -m -o
 expect 0 "--model=NAME works, and a prompt may be -m"
 is "both are the same picture" "$(tail -c 3000 "$work/star.png" | cksum)" \
     "$(tail -c 3000 "$work/own.png" | cksum)"
+# Every command knows every name.
+run plan generate -m star -p star -W 64 -H 64
+expect 0 "plan -m NAME"
+run plan generate --model=own -p star -W 64 -H 64
+expect 0 "plan --model=NAME"
+for name in star own micro-klein; do
+    run inspect $name
+    expect 0 "inspect $name"
+    out_has 'Qwen3' "inspect $name shows its text encoder"
+    run inspect $name --json
+    expect 0 "inspect $name --json"
+    if have jq; then
+        check "it is JSON" jq -e '.components | length >= 3' "$work/stdout" >"$work/jq"
+    fi
+    run convert $name "$work/converted-$name" --type q8_0
+    expect 0 "convert $name"
+done
+run bench -m star --size 64 --steps 1
+expect 0 "bench -m NAME"
+refuse 1 "did you mean 'star'?" inspect stra
+refuse 1 "did you mean 'star'?" convert stra "$work/out/x"
+
+# A name of the store that an embedded model has, too, is used, and not unnoticed.
+cp "$VEETANCE_HOME/models.json" "$work/models.json"
+sed -i 's/"name": "own"/"name": "micro-layered"/' "$VEETANCE_HOME/models.json"
+run plan generate -m micro-layered -p star -W 64 -H 64
+expect 0 "the store's name goes first"
+err_has "note: 'micro-layered' is your own model at .*, not the embedded one" "and it says so"
+cp "$work/models.json" "$VEETANCE_HOME/models.json"
+
+# The hub's cache: the folder, its name, the repository's name.
+hub=$work/cache/hub/models--some--tiny
+mkdir -p "$hub/snapshots/0123abc" "$hub/refs"
+printf 0123abc >"$hub/refs/main"
+cp -r "$models"/micro-klein/* "$hub/snapshots/0123abc"
+for name in "$hub" models--some--tiny some/tiny; do
+    HF_HOME=$work/cache run plan generate -m "$name" -p star -W 64 -H 64
+    expect 0 "-m $name"
+done
+
 run models show star
 out_has 'shared by 2 models' "show names what is shared"
 out_has 'sha256 ' "show names hashes"

@@ -1,0 +1,18 @@
+/* image_in.h - images that a person gives to a command: a file, "-" for standard input, or a pipe ("<(...)",
+ * /dev/stdin). */
+#ifndef VT_CLI_IMAGE_IN_H
+#define VT_CLI_IMAGE_IN_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/progress.h"
+#include "image/image.h"
+
+/* All bytes of what path names, at most max; out is initialised here and empty after a failure. */
+ERR_MUST_CHECK enum err_code cli_read_input(const char *path, size_t max, struct buf *out,
+                                            struct err *e);
+/* What the reader has to remark becomes a note. Errors name the path. */
+ERR_MUST_CHECK enum err_code cli_image_load(const char *path, struct cli_progress *p,
+                                            struct image *out, struct err *e);
+
+#endif

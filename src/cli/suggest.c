@@ -1,0 +1,78 @@
+#include "cli/suggest.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MAX_WORD = 64 };
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Letters changed, missing, too many, or two of them swapped (Damerau's distance, neighbours only). */
+static size_t distance(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    size_t rows[3][MAX_WORD + 1];
+    if (n > MAX_WORD || m > MAX_WORD)
+        return MAX_WORD;
+    for (size_t j = 0; j <= m; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= n; i++) {
+        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *two = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= m; j++) {
+            int ca = tolower((unsigned char)a[i - 1]), cb = tolower((unsigned char)b[j - 1]);
+            row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (ca != cb));
+            if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
+                cb == tolower((unsigned char)a[i - 2]))
+                row[j] = least(row[j], two[j - 2] + 1);
+        }
+    }
+    return rows[n % 3][m];
+}
+
+/* The beginning of a word counts as near: "gen" means generate. */
+void cli_suggest(struct cli_suggestion *s, const char *candidate)
+{
+    size_t n = strlen(s->typed), d = distance(s->typed, candidate);
+    if (n >= 2 && strncmp(s->typed, candidate, n) == 0)
+        d = least(d, 1);
+    size_t most = n <= 3 ? 1 : n <= 8 ? 2 : 3;
+    if (d <= most && d < strlen(candidate) && (!s->best || d < s->distance)) {
+        s->best = candidate;
+        s->distance = d;
+    }
+}
+
+void cli_suggest_words(struct cli_suggestion *s, const char *words, char kept[64])
+{
+    char word[MAX_WORD];
+    for (const char *p = words; *p;) {
+        size_t n = strcspn(p, "|, ");
+        if (n > 0 && n < sizeof word) {
+            const char *before = s->best;
+            size_t far = s->distance;
+            (void)snprintf(word, sizeof word, "%.*s", (int)n, p);
+            cli_suggest(s, word);
+            if (s->best == word) {
+                memcpy(kept, word, n + 1);
+                s->best = kept;
+            } else {
+                s->best = before;
+                s->distance = far;
+            }
+        }
+        p += n + (p[n] != 0);
+    }
+}
+
+const char *cli_suggest_text(struct cli_suggestion *s)
+{
+    s->text[0] = 0;
+    if (s->best)
+        (void)snprintf(s->text, sizeof s->text, "; did you mean '%.150s'?", s->best);
+    return s->text;
+}
