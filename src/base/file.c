@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_out.h"
+
 /* Opens a regular file for reading and tells its size. */
 static enum err_code open_regular(const char *path, int *fd, size_t *size, struct err *e)
 {
@@ -89,41 +91,22 @@ enum err_code file_read(const char *path, size_t max_bytes, struct buf *out, str
     return rc;
 }
 
-static enum err_code write_all(int fd, const unsigned char *p, size_t n)
+enum err_code file_write_mode(const char *path, mode_t mode, const void *p, size_t n, struct err *e)
 {
-    while (n > 0) {
-        ssize_t w = write(fd, p, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return ERR_IO;
-        p += w;
-        n -= (size_t)w;
-    }
-    return ERR_OK;
+    struct file_out f;
+    enum err_code rc = file_out_begin(&f, path, mode, n, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = file_out_write(&f, p, n, 0, e);
+    if (rc == ERR_OK)
+        rc = file_out_commit(&f, e);
+    file_out_end(&f);
+    return rc;
 }
 
 enum err_code file_write_atomic(const char *path, const void *p, size_t n, struct err *e)
 {
-    char tmp[4096];
-    int len = snprintf(tmp, sizeof tmp, "%s.tmp-%ld", path, (long)getpid());
-    if (len < 0 || (size_t)len >= sizeof tmp)
-        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    int sys = 0;
-    if (write_all(fd, p, n) != ERR_OK || fsync(fd) != 0)
-        sys = errno;
-    if (close(fd) != 0 && sys == 0)
-        sys = errno;
-    if (sys == 0 && rename(tmp, path) != 0)
-        sys = errno;
-    if (sys != 0) {
-        unlink(tmp);
-        return err_set_sys(e, ERR_IO, sys, "cannot write '%s'", path);
-    }
-    return ERR_OK;
+    return file_write_mode(path, 0666, p, n, e);
 }
 
 bool file_exists(const char *path)

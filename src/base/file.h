@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -22,8 +23,11 @@ void file_unmap(struct file_map *m);
 ERR_MUST_CHECK enum err_code file_read(const char *path, size_t max_bytes, struct buf *out,
                                        struct err *e);
 
-/* Writes to a temporary file beside path, syncs, renames over path: path holds either the old bytes or
- * all the new ones. The temporary file is removed on failure. */
+/* Writes a whole file as base/file_out.h says: path holds either the old bytes or all the new ones. mode: of a
+ * file that is not there yet, less the umask. */
+ERR_MUST_CHECK enum err_code file_write_mode(const char *path, mode_t mode, const void *p, size_t n,
+                                             struct err *e);
+/* The same with mode 0666. */
 ERR_MUST_CHECK enum err_code file_write_atomic(const char *path, const void *p, size_t n,
                                                struct err *e);
 

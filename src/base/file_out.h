@@ -1,11 +1,17 @@
-/* file_out.h - a file that is written in pieces, from several threads, and that nobody ever sees half of.
+/* file_out.h - the one way in which this program writes a file.
  *
- * Where the system can, the bytes go into a file without a name, which vanishes by itself whatever happens
- * to the process; elsewhere into a temporary file beside the final one. file_out_commit syncs and gives the
- * name; until then an older file of that name stays as it is.
+ * Nobody ever sees half of one, and any number of threads and processes may write the same path: one of them
+ * is what stays. The bytes go into a file without a name where the system can do that (it vanishes by itself
+ * whatever happens to the process), elsewhere into a hidden file of a random name in the target's folder.
+ * file_out_commit syncs the file, gives it the name and syncs the folder; until then an older file of that
+ * name stays as it is.
+ *
+ * A path that is a link is followed: the file behind it is replaced, the link stays. A file that is replaced
+ * hands its permissions on. What cannot be replaced is written to directly, in order: pipes, terminals,
+ * /dev/null, and the descriptors behind /dev/stdout and /dev/fd/N.
  *
  *     struct file_out f;
- *     if (file_out_begin(&f, path, size, &e) != ERR_OK) return ...;
+ *     if (file_out_begin(&f, path, 0666, size, &e) != ERR_OK) return ...;
  *     rc = file_out_write(&f, header, n, 0, &e);
  *     if (rc == ERR_OK) rc = file_out_commit(&f, &e);
  *     file_out_end(&f);
@@ -13,29 +19,48 @@
 #ifndef VT_BASE_FILE_OUT_H
 #define VT_BASE_FILE_OUT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
+enum { FILE_TEMP_NAME_BYTES = 64 };
+
 struct file_out {
-    int fd;
-    bool nameless;
-    char *path; /* where it will be */
-    char *temp; /* where it is, or will be for a moment */
+    int fd, folder;                  /* the file and the folder it will be in; -1 when not open */
+    bool direct;                     /* fd is what the path names: nothing to rename */
+    bool linked;                     /* the temporary name is there */
+    _Atomic uint64_t next;           /* when direct: where the next byte must belong */
+    char *path;                      /* as the caller wrote it, for messages */
+    char *name;                      /* within the folder */
+    char temp[FILE_TEMP_NAME_BYTES]; /* likewise; where it is, or will be for a moment */
 };
 
-/* Takes room for `bytes` bytes at once, so that a full disk shows before any work. On failure there is nothing
- * to end. */
-ERR_MUST_CHECK enum err_code file_out_begin(struct file_out *f, const char *path, uint64_t bytes,
-                                            struct err *e);
-/* Any thread, any order. */
-ERR_MUST_CHECK enum err_code file_out_write(const struct file_out *f, const void *p, size_t n,
+/* Takes room for `bytes` bytes at once, so that a full disk shows before any work (0: not known). mode: of a
+ * file that is not there yet, less the umask; one without rights for others (0600) also takes them from a file
+ * that is. On failure there is nothing to end. */
+ERR_MUST_CHECK enum err_code file_out_begin(struct file_out *f, const char *path, mode_t mode,
+                                            uint64_t bytes, struct err *e);
+/* Any thread, any order; but in order, without gaps, where the file is written to directly (ERR_ARG). */
+ERR_MUST_CHECK enum err_code file_out_write(struct file_out *f, const void *p, size_t n,
                                             uint64_t at, struct err *e);
 /* The file is there, whole and on the disk, when this succeeds. */
 ERR_MUST_CHECK enum err_code file_out_commit(struct file_out *f, struct err *e);
 /* After a commit: frees. Without one: removes every trace. */
 void file_out_end(struct file_out *f);
+
+/* Would path be written to directly, or does it name a file (that is there or not)? */
+bool file_out_is_direct(const char *path);
+
+/* ---- for those that keep temporary files of their own (the store) ---- */
+
+/* A new file "PREFIXrandom" in the folder, open for reading and writing. */
+ERR_MUST_CHECK enum err_code file_temp(int folder, const char *prefix, mode_t mode,
+                                       char name[FILE_TEMP_NAME_BYTES], int *fd, struct err *e);
+/* Writes all bytes where fd stands. */
+ERR_MUST_CHECK enum err_code file_write_all(int fd, const void *p, size_t n, struct err *e);
 
 #endif

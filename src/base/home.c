@@ -1,10 +1,7 @@
 #include "base/home.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 
@@ -37,18 +34,4 @@ enum err_code home_path(enum home_kind kind, const char *name, char *out, size_t
         return folder(kind, out, out_size, e);
     enum err_code rc = folder(kind, dir, sizeof dir, e);
     return rc == ERR_OK ? file_join(out, out_size, dir, name, e) : rc;
-}
-
-enum err_code home_make_parents(const char *path, struct err *e)
-{
-    char part[PATH_BYTES];
-    if ((size_t)snprintf(part, sizeof part, "%s", path) >= sizeof part)
-        return err_set(e, ERR_LIMIT, "the path '%.60s...' is too long", path);
-    for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(part, 0700) != 0 && errno != EEXIST)
-            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", part);
-        *slash = '/';
-    }
-    return ERR_OK;
 }

@@ -14,7 +14,5 @@ enum home_kind {
 /* The folder, with "/NAME" behind it unless name is NULL; nothing is made. ERR_NOTFOUND without a home. */
 ERR_MUST_CHECK enum err_code home_path(enum home_kind kind, const char *name, char *out,
                                        size_t out_size, struct err *e);
-/* Makes the folder that the file of this path lies in, and those above it, for the user alone. */
-ERR_MUST_CHECK enum err_code home_make_parents(const char *path, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/file_out.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -25,7 +26,8 @@ struct export
     struct record listed; /* what the bundle holds */
     uint64_t total, done;
     unsigned char *piece;
-    int fd;
+    struct file_out file;
+    uint64_t written;
 };
 
 static bool is_stopped(const struct bundle_watch *w)
@@ -139,17 +141,9 @@ static enum err_code check_model(const struct export *x, struct err *e)
 
 static enum err_code put(struct export *x, const void *p, size_t n, struct err *e)
 {
-    const char *from = p;
-    while (n > 0) {
-        ssize_t w = write(x->fd, from, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w <= 0)
-            return err_set_sys(e, ERR_IO, errno, "cannot write the bundle");
-        from += w;
-        n -= (size_t)w;
-    }
-    return ERR_OK;
+    enum err_code rc = file_out_write(&x->file, p, n, x->written, e);
+    x->written += n;
+    return rc;
 }
 
 static enum err_code put_header(struct export *x, const char *name, uint64_t size, struct err *e)
@@ -240,36 +234,24 @@ static enum err_code write_all(struct export *x, struct err *e)
         rc = put_file(x, &x->listed.files[i], e);
     if (rc == ERR_OK)
         rc = put_zeros(x, TAR_END_BYTES, e);
-    if (rc == ERR_OK && fsync(x->fd) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot flush the bundle");
     return rc;
 }
 
 static enum err_code write_file(struct export *x, const char *file, struct err *e)
 {
-    char tmp[FETCH_PATH_BYTES];
-    int n = snprintf(tmp, sizeof tmp, "%s.tmp-%ld", file, (long)getpid());
     uint64_t free_bytes = 0;
-    if (n <= 0 || (size_t)n >= sizeof tmp)
-        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", file);
-    enum err_code rc = path_free_bytes(file, &free_bytes, e);
-    if (rc == ERR_OK && free_bytes < x->total)
+    enum err_code rc = file_out_is_direct(file) ? ERR_OK : path_free_bytes(file, &free_bytes, e);
+    if (rc == ERR_OK && !file_out_is_direct(file) && free_bytes < x->total)
         rc = err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
                      file, (unsigned long long)x->total, (unsigned long long)free_bytes);
+    if (rc == ERR_OK)
+        rc = file_out_begin(&x->file, file, 0666, 0, e);
     if (rc != ERR_OK)
         return rc;
-    x->fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (x->fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", file);
     rc = write_all(x, e);
-    if (close(x->fd) != 0 && rc == ERR_OK)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", file);
-    if (rc == ERR_OK && rename(tmp, file) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", file);
     if (rc == ERR_OK)
-        path_sync_parent(file);
-    else
-        (void)unlink(tmp);
+        rc = file_out_commit(&x->file, e);
+    file_out_end(&x->file);
     return rc;
 }
 

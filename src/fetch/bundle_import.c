@@ -1,14 +1,12 @@
 #include "fetch/bundle.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/file_out.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "fetch/record.h"
@@ -22,7 +20,7 @@ struct import {
     struct record record; /* the folder's fetch.json, growing */
     bool *seen;           /* one a file of the manifest */
     char name[128];       /* of the bundle: the folder in it */
-    char dir[FETCH_PATH_BYTES], work[FETCH_PATH_BYTES];
+    char dir[FETCH_PATH_BYTES];
     unsigned char *piece;
     uint64_t total, done;
 };
@@ -88,8 +86,6 @@ static enum err_code choose_dir(struct import *m, const char *to, struct err *e)
     else if ((rc = path_models_root(root, e)) == ERR_OK)
         rc = file_join(m->dir, sizeof m->dir - 1000, root, m->listed.set, e);
     if (rc == ERR_OK)
-        rc = file_join(m->work, sizeof m->work, m->dir, FETCH_WORK_DIR "/import", e);
-    if (rc == ERR_OK)
         rc = record_load(m->dir, &m->record, e);
     if (rc == ERR_OK && strcmp(m->record.set, m->listed.set) != 0 &&
         (*m->record.set || !is_empty_or_absent(m->dir)))
@@ -101,7 +97,7 @@ static enum err_code choose_dir(struct import *m, const char *to, struct err *e)
         rc = err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
                      m->dir, (unsigned long long)m->total, (unsigned long long)free_bytes);
     if (rc == ERR_OK)
-        rc = path_make_dirs(m->work, e);
+        rc = folder_make(m->dir, 0777, e);
     if (rc == ERR_OK)
         rc = record_set(&m->record, &m->record.set, m->listed.set, e);
     return rc;
@@ -109,12 +105,13 @@ static enum err_code choose_dir(struct import *m, const char *to, struct err *e)
 
 /* ---- one file ----------------------------------------------------------------------------------------------- */
 
-static enum err_code copy_contents(struct import *m, int fd, const struct record_file *f,
-                                   struct err *e)
+static enum err_code copy_contents(struct import *m, struct file_out *out,
+                                   const struct record_file *f, struct err *e)
 {
     struct sha256 h;
     char hex[SHA256_HEX_SIZE];
     size_t got = 0;
+    uint64_t at = 0;
     sha256_init(&h);
     for (;;) {
         enum err_code rc = tar_read(&m->tar, m->piece, PIECE, &got, e);
@@ -125,14 +122,10 @@ static enum err_code copy_contents(struct import *m, int fd, const struct record
         if (m->watch->stop && atomic_load(m->watch->stop))
             return err_set(e, ERR_CANCELLED, "stopped");
         sha256_add(&h, m->piece, got);
-        for (size_t at = 0; at < got;) {
-            ssize_t n = write(fd, m->piece + at, got - at);
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0)
-                return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", f->path);
-            at += (size_t)n;
-        }
+        rc = file_out_write(out, m->piece, got, at, e);
+        if (rc != ERR_OK)
+            return rc;
+        at += got;
         m->done += got;
         if (m->watch->progress)
             m->watch->progress(f->path, m->done, m->total, m->watch->user);
@@ -142,34 +135,26 @@ static enum err_code copy_contents(struct import *m, int fd, const struct record
         return err_set(e, ERR_FORMAT,
                        "the bundle is damaged: '%s' has SHA-256 %.12s... instead of %.12s...",
                        f->path, hex, f->sha256);
-    return fsync(fd) == 0 ? ERR_OK : err_set_sys(e, ERR_IO, errno, "cannot flush '%s'", f->path);
+    return ERR_OK;
 }
 
 static enum err_code import_file(struct import *m, const struct record_file *f, struct err *e)
 {
-    char part[FETCH_PATH_BYTES], path[FETCH_PATH_BYTES];
-    enum err_code rc = file_join(part, sizeof part, m->work, "part", e);
+    char path[FETCH_PATH_BYTES];
+    struct file_out out;
+    enum err_code rc = file_join(path, sizeof path, m->dir, f->path, e);
     if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, m->dir, f->path, e);
+        rc = folder_make_parents(path, 0777, e);
     if (rc == ERR_OK)
-        rc = path_make_parents(path, e);
+        rc = file_out_begin(&out, path, 0666, 0, e);
     if (rc != ERR_OK)
         return rc;
-    (void)unlink(part);
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", part);
-    rc = copy_contents(m, fd, f, e);
-    if (close(fd) != 0 && rc == ERR_OK)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", part);
-    if (rc == ERR_OK && rename(part, path) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot put '%s' in its place", path);
-    if (rc != ERR_OK) {
-        (void)unlink(part);
-        return rc;
-    }
-    path_sync_parent(path);
-    rc = record_put(&m->record, f, e);
+    rc = copy_contents(m, &out, f, e);
+    if (rc == ERR_OK)
+        rc = file_out_commit(&out, e);
+    file_out_end(&out);
+    if (rc == ERR_OK)
+        rc = record_put(&m->record, f, e);
     return rc == ERR_OK ? record_save(&m->record, m->dir, e) : rc;
 }
 
@@ -226,12 +211,7 @@ static enum err_code finish(struct import *m, struct err *e)
     enum err_code rc = record_set(&m->record, &m->record.own, m->listed.own, e);
     for (size_t i = 0; rc == ERR_OK && i < m->listed.licence_count; i++)
         rc = record_add_licence(&m->record, m->listed.licences[i], e);
-    if (rc == ERR_OK)
-        rc = record_save(&m->record, m->dir, e);
-    (void)rmdir(m->work);
-    if (file_join(m->work, sizeof m->work, m->dir, FETCH_WORK_DIR, NULL) == ERR_OK)
-        (void)rmdir(m->work); /* stays when a download has something in it */
-    return rc;
+    return rc == ERR_OK ? record_save(&m->record, m->dir, e) : rc;
 }
 
 enum err_code bundle_import(tar_read_fn read, void *user, const char *to,

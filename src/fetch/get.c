@@ -1,16 +1,15 @@
 #include "fetch/get.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/file_lock.h"
+#include "base/folder.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "fetch/layout.h"
@@ -146,8 +145,7 @@ void get_free(struct get *g)
 {
     if (!g)
         return;
-    if (g->lock >= 0)
-        close(g->lock);
+    file_unlock(g->lock);
     hub_deinit(&g->hub);
     record_deinit(&g->record);
     arena_deinit(&g->arena);
@@ -453,17 +451,15 @@ static bool look_around(struct get *g)
 static enum err_code take_lock(struct get *g, struct err *e)
 {
     char path[FETCH_PATH_BYTES];
-    enum err_code rc = path_make_dirs(g->work, e);
+    enum err_code rc = folder_make(g->work, 0777, e);
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, g->work, "lock", e);
     if (rc != ERR_OK)
         return rc;
-    g->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (g->lock < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    if (flock(g->lock, LOCK_EX | LOCK_NB) != 0)
-        return err_set(e, ERR_BUSY, "another veetance-fetch is downloading into '%s'", g->dir);
-    return ERR_OK;
+    rc = file_lock(AT_FDCWD, path, 0666, false, &g->lock, e);
+    if (rc == ERR_BUSY)
+        rc = err_set(e, ERR_BUSY, "another veetance-fetch is downloading into '%s'", g->dir);
+    return rc;
 }
 
 static enum err_code begin(struct get *g, struct err *e)
@@ -489,7 +485,7 @@ static enum err_code finish(struct get *g, struct err *e)
         g->request.note("the folder's own veetance.json was left as it is", g->request.user);
     for (size_t i = 0; i < g->want_count; i++)
         g->totals.files += g->wants[i].state == WANT_THERE;
-    path_remove_tree(g->work);
+    folder_remove_tree(g->work);
     return ERR_OK;
 }
 

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -327,7 +328,7 @@ enum err_code part_open(struct keeper *k, const struct part_options *o, struct p
     p->keeper = k;
     (void)snprintf(p->path, sizeof p->path, "%s", o->path);
     (void)snprintf(p->state_path, sizeof p->state_path, "%s", o->state_path);
-    enum err_code rc = path_make_parents(p->path, e);
+    enum err_code rc = folder_make_parents(p->path, 0777, e);
     p->fd = rc == ERR_OK ? open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666) : -1;
     if (rc == ERR_OK && p->fd < 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", p->path);
@@ -439,14 +440,6 @@ enum part_state part_state(struct part *p, struct err *e)
     return state;
 }
 
-uint64_t part_hashed(struct part *p)
-{
-    pthread_mutex_lock(&p->keeper->lock);
-    uint64_t n = p->hashed;
-    pthread_mutex_unlock(&p->keeper->lock);
-    return n;
-}
-
 const char *part_sha256(const struct part *p)
 {
     return p->sha_hex;
@@ -460,12 +453,12 @@ const char *part_git_blob(const struct part *p)
 enum err_code part_publish(struct part *p, const char *path, struct err *e)
 {
     forget(p);
-    enum err_code rc = path_make_parents(path, e);
+    enum err_code rc = folder_make_parents(path, 0777, e);
     if (rc != ERR_OK)
         return rc;
     if (fsync(p->fd) != 0 || rename(p->path, path) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot put '%s' in its place", path);
-    path_sync_parent(path);
+    folder_sync_of(path);
     (void)unlink(p->state_path);
     return ERR_OK;
 }

@@ -58,8 +58,6 @@ enum part_state { PART_GROWING, PART_COMPLETE, PART_FAILED };
 
 /* PART_COMPLETE: all bytes are on the disk and the digests are known. PART_FAILED: e says why. */
 enum part_state part_state(struct part *p, struct err *e);
-/* Bytes that the digest has covered. */
-uint64_t part_hashed(struct part *p);
 /* Only after PART_COMPLETE. Borrowed. */
 const char *part_sha256(const struct part *p);
 const char *part_git_blob(const struct part *p);

@@ -1,16 +1,13 @@
 #include "fetch/paths.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 
 /* ---- names ------------------------------------------------------------------------------------------ */
 
@@ -58,71 +55,6 @@ bool path_is_plain_name(const char *name)
 
 /* ---- folders ---------------------------------------------------------------------------------------- */
 
-enum err_code path_make_dirs(const char *dir, struct err *e)
-{
-    char part[FETCH_PATH_BYTES];
-    int n = snprintf(part, sizeof part, "%s", dir);
-    if (n <= 0 || (size_t)n >= sizeof part)
-        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", dir);
-    for (char *p = part + 1;; p++) {
-        if (*p != '/' && *p != 0)
-            continue;
-        char kept = *p;
-        *p = 0;
-        if (mkdir(part, 0777) != 0 && errno != EEXIST)
-            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", part);
-        *p = kept;
-        if (!kept)
-            break;
-    }
-    if (!file_is_dir(dir))
-        return err_set(e, ERR_IO, "'%s' is in the way: it is not a folder", dir);
-    return ERR_OK;
-}
-
-/* The folder part of path; false when there is none. */
-static bool parent_of(const char *path, char out[FETCH_PATH_BYTES])
-{
-    int n = snprintf(out, FETCH_PATH_BYTES, "%s", path);
-    if (n <= 0 || n >= FETCH_PATH_BYTES)
-        return false;
-    char *slash = strrchr(out, '/');
-    if (!slash)
-        return false;
-    slash[slash == out ? 1 : 0] = 0;
-    return true;
-}
-
-enum err_code path_make_parents(const char *path, struct err *e)
-{
-    char dir[FETCH_PATH_BYTES];
-    return parent_of(path, dir) ? path_make_dirs(dir, e) : ERR_OK;
-}
-
-void path_sync_parent(const char *path)
-{
-    char dir[FETCH_PATH_BYTES];
-    int fd = open(parent_of(path, dir) ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)fsync(fd);
-    close(fd);
-}
-
-static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
-{
-    (void)st;
-    (void)kind;
-    (void)at;
-    (void)remove(path);
-    return 0;
-}
-
-void path_remove_tree(const char *dir)
-{
-    (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static enum err_code under_home(const char *xdg, const char *fallback, const char *last,
                                 char out[FETCH_PATH_BYTES], struct err *e)
 {
@@ -151,12 +83,12 @@ enum err_code path_config_dir(char out[FETCH_PATH_BYTES], struct err *e)
 
 enum err_code path_free_bytes(const char *dir, uint64_t *out, struct err *e)
 {
-    char at[FETCH_PATH_BYTES], up[FETCH_PATH_BYTES];
+    char at[FOLDER_PATH_BYTES], up[FOLDER_PATH_BYTES];
     struct statvfs v;
     (void)snprintf(at, sizeof at, "%s", dir);
-    while (!file_exists(at) && parent_of(at, up) && strcmp(at, up) != 0)
+    while (!file_exists(at) && folder_of(at, up, NULL) == ERR_OK && strcmp(at, up) != 0)
         memcpy(at, up, sizeof at);
-    if (statvfs(file_exists(at) ? at : ".", &v) != 0)
+    if (statvfs(at, &v) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot ask how much room '%s' has", dir);
     *out = (uint64_t)v.f_bavail * v.f_frsize;
     return ERR_OK;

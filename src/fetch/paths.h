@@ -1,7 +1,7 @@
 /* paths.h - names that come from outside, and the folders that this program writes to.
  *
  * A name from a catalogue, an index file or a bundle is believed only after path_check: relative, made of
- * plain components, so that joined to a folder it stays inside. Folders are made as they are needed. */
+ * plain components, so that joined to a folder it stays inside. */
 #ifndef VT_FETCH_PATHS_H
 #define VT_FETCH_PATHS_H
 
@@ -23,15 +23,6 @@ enum { FETCH_PATH_BYTES = 4096, FETCH_NAME_BYTES = 512 };
 ERR_MUST_CHECK enum err_code path_check(struct str name, const char *what, struct err *e);
 /* A set's or model's own name: one component of letters, digits, '-', '_' and '.'. */
 bool path_is_plain_name(const char *name);
-
-/* Makes every folder of DIR; an existing one is fine. */
-ERR_MUST_CHECK enum err_code path_make_dirs(const char *dir, struct err *e);
-/* Makes the folders above the file PATH. */
-ERR_MUST_CHECK enum err_code path_make_parents(const char *path, struct err *e);
-/* fsync of the folder that holds PATH, so that a rename into it lasts. Best effort. */
-void path_sync_parent(const char *path);
-/* Removes a folder of ours and all that is in it; never follows a link. Best effort. */
-void path_remove_tree(const char *dir);
 
 /* $VEETANCE_HOME/models, $XDG_DATA_HOME/veetance/models or ~/.local/share/veetance/models. */
 ERR_MUST_CHECK enum err_code path_models_root(char out[FETCH_PATH_BYTES], struct err *e);

@@ -1,8 +1,6 @@
 #include "fetch/token.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "fetch/paths.h"
 
 enum { FILE_MAX_BYTES = 64 << 10 };
@@ -200,31 +199,6 @@ enum err_code token_find(const char *origin, struct token *out, struct err *e)
 
 /* ---- changing our file ---------------------------------------------------------------------------------- */
 
-/* Written to a fresh file that nobody else can open, then renamed: the secret is never readable by others,
- * not even for a moment. */
-static enum err_code write_private(const char *path, struct str text, struct err *e)
-{
-    char tmp[FETCH_PATH_BYTES];
-    int n = snprintf(tmp, sizeof tmp, "%s.tmp-%ld", path, (long)getpid());
-    if (n <= 0 || (size_t)n >= sizeof tmp)
-        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);
-    (void)unlink(tmp);
-    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    int sys = 0;
-    if (write(fd, text.p, text.n) != (ssize_t)text.n || fsync(fd) != 0)
-        sys = errno ? errno : EIO;
-    if (close(fd) != 0 && sys == 0)
-        sys = errno;
-    if (sys == 0 && rename(tmp, path) != 0)
-        sys = errno;
-    if (sys == 0)
-        return ERR_OK;
-    (void)unlink(tmp);
-    return err_set_sys(e, ERR_IO, sys, "cannot write '%s'", path);
-}
-
 /* secret NULL: the origin's line goes. */
 static enum err_code change(const char *origin, const char *secret, bool *was_there, struct err *e)
 {
@@ -247,9 +221,11 @@ static enum err_code change(const char *origin, const char *secret, bool *was_th
     if (secret)
         buf_printf(&fresh, "%s %s\n", origin, secret);
     if (rc == ERR_OK && (rc = path_config_dir(dir, e)) == ERR_OK &&
-        (rc = path_make_dirs(dir, e)) == ERR_OK &&
+        (rc = folder_make(dir, 0700, e)) == ERR_OK &&
         (rc = token_path(path, sizeof path, e)) == ERR_OK && (secret || *was_there))
-        rc = fresh.n == 0 && unlink(path) == 0 ? ERR_OK : write_private(path, buf_str(&fresh), e);
+        /* 0600 from the start: the secret is never readable by others, not even for a moment */
+        rc = fresh.n == 0 && unlink(path) == 0 ? ERR_OK
+                                               : file_write_mode(path, 0600, fresh.p, fresh.n, e);
     buf_wipe(&old);
     buf_wipe(&fresh);
     return rc;

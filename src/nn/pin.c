@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/folder.h"
 #include "base/file.h"
 #include "base/home.h"
 #include "base/json.h"
@@ -129,7 +130,7 @@ enum err_code nn_pin_write(const char *path, const struct nn_pin *pin, struct er
         (void)yyjson_mut_obj_add_real(doc, root, "gflops", pin->gflops);
     add_library(doc, root, "library", &pin->library);
     add_library(doc, root, "cpu_library", &pin->cpu);
-    enum err_code rc = home_make_parents(path, e);
+    enum err_code rc = folder_make_parents(path, 0700, e);
     if (rc == ERR_OK)
         rc = json_write_file(doc, path, e);
     yyjson_mut_doc_free(doc);

@@ -2,16 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/file_lock.h"
+#include "base/folder.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -19,24 +16,6 @@ enum { PATH_BYTES = 4096 };
 static const uint64_t SPARE_BYTES = (uint64_t)1 << 30;
 
 /* ---- folders ---------------------------------------------------------------------------------------- */
-
-enum err_code bench_cache_make_folder(const char *path, struct err *e)
-{
-    char p[PATH_BYTES];
-    int n = snprintf(p, sizeof p, "%s", path);
-    if (n <= 0 || (size_t)n >= sizeof p)
-        return err_set(e, ERR_ARG, "the cache folder's path is empty or too long");
-    for (char *c = p + 1; *c; c++) {
-        if (*c != '/')
-            continue;
-        *c = 0;
-        (void)mkdir(p, 0777); /* what matters is whether the last one is there */
-        *c = '/';
-    }
-    if (mkdir(p, 0777) != 0 && errno != EEXIST)
-        return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
-    return ERR_OK;
-}
 
 static enum err_code cache_folder(const char *wanted, char *out, struct err *e)
 {
@@ -52,21 +31,7 @@ static enum err_code cache_folder(const char *wanted, char *out, struct err *e)
         return err_set(e, ERR_ARG, "neither XDG_CACHE_HOME nor HOME is set; name a cache folder");
     if (n < 0 || n >= PATH_BYTES)
         return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
-    return bench_cache_make_folder(out, e);
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *f)
-{
-    (void)st;
-    (void)flag;
-    (void)f;
-    (void)remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *dir)
-{
-    (void)nftw(dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    return folder_make(out, 0777, e);
 }
 
 static enum err_code check_space(const char *dir, uint64_t bytes, struct err *e)
@@ -92,26 +57,23 @@ static enum err_code write_and_rename(const struct bench_cached *what, const cha
                                       struct err *e)
 {
     char lock[PATH_BYTES];
-    int n = snprintf(lock, sizeof lock, "%s.lock", partial);
-    int fd = n > 0 && (size_t)n < sizeof lock
-                 ? open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666)
-                 : -1;
-    if (fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", lock);
-    enum err_code rc = ERR_OK;
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    int fd, n = snprintf(lock, sizeof lock, "%s.lock", partial);
+    if (n < 0 || (size_t)n >= sizeof lock)
+        return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
+    enum err_code rc = file_lock(AT_FDCWD, lock, 0666, false, &fd, e);
+    if (rc == ERR_BUSY)
         rc = err_set(e, ERR_BUSY, "another process is writing '%s' now", whole);
     if (rc == ERR_OK && !file_is_dir(whole)) {
-        remove_tree(partial);
-        rc = bench_cache_make_folder(partial, e);
+        folder_remove_tree(partial);
+        rc = folder_make(partial, 0777, e);
         if (rc == ERR_OK)
             rc = what->write(what->user, partial, run, e);
         if (rc == ERR_OK && rename(partial, whole) != 0)
             rc = err_set_sys(e, ERR_IO, errno, "cannot give '%s' its name", whole);
         if (rc != ERR_OK)
-            remove_tree(partial);
+            folder_remove_tree(partial);
     }
-    close(fd); /* the lock's file stays: unlinking it would let two processes hold two locks */
+    file_unlock(fd);
     return rc;
 }
 

@@ -23,7 +23,4 @@ ERR_MUST_CHECK enum err_code bench_cache_get(const struct bench_cached *what, co
                                              const struct bench_writing *run, char *out,
                                              size_t out_size, struct err *e);
 
-/* The folder and those above it (mkdir -p). */
-ERR_MUST_CHECK enum err_code bench_cache_make_folder(const char *path, struct err *e);
-
 #endif

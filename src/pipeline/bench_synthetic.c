@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "pipeline/bench_cache.h"
 #include "pipeline/bench_synthetic_list.h"
 
@@ -136,7 +137,7 @@ static enum err_code write_part(const struct bench_synthetic *s, const struct pa
     struct buf config;
     enum err_code rc = file_join(dir, sizeof dir, model, part->folder, e);
     if (rc == ERR_OK)
-        rc = bench_cache_make_folder(dir, e);
+        rc = folder_make(dir, 0777, e);
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, dir, part->file, e);
     if (rc != ERR_OK)
@@ -164,7 +165,7 @@ static enum err_code copy_tokenizer(const char *from, const char *model, struct 
     char to[PATH_BYTES], path[PATH_BYTES];
     enum err_code rc = file_join(to, sizeof to, model, "tokenizer", e);
     if (rc == ERR_OK)
-        rc = bench_cache_make_folder(to, e);
+        rc = folder_make(to, 0777, e);
     for (size_t i = 0; rc == ERR_OK && i < sizeof files / sizeof files[0]; i++) {
         struct buf b;
         rc = file_join(path, sizeof path, from, files[i], e);
@@ -196,7 +197,7 @@ static enum err_code write_small_files(const struct bench_synthetic *s, const ch
     if (rc == ERR_OK)
         rc = file_join(scheduler, sizeof scheduler, model, "scheduler", e);
     if (rc == ERR_OK)
-        rc = bench_cache_make_folder(scheduler, e);
+        rc = folder_make(scheduler, 0777, e);
     if (rc != ERR_OK)
         return rc;
     return write_text(scheduler, "scheduler_config.json",

@@ -37,7 +37,7 @@ struct piece {
 struct writer {
     const struct convert_plan *plan;
     const struct convert_request *rq;
-    const struct file_out *file;
+    struct file_out *file;
     uint64_t done_before, total; /* for progress over several files */
 
     pthread_mutex_t lock; /* guards what follows */
@@ -230,7 +230,7 @@ static enum err_code write_file(const struct convert_plan *plan, const struct co
                                 const struct convert_span *span, const char *path, struct err *e)
 {
     struct file_out file;
-    enum err_code rc = file_out_begin(&file, path, plan->file_bytes, e);
+    enum err_code rc = file_out_begin(&file, path, 0666, plan->file_bytes, e);
     if (rc != ERR_OK)
         return rc;
     struct writer wr = {

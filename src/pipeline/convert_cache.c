@@ -8,13 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/file_lock.h"
+#include "base/folder.h"
 #include "nn/quantise.h"
 #include "pipeline/convert.h"
 #include "pipeline/report.h"
@@ -87,20 +88,6 @@ static bool is_worth_it(const struct component *c, enum dtype type, bool *quanti
 
 /* ---- the folder --------------------------------------------------------------------------------------- */
 
-static enum err_code make_folders(char *path, struct err *e)
-{
-    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash)
-            *slash = 0;
-        bool made = mkdir(path, 0700) == 0 || errno == EEXIST;
-        if (!made)
-            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
-        if (!slash)
-            return ERR_OK;
-        *slash = '/';
-    }
-}
-
 static enum err_code cache_folder(char *out, struct err *e)
 {
     const char *own = getenv("VEETANCE_HOME"), *xdg = getenv("XDG_CACHE_HOME");
@@ -118,7 +105,7 @@ static enum err_code cache_folder(char *out, struct err *e)
                        "HOME are not set");
     if (n < 0 || n >= MODEL_PATH_BYTES - 128)
         return err_set(e, ERR_LIMIT, "the path of the cache folder is too long");
-    return make_folders(out, e);
+    return folder_make(out, 0700, e);
 }
 
 /* ---- one network -------------------------------------------------------------------------------------- */
@@ -159,19 +146,16 @@ static enum err_code lock_folder(const struct work *w, int *fd, struct err *e)
     enum err_code rc = file_join(path, sizeof path, w->folder, "lock", e);
     if (rc != ERR_OK)
         return rc;
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    for (bool told = false; flock(*fd, LOCK_EX | LOCK_NB) != 0; told = true) {
-        if (errno != EWOULDBLOCK && errno != EINTR)
-            return err_set_sys(e, ERR_IO, errno, "cannot lock '%s'", path);
+    for (bool told = false;; told = true) {
+        rc = file_lock(AT_FDCWD, path, 0600, false, fd, e);
+        if (rc != ERR_BUSY)
+            return rc;
         if (is_cancelled(w))
             return err_set(e, ERR_CANCELLED, "stopped on request");
         if (!told)
             report_note(w->run->callbacks, "another process is converting weights; waiting for it");
         (void)nanosleep(&wait, NULL);
     }
-    return ERR_OK;
 }
 
 static void show_progress(uint64_t done, uint64_t total, void *user)
@@ -294,8 +278,7 @@ static enum err_code get(struct work *w, const struct component *c, const char *
         remove_outdated(w);
         rc = make(w, source, e);
     }
-    if (fd >= 0)
-        close(fd);
+    file_unlock(fd);
     return rc;
 }
 

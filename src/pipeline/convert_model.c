@@ -4,13 +4,12 @@
  * on failure and on Ctrl-C it is removed. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/json_write.h"
 #include "base/mem.h"
 #include "pipeline/convert_internal.h"
@@ -35,13 +34,6 @@ struct job {
 };
 
 /* ---- small files --------------------------------------------------------------------------------------- */
-
-static enum err_code make_folder(const char *path, struct err *e)
-{
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
-        return ERR_OK;
-    return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
-}
 
 static enum err_code copy_file(const char *from, const char *folder, const char *name,
                                struct err *e)
@@ -69,7 +61,7 @@ static enum err_code copy_if_there(const struct job *j, const char *dir, const c
         return rc;
     rc = file_join(to, sizeof to, j->temp, sub, e);
     if (rc == ERR_OK)
-        rc = make_folder(to, e);
+        rc = folder_make(to, 0777, e);
     return rc == ERR_OK ? copy_file(from, to, name, e) : rc;
 }
 
@@ -97,7 +89,7 @@ static enum err_code copy_folder_or_file(const struct job *j, const char *from, 
         return from[0] ? copy_folder(j, from, sub, e) : ERR_OK;
     enum err_code rc = file_join(to, sizeof to, j->temp, sub, e);
     if (rc == ERR_OK)
-        rc = make_folder(to, e);
+        rc = folder_make(to, 0777, e);
     return rc == ERR_OK ? copy_file(from, to, slash ? slash + 1 : from, e) : rc;
 }
 
@@ -192,7 +184,7 @@ static enum err_code copy_config(const struct job *j, const struct part *p, stru
     char folder[MODEL_PATH_BYTES];
     enum err_code rc = file_join(folder, sizeof folder, j->temp, p->folder, e);
     if (rc == ERR_OK)
-        rc = make_folder(folder, e);
+        rc = folder_make(folder, 0777, e);
     if (rc == ERR_OK && p->from->config[0])
         rc = copy_file(p->from->config, folder, "config.json", e);
     if (rc == ERR_OK && file_is_dir(p->from->weights))
@@ -271,14 +263,6 @@ static enum err_code fill(struct job *j, struct convert_result *out, struct err 
 
 /* ---- the folder ---------------------------------------------------------------------------------------- */
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 /* Replacing a folder would mean removing what others put there: only a new or an empty one is filled. */
 static enum err_code check_target(const char *path, struct err *e)
 {
@@ -299,26 +283,22 @@ static enum err_code convert_model(const struct convert_request *rq, struct conv
                                    struct err *e)
 {
     struct job j = {.rq = rq, .m = mem_alloc(sizeof *j.m)};
-    size_t n = strlen(rq->target);
-    while (n > 1 && rq->target[n - 1] == '/')
-        n--;
-    int len = snprintf(j.temp, sizeof j.temp, "%.*s.tmp-%ld", (int)n, rq->target, (long)getpid());
+    bool made = false;
     enum err_code rc = model_dir_open(rq->source, j.m, e);
     if (rc == ERR_OK)
         rc = check_target(rq->target, e);
-    if (rc == ERR_OK && (len < 0 || (size_t)len >= sizeof j.temp))
-        rc = err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", rq->target);
     if (rc == ERR_OK)
         rc = open_parts(&j, e);
-    if (rc == ERR_OK && mkdir(j.temp, 0777) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", rq->target);
-    else if (rc == ERR_OK) {
-        rc = fill(&j, out, e);
-        if (rc == ERR_OK && rename(j.temp, rq->target) != 0)
-            rc = err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", rq->target);
-        if (rc != ERR_OK)
-            (void)nftw(j.temp, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    if (rc == ERR_OK) {
+        rc = folder_make_temp(rq->target, j.temp, sizeof j.temp, e);
+        made = rc == ERR_OK;
     }
+    if (rc == ERR_OK)
+        rc = fill(&j, out, e);
+    if (rc == ERR_OK && rename(j.temp, rq->target) != 0)
+        rc = err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", rq->target);
+    if (rc != ERR_OK && made)
+        folder_remove_tree(j.temp);
     for (size_t i = 0; i < N_PARTS; i++)
         component_close(j.parts[i].c);
     mem_free(j.m);

@@ -93,7 +93,7 @@ static enum err_code write_entries(const struct trace *t, const struct write_ten
                                    struct err *e)
 {
     struct file_out f;
-    enum err_code rc = file_out_begin(&f, path, bytes, e);
+    enum err_code rc = file_out_begin(&f, path, 0666, bytes, e);
     if (rc != ERR_OK)
         return rc;
     rc = file_out_write(&f, header->p, header->n, 0, e);

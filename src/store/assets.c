@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_out.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "image/layers.h"
@@ -89,7 +90,7 @@ enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n
     if (n > w->max_bytes - w->bytes)
         return err_set(e, ERR_LIMIT, "the file has more than %llu bytes",
                        (unsigned long long)w->max_bytes);
-    enum err_code rc = files_write_all(w->fd, p, n, e);
+    enum err_code rc = file_write_all(w->fd, p, n, e);
     if (rc == ERR_OK) {
         sha256_add(&w->hash, p, n);
         w->bytes += n;

@@ -4,46 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
-
-enum err_code files_random(void *out, size_t n, struct err *e)
-{
-    unsigned char *p = out;
-    while (n > 0) {
-        ssize_t got = getrandom(p, n, 0);
-        if (got < 0 && errno != EINTR)
-            return err_set_sys(e, ERR_IO, errno, "the system gives no random numbers");
-        if (got > 0) {
-            p += got;
-            n -= (size_t)got;
-        }
-    }
-    return ERR_OK;
-}
-
-/* mkdir -p. What is there already is fine. */
-static enum err_code make_dirs(const char *dir, struct err *e)
-{
-    char path[4096];
-    size_t n = strlen(dir);
-    if (n == 0 || n >= sizeof path)
-        return err_set(e, ERR_LIMIT, "the store's folder has a name of %zu bytes", n);
-    memcpy(path, dir, n + 1);
-    for (size_t i = 1; i <= n; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        char kept = path[i];
-        path[i] = '\0';
-        if (mkdir(path, 0700) != 0 && errno != EEXIST && !file_is_dir(path))
-            return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", path);
-        path[i] = kept;
-    }
-    return ERR_OK;
-}
+#include "base/file_out.h"
+#include "base/folder.h"
+#include "base/random.h"
 
 static enum err_code open_dir(int at, const char *name, bool make, int *out, struct err *e)
 {
@@ -60,7 +26,7 @@ enum err_code files_open(struct files *f, const char *dir, bool look_only, struc
 {
     unsigned char token[8];
     *f = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
-    enum err_code rc = look_only ? ERR_OK : make_dirs(dir, e);
+    enum err_code rc = look_only ? ERR_OK : folder_make(dir, 0700, e);
     if (rc == ERR_OK)
         rc = open_dir(AT_FDCWD, dir, false, &f->root, e);
     if (rc == ERR_OK)
@@ -70,9 +36,9 @@ enum err_code files_open(struct files *f, const char *dir, bool look_only, struc
     if (rc == ERR_OK && !look_only)
         rc = open_dir(f->root, "tmp", true, &f->tmp, e);
     if (rc == ERR_OK)
-        rc = files_random(token, sizeof token, e);
+        rc = random_bytes(token, sizeof token, e);
     for (size_t i = 0; rc == ERR_OK && i < sizeof token; i++)
-        snprintf(f->token + 2 * i, 3, "%02x", token[i]);
+        snprintf(f->token + 2 * i, 4, "%02x-", token[i]); /* the last dash stays */
     if (rc != ERR_OK)
         files_close(f);
     return rc;
@@ -100,15 +66,7 @@ void files_thumb_name(const char *id, int side, char out[FILES_NAME_SIZE])
 
 enum err_code files_temp(const struct files *f, char name[FILES_NAME_SIZE], int *fd, struct err *e)
 {
-    uint64_t r;
-    enum err_code rc = files_random(&r, sizeof r, e);
-    if (rc != ERR_OK)
-        return rc;
-    snprintf(name, FILES_NAME_SIZE, "%s-%016llx", f->token, (unsigned long long)r);
-    *fd = openat(f->tmp, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (*fd < 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot make a file in the store");
-    return ERR_OK;
+    return file_temp(f->tmp, f->token, 0600, name, fd, e);
 }
 
 void files_temp_drop(const struct files *f, const char *name)
@@ -138,21 +96,6 @@ enum err_code files_settle(const struct files *f, const char *name, int to_dir, 
         close(dir);
     if (sys != 0)
         return err_set_sys(e, ERR_IO, sys, "cannot keep a file in the store");
-    return ERR_OK;
-}
-
-enum err_code files_write_all(int fd, const void *p, size_t n, struct err *e)
-{
-    const unsigned char *s = p;
-    while (n > 0) {
-        ssize_t w = write(fd, s, n);
-        if (w < 0 && errno == EINTR)
-            continue;
-        if (w < 0)
-            return err_set_sys(e, ERR_IO, errno, "cannot write in the store");
-        s += w;
-        n -= (size_t)w;
-    }
     return ERR_OK;
 }
 

@@ -15,7 +15,7 @@ enum { FILES_NAME_SIZE = 96 };
 
 struct files {
     int root, assets, thumbs, tmp; /* folders; -1 when not open */
-    char token[17];                /* in the names of this process' temporary files */
+    char token[18];                /* "...-": how this process' temporary files begin */
 };
 
 /* Makes what is missing of DIR and its folders, or (look_only) opens what is there. */
@@ -38,9 +38,6 @@ ERR_MUST_CHECK enum err_code files_settle(const struct files *f, const char *nam
                                           const char *to, bool sync, struct err *e);
 /* True when the temporary file is one of a process before this one. */
 bool files_temp_is_old(const struct files *f, const char *name);
-
-ERR_MUST_CHECK enum err_code files_write_all(int fd, const void *p, size_t n, struct err *e);
-ERR_MUST_CHECK enum err_code files_random(void *out, size_t n, struct err *e);
 
 /* Calls see for every name in the folder `dir`, or (two_levels) in its folders, but for "." and "..". The
  * name is relative to dir. Stops at the first failure. */

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/home.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/json_write.h"
 #include "store/models_impl.h"
@@ -57,7 +57,7 @@ static enum err_code write_if_other(const char *path, struct str text, struct er
     buf_deinit(&have);
     if (same)
         return ERR_OK;
-    enum err_code rc = home_make_parents(path, e);
+    enum err_code rc = folder_make_parents(path, 0700, e);
     return rc == ERR_OK ? file_write_atomic(path, text.p, text.n, e) : rc;
 }
 

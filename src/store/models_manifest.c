@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "base/file.h"
 #include "base/home.h"
 #include "base/json.h"
@@ -513,7 +514,7 @@ enum err_code models_save(const struct models *m, struct err *e)
     char path[MODELS_PATH_BYTES];
     enum err_code rc = file_join(path, sizeof path, m->dir, what, e);
     if (rc == ERR_OK)
-        rc = home_make_parents(path, e);
+        rc = folder_make_parents(path, 0700, e);
     if (rc != ERR_OK)
         return rc;
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);

@@ -14,6 +14,7 @@
 #include "base/home.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "store/jobs.h"
 #include "store/schema.h"
 
@@ -77,7 +78,7 @@ bool store_is_full(const struct err *e)
 enum err_code store_new_id(char letter, char out[STORE_ID_SIZE], struct err *e)
 {
     unsigned char raw[10];
-    enum err_code rc = files_random(raw, sizeof raw, e);
+    enum err_code rc = random_bytes(raw, sizeof raw, e);
     out[0] = letter;
     for (size_t i = 0; i < sizeof raw && rc == ERR_OK; i++)
         snprintf(out + 1 + 2 * i, 3, "%02x", raw[i]);

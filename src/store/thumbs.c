@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_out.h"
 #include "image/resize.h"
 #include "image/save.h"
 #include "store/store_impl.h"
@@ -59,7 +60,7 @@ static enum err_code hand_over(const struct buf *b, int *fd, struct err *e)
     *fd = memfd_create("thumbnail", MFD_CLOEXEC);
     if (*fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot hold a thumbnail");
-    enum err_code rc = files_write_all(*fd, b->p, b->n, e);
+    enum err_code rc = file_write_all(*fd, b->p, b->n, e);
     if (rc == ERR_OK && lseek(*fd, 0, SEEK_SET) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot hold a thumbnail");
     if (rc != ERR_OK) {
@@ -75,7 +76,7 @@ static void keep(struct store *s, const char *name, const struct buf *b)
     int fd;
     if (s->look_only || files_temp(&s->files, temp, &fd, NULL) != ERR_OK)
         return;
-    bool good = files_write_all(fd, b->p, b->n, NULL) == ERR_OK;
+    bool good = file_write_all(fd, b->p, b->n, NULL) == ERR_OK;
     if (close(fd) != 0 || !good ||
         files_settle(&s->files, temp, s->files.thumbs, name, false, NULL) != ERR_OK)
         files_temp_drop(&s->files, temp);

@@ -82,7 +82,7 @@ refuse 2 'no naming' convert "$transformer" "$work/out/x.gguf" --naming nobody
 refuse 2 'ends neither' convert "$transformer" "$work/out/x.bin"
 refuse 2 'cannot hold' convert "$transformer" "$work/out/x.safetensors" --type q8_0
 refuse 2 'safetensors' convert "$work/a.gguf" "$work/out/x.safetensors"
-refuse 1 'No such' convert "$transformer" "$work/out/none/x.gguf"
+refuse 1 'no folder' convert "$transformer" "$work/out/none/x.gguf"
 refuse 1 'there is no model' convert "$work/nothing" "$work/out/x"
 refuse 1 'neither a safetensors' convert tests/cli/lib.sh "$work/out/x.gguf"
 refuse 2 'not empty' convert micro-klein "$work"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/folder.h"
 #include "fetch/git_blob.h"
 #include "fetch/paths.h"
 #include "fetch/record.h"
@@ -171,7 +172,7 @@ static void tokens_are_for_their_origin_alone(void **state)
     assert_true(was_there);
     assert_int_equal(token_find("https://a.example", &t, &e), ERR_OK);
     assert_string_equal(t.secret, "");
-    path_remove_tree(home);
+    folder_remove_tree(home);
 }
 
 static void refusals_name_the_page(void **state)

@@ -118,7 +118,7 @@ static int leftovers(void)
     int n = 0;
     DIR *d = opendir(folder);
     for (struct dirent *e = readdir(d); e; e = readdir(d))
-        n += strstr(e->d_name, ".tmp-") != NULL;
+        n += strstr(e->d_name, "tmp-") != NULL;
     closedir(d);
     return n;
 }

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/home.h"
+#include "base/folder.h"
 #include "store/models.h"
 
 #define MICRO VT_SOURCE_DIR "/models/"
@@ -35,7 +35,7 @@ static void put(const char *from, const char *to)
     at(path, to);
     buf_init(&b, 16u << 20);
     assert_int_equal(file_read(source, 16u << 20, &b, &e), ERR_OK);
-    assert_int_equal(home_make_parents(path, &e), ERR_OK);
+    assert_int_equal(folder_make_parents(path, 0700, &e), ERR_OK);
     assert_int_equal(file_write_atomic(path, b.p, b.n, &e), ERR_OK);
     buf_deinit(&b);
 }
@@ -45,7 +45,7 @@ static void put_text(const char *to, const char *text)
     char path[512];
     struct err e = {0};
     at(path, to);
-    assert_int_equal(home_make_parents(path, &e), ERR_OK);
+    assert_int_equal(folder_make_parents(path, 0700, &e), ERR_OK);
     assert_int_equal(file_write_atomic(path, text, strlen(text), &e), ERR_OK);
 }
 
@@ -219,7 +219,7 @@ static void move(const char *from, const char *to)
     struct err e = {0};
     at(a, from);
     at(b, to);
-    assert_int_equal(home_make_parents(b, &e), ERR_OK);
+    assert_int_equal(folder_make_parents(b, 0700, &e), ERR_OK);
     assert_int_equal(rename(a, b), 0);
 }
 
