@@ -1,0 +1,271 @@
+/* kernels.h - what the kernels of NVIDIA cards take: read by the host (C) and by the kernels (CUDA C).
+ *
+ * Each kernel takes one struct by value. Matrices are row-major: [rows, columns] with a leading dimension
+ * (ld, in elements) between rows. Pointers are addresses on the card. Strides are in elements, not bytes.
+ * A type is one of nv_type. Nothing here depends on a header of CUDA.
+ *
+ * The table at the end names every entry point with its module, launch geometry and shared memory; `grid` says how
+ * many blocks. Sums are float32 everywhere. "exact" kernels multiply in float32 as well.
+ */
+#ifndef VT_NN_NVIDIA_KERNELS_H
+#define VT_NN_NVIDIA_KERNELS_H
+
+enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64 };
+
+/* ---- products ------------------------------------------------------------------------------------------
+ *
+ * y = residual + gate * act(scale * row_scales * (x w^T) + bias), x [m, k], w [n, k], y [m, n].
+ * bias, row_scales, gate and residual may be NULL; y may be the residual itself (each element is read before it is
+ * written, by the same thread). With NV_ACT_SWIGLU y is silu(x w^T + bias) * (x w2^T + bias2).
+ *
+ * gemm_bf16: x and w are bf16; k, ldx and ldw multiples of 8, x and w at multiples of 16 bytes; y is bf16 or f32,
+ * ldy even. m and n are any. grid: ceil(m / 128) * ceil(n / tile) in x, tile = 128 (64 with SWIGLU).
+ * gemm_exact: types and sizes are any. grid: ceil(m / 64), ceil(n / 64).
+ * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8). */
+enum nv_act { NV_ACT_NONE, NV_ACT_SILU, NV_ACT_GELU_TANH, NV_ACT_SWIGLU };
+
+struct nv_gemm {
+    const void *x, *w, *w2;
+    const float *bias, *bias2;             /* [n] */
+    const float *row_scales, *row_scales2; /* [n] */
+    const float *gate;                     /* [n] */
+    const float *residual;                 /* [m, n] */
+    void *y;
+    long long ldx, ldw, ldy, ldr;
+    int m, n, k;
+    float scale;
+    int act;
+    int x_type, w_type, y_type;
+};
+
+/* gemm_bf16 on sm_90a. The maps describe x as [m, k] with boxes of [128, 64], w and w2 as [n, k] with boxes of
+ * [256, 64] (both of [128, 64] with SWIGLU, where w2's is used, too): bf16, swizzle 128 bytes, out of bounds 0.
+ * Persistent: grid = number of multiprocessors, or the number of tiles if that is less; a tile is 128 x 256
+ * (128 x 128 of y with SWIGLU). */
+struct nv_tensor_map {
+    unsigned char bytes[128];
+} __attribute__((aligned(64)));
+
+struct nv_gemm_tma {
+    struct nv_tensor_map x_map, w_map, w2_map;
+    struct nv_gemm g;
+};
+
+/* ---- attention -----------------------------------------------------------------------------------------
+ *
+ * y[t, h, :] = sum_s softmax_s(scale q[t, h] k[s, h / group] + mask[t, s]) v[s, h / group], group = heads / kv_heads.
+ * q, k, v, y are addressed as p[token * token_stride + head * head_stride + d]. mask is f32 [n_q, n_kv] or NULL.
+ * causal: token t sees keys s <= t + n_kv - n_q, beside the mask.
+ *
+ * attention_bf16_D (D = 64, 80, 96, 112, 128 = head_dim): q, k, v bf16 at multiples of 16 bytes, strides multiples
+ * of 8; y bf16 or f32. grid: ceil(n_q / 128), heads.
+ * attention_exact: types any, head_dim up to 512. grid: ceil(n_q / 4), heads. */
+struct nv_attention {
+    const void *q, *k, *v;
+    const float *mask;
+    void *y;
+    long long q_token, q_head, k_token, k_head, v_token, v_head, y_token, y_head;
+    long long mask_row;
+    int n_q, n_kv, heads, kv_heads, head_dim;
+    int causal;
+    int type, y_type; /* of q, k, v; of y */
+    float scale;
+};
+
+/* attention_tma_128 on sm_90a: head_dim 128, no mask, not causal. The maps describe q, k and v as
+ * [heads, tokens, 128] (dims 128, tokens, heads; strides token, head) with boxes of [1, 128, 64], bf16, swizzle
+ * 128 bytes. grid: ceil(n_q / 128), heads. */
+struct nv_attention_tma {
+    struct nv_tensor_map q_map, k_map, v_map;
+    struct nv_attention a;
+};
+
+/* ---- norms ---------------------------------------------------------------------------------------------
+ *
+ * norm: each row of x [rows, dim]: layer norm or RMS norm; times weight, plus bias; times 1 + scale, plus shift.
+ * weight, bias, scale, shift are f32 [dim], each may be NULL. y may be x. grid: rows.
+ * l2 in place of RMS: x / max(||x||, eps). */
+enum nv_norm_kind { NV_NORM_LAYER, NV_NORM_RMS, NV_NORM_L2 };
+
+struct nv_norm {
+    const void *x;
+    void *y;
+    const float *weight, *bias, *scale, *shift;
+    long long ldx, ldy;
+    int rows, dim;
+    int kind;
+    int silu; /* of the result */
+    int x_type, y_type;
+    float eps;
+};
+
+/* norm_rope: RMS norm of each head times weight [head_dim] (weight NULL: no norm), then rotary embedding by
+ * tables cos, sin [tokens, head_dim / 2] (cos NULL: none). pairs: (x0, x1), (x2, x3) are rotated; otherwise (x[i], x[i + half]).
+ * head_dim is even and at most 256. grid: ceil(tokens * heads / 8). */
+struct nv_norm_rope {
+    const void *x;
+    void *y;
+    const float *weight, *cos, *sin;
+    long long x_token, x_head, y_token, y_head, ld_table;
+    int tokens, heads, head_dim;
+    int pairs;
+    int x_type, y_type;
+    float eps;
+};
+
+/* softmax: rows of x [rows, dim] times scale, plus mask [mask_rows, dim] (row r uses r % mask_rows), f32. grid: rows. */
+struct nv_softmax {
+    const void *x;
+    void *y;
+    const float *mask;
+    long long ldx, ldy, ld_mask;
+    int rows, dim, mask_rows;
+    int x_type, y_type;
+    float scale;
+};
+
+/* ---- images --------------------------------------------------------------------------------------------
+ *
+ * Channels last: x[(row * width + column) * ld + channel].
+ *
+ * conv_bf16: x [height, width, in] bf16, w [out, kh * kw, in] bf16, y [out_height, out_width, out]; in a multiple of 8,
+ * y = residual + (bias + conv). a, b (conv_exact only; may be NULL): x is silu(x * a + b) by channel, padding stays 0. up: x is read at (row / 2, column / 2), height and width are those after that.
+ * grid: ceil(out_height * out_width / 128) * ceil(out / 128).
+ * conv_exact: the same with any types, sizes and strides of x and w: w[o, tap, i] at o * w_out + tap * w_tap + i * w_in,
+ * x at row * x_row + column * x_column + channel * x_channel, y and residual likewise.
+ * grid: ceil(out_height * out_width / 64), ceil(out / 64). */
+struct nv_conv {
+    const void *x, *w;
+    const float *bias;    /* [out] */
+    const float *a, *b;   /* [in] */
+    const void *residual; /* as y, of type residual_type */
+    void *y;
+    long long x_row, x_column, x_channel;
+    long long w_out, w_tap, w_in;
+    long long y_row, y_column, y_channel;
+    int height, width, in, out_height, out_width, out;
+    int kh, kw, stride, pad_left, pad_top;
+    int up;
+    int x_type, w_type, y_type, residual_type;
+};
+
+/* A group norm is four steps, each its own kernel with the same struct; channel c of pixel p of x lies at
+ * p * x_pixel + c * x_channel.
+ * channel_sums: every part of the pixels -> state [parts, channels, 3]: count, mean, sum of squared distances from it.
+ * grid: parts, ceil(channels / 32).
+ * channel_moments: all parts -> moments [2, channels]: mean, sum of squared distances. grid: ceil(channels / 32).
+ * group_scales: moments of `pixels` pixels -> scales [2, channels]: a = weight * rstd, b = bias - mean * a; groups and eps
+ * count here. grid: groups.
+ * group_apply: y = x * a + b, then silu if asked. grid: any (a loop over elements). */
+struct nv_group_norm {
+    const void *x;
+    void *y;
+    const float *weight, *bias; /* [channels] */
+    float *state, *moments, *scales;
+    long long x_pixel, x_channel, y_pixel, y_channel;
+    long long pixels;
+    int channels, groups, parts;
+    int silu;
+    int x_type, y_type;
+    float eps;
+};
+
+/* ---- everything else: one element at a time ---------------------------------------------------------------
+ *
+ * map: y[i] = op(a[i], b[i]) over four dimensions (ne[0] innermost), every tensor with byte strides nb. A source whose
+ * ne is smaller is repeated (index modulo its ne). b is NULL for operations of one source. p are parameters.
+ * grid: any (a loop over elements); 256 threads. */
+enum nv_map_op {
+    NV_MAP_COPY, /* also: cast, cont, repeat, concat by parts */
+    NV_MAP_ADD,
+    NV_MAP_SUB,
+    NV_MAP_MUL,
+    NV_MAP_DIV,
+    NV_MAP_SCALE, /* a * p[0] + p[1] */
+    NV_MAP_SILU,
+    NV_MAP_SIGMOID,
+    NV_MAP_TANH,
+    NV_MAP_GELU_TANH,
+    NV_MAP_GELU_ERF,
+    NV_MAP_RELU,
+    NV_MAP_EXP,
+    NV_MAP_NEG,
+    NV_MAP_ABS,
+    NV_MAP_SQR,
+    NV_MAP_SQRT,
+    NV_MAP_CLAMP,    /* to p[0] .. p[1] */
+    NV_MAP_SILU_MUL, /* silu(a) * b */
+    NV_MAP_GATHER,   /* a's row b[i1] (b int32 [ne1]): get_rows */
+    NV_MAP_PAD,      /* a shifted by q[0..3], 0 outside of it */
+    NV_MAP_UPSCALE,  /* a at index / q[d] in dimension d */
+    NV_MAP_ROLL,     /* a rolled by q[d] in dimension d */
+    NV_MAP_ARANGE,   /* p[0] + i0 * p[1] */
+    NV_MAP_FILL      /* p[0] */
+};
+
+struct nv_map_source {
+    const void *p;
+    long long ne[4], nb[4];
+    int type;
+};
+
+struct nv_map {
+    struct nv_map_source a, b;
+    void *y;
+    long long ne[4], nb[4];
+    int y_type;
+    int op;
+    float p[2];
+    int q[4];
+};
+
+/* transpose: y[c, r] = x[r, c], batch by batch; quick where both are large. grid: ceil(cols / 32), ceil(rows / 32), batch. */
+struct nv_transpose {
+    const void *x;
+    void *y;
+    long long ldx, ldy, x_batch, y_batch;
+    int rows, cols;
+    int x_type, y_type;
+};
+
+/* reduce_rows: y[r] = sum of x[r, :] * factor (f32). grid: rows. */
+struct nv_reduce {
+    const void *x;
+    float *y;
+    long long ldx;
+    int rows, dim;
+    int x_type;
+    float factor;
+};
+
+/* ---- the table --------------------------------------------------------------------------------------------
+ *
+ * NV_KERNEL(module, name, architecture, struct, threads a block, bytes of shared memory given at launch) */
+#define NV_KERNELS(NV_KERNEL)                                                                      \
+    NV_KERNEL(gemm, gemm_bf16, 80, nv_gemm, 256, 3 * 32768)                                        \
+    NV_KERNEL(gemm, gemm_bf16_swiglu, 80, nv_gemm, 256, 3 * 32768)                                 \
+    NV_KERNEL(gemm_exact, gemm_exact, 80, nv_gemm, 256, 0)                                         \
+    NV_KERNEL(gemm_exact, gemv, 80, nv_gemm, 256, 0)                                               \
+    NV_KERNEL(gemm_tma, gemm_tma, 90, nv_gemm_tma, 384, 4 * 49152 + 1024 + 128)                    \
+    NV_KERNEL(gemm_tma, gemm_tma_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 1024 + 128)             \
+    NV_KERNEL(attention, attention_bf16_64, 80, nv_attention, 256, 4 * 64 * (2 * 64 + 16))         \
+    NV_KERNEL(attention, attention_bf16_80, 80, nv_attention, 256, 4 * 64 * (2 * 80 + 16))         \
+    NV_KERNEL(attention, attention_bf16_96, 80, nv_attention, 256, 4 * 64 * (2 * 96 + 16))         \
+    NV_KERNEL(attention, attention_bf16_112, 80, nv_attention, 256, 4 * 64 * (2 * 112 + 16))       \
+    NV_KERNEL(attention, attention_bf16_128, 80, nv_attention, 256, 4 * 64 * (2 * 128 + 16))       \
+    NV_KERNEL(attention, attention_exact, 80, nv_attention, 128, 0)                                \
+    NV_KERNEL(attention_tma, attention_tma_128, 90, nv_attention_tma, 384, 5 * 32768 + 1152)       \
+    NV_KERNEL(rows, norm, 80, nv_norm, 256, 0)                                                     \
+    NV_KERNEL(rows, norm_rope, 80, nv_norm_rope, 256, 0)                                           \
+    NV_KERNEL(rows, softmax, 80, nv_softmax, 256, 0)                                               \
+    NV_KERNEL(rows, reduce_rows, 80, nv_reduce, 256, 0)                                            \
+    NV_KERNEL(conv, conv_bf16, 80, nv_conv, 256, 3 * 32768)                                        \
+    NV_KERNEL(conv, conv_exact, 80, nv_conv, 256, 0)                                               \
+    NV_KERNEL(group_norm, channel_sums, 80, nv_group_norm, 256, 0)                                 \
+    NV_KERNEL(group_norm, channel_moments, 80, nv_group_norm, 256, 0)                              \
+    NV_KERNEL(group_norm, group_scales, 80, nv_group_norm, 32, 0)                                  \
+    NV_KERNEL(group_norm, group_apply, 80, nv_group_norm, 256, 0)                                  \
+    NV_KERNEL(map, map, 80, nv_map, 256, 0)                                                        \
+    NV_KERNEL(map, transpose, 80, nv_transpose, 256, 0)
+
+#endif

@@ -1,0 +1,220 @@
+/* attention_tma.cu - attention in bf16 on sm_90a, heads of 128, every key visible.
+ *
+ * After FlashAttention-3 (Shah and others, 2024): one warp group feeds two stages of 128 keys and values, two take 64 queries
+ * each. While the next tile's scores are computed, the softmax of this one and its product with values go on. Values are
+ * read across their rows by wgmma itself, so nobody transposes them. */
+#include "hopper.cuh"
+
+enum { QUERIES = 128, KEYS = 128, DIM = 128, HALF = KEYS * 64 * 2, TILE = 2 * HALF, STAGES = 2 };
+
+#define LOWEST (-1e30f)
+#define LOG2E 1.4426950408889634f
+
+struct places {
+    u32 q, k, v;                                              /* tiles: two halves of 64 of the head each */
+    u32 q_full, k_full, v_full, k_empty, v_empty;             /* barriers */
+};
+
+DEVICE struct places places_of(u32 base)
+{
+    struct places p;
+    p.q = base;
+    p.k = base + TILE;
+    p.v = p.k + STAGES * TILE;
+    p.q_full = p.v + STAGES * TILE;
+    p.k_full = p.q_full + 8;
+    p.v_full = p.k_full + 8 * STAGES;
+    p.k_empty = p.v_full + 8 * STAGES;
+    p.v_empty = p.k_empty + 8 * STAGES;
+    return p;
+}
+
+DEVICE void prepare(const struct places *p)
+{
+    if (thread_x() == 0) {
+        barrier_init(p->q_full, 1);
+        for (int i = 0; i < STAGES; i++) {
+            barrier_init(p->k_full + 8 * i, 1);
+            barrier_init(p->v_full + 8 * i, 1);
+            barrier_init(p->k_empty + 8 * i, 2);
+            barrier_init(p->v_empty + 8 * i, 2);
+        }
+        barriers_ready();
+    }
+    sync_block();
+}
+
+DEVICE void fetch_halves(u32 to, u64 map, u32 barrier, int token, int head)
+{
+    barrier_expect(barrier, TILE);
+    fetch_tile3(to, map, barrier, 0, token, head);
+    fetch_tile3(to + HALF, map, barrier, 64, token, head);
+}
+
+DEVICE void feed(const struct nv_attention *a, const struct places *p, u64 q, u64 k, u64 v)
+{
+    int head = block_y(), kv_head = head / (a->heads / a->kv_heads), tiles = (a->n_kv + KEYS - 1) / KEYS;
+    fetch_halves(p->q, q, p->q_full, block_x() * QUERIES, head);
+    for (int i = 0; i < tiles; i++) {
+        int stage = i % STAGES;
+        u32 phase = (u32)(i / STAGES) & 1;
+        barrier_wait(p->k_empty + 8 * stage, phase ^ 1);
+        fetch_halves(p->k + stage * TILE, k, p->k_full + 8 * stage, i * KEYS, kv_head);
+        barrier_wait(p->v_empty + 8 * stage, phase ^ 1);
+        fetch_halves(p->v + stage * TILE, v, p->v_full + 8 * stage, i * KEYS, kv_head);
+    }
+}
+
+/* Starts the scores of a tile of keys. */
+DEVICE void start_scores(float *s, u32 q, u32 k)
+{
+    group_fence();
+    UNROLL for (int i = 0; i < DIM / 16; i++)
+        multiply_128(s, tile_descriptor(q + (i >> 2) * HALF + (i & 3) * 32),
+                     tile_descriptor(k + (i >> 2) * HALF + (i & 3) * 32), i != 0);
+    group_commit();
+}
+
+/* Starts o += weights times values. */
+DEVICE void start_values(float *o, const u32 *weights, u32 v)
+{
+    group_fence();
+    UNROLL for (int i = 0; i < KEYS / 16; i++)
+        multiply_128_across(o, weights + 4 * i, tile_descriptor_across(v + i * 16 * 128, HALF));
+    group_commit();
+}
+
+struct softmax {
+    float max[2], sum[2], shrink[2]; /* of rows r and r + 8; shrink: of what was summed before */
+    float scale;                     /* to the logarithm to base 2 */
+};
+
+/* Scores become weights. */
+DEVICE void soften(struct softmax *st, float *s)
+{
+    UNROLL for (int h = 0; h < 2; h++)
+    {
+        float m = st->max[h];
+        UNROLL for (int i = 0; i < 32; i += 2)
+            m = max_of(m, max_of(s[2 * i + 2 * h], s[2 * i + 2 * h + 1]));
+        m = max_of(m, shuffle_xor(m, 1));
+        m = max_of(m, shuffle_xor(m, 2));
+        st->shrink[h] = exp2_fast((st->max[h] - m) * st->scale);
+        st->max[h] = m;
+        float offset = m * st->scale, sum = 0.0f;
+        UNROLL for (int i = 0; i < 32; i += 2)
+            UNROLL for (int j = 2 * i + 2 * h; j < 2 * i + 2 * h + 2; j++)
+            {
+                s[j] = exp2_fast(s[j] * st->scale - offset);
+                sum += s[j];
+            }
+        st->sum[h] = st->sum[h] * st->shrink[h] + sum;
+    }
+}
+
+DEVICE void pack_weights(u32 *p, const float *s)
+{
+    UNROLL for (int i = 0; i < 32; i++) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
+}
+
+DEVICE void shrink_sums(const struct softmax *st, float *o)
+{
+    UNROLL for (int i = 0; i < 64; i++) o[i] *= st->shrink[(i >> 1) & 1];
+}
+
+/* Keys from `key` on that do not exist are hidden. */
+DEVICE void hide(float *s, int key, int n)
+{
+    if (key + KEYS <= n)
+        return;
+    int first = key + (thread_x() & 3) * 2;
+    UNROLL for (int i = 0; i < 64; i++)
+        if (first + (i >> 2) * 8 + (i & 1) >= n)
+            s[i] = -__builtin_inff();
+}
+
+DEVICE void store_rows(const struct nv_attention *a, const struct softmax *st, const float *o, int row)
+{
+    i64 column = block_y() * a->y_head + (thread_x() & 3) * 2;
+    UNROLL for (int h = 0; h < 2; h++)
+    {
+        float sum = st->sum[h];
+        sum += shuffle_xor(sum, 1);
+        sum += shuffle_xor(sum, 2);
+        float inverse = sum > 0.0f ? 1.0f / sum : 0.0f;
+        int t = row + h * 8;
+        if (t >= a->n_q)
+            continue;
+        i64 at = t * a->y_token + column;
+        UNROLL for (int i = 0; i < 16; i++)
+        {
+            float x = o[4 * i + 2 * h] * inverse, y = o[4 * i + 2 * h + 1] * inverse;
+            if (a->y_type == NV_BF16) {
+                *(u32 *)((u16 *)a->y + at + i * 8) = pack_bf16(x, y);
+            } else {
+                ((float *)a->y)[at + i * 8] = x;
+                ((float *)a->y)[at + i * 8 + 1] = y;
+            }
+        }
+    }
+}
+
+DEVICE void attend(const struct nv_attention *a, const struct places *p, int half)
+{
+    int tiles = (a->n_kv + KEYS - 1) / KEYS;
+    bool first_thread = (thread_x() & 127) == 0;
+    u32 q = p->q + half * 64 * 128, weights[32];
+    float o[64], s[64];
+    struct softmax st = {{LOWEST, LOWEST}, {0.0f, 0.0f}, {1.0f, 1.0f}, a->scale * LOG2E};
+    UNROLL for (int i = 0; i < 64; i++) o[i] = 0.0f;
+
+    barrier_wait(p->q_full, 0);
+    barrier_wait(p->k_full, 0);
+    start_scores(s, q, p->k);
+    group_wait<0>();
+    if (first_thread)
+        barrier_arrive(p->k_empty);
+    hide(s, 0, a->n_kv);
+    soften(&st, s);
+    pack_weights(weights, s);
+    for (int i = 1; i < tiles; i++) {
+        int now = i % STAGES, before = (i - 1) % STAGES;
+        barrier_wait(p->k_full + 8 * now, (u32)(i / STAGES) & 1);
+        start_scores(s, q, p->k + now * TILE);
+        barrier_wait(p->v_full + 8 * before, (u32)((i - 1) / STAGES) & 1);
+        start_values(o, weights, p->v + before * TILE);
+        group_wait<1>();
+        if (first_thread)
+            barrier_arrive(p->k_empty + 8 * now);
+        hide(s, i * KEYS, a->n_kv);
+        soften(&st, s);
+        group_wait<0>();
+        if (first_thread)
+            barrier_arrive(p->v_empty + 8 * before);
+        shrink_sums(&st, o);
+        pack_weights(weights, s);
+    }
+    int last = (tiles - 1) % STAGES;
+    barrier_wait(p->v_full + 8 * last, (u32)((tiles - 1) / STAGES) & 1);
+    start_values(o, weights, p->v + last * TILE);
+    group_wait<0>();
+    int lane = thread_x() & 31, warp = (thread_x() >> 5) & 3;
+    store_rows(a, &st, o, block_x() * QUERIES + half * 64 + warp * 16 + (lane >> 2));
+}
+
+KERNEL BOUNDS(384, 1) void attention_tma_128(struct nv_attention_tma p)
+{
+    struct places at = places_of(shared_base());
+    prepare(&at);
+    int group = thread_x() >> 7;
+    if (group == 0) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
+        if (thread_x() == 0)
+            feed(&p.a, &at, MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, q_map)),
+                 MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, k_map)),
+                 MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, v_map)));
+        return;
+    }
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
+    attend(&p.a, &at, group - 1);
+}
