@@ -9,6 +9,8 @@ enum {
     GAMMA_HIGHEST = 1000000,
     /* Behind the last row come the end of its stream, a checksum, and with some encoders a few bytes too many. */
     TAIL_MAX_BYTES = 4096,
+    PNG_SIGNATURE_BYTES = 8,
+    PNG_CHUNK_BYTES = 12, /* of a chunk beside its data: length, name, checksum */
 };
 
 /* What may longjmp fills this, not locals. */
@@ -19,6 +21,26 @@ struct png_job {
     size_t icc_bytes;
     uint64_t rows_left; /* of all passes */
 };
+
+static uint32_t u32_at(struct str s, size_t at)
+{
+    const unsigned char *p = (const unsigned char *)s.p + at;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* EXIF data may lie behind the pixels, where libpng has not been when the header is read. "" when there is none.
+ * Its checksum is not checked here: the worst that damage can do is another orientation. */
+static struct str find_exif(struct str bytes)
+{
+    struct str s = str_skip(bytes, PNG_SIGNATURE_BYTES);
+    while (s.n >= PNG_CHUNK_BYTES && u32_at(s, 0) <= s.n - PNG_CHUNK_BYTES) {
+        uint32_t n = u32_at(s, 0);
+        if (str_starts(str_skip(s, 4), STR_LIT("eXIf")))
+            return (struct str){s.p + 8, n};
+        s = str_skip(s, PNG_CHUNK_BYTES + (size_t)n);
+    }
+    return STR_LIT("");
+}
 
 static void read_header(struct png_job *j)
 {
@@ -34,10 +56,7 @@ static void read_header(struct png_job *j)
     info->channels = (type & PNG_COLOR_MASK_COLOR ? 3 : 1) + (info->had_alpha ? 1 : 0);
     info->bit_depth = png_get_bit_depth(png, j->io.info);
 
-    png_bytep exif = NULL;
-    png_uint_32 exif_bytes = 0;
-    if (png_get_eXIf_1(png, j->io.info, &exif_bytes, &exif))
-        info->orientation = exif_orientation((struct str){(const char *)exif, exif_bytes});
+    info->orientation = exif_orientation(exif_payload(find_exif(j->d->bytes)));
 
     png_charp name;
     png_bytep icc;
@@ -145,12 +164,6 @@ static enum err_code decode(struct png_job *j)
     if (rc == ERR_OK && j->io.warning[0])
         codec_note(d->info, "the PNG decoder says: %s", j->io.warning);
     return rc;
-}
-
-static uint32_t u32_at(struct str s, size_t at)
-{
-    const unsigned char *p = (const unsigned char *)s.p + at;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
 /* The size, straight from where the first chunk must have it: signature (8), length (4), "IHDR",

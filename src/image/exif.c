@@ -9,7 +9,19 @@
 
 #include <stdint.h>
 
-enum { TAG_ORIENTATION = 0x0112, TYPE_SHORT = 3, ENTRY_BYTES = 12 };
+enum { TAG_ORIENTATION = 0x0112, ENTRY_BYTES = 12 };
+
+/* TIFF's types of numbers. EXIF wants a SHORT here; writers choose what they like. */
+enum {
+    TYPE_BYTE = 1,
+    TYPE_SHORT = 3,
+    TYPE_LONG = 4,
+    TYPE_RATIONAL = 5,
+    TYPE_SBYTE = 6,
+    TYPE_SSHORT = 8,
+    TYPE_SLONG = 9,
+    TYPE_SRATIONAL = 10,
+};
 
 struct exif {
     struct str s;
@@ -39,6 +51,31 @@ struct str exif_payload(struct str s)
     return str_starts(s, STR_LIT("Exif\0\0")) ? str_skip(s, 6) : s;
 }
 
+/* The first value of the entry; 0 when it is no whole number. Negative ones come out huge. */
+static uint32_t first_value(const struct exif *x, uint64_t entry)
+{
+    uint64_t at = entry + 8;
+    switch (u16_at(x, entry + 2)) {
+    case TYPE_BYTE:
+    case TYPE_SBYTE:
+        return byte_at(x, at);
+    case TYPE_SHORT:
+    case TYPE_SSHORT:
+        return u16_at(x, at);
+    case TYPE_LONG:
+    case TYPE_SLONG:
+        return u32_at(x, at);
+    case TYPE_RATIONAL:
+    case TYPE_SRATIONAL: {
+        uint64_t pair = u32_at(x, at);
+        uint32_t over = u32_at(x, pair), under = u32_at(x, pair + 4);
+        return under && over % under == 0 ? over / under : 0;
+    }
+    default:
+        return 0;
+    }
+}
+
 int exif_orientation(struct str tiff)
 {
     struct exif x = {.s = tiff, .big = str_starts(tiff, STR_LIT("MM"))};
@@ -52,8 +89,8 @@ int exif_orientation(struct str tiff)
             return 1;
         if (u16_at(&x, at) != TAG_ORIENTATION)
             continue;
-        unsigned v = u16_at(&x, at + 8);
-        return u16_at(&x, at + 2) == TYPE_SHORT && v >= 1 && v <= 8 ? (int)v : 1;
+        uint32_t v = first_value(&x, at);
+        return v >= 1 && v <= 8 ? (int)v : 1;
     }
     return 1;
 }
