@@ -178,11 +178,15 @@ struct vt_request {
     /* Editing. Images: references, or with a mask or strength first the picture to paint in. */
     struct vt_image images[VT_MAX_IMAGES];
     int image_count;
-    struct vt_image mask; /* white = paint; any mode; pixels NULL: none */
+    struct vt_image mask; /* white = paint; any mode, its own alpha counts; pixels NULL: none */
     int mask_from_alpha;  /* take the first image's alpha: transparent = paint */
     double strength;      /* 0 to 1; negative: 0.8 with a mask, otherwise not an inpainting run */
     int extend[4]; /* left, top, right, bottom: pixels added around the first image and painted */
     int feather;   /* pixels inside the mask over which the result fades in */
+    /* What images with alpha are put on before the model sees them: "white" (as NULL), "black", "grey", "#rrggbb".
+     * "none": images as the reference implementation prepares them, with the colours that lie under alpha, and
+     * sizes cut or resampled to whole tokens. */
+    const char *matte;
 
     /* Named tensors of the run as safetensors, a file for each picture (with the seed before the ending
      * when there are several); NULL: none. */
@@ -273,8 +277,10 @@ struct vt_layers_request {
     int merge_duplicates; /* make one of neighbours that hardly differ */
     int full_size;        /* bring the layers to the picture's size and, where known, its colours */
     int no_modulation_tables; /* same result, more memory */
-    const char *trace_path;   /* named tensors of the run as safetensors; NULL: none */
-    const char *compute;      /* as in struct vt_request */
+    /* The colour that the model sees where alpha is 0; as in struct vt_request. The alpha itself stays. */
+    const char *matte;
+    const char *trace_path; /* named tensors of the run as safetensors; NULL: none */
+    const char *compute;    /* as in struct vt_request */
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);

@@ -6,16 +6,24 @@
 #include "cli/param_arg.h"
 #include "cli/picture_run.h"
 
-enum { EDIT_IMAGE = PICTURE_FIRST_OWN, EDIT_MASK, EDIT_STRENGTH, EDIT_EXTEND, EDIT_FEATHER };
+enum {
+    EDIT_IMAGE = PICTURE_FIRST_OWN,
+    EDIT_MASK,
+    EDIT_STRENGTH,
+    EDIT_EXTEND,
+    EDIT_FEATHER,
+    EDIT_MATTE
+};
 enum { MAX_EXTEND = 8192 };
 
 static const struct cli_option options[] = {
     {EDIT_IMAGE, 'i', "image", "FILE", "picture to edit; more are references (up to 10)"},
     {EDIT_MASK, 0, "mask", "FILE|alpha",
-     "paint only where it is white, or where the picture is transparent"},
+     PARAM_HELP_EDIT_mask "; alpha: where the image is transparent"},
     {EDIT_STRENGTH, 0, "strength", "0..1", PARAM_HELP_EDIT_strength},
     {EDIT_EXTEND, 0, "extend", "L,T,R,B", "add so many pixels at each side and paint them"},
     {EDIT_FEATHER, 0, "feather", "PX", PARAM_HELP_EDIT_feather},
+    {EDIT_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_EDIT_matte " (default white)"},
     PICTURE_OPTIONS,
     {0},
 };
@@ -103,6 +111,7 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
         return set_mask(d, a);
     case EDIT_STRENGTH:
     case EDIT_FEATHER:
+    case EDIT_MATTE:
         return cli_param_set(a, id, params_edit, &d->run.request);
     case EDIT_EXTEND:
         return set_extend(d, a);

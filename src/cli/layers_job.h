@@ -27,6 +27,7 @@ enum layers_job_option {
     LAYERS_JOB_KEEP_EMPTY,
     LAYERS_JOB_MERGE,
     LAYERS_JOB_IN_PLACE,
+    LAYERS_JOB_MATTE,
     LAYERS_JOB_COMPUTE,
     LAYERS_JOB_TRACE,
     LAYERS_JOB_JSON,
@@ -54,6 +55,7 @@ enum layers_job_option {
         {LAYERS_JOB_MERGE, 0, "merge-duplicates", NULL, PARAM_HELP_LAYERS_merge_duplicates},       \
         {LAYERS_JOB_IN_PLACE, 0, "no-modulation-tables", NULL,                                     \
          PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
+        {LAYERS_JOB_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_LAYERS_matte " (default white)"}, \
         {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},            \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "pipeline/engine_inputs.h"
+
 static bool same_name(const char *option, const char *member)
 {
     for (; *option && *member; option++, member++)
@@ -59,6 +61,8 @@ int cli_param_set(const struct cli_args *a, int id, const struct param *table, v
 {
     const struct param *p = cli_param_of(a, id, table);
     int64_t v;
+    struct matte matte;
+    struct err e = {0};
     if (!p)
         return CLI_USAGE;
     void *at = (unsigned char *)request + p->offset;
@@ -78,6 +82,11 @@ int cli_param_set(const struct cli_args *a, int id, const struct param *table, v
         return CLI_OK;
     case PARAM_NUMBER:
         return cli_double(a, p->lo, p->hi, at) ? CLI_OK : CLI_USAGE;
+    case PARAM_MATTE:
+        *(const char **)at = a->value;
+        if (matte_parse(a->value, &matte, &e) == ERR_OK)
+            return CLI_OK;
+        return cli_usage_error(a->command, "%s", e.text);
     case PARAM_CHOICE:
         return cli_param_choice(a, id, table, at);
     default:

@@ -121,6 +121,24 @@ enum err_code image_flatten(const struct composite_layer *layers, size_t n, int 
     return rc;
 }
 
+enum err_code image_on_ground(const struct image *im, const unsigned char rgb[3], struct image *out,
+                              struct err *e)
+{
+    struct image flat;
+    const struct composite_layer l = {.image = im, .opacity = 1.0};
+    const unsigned char ground[4] = {rgb[0], rgb[1], rgb[2], 255};
+    bool grey = im->channels < 3 && rgb[0] == rgb[1] && rgb[1] == rgb[2];
+    *out = (struct image){0};
+    if (!image_has_alpha(im))
+        return image_copy(im, out, e);
+    enum err_code rc = image_flatten(&l, 1, im->w, im->h, ground, &flat, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = image_convert(&flat, grey ? 1 : 3, out, e);
+    image_free(&flat);
+    return rc;
+}
+
 enum err_code image_compare(const struct image *a, const struct image *b,
                             struct image_difference *out, struct err *e)
 {

@@ -54,6 +54,11 @@ ERR_MUST_CHECK enum err_code image_flatten(const struct composite_layer *layers,
                                            int h, const unsigned char *background,
                                            struct image *out, struct err *e);
 
+/* The image on an opaque ground of that colour: mode RGB, or L for grey on a grey ground. An image without alpha
+ * is only copied. */
+ERR_MUST_CHECK enum err_code image_on_ground(const struct image *im, const unsigned char rgb[3],
+                                             struct image *out, struct err *e);
+
 struct image_difference {
     double psnr_db; /* over all channels; infinity when equal */
     double mean;    /* mean absolute difference, in levels of 255 */

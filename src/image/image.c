@@ -220,6 +220,53 @@ enum err_code image_orient(const struct image *src, int orientation, struct imag
     return ERR_OK;
 }
 
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
+}
+
+bool image_colour_parse(struct str text, unsigned char rgb[3])
+{
+    static const struct {
+        const char *name;
+        unsigned char level;
+    } greys[] = {{"white", 255}, {"black", 0}, {"grey", 128}, {"gray", 128}};
+    for (size_t i = 0; i < sizeof greys / sizeof greys[0]; i++) {
+        if (str_eq_z(text, greys[i].name)) {
+            memset(rgb, greys[i].level, 3);
+            return true;
+        }
+    }
+    size_t digits = text.n == 7 ? 2 : 1; /* a component */
+    if ((text.n != 4 && text.n != 7) || text.p[0] != '#')
+        return false;
+    for (size_t i = 0; i < 3; i++) {
+        int high = hex_digit(text.p[1 + digits * i]), low = hex_digit(text.p[digits * (i + 1)]);
+        if (high < 0 || low < 0)
+            return false;
+        rgb[i] = (unsigned char)(16 * high + low);
+    }
+    return true;
+}
+
+void image_replace_hidden(struct image *im, const unsigned char rgb[3])
+{
+    size_t n = (size_t)im->channels;
+    unsigned char grey =
+        (unsigned char)((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
+    for (int y = 0; image_has_alpha(im) && y < im->h; y++) {
+        unsigned char *p = image_row(im, y);
+        for (int x = 0; x < im->w; x++, p += n) {
+            if (p[n - 1] == 0 && n == 4)
+                memcpy(p, rgb, 3);
+            else if (p[n - 1] == 0)
+                p[0] = grey;
+        }
+    }
+}
+
 void image_premultiply(struct image *im)
 {
     for (int y = 0; image_has_alpha(im) && y < im->h; y++)

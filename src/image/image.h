@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/str.h"
 
 enum { IMAGE_SIDE_MAX = 1000000 }; /* longest side of any picture; keeps int arithmetic safe */
 
@@ -101,6 +102,11 @@ void image_fill(struct image *im, const unsigned char *colour); /* im->channels 
 /* Turns a picture whose EXIF orientation is 1..8 upright; other values copy. */
 ERR_MUST_CHECK enum err_code image_orient(const struct image *src, int orientation,
                                           struct image *out, struct err *e);
+
+/* "white", "black", "grey" or "gray", "#rgb" or "#rrggbb" to RGB. False for anything else. */
+bool image_colour_parse(struct str text, unsigned char rgb[3]);
+/* In place: where alpha is 0, the colour becomes rgb. A mode without alpha is left alone. */
+void image_replace_hidden(struct image *im, const unsigned char rgb[3]);
 
 /* In place, between straight and premultiplied colours, with PIL's 8-bit rounding:
  * t = c a + 128, ((t >> 8) + t) >> 8; back: c as it is for a = 0 and 255, else min(255, 255 c / a).

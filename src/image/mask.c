@@ -1,5 +1,9 @@
-/* mask.c - inpainting masks as floats; the prototypes are in resize.h. */
-#include "image/resize.h"
+/* mask.c - see mask.h. */
+#include "image/mask.h"
+
+#include <stdbool.h>
+
+enum { PAINTED = 128 };
 
 /* Where output i of an axis lies: between input `at` and `next`, by the fraction. In float, as torch
  * computes it. */
@@ -42,6 +46,73 @@ void image_mask_binarise(const struct image *mask, float *p)
     for (int y = 0; y < mask->h; y++) {
         const unsigned char *s = image_row(mask, y);
         for (int x = 0; x < mask->w; x++)
-            *p++ = s[x] >= 128 ? 1.0f : 0.0f;
+            *p++ = s[x] >= PAINTED ? 1.0f : 0.0f;
     }
+}
+
+static bool is_opaque(const struct image *im)
+{
+    for (int y = 0; image_has_alpha(im) && y < im->h; y++) {
+        const unsigned char *p = image_row(im, y) + im->channels - 1;
+        for (int x = 0; x < im->w; x++, p += im->channels)
+            if (*p != 255)
+                return false;
+    }
+    return true;
+}
+
+/* Lightness on black ground, and whether any of it is painted. */
+static bool light_on_black(const struct image *mask, struct image *grey)
+{
+    bool any = false;
+    for (int y = 0; y < mask->h; y++) {
+        const unsigned char *a = image_row(mask, y) + mask->channels - 1;
+        unsigned char *d = image_row(grey, y);
+        for (int x = 0; x < mask->w; x++, a += mask->channels) {
+            d[x] = (unsigned char)((d[x] * *a + 127) / 255);
+            any = any || d[x] >= PAINTED;
+        }
+    }
+    return any;
+}
+
+static void copy_alpha(const struct image *mask, struct image *grey)
+{
+    for (int y = 0; y < mask->h; y++) {
+        const unsigned char *a = image_row(mask, y) + mask->channels - 1;
+        for (int x = 0; x < mask->w; x++, a += mask->channels)
+            image_row(grey, y)[x] = *a;
+    }
+}
+
+enum err_code image_mask_read(const struct image *mask, struct image *out, enum mask_reading *how,
+                              struct err *e)
+{
+    *how = MASK_LIGHTNESS;
+    if (is_opaque(mask))
+        return image_convert(mask, mask->channels < 3 ? 1 : 3, out, e);
+    enum err_code rc = image_convert(mask, 1, out, e);
+    if (rc != ERR_OK)
+        return rc;
+    *how = MASK_LIGHTNESS_ON_BLACK;
+    if (!light_on_black(mask, out)) {
+        copy_alpha(mask, out);
+        *how = MASK_ALPHA;
+    }
+    return ERR_OK;
+}
+
+enum err_code image_mask_of_alpha(const struct image *im, struct image *mask, struct err *e)
+{
+    if (!image_has_alpha(im))
+        return err_set(e, ERR_ARG,
+                       "the mask should come from the picture's alpha, but it has none");
+    enum err_code rc = image_new(mask, im->w, im->h, 1, e);
+    if (rc != ERR_OK)
+        return rc;
+    copy_alpha(im, mask);
+    for (int y = 0; y < im->h; y++)
+        for (int x = 0; x < im->w; x++)
+            image_row(mask, y)[x] = (unsigned char)(255 - image_row(mask, y)[x]);
+    return ERR_OK;
 }

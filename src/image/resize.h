@@ -32,18 +32,4 @@ ERR_MUST_CHECK enum err_code image_thumbnail(const struct image *src, int w, int
 /* int(w * s), int(h * s) with s = sqrt(area / (w h)): the size that has about that area. */
 void image_area_size(int w, int h, uint64_t area, int *out_w, int *out_h);
 
-/* A plane of floats [h, w], rows without gaps. */
-struct image_plane {
-    int w, h;
-    float *p;
-};
-
-/* Bilinear between sample centres, without antialiasing (torch's F.interpolate(mode="bilinear",
- * align_corners=False)): what brings an inpainting mask to the token grid, with fractional values at
- * its edges. dst->w, dst->h and dst->p are the caller's. */
-void image_mask_to_grid(const struct image_plane *src, struct image_plane *dst);
-
-/* A mode L mask to 0 and 1: v / 255 >= 0.5 is 1. p holds w * h floats. */
-void image_mask_binarise(const struct image *mask, float *p);
-
 #endif

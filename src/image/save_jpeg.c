@@ -93,23 +93,9 @@ static enum err_code compress(struct jpeg_out *j, const struct image *im, int qu
     return ERR_OK;
 }
 
-/* What JPEG can hold: on white, L or RGB. */
-static enum err_code without_alpha(const struct image *im, struct image *out, struct err *e)
-{
-    struct image rgb;
-    struct composite_layer l = {.image = im, .opacity = 1.0};
-    *out = (struct image){0};
-    enum err_code rc =
-        image_flatten(&l, 1, im->w, im->h, (const unsigned char[4]){255, 255, 255, 255}, &rgb, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = image_convert(&rgb, im->channels == 2 ? 1 : 3, out, e);
-    image_free(&rgb);
-    return rc;
-}
-
 enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out, struct err *e)
 {
+    static const unsigned char white[3] = {255, 255, 255};
     struct jpeg_out j = {.out = out, .e = e};
     struct image flat = {0};
     if (quality < 1 || quality > 100)
@@ -117,7 +103,7 @@ enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *
     if (im->w > JPEG_MAX_DIMENSION || im->h > JPEG_MAX_DIMENSION)
         return err_set(e, ERR_LIMIT, "JPEG cannot hold %d x %d pixels, only %ld a side", im->w,
                        im->h, JPEG_MAX_DIMENSION);
-    enum err_code rc = image_has_alpha(im) ? without_alpha(im, &flat, e) : ERR_OK;
+    enum err_code rc = image_has_alpha(im) ? image_on_ground(im, white, &flat, e) : ERR_OK;
     if (rc != ERR_OK)
         return rc;
     j.c.err = jpeg_std_error(&j.errors);

@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "image/resize.h"
 #include "pipeline/compute.h"
+#include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/report.h"
 #include "veetance.h"
@@ -223,6 +223,7 @@ enum err_code engine_check_image(const struct vt_image *im, const char *what, st
 static enum err_code check_images(const struct vt_request *rq, struct err *e)
 {
     char what[32];
+    struct matte matte;
     enum err_code rc = ERR_OK;
     if (rq->image_count < 0 || rq->image_count > VT_MAX_IMAGES)
         return err_set(e, ERR_ARG, "%d images are given; at most %d can be used", rq->image_count,
@@ -233,6 +234,8 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
     }
     if (rc == ERR_OK && rq->mask.pixels)
         rc = engine_check_image(&rq->mask, "the mask", e);
+    if (rc == ERR_OK)
+        rc = matte_parse(rq->matte, &matte, e);
     for (int i = 0; rc == ERR_OK && i < 4; i++)
         if (rq->extend[i] < 0 || rq->extend[i] > 8192)
             rc = err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d", rq->extend[i]);
@@ -294,15 +297,6 @@ static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks
         rq->seed = engine_random_seed();
 }
 
-/* ---- pictures that a request brings ------------------------------------------------------------------ */
-
-struct inputs {
-    struct image
-        images[VT_MAX_IMAGES]; /* borrowing the caller's pixels, but for the extended first */
-    struct image extended, mask;
-    bool has_mask, inpaint;
-};
-
 struct image engine_borrow(const struct vt_image *im)
 {
     return (struct image){.w = im->width,
@@ -310,96 +304,6 @@ struct image engine_borrow(const struct vt_image *im)
                           .channels = im->channels,
                           .stride = (size_t)im->width * (size_t)im->channels,
                           .p = (unsigned char *)(uintptr_t)im->pixels};
-}
-
-/* White where the picture is transparent. */
-static enum err_code mask_of_alpha(const struct image *im, struct image *mask, struct err *e)
-{
-    if (!image_has_alpha(im))
-        return err_set(e, ERR_ARG,
-                       "the mask should come from the picture's alpha, but it has none");
-    enum err_code rc = image_new(mask, im->w, im->h, 1, e);
-    for (int y = 0; rc == ERR_OK && y < im->h; y++) {
-        const unsigned char *src = image_row(im, y);
-        for (int x = 0; x < im->w; x++)
-            image_row(mask, y)[x] = (unsigned char)(255 - src[x * im->channels + im->channels - 1]);
-    }
-    return rc;
-}
-
-/* Brings the mask to the picture's size, so that a border of as many pixels fits both. */
-static enum err_code fit_mask(struct inputs *in, const struct vt_callbacks *cb, struct err *e)
-{
-    struct image sized = {0};
-    const struct image *src = &in->images[0];
-    enum err_code rc = klein_mask_check(&in->mask, src, cb, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&in->mask, src->w, src->h, IMAGE_LANCZOS, &sized, e);
-    if (rc != ERR_OK)
-        return rc;
-    image_free(&in->mask);
-    in->mask = sized;
-    return ERR_OK;
-}
-
-/* Adds the border to the picture and, white, to the mask (black inside when there was none). */
-static enum err_code extend(struct inputs *in, const int by[4], const struct vt_callbacks *cb,
-                            struct err *e)
-{
-    struct image_border b = {by[0], by[1], by[2], by[3]};
-    static const unsigned char white[4] = {255, 255, 255, 255};
-    struct image inner = {0}, wide = {0};
-    const struct image *src = &in->images[0];
-    enum err_code rc =
-        image_check_size((uint64_t)src->w + (uint64_t)b.left + (uint64_t)b.right,
-                         (uint64_t)src->h + (uint64_t)b.top + (uint64_t)b.bottom, NULL, e);
-    if (rc == ERR_OK)
-        rc = image_pad(src, b, NULL, &in->extended, e);
-    if (rc == ERR_OK && !in->has_mask)
-        rc = image_new(&inner, src->w, src->h, 1, e);
-    if (rc == ERR_OK && in->has_mask)
-        rc = fit_mask(in, cb, e);
-    if (rc == ERR_OK && in->has_mask)
-        rc = image_convert(&in->mask, 1, &inner, e);
-    if (rc == ERR_OK)
-        rc = image_pad(&inner, b, white, &wide, e);
-    image_free(&inner);
-    if (rc != ERR_OK)
-        return rc;
-    image_free(&in->mask);
-    in->mask = wide;
-    in->has_mask = true;
-    in->images[0] = in->extended;
-    return ERR_OK;
-}
-
-static enum err_code gather_inputs(const struct vt_request *rq, const struct vt_callbacks *cb,
-                                   struct inputs *in, struct err *e)
-{
-    bool grows = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3];
-    enum err_code rc = ERR_OK;
-    memset(in, 0, sizeof *in);
-    for (int i = 0; i < rq->image_count; i++)
-        in->images[i] = engine_borrow(&rq->images[i]);
-    in->has_mask = rq->mask.pixels != NULL || rq->mask_from_alpha;
-    in->inpaint = in->has_mask || grows || rq->strength >= 0;
-    if (in->inpaint && rq->image_count == 0)
-        return err_set(e, ERR_ARG, "a mask, a strength or an extension needs an image to work on");
-    if (rq->mask_from_alpha) {
-        rc = mask_of_alpha(&in->images[0], &in->mask, e);
-    } else if (rq->mask.pixels) {
-        struct image m = engine_borrow(&rq->mask);
-        rc = image_copy(&m, &in->mask, e);
-    }
-    if (rc == ERR_OK && grows)
-        rc = extend(in, rq->extend, cb, e);
-    return rc;
-}
-
-static void free_inputs(struct inputs *in)
-{
-    image_free(&in->extended);
-    image_free(&in->mask);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------- */
@@ -416,8 +320,9 @@ static void trace_name(const struct vt_request *rq, int i, char *out, size_t siz
         (void)snprintf(out, size, "%.*s-%lld%s", (int)(dot - p), p, (long long)(rq->seed + i), dot);
 }
 
-static enum err_code run_one(struct vt_engine *g, struct vt_result *r, const struct inputs *in,
-                             int i, const struct vt_callbacks *cb, struct err *e)
+static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
+                             const struct engine_inputs *in, int i, const struct vt_callbacks *cb,
+                             struct err *e)
 {
     const struct vt_request *rq = &r->request;
     struct trace *trace = NULL;
@@ -433,6 +338,8 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r, const str
         .images = in->images,
         .n_images = rq->image_count,
         .inpaint = in->inpaint,
+        .original = in->inpaint ? &in->original : NULL,
+        .as_reference = in->as_reference,
         .mask = in->has_mask ? &in->mask : NULL,
         .strength = rq->strength,
         .feather = rq->feather,
@@ -459,7 +366,7 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r, const str
 struct rehearsal {
     struct vt_engine *g;
     const struct vt_request *request;
-    const struct inputs *in;
+    const struct engine_inputs *in;
 };
 
 /* The first two pictures of the request, on a device that is dry: the second finds what the first left, and the
@@ -479,8 +386,9 @@ static enum err_code rehearse(void *user, struct err *e)
     return rc;
 }
 
-static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r, const struct inputs *in,
-                                  const struct vt_callbacks *cb, struct err *e)
+static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r,
+                                  const struct engine_inputs *in, const struct vt_callbacks *cb,
+                                  struct err *e)
 {
     enum err_code rc = ERR_OK;
     engine_begin_run(g);
@@ -497,9 +405,9 @@ static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r, cons
 static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
                              const struct vt_callbacks *cb, struct vt_plan *plan, struct err *e)
 {
-    struct inputs in;
+    struct engine_inputs in;
     struct vt_request *rq = &r->request;
-    enum err_code rc = gather_inputs(rq, cb, &in, e);
+    enum err_code rc = engine_inputs_make(rq, cb, &in, e);
     if (in.inpaint && rq->strength < 0)
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
     if (rc == ERR_OK && rq->feather > 0 && !in.has_mask)
@@ -508,7 +416,7 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
         rc = engine_plan(g, rehearse, &(struct rehearsal){g, rq, &in}, plan, e);
     if (rc == ERR_OK && !plan)
         rc = run_pictures(g, r, &in, cb, e);
-    free_inputs(&in);
+    engine_inputs_deinit(&in);
     return rc;
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "image/composite.h"
 #include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
 
@@ -62,7 +63,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                          const struct vt_callbacks *cb, struct vt_caption_result *out,
                          struct err *e)
 {
-    struct image picture = engine_borrow(&rq->image);
+    static const unsigned char white[3] = {255, 255, 255};
+    struct image given = engine_borrow(&rq->image), picture = {0};
     int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
     struct words words = {.callbacks = cb, .max = max};
     atomic_store(&g->cancel, false);
@@ -76,6 +78,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
         rc = compute_choose(g->placement.devices, rq->compute, cb, e);
     if (rc == ERR_OK)
         rc = open_captioner(g, rq->model, cb, e);
+    if (rc == ERR_OK)
+        rc = image_on_ground(&given, white, &picture, e);
     if (rc != ERR_OK)
         return rc;
     words.start = clock_s();
@@ -89,6 +93,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
         caption_result_deinit(&out->r);
     engine_end_run(g, &out->stats);
+    image_free(&picture);
     out->stats.total_seconds = clock_s() - words.start;
     return rc;
 }

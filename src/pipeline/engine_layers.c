@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "pipeline/compute.h"
+#include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered_stack.h"
 #include "sample/schedule.h"
@@ -17,6 +18,7 @@ struct vt_layers_result {
     struct layered_stack made;
     struct layered_request used; /* its texts are borrowed from below and the caller */
     struct buf prompt;
+    struct matte matte;
     struct vt_layers_report report;
     struct vt_stats stats;
     char model[256];
@@ -89,6 +91,7 @@ static void fill(struct vt_layers_result *r, const struct model_dir *dir,
     buf_add_z(&r->prompt, rq->prompt ? rq->prompt : d->prompt);
     r->used = (struct layered_request){
         .picture = picture,
+        .matte = r->matte.none ? NULL : r->matte.rgb,
         .prompt = buf_str(&r->prompt),
         .language = engine_language(rq->language),
         .negative = str_from(rq->negative_prompt ? rq->negative_prompt : " "),
@@ -190,6 +193,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
     double start = clock_s();
     atomic_store(&g->cancel, false);
     enum err_code rc = check(rq, e);
+    if (rc == ERR_OK)
+        rc = matte_parse(rq->matte, &r->matte, e);
     if (rc == ERR_OK)
         rc = compute_choose(g->placement.devices, rq->compute, cb, e);
     if (rc == ERR_OK)

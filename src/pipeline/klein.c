@@ -13,7 +13,6 @@
 #include "sample/guidance.h"
 #include "sample/rng.h"
 #include "sample/schedule.h"
-#include "sample/size.h"
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
@@ -181,39 +180,7 @@ enum err_code klein_engage(struct klein *k, struct nn_params *ps, const struct k
     return rc;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------ */
-
-static enum err_code inpaint_size(const struct klein *k, const struct klein_request *rq,
-                                  struct size_px *out, struct err *e)
-{
-    struct size_inpaint si;
-    const struct image *p = &rq->images[0];
-    enum err_code rc = size_klein_inpaint((struct size_px){p->w, p->h}, klein_size_unit(k), &si, e);
-    if (rc == ERR_OK)
-        *out = si.work;
-    return rc;
-}
-
-static enum err_code free_size(const struct klein *k, const struct klein_request *rq,
-                               struct size_px *out, struct err *e)
-{
-    int unit = klein_size_unit(k);
-    struct size_px wanted = {rq->width, rq->height}, first = {0, 0};
-    if (rq->n_images > 0) {
-        struct size_reference sr;
-        const struct image *p = &rq->images[0];
-        enum err_code rc = size_klein_reference((struct size_px){p->w, p->h}, unit, &sr, e);
-        if (rc != ERR_OK)
-            return err_note(e, "reference picture 1");
-        first = (struct size_px){sr.crop.w, sr.crop.h};
-    } else {
-        if (!wanted.w && k->dir->defaults.width)
-            wanted.w = (int)k->dir->defaults.width;
-        if (!wanted.h && k->dir->defaults.height)
-            wanted.h = (int)k->dir->defaults.height;
-    }
-    return size_klein_output(wanted, first, unit, out, e);
-}
+/* ---- a run ------------------------------------------------------------------------------------------- */
 
 /* Asked before any network runs: on a large model that would cost minutes. */
 static enum err_code check_strength(const struct klein_request *rq, struct err *e)
@@ -224,29 +191,12 @@ static enum err_code check_strength(const struct klein_request *rq, struct err *
                    rq->strength, rq->steps);
 }
 
-enum err_code klein_output_size(const struct klein *k, const struct klein_request *rq,
-                                const struct klein_run *run, int *w, int *h, struct err *e)
-{
-    struct size_px s;
-    enum err_code rc = rq->inpaint ? inpaint_size(k, rq, &s, e) : free_size(k, rq, &s, e);
-    if (rc != ERR_OK)
-        return rc;
-    if ((rq->width && rq->width != s.w) || (rq->height && rq->height != s.h))
-        report_note(run->callbacks, "the size is %d x %d: %s", s.w, s.h,
-                    rq->inpaint ? "the picture that is painted in decides"
-                                : "sides are rounded down to whole tokens");
-    *w = s.w;
-    *h = s.h;
-    return ERR_OK;
-}
-
-/* ---- a run ------------------------------------------------------------------------------------------- */
-
 struct state {
     struct klein *k;
     const struct klein_request *rq;
     const struct klein_run *run;
-    int w, h;           /* pixels */
+    struct klein_size size;
+    int w, h;           /* pixels of the working size */
     int64_t rows, cols; /* token grid */
     int64_t tokens, channels;
     const float *pos, *neg; /* prompt embeddings; neg is NULL without guidance */
@@ -641,7 +591,7 @@ static enum err_code prepare(struct state *s, struct err *e)
 {
     enum err_code rc = embed_prompts(s, e);
     if (rc == ERR_OK && s->rq->inpaint)
-        rc = klein_canvas_make(s->k, s->rq, s->run, s->w, s->h, &s->canvas, e);
+        rc = klein_canvas_make(s->k, s->rq, s->run, &s->size, &s->canvas, e);
     if (rc == ERR_OK)
         rc = klein_condition_make(s->k, s->rq, &s->canvas, s->run, &s->cond, e);
     if (rc == ERR_OK)
@@ -670,9 +620,11 @@ enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
     memset(out, 0, sizeof *out);
     enum err_code rc = check_strength(rq, e);
     if (rc == ERR_OK)
-        rc = klein_output_size(k, rq, run, &s.w, &s.h, e);
+        rc = klein_size_make(k, rq, run, &s.size, e);
     if (rc != ERR_OK)
         return rc;
+    s.w = s.size.work.w;
+    s.h = s.size.work.h;
     s.rows = s.h / klein_size_unit(k);
     s.cols = s.w / klein_size_unit(k);
     s.tokens = s.rows * s.cols;
@@ -682,6 +634,8 @@ enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
         rc = denoise(&s, e);
     if (rc == ERR_OK)
         rc = decode(&s, out, e);
+    if (rc == ERR_OK)
+        rc = klein_size_finish(&s.size, out, e);
     if (rc == ERR_OK && rq->inpaint)
         rc = klein_canvas_restore(&s.canvas, rq->feather, out, e);
     if (rc != ERR_OK)

@@ -35,9 +35,14 @@ struct klein_request {
     int steps, max_tokens;
     uint64_t seed;
     double guidance; /* classifier-free guidance runs when above 1 and the model is not distilled */
-    const struct image *images;
+    const struct image *images; /* what the model sees: no alpha, unless as_reference */
     int n_images;
-    bool inpaint;             /* images[0] is painted in where mask is white, from a noised start */
+    /* Sizes as the reference implementation has them: references are cut and canvases resampled to whole tokens.
+     * Otherwise both are padded and the result is cut back to the image's own size. */
+    bool as_reference;
+    bool inpaint; /* images[0] is painted in where mask is white, from a noised start */
+    const struct image
+        *original;            /* inpaint: images[0] with its alpha; kept parts come back from it */
     const struct image *mask; /* NULL: everywhere */
     double strength;
     int feather;
@@ -54,13 +59,7 @@ struct klein_run {
     struct vt_stats *stats; /* times are added */
 };
 
-/* Size of the picture that a request will make (rounded as the reference rounds); notes what was changed. */
-ERR_MUST_CHECK enum err_code klein_output_size(const struct klein *k,
-                                               const struct klein_request *rq,
-                                               const struct klein_run *run, int *w, int *h,
-                                               struct err *e);
-
-/* *out: RGB, freed by the caller. */
+/* *out: RGB, or RGBA where an inpainting keeps parts that are transparent; freed by the caller. */
 ERR_MUST_CHECK enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
                                             const struct klein_run *run, struct image *out,
                                             struct err *e);

@@ -1,7 +1,7 @@
-/* klein_image.c - pictures that go into a run: references, the canvas of an inpainting, its mask.
+/* klein_image.c - images that go into a run as references.
  *
- * References are scaled down to a megapixel if larger and cropped in the middle to whole tokens; the canvas is
- * resampled to whole tokens. Both as the reference's pipelines do, in the picture's own mode before alpha is
+ * They are scaled down to a megapixel if larger, and padded to whole tokens by repeating their edges. As the
+ * reference implementation does it, they are cropped in the middle instead, in their own mode before alpha is
  * dropped. */
 #include <math.h>
 #include <stdio.h>
@@ -13,9 +13,6 @@
 #include "image/resize.h"
 #include "pipeline/klein_internal.h"
 #include "sample/size.h"
-
-/* The reference stretches any mask; one for another orientation (4:3 for 3:4) is surely a mistake. */
-#define MASK_MAX_STRETCH 1.5
 
 /* 8-bit RGB -> [3, h, w] in -1 to 1. */
 static void to_planes(const struct image *im, float *out)
@@ -97,22 +94,35 @@ static enum err_code condition_grow(struct klein *k, struct klein_condition *c, 
     return ERR_OK;
 }
 
-static enum err_code reference_picture(const struct klein *k, const struct image *src, int index,
-                                       struct image *out, struct err *e)
+/* To whole tokens: by repeating edges, or by cutting, as the reference implementation does. */
+static enum err_code to_tokens(const struct image *sized, const struct klein_request *rq,
+                               const struct size_reference *sr, int unit, struct image *out,
+                               struct err *e)
+{
+    if (rq->as_reference)
+        return image_crop(
+            sized, (struct image_rect){sr->crop.x, sr->crop.y, sr->crop.w, sr->crop.h}, out, e);
+    struct size_px whole = size_ceil_to(sr->resized, unit);
+    struct image_border b = {.right = whole.w - sized->w, .bottom = whole.h - sized->h};
+    return image_pad(sized, b, NULL, out, e);
+}
+
+static enum err_code reference_picture(const struct klein *k, const struct klein_request *rq,
+                                       int index, struct image *out, struct err *e)
 {
     struct size_reference sr;
-    struct image sized = {0}, cropped = {0};
+    struct image sized = {0}, whole = {0};
+    const struct image *src = &rq->images[index];
     enum err_code rc =
         size_klein_reference((struct size_px){src->w, src->h}, klein_size_unit(k), &sr, e);
     if (rc == ERR_OK)
         rc = image_resize(src, sr.resized.w, sr.resized.h, IMAGE_LANCZOS, &sized, e);
     if (rc == ERR_OK)
-        rc = image_crop(&sized, (struct image_rect){sr.crop.x, sr.crop.y, sr.crop.w, sr.crop.h},
-                        &cropped, e);
+        rc = to_tokens(&sized, rq, &sr, klein_size_unit(k), &whole, e);
     if (rc == ERR_OK)
-        rc = image_convert(&cropped, 3, out, e);
+        rc = image_convert(&whole, 3, out, e);
     image_free(&sized);
-    image_free(&cropped);
+    image_free(&whole);
     return rc == ERR_OK ? rc : err_note(e, "reference picture %d", index + 1);
 }
 
@@ -136,7 +146,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
     }
     for (int i = first; rc == ERR_OK && i < rq->n_images; i++, index++) {
         struct image im = {0};
-        rc = reference_picture(k, &rq->images[i], i, &im, e);
+        rc = reference_picture(k, rq, i, &im, e);
         if (rc == ERR_OK)
             rc = condition_grow(k, c, im.w, im.h, index, &at, e);
         if (rc == ERR_OK)
@@ -153,153 +163,4 @@ void klein_condition_free(struct klein_condition *c)
     mem_free(c->latents);
     mem_free(c->ids);
     memset(c, 0, sizeof *c);
-}
-
-/* ---- canvas and mask --------------------------------------------------------------------------------- */
-
-enum err_code klein_mask_check(const struct image *mask, const struct image *picture,
-                               const struct vt_callbacks *cb, struct err *e)
-{
-    if (mask->w == picture->w && mask->h == picture->h)
-        return ERR_OK;
-    double a = (double)mask->w / mask->h, b = (double)picture->w / picture->h;
-    if (a / b > MASK_MAX_STRETCH || b / a > MASK_MAX_STRETCH)
-        return err_set(e, ERR_ARG,
-                       "the mask is %d x %d, the picture %d x %d: they do not belong together",
-                       mask->w, mask->h, picture->w, picture->h);
-    report_note(cb, "the mask is %d x %d, the picture %d x %d: the mask is resized", mask->w,
-                mask->h, picture->w, picture->h);
-    return ERR_OK;
-}
-
-static enum err_code make_masks(const struct klein *k, const struct image *mask, int w, int h,
-                                struct klein_canvas *c, struct err *e)
-{
-    int unit = klein_size_unit(k);
-    struct image sized = {0}, grey = {0};
-    size_t pixels = (size_t)w * (size_t)h, white = 0;
-    enum err_code rc = image_resize(mask, w, h, IMAGE_LANCZOS, &sized, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&sized, 1, &grey, e);
-    c->pixel_mask = mem_try_array(pixels, sizeof(float));
-    c->token_mask = mem_try_array((size_t)(w / unit) * (size_t)(h / unit), sizeof(float));
-    if (rc == ERR_OK && (!c->pixel_mask || !c->token_mask))
-        rc = err_set(e, ERR_NOMEM, "no memory for the mask");
-    if (rc == ERR_OK && c->pixel_mask && c->token_mask) {
-        image_mask_binarise(&grey, c->pixel_mask);
-        struct image_plane src = {w, h, c->pixel_mask}, dst = {w / unit, h / unit, c->token_mask};
-        image_mask_to_grid(&src, &dst);
-        for (size_t i = 0; i < pixels; i++)
-            white += c->pixel_mask[i] > 0;
-        if (white == 0)
-            rc =
-                err_set(e, ERR_ARG,
-                        "the mask is empty: nothing would be painted (white is what gets painted)");
-    }
-    image_free(&sized);
-    image_free(&grey);
-    return rc;
-}
-
-enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
-                                const struct klein_run *run, int w, int h, struct klein_canvas *c,
-                                struct err *e)
-{
-    struct size_inpaint si;
-    struct image limited = {0}, sized = {0};
-    const struct image *src = &rq->images[0];
-    int64_t tokens = (int64_t)(w / klein_size_unit(k)) * (h / klein_size_unit(k));
-    memset(c, 0, sizeof *c);
-    enum err_code rc =
-        size_klein_inpaint((struct size_px){src->w, src->h}, klein_size_unit(k), &si, e);
-    if (rc == ERR_OK && rq->mask)
-        rc = klein_mask_check(rq->mask, src, run->callbacks, e);
-    if (rc == ERR_OK && (w != src->w || h != src->h))
-        report_note(run->callbacks,
-                    "the picture of %d x %d is resampled to %d x %d, kept parts too (sides are "
-                    "whole tokens)",
-                    src->w, src->h, w, h);
-    if (rc == ERR_OK)
-        rc = image_resize(src, si.limited.w, si.limited.h, IMAGE_LANCZOS, &limited, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&limited, w, h, IMAGE_LANCZOS, &sized, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&sized, 3, &c->picture, e);
-    if (rc == ERR_OK && rq->mask)
-        rc = make_masks(k, rq->mask, w, h, c, e);
-    if (rc == ERR_OK) {
-        c->latents =
-            mem_try_array((size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels),
-                          sizeof(float));
-        rc = c->latents ? klein_encode_picture(k, &c->picture, run, c->latents, e)
-                        : err_set(e, ERR_NOMEM, "no memory for the picture's latents");
-    }
-    image_free(&limited);
-    image_free(&sized);
-    if (rc != ERR_OK)
-        klein_canvas_free(c);
-    return rc;
-}
-
-void klein_canvas_free(struct klein_canvas *c)
-{
-    image_free(&c->picture);
-    mem_free(c->pixel_mask);
-    mem_free(c->token_mask);
-    mem_free(c->latents);
-    memset(c, 0, sizeof *c);
-}
-
-/* ---- putting kept pixels back ------------------------------------------------------------------------ */
-
-/* Distance of each painted pixel to the nearest kept one, in pixels, by two sweeps with steps of 1 and
- * sqrt 2 (a chamfer: within 8 % of the true distance, which a soft edge does not show). */
-static void distance_inside(const float *mask, int w, int h, float *d)
-{
-    const float far = (float)w + (float)h, diagonal = 1.41421356f;
-    for (int i = 0; i < w * h; i++)
-        d[i] = mask[i] > 0 ? far : 0;
-    for (int pass = 0; pass < 2; pass++) {
-        int step = pass ? -1 : 1, first = pass ? w * h - 1 : 0;
-        for (int n = 0, i = first; n < w * h; n++, i += step) {
-            int x = i % w, y = i / w, py = y - step, px = x - step, nx = x + step;
-            float best = d[i];
-            if (px >= 0 && px < w)
-                best = fminf(best, d[y * w + px] + 1);
-            if (py >= 0 && py < h) {
-                best = fminf(best, d[py * w + x] + 1);
-                if (px >= 0 && px < w)
-                    best = fminf(best, d[py * w + px] + diagonal);
-                if (nx >= 0 && nx < w)
-                    best = fminf(best, d[py * w + nx] + diagonal);
-            }
-            d[i] = best;
-        }
-    }
-}
-
-enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, struct image *picture,
-                                   struct err *e)
-{
-    int w = picture->w, h = picture->h;
-    if (!c->pixel_mask)
-        return ERR_OK;
-    float *d = feather > 0 ? mem_try_array((size_t)w * (size_t)h, sizeof *d) : NULL;
-    if (feather > 0 && !d)
-        return err_set(e, ERR_NOMEM, "no memory for a soft edge");
-    if (d)
-        distance_inside(c->pixel_mask, w, h, d);
-    for (int y = 0; y < h; y++) {
-        unsigned char *out = image_row(picture, y);
-        const unsigned char *keep = image_row(&c->picture, y);
-        for (int x = 0; x < w; x++) {
-            float a = c->pixel_mask[y * w + x];
-            if (d && a > 0)
-                a = fminf(1.0f, d[y * w + x] / (float)(feather + 1));
-            for (int i = 3 * x; i < 3 * x + 3; i++)
-                out[i] = (unsigned char)lrintf((float)out[i] * a + (float)keep[i] * (1.0f - a));
-        }
-    }
-    mem_free(d);
-    return ERR_OK;
 }

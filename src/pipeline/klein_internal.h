@@ -7,6 +7,7 @@
 #include "model/qwen3/qwen3.h"
 #include "pipeline/klein.h"
 #include "pipeline/report.h"
+#include "sample/size.h"
 #include "text/tokenizer.h"
 
 enum {
@@ -48,10 +49,12 @@ struct klein_condition {
 
 /* What an inpainting run starts from. */
 struct klein_canvas {
-    struct image picture; /* RGB at the working size */
-    float *pixel_mask;    /* [h, w], 0 or 1; NULL: everywhere */
-    float *token_mask;    /* [tokens]; NULL: everywhere */
-    float *latents;       /* [tokens, channels] of the picture */
+    struct image picture; /* RGB at the working size: what the model sees */
+    struct image
+        kept; /* RGB or RGBA of the result's size: what comes back where nothing is painted */
+    float *pixel_mask; /* [kept.h, kept.w], 0 or 1; NULL: everywhere */
+    float *token_mask; /* [tokens]; NULL: everywhere */
+    float *latents;    /* [tokens, channels] of the picture */
 };
 
 /* klein_text.c: embeddings of a prompt, [max_tokens, joint_dim]; borrowed from k until the next call but one. */
@@ -61,9 +64,28 @@ ERR_MUST_CHECK enum err_code klein_embed(struct klein *k, struct str prompt, int
                                          struct err *e);
 void klein_embeddings_free(struct klein *k);
 
-/* klein_image.c */
+/* Sizes of a run in pixels. Without images all are the same. */
+struct klein_size {
+    struct size_px
+        limited;         /* inpainting: the canvas scaled down to what the model can do, then ... */
+    struct size_px work; /* ... brought to whole tokens: what the model works at */
+    struct size_px inner; /* the upper left part of work that is the image; the rest is padding */
+    struct size_px
+        result; /* what comes out: inner, scaled up again if the canvas was scaled down */
+};
+
+/* klein_size.c; notes what was changed. */
+ERR_MUST_CHECK enum err_code klein_size_make(const struct klein *k, const struct klein_request *rq,
+                                             const struct klein_run *run, struct klein_size *out,
+                                             struct err *e);
+/* A decoded picture of the working size becomes one of the result's. */
+ERR_MUST_CHECK enum err_code klein_size_finish(const struct klein_size *s, struct image *picture,
+                                               struct err *e);
+
+/* klein_canvas.c */
 ERR_MUST_CHECK enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
-                                               const struct klein_run *run, int w, int h,
+                                               const struct klein_run *run,
+                                               const struct klein_size *size,
                                                struct klein_canvas *c, struct err *e);
 void klein_canvas_free(struct klein_canvas *c);
 ERR_MUST_CHECK enum err_code klein_condition_make(struct klein *k, const struct klein_request *rq,
@@ -71,7 +93,8 @@ ERR_MUST_CHECK enum err_code klein_condition_make(struct klein *k, const struct 
                                                   const struct klein_run *run,
                                                   struct klein_condition *c, struct err *e);
 void klein_condition_free(struct klein_condition *c);
-/* Puts the kept pixels of the canvas back over a finished picture (RGB of the same size). */
+/* Puts the kept pixels of the canvas back over a finished picture (RGB of the same size), which gets alpha where
+ * they have some. */
 ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
                                                   struct image *picture, struct err *e);
 

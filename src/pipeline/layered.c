@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/floats.h"
 #include "base/mem.h"
+#include "image/composite.h"
 #include "image/resize.h"
 #include "pipeline/layered_internal.h"
 #include "sample/guidance.h"
@@ -92,6 +93,8 @@ static enum err_code resample_source(struct state *s, struct err *e)
     enum err_code rc = image_convert(s->rq->picture, 4, &rgba, e);
     if (rc == ERR_OK)
         rc = image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->picture, e);
+    if (rc == ERR_OK && s->rq->matte)
+        image_replace_hidden(&s->out->picture, s->rq->matte);
     image_free(&rgba);
     return rc;
 }
@@ -103,6 +106,19 @@ static bool is_blank(struct str s)
     return s.n == 0 || str_eq(s, STR_LIT(" "));
 }
 
+/* The captioner does not know alpha. */
+static enum err_code caption(struct state *s, struct err *e)
+{
+    struct image ground = {0};
+    const struct image *picture = &s->out->picture;
+    enum err_code rc = s->rq->matte ? image_on_ground(picture, s->rq->matte, &ground, e) : ERR_OK;
+    if (rc == ERR_OK)
+        rc = layered_caption(s->l, ground.p ? &ground : picture, s->rq->language, s->run,
+                             &s->out->caption, e);
+    image_free(&ground);
+    return rc;
+}
+
 static enum err_code embed_prompts(struct state *s, struct err *e)
 {
     bool guided = s->rq->guided && s->rq->cfg > 1.0;
@@ -110,7 +126,7 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     struct str prompt = s->rq->prompt;
     enum err_code rc = ERR_OK;
     if (is_blank(prompt)) {
-        rc = layered_caption(s->l, &s->out->picture, s->rq->language, s->run, &s->out->caption, e);
+        rc = caption(s, e);
         for (int i = 0; i < n && nn_device_is_dry(s->l->on.transformer);
              i++) /* as long as it may get */
             buf_add_z(&s->out->caption, " a");

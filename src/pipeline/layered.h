@@ -40,6 +40,8 @@ void layered_free(struct layered *l);
 /* A request with every default filled in. */
 struct layered_request {
     const struct image *picture; /* any mode; worked on as RGBA */
+    /* RGB that is seen where alpha is 0; NULL: what lies there, as the reference implementation has it. */
+    const unsigned char *matte;
     /* What is in the picture. Empty or a single space: the vision model is asked, in this language. */
     struct str prompt;
     enum chat_language language;

@@ -3,8 +3,8 @@
  *
  * X(MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP): MEMBER is the member of the request struct and the name in
  * JSON; the command line writes '-' for '_'. TYPE: TEXT, INT (int), LONG (int64_t), NUMBER (double), SWITCH (int),
- * CHOICE (text out of VALUES), SIDES (four ints), IMAGE, PICTURE (one that is required),
- * IMAGES. LO and HI bound numbers, bytes of texts and the
+ * CHOICE (text out of VALUES), MATTE (a colour or "none"), SIDES (four ints), IMAGE, PICTURE (one that
+ * is required), IMAGES. LO and HI bound numbers, bytes of texts and the
  * count of lists. FALLBACK is the default as JSON where it does not depend on the model, else NULL. */
 #ifndef VT_PIPELINE_PARAMS_TABLE_H
 #define VT_PIPELINE_PARAMS_TABLE_H
@@ -28,11 +28,15 @@
 #define PARAM_HELP_PICTURE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_PICTURE_compute "int8: on the CPU about twice as fast, a little less exact"
 #define PARAM_HELP_EDIT_images "the picture to edit; more are references"
-#define PARAM_HELP_EDIT_mask "paint only where it is white"
+#define PARAM_HELP_EDIT_mask                                                                       \
+    "paint only where it is white; strokes on transparent ground: only the strokes"
 #define PARAM_HELP_EDIT_mask_from_alpha "paint where the picture is transparent"
 #define PARAM_HELP_EDIT_strength "start from the picture, noised so far (default with a mask: 0.8)"
 #define PARAM_HELP_EDIT_extend "pixels to add at left, top, right and bottom, and to paint"
 #define PARAM_HELP_EDIT_feather "fade the painted part in over so many pixels inside the mask"
+#define PARAM_HELP_EDIT_matte                                                                      \
+    "colour that images with alpha are put on (white, black, grey, #rrggbb), or none: all as the " \
+    "reference implementation does"
 #define PARAM_HELP_LAYERS_model "model to use (default: the first that can do this)"
 #define PARAM_HELP_LAYERS_image "picture to take apart; its alpha counts"
 #define PARAM_HELP_LAYERS_layers "how many (default: the model's, or 4)"
@@ -52,6 +56,9 @@
     "bring the layers to the picture's size and, where known, its colours"
 #define PARAM_HELP_LAYERS_no_modulation_tables                                                     \
     "evaluate the modulation in place: same result, needs more memory"
+#define PARAM_HELP_LAYERS_matte                                                                    \
+    "colour that is seen where the image is transparent (white, black, grey, #rrggbb), or none: "  \
+    "the one that lies there"
 #define PARAM_HELP_CAPTION_model "model to use (default: the first that can do this)"
 #define PARAM_HELP_CAPTION_image "picture to describe"
 #define PARAM_HELP_CAPTION_language "language of the caption"
@@ -77,7 +84,8 @@
     X(mask_from_alpha, SWITCH, 0, 0, NULL, "false", PARAM_HELP_EDIT_mask_from_alpha)               \
     X(strength, NUMBER, 0, 1, NULL, NULL, PARAM_HELP_EDIT_strength)                                \
     X(extend, SIDES, 0, 8192, NULL, NULL, PARAM_HELP_EDIT_extend)                                  \
-    X(feather, INT, 0, 1024, NULL, "0", PARAM_HELP_EDIT_feather)
+    X(feather, INT, 0, 1024, NULL, "0", PARAM_HELP_EDIT_feather)                                   \
+    X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_EDIT_matte)
 
 /* struct vt_layers_request */
 #define PARAMS_LAYERS(X)                                                                           \
@@ -97,6 +105,7 @@
     X(merge_duplicates, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_merge_duplicates)           \
     X(full_size, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_full_size)                         \
     X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)   \
+    X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_PICTURE_compute)
 
 /* struct vt_caption_request */
@@ -114,6 +123,7 @@ enum param_type {
     PARAM_NUMBER,
     PARAM_SWITCH,
     PARAM_CHOICE,
+    PARAM_MATTE,
     PARAM_SIDES,
     PARAM_IMAGE,
     PARAM_PICTURE,

@@ -22,6 +22,11 @@ struct size_px size_floor_to(struct size_px s, int unit)
     return (struct size_px){s.w / unit * unit, s.h / unit * unit};
 }
 
+struct size_px size_ceil_to(struct size_px s, int unit)
+{
+    return size_floor_to((struct size_px){s.w + unit - 1, s.h + unit - 1}, unit);
+}
+
 struct size_px size_limit_area(struct size_px s, int64_t area)
 {
     int64_t pixels = (int64_t)s.w * s.h;
@@ -106,6 +111,15 @@ enum err_code size_klein_inpaint(struct size_px picture, int unit, struct size_i
                        "sides must be %d or more",
                        picture.w, picture.h, out->limited.w, out->limited.h, unit);
     return ERR_OK;
+}
+
+enum err_code size_klein_padded(struct size_px picture, int unit, struct size_inpaint *out,
+                                struct err *e)
+{
+    enum err_code rc = size_klein_inpaint(picture, unit, out, e);
+    if (rc == ERR_OK)
+        out->work = size_ceil_to(out->limited, unit);
+    return rc;
 }
 
 enum err_code size_layered(struct size_px picture, int resolution, struct size_px *out,

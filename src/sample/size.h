@@ -26,6 +26,9 @@ struct size_rect {
     int x, y, w, h;
 };
 
+/* Smallest multiple of unit that is not below each side. */
+struct size_px size_ceil_to(struct size_px s, int unit);
+
 /* Python's round(): halves go to the even neighbour. */
 double size_round_half_even(double x);
 
@@ -61,6 +64,10 @@ struct size_inpaint {
  * ERR_ARG when a side ends below unit. */
 ERR_MUST_CHECK enum err_code size_klein_inpaint(struct size_px picture, int unit,
                                                 struct size_inpaint *out, struct err *e);
+
+/* The same without losing a pixel: work is limited with sides rounded up to unit, to be reached by padding. */
+ERR_MUST_CHECK enum err_code size_klein_padded(struct size_px picture, int unit,
+                                               struct size_inpaint *out, struct err *e);
 
 /* The layered pipeline's working size: about resolution^2 pixels, sides multiples of 32 with the
  * picture's aspect. ERR_ARG when the picture is so narrow that a side would become 0. */

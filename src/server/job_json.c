@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/json_write.h"
+#include "pipeline/engine_inputs.h"
 #include "pipeline/params_table.h"
 #include "server/model_choice.h"
 #include "server/server_internal.h"
@@ -15,6 +16,7 @@
 
 #define KIND_TEXT .type = HTTP_STRING, .nullable = true
 #define KIND_CHOICE .type = HTTP_STRING, .nullable = true
+#define KIND_MATTE .type = HTTP_STRING, .nullable = true
 #define KIND_INT .type = HTTP_INT, .nullable = true
 #define KIND_LONG .type = HTTP_INT, .nullable = true
 #define KIND_NUMBER .type = HTTP_NUMBER, .nullable = true
@@ -152,9 +154,14 @@ static enum err_code check_more(struct http_request *rq, yyjson_val *body, struc
 {
     yyjson_val *extend = yyjson_obj_get(body, "extend");
     yyjson_val *resolution = yyjson_obj_get(body, "resolution");
+    const char *matte = yyjson_get_str(yyjson_obj_get(body, "matte"));
+    struct matte parsed;
+    struct err why = {0};
     if (yyjson_is_arr(extend) && yyjson_arr_size(extend) != 4)
         return http_refuse(rq, 422, "extend", e,
                            "extend should be four numbers: left, top, right, bottom");
+    if (matte_parse(matte, &parsed, &why) != ERR_OK)
+        return http_refuse(rq, 422, "matte", e, "%s", why.text);
     if (yyjson_is_num(resolution) && (int64_t)yyjson_get_num(resolution) % 32)
         return http_refuse(rq, 422, "resolution", e, "resolution should be a multiple of 32");
     return ERR_OK;

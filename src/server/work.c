@@ -100,6 +100,7 @@ static enum err_code set_member(struct inputs *in, const struct param *p, yyjson
     switch (p->type) {
     case PARAM_TEXT:
     case PARAM_CHOICE:
+    case PARAM_MATTE:
         *(const char **)(void *)at = yyjson_get_str(v);
         return ERR_OK;
     case PARAM_INT:

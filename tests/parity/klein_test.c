@@ -173,6 +173,7 @@ static void run_case(const struct parity_case *c)
     rq.prompt = yyjson_get_str(yyjson_obj_get(args, "prompt"));
     rq.seed = yyjson_get_sint(yyjson_obj_get(c->call, "seed"));
     rq.trace_path = trace;
+    rq.matte = "none"; /* images as the reference prepares them */
     fill_numbers(args, &rq);
     static const char *const names[] = {"image", "reference", "ref0", "ref1", "ref2", "ref3"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

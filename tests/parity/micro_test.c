@@ -143,6 +143,7 @@ static bool run_case(yyjson_val *c)
     struct image_difference d;
     rq.model = VT_SOURCE_DIR "/models/micro-klein";
     rq.prompt = text(c, "prompt");
+    rq.matte = "none"; /* images as the reference prepares them */
     rq.width = number(c, "width");
     rq.height = number(c, "height");
     rq.steps = number(c, "steps");

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "image/alpha_kern.h"
+#include "image/mask.h"
 #include "image/resize.h"
 #include "image/resize_kern.h"
 

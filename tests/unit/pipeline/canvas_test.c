@@ -23,11 +23,11 @@ static struct canvas new_canvas(void)
     struct canvas x = {0};
     struct err e = {0};
     uint32_t r = 1;
-    assert_int_equal(image_new(&x.c.picture, W, H, 3, &e), ERR_OK);
+    assert_int_equal(image_new(&x.c.kept, W, H, 3, &e), ERR_OK);
     assert_int_equal(image_new(&x.made, W, H, 3, &e), ERR_OK);
     for (int y = 0; y < H; y++)
         for (int i = 0; i < 3 * W; i++) {
-            image_row(&x.c.picture, y)[i] = (unsigned char)(r >> 24);
+            image_row(&x.c.kept, y)[i] = (unsigned char)(r >> 24);
             r = r * 1664525u + 1013904223u;
             image_row(&x.made, y)[i] = (unsigned char)(r >> 24);
             r = r * 1664525u + 1013904223u;
@@ -62,7 +62,7 @@ static void a_pixel_is_the_one_or_the_other_when_the_edge_is_hard(void **state)
         for (int i = 0; i < 3 * W; i++)
             assert_int_equal(
                 image_row(&x.out, y)[i],
-                image_row(x.c.pixel_mask[y * W + i / 3] > 0 ? &x.made : &x.c.picture, y)[i]);
+                image_row(x.c.pixel_mask[y * W + i / 3] > 0 ? &x.made : &x.c.kept, y)[i]);
     free_canvas(&x);
 }
 
@@ -77,7 +77,7 @@ static void kept_pixels_stay_when_the_edge_is_soft(void **state)
     for (int y = 0; y < H; y++)
         for (int i = 0; i < 3 * W; i++) {
             int px = i / 3, distance = edge - px; /* 1 just inside the mask */
-            int made = image_row(&x.made, y)[i], kept = image_row(&x.c.picture, y)[i];
+            int made = image_row(&x.made, y)[i], kept = image_row(&x.c.kept, y)[i];
             int got = image_row(&x.out, y)[i];
             if (px >= edge)
                 assert_int_equal(got, kept);
@@ -117,7 +117,7 @@ static void a_fade_is_even_when_it_goes_around_a_corner(void **state)
         x.c.pixel_mask[i] = 1.0f;
     x.c.pixel_mask[cy * W + cx] = 0.0f;
     for (int y = 0; y < H; y++) {
-        memset(image_row(&x.c.picture, y), 0, 3 * W);
+        memset(image_row(&x.c.kept, y), 0, 3 * W);
         memset(image_row(&x.out, y), 255, 3 * W);
     }
     restore(&x, feather);

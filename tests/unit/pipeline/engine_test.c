@@ -239,6 +239,107 @@ static void pictures_of_every_mode_are_taken_when_editing(void **state)
     }
 }
 
+/* ---- alpha ------------------------------------------------------------------------------------------ */
+
+enum { ODD_W = 75, ODD_H = 70 };
+
+/* Opaque in the middle; elsewhere transparent over a colour that nobody sees. */
+static void cut_out(unsigned char *rgba, int w, int h, unsigned char hidden)
+{
+    for (int y = 0; y < h; y++)
+        for (int x = 0; x < w; x++, rgba += 4) {
+            bool inside = x >= 10 && x < 50 && y >= 10 && y < 50;
+            for (int c = 0; c < 3; c++)
+                rgba[c] = inside ? (unsigned char)(x * 5 + y * 3 + c) : hidden;
+            rgba[3] = inside ? 255 : 0;
+        }
+}
+
+static bool look_alike(const struct vt_request *a, const struct vt_request *b)
+{
+    struct vt_result *ra = made(a, true, NULL), *rb = made(b, true, NULL);
+    struct vt_image x = vt_result_image(ra, 0), y = vt_result_image(rb, 0);
+    assert_int_equal(x.channels, y.channels);
+    bool same = memcmp(x.pixels, y.pixels, (size_t)(x.width * x.height * x.channels)) == 0;
+    vt_result_free(ra);
+    vt_result_free(rb);
+    return same;
+}
+
+static void colours_under_alpha_do_not_reach_the_model(void **state)
+{
+    static unsigned char black[64 * 64 * 4], grey[64 * 64 * 4];
+    struct vt_request a = with_picture(), b = with_picture();
+    (void)state;
+    cut_out(black, 64, 64, 0);
+    cut_out(grey, 64, 64, 150);
+    a.images[0] = (struct vt_image){64, 64, 4, black};
+    b.images[0] = (struct vt_image){64, 64, 4, grey};
+    assert_true(look_alike(&a, &b));
+    a.matte = "white";
+    assert_true(look_alike(&a, &b));
+    a.matte = "#ff8000";
+    assert_false(look_alike(&a, &b));
+    a.matte = b.matte = "none";
+    assert_false(look_alike(&a, &b));
+    a.matte = "#ff80";
+    refused(&a, true, "the matte is '#ff80'");
+}
+
+/* Sides that are no whole tokens, soft alpha, a mask over the left part. */
+static void what_a_mask_keeps_keeps_every_bit(void **state)
+{
+    static unsigned char source[ODD_W * ODD_H * 4], mask[ODD_W * ODD_H];
+    struct vt_request rq = with_picture();
+    (void)state;
+    for (size_t i = 0; i < sizeof source; i++)
+        source[i] = (unsigned char)(i * 37 ^ i >> 5);
+    for (size_t i = 0; i < sizeof mask; i++)
+        mask[i] = i % ODD_W < 30 ? 255 : 0;
+    rq.width = rq.height = VT_DEFAULT;
+    for (int channels = 1; channels <= 4; channels++) {
+        rq.images[0] = (struct vt_image){ODD_W, ODD_H, channels, source};
+        rq.mask = (struct vt_image){ODD_W, ODD_H, 1, mask};
+        struct vt_result *r = made(&rq, true, NULL);
+        struct vt_image out = vt_result_image(r, 0);
+        int n = channels % 2 ? 3 : 4;
+        assert_int_equal(out.width, ODD_W);
+        assert_int_equal(out.height, ODD_H);
+        assert_int_equal(out.channels, n);
+        for (int i = 0; i < ODD_W * ODD_H; i++) {
+            const unsigned char *got = out.pixels + i * n, *src = source + i * channels;
+            bool painted = i % ODD_W < 30;
+            for (int c = 0; !painted && c < 3; c++)
+                assert_int_equal(got[c], src[channels >= 3 ? c : 0]);
+            if (n == 4)
+                assert_int_equal(got[3], painted ? 255 : src[channels - 1]);
+        }
+        vt_result_free(r);
+    }
+}
+
+static void an_edit_has_the_size_of_its_image(void **state)
+{
+    struct vt_request rq = with_picture();
+    static const double strengths[] = {-1, 0.7};
+    (void)state;
+    rq.width = rq.height = VT_DEFAULT;
+    rq.images[0] = (struct vt_image){67, 65, 3, pixels};
+    for (int i = 0; i < 2; i++) {
+        rq.strength = strengths[i];
+        rq.matte = NULL;
+        struct vt_result *r = made(&rq, true, NULL);
+        assert_int_equal(vt_result_image(r, 0).width, 67);
+        assert_int_equal(vt_result_image(r, 0).height, 65);
+        vt_result_free(r);
+        rq.matte = "none"; /* as the reference implementation has it */
+        r = made(&rq, true, NULL);
+        assert_int_equal(vt_result_image(r, 0).width, 64);
+        assert_int_equal(vt_result_image(r, 0).height, 64);
+        vt_result_free(r);
+    }
+}
+
 /* ---- callbacks -------------------------------------------------------------------------------------- */
 
 struct watch {
@@ -357,6 +458,9 @@ int main(void)
         cmocka_unit_test(a_request_is_refused_when_its_pictures_are_wrong),
         cmocka_unit_test(the_same_picture_comes_when_the_engine_is_used_again),
         cmocka_unit_test(pictures_of_every_mode_are_taken_when_editing),
+        cmocka_unit_test(colours_under_alpha_do_not_reach_the_model),
+        cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),
+        cmocka_unit_test(an_edit_has_the_size_of_its_image),
         cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),
         cmocka_unit_test(a_note_says_when_something_was_changed),
         cmocka_unit_test(generating_fails_cleanly_when_memory_runs_out),

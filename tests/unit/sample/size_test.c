@@ -129,6 +129,20 @@ static void inpaint_works_at_the_pictures_own_size(void **state)
     assert_int_equal(size_klein_inpaint((struct size_px){90, 15}, 16, &out, NULL), ERR_ARG);
 }
 
+static void padded_sizes_lose_no_pixel(void **state)
+{
+    (void)state;
+    struct size_inpaint out;
+    assert_int_equal(size_klein_padded((struct size_px){130, 131}, 16, &out, NULL), ERR_OK);
+    check_size((struct size_px){130, 131}, out.limited, (struct size_px){130, 131});
+    check_size((struct size_px){130, 131}, out.work, (struct size_px){144, 144});
+    assert_int_equal(size_klein_padded((struct size_px){1301, 903}, 16, &out, NULL), ERR_OK);
+    check_size((struct size_px){1301, 903}, out.work, (struct size_px){1232, 864});
+    assert_int_equal(size_klein_padded((struct size_px){64, 128}, 16, &out, NULL), ERR_OK);
+    check_size((struct size_px){64, 128}, out.work, (struct size_px){64, 128});
+    assert_int_equal(size_klein_padded((struct size_px){90, 15}, 16, &out, NULL), ERR_ARG);
+}
+
 static void narrow_pictures_are_refused(void **state)
 {
     (void)state;
@@ -150,6 +164,7 @@ int main(void)
         cmocka_unit_test(output_takes_each_side_from_request_then_reference_then_default),
         cmocka_unit_test(references_are_refused_when_small_or_narrow),
         cmocka_unit_test(inpaint_works_at_the_pictures_own_size),
+        cmocka_unit_test(padded_sizes_lose_no_pixel),
         cmocka_unit_test(narrow_pictures_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,136 @@
+#include "pipeline/engine_inputs.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "image/composite.h"
+#include "image/mask.h"
+#include "image/resize.h"
+#include "pipeline/engine_internal.h"
+#include "pipeline/report.h"
+
+enum err_code matte_parse(const char *text, struct matte *out, struct err *e)
+{
+    *out = (struct matte){.rgb = {255, 255, 255}};
+    if (!text)
+        return ERR_OK;
+    out->none = strcmp(text, "none") == 0;
+    if (out->none || image_colour_parse(str_from(text), out->rgb))
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "the matte is '%.40s'; it should be white, black, grey, a colour like #80c0ff, "
+                   "or none",
+                   text);
+}
+
+/* Brings the mask to the image's size, so that a border of as many pixels fits both. */
+static enum err_code fit_mask(struct engine_inputs *in, const struct vt_callbacks *cb,
+                              struct err *e)
+{
+    struct image sized = {0};
+    const struct image *src = &in->original;
+    enum err_code rc = klein_mask_check(&in->mask, src, cb, e);
+    if (rc == ERR_OK)
+        rc = image_resize(&in->mask, src->w, src->h, IMAGE_LANCZOS, &sized, e);
+    if (rc != ERR_OK)
+        return rc;
+    image_free(&in->mask);
+    in->mask = sized;
+    return ERR_OK;
+}
+
+/* Adds the border to the image and, white, to the mask (black inside when there was none). */
+static enum err_code extend(struct engine_inputs *in, const int by[4],
+                            const struct vt_callbacks *cb, struct err *e)
+{
+    struct image_border b = {by[0], by[1], by[2], by[3]};
+    static const unsigned char white[4] = {255, 255, 255, 255};
+    struct image inner = {0}, wide = {0}, extended = {0};
+    const struct image *src = &in->original;
+    enum err_code rc =
+        image_check_size((uint64_t)src->w + (uint64_t)b.left + (uint64_t)b.right,
+                         (uint64_t)src->h + (uint64_t)b.top + (uint64_t)b.bottom, NULL, e);
+    if (rc == ERR_OK)
+        rc = image_pad(src, b, NULL, &extended, e);
+    if (rc == ERR_OK && !in->has_mask)
+        rc = image_new(&inner, src->w, src->h, 1, e);
+    if (rc == ERR_OK && in->has_mask)
+        rc = fit_mask(in, cb, e);
+    if (rc == ERR_OK && in->has_mask)
+        rc = image_convert(&in->mask, 1, &inner, e);
+    if (rc == ERR_OK)
+        rc = image_pad(&inner, b, white, &wide, e);
+    image_free(&inner);
+    if (rc != ERR_OK) {
+        image_free(&extended);
+        return rc;
+    }
+    image_free(&in->mask);
+    image_free(&in->original);
+    in->mask = wide;
+    in->original = extended;
+    in->has_mask = true;
+    return ERR_OK;
+}
+
+static enum err_code read_mask(const struct vt_request *rq, const struct vt_callbacks *cb,
+                               struct engine_inputs *in, struct err *e)
+{
+    struct image given = engine_borrow(&rq->mask);
+    enum mask_reading how;
+    if (rq->mask_from_alpha)
+        return image_mask_of_alpha(&in->original, &in->mask, e);
+    enum err_code rc = image_mask_read(&given, &in->mask, &how, e);
+    if (rc == ERR_OK && how == MASK_ALPHA)
+        report_note(cb, "the mask has nothing white on its transparent ground: its strokes are "
+                        "painted, whatever their colour");
+    return rc;
+}
+
+static enum err_code gather(const struct vt_request *rq, const struct vt_callbacks *cb,
+                            struct engine_inputs *in, struct err *e)
+{
+    bool grows = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3];
+    struct matte matte;
+    enum err_code rc = matte_parse(rq->matte, &matte, e);
+    in->as_reference = matte.none;
+    in->has_mask = rq->mask.pixels != NULL || rq->mask_from_alpha;
+    in->inpaint = in->has_mask || grows || rq->strength >= 0;
+    if (rc == ERR_OK && in->inpaint && rq->image_count == 0)
+        return err_set(e, ERR_ARG, "a mask, a strength or an extension needs an image to work on");
+    if (rc == ERR_OK && in->inpaint) {
+        struct image first = engine_borrow(&rq->images[0]);
+        rc = image_copy(&first, &in->original, e);
+    }
+    if (rc == ERR_OK && in->has_mask)
+        rc = read_mask(rq, cb, in, e);
+    if (rc == ERR_OK && grows)
+        rc = extend(in, rq->extend, cb, e);
+    for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
+        struct image given = engine_borrow(&rq->images[i]);
+        const struct image *src = i == 0 && in->inpaint ? &in->original : &given;
+        rc = matte.none ? image_copy(src, &in->images[i], e)
+                        : image_on_ground(src, matte.rgb, &in->images[i], e);
+    }
+    return rc;
+}
+
+enum err_code engine_inputs_make(const struct vt_request *rq, const struct vt_callbacks *cb,
+                                 struct engine_inputs *out, struct err *e)
+{
+    memset(out, 0, sizeof *out);
+    enum err_code rc = gather(rq, cb, out, e);
+    if (rc != ERR_OK)
+        engine_inputs_deinit(out);
+    return rc;
+}
+
+void engine_inputs_deinit(struct engine_inputs *in)
+{
+    for (int i = 0; i < VT_MAX_IMAGES; i++)
+        image_free(&in->images[i]);
+    image_free(&in->original);
+    image_free(&in->mask);
+    memset(in, 0, sizeof *in);
+}

@@ -1,0 +1,102 @@
+/* klein_size.c - the sizes of a run: what the model works at, and what comes out. */
+#include "base/mem.h"
+#include "image/resize.h"
+#include "pipeline/klein_internal.h"
+
+static enum err_code inpaint_size(const struct klein *k, const struct klein_request *rq,
+                                  struct klein_size *out, struct err *e)
+{
+    struct size_inpaint si;
+    struct size_px src = {rq->images[0].w, rq->images[0].h};
+    enum err_code rc = rq->as_reference ? size_klein_inpaint(src, klein_size_unit(k), &si, e)
+                                        : size_klein_padded(src, klein_size_unit(k), &si, e);
+    if (rc != ERR_OK)
+        return rc;
+    *out = rq->as_reference ? (struct klein_size){si.limited, si.work, si.work, si.work}
+                            : (struct klein_size){si.limited, si.work, si.limited, src};
+    return ERR_OK;
+}
+
+static int smaller(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static enum err_code free_size(const struct klein *k, const struct klein_request *rq,
+                               struct klein_size *out, struct err *e)
+{
+    int unit = klein_size_unit(k);
+    struct size_px wanted = {rq->width, rq->height}, first = {0, 0}, work;
+    struct size_reference sr = {0};
+    if (rq->n_images > 0) {
+        struct size_px src = {rq->images[0].w, rq->images[0].h};
+        enum err_code rc = size_klein_reference(src, unit, &sr, e);
+        if (rc != ERR_OK)
+            return err_note(e, "reference picture 1");
+        first = rq->as_reference ? (struct size_px){sr.crop.w, sr.crop.h}
+                                 : size_ceil_to(sr.resized, unit);
+    } else {
+        if (!wanted.w && k->dir->defaults.width)
+            wanted.w = (int)k->dir->defaults.width;
+        if (!wanted.h && k->dir->defaults.height)
+            wanted.h = (int)k->dir->defaults.height;
+    }
+    enum err_code rc = size_klein_output(wanted, first, unit, &work, e);
+    if (rc != ERR_OK)
+        return rc;
+    *out = (struct klein_size){work, work, work, work};
+    if (!rq->as_reference && rq->n_images > 0) {
+        out->inner.w = wanted.w ? work.w : smaller(work.w, sr.resized.w);
+        out->inner.h = wanted.h ? work.h : smaller(work.h, sr.resized.h);
+        out->result = out->inner;
+    }
+    return ERR_OK;
+}
+
+/* What was done to a size that nobody asked for. */
+static void note_size(const struct klein_request *rq, const struct klein_size *s,
+                      const struct vt_callbacks *cb)
+{
+    const struct image *src = rq->n_images > 0 ? &rq->images[0] : NULL;
+    if ((rq->width && rq->width != s->result.w) || (rq->height && rq->height != s->result.h))
+        report_note(cb, "the size is %d x %d: %s", s->result.w, s->result.h,
+                    rq->inpaint ? "the picture that is painted in decides"
+                                : "sides are rounded down to whole tokens");
+    if (!src || rq->width || rq->height)
+        return;
+    if (s->result.w != src->w || s->result.h != src->h)
+        report_note(cb, "the picture of %d x %d is %s to %d x %d%s", src->w, src->h,
+                    rq->as_reference && !rq->inpaint ? "scaled and cut" : "resampled", s->result.w,
+                    s->result.h, rq->inpaint ? ", kept parts too (sides are whole tokens)" : "");
+    else if (s->inner.w != src->w || s->inner.h != src->h)
+        report_note(cb,
+                    "the picture of %d x %d is painted at %d x %d and scaled up again; what is "
+                    "kept stays as it is",
+                    src->w, src->h, s->inner.w, s->inner.h);
+}
+
+enum err_code klein_size_make(const struct klein *k, const struct klein_request *rq,
+                              const struct klein_run *run, struct klein_size *out, struct err *e)
+{
+    enum err_code rc = rq->inpaint ? inpaint_size(k, rq, out, e) : free_size(k, rq, out, e);
+    if (rc == ERR_OK)
+        note_size(rq, out, run->callbacks);
+    return rc;
+}
+
+enum err_code klein_size_finish(const struct klein_size *s, struct image *picture, struct err *e)
+{
+    struct image inner = {0}, sized = {0};
+    if (picture->w == s->result.w && picture->h == s->result.h)
+        return ERR_OK;
+    enum err_code rc =
+        image_crop(picture, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e);
+    if (rc == ERR_OK)
+        rc = image_resize(&inner, s->result.w, s->result.h, IMAGE_LANCZOS, &sized, e);
+    image_free(&inner);
+    if (rc != ERR_OK)
+        return rc;
+    image_free(picture);
+    *picture = sized;
+    return ERR_OK;
+}
