@@ -95,19 +95,20 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
     f->height = http_body_int(rq, "height", -1);
     f->guidance = http_body_double(rq, "cfg_scale", -1);
     f->count = http_body_int(rq, "batch_size", 1) * http_body_int(rq, "n_iter", 1);
-    if (f->count >= FACE_MAX_PICTURES)
+    if (f->count >= FACE_MAX_IMAGES)
         return http_refuse(rq, 422, "n_iter", e, "at most %d pictures can be made at once",
-                           FACE_MAX_PICTURES - 1);
+                           FACE_MAX_IMAGES - 1);
     if (!edit)
         return ERR_OK;
     f->strength = http_body_double(rq, "denoising_strength", 0.75);
     yyjson_arr_foreach(list, i, max, v)
     {
         if (rc == ERR_OK && f->n_images < VT_MAX_IMAGES)
-            rc = face_upload(rq, yyjson_get_str(v), "init_images", &f->images[f->n_images++], e);
+            rc = face_upload(rq, str_from(yyjson_get_str(v)), "init_images",
+                             &f->images[f->n_images++], e);
     }
     if (rc == ERR_OK && mask && *mask) {
-        rc = face_upload(rq, mask, "mask", &f->mask, e);
+        rc = face_upload(rq, str_from(mask), "mask", &f->mask, e);
         f->feather = http_body_int(rq, "mask_blur", -1);
     }
     return rc;
@@ -115,7 +116,7 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
 
 /* ---- the answer ---------------------------------------------------------------------------------------- */
 
-static void add_info(const struct face_picture *p, size_t n, const struct job_record *rec,
+static void add_info(const struct face_image *p, size_t n, const struct job_record *rec,
                      struct buf *b)
 {
     struct buf info;
@@ -135,16 +136,17 @@ static void add_info(const struct face_picture *p, size_t n, const struct job_re
 static enum err_code answer(struct http_request *rq, struct http_reply *re,
                             const struct job_record *rec, struct err *e)
 {
-    struct face_picture *p = arena_array(&rq->arena, FACE_MAX_PICTURES, sizeof *p);
+    struct face_image *p = arena_array(&rq->arena, FACE_MAX_IMAGES, sizeof *p);
     size_t n = 0;
-    enum err_code rc = p ? face_pictures(rec->result, p, &n, e)
-                         : err_set(e, ERR_NOMEM, "no memory for the answer");
+    enum err_code rc =
+        p ? face_images(rec->result, p, &n, e) : err_set(e, ERR_NOMEM, "no memory for the answer");
     buf_deinit(&re->body);
     buf_init(&re->body, 1u << 30);
     buf_add_z(&re->body, "{\"images\":[");
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         buf_add_z(&re->body, i ? ",\"" : "\"");
-        rc = face_base64(http_store(rq), p[i].asset, "png", &re->body, e);
+        rc = face_base64(http_store(rq), p[i].asset, (struct face_format){IMAGE_FORMAT_PNG, 100},
+                         &re->body, e);
         buf_add_byte(&re->body, '"');
     }
     buf_printf(&re->body, "],\"parameters\":%s,\"info\":", rec->request);

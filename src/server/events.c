@@ -10,7 +10,6 @@
 #include "server/server_internal.h"
 
 enum {
-    TOPIC_BYTES = 40,
     MAX_STREAMS = 512,
     SOFT_BYTES = 1 << 20, /* from here on previews are left out */
     HARD_BYTES = 8 << 20,
@@ -22,12 +21,12 @@ struct subscription {
     struct server *server;
     struct MHD_Connection *connection;
     struct http_nap nap;
-    char topic[TOPIC_BYTES];
+    char topic[EVENTS_TOPIC_SIZE];
     void (*left)(struct server *s, const char *topic);
-    char left_topic[TOPIC_BYTES];
+    char left_topic[EVENTS_TOPIC_SIZE];
     struct buf out;
     size_t sent;
-    bool asleep, ended;
+    bool asleep, ended, found_last;
     struct subscription *next;
 };
 
@@ -155,6 +154,22 @@ void events_publish(struct events_hub *h, const char *topic, const char *name, s
         if (strcmp(s->topic, topic) == 0)
             append(s, name, data, flags);
     pthread_mutex_unlock(&h->lock);
+}
+
+bool events_find(struct events_hub *h, const char *prefix, unsigned flags,
+                 char topic[EVENTS_TOPIC_SIZE])
+{
+    size_t n = strlen(prefix);
+    pthread_mutex_lock(&h->lock);
+    struct subscription *s = h->first;
+    while (s && (s->found_last || s->ended || strncmp(s->topic, prefix, n) != 0))
+        s = s->next;
+    if (s) {
+        memcpy(topic, s->topic, EVENTS_TOPIC_SIZE);
+        s->found_last = flags & EVENTS_LAST;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return s != NULL;
 }
 
 bool events_anyone(struct events_hub *h, const char *topic)

@@ -44,6 +44,11 @@ enum { EVENTS_LAST = 1, EVENTS_DROPPABLE = 2 };
 void events_publish(struct events_hub *h, const char *topic, const char *name, struct str data,
                     unsigned flags);
 bool events_anyone(struct events_hub *h, const char *topic);
+enum { EVENTS_TOPIC_SIZE = 64 }; /* with the NUL */
+/* The topic of someone who listens to one that begins so; false when there is none. With EVENTS_LAST that one is
+ * found no more: of several who could tell the end one does. */
+bool events_find(struct events_hub *h, const char *prefix, unsigned flags,
+                 char topic[EVENTS_TOPIC_SIZE]);
 /* A comment to every connection that sleeps: finds out who has gone. */
 void events_keep_alive(struct events_hub *h);
 /* Ends every stream, for the server's end. */

@@ -1,10 +1,11 @@
-/* face.h - what the faces of other APIs share: their words into a job of ours, and its pictures out again. */
+/* face.h - what the faces of other APIs share: their words into a job of ours, its images out again, and failures
+ * as their clients expect them. */
 #ifndef VT_SERVER_FACE_H
 #define VT_SERVER_FACE_H
 
 #include "server/job_json.h"
 
-/* A picture asked for in somebody else's words. */
+/* An image asked for in somebody else's words. */
 struct face_request {
     const char *model; /* NULL: the first that can do it */
     const char *prompt;
@@ -22,29 +23,67 @@ struct face_request face_request_defaults(void);
 ERR_MUST_CHECK enum err_code face_submit(struct http_request *rq, const struct face_request *f,
                                          struct job_record *out, struct err *e);
 
-/* The pictures of a job that is done. */
-struct face_picture {
+/* The images of a job that is done. */
+struct face_image {
     char asset[ASSET_ID_SIZE];
     int64_t seed, width, height;
 };
-enum { FACE_MAX_PICTURES = 64 };
-ERR_MUST_CHECK enum err_code face_pictures(const char *result,
-                                           struct face_picture out[FACE_MAX_PICTURES], size_t *n,
-                                           struct err *e);
-/* The picture's file as base64, appended to b: as it is kept (PNG), or as JPEG or WebP. */
-ERR_MUST_CHECK enum err_code face_base64(struct store *s, const char *asset, const char *format,
-                                         struct buf *b, struct err *e);
-/* A picture from base64 (a data URL's, too) into the store; id lives in the request's arena. field names it in
- * a refusal. */
-ERR_MUST_CHECK enum err_code face_upload(struct http_request *rq, const char *text,
+enum { FACE_MAX_IMAGES = 64 };
+ERR_MUST_CHECK enum err_code face_images(const char *result, struct face_image out[FACE_MAX_IMAGES],
+                                         size_t *n, struct err *e);
+
+/* ---- face_image.c: images in and out ------------------------------------------------------------------- */
+
+/* How an answer's images are written. */
+struct face_format {
+    enum image_format kind;
+    int quality; /* of JPEG and WebP, 1 to 100 */
+};
+
+ERR_MUST_CHECK enum err_code face_encode(const struct image *im, struct face_format format,
+                                         struct buf *out, struct err *e);
+/* The image's file, appended to b: as it is kept when it is of that format (PNG), else written anew. */
+ERR_MUST_CHECK enum err_code face_file(struct store *s, const char *asset,
+                                       struct face_format format, struct buf *b, struct err *e);
+/* The same in base64. */
+ERR_MUST_CHECK enum err_code face_base64(struct store *s, const char *asset,
+                                         struct face_format format, struct buf *b, struct err *e);
+/* The bytes behind base64 (a data URL's, too) appended to out; field names it in a refusal. */
+ERR_MUST_CHECK enum err_code face_bytes(struct http_request *rq, struct str text, const char *field,
+                                        struct buf *out, struct err *e);
+/* An image from base64 into the store; id lives in the request's arena. */
+ERR_MUST_CHECK enum err_code face_upload(struct http_request *rq, struct str text,
                                          const char *field, const char **id, struct err *e);
-/* The mask's transparent pixels become white, others black, as a new picture in the store: other APIs erase where
- * we paint. */
+/* Our own image into the store. */
+ERR_MUST_CHECK enum err_code face_put(struct http_request *rq, const struct image *im,
+                                      const char *name, const char **id, struct err *e);
+/* The mask's transparent pixels become white, others black, as a new image in the store: OpenAI's clients erase
+ * where we paint. A mask without alpha stays as it is. */
 ERR_MUST_CHECK enum err_code face_mask_of_alpha(struct http_request *rq, const char *asset,
                                                 const char **id, struct err *e);
 
-/* openai.c: a preview and the end of a job for streams in OpenAI's form. */
-void openai_tell_preview(struct server *s, const char *job, int step, int steps, struct str jpeg);
+/* ---- face_error.c: failures ---------------------------------------------------------------------------- */
+
+/* The status that the face's clients expect for a failure: OpenAI's know no 422. */
+int face_status(const struct http_request *rq, int status);
+/* The members that they look for, appended to the open problem+json object. True: they include "detail". */
+bool face_error(const struct http_request *rq, int status, struct buf *b);
+
+/* ---- openai_stream.c ----------------------------------------------------------------------------------- */
+
+struct openai_stream {
+    bool edit;
+    int partial; /* how many previews an image has, 0 to 3 */
+    struct face_format format;
+};
+
+/* The job's events in OpenAI's form. */
+ERR_MUST_CHECK enum err_code openai_stream(struct http_request *rq, struct http_reply *re,
+                                           const struct openai_stream *asked, const char *job,
+                                           struct err *e);
+/* A preview, and the end of a job, for whoever streams it. */
+void openai_tell_preview(struct server *s, const char *job, const struct vt_progress *at, int step,
+                         const struct image *preview);
 void openai_tell_end(struct server *s, const char *job, enum job_state state, const char *result,
                      const char *error);
 

@@ -71,6 +71,7 @@ struct http_field {
     enum http_type items;
     const struct http_field *fields;
     bool required, nullable;
+    bool file; /* in multipart a file stands for it, whatever the type is in JSON */
     /* Clients of foreign faces send members that mean nothing here: the table's last row
      * {.name = "*", .type = HTTP_ANY} takes whatever no other row names. */
 };

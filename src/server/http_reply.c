@@ -10,6 +10,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "server/events.h"
+#include "server/face.h"
 #include "server/http_internal.h"
 #include "server/server_internal.h"
 #include "store/projects.h"
@@ -125,41 +126,27 @@ const char *http_status_text(int status)
     return "Error";
 }
 
-/* Clients of the OpenAI API look for an object named error. */
-static void add_openai_error(const struct http_request *rq, int status, struct buf *b)
-{
-    if (!rq->route || strcmp(rq->route->tag, "openai") != 0)
-        return;
-    buf_add_z(b, ",\"error\":{\"message\":");
-    json_add_z(b, rq->err.text);
-    buf_printf(
-        b, ",\"type\":\"%s\",\"param\":", status < 500 ? "invalid_request_error" : "server_error");
-    if (rq->field[0])
-        json_add_z(b, rq->field);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"code\":\"%s\"}", err_code_name(rq->err.code));
-}
-
 void http_problem(struct http_request *rq, struct http_reply *re)
 {
     struct buf *b = &re->body;
-    int status = rq->status ? rq->status : http_status_of(&rq->err);
+    int status = face_status(rq, rq->status ? rq->status : http_status_of(&rq->err));
     const char *cache = re->cache;
     http_reply_free(re);
     http_reply_init(re, NULL);
     re->cache = cache && status == 404 ? NULL : re->cache;
     re->status = status;
     re->type = "application/problem+json";
-    buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":",
+    buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d",
                http_status_text(status), status);
-    json_add_z(b, rq->err.text);
+    if (!face_error(rq, status, b)) {
+        buf_add_z(b, ",\"detail\":");
+        json_add_z(b, rq->err.text);
+    }
     buf_printf(b, ",\"code\":\"%s\"", err_code_name(rq->err.code));
     if (rq->field[0]) {
         buf_add_z(b, ",\"field\":");
         json_add_z(b, rq->field);
     }
-    add_openai_error(rq, status, b);
     buf_add_byte(b, '}');
     if (status == 405)
         http_reply_header(re, "Allow", "%s", rq->allow);

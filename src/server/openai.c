@@ -1,25 +1,48 @@
 /* openai.c - the images API of OpenAI over our jobs: /v1/images/generations and /v1/images/edits, whole or as a
- * stream with partial images. Members that have no meaning here (quality, style, user, ...) are taken and left
- * alone. Models of that API's names stand for the first of ours. */
+ * stream with partial images (openai_stream.c). Models of that API's names stand for the first of ours. What cannot
+ * be done as asked is refused with the parameter's name; quality asks for no less than what is always made. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include "server/base64.h"
 #include "base/mem.h"
 #include "server/face.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
 
+enum {
+    SIDE_UNIT = 16,
+    GENERATION_MAX_BODY = 6 << 20,
+    EDIT_MAX_BODY = 128 << 20, /* images as data URLs */
+    ANSWER_MAX_BYTES = 1 << 30,
+    FILE_MAX_BYTES = 256 << 20,
+};
+
 #define COMMON_FIELDS                                                                              \
     {.name = "prompt", .type = HTTP_STRING, .lo = 1, .hi = 4194304, .required = true},             \
-        {.name = "model", .type = HTTP_STRING, .hi = 255, .nullable = true},                       \
+        {.name = "model",                                                                          \
+         .type = HTTP_STRING,                                                                      \
+         .hi = 255,                                                                                \
+         .nullable = true,                                                                         \
+         .help = "one of ours; a name of OpenAI's stands for the first of ours"},                  \
         {.name = "n", .type = HTTP_INT, .lo = 1, .hi = 10, .fallback = "1", .nullable = true},     \
         {.name = "size",                                                                           \
          .type = HTTP_STRING,                                                                      \
          .hi = 20,                                                                                 \
+         .fallback = "\"auto\"",                                                                   \
          .nullable = true,                                                                         \
-         .help = "\"1024x768\", sides of 64 to 2048, or \"auto\""},                                \
+         .help = "\"1024x768\", sides of 64 to 2048 in steps of 16, or \"auto\""},                 \
+        {.name = "quality",                                                                        \
+         .type = HTTP_STRING,                                                                      \
+         .values = "auto|low|medium|high|standard|hd",                                             \
+         .fallback = "\"auto\"",                                                                   \
+         .nullable = true,                                                                         \
+         .help = "the least that is wanted: it is always the best that the model does"},           \
+        {.name = "background",                                                                     \
+         .type = HTTP_STRING,                                                                      \
+         .values = "auto|opaque",                                                                  \
+         .fallback = "\"auto\"",                                                                   \
+         .nullable = true,                                                                         \
+         .help = "always opaque: \"transparent\" is refused"},                                     \
         {.name = "response_format",                                                                \
          .type = HTTP_STRING,                                                                      \
          .values = "b64_json|url",                                                                 \
@@ -30,8 +53,26 @@
          .values = "png|jpeg|webp",                                                                \
          .fallback = "\"png\"",                                                                    \
          .nullable = true},                                                                        \
+        {.name = "output_compression",                                                             \
+         .type = HTTP_INT,                                                                         \
+         .lo = 0,                                                                                  \
+         .hi = 100,                                                                                \
+         .fallback = "100",                                                                        \
+         .nullable = true,                                                                         \
+         .help = "quality of jpeg and webp"},                                                      \
         {.name = "stream", .type = HTTP_BOOL, .fallback = "false", .nullable = true},              \
-        {.name = "partial_images", .type = HTTP_INT, .lo = 0, .hi = 3, .nullable = true},          \
+        {.name = "partial_images",                                                                 \
+         .type = HTTP_INT,                                                                         \
+         .lo = 0,                                                                                  \
+         .hi = 3,                                                                                  \
+         .fallback = "0",                                                                          \
+         .nullable = true,                                                                         \
+         .help = "previews of each image; needs stream"},                                          \
+        {.name = "user",                                                                           \
+         .type = HTTP_STRING,                                                                      \
+         .hi = 255,                                                                                \
+         .nullable = true,                                                                         \
+         .help = "not looked at"},                                                                 \
         {.name = "seed",                                                                           \
          .type = HTTP_INT,                                                                         \
          .lo = 0,                                                                                  \
@@ -43,23 +84,52 @@
         .help = "not of the original"                                                              \
     }
 
-static const struct http_field generation_body[] = {
-    COMMON_FIELDS, {.name = "*", .type = HTTP_ANY}, {0}};
+static const struct http_field generation_body[] = {COMMON_FIELDS,
+                                                    {.name = "moderation",
+                                                     .type = HTTP_STRING,
+                                                     .values = "auto|low",
+                                                     .fallback = "\"auto\"",
+                                                     .nullable = true,
+                                                     .help = "nothing is moderated here"},
+                                                    {0}};
+
+static const struct http_field reference_fields[] = {
+    {.name = "image_url",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .help = "a data URL, or an image of this server: its id or its address; nothing is fetched"},
+    {.name = "file_id", .type = HTTP_STRING, .nullable = true, .help = "an image's id"},
+    {0}};
 
 static const struct http_field edit_body[] = {
     COMMON_FIELDS,
     {.name = "image",
      .type = HTTP_ARRAY,
-     .items = HTTP_ASSET,
+     .items = HTTP_STRING,
      .lo = 1,
      .hi = VT_MAX_IMAGES,
-     .required = true,
-     .help = "one or more files; the first is edited, others are references"},
-    {.name = "mask",
-     .type = HTTP_ASSET,
      .nullable = true,
-     .help = "paint where it is transparent (without alpha: where it is white)"},
-    {.name = "*", .type = HTTP_ANY},
+     .file = true,
+     .help = "in forms: files; the first is edited, others are references"},
+    {.name = "images",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = reference_fields,
+     .lo = 1,
+     .hi = VT_MAX_IMAGES,
+     .nullable = true,
+     .help = "in JSON: the first is edited, others are references"},
+    {.name = "mask",
+     .type = HTTP_ANY,
+     .nullable = true,
+     .file = true,
+     .help = "a file, or an object like those of images: painted where it is transparent (without "
+             "alpha: where it is white)"},
+    {.name = "input_fidelity",
+     .type = HTTP_STRING,
+     .values = "high",
+     .nullable = true,
+     .help = "images are always followed closely: \"low\" is refused"},
     {0}};
 
 static const struct http_field item_fields[] = {
@@ -75,12 +145,21 @@ static const struct http_field answer_fields[] = {
     {.name = "*", .type = HTTP_ANY},
     {0}};
 
+/* Azure's clients send one; there is one version here. */
+static const struct http_field version_query[] = {
+    {.name = "api-version", .type = HTTP_STRING, .hi = 64, .help = "not looked at"}, {0}};
+
 /* ---- the request --------------------------------------------------------------------------------------- */
 
 static bool is_theirs(const char *model)
 {
     return strncmp(model, "gpt-image", 9) == 0 || strncmp(model, "dall-e", 6) == 0 ||
            strncmp(model, "chatgpt-image", 13) == 0;
+}
+
+static bool is_side(int64_t v)
+{
+    return v >= 64 && v <= 2048 && v % SIDE_UNIT == 0;
 }
 
 static enum err_code parse_size(struct http_request *rq, const char *size, struct face_request *f,
@@ -90,24 +169,110 @@ static enum err_code parse_size(struct http_request *rq, const char *size, struc
     if (!size || strcmp(size, "auto") == 0)
         return ERR_OK;
     if (x && str_to_i64((struct str){size, (size_t)(x - size)}, &f->width) &&
-        str_to_i64(str_from(x + 1), &f->height) && f->width >= 64 && f->width <= 2048 &&
-        f->height >= 64 && f->height <= 2048)
+        str_to_i64(str_from(x + 1), &f->height) && is_side(f->width) && is_side(f->height))
         return ERR_OK;
     return http_refuse(rq, 400, "size", e,
-                       "size should be \"auto\" or two sides of 64 to 2048, as \"1024x768\"");
+                       "size is '%.20s'; it should be \"auto\" or two sides of 64 to 2048 in steps "
+                       "of %d, as \"1024x768\"",
+                       size, SIDE_UNIT);
+}
+
+static enum err_code parse_format(struct http_request *rq, struct openai_stream *s, struct err *e)
+{
+    const char *name = http_body_str(rq, "output_format", "png");
+    int64_t quality = http_body_int(rq, "output_compression", 100);
+    s->partial = (int)http_body_int(rq, "partial_images", 0);
+    s->format.kind = strcmp(name, "jpeg") == 0   ? IMAGE_FORMAT_JPEG
+                     : strcmp(name, "webp") == 0 ? IMAGE_FORMAT_WEBP
+                                                 : IMAGE_FORMAT_PNG;
+    s->format.quality = quality < 1 ? 1 : (int)quality;
+    if (s->format.kind == IMAGE_FORMAT_PNG && quality != 100)
+        return http_refuse(rq, 400, "output_compression", e,
+                           "output_compression is of jpeg and webp; png keeps every bit");
+    if (!http_body_bool(rq, "stream", false) && s->partial)
+        return http_refuse(rq, 400, "partial_images", e, "partial_images needs stream");
+    if (http_body_bool(rq, "stream", false) &&
+        strcmp(http_body_str(rq, "response_format", "b64_json"), "url") == 0)
+        return http_refuse(rq, 400, "response_format", e, "a stream gives b64_json only");
+    return ERR_OK;
+}
+
+/* The id at the end of this server's own address of an image, else the text as it is. */
+static const char *without_address(const struct http_request *rq, const char *text)
+{
+    const char *rest = strncmp(text, "https://", 8) == 0  ? text + 8
+                       : strncmp(text, "http://", 7) == 0 ? text + 7
+                                                          : text;
+    size_t n = rest != text && rq->host ? strlen(rq->host) : 0;
+    if (rest != text && (!n || strncasecmp(rest, rq->host, n) != 0))
+        return text;
+    rest += n;
+    return strncmp(rest, "/v1/assets/", 11) == 0 ? rest + 11 : text;
+}
+
+/* What stands for an image: a data URL, or an image that is here already. */
+static enum err_code take_image(struct http_request *rq, const char *text, const char *field,
+                                const char **id, struct err *e)
+{
+    struct asset a;
+    struct err missing = {0};
+    if (strncmp(text, "data:", 5) == 0)
+        return face_upload(rq, str_from(text), field, id, e);
+    *id = without_address(rq, text);
+    if (asset_is_id(*id) && asset_get(http_store(rq), *id, &a, &missing) == ERR_OK)
+        return ERR_OK;
+    err_clear(&missing);
+    return http_refuse(rq, 400, field, e,
+                       "%s should be a data URL or an image of this server: its id, as POST "
+                       "/v1/assets gives, or its address. Nothing is fetched from elsewhere",
+                       field);
+}
+
+static enum err_code take_reference(struct http_request *rq, yyjson_val *v, const char *field,
+                                    const char **id, struct err *e)
+{
+    yyjson_val *url = yyjson_obj_get(v, "image_url"), *file = yyjson_obj_get(v, "file_id");
+    char path[CHECK_FIELD_SIZE];
+    if (yyjson_is_str(v))
+        return take_image(rq, yyjson_get_str(v), field, id, e);
+    if (yyjson_is_str(url) == yyjson_is_str(file))
+        return http_refuse(rq, 400, field, e, "%s should have image_url or file_id", field);
+    (void)snprintf(path, sizeof path, "%s.%s", field, yyjson_is_str(url) ? "image_url" : "file_id");
+    return take_image(rq, yyjson_get_str(yyjson_is_str(url) ? url : file), path, id, e);
+}
+
+static enum err_code take_list(struct http_request *rq, const char *name, struct face_request *f,
+                               struct err *e)
+{
+    size_t i, max;
+    yyjson_val *v;
+    char field[64];
+    yyjson_arr_foreach(yyjson_obj_get(http_body(rq), name), i, max, v)
+    {
+        if (f->n_images == VT_MAX_IMAGES)
+            return http_refuse(rq, 400, name, e, "at most %d images can be used", VT_MAX_IMAGES);
+        (void)snprintf(field, sizeof field, "%s[%zu]", name, i);
+        enum err_code rc = take_reference(rq, v, field, &f->images[f->n_images++], e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
 }
 
 static enum err_code take_images(struct http_request *rq, struct face_request *f, struct err *e)
 {
-    yyjson_val *list = yyjson_obj_get(http_body(rq), "image"), *v;
-    const char *mask = http_body_str(rq, "mask", NULL);
-    size_t i, max;
-    yyjson_arr_foreach(list, i, max, v)
-    {
-        if (f->n_images < VT_MAX_IMAGES)
-            f->images[f->n_images++] = yyjson_get_str(v);
-    }
-    return mask ? face_mask_of_alpha(rq, mask, &f->mask, e) : ERR_OK;
+    yyjson_val *mask = yyjson_obj_get(http_body(rq), "mask");
+    const char *id = NULL;
+    enum err_code rc = take_list(rq, "image", f, e);
+    if (rc == ERR_OK)
+        rc = take_list(rq, "images", f, e);
+    if (rc == ERR_OK && !f->n_images)
+        rc = http_refuse(rq, 400, rq->body_kind == HTTP_MULTIPART ? "image" : "images", e,
+                         "there is no image to edit");
+    if (rc != ERR_OK || !mask || yyjson_is_null(mask))
+        return rc;
+    rc = take_reference(rq, mask, "mask", &id, e);
+    return rc == ERR_OK ? face_mask_of_alpha(rq, id, &f->mask, e) : rc;
 }
 
 static enum err_code take(struct http_request *rq, bool edit, struct face_request *f, struct err *e)
@@ -125,139 +290,55 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
 
 /* ---- the whole answer ---------------------------------------------------------------------------------- */
 
-static enum err_code answer(struct http_request *rq, struct http_reply *re,
-                            const struct job_record *rec, struct err *e)
+/* The address of the image in that format: PNG as it is kept, others as an image of their own. */
+static enum err_code add_url(struct http_request *rq, const char *id, struct face_format format,
+                             struct buf *b, struct err *e)
 {
-    const char *format = http_body_str(rq, "output_format", "png");
-    bool url = strcmp(http_body_str(rq, "response_format", "b64_json"), "url") == 0;
-    struct face_picture *pictures = arena_array(&rq->arena, FACE_MAX_PICTURES, sizeof *pictures);
-    size_t n = 0;
-    enum err_code rc = pictures ? face_pictures(rec->result, pictures, &n, e)
-                                : err_set(e, ERR_NOMEM, "no memory for the answer");
-    buf_deinit(&re->body);
-    buf_init(&re->body, 1u << 30);
-    buf_printf(&re->body, "{\"created\":%lld,\"data\":[", (long long)(rec->finished_ms / 1000));
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        buf_printf(&re->body, "%s{\"%s\":\"", i ? "," : "", url ? "url" : "b64_json");
-        if (url)
-            buf_printf(&re->body, "http://%s/v1/assets/%s", rq->host, pictures[i].asset);
-        else
-            rc = face_base64(http_store(rq), pictures[i].asset, format, &re->body, e);
-        buf_add_z(&re->body, "\"}");
+    struct buf file;
+    struct asset a;
+    struct asset_note note = {.origin = "job", .trusted = true};
+    enum err_code rc = ERR_OK;
+    buf_init(&file, FILE_MAX_BYTES);
+    if (format.kind != IMAGE_FORMAT_PNG) {
+        rc = face_file(http_store(rq), id, format, &file, e);
+        if (rc == ERR_OK)
+            rc = asset_put(http_store(rq), buf_str(&file), &note, &a, e);
+        id = a.id;
     }
-    if (rc == ERR_OK && n)
-        buf_printf(&re->body,
-                   "],\"output_format\":\"%s\",\"size\":\"%lldx%lld\",\"background\":\"opaque\","
-                   "\"usage\":{\"total_tokens\":0,\"input_tokens\":0,\"output_tokens\":0,"
-                   "\"input_tokens_details\":{\"text_tokens\":0,\"image_tokens\":0}}}",
-                   format, (long long)pictures[0].width, (long long)pictures[0].height);
-    else
-        buf_add_z(&re->body, "]}");
+    if (rc == ERR_OK)
+        buf_printf(b, "http://%s/v1/assets/%s", rq->host, id);
+    buf_deinit(&file);
     return rc;
 }
 
-/* ---- streams ------------------------------------------------------------------------------------------- */
-
-/* Topics tell what was asked for: "g2-ID" a generation with two partial images, "e0-ID" an edit with none. */
-static void topic_of(char out[40], bool edit, int partial, const char *job)
+static enum err_code answer(struct http_request *rq, struct http_reply *re,
+                            const struct job_record *rec, struct face_format format, struct err *e)
 {
-    (void)snprintf(out, 40, "%c%d-%.24s", edit ? 'e' : 'g', partial, job);
-}
-
-static const char *prefix_of(bool edit)
-{
-    return edit ? "image_edit" : "image_generation";
-}
-
-void openai_tell_preview(struct server *s, const char *job, int step, int steps, struct str jpeg)
-{
-    char topic[40], name[48];
-    for (int k = 2; k < 8; k++) {
-        bool edit = k % 2;
-        int partial = k / 2, index = 0;
-        topic_of(topic, edit, partial, job);
-        while (index < partial && step != (index + 1) * steps / (partial + 1))
-            index++;
-        if (index == partial || !events_anyone(s->events, topic))
-            continue;
-        struct buf b;
-        buf_init(&b, 4 << 20);
-        (void)snprintf(name, sizeof name, "%s.partial_image", prefix_of(edit));
-        buf_printf(&b,
-                   "{\"type\":\"%s\",\"partial_image_index\":%d,\"created_at\":%lld,\"size\":"
-                   "\"auto\",\"quality\":\"low\",\"background\":\"opaque\",\"output_format\":"
-                   "\"jpeg\",\"b64_json\":\"",
-                   name, index, (long long)time(NULL));
-        base64_add(&b, jpeg);
-        buf_add_z(&b, "\"}");
-        events_publish(s->events, topic, name, buf_str(&b), EVENTS_DROPPABLE);
-        buf_deinit(&b);
-    }
-}
-
-static void end_json(struct server *s, bool edit, const char *result, const char *error,
-                     struct buf *b, char name[48])
-{
-    struct face_picture *pictures = mem_alloc(FACE_MAX_PICTURES * sizeof *pictures);
-    struct err e = {0};
+    bool url = strcmp(http_body_str(rq, "response_format", "b64_json"), "url") == 0;
+    struct face_image *images = arena_array(&rq->arena, FACE_MAX_IMAGES, sizeof *images);
+    struct buf *b = &re->body;
     size_t n = 0;
-    bool done = result && *result && face_pictures(result, pictures, &n, &e) == ERR_OK && n;
-    (void)snprintf(name, 48, "%s", done ? "" : "error");
-    if (done) {
-        (void)snprintf(name, 48, "%s.completed", prefix_of(edit));
-        buf_printf(b,
-                   "{\"type\":\"%s\",\"created_at\":%lld,\"size\":\"%lldx%lld\",\"quality\":"
-                   "\"high\",\"background\":\"opaque\",\"output_format\":\"png\",\"usage\":{"
-                   "\"total_tokens\":0,\"input_tokens\":0,\"output_tokens\":0},\"b64_json\":\"",
-                   name, (long long)time(NULL), (long long)pictures[0].width,
-                   (long long)pictures[0].height);
-        if (face_base64(s->store, pictures[0].asset, "png", b, &e) != ERR_OK)
-            err_clear(&e);
+    enum err_code rc = images ? face_images(rec->result, images, &n, e)
+                              : err_set(e, ERR_NOMEM, "no memory for the answer");
+    buf_deinit(b);
+    buf_init(b, ANSWER_MAX_BYTES);
+    buf_printf(b, "{\"created\":%lld,\"data\":[", (long long)(rec->finished_ms / 1000));
+    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+        buf_printf(b, "%s{\"%s\":\"", i ? "," : "", url ? "url" : "b64_json");
+        rc = url ? add_url(rq, images[i].asset, format, b, e)
+                 : face_base64(http_store(rq), images[i].asset, format, b, e);
         buf_add_z(b, "\"}");
-    } else {
-        buf_printf(b, "{\"type\":\"error\",\"error\":%s}",
-                   error && *error ? error : "{\"message\":\"the job was ended\"}");
     }
-    err_clear(&e);
-    mem_free(pictures);
-}
-
-void openai_tell_end(struct server *s, const char *job, enum job_state state, const char *result,
-                     const char *error)
-{
-    char topic[40], name[48];
-    for (int k = 0; k < 8; k++) {
-        bool edit = k % 2;
-        topic_of(topic, edit, k / 2, job);
-        if (!events_anyone(s->events, topic))
-            continue;
-        struct buf b;
-        buf_init(&b, 512 << 20);
-        end_json(s, edit, state == JOB_DONE ? result : "", error, &b, name);
-        events_publish(s->events, topic, name, buf_str(&b), EVENTS_LAST);
-        buf_deinit(&b);
-    }
-}
-
-static enum err_code stream(struct http_request *rq, struct http_reply *re, bool edit,
-                            const char *job, struct err *e)
-{
-    char topic[40];
-    struct queue_view v;
-    topic_of(topic, edit, (int)http_body_int(rq, "partial_images", 0), job);
-    enum err_code rc = events_subscribe(rq->server->events, rq, topic, &re->stream, e);
-    if (rc != ERR_OK)
-        return rc;
-    re->type = "text/event-stream";
-    job_follow(rq, job, re->stream);
-    queue_view(rq->server->queue, job, &v);
-    if (!v.live) {
-        struct job_record rec = {0};
-        rc = jobs_get(http_store(rq), job, &rec, e);
-        if (rc == ERR_OK)
-            openai_tell_end(rq->server, job, rec.state, rec.result, rec.error);
-        job_record_deinit(&rec);
-    }
+    buf_add_byte(b, ']');
+    if (rc == ERR_OK && n)
+        buf_printf(b,
+                   ",\"output_format\":\"%s\",\"size\":\"%lldx%lld\",\"quality\":\"high\","
+                   "\"background\":\"opaque\",\"usage\":{\"total_tokens\":0,\"input_tokens\":0,"
+                   "\"output_tokens\":0,\"input_tokens_details\":{\"text_tokens\":0,"
+                   "\"image_tokens\":0}}",
+                   image_format_name(format.kind), (long long)images[0].width,
+                   (long long)images[0].height);
+    buf_add_byte(b, '}');
     return rc;
 }
 
@@ -265,24 +346,21 @@ static enum err_code stream(struct http_request *rq, struct http_reply *re, bool
 
 static enum err_code run(struct http_request *rq, struct http_reply *re, bool edit, struct err *e)
 {
-    struct job_record rec = {0};
+    struct job_record rec = {0}, ended = {0};
+    struct openai_stream asked = {.edit = edit};
     struct face_request f;
-    enum err_code rc = ERR_OK;
-    if (!http_again(rq)) {
+    enum err_code rc = parse_format(rq, &asked, e);
+    if (rc == ERR_OK && !http_again(rq)) {
         rc = take(rq, edit, &f, e);
         if (rc == ERR_OK)
             rc = face_submit(rq, &f, &rec, e);
-        if (rc == ERR_OK && http_body_bool(rq, "stream", false)) {
-            rc = stream(rq, re, edit, rec.id, e);
-            job_record_deinit(&rec);
-            return rc;
-        }
     }
-    struct job_record ended = {0};
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && http_body_bool(rq, "stream", false))
+        rc = openai_stream(rq, re, &asked, rec.id, e);
+    else if (rc == ERR_OK)
         rc = job_wait(rq, rec.id, &re->later, &ended, e);
-    if (rc == ERR_OK && !re->later)
-        rc = answer(rq, re, &ended, e);
+    if (rc == ERR_OK && !re->later && !re->stream)
+        rc = answer(rq, re, &ended, asked.format, e);
     job_record_deinit(&ended);
     job_record_deinit(&rec);
     return rc;
@@ -300,10 +378,10 @@ static enum err_code run_edit(struct http_request *rq, struct http_reply *re, st
 
 const struct http_route routes_openai[] = {
     {HTTP_POST, "/v1/images/generations", "openaiGenerations",
-     "OpenAI: make pictures; with stream partial ones on the way", "openai", run_generation,
-     .body = generation_body, .gives = answer_fields, .accepts = HTTP_JSON, .max_body = 6 << 20,
-     .flags = HTTP_EVENTS},
-    {HTTP_POST, "/v1/images/edits", "openaiEdits", "OpenAI: change pictures", "openai", run_edit,
-     .body = edit_body, .gives = answer_fields, .accepts = HTTP_MULTIPART | HTTP_JSON,
-     .max_body = 6 << 20, .flags = HTTP_EVENTS},
+     "OpenAI: make images; with stream partial ones on the way", "openai", run_generation,
+     .query = version_query, .body = generation_body, .gives = answer_fields, .accepts = HTTP_JSON,
+     .max_body = GENERATION_MAX_BODY, .flags = HTTP_EVENTS},
+    {HTTP_POST, "/v1/images/edits", "openaiEdits", "OpenAI: change images", "openai", run_edit,
+     .query = version_query, .body = edit_body, .gives = answer_fields,
+     .accepts = HTTP_MULTIPART | HTTP_JSON, .max_body = EDIT_MAX_BODY, .flags = HTTP_EVENTS},
     {0}};

@@ -100,7 +100,7 @@ static void schema(const struct http_field *f, enum http_type type, bool is_form
                    struct buf *b)
 {
     size_t start = b->n;
-    switch (type) {
+    switch (is_form && f->file && type != HTTP_ARRAY ? HTTP_ASSET : type) {
     case HTTP_STRING:
         add_string(f, b);
         break;

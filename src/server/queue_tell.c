@@ -99,8 +99,8 @@ static void on_preview(const struct vt_image *im, int step, void *user)
         preview_json(j, im, &b);
         pthread_mutex_unlock(&q->lock);
         events_publish(q->server->events, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE);
-        openai_tell_preview(q->server, j->id, step, j->progress.step_count,
-                            buf_str(&j->preview)); /* only this thread changes them */
+        openai_tell_preview(q->server, j->id, &j->progress, step,
+                            &view); /* only this thread changes it */
     } else {
         err_clear(&e);
         buf_deinit(&jpeg);

@@ -52,6 +52,20 @@ for await (const event of stream) {
 assert.deepEqual(seen, ['image_generation.partial_image', 'image_generation.partial_image',
   'image_generation.completed'])
 
+const both = await client.images.edit({
+  model: 'gpt-image-1', prompt: 'make it green', image: createReadStream(picture), n: 2, stream: true,
+  partial_images: 1, output_format: 'jpeg', output_compression: 70
+})
+const ends = []
+for await (const event of both) {
+  assert.equal(event.output_format, 'jpeg')
+  assert.equal(Buffer.from(event.b64_json, 'base64').readUInt16BE(0), 0xffd8)
+  if (event.type === 'image_edit.completed') ends.push(event.index)
+}
+assert.deepEqual(ends, [0, 1])
+await assert.rejects(client.images.generate({ prompt: 'x', background: 'transparent' }),
+  (e) => e instanceof OpenAI.BadRequestError && e.param === 'background')
+await assert.rejects(client.models.retrieve('no-such-model'), (e) => e instanceof OpenAI.NotFoundError)
 await assert.rejects(client.images.generate({ model: 'no-such-model', prompt: 'x' }),
-  (e) => e instanceof OpenAI.APIError && e.status === 422 && e.param === 'model')
+  (e) => e instanceof OpenAI.APIError && e.status === 400 && e.param === 'model')
 console.log('the clients are content')

@@ -256,26 +256,6 @@ def test_second_signal_interrupts(program):
         s.request("DELETE", "/v1/jobs/" + job)
 
 
-def test_openai_face(program):
-    with Server(program) as s:
-        a = s.post("/v1/images/generations", {"prompt": STAR["prompt"], "seed": 1, "model": "dall-e-3", "n": 2,
-                                              "size": "128x128", "response_format": "url", "quality": "hd"})
-        urls = [d["url"] for d in a.json()["data"]]
-        assert len(urls) == 2 and s.get(urls[0].split(str(s.port), 1)[1]).status == 200
-        ours = s.post("/v1/generate?wait=true", dict(STAR, width=128, height=128)).json()
-        assert urls[0].endswith(ours["images"][0]["asset"])
-        seen = list(s.events("/v1/images/generations",
-                             body={"prompt": "x", "stream": True, "partial_images": 2, "seed": 1}))
-        assert [n for n, _ in seen] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
-        assert [d["partial_image_index"] for _, d in seen[:2]] == [0, 1]
-        body, headers = form(("prompt", "x"), ("image[]", "a.png", read(EDIT)), ("image[]", "b.png", png(64, 64)),
-                             ("mask", "m.png", png(128, 128, (255, 255, 255))), ("output_format", "webp"))
-        a = s.post("/v1/images/edits", body, headers=headers)
-        assert a.status == 200 and a.json()["data"][0]["b64_json"].startswith("UklGR"), a
-        a = s.post("/v1/images/generations", {"prompt": "x", "size": "huge"})
-        assert a.status == 400 and a.json()["error"]["param"] == "size", a
-
-
 def test_a1111_face(program):
     with Server(program) as s:
         a = s.post("/sdapi/v1/txt2img", {"prompt": STAR["prompt"], "seed": 1, "sampler_name": "DPM++ 2M",

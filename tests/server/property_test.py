@@ -173,7 +173,7 @@ class Walk:
         for full in (False, True):
             good = self.make.object(schema, full) if schema else None
             if isinstance(good, dict) and "mask" in good:
-                good["mask"] = None if "null" in str(schema["properties"]["mask"]["type"]) else good["mask"]
+                good["mask"] = None if "null" in str(schema["properties"]["mask"].get("type", "null")) else good["mask"]
             self.send(op, method, self.path(path, op) + self.query(op), good, {})
         self.send(op, method, self.path(path, op, wild=True), self.make.object(schema, False) if schema else None, {})
         status, p = self.send(op, method, self.path(path, op) + "?no_such_parameter=1", {} if schema else None, {})

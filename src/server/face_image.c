@@ -1,0 +1,158 @@
+/* face_image.c - images as the clients of other APIs send and want them: base64, data URLs, PNG, JPEG, WebP. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "image/png_write.h"
+#include "image/save.h"
+#include "server/base64.h"
+#include "server/face.h"
+#include "server/server_internal.h"
+
+enum { FILE_MAX_BYTES = 256 << 20 };
+
+/* ---- out ----------------------------------------------------------------------------------------------- */
+
+enum err_code face_encode(const struct image *im, struct face_format format, struct buf *out,
+                          struct err *e)
+{
+    if (format.kind == IMAGE_FORMAT_JPEG)
+        return image_jpeg_write(im, format.quality, out, e);
+    if (format.kind == IMAGE_FORMAT_WEBP)
+        return image_webp_write(im, format.quality, out, e);
+    return image_png_write(im, NULL, 0, out, e);
+}
+
+static enum err_code read_all(int fd, struct buf *out, struct err *e)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_size > FILE_MAX_BYTES)
+        return err_set(e, ERR_IO, "the image's file cannot be read");
+    char *p = buf_grow(out, (size_t)st.st_size);
+    for (off_t done = 0; p && done < st.st_size;) {
+        ssize_t k = pread(fd, p + done, (size_t)(st.st_size - done), done);
+        if (k <= 0)
+            return err_set(e, ERR_IO, "the image's file cannot be read");
+        done += k;
+    }
+    return p ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the image");
+}
+
+enum err_code face_file(struct store *s, const char *asset, struct face_format format,
+                        struct buf *b, struct err *e)
+{
+    struct image im = {0};
+    struct asset a;
+    int fd = -1;
+    enum err_code rc = asset_open(s, asset, &a, &fd, e);
+    if (rc == ERR_OK && a.format == format.kind && format.kind == IMAGE_FORMAT_PNG) {
+        rc = read_all(fd, b, e);
+    } else if (rc == ERR_OK) {
+        rc = asset_load(s, asset, &im, e);
+        if (rc == ERR_OK)
+            rc = face_encode(&im, format, b, e);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    image_free(&im);
+    return rc;
+}
+
+enum err_code face_base64(struct store *s, const char *asset, struct face_format format,
+                          struct buf *b, struct err *e)
+{
+    struct buf file;
+    buf_init(&file, FILE_MAX_BYTES);
+    enum err_code rc = face_file(s, asset, format, &file, e);
+    if (rc == ERR_OK)
+        base64_add(b, buf_str(&file));
+    buf_deinit(&file);
+    return rc;
+}
+
+/* ---- in ------------------------------------------------------------------------------------------------ */
+
+/* What stands behind "data:image/png;base64,", or all of it when it is no data URL. */
+static bool base64_part(struct str text, struct str *out)
+{
+    const char *comma = memchr(text.p, ',', text.n);
+    *out = text;
+    if (!str_starts(text, STR_LIT("data:")))
+        return true;
+    if (!comma)
+        return false;
+    struct str head = {text.p, (size_t)(comma - text.p)};
+    *out = str_skip(text, head.n + 1);
+    return head.n >= 7 && strncasecmp(comma - 7, ";base64", 7) == 0;
+}
+
+enum err_code face_bytes(struct http_request *rq, struct str text, const char *field,
+                         struct buf *out, struct err *e)
+{
+    struct str digits;
+    if (base64_part(text, &digits) && base64_decode(digits, out) && out->n)
+        return ERR_OK;
+    return http_refuse(rq, 422, field, e,
+                       "%s should be an image in base64, as it is or as a data URL "
+                       "(data:image/png;base64,...)",
+                       field);
+}
+
+static enum err_code keep_id(struct http_request *rq, const struct asset *a, const char **id,
+                             struct err *e)
+{
+    *id = arena_strdup(&rq->arena, str_from(a->id));
+    return *id ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the request");
+}
+
+enum err_code face_upload(struct http_request *rq, struct str text, const char *field,
+                          const char **id, struct err *e)
+{
+    struct buf bytes;
+    struct asset a;
+    buf_init(&bytes, FILE_MAX_BYTES);
+    enum err_code rc = face_bytes(rq, text, field, &bytes, e);
+    if (rc == ERR_OK)
+        rc = asset_put(rq->server->store, buf_str(&bytes), NULL, &a, e);
+    if (rc == ERR_OK)
+        rc = keep_id(rq, &a, id, e);
+    else
+        (void)snprintf(rq->field, sizeof rq->field, "%s", field);
+    buf_deinit(&bytes);
+    return rc;
+}
+
+enum err_code face_put(struct http_request *rq, const struct image *im, const char *name,
+                       const char **id, struct err *e)
+{
+    struct asset_note note = {.name = name, .origin = "upload", .trusted = true};
+    struct asset a;
+    enum err_code rc = asset_put_image(rq->server->store, im, &note, &a, e);
+    return rc == ERR_OK ? keep_id(rq, &a, id, e) : rc;
+}
+
+enum err_code face_mask_of_alpha(struct http_request *rq, const char *asset, const char **id,
+                                 struct err *e)
+{
+    struct image im = {0}, mask = {0};
+    enum err_code rc = asset_load(rq->server->store, asset, &im, e);
+    if (rc == ERR_OK && !image_has_alpha(&im)) {
+        image_free(&im);
+        *id = asset;
+        return ERR_OK;
+    }
+    if (rc == ERR_OK)
+        rc = image_new(&mask, im.w, im.h, 1, e);
+    for (int y = 0; rc == ERR_OK && y < im.h; y++) {
+        const unsigned char *src = image_row(&im, y);
+        unsigned char *out = image_row(&mask, y);
+        for (int x = 0; x < im.w; x++)
+            out[x] = (unsigned char)(255 - src[x * im.channels + im.channels - 1]);
+    }
+    if (rc == ERR_OK)
+        rc = face_put(rq, &mask, "mask.png", id, e);
+    image_free(&mask);
+    image_free(&im);
+    return rc;
+}
