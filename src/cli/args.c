@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/suggest.h"
 
 void cli_say(const char *fmt, ...)
 {
@@ -17,18 +18,45 @@ void cli_say(const char *fmt, ...)
 
 int cli_usage_error(const struct cli_command *c, const char *fmt, ...)
 {
+    char text[1024];
     va_list ap;
     va_start(ap, fmt);
-    fprintf(stderr, "veetance %s: ", c->name);
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "\n`veetance %s --help` explains its options\n", c->name);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    cli_error_json(VT_ERR_ARG, text);
+    fprintf(stderr, "veetance %s: %s\n`veetance %s --help` explains its options\n", c->name, text,
+            c->name);
     return CLI_USAGE;
+}
+
+int cli_no_subcommand(const struct cli_command *c, const char *name)
+{
+    struct cli_suggestion s = {.typed = name};
+    char all[256] = "";
+    for (const struct cli_subcommand *w = c->subcommands; w->name; w++) {
+        size_t used = strlen(all);
+        cli_suggest(&s, w->name);
+        (void)snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", w->name);
+    }
+    return cli_usage_error(c, "'%.40s' is not one of %s%s", name, all, cli_suggest_text(&s));
+}
+
+static void print_subcommands(const struct cli_subcommand *w)
+{
+    printf("\nSubcommands:\n");
+    for (; w->name; w++) {
+        char left[64];
+        (void)snprintf(left, sizeof left, "%s%s%s", w->name, w->value ? " " : "",
+                       w->value ? w->value : "");
+        printf("  %-22s %s\n", left, w->summary);
+    }
 }
 
 void cli_print_help(const struct cli_command *c)
 {
     printf("%s\n\nUsage: veetance %s %s\n", c->summary, c->name, c->usage);
+    if (c->subcommands)
+        print_subcommands(c->subcommands);
     if (c->options[0].name)
         printf("\nOptions:\n");
     for (const struct cli_option *o = c->options; o->name; o++) {
@@ -89,7 +117,16 @@ static int take_value(struct cli_args *a, const struct cli_option *o, const char
 
 static int unknown(struct cli_args *a)
 {
-    cli_usage_error(a->command, "there is no option %s", a->name);
+    char typed[64];
+    (void)snprintf(typed, sizeof typed, "%.*s", (int)strcspn(a->name, "="), a->name);
+    struct cli_suggestion s = {.typed = typed[1] == '-' ? typed + 2 : ""};
+    for (const struct cli_option *o = a->command->options; o->name; o++)
+        cli_suggest(&s, o->name);
+    cli_suggest(&s, "help");
+    if (s.best)
+        cli_usage_error(a->command, "there is no option %s; did you mean --%s?", typed, s.best);
+    else
+        cli_usage_error(a->command, "there is no option %s", typed);
     return CLI_ERROR;
 }
 
@@ -150,6 +187,31 @@ bool cli_double(const struct cli_args *a, double lo, double hi, double *out)
     }
     cli_usage_error(a->command, "%s takes a number from %g to %g, not '%.40s'", a->name, lo, hi,
                     a->value);
+    return false;
+}
+
+bool cli_choice(const struct cli_args *a, const char *words, int *out)
+{
+    size_t n = strlen(a->value);
+    int i = 0;
+    for (const char *w = words; n > 0 && w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL, i++)
+        if (strncmp(w, a->value, n) == 0 && (w[n] == 0 || w[n] == '|')) {
+            if (out)
+                *out = i;
+            return true;
+        }
+    char kept[64], list[256];
+    struct cli_suggestion s = {.typed = a->value};
+    size_t at = 0;
+    cli_suggest_words(&s, words, kept);
+    for (const char *p = words; *p && at + 3 < sizeof list; p++) {
+        list[at++] = *p == '|' ? ',' : *p;
+        if (*p == '|')
+            list[at++] = ' ';
+    }
+    list[at] = 0;
+    cli_usage_error(a->command, "%s takes one of %s, not '%.40s'%s", a->name, list, a->value,
+                    cli_suggest_text(&s));
     return false;
 }
 

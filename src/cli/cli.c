@@ -8,6 +8,7 @@
 
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/suggest.h"
 #include "cli/engine_args.h"
 #include "cli/offline.h"
 
@@ -17,6 +18,9 @@ const struct cli_command *const cli_commands[] = {
     &cli_cmd_doctor,   &cli_cmd_serve,   &cli_cmd_sheet,   &cli_cmd_store,
     &cli_cmd_bench,    &cli_cmd_convert, &cli_cmd_worker,  NULL,
 };
+
+/* Set once at start: failures are also told as JSON. */
+static bool errors_as_json;
 
 static void print_overview(FILE *to)
 {
@@ -40,6 +44,20 @@ static const struct cli_command *find_command(const char *name)
     return NULL;
 }
 
+static int no_command(const char *name)
+{
+    char text[256];
+    struct cli_suggestion s = {.typed = name};
+    for (size_t i = 0; cli_commands[i]; i++)
+        cli_suggest(&s, cli_commands[i]->name);
+    cli_suggest(&s, "help");
+    (void)snprintf(text, sizeof text, "there is no command '%.60s'%s", name,
+                   s.best ? cli_suggest_text(&s) : "; `veetance help` lists them");
+    cli_error_json(VT_ERR_ARG, text);
+    cli_say("%s", text);
+    return CLI_USAGE;
+}
+
 static int help(int argc, char **argv)
 {
     if (argc < 2) {
@@ -47,9 +65,11 @@ static int help(int argc, char **argv)
         return CLI_OK;
     }
     const struct cli_command *c = find_command(argv[1]);
-    if (!c) {
-        cli_say("there is no command '%.60s'; `veetance help` lists them", argv[1]);
-        return CLI_USAGE;
+    if (!c)
+        return no_command(argv[1]);
+    if (argc > 2 && c->subcommands) {
+        char asked[] = "--help";
+        return c->run(c, 3, (char *[]){argv[1], argv[2], asked, NULL});
     }
     cli_print_help(c);
     return CLI_OK;
@@ -62,6 +82,7 @@ static int dispatch(int argc, char **argv)
         return CLI_USAGE;
     }
     const char *name = argv[1];
+    errors_as_json = cli_has_switch(argc, argv, "--json");
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         printf("veetance %s\n", vt_version());
         return CLI_OK;
@@ -69,10 +90,8 @@ static int dispatch(int argc, char **argv)
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(argc - 1, argv + 1);
     const struct cli_command *c = find_command(name);
-    if (!c) {
-        cli_say("there is no command '%.60s'; `veetance help` lists them", name);
-        return CLI_USAGE;
-    }
+    if (!c)
+        return no_command(name);
     if (!c->listens)
         (void)cli_go_offline(engine_args_want_network(argv + 1));
     return c->run(c, argc - 1, argv + 1);
@@ -118,26 +137,31 @@ const atomic_bool *cli_stop_flag(void)
     return &stopped;
 }
 
-int cli_fail_err(const struct err *e, bool json)
+int cli_fail_err(const struct err *e)
 {
     struct vt_error ve = {.status = (enum vt_status)e->code};
     (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
-    return cli_fail(&ve, json);
+    return cli_fail(&ve);
 }
 
-int cli_fail(const struct vt_error *e, bool json)
+void cli_error_json(enum vt_status status, const char *text)
 {
-    if (json) {
-        struct buf b;
-        buf_init(&b, 1 << 16);
-        buf_add_z(&b, "{\"error\":{\"code\":");
-        json_add_z(&b, vt_status_name(e->status));
-        buf_add_z(&b, ",\"message\":");
-        json_add_z(&b, e->text);
-        buf_add_z(&b, "}}");
-        puts(buf_z(&b));
-        buf_deinit(&b);
-    }
+    struct buf b;
+    if (!errors_as_json)
+        return;
+    buf_init(&b, 1 << 16);
+    buf_add_z(&b, "{\"error\":{\"code\":");
+    json_add_z(&b, vt_status_name(status));
+    buf_add_z(&b, ",\"message\":");
+    json_add_z(&b, text);
+    buf_add_z(&b, "}}");
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
+int cli_fail(const struct vt_error *e)
+{
+    cli_error_json(e->status, e->text);
     cli_say("%s", e->text);
     if (e->status == VT_ERR_CANCELLED)
         return CLI_INTERRUPTED;

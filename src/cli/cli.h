@@ -26,12 +26,21 @@ struct cli_option {
 
 enum { CLI_END = 0, CLI_POSITIONAL = -1, CLI_ERROR = -2, CLI_HELP = -3 };
 
+struct cli_command;
+
+/* A word that may follow a command's name. */
+struct cli_subcommand {
+    const char *name, *value, *summary; /* value: what follows it in help; NULL: nothing */
+    const struct cli_command *command;  /* with options of its own; NULL: the command's */
+};
+
 struct cli_command {
     const char *name;
-    const char *summary;              /* one line for `veetance help` */
-    const char *usage;                /* what follows the command's name */
-    const char *examples;             /* lines, each indented by two spaces */
-    const struct cli_option *options; /* ends with a NULL name */
+    const char *summary;                      /* one line for `veetance help` */
+    const char *usage;                        /* what follows the command's name */
+    const char *examples;                     /* lines, each indented by two spaces */
+    const struct cli_option *options;         /* ends with a NULL name */
+    const struct cli_subcommand *subcommands; /* ends with a NULL name; NULL: none */
     int (*run)(const struct cli_command *self, int argc, char **argv);
     bool listens; /* gives up the network itself (cli/offline.h); others have none when they run */
 };
@@ -63,18 +72,24 @@ bool cli_has_switch(int argc, char **argv, const char *name);
 /* Values: false after saying what is wrong. */
 bool cli_int(const struct cli_args *a, int64_t lo, int64_t hi, int64_t *out);
 bool cli_double(const struct cli_args *a, double lo, double hi, double *out);
+/* One of "a|b|c"; *out (may be NULL) is how many come before it. */
+bool cli_choice(const struct cli_args *a, const char *words, int *out);
 
 /* "veetance: ..." on standard error. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int cli_usage_error(const struct cli_command *c, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 void cli_print_help(const struct cli_command *c);
+/* Bad usage because name is no subcommand: says which there are, and which was probably meant. */
+int cli_no_subcommand(const struct cli_command *c, const char *name);
 
 /* ---- running a request ------------------------------------------------------------------------------ */
 
-/* Exit code for a failed call; prints the error (as JSON on standard output when json). */
-int cli_fail(const struct vt_error *e, bool json);
-int cli_fail_err(const struct err *e, bool json);
+/* Exit code for a failed call; prints the error, with --json also on standard output. */
+int cli_fail(const struct vt_error *e);
+int cli_fail_err(const struct err *e);
+/* The error as JSON on standard output, if the arguments ask for JSON; for what has its own words for people. */
+void cli_error_json(enum vt_status status, const char *text);
 
 /* Ctrl-C and SIGTERM set the flag and cancel this engine (NULL: none); a second one ends the process. */
 void cli_cancel_on_signal(struct vt_engine *engine);

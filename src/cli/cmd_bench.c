@@ -39,8 +39,8 @@ static const char SMALL_MODEL[] = "micro-klein";
 static const double PEAK_SECONDS = 2; /* for each measurement of the machine */
 
 static const struct cli_option options[] = {
-    {BENCH_SYNTHETIC, 0, "synthetic", "NAME",
-     "klein-4b, klein-9b or qwen-layered: random weights of the real dimensions, made once"},
+    {BENCH_SYNTHETIC, 0, "synthetic", "klein-4b|klein-9b|qwen-layered",
+     "random weights of the real dimensions, made once"},
     {BENCH_MODEL, 'm', "model", "MODEL", "measure this model instead (default micro-klein)"},
     {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square pictures (default 256; 640)"},
     {BENCH_STEPS, 0, "steps", "N", "steps of each picture; the fastest counts (default 1; 8)"},
@@ -95,9 +95,10 @@ static int set_synthetic(struct bench_args *o, const struct cli_args *a)
     o->synthetic = a->value;
     if (bench_synthetic_find(a->value) || strcmp(a->value, bench_layered_name) == 0)
         return CLI_OK;
-    return cli_usage_error(a->command, "--synthetic is %s, %s or %s, not '%.40s'",
-                           bench_synthetic_name(0), bench_synthetic_name(1), bench_layered_name,
-                           a->value);
+    char words[128];
+    (void)snprintf(words, sizeof words, "%s|%s|%s", bench_synthetic_name(0),
+                   bench_synthetic_name(1), bench_layered_name);
+    return cli_choice(a, words, NULL) ? CLI_OK : CLI_USAGE;
 }
 
 static int set_number(const struct cli_args *a, int64_t hi, int *out)
@@ -567,9 +568,7 @@ static int execute(struct bench_args *o)
         r.klein = mem_alloc(sizeof *r.klein);
     cli_cancel_on_signal(NULL);
     if (measure(o, &r, &e) != ERR_OK) {
-        struct vt_error ve = {.status = (enum vt_status)e.code};
-        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-        rc = cli_fail(&ve, o->json);
+        rc = cli_fail_err(&e);
     } else {
         print(&r, o->json);
     }

@@ -180,9 +180,9 @@ static int execute(struct caption_args *o)
     if (rc == ERR_OK)
         rc = check_images(o, &e);
     if (rc != ERR_OK)
-        return cli_fail_err(&e, o->json);
+        return cli_fail_err(&e);
     if (vt_engine_open(&o->engine, &engine, &err) != VT_OK)
-        return cli_fail(&err, o->json);
+        return cli_fail(&err);
     enum vt_status st = VT_OK;
     cli_cancel_on_signal(engine);
     o->progress.engine = engine;
@@ -193,7 +193,7 @@ static int execute(struct caption_args *o)
     cli_cancel_on_signal(NULL);
     vt_engine_close(engine);
     if (st != VT_OK)
-        return cli_fail(&err, o->json);
+        return cli_fail(&err);
     if (o->json)
         print_json(o);
     return CLI_OK;

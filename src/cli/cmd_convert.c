@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/model_arg.h"
 #include "cli/progress.h"
+#include "cli/suggest.h"
 #include "nn/quantise.h"
 #include "pipeline/convert.h"
 #include "weights/convert_types.h"
@@ -28,8 +29,8 @@ static const struct cli_option options[] = {
     {CONVERT_TYPE, 't', "type", "TYPE",
      "bf16 f16 f32 q8_0 q6_k q5_k q5_1 q5_0 q4_k q4_1 q4_0 iq4_nl iq4_xs q3_k q2_k (default: as "
      "stored)"},
-    {CONVERT_NAMING, 0, "naming", "NAME",
-     "names of the tensors: diffusers (default), original, comfy, gguf, keep"},
+    {CONVERT_NAMING, 0, "naming", "diffusers|original|comfy|gguf|keep",
+     "names of the tensors (default diffusers)"},
     {CONVERT_FORMAT, 0, "format", "gguf|safetensors",
      "for a whole model (default: gguf for quantised types); a file's ending tells its own"},
     {CONVERT_THREADS, 0, "threads", "N", "default: one a core"},
@@ -56,17 +57,20 @@ static int set_type(struct convert_args *o, const struct cli_args *a)
     o->rq.type = convert_type_from_name(a->value);
     if (o->rq.type != DTYPE_INVALID)
         return CLI_OK;
-    return cli_usage_error(a->command, "--type is one of %s, not '%.40s'", convert_type_names(),
-                           a->value);
+    char kept[64];
+    struct cli_suggestion s = {.typed = a->value};
+    cli_suggest_words(&s, convert_type_names(), kept);
+    return cli_usage_error(a->command, "--type is one of %s, not '%.40s'%s", convert_type_names(),
+                           a->value, cli_suggest_text(&s));
 }
 
 static int set_format(struct convert_args *o, const struct cli_args *a)
 {
-    bool gguf = strcmp(a->value, "gguf") == 0;
-    o->rq.format = gguf ? CONVERT_TO_GGUF : CONVERT_TO_SAFETENSORS;
-    if (gguf || strcmp(a->value, "safetensors") == 0)
-        return CLI_OK;
-    return cli_usage_error(a->command, "--format is gguf or safetensors, not '%.40s'", a->value);
+    int i = 0;
+    if (!cli_choice(a, "gguf|safetensors", &i))
+        return CLI_USAGE;
+    o->rq.format = i == 0 ? CONVERT_TO_GGUF : CONVERT_TO_SAFETENSORS;
+    return CLI_OK;
 }
 
 static int set_path(struct convert_args *o, const struct cli_args *a)
@@ -90,7 +94,7 @@ static int set_option(struct convert_args *o, const struct cli_args *a, int id)
         return set_type(o, a);
     case CONVERT_NAMING:
         o->rq.naming = a->value;
-        return CLI_OK;
+        return cli_choice(a, "diffusers|original|comfy|gguf|keep", NULL) ? CLI_OK : CLI_USAGE;
     case CONVERT_FORMAT:
         return set_format(o, a);
     case CONVERT_THREADS:
@@ -189,9 +193,7 @@ static int execute(struct convert_args *o)
         failed = convert_any(&rq, &r, &e);
     cli_progress_finish(&o->progress);
     if (failed != ERR_OK) {
-        struct vt_error ve = {.status = (enum vt_status)e.code};
-        (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-        rc = cli_fail(&ve, o->json);
+        rc = cli_fail_err(&e);
     } else if (o->json) {
         print_json(o, &r);
     } else if (!o->progress.quiet) {

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -31,13 +32,6 @@ struct devices_job {
     char pinned[64]; /* "" when nothing is */
 };
 
-static int fail(const struct devices_job *j, const struct err *e)
-{
-    struct vt_error ve = {.status = (enum vt_status)e->code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
-    return cli_fail(&ve, j->json);
-}
-
 /* ---- what is pinned -------------------------------------------------------------------------------- */
 
 static void read_pinned(struct devices_job *j)
@@ -60,10 +54,10 @@ static int unpin(const struct devices_job *j)
     char path[NN_PIN_PATH_BYTES];
     struct err e = {0};
     if (nn_pin_path(path, sizeof path, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (file_exists(path) && unlink(path) != 0) {
-        cli_say("cannot remove '%s'", path);
-        return CLI_FAILED;
+        (void)err_set_sys(&e, ERR_IO, errno, "cannot remove '%s'", path);
+        return cli_fail_err(&e);
     }
     if (j->json)
         puts("{\"pinned\":null}");
@@ -158,11 +152,11 @@ static int execute(struct devices_job *j)
     if (j->unpin)
         return unpin(j);
     if (nn_device_list(j->list, MAX_DEVICES, &j->n, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (!j->pin)
         read_pinned(j);
     else if (pin_fastest(j, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (j->json)
         print_json(j);
     else

@@ -44,7 +44,7 @@ static int load(struct edit *d, const char *path, struct image *out)
     struct err e = {0};
     if (cli_image_load(path, &d->run.progress, out, &e) == ERR_OK)
         return CLI_OK;
-    (void)cli_fail_err(&e, d->run.json);
+    (void)cli_fail_err(&e);
     return CLI_FAILED;
 }
 

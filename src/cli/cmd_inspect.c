@@ -104,7 +104,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         if (out.n && out.p[out.n - 1] != '\n')
             putchar('\n');
     } else {
-        rc = cli_fail_err(&e, json);
+        rc = cli_fail_err(&e);
     }
     buf_deinit(&out);
     return rc;

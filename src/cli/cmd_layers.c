@@ -8,6 +8,7 @@
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
+#include "cli/suggest.h"
 
 enum { LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN, LAYERS_FULL_SIZE, LAYERS_FORMAT, LAYERS_OUTPUT };
 
@@ -20,6 +21,17 @@ static const struct cli_option options[] = {
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
      "bring the layers to the picture's size and, where known, its colours"},
     LAYERS_JOB_OPTIONS,
+    {0},
+};
+
+static const struct cli_subcommand subcommands[] = {
+    {"split", "STACK", "take one layer apart; the parts take its place", &layers_tool_split},
+    {"merge", "STACK LAYER...", "make one layer of several", NULL},
+    {"flatten", "STACK", "compose all visible layers into one image", NULL},
+    {"export", "STACK", "as PSD, OpenRaster, PowerPoint, ZIP or PNGs", NULL},
+    {"import", "FILE", "a PSD, OpenRaster or ZIP file into a folder", NULL},
+    {"trim", "STACK", "cut off transparent borders", NULL},
+    {"clean", "STACK", "clean the edges", NULL},
     {0},
 };
 
@@ -89,7 +101,7 @@ static int print_plan(struct layers *o)
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     image_free(&source);
-    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e, o->job.json);
+    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e);
 }
 
 static int execute(struct layers *o)
@@ -108,10 +120,21 @@ static int execute(struct layers *o)
     image_free(&source);
     if (rc != ERR_OK) {
         cli_progress_finish(&o->job.progress);
-        return cli_fail_err(&e, o->job.json);
+        return cli_fail_err(&e);
     }
     print_result(o);
     return CLI_OK;
+}
+
+static int stray(const struct cli_command *self, const char *word)
+{
+    struct cli_suggestion s = {.typed = word};
+    for (const struct cli_subcommand *w = subcommands; w->name; w++)
+        cli_suggest(&s, w->name);
+    return cli_usage_error(self,
+                           "'%.60s' is not expected here; the image goes behind -i, tools come "
+                           "first (%s)%s",
+                           word, layers_tool_names, cli_suggest_text(&s));
 }
 
 static int parse(struct layers *o, const struct cli_command *self, int argc, char **argv,
@@ -125,10 +148,7 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
             return CLI_OK;
         }
         if (id == CLI_POSITIONAL)
-            rc = cli_usage_error(self,
-                                 "'%.60s' is not expected here; the picture goes behind -i, tools "
-                                 "come first (%s)",
-                                 a.value, layers_tool_names);
+            rc = stray(self, a.value);
         else
             rc = id == CLI_ERROR ? CLI_USAGE : set_option(o, &a, id);
     }
@@ -173,5 +193,6 @@ const struct cli_command cli_cmd_layers = {
         "  veetance layers trim poster -o trimmed\n"
         "  veetance layers clean poster -o clean\n",
     .options = options,
+    .subcommands = subcommands,
     .run = run,
 };

@@ -97,7 +97,7 @@ static int execute(struct split *s)
         rc = layers_out_any(&s->stack, f, s->output, &s->job.progress, &e);
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);
-        return cli_fail_err(&e, s->job.json);
+        return cli_fail_err(&e);
     }
     print_result(s);
     return CLI_OK;

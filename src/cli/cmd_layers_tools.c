@@ -359,7 +359,7 @@ static int execute(struct tool *t)
     if (rc == ERR_OK)
         rc = action_of(t->command)->act(t, &e);
     if (rc != ERR_OK)
-        return cli_fail_err(&e, t->json);
+        return cli_fail_err(&e);
     print_result(t);
     return CLI_OK;
 }

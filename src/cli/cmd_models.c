@@ -36,13 +36,6 @@ struct models_job {
     struct models *others; /* models that need no adding: embedded, downloaded */
 };
 
-static int fail(const struct models_job *j, const struct err *e)
-{
-    struct vt_error ve = {.status = (enum vt_status)e->code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
-    return cli_fail(&ve, j->json);
-}
-
 /* ---- reports --------------------------------------------------------------------------------------- */
 
 static void report(const struct models_report *r, void *user)
@@ -279,7 +272,7 @@ static int unknown(struct models_job *j)
     (void)err_set(&e, ERR_NOTFOUND,
                   "the model store has no '%.100s'; `veetance models list` names what there is%s",
                   j->target, cli_suggest_text(&s));
-    return fail(j, &e);
+    return cli_fail_err(&e);
 }
 
 static int show(struct models_job *j)
@@ -331,7 +324,7 @@ static int save_and_list(struct models_job *j)
 {
     struct err e = {0};
     if (models_save(j->m, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     return list(j);
 }
 
@@ -340,7 +333,7 @@ static int add(struct models_job *j)
     struct err e = {0};
     j->o.hash = !j->quick;
     if (models_add(j->m, j->target, &j->o, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     return save_and_list(j);
 }
 
@@ -349,7 +342,7 @@ static int scan(struct models_job *j)
     struct err e = {0};
     j->o.hash = j->hash;
     if (models_scan(j->m, j->target, &j->o, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     return save_and_list(j);
 }
 
@@ -359,7 +352,7 @@ static int verify(struct models_job *j)
     j->o.hash = !j->quick;
     size_t broken = models_verify(j->m, &j->o);
     if (models_save(j->m, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (j->json)
         printf("{\"components\":%zu,\"broken\":%zu}\n", j->m->n_components, broken);
     else
@@ -375,10 +368,10 @@ static int forget(struct models_job *j)
             return unknown(j);
         (void)err_set(&e, ERR_ARG, "'%.60s' is %s and was not added, so it cannot be removed",
                       j->target, models_find(j->others, j->target)->layout);
-        return fail(j, &e);
+        return cli_fail_err(&e);
     }
     if (models_remove(j->m, j->target, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     return save_and_list(j);
 }
 
@@ -411,23 +404,19 @@ static int execute(struct models_job *j)
         if (strcmp(j->verb, "link") == 0 && !j->o.name)
             return cli_usage_error(j->self, "link needs --as NAME");
         if (models_load(NULL, &j->m, &e) != ERR_OK)
-            return fail(j, &e);
+            return cli_fail_err(&e);
         find_others(j);
         int rc = verbs[i].run(j);
         models_free(j->others);
         models_free(j->m);
         return rc;
     }
-    return cli_usage_error(
-        j->self, "'%.40s' is not one of list, show, add, link, scan, verify, remove", j->verb);
+    return cli_no_subcommand(j->self, j->verb);
 }
 
-static int set_distilled(struct models_job *j, const char *value)
+static int set_distilled(struct models_job *j, const struct cli_args *a)
 {
-    j->o.distilled = strcmp(value, "yes") == 0 ? 1 : 0;
-    if (j->o.distilled || strcmp(value, "no") == 0)
-        return CLI_OK;
-    return cli_usage_error(j->self, "--distilled takes yes or no, not '%.40s'", value);
+    return cli_choice(a, "no|yes", &j->o.distilled) ? CLI_OK : CLI_USAGE;
 }
 
 static int take(struct models_job *j, const struct cli_args *a, int id)
@@ -449,7 +438,7 @@ static int take(struct models_job *j, const struct cli_args *a, int id)
         j->o.name = a->value;
         return CLI_OK;
     case MODELS_DISTILLED:
-        return set_distilled(j, a->value);
+        return set_distilled(j, a);
     case CLI_POSITIONAL:
         if (!j->verb)
             j->verb = a->value;
@@ -484,12 +473,21 @@ static int run(const struct cli_command *self, int argc, char **argv)
     return execute(&j);
 }
 
+static const struct cli_subcommand subcommands[] = {
+    {"list", NULL, "every model: pipeline, size, state, place", NULL},
+    {"show", "NAME", "its parts, where each is, who shares it", NULL},
+    {"add", "PATH", "one model folder, component folder or file", NULL},
+    {"link", "PATH", "the same, under the name given with --as", NULL},
+    {"scan", "DIR", "everything below a folder; finds what has moved", NULL},
+    {"verify", NULL, "compare every file with its sha256", NULL},
+    {"remove", "NAME", "forget the model; its files stay", NULL},
+    {0},
+};
+
 const struct cli_command cli_cmd_models = {
     .name = "models",
     .summary = "Tell the program where models lie, and see how they are",
-    .usage =
-        "[list | show NAME | add PATH | link PATH --as NAME | scan DIR | verify | remove NAME] "
-        "[--json]",
+    .usage = "[SUBCOMMAND] [--json]",
     .examples = "  veetance models scan /mnt/big/ComfyUI/models\n"
                 "  veetance models add "
                 "~/.cache/huggingface/hub/models--black-forest-labs--FLUX.2-klein-4B\n"
@@ -497,5 +495,6 @@ const struct cli_command cli_cmd_models = {
                 "  veetance generate -m klein-fp8 -p \"a red star\"\n"
                 "  veetance models verify\n",
     .options = options,
+    .subcommands = subcommands,
     .run = run,
 };

@@ -6,6 +6,28 @@
 
 static const struct cli_option options[] = {{0}};
 
+static const struct cli_subcommand subcommands[] = {
+    {"generate", "OPTIONS", "plan `veetance generate OPTIONS`", &cli_cmd_generate},
+    {"edit", "OPTIONS", "plan `veetance edit OPTIONS`", &cli_cmd_edit},
+    {"layers", "OPTIONS", "plan `veetance layers OPTIONS`", &cli_cmd_layers},
+    {0},
+};
+
+/* The task's command under its name here, so that help and messages point to what was typed. */
+static int plan(const struct cli_command *task, const char *name, int argc, char **argv)
+{
+    struct cli_command c = *task;
+    c.name = name;
+    c.summary = "Say what this run would take: memory, streaming, swaps; runs nothing";
+    c.examples = cli_cmd_plan.examples;
+    c.subcommands = NULL;
+    if (task == &cli_cmd_generate)
+        return picture_generate(&c, argc, argv, true);
+    if (task == &cli_cmd_edit)
+        return picture_edit(&c, argc, argv, true);
+    return layers_decompose(&c, argc, argv, true);
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     const char *task = argc > 1 ? argv[1] : "";
@@ -14,14 +36,15 @@ static int run(const struct cli_command *self, int argc, char **argv)
         return CLI_OK;
     }
     if (strcmp(task, "generate") == 0)
-        return picture_generate(&cli_cmd_generate, argc - 1, argv + 1, true);
+        return plan(&cli_cmd_generate, "plan generate", argc - 1, argv + 1);
     if (strcmp(task, "edit") == 0)
-        return picture_edit(&cli_cmd_edit, argc - 1, argv + 1, true);
+        return plan(&cli_cmd_edit, "plan edit", argc - 1, argv + 1);
     if (strcmp(task, "layers") == 0)
-        return layers_decompose(&cli_cmd_layers, argc - 1, argv + 1, true);
+        return plan(&cli_cmd_layers, "plan layers", argc - 1, argv + 1);
     if (task[0] == '-')
         return cli_usage_error(self, "there is no option %.40s", task);
-    return cli_usage_error(self, "say what to plan: generate, edit or layers, not '%.40s'", task);
+    return task[0] ? cli_no_subcommand(self, task)
+                   : cli_usage_error(self, "say what to plan: generate, edit or layers");
 }
 
 const struct cli_command cli_cmd_plan = {
@@ -32,7 +55,9 @@ const struct cli_command cli_cmd_plan = {
         "  veetance plan generate -m ~/models/FLUX.2-klein-9B -p \"a lighthouse\" -W 1024 -H "
         "1024 --budget 16G\n"
         "  veetance plan layers -m ~/models/Qwen-Image-Layered -i poster.png -n 6 --budget "
-        "80% --json\n",
+        "80% --json\n"
+        "\nThe exit status is 1 when the run would be refused.\n",
     .options = options,
+    .subcommands = subcommands,
     .run = run,
 };

@@ -27,13 +27,6 @@ struct store_job {
     struct store_gc_params gc;
 };
 
-static int fail(const struct store_job *j, const struct err *e)
-{
-    struct vt_error ve = {.status = (enum vt_status)e->code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e->text);
-    return cli_fail(&ve, j->json);
-}
-
 static double mib(uint64_t bytes)
 {
     return (double)bytes / (1 << 20);
@@ -57,7 +50,7 @@ static int check(struct store_job *j, struct store *s)
     struct store_numbers n;
     if (store_count(s, &n, &e) != ERR_OK ||
         store_check(s, j->deep, print_finding, j, &r, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     bool sound = r.damaged + r.dangling + r.broken_rows == 0;
     if (j->json)
         printf("{\"sound\":%s,\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,"
@@ -86,7 +79,7 @@ static int collect(struct store_job *j, struct store *s)
     struct err e = {0};
     struct store_gc_result r;
     if (store_gc(s, &j->gc, &r, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (j->json)
         printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"bytes\":%llu,"
                "\"dry_run\":%s}\n",
@@ -106,7 +99,7 @@ static int back_up(struct store_job *j, struct store *s)
     struct err e = {0};
     uint64_t files = 0;
     if (store_backup(s, j->target, &files, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     if (j->json) {
         struct buf b;
         buf_init(&b, 1 << 16);
@@ -141,7 +134,8 @@ static int run_verb(struct store_job *j)
         if (strcmp(verbs[i].name, j->verb) == 0)
             v = &verbs[i];
     if (!v)
-        return cli_usage_error(j->self, "say check, gc or backup");
+        return j->verb ? cli_no_subcommand(j->self, j->verb)
+                       : cli_usage_error(j->self, "say check, gc or backup");
     if (v->wants_target != (j->target != NULL))
         return cli_usage_error(
             j->self, v->wants_target ? "%s needs a folder" : "%s takes no folder", v->name);
@@ -149,7 +143,7 @@ static int run_verb(struct store_job *j)
     struct err e = {0};
     const struct store_options o = {.dir = j->dir, .look_only = v->looks_only};
     if (store_open(&o, &s, &e) != ERR_OK)
-        return fail(j, &e);
+        return cli_fail_err(&e);
     int rc = v->run(j, s);
     store_close(s);
     return rc;
@@ -196,13 +190,21 @@ static int run(const struct cli_command *self, int argc, char **argv)
     return run_verb(&j);
 }
 
+static const struct cli_subcommand subcommands[] = {
+    {"check", NULL, "is everything there, and whole?", NULL},
+    {"gc", NULL, "remove what nothing refers to", NULL},
+    {"backup", "DIR", "a copy of the database and all files", NULL},
+    {0},
+};
+
 const struct cli_command cli_cmd_store = {
     .name = "store",
     .summary = "Check, tidy and back up pictures, projects and jobs",
-    .usage = "check [--deep] | gc [--grace DAYS] [-n] | backup DIR",
+    .usage = "SUBCOMMAND [--store DIR] [--json]",
     .examples = "  veetance store check --deep\n"
                 "  veetance store gc --grace 30 -n\n"
                 "  veetance store backup /media/disk/veetance-backup\n",
     .options = options,
+    .subcommands = subcommands,
     .run = run,
 };

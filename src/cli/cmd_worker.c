@@ -145,9 +145,7 @@ static int serve_here(const struct worker_args *o)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (serve(o, &e) == ERR_OK)
         return CLI_OK;
-    struct vt_error ve = {.status = (enum vt_status)e.code};
-    (void)snprintf(ve.text, sizeof ve.text, "%s", e.text);
-    return cli_fail(&ve, false);
+    return cli_fail_err(&e);
 }
 
 /* ggml's server ends its process on a client that asks for more than there is, or for nonsense: the next client

@@ -15,10 +15,14 @@ static char workers[600];
 static void on_abort(const char *why)
 {
     fprintf(stderr, "\n");
+    struct err e = {0};
     if (strstr(why, "ggml-rpc"))
-        cli_say("the worker at %s is gone, or is no worker; the run cannot go on", workers);
+        (void)err_set(&e, ERR_DEVICE,
+                      "the worker at %s is gone, or is no worker; the run cannot go on", workers);
     else
-        cli_say("a device failed, and the run cannot go on: %s", why);
+        (void)err_set(&e, ERR_DEVICE, "a device failed, and the run cannot go on: %s", why);
+    (void)cli_fail_err(&e);
+    (void)fflush(stdout);
     _exit(CLI_FAILED);
 }
 

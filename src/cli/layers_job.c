@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "cli/param_arg.h"
 #include "pipeline/convert_cache.h"
 #include "pipeline/engine.h"
@@ -31,15 +32,6 @@ const struct layer_stack *layers_job_stack(const struct layers_job *j)
 
 /* ---- options ------------------------------------------------------------------------------------------ */
 
-static int set_language(struct layers_job *j, const struct cli_args *a)
-{
-    struct err e = {0};
-    if (engine_check_language(a->value, &e) != ERR_OK)
-        return cli_usage_error(a->command, "--language is en or zh, not '%.40s'", a->value);
-    j->request.language = a->value;
-    return CLI_OK;
-}
-
 static int set_resolution(struct layers_job *j, const struct cli_args *a)
 {
     struct vt_layers_request *q = &j->request;
@@ -60,13 +52,15 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
         return CLI_OK;
     case LAYERS_JOB_RESOLUTION:
         return set_resolution(j, a);
-    case LAYERS_JOB_LANGUAGE:
-        return set_language(j, a);
     case LAYERS_JOB_JSON:
         j->json = true;
         return CLI_OK;
     case LAYERS_JOB_QUIET:
         j->quiet = true;
+        return CLI_OK;
+    case LAYERS_JOB_VERBOSE:
+        j->progress.verbose = true;
+        log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
     default:
         return cli_param_of(a, id, params_layers) ? cli_param_set(a, id, params_layers, q)
@@ -107,7 +101,7 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
         rc = cli_model_take(&q->model, &j->model, &j->progress, &e);
     if (rc == ERR_OK && q->trace_path)
         rc = check_trace(q->trace_path, &e);
-    return rc == ERR_OK ? CLI_OK : cli_fail_err(&e, j->json);
+    return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
 /* ---- stopping ------------------------------------------------------------------------------- */

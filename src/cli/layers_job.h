@@ -32,6 +32,7 @@ enum layers_job_option {
     LAYERS_JOB_TRACE,
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
+    LAYERS_JOB_VERBOSE,
     LAYERS_JOB_FIRST_OWN, /* a command's own options start here */
 };
 
@@ -60,8 +61,9 @@ enum layers_job_option {
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_JSON, 0, "json", NULL, "print the result as JSON on standard output"},         \
+        {LAYERS_JOB_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                          \
     {                                                                                              \
-        LAYERS_JOB_QUIET, 'q', "quiet", NULL, "say nothing but errors"                             \
+        LAYERS_JOB_VERBOSE, 'v', "verbose", NULL, "say more about what happens"                    \
     }
 
 struct layers_job {

@@ -30,31 +30,13 @@ static bool read_int(const struct cli_args *a, const struct param *p, int64_t *o
     return cli_int(a, (int64_t)p->lo, hi, out);
 }
 
-int cli_param_int(const struct cli_args *a, int id, const struct param *table, int64_t *out)
-{
-    const struct param *p = cli_param_of(a, id, table);
-    return p && read_int(a, p, out) ? CLI_OK : CLI_USAGE;
-}
-
-/* "a|b|c" holds the word. */
-static bool is_one_of(const char *words, const char *word)
-{
-    size_t n = strlen(word);
-    for (const char *w = words; w && n > 0; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL)
-        if (strncmp(w, word, n) == 0 && (w[n] == 0 || w[n] == '|'))
-            return true;
-    return false;
-}
-
 int cli_param_choice(const struct cli_args *a, int id, const struct param *table, const char **out)
 {
     const struct param *p = cli_param_of(a, id, table);
-    if (!p)
+    if (!p || !cli_choice(a, p->values, NULL))
         return CLI_USAGE;
     *out = a->value;
-    if (is_one_of(p->values, a->value))
-        return CLI_OK;
-    return cli_usage_error(a->command, "--%s takes %s, not '%.40s'", p->name, p->values, a->value);
+    return CLI_OK;
 }
 
 int cli_param_set(const struct cli_args *a, int id, const struct param *table, void *request)

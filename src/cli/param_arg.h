@@ -11,8 +11,6 @@ const struct param *cli_param_of(const struct cli_args *a, int id, const struct 
 /* The option's value, checked against its row, into the request struct that the table describes. CLI_OK, or
  * CLI_USAGE after saying what is wrong. */
 int cli_param_set(const struct cli_args *a, int id, const struct param *table, void *request);
-/* The same for a caller with numbers of its own. */
-int cli_param_int(const struct cli_args *a, int id, const struct param *table, int64_t *out);
 /* The same for one of some words. */
 int cli_param_choice(const struct cli_args *a, int id, const struct param *table, const char **out);
 

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/log.h"
+#include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/plan_out.h"
 #include "pipeline/picture_png.h"
@@ -32,42 +33,23 @@ void picture_run_deinit(struct picture_run *r)
     cli_progress_deinit(&r->progress);
 }
 
-static int read_stdin_prompt(struct picture_run *r)
+static int read_stdin_prompt(struct picture_run *r, const struct cli_command *c)
 {
-    char chunk[4096];
-    for (;;) {
-        ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            cli_say("cannot read the prompt from standard input: %s", strerror(errno));
-            return CLI_FAILED;
-        }
-        if (n == 0 || buf_failed(&r->prompt))
-            break;
-        buf_add(&r->prompt, chunk, (size_t)n);
-    }
-    if (buf_failed(&r->prompt)) {
-        cli_say("the prompt on standard input is larger than %d bytes", MAX_STDIN_PROMPT);
-        return CLI_USAGE;
-    }
+    struct err e = {0};
+    if (cli_read_input("-", MAX_STDIN_PROMPT, &r->prompt, &e) != ERR_OK)
+        return cli_fail_err(&e);
     /* A shell adds the final newline, not the person. */
     if (r->prompt.n && r->prompt.p[r->prompt.n - 1] == '\n')
         r->prompt.p[--r->prompt.n] = 0;
-    if (r->prompt.n && memchr(r->prompt.p, 0, r->prompt.n)) {
-        cli_say("the prompt on standard input holds a zero byte");
-        return CLI_USAGE;
-    }
+    if (r->prompt.n && memchr(r->prompt.p, 0, r->prompt.n))
+        return cli_usage_error(c, "the prompt on standard input holds a zero byte");
     r->request.prompt = buf_z(&r->prompt);
     return CLI_OK;
 }
 
-static int set_trace_level(struct picture_run *r, const struct cli_args *a)
+static bool is_blank(const char *text)
 {
-    r->request.trace_blocks = strcmp(a->value, "blocks") == 0;
-    if (r->request.trace_blocks || strcmp(a->value, "steps") == 0)
-        return CLI_OK;
-    return cli_usage_error(a->command, "--trace-level is steps or blocks, not '%.40s'", a->value);
+    return text[strspn(text, " \t\r\n")] == 0;
 }
 
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
@@ -79,7 +61,8 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         return CLI_OK;
     case PICTURE_PROMPT:
         q->prompt = a->value;
-        return strcmp(a->value, "-") == 0 ? read_stdin_prompt(r) : CLI_OK;
+        r->prompt_from_stdin = strcmp(a->value, "-") == 0;
+        return CLI_OK;
     case PICTURE_WIDTH:
     case PICTURE_HEIGHT:
     case PICTURE_STEPS:
@@ -96,7 +79,7 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         q->trace_path = a->value;
         return CLI_OK;
     case PICTURE_TRACE_LEVEL:
-        return set_trace_level(r, a);
+        return cli_choice(a, "steps|blocks", &q->trace_blocks) ? CLI_OK : CLI_USAGE;
     case PICTURE_CACHE:
         q->cache_dir = a->value;
         return CLI_OK;
@@ -107,6 +90,7 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         r->quiet = true;
         return CLI_OK;
     case PICTURE_VERBOSE:
+        r->progress.verbose = true;
         log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
     default:
@@ -181,7 +165,7 @@ static int write_all(const struct picture_run *r, const struct vt_result *res, c
         struct err e = {0};
         output_path(r, res, i, path);
         if (write_picture(res, i, path, &e) != ERR_OK)
-            return cli_fail_err(&e, r->json);
+            return cli_fail_err(&e);
         if (!r->json && !r->quiet)
             printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
                    q->width, q->height, vt_result_stats(res)->total_seconds);
@@ -220,19 +204,24 @@ static enum err_code check_output(const char *what, const char *path, struct err
 int picture_run_check(struct picture_run *r, const struct cli_command *c)
 {
     struct err e = {0};
+    int rc;
     r->progress.quiet = r->quiet;
     if (!r->request.model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-klein");
     if (!r->request.prompt)
         return cli_usage_error(c, "no prompt is given; say what to make with -p");
+    if (r->prompt_from_stdin && (rc = read_stdin_prompt(r, c)) != CLI_OK)
+        return rc;
+    if (is_blank(r->request.prompt))
+        return cli_usage_error(c, "the prompt is empty; say what to make with -p");
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
-    enum err_code rc = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
-    if (rc == ERR_OK && !r->plan)
-        rc = check_output("-o", r->output, &e);
-    if (rc == ERR_OK && !r->plan && r->request.trace_path)
-        rc = check_output("--trace", r->request.trace_path, &e);
-    return rc == ERR_OK ? CLI_OK : cli_fail_err(&e, r->json);
+    enum err_code bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
+    if (bad == ERR_OK && !r->plan)
+        bad = check_output("-o", r->output, &e);
+    if (bad == ERR_OK && !r->plan && r->request.trace_path)
+        bad = check_output("--trace", r->request.trace_path, &e);
+    return bad == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
 static int plan(const struct picture_run *r, struct vt_engine *engine)
@@ -240,7 +229,7 @@ static int plan(const struct picture_run *r, struct vt_engine *engine)
     struct vt_error err;
     struct vt_plan p;
     int rc = vt_plan_picture(engine, &r->request, &p, &err) == VT_OK ? plan_out_print(&p, r->json)
-                                                                     : cli_fail(&err, r->json);
+                                                                     : cli_fail(&err);
     cli_cancel_on_signal(NULL);
     vt_engine_close(engine);
     return rc;
@@ -253,7 +242,7 @@ int picture_run_execute(struct picture_run *r, bool edit)
     struct vt_error err;
     struct cli_progress *p = &r->progress;
     if (vt_engine_open(&r->engine, &engine, &err) != VT_OK)
-        return cli_fail(&err, r->json);
+        return cli_fail(&err);
     cli_cancel_on_signal(engine);
     if (r->plan)
         return plan(r, engine);
@@ -262,7 +251,7 @@ int picture_run_execute(struct picture_run *r, bool edit)
     enum vt_status st = edit ? vt_edit(engine, &r->request, &cb, &res, &err)
                              : vt_generate(engine, &r->request, &cb, &res, &err);
     cli_progress_finish(p);
-    int rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine)) : cli_fail(&err, r->json);
+    int rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine)) : cli_fail(&err);
     vt_result_free(res);
     p->engine = NULL;
     cli_cancel_on_signal(NULL);

@@ -49,7 +49,8 @@ enum picture_option {
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
          "PNG to write (default out.png); several get -SEED before the ending"},                   \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
-        {PICTURE_TRACE_LEVEL, 0, "trace-level", "LEVEL", "steps (default) or blocks"},             \
+        {PICTURE_TRACE_LEVEL, 0, "trace-level", "steps|blocks",                                    \
+         "what the trace holds (default steps)"},                                                  \
         {PICTURE_CACHE, 0, "cache", "DIR", "keep prompt embeddings there across runs"},            \
         ENGINE_OPTIONS,                                                                            \
         {PICTURE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},            \
@@ -64,6 +65,7 @@ struct picture_run {
     struct cli_model model; /* what request.model stands for */
     const char *output;
     struct buf prompt; /* read from standard input */
+    bool prompt_from_stdin;
     struct cli_progress progress;
     bool json, quiet;
     bool plan; /* say what the run would take instead of running */

@@ -43,5 +43,5 @@ int plan_out_print(const struct vt_plan *p, bool json)
     } else {
         print_table(p);
     }
-    return CLI_OK;
+    return p->verdict == VT_REFUSED ? CLI_FAILED : CLI_OK;
 }

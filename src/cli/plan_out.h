@@ -6,7 +6,7 @@
 
 #include "veetance.h"
 
-/* Prints the plan. Always CLI_OK: a plan that says no is a plan. */
+/* Prints the plan. CLI_FAILED when it says that the run would be refused, so that scripts can ask. */
 int plan_out_print(const struct vt_plan *p, bool json);
 
 #endif

@@ -1,5 +1,5 @@
-/* progress.h - how a run's progress looks on standard error: one line that is redrawn on a terminal, plain
- * lines elsewhere, nothing when quiet. */
+/* progress.h - how a run's progress looks on standard error: one line that is redrawn on a terminal and never wider
+ * than it, elsewhere one plain line a stage (verbose: one a step), nothing when quiet. */
 #ifndef VT_CLI_PROGRESS_H
 #define VT_CLI_PROGRESS_H
 
@@ -9,10 +9,9 @@
 #include "veetance.h"
 
 struct cli_progress {
-    bool quiet, terminal, line_open;
-    enum vt_stage last_stage;
+    bool quiet, verbose, terminal, line_open;
+    unsigned told; /* stages of this image that have had their line, a bit each */
     int last_image;
-    bool started;
     struct vt_engine *engine; /* cancelled at the next report after a signal; NULL: nobody */
     struct buf notes;         /* JSON strings, comma-separated: for --json */
 };

@@ -28,7 +28,7 @@ interrupt() {
     is "no result after $signal after '$after'" "$(grep -v '^{"error"' "$work/stdout")" ""
 }
 
-long="generate -m micro-klein -p star --device cpu --threads 1 -W 128 -H 128 --steps 1000 --seed 1"
+long="generate -v -m micro-klein -p star --device cpu --threads 1 -W 128 -H 128 --steps 1000 --seed 1"
 for signal in INT TERM; do
     interrupt $signal '^step 2 of' $long -o "$work/out/a.png" --trace "$work/out/t.safetensors"
     done_steps=$(grep -c '^step' "$work/stderr")
@@ -37,10 +37,10 @@ done
 interrupt INT '^loading' $long -o "$work/out/a.png"
 interrupt INT '^encoding' $long -o "$work/out/a.png"
 # Between the pictures of a request: none of them is written.
-interrupt INT '^picture 2 of 3: step 1 of' generate -m micro-klein -p star --device cpu --threads 1 --steps 20 -W 64 -H 64 \
+interrupt INT '^image 2 of 3: step 1 of' generate -v -m micro-klein -p star --device cpu --threads 1 --steps 20 -W 64 -H 64 \
     --count 3 -o "$work/out/a.png"
 quick generate --seed 1 -o "$work/scene.png"
-interrupt INT '^step 1 of' edit -m micro-klein -p star -i "$work/scene.png" --mask "$work/scene.png" --steps 1000 \
+interrupt INT '^step 1 of' edit -v -m micro-klein -p star -i "$work/scene.png" --mask "$work/scene.png" --steps 1000 \
     --strength 1 --device cpu --threads 1 -o "$work/out/a.png"
 
 # As JSON, so that a caller can tell it from a failure.

@@ -6,6 +6,7 @@
 scene=tests/data/micro/layered/scene-00-input.png
 fast="--device cpu --threads 1 --steps 2 --resolution 64 --seed 1"
 m="-m micro-layered $fast"
+captioner="-m micro-layered --device cpu --threads 1"
 
 # What a stack looks like, by its manifest.
 layer_count() {
@@ -26,7 +27,7 @@ out_has 'recomposed against the source: [23][0-9]\.' "the source is matched"
 out_has "model's own composite: [0-9.]* dB" "the model's composite is compared"
 out_has 'prompt: an icon scene' "the model's own prompt is used"
 out_has 'modulation: tables of [0-9.]* MB in place of [0-9.]* MB of weights' "the tables are told"
-err_has 'step 10 of 10' "progress is shown"
+err_has 'running 10 steps' "progress is shown"
 is "the folder is as open as others" "$(stat -c %a "$work/a")" "$(mkdir "$work/plain" && stat -c %a "$work/plain")"
 
 run layers $m -i "$scene" -n 2 -o "$work/b" --json -q --keep-empty
@@ -53,19 +54,19 @@ run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --cfg
 expect 1 "a caption without sense"
 out_has '"code":"numeric"' "it is a failure"
 err_has "the model's caption has control characters" "it says what is wrong"
-run caption $m -i "$scene"
+run caption $captioner -i "$scene"
 expect 1 "caption with a model that talks noise"
 is "noise is no result" "$(cat "$work/stdout")" ""
-run caption $m -i "$scene" -i "$scene" --max-new-tokens 2 -q
+run caption $captioner -i "$scene" -i "$scene" --max-new-tokens 2 -q
 expect 0 "two images"
 is "two images have two captions" "$(grep -c "^$scene: " "$work/stdout")" 2
-run caption $m -i "$scene" "$scene" --max-new-tokens 2 -q --json
+run caption $captioner -i "$scene" "$scene" --max-new-tokens 2 -q --json
 expect 0 "two images as JSON"
 out_has '^{"captions":\[{"caption":.*},{"caption":.*}\]}$' "a list of two"
-"$program" caption $m -i - --max-new-tokens 2 -q <"$scene" >"$work/stdout" 2>"$work/stderr"
+"$program" caption $captioner -i - --max-new-tokens 2 -q <"$scene" >"$work/stdout" 2>"$work/stderr"
 rc=$?
 expect 0 "an image from standard input"
-refuse 1 'cannot open' caption $m -i "$scene" -i "$work/nowhere.png"
+refuse 1 'cannot open' caption $captioner -i "$scene" -i "$work/nowhere.png"
 
 # ---- a folder that is there --------------------------------------------------------------------------
 mkdir -p "$work/mine"
@@ -149,7 +150,7 @@ refuse 2 'should be below' layers clean "$work/a" --low 200 --high 100 $o
 
 # ---- stopped -----------------------------------------------------------------------------------------
 mkdir -p "$work/stop"
-"$program" layers -m micro-layered --device cpu --steps 200 -i "$scene" -n 4 -o "$work/stop/x" >/dev/null 2>"$work/stderr" &
+"$program" layers -v -m micro-layered --device cpu --steps 200 -i "$scene" -n 4 -o "$work/stop/x" >/dev/null 2>"$work/stderr" &
 pid=$!
 for _ in $(seq 100); do
     grep -q 'step [1-9]' "$work/stderr" && break

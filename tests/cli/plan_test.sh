@@ -46,7 +46,7 @@ done
 run plan generate "${small[@]}" --budget 5M
 out_has '^streamed: ' "a small budget is streamed"
 run plan generate "${small[@]}" --budget 1M
-expect 0 "a plan that says no"
+expect 1 "a plan that says no"
 out_has '^refused: ' "too small a budget is refused"
 out_has 'a budget of .* or more' "a refusal has advice"
 refuse 1 'a budget of .* or more' generate "${small[@]}" --budget 1M -o "$work/none.png"
@@ -78,7 +78,7 @@ out_has '"component":"modulation"' "layers have modulation tables"
 run plan layers -m micro-layered -i "$work/whole.png" -n 1 --device cpu --threads 1 --cfg 1.5 --cfg-normalize
 expect 0 "a plan of guidance that keeps lengths"
 refuse 2 'say what to plan' plan
-refuse 2 'say what to plan' plan dance
+refuse 2 "'dance' is not one of generate, edit, layers" plan dance
 run plan --help
 expect 0 "help"
 out_has '--budget' "help names the budget"

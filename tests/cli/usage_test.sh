@@ -41,6 +41,40 @@ for c in $commands; do
 done
 
 refuse 2 "there is no command 'paint'" paint
+refuse 2 "there is no command 'genrate'; did you mean 'generate'?" genrate
+refuse 2 "there is no command 'hlep'; did you mean 'help'?" hlep
+refuse 2 'there is no option --stpes; did you mean --steps?' generate --stpes 3
+refuse 2 'there is no option --hlep; did you mean --help?' generate --hlep
+refuse 2 "takes one of default, int8, not 'inti8'; did you mean 'int8'?" generate --compute inti8
+refuse 2 "not 'q8'; did you mean 'q8_0'?" convert a b --type q8
+refuse 2 "takes one of gguf, safetensors, not 'safetensor'; did you mean 'safetensors'?" convert a b --format safetensor
+refuse 2 "takes one of no, yes" models add x --distilled maybe
+refuse 2 "'lst' is not one of list, .*; did you mean 'list'?" models lst
+refuse 2 "did you mean 'check'?" store chek
+refuse 2 "did you mean 'edit'?" plan edt -m x
+refuse 2 "did you mean 'flatten'?" layers flaten x
+
+# Help of a task, a tool: its own options under its own name.
+for words in "plan edit" "plan layers" "layers split" "layers flatten"; do
+    run $words --help
+    expect 0 "$words --help"
+    out_has "^Usage: veetance $words" "$words --help"
+    cp "$work/stdout" "$work/help"
+    run help $words
+    check "help $words is $words --help" cmp -s "$work/help" "$work/stdout"
+done
+run plan edit --help
+out_has '--strength' "plan edit --help shows the options of edit"
+refuse 2 'veetance plan edit: there is no option --frobnicate' plan edit --frobnicate
+
+# With --json bad usage is JSON, too, whatever the command.
+for words in "genrate" "generate --stpes" "generate" "layers" "models lst" "store" "plan" "plan edit" "caption" "inspect" \
+    "convert" "bench --size x" "doctor x" "devices x" "layers flatten"; do
+    run $words --json
+    expect 2 "$words --json"
+    out_has '^{"error":{"code":"argument","message":"[^"]' "$words --json"
+    is "$words --json: one line" "$(wc -l <"$work/stdout")" 1
+done
 refuse 2 "there is no command 'paint'" help paint
 refuse 2 "there is no command '--frobnicate'" --frobnicate
 
@@ -70,7 +104,7 @@ refuse 2 '--count takes a whole number from 1 to 1000' $g --count 0
 refuse 2 '--count takes a whole number' $g --count 1001
 refuse 2 '--max-tokens takes a whole number' $g --max-tokens 0
 refuse 2 '--threads takes a whole number' $g --threads 0
-refuse 2 '--trace-level is steps or blocks' $g --trace "$work/out/t" --trace-level all
+refuse 2 '--trace-level takes one of steps, blocks' $g --trace "$work/out/t" --trace-level all
 refuse 2 '--trace-level needs --trace' $g --trace-level blocks
 refuse 1 'device' $g --device toaster
 

@@ -132,7 +132,7 @@ out_has '"name":"rpc' "a caption says where it ran"
 
 # A worker that dies in the middle: one clear sentence, nothing half written, and the next run works.
 mkdir -p "$work/out"
-"${at_home[@]}" "$program" generate -m micro-klein -p star --steps 1000 --rpc "$address" -o "$work/out/x.png" \
+"${at_home[@]}" "$program" generate -v -m micro-klein -p star --steps 1000 --rpc "$address" -o "$work/out/x.png" \
     >"$work/stdout" 2>"$work/stderr" </dev/null &
 client=$!
 for i in $(seq 200); do
