@@ -6,11 +6,12 @@
 
 #include "weights/dtype.h"
 
-/* ggml's type ids are GGUF's. GGML_TYPE_COUNT for what ggml does not compute with (float8, integers). */
+/* ggml's type ids are GGUF's. GGML_TYPE_COUNT for what ggml does not compute with (float8, float4, integers). */
 static inline enum ggml_type nn_ggml_type(enum dtype t)
 {
     const struct dtype_info *i = dtype_info(t);
-    return i->is_float && i->gguf_id >= 0 ? (enum ggml_type)i->gguf_id : GGML_TYPE_COUNT;
+    return i->is_float && i->gguf_id >= 0 && t != DTYPE_I8 ? (enum ggml_type)i->gguf_id
+                                                           : GGML_TYPE_COUNT;
 }
 
 #endif

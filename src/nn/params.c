@@ -86,8 +86,8 @@ static enum ggml_type device_type(const struct nn_params *ps, const struct nn_pa
     if (p->role != NN_MATRIX || ps->precision == NN_PRECISION_F32)
         return GGML_TYPE_F32;
     enum ggml_type t = nn_ggml_type(p->view.dtype);
-    if (t == GGML_TYPE_COUNT) /* float8: every value is a bf16 value */
-        t = GGML_TYPE_BF16;
+    if (t == GGML_TYPE_COUNT)
+        t = nn_param_form(ps->device, &p->view);
     if (t == GGML_TYPE_BF16 && !nn_device_has_bf16(ps->device))
         t = GGML_TYPE_F16;
     return t;
@@ -95,9 +95,12 @@ static enum ggml_type device_type(const struct nn_params *ps, const struct nn_pa
 
 static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param *p)
 {
-    if (!nn_device_is_cpu(ps->device) || p->view.scale != 1.0f || p->view.n_scales != 0)
-        return false;
     enum ggml_type t = device_type(ps, p);
+    struct weights_view v = p->view;
+    if (nn_type_scales_product(t))
+        v = weights_view_without_row_scales(&v);
+    if (!nn_device_is_cpu(ps->device) || !weights_view_is_plain(&v))
+        return false;
     if (nn_ggml_type(p->view.dtype) != t || p->role == NN_KERNEL_LAST_SLICE)
         return false;
     size_t align = ggml_blck_size(t) > 1 ? 2 : ggml_type_size(t);
@@ -127,6 +130,10 @@ static enum err_code check_rows(const struct nn_params *ps, const struct nn_para
     if (row % block != 0)
         return err_set(e, ERR_FORMAT, "tensor '%s': rows of %lld elements are no multiple of %lld",
                        p->name, (long long)row, (long long)block);
+    if (dtype_info(p->view.dtype)->quantised &&
+        (p->view.n_scales > 0 || (p->view.scale != 1.0f && p->view.dtype != DTYPE_NVFP4)))
+        return err_set(e, ERR_FORMAT, "tensor '%s' is %s and has scales besides", p->name,
+                       dtype_info(p->view.dtype)->name);
     if (p->view.n_dims > GGML_MAX_DIMS + (p->role == NN_KERNEL_LAST_SLICE))
         return err_set(e, ERR_FORMAT, "tensor '%s' has %d dimensions", p->name, p->view.n_dims);
     return ERR_OK;
@@ -174,7 +181,7 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
             continue;
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
-        bool scaled = nn_param_scales_product(p);
+        bool scaled = nn_type_scales_product(p->t->type);
         p->halved = p->t->type == GGML_TYPE_F16 && nn_ggml_type(p->view.dtype) != GGML_TYPE_F16;
         if (scaled)
             p->scale = p->view.scale;

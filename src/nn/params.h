@@ -31,7 +31,7 @@ enum nn_param_role {
     NN_HOST,              /* never on the device: read row by row from the map (embedding tables) */
 };
 
-/* How matrices are held. STORED: as in the file (float8 as bf16). F32: converted, so that arithmetic is plain
+/* How matrices are held. STORED: as in the file (float8 as bf16, int8 as Q8_0). F32: converted, so that arithmetic is plain
  * float32 throughout: what the reference computes, for small models and for proof. */
 enum nn_precision { NN_PRECISION_STORED, NN_PRECISION_F32 };
 

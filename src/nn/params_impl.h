@@ -51,11 +51,18 @@ struct nn_params {
     int n_blocks; /* streamed groups */
 };
 
-/* float8 stays as stored, in 16 bits, and its scale is applied to the product. p->t must be there. */
-static inline bool nn_param_scales_product(const struct nn_param *p)
+/* Are the scales of all values and of the rows applied to the product? float8 in 16 bits is exact then, and NVFP4's
+ * blocks stay as stored. */
+static inline bool nn_type_scales_product(enum ggml_type t)
 {
-    return p->t->type == GGML_TYPE_BF16 || p->t->type == GGML_TYPE_F16;
+    return t == GGML_TYPE_BF16 || t == GGML_TYPE_F16 || t == GGML_TYPE_NVFP4;
 }
+
+/* params_form.c: the type that holds a matrix on the device whose stored numbers ggml has no type for. */
+enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v);
+/* Rows of it in that type, when it is one of blocks. */
+ERR_MUST_CHECK enum err_code nn_param_fill_blocks(const void *param, size_t at, size_t n, void *dst,
+                                                  struct err *e);
 
 /* params_upload.c: fills p->t (and its row scales), which must have a place. cancel may be NULL. */
 ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,

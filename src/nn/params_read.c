@@ -6,22 +6,6 @@
 #include "nn/dtype_ggml.h"
 #include "nn/params_impl.h"
 
-static void apply_scales(const struct weights_view *v, int64_t row0, int64_t n_rows, int64_t row,
-                         int64_t rows_per_scale, float *dst)
-{
-    for (int64_t r = 0; r < n_rows; r++) {
-        float s = v->scale;
-        if (v->n_scales) {
-            float rs;
-            memcpy(&rs, v->scales + ((row0 + r) / rows_per_scale) * 4, 4);
-            s *= rs;
-        }
-        if (s != 1.0f)
-            for (int64_t i = 0; i < row; i++)
-                dst[r * row + i] *= s;
-    }
-}
-
 enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64_t n_rows,
                                float *dst, struct err *e)
 {
@@ -36,7 +20,7 @@ enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64
         return err_set(e, ERR_FORMAT, "tensor '%s': a row is no whole number of blocks",
                        v->stored->name);
     const unsigned char *src = v->data + (uint64_t)row0 * row_bytes;
-    if (!dtype_plain_to_f32(v->dtype, src, dst, (size_t)(n_rows * row))) {
+    if (!weights_view_numbers(v, src, (size_t)(n_rows * row), dst)) {
         enum ggml_type t = nn_ggml_type(v->dtype);
         const struct ggml_type_traits *tr = t == GGML_TYPE_COUNT ? NULL : ggml_get_type_traits(t);
         if (!tr || !tr->to_float)
@@ -45,8 +29,7 @@ enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64
         for (int64_t r = 0; r < n_rows; r++)
             tr->to_float(src + (uint64_t)r * row_bytes, dst + r * row, row);
     }
-    int64_t per_scale = v->n_scales && rows > v->n_scales ? rows / v->n_scales : 1;
-    apply_scales(v, row0, n_rows, row, per_scale, dst);
+    weights_view_apply(v, row0, n_rows, row, dst);
     return ERR_OK;
 }
 

@@ -37,10 +37,9 @@ static struct conversion conversion_of(const struct nn_param *p)
     bool slice = p->role == NN_KERNEL_LAST_SLICE;
     c.row = slice ? rows_of_slices(&c.v) : p->t->ne[0];
     c.stored_row = slice ? c.v.dims[1] : c.row;
-    if (nn_param_scales_product(p)) { /* float8 as stored: the scale is applied to the product */
-        c.v.scale = 1.0f;
-        c.v.n_scales = 0;
-    }
+    if (nn_type_scales_product(
+            p->t->type)) /* float8 as stored: the scale is applied to the product */
+        c.v = weights_view_without_row_scales(&c.v);
     return c;
 }
 
@@ -98,26 +97,42 @@ static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst,
     return ERR_OK;
 }
 
+/* As float32, whatever they are stored in. */
+static enum err_code upload_row_scales(struct nn_param *p, struct err *e)
+{
+    const struct weights_view *v = &p->view;
+    float *f = mem_try_array((size_t)v->n_scales, sizeof *f);
+    if (!f)
+        return err_set(e, ERR_NOMEM, "no memory for the scales of '%s'", p->name);
+    for (int64_t i = 0; i < v->n_scales; i++)
+        f[i] = weights_number(&v->rows, i);
+    ggml_backend_tensor_set(p->row_scales, f, 0, (size_t)v->n_scales * sizeof *f);
+    mem_free(f);
+    return ERR_OK;
+}
+
 enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const atomic_bool *cancel,
                               struct err *e)
 {
     struct conversion c = conversion_of(p);
     struct nn_upload w = {.t = p->t, .unit = 1, .cancel = cancel};
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
-    bool whole = p->view.scale == 1.0f && !p->view.n_scales && p->role != NN_KERNEL_LAST_SLICE;
+    bool whole = weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE;
     if (whole && stored == wanted) {
         w.src = p->view.data;
     } else if (whole && stored == GGML_TYPE_BF16 && wanted == GGML_TYPE_F16) {
         w.fill = fill_half;
         w.user = p;
         w.unit = sizeof(uint16_t);
+    } else if (ggml_is_quantized(wanted)) {
+        w.fill = nn_param_fill_blocks;
+        w.user = p;
+        w.unit = ggml_row_size(wanted, p->t->ne[0]);
     } else {
         w.fill = fill_converted;
         w.user = &c;
         w.unit = (size_t)c.row * ggml_element_size(p->t);
     }
     enum err_code rc = nn_upload(nn_device_uploader(d), &w, e);
-    if (rc == ERR_OK && p->row_scales)
-        ggml_backend_tensor_set(p->row_scales, p->view.scales, 0, (size_t)p->view.n_scales * 4);
-    return rc;
+    return rc == ERR_OK && p->row_scales ? upload_row_scales(p, e) : rc;
 }

@@ -55,8 +55,9 @@ static void see_as_rows(const struct write_tensor *t, struct weights_view *v)
     int64_t n = 1;
     for (int i = 0; i < v->n_dims; i++)
         n *= v->dims[i]; /* the reader checked the product */
-    bool plain = !dtype_info(v->dtype)->quantised && !dtype_info(t->dtype)->quantised;
-    int64_t row = (plain && !v->n_scales) || v->n_dims == 0 ? 1 : v->dims[v->n_dims - 1];
+    bool plain = !dtype_info(v->dtype)->quantised && !dtype_info(t->dtype)->quantised &&
+                 v->n_scales == 0 && !v->grid.n.data && !v->columns.data && v->rotation == 0;
+    int64_t row = plain || v->n_dims == 0 ? 1 : v->dims[v->n_dims - 1];
     v->n_dims = 2;
     v->dims[0] = row > 0 ? n / row : 0;
     v->dims[1] = row;
@@ -67,7 +68,7 @@ static struct piece next_of(struct writer *wr)
     const struct write_tensor *t = &wr->plan->out[wr->tensor];
     struct piece p = {.t = t, .view = wr->plan->tensors[wr->tensor].parts[wr->part]};
     uint64_t all, most, bytes;
-    p.copied = p.view.dtype == t->dtype && p.view.scale == 1.0f && p.view.n_scales == 0;
+    p.copied = p.view.dtype == t->dtype && weights_view_is_plain(&p.view);
     if (p.copied) {
         all = p.view.bytes;
         most = COPY_BYTES;

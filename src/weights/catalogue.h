@@ -110,7 +110,7 @@ struct catalogue_shape catalogue_shape(const int64_t *dims, int n_dims);
 ERR_MUST_CHECK enum err_code safetensors_read(struct checkpoint *c, int file, struct err *e);
 ERR_MUST_CHECK enum err_code gguf_read(struct checkpoint *c, int file, struct err *e);
 
-/* What needs the sorted catalogue: refuses parts of a split file, restores shapes that a converter
+/* What needs the sorted catalogue: checks that the parts of a split file are all there, restores shapes that a converter
  * flattened. */
 ERR_MUST_CHECK enum err_code gguf_finish(struct checkpoint *c, struct err *e);
 

@@ -8,6 +8,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -104,12 +106,66 @@ static enum err_code map_file(struct checkpoint *c, const char *path, struct err
     return read_file(c, (int)c->n_files - 1, e);
 }
 
+/* ---- the parts of a split GGUF ------------------------------------------------------------------ */
+
+/* "NAME-00002-of-00003.gguf": where "00002" begins and how many parts there are; 0 when it is no such name. */
+static int64_t split_parts(const char *path, size_t *number_at)
+{
+    enum { DIGITS = 5 };
+    static const char tail[] = "-00001-of-00001.gguf";
+    size_t n = strlen(path), k = strlen(tail);
+    int64_t parts = 0;
+    if (n < k)
+        return 0;
+    for (size_t i = 0; i < k; i++) {
+        char have = path[n - k + i];
+        if (tail[i] == '0' || tail[i] == '1' ? have < '0' || have > '9' : have != tail[i])
+            return 0;
+    }
+    *number_at = n - k + 1;
+    for (int i = 0; i < DIGITS; i++)
+        parts = parts * 10 + (path[n - 10 + i] - '0');
+    return parts;
+}
+
+bool checkpoint_is_later_part(const char *path)
+{
+    size_t at;
+    return split_parts(path, &at) > 1 && strncmp(path + at, "00001", 5) != 0;
+}
+
+static enum err_code map_part(struct checkpoint *c, const char *path, size_t number_at, int64_t i,
+                              int64_t n, struct err *e)
+{
+    char part[MAX_PATH_BYTES], number[24];
+    int len = snprintf(part, sizeof part, "%s", path);
+    if (len < 0 || (size_t)len >= sizeof part)
+        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);
+    (void)snprintf(number, sizeof number, "%05" PRId64, i);
+    memcpy(part + number_at, number, 5);
+    if (!file_exists(part))
+        return err_set(e, ERR_NOTFOUND,
+                       "part %" PRId64 " of %" PRId64 " of a split GGUF is missing: '%s'", i, n,
+                       part);
+    return map_file(c, part, e);
+}
+
+/* One file, or all parts of a split GGUF that any of them names. */
 static enum err_code open_single(struct checkpoint *c, const char *path, struct err *e)
 {
-    c->files = mem_try_array(1, sizeof *c->files);
+    size_t at = 0;
+    int64_t n = split_parts(path, &at);
+    enum err_code rc = ERR_OK;
+    if (n > CATALOGUE_MAX_FILES)
+        return err_set(e, ERR_LIMIT, "'%s' has %" PRId64 " parts, at most %d are allowed", path, n,
+                       CATALOGUE_MAX_FILES);
+    c->files = mem_try_array(n > 1 ? (size_t)n : 1, sizeof *c->files);
     if (!c->files)
         return no_memory(path, e);
-    enum err_code rc = map_file(c, path, e);
+    if (n < 2)
+        rc = map_file(c, path, e);
+    for (int64_t i = 1; n > 1 && i <= n && rc == ERR_OK; i++)
+        rc = map_part(c, path, at, i, n, e);
     return rc == ERR_OK ? catalogue_finish(c, e) : rc;
 }
 
@@ -294,7 +350,8 @@ static enum err_code list_dir(struct checkpoint *c, const char *dir, struct str 
     return rc;
 }
 
-/* One of the two names that the Hugging Face libraries write, or the only one there is. */
+/* One of the two names that the Hugging Face libraries write, or the only one there is; the parts of one split
+ * GGUF are one. */
 static const char *choose(const struct candidates *found)
 {
     static const char *const usual[] = {"diffusion_pytorch_model.safetensors", "model.safetensors",
@@ -306,7 +363,13 @@ static const char *choose(const struct candidates *found)
                 return found->names[i];
         }
     }
-    return found->n == 1 ? found->names[0] : NULL;
+    bool one = found->n > 0;
+    for (size_t i = 1; i < found->n && one; i++)
+        one = checkpoint_is_later_part(found->names[i]) &&
+              strlen(found->names[i]) == strlen(found->names[0]) &&
+              strncmp(found->names[i], found->names[0],
+                      strlen(found->names[0]) - strlen("-00001-of-00001.gguf")) == 0;
+    return one ? found->names[0] : NULL;
 }
 
 static enum err_code refuse_choice(const char *dir, const struct candidates *found, struct err *e)

@@ -37,11 +37,14 @@ enum checkpoint_format { CHECKPOINT_SAFETENSORS, CHECKPOINT_GGUF };
 
 struct checkpoint;
 
-/* path: a .safetensors file, a .gguf file, an index.json, or a folder with exactly one checkpoint in it
+/* path: a .safetensors file, a .gguf file (of a split one any part, which opens all), an index.json, or a folder with exactly one checkpoint in it
  * (index first; *.safetensors; *.gguf; several unrelated files: refused with their names).
  * The format is told from the bytes, not from the name. */
 ERR_MUST_CHECK enum err_code checkpoint_open(const char *path, struct checkpoint **out,
                                              struct err *e);
+/* Is it the name of a part of a split GGUF other than the first ("NAME-00002-of-00003.gguf")? Opening any of
+ * them opens all. */
+bool checkpoint_is_later_part(const char *path);
 /* The same for one file's bytes in memory, which stay the caller's and must outlive the checkpoint.
  * name stands for the path in messages. */
 ERR_MUST_CHECK enum err_code checkpoint_open_bytes(const char *name, const void *p, size_t n,

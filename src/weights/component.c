@@ -7,14 +7,20 @@
 #include "weights/component.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "weights/component_impl.h"
+#include "weights/quantised.h"
 
+/* What tools put in front of every name of a network. */
 static const char *const prefixes[] = {"", "model.diffusion_model.", "diffusion_model.", "vae.",
                                        "first_stage_model."};
+/* How the prefix of a text encoder begins that lies in a file with others
+ * ("text_encoders.qwen3_4b.transformer."). */
+static const char *const encoder_prefixes[] = {"text_encoders.", "text_encoder.",
+                                               "cond_stage_model.", "conditioner."};
 
 static const struct {
     const char *id, *title;
@@ -103,26 +109,69 @@ static bool is_plain_qwen2(const struct checkpoint *cp)
     return checkpoint_meta_str(cp, "general.architecture", &arch) && str_eq_z(arch, "qwen2");
 }
 
-static bool recognise(struct component *c)
+static bool is_wanted_prefix(struct str prefix)
+{
+    for (size_t i = 0; i < sizeof encoder_prefixes / sizeof encoder_prefixes[0]; i++)
+        if (str_starts(prefix, str_from(encoder_prefixes[i])))
+            return str_ends(prefix, STR_LIT("."));
+    return false;
+}
+
+/* The prefix under which the naming's probes are all there; false when there is none. */
+static bool find_prefix(const struct checkpoint *cp, const struct naming *n,
+                        char out[NAMING_MAX_BYTES])
+{
+    for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0]; k++) {
+        (void)snprintf(out, NAMING_MAX_BYTES, "%s", prefixes[k]);
+        if (probes_hold(cp, out, n))
+            return true;
+    }
+    for (size_t i = 0; i < checkpoint_count(cp); i++) {
+        struct str name = str_from(checkpoint_at(cp, i)->name), probe = str_from(n->probes[0]);
+        if (!str_ends(name, probe) || name.n - probe.n >= NAMING_MAX_BYTES)
+            continue;
+        name.n -= probe.n;
+        if (!is_wanted_prefix(name))
+            continue;
+        (void)snprintf(out, NAMING_MAX_BYTES, "%.*s", STR_ARG(name));
+        if (probes_hold(cp, out, n))
+            return true;
+    }
+    return false;
+}
+
+static const struct naming *recognise(const struct checkpoint *cp, enum component_kind wanted,
+                                      char prefix[NAMING_MAX_BYTES])
 {
     size_t n;
     const struct naming *table = naming_table(&n);
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < sizeof prefixes / sizeof prefixes[0]; k++) {
-            if (!probes_hold(c->cp, prefixes[k], &table[i]))
-                continue;
-            if (table[i].kind == COMPONENT_QWEN2_5_VL && is_plain_qwen2(c->cp))
-                continue;
-            c->naming = &table[i];
-            c->prefix = prefixes[k];
-            if (c->naming->levels_of)
-                c->numbers.levels = count_blocks(c->cp, c->prefix, c->naming->levels_of);
-            if (c->naming->nest_blocks)
-                c->numbers.stride = find_stride(c->cp, c->prefix, c->naming);
-            return true;
-        }
+        bool possible = wanted == COMPONENT_UNKNOWN || wanted == table[i].kind;
+        if (!possible || !find_prefix(cp, &table[i], prefix))
+            continue;
+        if (table[i].kind == COMPONENT_QWEN2_5_VL && is_plain_qwen2(cp))
+            continue;
+        return &table[i];
     }
-    return false;
+    return NULL;
+}
+
+int component_kinds(const struct checkpoint *cp, enum component_kind *out)
+{
+    char prefix[NAMING_MAX_BYTES];
+    int n = 0;
+    for (int k = COMPONENT_UNKNOWN + 1; k < COMPONENT_COUNT; k++)
+        if (recognise(cp, (enum component_kind)k, prefix))
+            out[n++] = (enum component_kind)k;
+    return n;
+}
+
+static void count_numbers(struct component *c)
+{
+    if (c->naming->levels_of)
+        c->numbers.levels = count_blocks(c->cp, c->prefix, c->naming->levels_of);
+    if (c->naming->nest_blocks)
+        c->numbers.stride = find_stride(c->cp, c->prefix, c->naming);
 }
 
 /* ---- finding ----------------------------------------------------------------------------------- */
@@ -184,87 +233,38 @@ static bool row_range(const struct weights_tensor *t, enum naming_rows rows, int
     return size > 0;
 }
 
-static float scalar_value(const struct weights_tensor *t)
+static enum err_code read_values(const struct component *c, const struct weights_tensor *t,
+                                 struct quantised *q, struct err *e)
 {
-    float f = 1;
-    (void)dtype_plain_to_f32(t->dtype, t->data, &f, 1);
-    return f;
+    return quantised_read(c->cp, c->markers, c->prefix, t, q, e);
 }
 
-static int64_t element_count(const int64_t *dims, int n_dims)
+/* The scales of a view that begins at row `begin` of its tensor. */
+static void add_scales(const struct quantised *q, int64_t begin, int64_t n_rows,
+                       struct weights_view *v)
 {
-    int64_t n = 1;
-    for (int i = 0; i < n_dims; i++)
-        n *= dims[i]; /* the reader checked the product */
-    return n;
-}
-
-/* The scale tensor beside "X.weight": "X.weight_scale" or "X.scale_weight". */
-static const struct weights_tensor *scale_of(const struct component *c, const char *stored)
-{
-    char name[NAMING_MAX_BYTES + 16];
-    struct str s = str_from(stored);
-    if (!str_ends(s, STR_LIT(".weight")))
-        return NULL;
-    (void)snprintf(name, sizeof name, "%s_scale", stored);
-    const struct weights_tensor *t = checkpoint_find(c->cp, name);
-    if (t)
-        return t;
-    (void)snprintf(name, sizeof name, "%.*s.scale_weight", (int)(s.n - strlen(".weight")), stored);
-    return checkpoint_find(c->cp, name);
-}
-
-/* Scales of small square blocks ("X.weight_scale_inv", a number for each 128 x 128) are not supported;
- * without them the values would be silently wrong. */
-static enum err_code refuse_block_scales(const struct component *c, const struct weights_tensor *t,
-                                         struct err *e)
-{
-    char name[NAMING_MAX_BYTES + 16];
-    (void)snprintf(name, sizeof name, "%s_scale_inv", t->name);
-    if (!checkpoint_find(c->cp, name))
-        return ERR_OK;
-    return err_set(e, ERR_FORMAT, "'%s' scales blocks of '%s', which is not supported", name,
-                   t->name);
-}
-
-/* Fills in the scale of a view that begins at row `begin` of t and has n_rows. */
-static enum err_code add_scale(struct component *c, const struct weights_tensor *t, int64_t begin,
-                               int64_t n_rows, struct weights_view *view, struct err *e)
-{
-    const struct weights_tensor *s = scale_of(c, t->name);
-    if (!s)
-        return refuse_block_scales(c, t, e);
-    int64_t n = element_count(s->dims, s->n_dims);
-    c->used[s - checkpoint_at(c->cp, 0)] = 1;
-    if (n == 1 && dtype_info(s->dtype)->is_float && !dtype_info(s->dtype)->quantised) {
-        view->scale = scalar_value(s);
-        return isfinite(view->scale)
-                   ? ERR_OK
-                   : err_set(e, ERR_NUMERIC, "'%s' is not a finite number", s->name);
+    v->scale = q->scale;
+    v->rotation = q->rotation;
+    v->high_first = q->high_first;
+    v->grid = q->grid;
+    v->grid.row0 = begin;
+    if (q->columns)
+        v->columns = (struct weights_numbers){q->columns->data, q->columns->dtype};
+    if (q->rows) {
+        size_t width = dtype_info(q->rows->dtype)->block_bytes;
+        v->rows = (struct weights_numbers){q->rows->data + (size_t)begin * width, q->rows->dtype};
+        v->n_scales = n_rows;
     }
-    if (s->dtype != DTYPE_F32 || t->n_dims < 1 || n != t->dims[0])
-        return err_set(e, ERR_FORMAT,
-                       "'%s' is %s %s, expected one F32 or one for each of the %" PRId64
-                       " rows of '%s'",
-                       s->name, dtype_info(s->dtype)->name, catalogue_shape(s->dims, s->n_dims).z,
-                       t->n_dims > 0 ? t->dims[0] : 1, t->name);
-    view->scales = s->data + (size_t)begin * sizeof(float);
-    view->n_scales = n_rows;
-    return ERR_OK;
 }
 
-/* The view without its scale. */
+/* The view without its scales; t has the values' type and dims. */
 static bool cut_rows(const struct weights_tensor *t, enum naming_rows rows, int64_t *begin,
                      struct weights_view *v)
 {
     int64_t end = 0;
     *begin = 0;
-    *v = (struct weights_view){.stored = t,
-                               .dtype = t->dtype,
-                               .n_dims = t->n_dims,
-                               .data = t->data,
-                               .bytes = t->bytes,
-                               .scale = 1};
+    *v = (struct weights_view){
+        .dtype = t->dtype, .n_dims = t->n_dims, .data = t->data, .bytes = t->bytes, .scale = 1};
     memcpy(v->dims, t->dims, sizeof v->dims);
     if (rows == ROWS_ALL)
         return true;
@@ -333,10 +333,6 @@ static enum err_code check_view(const struct component *c, const char *name, str
     char names[300];
     const char *path = checkpoint_path(c->cp);
     const struct weights_tensor *t = v->stored;
-    if (!dtype_info(t->dtype)->is_float)
-        return err_set(e, ERR_FORMAT, "'%s': %s is %s, expected a floating-point or GGUF type",
-                       path, both_names(name, t->name, names, sizeof names),
-                       dtype_info(t->dtype)->name);
     if (n_dims >= 0 && !fit_shape(v, n_dims, dims))
         return err_set(e, ERR_FORMAT, "'%s': %s is %s, expected %s", path,
                        both_names(name, t->name, names, sizeof names),
@@ -347,29 +343,30 @@ static enum err_code check_view(const struct component *c, const char *name, str
     return ERR_OK;
 }
 
-enum err_code component_find(struct component *c, const char *name, int n_dims, const int64_t *dims,
-                             struct weights_view *out, struct err *e)
+enum err_code component_find(const struct component *c, const char *name, int n_dims,
+                             const int64_t *dims, struct weights_view *out, struct err *e)
 {
     struct found f;
+    struct quantised q;
     struct weights_view v;
     int64_t begin;
     char names[300];
     look_up(c, name, &f);
     if (!f.tensor)
         return refuse_missing(c, name, &f, e);
-    if (!cut_rows(f.tensor, f.rows, &begin, &v))
+    enum err_code rc = read_values(c, f.tensor, &q, e);
+    if (rc != ERR_OK)
+        return err_note(e, "'%s'", checkpoint_path(c->cp));
+    if (!cut_rows(&q.values, f.rows, &begin, &v))
         return err_set(e, ERR_FORMAT, "'%s': %s is %s, which does not divide into its parts",
                        checkpoint_path(c->cp), both_names(name, f.stored, names, sizeof names),
-                       catalogue_shape(f.tensor->dims, f.tensor->n_dims).z);
-    int64_t n_rows = v.dims[0];
-    enum err_code rc = check_view(c, name, &v, n_dims, dims, e);
-    if (rc == ERR_OK && (rc = add_scale(c, f.tensor, begin, n_rows, &v, e)) != ERR_OK)
-        (void)err_note(e, "'%s'", checkpoint_path(c->cp));
-    if (rc != ERR_OK)
-        return rc;
-    c->used[f.tensor - checkpoint_at(c->cp, 0)] = 1;
-    *out = v;
-    return ERR_OK;
+                       catalogue_shape(q.values.dims, q.values.n_dims).z);
+    v.stored = f.tensor;
+    add_scales(&q, begin, v.dims[0], &v);
+    rc = check_view(c, name, &v, n_dims, dims, e);
+    if (rc == ERR_OK)
+        *out = v;
+    return rc;
 }
 
 bool component_has(const struct component *c, const char *name)
@@ -382,10 +379,13 @@ bool component_has(const struct component *c, const char *name)
 int64_t component_dim(const struct component *c, const char *name, int dim)
 {
     struct found f;
+    struct quantised q = {0};
     struct weights_view v;
     int64_t begin;
     look_up(c, name, &f);
-    if (!f.tensor || !cut_rows(f.tensor, f.rows, &begin, &v) || dim < 0 || dim >= v.n_dims)
+    if (f.tensor && read_values(c, f.tensor, &q, NULL) != ERR_OK)
+        q.values = *f.tensor; /* what is not understood is refused when its values are wanted */
+    if (!f.tensor || !cut_rows(&q.values, f.rows, &begin, &v) || dim < 0 || dim >= v.n_dims)
         return -1;
     return v.dims[dim];
 }
@@ -431,24 +431,40 @@ static enum err_code refuse_kind(const struct component *c, enum component_kind 
                    component_kind_title(wanted));
 }
 
+/* What is about to be used: sound, and what of its file is not used is told. */
+static enum err_code check_wanted(const struct component *c, struct err *e)
+{
+    const char *first = "";
+    enum err_code rc = component_check(c, e);
+    size_t n = rc == ERR_OK ? component_leftovers(c, &first, 1) : 0;
+    if (n > 0)
+        log_warn("'%s': %zu tensors are not used, the first is '%.100s': a %s has no such tensor",
+                 checkpoint_path(c->cp), n, first, component_kind_title(c->naming->kind));
+    return rc;
+}
+
 enum err_code component_from_checkpoint(struct checkpoint *cp, enum component_kind wanted,
                                         struct component **out, struct err *e)
 {
     *out = NULL;
     struct component *c = mem_try_alloc(sizeof *c);
-    if (c)
-        c->used = mem_try_array(checkpoint_count(cp), 1);
-    if (!c || !c->used) {
-        mem_free(c);
+    if (!c) {
         checkpoint_close(cp);
         return err_set(e, ERR_NOMEM, "no memory to open a component");
     }
     c->cp = cp;
-    enum err_code rc = ERR_OK;
-    if (!recognise(c))
-        rc = component_refuse_unknown(cp, e);
-    else if (wanted != COMPONENT_UNKNOWN && wanted != c->naming->kind)
+    c->naming = recognise(cp, wanted, c->prefix);
+    bool other = !c->naming && wanted != COMPONENT_UNKNOWN;
+    if (other)
+        c->naming = recognise(cp, COMPONENT_UNKNOWN, c->prefix);
+    enum err_code rc =
+        c->naming ? quantised_markers(cp, &c->markers, e) : component_refuse_unknown(cp, e);
+    if (c->naming)
+        count_numbers(c);
+    if (rc == ERR_OK && other)
         rc = refuse_kind(c, wanted, e);
+    else if (rc == ERR_OK && wanted != COMPONENT_UNKNOWN)
+        rc = check_wanted(c, e);
     if (rc == ERR_OK)
         *out = c;
     else
@@ -460,8 +476,8 @@ void component_close(struct component *c)
 {
     if (!c)
         return;
+    yyjson_doc_free(c->markers);
     checkpoint_close(c->cp);
-    mem_free(c->used);
     mem_free(c);
 }
 

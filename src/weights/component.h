@@ -24,7 +24,7 @@
 #ifndef VT_WEIGHTS_COMPONENT_H
 #define VT_WEIGHTS_COMPONENT_H
 
-#include "weights/checkpoint.h"
+#include "weights/view.h"
 
 enum component_kind {
     COMPONENT_UNKNOWN,
@@ -42,25 +42,11 @@ enum component_kind {
 const char *component_kind_title(enum component_kind k);
 const char *component_kind_id(enum component_kind k);
 
-/* A canonical tensor: the stored one, or a range of its rows. */
-struct weights_view {
-    const struct weights_tensor *stored;
-    enum dtype dtype;
-    int n_dims;
-    int64_t dims[WEIGHTS_MAX_DIMS]; /* after slicing */
-    const unsigned char *data;
-    uint64_t bytes;
-    /* Multiply the values by this (fp8 with a scale tensor); 1 otherwise. Per-row scales: n_scales equals
-     * dims[0] and scales points into the map (unaligned float32); else n_scales is 0. */
-    float scale;
-    const unsigned char *scales;
-    int64_t n_scales;
-};
-
 struct component;
 
 /* Opens and recognises. A checkpoint that is none of the known kinds: ERR_FORMAT with what it looks like.
- * wanted = COMPONENT_UNKNOWN accepts any known kind; otherwise another kind is refused, both named. */
+ * wanted = COMPONENT_UNKNOWN accepts any known kind; otherwise another kind is refused, both named, and so is what
+ * component_check refuses. A file with several networks in it gives the wanted one. */
 ERR_MUST_CHECK enum err_code component_open(const char *path, enum component_kind wanted,
                                             struct component **out, struct err *e);
 /* The same for an opened checkpoint, which then belongs to the component (closed also on failure). */
@@ -82,16 +68,22 @@ bool component_has(const struct component *c, const char *name);
 
 /* Finds a canonical tensor and checks its shape. dims in reading order; a dim of -1 accepts anything.
  * Trailing and leading 1-dims that namings differ in ([C, C, 1, 1] for [C, C]) are accepted; the view
- * has the wanted rank then. n_dims of -1 accepts any shape as stored. Marks the stored tensor as used.
+ * has the wanted rank then. n_dims of -1 accepts any shape as stored.
  * Errors name the canonical and stored name, expected and found shape or dtype; a missing one:
- * ERR_NOTFOUND. Not thread-safe (it marks). */
-ERR_MUST_CHECK enum err_code component_find(struct component *c, const char *name, int n_dims,
+ * ERR_NOTFOUND. */
+ERR_MUST_CHECK enum err_code component_find(const struct component *c, const char *name, int n_dims,
                                             const int64_t *dims, struct weights_view *out,
                                             struct err *e);
 
-/* Stored tensors never asked for and not known as harmless leftovers (a text encoder's later layers,
- * lm_head, num_batches_tracked, time_conv, ...): up to max names, borrowed; returns how many there are. */
-size_t component_unused(const struct component *c, const char **names, size_t max);
+/* Can a pipeline use it? ERR_FORMAT when it only looks like a network of its kind, or when its numbers are stored
+ * in a form that is not known or have scales that are not: the values would be silently wrong. */
+ERR_MUST_CHECK enum err_code component_check(const struct component *c, struct err *e);
+/* Stored tensors that networks of this kind do not have and that are not known as harmless: up to max names,
+ * borrowed; returns how many there are. */
+size_t component_leftovers(const struct component *c, const char **names, size_t max);
+/* The kinds of the networks in a checkpoint (a file may hold a transformer, its text encoder and its VAE): up to
+ * COMPONENT_COUNT of them; returns how many. */
+int component_kinds(const struct checkpoint *cp, enum component_kind *out);
 
 /* One number read from a canonical tensor's shape, for recognising (e.g. dim 1 of x_embedder.weight);
  * -1 when absent. */

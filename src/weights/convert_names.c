@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "weights/quantised.h"
 
 enum { MAX_NUMBERS = 4, MAX_DIGITS = 6, MAX_CANDIDATES = 4 };
 
@@ -135,17 +136,6 @@ bool convert_name_invert(const struct naming_rule *rule, const struct naming_num
 
 /* ---- one stored tensor -------------------------------------------------------------------------- */
 
-/* Tensors that only describe others: their effect is applied when those are read. */
-static bool is_scale(const char *name)
-{
-    static const char *const ends[] = {".weight_scale", ".scale_weight", ".input_scale",
-                                       ".scale_input",  ".comfy_quant",  "scaled_fp8"};
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (str_ends(str_from(name), str_from(ends[i])))
-            return true;
-    return false;
-}
-
 struct candidate {
     char canonical[NAMING_MAX_BYTES];
     enum naming_rows rows;
@@ -165,6 +155,13 @@ static struct weights_view whole(const struct weights_tensor *t)
     return v;
 }
 
+/* Integers that are no weights with scales. */
+static bool is_counter(const struct weights_tensor *t)
+{
+    return t->bytes == 0 ||
+           (!dtype_info(t->dtype)->is_float && !str_ends(str_from(t->name), STR_LIT(".weight")));
+}
+
 /* Fills in the view if the canonical name leads back to t. Counters and the like (integers) are taken as
  * they are; the models have no use for them, other programs may. */
 static enum err_code try_candidate(struct component *c, const struct weights_tensor *t,
@@ -172,7 +169,7 @@ static enum err_code try_candidate(struct component *c, const struct weights_ten
 {
     struct err why = {0};
     *fits = false;
-    if (!dtype_info(t->dtype)->is_float || t->bytes == 0) {
+    if (is_counter(t)) {
         k->view = whole(t);
         *fits = k->rows == ROWS_ALL && component_has(c, k->canonical);
         return ERR_OK;
@@ -314,7 +311,7 @@ enum err_code convert_pieces_make(struct component *c, const struct naming *to, 
         if (strncmp(t->name, c->prefix, skip) != 0) {
             if (out->left_out++ == 0)
                 (void)snprintf(out->example, sizeof out->example, "%s", t->name);
-        } else if (!is_scale(t->name)) {
+        } else if (!quantised_describes(cp, t->name)) {
             rc = add_tensor(c, t, to, &numbers, a, out, e);
         }
     }

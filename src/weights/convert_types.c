@@ -76,10 +76,12 @@ bool convert_type_quantises(enum component_kind kind, const char *canonical, int
     return false;
 }
 
-/* What is not converted: as stored, but float8 means little without its scale, and float64 is for nobody. */
+/* What is not converted: as stored, but float8 and the like mean little without their scales, and float64 is for
+ * nobody. */
 static enum dtype kept(enum dtype stored)
 {
-    if (stored == DTYPE_F8_E4M3 || stored == DTYPE_F8_E5M2)
+    if (stored == DTYPE_F8_E4M3 || stored == DTYPE_F8_E5M2 || stored == DTYPE_F4 ||
+        stored == DTYPE_I8 || stored == DTYPE_NVFP4)
         return DTYPE_BF16;
     return stored == DTYPE_F64 ? DTYPE_F32 : stored;
 }

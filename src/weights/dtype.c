@@ -21,10 +21,18 @@ static const struct dtype_info infos[DTYPE_COUNT] = {
     [DTYPE_BF16] = PLAIN("BF16", 2, true, 30),
     [DTYPE_F8_E4M3] = PLAIN("F8_E4M3", 1, true, -1),
     [DTYPE_F8_E5M2] = PLAIN("F8_E5M2", 1, true, -1),
+    [DTYPE_F8_E8M0] = PLAIN("F8_E8M0", 1, false, -1),
+    [DTYPE_F4] = {"F4", 2, 1, false, true, -1},
+    [DTYPE_F6_E2M3] = {"F6_E2M3", 4, 3, false, false, -1},
+    [DTYPE_F6_E3M2] = {"F6_E3M2", 4, 3, false, false, -1},
+    [DTYPE_C64] = PLAIN("C64", 8, false, -1),
     [DTYPE_I64] = PLAIN("I64", 8, false, 27),
     [DTYPE_I32] = PLAIN("I32", 4, false, 26),
     [DTYPE_I16] = PLAIN("I16", 2, false, 25),
-    [DTYPE_I8] = PLAIN("I8", 1, false, 24),
+    [DTYPE_I8] = PLAIN("I8", 1, true, 24),
+    [DTYPE_U64] = PLAIN("U64", 8, false, -1),
+    [DTYPE_U32] = PLAIN("U32", 4, false, -1),
+    [DTYPE_U16] = PLAIN("U16", 2, false, -1),
     [DTYPE_U8] = PLAIN("U8", 1, false, -1),
     [DTYPE_BOOL] = PLAIN("BOOL", 1, false, -1),
     [DTYPE_Q4_0] = QUANT("Q4_0", 32, 18, 2),
@@ -51,6 +59,7 @@ static const struct dtype_info infos[DTYPE_COUNT] = {
     [DTYPE_TQ1_0] = QUANT("TQ1_0", 256, 54, 34),
     [DTYPE_TQ2_0] = QUANT("TQ2_0", 256, 66, 35),
     [DTYPE_MXFP4] = QUANT("MXFP4", 32, 17, 39),
+    [DTYPE_NVFP4] = QUANT("NVFP4", 64, 36, 40),
 };
 
 const struct dtype_info *dtype_info(enum dtype t)
@@ -130,6 +139,20 @@ float dtype_e5m2_to_f32(uint8_t v)
     return dtype_f16_to_f32((uint16_t)(v << 8)); /* the upper half of a half float */
 }
 
+float dtype_e8m0_to_f32(uint8_t v)
+{
+    if (v == 255)
+        return from_bits(0x7fc00000u);
+    return v == 0 ? 0x1p-127f : from_bits((uint32_t)v << 23);
+}
+
+float dtype_e2m1_to_f32(uint8_t v)
+{
+    static const float values[8] = {0, 0.5f, 1, 1.5f, 2, 3, 4, 6};
+    float f = values[v & 7];
+    return v & 8 ? -f : f;
+}
+
 uint16_t dtype_f32_to_bf16(float v)
 {
     uint32_t bits = to_bits(v);
@@ -188,6 +211,14 @@ bool dtype_plain_to_f32(enum dtype t, const void *src, float *dst, size_t n)
     case DTYPE_F8_E5M2:
         for (size_t i = 0; i < n; i++)
             dst[i] = dtype_e5m2_to_f32(p[i]);
+        return true;
+    case DTYPE_F4:
+        for (size_t i = 0; i < n; i++)
+            dst[i] = dtype_e2m1_to_f32((uint8_t)(p[i / 2] >> (i % 2 * 4)));
+        return true;
+    case DTYPE_I8:
+        for (size_t i = 0; i < n; i++)
+            dst[i] = (float)(int8_t)p[i];
         return true;
     default:
         return false;

@@ -19,10 +19,18 @@ enum dtype {
     DTYPE_BF16,
     DTYPE_F8_E4M3,
     DTYPE_F8_E5M2,
+    DTYPE_F8_E8M0, /* a power of two: scales of blocks */
+    DTYPE_F4,      /* E2M1, two in a byte */
+    DTYPE_F6_E2M3,
+    DTYPE_F6_E3M2,
+    DTYPE_C64,
     DTYPE_I64,
     DTYPE_I32,
     DTYPE_I16,
     DTYPE_I8,
+    DTYPE_U64,
+    DTYPE_U32,
+    DTYPE_U16,
     DTYPE_U8,
     DTYPE_BOOL,
     DTYPE_Q4_0,
@@ -49,6 +57,7 @@ enum dtype {
     DTYPE_TQ1_0,
     DTYPE_TQ2_0,
     DTYPE_MXFP4,
+    DTYPE_NVFP4,
     DTYPE_COUNT,
 };
 
@@ -57,7 +66,7 @@ struct dtype_info {
     uint32_t block_elems; /* 1 for plain types */
     uint32_t block_bytes;
     bool quantised; /* a GGUF block format */
-    bool is_float;  /* usable as a weight: plain floats and quants */
+    bool is_float;  /* usable as a weight: plain floats, quants, and int8 with its scales */
     int gguf_id;    /* the id in GGUF files, -1 when it cannot stand there */
 };
 
@@ -74,12 +83,14 @@ float dtype_f16_to_f32(uint16_t v);
 float dtype_bf16_to_f32(uint16_t v);
 float dtype_e4m3_to_f32(uint8_t v);
 float dtype_e5m2_to_f32(uint8_t v);
+float dtype_e8m0_to_f32(uint8_t v); /* 2^(v - 127); 255 is NaN */
+float dtype_e2m1_to_f32(uint8_t v); /* the low four bits of v */
 /* Round to nearest even; NaN stays NaN. */
 uint16_t dtype_f32_to_bf16(float v);
 uint16_t dtype_f32_to_f16(float v);
 
-/* n elements of a plain float type (F64, F32, F16, BF16, F8) into float32; src needs no alignment.
- * False for any other type. */
+/* n elements of a plain float type (F64, F32, F16, BF16, F8, F4) or of int8 into float32; src needs no
+ * alignment. F4: n is even, the first of two is in the low bits. False for any other type. */
 bool dtype_plain_to_f32(enum dtype t, const void *src, float *dst, size_t n);
 
 #endif

@@ -221,6 +221,10 @@ static enum err_code read_header(struct checkpoint *c, int file, struct err *e)
     if (!take(&in, 4, &magic) || !take_u32(&in, &version) || !take_number(&in, 8, &n_tensors) ||
         !take_number(&in, 8, &n_keys))
         return cut_short("the first 24 bytes", e);
+    if ((version & 0xffff) == 0 && version >> 16 != 0) /* a small number, its bytes turned round */
+        return err_set(e, ERR_FORMAT,
+                       "this is a big-endian GGUF file; only little-endian ones can be read "
+                       "(llama.cpp's gguf_convert_endian.py turns one into the other)");
     if (version < 2 || version > 3)
         return err_set(e, ERR_FORMAT, "GGUF version %u, expected 2 or 3", version);
     if (n_tensors > CATALOGUE_MAX_TENSORS)
@@ -273,15 +277,30 @@ static enum err_code restore_shape(struct checkpoint *c, const struct meta_item 
     return ERR_OK;
 }
 
+/* Of a split file all parts must have been opened, which their names lead to. */
+static enum err_code check_parts(const struct checkpoint *c, struct err *e)
+{
+    int64_t parts = 0, tensors = 0;
+    if (!checkpoint_meta_i64(c, "split.count", &parts) || parts < 2)
+        return ERR_OK;
+    if ((size_t)parts != c->n_files)
+        return err_set(e, ERR_FORMAT,
+                       "'%s' is one of %" PRId64 " parts of a split GGUF, which are found by the "
+                       "names that llama.cpp gives them (NAME-00001-of-%05" PRId64 ".gguf)",
+                       c->path, parts, parts);
+    if (checkpoint_meta_i64(c, "split.tensors.count", &tensors) &&
+        (uint64_t)tensors != c->n_tensors)
+        return err_set(e, ERR_FORMAT,
+                       "the parts of the split GGUF '%s' hold %zu tensors, %" PRId64
+                       " are promised: they do not belong together",
+                       c->path, c->n_tensors, tensors);
+    return ERR_OK;
+}
+
 enum err_code gguf_finish(struct checkpoint *c, struct err *e)
 {
     const struct str prefix = STR_LIT("comfy.gguf.orig_shape.");
-    int64_t parts = 0;
-    if (checkpoint_meta_i64(c, "split.count", &parts) && parts > 1)
-        return err_set(e, ERR_FORMAT,
-                       "'%s' is one of %" PRId64 " parts of a split GGUF: join them first", c->path,
-                       parts);
-    enum err_code rc = ERR_OK;
+    enum err_code rc = check_parts(c, e);
     for (size_t i = 0; i < c->n_meta && rc == ERR_OK; i++) {
         if (str_starts(c->meta[i].key, prefix))
             rc = restore_shape(c, &c->meta[i], prefix, e);

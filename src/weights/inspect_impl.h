@@ -11,11 +11,13 @@ enum { INSPECT_MAX_PROBLEMS = 16, INSPECT_PROBLEM_BYTES = 480, INSPECT_PATH_BYTE
 
 struct inspect_report {
     const char *path;
-    const char *role;            /* "vae" in a pipeline, else NULL */
-    const char *class_name;      /* from model_index.json, else NULL */
-    struct checkpoint *cp;       /* NULL when there are no readable weights */
-    struct component *component; /* NULL when it is no known network */
-    const char *serves;          /* "flux2-klein/vae", NULL for nothing */
+    const char *role;                  /* "vae" in a pipeline, else NULL */
+    const char *class_name;            /* from model_index.json, else NULL */
+    struct checkpoint *cp;             /* NULL when there are no readable weights */
+    struct component *component;       /* NULL when it is no known network */
+    const char *serves;                /* "flux2-klein/vae", NULL for nothing */
+    const char *also[COMPONENT_COUNT]; /* titles of other networks in the same file */
+    size_t n_also;
     uint64_t parameters, bytes;
     uint64_t bytes_by_dtype[DTYPE_COUNT];
     char problems[INSPECT_MAX_PROBLEMS][INSPECT_PROBLEM_BYTES];

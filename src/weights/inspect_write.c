@@ -186,6 +186,9 @@ static void text_weights(const struct inspect_report *r, struct buf *out)
         buf_add_z(out, "  kind        unknown\n");
     }
     buf_printf(out, "  serves      %s\n", r->serves ? r->serves : "nothing");
+    for (size_t i = 0; i < r->n_also; i++)
+        buf_printf(out, "%s%s%s", i == 0 ? "  also here   " : ", ", r->also[i],
+                   i + 1 == r->n_also ? "\n" : "");
     text_sizes(r, out);
     text_metadata(r->cp, out);
 }
@@ -301,6 +304,11 @@ void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf
     buf_add_z(out, "\"serves\": [");
     if (r->serves)
         json_add_z(out, r->serves);
+    buf_add_z(out, "], \"also\": [");
+    for (size_t i = 0; i < r->n_also; i++) {
+        buf_add_z(out, i ? ", " : "");
+        json_add_z(out, r->also[i]);
+    }
     buf_add_z(out, "], ");
     json_files(r, out);
     json_sizes(r, out);

@@ -1,92 +1,92 @@
-/* leftovers.c - which stored tensors nobody asked for, without those that are known to be of no use. */
-#include <stdlib.h>
-
+/* leftovers.c - which stored tensors no network of the kind has, and what of that makes its values doubtful. */
 #include "weights/component_impl.h"
+#include "weights/convert_names.h"
+#include "weights/quantised.h"
 
-/* Endings of tensors that no forward pass reads, or that only describe other tensors. */
+/* Endings of tensors that no forward pass reads. */
 static const char *const harmless_ends[] = {
-    ".input_scale", ".scale_input",         ".weight_scale",  ".scale_weight",       ".comfy_quant",
-    "scaled_fp8",   ".num_batches_tracked", "lm_head.weight", "rotary_emb.inv_freq",
+    ".num_batches_tracked",
+    "rotary_emb.inv_freq",
+    "rope_freqs.weight",
+    ".position_ids",
 };
 
-static const char *const harmless_parts[] = {".time_conv."};
-
-static bool is_harmless_name(const char *name)
+static bool is_harmless(const struct component *c, const char *name)
 {
     struct str s = str_from(name);
-    for (size_t i = 0; i < sizeof harmless_ends / sizeof harmless_ends[0]; i++) {
+    for (size_t i = 0; i < sizeof harmless_ends / sizeof harmless_ends[0]; i++)
         if (str_ends(s, str_from(harmless_ends[i])))
             return true;
-    }
-    for (size_t i = 0; i < sizeof harmless_parts / sizeof harmless_parts[0]; i++) {
-        if (strstr(name, harmless_parts[i]))
+    return quantised_describes(c->cp, name);
+}
+
+static bool is_known(const struct component *c, const char *name)
+{
+    char canonical[NAMING_MAX_BYTES];
+    for (size_t i = 0; i < c->naming->n_rules; i++)
+        if (convert_name_invert(&c->naming->rules[i], &c->numbers, name, canonical,
+                                sizeof canonical) &&
+            schema_knows(c->naming->kind, canonical))
             return true;
-    }
-    return strcmp(name, "output.weight") == 0; /* llama.cpp's lm_head */
+    return false;
 }
 
-/* Parts of a network that a run may leave out as a whole. */
-static const char *const optional_parts[] = {
-    "encoder.", "quant_conv.", "decoder.", "post_quant_conv.", "visual.", "model.visual.",
-};
-
-/* The number behind "layers." or "blk.", -1 when there is none. */
-static int64_t layer_of(const char *name)
-{
-    static const char *const marks[] = {"layers.", "blk."};
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        const char *at = strstr(name, marks[i]);
-        if (at)
-            return strtoll(at + strlen(marks[i]), NULL, 10);
-    }
-    return -1;
-}
-
-struct usage {
-    bool part[sizeof optional_parts / sizeof optional_parts[0]]; /* something of it was used */
-    int64_t last_layer;
-};
-
-static struct usage summarise(const struct component *c, size_t skip)
-{
-    struct usage u = {.last_layer = -1};
-    for (size_t i = 0; i < checkpoint_count(c->cp); i++) {
-        const char *name = checkpoint_at(c->cp, i)->name;
-        if (!c->used[i] || strlen(name) < skip)
-            continue;
-        for (size_t k = 0; k < sizeof u.part / sizeof u.part[0]; k++)
-            u.part[k] |= str_starts(str_from(name + skip), str_from(optional_parts[k]));
-        int64_t layer = layer_of(name);
-        u.last_layer = layer > u.last_layer ? layer : u.last_layer;
-    }
-    return u;
-}
-
-/* A text encoder is tapped in its middle: later layers and the final norm are never read. */
-static bool is_behind_the_tap(const struct component *c, const struct usage *u, const char *name)
-{
-    if (component_kind(c) != COMPONENT_QWEN3 || u->last_layer < 0)
-        return false;
-    return layer_of(name) > u->last_layer || strcmp(name, "model.norm.weight") == 0 ||
-           strcmp(name, "norm.weight") == 0 || strcmp(name, "output_norm.weight") == 0;
-}
-
-size_t component_unused(const struct component *c, const char **names, size_t max)
+size_t component_leftovers(const struct component *c, const char **names, size_t max)
 {
     size_t n = 0, skip = strlen(c->prefix);
-    struct usage u = summarise(c, skip);
     for (size_t i = 0; i < checkpoint_count(c->cp); i++) {
         const char *name = checkpoint_at(c->cp, i)->name;
         /* What lies outside the prefix is another network in the same file. */
-        bool harmless = c->used[i] || is_harmless_name(name) ||
-                        strncmp(name, c->prefix, skip) != 0 || is_behind_the_tap(c, &u, name);
-        for (size_t k = 0; k < sizeof u.part / sizeof u.part[0] && !harmless; k++)
-            harmless = !u.part[k] && str_starts(str_from(name + skip), str_from(optional_parts[k]));
-        if (harmless)
+        if (strncmp(name, c->prefix, skip) != 0 || is_known(c, name + skip) || is_harmless(c, name))
             continue;
         if (n < max)
             names[n] = name;
         n++;
     }
     return n;
+}
+
+/* Words of tensors by which other programs' forms of quantisation make numbers of what is stored. */
+static const char *const quantising_words[] = {
+    "scale", "zero", "quant", "absmax", "codebook", "qweight", "packed", "g_idx", "qmap",
+};
+
+static enum err_code refuse_leftover(const struct component *c, const char *name, struct err *e)
+{
+    for (size_t i = 0; i < sizeof quantising_words / sizeof quantising_words[0]; i++)
+        if (strstr(name, quantising_words[i]))
+            return err_set(e, ERR_FORMAT,
+                           "'%s': it is not known what the tensor '%s' does to the weights; "
+                           "files with the usual scales (weight_scale), bf16 ones and GGUF work",
+                           checkpoint_path(c->cp), name);
+    return ERR_OK;
+}
+
+/* Every tensor of the network must be in a form whose values can be told. */
+static enum err_code check_forms(const struct component *c, struct err *e)
+{
+    size_t skip = strlen(c->prefix);
+    enum err_code rc = ERR_OK;
+    for (size_t i = 0; i < checkpoint_count(c->cp) && rc == ERR_OK; i++) {
+        const struct weights_tensor *t = checkpoint_at(c->cp, i);
+        struct quantised q;
+        if (strncmp(t->name, c->prefix, skip) != 0 || !is_known(c, t->name + skip) ||
+            is_harmless(c, t->name))
+            continue;
+        rc = quantised_read(c->cp, c->markers, c->prefix, t, &q, e);
+    }
+    return rc == ERR_OK ? rc : err_note(e, "'%s'", checkpoint_path(c->cp));
+}
+
+enum err_code component_check(const struct component *c, struct err *e)
+{
+    enum { MOST = 256 };
+    const char *names[MOST];
+    enum err_code rc = component_refuse_impostor(c, e);
+    if (rc == ERR_OK)
+        rc = check_forms(c, e);
+    size_t n = rc == ERR_OK ? component_leftovers(c, names, MOST) : 0;
+    for (size_t i = 0; i < n && i < MOST && rc == ERR_OK; i++)
+        rc = refuse_leftover(c, names[i], e);
+    return rc;
 }

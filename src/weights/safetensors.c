@@ -131,6 +131,8 @@ static enum err_code read_metadata(struct checkpoint *c, int file, yyjson_val *v
 {
     yyjson_val *key, *item;
     size_t i, n;
+    if (yyjson_is_null(v)) /* some writers say so that there is none */
+        return ERR_OK;
     if (!yyjson_is_obj(v))
         return err_set(e, ERR_FORMAT, "'__metadata__' is no JSON object");
     yyjson_obj_foreach(v, i, n, key, item)

@@ -259,7 +259,7 @@ static struct qwen_image_vae *open_vae(const struct parity_case *c, struct compo
          &e);
     must(nn_params_engage(vae_params(qwen_image_vae_net(v), VAE_ENCODER), &e), &e);
     must(nn_params_engage(vae_params(qwen_image_vae_net(v), VAE_DECODER), &e), &e);
-    assert_int_equal(component_unused(*comp, NULL, 0), 0);
+    assert_int_equal(component_leftovers(*comp, NULL, 0), 0);
     yyjson_doc_free(doc);
     return v;
 }

@@ -310,6 +310,8 @@ static void metadata_go_along(void **state)
 
 enum { F8_ROWS = 64, F8_ROW = 96 };
 
+static const char f8_mark[] = "{\"format\": \"float8_e5m2\"}";
+
 static float f8_scale(int row, bool by_row)
 {
     return by_row ? 0.25f + (float)row / 8 : 0.375f;
@@ -340,7 +342,7 @@ static void write_float8(const char *path)
         {.name = "model.layers.0.self_attn.k_proj.comfy_quant",
          .dtype = DTYPE_U8,
          .n_dims = 1,
-         .dims = {5}},
+         .dims = {sizeof f8_mark - 1}},
     };
     enum { N = sizeof t / sizeof t[0] };
     struct buf h;
@@ -354,6 +356,7 @@ static void write_float8(const char *path)
         p[t[2].offset + (size_t)i] = p[t[4].offset + (size_t)i] =
             (unsigned char)((i * 7) % 0x7c | (i % 2 ? 0x80 : 0));
     memcpy(p + t[3].offset, &scale, sizeof scale);
+    memcpy(p + t[6].offset, f8_mark, sizeof f8_mark - 1);
     for (int i = 0; i < F8_ROWS; i++) {
         scale = f8_scale(i, true);
         memcpy(p + t[5].offset + (size_t)i * sizeof scale, &scale, sizeof scale);

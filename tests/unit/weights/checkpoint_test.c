@@ -225,9 +225,66 @@ static void the_format_is_told_from_the_bytes_not_the_name(void **state)
     folder_remove(&f);
 }
 
+/* ---- the parts of a split GGUF ------------------------------------------------------------------ */
+
+static const char *folder_add_part(struct folder *f, const char *file, const char *tensor,
+                                   uint32_t parts, uint32_t all)
+{
+    struct buf b;
+    gguf_begin(&b, 3, 1, 2);
+    gguf_key_u32(&b, "split.count", parts);
+    gguf_key_u32(&b, "split.tensors.count", all);
+    gguf_tensor(&b, tensor, 1, (uint64_t[]){8}, 0, 0);
+    gguf_data(&b, 32, 32);
+    const char *path = folder_add(f, file, b.p, b.n);
+    buf_deinit(&b);
+    return path;
+}
+
+static void a_split_gguf_is_opened_whole_by_any_part(void **state)
+{
+    struct folder f;
+    const char *paths[3];
+    (void)state;
+    folder_make(&f);
+    paths[0] = folder_add_part(&f, "x-00001-of-00002.gguf", "a", 2, 2);
+    paths[1] = folder_add_part(&f, "x-00002-of-00002.gguf", "b", 2, 2);
+    paths[2] = f.path;
+    for (int i = 0; i < 3; i++) {
+        struct checkpoint *c = NULL;
+        struct err e = {0};
+        if (checkpoint_open(paths[i], &c, &e) != ERR_OK)
+            fail_msg("%s", e.text);
+        assert_int_equal(checkpoint_file_count(c), 2);
+        assert_int_equal(checkpoint_count(c), 2);
+        assert_int_equal(checkpoint_find(c, "b")->file, 1);
+        checkpoint_close(c);
+    }
+    assert_true(checkpoint_is_later_part(paths[1]));
+    assert_false(checkpoint_is_later_part(paths[0]));
+    assert_false(checkpoint_is_later_part("x-00001-of-00001.gguf"));
+    folder_remove(&f);
+}
+
+static void a_split_gguf_that_is_not_whole_is_refused(void **state)
+{
+    struct folder f;
+    (void)state;
+    folder_make(&f);
+    const char *last = folder_add_part(&f, "x-00003-of-00003.gguf", "a", 3, 3);
+    expect_refusal(last, ERR_NOTFOUND, "part 1 of 3 of a split GGUF is missing");
+    expect_refusal(folder_add_part(&f, "renamed.gguf", "a", 3, 3), ERR_FORMAT, "one of 3 parts");
+    (void)folder_add_part(&f, "y-00001-of-00002.gguf", "a", 2, 3);
+    expect_refusal(folder_add_part(&f, "y-00002-of-00002.gguf", "b", 2, 3), ERR_FORMAT,
+                   "3 are promised");
+    folder_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_split_gguf_is_opened_whole_by_any_part),
+        cmocka_unit_test(a_split_gguf_that_is_not_whole_is_refused),
         cmocka_unit_test(shards_become_one_catalogue_when_an_index_names_them),
         cmocka_unit_test(an_index_is_refused_when_it_leads_astray),
         cmocka_unit_test(a_folder_is_read_when_the_choice_is_clear),

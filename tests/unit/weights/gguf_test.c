@@ -54,7 +54,7 @@ static const struct {
     {"version_0", AT_VERSION, 4, 0, ERR_FORMAT, "GGUF version 0"},
     {"version_1", AT_VERSION, 4, 1, ERR_FORMAT, "GGUF version 1"},
     {"version_4", AT_VERSION, 4, 4, ERR_FORMAT, "GGUF version 4"},
-    {"version_big_endian", AT_VERSION, 4, 3u << 24, ERR_FORMAT, "GGUF version"},
+    {"version_big_endian", AT_VERSION, 4, 3u << 24, ERR_FORMAT, "big-endian"},
     {"one_tensor_too_many", AT_TENSOR_COUNT, 8, 3, ERR_FORMAT, "test: "},
     {"tensor_count_huge", AT_TENSOR_COUNT, 8, UINT64_MAX, ERR_LIMIT, "at most 200000"},
     {"no_tensors", AT_TENSOR_COUNT, 8, 0, ERR_FORMAT, "no tensors"},

@@ -1,0 +1,100 @@
+/* params_form.c - matrices of the quantised forms of safetensors as ggml's blocks, losing nothing to speak of.
+ *
+ *   int8 with a scale a row   Q8_0, whose blocks of 32 have that scale (in half precision)
+ *   NVFP4                     NVFP4: the same blocks of 16 in another order; the scale of all goes to the product
+ *
+ * Anything else becomes bf16.
+ */
+#include <string.h>
+
+#include "nn/params_impl.h"
+
+enum { Q8_BLOCK = 32, NVFP4_SUPER = 64, NVFP4_BLOCK = 16, NVFP4_BLOCKS = 4 };
+
+struct block_q8_0 {
+    uint16_t d;
+    int8_t q[Q8_BLOCK];
+};
+
+struct block_nvfp4 {
+    uint8_t d[NVFP4_BLOCKS];
+    uint8_t q[NVFP4_SUPER /
+              2]; /* of each 16 the first eight in the low bits, the others in the high ones */
+};
+
+static bool is_nvfp4(const struct weights_view *v)
+{
+    return v->dtype == DTYPE_F4 && v->grid.n.data && v->grid.n.dtype == DTYPE_F8_E4M3 &&
+           v->grid.height == 1 && v->grid.width == NVFP4_BLOCK && !v->columns.data &&
+           !v->rotation && v->n_dims == 2 && v->dims[1] % NVFP4_SUPER == 0;
+}
+
+static bool is_int8(const struct weights_view *v)
+{
+    return v->dtype == DTYPE_I8 && !v->grid.n.data && !v->columns.data && !v->rotation &&
+           v->n_dims == 2 && v->dims[1] % Q8_BLOCK == 0;
+}
+
+enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v)
+{
+    if (is_int8(v))
+        return GGML_TYPE_Q8_0;
+    if (is_nvfp4(v) && nn_device_is_cpu(d))
+        return GGML_TYPE_NVFP4;
+    return GGML_TYPE_BF16;
+}
+
+static void fill_q8_0(const struct weights_view *v, int64_t row, struct block_q8_0 *to)
+{
+    int64_t n = v->dims[1];
+    const unsigned char *from = v->data + (size_t)(row * n);
+    float scale = v->scale * (v->n_scales ? weights_number(&v->rows, row) : 1.0f);
+    uint16_t d = dtype_f32_to_f16(scale);
+    for (int64_t i = 0; i < n; i += Q8_BLOCK, to++) {
+        to->d = d;
+        memcpy(to->q, from + i, Q8_BLOCK);
+    }
+}
+
+/* The four bits of value i of a row. */
+static unsigned code_at(const struct weights_view *v, const unsigned char *row, int64_t i)
+{
+    bool high = (i % 2 == 0) == v->high_first;
+    return high ? row[i / 2] >> 4 : row[i / 2] & 15u;
+}
+
+/* False when a scale has a sign, which ggml's blocks do not have. */
+static bool fill_nvfp4(const struct weights_view *v, int64_t row, struct block_nvfp4 *to)
+{
+    int64_t n = v->dims[1];
+    const unsigned char *from = v->data + (size_t)(row * n / 2);
+    for (int64_t at = 0; at < n; at += NVFP4_BLOCK) {
+        struct block_nvfp4 *b = to + at / NVFP4_SUPER;
+        int64_t k = at % NVFP4_SUPER / NVFP4_BLOCK;
+        uint8_t scale = weights_grid_byte(&v->grid, row, at / NVFP4_BLOCK);
+        if (scale > 0x7e)
+            return false;
+        b->d[k] = scale;
+        for (int64_t i = 0; i < NVFP4_BLOCK / 2; i++)
+            b->q[k * NVFP4_BLOCK / 2 + i] =
+                (uint8_t)(code_at(v, from, at + i) | code_at(v, from, at + i + NVFP4_BLOCK / 2)
+                                                         << 4);
+    }
+    return true;
+}
+
+enum err_code nn_param_fill_blocks(const void *param, size_t at, size_t n, void *dst, struct err *e)
+{
+    const struct nn_param *p = param;
+    size_t row_bytes = ggml_row_size(p->t->type, p->t->ne[0]);
+    for (size_t r = at / row_bytes; r < (at + n) / row_bytes; r++) {
+        void *to = (unsigned char *)dst + (r * row_bytes - at);
+        if (p->t->type == GGML_TYPE_Q8_0)
+            fill_q8_0(&p->view, (int64_t)r, to);
+        else if (!fill_nvfp4(&p->view, (int64_t)r, to))
+            return err_set(e, ERR_NUMERIC,
+                           "tensor '%s' (stored as '%s') has a scale that is no positive number",
+                           p->name, p->view.stored->name);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,156 @@
+/* impostor.c - what makes a component what it is: networks with the very tensors of one that the pipelines use, but
+ * made for something else. They would run, and give noise or a poor image. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "weights/component_impl.h"
+
+enum {
+    CONFIG_MAX_BYTES = 4 << 20,
+    REAL_VOCABULARY = 100000, /* below it a model is a miniature, of which nothing is known */
+    DEV_TEXT_WIDTH = 15360,   /* three states of Mistral side by side */
+    LAYERED_CHANNELS = 4,
+};
+
+static const double klein_rope_base = 1e6;
+
+/* What the files around a checkpoint say of it: a config.json in its folder, or GGUF's keys. */
+struct said {
+    char type[64];    /* "qwen3"; "" when nothing says */
+    double rope_base; /* 0 when nothing says */
+};
+
+static void read_config(yyjson_val *root, struct said *out)
+{
+    yyjson_val *text = yyjson_obj_get(root, "text_config"), *own = text ? text : root;
+    yyjson_val *type = yyjson_obj_get(root, "model_type"),
+               *base = yyjson_obj_get(own, "rope_theta");
+    if (!base)
+        base = yyjson_obj_get(yyjson_obj_get(own, "rope_parameters"), "rope_theta");
+    if (yyjson_is_str(type))
+        (void)snprintf(out->type, sizeof out->type, "%s", yyjson_get_str(type));
+    if (yyjson_is_num(base))
+        out->rope_base = yyjson_get_num(base);
+}
+
+static struct said listen(const struct component *c)
+{
+    char path[4096];
+    struct said out = {0};
+    yyjson_doc *doc = NULL;
+    const char *dir = checkpoint_path(c->cp);
+    (void)checkpoint_meta_double(c->cp, "qwen3.rope.freq_base", &out.rope_base);
+    if (file_is_dir(dir) && file_join(path, sizeof path, dir, "config.json", NULL) == ERR_OK &&
+        file_exists(path) && json_read_file(path, CONFIG_MAX_BYTES, &doc, NULL) == ERR_OK)
+        read_config(yyjson_doc_get_root(doc), &out);
+    yyjson_doc_free(doc);
+    return out;
+}
+
+static bool is_real(const struct component *c)
+{
+    return component_dim(c, "model.embed_tokens.weight", 0) >= REAL_VOCABULARY;
+}
+
+static bool has_eyes(const struct component *c)
+{
+    static const char *const starts[] = {"visual.", "model.visual."};
+    char name[NAMING_MAX_BYTES + 16];
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        (void)snprintf(name, sizeof name, "%s%s", c->prefix, starts[i]);
+        if (component_any_begins(c->cp, name))
+            return true;
+    }
+    return false;
+}
+
+static bool name_holds(const struct component *c, const char *part)
+{
+    struct str name;
+    char z[128];
+    if (!checkpoint_meta_str(c->cp, "general.name", &name))
+        return false;
+    (void)snprintf(z, sizeof z, "%.*s", STR_ARG(name));
+    return strstr(z, part) != NULL;
+}
+
+static bool is_dev(const struct component *c, const struct said *s)
+{
+    (void)s;
+    return component_has(c, "time_guidance_embed.guidance_embedder.linear_1.weight") ||
+           component_dim(c, "context_embedder.weight", 1) == DEV_TEXT_WIDTH;
+}
+
+static bool is_qwen3_vl(const struct component *c, const struct said *s)
+{
+    return has_eyes(c) || strncmp(s->type, "qwen3_vl", 8) == 0;
+}
+
+static bool is_other_qwen3(const struct component *c, const struct said *s)
+{
+    return is_real(c) && s->rope_base > 0 && fabs(s->rope_base - klein_rope_base) > 1;
+}
+
+static bool is_plain_qwen2_5(const struct component *c, const struct said *s)
+{
+    bool says_vl = strncmp(s->type, "qwen2_5_vl", 10) == 0;
+    bool gguf = checkpoint_format(c->cp) == CHECKPOINT_GGUF;
+    return is_real(c) && !gguf && !says_vl && !has_eyes(c);
+}
+
+static bool is_qwen2_vl(const struct component *c, const struct said *s)
+{
+    bool old_eyes = has_eyes(c) && !component_has(c, "visual.blocks.0.mlp.gate_proj.weight");
+    return old_eyes || strcmp(s->type, "qwen2_vl") == 0 || name_holds(c, "Qwen2-VL") ||
+           name_holds(c, "Qwen2 VL") || name_holds(c, "Omni");
+}
+
+static bool is_plain_qwen_image(const struct component *c, const struct said *s)
+{
+    (void)s;
+    return !component_has(c, "time_text_embed.addition_t_embedding.weight");
+}
+
+static bool is_rgb_vae(const struct component *c, const struct said *s)
+{
+    (void)s;
+    return component_dim(c, "decoder.conv_out.weight", 0) != LAYERED_CHANNELS;
+}
+
+static const struct {
+    enum component_kind kind;
+    bool (*is)(const struct component *c, const struct said *s);
+    const char *what, *needed;
+} impostors[] = {
+    {COMPONENT_FLUX2_TRANSFORMER, is_dev,
+     "FLUX.2-dev, which has a guidance input and takes another text encoder's states",
+     "a FLUX.2-klein transformer"},
+    {COMPONENT_QWEN3, is_qwen3_vl, "Qwen3-VL, whose language model is not Qwen3's",
+     "Qwen3-4B or Qwen3-8B"},
+    {COMPONENT_QWEN3, is_other_qwen3,
+     "a later Qwen3 with another rope base (the 2507 models), which klein was not made with",
+     "Qwen3-4B or Qwen3-8B of April 2025"},
+    {COMPONENT_QWEN2_5_VL, is_plain_qwen2_5,
+     "plain Qwen2.5 or Qwen2.5-VL without its vision tower, which cannot be told apart",
+     "Qwen2.5-VL-7B-Instruct with its visual.* tensors, or its GGUF file"},
+    {COMPONENT_QWEN2_5_VL, is_qwen2_vl, "Qwen2-VL or an Omni model, not Qwen2.5-VL",
+     "Qwen2.5-VL-7B-Instruct"},
+    {COMPONENT_QWEN_IMAGE_TRANSFORMER, is_plain_qwen_image,
+     "plain Qwen-Image, without the time_text_embed.addition_t_embedding of the layered model",
+     "Qwen-Image-Layered"},
+    {COMPONENT_QWEN_IMAGE_VAE, is_rgb_vae,
+     "the VAE of plain Qwen-Image or Wan, which knows no transparency",
+     "qwen_image_layered_vae, with 4 channels"},
+};
+
+enum err_code component_refuse_impostor(const struct component *c, struct err *e)
+{
+    struct said s = listen(c);
+    for (size_t i = 0; i < sizeof impostors / sizeof impostors[0]; i++)
+        if (impostors[i].kind == c->naming->kind && impostors[i].is(c, &s))
+            return err_set(e, ERR_FORMAT, "'%s' is %s; needed is %s", checkpoint_path(c->cp),
+                           impostors[i].what, impostors[i].needed);
+    return ERR_OK;
+}
