@@ -41,8 +41,8 @@ struct models_job {
 static void report(const struct models_report *r, void *user)
 {
     struct models_job *j = user;
-    static const char *const words[] = {"model", "found", "not used", "",
-                                        "moved", "sound", "BROKEN"};
+    static const char *const words[] = {"model", "found",  "not used", "",       "moved",
+                                        "sound", "BROKEN", "left out", "waiting"};
     bool terminal = isatty(STDERR_FILENO) != 0;
     if (j->quiet)
         return;
@@ -381,14 +381,15 @@ static const struct {
     const char *name;
     const char *target; /* what it wants; NULL: nothing */
     int (*run)(struct models_job *j);
+    bool changes;
 } verbs[] = {
-    {"list", NULL, list},
-    {"show", "a model's name", show},
-    {"add", "a path", add},
-    {"link", "a path", add},
-    {"scan", "a folder", scan},
-    {"verify", NULL, verify},
-    {"remove", "a model's name", forget},
+    {"list", NULL, list, false},
+    {"show", "a model's name", show, false},
+    {"add", "a path", add, true},
+    {"link", "a path", add, true},
+    {"scan", "a folder", scan, true},
+    {"verify", NULL, verify, true},
+    {"remove", "a model's name", forget, true},
 };
 
 static int execute(struct models_job *j)
@@ -403,7 +404,8 @@ static int execute(struct models_job *j)
             return cli_usage_error(j->self, "'%.60s' is not expected here", j->target);
         if (strcmp(j->verb, "link") == 0 && !j->o.name)
             return cli_usage_error(j->self, "link needs --as NAME");
-        if (models_load(NULL, &j->m, &e) != ERR_OK)
+        if ((verbs[i].changes ? models_load_to_change(NULL, &j->o, &j->m, &e)
+                              : models_load(NULL, &j->m, &e)) != ERR_OK)
             return cli_fail_err(&e);
         find_others(j);
         int rc = verbs[i].run(j);

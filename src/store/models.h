@@ -6,7 +6,7 @@
  * it moved. A model is a name for a set of components. Files are recognised by what is in them, never by name.
  *
  *     struct models *m;
- *     if ((rc = models_load(NULL, &m, e)) != ERR_OK) ...
+ *     if ((rc = models_load_to_change(NULL, &options, &m, e)) != ERR_OK) ...
  *     rc = models_add(m, "/mnt/big/FLUX.2-klein-4B", &options, e);
  *     if (rc == ERR_OK)
  *         rc = models_save(m, e);
@@ -85,6 +85,7 @@ struct models_model {
 struct models {
     struct arena arena;
     char dir[MODELS_PATH_BYTES]; /* models.json's folder */
+    int lock_fd;                 /* of models.lock, while loaded to change; else -1 */
     struct models_model *models;
     size_t n_models, cap_models;
     struct models_component *components;
@@ -105,12 +106,18 @@ const char *models_role_name(enum models_role r);
 
 /* ---- the manifest ------------------------------------------------------------------------------------ */
 
+struct models_options;
+
 /* dir: NULL for the user's own ($VEETANCE_HOME, $XDG_DATA_HOME/veetance, ~/.local/share/veetance). No file
  * is an empty store. Caller: models_free. */
 ERR_MUST_CHECK enum err_code models_load(const char *dir, struct models **out, struct err *e);
+/* The same to change it: until models_free nobody else does, in this process or another, so that no change is
+ * lost. Waits for whoever does now, and reports that (MODELS_WAITING). o may be NULL. */
+ERR_MUST_CHECK enum err_code models_load_to_change(const char *dir, const struct models_options *o,
+                                                   struct models **out, struct err *e);
 /* The text of a manifest; m is fresh from models_new. */
 ERR_MUST_CHECK enum err_code models_parse(struct models *m, struct str text, struct err *e);
-/* Written whole or not at all. */
+/* Written whole or not at all. Only what was loaded to change. */
 ERR_MUST_CHECK enum err_code models_save(const struct models *m, struct err *e);
 struct models *models_new(void);
 /* Accepts NULL. */
@@ -157,6 +164,8 @@ enum models_news {
     MODELS_MOVED,           /* text: the component; path: where it is now */
     MODELS_VERIFIED,        /* text: the component */
     MODELS_BROKEN,          /* text: what is wrong */
+    MODELS_LEFT_OUT,        /* text: why nothing at or below path was looked at */
+    MODELS_WAITING,         /* for another process that changes the store; path: its lock */
 };
 
 struct models_report {
@@ -180,7 +189,8 @@ struct models_options {
 ERR_MUST_CHECK enum err_code models_add(struct models *m, const char *path,
                                         const struct models_options *o, struct err *e);
 /* Everything below a folder: model folders, ComfyUI's tree, the hub's cache, single files; found again what had
- * moved. What is of no use is reported and is no error. */
+ * moved. Links to folders are followed, each folder is entered once. What is of no use (MODELS_REFUSED) and what
+ * was not looked at (MODELS_LEFT_OUT) is reported and is no error. */
 ERR_MUST_CHECK enum err_code models_scan(struct models *m, const char *dir,
                                          const struct models_options *o, struct err *e);
 /* Compares every file that is there with what was recorded; with o->hash all bytes, and missing hashes are added.

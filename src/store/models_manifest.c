@@ -1,10 +1,12 @@
 /* models_manifest.c - models.json, read and written. A file that somebody edited by hand is read with as much
  * suspicion as any other: every text is bounded, every reference is checked. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/folder.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/home.h"
 #include "base/json.h"
 #include "base/json_write.h"
@@ -36,6 +38,7 @@ struct models *models_new(void)
 {
     struct models *m = mem_alloc(sizeof *m);
     arena_init(&m->arena, ARENA_MAX_BYTES);
+    m->lock_fd = -1;
     return m;
 }
 
@@ -46,6 +49,7 @@ void models_free(struct models *m)
     arena_deinit(&m->arena);
     mem_free(m->models);
     mem_free(m->components);
+    file_unlock(m->lock_fd);
     mem_free(m);
 }
 
@@ -396,21 +400,24 @@ enum err_code models_parse(struct models *m, struct str text, struct err *e)
     return rc;
 }
 
-enum err_code models_load(const char *dir, struct models **out, struct err *e)
+static enum err_code find_dir(struct models *m, const char *dir, struct err *e)
+{
+    if (!dir)
+        return home_path(HOME_DATA, NULL, m->dir, sizeof m->dir, e);
+    if ((size_t)snprintf(m->dir, sizeof m->dir, "%s", dir) >= sizeof m->dir)
+        return err_set(e, ERR_LIMIT, "the model store's path is too long");
+    return ERR_OK;
+}
+
+static enum err_code read_manifest(struct models *m, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
-    struct models *m = models_new();
-    enum err_code rc = ERR_OK;
     struct buf text;
-    *out = NULL;
+    enum err_code rc = file_join(path, sizeof path, m->dir, what, e);
+    if (rc != ERR_OK)
+        return rc;
     buf_init(&text, MANIFEST_MAX_BYTES);
-    if (!dir)
-        rc = home_path(HOME_DATA, NULL, m->dir, sizeof m->dir, e);
-    else if ((size_t)snprintf(m->dir, sizeof m->dir, "%s", dir) >= sizeof m->dir)
-        rc = err_set(e, ERR_LIMIT, "the model store's path is too long");
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, m->dir, what, e);
-    if (rc == ERR_OK && file_exists(path)) {
+    if (file_exists(path)) {
         rc = file_read(path, MANIFEST_MAX_BYTES, &text, e);
         if (rc == ERR_OK)
             rc = models_parse(m, buf_str(&text), e);
@@ -418,11 +425,50 @@ enum err_code models_load(const char *dir, struct models **out, struct err *e)
             rc = err_note(e, "%s", path);
     }
     buf_deinit(&text);
+    return rc;
+}
+
+/* A file of its own: models.json is replaced by every save, and a lock on it would go with the old one. */
+static enum err_code lock(struct models *m, const struct models_options *o, struct err *e)
+{
+    char path[MODELS_PATH_BYTES];
+    enum err_code rc = folder_make(m->dir, 0700, e);
+    if (rc == ERR_OK)
+        rc = file_join(path, sizeof path, m->dir, "models.lock", e);
+    if (rc == ERR_OK)
+        rc = file_lock(AT_FDCWD, path, 0600, false, &m->lock_fd, e);
+    if (rc != ERR_BUSY)
+        return rc;
+    models_say(o, MODELS_WAITING, path, "another process is changing the model store");
+    return file_lock(AT_FDCWD, path, 0600, true, &m->lock_fd, e);
+}
+
+static enum err_code load(const char *dir, bool to_change, const struct models_options *o,
+                          struct models **out, struct err *e)
+{
+    struct models *m = models_new();
+    *out = NULL;
+    enum err_code rc = find_dir(m, dir, e);
+    if (rc == ERR_OK && to_change)
+        rc = lock(m, o, e);
+    if (rc == ERR_OK)
+        rc = read_manifest(m, e);
     if (rc == ERR_OK)
         *out = m;
     else
         models_free(m);
     return rc;
+}
+
+enum err_code models_load(const char *dir, struct models **out, struct err *e)
+{
+    return load(dir, false, NULL, out, e);
+}
+
+enum err_code models_load_to_change(const char *dir, const struct models_options *o,
+                                    struct models **out, struct err *e)
+{
+    return load(dir, true, o, out, e);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------- */
@@ -513,8 +559,8 @@ enum err_code models_save(const struct models *m, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
     enum err_code rc = file_join(path, sizeof path, m->dir, what, e);
-    if (rc == ERR_OK)
-        rc = folder_make_parents(path, 0700, e);
+    if (rc == ERR_OK && m->lock_fd < 0)
+        rc = err_set(e, ERR_INTERNAL, "the model store was not loaded to be changed");
     if (rc != ERR_OK)
         return rc;
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);

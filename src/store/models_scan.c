@@ -1,4 +1,4 @@
-/* models_scan.c - adding what a person names, and looking through folders.
+/* models_scan.c - adding what a person names; models_walk.c looks through folders with it.
  *
  * Layouts, told by what is in them:
  *   model_index.json or veetance.json       a model folder; its parts are its subfolders or what the file names
@@ -21,15 +21,9 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "store/models_impl.h"
+#include "store/models_scan.h"
 
-enum { SCAN_MAX_DEPTH = 10, SCAN_MAX_ENTRIES = 100000, JSON_MAX_BYTES = 4 << 20 };
-
-struct scan {
-    struct models *m;
-    const struct models_options *o;
-    size_t entries; /* seen so far */
-};
+enum { JSON_MAX_BYTES = 4 << 20 };
 
 static bool inside(const char *dir, const char *name, char out[MODELS_PATH_BYTES])
 {
@@ -43,7 +37,7 @@ static const char *base_name(const char *path)
 }
 
 /* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
-static enum err_code canonical(const char *path, char out[MODELS_PATH_BYTES], struct err *e)
+enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES], struct err *e)
 {
     char dir[MODELS_PATH_BYTES], real[PATH_MAX];
     if (file_is_dir(path)) {
@@ -91,13 +85,14 @@ static void make_name(const char *path, char out[MODELS_NAME_BYTES])
         memcpy(out, "model", 6);
 }
 
-static bool is_reserved(const struct scan *s, const char *name, const char *path)
+static bool is_reserved(const struct models_scan *s, const char *name, const char *path)
 {
     return s->o && s->o->reserved && s->o->reserved(name, path);
 }
 
 /* The name, or with a number behind it where another model has it already. */
-static void make_free_name(const struct scan *s, const char *path, char out[MODELS_NAME_BYTES])
+static void make_free_name(const struct models_scan *s, const char *path,
+                           char out[MODELS_NAME_BYTES])
 {
     char base[MODELS_NAME_BYTES];
     make_name(path, base);
@@ -119,7 +114,7 @@ static enum err_code check_name(const char *name, struct err *e)
 }
 
 /* A new entry under the name that was asked for or is made of the path; or the one that this already is. */
-static enum err_code claim(struct scan *s, const char *path, struct models_model *same,
+static enum err_code claim(struct models_scan *s, const char *path, struct models_model *same,
                            struct models_model **out, struct err *e)
 {
     const char *asked = s->o ? s->o->name : NULL;
@@ -161,7 +156,7 @@ static bool has_moved_here(const struct models_model *x, const char *const ids[M
 }
 
 /* The model of this folder under the name that is asked for, or under any; else the one that has moved here. */
-static struct models_model *model_of_folder(const struct scan *s, const char *path,
+static struct models_model *model_of_folder(const struct models_scan *s, const char *path,
                                             const char *const ids[MODELS_ROLES])
 {
     struct models_model *x = NULL, *moved = NULL;
@@ -201,7 +196,7 @@ static void take_path(const char *dir, yyjson_val *v, char out[MODELS_PATH_BYTES
         return;
     int n = s[0] == '/' ? snprintf(path, sizeof path, "%s", s)
                         : snprintf(path, sizeof path, "%s/%s", dir, s);
-    if (n < 0 || (size_t)n >= sizeof path || canonical(path, out, NULL) != ERR_OK)
+    if (n < 0 || (size_t)n >= sizeof path || models_canonical(path, out, NULL) != ERR_OK)
         out[0] = 0;
 }
 
@@ -225,7 +220,7 @@ static enum err_code from_own_file(struct folder *f, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code look_part(struct scan *s, int role, const char *path,
+static enum err_code look_part(struct models_scan *s, int role, const char *path,
                                struct models_component **out, struct err *e)
 {
     if (role == MODELS_TOKENIZER)
@@ -245,7 +240,7 @@ static const char *pipeline_of(const struct models_component *transformer)
     return NULL;
 }
 
-static enum err_code look_parts(struct scan *s, const struct folder *f,
+static enum err_code look_parts(struct models_scan *s, const struct folder *f,
                                 const char *ids[MODELS_ROLES], struct err *e)
 {
     for (int r = 0; r < MODELS_ROLES; r++) {
@@ -270,7 +265,7 @@ static enum err_code look_parts(struct scan *s, const struct folder *f,
                                    : err_set(e, ERR_FORMAT, "'%s' has no transformer", f->dir);
 }
 
-static enum err_code add_folder(struct scan *s, const char *dir, struct err *e)
+enum err_code models_add_folder(struct models_scan *s, const char *dir, struct err *e)
 {
     char volume[MODELS_PATH_BYTES];
     const char *ids[MODELS_ROLES];
@@ -347,7 +342,7 @@ static bool seems_distilled(const char *path)
 }
 
 /* The assembled model of this transformer under the name that is asked for, or any model of it. */
-static struct models_model *model_of_transformer(const struct scan *s, const char *id)
+static struct models_model *model_of_transformer(const struct models_scan *s, const char *id)
 {
     const char *asked = s->o ? s->o->name : NULL;
     for (size_t i = 0; i < s->m->n_models; i++) {
@@ -359,7 +354,7 @@ static struct models_model *model_of_transformer(const struct scan *s, const cha
     return NULL;
 }
 
-static enum err_code add_transformer(struct scan *s, const char *path,
+static enum err_code add_transformer(struct models_scan *s, const char *path,
                                      const struct models_component *c, struct err *e)
 {
     struct models_model *x = NULL, *same = model_of_transformer(s, c->id);
@@ -381,7 +376,7 @@ static enum err_code add_transformer(struct scan *s, const char *path,
 }
 
 /* Begins as a GGUF or safetensors file does. */
-static bool seems_weights(const char *path)
+bool models_seems_weights(const char *path)
 {
     unsigned char head[9];
     FILE *f = fopen(path, "re");
@@ -399,14 +394,14 @@ static bool seems_weights(const char *path)
     return head[8] == '{' && length >= 2 && length <= 100u << 20;
 }
 
-static enum err_code add_file(struct scan *s, const char *path, struct err *e)
+enum err_code models_add_file(struct models_scan *s, const char *path, struct err *e)
 {
     struct models_component *c;
     enum err_code rc = models_look(s->m, path, s->o, &c, e);
     return rc == ERR_OK ? add_transformer(s, path, c, e) : rc;
 }
 
-static bool has_index(const char *dir)
+bool models_has_index(const char *dir)
 {
     bool found = false;
     DIR *d = opendir(dir);
@@ -419,7 +414,7 @@ static bool has_index(const char *dir)
 }
 
 /* What a folder is besides the files in it. Counts what was found. */
-static size_t add_small_parts(struct scan *s, const char *dir)
+size_t models_add_small_parts(struct models_scan *s, const char *dir)
 {
     char path[MODELS_PATH_BYTES];
     struct models_component *c;
@@ -447,7 +442,7 @@ bool models_is_folder(const char *dir)
 }
 
 /* The revision that refs/main names, else any. */
-static bool hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES])
+bool models_hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES])
 {
     char path[MODELS_PATH_BYTES], all[MODELS_PATH_BYTES];
     struct buf ref;
@@ -471,66 +466,17 @@ static bool hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES])
     return found;
 }
 
-static void walk(struct scan *s, const char *dir, int depth);
-
-static void walk_entry(struct scan *s, const char *path, bool in_model, bool in_shards, int depth)
-{
-    struct stat st;
-    struct err why = {0};
-    if (lstat(path, &st) != 0)
-        return;
-    if (S_ISDIR(st.st_mode)) {
-        if (!in_model)
-            walk(s, path, depth + 1);
-        return;
-    }
-    if (!file_is_dir(path) && !(in_shards && strstr(path, "-of-")) && seems_weights(path) &&
-        add_file(s, path, &why) != ERR_OK)
-        models_say(s->o, MODELS_REFUSED, path, why.text);
-}
-
-static void walk(struct scan *s, const char *dir, int depth)
-{
-    char path[MODELS_PATH_BYTES];
-    struct err why = {0};
-    if (depth > SCAN_MAX_DEPTH)
-        return;
-    if (hub_snapshot(dir, path)) {
-        walk(s, path, depth + 1);
-        return;
-    }
-    bool model = models_is_folder(dir), shards = has_index(dir);
-    if (model && add_folder(s, dir, &why) != ERR_OK) {
-        models_say(s->o, MODELS_REFUSED, dir, why.text);
-        model = false; /* its parts may still serve others */
-    }
-    if (shards && add_file(s, dir, &why) != ERR_OK)
-        models_say(s->o, MODELS_REFUSED, dir, why.text);
-    (void)add_small_parts(s, dir);
-    DIR *d = opendir(dir);
-    if (!d) {
-        models_say(s->o, MODELS_REFUSED, dir, strerror(errno));
-        return;
-    }
-    for (struct dirent *ent = readdir(d); ent && s->entries < SCAN_MAX_ENTRIES; ent = readdir(d)) {
-        s->entries++;
-        if (ent->d_name[0] != '.' && file_join(path, sizeof path, dir, ent->d_name, NULL) == ERR_OK)
-            walk_entry(s, path, model, shards, depth);
-    }
-    (void)closedir(d);
-}
-
 /* ---- the calls ------------------------------------------------------------------------------------- */
 
-static enum err_code add_dir(struct scan *s, const char *dir, struct err *e)
+static enum err_code add_dir(struct models_scan *s, const char *dir, struct err *e)
 {
     char snapshot[MODELS_PATH_BYTES];
-    if (hub_snapshot(dir, snapshot))
+    if (models_hub_snapshot(dir, snapshot))
         return add_dir(s, snapshot, e);
     if (models_is_folder(dir))
-        return add_folder(s, dir, e);
-    size_t small = add_small_parts(s, dir);
-    enum err_code rc = add_file(s, dir, e);
+        return models_add_folder(s, dir, e);
+    size_t small = models_add_small_parts(s, dir);
+    enum err_code rc = models_add_file(s, dir, e);
     if (rc == ERR_OK || small == 0)
         return rc == ERR_OK ? rc
                             : err_note(e,
@@ -545,32 +491,15 @@ enum err_code models_add(struct models *m, const char *path, const struct models
                          struct err *e)
 {
     char at[MODELS_PATH_BYTES];
-    struct scan s = {.m = m, .o = o};
-    enum err_code rc = canonical(path, at, e);
+    struct models_scan s = {.m = m, .o = o};
+    enum err_code rc = models_canonical(path, at, e);
     if (rc == ERR_OK && !str_is_utf8(str_from(at), NULL))
         rc = err_set(e, ERR_ARG, "the path is not UTF-8, which the store's file is");
     if (rc == ERR_OK)
-        rc = file_is_dir(at) ? add_dir(&s, at, e) : add_file(&s, at, e);
+        rc = file_is_dir(at) ? add_dir(&s, at, e) : models_add_file(&s, at, e);
     if (rc == ERR_OK)
         models_complete_all(m);
     return rc;
-}
-
-enum err_code models_scan(struct models *m, const char *dir, const struct models_options *o,
-                          struct err *e)
-{
-    char at[MODELS_PATH_BYTES];
-    struct models_options unnamed = o ? *o : (struct models_options){.distilled = -1};
-    struct scan s = {.m = m, .o = &unnamed};
-    unnamed.name = NULL;
-    enum err_code rc = canonical(dir, at, e);
-    if (rc == ERR_OK && !file_is_dir(at))
-        rc = err_set(e, ERR_ARG, "'%s' is no folder", dir);
-    if (rc != ERR_OK)
-        return rc;
-    walk(&s, at, 0);
-    models_complete_all(m);
-    return ERR_OK;
 }
 
 enum err_code models_remove(struct models *m, const char *name, struct err *e)

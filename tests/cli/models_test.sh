@@ -39,6 +39,20 @@ refuse 1 "has no tokenizer" generate -m star -p star -o "$work/out/x.png"
 run generate -m star -p star -o "$work/out/x.png" --json
 out_has '"code":"not_found"' "with --json the refusal is JSON"
 
+# A folder of links to another drive, as ComfyUI is often set up; and processes that add at the same time.
+mkdir -p "$work/linked"
+ln -s "$comfy/diffusion_models" "$comfy/vae" "$work/linked/"
+ln -s "$work/linked" "$work/linked/circle"
+VEETANCE_HOME=$work/home2 run models scan "$work/linked"
+expect 0 "links to folders are followed, a circle ends"
+out_has '^star ' "what lies behind a link is found"
+for i in 1 2 3 4 5 6 7 8; do
+    VEETANCE_HOME=$work/home3 "$program" models add "$models/micro-klein" --as "p$i" --quiet >"$work/p$i" 2>&1 &
+done
+wait
+is "no model is lost when eight processes add" \
+    "$(VEETANCE_HOME=$work/home3 "$program" models list | grep -c '^p[1-8] ')" 8
+
 # A model folder lends what is missing; equal components are one.
 run models add "$models/micro-klein" --as own
 expect 0 "a model folder is added"

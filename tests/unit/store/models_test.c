@@ -100,7 +100,7 @@ static struct models *open_store(void)
     struct models *m = NULL;
     struct err e = {0};
     at(dir, "home");
-    assert_int_equal(models_load(dir, &m, &e), ERR_OK);
+    assert_int_equal(models_load_to_change(dir, NULL, &m, &e), ERR_OK);
     return m;
 }
 
@@ -235,6 +235,135 @@ static void assert_assembled_says(const char *name, const char *words)
     assert_int_equal(file_read(path, 1 << 16, &text, &e), ERR_OK);
     assert_non_null(strstr(buf_z(&text), words));
     buf_deinit(&text);
+}
+
+/* ---- looking through folders ---- */
+
+struct told {
+    int left_out, refused;
+    char why[200];
+};
+
+static void note_told(const struct models_report *r, void *user)
+{
+    struct told *t = user;
+    t->refused += r->news == MODELS_REFUSED;
+    t->left_out += r->news == MODELS_LEFT_OUT;
+    if (r->news == MODELS_LEFT_OUT)
+        (void)snprintf(t->why, sizeof t->why, "%s: %s", r->text, r->path);
+}
+
+static void link_to(const char *target, const char *name)
+{
+    char to[512], path[512];
+    struct err e = {0};
+    at(to, target);
+    at(path, name);
+    assert_int_equal(folder_make_parents(path, 0700, &e), ERR_OK);
+    assert_int_equal(symlink(to, path), 0);
+}
+
+static void linked_folders_are_scanned_once_when_they_form_a_circle(void **state)
+{
+    char path[512];
+    struct told told = {0};
+    struct err e = {0};
+    const struct models_options o = {.distilled = -1, .report = note_told, .user = &told};
+    (void)state;
+    put_folder("drive/folder");
+    link_to("drive", "comfy/models");
+    link_to("drive/folder", "comfy/again");
+    link_to("comfy", "drive/back");
+    link_to("comfy", "comfy/self");
+    struct models *m = open_store();
+    at(path, "comfy");
+    assert_int_equal(models_scan(m, path, &o, &e), ERR_OK);
+    assert_int_equal(m->n_models, 1);
+    at(path, "drive/folder");
+    assert_string_equal(m->models[0].path, path);
+    assert_int_equal(told.left_out, 0);
+    models_free(m);
+}
+
+/* "DIR/d/d/.../d". */
+static const char *deep(const char *dir, int levels)
+{
+    static char path[400];
+    size_t n = strlen(dir);
+    memcpy(path, dir, n + 1);
+    for (int i = 0; i < levels; i++, n += 2)
+        memcpy(path + n, "/d", 3);
+    return path;
+}
+
+static void what_is_not_looked_at_is_told_when_scanned(void **state)
+{
+    char path[512];
+    struct told told = {0};
+    struct err e = {0};
+    const struct models_options o = {.distilled = -1, .report = note_told, .user = &told};
+    (void)state;
+    put_folder(deep("scanned/a", 30));
+    struct models *m = open_store();
+    at(path, "scanned");
+    assert_int_equal(models_scan(m, path, &o, &e), ERR_OK);
+    assert_int_equal(m->n_models, 1);
+    assert_int_equal(told.left_out, 0);
+    put_folder(deep("scanned/b", 70));
+    assert_int_equal(models_scan(m, path, &o, &e), ERR_OK);
+    assert_int_equal(m->n_models, 1);
+    assert_int_equal(told.left_out, 1);
+    assert_non_null(strstr(told.why, "folders deep"));
+    link_to("nowhere", "scanned/a/dangling");
+    assert_int_equal(models_scan(m, path, &o, &e), ERR_OK);
+    assert_int_equal(told.left_out, 3);
+    models_free(m);
+}
+
+/* ---- changing from several processes ---- */
+
+static void nothing_is_lost_when_many_processes_add(void **state)
+{
+    enum { ADDERS = 8 };
+    char path[512];
+    pid_t pids[ADDERS];
+    (void)state;
+    put_folder("folder");
+    at(path, "folder");
+    for (int i = 0; i < ADDERS; i++) {
+        pids[i] = fork();
+        assert_true(pids[i] >= 0);
+        if (pids[i] > 0)
+            continue;
+        char name[16], home[512];
+        struct models *m = NULL;
+        at(home, "home");
+        (void)snprintf(name, sizeof name, "m%d", i);
+        const struct models_options o = {.name = name, .distilled = -1};
+        bool good = models_load_to_change(home, &o, &m, NULL) == ERR_OK &&
+                    models_add(m, path, &o, NULL) == ERR_OK && models_save(m, NULL) == ERR_OK;
+        models_free(m);
+        _exit(good ? 0 : 1);
+    }
+    for (int i = 0; i < ADDERS; i++) {
+        int status;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_int_equal(status, 0);
+    }
+    struct models *m = open_store();
+    assert_int_equal(m->n_models, ADDERS);
+    models_free(m);
+}
+
+static void saving_is_refused_when_not_loaded_to_change(void **state)
+{
+    char home[512];
+    struct models *m = NULL;
+    (void)state;
+    at(home, "home");
+    assert_int_equal(models_load(home, &m, NULL), ERR_OK);
+    assert_int_equal(models_save(m, NULL), ERR_INTERNAL);
+    models_free(m);
 }
 
 static void a_moved_folder_keeps_its_name_and_settings_when_scanned(void **state)
@@ -523,6 +652,10 @@ static void what_is_no_name_stays_when_resolved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(linked_folders_are_scanned_once_when_they_form_a_circle),
+        CASE(what_is_not_looked_at_is_told_when_scanned),
+        CASE(nothing_is_lost_when_many_processes_add),
+        CASE(saving_is_refused_when_not_loaded_to_change),
         CASE(single_files_make_a_model_when_they_fit),
         CASE(components_are_shared_when_their_bytes_are_the_same),
         CASE(a_folder_is_the_model_itself_when_it_is_whole),

@@ -1,0 +1,31 @@
+/* models_scan.h - between adding one thing (models_scan.c) and looking for many (models_walk.c). */
+#ifndef VT_STORE_MODELS_SCAN_H
+#define VT_STORE_MODELS_SCAN_H
+
+#include "store/models_impl.h"
+
+struct models_scan {
+    struct models *m;
+    const struct models_options *o;
+};
+
+/* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
+ERR_MUST_CHECK enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES],
+                                              struct err *e);
+/* Begins as a GGUF or safetensors file does. */
+bool models_seems_weights(const char *path);
+/* Holds the index of a component in shards. */
+bool models_has_index(const char *dir);
+/* The revision of a repository in the hub's cache. */
+bool models_hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES]);
+
+/* A folder for which models_is_folder. */
+ERR_MUST_CHECK enum err_code models_add_folder(struct models_scan *s, const char *dir,
+                                               struct err *e);
+/* A file, or a folder that is one component in shards. */
+ERR_MUST_CHECK enum err_code models_add_file(struct models_scan *s, const char *path,
+                                             struct err *e);
+/* What a folder is besides the files in it: a tokenizer, a processor. Counts what was found. */
+size_t models_add_small_parts(struct models_scan *s, const char *dir);
+
+#endif
