@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cli/commands.h"
 #include "cli/engine_args.h"
+#include "memory/budget.h"
 #include "server/server.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
     SERVE_HOST,
     SERVE_QUEUE,
     SERVE_HTTP_THREADS,
+    SERVE_WORK_MEMORY,
     SERVE_NO_SANDBOX,
     SERVE_VERBOSE,
 };
@@ -36,6 +38,9 @@ static const struct cli_option options[] = {
      "a further name that this server is called by; may be given again"},
     {SERVE_QUEUE, 0, "queue", "N", "most jobs that may wait (default 1000)"},
     {SERVE_HTTP_THREADS, 0, "http-threads", "N", "threads that answer (default 4)"},
+    {SERVE_WORK_MEMORY, 0, "work-memory", "SIZE",
+     "memory for reading uploads and rendering exports, as 2G (default: a quarter of the "
+     "machine's)"},
     {SERVE_NO_SANDBOX, 0, "no-sandbox", NULL, "keep the right to open sockets and capabilities"},
     {SERVE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"},
     {0},
@@ -53,6 +58,16 @@ static int set_int(const struct cli_args *a, int64_t hi, int *out)
     if (!cli_int(a, 1, hi, &v))
         return CLI_USAGE;
     *out = (int)v;
+    return CLI_OK;
+}
+
+static int set_work_memory(const struct cli_args *a, uint64_t *out)
+{
+    struct err e = {0};
+    if (strchr(a->value, '%'))
+        return cli_usage_error(a->command, "--work-memory takes a size, as 2G or 512M");
+    if (budget_parse(a->value, NULL, out, &e) != ERR_OK)
+        return cli_usage_error(a->command, "%s", e.text);
     return CLI_OK;
 }
 
@@ -78,6 +93,8 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         return set_int(a, 100000, &o->max_queue);
     case SERVE_HTTP_THREADS:
         return set_int(a, 64, &o->http_threads);
+    case SERVE_WORK_MEMORY:
+        return set_work_memory(a, &o->work_memory);
     case SERVE_NO_SANDBOX:
         o->sandbox = false;
         return CLI_OK;

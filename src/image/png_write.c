@@ -58,12 +58,26 @@ static void set_text(struct png_io *io, const struct image_text *t, char *scratc
     png_set_text(io->png, io->info, &text, 1);
 }
 
+struct target {
+    struct png_io *io;
+    image_sink sink;
+    void *user;
+};
+
 static void on_write(png_structp png, png_bytep p, size_t n)
 {
-    struct buf *out = png_get_io_ptr(png);
+    struct target *t = png_get_io_ptr(png);
+    t->io->rc = t->sink(p, n, t->user, t->io->e);
+    if (t->io->rc != ERR_OK)
+        png_longjmp(png, 1); /* past png_error, which would set a text of its own */
+}
+
+static enum err_code to_buf(const void *p, size_t n, void *user, struct err *e)
+{
+    struct buf *out = user;
     buf_add(out, p, n);
-    if (buf_failed(out))
-        png_error(png, "the output does not fit");
+    return buf_failed(out) ? err_set(e, ERR_NOMEM, "no memory for a PNG of %zu bytes", out->n)
+                           : ERR_OK;
 }
 
 static void on_flush(png_structp png)
@@ -73,7 +87,7 @@ static void on_flush(png_structp png)
 
 static enum err_code write_all(struct png_io *io, const struct image *im,
                                const struct image_text *texts, size_t n_texts, char *scratch,
-                               struct buf *out)
+                               struct target *out)
 {
     static const int colour_types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
                                        PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
@@ -95,8 +109,8 @@ static enum err_code write_all(struct png_io *io, const struct image *im,
     return ERR_OK;
 }
 
-enum err_code image_png_write(const struct image *im, const struct image_text *texts,
-                              size_t n_texts, struct buf *out, struct err *e)
+static enum err_code write_png(const struct image *im, const struct image_text *texts,
+                               size_t n_texts, image_sink sink, void *user, struct err *e)
 {
     size_t longest = 0;
     for (size_t i = 0; i < n_texts; i++) {
@@ -115,13 +129,23 @@ enum err_code image_png_write(const struct image *im, const struct image_text *t
     struct png_io io;
     enum err_code rc = png_io_open_write(&io, e);
     if (rc == ERR_OK) {
-        rc = write_all(&io, im, texts, n_texts, scratch, out);
+        struct target t = {.io = &io, .sink = sink, .user = user};
+        rc = write_all(&io, im, texts, n_texts, scratch, &t);
         png_io_close_write(&io);
     }
-    if (rc != ERR_OK && buf_failed(out))
-        rc = err_set(e, ERR_NOMEM, "no memory for a PNG of %d x %d pixels", im->w, im->h);
     mem_free(scratch);
     return rc;
+}
+
+enum err_code image_png_write(const struct image *im, const struct image_text *texts,
+                              size_t n_texts, struct buf *out, struct err *e)
+{
+    return write_png(im, texts, n_texts, to_buf, out, e);
+}
+
+enum err_code image_png_write_to(const struct image *im, image_sink sink, void *user, struct err *e)
+{
+    return write_png(im, NULL, 0, sink, user, e);
 }
 
 enum err_code image_png_write_file(const char *path, const struct image *im,

@@ -20,6 +20,11 @@ struct image_text {
 ERR_MUST_CHECK enum err_code image_png_write(const struct image *im, const struct image_text *texts,
                                              size_t n_texts, struct buf *out, struct err *e);
 
+/* The same, without texts, in pieces as they are made; a sink that fails ends it with its error. */
+typedef enum err_code (*image_sink)(const void *p, size_t n, void *user, struct err *e);
+ERR_MUST_CHECK enum err_code image_png_write_to(const struct image *im, image_sink sink, void *user,
+                                                struct err *e);
+
 /* The same to a file, all or nothing (base/file.h). */
 ERR_MUST_CHECK enum err_code image_png_write_file(const char *path, const struct image *im,
                                                   const struct image_text *texts, size_t n_texts,

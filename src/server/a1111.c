@@ -161,6 +161,8 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, bool ed
     struct job_record rec = {0}, ended = {0};
     struct face_request f;
     enum err_code rc = ERR_OK;
+    if (!face_heavy(rq, re))
+        return ERR_OK;
     if (!http_again(rq)) {
         rc = take(rq, edit, &f, e);
         if (rc == ERR_OK)

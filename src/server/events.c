@@ -70,7 +70,10 @@ static void stream_close(struct http_stream *base)
             h->n--;
             break;
         }
+    bool left = s->left && !s->ended;
     pthread_mutex_unlock(&h->lock);
+    if (left)
+        s->left(s->server, s->left_topic);
     buf_deinit(&s->out);
     mem_free(s);
 }
@@ -243,11 +246,5 @@ ssize_t events_read(void *stream, uint64_t at, char *out, size_t max)
 
 void events_free(void *stream)
 {
-    struct subscription *s = stream;
-    pthread_mutex_lock(&s->hub->lock);
-    bool left = s->left && !s->ended;
-    pthread_mutex_unlock(&s->hub->lock);
-    if (left)
-        s->left(s->server, s->left_topic);
     stream_close(stream);
 }

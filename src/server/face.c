@@ -6,6 +6,8 @@
 #include "base/json_text.h"
 #include "server/server_internal.h"
 
+enum { WORK_BYTES = 256 << 20 /* what an image of 32 million pixels takes twice */ };
+
 struct face_request face_request_defaults(void)
 {
     return (struct face_request){.width = -1,
@@ -67,6 +69,11 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     yyjson_doc_free(doc);
     buf_deinit(&b);
     return rc;
+}
+
+bool face_heavy(struct http_request *rq, struct http_reply *re)
+{
+    return http_heavy(rq, re, WORK_BYTES + 3 * (uint64_t)rq->body.n);
 }
 
 enum err_code face_images(const char *result, struct face_image out[FACE_MAX_IMAGES], size_t *n,

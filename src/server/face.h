@@ -23,6 +23,9 @@ struct face_request face_request_defaults(void);
 ERR_MUST_CHECK enum err_code face_submit(struct http_request *rq, const struct face_request *f,
                                          struct job_record *out, struct err *e);
 
+/* For a handler that takes and gives images inside JSON: as http_heavy. */
+bool face_heavy(struct http_request *rq, struct http_reply *re);
+
 /* The images of a job that is done. */
 struct face_image {
     char asset[ASSET_ID_SIZE];

@@ -3,6 +3,7 @@
  * slept was woken. */
 #include "server/http_internal.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -47,6 +48,8 @@ static struct http_request *request_new(struct server *s, struct MHD_Connection 
 
 static void request_free(struct http_request *rq)
 {
+    if (rq->is_ready)
+        http_reply_free(&rq->reply);
     http_body_free(rq);
     arena_deinit(&rq->arena);
     mem_free(rq);
@@ -114,20 +117,92 @@ static void answer_options(struct http_request *rq, struct http_reply *re)
         http_reply_header(re, "Allow", "%s", rq->allow);
 }
 
+/* On whichever thread. */
+static void handle(struct http_request *rq, struct http_reply *re)
+{
+    http_reply_init(re, rq->route);
+    if (!rq->refused && !rq->is_read && rq->route && !rq->is_options)
+        rq->refused = http_body_end(rq, &rq->err) != ERR_OK;
+    rq->is_read = true;
+    if (!rq->refused && rq->is_options)
+        answer_options(rq, re);
+    else if (!rq->refused && rq->route)
+        rq->refused = rq->route->run(rq, re, &rq->err) != ERR_OK;
+    if (rq->refused)
+        http_problem(rq, re);
+    rq->is_ready = !re->later && !re->heavy;
+    if (!rq->is_ready)
+        http_reply_free(re);
+}
+
+/* ---- heavy work ------------------------------------------------------------------------------------- */
+
+static void run_heavy(struct pool_task *t)
+{
+    struct http_request *rq =
+        (struct http_request *)(void *)((char *)t - offsetof(struct http_request, task));
+    bool awake = true;
+    if (!http_nap_gone(&rq->nap)) {
+        rq->on_pool = true;
+        handle(rq, &rq->reply);
+        rq->on_pool = false;
+        awake = !rq->reply.later;
+    }
+    http_nap_release(&rq->nap, awake);
+}
+
+static void refuse_heavy(struct http_request *rq, enum err_code rc, const struct err *why)
+{
+    rq->refused = true;
+    (void)http_refuse(rq, rc == ERR_LIMIT ? 507 : 503, NULL, &rq->err, "%s", why->text);
+    rq->err.code = rc;
+    http_reply_init(&rq->reply, rq->route);
+    http_problem(rq, &rq->reply);
+    rq->is_ready = true;
+}
+
+static enum MHD_Result hand_over(struct http_request *rq, uint64_t bytes)
+{
+    struct err e = {0};
+    rq->task = (struct pool_task){.run = run_heavy, .bytes = bytes};
+    http_nap_hold(&rq->nap, rq->server->sleepers, rq->connection);
+    enum err_code rc = pool_add(rq->server->pool, &rq->task, &e);
+    if (rc != ERR_OK) {
+        refuse_heavy(rq, rc, &e);
+        http_nap_release(&rq->nap, true);
+    }
+    return MHD_YES;
+}
+
+bool http_heavy(struct http_request *rq, struct http_reply *re, uint64_t bytes)
+{
+    re->heavy = rq->on_pool ? 0 : bytes;
+    return rq->on_pool;
+}
+
+bool http_is_left(struct http_request *rq)
+{
+    return http_nap_gone(&rq->nap) || atomic_load(&rq->server->ending);
+}
+
 static enum MHD_Result answer(struct http_request *rq)
 {
-    struct http_reply re;
-    http_reply_init(&re, rq->route);
-    if (!rq->refused && !http_again(rq) && rq->route && !rq->is_options)
-        rq->refused = http_body_end(rq, &rq->err) != ERR_OK;
-    if (!rq->refused && rq->is_options)
-        answer_options(rq, &re);
-    else if (!rq->refused && rq->route)
-        rq->refused = rq->route->run(rq, &re, &rq->err) != ERR_OK;
-    if (rq->refused)
-        http_problem(rq, &re);
-    enum MHD_Result ok = re.later ? MHD_YES : http_reply_send(rq, &re);
-    http_reply_free(&re);
+    struct http_reply *re = &rq->reply;
+    if (!rq->is_ready) {
+        if (!rq->refused && !rq->is_read && rq->route)
+            rq->refused = http_body_close(rq, &rq->err) != ERR_OK;
+        uint64_t bytes = rq->refused || rq->is_read ? 0 : http_body_weight(rq);
+        if (bytes)
+            return hand_over(rq, bytes);
+        handle(rq, re);
+        if (re->heavy)
+            return hand_over(rq, re->heavy);
+    }
+    if (!rq->is_ready)
+        return MHD_YES;
+    enum MHD_Result ok = http_reply_send(rq, re);
+    http_reply_free(re);
+    rq->is_ready = false;
     return ok;
 }
 

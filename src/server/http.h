@@ -25,8 +25,8 @@
  * 400 or 422 with the member's name). Multipart files, and bodies of HTTP_BYTES, were written to the store as
  * they came in and are assets already.
  *
- * Threads: handlers run on several threads at once, each request on one. They may take as long as reading a
- * picture takes, never as long as a model runs.
+ * Threads: handlers run on several threads at once, each request on one. What takes longer than a look into the
+ * database is done on others (http_heavy), or while the request sleeps.
  */
 #ifndef VT_SERVER_HTTP_H
 #define VT_SERVER_HTTP_H
@@ -168,8 +168,19 @@ struct http_reply {
     } extra[HTTP_EXTRA_HEADERS];
     int n_extra;
     struct http_stream *stream; /* events.h: an answer that comes bit by bit; the core frees it */
-    bool later;                 /* set by http_wait: the handler is called again */
+    bool later;     /* set by who puts the request to sleep: the handler is called again */
+    uint64_t heavy; /* set by http_heavy */
+    bool no_size;   /* the answer to HEAD does not know how long the body would be */
 };
+
+/* For a handler that decodes, renders or encodes: true on a thread that is for such work, where it is called again;
+ * before that the handler returns at once. bytes: the memory that it will take. Nothing heavy is done for HEAD or when
+ * the client has the answer already: see http_wants_body. */
+bool http_heavy(struct http_request *rq, struct http_reply *re, uint64_t bytes);
+/* False for HEAD, and when re's ETag is one that the client has: the reply is complete without a body. */
+bool http_wants_body(struct http_request *rq, struct http_reply *re);
+/* Nobody will take the answer: a heavy handler ends. */
+bool http_is_left(struct http_request *rq);
 
 /* "name": value header. Cut when too long. */
 void http_reply_header(struct http_reply *re, const char *name, const char *fmt, ...)

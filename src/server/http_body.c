@@ -6,7 +6,11 @@
 #include "server/http_internal.h"
 #include "server/server_internal.h"
 
-enum { POST_BUFFER_BYTES = 32 << 10, REST_MAX_BYTES = 64 << 20 };
+enum {
+    POST_BUFFER_BYTES = 32 << 10,
+    REST_MAX_BYTES = 64 << 20,
+    FILE_LEAST_BYTES = 1 << 20, /* to look at a file that is no picture */
+};
 
 static unsigned kind_of(const char *type)
 {
@@ -57,24 +61,41 @@ static bool has_body(const struct http_request *rq)
 
 static enum err_code begin_file(struct http_request *rq, const char *filename, struct err *e)
 {
-    if (rq->n_uploads == HTTP_MAX_UPLOADS)
+    if (rq->n_files == HTTP_MAX_UPLOADS)
         return http_refuse(rq, 413, NULL, e, "at most %d files can come at once", HTTP_MAX_UPLOADS);
-    if (!rq->uploads)
+    if (!rq->files) {
+        rq->files = arena_array(&rq->arena, HTTP_MAX_UPLOADS, sizeof *rq->files);
         rq->uploads = arena_array(&rq->arena, HTTP_MAX_UPLOADS, sizeof *rq->uploads);
-    if (!rq->uploads)
+    }
+    if (!rq->files || !rq->uploads)
         return err_set(e, ERR_NOMEM, "no memory for files");
     rq->file_bytes = 0;
     (void)snprintf(rq->file_name, sizeof rq->file_name, "%s", filename ? filename : "");
     return asset_writer_begin(http_store(rq), file_max(rq), &rq->writer, e);
 }
 
-/* The file just ended: its bytes are looked at now. */
-static enum err_code end_file(struct http_request *rq, const char *field, struct err *e)
+/* The file just ended: its bytes are looked at when all has come. */
+static void end_file(struct http_request *rq)
+{
+    struct http_file *f = &rq->files[rq->n_files++];
+    f->writer = rq->writer;
+    rq->writer = NULL;
+    f->field = rq->n_form ? rq->n_form - 1 : 0;
+    memcpy(f->name, rq->file_name, sizeof f->name);
+}
+
+static const char *field_of(const struct http_request *rq, const struct http_file *f)
+{
+    return rq->n_form ? rq->form[f->field].name : "";
+}
+
+static enum err_code read_file(struct http_request *rq, struct http_file *f, struct err *e)
 {
     struct http_upload *u = &rq->uploads[rq->n_uploads];
-    struct asset_note note = {.name = rq->file_name, .origin = "upload"};
-    struct asset_writer *w = rq->writer;
-    rq->writer = NULL;
+    struct asset_note note = {.name = f->name, .origin = "upload"};
+    struct asset_writer *w = f->writer;
+    const char *field = field_of(rq, f);
+    f->writer = NULL;
     (void)snprintf(u->name, sizeof u->name, "%s", field);
     int64_t before = store_now_ms(http_store(rq));
     enum err_code rc = asset_writer_finish(w, &note, &u->asset, e);
@@ -84,7 +105,31 @@ static enum err_code end_file(struct http_request *rq, const char *field, struct
     }
     u->existed = u->asset.created_ms < before;
     rq->n_uploads++;
+    if (rq->n_form)
+        buf_add_z(&rq->form[f->field].text, u->asset.id);
     return ERR_OK;
+}
+
+static enum err_code read_files(struct http_request *rq, struct err *e)
+{
+    for (size_t i = 0; i < rq->n_files; i++) {
+        enum err_code rc = http_is_left(rq) ? err_set(e, ERR_CANCELLED, "the client has gone")
+                                            : read_file(rq, &rq->files[i], e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    return ERR_OK;
+}
+
+/* Decoded, and once more while colours are brought to sRGB or the picture is turned. */
+uint64_t http_body_weight(const struct http_request *rq)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < rq->n_files; i++) {
+        uint64_t n = 2 * 4 * asset_writer_pixels(rq->files[i].writer) + FILE_LEAST_BYTES;
+        most = n > most ? n : most;
+    }
+    return most;
 }
 
 /* ---- multipart --------------------------------------------------------------------------------------- */
@@ -111,10 +156,8 @@ static enum err_code end_field(struct http_request *rq, struct err *e)
         }
         return http_refuse(rq, 422, f->name, e, "the file in %s is empty", f->name);
     }
-    enum err_code rc = end_file(rq, f->name, e);
-    if (rc == ERR_OK)
-        buf_add_z(&f->text, rq->uploads[rq->n_uploads - 1].asset.id);
-    return rc;
+    end_file(rq);
+    return ERR_OK;
 }
 
 static enum err_code add_part(struct http_request *rq, const char *name, const char *filename,
@@ -223,15 +266,27 @@ enum err_code http_body_add(struct http_request *rq, const char *p, size_t n, st
     }
 }
 
-static enum err_code end_form(struct http_request *rq, struct err *e)
+/* The last byte has come. */
+enum err_code http_body_close(struct http_request *rq, struct err *e)
 {
+    if (rq->body_kind == HTTP_BYTES) {
+        if (rq->file_bytes == 0)
+            return http_refuse(rq, 400, NULL, e, "the body is empty");
+        end_file(rq);
+    }
+    if (!rq->post)
+        return ERR_OK;
     enum MHD_Result ok = MHD_destroy_post_processor(rq->post);
     rq->post = NULL;
     if (rq->refused)
         return rq->err.code;
-    if (ok != MHD_YES)
-        return http_refuse(rq, 400, NULL, e, "the form ends too early");
-    enum err_code rc = end_field(rq, e);
+    return ok == MHD_YES ? end_field(rq, e)
+                         : http_refuse(rq, 400, NULL, e, "the form ends too early");
+}
+
+static enum err_code end_form(struct http_request *rq, struct err *e)
+{
+    enum err_code rc = read_files(rq, e);
     return rc == ERR_OK ? http_form_to_json(rq, e) : rc;
 }
 
@@ -257,8 +312,7 @@ enum err_code http_body_end(struct http_request *rq, struct err *e)
     if (rq->body_kind == 0 && !(r->accepts & HTTP_JSON))
         return http_refuse(rq, 400, NULL, e, "the request has no body");
     if (rq->body_kind == HTTP_BYTES)
-        return rq->file_bytes ? end_file(rq, "", e)
-                              : http_refuse(rq, 400, NULL, e, "the body is empty");
+        return read_files(rq, e);
     rc = rq->body_kind == HTTP_MULTIPART ? end_form(rq, e) : end_json(rq, e);
     if (rc == ERR_OK)
         rc = check_object(r->body, http_body(rq), r->flags & HTTP_MERGE, rq->field, e);
@@ -274,6 +328,9 @@ void http_body_free(struct http_request *rq)
     rq->post = NULL;
     asset_writer_abort(rq->writer);
     rq->writer = NULL;
+    for (size_t i = 0; i < rq->n_files; i++)
+        asset_writer_abort(rq->files[i].writer);
+    rq->n_files = 0;
     for (size_t i = 0; i < rq->n_form; i++)
         buf_deinit(&rq->form[i].text);
     mem_free(rq->form);

@@ -7,6 +7,7 @@
 #include "server/check.h"
 #include "server/http.h"
 #include "server/http_sleep.h"
+#include "server/pool.h"
 
 enum {
     HTTP_MAX_PATH_PARAMS = 3,
@@ -22,6 +23,13 @@ struct http_form_field {
     char name[64];
     bool is_file;
     struct buf text; /* an asset's id for files */
+};
+
+/* A file that came whole. */
+struct http_file {
+    struct asset_writer *writer;
+    char name[ASSET_NAME_SIZE];
+    size_t field; /* of the form */
 };
 
 struct http_request {
@@ -49,6 +57,8 @@ struct http_request {
     size_t n_form, form_bytes;
     struct asset_writer *writer; /* of the file that comes in */
     uint64_t file_bytes;
+    struct http_file *files; /* that came, not looked at yet; in the arena, made for the first */
+    size_t n_files;
     char file_name[ASSET_NAME_SIZE];
     struct http_upload *uploads; /* in the arena, made for the first */
     size_t n_uploads;
@@ -69,6 +79,11 @@ struct http_request {
     /* Called when the request ends without an answer, before it is freed: its client has gone. */
     void (*left)(struct http_request *rq);
     bool is_answered;
+    struct pool_task task; /* heavy work for this request */
+    bool on_pool;          /* it runs */
+    bool is_read;          /* the body is complete and checked */
+    struct http_reply reply;
+    bool is_ready; /* the reply waits to be sent */
     bool owns_job; /* what it waits for was begun by this request, and ends with it */
     int64_t start_ns;
 };
@@ -87,12 +102,15 @@ ERR_MUST_CHECK enum err_code http_guard_token(struct http_request *rq, struct er
 /* http_query.c */
 ERR_MUST_CHECK enum err_code http_query_check(struct http_request *rq, struct err *e);
 
-/* http_body.c: begin chooses by Content-Type and refuses what is too large; add takes bytes as they come; end
- * parses and checks. */
+/* http_body.c: begin chooses by Content-Type and refuses what is too large; add takes bytes as they come; close
+ * takes the last; end parses, looks at files and checks: on a thread for such work when there are files. */
 ERR_MUST_CHECK enum err_code http_body_begin(struct http_request *rq, struct err *e);
 ERR_MUST_CHECK enum err_code http_body_add(struct http_request *rq, const char *p, size_t n,
                                            struct err *e);
+ERR_MUST_CHECK enum err_code http_body_close(struct http_request *rq, struct err *e);
 ERR_MUST_CHECK enum err_code http_body_end(struct http_request *rq, struct err *e);
+/* The memory that http_body_end will take to look at the files that came; 0 when there are none. */
+uint64_t http_body_weight(const struct http_request *rq);
 void http_body_free(struct http_request *rq);
 
 /* http_form.c: form fields into the object that a JSON body would have been. */

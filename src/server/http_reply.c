@@ -375,15 +375,38 @@ static struct MHD_Response *body_response(struct http_request *rq, struct http_r
     return r;
 }
 
+static bool client_has_it(const struct http_request *rq, const struct http_reply *re)
+{
+    return re->etag[0] && re->status == 200 &&
+           etag_listed(http_header(rq, "If-None-Match"), re->etag);
+}
+
+bool http_wants_body(struct http_request *rq, struct http_reply *re)
+{
+    bool has_it = client_has_it(rq, re);
+    re->no_size = rq->is_head && !has_it;
+    return !rq->is_head && !has_it;
+}
+
+static ssize_t no_bytes(void *user, uint64_t at, char *out, size_t max)
+{
+    (void)user;
+    (void)at;
+    (void)out;
+    (void)max;
+    return MHD_CONTENT_READER_END_OF_STREAM;
+}
+
 static struct MHD_Response *make_response(struct http_request *rq, struct http_reply *re)
 {
-    bool zipped = false, fresh = re->etag[0] && re->status == 200 &&
-                                 etag_listed(http_header(rq, "If-None-Match"), re->etag);
+    bool zipped = false, fresh = client_has_it(rq, re);
     struct MHD_Response *r;
     char etag[100];
     if (fresh) {
         re->status = 304;
         r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    } else if (re->no_size && re->status == 200) {
+        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1024, no_bytes, NULL, NULL);
     } else if (re->stream) {
         r = stream_response(re, rq->is_head);
     } else if (re->fd >= 0) {

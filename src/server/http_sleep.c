@@ -47,7 +47,8 @@ static void client_left(struct http_sleepers *s, uint64_t serial)
     if (n) {
         n->gone = true;
         (void)shutdown(n->fd, SHUT_RDWR); /* so that libmicrohttpd sees it, too */
-        rise(n);
+        if (n->watched && !n->held)
+            rise(n);
     }
     pthread_mutex_unlock(&s->lock);
 }
@@ -98,12 +99,12 @@ void http_sleepers_close(struct http_sleepers *s)
     mem_free(s);
 }
 
-void http_nap_begin(struct http_nap *n, struct http_sleepers *s, struct MHD_Connection *connection,
-                    bool watched)
+/* The lock is held. */
+static void fall_asleep(struct http_nap *n, struct http_sleepers *s,
+                        struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    pthread_mutex_lock(&s->lock);
     *n = (struct http_nap){.among = s,
                            .connection = connection,
                            .serial = ++s->last_serial,
@@ -115,21 +116,49 @@ void http_nap_begin(struct http_nap *n, struct http_sleepers *s, struct MHD_Conn
     s->first = n;
     MHD_suspend_connection(connection);
     /* Without it nothing is lost but the early end. */
-    if (watched) {
-        struct epoll_event e = {.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.u64 = n->serial}};
-        (void)epoll_ctl(s->epoll, EPOLL_CTL_ADD, n->fd, &e);
-    }
+    struct epoll_event e = {.events = EPOLLRDHUP | EPOLLONESHOT, .data = {.u64 = n->serial}};
+    (void)epoll_ctl(s->epoll, EPOLL_CTL_ADD, n->fd, &e);
+}
+
+void http_nap_begin(struct http_nap *n, struct http_sleepers *s, struct MHD_Connection *connection,
+                    bool watched)
+{
+    pthread_mutex_lock(&s->lock);
+    if (!n->held)
+        fall_asleep(n, s, connection);
+    n->watched = watched;
+    n->called = false;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_nap_hold(struct http_nap *n, struct http_sleepers *s, struct MHD_Connection *connection)
+{
+    pthread_mutex_lock(&s->lock);
+    fall_asleep(n, s, connection);
+    n->held = true;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_nap_release(struct http_nap *n, bool awake)
+{
+    struct http_sleepers *s = n->among;
+    pthread_mutex_lock(&s->lock);
+    n->held = false;
+    if (awake || n->called || (n->gone && n->watched))
+        rise(n);
     pthread_mutex_unlock(&s->lock);
 }
 
 void http_nap_end(struct http_nap *n)
 {
-    if (!n->among)
+    struct http_sleepers *s = n->among;
+    if (!s)
         return;
-    pthread_mutex_lock(&n->among->lock);
-    if (n->asleep)
+    pthread_mutex_lock(&s->lock);
+    n->called = true;
+    if (n->asleep && !n->held)
         rise(n);
-    pthread_mutex_unlock(&n->among->lock);
+    pthread_mutex_unlock(&s->lock);
 }
 
 bool http_nap_gone(struct http_nap *n)

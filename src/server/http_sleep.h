@@ -22,7 +22,8 @@ struct http_nap {
     struct MHD_Connection *connection;
     uint64_t serial;
     int fd;
-    bool asleep, gone;
+    bool asleep, gone, watched;
+    bool held, called; /* a thread works on it: whoever would wake it only leaves word */
     struct http_nap *next, *before;
 };
 
@@ -33,6 +34,11 @@ void http_sleepers_close(struct http_sleepers *s);
 /* Suspends the connection; from its own thread. watched: a client that leaves wakes it. */
 void http_nap_begin(struct http_nap *n, struct http_sleepers *s, struct MHD_Connection *connection,
                     bool watched);
+/* The same, for a thread that works for the connection meanwhile. Until http_nap_release others wake it in name only,
+ * and http_nap_begin makes it sleep on after the release. */
+void http_nap_hold(struct http_nap *n, struct http_sleepers *s, struct MHD_Connection *connection);
+/* awake: resumes it; else it sleeps on, unless it was called or its client has gone. It may be freed at once. */
+void http_nap_release(struct http_nap *n, bool awake);
 /* Resumes it; nothing when it is awake. */
 void http_nap_end(struct http_nap *n);
 /* Its client went while it slept. */

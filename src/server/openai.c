@@ -349,6 +349,8 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, bool ed
     struct job_record rec = {0}, ended = {0};
     struct openai_stream asked = {.edit = edit};
     struct face_request f;
+    if (!face_heavy(rq, re))
+        return ERR_OK;
     enum err_code rc = parse_format(rq, &asked, e);
     if (rc == ERR_OK && !http_again(rq)) {
         rc = take(rq, edit, &f, e);

@@ -182,13 +182,19 @@ static enum err_code get_thumb(struct http_request *rq, int side, struct http_re
 {
     int used = 0;
     const char *id = http_path(rq, "id");
-    enum err_code rc = asset_thumb_open(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
+    struct asset a;
+    enum err_code rc = asset_thumb_find(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
     if (rc != ERR_OK)
         return rc;
     snprintf(re->etag, sizeof re->etag, "%.64s-w%d", id, used);
     re->type = "image/webp";
     re->cache = forever;
-    return ERR_OK;
+    if (re->fd >= 0 || !http_wants_body(rq, re))
+        return ERR_OK;
+    rc = asset_get(http_store(rq), id, &a, e);
+    if (rc != ERR_OK || !http_heavy(rq, re, 8 * (uint64_t)a.width * (uint64_t)a.height + (1 << 20)))
+        return rc;
+    return asset_thumb_open(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
 }
 
 static enum err_code get(struct http_request *rq, struct http_reply *re, struct err *e)

@@ -7,7 +7,9 @@
 
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "server/exports.h"
 #include "server/routes.h"
+#include "server/server_internal.h"
 #include "store/project_json.h"
 #include "store/projects.h"
 
@@ -527,6 +529,32 @@ static const struct http_field export_query[] = {{.name = "format",
                                                   .fallback = "\"png\""},
                                                  {0}};
 
+static bool is_left(void *rq)
+{
+    return http_is_left(rq);
+}
+
+/* From what was made before, or made now. */
+static enum err_code make_export(struct http_request *rq, struct http_reply *re,
+                                 const struct project *p, enum project_format format, struct err *e)
+{
+    const struct project_stop stop = {is_left, rq};
+    struct exports *x = http_server(rq)->exports;
+    char key[80];
+    uint64_t bytes = 0;
+    (void)snprintf(key, sizeof key, "%s %lld %s", p->id, (long long)p->revision,
+                   project_format_name(format));
+    if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
+        return ERR_OK;
+    enum err_code rc = project_weight(http_store(rq), p, format, &bytes, e);
+    if (rc != ERR_OK || !http_heavy(rq, re, bytes))
+        return rc;
+    rc = project_export(http_store(rq), p, format, &stop, &re->fd, &re->fd_bytes, e);
+    if (rc == ERR_OK)
+        exports_keep(x, key, re->fd, re->fd_bytes);
+    return rc;
+}
+
 static enum err_code export(struct http_request *rq, struct http_reply *re, struct err *e) {
     struct project p; enum project_format format = PROJECT_PNG;
     const char *name = http_query(rq, "format");
@@ -534,14 +562,13 @@ static enum err_code export(struct http_request *rq, struct http_reply *re, stru
         rq, 422, "format", e, "there is no format '%.20s'", name);
     enum err_code rc = project_get(http_store(rq), http_path(rq, "id"), &p, e);
     if (rc != ERR_OK) return rc;
-    buf_deinit(&re->body);
-    rc = project_export(http_store(rq), &p, format, &re->body, e);
     re->type = project_format_mime(format);
     re->cache = "private, no-cache";
     snprintf(re->etag, sizeof re->etag, "%lld-%s", (long long)p.revision,
              project_format_name(format));
     snprintf(re->filename, sizeof re->filename, "%s.%s", p.name[0] ? p.name : "project",
              project_format_name(format));
+    rc = make_export(rq, re, &p, format, e);
     project_deinit(&p);
     return rc;
 }

@@ -63,6 +63,7 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
 {
     struct server *s = rq->server;
     struct queue_state q;
+    struct pool_state w;
     struct buf *b = &re->body;
     (void)e;
     queue_state(s->queue, &q);
@@ -75,6 +76,12 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
            (double)atomic_load(&s->counters.requests));
     metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
            (double)atomic_load(&s->counters.refused_slow));
+    pool_state(s->pool, &w);
+    metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.", w.running);
+    metric(b, "work_waiting", "gauge", "Requests that wait for that.", w.waiting);
+    metric(b, "work_done_total", "counter", "Pictures read or rendered since the start.",
+           (double)w.done);
+    metric(b, "work_bytes", "gauge", "Memory set aside for that now.", (double)w.bytes);
     metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));
     metric(b, "jobs_waiting", "gauge", "Jobs in the queue.", q.waiting);
     metric(b, "jobs_running", "gauge", "Jobs that run.", q.running);

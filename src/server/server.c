@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
 #include "server/events.h"
+#include "server/exports.h"
 #include "server/http_internal.h"
 #include "server/queue.h"
 #include "server/server_internal.h"
@@ -28,7 +30,11 @@ enum {
     TICK_MS = 500, /* telemetry, deadlines */
     KEEP_ALIVE_TICKS = 30, /* of event streams */
     LAST_ANSWERS_SECONDS = 2,
+    WORK_THREADS = 2,
+    WORK_MAX_WAITING = 64,
 };
+
+static const uint64_t WORK_LEAST_BYTES = (uint64_t)1 << 30, WORK_MOST_BYTES = (uint64_t)16 << 30;
 
 struct server_options server_options_defaults(void)
 {
@@ -209,6 +215,26 @@ static enum err_code stage(const struct server *s, enum err_code rc, const char 
     return rc;
 }
 
+/* A quarter of the memory, within reason. */
+static uint64_t work_memory(const struct server_options *o)
+{
+    struct sysinfo i = {0};
+    if (o->work_memory)
+        return o->work_memory;
+    uint64_t quarter = sysinfo(&i) == 0 ? (uint64_t)i.totalram * i.mem_unit / 4 : 0;
+    return quarter < WORK_LEAST_BYTES ? WORK_LEAST_BYTES
+                                      : (quarter > WORK_MOST_BYTES ? WORK_MOST_BYTES : quarter);
+}
+
+static enum err_code open_pool(struct server *s, const struct server_options *o, struct err *e)
+{
+    s->exports = exports_new();
+    return pool_open(&(struct pool_options){.threads = WORK_THREADS,
+                                            .max_waiting = WORK_MAX_WAITING,
+                                            .allowance = work_memory(o)},
+                     &s->pool, e);
+}
+
 enum err_code server_open(const struct server_options *o, struct server **out, struct err *e)
 {
     struct server *s = mem_alloc(sizeof *s);
@@ -230,6 +256,8 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
         s->events = events_hub_new();
         rc = http_sleepers_open(&s->sleepers, e);
     }
+    if (rc == ERR_OK)
+        rc = open_pool(s, o, e);
     if (rc == ERR_OK) {
         rc = stage(s, queue_open(s, o, &s->queue, e), "worker started");
     }
@@ -295,15 +323,19 @@ void server_close(struct server *s)
     if (!s)
         return;
     atomic_store(&s->stopping, true);
+    atomic_store(&s->ending, true);
     if (s->queue)
         queue_stop(s->queue, true);
     queue_join(s->queue);
     let_answers_out(s);
+    pool_stop(s->pool);
     if (s->daemon)
         MHD_stop_daemon(s->daemon); /* closes the socket */
     else if (s->listen_fd >= 0)
         (void)close(s->listen_fd);
     queue_close(s->queue);
+    pool_free(s->pool);
+    exports_free(s->exports);
     http_sleepers_close(s->sleepers);
     events_hub_free(s->events);
     store_close(s->store);

@@ -24,11 +24,12 @@ struct server_options {
     const char *listen;    /* "127.0.0.1:8188", "[::1]:8188", "0.0.0.0:80"; port 0: any free one */
     const char *store_dir; /* NULL: the user's own */
     const char *token;     /* NULL or "": none; must be given for addresses that are no loopback */
-    struct vt_engine_options engine;     /* what its strings point to must outlive the server */
-    int http_threads;                    /* 0: 4 */
-    int max_queue;                       /* jobs that may wait; 0: 1,000 */
-    bool sandbox;                        /* give up the network once it listens */
-    bool network_stays;                  /* for a compute server that the person named */
+    struct vt_engine_options engine; /* what its strings point to must outlive the server */
+    int http_threads;                /* 0: 4 */
+    int max_queue;                   /* jobs that may wait; 0: 1,000 */
+    uint64_t work_memory; /* bytes for reading and rendering pictures; 0: by the machine */
+    bool sandbox;         /* give up the network once it listens */
+    bool network_stays;   /* for a compute server that the person named */
     const char *hosts[SERVER_MAX_HOSTS]; /* further names that the Host header may have */
     size_t n_hosts;
 };

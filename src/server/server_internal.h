@@ -39,12 +39,14 @@ struct server {
     bool is_sandboxed;
     struct store *store;
     struct http_sleepers *sleepers;
+    struct pool *pool; /* heavy work of requests */
+    struct exports *exports;
     struct events_hub *events;
     struct queue *queue;
     struct MHD_Daemon *daemon;
     int listen_fd;
 
-    atomic_bool stopping;
+    atomic_bool stopping, ending;            /* ending: what is still worked on is for nobody */
     pthread_mutex_t settings_lock;           /* guards the next */
     char preferred_model[SERVER_NAME_BYTES]; /* of clients that set options; "": none */
     struct server_counters counters;

@@ -137,6 +137,19 @@ static enum err_code check_picture(struct asset_writer *w, bool trusted, struct 
     return rc;
 }
 
+uint64_t asset_writer_pixels(const struct asset_writer *w)
+{
+    struct image_info info = {0};
+    uint64_t pixels = 0;
+    void *p = w->bytes ? mmap(NULL, (size_t)w->bytes, PROT_READ, MAP_SHARED, w->fd, 0) : MAP_FAILED;
+    if (p == MAP_FAILED)
+        return 0;
+    if (image_probe_memory((struct str){p, (size_t)w->bytes}, NULL, &info, NULL) == ERR_OK)
+        pixels = (uint64_t)info.w * (uint64_t)info.h;
+    munmap(p, (size_t)w->bytes);
+    return pixels;
+}
+
 /* From the temporary file to the row. */
 static enum err_code settle(struct asset_writer *w, struct asset *a, struct err *e)
 {

@@ -62,6 +62,8 @@ ERR_MUST_CHECK enum err_code asset_writer_begin(struct store *s, uint64_t max_by
 /* ERR_LIMIT past max_bytes. After a failure only abort makes sense. */
 ERR_MUST_CHECK enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n,
                                                 struct err *e);
+/* What the header says of what was written so far; 0 when it is no picture that would be taken. */
+uint64_t asset_writer_pixels(const struct asset_writer *w);
 /* Frees w, whatever comes back. ERR_FORMAT: not a picture, or a damaged one. note may be NULL. */
 ERR_MUST_CHECK enum err_code asset_writer_finish(struct asset_writer *w,
                                                  const struct asset_note *note, struct asset *out,
@@ -107,6 +109,9 @@ enum { ASSET_THUMB_MAX = 1024 };
 
 /* A WebP that fits into a square of `side` pixels, rounded up to 64, 128, 256, 512 or 1024, never larger
  * than the picture; made at the first call. The caller closes *fd. *bytes and *side_used may be NULL. */
+/* Only what is made already: *fd is -1 otherwise. */
+ERR_MUST_CHECK enum err_code asset_thumb_find(struct store *s, const char *id, int side, int *fd,
+                                              uint64_t *bytes, int *side_used, struct err *e);
 ERR_MUST_CHECK enum err_code asset_thumb_open(struct store *s, const char *id, int side, int *fd,
                                               uint64_t *bytes, int *side_used, struct err *e);
 

@@ -8,12 +8,7 @@
 #include <string.h>
 
 #include "image/affine.h"
-#include "image/ora.h"
-#include "image/layers_json.h"
-#include "image/png_write.h"
-#include "image/psd.h"
 #include "image/resize.h"
-#include "image/save.h"
 #include "store/projects.h"
 
 /* A picture enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
@@ -139,26 +134,36 @@ static enum err_code place(struct image *im, const struct project_layer *l,
 
 /* Caller frees out->image. */
 static enum err_code render_layer(struct store *s, const struct project_layer *l,
-                                  const struct image_rect *clip, struct placed *out, struct err *e)
+                                  const struct image_rect *clip, const struct project_stop *stop,
+                                  struct placed *out, struct err *e)
 {
     struct image loaded = {0}, im = {0};
     *out = (struct placed){0};
-    enum err_code rc = asset_load(s, l->asset, &loaded, e);
+    enum err_code rc = project_go_on(stop, e);
+    if (rc == ERR_OK)
+        rc = asset_load(s, l->asset, &loaded, e);
     if (rc == ERR_OK)
         rc = image_convert(&loaded, 4, &im, e);
     image_free(&loaded);
     if (rc == ERR_OK && l->mask[0])
         rc = apply_mask(s, l->mask, &im, e);
     if (rc == ERR_OK)
+        rc = project_go_on(stop, e);
+    if (rc == ERR_OK)
         rc = place(&im, l, clip, out, e);
     image_free(&im);
     return rc == ERR_OK || !e ? rc : err_note(e, "layer '%s'", l->name[0] ? l->name : l->id);
 }
 
+enum err_code project_go_on(const struct project_stop *stop, struct err *e)
+{
+    return stop && stop->asked(stop->user) ? err_set(e, ERR_CANCELLED, "cancelled") : ERR_OK;
+}
+
 /* ---- all of them -------------------------------------------------------------------------------- */
 
-enum err_code project_flatten(struct store *s, const struct project *p, struct image *out,
-                              struct err *e)
+enum err_code project_flatten(struct store *s, const struct project *p,
+                              const struct project_stop *stop, struct image *out, struct err *e)
 {
     const struct image_rect canvas = {0, 0, p->w, p->h};
     *out = (struct image){0};
@@ -170,7 +175,7 @@ enum err_code project_flatten(struct store *s, const struct project *p, struct i
         struct placed placed;
         if (!l->visible)
             continue;
-        rc = render_layer(s, l, &canvas, &placed, e);
+        rc = render_layer(s, l, &canvas, stop, &placed, e);
         if (rc == ERR_OK) {
             const struct composite_layer c = {.image = &placed.image,
                                               .x = placed.x,
@@ -202,7 +207,8 @@ static enum err_code add_layer(struct layer_stack *stack, const struct project_l
     return layer_stack_add(stack, &layer, e);
 }
 
-enum err_code project_render(struct store *s, const struct project *p, struct layer_stack *out,
+enum err_code project_render(struct store *s, const struct project *p,
+                             const struct project_stop *stop, struct layer_stack *out,
                              struct err *e)
 {
     /* What lies off the canvas is kept as far as the canvas is wide: a person may still move it. */
@@ -213,7 +219,7 @@ enum err_code project_render(struct store *s, const struct project *p, struct la
     enum err_code rc = project_check(p, e);
     for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
         struct placed placed;
-        rc = render_layer(s, &p->layers[i], &around, &placed, e);
+        rc = render_layer(s, &p->layers[i], &around, stop, &placed, e);
         pixels += (uint64_t)placed.image.w * (uint64_t)placed.image.h;
         if (rc == ERR_OK && pixels > limits.max_pixels)
             rc = err_set(e, ERR_LIMIT, "the layers have more than %llu pixels together",
@@ -225,72 +231,4 @@ enum err_code project_render(struct store *s, const struct project *p, struct la
     if (rc != ERR_OK)
         layer_stack_deinit(out);
     return rc;
-}
-
-/* ---- export ------------------------------------------------------------------------------------- */
-
-static const struct {
-    const char *name, *mime;
-} formats[PROJECT_FORMATS] = {
-    [PROJECT_PNG] = {"png", "image/png"},
-    [PROJECT_WEBP] = {"webp", "image/webp"},
-    [PROJECT_PSD] = {"psd", "image/vnd.adobe.photoshop"},
-    [PROJECT_ORA] = {"ora", "image/openraster"},
-    [PROJECT_ZIP] = {"zip", "application/zip"},
-};
-
-const char *project_format_name(enum project_format format)
-{
-    return (unsigned)format < PROJECT_FORMATS ? formats[format].name : "unknown";
-}
-
-const char *project_format_mime(enum project_format format)
-{
-    return (unsigned)format < PROJECT_FORMATS ? formats[format].mime : "application/octet-stream";
-}
-
-bool project_format_from_name(struct str name, enum project_format *out)
-{
-    for (int f = 0; f < PROJECT_FORMATS; f++) {
-        if (str_eq_z(name, formats[f].name)) {
-            *out = (enum project_format)f;
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum err_code export_flat(struct store *s, const struct project *p, bool webp,
-                                 struct buf *out, struct err *e)
-{
-    struct image im = {0};
-    buf_init(out, (size_t)1 << 30);
-    enum err_code rc = project_flatten(s, p, &im, e);
-    if (rc == ERR_OK)
-        rc = webp ? image_webp_write(&im, IMAGE_WEBP_LOSSLESS, out, e)
-                  : image_png_write(&im, NULL, 0, out, e);
-    image_free(&im);
-    return rc;
-}
-
-static enum err_code export_stack(struct store *s, const struct project *p,
-                                  enum project_format format, struct buf *out, struct err *e)
-{
-    struct layer_stack stack;
-    buf_init(out, 0);
-    enum err_code rc = project_render(s, p, &stack, e);
-    if (rc == ERR_OK)
-        rc = format == PROJECT_PSD   ? psd_encode(&stack, out, e)
-             : format == PROJECT_ORA ? ora_encode(&stack, out, e)
-                                     : layers_zip_encode(&stack, out, e);
-    layer_stack_deinit(&stack);
-    return rc;
-}
-
-enum err_code project_export(struct store *s, const struct project *p, enum project_format format,
-                             struct buf *out, struct err *e)
-{
-    if (format == PROJECT_PNG || format == PROJECT_WEBP)
-        return export_flat(s, p, format == PROJECT_WEBP, out, e);
-    return export_stack(s, p, format, out, e);
 }

@@ -146,16 +146,30 @@ const char *project_format_name(enum project_format format);
 const char *project_format_mime(enum project_format format);
 bool project_format_from_name(struct str name, enum project_format *out);
 
+/* Asked between two layers and while a file is written: true ends the work with ERR_CANCELLED. NULL: never. */
+struct project_stop {
+    bool (*asked)(void *user);
+    void *user;
+};
+ERR_MUST_CHECK enum err_code project_go_on(const struct project_stop *stop, struct err *e);
+
 /* The layers with transforms and masks applied, as a stack (hidden ones too). Caller:
  * layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code project_render(struct store *s, const struct project *p,
+                                            const struct project_stop *stop,
                                             struct layer_stack *out, struct err *e);
 /* The visible layers composed, RGBA of the canvas' size; holds one layer at a time. Caller: image_free. */
 ERR_MUST_CHECK enum err_code project_flatten(struct store *s, const struct project *p,
-                                             struct image *out, struct err *e);
-/* The bytes of the file; out is initialised here, the caller deinits it also after a failure. */
+                                             const struct project_stop *stop, struct image *out,
+                                             struct err *e);
+/* A file without a name that holds it, and its size. Caller: close(*fd). */
 ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct project *p,
-                                            enum project_format format, struct buf *out,
+                                            enum project_format format,
+                                            const struct project_stop *stop, int *fd,
+                                            uint64_t *bytes, struct err *e);
+/* The memory that exporting takes at most. ERR_NOTFOUND when a picture is not there. */
+ERR_MUST_CHECK enum err_code project_weight(struct store *s, const struct project *p,
+                                            enum project_format format, uint64_t *bytes,
                                             struct err *e);
 
 #endif

@@ -73,6 +73,17 @@ bool store_is_full(const struct err *e)
     return e && e->code == ERR_IO && (e->sys == ENOSPC || e->sys == EDQUOT || e->sys == EFBIG);
 }
 
+enum err_code store_scratch(struct store *s, int *fd, struct err *e)
+{
+    char name[FILES_NAME_SIZE];
+    enum err_code rc = files_temp(&s->files, name, fd, e);
+    if (rc == ERR_OK)
+        files_temp_drop(&s->files, name); /* the open file stays */
+    else
+        *fd = -1;
+    return rc;
+}
+
 /* ---- ids ---------------------------------------------------------------------------------------- */
 
 enum err_code store_new_id(char letter, char out[STORE_ID_SIZE], struct err *e)

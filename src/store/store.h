@@ -65,6 +65,10 @@ bool store_is_full(const struct err *e);
  * what has passed since then, so that it does not jump while the process runs. */
 int64_t store_now_ms(const struct store *s);
 
+/* A file without a name in the store's folder, open for reading and writing: what is too large for memory and is
+ * not kept. Caller: close(*fd). */
+ERR_MUST_CHECK enum err_code store_scratch(struct store *s, int *fd, struct err *e);
+
 enum { STORE_ID_SIZE = 24 }; /* with the NUL: a letter and 20 hexadecimal digits */
 
 /* A fresh random id that begins with the letter. */

@@ -82,6 +82,21 @@ static void keep(struct store *s, const char *name, const struct buf *b)
         files_temp_drop(&s->files, temp);
 }
 
+enum err_code asset_thumb_find(struct store *s, const char *id, int side, int *fd, uint64_t *bytes,
+                               int *side_used, struct err *e)
+{
+    char name[FILES_NAME_SIZE];
+    struct asset a;
+    *fd = -1;
+    enum err_code rc = asset_get(s, id, &a, e);
+    if (rc != ERR_OK)
+        return rc;
+    *side_used = round_side(side);
+    files_thumb_name(a.id, *side_used, name);
+    (void)open_made(s, name, fd, bytes);
+    return ERR_OK;
+}
+
 enum err_code asset_thumb_open(struct store *s, const char *id, int side, int *fd, uint64_t *bytes,
                                int *side_used, struct err *e)
 {

@@ -277,7 +277,7 @@ static struct image flatten(struct store *s, const struct project *p)
 {
     struct image im;
     struct err e = {0};
-    if (project_flatten(s, p, &im, &e) != ERR_OK)
+    if (project_flatten(s, p, NULL, &im, &e) != ERR_OK)
         fail_msg("%s", e.text);
     return im;
 }
@@ -353,6 +353,73 @@ static void mask_hides_what_is_black_when_it_is_of_another_size(void **state)
     store_close(s);
 }
 
+/* The exported file's bytes, in memory that the failing allocator does not count. */
+static enum err_code exported(struct store *s, const struct project *p, int format, struct buf *b,
+                              struct err *e)
+{
+    int fd = -1;
+    uint64_t bytes = 0;
+    enum err_code rc = project_export(s, p, (enum project_format)format, NULL, &fd, &bytes, e);
+    mem_fail_after(0);
+    buf_init(b, (size_t)1 << 30);
+    if (rc == ERR_OK) {
+        assert_int_equal(pread(fd, buf_grow(b, bytes), bytes, 0), bytes);
+        assert_int_equal(close(fd), 0);
+    } else {
+        assert_int_equal(fd, -1);
+    }
+    return rc;
+}
+
+static bool at_last_call(void *user)
+{
+    int *calls = user;
+    return --*calls < 0;
+}
+
+static void export_ends_when_nobody_wants_it(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s);
+    for (int f = 0; f < PROJECT_FORMATS; f++) {
+        enum err_code rc = ERR_CANCELLED;
+        int n = 0;
+        for (; rc == ERR_CANCELLED; n++) {
+            int calls = n, fd = -1;
+            uint64_t bytes = 0;
+            const struct project_stop stop = {at_last_call, &calls};
+            rc = project_export(s, &p, (enum project_format)f, &stop, &fd, &bytes, NULL);
+            assert_int_equal(fd >= 0, rc == ERR_OK);
+            if (fd >= 0)
+                assert_int_equal(close(fd), 0);
+        }
+        assert_int_equal(rc, ERR_OK);
+        assert_true(n > 4);
+    }
+    project_deinit(&p);
+    store_close(s);
+}
+
+static void weight_covers_the_pixels(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s);
+    uint64_t small = 0, large = 0, stack = 0;
+    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &small, NULL), ERR_OK);
+    p.w = p.h = 9999;
+    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &large, NULL), ERR_OK);
+    assert_true(large > (uint64_t)4 * 9999 * 9999 && small < large / 100);
+    p.layers[1].scale_x = p.layers[1].scale_y = 900;
+    assert_int_equal(project_weight(s, &p, PROJECT_PSD, &stack, NULL), ERR_OK);
+    assert_true(stack > large);
+    memset(p.layers[1].asset, '0', ASSET_ID_SIZE - 1);
+    assert_int_equal(project_weight(s, &p, PROJECT_PSD, &stack, NULL), ERR_NOTFOUND);
+    project_deinit(&p);
+    store_close(s);
+}
+
 static void every_format_has_the_picture_when_exported(void **state)
 {
     struct place *place = *state;
@@ -364,7 +431,7 @@ static void every_format_has_the_picture_when_exported(void **state)
         struct buf b;
         struct err e = {0};
         enum project_format again = PROJECT_FORMATS;
-        if (project_export(s, &p, (enum project_format)f, &b, &e) != ERR_OK)
+        if (exported(s, &p, f, &b, &e) != ERR_OK)
             fail_msg("%s: %s", project_format_name((enum project_format)f), e.text);
         assert_true(project_format_from_name(str_from(project_format_name((enum project_format)f)),
                                              &again));
@@ -413,7 +480,7 @@ static void an_error_comes_back_when_memory_runs_out(void **state)
             struct buf b;
             struct err e = {0};
             mem_fail_after(n);
-            rc = project_export(s, &p, (enum project_format)f, &b, &e);
+            rc = exported(s, &p, f, &b, &e);
             mem_fail_after(0);
             if (rc != ERR_OK && rc != ERR_NOMEM &&
                 rc != ERR_LIMIT) /* a buffer tells no difference */
@@ -517,6 +584,8 @@ int main(void)
         CASE(layers_lie_where_they_are_put_when_flattened),
         CASE(mask_hides_what_is_black_when_it_is_of_another_size),
         CASE(every_format_has_the_picture_when_exported),
+        CASE(export_ends_when_nobody_wants_it),
+        CASE(weight_covers_the_pixels),
         CASE(an_error_comes_back_when_memory_runs_out),
         CASE(job_becomes_a_project_when_imported),
     };
