@@ -12,10 +12,11 @@
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/plan_out.h"
-#include "pipeline/picture_png.h"
+#include "image/save.h"
+#include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 
-enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096, PNG_MAX_BYTES = 512 << 20 };
+enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096, FILE_MAX_BYTES = 512 << 20 };
 
 void picture_run_init(struct picture_run *r)
 {
@@ -55,6 +56,7 @@ static bool is_blank(const char *text)
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
 {
     struct vt_request *q = &r->request;
+    int64_t quality;
     switch (id) {
     case PICTURE_MODEL:
         q->model = a->value;
@@ -74,6 +76,11 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
         return cli_param_set(a, id, params_generate, q);
     case PICTURE_OUTPUT:
         r->output = a->value;
+        return CLI_OK;
+    case PICTURE_QUALITY:
+        if (!cli_int(a, 1, 100, &quality))
+            return CLI_USAGE;
+        r->quality = (int)quality;
         return CLI_OK;
     case PICTURE_TRACE:
         q->trace_path = a->value;
@@ -113,15 +120,15 @@ static void output_path(const struct picture_run *r, const struct vt_result *res
                        (long long)vt_result_seed(res, i), dot);
 }
 
-static enum err_code write_picture(const struct vt_result *res, int i, const char *path,
-                                   struct err *e)
+static enum err_code write_picture(const struct picture_run *r, const struct vt_result *res, int i,
+                                   const char *path, struct err *e)
 {
-    struct buf png;
-    buf_init(&png, PNG_MAX_BYTES);
-    enum err_code rc = picture_png(res, i, &png, e);
+    struct buf file;
+    buf_init(&file, FILE_MAX_BYTES);
+    enum err_code rc = picture_file(res, i, r->format, r->quality, &file, e);
     if (rc == ERR_OK)
-        rc = file_write_atomic(path, png.p, png.n, e);
-    buf_deinit(&png);
+        rc = file_write_atomic(path, file.p, file.n, e);
+    buf_deinit(&file);
     return rc;
 }
 
@@ -164,7 +171,7 @@ static int write_all(const struct picture_run *r, const struct vt_result *res, c
     for (int i = 0; i < vt_result_count(res); i++) {
         struct err e = {0};
         output_path(r, res, i, path);
-        if (write_picture(res, i, path, &e) != ERR_OK)
+        if (write_picture(r, res, i, path, &e) != ERR_OK)
             return cli_fail_err(&e);
         if (!r->json && !r->quiet)
             printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
@@ -216,6 +223,10 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return cli_usage_error(c, "the prompt is empty; say what to make with -p");
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
+    if (image_save_format(r->output, &r->format, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (r->quality && r->format == IMAGE_FORMAT_PNG)
+        return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG", r->output);
     enum err_code bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
     if (bad == ERR_OK && !r->plan)
         bad = check_output("-o", r->output, &e);

@@ -9,6 +9,7 @@
 #include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "image/image.h"
+#include "image/load.h"
 #include "pipeline/params_table.h"
 
 enum picture_option {
@@ -23,6 +24,7 @@ enum picture_option {
     PICTURE_MAX_TOKENS,
     PICTURE_COMPUTE,
     PICTURE_OUTPUT,
+    PICTURE_QUALITY,
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
     PICTURE_JSON,
@@ -47,7 +49,9 @@ enum picture_option {
         {PICTURE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_PICTURE_max_tokens},                 \
         {PICTURE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},               \
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
-         "PNG to write (default out.png); several get -SEED before the ending"},                   \
+         "file to write, .png, .jpg or .webp (default out.png); several get -SEED before the "     \
+         "ending"},                                                                                \
+        {PICTURE_QUALITY, 0, "quality", "1..100", "of JPEG and WebP (default 95 and 90)"},         \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
         {PICTURE_TRACE_LEVEL, 0, "trace-level", "steps|blocks",                                    \
          "what the trace holds (default steps)"},                                                  \
@@ -64,7 +68,9 @@ struct picture_run {
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
     const char *output;
-    struct buf prompt; /* read from standard input */
+    enum image_format format; /* of output, by its ending */
+    int quality;              /* 0: the default of the format */
+    struct buf prompt;        /* read from standard input */
     bool prompt_from_stdin;
     struct cli_progress progress;
     bool json, quiet;

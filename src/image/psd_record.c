@@ -1,6 +1,7 @@
 #include "image/psd_record.h"
 
 #include "image/psd_format.h"
+#include "image/unicode.h"
 
 enum { MASK_BYTES = 18, MAX_GROUP_DEPTH = 64 };
 
@@ -14,52 +15,21 @@ static struct psd_rect read_rect(struct psd_cursor *c)
     return r;
 }
 
-static void append_utf8(char *out, size_t *n, uint32_t v)
-{
-    char bytes[4];
-    size_t k;
-    if (v < 0x80) {
-        bytes[0] = (char)v;
-        k = 1;
-    } else if (v < 0x800) {
-        bytes[0] = (char)(0xc0 | (v >> 6));
-        bytes[1] = (char)(0x80 | (v & 0x3f));
-        k = 2;
-    } else if (v < 0x10000) {
-        bytes[0] = (char)(0xe0 | (v >> 12));
-        bytes[1] = (char)(0x80 | ((v >> 6) & 0x3f));
-        bytes[2] = (char)(0x80 | (v & 0x3f));
-        k = 3;
-    } else {
-        bytes[0] = (char)(0xf0 | (v >> 18));
-        bytes[1] = (char)(0x80 | ((v >> 12) & 0x3f));
-        bytes[2] = (char)(0x80 | ((v >> 6) & 0x3f));
-        bytes[3] = (char)(0x80 | (v & 0x3f));
-        k = 4;
-    }
-    if (*n + k < LAYER_NAME_SIZE) {
-        memcpy(out + *n, bytes, k);
-        *n += k;
-    }
-}
-
 /* A count of UTF-16 units and the units; ends at a NUL, which some programs count. */
 static void read_unicode_name(struct psd_cursor *c, char out[LAYER_NAME_SIZE])
 {
     size_t n = 0;
-    uint32_t count = psd_u32(c), high = 0;
+    uint32_t count = psd_u32(c), high = 0, v = 0;
     for (uint32_t i = 0; i < count && !c->failed; i++) {
         uint32_t u = psd_u16(c);
+        char bytes[4];
         if (u == 0)
             break;
-        if (u >= 0xd800 && u < 0xdc00) {
-            high = u;
-            continue;
+        size_t k = unicode_from_unit(u, &high, &v) ? unicode_to_utf8(v, bytes) : 0;
+        if (n + k < LAYER_NAME_SIZE) {
+            memcpy(out + n, bytes, k);
+            n += k;
         }
-        if (u >= 0xdc00 && u < 0xe000)
-            u = high ? 0x10000 + ((high - 0xd800) << 10) + (u - 0xdc00) : '?';
-        high = 0;
-        append_utf8(out, &n, u);
     }
     out[n] = 0;
 }

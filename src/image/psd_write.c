@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "image/psd_format.h"
 #include "image/psd_packbits.h"
+#include "image/unicode.h"
 
 /* Documents of this kind end at 2 GiB. */
 static const size_t MAX_BYTES = ((size_t)2 << 30) - 2;
@@ -65,24 +66,13 @@ static void end_part(struct buf *b, size_t at, size_t even)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* One code point of well-formed UTF-8 at s.p[*at]. */
-static uint32_t next_code_point(struct str s, size_t *at)
-{
-    unsigned char c = (unsigned char)s.p[(*at)++];
-    int more = c < 0x80 ? 0 : c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
-    uint32_t v = more == 0 ? c : c & (0x3fu >> more);
-    while (more-- > 0 && *at < s.n)
-        v = (v << 6) | ((unsigned char)s.p[(*at)++] & 0x3fu);
-    return v;
-}
-
 /* A length byte and ASCII, with '?' for all other characters: what reads Unicode has 'luni'. */
 static void put_pascal(struct buf *b, struct str utf8, size_t even)
 {
     unsigned char text[255];
     size_t n = 0;
     for (size_t at = 0; at < utf8.n && n < sizeof text;) {
-        uint32_t c = next_code_point(utf8, &at);
+        uint32_t c = unicode_next(utf8, &at);
         text[n++] = c < 0x80 ? (unsigned char)c : '?';
     }
     buf_add_byte(b, (unsigned)n);
@@ -94,20 +84,8 @@ static void put_pascal(struct buf *b, struct str utf8, size_t even)
 static void put_unicode(struct buf *b, struct str utf8)
 {
     size_t count_at = b->n;
-    uint32_t count = 0;
     put_u32(b, 0);
-    for (size_t at = 0; at < utf8.n;) {
-        uint32_t c = next_code_point(utf8, &at);
-        if (c >= 0x10000) {
-            put_u16(b, 0xd800 + ((c - 0x10000) >> 10));
-            put_u16(b, 0xdc00 + ((c - 0x10000) & 0x3ff));
-            count += 2;
-        } else {
-            put_u16(b, c);
-            count++;
-        }
-    }
-    set_u32(b, count_at, count);
+    set_u32(b, count_at, unicode_add_utf16(b, utf8));
 }
 
 /* ---- image resources ------------------------------------------------------------------------- */

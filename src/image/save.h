@@ -1,6 +1,10 @@
-/* save.h - pictures to JPEG and WebP, for previews and exports. PNG is in png_write.h.
+/* save.h - images to files: PNG, JPEG and WebP, by name or one by one. More about PNG is in png_write.h.
  *
- * Both append the file's bytes to out, which the caller has given its maximum; the _file versions write
+ *     struct image_save s = {.format = IMAGE_FORMAT_JPEG, .quality = 90, .texts = texts, .n_texts = n};
+ *     if ((rc = image_save_format("out.jpg", &s.format, e)) == ERR_OK)
+ *         rc = image_save_file("out.jpg", &im, &s, e);
+ *
+ * All append the file's bytes to out, which the caller has given its maximum; the _file versions write
  * all or nothing (base/file.h). Colours are marked or understood as sRGB. */
 #ifndef VT_IMAGE_SAVE_H
 #define VT_IMAGE_SAVE_H
@@ -8,20 +12,49 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "image/image.h"
+#include "image/load.h"
+#include "image/png_write.h"
+
+/* What a file's ending asks for: .png, .jpg, .jpeg, .webp, in any case. PNG when there is no ending. ERR_ARG for
+ * any other. */
+ERR_MUST_CHECK enum err_code image_save_format(const char *path, enum image_format *out,
+                                               struct err *e);
+
+struct image_save {
+    enum image_format format;
+    int quality; /* of JPEG and WebP, 1..100; 0: 95 and 90 */
+    /* PNG has them all. JPEG and WebP have the one named "parameters" as EXIF's user comment, as other programs
+     * of the field do it; what is longer than EXIF can hold in a JPEG (64 KiB) is cut and says so. */
+    const struct image_text *texts;
+    size_t n_texts;
+};
+
+ERR_MUST_CHECK enum err_code image_save(const struct image *im, const struct image_save *s,
+                                        struct buf *out, struct err *e);
+ERR_MUST_CHECK enum err_code image_save_file(const char *path, const struct image *im,
+                                             const struct image_save *s, struct err *e);
+
+/* The text "parameters" that an image file of any of these formats carries, as UTF-8. ERR_NOTFOUND when there is
+ * none, ERR_FORMAT for a file that is none of them, or broken. */
+ERR_MUST_CHECK enum err_code image_parameters(struct str bytes, struct buf *out, struct err *e);
 
 /* quality 1..100. 4:2:0 chroma up to 89, 4:4:4 from 90 on. JPEG has no alpha: a picture that has is put
- * on white. Sides up to 65,500. */
+ * on white. Sides up to 65,500. exif is EXIF data without "Exif\0\0"; "" for none. */
 ERR_MUST_CHECK enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out,
                                               struct err *e);
+ERR_MUST_CHECK enum err_code image_jpeg_write_exif(const struct image *im, int quality,
+                                                   struct str exif, struct buf *out, struct err *e);
 ERR_MUST_CHECK enum err_code image_jpeg_write_file(const char *path, const struct image *im,
                                                    int quality, struct err *e);
 
-enum { IMAGE_WEBP_LOSSLESS = 101 };
+enum { IMAGE_WEBP_LOSSLESS = 101, IMAGE_JPEG_EXIF_MAX = 65533 - 6 };
 
 /* quality 1..100, or IMAGE_WEBP_LOSSLESS, which keeps every bit (colours under zero alpha, too). Grey
  * pictures become RGB. Sides up to 16,383. */
 ERR_MUST_CHECK enum err_code image_webp_write(const struct image *im, int quality, struct buf *out,
                                               struct err *e);
+ERR_MUST_CHECK enum err_code image_webp_write_exif(const struct image *im, int quality,
+                                                   struct str exif, struct buf *out, struct err *e);
 ERR_MUST_CHECK enum err_code image_webp_write_file(const char *path, const struct image *im,
                                                    int quality, struct err *e);
 

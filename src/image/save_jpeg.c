@@ -18,6 +18,7 @@ struct jpeg_out {
     struct jpeg_destination_mgr destination;
     jmp_buf jump;
     struct buf *out;
+    struct str exif; /* with "Exif\0\0" in front; "" for none */
     struct err *e;
     enum err_code rc;
     JOCTET chunk[CHUNK_BYTES];
@@ -85,6 +86,8 @@ static enum err_code compress(struct jpeg_out *j, const struct image *im, int qu
         j->c.comp_info[0].v_samp_factor = 1;
     }
     jpeg_start_compress(&j->c, TRUE);
+    if (j->exif.n)
+        jpeg_write_marker(&j->c, JPEG_APP0 + 1, (const JOCTET *)j->exif.p, (unsigned)j->exif.n);
     while (j->c.next_scanline < j->c.image_height) {
         JSAMPROW row = image_row(im, (int)j->c.next_scanline);
         (void)jpeg_write_scanlines(&j->c, &row, 1);
@@ -93,10 +96,12 @@ static enum err_code compress(struct jpeg_out *j, const struct image *im, int qu
     return ERR_OK;
 }
 
-enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out, struct err *e)
+/* exif begins with "Exif\0\0", or is empty. */
+static enum err_code write_jpeg(const struct image *im, int quality, struct str exif,
+                                struct buf *out, struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
-    struct jpeg_out j = {.out = out, .e = e};
+    struct jpeg_out j = {.out = out, .exif = exif, .e = e};
     struct image flat = {0};
     if (quality < 1 || quality > 100)
         return err_set(e, ERR_ARG, "the JPEG quality %d is not in 1..100", quality);
@@ -114,6 +119,28 @@ enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *
     jpeg_destroy_compress(&j.c);
     image_free(&flat);
     return rc;
+}
+
+enum err_code image_jpeg_write_exif(const struct image *im, int quality, struct str exif,
+                                    struct buf *out, struct err *e)
+{
+    struct buf marker;
+    if (exif.n > IMAGE_JPEG_EXIF_MAX)
+        return err_set(e, ERR_LIMIT, "%zu bytes of EXIF data do not fit into a JPEG", exif.n);
+    buf_init(&marker, IMAGE_JPEG_EXIF_MAX + 6);
+    if (exif.n) {
+        buf_add(&marker, "Exif\0\0", 6);
+        buf_add_str(&marker, exif);
+    }
+    enum err_code rc = buf_failed(&marker) ? err_set(e, ERR_NOMEM, "no memory for EXIF data")
+                                           : write_jpeg(im, quality, buf_str(&marker), out, e);
+    buf_deinit(&marker);
+    return rc;
+}
+
+enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out, struct err *e)
+{
+    return write_jpeg(im, quality, STR_LIT(""), out, e);
 }
 
 enum err_code image_jpeg_write_file(const char *path, const struct image *im, int quality,

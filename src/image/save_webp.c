@@ -2,6 +2,7 @@
 #include "image/save.h"
 
 #include <webp/encode.h>
+#include <webp/mux.h>
 
 #include "base/file.h"
 
@@ -64,6 +65,35 @@ enum err_code image_webp_write(const struct image *im, int quality, struct buf *
     if (rc == ERR_OK)
         rc = encode(&picture, &config, out, e);
     WebPPictureFree(&picture);
+    return rc;
+}
+
+/* A second copy of the file, with the EXIF chunk in it. */
+static enum err_code add_exif(struct str file, struct str exif, struct buf *out, struct err *e)
+{
+    WebPData in = {(const uint8_t *)file.p, file.n}, chunk = {(const uint8_t *)exif.p, exif.n};
+    WebPData whole = {0};
+    WebPMux *mux = WebPMuxCreate(&in, 0);
+    bool ok = mux && WebPMuxSetChunk(mux, "EXIF", &chunk, 0) == WEBP_MUX_OK &&
+              WebPMuxAssemble(mux, &whole) == WEBP_MUX_OK;
+    if (ok)
+        buf_add(out, whole.bytes, whole.size);
+    WebPDataClear(&whole);
+    WebPMuxDelete(mux);
+    return ok && !buf_failed(out) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a WebP");
+}
+
+enum err_code image_webp_write_exif(const struct image *im, int quality, struct str exif,
+                                    struct buf *out, struct err *e)
+{
+    struct buf plain;
+    if (exif.n == 0)
+        return image_webp_write(im, quality, out, e);
+    buf_init(&plain, out->max);
+    enum err_code rc = image_webp_write(im, quality, &plain, e);
+    if (rc == ERR_OK)
+        rc = add_exif(buf_str(&plain), exif, out, e);
+    buf_deinit(&plain);
     return rc;
 }
 

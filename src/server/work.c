@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "pipeline/picture_png.h"
+#include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 #include "server/http.h"
 #include "server/model_choice.h"
@@ -216,7 +216,7 @@ static enum err_code put_picture(struct store *store, const struct vt_result *re
     char name[64];
     buf_init(&png, PNG_MAX_BYTES);
     (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)vt_result_seed(res, i));
-    enum err_code rc = picture_png(res, i, &png, e);
+    enum err_code rc = picture_file(res, i, IMAGE_FORMAT_PNG, 0, &png, e);
     if (rc == ERR_OK)
         rc = put(store, r, buf_str(&png), name, &a, e);
     buf_deinit(&png);

@@ -68,6 +68,27 @@ if have pngcheck; then
     check "the PNG is sound" pngcheck -q "$work/a.png" "$work/u.png"
 fi
 
+# ---- endings ----------------------------------------------------------------------------------------
+first() {
+    od -An -tx1 -N12 "$work/$1" | tr -d ' \n'
+}
+quick generate --seed 5 -o "$work/e.jpg"
+expect 0 "a JPEG"
+is "a JPEG under its name" "$(first e.jpg | cut -c1-6)" ffd8ff
+quick generate --seed 5 -o "$work/e2.JPEG" --quality 30
+expect 0 "a JPEG of low quality"
+check "quality counts" test "$(wc -c <"$work/e2.JPEG")" -lt "$(wc -c <"$work/e.jpg")"
+quick generate --seed 5 -o "$work/e.webp"
+is "a WebP under its name" "$(first e.webp | sed 's/^\(52494646\)......../\1/')" 5249464657454250
+check "the recipe is in the JPEG" grep -q -a 'U.N.I.C.O.D.E\|UNICODE.*s.t.a.r' "$work/e.jpg"
+check "the recipe is in the WebP" grep -q -a 'EXIF' "$work/e.webp"
+quick generate --seed 5 --count 2 -o "$work/many.jpg"
+is "several JPEGs" "$(cd "$work" && echo many*.jpg)" "many-5.jpg many-6.jpg"
+refuse 2 'not as .\.gif.' generate -m micro-klein -p star -o "$work/out/a.gif"
+refuse 2 'not as .\.pgn.' generate -m micro-klein -p star -o "$work/out/a.pgn"
+refuse 2 'quality is for JPEG and WebP' generate -m micro-klein -p star --quality 80 -o "$work/out/a.png"
+refuse 2 '' generate -m micro-klein -p star --quality 0 -o "$work/out/a.jpg"
+
 # ---- what the program says --------------------------------------------------------------------------
 quick generate --seed 5 --json -o "$work/j.png"
 expect 0 "--json"

@@ -1,12 +1,13 @@
-#include "pipeline/picture_png.h"
+#include "pipeline/picture_file.h"
 
 #include <stdio.h>
 
-#include "image/png_write.h"
+#include "image/save.h"
 
 enum { TEXT_MAX_BYTES = 8 << 20 };
 
-enum err_code picture_png(const struct vt_result *result, int i, struct buf *out, struct err *e)
+enum err_code picture_file(const struct vt_result *result, int i, enum image_format format,
+                           int quality, struct buf *out, struct err *e)
 {
     const struct vt_request *q = vt_result_request(result);
     const char *prompt = q->prompt ? q->prompt : "";
@@ -35,7 +36,11 @@ enum err_code picture_png(const struct vt_result *result, int i, struct buf *out
         {"size", str_from(size)},
         {"Software", STR_LIT("veetance " VT_VERSION)},
     };
-    enum err_code rc = image_png_write(&view, texts, sizeof texts / sizeof texts[0], out, e);
+    const struct image_save save = {.format = format,
+                                    .quality = quality,
+                                    .texts = texts,
+                                    .n_texts = sizeof texts / sizeof texts[0]};
+    enum err_code rc = image_save(&view, &save, out, e);
     buf_deinit(&all);
     return rc;
 }
