@@ -168,6 +168,20 @@ static uint64_t default_budget(const struct governor *g)
     return free_bytes > 2 * gib ? free_bytes - gib : free_bytes / 2;
 }
 
+/* Of what a budget allows, the device takes a share for itself. */
+static enum err_code own_share(const struct governor *g, uint64_t budget, uint64_t *out,
+                               struct err *e)
+{
+    struct nn_device_info info;
+    uint64_t own = nn_device_overhead(g->device);
+    *out = budget ? budget - own : default_budget(g);
+    if (budget == 0 || budget > own)
+        return ERR_OK;
+    nn_device_info(g->device, &info);
+    return err_set(e, ERR_NOMEM, "%s takes %s by itself: a budget of %s leaves nothing", info.name,
+                   budget_text(own).z, budget_text(budget).z);
+}
+
 enum err_code governor_new(struct nn_device *d, uint64_t budget, struct governor **out,
                            struct err *e)
 {
@@ -176,7 +190,11 @@ enum err_code governor_new(struct nn_device *d, uint64_t budget, struct governor
     if (!g)
         return err_set(e, ERR_NOMEM, "no memory for a governor");
     g->device = d;
-    g->budget = budget ? budget : default_budget(g);
+    enum err_code rc = own_share(g, budget, &g->budget, e);
+    if (rc != ERR_OK) {
+        mem_free(g);
+        return rc;
+    }
     nn_device_set_accountant(
         d,
         &(struct nn_accountant){.take = take, .give = give, .gone = gone, .ran = ran, .user = g});
@@ -205,7 +223,9 @@ struct governor *governor_of(const struct nn_device *d)
 
 enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e)
 {
-    g->budget = bytes ? bytes : default_budget(g);
+    enum err_code rc = own_share(g, bytes, &g->budget, e);
+    if (rc != ERR_OK)
+        return rc;
     make_room(g, 0);
     return held(g) <= g->budget ? ERR_OK : refuse(g, 0, "what is running", e);
 }
@@ -381,6 +401,8 @@ uint64_t governor_compute_room(const struct nn_device *d)
 
 void governor_begin(struct governor *g, bool dry)
 {
+    if (nn_device_renew(g->device))
+        governor_release_all(g->device);
     governor_idle(g->device);
     g->n_stages = 0;
     g->over = false;

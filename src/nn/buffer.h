@@ -20,12 +20,25 @@ ERR_MUST_CHECK enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_k
                                            struct err *e);
 /* Accepts NULL. */
 void nn_buffer_free(struct nn_buffer *b);
-/* NULL on a dry device. */
-ggml_backend_buffer_t nn_buffer_ggml(const struct nn_buffer *b);
+/* False on a dry device. */
+bool nn_buffer_is_real(const struct nn_buffer *b);
+/* Where it lies if that is memory of the host; NULL otherwise. */
+void *nn_buffer_host(const struct nn_buffer *b);
 
 /* Gives t its place, `at` bytes into b (a multiple of the device's alignment). ERR_DEVICE when it refuses. */
 ERR_MUST_CHECK enum err_code nn_buffer_place(const struct nn_buffer *b, struct ggml_tensor *t,
                                              size_t at, struct err *e);
+
+/* Whether t has memory that may be read and written: false on a dry device, and for an input that no node uses. */
+bool nn_tensor_is_real(const struct nn_device *d, const struct ggml_tensor *t);
+/* Bytes `at` to at + n of t, which must be real. What a card refuses is told by the next run; what is read from it then
+ * is NaN. */
+void nn_tensor_set(struct nn_device *d, struct ggml_tensor *t, const void *data, size_t at,
+                   size_t n);
+void nn_tensor_get(struct nn_device *d, const struct ggml_tensor *t, void *data, size_t at,
+                   size_t n);
+/* Both of the same shape and type, contiguous. */
+void nn_tensor_copy(struct nn_device *d, struct ggml_tensor *from, struct ggml_tensor *to);
 
 /* Gives t an address that must not be read, so that graphs can be measured around it. */
 void nn_tensor_set_dry(struct ggml_tensor *t);

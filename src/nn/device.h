@@ -1,10 +1,10 @@
-/* device.h - where a graph runs: a ggml backend, found and loaded by name.
+/* device.h - where a graph runs: an NVIDIA card (nn/nvidia), or a ggml backend, found and loaded by name.
  *
- * ggml's backends are shared libraries that are loaded at run time. Opening the CPU loads one library (the
- * variant that scores highest on this processor) and scans no other; "vulkan" or "cuda" load exactly
- * theirs; "auto" and listing load all. The folder is the one libggml itself was installed with;
- * VEETANCE_GGML_DIR names another. A pin (nn/pin.h) says which library and device it is to be: then exactly
- * that one is loaded and no folder is listed.
+ * "cuda" and "cuda1" need nothing but the card's driver. ggml's backends are shared libraries that are loaded at run
+ * time. Opening the CPU loads one library (the variant that scores highest on this processor) and scans no other;
+ * "vulkan" loads exactly its own; "auto" takes an NVIDIA card if there is one, and else loads all, as listing does.
+ * The folder is the one libggml itself was installed with; VEETANCE_GGML_DIR names another. A pin (nn/pin.h) says
+ * which library and device it is to be: then exactly that one is loaded and no folder is listed.
  *
  * One thread at a time uses a device. ggml's own asserts end the process on impossible graphs, so shapes
  * are checked before they get here.
@@ -21,6 +21,7 @@
 #include "base/err.h"
 
 struct nn_device;
+struct nv_card;
 
 struct nn_device_info {
     char name[64];         /* what --device takes, e.g. "cpu", "vulkan0" */
@@ -56,6 +57,9 @@ ERR_MUST_CHECK enum err_code nn_device_measure(const struct nn_device *d, double
 /* Makes this device the one that later starts open unasked, and writes that down. flops: measured, or 0. */
 ERR_MUST_CHECK enum err_code nn_device_pin(const struct nn_device *d, double flops, struct err *e);
 
+/* The card, NULL: the device is a backend of ggml. */
+struct nv_card *nn_device_card(const struct nn_device *d);
+/* NULL on a card of ours. */
 ggml_backend_t nn_device_backend(const struct nn_device *d);
 ggml_backend_dev_t nn_device_ggml(const struct nn_device *d);
 bool nn_device_is_cpu(const struct nn_device *d);
@@ -103,8 +107,11 @@ ERR_MUST_CHECK enum err_code nn_device_take(struct nn_device *d, enum nn_memory_
                                             uint64_t bytes, const char *what, struct err *e);
 void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes);
 
-/* Whether it is one of ggml's CUDA backend. */
-bool nn_device_is_cuda(const struct nn_device *d);
+/* After a device failed it is started anew, and whatever was in its memory is gone: then this says so, once. */
+bool nn_device_renew(struct nn_device *d);
+/* Memory that the device's own administration takes beside what is asked for. */
+uint64_t nn_device_overhead(const struct nn_device *d);
+
 /* Whether its matrix units take bf16; matrices in bf16 become half precision on the way where they do not. */
 bool nn_device_has_bf16(const struct nn_device *d);
 /* What fills the memory of parameters; made when first asked for. */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "nn/device.h"
+#include "nn/nvidia/run.h"
 
 /* A layer's shape, small enough for a quarter of a second on a slow processor. */
 enum { MEASURE_IN = 2048, MEASURE_OUT = 1024, MEASURE_ROWS = 256, MEASURE_NODES = 8 };
@@ -29,6 +30,8 @@ static enum err_code run_graph(ggml_backend_t backend, struct ggml_cgraph *graph
 enum err_code nn_device_measure(const struct nn_device *d, double *out, struct err *e)
 {
     ggml_backend_t backend = nn_device_backend(d);
+    if (nn_device_card(d))
+        return nv_card_measure(nn_device_card(d), out, e);
     struct ggml_init_params params = {
         .mem_size = ggml_tensor_overhead() * MEASURE_NODES +
                     ggml_graph_overhead_custom(MEASURE_NODES, false),

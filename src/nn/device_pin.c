@@ -19,13 +19,6 @@ static bool is_of_kind(const char *name, const char *want)
     return strncasecmp(name, want, n) == 0 && (!name[n] || isdigit((unsigned char)name[n]));
 }
 
-static void lower_name(ggml_backend_dev_t dev, char name[DEVICE_NAME_BYTES])
-{
-    (void)snprintf(name, DEVICE_NAME_BYTES, "%s", ggml_backend_dev_name(dev));
-    for (char *p = name; *p; p++)
-        *p = (char)tolower((unsigned char)*p);
-}
-
 /* The library to load for `want`, NULL when the pin does not say; the device's name with it. */
 static const struct nn_pin_library *pinned_for(const struct nn_pin *pin, const char *want,
                                                char name[DEVICE_NAME_BYTES])
@@ -64,7 +57,8 @@ static bool is_loaded(const char *path)
     return false;
 }
 
-static bool load_library(const struct nn_pin_library *lib)
+/* NVIDIA's driver is opened by whoever uses it: here it only has to be the one that was noted. */
+static bool load_library(const struct nn_pin_library *lib, const char *device)
 {
     struct err e = {0};
     int64_t start = clock_ns();
@@ -74,6 +68,8 @@ static bool load_library(const struct nn_pin_library *lib)
         log_warn("%s; looking for the devices anew", e.text);
         return false;
     }
+    if (is_of_kind(device, "cuda"))
+        return true;
     if (!runs_here(lib->path) || !ggml_backend_load(lib->path)) {
         log_warn(
             "the pinned library '%s' does not run on this machine; looking for the devices anew",
@@ -98,7 +94,7 @@ enum device_pin_state device_pin_load(const char *want, char name[DEVICE_NAME_BY
     if (rc == ERR_OK) {
         const struct nn_pin_library *lib = pinned_for(pin, want, name);
         if (lib)
-            state = load_library(lib) ? DEVICE_PIN_LOADED : DEVICE_PIN_STALE;
+            state = load_library(lib, name) ? DEVICE_PIN_LOADED : DEVICE_PIN_STALE;
     } else if (rc != ERR_NOTFOUND) {
         log_warn("the pin cannot be used: %s; looking for the devices anew", e.text);
         state = DEVICE_PIN_STALE;
@@ -120,31 +116,29 @@ bool device_pin_library_of(ggml_backend_dev_t dev, char *out, size_t size)
     return n > 0 && (size_t)n < size;
 }
 
-static enum err_code note_library(ggml_backend_dev_t dev, struct nn_pin *pin, struct err *e)
+static enum err_code note_library(const struct nn_device_info *d, const char *library,
+                                  struct nn_pin *pin, struct err *e)
 {
-    char path[NN_PIN_PATH_BYTES];
-    bool is_cpu = ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
-    if (!device_pin_library_of(dev, path, sizeof path))
+    if (!library[0])
         return err_set(e, ERR_DEVICE, "cannot tell which library the device '%s' comes from",
-                       ggml_backend_dev_name(dev));
-    return nn_pin_library_note(path, is_cpu ? &pin->cpu : &pin->library, e);
+                       d->name);
+    return nn_pin_library_note(library, d->is_cpu ? &pin->cpu : &pin->library, e);
 }
 
-void device_pin_renew(const char *want, ggml_backend_dev_t dev)
+void device_pin_renew(const char *want, const struct nn_device_info *found, const char *library)
 {
-    char path[NN_PIN_PATH_BYTES], name[DEVICE_NAME_BYTES];
+    char path[NN_PIN_PATH_BYTES];
     struct err e = {0};
     struct nn_pin *pin = mem_alloc(sizeof *pin);
     enum err_code rc = nn_pin_path(path, sizeof path, &e);
     if (rc == ERR_OK && nn_pin_read(path, pin, NULL) != ERR_OK)
         memset(pin, 0, sizeof *pin);
-    lower_name(dev, name);
     if (strcasecmp(want, "auto") == 0 || !pin->device[0]) {
         memset(pin, 0, sizeof *pin);
-        memcpy(pin->device, name, sizeof name);
+        memcpy(pin->device, found->name, sizeof pin->device);
     }
     if (rc == ERR_OK)
-        rc = note_library(dev, pin, &e);
+        rc = note_library(found, library, pin, &e);
     if (rc == ERR_OK)
         rc = nn_pin_write(path, pin, &e);
     if (rc == ERR_OK)
@@ -154,20 +148,32 @@ void device_pin_renew(const char *want, ggml_backend_dev_t dev)
     mem_free(pin);
 }
 
+/* The CPU's library too where it is loaded: --device cpu then starts as quickly. */
+static enum err_code note_cpu(struct nn_pin *pin, struct err *e)
+{
+    char path[NN_PIN_PATH_BYTES];
+    const struct nn_device_info info = {.is_cpu = true, .name = "cpu"};
+    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    if (!cpu || pin->cpu.path[0])
+        return ERR_OK;
+    if (!device_pin_library_of(cpu, path, sizeof path))
+        path[0] = 0;
+    return note_library(&info, path, pin, e);
+}
+
 enum err_code nn_device_pin(const struct nn_device *d, double flops, struct err *e)
 {
     char path[NN_PIN_PATH_BYTES];
-    ggml_backend_dev_t dev = nn_device_ggml(d);
+    struct nn_device_info info;
     struct nn_pin *pin = mem_alloc(sizeof *pin);
-    lower_name(dev, pin->device);
+    nn_device_info(d, &info);
+    memcpy(pin->device, info.name, sizeof pin->device);
     pin->gflops = flops * 1e-9;
     enum err_code rc = nn_pin_path(path, sizeof path, e);
     if (rc == ERR_OK)
-        rc = note_library(dev, pin, e);
-    /* The CPU's too where it is loaded: --device cpu then starts as quickly. */
-    ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-    if (rc == ERR_OK && cpu && cpu != dev)
-        rc = note_library(cpu, pin, e);
+        rc = note_library(&info, nn_device_library(d), pin, e);
+    if (rc == ERR_OK)
+        rc = note_cpu(pin, e);
     if (rc == ERR_OK)
         rc = nn_pin_write(path, pin, e);
     mem_free(pin);

@@ -9,6 +9,7 @@
 #include "nn/buffer.h"
 #include "nn/profile.h"
 #include "nn/graph_segments.h"
+#include "nn/nvidia/run.h"
 #include "nn/params.h"
 
 /* ---- growing ----------------------------------------------------------------------------------------- */
@@ -118,6 +119,7 @@ void nn_graph_deinit(struct nn_graph *g)
     nn_segments_free(g->segments);
     if (g->alloc)
         ggml_gallocr_free(g->alloc);
+    nv_graph_free(g->on_card);
     if (g->device)
         nn_device_give(g->device, NN_MEMORY_COMPUTE, g->compute_bytes);
     ggml_free(g->order);
@@ -190,6 +192,8 @@ enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e)
     enum err_code rc = put_in_order(g, e);
     if (rc != ERR_OK)
         return rc;
+    if (nn_device_card(g->device))
+        return nv_measure(g->gf, bytes, e);
     ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(g->device));
     ggml_gallocr_t a = ggml_gallocr_new(buft);
     if (!a)
@@ -199,17 +203,40 @@ enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e)
     return ERR_OK;
 }
 
+static bool device_can(const struct nn_graph *g, const struct ggml_tensor *t)
+{
+    return nn_device_card(g->device) ? nv_can(t)
+                                     : ggml_backend_dev_supports_op(nn_device_ggml(g->device), t);
+}
+
 static enum err_code check_operations(const struct nn_graph *g, struct err *e)
 {
-    ggml_backend_dev_t dev = nn_device_ggml(g->device);
+    struct nn_device_info info;
     for (int i = 0; i < ggml_graph_n_nodes(g->gf); i++) {
-        struct ggml_tensor *t = ggml_graph_node(g->gf, i);
-        if (!ggml_backend_dev_supports_op(dev, t))
-            return err_set(
-                e, ERR_DEVICE, "the device '%s' cannot do %s of type %s [%lld, %lld, %lld, %lld]",
-                ggml_backend_dev_name(dev), ggml_op_desc(t), ggml_type_name(t->type),
-                (long long)t->ne[3], (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
+        const struct ggml_tensor *t = ggml_graph_node(g->gf, i);
+        if (device_can(g, t))
+            continue;
+        nn_device_info(g->device, &info);
+        return err_set(e, ERR_DEVICE,
+                       "the device '%s' cannot do %s of type %s [%lld, %lld, %lld, %lld]",
+                       info.name, ggml_op_desc(t), ggml_type_name(t->type), (long long)t->ne[3],
+                       (long long)t->ne[2], (long long)t->ne[1], (long long)t->ne[0]);
     }
+    return ERR_OK;
+}
+
+static enum err_code allocate(struct nn_graph *g, struct err *e)
+{
+    struct err why = {0};
+    if (nn_device_card(g->device)) {
+        enum err_code rc = nv_graph_new(nn_device_card(g->device), g->gf, &g->on_card, &why);
+        if (rc != ERR_NOMEM)
+            return rc == ERR_OK ? rc : err_set(e, rc, "%s", why.text);
+        return err_set(e, ERR_NOMEM, NN_NO_ROOM, g->compute_bytes >> 20, "computing");
+    }
+    g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(nn_device_ggml(g->device)));
+    if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
+        return err_set(e, ERR_NOMEM, NN_NO_ROOM, g->compute_bytes >> 20, "computing");
     return ERR_OK;
 }
 
@@ -228,11 +255,9 @@ enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
     g->compute_bytes = bytes;
     if (nn_device_is_dry(g->device))
         return ERR_OK;
-    g->alloc = ggml_gallocr_new(ggml_backend_dev_buffer_type(nn_device_ggml(g->device)));
-    if (!g->alloc || !ggml_gallocr_alloc_graph(g->alloc, g->gf))
-        return err_set(e, ERR_NOMEM, NN_NO_ROOM, bytes >> 20, "computing");
+    rc = allocate(g, e);
     struct nn_params *streaming = nn_device_streaming(g->device);
-    return streaming ? nn_segments_make(g->gf, streaming, &g->segments, e) : ERR_OK;
+    return rc == ERR_OK && streaming ? nn_segments_make(g->gf, streaming, &g->segments, e) : rc;
 }
 
 size_t nn_graph_compute_bytes(const struct nn_graph *g)
@@ -242,8 +267,14 @@ size_t nn_graph_compute_bytes(const struct nn_graph *g)
 
 void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *data)
 {
-    if (input->buffer && !nn_device_is_dry(g->device)) /* an input that no node uses has no place */
-        ggml_backend_tensor_set(input, data, 0, ggml_nbytes(input));
+    nn_graph_set_bytes(g, input, data);
+}
+
+void nn_graph_set_bytes(struct nn_graph *g, struct ggml_tensor *input, const void *data)
+{
+    bool sound = !g->on_card || nv_graph_is_sound(g->on_card); /* else the next run says so */
+    if (sound && nn_tensor_is_real(g->device, input))
+        nn_tensor_set(g->device, input, data, 0, ggml_nbytes(input));
 }
 
 static bool should_stop(void *user)
@@ -263,6 +294,21 @@ static void account_run(const struct nn_graph *g)
         a->ran(a->user, streamed);
 }
 
+enum err_code nn_graph_compute(const struct nn_graph *g, struct nn_piece piece,
+                               const atomic_bool *cancel, struct err *e)
+{
+    if (g->on_card)
+        return nv_graph_run(g->on_card, piece.first, piece.end, cancel, e);
+    enum ggml_status st = ggml_backend_graph_compute(nn_device_backend(g->device), piece.gf);
+    if (st == GGML_STATUS_ABORTED)
+        return err_set(e, ERR_CANCELLED, "stopped on request");
+    if (st == GGML_STATUS_ALLOC_FAILED)
+        return err_set(e, ERR_NOMEM, "the device ran out of memory");
+    if (st != GGML_STATUS_SUCCESS)
+        return err_set(e, ERR_DEVICE, "the device failed: %s", ggml_status_to_string(st));
+    return ERR_OK;
+}
+
 enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct err *e)
 {
     account_run(g);
@@ -272,25 +318,18 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
     nn_device_use_threads(g->device, g->threads);
     if (cancel)
         nn_device_set_abort(g->device, should_stop, (void *)(uintptr_t)cancel);
-    enum ggml_status st = GGML_STATUS_SUCCESS;
-    enum err_code rc = ERR_OK;
+    enum err_code rc;
     if (g->segments)
-        rc = nn_segments_run(g->segments, nn_device_backend(g->device), cancel, &st, e);
+        rc = nn_segments_run(g->segments, g, cancel, e);
     else if (nn_device_profile(g->device))
-        st = nn_profile_run(nn_device_profile(g->device), nn_device_backend(g->device), g->gf,
-                            cancel);
+        rc = nn_profile_run(nn_device_profile(g->device), g, cancel, e);
     else
-        st = ggml_backend_graph_compute(nn_device_backend(g->device), g->gf);
+        rc = nn_graph_compute(g, (struct nn_piece){.gf = g->gf, .end = ggml_graph_n_nodes(g->gf)},
+                              cancel, e);
     nn_device_set_abort(g->device, NULL, NULL);
-    if (rc != ERR_OK)
-        return rc;
-    if (st == GGML_STATUS_ABORTED || (cancel && atomic_load(cancel)))
+    if (rc == ERR_OK && cancel && atomic_load(cancel))
         return err_set(e, ERR_CANCELLED, "stopped on request");
-    if (st == GGML_STATUS_ALLOC_FAILED)
-        return err_set(e, ERR_NOMEM, "the device ran out of memory");
-    if (st != GGML_STATUS_SUCCESS)
-        return err_set(e, ERR_DEVICE, "the device failed: %s", ggml_status_to_string(st));
-    return ERR_OK;
+    return rc;
 }
 
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst)
@@ -298,7 +337,7 @@ void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *
     if (nn_device_is_dry(g->device))
         memset(dst, 0, ggml_nbytes(t));
     else
-        ggml_backend_tensor_get(t, dst, 0, ggml_nbytes(t));
+        nn_tensor_get(g->device, t, dst, 0, ggml_nbytes(t));
 }
 
 static bool tensor_is_finite(const struct nn_graph *g, const struct ggml_tensor *t)

@@ -20,6 +20,7 @@
 #include "nn/device.h"
 
 struct nn_segments;
+struct nv_graph;
 
 /* Rotary tables as wide as a head, made once a graph: see rope.c. */
 struct nn_rope_table {
@@ -46,18 +47,16 @@ struct nn_graph {
     struct ggml_context *order; /* of gf */
     struct ggml_cgraph *gf; /* made of what was added, by nn_graph_prepare or nn_graph_measure */
     ggml_gallocr_t alloc;
-    int threads; /* on the CPU; set by nn_graph_prepare from the amount of work */
-    bool exact;  /* float32 arithmetic throughout: no half-precision keys and values */
-    bool int8;   /* see nn_graph_allow_int8 */
+    struct nv_graph *on_card; /* the same for an NVIDIA card */
+    int threads;              /* on the CPU; set by nn_graph_prepare from the amount of work */
+    bool exact;               /* float32 arithmetic throughout: no half-precision keys and values */
+    bool int8;                /* see nn_graph_allow_int8 */
     struct ggml_tensor *int8_of, *int8_x; /* brought to eight bits last, and the result (nn/cpu) */
     bool trace;
     struct nn_mid *mids; /* when tracing */
     size_t n_mids, room_for_mids;
-    /* The last tensor that products took in bf16, and its bf16 form: several products read the same. */
+    /* The last tensor that products took in another form, and that form: several products read the same. */
     struct ggml_tensor *wide, *narrow;
-    bool
-        bf16_products; /* some of its linear layers multiply in bf16: what only they read may be that, too */
-    struct ggml_tensor *no_mask; /* that hides nothing: see attention.c */
     struct nn_rope_table rope[NN_ROPE_TABLES];
     int n_rope;
     size_t compute_bytes;         /* taken from the device */
@@ -93,16 +92,27 @@ void nn_graph_allow_int8(struct nn_graph *g, bool allowed);
 
 /* Checks that the device can do every operation, then allocates. */
 ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);
-/* What the graph's own tensors will take: ggml's allocator lays them out without allocating. */
+/* What the graph's own tensors will take: they are laid out without allocating. */
 ERR_MUST_CHECK enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e);
 /* Bytes of compute memory that nn_graph_prepare took. */
 size_t nn_graph_compute_bytes(const struct nn_graph *g);
 
 void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *data);
+/* The same for an input of another type. */
+void nn_graph_set_bytes(struct nn_graph *g, struct ggml_tensor *input, const void *data);
 /* cancel may be NULL; when it becomes true the run ends soon with ERR_CANCELLED. */
 ERR_MUST_CHECK enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel,
                                           struct err *e);
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst);
+
+/* For what runs a graph piece by piece: nodes first .. end - 1, of which gf is a graph of its own (on an NVIDIA card
+ * not needed: NULL). */
+struct nn_piece {
+    struct ggml_cgraph *gf;
+    int first, end;
+};
+ERR_MUST_CHECK enum err_code nn_graph_compute(const struct nn_graph *g, struct nn_piece piece,
+                                              const atomic_bool *cancel, struct err *e);
 
 /* The first mid with a NaN or infinity, NULL when all are finite. Reads them all. */
 const struct nn_mid *nn_graph_first_bad_mid(const struct nn_graph *g);

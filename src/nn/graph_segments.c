@@ -14,8 +14,7 @@ enum action { TAKE_BLOCK, LEAVE_BLOCK, COMPUTE };
 struct move {
     enum action action;
     int block;
-    struct span nodes; /* COMPUTE: these, as a graph of their own */
-    struct ggml_cgraph *gf;
+    struct nn_piece piece; /* COMPUTE */
 };
 
 struct nn_segments {
@@ -67,7 +66,7 @@ static enum err_code check_spans(const struct span *spans, const struct nn_param
 static void compute(struct nn_segments *s, int first, int end)
 {
     if (first < end)
-        s->moves[s->n++] = (struct move){.action = COMPUTE, .nodes = {first, end - 1}};
+        s->moves[s->n++] = (struct move){.action = COMPUTE, .piece = {.first = first, .end = end}};
 }
 
 static void cut(struct nn_segments *s, int nodes, const struct span *spans)
@@ -92,7 +91,7 @@ static void cut(struct nn_segments *s, int nodes, const struct span *spans)
 
 static size_t count_nodes(const struct move *m)
 {
-    return (size_t)(m->nodes.last - m->nodes.first + 1);
+    return (size_t)(m->piece.end - m->piece.first);
 }
 
 /* The graphs of the parts, in one piece of memory that is as large as they are. */
@@ -109,9 +108,9 @@ static enum err_code make_graphs(struct nn_segments *s, struct ggml_cgraph *gf, 
         struct move *m = &s->moves[i];
         if (m->action != COMPUTE)
             continue;
-        m->gf = ggml_new_graph_custom(s->ctx, count_nodes(m), false);
-        for (int k = m->nodes.first; k <= m->nodes.last; k++)
-            ggml_graph_add_node(m->gf, ggml_graph_node(gf, k));
+        m->piece.gf = ggml_new_graph_custom(s->ctx, count_nodes(m), false);
+        for (int k = m->piece.first; k < m->piece.end; k++)
+            ggml_graph_add_node(m->piece.gf, ggml_graph_node(gf, k));
     }
     return ERR_OK;
 }
@@ -166,25 +165,24 @@ static void leave_from(const struct nn_segments *s, int reached)
             nn_stream_done(stream, s->moves[i].block);
 }
 
-enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend,
-                              const atomic_bool *cancel, enum ggml_status *st, struct err *e)
+enum err_code nn_segments_run(struct nn_segments *s, const struct nn_graph *g,
+                              const atomic_bool *cancel, struct err *e)
 {
     struct nn_stream *stream = nn_params_stream(s->ps);
     enum err_code rc = ERR_OK;
     int i = 0;
-    *st = GGML_STATUS_SUCCESS;
-    for (; i < s->n && rc == ERR_OK && *st == GGML_STATUS_SUCCESS; i++) {
+    for (; i < s->n && rc == ERR_OK; i++) {
         const struct move *m = &s->moves[i];
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
-            *st = GGML_STATUS_ABORTED;
+            rc = err_set(e, ERR_CANCELLED, "stopped on request");
         else if (m->action == TAKE_BLOCK)
             rc = nn_stream_acquire(stream, m->block, e);
         else if (m->action == LEAVE_BLOCK)
             nn_stream_done(stream, m->block);
         else
-            *st = ggml_backend_graph_compute(backend, m->gf);
+            rc = nn_graph_compute(g, m->piece, cancel, e);
     }
-    if (rc != ERR_OK || *st != GGML_STATUS_SUCCESS)
+    if (rc != ERR_OK)
         leave_from(s, i - 1);
     return rc;
 }

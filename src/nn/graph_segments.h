@@ -6,8 +6,7 @@
 #ifndef VT_NN_GRAPH_SEGMENTS_H
 #define VT_NN_GRAPH_SEGMENTS_H
 
-#include <ggml-backend.h>
-
+#include "nn/graph.h"
 #include "nn/params.h"
 
 struct nn_segments;
@@ -16,10 +15,8 @@ struct nn_segments;
 ERR_MUST_CHECK enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
                                               struct nn_segments **out, struct err *e);
 void nn_segments_free(struct nn_segments *s);
-/* A block that could not be loaded is an error; what the device says of the computation is in *st. cancel, which
- * may be NULL, is looked at between segments. */
-ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, ggml_backend_t backend,
-                                             const atomic_bool *cancel, enum ggml_status *st,
-                                             struct err *e);
+/* A block that could not be loaded is an error, too. cancel, which may be NULL, is looked at between segments. */
+ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, const struct nn_graph *g,
+                                             const atomic_bool *cancel, struct err *e);
 
 #endif

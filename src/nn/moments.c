@@ -5,7 +5,9 @@
 
 #include "base/mem.h"
 #include "nn/cpu/cpu.h"
+#include "nn/buffer.h"
 #include "nn/moments_kern.h"
+#include "nn/nvidia/nodes.h"
 
 enum { FLOAT_SUMS_BIT = 1u << 30 };
 
@@ -80,6 +82,8 @@ static struct ggml_tensor *band_moments(struct nn_graph *g, struct ggml_tensor *
 struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
                                    struct ggml_tensor *carry, enum nn_moments moments)
 {
+    if (nn_device_card(g->device))
+        return nv_channel_moments(g, x);
     if (!nn_device_is_cpu(g->device))
         return band_moments(g, x);
     struct ggml_tensor *args[] = {x, carry};
@@ -87,16 +91,18 @@ struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
                           carry ? 2 : 1, sum_op, GGML_N_TASKS_MAX, pack(0, 0, moments));
 }
 
-struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
-                                     struct ggml_tensor *sums, const struct nn_group_norm *norm)
+static struct ggml_tensor *apply_on_cpu(struct nn_graph *g, struct ggml_tensor *x,
+                                        struct ggml_tensor *sums, const struct nn_group_norm *norm)
+{
+    struct ggml_tensor *args[] = {x, sums, norm->w->t, norm->b->t};
+    return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, x->ne[0], x->ne[1], x->ne[2], 1, args, 4,
+                          apply_op, GGML_N_TASKS_MAX, pack(norm->groups, norm->eps, norm->moments));
+}
+
+static struct ggml_tensor *apply_by_ops(struct nn_graph *g, struct ggml_tensor *x,
+                                        struct ggml_tensor *sums, const struct nn_group_norm *norm)
 {
     int64_t channels = x->ne[2];
-    if (nn_device_is_cpu(g->device)) {
-        struct ggml_tensor *args[] = {x, sums, norm->w->t, norm->b->t};
-        return ggml_custom_4d(nn_ctx(g), GGML_TYPE_F32, x->ne[0], x->ne[1], channels, 1, args, 4,
-                              apply_op, GGML_N_TASKS_MAX,
-                              pack(norm->groups, norm->eps, norm->moments));
-    }
     struct ggml_tensor *mean =
         ggml_view_3d(nn_ctx(g), sums, 1, 1, channels, sums->nb[1], sums->nb[1], 0);
     struct ggml_tensor *r =
@@ -106,6 +112,21 @@ struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
     struct ggml_tensor *scale = ggml_mul(nn_ctx(g), w, r);
     struct ggml_tensor *shift = ggml_sub(nn_ctx(g), b, ggml_mul(nn_ctx(g), scale, mean));
     return ggml_add(nn_ctx(g), ggml_mul(nn_ctx(g), x, scale), shift);
+}
+
+struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
+                                     struct ggml_tensor *sums, const struct nn_group_norm *norm)
+{
+    struct ggml_tensor *y = nv_group_norm(g, x, sums, norm);
+    if (y)
+        return y;
+    if (nn_device_is_cpu(g->device))
+        y = apply_on_cpu(g, x, sums ? sums : nn_moments_add(g, x, NULL, norm->moments), norm);
+    else if (sums)
+        y = apply_by_ops(g, x, sums, norm);
+    else
+        y = nn_group_norm(g, x, norm->w, norm->b, norm->groups, norm->eps, norm->moments);
+    return norm->silu ? nn_silu(g, y) : y;
 }
 
 bool nn_moments_norm_of(const struct ggml_tensor *t, struct nn_moments_norm *out)
@@ -141,30 +162,42 @@ void nn_moments_sum_deinit(struct nn_moments_sum *s)
     *s = (struct nn_moments_sum){0};
 }
 
+/* Means and variances of channels, [2, channels] in float32: a card makes groups of them itself. */
+static void give_channels(const struct nn_moments_sum *s, struct nn_graph *g,
+                          struct ggml_tensor *input)
+{
+    for (int64_t c = 0; c < s->channels; c++) {
+        struct moments_pair p = moments_of_group(s->state + c * MOMENTS_STATE, 1, false);
+        s->scratch[c] = (float)p.mean;
+        s->scratch[s->channels + c] = (float)p.variance;
+    }
+    nn_graph_set_bytes(g, input, s->scratch);
+}
+
 /* Means and 1 / sqrt(var + eps), [2, channels] in float32. */
-static void give_norm(const struct nn_moments_sum *s, struct ggml_tensor *input,
+static void give_norm(const struct nn_moments_sum *s, struct nn_graph *g, struct ggml_tensor *input,
                       const struct nn_group_norm *norm)
 {
     int64_t per = s->channels / norm->groups;
-    for (int64_t g = 0; g < norm->groups; g++) {
-        struct moments_pair p = moments_of_group(s->state + g * per * MOMENTS_STATE, per, false);
-        for (int64_t c = g * per; c < (g + 1) * per; c++) {
+    for (int64_t i = 0; i < norm->groups; i++) {
+        struct moments_pair p = moments_of_group(s->state + i * per * MOMENTS_STATE, per, false);
+        for (int64_t c = i * per; c < (i + 1) * per; c++) {
             s->scratch[c] = (float)p.mean;
             s->scratch[s->channels + c] = 1.0f / sqrtf((float)p.variance + norm->eps);
         }
     }
-    ggml_backend_tensor_set(input, s->scratch, 0, ggml_nbytes(input));
+    nn_graph_set_bytes(g, input, s->scratch);
 }
 
 void nn_moments_give(const struct nn_moments_sum *s, struct nn_graph *g, struct ggml_tensor *input,
                      const struct nn_group_norm *norm)
 {
-    if (!input->buffer) /* a dry device, or an input that no node uses */
-        return;
     if (nn_device_is_cpu(g->device))
-        ggml_backend_tensor_set(input, s->state, 0, ggml_nbytes(input));
+        nn_graph_set_bytes(g, input, s->state);
+    else if (norm && nn_device_card(g->device))
+        give_channels(s, g, input);
     else if (norm)
-        give_norm(s, input, norm);
+        give_norm(s, g, input, norm);
 }
 
 /* Joins a band's mean and squares with those of the rows before it (Chan, Golub and LeVeque). */
@@ -182,13 +215,13 @@ static void join(double *state, double n, double mean, double squares)
 void nn_moments_take(struct nn_moments_sum *s, const struct nn_graph *g,
                      const struct ggml_tensor *result, int64_t pixels)
 {
-    if (!result->buffer)
+    if (!nn_tensor_is_real(g->device, result))
         return;
     if (nn_device_is_cpu(g->device)) {
-        ggml_backend_tensor_get(result, s->state, 0, ggml_nbytes(result));
+        nn_tensor_get(g->device, result, s->state, 0, ggml_nbytes(result));
         return;
     }
-    ggml_backend_tensor_get(result, s->scratch, 0, ggml_nbytes(result));
+    nn_tensor_get(g->device, result, s->scratch, 0, ggml_nbytes(result));
     for (int64_t c = 0; c < s->channels; c++)
         join(s->state + c * MOMENTS_STATE, (double)pixels, (double)s->scratch[c],
              (double)s->scratch[s->channels + c]);

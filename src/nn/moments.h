@@ -5,7 +5,7 @@
  * whole give the same bits. Other devices sum a band on the device (its mean, then centred squares) and the
  * bands are joined on the host in double.
  *
- *     whole:  s = nn_moments_add(g, x, NULL, kind); y = nn_moments_apply(g, x, s, &norm);
+ *     whole:  y = nn_moments_apply(g, x, NULL, &norm);
  *     banded: for each band  carry = nn_moments_input(g, channels); s = nn_moments_add(g, band, carry, kind);
  *                            nn_moments_give(&sum, g, carry, NULL); ... run ...; nn_moments_take(&sum, g, s, n);
  *             then           s = nn_moments_input(g, channels); y = nn_moments_apply(g, band, s, &norm);
@@ -21,6 +21,7 @@ struct nn_group_norm {
     int groups;
     float eps;
     enum nn_moments moments;
+    bool silu; /* of the result */
 };
 
 /* The sums of one map on the host. */
@@ -40,7 +41,8 @@ struct ggml_tensor *nn_moments_input(struct nn_graph *g, int64_t channels);
 /* The sums of x [channels, rows, width], added to carry (NULL: to nothing). */
 struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
                                    struct ggml_tensor *carry, enum nn_moments moments);
-/* (x - mean) / sqrt(var + eps) * w + b with the mean and variance of each group. */
+/* (x - mean) / sqrt(var + eps) * w + b with the mean and variance of each group, and SiLU of that if asked.
+ * sums NULL: those of x, which is whole. */
 struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
                                      struct ggml_tensor *sums, const struct nn_group_norm *norm);
 

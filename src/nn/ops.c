@@ -4,6 +4,7 @@
 
 #include "nn/cpu/nodes.h"
 #include "nn/heads.h"
+#include "nn/nvidia/nodes.h"
 
 /* What ggml's kernels take: the CPU's own may hand on bf16. */
 static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
@@ -13,34 +14,11 @@ static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
 
 /* ---- linear layers --------------------------------------------------------------------------------- */
 
-/* CUDA multiplies bf16 by bf16 and adds up in float32, unless it is asked for float32: then it first unpacks
- * the weights. What is not bf16 yet it converts into memory of its own, which no plan would know. A few rows
- * it multiplies as they are. */
-static bool multiplies_bf16(const struct nn_graph *g, const struct nn_param *w)
-{
-    return w->t->type == GGML_TYPE_BF16 && !g->exact && nn_device_is_cuda(g->device);
-}
-
-static struct ggml_tensor *as_bf16(struct nn_graph *g, struct ggml_tensor *x)
-{
-    enum { FEW_ROWS = 8 };
-    if (x->type == GGML_TYPE_BF16 || x->ne[1] <= FEW_ROWS)
-        return x;
-    if (g->wide != x) {
-        g->wide = x;
-        g->narrow = ggml_cast(nn_ctx(g), x, GGML_TYPE_BF16);
-    }
-    return g->narrow;
-}
-
 static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_param *w,
                                           const struct nn_param *b, struct ggml_tensor *x)
 {
-    bool bf16 = multiplies_bf16(g, w);
-    g->bf16_products |= bf16;
-    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), w->t, bf16 ? as_bf16(g, x) : as_f32(g, x));
-    if (!bf16)
-        ggml_prec_set_acc(y, GGML_PREC_F32);
+    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), w->t, as_f32(g, x));
+    ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
         y = ggml_mul(nn_ctx(g), y, w->row_scales);
     if (w->scale != 1.0f)
@@ -48,10 +26,27 @@ static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_pa
     return b ? ggml_add(nn_ctx(g), y, b->t) : y;
 }
 
+/* What a processor or a card of ours makes of it in one node; NULL: neither. */
+static struct ggml_tensor *linear_of_ours(struct nn_graph *g, const struct nn_cpu_linear *l,
+                                          enum nv_act act)
+{
+    struct ggml_tensor *y = nv_linear(g, &(struct nv_linear){.x = l->x,
+                                                             .w = l->w,
+                                                             .w2 = l->w2,
+                                                             .b = l->b,
+                                                             .halves = l->halves,
+                                                             .gate = l->gate,
+                                                             .residual = l->residual,
+                                                             .act = act,
+                                                             .for_product = l->for_product});
+    return y ? y : nn_cpu_linear(g, l);
+}
+
 struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x)
 {
-    struct ggml_tensor *y = nn_cpu_linear(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b});
+    struct ggml_tensor *y =
+        linear_of_ours(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b}, NV_ACT_NONE);
     return y ? y : linear_by_ggml(g, w, b, x);
 }
 
@@ -59,7 +54,7 @@ struct ggml_tensor *nn_linear_in(struct nn_graph *g, const struct nn_param *w,
                                  const struct nn_param *b, struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .for_product = true};
-    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : linear_by_ggml(g, w, b, x);
 }
 
@@ -68,7 +63,7 @@ struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param
                                        struct ggml_tensor *gate, struct ggml_tensor *residual)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .gate = gate, .residual = residual};
-    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     if (y)
         return y;
     /* What leaves a block grew on its way (the products of SwiGLU most of all) and may pass the largest half,
@@ -88,7 +83,7 @@ struct ggml_tensor *nn_linear_swiglu_in(struct nn_graph *g, const struct nn_para
                                         struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .halves = true, .for_product = true};
-    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : nn_swiglu(g, nn_linear(g, w, NULL, x));
 }
 
@@ -96,7 +91,7 @@ struct ggml_tensor *nn_linear_silu_mul_in(struct nn_graph *g, const struct nn_pa
                                           const struct nn_param *up, struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = gate, .w2 = up, .for_product = true};
-    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : nn_silu_mul(g, nn_linear(g, gate, NULL, x), nn_linear(g, up, NULL, x));
 }
 
@@ -105,7 +100,7 @@ struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param 
 {
     const struct nn_cpu_linear l = {
         .x = x, .w = w, .b = b, .act = VEC_GELU_TANH, .for_product = true};
-    struct ggml_tensor *y = nn_cpu_linear(g, &l);
+    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_GELU_TANH);
     return y ? y : nn_gelu_tanh(g, linear_by_ggml(g, w, b, x));
 }
 
@@ -113,6 +108,10 @@ struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param 
 
 struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, float eps)
 {
+    struct ggml_tensor *y =
+        nv_row_norm(g, &(struct nv_row_norm){.x = x, .kind = NV_NORM_LAYER, .eps = eps});
+    if (y)
+        return y;
     return ggml_norm(nn_ctx(g), x, eps);
 }
 
@@ -122,8 +121,8 @@ static struct ggml_tensor *rms_norm_of_heads(struct nn_graph *g, struct ggml_ten
 {
     enum { SHORT_ROW = 256, MANY_ROWS = 4096 };
     int64_t dim = x->ne[0], n = ggml_nelements(x) / dim;
-    if (g->exact || nn_device_is_cpu(g->device) || nn_device_is_cuda(g->device) ||
-        dim > SHORT_ROW || n < MANY_ROWS || !ggml_is_contiguous(x))
+    if (g->exact || nn_device_is_cpu(g->device) || dim > SHORT_ROW || n < MANY_ROWS ||
+        !ggml_is_contiguous(x))
         return NULL;
     struct ggml_tensor *mean = ggml_scale_bias(
         nn_ctx(g), ggml_arange(nn_ctx(g), 0.0f, (float)dim, 1.0f), 0.0f, 1.0f / (float)dim);
@@ -137,7 +136,11 @@ static struct ggml_tensor *rms_norm_of_heads(struct nn_graph *g, struct ggml_ten
 struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const struct nn_param *w,
                                 float eps)
 {
-    struct ggml_tensor *y = rms_norm_of_heads(g, x, eps);
+    struct ggml_tensor *y =
+        nv_row_norm(g, &(struct nv_row_norm){.x = x, .kind = NV_NORM_RMS, .weight = w, .eps = eps});
+    if (y)
+        return y;
+    y = rms_norm_of_heads(g, x, eps);
     if (y)
         return ggml_mul(nn_ctx(g), y, w->t);
     return ggml_mul(nn_ctx(g), ggml_rms_norm(nn_ctx(g), x, eps), w->t);
@@ -146,7 +149,11 @@ struct ggml_tensor *nn_rms_norm(struct nn_graph *g, struct ggml_tensor *x, const
 struct ggml_tensor *nn_rms_norm_in(struct nn_graph *g, struct ggml_tensor *x,
                                    const struct nn_param *w, float eps)
 {
-    struct ggml_tensor *y = nn_cpu_rms_norm(g, x, w->t, eps);
+    struct ggml_tensor *y = nv_row_norm(
+        g, &(struct nv_row_norm){
+               .x = x, .kind = NV_NORM_RMS, .weight = w, .eps = eps, .for_product = true});
+    if (!y)
+        y = nn_cpu_rms_norm(g, x, w->t, eps);
     return y ? y : nn_rms_norm(g, x, w, eps);
 }
 
@@ -154,20 +161,25 @@ struct ggml_tensor *nn_norm_modulate_in(struct nn_graph *g, struct ggml_tensor *
                                         struct ggml_tensor *shift, struct ggml_tensor *scale,
                                         float eps)
 {
-    struct ggml_tensor *y = nn_cpu_norm_modulate(g, x, shift, scale, eps);
+    struct ggml_tensor *y = nv_row_norm(g, &(struct nv_row_norm){.x = x,
+                                                                 .kind = NV_NORM_LAYER,
+                                                                 .scale = scale,
+                                                                 .shift = shift,
+                                                                 .eps = eps,
+                                                                 .for_product = true});
+    if (!y)
+        y = nn_cpu_norm_modulate(g, x, shift, scale, eps);
     return y ? y : nn_modulate(g, nn_layer_norm(g, x, eps), shift, scale);
 }
 
 struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
                             int axis)
 {
-    struct ggml_tensor *y = nn_cpu_join(g, a, b, axis);
+    struct ggml_tensor *y = nv_join(g, a, b, axis);
+    if (!y)
+        y = nn_cpu_join(g, a, b, axis);
     if (y)
         return y;
-    if (a->type != b->type) { /* for a product in bf16 */
-        a = a->type == GGML_TYPE_BF16 ? a : ggml_cast(nn_ctx(g), a, GGML_TYPE_BF16);
-        b = b->type == GGML_TYPE_BF16 ? b : ggml_cast(nn_ctx(g), b, GGML_TYPE_BF16);
-    }
     if (axis == 2 && nn_lies_by_head(a) && nn_lies_by_head(b))
         return nn_swap_heads(g,
                              ggml_concat(nn_ctx(g), nn_swap_heads(g, a), nn_swap_heads(g, b), 1));
@@ -202,12 +214,14 @@ struct ggml_tensor *nn_swiglu(struct nn_graph *g, struct ggml_tensor *x)
 struct ggml_tensor *nn_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
                                 struct ggml_tensor *up)
 {
-    return ggml_swiglu_split(nn_ctx(g), gate, up);
+    struct ggml_tensor *y = nv_silu_mul(g, gate, up);
+    return y ? y : ggml_swiglu_split(nn_ctx(g), gate, up);
 }
 
 struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_silu(nn_ctx(g), x);
+    struct ggml_tensor *y = nv_activation(g, x, NV_MAP_SILU);
+    return y ? y : ggml_silu(nn_ctx(g), x);
 }
 
 /* 0.5 x (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3). ggml's own GELU looks its values
@@ -220,55 +234,24 @@ struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x)
     return ggml_mul(nn_ctx(g), x, ggml_sigmoid(nn_ctx(g), ggml_mul(nn_ctx(g), x, inner)));
 }
 
-/* A convolution as one product a place of the kernel: the picture as rows of channels, shifted by that place,
- * times the kernel there. Columns beside the picture are computed, too, and left out at the end; that is why
- * there is one row more below. CUDA's own convolution is ten times slower than its products. */
-static struct ggml_tensor *conv_by_products(struct nn_graph *g, struct ggml_tensor *w,
-                                            struct ggml_tensor *x, struct nn_padding pad)
-{
-    int64_t kw = w->ne[0], kh = w->ne[1], in = w->ne[2], out = w->ne[3];
-    int64_t stride = x->ne[0] + pad.left + pad.right;
-    int64_t height = x->ne[1] + pad.top + pad.bottom - kh + 1, n = stride * height;
-    x = ggml_pad_ext(nn_ctx(g), x, pad.left, pad.right, pad.top, pad.bottom + 1, 0, 0, 0, 0);
-    struct ggml_tensor *rows = nn_pixels_to_tokens(g, x);
-    struct ggml_tensor *taps = ggml_cont(
-        nn_ctx(g),
-        ggml_permute(nn_ctx(g), ggml_reshape_3d(nn_ctx(g), w, kw * kh, in, out), 2, 0, 1, 3));
-    struct ggml_tensor *y = NULL;
-    int64_t k = 0;
-    do {
-        int64_t shift = k / kw * stride + k % kw;
-        struct ggml_tensor *p = ggml_mul_mat(
-            nn_ctx(g), ggml_view_2d(nn_ctx(g), taps, in, out, taps->nb[1], (size_t)k * taps->nb[2]),
-            ggml_view_2d(nn_ctx(g), rows, in, n, rows->nb[1], (size_t)shift * rows->nb[1]));
-        ggml_prec_set_acc(p, GGML_PREC_F32);
-        y = y ? ggml_add_inplace(nn_ctx(g), y, p) : p;
-    } while (++k < kw * kh);
-    y = ggml_view_3d(nn_ctx(g), y, out, stride - kw + 1, height, y->nb[1],
-                     (size_t)stride * y->nb[1], 0);
-    return ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), y, 2, 0, 1, 3));
-}
-
 struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
                               struct nn_padding pad)
 {
-    struct ggml_tensor *ours = nn_cpu_conv(g, w->t, b ? b->t : NULL, x, stride, pad);
-    if (ours)
-        return ours;
-    struct ggml_tensor *y;
+    struct ggml_tensor *y = nv_conv2d(g, w, b, x, stride, pad);
+    if (!y)
+        y = nn_cpu_conv(g, w->t, b ? b->t : NULL, x, stride, pad);
+    if (y)
+        return y;
     bool point = w->t->ne[0] == 1 && w->t->ne[1] == 1;
-    bool products = nn_device_is_cuda(g->device) && stride == 1 && !point;
     int px = 0, py = 0;
     if (pad.left == pad.right && pad.top == pad.bottom) {
         px = pad.left;
         py = pad.top;
-    } else if (!products) {
+    } else {
         x = ggml_pad_ext(nn_ctx(g), x, pad.left, pad.right, pad.top, pad.bottom, 0, 0, 0, 0);
     }
-    if (products) {
-        y = conv_by_products(g, w->t, x, pad);
-    } else if (point && stride == 1) { /* 1 x 1: a product over channels */
+    if (point && stride == 1) { /* 1 x 1: a product over channels */
         struct ggml_tensor *m = ggml_reshape_2d(nn_ctx(g), w->t, w->t->ne[2], w->t->ne[3]);
         struct ggml_tensor *t = ggml_mul_mat(nn_ctx(g), m, nn_pixels_to_tokens(g, x));
         ggml_prec_set_acc(t, GGML_PREC_F32);
@@ -283,11 +266,15 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
 
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_upscale(nn_ctx(g), x, 2, GGML_SCALE_MODE_NEAREST);
+    struct ggml_tensor *y = nv_upsample2x(g, x);
+    return y ? y : ggml_upscale(nn_ctx(g), x, 2, GGML_SCALE_MODE_NEAREST);
 }
 
 struct ggml_tensor *nn_pixels_to_tokens(struct nn_graph *g, struct ggml_tensor *x)
 {
+    struct ggml_tensor *y = nv_pixels_to_tokens(g, x);
+    if (y)
+        return y;
     struct ggml_tensor *t = ggml_reshape_2d(nn_ctx(g), x, x->ne[0] * x->ne[1], x->ne[2]);
     return ggml_cont(nn_ctx(g), ggml_transpose(nn_ctx(g), t));
 }
@@ -295,6 +282,33 @@ struct ggml_tensor *nn_pixels_to_tokens(struct nn_graph *g, struct ggml_tensor *
 struct ggml_tensor *nn_tokens_to_pixels(struct nn_graph *g, struct ggml_tensor *x, int64_t height,
                                         int64_t width)
 {
+    struct ggml_tensor *y = nv_tokens_to_pixels(g, x, height, width);
+    if (y)
+        return y;
     struct ggml_tensor *t = ggml_cont(nn_ctx(g), ggml_transpose(nn_ctx(g), x));
     return ggml_reshape_3d(nn_ctx(g), t, width, height, x->ne[0]);
+}
+
+struct ggml_tensor *nn_image_out(struct nn_graph *g, struct ggml_tensor *x)
+{
+    if (x->type != GGML_TYPE_F32)
+        return ggml_cast(nn_ctx(g), x, GGML_TYPE_F32);
+    return ggml_is_contiguous(x) ? x : ggml_cont(nn_ctx(g), x);
+}
+
+/* Our kernels for cards read rows wherever they lie. */
+struct ggml_tensor *nn_image_rows(struct nn_graph *g, struct ggml_tensor *x)
+{
+    return nv_is_on(g) || ggml_is_contiguous(x) ? x : ggml_cont(nn_ctx(g), x);
+}
+
+struct ggml_tensor *nn_image_add(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b)
+{
+    struct ggml_tensor *y = nv_add_images(g, a, b);
+    return y ? y : ggml_add(nn_ctx(g), a, b);
+}
+
+struct ggml_tensor *nn_image_clamp(struct nn_graph *g, struct ggml_tensor *x, float lo, float hi)
+{
+    return ggml_clamp(nn_ctx(g), nn_image_out(g, x), lo, hi);
 }

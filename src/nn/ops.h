@@ -1,11 +1,12 @@
 /* ops.h - building blocks of every network here, as nodes of a graph.
  *
  * Models call these and nothing lower, so that a device's better kernel is one change in one place. Shapes
- * in reading order; x is float32. On the CPU some blocks are our own kernels (custom nodes); elsewhere the
- * same block is made of ggml's operations. Both are tested against each other.
+ * in reading order; x is float32. On the CPU and on NVIDIA cards blocks are our own kernels (custom nodes); elsewhere
+ * the same block is made of ggml's operations. All are tested against each other.
  *
- * Blocks named *_in give what only nn_linear, nn_attention, nn_join and their like may read: on the CPU that is
- * bf16 where products are of bf16, elsewhere float32. So does nn_attention.
+ * Blocks named *_in give what only nn_linear, nn_attention, nn_join and their like may read: bf16 where products are of
+ * bf16, else float32. So does nn_attention. Images between their operations may be bf16, too, and lie with their
+ * channels last (their strides say so): what is no operation on images reads them after nn_image_out.
  */
 #ifndef VT_NN_OPS_H
 #define VT_NN_OPS_H
@@ -77,6 +78,18 @@ struct ggml_tensor *nn_norm_rope_in(struct nn_graph *g, struct ggml_tensor *x,
                                     const struct nn_param *w, float eps, struct ggml_tensor *cos,
                                     struct ggml_tensor *sin, enum nn_rope mode);
 
+/* nn_norm_rope_in of a linear layer's result, seen as heads of head_dim. */
+struct nn_rotary {
+    const struct nn_param *norm; /* NULL: none */
+    int64_t head_dim;
+    float eps;
+    struct ggml_tensor *cos, *sin;
+    enum nn_rope mode;
+};
+struct ggml_tensor *nn_linear_rope_in(struct nn_graph *g, const struct nn_param *w,
+                                      const struct nn_param *b, struct ggml_tensor *x,
+                                      const struct nn_rotary *r);
+
 /* b behind a along axis 0, 1 or 2 of ggml's ne; both may come from *_in. */
 struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
                             int axis);
@@ -103,6 +116,12 @@ enum nn_moments { NN_MOMENTS_EXACT, NN_MOMENTS_FLOAT_SUMS };
 struct ggml_tensor *nn_group_norm(struct nn_graph *g, struct ggml_tensor *x,
                                   const struct nn_param *w, const struct nn_param *b, int groups,
                                   float eps, enum nn_moments moments);
+/* What is to be read after the last operation: float32, contiguous. */
+struct ggml_tensor *nn_image_out(struct nn_graph *g, struct ggml_tensor *x);
+/* A view of some rows of an image, in a form that operations take. */
+struct ggml_tensor *nn_image_rows(struct nn_graph *g, struct ggml_tensor *x);
+struct ggml_tensor *nn_image_add(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b);
+struct ggml_tensor *nn_image_clamp(struct nn_graph *g, struct ggml_tensor *x, float lo, float hi);
 /* Each pixel becomes 2 x 2. */
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x);
 /* [channels, height, width] -> [height * width, channels] and back. */

@@ -81,8 +81,16 @@ enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const
 
 /* ---- what form a parameter takes on the device --------------------------------------------------- */
 
+/* On a card of ours everything that is multiplied is bf16. */
+static bool is_bf16_on_card(const struct nn_params *ps, const struct nn_param *p)
+{
+    return nn_device_card(ps->device) && ps->precision != NN_PRECISION_F32 && p->role != NN_VECTOR;
+}
+
 static enum ggml_type device_type(const struct nn_params *ps, const struct nn_param *p)
 {
+    if (is_bf16_on_card(ps, p))
+        return GGML_TYPE_BF16;
     if (p->role != NN_MATRIX || ps->precision == NN_PRECISION_F32)
         return GGML_TYPE_F32;
     enum ggml_type t = nn_ggml_type(p->view.dtype);
@@ -107,6 +115,15 @@ static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param 
     return (uintptr_t)p->view.data % align == 0 && p->view.stored->file < NN_PARAMS_MAX_FILES;
 }
 
+/* A kernel [out, in, kh, kw] lies as [out, kh, kw, in]. */
+static void put_channels_last(struct ggml_tensor *t)
+{
+    t->nb[2] = ggml_element_size(t);
+    t->nb[0] = t->nb[2] * (size_t)t->ne[2];
+    t->nb[1] = t->nb[0] * (size_t)t->ne[0];
+    t->nb[3] = t->nb[1] * (size_t)t->ne[1];
+}
+
 static struct ggml_tensor *new_tensor(struct nn_params *ps, const struct nn_param *p)
 {
     int64_t ne[GGML_MAX_DIMS] = {1, 1, 1, 1};
@@ -119,6 +136,8 @@ static struct ggml_tensor *new_tensor(struct nn_params *ps, const struct nn_para
     }
     struct ggml_tensor *t = ggml_new_tensor(ps->ctx, device_type(ps, p), GGML_MAX_DIMS, ne);
     ggml_set_name(t, p->name);
+    if (nn_param_is_kernel(p) && is_bf16_on_card(ps, p))
+        put_channels_last(t);
     return t;
 }
 
@@ -181,7 +200,7 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
             continue;
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
-        bool scaled = nn_type_scales_product(p->t->type);
+        bool scaled = nn_param_scales_product(p);
         p->halved = p->t->type == GGML_TYPE_F16 && nn_ggml_type(p->view.dtype) != GGML_TYPE_F16;
         if (scaled)
             p->scale = p->view.scale;

@@ -58,6 +58,17 @@ static inline bool nn_type_scales_product(enum ggml_type t)
     return t == GGML_TYPE_BF16 || t == GGML_TYPE_F16 || t == GGML_TYPE_NVFP4;
 }
 
+static inline bool nn_param_is_kernel(const struct nn_param *p)
+{
+    return p->role == NN_KERNEL || p->role == NN_KERNEL_LAST_SLICE;
+}
+
+/* p->t must be there. A kernel in bf16 has its scales in its values. */
+static inline bool nn_param_scales_product(const struct nn_param *p)
+{
+    return p->role == NN_MATRIX && nn_type_scales_product(p->t->type);
+}
+
 /* params_form.c: the type that holds a matrix on the device whose stored numbers ggml has no type for. */
 enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v);
 /* Rows of it in that type, when it is one of blocks. */

@@ -14,11 +14,14 @@
 
 enum { BAND_FLOATS = 16 << 10 };
 
-/* Rows of a parameter's view on their way to another type. */
+/* Rows of a parameter's view on their way to another type. Of a kernel a row is all of one output channel, or (where
+ * it keeps its order) what one input channel has of it. */
 struct conversion {
     const struct nn_param *p;
     struct weights_view v;
-    int64_t row, stored_row; /* of a stored row its last `row` elements are kept */
+    int64_t row,
+        stored_row; /* of a stored row its last `row` elements are kept, or, of a row with channels: */
+    int64_t channels; /* of so many channels in turn, which come to lie side by side; 0: none */
 };
 
 /* Sees a kernel [out, in, kt, kh, kw] as rows of kt * kh * kw, one an (out, in) pair; returns kh * kw. */
@@ -31,16 +34,55 @@ static int64_t rows_of_slices(struct weights_view *v)
     return slice;
 }
 
+static void rows_of_outputs(struct conversion *c)
+{
+    struct weights_view *v = &c->v;
+    int64_t stored = 1;
+    for (int i = 1; i < v->n_dims; i++)
+        stored *= v->dims[i];
+    v->dims[1] = stored;
+    v->n_dims = 2;
+    c->channels = c->p->t->ne[2];
+    c->row = c->channels * c->p->t->ne[0] * c->p->t->ne[1];
+    c->stored_row = stored;
+}
+
+static bool lies_channels_last(const struct nn_param *p)
+{
+    return nn_param_is_kernel(p) && p->t->nb[2] == ggml_element_size(p->t) &&
+           p->t->nb[0] != p->t->nb[2];
+}
+
 static struct conversion conversion_of(const struct nn_param *p)
 {
     struct conversion c = {.p = p, .v = p->view};
     bool slice = p->role == NN_KERNEL_LAST_SLICE;
-    c.row = slice ? rows_of_slices(&c.v) : p->t->ne[0];
-    c.stored_row = slice ? c.v.dims[1] : c.row;
-    if (nn_type_scales_product(
-            p->t->type)) /* float8 as stored: the scale is applied to the product */
+    if (lies_channels_last(p)) {
+        rows_of_outputs(&c);
+    } else {
+        c.row = slice ? rows_of_slices(&c.v) : p->t->ne[0];
+        c.stored_row = slice ? c.v.dims[1] : c.row;
+    }
+    if (nn_param_scales_product(p)) /* float8 as stored: the scale is applied to the product */
         c.v = weights_view_without_row_scales(&c.v);
     return c;
+}
+
+/* m stored rows in f become rows as they are kept, in f or (with channels) in `turned`; gives where they are. */
+static float *keep(const struct conversion *c, float *f, float *turned, int64_t m)
+{
+    if (c->channels) {
+        int64_t taps = c->row / c->channels, stored = c->stored_row / c->channels;
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t i = 0; i < c->channels; i++)
+                for (int64_t k = 0; k < taps; k++)
+                    turned[r * c->row + k * c->channels + i] =
+                        f[r * c->stored_row + (i + 1) * stored - taps + k];
+        return turned;
+    }
+    for (int64_t i = 0; c->row < c->stored_row && i < m; i++)
+        memmove(f + i * c->row, f + (i + 1) * c->stored_row - c->row, (size_t)c->row * sizeof *f);
+    return f;
 }
 
 /* n floats into the type of the parameter. */
@@ -74,17 +116,18 @@ static enum err_code fill_converted(const void *user, size_t at, size_t n, void 
     int64_t first = (int64_t)(at / row_bytes), rows = (int64_t)(n / row_bytes);
     int64_t band = 1 + BAND_FLOATS / c->stored_row;
     float *f = mem_try_array((size_t)(band * c->stored_row), sizeof *f);
-    enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", c->p->name);
+    float *turned = mem_try_array(c->channels ? (size_t)(band * c->row) : 0, sizeof *turned);
+    enum err_code rc =
+        f && turned ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", c->p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
         int64_t m = rows - r < band ? rows - r : band;
         rc = nn_view_rows_f32(&c->v, first + r, m, f, e);
-        for (int64_t i = 0; rc == ERR_OK && c->row < c->stored_row && i < m; i++)
-            memmove(f + i * c->row, f + (i + 1) * c->stored_row - c->row,
-                    (size_t)c->row * sizeof *f);
         if (rc == ERR_OK)
-            rc = narrow(c->p, f, m * c->row, (unsigned char *)dst + (size_t)r * row_bytes, e);
+            rc = narrow(c->p, keep(c, f, turned, m), m * c->row,
+                        (unsigned char *)dst + (size_t)r * row_bytes, e);
     }
     mem_free(f);
+    mem_free(turned);
     return rc;
 }
 
@@ -98,7 +141,7 @@ static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst,
 }
 
 /* As float32, whatever they are stored in. */
-static enum err_code upload_row_scales(struct nn_param *p, struct err *e)
+static enum err_code upload_row_scales(struct nn_device *d, struct nn_param *p, struct err *e)
 {
     const struct weights_view *v = &p->view;
     float *f = mem_try_array((size_t)v->n_scales, sizeof *f);
@@ -106,7 +149,7 @@ static enum err_code upload_row_scales(struct nn_param *p, struct err *e)
         return err_set(e, ERR_NOMEM, "no memory for the scales of '%s'", p->name);
     for (int64_t i = 0; i < v->n_scales; i++)
         f[i] = weights_number(&v->rows, i);
-    ggml_backend_tensor_set(p->row_scales, f, 0, (size_t)v->n_scales * sizeof *f);
+    nn_tensor_set(d, p->row_scales, f, 0, (size_t)v->n_scales * sizeof *f);
     mem_free(f);
     return ERR_OK;
 }
@@ -117,7 +160,8 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
     struct conversion c = conversion_of(p);
     struct nn_upload w = {.t = p->t, .unit = 1, .cancel = cancel};
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
-    bool whole = weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE;
+    bool whole =
+        weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE && !lies_channels_last(p);
     if (whole && stored == wanted) {
         w.src = p->view.data;
     } else if (whole && stored == GGML_TYPE_BF16 && wanted == GGML_TYPE_F16) {
@@ -134,5 +178,5 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.unit = (size_t)c.row * ggml_element_size(p->t);
     }
     enum err_code rc = nn_upload(nn_device_uploader(d), &w, e);
-    return rc == ERR_OK && p->row_scales ? upload_row_scales(p, e) : rc;
+    return rc == ERR_OK && p->row_scales ? upload_row_scales(d, p, e) : rc;
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "nn/cpu/cpu.h"
+#include "nn/nvidia/run.h"
 
 double nn_node_flops(const struct ggml_tensor *t)
 {
@@ -16,7 +17,7 @@ double nn_node_flops(const struct ggml_tensor *t)
         return 2 * out * (double)(t->src[0]->ne[0] * t->src[0]->ne[1] * t->src[0]->ne[2]);
     if (t->op == GGML_OP_FLASH_ATTN_EXT)
         return 4 * out * (double)t->src[1]->ne[1];
-    return nn_cpu_flops(t);
+    return nn_cpu_flops(t) + nv_flops(t);
 }
 
 static double cpu_s(void)
@@ -31,6 +32,8 @@ static double cpu_s(void)
 static struct nn_profile_kind *kind_of(struct nn_profile *p, const struct ggml_tensor *t)
 {
     const char *name = nn_cpu_kind(t);
+    if (!name)
+        name = nv_kind(t);
     if (!name)
         name = ggml_op_desc(t);
     for (int i = 0; i < p->n; i++)
@@ -49,32 +52,30 @@ static bool computes(const struct ggml_tensor *t)
            t->op != GGML_OP_PERMUTE && t->op != GGML_OP_TRANSPOSE;
 }
 
-enum ggml_status nn_profile_run(struct nn_profile *p, ggml_backend_t backend,
-                                struct ggml_cgraph *gf, const atomic_bool *cancel)
+enum err_code nn_profile_run(struct nn_profile *p, const struct nn_graph *g,
+                             const atomic_bool *cancel, struct err *e)
 {
-    enum ggml_status st = GGML_STATUS_SUCCESS;
     struct ggml_init_params init = {.mem_size = 2 * ggml_graph_overhead_custom(1, false),
                                     .no_alloc = true};
     struct ggml_context *ctx = ggml_init(init);
     struct ggml_cgraph *one = ctx ? ggml_new_graph_custom(ctx, 1, false) : NULL;
-    if (!one)
-        st = GGML_STATUS_ALLOC_FAILED;
-    for (int i = 0; st == GGML_STATUS_SUCCESS && i < ggml_graph_n_nodes(gf); i++) {
-        struct ggml_tensor *t = ggml_graph_node(gf, i);
+    enum err_code rc = one ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a graph");
+    for (int i = 0; rc == ERR_OK && i < ggml_graph_n_nodes(g->gf); i++) {
+        struct ggml_tensor *t = ggml_graph_node(g->gf, i);
         if (cancel && atomic_load_explicit(cancel, memory_order_relaxed))
-            st = GGML_STATUS_ABORTED;
-        if (st != GGML_STATUS_SUCCESS || !computes(t))
+            rc = err_set(e, ERR_CANCELLED, "stopped on request");
+        if (rc != ERR_OK || !computes(t))
             continue;
         struct nn_profile_kind *k = kind_of(p, t);
         ggml_graph_clear(one);
         ggml_graph_add_node(one, t);
         double start = clock_s(), cpu = cpu_s();
-        st = ggml_backend_graph_compute(backend, one);
+        rc = nn_graph_compute(g, (struct nn_piece){one, i, i + 1}, cancel, e);
         k->seconds += clock_s() - start;
         k->cpu_seconds += cpu_s() - cpu;
         k->flops += nn_node_flops(t);
         k->nodes++;
     }
     ggml_free(ctx);
-    return st;
+    return rc;
 }

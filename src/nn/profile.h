@@ -5,9 +5,7 @@
 #ifndef VT_NN_PROFILE_H
 #define VT_NN_PROFILE_H
 
-#include <ggml-backend.h>
-#include <ggml.h>
-#include <stdatomic.h>
+#include "nn/graph.h"
 
 enum { NN_PROFILE_KINDS = 48, NN_PROFILE_NAME_BYTES = 32 };
 
@@ -26,8 +24,8 @@ struct nn_profile {
 /* Multiplications and additions of a node; 0 for what only moves or maps elements. */
 double nn_node_flops(const struct ggml_tensor *t);
 
-/* Computes gf and adds its nodes to p. */
-enum ggml_status nn_profile_run(struct nn_profile *p, ggml_backend_t backend,
-                                struct ggml_cgraph *gf, const atomic_bool *cancel);
+/* Computes g and adds its nodes to p. */
+ERR_MUST_CHECK enum err_code nn_profile_run(struct nn_profile *p, const struct nn_graph *g,
+                                            const atomic_bool *cancel, struct err *e);
 
 #endif

@@ -3,7 +3,7 @@
  * The tables come from the model (float64 angles rounded to float32, as the reference has them); ggml's own
  * rope computes angles in float32 on the device, which is off by 1e-4 at large positions. */
 #include "nn/cpu/nodes.h"
-#include "nn/heads.h"
+#include "nn/nvidia/nodes.h"
 #include "nn/ops.h"
 #include "nn/rope_kern.h"
 
@@ -103,34 +103,14 @@ static struct ggml_tensor *rope_by_ops(struct nn_graph *g, struct ggml_tensor *x
     return ggml_add(nn_ctx(g), ggml_mul(nn_ctx(g), x, t.cos), y);
 }
 
-/* For CUDA, which makes one kernel of norm, product and sum: the norm's weight goes into the tables, which are
- * one head wide, and exchanging commutes with the norm. The order of the nodes is that in which it looks for
- * them. Norms read rows wherever they lie, so that is where they are put head by head. (On Vulkan norms of rows as short as a head are what takes long.) */
-static struct ggml_tensor *norm_rope_by_ops(struct nn_graph *g, struct ggml_tensor *x,
-                                            struct ggml_tensor *w, float eps,
-                                            struct ggml_tensor *cos, struct ggml_tensor *sin,
-                                            enum nn_rope mode)
-{
-    struct nn_rope_table t = wide_tables(g, cos, sin, mode);
-    int64_t dim = x->ne[0], tokens = x->ne[2];
-    struct ggml_tensor *c = ggml_mul(nn_ctx(g), ggml_reshape_2d(nn_ctx(g), t.cos, dim, tokens), w);
-    struct ggml_tensor *s =
-        ggml_mul(nn_ctx(g), ggml_reshape_2d(nn_ctx(g), t.sin, dim, tokens), exchanged(g, w, mode));
-    struct ggml_tensor *other = exchanged(g, x, mode);
-    nn_graph_add(g, c);
-    nn_graph_add(g, s);
-    nn_graph_add(g, other);
-    x = ggml_rms_norm(nn_ctx(g), nn_swap_heads(g, x), eps);
-    other = ggml_rms_norm(nn_ctx(g), nn_swap_heads(g, other), eps);
-    struct ggml_tensor *a = ggml_mul(nn_ctx(g), x, c);
-    struct ggml_tensor *b = ggml_mul(nn_ctx(g), other, s);
-    return nn_swap_heads(g, ggml_add(nn_ctx(g), a, b));
-}
-
 struct ggml_tensor *nn_rope_apply(struct nn_graph *g, struct ggml_tensor *x,
                                   struct ggml_tensor *cos, struct ggml_tensor *sin,
                                   enum nn_rope mode)
 {
+    struct ggml_tensor *y =
+        nv_head_norm_rope(g, x, NULL, 0, cos, sin, mode == NN_ROPE_PAIRS, false);
+    if (y)
+        return y;
     if (!nn_device_is_cpu(g->device))
         return rope_by_ops(g, x, cos, sin, mode);
     return ggml_map_custom3(nn_ctx(g), x, cos, sin,
@@ -142,11 +122,19 @@ struct ggml_tensor *nn_norm_rope_in(struct nn_graph *g, struct ggml_tensor *x,
                                     const struct nn_param *w, float eps, struct ggml_tensor *cos,
                                     struct ggml_tensor *sin, enum nn_rope mode)
 {
-    struct ggml_tensor *y =
-        nn_cpu_norm_rope(g, x, w ? w->t : NULL, eps, cos, sin, mode == NN_ROPE_PAIRS);
+    struct ggml_tensor *y = nv_head_norm_rope(g, x, w, eps, cos, sin, mode == NN_ROPE_PAIRS, true);
+    if (!y)
+        y = nn_cpu_norm_rope(g, x, w ? w->t : NULL, eps, cos, sin, mode == NN_ROPE_PAIRS);
     if (y)
         return y;
-    if (w && nn_device_is_cuda(g->device) && ggml_is_contiguous(x))
-        return norm_rope_by_ops(g, x, w->t, eps, cos, sin, mode);
     return nn_rope_apply(g, w ? nn_rms_norm(g, x, w, eps) : x, cos, sin, mode);
+}
+
+struct ggml_tensor *nn_linear_rope_in(struct nn_graph *g, const struct nn_param *w,
+                                      const struct nn_param *b, struct ggml_tensor *x,
+                                      const struct nn_rotary *r)
+{
+    struct ggml_tensor *y = nv_is_on(g) ? nn_linear_in(g, w, b, x) : nn_linear(g, w, b, x);
+    y = ggml_reshape_3d(nn_ctx(g), y, r->head_dim, y->ne[0] / r->head_dim, y->ne[1]);
+    return nn_norm_rope_in(g, y, r->norm, r->eps, r->cos, r->sin, r->mode);
 }

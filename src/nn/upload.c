@@ -7,18 +7,23 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "nn/nvidia/card.h"
 
 /* A slice stays in a core's own cache between being filled and being sent. */
 enum { SLICE = 2 << 20, MAX_WORKERS = 16 };
 
 struct worker {
     struct nn_uploader *u;
+    int lane;             /* on a card */
     unsigned char *slice; /* page-locked; NULL: there is none */
     pthread_t thread;     /* not of the first, which is whoever calls */
 };
 
 struct nn_uploader {
-    pthread_mutex_t one; /* one upload at a time */
+    pthread_mutex_t one;  /* one upload at a time */
+    struct nv_card *card; /* NULL: a backend of ggml */
+    void *card_slices;    /* page-locked, for all workers; of that context */
+    unsigned generation;
     ggml_backend_buffer_t pinned;
     struct worker workers[MAX_WORKERS];
     int wanted, n; /* workers; threads are started by the first upload that has work for them */
@@ -37,23 +42,38 @@ struct nn_uploader {
     struct err err;
 };
 
-struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev)
+/* Page-locked memory for every worker's slice; NULL when there is none. */
+static unsigned char *take_slices(struct nn_uploader *u, struct nn_device *d)
+{
+    size_t bytes = (size_t)u->wanted * SLICE;
+    u->card = nn_device_card(d);
+    if (u->card) {
+        u->generation = nv_card_generation(u->card);
+        u->card_slices = nv_host_new(u->card, bytes);
+        return u->card_slices;
+    }
+    ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(nn_device_ggml(d));
+    if (host)
+        u->pinned = ggml_backend_buft_alloc_buffer(host, bytes);
+    return u->pinned ? ggml_backend_buffer_get_base(u->pinned) : NULL;
+}
+
+struct nn_uploader *nn_uploader_new(struct nn_device *d)
 {
     struct nn_uploader *u = mem_alloc(sizeof *u);
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(dev);
     pthread_mutex_init(&u->one, NULL);
     pthread_mutex_init(&u->lock, NULL);
     pthread_cond_init(&u->begun, NULL);
     pthread_cond_init(&u->ended, NULL);
     u->n = 1;
     u->wanted = cores < 1 ? 1 : cores > MAX_WORKERS ? MAX_WORKERS : (int)cores;
-    if (host)
-        u->pinned = ggml_backend_buft_alloc_buffer(host, (size_t)u->wanted * SLICE);
-    unsigned char *base = u->pinned ? ggml_backend_buffer_get_base(u->pinned) : NULL;
+    unsigned char *base = take_slices(u, d);
     for (int i = 0; i < MAX_WORKERS; i++)
-        u->workers[i] = (struct worker){
-            .u = u, .slice = base && i < u->wanted ? base + (size_t)i * SLICE : NULL};
+        u->workers[i] =
+            (struct worker){.u = u,
+                            .lane = i + 1,
+                            .slice = base && i < u->wanted ? base + (size_t)i * SLICE : NULL};
     return u;
 }
 
@@ -69,6 +89,8 @@ void nn_uploader_free(struct nn_uploader *u)
         pthread_join(u->workers[i].thread, NULL);
     if (u->pinned)
         ggml_backend_buffer_free(u->pinned);
+    if (u->card)
+        nv_host_free(u->card, u->card_slices, u->generation);
     pthread_cond_destroy(&u->ended);
     pthread_cond_destroy(&u->begun);
     pthread_mutex_destroy(&u->lock);
@@ -76,16 +98,30 @@ void nn_uploader_free(struct nn_uploader *u)
     mem_free(u);
 }
 
+static bool has_slices(const struct nn_uploader *u)
+{
+    return u->pinned || u->card_slices;
+}
+
 uint64_t nn_uploader_pinned_bytes(const struct nn_uploader *u)
 {
-    return u->pinned ? (uint64_t)u->wanted * SLICE : 0;
+    return has_slices(u) ? (uint64_t)u->wanted * SLICE : 0;
 }
 
 /* ---- parts -------------------------------------------------------------------------------------------- */
 
+static enum err_code send_part(const struct worker *me, const struct nn_upload *w, const void *src,
+                               size_t at, size_t n, struct err *e)
+{
+    if (me->u->card)
+        return nv_write(me->u->card, me->lane, (nv_ptr)(uintptr_t)w->t->data + at, src, n, e);
+    ggml_backend_tensor_set(w->t, src, at, n);
+    return ERR_OK;
+}
+
 /* Bytes [at, at + n) by way of `slice`, or, without one, where the device's memory itself can be written. */
-static enum err_code put_part(const struct nn_upload *w, size_t at, size_t n, unsigned char *slice,
-                              struct err *e)
+static enum err_code put_part(const struct worker *me, const struct nn_upload *w, size_t at,
+                              size_t n, unsigned char *slice, struct err *e)
 {
     unsigned char *dst = slice ? slice : (unsigned char *)w->t->data + at;
     if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed))
@@ -93,9 +129,7 @@ static enum err_code put_part(const struct nn_upload *w, size_t at, size_t n, un
     if (w->src)
         memcpy(dst, (const unsigned char *)w->src + at, n);
     enum err_code rc = w->src ? ERR_OK : w->fill(w->user, at, n, dst, e);
-    if (rc == ERR_OK && slice)
-        ggml_backend_tensor_set(w->t, slice, at, n);
-    return rc;
+    return rc == ERR_OK && slice ? send_part(me, w, slice, at, n, e) : rc;
 }
 
 static void take_parts(struct worker *me, bool in_place)
@@ -105,7 +139,7 @@ static void take_parts(struct worker *me, bool in_place)
     enum err_code rc = ERR_OK;
     for (size_t at; rc == ERR_OK && (at = atomic_fetch_add(&u->next, u->part)) < u->bytes;) {
         size_t n = u->bytes - at < u->part ? u->bytes - at : u->part;
-        rc = put_part(u->what, at, n, in_place ? NULL : me->slice, &e);
+        rc = put_part(me, u->what, at, n, in_place ? NULL : me->slice, &e);
     }
     if (rc == ERR_OK)
         return;
@@ -118,9 +152,9 @@ static void take_parts(struct worker *me, bool in_place)
     pthread_mutex_unlock(&u->lock);
 }
 
-static bool writes_in_place(const struct nn_upload *w)
+static bool writes_in_place(const struct nn_uploader *u, const struct nn_upload *w)
 {
-    return ggml_backend_buffer_is_host(w->t->buffer);
+    return !u->card && ggml_backend_buffer_is_host(w->t->buffer);
 }
 
 static void *help(void *arg)
@@ -136,7 +170,7 @@ static void *help(void *arg)
             break;
         seen = u->turn;
         pthread_mutex_unlock(&u->lock);
-        take_parts(me, writes_in_place(u->what));
+        take_parts(me, writes_in_place(u, u->what));
         pthread_mutex_lock(&u->lock);
         if (--u->busy == 0)
             pthread_cond_signal(&u->ended);
@@ -160,7 +194,7 @@ static void start_workers(struct nn_uploader *u)
 
 static enum err_code upload_shared(struct nn_uploader *u, const struct nn_upload *w, struct err *e)
 {
-    bool in_place = writes_in_place(w), alone = u->bytes <= u->part;
+    bool in_place = writes_in_place(u, w), alone = u->bytes <= u->part;
     u->what = w;
     atomic_store(&u->next, 0);
     u->rc = ERR_OK;
@@ -184,14 +218,13 @@ static enum err_code upload_shared(struct nn_uploader *u, const struct nn_upload
 }
 
 /* Through ordinary memory. */
-static enum err_code upload_alone(const struct nn_uploader *u, const struct nn_upload *w,
-                                  struct err *e)
+static enum err_code upload_alone(struct nn_uploader *u, const struct nn_upload *w, struct err *e)
 {
     size_t part = u->bytes < u->part ? u->bytes : u->part;
     unsigned char *slice = mem_try_alloc(part);
     enum err_code rc = slice ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert weights");
     for (size_t at = 0; rc == ERR_OK && at < u->bytes; at += part)
-        rc = put_part(w, at, u->bytes - at < part ? u->bytes - at : part, slice, e);
+        rc = put_part(&u->workers[0], w, at, u->bytes - at < part ? u->bytes - at : part, slice, e);
     mem_free(slice);
     return rc;
 }
@@ -202,7 +235,7 @@ enum err_code nn_upload(struct nn_uploader *u, const struct nn_upload *what, str
     pthread_mutex_lock(&u->one);
     u->bytes = ggml_nbytes(what->t);
     u->part = part ? part : what->unit;
-    bool shared = writes_in_place(what) || (u->pinned && part);
+    bool shared = writes_in_place(u, what) || (has_slices(u) && part);
     enum err_code rc = shared ? upload_shared(u, what, e) : upload_alone(u, what, e);
     pthread_mutex_unlock(&u->one);
     return rc;

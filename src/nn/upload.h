@@ -25,7 +25,7 @@ struct nn_upload {
 };
 
 /* Never NULL: without page-locked memory it uploads with what there is. */
-struct nn_uploader *nn_uploader_new(ggml_backend_dev_t dev);
+struct nn_uploader *nn_uploader_new(struct nn_device *d);
 /* Accepts NULL. */
 void nn_uploader_free(struct nn_uploader *u);
 

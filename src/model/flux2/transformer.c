@@ -259,9 +259,15 @@ static struct ggml_tensor *rotated(struct flux2_pass *p, const struct nn_param *
                                    struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
+    const struct flux2_config *c = &p->m->cfg;
     int64_t n = x->ne[1];
-    return nn_norm_rope_in(g, by_heads(p, nn_linear(g, w, NULL, x)), norm, (float)p->m->cfg.eps,
-                           rows(g, p->cos, first, n), rows(g, p->sin, first, n), NN_ROPE_PAIRS);
+    return nn_linear_rope_in(g, w, NULL, x,
+                             &(struct nn_rotary){.norm = norm,
+                                                 .head_dim = c->head_dim,
+                                                 .eps = (float)c->eps,
+                                                 .cos = rows(g, p->cos, first, n),
+                                                 .sin = rows(g, p->sin, first, n),
+                                                 .mode = NN_ROPE_PAIRS});
 }
 
 static struct qkv project(struct flux2_pass *p, const struct projections *w, int64_t first,
@@ -465,7 +471,7 @@ static void build(struct flux2_pass *p)
     nn_graph_allow_int8(g, true);
     for (int i = 0; i < (int)c->n_double; i++)
         double_block_forward(p, i, t.img, t.txt, &img, &txt);
-    struct ggml_tensor *x = ggml_concat(nn_ctx(g), txt, img, 1);
+    struct ggml_tensor *x = nn_join(g, txt, img, 1);
     for (int i = 0; i < (int)c->n_single; i++)
         x = single_block_forward(p, i, t.single, x);
     nn_graph_allow_int8(g, false);

@@ -1,6 +1,4 @@
 /* cache.c - keys and values of earlier tokens, kept on the device. */
-#include <ggml-backend.h>
-
 #include "base/mem.h"
 #include "model/qwen2_5_vl/layers.h"
 #include "nn/buffer.h"
@@ -51,6 +49,8 @@ void qwen_vl_cache_set_used(struct qwen_vl_cache *c, int64_t n)
 static enum ggml_type cache_type(const struct qwen_vl *m)
 {
     bool full = nn_params_precision(m->params) == NN_PRECISION_F32 || nn_device_is_cpu(m->device);
+    if (!full && nn_device_card(m->device))
+        return GGML_TYPE_BF16;
     return full ? GGML_TYPE_F32 : GGML_TYPE_F16;
 }
 
@@ -69,8 +69,8 @@ static enum err_code layer_alloc(const struct qwen_vl *m, struct ggml_context *c
 }
 
 /* Through the host: no device lacks that, and it happens once in hundreds of tokens. */
-static enum err_code copy_used(const struct ggml_tensor *from, struct ggml_tensor *to, int64_t used,
-                               struct err *e)
+static enum err_code copy_used(struct nn_device *d, const struct ggml_tensor *from,
+                               struct ggml_tensor *to, int64_t used, struct err *e)
 {
     size_t bytes = (size_t)used * from->nb[2];
     if (bytes == 0)
@@ -78,8 +78,8 @@ static enum err_code copy_used(const struct ggml_tensor *from, struct ggml_tenso
     void *host = mem_try_alloc(bytes);
     if (!host)
         return err_set(e, ERR_NOMEM, "no memory to move a key and value cache");
-    ggml_backend_tensor_get(from, host, 0, bytes);
-    ggml_backend_tensor_set(to, host, 0, bytes);
+    nn_tensor_get(d, from, host, 0, bytes);
+    nn_tensor_set(d, to, host, 0, bytes);
     mem_free(host);
     return ERR_OK;
 }
@@ -92,9 +92,9 @@ static enum err_code layer_grow(struct qwen_vl_cache *c, struct ggml_context *ct
     enum err_code rc = layer_alloc(c->m, ctx, capacity, &bigger, e);
     bool copies = y->buffer && !nn_device_is_dry(c->m->device);
     if (rc == ERR_OK && copies)
-        rc = copy_used(y->k, bigger.k, c->used, e);
+        rc = copy_used(c->m->device, y->k, bigger.k, c->used, e);
     if (rc == ERR_OK && copies)
-        rc = copy_used(y->v, bigger.v, c->used, e);
+        rc = copy_used(c->m->device, y->v, bigger.v, c->used, e);
     if (rc != ERR_OK) {
         nn_buffer_free(bigger.buffer);
         return rc;

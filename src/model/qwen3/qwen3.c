@@ -108,14 +108,17 @@ static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_conf
     float eps = (float)c->rms_eps;
     int64_t tokens = x->ne[1];
     struct ggml_tensor *h = nn_rms_norm_in(g, x, y->input_norm, eps);
-    struct ggml_tensor *q = nn_linear(g, y->q, NULL, h);
-    struct ggml_tensor *k = nn_linear(g, y->k, NULL, h);
+    struct nn_rotary r = {.norm = y->q_norm,
+                          .head_dim = c->head_dim,
+                          .eps = eps,
+                          .cos = in->cos,
+                          .sin = in->sin,
+                          .mode = NN_ROPE_HALVES};
+    struct ggml_tensor *q = nn_linear_rope_in(g, y->q, NULL, h, &r);
+    r.norm = y->k_norm;
+    struct ggml_tensor *k = nn_linear_rope_in(g, y->k, NULL, h, &r);
     struct ggml_tensor *v = nn_linear_in(g, y->v, NULL, h);
-    q = ggml_reshape_3d(nn_ctx(g), q, c->head_dim, c->heads, tokens);
-    k = ggml_reshape_3d(nn_ctx(g), k, c->head_dim, c->kv_heads, tokens);
     v = ggml_reshape_3d(nn_ctx(g), v, c->head_dim, c->kv_heads, tokens);
-    q = nn_norm_rope_in(g, q, y->q_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
-    k = nn_norm_rope_in(g, k, y->k_norm, eps, in->cos, in->sin, NN_ROPE_HALVES);
     struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
     return nn_linear_gate_add(g, y->o, NULL, a, NULL, x);
 }

@@ -202,7 +202,7 @@ static void block_modulation(struct qwen_image_pass *p, int block, int stream,
  * there they are divided by this power of two, and the product is multiplied by it. */
 static float headroom(const struct qwen_image_pass *p, int block)
 {
-    if (nn_device_is_cpu(p->m->device))
+    if (nn_device_is_cpu(p->m->device) || nn_device_card(p->m->device))
         return 1.0f;
     return block + 1 == (int)p->m->cfg.n_blocks ? 512.0f : 32.0f;
 }
@@ -266,9 +266,14 @@ static struct ggml_tensor *rotated(struct qwen_image_pass *p, const struct linea
                                    struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
-    return nn_norm_rope_in(g, by_heads(p, linear(g, l, x)), norm, (float)p->m->cfg.eps,
-                           rows(g, p->cos, first, x->ne[1]), rows(g, p->sin, first, x->ne[1]),
-                           NN_ROPE_PAIRS);
+    const struct qwen_image_config *c = &p->m->cfg;
+    return nn_linear_rope_in(g, l->w, l->b, x,
+                             &(struct nn_rotary){.norm = norm,
+                                                 .head_dim = c->head_dim,
+                                                 .eps = (float)c->eps,
+                                                 .cos = rows(g, p->cos, first, x->ne[1]),
+                                                 .sin = rows(g, p->sin, first, x->ne[1]),
+                                                 .mode = NN_ROPE_PAIRS});
 }
 
 static struct ggml_tensor *values(struct qwen_image_pass *p, const struct linear *l,

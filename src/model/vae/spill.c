@@ -72,16 +72,16 @@ void vae_spill_close(struct vae_spill *s)
 
 unsigned char *vae_spill_memory(const struct vae_spill *s)
 {
-    ggml_backend_buffer_t b = s->buffer ? nn_buffer_ggml(s->buffer) : NULL;
-    return b && ggml_backend_buffer_is_host(b) ? ggml_backend_buffer_get_base(b) : s->p;
+    unsigned char *host = s->buffer ? nn_buffer_host(s->buffer) : NULL;
+    return host ? host : s->p;
 }
 
 /* Copies between a graph's tensor and the same bytes of the buffer. */
-static enum err_code copy(const struct vae_spill *s, size_t at, struct ggml_tensor *t, bool load,
-                          struct err *e)
+static enum err_code copy(const struct vae_spill *s, size_t at, const struct nn_graph *g,
+                          struct ggml_tensor *t, bool load, struct err *e)
 {
     struct ggml_init_params init = {.mem_size = ggml_tensor_overhead(), .no_alloc = true};
-    if (!t->buffer || !nn_buffer_ggml(s->buffer)) /* a dry device */
+    if (!nn_tensor_is_real(g->device, t) || !nn_buffer_is_real(s->buffer))
         return ERR_OK;
     struct ggml_context *ctx = ggml_init(init);
     if (!ctx)
@@ -89,7 +89,7 @@ static enum err_code copy(const struct vae_spill *s, size_t at, struct ggml_tens
     struct ggml_tensor *stored = ggml_new_tensor(ctx, t->type, GGML_MAX_DIMS, t->ne);
     enum err_code rc = nn_buffer_place(s->buffer, stored, at, e);
     if (rc == ERR_OK)
-        ggml_backend_tensor_copy(load ? stored : t, load ? t : stored);
+        nn_tensor_copy(g->device, load ? stored : t, load ? t : stored);
     ggml_free(ctx);
     return rc;
 }
@@ -98,7 +98,7 @@ enum err_code vae_spill_load(const struct vae_spill *s, size_t at, struct nn_gra
                              struct ggml_tensor *input, struct err *e)
 {
     if (s->place == VAE_ON_DEVICE)
-        return copy(s, at, input, true, e);
+        return copy(s, at, g, input, true, e);
     if (s->p)
         nn_graph_set(g, input, (const float *)(const void *)(s->p + at));
     return ERR_OK;
@@ -108,7 +108,7 @@ enum err_code vae_spill_save(const struct vae_spill *s, size_t at, const struct 
                              struct ggml_tensor *output, struct err *e)
 {
     if (s->place == VAE_ON_DEVICE)
-        return copy(s, at, output, false, e);
+        return copy(s, at, g, output, false, e);
     if (s->p)
         nn_graph_get(g, output, (float *)(void *)(s->p + at));
     return ERR_OK;

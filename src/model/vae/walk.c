@@ -80,13 +80,10 @@ static struct ggml_tensor *rows_of(struct nn_graph *g, struct ggml_tensor *x, in
 {
     if (skip == 0 && rows == x->ne[1])
         return x;
-    return ggml_view_3d(nn_ctx(g), x, x->ne[0], rows, x->ne[2], x->nb[1], x->nb[2],
-                        (size_t)skip * x->nb[1]);
-}
-
-static struct ggml_tensor *whole_rows(struct nn_graph *g, struct ggml_tensor *x)
-{
-    return ggml_is_contiguous(x) ? x : ggml_cont(nn_ctx(g), x);
+    struct ggml_tensor *y = ggml_view_3d(nn_ctx(g), x, x->ne[0], rows, x->ne[2], x->nb[1], x->nb[2],
+                                         (size_t)skip * x->nb[1]);
+    y->nb[0] = x->nb[0]; /* channels may lie side by side */
+    return y;
 }
 
 static struct ggml_tensor *conv(struct nn_graph *g, const struct vae_op *op,
@@ -114,12 +111,12 @@ static struct ggml_tensor *group_norm(const struct vae_half *h, struct nn_graph 
                                       struct ggml_tensor *sums)
 {
     struct nn_group_norm n = vae_group_norm(h, g, op);
-    if (!sums && !nn_device_is_cpu(g->device))
-        x = nn_group_norm(g, x, n.w, n.b, n.groups, n.eps, n.moments);
-    else
-        x = nn_moments_apply(g, x, sums ? sums : nn_moments_add(g, x, NULL, n.moments), &n);
-    if (op->mid[0])
-        nn_mid(g, x, "%s", op->mid);
+    bool shows = op->mid[0] && g->trace; /* what is shown is from before SiLU */
+    n.silu = op->silu && !shows;
+    x = nn_moments_apply(g, x, sums, &n);
+    if (!shows)
+        return x;
+    nn_mid(g, x, "%s", op->mid);
     return op->silu ? nn_silu(g, x) : x;
 }
 
@@ -163,8 +160,9 @@ static struct ggml_tensor *add_kept(struct nn_graph *g, const struct vae_op *op,
 {
     kept = rows_of(g, kept, s->kept_skip, x->ne[1]);
     if (op->conv.w)
-        kept = nn_conv2d(g, op->conv.w, op->conv.b, whole_rows(g, kept), 1, (struct nn_padding){0});
-    return ggml_add(nn_ctx(g), x, kept);
+        kept =
+            nn_conv2d(g, op->conv.w, op->conv.b, nn_image_rows(g, kept), 1, (struct nn_padding){0});
+    return nn_image_add(g, x, kept);
 }
 
 static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g,
@@ -173,7 +171,7 @@ static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g
 {
     struct ggml_tensor *x = rows_of(g, at->x, s->crop, s->rows);
     if (op->kind != VAE_KEEP)
-        x = whole_rows(g, x);
+        x = nn_image_rows(g, x);
     switch (op->kind) {
     case VAE_CONV:
         return conv(g, op, s, x);
@@ -189,7 +187,7 @@ static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g
     case VAE_ATTEND:
         return attend(g, op, s, x);
     case VAE_CLAMP:
-        return ggml_clamp(nn_ctx(g), x, -1.0f, 1.0f);
+        return nn_image_clamp(g, x, -1.0f, 1.0f);
     }
     return x;
 }
@@ -203,5 +201,5 @@ struct ggml_tensor *vae_walk_build(const struct vae_half *h, struct nn_graph *g,
         if (op->mid[0] && op->kind != VAE_NORM)
             nn_mid(g, in.x, "%s", op->mid);
     }
-    return whole_rows(g, in.x);
+    return nn_image_out(g, in.x);
 }

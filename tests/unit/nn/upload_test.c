@@ -30,7 +30,7 @@ static int setup(void **state)
     struct ggml_init_params p = {.mem_size = 4 * ggml_tensor_overhead(), .no_alloc = true};
     if (nn_device_open("cpu", 1, &f->device, &e) != ERR_OK)
         fail_msg("%s", e.text);
-    f->u = nn_uploader_new(nn_device_ggml(f->device));
+    f->u = nn_uploader_new(f->device);
     f->ctx = ggml_init(p);
     f->t = ggml_new_tensor_2d(f->ctx, GGML_TYPE_F32, ROW, ROWS);
     f->buffer = ggml_backend_alloc_ctx_tensors(f->ctx, nn_device_backend(f->device));

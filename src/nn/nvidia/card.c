@@ -1,0 +1,531 @@
+#include "nn/nvidia/card.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "nn/nvidia/kernels.h"
+#include "nn/nvidia/ptx.h"
+
+enum { MAX_CARDS = 16, OLDEST_MAJOR = 8, THROTTLE_EVENTS = 2 };
+static const uint64_t MOST_OVERHEAD = 1ull << 30;
+
+struct module { /* loaded when the first of its kernels is used */
+    const char *name;
+    struct nv_module *module;
+};
+
+struct nv_card {
+    const struct nv_driver *d;
+    struct nv_card_info info;
+    nv_dev dev;
+    int architecture, shared_max;
+    uint64_t overhead;
+    pthread_mutex_t lock; /* guards what follows, up to the kernels */
+    struct nv_context *context;
+    unsigned generation;
+    bool failed;
+    struct err failure;
+    struct nv_stream *lanes[NV_LANES]; /* made when first used */
+    struct nv_event *events[THROTTLE_EVENTS];
+    bool recorded[THROTTLE_EVENTS];
+    int event;
+    struct module modules[NV_KERNEL_COUNT]; /* by their first kernel */
+    struct nv_function *functions[NV_KERNEL_COUNT];
+};
+
+struct kernel_row {
+    const char *module, *name;
+    int architecture, threads, shared;
+};
+
+static const struct kernel_row kernels[] = {
+#define NV_KERNEL(module, name, architecture, parameters, threads, shared)                         \
+    {#module, #name, architecture, threads, shared},
+    NV_KERNELS(NV_KERNEL)
+#undef NV_KERNEL
+};
+
+/* ---- errors ------------------------------------------------------------------------------------------- */
+
+/* What the driver says; the context is of no more use unless it only lacked memory. */
+static enum err_code fail(struct nv_card *c, nv_result r, const char *what, struct err *e)
+{
+    char words[160];
+    struct err why = {0};
+    nv_driver_words(c->d, r, words, sizeof words);
+    if (r == NV_ERROR_OUT_OF_MEMORY)
+        return err_set(e, ERR_NOMEM, "%s has no memory for %s", c->info.name, what);
+    (void)err_set(&why, ERR_DEVICE, "%s failed in %s: %s", c->info.name, what, words);
+    pthread_mutex_lock(&c->lock);
+    if (!c->failed)
+        c->failure = why;
+    c->failed = true;
+    pthread_mutex_unlock(&c->lock);
+    return err_set(e, ERR_DEVICE, "%s", why.text);
+}
+
+/* Makes the context the calling thread's. */
+static enum err_code enter(struct nv_card *c, struct err *e)
+{
+    pthread_mutex_lock(&c->lock);
+    bool ok = c->context && !c->failed;
+    struct nv_context *context = c->context;
+    if (!ok)
+        (void)err_set(e, ERR_DEVICE, "%s", c->failure.text);
+    pthread_mutex_unlock(&c->lock);
+    if (!ok)
+        return ERR_DEVICE;
+    nv_result r = c->d->context_use(context);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "starting", e);
+}
+
+/* ---- the cards of this machine -------------------------------------------------------------------------- */
+
+static int attribute(const struct nv_driver *d, int which, nv_dev dev)
+{
+    int n = 0;
+    return d->device_attribute(&n, which, dev) == NV_SUCCESS ? n : 0;
+}
+
+static bool describe(const struct nv_driver *d, int ordinal, nv_dev *dev, struct nv_card_info *out)
+{
+    char name[100] = "";
+    size_t total = 0;
+    memset(out, 0, sizeof *out);
+    if (d->device_get(dev, ordinal) != NV_SUCCESS ||
+        d->device_name(name, sizeof name, *dev) != NV_SUCCESS ||
+        d->device_memory(&total, *dev) != NV_SUCCESS)
+        return false;
+    out->ordinal = ordinal;
+    out->major = attribute(d, NV_ATTR_MAJOR, *dev);
+    out->minor = attribute(d, NV_ATTR_MINOR, *dev);
+    out->multiprocessors = attribute(d, NV_ATTR_MULTIPROCESSORS, *dev);
+    out->total_bytes = total;
+    (void)snprintf(out->name, sizeof out->name, "cuda%d", ordinal);
+    (void)snprintf(out->description, sizeof out->description, "%s", name);
+    return true;
+}
+
+static int count_cards(const struct nv_driver *d)
+{
+    int n = 0;
+    if (!d || d->device_count(&n) != NV_SUCCESS)
+        return 0;
+    return n < MAX_CARDS ? n : MAX_CARDS;
+}
+
+/* The driver tells a card's free memory only in a context. */
+static uint64_t free_without_context(const struct nv_driver *d, nv_dev dev)
+{
+    struct nv_context *context;
+    size_t free_bytes = 0, total = 0;
+    if (d->context_new(&context, 0, dev) != NV_SUCCESS)
+        return 0;
+    if (d->memory_info(&free_bytes, &total) != NV_SUCCESS)
+        free_bytes = 0;
+    (void)d->context_free(context);
+    return free_bytes;
+}
+
+size_t nv_card_list(struct nv_card_info *out, size_t max)
+{
+    const struct nv_driver *d = nv_driver_get(NULL);
+    size_t n = 0;
+    nv_dev dev;
+    for (int i = 0; i < count_cards(d) && n < max; i++) {
+        if (!describe(d, i, &dev, &out[n]) || out[n].major < OLDEST_MAJOR)
+            continue;
+        out[n].free_bytes = free_without_context(d, dev);
+        n++;
+    }
+    return n;
+}
+
+/* The ordinal that a name asks for: -1 for the first that will do, -2 for a name that is no card's. */
+static int wanted_ordinal(const char *want)
+{
+    if (strncasecmp(want, "cuda", 4) != 0)
+        return -2;
+    if (!want[4])
+        return -1;
+    char *end;
+    unsigned long n = strtoul(want + 4, &end, 10);
+    return *end || n >= MAX_CARDS || !isdigit((unsigned char)want[4]) ? -2 : (int)n;
+}
+
+static enum err_code choose(struct nv_card *c, const char *want, struct err *e)
+{
+    int ordinal = wanted_ordinal(want), n = count_cards(c->d);
+    bool older = false;
+    for (int i = 0; i < n; i++) {
+        if (ordinal != -1 && i != ordinal)
+            continue;
+        if (!describe(c->d, i, &c->dev, &c->info))
+            continue;
+        if (c->info.major >= OLDEST_MAJOR)
+            return ERR_OK;
+        older = true;
+    }
+    if (older)
+        return err_set(e, ERR_DEVICE,
+                       "%s is of compute capability %d.%d, and ours begin at %d.0: use --device "
+                       "vulkan",
+                       c->info.description, c->info.major, c->info.minor, OLDEST_MAJOR);
+    return err_set(e, ERR_NOTFOUND, "there is no device '%s'", want);
+}
+
+/* VEETANCE_CUDA_ARCH=80 asks for the kernels that every card runs. */
+static int choose_architecture(const struct nv_card *c)
+{
+    const char *own = getenv("VEETANCE_CUDA_ARCH");
+    bool hopper = c->info.major == 9 && c->info.minor == 0 && c->d->tensor_map != NULL;
+    return hopper && !(own && strcmp(own, "80") == 0) ? 90 : 80;
+}
+
+/* ---- the context ---------------------------------------------------------------------------------------- */
+
+static void drop_context(struct nv_card *c)
+{
+    if (c->context)
+        (void)c->d->context_free(c->context);
+    c->context = NULL;
+    memset(c->lanes, 0, sizeof c->lanes);
+    memset(c->events, 0, sizeof c->events);
+    memset(c->recorded, 0, sizeof c->recorded);
+    memset(c->functions, 0, sizeof c->functions);
+    for (int i = 0; i < NV_KERNEL_COUNT; i++)
+        c->modules[i].module = NULL;
+}
+
+static nv_result new_context(struct nv_card *c)
+{
+    nv_result r = c->d->context_new(&c->context, NV_CONTEXT_BLOCKING_SYNC, c->dev);
+    if (r == NV_SUCCESS)
+        r = c->d->stream_new(&c->lanes[0], NV_STREAM_NON_BLOCKING);
+    for (int i = 0; i < THROTTLE_EVENTS && r == NV_SUCCESS; i++)
+        r = c->d->event_new(&c->events[i], NV_EVENT_NO_TIMING);
+    return r;
+}
+
+static enum err_code make_context(struct nv_card *c, struct err *e)
+{
+    char words[160];
+    drop_context(c);
+    nv_result r = new_context(c);
+    if (r != NV_SUCCESS) {
+        nv_driver_words(c->d, r, words, sizeof words);
+        drop_context(c);
+        (void)err_set(&c->failure, ERR_DEVICE, "%s does not start: %s", c->info.name, words);
+        return err_set(e, ERR_DEVICE, "%s", c->failure.text);
+    }
+    c->generation++;
+    c->failed = false;
+    return ERR_OK;
+}
+
+/* Nothing but the context is on the card yet, and what others hold, which cannot be told apart. */
+static void measure_overhead(struct nv_card *c)
+{
+    size_t free_bytes = 0, total = 0;
+    if (c->d->memory_info(&free_bytes, &total) != NV_SUCCESS)
+        return;
+    c->overhead = total - free_bytes < MOST_OVERHEAD ? total - free_bytes : MOST_OVERHEAD;
+}
+
+enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e)
+{
+    struct err why = {0};
+    const struct nv_driver *d = nv_driver_get(&why);
+    *out = NULL;
+    if (!d)
+        return err_set(e, why.code, "%s", why.text);
+    int64_t start = clock_ns();
+    struct nv_card *c = mem_alloc(sizeof *c);
+    c->d = d;
+    pthread_mutex_init(&c->lock, NULL);
+    enum err_code rc = choose(c, want, e);
+    if (rc == ERR_OK)
+        rc = make_context(c, e);
+    if (rc != ERR_OK) {
+        nv_card_close(c);
+        return rc;
+    }
+    c->architecture = choose_architecture(c);
+    c->shared_max = attribute(d, NV_ATTR_SHARED_OPTIN, c->dev);
+    measure_overhead(c);
+    log_debug("boot: %s (%s, sm_%d%d, kernels of sm_%d) in %.1f ms; the context takes %llu MiB",
+              c->info.name, c->info.description, c->info.major, c->info.minor, c->architecture,
+              (double)(clock_ns() - start) * 1e-6, (unsigned long long)c->overhead >> 20);
+    *out = c;
+    return ERR_OK;
+}
+
+void nv_card_close(struct nv_card *c)
+{
+    if (!c)
+        return;
+    drop_context(c);
+    pthread_mutex_destroy(&c->lock);
+    mem_free(c);
+}
+
+void nv_card_describe(struct nv_card *c, struct nv_card_info *out)
+{
+    size_t free_bytes = 0, total = 0;
+    *out = c->info;
+    if (enter(c, NULL) == ERR_OK && c->d->memory_info(&free_bytes, &total) == NV_SUCCESS)
+        out->free_bytes = free_bytes;
+}
+
+const char *nv_card_library(const struct nv_card *c)
+{
+    return c->d->path;
+}
+
+uint64_t nv_card_overhead(const struct nv_card *c)
+{
+    return c->overhead;
+}
+
+int nv_card_architecture(const struct nv_card *c)
+{
+    return c->architecture;
+}
+
+int nv_card_multiprocessors(const struct nv_card *c)
+{
+    return c->info.multiprocessors;
+}
+
+unsigned nv_card_generation(struct nv_card *c)
+{
+    pthread_mutex_lock(&c->lock);
+    if (c->failed || !c->context) {
+        struct err e = {0};
+        log_warn("%s starts anew after: %s", c->info.name, c->failure.text);
+        if (make_context(c, &e) != ERR_OK)
+            log_warn("%s", e.text);
+    }
+    unsigned generation = c->generation;
+    pthread_mutex_unlock(&c->lock);
+    return generation;
+}
+
+enum err_code nv_card_check(struct nv_card *c, unsigned generation, struct err *e)
+{
+    enum err_code rc = enter(c, e);
+    if (rc == ERR_OK && generation != c->generation)
+        return err_set(e, ERR_DEVICE, "%s was started anew, and what was on it is gone",
+                       c->info.name);
+    return rc;
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+enum err_code nv_memory_new(struct nv_card *c, size_t bytes, struct nv_memory *out, struct err *e)
+{
+    *out = (struct nv_memory){.generation = nv_card_generation(c)};
+    enum err_code rc = enter(c, e);
+    if (rc != ERR_OK || bytes == 0)
+        return rc;
+    nv_result r = c->d->memory_new(&out->p, bytes);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "taking memory", e);
+}
+
+void nv_memory_free(struct nv_card *c, struct nv_memory *m)
+{
+    if (m->p && m->generation == c->generation && enter(c, NULL) == ERR_OK)
+        (void)c->d->memory_free(m->p);
+    *m = (struct nv_memory){0};
+}
+
+void *nv_host_new(struct nv_card *c, size_t bytes)
+{
+    void *p = NULL;
+    return enter(c, NULL) == ERR_OK && c->d->host_new(&p, bytes, 0) == NV_SUCCESS ? p : NULL;
+}
+
+void nv_host_free(struct nv_card *c, void *p, unsigned generation)
+{
+    if (p && generation == c->generation && enter(c, NULL) == ERR_OK)
+        (void)c->d->host_free(p);
+}
+
+static enum err_code lane_stream(struct nv_card *c, int lane, struct nv_stream **out, struct err *e)
+{
+    nv_result r = NV_SUCCESS;
+    pthread_mutex_lock(&c->lock);
+    if (!c->lanes[lane])
+        r = c->d->stream_new(&c->lanes[lane], NV_STREAM_NON_BLOCKING);
+    *out = c->lanes[lane];
+    pthread_mutex_unlock(&c->lock);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "making a stream", e);
+}
+
+enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src, size_t n,
+                       struct err *e)
+{
+    struct nv_stream *s = NULL;
+    enum err_code rc = enter(c, e);
+    if (rc == ERR_OK)
+        rc = lane_stream(c, lane, &s, e);
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    nv_result r = c->d->to_device(dst, src, n, s);
+    /* Of ordinary memory the driver has a copy by now; other lanes read page-locked memory. */
+    if (r == NV_SUCCESS && lane > 0)
+        r = c->d->stream_wait(s);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy to the card", e);
+}
+
+enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n, struct err *e)
+{
+    enum err_code rc = enter(c, e);
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    nv_result r = c->d->to_host(dst, src, n, c->lanes[0]);
+    if (r == NV_SUCCESS)
+        r = c->d->stream_wait(c->lanes[0]);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy from the card", e);
+}
+
+enum err_code nv_copy(struct nv_card *c, nv_ptr dst, nv_ptr src, size_t n, struct err *e)
+{
+    enum err_code rc = enter(c, e);
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    nv_result r = c->d->copy(dst, src, n, c->lanes[0]);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy on the card", e);
+}
+
+enum err_code nv_zero(struct nv_card *c, nv_ptr dst, size_t n, struct err *e)
+{
+    enum err_code rc = enter(c, e);
+    if (rc != ERR_OK || n == 0)
+        return rc;
+    nv_result r = c->d->fill(dst, 0, n, c->lanes[0]);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "clearing memory", e);
+}
+
+/* ---- kernels ---------------------------------------------------------------------------------------------- */
+
+static enum err_code load_module(struct nv_card *c, const char *name, struct nv_module **out,
+                                 struct err *e)
+{
+    enum { JIT_ERROR_LOG = 5, JIT_ERROR_LOG_BYTES = 6 };
+    char log[1000] = "", what[64];
+    int options[] = {JIT_ERROR_LOG, JIT_ERROR_LOG_BYTES};
+    void *values[] = {log, (void *)(uintptr_t)sizeof log};
+    char *text;
+    int64_t start = clock_ns();
+    enum err_code rc = nv_ptx(name, &text, e);
+    if (rc != ERR_OK)
+        return rc;
+    nv_result r = c->d->module_new(out, text, 2, options, values);
+    mem_free(text);
+    if (r == NV_SUCCESS) {
+        log_debug("boot: kernels '%s' in %.1f ms", name, (double)(clock_ns() - start) * 1e-6);
+        return ERR_OK;
+    }
+    log_warn("the driver refuses the kernels '%s': %s", name, log);
+    (void)snprintf(what, sizeof what, "loading the kernels '%s'", name);
+    return fail(c, r, what, e);
+}
+
+static enum err_code module_of(struct nv_card *c, enum nv_kernel k, struct nv_module **out,
+                               struct err *e)
+{
+    int i = 0;
+    while (strcmp(kernels[i].module, kernels[k].module) != 0)
+        i++;
+    if (!c->modules[i].module) {
+        enum err_code rc = load_module(c, kernels[k].module, &c->modules[i].module, e);
+        if (rc != ERR_OK)
+            return rc;
+    }
+    *out = c->modules[i].module;
+    return ERR_OK;
+}
+
+static enum err_code find_function(struct nv_card *c, enum nv_kernel k, struct err *e)
+{
+    enum { SHARED_UNASKED = 48 << 10 };
+    const struct kernel_row *row = &kernels[k];
+    struct nv_module *m = NULL;
+    char what[64];
+    if (row->shared > c->shared_max)
+        return err_set(e, ERR_DEVICE, "%s has %d bytes of shared memory; '%s' needs %d",
+                       c->info.name, c->shared_max, row->name, row->shared);
+    enum err_code rc = module_of(c, k, &m, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)snprintf(what, sizeof what, "finding the kernel '%s'", row->name);
+    nv_result r = c->d->module_function(&c->functions[k], m, row->name);
+    if (r == NV_SUCCESS && row->shared > SHARED_UNASKED)
+        r = c->d->function_set(c->functions[k], NV_FUNC_MAX_DYNAMIC_SHARED, row->shared);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, what, e);
+}
+
+static unsigned side(int64_t n)
+{
+    return n > 0 ? (unsigned)n : 1;
+}
+
+enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid, void *params,
+                        struct err *e)
+{
+    const struct kernel_row *row = &kernels[k];
+    enum err_code rc = c->functions[k] ? ERR_OK : find_function(c, k, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX)
+        return err_set(e, ERR_LIMIT, "'%s' cannot be launched in %lld x %lld x %lld blocks",
+                       row->name, (long long)grid.x, (long long)grid.y, (long long)grid.z);
+    nv_result r = c->d->launch(c->functions[k], side(grid.x), side(grid.y), side(grid.z),
+                               (unsigned)row->threads, 1, 1, (unsigned)row->shared, c->lanes[0],
+                               (void *[]){params}, NULL);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, row->name, e);
+}
+
+enum err_code nv_wait(struct nv_card *c, struct err *e)
+{
+    enum err_code rc = enter(c, e);
+    if (rc != ERR_OK)
+        return rc;
+    nv_result r = c->d->stream_wait(c->lanes[0]);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "computing", e);
+}
+
+enum err_code nv_throttle(struct nv_card *c, struct err *e)
+{
+    nv_result r = c->d->event_record(c->events[c->event], c->lanes[0]);
+    c->recorded[c->event] = true;
+    c->event = (c->event + 1) % THROTTLE_EVENTS;
+    if (r == NV_SUCCESS && c->recorded[c->event])
+        r = c->d->event_wait(c->events[c->event]);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "computing", e);
+}
+
+enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
+                                 struct nv_tensor_map *out, struct err *e)
+{
+    enum { BYTES = 2, RANK = 3 };
+    const uint64_t dims[RANK] = {s->columns, s->rows, s->outer};
+    const uint64_t strides[RANK - 1] = {s->row_stride * BYTES, s->outer_stride * BYTES};
+    const uint32_t box[RANK] = {s->box_columns, s->box_rows, 1}, steps[RANK] = {1, 1, 1};
+    nv_result r = c->d->tensor_map(out, NV_MAP_TYPE_BF16, s->outer ? RANK : RANK - 1, s->p, dims,
+                                   strides, box, steps, 0, NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
+    if (r == NV_SUCCESS)
+        return ERR_OK;
+    char words[160];
+    return err_set(e, ERR_INTERNAL, "no map of %llu x %llu x %llu: %s",
+                   (unsigned long long)s->outer, (unsigned long long)s->rows,
+                   (unsigned long long)s->columns, nv_driver_words(c->d, r, words, sizeof words));
+}

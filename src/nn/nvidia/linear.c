@@ -1,0 +1,218 @@
+/* linear.c - linear layers with all that follows a product in its epilogue. */
+#include "nn/nvidia/nodes.h"
+
+enum { X, W, W2, SCALES, SCALES2, BIAS, BIAS2, GATE, RESIDUAL, SOURCES };
+enum { FEW_ROWS = 8 };
+
+struct params {
+    float scale;
+    int act;
+    int halves;
+};
+
+static int64_t divide_up(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static const void *address(const struct ggml_tensor *t)
+{
+    return t ? t->data : NULL;
+}
+
+static struct nv_gemm gemm_of(const struct ggml_tensor *t)
+{
+    struct params p;
+    struct ggml_tensor *const *s = t->src;
+    nv_params_of(t, &p, sizeof p);
+    struct nv_gemm g = {
+        .x = s[X]->data,
+        .w = s[W]->data,
+        .w2 = address(s[W2]),
+        .bias = address(s[BIAS]),
+        .bias2 = address(s[BIAS2]),
+        .row_scales = address(s[SCALES]),
+        .row_scales2 = address(s[SCALES2]),
+        .gate = address(s[GATE]),
+        .residual = address(s[RESIDUAL]),
+        .y = t->data,
+        .ldx = nv_stride(s[X], 1),
+        .ldw = nv_stride(s[W], 1),
+        .ldy = nv_stride(t, 1),
+        .ldr = s[RESIDUAL] ? nv_stride(s[RESIDUAL], 1) : 0,
+        .m = (int)t->ne[1],
+        .n = (int)t->ne[0],
+        .k = (int)s[W]->ne[0],
+        .scale = p.scale,
+        .act = p.act,
+        .x_type = nv_type_of(s[X]),
+        .w_type = nv_type_of(s[W]),
+        .y_type = nv_type_of(t),
+    };
+    if (p.halves) {
+        g.w2 = (const char *)g.w + (size_t)g.n * s[W]->nb[1];
+        g.row_scales2 = g.row_scales ? g.row_scales + g.n : NULL;
+        g.bias2 = g.bias ? g.bias + g.n : NULL;
+    }
+    return g;
+}
+
+static bool aligned(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
+}
+
+/* Whether the matrix units can read the operands as they lie. */
+static bool suits_bf16(const struct nv_gemm *g)
+{
+    return g->x_type == NV_BF16 && g->w_type == NV_BF16 && g->k % 8 == 0 && g->ldx % 8 == 0 &&
+           g->ldw % 8 == 0 && g->ldy % 2 == 0 && aligned(g->x) && aligned(g->w) && aligned(g->w2);
+}
+
+static enum err_code matrix_map(const struct nv_job *j, const void *p, int rows, int k, int64_t ld,
+                                uint32_t box_rows, struct nv_tensor_map *out)
+{
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)p,
+        .columns = (uint64_t)k,
+        .rows = (uint64_t)rows,
+        .row_stride = (uint64_t)ld,
+        .box_columns = 64,
+        .box_rows = box_rows,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
+{
+    struct nv_gemm_tma p = {.g = *g};
+    bool pair = g->act == NV_ACT_SWIGLU;
+    int64_t tile = pair ? 128 : 256, tiles = divide_up(g->m, 128) * divide_up(g->n, tile);
+    int64_t units = nv_card_multiprocessors(j->card);
+    enum err_code rc = matrix_map(j, g->x, g->m, g->k, g->ldx, 128, &p.x_map);
+    if (rc == ERR_OK)
+        rc = matrix_map(j, g->w, g->n, g->k, g->ldw, (uint32_t)tile, &p.w_map);
+    if (rc == ERR_OK && pair)
+        rc = matrix_map(j, g->w2, g->n, g->k, g->ldw, (uint32_t)tile, &p.w2_map);
+    if (rc != ERR_OK)
+        return rc;
+    return nv_launch(j->card, pair ? NV_KERNEL_gemm_tma_swiglu : NV_KERNEL_gemm_tma,
+                     (struct nv_grid){.x = tiles < units ? tiles : units}, &p, j->e);
+}
+
+enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
+{
+    bool pair = g->act == NV_ACT_SWIGLU;
+    if (g->m <= FEW_ROWS)
+        return nv_launch(j->card, NV_KERNEL_gemv, (struct nv_grid){.x = divide_up(g->n, 8)}, g,
+                         j->e);
+    if (!suits_bf16(g))
+        return nv_launch(j->card, NV_KERNEL_gemm_exact,
+                         (struct nv_grid){.x = divide_up(g->m, 64), .y = divide_up(g->n, 64)}, g,
+                         j->e);
+    if (nv_card_architecture(j->card) >= 90)
+        return launch_tma(j, g);
+    int64_t tile = pair ? 64 : 128;
+    return nv_launch(j->card, pair ? NV_KERNEL_gemm_bf16_swiglu : NV_KERNEL_gemm_bf16,
+                     (struct nv_grid){.x = divide_up(g->m, 128) * divide_up(g->n, tile)}, g, j->e);
+}
+
+static enum err_code launch(const struct nv_job *j)
+{
+    struct nv_gemm g = gemm_of(j->t);
+    return nv_gemm_launch(j, &g);
+}
+
+static double flops(const struct ggml_tensor *t)
+{
+    struct params p;
+    nv_params_of(t, &p, sizeof p);
+    double one = 2.0 * (double)ggml_nelements(t) * (double)t->src[W]->ne[0];
+    return p.act == NV_ACT_SWIGLU ? 2 * one : one;
+}
+
+static struct ggml_tensor *over_residual(const struct ggml_tensor *t)
+{
+    return nv_if_congruent(t, t->src[RESIDUAL]);
+}
+
+static const struct nv_op op_linear = {
+    .name = "linear", .launch = launch, .flops = flops, .in_place = over_residual, .strided = true};
+
+/* ggml's own product, of matrices in float32 (plain.c). */
+enum err_code nv_mul_mat_launch(const struct nv_job *j)
+{
+    const struct ggml_tensor *w = j->t->src[0], *x = j->t->src[1];
+    struct nv_gemm g = {
+        .x = x->data,
+        .w = w->data,
+        .y = j->t->data,
+        .ldx = nv_stride(x, 1),
+        .ldw = nv_stride(w, 1),
+        .ldy = nv_stride(j->t, 1),
+        .m = (int)x->ne[1],
+        .n = (int)w->ne[1],
+        .k = (int)w->ne[0],
+        .scale = 1.0f,
+        .x_type = nv_type_of(x),
+        .w_type = nv_type_of(w),
+        .y_type = nv_type_of(j->t),
+    };
+    return nv_gemm_launch(j, &g);
+}
+
+/* ---- making ----------------------------------------------------------------------------------------------- */
+
+static struct ggml_tensor *tensor_of(const struct nn_param *p)
+{
+    return p ? p->t : NULL;
+}
+
+/* One row of values side by side. */
+static struct ggml_tensor *row(struct nn_graph *g, struct ggml_tensor *t)
+{
+    return t && (t->type != GGML_TYPE_F32 || t->nb[0] != sizeof(float)) ? nv_as(g, t, GGML_TYPE_F32)
+                                                                        : t;
+}
+
+/* Two products whose scales differ, each by itself. */
+static struct ggml_tensor *apart(struct nn_graph *g, const struct nv_linear *l)
+{
+    struct nv_linear gate = {.x = l->x, .w = l->w, .b = l->b, .act = NV_ACT_SILU};
+    struct nv_linear up = {.x = l->x, .w = l->w2, .b = l->b2};
+    struct ggml_tensor *y = ggml_mul(nn_ctx(g), nv_linear(g, &gate), nv_linear(g, &up));
+    return l->for_product ? nv_as(g, y, nv_product_type(g)) : y;
+}
+
+struct ggml_tensor *nv_linear(struct nn_graph *g, const struct nv_linear *l)
+{
+    if (!nv_is_on(g))
+        return NULL;
+    if (l->w2 && l->w2->scale != l->w->scale)
+        return apart(g, l);
+    bool pair = l->w2 || l->halves;
+    struct ggml_tensor *x = nv_rows_for_product(g, l->x);
+    struct ggml_tensor *src[SOURCES] = {
+        [X] = x,
+        [W] = l->w->t,
+        [W2] = tensor_of(l->w2),
+        [SCALES] = l->w->row_scales,
+        [SCALES2] = l->w2 ? l->w2->row_scales : NULL,
+        [BIAS] = tensor_of(l->b),
+        [BIAS2] = tensor_of(l->b2),
+        [GATE] = row(g, l->gate),
+        [RESIDUAL] = row(g, l->residual),
+    };
+    const struct params p = {
+        .scale = l->w->scale, .act = pair ? NV_ACT_SWIGLU : l->act, .halves = l->halves};
+    return nv_node_new(g,
+                       &(struct nv_node){
+                           .op = &op_linear,
+                           .type = l->for_product ? nv_product_type(g) : GGML_TYPE_F32,
+                           .ne = {l->halves ? l->w->t->ne[1] / 2 : l->w->t->ne[1], x->ne[1], 1, 1},
+                           .src = src,
+                           .n_src = SOURCES,
+                           .params = &p,
+                           .params_bytes = sizeof p,
+                       });
+}

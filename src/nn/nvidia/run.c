@@ -1,0 +1,179 @@
+#include "nn/nvidia/run.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "nn/nvidia/layout.h"
+#include "nn/nvidia/nodes.h"
+
+struct nv_graph {
+    struct nv_card *card;
+    struct ggml_cgraph *gf;
+    struct nv_layout *layout;
+    struct nv_memory memory;
+};
+
+bool nv_can(const struct ggml_tensor *t)
+{
+    return nv_op_of(t) != NULL || nv_plain_known(t);
+}
+
+const char *nv_kind(const struct ggml_tensor *t)
+{
+    const struct nv_op *op = nv_op_of(t);
+    return op ? op->name : NULL;
+}
+
+double nv_flops(const struct ggml_tensor *t)
+{
+    const struct nv_op *op = nv_op_of(t);
+    return op && op->flops ? op->flops(t) : 0;
+}
+
+static size_t scratch_of(const struct ggml_tensor *t)
+{
+    const struct nv_op *op = nv_op_of(t);
+    return op && op->scratch ? op->scratch(t) : 0;
+}
+
+static struct ggml_tensor *overwritten_by(const struct ggml_tensor *t)
+{
+    const struct nv_op *op = nv_op_of(t);
+    return op && op->in_place ? op->in_place(t) : NULL;
+}
+
+static const struct nv_layout_rules rules = {scratch_of, overwritten_by};
+
+enum err_code nv_measure(struct ggml_cgraph *gf, size_t *bytes, struct err *e)
+{
+    struct nv_layout *l;
+    enum err_code rc = nv_layout_new(gf, &rules, &l, e);
+    if (rc == ERR_OK)
+        *bytes = nv_layout_bytes(l);
+    if (rc == ERR_OK)
+        nv_layout_free(l);
+    return rc;
+}
+
+enum err_code nv_graph_new(struct nv_card *c, struct ggml_cgraph *gf, struct nv_graph **out,
+                           struct err *e)
+{
+    *out = NULL;
+    struct nv_graph *r = mem_try_alloc(sizeof *r);
+    if (!r)
+        return err_set(e, ERR_NOMEM, "no memory for a graph");
+    r->card = c;
+    r->gf = gf;
+    enum err_code rc = nv_layout_new(gf, &rules, &r->layout, e);
+    if (rc == ERR_OK)
+        rc = nv_memory_new(c, nv_layout_bytes(r->layout), &r->memory, e);
+    if (rc != ERR_OK) {
+        nv_graph_free(r);
+        return rc;
+    }
+    nv_layout_place(r->layout, r->memory.p);
+    *out = r;
+    return ERR_OK;
+}
+
+void nv_graph_free(struct nv_graph *r)
+{
+    if (!r)
+        return;
+    nv_memory_free(r->card, &r->memory);
+    nv_layout_free(r->layout);
+    mem_free(r);
+}
+
+bool nv_graph_is_sound(const struct nv_graph *r)
+{
+    return nv_card_check(r->card, r->memory.generation, NULL) == ERR_OK;
+}
+
+static enum err_code launch_node(struct nv_graph *r, int i, struct err *e)
+{
+    struct ggml_tensor *t = ggml_graph_node(r->gf, i);
+    const struct nv_op *op = nv_op_of(t);
+    const struct nv_job j = {
+        .card = r->card, .t = t, .scratch = nv_layout_scratch(r->layout, i), .e = e};
+    return op ? op->launch(&j) : nv_plain_launch(&j);
+}
+
+static bool stopped(const atomic_bool *cancel)
+{
+    return cancel && atomic_load_explicit(cancel, memory_order_relaxed);
+}
+
+enum err_code nv_graph_run(struct nv_graph *r, int first, int end, const atomic_bool *cancel,
+                           struct err *e)
+{
+    enum { AHEAD = 64 }; /* nodes that may wait on the card before we look whether to stop */
+    enum err_code rc = nv_card_check(r->card, r->memory.generation, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int i = first; i < end && rc == ERR_OK; i++) {
+        if (stopped(cancel))
+            rc = err_set(e, ERR_CANCELLED, "stopped on request");
+        if (rc == ERR_OK)
+            rc = launch_node(r, i, e);
+        if (rc == ERR_OK && i % AHEAD == AHEAD - 1)
+            rc = nv_throttle(r->card, e);
+    }
+    enum err_code waited = nv_wait(r->card, rc == ERR_OK ? e : NULL);
+    return rc == ERR_OK ? waited : rc;
+}
+
+/* ---- how fast a card multiplies -------------------------------------------------------------------------- */
+
+enum { MEASURE_SIDE = 4096, MEASURE_RUNS = 8 };
+
+static enum err_code run_products(struct nv_card *c, struct nv_gemm *g, double *seconds,
+                                  struct err *e)
+{
+    const struct nv_job j = {.card = c, .e = e};
+    enum err_code rc = nv_gemm_launch(&j, g); /* loads the kernels */
+    if (rc == ERR_OK)
+        rc = nv_wait(c, e);
+    double start = clock_s();
+    for (int i = 0; rc == ERR_OK && i < MEASURE_RUNS; i++)
+        rc = nv_gemm_launch(&j, g);
+    if (rc == ERR_OK)
+        rc = nv_wait(c, e);
+    *seconds = clock_s() - start;
+    return rc;
+}
+
+enum err_code nv_card_measure(struct nv_card *c, double *out, struct err *e)
+{
+    const size_t matrix = (size_t)MEASURE_SIDE * MEASURE_SIDE * 2;
+    struct nv_memory m;
+    double seconds = 0;
+    *out = 0;
+    enum err_code rc = nv_memory_new(c, 3 * matrix, &m, e);
+    if (rc != ERR_OK)
+        return rc;
+    char *at = (char *)(uintptr_t)m.p;
+    struct nv_gemm g = {
+        .x = at,
+        .w = at + matrix,
+        .y = at + 2 * matrix,
+        .ldx = MEASURE_SIDE,
+        .ldw = MEASURE_SIDE,
+        .ldy = MEASURE_SIDE,
+        .m = MEASURE_SIDE,
+        .n = MEASURE_SIDE,
+        .k = MEASURE_SIDE,
+        .scale = 1.0f,
+        .x_type = NV_BF16,
+        .w_type = NV_BF16,
+        .y_type = NV_BF16,
+    };
+    rc = nv_zero(c, m.p, 3 * matrix, e);
+    if (rc == ERR_OK)
+        rc = run_products(c, &g, &seconds, e);
+    nv_memory_free(c, &m);
+    if (rc == ERR_OK && seconds > 0)
+        *out = 2.0 * MEASURE_SIDE * MEASURE_SIDE * MEASURE_SIDE * MEASURE_RUNS / seconds;
+    return rc;
+}
