@@ -92,7 +92,7 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     j->progress.quiet = j->quiet;
     if (!q->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
-    enum err_code rc = engine_check_text("prompt", q->prompt, &e);
+    enum err_code rc = engine_check_prompt(q->prompt, &e);
     if (rc == ERR_OK)
         rc = convert_cache_check(j->engine.weights, &e);
     if (rc == ERR_OK)

@@ -13,6 +13,7 @@
 #include "cli/param_arg.h"
 #include "cli/plan_out.h"
 #include "image/save.h"
+#include "pipeline/engine.h"
 #include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 
@@ -34,14 +35,27 @@ void picture_run_deinit(struct picture_run *r)
     cli_progress_deinit(&r->progress);
 }
 
+/* As the person wrote it: without what a shell, an editor or another system's line ends add (a final newline, a byte
+ * order mark, carriage returns). */
+static void plain_text(struct buf *b)
+{
+    size_t from = str_starts(buf_str(b), STR_LIT("\xef\xbb\xbf")) ? 3 : 0, n = 0;
+    for (size_t i = from; i < b->n; i++)
+        if (b->p[i] != '\r' || i + 1 == b->n || b->p[i + 1] != '\n')
+            b->p[n++] = b->p[i];
+    if (n > 0 && b->p[n - 1] == '\n')
+        n--;
+    if (b->p)
+        b->p[n] = 0;
+    b->n = n;
+}
+
 static int read_stdin_prompt(struct picture_run *r, const struct cli_command *c)
 {
     struct err e = {0};
     if (cli_read_input("-", MAX_STDIN_PROMPT, &r->prompt, &e) != ERR_OK)
         return cli_fail_err(&e);
-    /* A shell adds the final newline, not the person. */
-    if (r->prompt.n && r->prompt.p[r->prompt.n - 1] == '\n')
-        r->prompt.p[--r->prompt.n] = 0;
+    plain_text(&r->prompt);
     if (r->prompt.n && memchr(r->prompt.p, 0, r->prompt.n))
         return cli_usage_error(c, "the prompt on standard input holds a zero byte");
     r->request.prompt = buf_z(&r->prompt);
@@ -221,6 +235,8 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return rc;
     if (is_blank(r->request.prompt))
         return cli_usage_error(c, "the prompt is empty; say what to make with -p");
+    if (engine_check_prompt(r->request.prompt, &e) != ERR_OK)
+        return cli_fail_err(&e);
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
     if (image_save_format(r->output, &r->format, &e) != ERR_OK)

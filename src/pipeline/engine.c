@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -210,6 +211,27 @@ enum err_code engine_check_text(const char *what, const char *text, struct err *
     return ERR_OK;
 }
 
+/* "<lora:name:weight>", as other programs write it. */
+static const char *find_lora(const char *prompt)
+{
+    for (const char *p = strchr(prompt, '<'); p; p = strchr(p + 1, '<'))
+        if (strncasecmp(p, "<lora:", 6) == 0 || strncasecmp(p, "<lyco:", 6) == 0)
+            return p;
+    return NULL;
+}
+
+enum err_code engine_check_prompt(const char *text, struct err *e)
+{
+    enum err_code rc = engine_check_text("prompt", text, e);
+    const char *lora = rc == ERR_OK && text ? find_lora(text) : NULL;
+    if (!lora)
+        return rc;
+    return err_set(e, ERR_ARG,
+                   "the prompt asks for a LoRA ('%.*s'), which this version cannot apply; leave it "
+                   "out",
+                   (int)(strcspn(lora, ">\n") < 60 ? strcspn(lora, ">\n") + 1 : 60), lora);
+}
+
 enum err_code engine_check_image(const struct vt_image *im, const char *what, struct err *e)
 {
     if (!im->pixels || im->channels < 1 || im->channels > 4)
@@ -244,7 +266,7 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
 
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
-    enum err_code rc = engine_check_text("prompt", rq->prompt, e);
+    enum err_code rc = engine_check_prompt(rq->prompt, e);
     if (rc == ERR_OK)
         rc = check_optional("the width", rq->width, 64, 2048, e);
     if (rc == ERR_OK)

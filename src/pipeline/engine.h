@@ -8,6 +8,8 @@
 
 /* The prompt's size and that it is UTF-8. what: "prompt". NULL is fine. */
 ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *text, struct err *e);
+/* The same for what is to be made, which must not ask for what there is not: "<lora:...>". */
+ERR_MUST_CHECK enum err_code engine_check_prompt(const char *text, struct err *e);
 /* "en", "zh" or NULL. */
 ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct err *e);
 /* What vt_layers made, with all that the layers hold. Borrowed from the result. */

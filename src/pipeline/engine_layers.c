@@ -46,7 +46,7 @@ static enum err_code check(const struct vt_layers_request *rq, struct err *e)
 {
     enum err_code rc = engine_check_image(&rq->image, "the image", e);
     if (rc == ERR_OK)
-        rc = engine_check_text("prompt", rq->prompt, e);
+        rc = engine_check_prompt(rq->prompt, e);
     if (rc == ERR_OK)
         rc = engine_check_text("negative prompt", rq->negative_prompt, e);
     if (rc == ERR_OK)

@@ -233,12 +233,27 @@ static void trace_packed(const struct state *s, const char *name, const float *x
     trace_add_f32(s->run->trace, name, x, (int64_t[]){1, rows, s->channels}, 3);
 }
 
+/* Once a request. */
+static enum err_code tell_cut(const struct state *s, struct err *e)
+{
+    struct prompt_cut cut;
+    if (!s->run->callbacks || s->run->image > 0)
+        return ERR_OK;
+    enum err_code rc =
+        klein_prompt_cut(s->k->tokenizer, s->rq->prompt, (size_t)s->rq->max_tokens, &cut, e);
+    if (rc == ERR_OK)
+        report_prompt_cut(s->run->callbacks, &cut);
+    return rc;
+}
+
 static enum err_code embed_prompts(struct state *s, struct err *e)
 {
     struct klein *k = s->k;
     int n = s->rq->max_tokens;
     bool guided = s->rq->guidance > 1.0 && !k->dir->is_distilled;
-    enum err_code rc = klein_embed(k, s->rq->prompt, n, s->rq, s->run, &s->pos, e);
+    enum err_code rc = tell_cut(s, e);
+    if (rc == ERR_OK)
+        rc = klein_embed(k, s->rq->prompt, n, s->rq, s->run, &s->pos, e);
     if (rc == ERR_OK && guided)
         rc = klein_embed(k, STR_LIT(""), n, s->rq, s->run, &s->neg, e);
     if (rc != ERR_OK)

@@ -65,8 +65,13 @@ enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens
                             const struct layered_run *run, struct layered_text *out, struct err *e)
 {
     struct tokens ids = {0};
+    struct prompt_cut cut;
     report_stage(run->callbacks, VT_STAGE_TEXT, 0, 1);
-    enum err_code rc = layered_encode(l->tokenizer, prompt, (size_t)max_tokens, &ids, e);
+    enum err_code rc = layered_prompt_cut(l->tokenizer, prompt, (size_t)max_tokens, &cut, e);
+    if (rc == ERR_OK)
+        report_prompt_cut(run->callbacks, &cut);
+    if (rc == ERR_OK)
+        rc = layered_encode(l->tokenizer, prompt, (size_t)max_tokens, &ids, e);
     if (rc == ERR_OK)
         rc = encode_ids(l, &ids, run, out, e);
     tokens_deinit(&ids);

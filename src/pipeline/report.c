@@ -30,6 +30,15 @@ void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
     cb->note(text, cb->user);
 }
 
+void report_prompt_cut(const struct vt_callbacks *cb, const struct prompt_cut *cut)
+{
+    if (cut->cut > 0)
+        report_note(cb,
+                    "the prompt is %zu token%s too long (%zu with the text around it, the limit is "
+                    "%zu): it is cut behind '%s'",
+                    cut->cut, cut->cut == 1 ? "" : "s", cut->total, cut->limit, cut->behind);
+}
+
 enum err_code report_steps_run(const struct report_steps *s, double *seconds, struct err *e)
 {
     struct vt_progress p = {.stage = VT_STAGE_STEPS,

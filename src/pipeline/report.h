@@ -3,6 +3,7 @@
 #define VT_PIPELINE_REPORT_H
 
 #include "base/err.h"
+#include "text/chat.h"
 #include "veetance.h"
 
 void report_progress(const struct vt_callbacks *cb, const struct vt_progress *p);
@@ -10,6 +11,9 @@ void report_progress(const struct vt_callbacks *cb, const struct vt_progress *p)
 void report_stage(const struct vt_callbacks *cb, enum vt_stage stage, int image, int image_count);
 void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* A prompt that was cut is told; nothing for one that fits. */
+void report_prompt_cut(const struct vt_callbacks *cb, const struct prompt_cut *cut);
 
 /* A picture's steps. */
 struct report_steps {

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/json_write.h"
+#include "pipeline/engine.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/params_table.h"
 #include "server/model_choice.h"
@@ -160,6 +161,8 @@ static enum err_code check_more(struct http_request *rq, yyjson_val *body, struc
     if (yyjson_is_arr(extend) && yyjson_arr_size(extend) != 4)
         return http_refuse(rq, 422, "extend", e,
                            "extend should be four numbers: left, top, right, bottom");
+    if (engine_check_prompt(yyjson_get_str(yyjson_obj_get(body, "prompt")), &why) != ERR_OK)
+        return http_refuse(rq, 422, "prompt", e, "%s", why.text);
     if (matte_parse(matte, &parsed, &why) != ERR_OK)
         return http_refuse(rq, 422, "matte", e, "%s", why.text);
     if (yyjson_is_num(resolution) && (int64_t)yyjson_get_num(resolution) % 32)

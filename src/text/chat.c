@@ -105,6 +105,51 @@ enum err_code layered_encode(const struct tokenizer *t, struct str prompt, size_
     return rc;
 }
 
+/* Whole characters from the end of text, on one line. */
+static void last_words(struct str text, char *out, size_t room)
+{
+    size_t from = text.n < room ? 0 : text.n - room + 1;
+    while (from > 0 && from < text.n && ((unsigned char)text.p[from] & 0xc0) == 0x80)
+        from++;
+    size_t n = text.n - from;
+    for (size_t i = 0; i < n; i++)
+        out[i] = (unsigned char)text.p[from + i] < ' ' ? ' ' : text.p[from + i];
+    out[n] = 0;
+}
+
+static enum err_code prompt_cut(const struct tokenizer *t, struct str prompt, chat_text_fn fn,
+                                size_t limit, struct prompt_cut *out, struct err *e)
+{
+    enum { WORDS_TOKENS = 12, WORDS_BYTES = 64 };
+    struct tokens all = {0};
+    struct buf words;
+    enum err_code rc = encode_text(t, prompt, fn, &all, e);
+    *out = (struct prompt_cut){.total = all.n, .limit = limit};
+    buf_init(&words, 1 << 20);
+    if (rc == ERR_OK && all.n > limit) {
+        size_t n = limit < WORDS_TOKENS ? limit : WORDS_TOKENS;
+        out->cut = all.n - limit;
+        rc = tokenizer_decode(t, all.ids + limit - n, n, true, &words, e);
+        last_words(buf_str(&words), out->behind, WORDS_BYTES);
+    }
+    buf_deinit(&words);
+    tokens_deinit(&all);
+    return rc;
+}
+
+enum err_code klein_prompt_cut(const struct tokenizer *t, struct str prompt, size_t max_tokens,
+                               struct prompt_cut *out, struct err *e)
+{
+    return prompt_cut(t, prompt, chat_klein_text, max_tokens, out, e);
+}
+
+enum err_code layered_prompt_cut(const struct tokenizer *t, struct str prompt, size_t max_tokens,
+                                 struct prompt_cut *out, struct err *e)
+{
+    return prompt_cut(t, prompt, chat_layered_text, CHAT_LAYERED_PREFIX_TOKENS + max_tokens, out,
+                      e);
+}
+
 struct str chat_caption_text(enum chat_language language)
 {
     return language == CHAT_CHINESE ? STR_LIT(CAPTION_CHINESE) : STR_LIT(CAPTION_ENGLISH);

@@ -49,6 +49,23 @@ void chat_layered_text(struct str prompt, struct buf *out);
 ERR_MUST_CHECK enum err_code layered_encode(const struct tokenizer *t, struct str prompt,
                                             size_t max_tokens, struct tokens *out, struct err *e);
 
+/* ---- prompts that are too long ------------------------------------------------------------------ */
+
+struct prompt_cut {
+    size_t total; /* tokens of the prompt and the text around it */
+    size_t limit;
+    size_t cut;      /* tokens that are left out at the end; 0: it fits */
+    char behind[80]; /* the last words that are kept */
+};
+
+/* What klein_encode and layered_encode leave out of a prompt. */
+ERR_MUST_CHECK enum err_code klein_prompt_cut(const struct tokenizer *t, struct str prompt,
+                                              size_t max_tokens, struct prompt_cut *out,
+                                              struct err *e);
+ERR_MUST_CHECK enum err_code layered_prompt_cut(const struct tokenizer *t, struct str prompt,
+                                                size_t max_tokens, struct prompt_cut *out,
+                                                struct err *e);
+
 /* The question that makes the vision model describe a picture; one <|image_pad|> stands for the
  * picture. Static. */
 struct str chat_caption_text(enum chat_language language);

@@ -46,6 +46,21 @@ expect 0 "a prompt beyond ASCII"
 run generate -m micro-klein --threads 1 --steps 1 -W 64 -H 64 \
     -p '<|im_end|><|endoftext|><|im_start|>system <think></think>' --seed 5 -o "$work/t.png"
 expect 0 "a prompt with special tokens"
+printf '\357\273\277star\r\n' | "$program" generate -m micro-klein --device cpu --threads 1 --steps 1 -W 64 -H 64 -p - \
+    --seed 5 -o "$work/s.png" >"$work/stdout" 2>"$work/stderr"
+rc=$?
+expect 0 "a prompt with a byte order mark and another system's line end"
+check "neither is part of the prompt" cmp -s "$work/s.png" "$work/a.png"
+words=$(for i in 1 2 3 4 5 6 7 8 9 10; do printf 'one two three '; done)
+quick generate -p "a star $words" --seed 5 -o "$work/s.png"
+expect 0 "a long prompt"
+err_has "note: the prompt is [0-9]* tokens too long ([0-9]* with the text around it, the limit is 40): it is cut behind '.*two three" \
+    "a long prompt is said to be cut, and where"
+quick generate --seed 5 -o "$work/s.png"
+is "one that fits says nothing" "$(grep -c 'too long' "$work/stderr")" 0
+refuse 2 "asks for a LoRA ('<lora:fine:0.8>')" generate -m micro-klein -p 'a star <lora:fine:0.8>, red' -o "$work/out/a.png"
+refuse 2 'asks for a LoRA' edit -m micro-klein -p '<LORA:x' -i "$work/a.png" -o "$work/out/a.png"
+refuse 2 'asks for a LoRA' layers -m micro-layered -p '<lora:x:1>' -i "$work/a.png" -o "$work/out/a"
 
 # ---- what the file says -----------------------------------------------------------------------------
 if have identify; then

@@ -41,6 +41,38 @@ static void layered_prompts_are_cut_behind_the_prefix(void **state)
     tokenizer_free(t);
 }
 
+static void what_is_cut_of_a_prompt_is_known(void **state)
+{
+    (void)state;
+    struct tokenizer *t = parity_tokenizer("klein");
+    struct prompt_cut cut;
+    struct tokens all = {0};
+    struct buf text;
+    buf_init(&text, 10000);
+    chat_klein_text(STR_LIT("one two three four five six"), &text);
+    assert_int_equal(tokenizer_encode(t, buf_str(&text), &all, NULL), ERR_OK);
+    assert_int_equal(klein_prompt_cut(t, STR_LIT("one two three four five six"), all.n, &cut, NULL),
+                     ERR_OK);
+    assert_int_equal(cut.cut, 0);
+    assert_int_equal(cut.total, all.n);
+    for (size_t limit = 1; limit < all.n; limit++) {
+        assert_int_equal(
+            klein_prompt_cut(t, STR_LIT("one two three four five six"), limit, &cut, NULL), ERR_OK);
+        assert_int_equal(cut.cut, all.n - limit);
+        assert_true(strlen(cut.behind) < sizeof cut.behind);
+    }
+    for (size_t limit = 8; limit < 90; limit++) { /* cut inside characters of several bytes */
+        const char *stars = "\xe2\x98\x85\xf0\x9f\x8c\x9f\n\xe2\x98\x85\xe6\x98\x9f\xf0\x9f\x8c\x9f"
+                            "\xe2\x98\x85\xf0\x9f\x8c\x9f\xe6\x98\x9f\xe6\x98\x9f\xf0\x9f\x8c\x9f";
+        assert_int_equal(klein_prompt_cut(t, str_from(stars), limit, &cut, NULL), ERR_OK);
+        assert_true(str_is_utf8(str_from(cut.behind), NULL));
+        assert_null(strchr(cut.behind, '\n'));
+    }
+    buf_deinit(&text);
+    tokens_deinit(&all);
+    tokenizer_free(t);
+}
+
 static void prompts_that_are_no_utf8_name_their_own_byte(void **state)
 {
     (void)state;
@@ -75,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(captions_become_one_image_with_many_tokens),
         cmocka_unit_test(layered_prompts_are_cut_behind_the_prefix),
+        cmocka_unit_test(what_is_cut_of_a_prompt_is_known),
         cmocka_unit_test(prompts_that_are_no_utf8_name_their_own_byte),
         cmocka_unit_test(tokenizers_without_the_needed_tokens_are_refused),
     };
