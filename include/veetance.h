@@ -361,6 +361,9 @@ VT_API int vt_caption_complete(const struct vt_caption_result *result);
 /* Opens a model and checks its files without running it; engages nothing. */
 VT_API enum vt_status vt_engine_load(struct vt_engine *engine, const char *model,
                                      struct vt_error *err);
+/* The path or name of the open model as it was given; "" when none is. Borrowed from the engine until the next
+ * request. */
+VT_API const char *vt_engine_model(const struct vt_engine *engine);
 /* Closes the open model, and takes its weights off the device. */
 VT_API void vt_engine_unload(struct vt_engine *engine);
 

@@ -8,6 +8,7 @@
 
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/suggest.h"
 #include "cli/engine_args.h"
 #include "cli/offline.h"
@@ -110,31 +111,19 @@ int cli_main(int argc, char **argv)
 
 /* ---- failure and interruption ----------------------------------------------------------------------- */
 
-static struct vt_engine *_Atomic signalled_engine;
-static atomic_bool stopped;
-
-static void on_signal(int sig)
+static void cancel_engine(void *user)
 {
-    (void)sig;
-    if (atomic_exchange(&stopped, true))
-        _exit(CLI_INTERRUPTED);
-    struct vt_engine *g = atomic_load(&signalled_engine);
-    if (g)
-        vt_engine_cancel(g);
+    vt_engine_cancel(user);
 }
 
 void cli_cancel_on_signal(struct vt_engine *engine)
 {
-    struct sigaction sa = {.sa_handler = on_signal};
-    atomic_store(&signalled_engine, engine);
-    sigemptyset(&sa.sa_mask);
-    sigaction(SIGINT, &sa, NULL);
-    sigaction(SIGTERM, &sa, NULL);
+    interrupt_set(engine ? cancel_engine : NULL, engine);
 }
 
 const atomic_bool *cli_stop_flag(void)
 {
-    return &stopped;
+    return interrupt_flag();
 }
 
 int cli_fail_err(const struct err *e)

@@ -137,6 +137,11 @@ const char *vt_engine_device(const struct vt_engine *engine)
     return engine->info.name;
 }
 
+const char *vt_engine_model(const struct vt_engine *engine)
+{
+    return engine->model;
+}
+
 struct convert_cache_run engine_conversion(struct vt_engine *g, const struct vt_callbacks *cb)
 {
     return (struct convert_cache_run){.type = g->weights[0] ? g->weights : NULL,

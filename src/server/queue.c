@@ -168,9 +168,10 @@ static enum err_code cancel(struct queue *q, const char *id, const char *why, st
     struct job_outcome o = {.state = JOB_CANCELLED, .error = str_from(why)};
     pthread_mutex_lock(&q->lock);
     struct live *j = line_find_waiting(q, id);
+    bool waits = j && !j->is_ending;
     bool runs = !j && q->running && strcmp(q->running->id, id) == 0;
-    if (j)
-        line_take(q, j);
+    if (waits)
+        j->is_ending = true;
     if (runs) {
         q->running->why = why;
         atomic_store(&q->running->cancel, true);
@@ -180,23 +181,26 @@ static enum err_code cancel(struct queue *q, const char *id, const char *why, st
     pthread_mutex_unlock(&q->lock);
     if (runs)
         return ERR_OK;
-    if (!j)
+    if (!waits)
         return err_set(e, ERR_BUSY, "the job has ended already");
     enum err_code rc = jobs_finish(q->server->store, id, &o, e);
     pthread_mutex_lock(&q->lock);
-    if (rc == ERR_OK) {
+    j = line_find_ending(q, id); /* NULL: the server has ended meanwhile */
+    if (j && rc == ERR_OK) {
+        line_take(q, j);
         queue_tell_end(q, j, JOB_CANCELLED, &o);
         live_wake_waiters(j);
         q->cancelled++;
         queue_tell_positions(q);
-    } else {
-        line_append(q, j);
+    } else if (j) {
+        j->is_ending = false;
+        pthread_cond_signal(&q->wake);
+        j = NULL;
     }
     pthread_mutex_unlock(&q->lock);
-    if (rc == ERR_OK) {
+    if (rc == ERR_OK)
         openai_tell_end(q->server, id, JOB_CANCELLED, "", why);
-        live_free(j);
-    }
+    live_free(j);
     return rc;
 }
 

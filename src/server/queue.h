@@ -14,6 +14,7 @@
 #ifndef VT_SERVER_QUEUE_H
 #define VT_SERVER_QUEUE_H
 
+#include "pipeline/model_dir.h"
 #include "server/events.h"
 #include "server/http_internal.h"
 #include "server/server.h"
@@ -79,7 +80,8 @@ enum queue_task { QUEUE_LOAD, QUEUE_UNLOAD, QUEUE_BUDGET, QUEUE_PLAN };
 /* Work for the engine that is no job. Waits for its turn behind the running job, before those that wait. */
 struct queue_order {
     enum queue_task task;
-    char model[256];
+    char model[256]; /* to load: its name, and where it lies */
+    char path[MODEL_PATH_BYTES];
     char budget[32];
     const char *kind; /* of a plan: "generate", "edit", "layers" */
     yyjson_val *body; /* of a plan: the request */

@@ -21,6 +21,8 @@ struct live {
     char *model;
     int passed;
     atomic_bool cancel;
+    bool
+        is_ending; /* the store is being told that it is cancelled: keeps its place, is not chosen */
     bool is_attended; /* ends when the last of its waiters has left */
     const char
         *why; /* JSON: who cancelled it, where it was nobody's wish; NULL or "" else. Static */
@@ -68,9 +70,12 @@ void live_wake_waiters(struct live *j);
 void line_append(struct queue *q, struct live *j);
 struct live *line_take(struct queue *q, struct live *j);
 struct live *line_find_waiting(struct queue *q, const char *id);
+/* One that is being cancelled. */
+struct live *line_find_ending(struct queue *q, const char *id);
 /* Waiting or running. */
 struct live *line_find(struct queue *q, const char *id);
-/* Takes the first, or one with the open model that may pass those before it. */
+/* Takes the first, or one with the open model that may pass those before it. NULL when there is none but those
+ * that are being cancelled. */
 struct live *line_choose(struct queue *q);
 
 /* ---- what clients hear ------------------------------------------------------------------------------- */

@@ -64,6 +64,14 @@ struct live *line_find_waiting(struct queue *q, const char *id)
     return j;
 }
 
+struct live *line_find_ending(struct queue *q, const char *id)
+{
+    struct live *j = q->first;
+    while (j && (!j->is_ending || strcmp(j->id, id) != 0))
+        j = j->next;
+    return j;
+}
+
 struct live *line_find(struct queue *q, const char *id)
 {
     if (q->running && strcmp(q->running->id, id) == 0)
@@ -73,12 +81,15 @@ struct live *line_find(struct queue *q, const char *id)
 
 struct live *line_choose(struct queue *q)
 {
-    struct live *same = q->first;
-    while (same && strcmp(same->model, q->open_model) != 0)
+    struct live *first = q->first;
+    while (first && first->is_ending)
+        first = first->next;
+    struct live *same = first;
+    while (same && (same->is_ending || strcmp(same->model, q->open_model) != 0))
         same = same->next;
-    if (!same || same == q->first || q->first->passed >= QUEUE_MAX_PASSED)
-        return line_take(q, q->first);
-    for (struct live *j = q->first; j != same; j = j->next)
+    if (!same || same == first || first->passed >= QUEUE_MAX_PASSED)
+        return first ? line_take(q, first) : NULL;
+    for (struct live *j = first; j != same; j = j->next)
         j->passed++;
     return line_take(q, same);
 }

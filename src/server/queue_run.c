@@ -57,31 +57,53 @@ static void error_json(const struct err *e, struct buf *b)
     buf_add_byte(b, '}');
 }
 
-/* The disk may be full for a while; the job's end is worth waiting for. */
-static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o)
+/* False: at once is to be stopped, and the job's end is not kept. */
+static bool wait_to_retry(struct queue *q)
 {
-    struct err e = {0};
-    struct buf b;
-    buf_init(&b, 4096);
-    for (int n = 0;; n++) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += RETRY_SECONDS;
+    pthread_mutex_lock(&q->lock);
+    if (!q->at_once)
+        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+    bool go_on = !q->at_once;
+    pthread_mutex_unlock(&q->lock);
+    return go_on;
+}
+
+static bool still_runs(struct queue *q, const char *id)
+{
+    struct job_record rec = {0};
+    bool runs = jobs_get(q->server->store, id, &rec, NULL) == ERR_OK && rec.state == JOB_RUNNING;
+    job_record_deinit(&rec);
+    return runs;
+}
+
+/* A disk may be full for a while, a database locked: the job's end is worth waiting for. An end that the store
+ * refuses (a picture of the result is gone) becomes a failure. text holds that one's error. */
+static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o, struct buf *text)
+{
+    bool told = false, replaced = false;
+    for (;;) {
+        struct err e = {0};
         enum err_code rc = jobs_finish(q->server->store, id, o, &e);
-        if (rc == ERR_OK || rc == ERR_ARG || rc == ERR_NOTFOUND)
-            break;
-        if (n == 0) {
-            log_error("job %s: %s", id, e.text);
-            error_json(&e, &b);
-            *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(&b)};
-            continue;
+        bool refused = rc == ERR_ARG || rc == ERR_NOTFOUND;
+        if (rc == ERR_OK || (refused && (replaced || !still_runs(q, id))))
+            return;
+        if (!told)
+            log_error("job %s: its end cannot be kept now: %s", id, e.text);
+        told = true;
+        if (refused) {
+            buf_clear(text);
+            error_json(&e, text);
+            *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(text)};
+            replaced = true;
+        } else if (!wait_to_retry(q)) {
+            o->state = JOB_INTERRUPTED; /* what the store will say at the next start */
+            o->result = o->error = (struct str){"", 0};
+            return;
         }
-        pthread_mutex_lock(&q->lock);
-        bool stop = q->at_once;
-        pthread_mutex_unlock(&q->lock);
-        if (stop)
-            break;
-        struct timespec t = {RETRY_SECONDS, 0};
-        (void)nanosleep(&t, NULL);
     }
-    buf_deinit(&b);
 }
 
 static void count(struct queue *q, enum job_state state, double seconds)
@@ -118,7 +140,7 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
             error_json(e, &error);
         o.error = buf_str(&error);
     }
-    keep_outcome(q, j->id, &o);
+    keep_outcome(q, j->id, &o, &error);
     pthread_mutex_lock(&q->lock);
     queue_tell_end(q, j, o.state,
                    &o); /* under the lock: who subscribes now sees either this, or that it ended */
@@ -127,8 +149,32 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     live_wake_waiters(j);
     pthread_mutex_unlock(&q->lock);
     /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
-    openai_tell_end(q->server, j->id, o.state, rc == ERR_OK ? buf_z(&r->json) : "", buf_z(&error));
+    openai_tell_end(q->server, j->id, o.state, o.state == JOB_DONE ? buf_z(&r->json) : "",
+                    buf_z(&error));
     buf_deinit(&error);
+}
+
+/* What the engine had open before a job or an order. */
+struct before {
+    char model[MODEL_PATH_BYTES];
+};
+
+static void see_before(const struct queue *q, struct before *b)
+{
+    (void)snprintf(b->model, sizeof b->model, "%s", q->engine ? vt_engine_model(q->engine) : "");
+}
+
+/* The line prefers jobs of the open model, so this must be what is open, not what was asked for. `used`: what was
+ * asked for went well. */
+static void note_open_model(struct queue *q, const char *name, const struct before *b, bool used)
+{
+    const char *now = q->engine ? vt_engine_model(q->engine) : "";
+    pthread_mutex_lock(&q->lock);
+    if (!*now)
+        q->open_model[0] = 0;
+    else if (used || strcmp(now, b->model) != 0)
+        (void)snprintf(q->open_model, sizeof q->open_model, "%s", name);
+    pthread_mutex_unlock(&q->lock);
 }
 
 static void run_job(struct queue *q, struct live *j)
@@ -136,14 +182,14 @@ static void run_job(struct queue *q, struct live *j)
     struct work_result *r = mem_alloc(sizeof *r);
     struct job_record rec = {0};
     struct err e = {0};
+    struct before before;
     work_result_init(r);
+    see_before(q, &before);
     enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);
     if (rc == ERR_OK)
         rc = run_request(q, j, &rec, r, &e);
     queue_see_memory(q);
-    pthread_mutex_lock(&q->lock);
-    (void)snprintf(q->open_model, sizeof q->open_model, "%s", j->model);
-    pthread_mutex_unlock(&q->lock);
+    note_open_model(q, j->model, &before, rc == ERR_OK);
     finish(q, j, rc, r, &e);
     job_record_deinit(&rec);
     work_result_deinit(r);
@@ -190,7 +236,7 @@ static enum err_code carry_out(struct queue *q, struct queue_order *o, struct er
         return rc;
     switch (o->task) {
     case QUEUE_LOAD:
-        st = vt_engine_load(q->engine, o->model, &err);
+        st = vt_engine_load(q->engine, o->path, &err);
         break;
     case QUEUE_UNLOAD:
         vt_engine_unload(q->engine);
@@ -211,14 +257,15 @@ static enum err_code carry_out(struct queue *q, struct queue_order *o, struct er
 
 static void run_order(struct queue *q, struct queue_order *o)
 {
+    struct before before;
+    see_before(q, &before);
     enum err_code rc = carry_out(q, o, &o->err);
     o->err.code = rc;
     queue_see_memory(q);
+    note_open_model(q, o->model, &before, rc == ERR_OK && o->task == QUEUE_LOAD);
     pthread_mutex_lock(&q->lock);
     if (rc == ERR_OK && o->task == QUEUE_BUDGET)
         (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget);
-    if (o->task == QUEUE_UNLOAD || (o->task == QUEUE_LOAD && rc != ERR_OK))
-        q->open_model[0] = 0;
     http_wake(o->rq);
     pthread_mutex_unlock(&q->lock);
 }

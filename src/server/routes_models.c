@@ -99,9 +99,8 @@ static const struct http_field loaded_fields[] = {
 static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct queue_order o = {.task = QUEUE_LOAD};
-    char path[MODEL_PATH_BYTES];
     enum err_code rc = model_choose(http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS,
-                                    o.model, path, e);
+                                    o.model, o.path, e);
     if (rc == ERR_OK)
         rc = order(rq, re, &o, e);
     if (rc != ERR_OK || re->later)

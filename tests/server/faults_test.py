@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -93,6 +95,85 @@ def test_fifty_kills(program):
         old = [f for f in glob.glob(store + "/tmp/*") if os.path.getmtime(f) < time.time() - 3600]
         assert not old, old
         s.start()
+
+
+class Fault:
+    """The store's database refuses a change of jobs to a state until the block ends."""
+
+    def __init__(self, s, state, job=None):
+        self.path = os.path.join(s.store, "veetance.db")
+        which = f"AND new.id = '{job}'" if job else ""
+        self.sql = (f"CREATE TRIGGER fault BEFORE UPDATE OF state ON jobs WHEN new.state = '{state}' {which} "
+                    "BEGIN SELECT RAISE(ABORT, 'a fault'); END")
+
+    def change(self, sql):
+        db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+        db.execute(sql)
+        db.close()
+
+    def __enter__(self):
+        self.change(self.sql)
+        return self
+
+    def __exit__(self, *_):
+        self.change("DROP TRIGGER fault")
+
+
+def test_success_is_kept_when_the_store_fails_for_a_while(program):
+    with Server(program) as s:
+        with Fault(s, "done"):
+            job = s.post("/v1/generate", dict(QUICK, seed=1)).json()["id"]
+            end = time.time() + 60
+            while "cannot be kept now" not in s.said() and time.time() < end:
+                time.sleep(0.05)
+            assert s.get("/v1/jobs/" + job).json()["state"] == "running"
+            events = s.events(f"/v1/jobs/{job}/events")
+            assert next(events)
+        assert [n for n, _ in events][-1] == "done"
+        j = s.wait_for(job)
+        assert j["state"] == "done", j
+        assert s.get("/v1/assets/" + j["result"]["images"][0]["asset"]).status == 200
+
+
+def test_stop_is_possible_while_the_store_fails(program):
+    with Server(program) as s:
+        with Fault(s, "done"):
+            job = s.post("/v1/generate", dict(QUICK, seed=1)).json()["id"]
+            while "cannot be kept now" not in s.said():
+                time.sleep(0.05)
+            s.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)
+            s.process.send_signal(signal.SIGTERM)
+            assert s.process.wait(timeout=30) == 0
+        s.start()
+        assert s.get("/v1/jobs/" + job).json()["state"] == "interrupted"
+
+
+def test_cancel_that_fails_leaves_the_job_in_its_place(program):
+    with Server(program) as s:
+        long = s.post("/v1/generate", dict(QUICK, steps=1000)).json()["id"]
+        s.wait_for(long, ("running",))
+        waiting = [s.post("/v1/generate", dict(QUICK, seed=n)).json()["id"] for n in range(3)]
+        with Fault(s, "cancelled", waiting[0]):
+            assert s.request("DELETE", "/v1/jobs/" + waiting[0]).status >= 500
+        assert [s.get("/v1/jobs/" + j).json()["position"] for j in waiting] == [1, 2, 3]
+        assert s.request("DELETE", "/v1/jobs/" + waiting[1]).json()["state"] == "cancelled"
+        assert s.request("DELETE", "/v1/jobs/" + long).status < 300
+        done = [s.wait_for(j) for j in waiting]
+        assert [j["state"] for j in done] == ["done", "cancelled", "done"]
+        assert done[0]["started_ms"] <= done[2]["started_ms"]
+
+
+def test_a_model_that_could_not_be_opened_is_not_open(program):
+    with Server(program, "--device", "no-such-device") as s:
+        j = s.wait_for(s.post("/v1/generate", QUICK).json()["id"])
+        assert j["state"] == "failed", j
+        assert not any(m["open"] for m in s.get("/v1/models").json()["data"])
+    with Server(program) as s:
+        assert s.post("/v1/models/micro-layered/load").status == 200
+        assert [m["id"] for m in s.get("/v1/models").json()["data"] if m["open"]] == ["micro-layered"]
+        assert s.post("/v1/models/unload").status == 200
+        assert not any(m["open"] for m in s.get("/v1/models").json()["data"])
 
 
 def small_disk(folder):
