@@ -13,13 +13,29 @@
 enum face { FACE_NONE, FACE_OPENAI, FACE_A1111 };
 
 /* By the path: a request may be refused before its route is known. */
+/* What clients of that API ask for, also where there is nothing of that kind here. */
+static bool is_openai(struct str url)
+{
+    static const char *const paths[] = {
+        "images", "chat",  "completions", "responses",   "embeddings", "audio",   "files",
+        "videos", "batch", "fine_tuning", "moderations", "assistants", "threads", "uploads"};
+    if (!str_starts(url, STR_LIT("/v1/")))
+        return false;
+    url = str_skip(url, 4);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        size_t n = strlen(paths[i]);
+        if (str_starts(url, str_from(paths[i])) && (url.n == n || url.p[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
 static enum face face_of(const struct http_request *rq)
 {
     struct str url = str_from(rq->url ? rq->url : "");
     if (str_starts(url, STR_LIT("/sdapi/")))
         return FACE_A1111;
-    if (str_starts(url, STR_LIT("/v1/images/")) ||
-        (rq->method == HTTP_GET && str_starts(url, STR_LIT("/v1/models"))))
+    if (is_openai(url) || (rq->method == HTTP_GET && str_starts(url, STR_LIT("/v1/models"))))
         return FACE_OPENAI;
     return FACE_NONE;
 }
@@ -39,7 +55,7 @@ static void openai_error(const struct http_request *rq, int status, struct buf *
         json_add_z(b, rq->field);
     else
         buf_add_z(b, "null");
-    buf_printf(b, ",\"code\":\"%s\"}", err_code_name(rq->err.code));
+    buf_printf(b, ",\"code\":\"%s\"}", http_code(rq, status));
 }
 
 /* "layers[2].opacity" as "layers",2,"opacity". */

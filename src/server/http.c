@@ -84,7 +84,9 @@ void http_wake(struct http_request *rq)
 static enum err_code open_request(struct http_request *rq, const char *method, struct err *e)
 {
     http_method_read(rq, method);
-    enum err_code rc = http_guard(rq, e);
+    enum err_code rc = http_frame_check(rq, e);
+    if (rc == ERR_OK)
+        rc = http_guard(rq, e);
     enum err_code found = rc == ERR_OK ? http_route_find(rq, e) : rc;
     if (rc != ERR_OK)
         return rc;
@@ -214,6 +216,8 @@ static bool answers_early(const struct http_request *rq)
     const char *v = http_header(rq, "Content-Length");
     const char *expect = http_header(rq, "Expect");
     int64_t n = 0;
+    if (rq->ends_connection)
+        return true;
     if (expect && strcasecmp(expect, "100-continue") == 0)
         return true;
     return v && (!str_to_i64(str_from(v), &n) || n > HTTP_DRAIN_MAX);
@@ -260,9 +264,12 @@ enum MHD_Result http_access(void *server, struct MHD_Connection *connection, con
         return begin(rq, method);
     }
     if (*upload_bytes) {
+        server_request_read(server, rq, *upload_bytes);
         enum MHD_Result ok = take(rq, upload, *upload_bytes);
         *upload_bytes = 0;
         return ok;
     }
+    if (!rq->is_read)
+        server_request_read(server, rq, 0);
     return http_nap_gone(&rq->nap) ? MHD_NO : answer(rq);
 }

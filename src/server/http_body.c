@@ -54,7 +54,7 @@ static int64_t declared_length(const struct http_request *rq)
     return v && str_to_i64(str_from(v), &n) && n >= 0 ? n : -1;
 }
 
-static bool has_body(const struct http_request *rq)
+bool http_has_body(const struct http_request *rq)
 {
     return declared_length(rq) > 0 || http_header(rq, "Transfer-Encoding");
 }
@@ -213,7 +213,7 @@ enum err_code http_body_begin(struct http_request *rq, struct err *e)
     int64_t length = declared_length(rq);
     const char *coding = http_header(rq, "Content-Encoding");
     unsigned kind = kind_of(type);
-    if (!has_body(rq))
+    if (!http_has_body(rq))
         return ERR_OK;
     if (rq->route->accepts == 0) {
         if (length > HTTP_DRAIN_MAX)

@@ -8,16 +8,18 @@
  *   Origin   when a browser sends it, must be this server's, compared whole; "null" (sandboxed frames, files)
  *            is nobody's. Sec-Fetch-Site, where sent, may be cross-site only for plain navigation to a page.
  *   content  what changes something must come in a form that a page cannot send unasked: JSON, a picture, or
- *            with a header of its own (X-Veetance, X-Requested-With, Authorization). We never answer the
- *            browser's question for permission, so such requests of other origins end there.
+ *            with a header of its own (X-Veetance, X-Requested-With, Authorization: Bearer). We never answer the
+ *            browser's question for permission, so such requests of other origins end there. Without a body, and
+ *            without a sign of a page (Origin, Referer, Sec-Fetch-*), nothing more is asked for.
  *
- * With a token, every request must also carry it: Authorization: Bearer, or the cookie that a page gets when
- * it was opened with ?token=. */
+ * With a token, every request must also carry it: Authorization: Bearer or Basic, or the cookie that a page gets
+ * when it was opened with ?token=. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "server/base64.h"
 #include "server/http_internal.h"
 #include "server/server_internal.h"
 
@@ -50,6 +52,28 @@ static bool is_address(const char *host, int port)
     return inet_pton(skip ? AF_INET6 : AF_INET, name, bytes) == 1;
 }
 
+/* "name", "name:port", "[::1]:port": how long the name is; 0 when what follows it is no port. */
+static size_t name_bytes(const char *host)
+{
+    size_t n = host[0] == '[' ? strcspn(host, "]") : strcspn(host, ":");
+    n += host[0] == '[' && host[n] == ']';
+    const char *port = host + n;
+    if (*port == 0)
+        return n;
+    size_t digits = strspn(port + 1, "0123456789");
+    return *port == ':' && digits > 0 && digits <= 5 && port[1 + digits] == 0 ? n : 0;
+}
+
+/* One of the names that the server's owner gave it: whatever stands in front of it chooses the port. */
+static bool is_named(const struct server *s, const char *host)
+{
+    size_t n = name_bytes(host);
+    for (size_t i = 0; n && i < s->n_hosts; i++)
+        if (strlen(s->hosts[i]) == n && strncasecmp(s->hosts[i], host, n) == 0)
+            return true;
+    return false;
+}
+
 bool http_host_allowed(const struct server *s, const char *host)
 {
     static const char *const own[] = {"127.0.0.1", "localhost", "[::1]"};
@@ -58,18 +82,24 @@ bool http_host_allowed(const struct server *s, const char *host)
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
         if (same_host(host, own[i], s->port))
             return true;
-    for (size_t i = 0; i < s->n_hosts; i++)
-        if (same_host(host, s->hosts[i], s->port))
-            return true;
+    if (is_named(s, host))
+        return true;
     return !s->is_loopback && is_address(host, s->port);
 }
 
 /* ---- Origin ----------------------------------------------------------------------------------------- */
 
-/* Only this scheme, this host (already known to be ours) and this port. */
-static bool own_origin(const char *origin, const char *host)
+/* This host (already known to be ours) and its port by http; by https where a proxy in front of the server, which the
+ * owner has named, speaks it. Some proxies hand on the Host without its port. */
+static bool own_origin(const struct server *s, const char *origin, const char *host)
 {
-    return strncmp(origin, "http://", 7) == 0 && strcasecmp(origin + 7, host) == 0;
+    if (strncmp(origin, "http://", 7) == 0)
+        return strcasecmp(origin + 7, host) == 0;
+    if (strncmp(origin, "https://", 8) != 0 || !is_named(s, host))
+        return false;
+    size_t n = name_bytes(origin + 8);
+    return strcasecmp(origin + 8, host) == 0 ||
+           (host[n] == 0 && n == strlen(host) && strncasecmp(origin + 8, host, n) == 0);
 }
 
 static enum err_code check_origin(struct http_request *rq, struct err *e)
@@ -77,7 +107,7 @@ static enum err_code check_origin(struct http_request *rq, struct err *e)
     const char *origin = http_header(rq, "Origin");
     const char *site = http_header(rq, "Sec-Fetch-Site");
     const char *mode = http_header(rq, "Sec-Fetch-Mode");
-    if (origin && !own_origin(origin, rq->host))
+    if (origin && !own_origin(rq->server, origin, rq->host))
         return http_refuse(rq, 403, "Origin", e, "pages of another origin may not ask this server");
     if (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0)
         return ERR_OK;
@@ -112,6 +142,18 @@ static bool token_in_address(struct http_request *rq)
     return true;
 }
 
+/* "Basic" with the token as password, whatever the name: for clients that know nothing else. */
+static bool token_as_password(const char *auth, const char *token)
+{
+    struct buf b;
+    buf_init(&b, 2 * SERVER_TOKEN_BYTES);
+    bool good = base64_decode(str_from(auth), &b);
+    const char *colon = good ? strchr(buf_z(&b), ':') : NULL;
+    good = colon && strlen(buf_z(&b)) == b.n && http_token_equal(colon + 1, token);
+    buf_deinit(&b);
+    return good;
+}
+
 static enum err_code check_token(struct http_request *rq, struct err *e)
 {
     const char *auth = http_header(rq, "Authorization");
@@ -122,10 +164,13 @@ static enum err_code check_token(struct http_request *rq, struct err *e)
         return ERR_OK;
     if (auth && strncasecmp(auth, "Bearer ", 7) == 0 && http_token_equal(auth + 7, token))
         return ERR_OK;
+    if (auth && strncasecmp(auth, "Basic ", 6) == 0 && token_as_password(auth + 6, token))
+        return ERR_OK;
     if ((cookie && http_token_equal(cookie, token)) || token_in_address(rq))
         return ERR_OK;
     return http_refuse(rq, 401, "Authorization", e,
-                       "this server wants its token: Authorization: Bearer ...");
+                       "this server wants its token: Authorization: Bearer ..., or as the password "
+                       "of Basic");
 }
 
 /* ---- content ---------------------------------------------------------------------------------------- */
@@ -143,15 +188,32 @@ static bool is_simple(const char *type)
     return false;
 }
 
-/* POST is the only method that a page can send unasked. */
+/* Every browser of the last years says so itself when a page sends a request that may change something. */
+static bool is_of_page(const struct http_request *rq)
+{
+    static const char *const signs[] = {"Origin",         "Referer",        "Sec-Fetch-Site",
+                                        "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++)
+        if (http_header(rq, signs[i]))
+            return true;
+    return false;
+}
+
+/* A page can send a POST unasked, but not with a header of its own. Basic is no such header: browsers add it. */
+static bool has_own_header(const struct http_request *rq)
+{
+    const char *auth = http_header(rq, "Authorization");
+    return http_header(rq, "X-Veetance") || http_header(rq, "X-Requested-With") ||
+           (auth && strncasecmp(auth, "Bearer ", 7) == 0);
+}
+
 static enum err_code check_intent(struct http_request *rq, struct err *e)
 {
-    static const char *const own[] = {"X-Veetance", "X-Requested-With", "Authorization"};
-    if (rq->method == HTTP_GET || !is_simple(http_header(rq, "Content-Type")))
+    if (rq->method == HTTP_GET || rq->method == HTTP_METHODS ||
+        !is_simple(http_header(rq, "Content-Type")) || has_own_header(rq))
         return ERR_OK;
-    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (http_header(rq, own[i]))
-            return ERR_OK;
+    if (!http_has_body(rq) && !is_of_page(rq))
+        return ERR_OK;
     return http_refuse(rq, 403, "X-Veetance", e,
                        "a request of this content type needs a header that no foreign page can "
                        "send: X-Veetance: 1");
@@ -159,8 +221,8 @@ static enum err_code check_intent(struct http_request *rq, struct err *e)
 
 enum err_code http_guard(struct http_request *rq, struct err *e)
 {
-    rq->host = http_header(rq, "Host");
-    if (!http_host_allowed(rq->server, rq->host))
+    const char *host = http_header(rq, "Host");
+    if (!http_host_allowed(rq->server, rq->host) || (host && !http_host_allowed(rq->server, host)))
         return http_refuse(rq, rq->host ? 421 : 400, "Host", e,
                            "this server does not answer to that Host");
     enum err_code rc = check_origin(rq, e);

@@ -71,7 +71,8 @@ struct http_request {
     char field[CHECK_FIELD_SIZE];
     char allow[64]; /* of a 405 or an OPTIONS */
     bool is_options;
-    bool set_cookie; /* a token came in the address of a page */
+    bool ends_connection; /* where the next request begins is not known */
+    bool set_cookie;      /* a token came in the address of a page */
 
     /* Between two calls of one handler: set by who puts the request to sleep. */
     void *user;
@@ -87,6 +88,9 @@ struct http_request {
     bool owns_job; /* what it waits for was begun by this request, and ends with it */
     int64_t start_ns;
 };
+
+/* http_frame.c: one Host, one length, and a target that is a path: rq->url and rq->host. */
+ERR_MUST_CHECK enum err_code http_frame_check(struct http_request *rq, struct err *e);
 
 /* http_route.c: the method first, for the guard asks for it; HTTP_METHODS for one that is not known. Then the route
  * and its path parameters; 404 or 405 where there is none. */
@@ -104,6 +108,7 @@ ERR_MUST_CHECK enum err_code http_query_check(struct http_request *rq, struct er
 
 /* http_body.c: begin chooses by Content-Type and refuses what is too large; add takes bytes as they come; close
  * takes the last; end parses, looks at files and checks: on a thread for such work when there are files. */
+bool http_has_body(const struct http_request *rq);
 ERR_MUST_CHECK enum err_code http_body_begin(struct http_request *rq, struct err *e);
 ERR_MUST_CHECK enum err_code http_body_add(struct http_request *rq, const char *p, size_t n,
                                            struct err *e);
@@ -125,6 +130,8 @@ void http_reply_free(struct http_reply *re);
 void http_problem(struct http_request *rq, struct http_reply *re);
 int http_status_of(const struct err *e);
 const char *http_status_text(int status);
+/* The problem's code: one for each status that says it all, else that of the error. */
+const char *http_code(const struct http_request *rq, int status);
 enum MHD_Result http_reply_send(struct http_request *rq, struct http_reply *re);
 
 /* http.c */

@@ -95,35 +95,47 @@ int http_status_of(const struct err *e)
     }
 }
 
+/* code: what a program can tell from it where the error itself does not say more. */
+static const struct {
+    int status;
+    const char *text, *code;
+} statuses[] = {
+    {400, "Bad Request", NULL},
+    {401, "Unauthorized", "unauthorised"},
+    {403, "Forbidden", "forbidden_origin"},
+    {404, "Not Found", "not_found"},
+    {405, "Method Not Allowed", "method"},
+    {409, "Conflict", "conflict"},
+    {412, "Precondition Failed", "precondition"},
+    {413, "Content Too Large", "too_large"},
+    {415, "Unsupported Media Type", "media_type"},
+    {416, "Range Not Satisfiable", "range"},
+    {421, "Misdirected Request", "forbidden_host"},
+    {422, "Unprocessable Content", NULL},
+    {428, "Precondition Required", "precondition"},
+    {429, "Too Many Requests", "queue_full"},
+    {500, "Internal Server Error", NULL},
+    {501, "Not Implemented", "not_implemented"},
+    {503, "Service Unavailable", "unavailable"},
+    {507, "Insufficient Storage", "no_room"},
+};
+
 const char *http_status_text(int status)
 {
-    static const struct {
-        int status;
-        const char *text;
-    } texts[] = {
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {409, "Conflict"},
-        {412, "Precondition Failed"},
-        {413, "Content Too Large"},
-        {415, "Unsupported Media Type"},
-        {416, "Range Not Satisfiable"},
-        {421, "Misdirected Request"},
-        {422, "Unprocessable Content"},
-        {428, "Precondition Required"},
-        {429, "Too Many Requests"},
-        {500, "Internal Server Error"},
-        {501, "Not Implemented"},
-        {503, "Service Unavailable"},
-        {507, "Insufficient Storage"},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (texts[i].status == status)
-            return texts[i].text;
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].status == status)
+            return statuses[i].text;
     return "Error";
+}
+
+const char *http_code(const struct http_request *rq, int status)
+{
+    if (status == 403 && strcmp(rq->field, "X-Veetance") == 0)
+        return "missing_header";
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].status == status && statuses[i].code)
+            return statuses[i].code;
+    return err_code_name(rq->err.code);
 }
 
 void http_problem(struct http_request *rq, struct http_reply *re)
@@ -142,7 +154,7 @@ void http_problem(struct http_request *rq, struct http_reply *re)
         buf_add_z(b, ",\"detail\":");
         json_add_z(b, rq->err.text);
     }
-    buf_printf(b, ",\"code\":\"%s\"", err_code_name(rq->err.code));
+    buf_printf(b, ",\"code\":\"%s\"", http_code(rq, status));
     if (rq->field[0]) {
         buf_add_z(b, ",\"field\":");
         json_add_z(b, rq->field);
@@ -150,8 +162,12 @@ void http_problem(struct http_request *rq, struct http_reply *re)
     buf_add_byte(b, '}');
     if (status == 405)
         http_reply_header(re, "Allow", "%s", rq->allow);
-    if (status == 401)
+    if (status == 401) {
         http_reply_header(re, "WWW-Authenticate", "Bearer realm=\"veetance\"");
+        http_reply_header(re, "WWW-Authenticate", "Basic realm=\"veetance\", charset=\"UTF-8\"");
+    }
+    if (rq->ends_connection)
+        http_reply_header(re, "Connection", "close");
     if (status == 429 || status == 503)
         http_reply_header(re, "Retry-After", "%d", server_retry_after(rq->server));
 }

@@ -8,6 +8,8 @@
 #include "server/server_internal.h"
 #include "veetance.h"
 
+enum { READY_BYTES = 256 << 10 }; /* what a small image and its record take */
+
 static const struct http_field health_fields[] = {
     {.name = "status", .type = HTTP_STRING, .required = true}, {0}};
 
@@ -23,8 +25,10 @@ static enum err_code run_ready(struct http_request *rq, struct http_reply *re, s
 {
     if (server_is_stopping(rq->server))
         return http_refuse(rq, 503, NULL, e, "the server is about to end");
-    buf_add_z(&re->body, "{\"status\":\"ready\"}");
-    return ERR_OK;
+    enum err_code rc = store_has_room(rq->server->store, READY_BYTES, e);
+    if (rc == ERR_OK)
+        buf_add_z(&re->body, "{\"status\":\"ready\"}");
+    return rc;
 }
 
 static const struct http_field version_fields[] = {

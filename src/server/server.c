@@ -26,8 +26,10 @@ enum {
     CONNECTION_MEMORY_BYTES = 32 << 10,
     IDLE_SECONDS = 30, /* nothing comes or goes */
     HEADERS_SECONDS =
-        45,        /* from the connection's or the last answer's time to a request's last header */
-    TICK_MS = 500, /* telemetry, deadlines */
+        45, /* from the connection's or the last answer's time to a request's last header */
+    BODY_SECONDS = 20, /* for a body, and a second more for so many bytes of it that came */
+    BODY_BYTES_A_SECOND = 4096,
+    TICK_MS = 500,         /* telemetry, deadlines */
     KEEP_ALIVE_TICKS = 30, /* of event streams */
     LAST_ANSWERS_SECONDS = 2,
     WORK_THREADS = 2,
@@ -95,36 +97,66 @@ static void on_connection(void *user, struct MHD_Connection *connection, void **
     pthread_mutex_unlock(&s->connections_lock);
 }
 
-static void set_since(struct server *s, struct http_request *rq, int64_t t)
+static struct server_connection *connection_of(const struct http_request *rq)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct server_connection *c = info ? info->socket_context : NULL;
+    return info ? info->socket_context : NULL;
+}
+
+static void set_since(struct server *s, struct http_request *rq, int64_t t, bool in_body)
+{
+    struct server_connection *c = connection_of(rq);
     pthread_mutex_lock(&s->connections_lock);
-    if (c)
+    if (c) {
         c->since_ns = t;
+        c->in_body = in_body;
+        c->bytes = 0;
+    }
     pthread_mutex_unlock(&s->connections_lock);
 }
 
 void server_request_began(struct server *s, struct http_request *rq)
 {
     atomic_fetch_add(&s->counters.requests, 1);
-    set_since(s, rq, 0);
+    set_since(s, rq, clock_ns(), true);
+}
+
+void server_request_read(struct server *s, struct http_request *rq, size_t n)
+{
+    struct server_connection *c = connection_of(rq);
+    if (!n) {
+        set_since(s, rq, 0, false);
+        return;
+    }
+    pthread_mutex_lock(&s->connections_lock);
+    if (c)
+        c->bytes += n;
+    pthread_mutex_unlock(&s->connections_lock);
 }
 
 void server_request_ended(struct server *s, struct http_request *rq)
 {
     atomic_fetch_sub(&s->counters.requests, 1);
-    set_since(s, rq, clock_ns());
+    set_since(s, rq, clock_ns(), false);
+}
+
+static bool is_slow(const struct server_connection *c, int64_t now)
+{
+    double seconds = (double)(now - c->since_ns) * 1e-9;
+    if (!c->since_ns)
+        return false;
+    return seconds >
+           (c->in_body ? BODY_SECONDS + (double)c->bytes / BODY_BYTES_A_SECOND : HEADERS_SECONDS);
 }
 
 /* libmicrohttpd ends who says nothing; this, who says a byte now and then. */
 static void end_slow(struct server *s)
 {
-    int64_t limit = clock_ns() - (int64_t)HEADERS_SECONDS * 1000000000;
+    int64_t now = clock_ns();
     pthread_mutex_lock(&s->connections_lock);
     for (struct server_connection *c = s->connections; c; c = c->next)
-        if (c->since_ns && c->since_ns < limit) {
+        if (is_slow(c, now)) {
             (void)shutdown(c->fd, SHUT_RDWR);
             c->since_ns = 0;
             atomic_fetch_add(&s->counters.refused_slow, 1);

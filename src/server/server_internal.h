@@ -14,7 +14,10 @@ enum { SERVER_TOKEN_BYTES = 256, SERVER_NAME_BYTES = 256 };
 /* A connection, for the deadlines that libmicrohttpd does not know. */
 struct server_connection {
     int fd;
-    int64_t since_ns; /* it waits for a request's headers since then; 0: one is being handled */
+    int64_t
+        since_ns; /* it waits for a request's headers, or its body, since then; 0: one is being handled */
+    bool in_body;
+    uint64_t bytes; /* of the body so far */
     struct server_connection *next, *before;
 };
 
@@ -63,6 +66,8 @@ static inline bool server_is_stopping(const struct server *s)
 int server_retry_after(struct server *s);
 void server_count_reply(struct server *s, int status, double seconds);
 void server_request_began(struct server *s, struct http_request *rq);
+/* n bytes of its body have come; 0: that was all. */
+void server_request_read(struct server *s, struct http_request *rq, size_t n);
 void server_request_ended(struct server *s, struct http_request *rq);
 
 /* listen.c: the socket, its address as text, and whether it is this machine's alone. */

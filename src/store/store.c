@@ -84,6 +84,17 @@ enum err_code store_scratch(struct store *s, int *fd, struct err *e)
     return rc;
 }
 
+enum err_code store_has_room(struct store *s, uint64_t bytes, struct err *e)
+{
+    int fd = -1;
+    enum err_code rc = store_scratch(s, &fd, e);
+    if (rc != ERR_OK)
+        return rc;
+    int sys = posix_fallocate(fd, 0, (off_t)bytes);
+    (void)close(fd);
+    return sys ? err_set_sys(e, ERR_IO, sys, "the store cannot take anything now") : ERR_OK;
+}
+
 /* ---- ids ---------------------------------------------------------------------------------------- */
 
 enum err_code store_new_id(char letter, char out[STORE_ID_SIZE], struct err *e)

@@ -61,6 +61,9 @@ const char *store_dir(const struct store *s);
 /* True when a failed call failed because the disk (or a quota, or a file size limit) is full: HTTP's 507. */
 bool store_is_full(const struct err *e);
 
+/* ERR_IO that is such a failure when not so many bytes could be written now. */
+ERR_MUST_CHECK enum err_code store_has_room(struct store *s, uint64_t bytes, struct err *e);
+
 /* The store's own time, in milliseconds since 1970: the system's clock when the store was opened, plus
  * what has passed since then, so that it does not jump while the process runs. */
 int64_t store_now_ms(const struct store *s);

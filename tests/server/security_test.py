@@ -69,7 +69,7 @@ def test_simple_content_types_change_nothing(program):
                   b"Connection: close\r\n\r\n%s" % (s.port, h["Content-Type"].encode(), len(b), b))
         assert b" 403 " in c.split(b"\r\n")[0], c
         c = s.raw(b"POST /v1/models/unload HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: 0\r\n"
-                  b"Connection: close\r\n\r\n" % s.port)
+                  b"Origin: http://127.0.0.1:%d\r\nConnection: close\r\n\r\n" % (s.port, s.port))
         assert b" 403 " in c.split(b"\r\n")[0], c
         assert s.get("/v1/jobs").json()["jobs"] == []
         assert s.get("/v1/assets").json()["assets"] == []
