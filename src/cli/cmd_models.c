@@ -28,7 +28,7 @@ static const struct cli_option options[] = {
 
 struct models_job {
     const struct cli_command *self;
-    const char *verb, *target;
+    const char *verb, *target, *setting;
     bool json, quick, hash, quiet;
     bool line_open; /* a progress line that is redrawn */
     struct models_options o;
@@ -41,8 +41,8 @@ struct models_job {
 static void report(const struct models_report *r, void *user)
 {
     struct models_job *j = user;
-    static const char *const words[] = {"model", "found",  "not used", "",       "moved",
-                                        "sound", "BROKEN", "left out", "waiting"};
+    static const char *const words[] = {"model", "found",  "not used", "",     "moved",
+                                        "sound", "BROKEN", "left out", "note", "waiting"};
     bool terminal = isatty(STDERR_FILENO) != 0;
     if (j->quiet)
         return;
@@ -375,6 +375,21 @@ static int forget(struct models_job *j)
     return save_and_list(j);
 }
 
+/* KEY=VALUE */
+static int set(struct models_job *j)
+{
+    struct err e = {0};
+    char key[64];
+    const char *eq = j->setting ? strchr(j->setting, '=') : NULL;
+    if (!eq || (size_t)(eq - j->setting) >= sizeof key)
+        return cli_usage_error(j->self,
+                               "set needs NAME and KEY=VALUE, such as reference_cache=yes");
+    (void)snprintf(key, sizeof key, "%.*s", (int)(eq - j->setting), j->setting);
+    if (models_set(j->m, j->target, key, eq + 1, &e) != ERR_OK || models_save(j->m, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    return show(j);
+}
+
 /* ---- the command ----------------------------------------------------------------------------------- */
 
 static const struct {
@@ -383,13 +398,10 @@ static const struct {
     int (*run)(struct models_job *j);
     bool changes;
 } verbs[] = {
-    {"list", NULL, list, false},
-    {"show", "a model's name", show, false},
-    {"add", "a path", add, true},
-    {"link", "a path", add, true},
-    {"scan", "a folder", scan, true},
-    {"verify", NULL, verify, true},
-    {"remove", "a model's name", forget, true},
+    {"list", NULL, list, false},          {"show", "a model's name", show, false},
+    {"add", "a path", add, true},         {"link", "a path", add, true},
+    {"scan", "a folder", scan, true},     {"verify", NULL, verify, true},
+    {"set", "a model's name", set, true}, {"remove", "a model's name", forget, true},
 };
 
 static int execute(struct models_job *j)
@@ -446,6 +458,8 @@ static int take(struct models_job *j, const struct cli_args *a, int id)
             j->verb = a->value;
         else if (!j->target)
             j->target = a->value;
+        else if (!j->setting && strcmp(j->verb, "set") == 0)
+            j->setting = a->value;
         else
             return cli_usage_error(j->self, "'%.60s' is one argument too many", a->value);
         return CLI_OK;

@@ -78,6 +78,8 @@ struct models_model {
     const char *volume;
     const char *
         settings; /* JSON: what the folder says besides its parts (models_settings.c); NULL: not known */
+    const char
+        *chosen; /* JSON: what a person, or the file's name, says before all others; may be NULL */
     bool distilled;                  /* klein, assembled: no guidance */
     const char *parts[MODELS_ROLES]; /* ids; NULL: none */
 };
@@ -165,6 +167,7 @@ enum models_news {
     MODELS_VERIFIED,        /* text: the component */
     MODELS_BROKEN,          /* text: what is wrong */
     MODELS_LEFT_OUT,        /* text: why nothing at or below path was looked at */
+    MODELS_NOTE,            /* text: what a person should know about path */
     MODELS_WAITING,         /* for another process that changes the store; path: its lock */
 };
 
@@ -196,6 +199,9 @@ ERR_MUST_CHECK enum err_code models_scan(struct models *m, const char *dir,
 /* Compares every file that is there with what was recorded; with o->hash all bytes, and missing hashes are added.
  * Returns how many components are broken or gone (on a drive that is away counts for nothing). */
 size_t models_verify(struct models *m, const struct models_options *o);
+/* Sets "reference_cache" or "distilled" to "yes" or "no" ("true", "false"). */
+ERR_MUST_CHECK enum err_code models_set(struct models *m, const char *name, const char *key,
+                                        const char *value, struct err *e);
 /* Forgets the model and the components that no other uses; touches none of their files. */
 ERR_MUST_CHECK enum err_code models_remove(struct models *m, const char *name, struct err *e);
 

@@ -120,20 +120,30 @@ static enum err_code make_text(const struct models *m, const struct models_model
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(d);
     yyjson_mut_doc_set_root(d, root);
+    yyjson_doc *chosen = NULL;
+    if (x->chosen && json_parse(str_from(x->chosen), "chosen", &chosen, e) != ERR_OK) {
+        yyjson_mut_doc_free(d);
+        return ERR_FORMAT;
+    }
     (void)yyjson_mut_obj_add_str(d, root, "name", x->name);
     (void)yyjson_mut_obj_add_str(d, root, "pipeline", x->pipeline);
     if (base[0])
         (void)yyjson_mut_obj_add_str(d, root, "base", base);
     if (!settings && strcmp(x->pipeline, "klein") == 0)
-        (void)yyjson_mut_obj_add_bool(d, root, "is_distilled", x->distilled);
+        (void)yyjson_mut_obj_add_bool(d, root, keys[0], x->distilled);
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        yyjson_val *v = yyjson_obj_get(settings, keys[i]);
+        yyjson_val *v = yyjson_obj_get(yyjson_doc_get_root(chosen), keys[i]);
+        if (v)
+            (void)yyjson_mut_obj_remove_key(root, keys[i]);
+        else
+            v = yyjson_obj_get(settings, keys[i]);
         if (v)
             (void)yyjson_mut_obj_add_val(d, root, keys[i], yyjson_val_mut_copy(d, v));
     }
     add_components(m, x, d, root);
     enum err_code rc = json_write(d, out, e);
     yyjson_mut_doc_free(d);
+    yyjson_doc_free(chosen);
     return rc;
 }
 

@@ -275,7 +275,7 @@ enum err_code models_resolve_in(struct models *m, const char *name, char out[MOD
             e, ERR_NOTFOUND,
             "the model store has no '%.100s'; `veetance models list` names what there is", name);
     /* The hub's folders are called by a hash: a generated veetance.json gives the name. */
-    bool as_it_lies = strcmp(x->layout, "folder") == 0;
+    bool as_it_lies = strcmp(x->layout, "folder") == 0 && !x->chosen;
     if (as_it_lies && models_is_folder(x->path) && models_folder_is_whole(m, x)) {
         memcpy(out, x->path, strlen(x->path) + 1);
         return ERR_OK;
@@ -304,7 +304,8 @@ enum err_code models_resolve(const char *name, char out[MODELS_PATH_BYTES], stru
     struct err why = {0};
     if ((size_t)snprintf(out, MODELS_PATH_BYTES, "%s", name) >= MODELS_PATH_BYTES)
         return err_set(e, ERR_ARG, "the model's path is too long");
-    if (strchr(name, '/') || !name[0])
+    models_native_path(name, out);
+    if (strchr(out, '/') || !name[0])
         return ERR_OK;
     enum err_code rc = models_load(NULL, &m, &why);
     if (rc == ERR_OK && models_find(m, name))

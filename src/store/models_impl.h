@@ -43,6 +43,9 @@ ERR_MUST_CHECK enum err_code models_hash(const char *path, const struct models_o
 void models_say(const struct models_options *o, enum models_news news, const char *path,
                 const char *text);
 
+/* models_scan.c: "C:\models\x" is /mnt/c/models/x where Windows' drives are mounted so; others are copied. */
+void models_native_path(const char *path, char out[MODELS_PATH_BYTES]);
+
 /* models_scan.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
 bool models_folder_is_whole(const struct models *m, const struct models_model *x);
 
@@ -53,10 +56,11 @@ bool models_is_folder(const char *dir);
  * defaults, scheduler. NULL when that is too large. */
 const char *models_settings_of(struct models *m, const char *dir);
 
-/* models_match.c: fills the roles that are empty with components that fit, near the transformer first. */
-void models_complete(const struct models *m, struct models_model *x);
-/* The same for every assembled or incomplete model. */
-void models_complete_all(struct models *m);
+/* models_match.c: fills the roles that are empty with the best components that fit; of an assembled model all roles,
+ * and reports where that changes one. */
+void models_complete(const struct models *m, struct models_model *x,
+                     const struct models_options *o);
+void models_complete_all(struct models *m, const struct models_options *o);
 /* Which role a component can have; false: none. */
 bool models_role_of(const struct models_component *c, enum models_role *out);
 

@@ -174,14 +174,19 @@ static enum err_code add_place(struct models *m, struct models_component *c, con
     return ERR_OK;
 }
 
-/* The path now holds this component: what it held before is there no more. */
+/* The path now holds this component: another of its kind is there no more. Of other kinds a folder or a file may
+ * hold several: weights beside their tokenizer, a checkpoint with its text encoder. */
 static void leave_others(struct models *m, const struct models_component *keep, const char *path)
 {
     for (size_t i = 0; i < m->n_components; i++) {
         struct models_component *c = &m->components[i];
-        for (size_t k = 0; c != keep && k < c->n_places; k++)
-            if (same_place(&c->places[k], path))
+        bool gone = c != keep && strcmp(c->kind, keep->kind) == 0;
+        for (size_t k = 0; k < c->n_places; k++) {
+            if (!same_place(&c->places[k], path))
+                continue;
+            if (gone || (c != keep && models_place_state(c, &c->places[k]) != MODELS_READY))
                 c->places[k--] = c->places[--c->n_places];
+        }
     }
 }
 
@@ -300,15 +305,34 @@ static enum err_code list_files(const struct checkpoint *cp, const char *path, s
     return ERR_OK;
 }
 
-enum err_code models_look(struct models *m, const char *path, const struct models_options *o,
-                          struct models_component **out, struct err *e)
+/* Tensors that networks of the kind do not have: used for nothing, which a person should know. */
+static void tell_leftovers(const struct component *c, const char *path,
+                           const struct models_options *o)
 {
-    struct component *c;
+    const char *first;
+    char text[400];
+    size_t n = component_leftovers(c, &first, 1);
+    if (n == 0)
+        return;
+    (void)snprintf(text, sizeof text, "%zu tensors are not used, the first is '%.150s'", n, first);
+    models_say(o, MODELS_NOTE, path, text);
+}
+
+/* The network of that kind in the file or folder. */
+static enum err_code look_for(struct models *m, const char *path, enum component_kind kind,
+                              const struct models_options *o, struct models_component **out,
+                              struct err *e)
+{
+    struct component *c = NULL;
+    struct checkpoint *cp = NULL;
     struct found f = {.path = path};
     char about[256];
-    enum err_code rc = component_open(path, COMPONENT_UNKNOWN, &c, e);
+    enum err_code rc = checkpoint_open(path, &cp, e);
+    if (rc == ERR_OK)
+        rc = component_from_checkpoint(cp, kind, &c, e);
     if (rc != ERR_OK)
         return rc;
+    tell_leftovers(c, path, o);
     component_describe(c, about, sizeof about);
     f.c.kind = component_kind_id(component_kind(c));
     f.c.about = models_keep(m, about);
@@ -318,6 +342,35 @@ enum err_code models_look(struct models *m, const char *path, const struct model
     if (rc == ERR_OK)
         rc = enter(m, &f, o, out, e);
     mem_free(f.files);
+    return rc;
+}
+
+enum err_code models_look(struct models *m, const char *path, const struct models_options *o,
+                          struct models_component **out, struct err *e)
+{
+    enum component_kind kinds[COMPONENT_COUNT] = {COMPONENT_UNKNOWN};
+    struct checkpoint *cp = NULL;
+    const char *first = NULL;
+    enum err_code rc = checkpoint_open(path, &cp, e);
+    int n = rc == ERR_OK ? component_kinds(cp, kinds) : 0;
+    checkpoint_close(cp);
+    *out = NULL;
+    for (int i = 0; rc == ERR_OK && i < (n > 0 ? n : 1); i++) {
+        struct err why = {0};
+        rc = look_for(m, path, kinds[i], o, out, n > 1 ? &why : e);
+        if (rc == ERR_OK && !first)
+            first = (*out)->id;
+        if (rc == ERR_FORMAT && n > 1) { /* the others may be of use */
+            models_say(o, MODELS_REFUSED, path, why.text);
+            rc = ERR_OK;
+        } else if (rc != ERR_OK && n > 1 && e) {
+            *e = why;
+        }
+    }
+    if (rc == ERR_OK && !first)
+        return err_set(e, ERR_FORMAT, "nothing in '%s' can be used", path);
+    if (rc == ERR_OK)
+        *out = models_component(m, first);
     return rc;
 }
 

@@ -307,8 +307,8 @@ static bool is_name(const char *name)
            !strchr(name, '/');
 }
 
-static enum err_code read_settings(struct models *m, yyjson_val *v, struct models_model *x,
-                                   struct err *e)
+static enum err_code read_settings(struct models *m, yyjson_val *v, const struct models_model *x,
+                                   const char **out, struct err *e)
 {
     struct buf text;
     if (!v)
@@ -321,7 +321,7 @@ static enum err_code read_settings(struct models *m, yyjson_val *v, struct model
     buf_init(&text, MODELS_SETTINGS_BYTES);
     enum err_code rc = json_write(d, &text, e);
     if (rc == ERR_OK)
-        x->settings = models_keep(m, buf_z(&text));
+        *out = models_keep(m, buf_z(&text));
     buf_deinit(&text);
     yyjson_mut_doc_free(d);
     return rc;
@@ -348,7 +348,9 @@ static enum err_code read_model(struct models *m, yyjson_val *o, struct err *e)
     if (rc == ERR_OK)
         rc = json_get_bool(o, "distilled", &x->distilled, what, e);
     if (rc == ERR_OK)
-        rc = read_settings(m, yyjson_obj_get(o, "settings"), x, e);
+        rc = read_settings(m, yyjson_obj_get(o, "settings"), x, &x->settings, e);
+    if (rc == ERR_OK)
+        rc = read_settings(m, yyjson_obj_get(o, "chosen"), x, &x->chosen, e);
     yyjson_val *parts = yyjson_obj_get(o, "parts");
     for (int r = 0; rc == ERR_OK && r < MODELS_ROLES; r++) {
         const char *id = "";
@@ -528,13 +530,13 @@ static yyjson_mut_val *component_json(yyjson_mut_doc *d, const struct models_com
     return o;
 }
 
-static void put_settings(yyjson_mut_doc *d, yyjson_mut_val *o, const char *settings)
+static void put_settings(yyjson_mut_doc *d, yyjson_mut_val *o, const char *key,
+                         const char *settings)
 {
     yyjson_doc *doc;
     if (!settings || json_parse(str_from(settings), what, &doc, NULL) != ERR_OK)
         return;
-    (void)yyjson_mut_obj_add_val(d, o, "settings",
-                                 yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)));
+    (void)yyjson_mut_obj_add_val(d, o, key, yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)));
     yyjson_doc_free(doc);
 }
 
@@ -548,7 +550,8 @@ static yyjson_mut_val *model_json(yyjson_mut_doc *d, const struct models_model *
     put_text(d, o, "volume", x->volume);
     if (x->distilled)
         (void)yyjson_mut_obj_add_bool(d, o, "distilled", true);
-    put_settings(d, o, x->settings);
+    put_settings(d, o, "settings", x->settings);
+    put_settings(d, o, "chosen", x->chosen);
     yyjson_mut_val *parts = yyjson_mut_obj_add_obj(d, o, "parts");
     for (int r = 0; r < MODELS_ROLES; r++)
         put_text(d, parts, role_names[r], x->parts[r]);

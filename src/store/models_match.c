@@ -3,7 +3,8 @@
  * Told from shapes alone: a FLUX.2-klein transformer takes the states of a Qwen3 of one width and the latents
  * of FLUX.2's VAE; a layered Qwen-Image transformer those of a Qwen2.5-VL and of a VAE with four picture channels;
  * a tokenizer has about as many tokens as its text encoder has rows. Of several that fit, one that is there
- * goes first, then the one that lies nearest to the transformer. */
+ * goes first, then the one that lies nearest, then the one that is stored most exactly. */
+#include <stdio.h>
 #include <string.h>
 
 #include "store/models_impl.h"
@@ -79,10 +80,9 @@ static size_t shared_prefix(const char *a, const char *b)
     return at;
 }
 
-/* How near the component lies to the transformer. */
+/* How near the component lies to the one that it goes with. */
 static size_t nearness(const struct models_component *t, const struct models_component *c)
 {
-    char path[MODELS_PATH_BYTES];
     size_t best = 0;
     for (size_t i = 0; i < t->n_places; i++) {
         for (size_t k = 0; k < c->n_places; k++) {
@@ -90,30 +90,102 @@ static size_t nearness(const struct models_component *t, const struct models_com
             best = n > best ? n : best;
         }
     }
-    return best + (models_component_state(c, path) == MODELS_READY ? 2 * MODELS_PATH_BYTES : 1);
+    return best;
 }
 
-void models_complete(const struct models *m, struct models_model *x)
+/* Lies it in a file with other networks, which it is meant to be used with? */
+static bool has_company(const struct models *m, const struct models_component *c)
 {
+    for (size_t i = 0; i < m->n_components; i++) {
+        const struct models_component *o = &m->components[i];
+        for (size_t k = 0; o != c && k < o->n_places; k++)
+            for (size_t j = 0; j < c->n_places; j++)
+                if (!c->places[j].names && strcmp(o->places[k].path, c->places[j].path) == 0)
+                    return true;
+    }
+    return false;
+}
+
+static bool share_a_file(const struct models_component *a, const struct models_component *b)
+{
+    for (size_t i = 0; i < a->n_places; i++)
+        for (size_t k = 0; k < b->n_places; k++)
+            if (!a->places[i].names && strcmp(a->places[i].path, b->places[k].path) == 0)
+                return true;
+    return false;
+}
+
+/* Is a the better of two that fit? The one in the same file; one that is there; one that is no part of another
+ * model's file; then the nearer one; then the larger, which is stored more exactly; then by the files' hash: the
+ * order in which they were found makes no difference. */
+static bool is_better(const struct models *m, const struct models_component *with,
+                      const struct models_component *a, const struct models_component *b)
+{
+    char path[MODELS_PATH_BYTES];
+    bool a_there = models_component_state(a, path) == MODELS_READY;
+    bool b_there = models_component_state(b, path) == MODELS_READY;
+    bool a_with = share_a_file(a, with), b_with = share_a_file(b, with);
+    bool a_company = has_company(m, a), b_company = has_company(m, b);
+    size_t a_near = nearness(with, a), b_near = nearness(with, b);
+    uint64_t a_bytes = models_component_bytes(a), b_bytes = models_component_bytes(b);
+    if (a_with != b_with)
+        return a_with;
+    if (a_there != b_there)
+        return a_there;
+    if (a_company != b_company)
+        return b_company;
+    if (a_near != b_near)
+        return a_near > b_near;
+    if (a_bytes != b_bytes)
+        return a_bytes > b_bytes;
+    return strcmp(a->id, b->id) < 0;
+}
+
+/* The component that one for this role should lie near to: what is read before it belongs to the text encoder. */
+static const struct models_component *companion(const struct models *m,
+                                                const struct models_model *x, enum models_role role)
+{
+    const struct models_component *encoder = models_component(m, x->parts[MODELS_TEXT_ENCODER]);
+    bool with_encoder =
+        role == MODELS_VISION || role == MODELS_TOKENIZER || role == MODELS_PROCESSOR;
+    return with_encoder && encoder ? encoder : models_component(m, x->parts[MODELS_TRANSFORMER]);
+}
+
+static const struct models_component *best_for(const struct models *m, const struct models_model *x,
+                                               enum models_role role)
+{
+    const struct models_component *with = companion(m, x, role), *best = NULL;
+    for (size_t i = 0; with && i < m->n_components; i++) {
+        const struct models_component *c = &m->components[i];
+        if (fits(m, x, role, c) && (!best || is_better(m, with, c, best)))
+            best = c;
+    }
+    return best;
+}
+
+void models_complete(const struct models *m, struct models_model *x, const struct models_options *o)
+{
+    bool assembled = strcmp(x->layout, "assembled") == 0;
+    char text[400];
     /* The text encoder comes before the vision tower and the tokenizer, which are chosen by it. */
     for (int r = MODELS_TEXT_ENCODER; r < MODELS_ROLES; r++) {
-        const struct models_component *t = models_component(m, x->parts[MODELS_TRANSFORMER]);
-        size_t best = 0;
-        if (x->parts[r] || !t)
+        const struct models_component *had = models_component(m, x->parts[r]);
+        if (had && !assembled)
             continue;
-        for (size_t i = 0; i < m->n_components; i++) {
-            const struct models_component *c = &m->components[i];
-            size_t score = fits(m, x, (enum models_role)r, c) ? nearness(t, c) : 0;
-            if (score > best) {
-                best = score;
-                x->parts[r] = c->id;
-            }
-        }
+        const struct models_component *best = best_for(m, x, (enum models_role)r);
+        if (!best || best == had)
+            continue;
+        x->parts[r] = best->id;
+        if (!had)
+            continue;
+        (void)snprintf(text, sizeof text, "'%.120s' now uses this %s: %.160s", x->name,
+                       models_role_name((enum models_role)r), best->about);
+        models_say(o, MODELS_NOTE, best->n_places ? best->places[0].path : "", text);
     }
 }
 
-void models_complete_all(struct models *m)
+void models_complete_all(struct models *m, const struct models_options *o)
 {
     for (size_t i = 0; i < m->n_models; i++)
-        models_complete(m, &m->models[i]);
+        models_complete(m, &m->models[i], o);
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,10 +37,27 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+/* "C:\\models\\x" is /mnt/c/models/x where Windows' drives are mounted so. Any other path is copied. */
+void models_native_path(const char *path, char out[MODELS_PATH_BYTES])
+{
+    bool drive =
+        isalpha((unsigned char)path[0]) && path[1] == ':' && (path[2] == '\\' || path[2] == '/');
+    if (!drive || file_exists(path)) {
+        (void)snprintf(out, MODELS_PATH_BYTES, "%s", path);
+        return;
+    }
+    (void)snprintf(out, MODELS_PATH_BYTES, "/mnt/%c%s", tolower((unsigned char)path[0]), path + 2);
+    for (char *p = out; *p; p++)
+        if (*p == '\\')
+            *p = '/';
+}
+
 /* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
 enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES], struct err *e)
 {
-    char dir[MODELS_PATH_BYTES], real[PATH_MAX];
+    char dir[MODELS_PATH_BYTES], real[PATH_MAX], native[MODELS_PATH_BYTES];
+    models_native_path(path, native);
+    path = native;
     if (file_is_dir(path)) {
         if (!realpath(path, real) || strlen(real) >= MODELS_PATH_BYTES)
             return err_set_sys(e, ERR_NOTFOUND, errno, "cannot resolve '%s'", path);
@@ -63,6 +81,7 @@ enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES], st
 static void make_name(const char *path, char out[MODELS_NAME_BYTES])
 {
     static const char *const endings[] = {".safetensors", ".gguf", ".sft"};
+    static const char part[] = "-00001-of-";
     const char *base = base_name(path), *repo = strstr(path, "/models--");
     size_t n = 0;
     if (repo) {
@@ -81,6 +100,9 @@ static void make_name(const char *path, char out[MODELS_NAME_BYTES])
         if (n > len && strcmp(out + n - len, endings[i]) == 0)
             out[n - len] = 0;
     }
+    char *first = strstr(out, part);
+    if (first && strspn(first + strlen(part), "0123456789") == strlen(first + strlen(part)))
+        *first = 0;
     if (out[0] == '.' || out[0] == '-' || !out[0])
         memcpy(out, "model", 6);
 }
@@ -329,16 +351,30 @@ bool models_folder_is_whole(const struct models *m, const struct models_model *x
 
 /* ---- single components ----------------------------------------------------------------------------- */
 
-/* Nothing in the weights tells a distilled klein from a base one; the published names do. */
-static bool seems_distilled(const char *path)
+/* Is the word in the file's name, between other characters than letters and digits where bound says so? */
+static bool name_has(const char *path, const char *word, bool bound)
 {
-    char lower[MODELS_NAME_BYTES];
     const char *base = base_name(path);
-    size_t n = 0;
-    for (; base[n] && n < sizeof lower - 1; n++)
-        lower[n] = (char)tolower((unsigned char)base[n]);
-    lower[n] = 0;
-    return !strstr(lower, "base");
+    size_t n = strlen(word);
+    for (const char *p = base; *p; p++)
+        if (strncasecmp(p, word, n) == 0 &&
+            (!bound ||
+             ((p == base || !isalnum((unsigned char)p[-1])) && !isalnum((unsigned char)p[n]))))
+            return true;
+    return false;
+}
+
+/* Nothing in the weights tells a distilled klein from a base one, or one that was made to keep its references' keys
+ * and values (KV, which is distilled, too); the published names do. */
+static void guess_settings(struct models_scan *s, const char *path, struct models_model *x)
+{
+    bool kv = name_has(path, "kv", true);
+    x->distilled = kv || !name_has(path, "base", false);
+    if (s->o && s->o->distilled >= 0)
+        x->distilled = s->o->distilled != 0;
+    if (kv && strcmp(x->pipeline, "klein") == 0)
+        x->chosen = x->distilled ? "{\"is_distilled\":true,\"reference_cache\":true}"
+                                 : "{\"reference_cache\":true}";
 }
 
 /* The assembled model of this transformer under the name that is asked for, or any model of it. */
@@ -370,7 +406,7 @@ static enum err_code add_transformer(struct models_scan *s, const char *path,
     x->path = x->volume = "";
     memset(x->parts, 0, sizeof x->parts);
     x->parts[MODELS_TRANSFORMER] = id;
-    x->distilled = s->o && s->o->distilled >= 0 ? s->o->distilled != 0 : seems_distilled(path);
+    guess_settings(s, path, x);
     models_say(s->o, MODELS_FOUND_MODEL, path, x->name);
     return ERR_OK;
 }
@@ -398,7 +434,7 @@ enum err_code models_add_file(struct models_scan *s, const char *path, struct er
 {
     struct models_component *c;
     enum err_code rc = models_look(s->m, path, s->o, &c, e);
-    return rc == ERR_OK ? add_transformer(s, path, c, e) : rc;
+    return rc == ERR_OK && !s->in_model ? add_transformer(s, path, c, e) : rc;
 }
 
 bool models_has_index(const char *dir)
@@ -441,37 +477,12 @@ bool models_is_folder(const char *dir)
     return inside(dir, "model_index.json", path) || inside(dir, "veetance.json", path);
 }
 
-/* The revision that refs/main names, else any. */
-bool models_hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES])
-{
-    char path[MODELS_PATH_BYTES], all[MODELS_PATH_BYTES];
-    struct buf ref;
-    bool found = false;
-    if (strncmp(base_name(repo), "models--", 8) != 0 || !inside(repo, "snapshots", all))
-        return false;
-    buf_init(&ref, 256);
-    if (inside(repo, "refs/main", path) && file_read(path, 200, &ref, NULL) == ERR_OK && ref.n) {
-        struct str s = buf_str(&ref);
-        while (s.n && isspace((unsigned char)s.p[s.n - 1]))
-            s.n--;
-        ref.p[s.n] = 0;
-        found = !strchr(ref.p, '/') && ref.p[0] != '.' && inside(all, ref.p, out);
-    }
-    buf_deinit(&ref);
-    DIR *d = found ? NULL : opendir(all);
-    for (struct dirent *ent = d ? readdir(d) : NULL; ent && !found; ent = readdir(d))
-        found = ent->d_name[0] != '.' && inside(all, ent->d_name, out) && file_is_dir(out);
-    if (d)
-        (void)closedir(d);
-    return found;
-}
-
 /* ---- the calls ------------------------------------------------------------------------------------- */
 
 static enum err_code add_dir(struct models_scan *s, const char *dir, struct err *e)
 {
     char snapshot[MODELS_PATH_BYTES];
-    if (models_hub_snapshot(dir, snapshot))
+    if (models_hub_snapshot(dir, s->o, snapshot))
         return add_dir(s, snapshot, e);
     if (models_is_folder(dir))
         return models_add_folder(s, dir, e);
@@ -498,7 +509,7 @@ enum err_code models_add(struct models *m, const char *path, const struct models
     if (rc == ERR_OK)
         rc = file_is_dir(at) ? add_dir(&s, at, e) : models_add_file(&s, at, e);
     if (rc == ERR_OK)
-        models_complete_all(m);
+        models_complete_all(m, o);
     return rc;
 }
 

@@ -7,6 +7,8 @@
 struct models_scan {
     struct models *m;
     const struct models_options *o;
+    bool
+        in_model; /* in a model's folder, whose transformer is the model's: another makes no second one */
 };
 
 /* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
@@ -16,8 +18,10 @@ ERR_MUST_CHECK enum err_code models_canonical(const char *path, char out[MODELS_
 bool models_seems_weights(const char *path);
 /* Holds the index of a component in shards. */
 bool models_has_index(const char *dir);
-/* The revision of a repository in the hub's cache. */
-bool models_hub_snapshot(const char *repo, char out[MODELS_PATH_BYTES]);
+/* models_hub.c: the revision of a repository in the hub's cache: the newest that is whole, which is reported where it
+ * is not the newest of all. */
+bool models_hub_snapshot(const char *repo, const struct models_options *o,
+                         char out[MODELS_PATH_BYTES]);
 
 /* A folder for which models_is_folder. */
 ERR_MUST_CHECK enum err_code models_add_folder(struct models_scan *s, const char *dir,

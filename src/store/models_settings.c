@@ -65,6 +65,58 @@ static void gather(const char *dir, yyjson_mut_doc *d, yyjson_mut_val *root)
     yyjson_doc_free(doc);
 }
 
+static enum err_code read_choice(const char *key, const char *value, const char **out_key, bool *on,
+                                 struct err *e)
+{
+    static const struct {
+        const char *word, *key;
+    } keys[] = {{"distilled", "is_distilled"},
+                {"is_distilled", "is_distilled"},
+                {"reference_cache", "reference_cache"}};
+    *out_key = NULL;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (strcmp(key, keys[i].word) == 0)
+            *out_key = keys[i].key;
+    if (!*out_key)
+        return err_set(e, ERR_ARG, "'%.40s' cannot be set; distilled and reference_cache can", key);
+    *on = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+    if (*on || strcmp(value, "no") == 0 || strcmp(value, "false") == 0)
+        return ERR_OK;
+    return err_set(e, ERR_ARG, "%s is yes or no, not '%.40s'", key, value);
+}
+
+enum err_code models_set(struct models *m, const char *name, const char *key, const char *value,
+                         struct err *e)
+{
+    struct models_model *x = models_find(m, name);
+    const char *own;
+    bool on;
+    if (!x)
+        return err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
+    enum err_code rc = read_choice(key, value, &own, &on, e);
+    if (rc == ERR_OK && strcmp(x->pipeline, "klein") != 0)
+        rc = err_set(e, ERR_ARG, "'%s' is no klein model, which '%s' is for", name, key);
+    yyjson_doc *doc = NULL;
+    if (rc == ERR_OK && x->chosen)
+        rc = json_parse(str_from(x->chosen), "chosen", &doc, e);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root =
+        doc ? yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)) : yyjson_mut_obj(d);
+    yyjson_mut_doc_set_root(d, root);
+    (void)yyjson_mut_obj_put(root, yyjson_mut_str(d, own), yyjson_mut_bool(d, on));
+    struct buf text;
+    buf_init(&text, MODELS_SETTINGS_BYTES);
+    rc = json_write(d, &text, e);
+    if (rc == ERR_OK)
+        x->chosen = models_keep(m, buf_z(&text));
+    buf_deinit(&text);
+    yyjson_mut_doc_free(d);
+    yyjson_doc_free(doc);
+    return rc;
+}
+
 const char *models_settings_of(struct models *m, const char *dir)
 {
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "store/models_scan.h"
+#include "weights/checkpoint.h"
 
 enum { MAX_DEPTH = 64, MAX_ENTRIES = 2000000, FIRST_SLOTS = 256 };
 
@@ -95,12 +96,16 @@ static void walk_link(struct walk *w, const char *path, int depth)
         leave_out(w, path, why.text);
 }
 
-static void walk_file(struct walk *w, const char *path, bool in_shards)
+static void walk_file(struct walk *w, const char *path, bool in_model, bool in_shards)
 {
     struct err why = {0};
-    if (!(in_shards && strstr(path, "-of-")) && models_seems_weights(path) &&
-        models_add_file(&w->scan, path, &why) != ERR_OK)
+    if ((in_shards && strstr(path, "-of-")) || checkpoint_is_later_part(path) ||
+        !models_seems_weights(path))
+        return;
+    w->scan.in_model = in_model;
+    if (models_add_file(&w->scan, path, &why) != ERR_OK)
         models_say(w->scan.o, MODELS_REFUSED, path, why.text);
+    w->scan.in_model = false;
 }
 
 static void walk_entry(struct walk *w, const char *path, bool in_model, bool in_shards, int depth)
@@ -114,7 +119,7 @@ static void walk_entry(struct walk *w, const char *path, bool in_model, bool in_
     if (link && stat(path, &st) != 0)
         leave_out(w, path, errno == ENOENT ? "a link that leads nowhere" : strerror(errno));
     else if (S_ISREG(st.st_mode))
-        walk_file(w, path, in_shards);
+        walk_file(w, path, in_model, in_shards);
     else if (S_ISDIR(st.st_mode) && !in_model && link)
         walk_link(w, path, depth + 1);
     else if (S_ISDIR(st.st_mode) && !in_model)
@@ -156,7 +161,7 @@ static void walk_folder(struct walk *w, const char *dir, int depth)
     }
     if (w->full || !is_new(w, dir))
         return;
-    if (models_hub_snapshot(dir, path)) {
+    if (models_hub_snapshot(dir, w->scan.o, path)) {
         walk_folder(w, path, depth + 1);
         return;
     }
@@ -185,6 +190,6 @@ enum err_code models_scan(struct models *m, const char *dir, const struct models
         return rc;
     walk_folder(&w, at, 0);
     mem_free(w.seen);
-    models_complete_all(m);
+    models_complete_all(m, o);
     return ERR_OK;
 }

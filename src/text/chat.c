@@ -73,7 +73,10 @@ enum err_code klein_encode(const struct tokenizer *t, struct str prompt, size_t 
                            int32_t *ids, uint8_t *mask, size_t *used, struct err *e)
 {
     struct tokens all = {0};
-    int32_t pad = tokenizer_pad_id(t);
+    /* What the models were made with; some files name another token for training. */
+    int32_t pad = tokenizer_token_id(t, "<|endoftext|>");
+    if (pad == TOKENIZER_NONE)
+        pad = tokenizer_pad_id(t);
     if (pad == TOKENIZER_NONE)
         return err_set(e, ERR_FORMAT, "the tokenizer has no padding token");
     enum err_code rc = encode_text(t, prompt, chat_klein_text, &all, e);

@@ -33,9 +33,9 @@ enum chat_language { CHAT_ENGLISH, CHAT_CHINESE };
 /* Appends the prompt as a user's message with an answer begun by an empty think block. */
 void chat_klein_text(struct str prompt, struct buf *out);
 
-/* Prompt to exactly max_tokens ids: cut on the right, padded on the right with <|endoftext|> (or what
- * the tokenizer pads with). mask is 1 for the prompt's own tokens, 0 for padding; both have max_tokens
- * elements; *used is the number of ones. */
+/* Prompt to exactly max_tokens ids: cut on the right, padded on the right with <|endoftext|>, whatever the
+ * tokenizer's file names (what that names where there is no such token). mask is 1 for the prompt's own tokens, 0
+ * for padding; both have max_tokens elements; *used is the number of ones. */
 ERR_MUST_CHECK enum err_code klein_encode(const struct tokenizer *t, struct str prompt,
                                           size_t max_tokens, int32_t *ids, uint8_t *mask,
                                           size_t *used, struct err *e);

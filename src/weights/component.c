@@ -413,13 +413,27 @@ int64_t component_block_count(const struct component *c, const char *prefix)
 
 /* ---- opening ----------------------------------------------------------------------------------- */
 
+/* What of a file that is about to be used is not used is told. */
+static void tell_leftovers(const struct component *c)
+{
+    const char *first = "";
+    size_t n = component_leftovers(c, &first, 1);
+    if (n > 0)
+        log_warn("'%s': %zu tensors are not used, the first is '%.100s': a %s has no such tensor",
+                 checkpoint_path(c->cp), n, first, component_kind_title(c->naming->kind));
+}
+
 enum err_code component_open(const char *path, enum component_kind wanted, struct component **out,
                              struct err *e)
 {
     struct checkpoint *cp = NULL;
     *out = NULL;
     enum err_code rc = checkpoint_open(path, &cp, e);
-    return rc == ERR_OK ? component_from_checkpoint(cp, wanted, out, e) : rc;
+    if (rc == ERR_OK)
+        rc = component_from_checkpoint(cp, wanted, out, e);
+    if (rc == ERR_OK && wanted != COMPONENT_UNKNOWN)
+        tell_leftovers(*out);
+    return rc;
 }
 
 static enum err_code refuse_kind(const struct component *c, enum component_kind wanted,
@@ -429,18 +443,6 @@ static enum err_code refuse_kind(const struct component *c, enum component_kind 
     component_describe(c, what, sizeof what);
     return err_set(e, ERR_FORMAT, "'%s' is a %s, a %s is needed", checkpoint_path(c->cp), what,
                    component_kind_title(wanted));
-}
-
-/* What is about to be used: sound, and what of its file is not used is told. */
-static enum err_code check_wanted(const struct component *c, struct err *e)
-{
-    const char *first = "";
-    enum err_code rc = component_check(c, e);
-    size_t n = rc == ERR_OK ? component_leftovers(c, &first, 1) : 0;
-    if (n > 0)
-        log_warn("'%s': %zu tensors are not used, the first is '%.100s': a %s has no such tensor",
-                 checkpoint_path(c->cp), n, first, component_kind_title(c->naming->kind));
-    return rc;
 }
 
 enum err_code component_from_checkpoint(struct checkpoint *cp, enum component_kind wanted,
@@ -464,7 +466,7 @@ enum err_code component_from_checkpoint(struct checkpoint *cp, enum component_ki
     if (rc == ERR_OK && other)
         rc = refuse_kind(c, wanted, e);
     else if (rc == ERR_OK && wanted != COMPONENT_UNKNOWN)
-        rc = check_wanted(c, e);
+        rc = component_check(c, e);
     if (rc == ERR_OK)
         *out = c;
     else

@@ -33,9 +33,23 @@ static bool has_part(const struct checkpoint *cp, const char *part)
     return false;
 }
 
+static bool has_packed_words(const struct checkpoint *cp)
+{
+    for (size_t i = 0; i < checkpoint_count(cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(cp, i);
+        if (t->n_dims == 2 && (t->dtype == DTYPE_U32 || t->dtype == DTYPE_I32))
+            return true;
+    }
+    return false;
+}
+
 enum err_code component_refuse_unknown(const struct checkpoint *cp, struct err *e)
 {
     const char *what = NULL;
+    if (has_packed_words(cp))
+        what = "a checkpoint that MLX or a 4-bit quantiser packed into 32-bit words; GGUF, float8, "
+               "int8 "
+               "and NVFP4 files work";
     if (has_part(cp, ".lora_A.") || has_part(cp, ".lora_down.") || has_part(cp, ".lora_up."))
         what = "a LoRA, not a whole network";
     for (size_t i = 0; i < sizeof strangers / sizeof strangers[0] && !what; i++) {

@@ -1,5 +1,6 @@
 /* A tokenizer from GGUF-like arrays encodes as the same one from its JSON file. */
 #include "support.h"
+#include "text/chat.h"
 
 #include "base/file.h"
 
@@ -94,6 +95,25 @@ static void arrays_encode_as_the_reference_does(void **state)
     arrays_free(s);
 }
 
+/* Files that were made for training name another token, which is not what klein's prompts were padded with. */
+static void prompts_are_padded_as_the_model_was_made(void **state)
+{
+    (void)state;
+    struct arrays *s = arrays_new();
+    struct tokenizer *t = NULL;
+    struct err e = {0};
+    int32_t ids[64];
+    uint8_t mask[64];
+    size_t used;
+    s->a.pad_id = 300;
+    assert_int_equal(tokenizer_from_arrays(&s->a, "made", &t, &e), ERR_OK);
+    assert_int_equal(klein_encode(t, STR_LIT("a"), 64, ids, mask, &used, &e), ERR_OK);
+    assert_int_equal(ids[63], tokenizer_token_id(t, "<|endoftext|>"));
+    assert_int_not_equal(ids[63], 300);
+    tokenizer_free(t);
+    arrays_free(s);
+}
+
 static void check_refused(struct arrays *s, const char *reason)
 {
     struct tokenizer *t = NULL;
@@ -139,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arrays_encode_as_the_reference_does),
+        cmocka_unit_test(prompts_are_padded_as_the_model_was_made),
         cmocka_unit_test(arrays_that_make_no_sense_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
