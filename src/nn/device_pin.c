@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/cpu/isa.h"
 #include "nn/device.h"
 
 /* "vulkan" means the first of its kind, "vulkan1" exactly that one. */
@@ -86,7 +87,7 @@ enum device_pin_state device_pin_load(const char *want, char name[DEVICE_NAME_BY
     char path[NN_PIN_PATH_BYTES];
     struct err e = {0};
     name[0] = 0;
-    if ((own && *own) || nn_pin_path(path, sizeof path, NULL) != ERR_OK)
+    if ((own && *own) || nn_isa_limited() || nn_pin_path(path, sizeof path, NULL) != ERR_OK)
         return DEVICE_PIN_NONE;
     struct nn_pin *pin = mem_alloc(sizeof *pin);
     enum device_pin_state state = DEVICE_PIN_NONE;

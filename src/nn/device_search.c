@@ -1,3 +1,4 @@
+#include "nn/cpu/isa.h"
 #include "nn/device_search.h"
 
 #include <ctype.h>
@@ -96,7 +97,8 @@ static enum err_code load_best_cpu(const char *dir, struct err *e)
         return err_set(e, ERR_DEVICE, "no ggml backends in '%s'; install the package libggml0",
                        dir);
     for (struct dirent *ent = readdir(d); ent; ent = readdir(d)) {
-        if (strncmp(ent->d_name, "libggml-cpu", 11) != 0 || !strstr(ent->d_name, ".so"))
+        if (strncmp(ent->d_name, "libggml-cpu", 11) != 0 || !strstr(ent->d_name, ".so") ||
+            !nn_isa_allows_variant(ent->d_name))
             continue;
         if (file_join(path, sizeof path, dir, ent->d_name, NULL) != ERR_OK)
             continue;
@@ -124,7 +126,9 @@ static enum err_code load_cpu(struct err *e)
     ggml_log_set(ggml_log_sink, NULL);
     if (have_backend("CPU"))
         return ERR_OK;
-    enum err_code rc = backend_dir(dir, sizeof dir, e);
+    enum err_code rc = nn_isa_check(e);
+    if (rc == ERR_OK)
+        rc = backend_dir(dir, sizeof dir, e);
     return rc == ERR_OK ? load_best_cpu(dir, e) : rc;
 }
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "base/log.h"
+#include "nn/cpu/isa.h"
 
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
@@ -48,14 +49,30 @@ static bool find_functions(void *handle, struct onednn *d)
     return true;
 }
 
+/* oneDNN looks at the processor itself, unless it is told, before anything else, to see less. */
+static void limit_isa(const struct onednn *d)
+{
+    static const dnnl_cpu_isa_t limits[] = {
+        [NN_ISA_BASE] = dnnl_cpu_isa_sse41,
+        [NN_ISA_AVX2] = dnnl_cpu_isa_avx2,
+        [NN_ISA_AVX2_VNNI] = dnnl_cpu_isa_avx2_vnni,
+        [NN_ISA_AVX512] = dnnl_cpu_isa_avx512_core,
+        [NN_ISA_AVX512_BF16] = dnnl_cpu_isa_avx512_core_bf16,
+    };
+    if (nn_isa_limited())
+        (void)d->set_max_cpu_isa(limits[nn_isa_get()]);
+}
+
 static void load(void)
 {
     void *handle = open_library();
     if (!handle || !find_functions(handle, &library))
         return;
+    limit_isa(&library);
     if (library.engine_create(&library.engine, dnnl_cpu, 0) != dnnl_success)
         return;
     unsigned isa = (unsigned)library.get_effective_cpu_isa();
+    library.f32 = (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2;
     library.bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
     /* Before VNNI pairs of products are added in 16 bits, which hold no two of 255 times 127. */
     library.int8 = (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni ||

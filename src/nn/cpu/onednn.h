@@ -17,6 +17,7 @@
 /* X(name) for dnnl_name: all that we call. */
 #define ONEDNN_FUNCTIONS(X)                                                                        \
     X(version)                                                                                     \
+    X(set_max_cpu_isa)                                                                             \
     X(get_effective_cpu_isa)                                                                       \
     X(engine_create)                                                                               \
     X(engine_destroy)                                                                              \
@@ -32,6 +33,7 @@
     X(convolution_forward_primitive_desc_create)                                                   \
     X(primitive_desc_query)                                                                        \
     X(primitive_desc_query_md)                                                                     \
+    X(primitive_desc_next_impl)                                                                    \
     X(primitive_desc_destroy)                                                                      \
     X(primitive_attr_create)                                                                       \
     X(primitive_attr_destroy)                                                                      \
@@ -55,6 +57,7 @@ struct onednn {
     void (*set_threads)(int n);
     int (*get_threads)(void);
     dnnl_engine_t engine;
+    bool f32;  /* it has products of float32 that product.c takes: those for AVX2 and above */
     bool bf16; /* this processor multiplies bf16 faster than float32 */
     bool int8; /* ... and eight bits faster than both, without saturating in between */
 };

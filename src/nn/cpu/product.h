@@ -36,14 +36,11 @@ struct product {
     size_t scratch_bytes;
 };
 
-/* False when oneDNN cannot; nothing to free then. scratch: a place of product_scratch_bytes(), 64-aligned,
- * that no other thread uses meanwhile; NULL only asks whether it can, and for scratch_bytes. */
+/* False when oneDNN cannot; nothing to free then. scratch: a place of scratch_bytes, 64-aligned, that no other
+ * thread uses meanwhile; NULL only asks whether it can, and for scratch_bytes. */
 bool product_make(struct product *p, const struct onednn *d, const struct product_shape *s,
                   void *scratch);
 void product_free(struct product *p);
 bool product_run(const struct product *p, const void *a, const void *b, void *c);
-
-/* 0 also when oneDNN cannot do it. */
-size_t product_scratch_bytes(const struct onednn *d, const struct product_shape *s);
 
 #endif

@@ -1,13 +1,20 @@
 #include "nn/cpu/vec.h"
 
+#include "nn/cpu/isa.h"
+
 const struct vec *vec_get(void)
 {
+    switch (nn_isa_get()) {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return __builtin_cpu_supports("avx512bf16") ? &vec_avx512_bf16 : &vec_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    case NN_ISA_AVX512_BF16:
+        return &vec_avx512_bf16;
+    case NN_ISA_AVX512:
+        return &vec_avx512;
+    case NN_ISA_AVX2_VNNI:
+    case NN_ISA_AVX2:
         return &vec_avx2;
 #endif
-    return &vec_base;
+    default:
+        return &vec_base;
+    }
 }

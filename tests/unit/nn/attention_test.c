@@ -95,7 +95,7 @@ static void expect(struct attention_case c)
     double error;
     float *y = run(&c, &error);
     if (!y) {
-        assert_null(onednn_get());
+        assert_true(!onednn_get() || !onednn_get()->f32);
         return;
     }
     if (!(error < 4e-3))
