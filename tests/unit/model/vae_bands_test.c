@@ -358,7 +358,8 @@ static int close_device(void **state)
     return 0;
 }
 
-int main(void)
+/* An argument, a pattern, chooses tests by their names. */
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bands_equal_the_whole_when_norms_are_over_groups),
@@ -368,5 +369,7 @@ int main(void)
         cmocka_unit_test(a_dry_run_takes_what_is_planned_when_banded),
         cmocka_unit_test(a_stopped_run_leaves_nothing_when_in_bands),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, open_device, close_device);
 }
