@@ -1,4 +1,3 @@
-#include "nn/cpu/isa.h"
 #include "nn/device_search.h"
 
 #include <ctype.h>
@@ -11,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "nn/cpu/isa.h"
 #include "nn/device_pin.h"
 #include "nn/nvidia/card.h"
 #include "nn/rpc.h"

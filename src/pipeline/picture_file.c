@@ -33,7 +33,7 @@ enum err_code picture_file(const struct vt_result *result, int i, enum image_for
         {"seed", str_from(seed)},
         {"model", str_from(q->model)},
         {"steps", str_from(steps)},
-        {"size", str_from(size)},
+        {"dimensions", str_from(size)},
         {"Software", STR_LIT("veetance " VT_VERSION)},
     };
     const struct image_save save = {.format = format,

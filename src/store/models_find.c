@@ -91,9 +91,10 @@ static bool is_same(const char *mount, void *user)
     return strcmp(mount, user) == 0;
 }
 
+/* The root always is. (That of a chroot has no line of its own.) */
 static bool is_mounted(const char *volume)
 {
-    return each_mount(is_same, (void *)(uintptr_t)volume);
+    return strcmp(volume, "/") == 0 || each_mount(is_same, (void *)(uintptr_t)volume);
 }
 
 /* ---- places ---------------------------------------------------------------------------------------- */

@@ -7,11 +7,6 @@ export VEETANCE_HOME=$work/home
 transformer=$models/micro-klein/transformer
 prompt="a red star on a white background"
 
-# psnr A B: of two pictures, in whole decibels.
-psnr() {
-    compare -metric PSNR "$1" "$2" null: 2>&1 | sed -E 's/inf/200/; s/[. ].*//'
-}
-
 picture() {
     local model=$1 out=$2
     shift 2

@@ -71,7 +71,8 @@ if have identify; then
     is "seed in the PNG" "$(property seed a.png)" 5
     is "model in the PNG" "$(property model a.png)" micro-klein
     is "steps in the PNG" "$(property steps a.png)" 1
-    is "size in the PNG" "$(property size a.png)" 64x64
+    is "size in the PNG" "$(property dimensions a.png)" 64x64
+    is "ImageMagick has nothing to say about the PNG" "$(identify "$work/a.png" 2>&1 >/dev/null)" ""
     is "parameters in the PNG" "$(property parameters a.png | tr '\n' '|' | sed 's/, Version.*//')" \
         'star|Steps: 1, Sampler: Euler, CFG scale: 1, Seed: 5, Size: 64x64, Model: micro-klein'
     is "the PNG is RGB of the size" "$(identify -format '%wx%h %[channels]' "$work/a.png" | cut -c1-10)" "64x64 srgb"

@@ -96,6 +96,16 @@ refuse() {
     [ -z "$(ls -A "$work/out" 2>/dev/null)" ] || fail "$*: a file was left: $(ls -A "$work/out")"
 }
 
+# psnr A B: of two pictures by ImageMagick's compare, in whole decibels; 200 when no pixel differs, which its
+# versions say as "inf" or as "0 (0)".
+psnr() {
+    if [ "$(compare -metric AE "$1" "$2" null: 2>&1 | sed 's/[. ].*//')" = 0 ]; then
+        echo 200
+    else
+        compare -metric PSNR "$1" "$2" null: 2>&1 | sed 's/[. ].*//'
+    fi
+}
+
 have() {
     command -v "$1" >/dev/null 2>&1
 }
