@@ -32,11 +32,6 @@ void log_set(enum log_level threshold, log_sink_fn sink, void *user)
     log_state.user = user;
 }
 
-enum log_level log_threshold(void)
-{
-    return log_state.threshold;
-}
-
 void log_line(enum log_level level, const char *fmt, ...)
 {
     if (level > log_state.threshold)

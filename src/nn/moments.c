@@ -150,11 +150,6 @@ enum err_code nn_moments_sum_init(struct nn_moments_sum *s, int64_t channels, st
                                   : err_set(e, ERR_NOMEM, "no memory for the sums of a norm");
 }
 
-void nn_moments_sum_reset(struct nn_moments_sum *s)
-{
-    memset(s->state, 0, (size_t)s->channels * MOMENTS_STATE * sizeof *s->state);
-}
-
 void nn_moments_sum_deinit(struct nn_moments_sum *s)
 {
     mem_free(s->state);

@@ -33,7 +33,6 @@ struct nn_moments_sum {
 
 ERR_MUST_CHECK enum err_code nn_moments_sum_init(struct nn_moments_sum *s, int64_t channels,
                                                  struct err *e);
-void nn_moments_sum_reset(struct nn_moments_sum *s);
 void nn_moments_sum_deinit(struct nn_moments_sum *s);
 
 /* A place in the graph for what nn_moments_give hands over. */

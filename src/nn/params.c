@@ -542,11 +542,6 @@ const char *nn_params_dtype_name(const struct nn_params *ps)
     return ggml_type_name((enum ggml_type)most);
 }
 
-struct nn_device *nn_params_device(const struct nn_params *ps)
-{
-    return ps->device;
-}
-
 uint64_t nn_params_device_bytes(const struct nn_params *ps)
 {
     return held_const(ps)->device_bytes;

@@ -98,7 +98,6 @@ ERR_MUST_CHECK enum err_code nn_params_placed_bytes(struct nn_params *ps, struct
 
 /* The type that most bytes of its matrices have on the device, in small letters ("bf16"). Static string. */
 const char *nn_params_dtype_name(const struct nn_params *ps);
-struct nn_device *nn_params_device(const struct nn_params *ps);
 enum nn_precision nn_params_precision(const struct nn_params *ps);
 struct component *nn_params_component(const struct nn_params *ps);
 

@@ -13,6 +13,12 @@ struct slot {
     bool wanted; /* loaded and not yet used: not to be overwritten */
 };
 
+struct times {       /* in seconds, since the start */
+    double load;     /* the thread spent loading */
+    double wait;     /* the computation spent waiting for a block */
+    uint64_t blocks; /* loaded */
+};
+
 struct nn_stream {
     struct nn_stream_spec spec;
     pthread_t thread;
@@ -22,7 +28,7 @@ struct nn_stream {
     int loading; /* -1: none */
     bool stop, failed;
     struct err error;
-    struct nn_stream_times times;
+    struct times times;
     struct slot *slots;
 };
 
@@ -162,12 +168,5 @@ void nn_stream_done(struct nn_stream *s, int block)
     pthread_mutex_lock(&s->lock);
     slot_of(s, block)->in_use = false;
     pthread_cond_broadcast(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-}
-
-void nn_stream_times(struct nn_stream *s, struct nn_stream_times *out)
-{
-    pthread_mutex_lock(&s->lock);
-    *out = s->times;
     pthread_mutex_unlock(&s->lock);
 }

@@ -21,12 +21,6 @@ struct nn_stream_spec {
     void *user;
 };
 
-struct nn_stream_times { /* in seconds, since the start */
-    double load;         /* the thread spent loading */
-    double wait;         /* the computation spent waiting for a block */
-    uint64_t blocks;     /* loaded */
-};
-
 ERR_MUST_CHECK enum err_code nn_stream_start(const struct nn_stream_spec *spec,
                                              struct nn_stream **out, struct err *e);
 /* Ends the thread after the block that it is at. Accepts NULL. */
@@ -36,6 +30,5 @@ void nn_stream_stop(struct nn_stream *s);
  * reported here; the next call tries again. */
 ERR_MUST_CHECK enum err_code nn_stream_acquire(struct nn_stream *s, int block, struct err *e);
 void nn_stream_done(struct nn_stream *s, int block);
-void nn_stream_times(struct nn_stream *s, struct nn_stream_times *out);
 
 #endif
