@@ -13,16 +13,25 @@ enum { FIRST_LOAD = 10000 };
 
 /* ---- opening and ending --------------------------------------------------------------------------------- */
 
+static void refuse_orders(struct queue_order **list)
+{
+    while (*list) {
+        struct queue_order *o = *list;
+        *list = o->next;
+        (void)err_set(&o->err, ERR_DEVICE, "the server is about to end");
+        if (o->rq)
+            http_wake(o->rq);
+        else
+            mem_free(o);
+    }
+}
+
 /* Who still waits hears that the server ends; the jobs stay in the store. */
 static void let_go(struct queue *q)
 {
     pthread_mutex_lock(&q->lock);
-    while (q->orders) {
-        struct queue_order *o = q->orders;
-        q->orders = o->next;
-        (void)err_set(&o->err, ERR_DEVICE, "the server is about to end");
-        http_wake(o->rq);
-    }
+    refuse_orders(&q->orders);
+    refuse_orders(&q->questions);
     while (q->first) {
         struct live *j = line_take(q, q->first);
         live_wake_waiters(j);
@@ -60,10 +69,16 @@ enum err_code queue_open(struct server *s, const struct server_options *o, struc
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->add_lock, NULL);
     pthread_cond_init(&q->wake, NULL);
+    pthread_cond_init(&q->asked, NULL);
     enum err_code rc = take_up(q, e);
     if (rc == ERR_OK && pthread_create(&q->thread, NULL, queue_work, q) != 0)
         rc = err_set(e, ERR_NOMEM, "no thread for the engine");
     q->has_thread = rc == ERR_OK;
+    /* A compute server elsewhere serves one engine at a time. */
+    if (rc == ERR_OK && !o->network_stays) {
+        q->has_planner = pthread_create(&q->planner_thread, NULL, queue_plan_work, q) == 0;
+        rc = q->has_planner ? ERR_OK : err_set(e, ERR_NOMEM, "no thread for plans");
+    }
     return rc;
 }
 
@@ -75,6 +90,7 @@ void queue_stop(struct queue *q, bool at_once)
     if (q->at_once && q->engine)
         vt_engine_cancel(q->engine);
     pthread_cond_signal(&q->wake);
+    pthread_cond_signal(&q->asked);
     pthread_mutex_unlock(&q->lock);
 }
 
@@ -93,6 +109,9 @@ void queue_join(struct queue *q)
     if (q->has_thread)
         pthread_join(q->thread, NULL);
     q->has_thread = false;
+    if (q->has_planner)
+        pthread_join(q->planner_thread, NULL);
+    q->has_planner = false;
     let_go(q);
 }
 
@@ -102,9 +121,11 @@ void queue_close(struct queue *q)
         return;
     let_go(q);
     vt_engine_close(q->engine);
+    vt_engine_close(q->planner);
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->add_lock);
     pthread_cond_destroy(&q->wake);
+    pthread_cond_destroy(&q->asked);
     mem_free(q);
 }
 
@@ -351,22 +372,50 @@ double queue_seconds_left(struct queue *q)
     return t;
 }
 
+/* The lock is held. */
+static void append_order(struct queue *q, struct queue_order *o)
+{
+    bool asks = q->has_planner && (o->task == QUEUE_PLAN || o->task == QUEUE_BUDGET);
+    struct queue_order **p = asks ? &q->questions : &q->orders;
+    while (*p)
+        p = &(*p)->next;
+    o->next = NULL;
+    *p = o;
+    pthread_cond_signal(asks ? &q->asked : &q->wake);
+}
+
 bool queue_order(struct queue *q, struct queue_order *order)
 {
     pthread_mutex_lock(&q->lock);
-    struct queue_order **p = &q->orders;
-    while (*p)
-        p = &(*p)->next;
-    order->next = NULL;
     order->rq->user = order;
     bool sleeps = !q->ended && !q->stopping;
     if (!sleeps) {
         (void)err_set(&order->err, ERR_DEVICE, "the server is about to end");
     } else {
-        *p = order;
         http_sleep(order->rq, false); /* the worker has the order, which lives in the request */
-        pthread_cond_signal(&q->wake);
+        append_order(q, order);
     }
     pthread_mutex_unlock(&q->lock);
     return sleeps;
+}
+
+enum queue_load_answer queue_load(struct queue *q, const char *model, const char *path)
+{
+    enum queue_load_answer a = QUEUE_LOAD_NOW;
+    pthread_mutex_lock(&q->lock);
+    const struct live *j = q->running;
+    if (j && strcmp(j->model, model) == 0 && j->has_progress && j->progress.stage != VT_STAGE_LOAD)
+        a = QUEUE_LOAD_OPEN;
+    else if (q->running && !q->stopping) {
+        struct queue_order *o = mem_try_alloc(sizeof *o);
+        if (o) {
+            o->task = QUEUE_LOAD;
+            (void)snprintf(o->model, sizeof o->model, "%s", model);
+            (void)snprintf(o->path, sizeof o->path, "%s", path);
+            append_order(q, o);
+            a = QUEUE_LOAD_LATER;
+        }
+    }
+    pthread_mutex_unlock(&q->lock);
+    return a;
 }

@@ -77,7 +77,8 @@ bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step);
 
 enum queue_task { QUEUE_LOAD, QUEUE_UNLOAD, QUEUE_BUDGET, QUEUE_PLAN };
 
-/* Work for the engine that is no job. Waits for its turn behind the running job, before those that wait. */
+/* Work for an engine that is no job. To load and unload waits for its turn behind the running job, before those that
+ * wait; plans and budgets are answered at once (queue_plan.c). */
 struct queue_order {
     enum queue_task task;
     char model[256]; /* to load: its name, and where it lies */
@@ -87,13 +88,18 @@ struct queue_order {
     yyjson_val *body; /* of a plan: the request */
     struct vt_plan plan;
     struct err err;
-    struct http_request *rq;
+    struct http_request *rq; /* NULL: nobody waits; the order is on the heap */
     struct queue_order *next;
 };
 
 /* Puts rq to sleep until the order is done: the handler sets re->later, returns at once, and looks at the order only
  * when it is called again. False when the server ends: the order has its error. It lives in the request's arena. */
 bool queue_order(struct queue *q, struct queue_order *order);
+
+/* Opening a model does not wait for a job of another one: OPEN, the running job has it open; LATER, it is ordered and
+ * opened when the job has ended; NOW, nothing runs: order it. */
+enum queue_load_answer { QUEUE_LOAD_NOW, QUEUE_LOAD_OPEN, QUEUE_LOAD_LATER };
+enum queue_load_answer queue_load(struct queue *q, const char *model, const char *path);
 
 /* What the engine was last seen to do; for telemetry. */
 struct queue_state {

@@ -1,5 +1,5 @@
 /* queue_internal.h - shared by the files queue*.c only. queue.c: opening, ending, and what routes ask for;
- * queue_line.c: who waits; queue_run.c: the worker; queue_tell.c: what clients hear. */
+ * queue_line.c: who waits; queue_run.c: the worker; queue_plan.c: questions; queue_tell.c: what clients hear. */
 #ifndef VT_SERVER_QUEUE_INTERNAL_H
 #define VT_SERVER_QUEUE_INTERNAL_H
 
@@ -41,8 +41,9 @@ struct queue {
     struct vt_engine_options engine_options;
     char device[64], budget[32];
     int max_length;
-    pthread_t thread;
-    bool has_thread;
+    pthread_t thread, planner_thread;
+    bool has_thread, has_planner; /* no planner: its questions are orders, too */
+    struct vt_engine *planner;    /* its thread's alone; NULL until the first question */
 
     /* Held from a job's row to its place in the line. Before the lock. */
     pthread_mutex_t add_lock;
@@ -50,6 +51,10 @@ struct queue {
     pthread_cond_t wake;
     struct live *first, *running;
     struct queue_order *orders;
+    struct queue_order *questions; /* for the planner */
+    pthread_cond_t asked;
+    uint64_t new_budget; /* what the engine has not taken up yet; 0: the default */
+    bool has_new_budget;
     int length;
     bool stopping, at_once, ended, busy;
     struct vt_engine *engine; /* NULL until the first job */
@@ -94,5 +99,14 @@ void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
 
 /* The thread's function. */
 void *queue_work(void *queue);
+
+/* ---- queue_plan.c --------------------------------------------------------------------------------------- */
+
+void *queue_plan_work(void *queue);
+/* A plan or a budget, by whichever engine. */
+ERR_MUST_CHECK enum err_code queue_ask(struct queue *q, struct vt_engine *g, struct queue_order *o,
+                                       struct err *e);
+/* The worker's engine gets the budget that was asked for meanwhile. */
+void queue_take_budget(struct queue *q);
 
 #endif

@@ -40,6 +40,8 @@ static enum err_code run_request(struct queue *q, struct live *j, const struct j
     enum err_code rc = json_parse(str_from(rec->request), "the request", &doc, e);
     if (rc == ERR_OK)
         rc = open_engine(q, e);
+    if (rc == ERR_OK)
+        queue_take_budget(q);
     if (rc == ERR_OK && atomic_load(&j->cancel))
         rc = err_set(e, ERR_CANCELLED, "cancelled");
     if (rc == ERR_OK)
@@ -229,30 +231,18 @@ static bool start(struct queue *q, struct live *j)
 static enum err_code carry_out(struct queue *q, struct queue_order *o, struct err *e)
 {
     struct vt_error err = {0};
-    uint64_t bytes = 0;
-    enum vt_status st = VT_OK;
     enum err_code rc = o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e);
     if (rc != ERR_OK || !q->engine)
         return rc;
-    switch (o->task) {
-    case QUEUE_LOAD:
-        st = vt_engine_load(q->engine, o->path, &err);
-        break;
-    case QUEUE_UNLOAD:
-        vt_engine_unload(q->engine);
-        vt_engine_release(q->engine);
-        break;
-    case QUEUE_BUDGET:
-        if (o->budget[0])
-            st = vt_engine_parse_budget(q->engine, o->budget, &bytes, &err);
-        if (st == VT_OK)
-            st = vt_engine_set_budget(q->engine, bytes, &err);
-        break;
-    case QUEUE_PLAN:
-    default:
-        return work_plan(q->engine, q->server->store, o->kind, o->body, &o->plan, e);
-    }
-    return st == VT_OK ? ERR_OK : err_set(e, (enum err_code)err.status, "%s", err.text);
+    if (o->task == QUEUE_LOAD)
+        return vt_engine_load(q->engine, o->path, &err) == VT_OK
+                   ? ERR_OK
+                   : err_set(e, (enum err_code)err.status, "%s", err.text);
+    if (o->task != QUEUE_UNLOAD)
+        return queue_ask(q, q->engine, o, e);
+    vt_engine_unload(q->engine);
+    vt_engine_release(q->engine);
+    return ERR_OK;
 }
 
 static void run_order(struct queue *q, struct queue_order *o)
@@ -261,12 +251,16 @@ static void run_order(struct queue *q, struct queue_order *o)
     see_before(q, &before);
     enum err_code rc = carry_out(q, o, &o->err);
     o->err.code = rc;
+    queue_take_budget(q);
     queue_see_memory(q);
     note_open_model(q, o->model, &before, rc == ERR_OK && o->task == QUEUE_LOAD);
+    if (rc != ERR_OK && !o->rq)
+        log_error("the model '%s' cannot be opened: %s", o->model, o->err.text);
     pthread_mutex_lock(&q->lock);
-    if (rc == ERR_OK && o->task == QUEUE_BUDGET)
-        (void)snprintf(q->budget, sizeof q->budget, "%s", o->budget);
-    http_wake(o->rq);
+    if (o->rq)
+        http_wake(o->rq);
+    else
+        mem_free(o);
     pthread_mutex_unlock(&q->lock);
 }
 

@@ -37,6 +37,8 @@ void queue_see_memory(struct queue *q)
         return;
     vt_engine_memory(q->engine, &m);
     pthread_mutex_lock(&q->lock);
+    if (q->has_new_budget)
+        m.budget = q->memory.budget; /* what the next job will have */
     q->memory = m;
     pthread_mutex_unlock(&q->lock);
 }

@@ -94,21 +94,33 @@ static enum err_code order(struct http_request *rq, struct http_reply *re,
 }
 
 static const struct http_field loaded_fields[] = {
-    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true}, {0}};
+    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "open",
+     .type = HTTP_BOOL,
+     .help = "false with 202: a job of another model runs, and this one is opened after it"},
+    {0}};
+
+static void say_loaded(struct http_request *rq, struct http_reply *re, bool open)
+{
+    buf_add_z(&re->body, "{\"model\":");
+    json_add_z(&re->body, http_path(rq, "id"));
+    buf_add_z(&re->body, open ? "}" : ",\"open\":false}");
+    re->status = open ? 200 : 202;
+}
 
 static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct queue_order o = {.task = QUEUE_LOAD};
     enum err_code rc = model_choose(http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS,
                                     o.model, o.path, e);
-    if (rc == ERR_OK)
+    enum queue_load_answer a = QUEUE_LOAD_NOW;
+    if (rc == ERR_OK && !http_again(rq))
+        a = queue_load(rq->server->queue, o.model, o.path);
+    if (rc == ERR_OK && a == QUEUE_LOAD_NOW)
         rc = order(rq, re, &o, e);
-    if (rc != ERR_OK || re->later)
-        return rc;
-    buf_add_z(&re->body, "{\"model\":");
-    json_add_z(&re->body, http_path(rq, "id"));
-    buf_add_byte(&re->body, '}');
-    return ERR_OK;
+    if (rc == ERR_OK && !re->later)
+        say_loaded(rq, re, a != QUEUE_LOAD_LATER);
+    return rc;
 }
 
 static enum err_code run_unload(struct http_request *rq, struct http_reply *re, struct err *e)

@@ -209,6 +209,34 @@ def test_models_budget_and_telemetry(program):
         assert b"veetance_jobs_done_total" in s.get("/metrics").body
 
 
+def test_questions_do_not_wait_behind_a_job(program):
+    """All of them are answered while a job runs that would take minutes."""
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, steps=1000, width=512, height=512)).json()["id"]
+        for n, d in s.events(f"/v1/jobs/{job}/events"):
+            if n == "step" and d["stage"] == "steps":
+                break
+        plan = s.post("/v1/plan", {"task": "generate", "request": STAR})
+        assert plan.status == 200 and plan.json()["verdict"] == "resident", plan
+        plan = s.post("/v1/plan", {"task": "layers", "request": {"image": s.upload(SCENE)}})
+        assert plan.status == 200 and plan.json()["peak_bytes"] > 0, plan
+        a = s.request("PUT", "/v1/budget", {"budget": "1G"})
+        assert a.status == 200 and a.json()["budget_bytes"] == 1 << 30, a
+        assert s.get("/v1/budget").json() == a.json()
+        assert s.request("PUT", "/v1/budget", {"budget": "lots"}).status == 422
+        assert s.post("/v1/plan", {"task": "generate", "request": STAR}).json()["budget_bytes"] == 1 << 30
+        assert s.post("/v1/models/micro-klein/load").json() == {"model": "micro-klein"}
+        a = s.post("/v1/models/micro-layered/load")
+        assert a.status == 202 and a.json() == {"model": "micro-layered", "open": False}, a
+        assert s.get("/v1/jobs/" + job).json()["state"] == "running"
+        s.request("DELETE", "/v1/jobs/" + job)
+        while not s.get("/v1/models/micro-layered").json()["open"]:
+            time.sleep(0.02)
+        assert s.get("/v1/telemetry").json()["device"]["budget_bytes"] == 1 << 30
+        assert s.post("/v1/models/micro-klein/load").status == 200
+        assert s.get("/v1/models/micro-klein").json()["open"] is True
+
+
 def test_same_model_runs_together(program):
     with Server(program) as s:
         scene = s.upload(SCENE)
