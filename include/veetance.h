@@ -195,6 +195,7 @@ struct vt_request {
 
     const char
         *cache_dir; /* folder for prompt embeddings across processes; NULL: this process only */
+    int previews;   /* of a plan: count what previews take. A run has them when its callbacks do. */
 };
 
 VT_API struct vt_request vt_request_defaults(void);

@@ -348,8 +348,8 @@ static void trace_name(const struct vt_request *rq, int i, char *out, size_t siz
 }
 
 static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
-                             const struct engine_inputs *in, int i, const struct vt_callbacks *cb,
-                             struct err *e)
+                             const struct engine_inputs *in, int i, bool previews,
+                             const struct vt_callbacks *cb, struct err *e)
 {
     const struct vt_request *rq = &r->request;
     struct trace *trace = NULL;
@@ -375,6 +375,7 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
     enum err_code rc = rq->trace_path ? trace_new(&trace, e) : ERR_OK;
     struct klein_run run = {.cancel = &g->cancel,
                             .callbacks = cb,
+                            .previews = previews,
                             .image = i,
                             .image_count = rq->count,
                             .trace = trace,
@@ -394,6 +395,7 @@ struct rehearsal {
     struct vt_engine *g;
     const struct vt_request *request;
     const struct engine_inputs *in;
+    bool previews;
 };
 
 /* The first two pictures of the request, on a device that is dry: the second finds what the first left, and the
@@ -407,7 +409,7 @@ static enum err_code rehearse(void *user, struct err *e)
     scratch.request.trace_path = NULL;
     klein_forget_dry(h->g->klein);
     for (int i = 0; rc == ERR_OK && i < 2 && i < h->request->count; i++)
-        rc = run_one(h->g, &scratch, h->in, i, NULL, e);
+        rc = run_one(h->g, &scratch, h->in, i, h->previews, NULL, e);
     image_free(&pictures[0]);
     image_free(&pictures[1]);
     return rc;
@@ -420,7 +422,7 @@ static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r,
     enum err_code rc = ERR_OK;
     engine_begin_run(g);
     for (int i = 0; rc == ERR_OK && i < r->request.count; i++) {
-        rc = run_one(g, r, in, i, cb, e);
+        rc = run_one(g, r, in, i, cb && cb->preview, cb, e);
         if (rc == ERR_OK)
             r->count = i + 1;
     }
@@ -439,8 +441,9 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
     if (rc == ERR_OK && rq->feather > 0 && !in.has_mask)
         report_note(cb, "feather %d has no effect without a mask", rq->feather);
+    struct rehearsal h = {g, rq, &in, plan ? rq->previews != 0 : cb && cb->preview};
     if (rc == ERR_OK)
-        rc = engine_plan(g, rehearse, &(struct rehearsal){g, rq, &in}, plan, e);
+        rc = engine_plan(g, rehearse, &h, plan, e);
     if (rc == ERR_OK && !plan)
         rc = run_pictures(g, r, &in, cb, e);
     engine_inputs_deinit(&in);

@@ -53,8 +53,9 @@ struct klein_request {
 struct klein_run {
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
-    int image, image_count;               /* for progress */
-    struct trace *trace;                  /* may be NULL */
+    bool previews;          /* wanted; so that a plan, which has no callbacks, knows */
+    int image, image_count; /* for progress */
+    struct trace *trace;    /* may be NULL */
     bool trace_blocks;
     struct vt_stats *stats; /* times are added */
 };

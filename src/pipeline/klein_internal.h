@@ -36,8 +36,8 @@ struct klein {
     int64_t joint_dim;
     struct klein_embedding embeddings[KLEIN_EMBEDDINGS_KEPT];
     uint64_t embedding_clock;
-    float *preview; /* klein_preview.c: NULL until it is fitted */
-    bool preview_tried;
+    float *preview;                        /* klein_preview.c: NULL until it is fitted */
+    bool preview_tried, preview_rehearsed; /* really; by the dry run that is going on */
 };
 
 /* Condition tokens of reference pictures. */

@@ -54,7 +54,7 @@ static enum err_code fit(struct klein *k, const struct klein_run *run, struct er
         rc = preview_pattern(PATTERN_TOKENS * unit, PATTERN_TOKENS * unit, &pattern, e);
     if (rc == ERR_OK)
         rc = klein_encode_picture(k, &pattern, &quiet, tokens, e);
-    bool good = rc == ERR_OK;
+    bool good = rc == ERR_OK && !nn_device_is_dry(k->on.vae);
     for (int place = 0; good && place < PLACES; place++)
         good = fit_place(tokens, &pattern, unit / 2, c, place, map + place * (c + 1) * 3);
     if (good)
@@ -69,10 +69,10 @@ static enum err_code fit(struct klein *k, const struct klein_run *run, struct er
 void klein_preview_prepare(struct klein *k, const struct klein_run *run)
 {
     struct err e = {0};
-    bool wanted = run->callbacks && run->callbacks->preview;
-    if (!wanted || k->preview_tried || nn_device_is_dry(k->on.vae))
+    bool *tried = nn_device_is_dry(k->on.vae) ? &k->preview_rehearsed : &k->preview_tried;
+    if (!run->previews || k->preview_tried || *tried)
         return;
-    k->preview_tried = fit(k, run, &e) != ERR_CANCELLED;
+    *tried = fit(k, run, &e) != ERR_CANCELLED;
     err_clear(&e); /* a picture without previews is as good */
 }
 

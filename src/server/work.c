@@ -261,6 +261,7 @@ static enum err_code run_picture(struct vt_engine *engine, struct store *store, 
         return rc;
     rc = fill(in, edit ? params_edit : params_generate, body, &rq, e);
     rq.model = in->path;
+    rq.previews = 1; /* every job has them */
     if (rc == ERR_OK) {
         enum vt_status st = plan   ? vt_plan_picture(engine, &rq, plan, &err)
                             : edit ? vt_edit(engine, &rq, cb, &res, &err)

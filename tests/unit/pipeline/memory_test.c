@@ -144,6 +144,45 @@ static void budgets_down_to_the_least_give_the_same_picture(void **state)
     set_budget(0);
 }
 
+static void count_previews(const struct vt_image *im, int step, void *user)
+{
+    (void)im;
+    (void)step;
+    ++*(int *)user;
+}
+
+/* The first run that shows previews encodes a pattern for them, and the encoder stays beside what follows. */
+static void previews_are_planned(void **state)
+{
+    (void)state;
+    int shown = 0;
+    const struct vt_callbacks cb = {.preview = count_previews, .user = &shown};
+    struct vt_error err;
+    for (int i = 0; i < 3; i++) {
+        struct vt_request rq = request(64, i == 2);
+        struct vt_result *r = NULL;
+        if (i != 1) /* the second run finds what the first one fitted */
+            reopen();
+        set_budget(0);
+        rq.count = i == 0 ? 2 : 1;
+        uint64_t without = planned(&rq).peak_bytes;
+        rq.previews = 1;
+        struct vt_plan plan = planned(&rq);
+        enum vt_status st = rq.image_count ? vt_edit(engine, &rq, &cb, &r, &err)
+                                           : vt_generate(engine, &rq, &cb, &r, &err);
+        if (st != VT_OK)
+            fail_msg("%s", err.text);
+        uint64_t taken = vt_result_stats(r)->device_peak_bytes;
+        if (taken > plan.peak_bytes || (double)plan.peak_bytes > 1.01 * (double)taken)
+            fail_msg("taken %llu, planned %llu", (unsigned long long)taken,
+                     (unsigned long long)plan.peak_bytes);
+        assert_true(plan.peak_bytes >= without && (i != 0 || plan.peak_bytes > without));
+        assert_int_equal(shown, rq.count * rq.steps);
+        shown = 0;
+        vt_result_free(r);
+    }
+}
+
 static void refusal_has_numbers_and_advice(void **state)
 {
     (void)state;
@@ -372,6 +411,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets_down_to_the_least_give_the_same_picture),
+        cmocka_unit_test(previews_are_planned),
         cmocka_unit_test(refusal_has_numbers_and_advice),
         cmocka_unit_test(advised_budget_suffices),
         cmocka_unit_test(plan_streams_only_what_does_not_fit),
