@@ -121,3 +121,33 @@ enum err_code image_png_text(struct str bytes, const char *key, struct buf *out,
     }
     return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
 }
+
+enum err_code image_png_texts(struct str bytes,
+                              bool (*visit)(struct str key, struct str text, void *user),
+                              void *user, struct err *e)
+{
+    if (!str_starts(bytes, STR_LIT("\x89PNG\r\n\x1a\n")))
+        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", bytes.n);
+    struct str s = str_skip(bytes, SIGNATURE_BYTES), key;
+    while (s.n >= CHUNK_BYTES) {
+        uint32_t n = u32_at(s, 0);
+        const char *name = s.p + 4;
+        if (n > s.n - CHUNK_BYTES)
+            return err_set(e, ERR_FORMAT, "the PNG is cut: a chunk of %" PRIu32 " bytes", n);
+        struct str data = {s.p + 8, n};
+        struct buf text;
+        struct err ignored = {0};
+        bool more = memcmp(name, "IEND", 4) != 0;
+        if (!more)
+            return ERR_OK;
+        buf_init(&text, UNPACKED_MAX_BYTES);
+        if (is_text(name) && take_z(&data, &key) && decode(name, data, &text, &ignored) == ERR_OK)
+            more = visit(key, buf_str(&text), user);
+        err_clear(&ignored);
+        buf_deinit(&text);
+        if (!more)
+            return ERR_OK;
+        s = str_skip(s, CHUNK_BYTES + (size_t)n);
+    }
+    return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
+}

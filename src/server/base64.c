@@ -29,6 +29,11 @@ static int value_of(unsigned char c)
                                   : -1;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 bool base64_decode(struct str s, struct buf *out)
 {
     unsigned v = 0, bits = 0;
@@ -38,7 +43,7 @@ bool base64_decode(struct str s, struct buf *out)
         return false;
     for (; i < s.n && s.p[i] != '='; i++) {
         int d = value_of((unsigned char)s.p[i]);
-        if (s.p[i] == '\n' || s.p[i] == '\r')
+        if (is_space(s.p[i]))
             continue;
         if (d < 0)
             return false;
@@ -50,7 +55,7 @@ bool base64_decode(struct str s, struct buf *out)
         }
     }
     for (; i < s.n; i++)
-        if (s.p[i] != '=' && s.p[i] != '\n' && s.p[i] != '\r')
+        if (s.p[i] != '=' && !is_space(s.p[i]))
             return false;
     out->n = (size_t)(to - (unsigned char *)out->p) + n;
     return bits < 6;

@@ -8,7 +8,7 @@
 #include "base/str.h"
 
 void base64_add(struct buf *out, struct str bytes);
-/* False for text that is none; line breaks and missing padding are fine. */
+/* False for text that is none; white space and missing padding are fine. */
 bool base64_decode(struct str text, struct buf *out);
 
 #endif

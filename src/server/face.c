@@ -16,8 +16,7 @@ struct face_request face_request_defaults(void)
                                  .seed = -1,
                                  .count = -1,
                                  .guidance = -1,
-                                 .strength = -1,
-                                 .feather = -1};
+                                 .strength = -1};
 }
 
 static void add_int(struct buf *b, const char *name, int64_t v)
@@ -39,7 +38,6 @@ static void request_json(const struct face_request *f, struct buf *b)
     add_int(b, "steps", f->steps);
     add_int(b, "seed", f->seed);
     add_int(b, "count", f->count);
-    add_int(b, "feather", f->feather);
     if (f->guidance >= 0)
         buf_printf(b, ",\"guidance\":%.9g", f->guidance);
     if (f->strength >= 0)

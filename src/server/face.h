@@ -14,7 +14,6 @@ struct face_request {
     const char *images[VT_MAX_IMAGES];         /* asset ids; none: made from the prompt alone */
     size_t n_images;
     const char *mask; /* NULL: none */
-    int64_t feather;
 };
 
 struct face_request face_request_defaults(void);
@@ -43,8 +42,11 @@ struct face_format {
     int quality; /* of JPEG and WebP, 1 to 100 */
 };
 
+static const struct face_format face_png = {IMAGE_FORMAT_PNG, 100};
+
+/* parameters: how it was made; "" for nothing. */
 ERR_MUST_CHECK enum err_code face_encode(const struct image *im, struct face_format format,
-                                         struct buf *out, struct err *e);
+                                         struct str parameters, struct buf *out, struct err *e);
 /* The image's file, appended to b: as it is kept when it is of that format (PNG), else written anew. */
 ERR_MUST_CHECK enum err_code face_file(struct store *s, const char *asset,
                                        struct face_format format, struct buf *b, struct err *e);

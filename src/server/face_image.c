@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "image/png_write.h"
+#include "image/mask.h"
 #include "image/save.h"
 #include "server/base64.h"
 #include "server/face.h"
@@ -14,14 +14,15 @@ enum { FILE_MAX_BYTES = 256 << 20 };
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
-enum err_code face_encode(const struct image *im, struct face_format format, struct buf *out,
-                          struct err *e)
+enum err_code face_encode(const struct image *im, struct face_format format, struct str parameters,
+                          struct buf *out, struct err *e)
 {
-    if (format.kind == IMAGE_FORMAT_JPEG)
-        return image_jpeg_write(im, format.quality, out, e);
-    if (format.kind == IMAGE_FORMAT_WEBP)
-        return image_webp_write(im, format.quality, out, e);
-    return image_png_write(im, NULL, 0, out, e);
+    const struct image_text text = {"parameters", parameters};
+    struct image_save s = {.format = format.kind,
+                           .quality = format.quality,
+                           .texts = &text,
+                           .n_texts = parameters.n ? 1 : 0};
+    return image_save(im, &s, out, e);
 }
 
 static enum err_code read_all(int fd, struct buf *out, struct err *e)
@@ -39,23 +40,40 @@ static enum err_code read_all(int fd, struct buf *out, struct err *e)
     return p ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the image");
 }
 
+/* Written anew, with what the file says of how it was made. */
+static enum err_code convert(struct str file, struct face_format format, struct buf *out,
+                             struct err *e)
+{
+    struct image im = {0};
+    struct err missing = {0};
+    struct buf parameters;
+    buf_init(&parameters, FILE_MAX_BYTES);
+    if (image_parameters(file, &parameters, &missing) != ERR_OK)
+        err_clear(&missing);
+    enum err_code rc = image_load_memory(file, NULL, NULL, &im, e);
+    if (rc == ERR_OK)
+        rc = face_encode(&im, format, buf_str(&parameters), out, e);
+    buf_deinit(&parameters);
+    image_free(&im);
+    return rc;
+}
+
 enum err_code face_file(struct store *s, const char *asset, struct face_format format,
                         struct buf *b, struct err *e)
 {
-    struct image im = {0};
+    struct buf file;
     struct asset a;
     int fd = -1;
+    buf_init(&file, FILE_MAX_BYTES);
     enum err_code rc = asset_open(s, asset, &a, &fd, e);
-    if (rc == ERR_OK && a.format == format.kind && format.kind == IMAGE_FORMAT_PNG) {
-        rc = read_all(fd, b, e);
-    } else if (rc == ERR_OK) {
-        rc = asset_load(s, asset, &im, e);
-        if (rc == ERR_OK)
-            rc = face_encode(&im, format, b, e);
-    }
+    bool keeps = rc == ERR_OK && a.format == format.kind && format.kind == IMAGE_FORMAT_PNG;
+    if (rc == ERR_OK)
+        rc = read_all(fd, keeps ? b : &file, e);
+    if (rc == ERR_OK && !keeps)
+        rc = convert(buf_str(&file), format, b, e);
     if (fd >= 0)
         (void)close(fd);
-    image_free(&im);
+    buf_deinit(&file);
     return rc;
 }
 
@@ -76,7 +94,9 @@ enum err_code face_base64(struct store *s, const char *asset, struct face_format
 /* What stands behind "data:image/png;base64,", or all of it when it is no data URL. */
 static bool base64_part(struct str text, struct str *out)
 {
-    const char *comma = memchr(text.p, ',', text.n);
+    while (text.n && strchr(" \t\r\n", text.p[0]))
+        text = str_skip(text, 1);
+    const char *comma = text.n ? memchr(text.p, ',', text.n) : NULL;
     *out = text;
     if (!str_starts(text, STR_LIT("data:")))
         return true;
@@ -137,21 +157,12 @@ enum err_code face_mask_of_alpha(struct http_request *rq, const char *asset, con
 {
     struct image im = {0}, mask = {0};
     enum err_code rc = asset_load(rq->server->store, asset, &im, e);
-    if (rc == ERR_OK && !image_has_alpha(&im)) {
-        image_free(&im);
-        *id = asset;
-        return ERR_OK;
+    *id = asset;
+    if (rc == ERR_OK && image_has_alpha(&im)) {
+        rc = image_mask_of_alpha(&im, &mask, e);
+        if (rc == ERR_OK)
+            rc = face_put(rq, &mask, "mask.png", id, e);
     }
-    if (rc == ERR_OK)
-        rc = image_new(&mask, im.w, im.h, 1, e);
-    for (int y = 0; rc == ERR_OK && y < im.h; y++) {
-        const unsigned char *src = image_row(&im, y);
-        unsigned char *out = image_row(&mask, y);
-        for (int x = 0; x < im.w; x++)
-            out[x] = (unsigned char)(255 - src[x * im.channels + im.channels - 1]);
-    }
-    if (rc == ERR_OK)
-        rc = face_put(rq, &mask, "mask.png", id, e);
     image_free(&mask);
     image_free(&im);
     return rc;

@@ -76,6 +76,7 @@ struct http_request {
 
     /* Between two calls of one handler: set by who puts the request to sleep. */
     void *user;
+    void *face; /* what a face remembers until then; in the arena */
     struct http_nap nap;
     /* Called when the request ends without an answer, before it is freed: its client has gone. */
     void (*left)(struct http_request *rq);

@@ -101,7 +101,7 @@ void openai_tell_preview(struct server *s, const char *job, const struct vt_prog
     buf_init(&b, EVENT_MAX_BYTES);
     buf_init(&file, EVENT_MAX_BYTES);
     if (image_resize(preview, w, h, IMAGE_BICUBIC, &full, &e) == ERR_OK &&
-        face_encode(&full, o.format, &file, &e) == ERR_OK) {
+        face_encode(&full, o.format, STR_LIT(""), &file, &e) == ERR_OK) {
         begin_event(&o, "partial_image", at->image, w, h, name, &b);
         buf_printf(&b, ",\"partial_image_index\":%d,\"b64_json\":\"", index);
         base64_add(&b, buf_str(&file));

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 
-from support import EDIT, SCENE, Server, b64, form, png, read, run_all
+from support import EDIT, SCENE, Server, form, png, read, run_all
 
 STAR = {"prompt": "a red star on a white background", "seed": 1}
 
@@ -282,22 +282,6 @@ def test_second_signal_interrupts(program):
         assert s.get("/v1/jobs/" + job).json()["state"] == "interrupted"
         assert s.post(f"/v1/jobs/{job}/again").status == 202
         s.request("DELETE", "/v1/jobs/" + job)
-
-
-def test_a1111_face(program):
-    with Server(program) as s:
-        a = s.post("/sdapi/v1/txt2img", {"prompt": STAR["prompt"], "seed": 1, "sampler_name": "DPM++ 2M",
-                                         "negative_prompt": "", "batch_size": 2, "enable_hr": False}).json()
-        assert len(a["images"]) == 2 and json.loads(a["info"])["all_seeds"] == [1, 2]
-        a = s.post("/sdapi/v1/img2img", {"prompt": "x", "init_images": ["data:image/png;base64," + b64(read(EDIT))],
-                                         "mask": b64(png(128, 128, (255, 255, 255))), "seed": 1, "mask_blur": 2})
-        assert a.status == 200 and len(a.json()["images"]) == 1, a
-        assert s.post("/sdapi/v1/img2img", {"init_images": ["!"]}).json()["field"] == "init_images"
-        assert s.get("/sdapi/v1/progress").json()["progress"] == 0
-        assert s.get("/sdapi/v1/sd-models").json()[0]["model_name"] == "micro-klein"
-        assert s.post("/sdapi/v1/options", {"sd_model_checkpoint": "micro-klein", "CLIP_stop_at_last_layers": 2}).status == 200
-        assert s.post("/sdapi/v1/options", {"sd_model_checkpoint": "none"}).status == 422
-        assert s.get("/sdapi/v1/options").json()["sd_model_checkpoint"] == "micro-klein"
 
 
 if __name__ == "__main__":
