@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "memory/governor.h"
 #include "pipeline/tokenizer_gguf.h"
+#include "text/builtin.h"
 #include "text/sense.h"
 
 enum {
@@ -30,9 +31,12 @@ struct captioner {
 static enum err_code open_tokenizer(struct captioner *c, const struct caption_files *f,
                                     struct err *e)
 {
+    const struct checkpoint *cp = component_checkpoint(c->language_component);
     if (f->tokenizer[0])
         return tokenizer_from_path(f->tokenizer, &c->tokenizer, e);
-    return tokenizer_from_checkpoint(component_checkpoint(c->language_component), &c->tokenizer, e);
+    if (checkpoint_format(cp) == CHECKPOINT_SAFETENSORS)
+        return tokenizer_builtin(tokenizer_builtin_name(false), &c->tokenizer, e);
+    return tokenizer_from_checkpoint(cp, &c->tokenizer, e);
 }
 
 static enum err_code open_language(struct captioner *c, const struct caption_files *f,

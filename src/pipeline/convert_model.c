@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "pipeline/convert_internal.h"
 #include "pipeline/model_dir.h"
+#include "text/builtin.h"
 
 enum { MAX_SMALL_FILE = 64 << 20, N_PARTS = 4 };
 
@@ -245,12 +246,20 @@ static enum err_code open_parts(struct job *j, struct err *e)
     return rc;
 }
 
+/* The program's own needs no copy. */
+static enum err_code copy_tokenizer(struct job *j, struct err *e)
+{
+    return tokenizer_is_builtin(j->m->tokenizer)
+               ? ERR_OK
+               : copy_folder_or_file(j, j->m->tokenizer, "tokenizer", e);
+}
+
 static enum err_code fill(struct job *j, struct convert_result *out, struct err *e)
 {
     uint64_t before = 0;
     enum err_code rc = write_frame(j, e);
     if (rc == ERR_OK)
-        rc = copy_folder_or_file(j, j->m->tokenizer, "tokenizer", e);
+        rc = copy_tokenizer(j, e);
     if (rc == ERR_OK)
         rc = copy_folder_or_file(j, j->m->processor, "processor", e);
     for (size_t i = 0; i < N_PARTS && rc == ERR_OK; i++) {

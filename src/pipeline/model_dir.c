@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "pipeline/tokenizer_gguf.h"
+#include "text/builtin.h"
+#include "weights/component.h"
 
 enum { CONFIG_MAX_BYTES = 4 << 20 };
 
@@ -400,11 +402,29 @@ static enum err_code read_all(struct model_dir *m, struct err *e)
     return rc;
 }
 
-/* llama.cpp's text encoders carry their tokenizer. */
+/* Is it a miniature, with a vocabulary of its own? What cannot be opened is told about when it is used. */
+static bool is_miniature(const char *weights, bool klein)
+{
+    struct checkpoint *cp = NULL;
+    struct component *c = NULL;
+    if (checkpoint_open(weights, &cp, NULL) != ERR_OK ||
+        component_from_checkpoint(cp, klein ? COMPONENT_QWEN3 : COMPONENT_QWEN2_5_VL, &c, NULL) !=
+            ERR_OK)
+        return false;
+    bool small = component_dim(c, "model.embed_tokens.weight", 0) < TOKENIZER_BUILTIN_WORDS;
+    component_close(c);
+    return small;
+}
+
+/* llama.cpp's text encoders carry their tokenizer; for others the program has one. */
 static void tokenizer_from_encoder(struct model_dir *m)
 {
-    if (!m->tokenizer[0] && tokenizer_is_gguf(m->text_encoder.weights))
+    if (m->tokenizer[0] || !m->text_encoder.weights[0])
+        return;
+    if (tokenizer_is_gguf(m->text_encoder.weights))
         (void)copy_path(m->tokenizer, m->text_encoder.weights);
+    else if (!is_miniature(m->text_encoder.weights, m->pipeline == MODEL_PIPELINE_KLEIN))
+        (void)copy_path(m->tokenizer, tokenizer_builtin_name(m->pipeline == MODEL_PIPELINE_KLEIN));
 }
 
 static enum err_code check_complete(const struct model_dir *m, struct err *e)
@@ -424,7 +444,7 @@ static enum err_code check_complete(const struct model_dir *m, struct err *e)
                 "the model '%s' has no %s: neither a folder of that name nor an entry in "
                 "veetance.json",
                 m->path, needed[i].name);
-        if (!file_exists(needed[i].path))
+        if (!file_exists(needed[i].path) && !tokenizer_is_builtin(needed[i].path))
             return err_set(e, ERR_NOTFOUND, "the model's %s '%s' is not there", needed[i].name,
                            needed[i].path);
     }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "text/builtin.h"
 
 struct lists {
     struct str *tokens, *merges;
@@ -91,6 +92,8 @@ bool tokenizer_is_gguf(const char *path)
 enum err_code tokenizer_from_path(const char *path, struct tokenizer **out, struct err *e)
 {
     struct checkpoint *cp;
+    if (tokenizer_is_builtin(path))
+        return tokenizer_builtin(path, out, e);
     if (!tokenizer_is_gguf(path))
         return tokenizer_open(path, out, e);
     enum err_code rc = checkpoint_open(path, &cp, e);

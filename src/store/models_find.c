@@ -220,8 +220,10 @@ size_t models_users(const struct models *m, const struct models_component *c)
 bool models_role_is_needed(const struct models *m, const struct models_model *x, enum models_role r)
 {
     const struct models_component *encoder = models_component(m, x->parts[MODELS_TEXT_ENCODER]);
-    return r != MODELS_VISION && r != MODELS_PROCESSOR &&
-           !(r == MODELS_TOKENIZER && encoder && encoder->tokens);
+    /* A GGUF encoder brings its own, and for those of the published size the program has one. */
+    bool has_tokenizer =
+        encoder && (encoder->tokens || encoder->rows >= MODELS_PUBLISHED_VOCABULARY);
+    return r != MODELS_VISION && r != MODELS_PROCESSOR && !(r == MODELS_TOKENIZER && has_tokenizer);
 }
 
 enum models_state models_model_state(const struct models *m, const struct models_model *model,

@@ -9,7 +9,8 @@ enum {
     MODELS_MAX = 4096,
     MODELS_MAX_COMPONENTS = 16384,
     MODELS_MAX_FILES = 256,
-    MODELS_SETTINGS_BYTES = 64 << 10
+    MODELS_SETTINGS_BYTES = 64 << 10,
+    MODELS_PUBLISHED_VOCABULARY = 151643, /* tokens of Qwen3 and Qwen2.5, without the added ones */
 };
 
 /* models_manifest.c: room for one more, zeroed; NULL when there are too many. */

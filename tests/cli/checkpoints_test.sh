@@ -191,7 +191,7 @@ if [ -d "${VT_STANDINS:-}" ]; then
     while read -r name pipeline rest; do
         case $pipeline in
         klein) run plan generate -m "$name" -p x -W 1024 -H 1024 --budget 16G ;;
-        layered) run plan layers -m "$name" -n 4 --resolution 640 --budget 16G ;;
+        layered) run plan layers -m "$name" -i "$work/int8.png" -n 4 --resolution 640 --budget 16G ;;
         *) continue ;;
         esac
         expect 0 "$name fits into 16 GB"

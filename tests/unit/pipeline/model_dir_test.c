@@ -128,7 +128,7 @@ static void the_index_decides_the_pipeline_when_there_is_one(void **state)
 
 static void a_component_is_named_when_it_is_missing(void **state)
 {
-    static const char *const parts[] = {"transformer", "text_encoder", "vae", "tokenizer"};
+    static const char *const parts[] = {"transformer", "text_encoder", "vae"};
     (void)state;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char name[64], path[128];
@@ -139,6 +139,16 @@ static void a_component_is_named_when_it_is_missing(void **state)
         (void)snprintf(path, sizeof path, "has no %s", parts[i]);
         open_fails(name, ERR_NOTFOUND, path);
     }
+}
+
+static void the_programs_tokenizer_is_used_when_there_is_none(void **state)
+{
+    struct err e = {0};
+    (void)state;
+    diffusers("untold");
+    assert_int_equal(rmdir(at("untold/tokenizer")), 0);
+    assert_int_equal(model_dir_open(at("untold"), dir, &e), ERR_OK);
+    assert_string_equal(dir->tokenizer, "builtin:qwen3");
 }
 
 static void components_lie_elsewhere_when_veetance_json_says_so(void **state)
@@ -300,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_diffusers_folder_is_read_when_it_is_complete),
         cmocka_unit_test(the_index_decides_the_pipeline_when_there_is_one),
         cmocka_unit_test(a_component_is_named_when_it_is_missing),
+        cmocka_unit_test(the_programs_tokenizer_is_used_when_there_is_none),
         cmocka_unit_test(components_lie_elsewhere_when_veetance_json_says_so),
         cmocka_unit_test(veetance_json_is_refused_when_something_in_it_is_wrong),
         cmocka_unit_test(a_path_in_veetance_json_is_refused_when_it_is_too_long),
