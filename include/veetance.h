@@ -211,6 +211,8 @@ struct vt_progress {
     double seconds_left;    /* of this stage; negative when unknown */
 };
 
+struct vt_result;
+
 struct vt_callbacks {
     void (*progress)(const struct vt_progress *progress, void *user);
     /* Something a person should know that is no failure (a size was rounded, a mask resized). */
@@ -218,6 +220,9 @@ struct vt_callbacks {
     /* After each step, before its progress: what the picture seems to become, RGB, an eighth of its sides (for
      * layers: side by side). Costs little; NULL: none is made. The pixels are gone when it returns. */
     void (*preview)(const struct vt_image *image, int step, void *user);
+    /* vt_generate, vt_edit: image i is done. The result has it and those before, and is the callee's to read until
+     * it returns. */
+    void (*image)(const struct vt_result *result, int i, void *user);
     void *user;
 };
 
@@ -234,8 +239,6 @@ struct vt_stats {
     int device_count;
     struct vt_device_memory devices[VT_MAX_DEVICES];
 };
-
-struct vt_result;
 
 /* Plans a request of vt_generate or vt_edit without touching its weights. A request that does not fit is no
  * failure: out->verdict is VT_REFUSED. */

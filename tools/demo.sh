@@ -60,7 +60,7 @@ edit() {
 # One row: the picture, its layers from the bottom up, and what they make together.
 explode() {
     local picture=$1 dir=$2
-    "$VEETANCE" sheet "$dir-exploded.png" "$picture" "$dir"/layer_*.png "$dir/composite.png" -c 8
+    "$VEETANCE" sheet "$picture" "$dir"/layer_*.png "$dir/composite.png" -c 8 -q -o "$dir-exploded.png"
     EXPLODED+=("$dir-exploded.png")
 }
 
@@ -83,14 +83,14 @@ layers() {
         take_apart "$OUT/generate_3.png" 3 "$OUT/layers_of_generate_3"
     fi
     [[ ${#EXPLODED[@]} -gt 0 ]] || return 0
-    "$VEETANCE" sheet "$OUT/layers.png" "${EXPLODED[@]}" -c 1
+    "$VEETANCE" sheet "${EXPLODED[@]}" -c 1 -q -o "$OUT/layers.png"
     say "all layers on one sheet: $OUT/layers.png"
 }
 
 sheet() {
     [[ ${#PICTURES[@]} -gt 0 ]] || return 0
     require sheet || return 0
-    "$VEETANCE" sheet "$OUT/sheet.png" "${PICTURES[@]}"
+    "$VEETANCE" sheet "${PICTURES[@]}" -q -o "$OUT/sheet.png"
     say "all on one sheet: $OUT/sheet.png"
 }
 

@@ -45,6 +45,7 @@ struct caption_args {
     int n_images;
     const char *named; /* the model as it was written */
     struct cli_model model;
+    struct cli_settings settings;
     struct cli_progress progress;
     struct buf results; /* JSON objects, commas between */
     bool json, quiet;
@@ -203,6 +204,7 @@ static int parse(struct caption_args *o, const struct cli_command *self, int arg
                  bool *helped)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
+    struct err e = {0};
     int rc = CLI_OK, id;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         *helped = id == CLI_HELP;
@@ -212,6 +214,11 @@ static int parse(struct caption_args *o, const struct cli_command *self, int arg
     }
     if (rc != CLI_OK)
         return rc;
+    if (cli_settings_load(&o->settings, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (!o->request.model)
+        o->request.model = o->named = cli_setting(&o->settings, SETTING_LAYERS_MODEL);
+    engine_args_defaults(&o->engine, &o->settings);
     if (!o->request.model)
         return cli_usage_error(self, "no model is named; give one with -m, e.g. -m micro-layered");
     if (!o->n_images)

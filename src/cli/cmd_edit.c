@@ -17,7 +17,8 @@ enum {
 enum { MAX_EXTEND = 8192 };
 
 static const struct cli_option options[] = {
-    {EDIT_IMAGE, 'i', "image", "FILE", "picture to edit; more are references (up to 10)"},
+    {EDIT_IMAGE, 'i', "image", "FILE",
+     "image to edit; more are references (up to 10), - is standard input"},
     {EDIT_MASK, 0, "mask", "FILE|alpha",
      PARAM_HELP_EDIT_mask "; alpha: where the image is transparent"},
     {EDIT_STRENGTH, 0, "strength", "0..1", PARAM_HELP_EDIT_strength},
@@ -48,10 +49,23 @@ static int load(struct edit *d, const char *path, struct image *out)
     return CLI_FAILED;
 }
 
+/* It can be read once. */
+static int check_stdin(const struct edit *d)
+{
+    struct err e = {0};
+    int n = d->run.prompt_from_stdin + (d->mask_path && strcmp(d->mask_path, "-") == 0);
+    for (int i = 0; i < d->run.request.image_count; i++)
+        n += strcmp(d->paths[i], "-") == 0;
+    if (n < 2)
+        return CLI_OK;
+    (void)err_set(&e, ERR_ARG, "standard input can be one of prompt, images and mask, not several");
+    return cli_fail_err(&e);
+}
+
 static int load_all(struct edit *d)
 {
     struct vt_request *q = &d->run.request;
-    int rc = CLI_OK;
+    int rc = check_stdin(d);
     for (int i = 0; rc == CLI_OK && i < q->image_count; i++) {
         rc = load(d, d->paths[i], &d->images[i]);
         q->images[i] = view(&d->images[i]);
@@ -107,6 +121,11 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
     switch (id) {
     case EDIT_IMAGE:
         return add_image(d, a);
+    case CLI_POSITIONAL: /* what a shell makes of -i *.png */
+        if (d->run.request.image_count > 0)
+            return add_image(d, a);
+        return cli_usage_error(a->command, "'%.60s' is not expected here; images go behind -i",
+                               a->value);
     case EDIT_MASK:
         return set_mask(d, a);
     case EDIT_STRENGTH:
@@ -130,11 +149,7 @@ int picture_edit(const struct cli_command *self, int argc, char **argv, bool pla
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
             goto done;
-        if (id == CLI_POSITIONAL)
-            rc =
-                cli_usage_error(self, "'%.60s' is not expected here; images go behind -i", a.value);
-        else
-            rc = id == CLI_ERROR ? CLI_USAGE : own_option(&d, &a, id);
+        rc = id == CLI_ERROR ? CLI_USAGE : own_option(&d, &a, id);
     }
     if (rc == CLI_OK && d.run.request.image_count == 0)
         rc = cli_usage_error(self, "no image is given; name the picture to edit with -i");
@@ -165,6 +180,7 @@ const struct cli_command cli_cmd_edit = {
         "  veetance edit -m micro-klein -p \"make the circle green\" -i scene.png -o green.png\n"
         "  veetance edit -m MODEL -p \"put the cat of image 2 into image 1\" -i room.png -i "
         "cat.jpg\n"
+        "  veetance edit -m MODEL -p \"one scene of all these\" -i *.png\n"
         "  veetance edit -m MODEL -p \"a hole in the wall\" -i wall.png --mask hole.png --feather "
         "8\n"
         "  veetance edit -m MODEL -p \"more beach\" -i beach.png --extend 256,0,256,0\n",

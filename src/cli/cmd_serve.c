@@ -48,6 +48,7 @@ static const struct cli_option options[] = {
 
 struct serve {
     struct server_options options;
+    struct cli_settings settings;
     const char *token_path;
     struct buf token;
 };
@@ -188,6 +189,10 @@ static int run(const struct cli_command *self, int argc, char **argv)
             return cli_usage_error(self, "'%.60s' is not expected here", a.value);
         rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
     }
+    struct err e = {0};
+    if (rc == CLI_OK && cli_settings_load(&s.settings, &e) != ERR_OK)
+        rc = cli_fail_err(&e);
+    engine_args_defaults(&s.options.engine, &s.settings);
     s.options.network_stays = engine_args_want_network(argv);
     if (rc == CLI_OK)
         rc = serve(&s);

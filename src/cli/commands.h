@@ -10,5 +10,6 @@ extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;
 extern const struct cli_command cli_cmd_worker;
+extern const struct cli_command cli_cmd_settings;
 
 #endif

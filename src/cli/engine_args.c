@@ -105,6 +105,14 @@ int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int i
     }
 }
 
+void engine_args_defaults(struct vt_engine_options *o, const struct cli_settings *s)
+{
+    if (!o->device)
+        o->device = cli_setting(s, SETTING_DEVICE);
+    if (!o->budget)
+        o->budget = cli_setting(s, SETTING_BUDGET);
+}
+
 /* ---- before options are read -------------------------------------------------------------------------- */
 
 /* The value of --name VALUE or --name=VALUE at `arg`; "" when it is missing, NULL when this is another. */

@@ -3,6 +3,7 @@
 #define VT_CLI_ENGINE_ARGS_H
 
 #include "cli/cli.h"
+#include "cli/settings.h"
 
 /* Behind any command's own. */
 enum engine_option {
@@ -34,6 +35,9 @@ enum engine_option {
 
 /* Takes one of these options. CLI_OK, or an exit code after saying what is wrong. */
 int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int id);
+
+/* What the arguments left out and the settings have: device, budget. */
+void engine_args_defaults(struct vt_engine_options *o, const struct cli_settings *s);
 
 /* Whether the arguments (the command's name, its arguments, NULL) name a compute server on another machine, with
  * --rpc or --place. Asked before any command has read them; one without these options refuses them itself. */

@@ -90,6 +90,13 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     struct vt_layers_request *q = &j->request;
     struct err e = {0};
     j->progress.quiet = j->quiet;
+    if (cli_settings_load(&j->settings, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (j->settings.unknown[0])
+        cli_progress_note(&j->progress, j->settings.unknown);
+    if (!q->model)
+        q->model = cli_setting(&j->settings, SETTING_LAYERS_MODEL);
+    engine_args_defaults(&j->engine, &j->settings);
     if (!q->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
     enum err_code rc = engine_check_prompt(q->prompt, &e);

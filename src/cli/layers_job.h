@@ -70,6 +70,7 @@ struct layers_job {
     struct vt_layers_request request; /* without its picture */
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
+    struct cli_settings settings;
     bool json, quiet;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;

@@ -139,12 +139,12 @@ enum err_code cli_model_find(const char *name, struct cli_model *out, struct err
     bool known;
     out->note[0] = 0;
     if (!*name)
-        return err_set(e, ERR_ARG, "-m names no model");
+        return err_set(e, ERR_ARG, "no model is named; give one with -m, e.g. -m micro-klein");
     enum err_code rc = find_named(name, out, &known, e);
     if (rc != ERR_OK)
         return rc;
     if (!known && (size_t)snprintf(out->path, sizeof out->path, "%s", name) >= sizeof out->path)
-        return err_set(e, ERR_ARG, "the model's path is too long");
+        return not_found(name, e);
     if (known || file_exists(out->path)) {
         note_shadow(name, out);
         return is_repository(out->path) ? hub_snapshot(name, out, e) : ERR_OK;

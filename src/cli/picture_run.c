@@ -1,36 +1,31 @@
 #include "cli/picture_run.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/file.h"
-#include "base/json_text.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/plan_out.h"
 #include "image/save.h"
 #include "pipeline/engine.h"
-#include "pipeline/picture_file.h"
-#include "pipeline/plan_public.h"
 
-enum { MAX_STDIN_PROMPT = 4 << 20, PATH_BYTES = 4096, FILE_MAX_BYTES = 512 << 20 };
+enum { MAX_STDIN_PROMPT = 4 << 20 };
 
 void picture_run_init(struct picture_run *r)
 {
     memset(r, 0, sizeof *r);
     r->request = vt_request_defaults();
     r->request.prompt = NULL;
-    r->output = "out.png";
+    picture_out_init(&r->out);
     buf_init(&r->prompt, MAX_STDIN_PROMPT);
     cli_progress_init(&r->progress, false);
 }
 
 void picture_run_deinit(struct picture_run *r)
 {
+    picture_out_deinit(&r->out);
     buf_deinit(&r->prompt);
     cli_progress_deinit(&r->progress);
 }
@@ -89,12 +84,15 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     case PICTURE_COMPUTE:
         return cli_param_set(a, id, params_generate, q);
     case PICTURE_OUTPUT:
-        r->output = a->value;
+        r->out.to.named = a->value;
+        return CLI_OK;
+    case PICTURE_FORCE:
+        r->out.to.force = true;
         return CLI_OK;
     case PICTURE_QUALITY:
         if (!cli_int(a, 1, 100, &quality))
             return CLI_USAGE;
-        r->quality = (int)quality;
+        r->out.quality = (int)quality;
         return CLI_OK;
     case PICTURE_TRACE:
         q->trace_path = a->value;
@@ -119,114 +117,49 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     }
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------------------------------- */
 
-/* out.png, or out-SEED.png when there are several. */
-static void output_path(const struct picture_run *r, const struct vt_result *res, int i, char *out)
+/* What the person did not say and the settings do. */
+static void picture_run_defaults(struct picture_run *r)
 {
-    const char *p = r->output, *dot = strrchr(p, '.'), *slash = strrchr(p, '/');
-    if (!dot || (slash && dot < slash))
-        dot = p + strlen(p);
-    if (vt_result_request(res)->count == 1)
-        (void)snprintf(out, PATH_BYTES, "%s", p);
-    else
-        (void)snprintf(out, PATH_BYTES, "%.*s-%lld%s", (int)(dot - p), p,
-                       (long long)vt_result_seed(res, i), dot);
+    const struct cli_settings *s = &r->settings;
+    if (s->unknown[0])
+        cli_progress_note(&r->progress, s->unknown);
+    if (!r->request.model)
+        r->request.model = cli_setting(s, SETTING_MODEL);
+    r->out.to.folder = cli_setting(s, SETTING_OUTPUT_FOLDER);
+    r->out.to.name = cli_setting(s, SETTING_NAME);
+    engine_args_defaults(&r->engine, s);
 }
 
-static enum err_code write_picture(const struct picture_run *r, const struct vt_result *res, int i,
-                                   const char *path, struct err *e)
+/* What the ending says; a stream gets a PNG. */
+static int check_format(struct picture_run *r, const struct cli_command *c)
 {
-    struct buf file;
-    buf_init(&file, FILE_MAX_BYTES);
-    enum err_code rc = picture_file(res, i, r->format, r->quality, &file, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, file.p, file.n, e);
-    buf_deinit(&file);
-    return rc;
-}
-
-static void json_result(const struct picture_run *r, const struct vt_result *res,
-                        const char *device, struct buf *b)
-{
-    const struct vt_request *q = vt_result_request(res);
-    const struct vt_stats *s = vt_result_stats(res);
-    char path[PATH_BYTES];
-    buf_add_z(b, "{\"images\":[");
-    for (int i = 0; i < vt_result_count(res); i++) {
-        struct vt_image im = vt_result_image(res, i);
-        output_path(r, res, i, path);
-        buf_printf(b, "%s{\"path\":", i ? "," : "");
-        json_add_z(b, path);
-        buf_printf(b, ",\"seed\":%lld,\"width\":%d,\"height\":%d}",
-                   (long long)vt_result_seed(res, i), im.width, im.height);
-    }
-    buf_add_z(b, "],\"model\":");
-    json_add_z(b, q->model);
-    buf_add_z(b, ",\"prompt\":");
-    json_add_z(b, q->prompt ? q->prompt : "");
-    buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"device\":", q->steps,
-               q->guidance, q->max_tokens);
-    json_add_z(b, device);
-    buf_printf(b,
-               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
-               "\"decode\":%.4f,\"total\":%.4f}",
-               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
-               s->decode_seconds, s->total_seconds);
-    buf_add_z(b, ",\"memory\":");
-    stats_public_json(b, s, NULL);
-    buf_printf(b, ",\"notes\":[%s]}", buf_z(&r->progress.notes));
-}
-
-static int write_all(const struct picture_run *r, const struct vt_result *res, const char *device)
-{
-    char path[PATH_BYTES];
-    const struct vt_request *q = vt_result_request(res);
-    for (int i = 0; i < vt_result_count(res); i++) {
-        struct err e = {0};
-        output_path(r, res, i, path);
-        if (write_picture(r, res, i, path, &e) != ERR_OK)
-            return cli_fail_err(&e);
-        if (!r->json && !r->quiet)
-            printf("%s  seed %lld  %d x %d  %.2f s\n", path, (long long)vt_result_seed(res, i),
-                   q->width, q->height, vt_result_stats(res)->total_seconds);
-    }
-    if (r->json) {
-        struct buf b;
-        buf_init(&b, 64u << 20);
-        json_result(r, res, device, &b);
-        puts(buf_z(&b));
-        buf_deinit(&b);
-    }
+    struct err e = {0};
+    const char *named = r->out.to.named;
+    r->out.format = IMAGE_FORMAT_PNG;
+    if (named && *named && !cli_output_is_stream(named) &&
+        image_save_format(named, &r->out.format, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (r->out.quality && r->out.format == IMAGE_FORMAT_PNG)
+        return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG",
+                               named ? named : "out.png");
     return CLI_OK;
-}
-
-/* Fails early, before minutes of work, when a file could not be written. What is no plain file (a device, a
- * pipe) would be replaced by one. */
-static enum err_code check_output(const char *what, const char *path, struct err *e)
-{
-    char dir[PATH_BYTES];
-    struct stat st;
-    const char *slash = strrchr(path, '/');
-    if (!*path)
-        return err_set(e, ERR_ARG, "%s names no file", what);
-    if (strlen(path) >= PATH_BYTES - 40)
-        return err_set(e, ERR_ARG, "the path behind %s is too long", what);
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return err_set(e, ERR_IO, "'%s' is %s; %s names a file", path,
-                       S_ISDIR(st.st_mode) ? "a folder" : "no regular file", what);
-    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1,
-                   slash ? path : ".");
-    if (access(dir, W_OK) != 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    return ERR_OK;
 }
 
 int picture_run_check(struct picture_run *r, const struct cli_command *c)
 {
     struct err e = {0};
+    enum err_code bad;
     int rc;
-    r->progress.quiet = r->quiet;
+    r->progress.quiet = r->out.quiet = r->quiet;
+    r->out.json = r->json;
+    r->out.progress = &r->progress;
+    r->out.to.count = r->request.count;
+    bad = cli_settings_load(&r->settings, &e);
+    if (bad != ERR_OK)
+        return cli_fail_err(&e);
+    picture_run_defaults(r);
     if (!r->request.model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-klein");
     if (!r->request.prompt)
@@ -239,15 +172,15 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return cli_fail_err(&e);
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
-    if (image_save_format(r->output, &r->format, &e) != ERR_OK)
-        return cli_fail_err(&e);
-    if (r->quality && r->format == IMAGE_FORMAT_PNG)
-        return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG", r->output);
-    enum err_code bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
+    if ((rc = check_format(r, c)) != CLI_OK)
+        return rc;
+    if (r->json && r->out.to.named && strcmp(r->out.to.named, "-") == 0)
+        return cli_usage_error(c, "--json and the image of -o - both want standard output");
+    bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
     if (bad == ERR_OK && !r->plan)
-        bad = check_output("-o", r->output, &e);
+        bad = cli_output_check(&r->out.to, &e);
     if (bad == ERR_OK && !r->plan && r->request.trace_path)
-        bad = check_output("--trace", r->request.trace_path, &e);
+        bad = cli_output_check_file("--trace", r->request.trace_path, &e);
     return bad == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
@@ -262,6 +195,12 @@ static int plan(const struct picture_run *r, struct vt_engine *engine)
     return rc;
 }
 
+static void on_image(const struct vt_result *result, int i, void *user)
+{
+    struct cli_progress *p = user;
+    picture_out_take(p->out, result, i);
+}
+
 int picture_run_execute(struct picture_run *r, bool edit)
 {
     struct vt_engine *engine;
@@ -273,12 +212,19 @@ int picture_run_execute(struct picture_run *r, bool edit)
     cli_cancel_on_signal(engine);
     if (r->plan)
         return plan(r, engine);
-    p->engine = engine;
+    p->engine = r->out.engine = engine;
+    p->out = &r->out;
+    r->out.since_ns = clock_ns();
     struct vt_callbacks cb = cli_progress_callbacks(p);
+    cb.image = on_image;
     enum vt_status st = edit ? vt_edit(engine, &r->request, &cb, &res, &err)
                              : vt_generate(engine, &r->request, &cb, &res, &err);
     cli_progress_finish(p);
-    int rc = st == VT_OK ? write_all(r, res, vt_engine_device(engine)) : cli_fail(&err);
+    int rc = CLI_OK;
+    if (st != VT_OK || r->out.failed.code != ERR_OK)
+        rc = picture_out_fail(&r->out, &err);
+    else
+        picture_out_finish(&r->out, res, vt_engine_device(engine));
     vt_result_free(res);
     p->engine = NULL;
     cli_cancel_on_signal(NULL);

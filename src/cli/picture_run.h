@@ -7,7 +7,9 @@
 #include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "cli/model_arg.h"
+#include "cli/picture_out.h"
 #include "cli/progress.h"
+#include "cli/settings.h"
 #include "image/image.h"
 #include "image/load.h"
 #include "pipeline/params_table.h"
@@ -25,6 +27,7 @@ enum picture_option {
     PICTURE_COMPUTE,
     PICTURE_OUTPUT,
     PICTURE_QUALITY,
+    PICTURE_FORCE,
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
     PICTURE_JSON,
@@ -49,8 +52,9 @@ enum picture_option {
         {PICTURE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_PICTURE_max_tokens},                 \
         {PICTURE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},               \
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
-         "file to write, .png, .jpg or .webp (default out.png); several get -SEED before the "     \
-         "ending"},                                                                                \
+         "image to write, .png, .jpg or .webp; - is standard output, several get -SEED before "    \
+         "the ending (default out.png, numbered on)"},                                             \
+        {PICTURE_FORCE, 'f', "force", NULL, "replace a file that is there"},                       \
         {PICTURE_QUALITY, 0, "quality", "1..100", "of JPEG and WebP (default 95 and 90)"},         \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
         {PICTURE_TRACE_LEVEL, 0, "trace-level", "steps|blocks",                                    \
@@ -67,10 +71,9 @@ struct picture_run {
     struct vt_request request;
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
-    const char *output;
-    enum image_format format; /* of output, by its ending */
-    int quality;              /* 0: the default of the format */
-    struct buf prompt;        /* read from standard input */
+    struct cli_settings settings;
+    struct picture_out out;
+    struct buf prompt; /* read from standard input */
     bool prompt_from_stdin;
     struct cli_progress progress;
     bool json, quiet;

@@ -423,8 +423,11 @@ static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r,
     engine_begin_run(g);
     for (int i = 0; rc == ERR_OK && i < r->request.count; i++) {
         rc = run_one(g, r, in, i, cb && cb->preview, cb, e);
-        if (rc == ERR_OK)
-            r->count = i + 1;
+        if (rc != ERR_OK)
+            break;
+        r->count = i + 1;
+        if (cb && cb->image)
+            cb->image(r, i, cb->user);
     }
     engine_end_run(g, &r->stats);
     return rc;

@@ -178,14 +178,46 @@ err_has 'note: the picture of 74 x 64 is resampled to 64 x 64' "as the reference
 refuse 1 'megapixels' edit $m -i "$work/scene.png" --extend 8192,8192,8192,8192 -o "$work/out/a.png"
 
 # ---- contact sheets ---------------------------------------------------------------------------------
-run sheet "$work/sheet.png" "$work/scene.png" "$work/other.png" "$work/alpha.png" -c 2 --gap 4
+run sheet "$work/scene.png" "$work/other.png" "$work/alpha.png" -c 2 --gap 4 -o "$work/sheet.png"
 expect 0 "a sheet"
 is "a sheet of two columns" "$(identify -format '%wx%h' "$work/sheet.png")" \
     "$(identify -format '%wx%h' "$work/sheet.png" | grep -E '^1[34][0-9]x1[34][0-9]$')"
-refuse 2 'name the sheet' sheet "$work/out/s.png"
-refuse 1 'nowhere.png' sheet "$work/out/s.png" "$work/scene.png" "$work/nowhere.png"
-refuse 1 'bad.png' sheet "$work/out/s.png" "$work/bad.png"
-refuse 1 'No such file' sheet "$work/nowhere/s.png" "$work/scene.png"
+refuse 2 'name the images' sheet -o "$work/out/s.png"
+refuse 1 'nowhere.png' sheet -o "$work/out/s.png" "$work/scene.png" "$work/nowhere.png"
+refuse 1 'bad.png' sheet -o "$work/out/s.png" "$work/bad.png"
+refuse 1 "there is no folder '$work/nowhere'" sheet -o "$work/nowhere/s.png" "$work/scene.png"
+refuse 1 'name the sheet to write with -o' sheet "$work/out/s.png" "$work/scene.png"
+mkdir "$work/g"
+cp "$work/scene.png" "$work/g/1.png"
+cp "$work/other.png" "$work/g/2.png"
+before=$(cksum <"$work/g/1.png")
+(cd "$work/g" && "$program" sheet ./*.png >"$work/stdout" 2>"$work/stderr")
+rc=$?
+expect 0 "a sheet of all images here"
+is "no image is overwritten" "$(cksum <"$work/g/1.png")" "$before"
+check "the sheet has a name of its own" test -s "$work/g/sheet.png"
+
+# What a shell makes of -i *.png.
+mkdir "$work/refs"
+cp "$work/scene.png" "$work/refs/1.png"
+cp "$work/other.png" "$work/refs/2.png"
+(cd "$work/refs" && "$program" edit $m -i ./*.png -o "$work/refs.png" >"$work/stdout" 2>"$work/stderr")
+rc=$?
+expect 0 "several images behind one -i"
+run edit $m -i "$work/refs/1.png" -i "$work/refs/2.png" -o "$work/refs2.png"
+check "they are references" cmp -s "$work/refs.png" "$work/refs2.png"
+refuse 2 'is not expected here' edit $m "$work/scene.png" -o "$work/out/a.png"
+
+# Standard input and pipes.
+"$program" edit $m -i - -o "$work/stdin.png" <"$work/scene.png" >"$work/stdout" 2>"$work/stderr"
+rc=$?
+expect 0 "-i -"
+run edit $m -i <(cat "$work/scene.png") -o "$work/pipe.png"
+expect 0 "-i <(...)"
+run edit $m -i "$work/scene.png" -o "$work/plain.png"
+check "-i - is the same image" cmp -s "$work/stdin.png" "$work/plain.png"
+check "-i <(...), too" cmp -s "$work/pipe.png" "$work/plain.png"
+refuse 2 'standard input can be one of' edit $m -i - --mask - -o "$work/out/a.png"
 
 # ---- the prompt cache -------------------------------------------------------------------------------
 # cached WHAT YES-OR-NO ARGUMENTS...: whether the text encoder was left alone.

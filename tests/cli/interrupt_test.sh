@@ -24,8 +24,8 @@ interrupt() {
     wait "$pid"
     rc=$?
     expect 130 "$signal after '$after'"
-    is "nothing is left after $signal after '$after'" "$(ls -A "$work/out")" ""
-    is "no result after $signal after '$after'" "$(grep -v '^{"error"' "$work/stdout")" ""
+    is "nothing half done is left after $signal after '$after'" "$(ls -A "$work/out")" "${kept:-}"
+    is "no result after $signal after '$after'" "$(grep -v -e '^{"error"' -e "${kept:-^\$}" "$work/stdout")" ""
 }
 
 long="generate -v -m micro-klein -p star --device cpu --threads 1 -W 128 -H 128 --steps 1000 --seed 1"
@@ -36,9 +36,12 @@ for signal in INT TERM; do
 done
 interrupt INT '^loading' $long -o "$work/out/a.png"
 interrupt INT '^encoding' $long -o "$work/out/a.png"
-# Between the pictures of a request: none of them is written.
-interrupt INT '^image 2 of 3: step 1 of' generate -v -m micro-klein -p star --device cpu --threads 1 --steps 20 -W 64 -H 64 \
-    --count 3 -o "$work/out/a.png"
+# Between the images of a request: those that are done stay.
+count=(generate -v -m micro-klein -p star --device cpu --threads 1 --steps 200 -W 64 -H 64 --count 3 --seed 7)
+kept=a-7.png
+interrupt INT '^image 2 of 3: step 1 of' "${count[@]}" -o "$work/out/a.png"
+err_has 'stopped.*; 1 of 3 images are written' "it says what is written"
+kept=
 quick generate --seed 1 -o "$work/scene.png"
 interrupt INT '^step 1 of' edit -v -m micro-klein -p star -i "$work/scene.png" --mask "$work/scene.png" --steps 1000 \
     --strength 1 --device cpu --threads 1 -o "$work/out/a.png"

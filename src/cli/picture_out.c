@@ -1,0 +1,126 @@
+#include "cli/picture_out.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "cli/cli.h"
+#include "pipeline/picture_file.h"
+#include "pipeline/plan_public.h"
+
+enum { IMAGE_MAX_BYTES = 512 << 20, JSON_MAX_BYTES = 64 << 20 };
+
+void picture_out_init(struct picture_out *o)
+{
+    memset(o, 0, sizeof *o);
+    o->to.count = 1;
+    buf_init(&o->images, JSON_MAX_BYTES);
+}
+
+void picture_out_deinit(struct picture_out *o)
+{
+    buf_deinit(&o->images);
+}
+
+static void json_image(struct picture_out *o, const struct vt_result *res, int i, const char *path,
+                       bool replaced)
+{
+    struct vt_image im = vt_result_image(res, i);
+    buf_add_z(&o->images, o->images.n ? ",{\"path\":" : "{\"path\":");
+    json_add_z(&o->images, path);
+    buf_printf(&o->images, ",\"seed\":%lld,\"width\":%d,\"height\":%d%s}",
+               (long long)vt_result_seed(res, i), im.width, im.height,
+               replaced ? ",\"replaced\":true" : "");
+}
+
+/* What goes to standard output itself must not be followed by words there. */
+static void tell(struct picture_out *o, const struct vt_result *res, int i, const char *path,
+                 bool replaced)
+{
+    struct vt_image im = vt_result_image(res, i);
+    double seconds = (double)(clock_ns() - o->since_ns) * 1e-9;
+    bool to_stdout = o->to.named && cli_output_is_stream(o->to.named);
+    json_image(o, res, i, path, replaced);
+    if (o->quiet)
+        return;
+    cli_progress_finish(o->progress);
+    if (replaced && !o->to.force && !o->to.number_on)
+        cli_say("note: '%s' was there and is replaced", path);
+    if (o->json)
+        return;
+    fprintf(to_stdout ? stderr : stdout, "%s  seed %lld  %d x %d  %.2f s\n",
+            strcmp(path, "-") == 0 ? "standard output" : path, (long long)vt_result_seed(res, i),
+            im.width, im.height, seconds);
+    (void)fflush(stdout);
+}
+
+void picture_out_take(struct picture_out *o, const struct vt_result *res, int i)
+{
+    char path[CLI_PATH_BYTES];
+    bool replaced = false;
+    struct buf bytes;
+    const struct vt_request *q = vt_result_request(res);
+    const struct cli_output_words words = {q->prompt ? q->prompt : "", q->model,
+                                           vt_result_seed(res, i)};
+    if (o->failed.code != ERR_OK)
+        return;
+    buf_init(&bytes, IMAGE_MAX_BYTES);
+    enum err_code rc = picture_file(res, i, o->format, o->quality, &bytes, &o->failed);
+    if (rc == ERR_OK)
+        rc = cli_output_write(&o->to, &words, bytes.p, bytes.n, path, &replaced, &o->failed);
+    buf_deinit(&bytes);
+    if (rc != ERR_OK) {
+        vt_engine_cancel(o->engine);
+        return;
+    }
+    o->written++;
+    tell(o, res, i, path, replaced);
+    o->since_ns = clock_ns();
+}
+
+void picture_out_finish(const struct picture_out *o, const struct vt_result *res,
+                        const char *device)
+{
+    const struct vt_request *q = vt_result_request(res);
+    const struct vt_stats *s = vt_result_stats(res);
+    struct buf b;
+    if (!o->json)
+        return;
+    buf_init(&b, JSON_MAX_BYTES);
+    buf_add_z(&b, "{\"images\":[");
+    buf_add(&b, o->images.p, o->images.n);
+    buf_add_z(&b, "],\"model\":");
+    json_add_z(&b, q->model);
+    buf_add_z(&b, ",\"prompt\":");
+    json_add_z(&b, q->prompt ? q->prompt : "");
+    buf_printf(&b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"device\":", q->steps,
+               q->guidance, q->max_tokens);
+    json_add_z(&b, device);
+    buf_printf(&b,
+               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
+               "\"decode\":%.4f,\"total\":%.4f}",
+               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
+               s->decode_seconds, s->total_seconds);
+    buf_add_z(&b, ",\"memory\":");
+    stats_public_json(&b, s, NULL);
+    buf_printf(&b, ",\"notes\":[%s]}", buf_z(&o->progress->notes));
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
+int picture_out_fail(const struct picture_out *o, const struct vt_error *err)
+{
+    struct vt_error told = *err;
+    if (o->failed.code != ERR_OK) {
+        told.status = (enum vt_status)o->failed.code;
+        (void)snprintf(told.text, sizeof told.text, "%s", o->failed.text);
+    }
+    if (o->written > 0 && o->to.count > 1) {
+        char text[sizeof told.text];
+        (void)snprintf(text, sizeof text, "%.380s; %d of %d images are written", told.text,
+                       o->written, o->to.count);
+        memcpy(told.text, text, sizeof text);
+    }
+    return cli_fail(&told);
+}

@@ -1,0 +1,35 @@
+/* picture_out.h - the images of a run: each is written as soon as it is done, so that stopping keeps what is there. */
+#ifndef VT_CLI_PICTURE_OUT_H
+#define VT_CLI_PICTURE_OUT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "image/load.h"
+#include "veetance.h"
+
+struct picture_out {
+    struct cli_output to;
+    struct cli_progress *progress;
+    struct vt_engine *engine; /* cancelled when an image cannot be written */
+    enum image_format format;
+    int quality; /* 0: the default of the format */
+    bool json, quiet;
+    int written;
+    struct buf images; /* of --json: objects, commas between */
+    struct err failed; /* the first image that could not be written */
+    int64_t since_ns;  /* start of the image that is being made */
+};
+
+void picture_out_init(struct picture_out *o);
+void picture_out_deinit(struct picture_out *o);
+/* Writes image i of the result so far; for vt_callbacks.image. */
+void picture_out_take(struct picture_out *o, const struct vt_result *res, int i);
+/* The whole result, once it is there: JSON if asked for. */
+void picture_out_finish(const struct picture_out *o, const struct vt_result *res,
+                        const char *device);
+/* Exit code of a run that failed or was stopped: says why, and what was written before. */
+int picture_out_fail(const struct picture_out *o, const struct vt_error *err);
+
+#endif
