@@ -1,8 +1,8 @@
 /* cli.h - the command line: commands and their options are tables; help, man pages and completion come from
  * the same tables.
  *
- * Only this room prints and only this room decides exit codes: 0 done, 1 failed, 2 bad usage, 130 stopped by
- * Ctrl-C. Results go to standard output, everything else to standard error. */
+ * Only this room prints and only this room decides exit codes: 0 done, 1 failed, 2 bad usage, 3 doubtful
+ * under --strict, 130 stopped by Ctrl-C. Results go to standard output, everything else to standard error. */
 #ifndef VT_CLI_CLI_H
 #define VT_CLI_CLI_H
 
@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "veetance.h"
 
-enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_DOUBTFUL = 3, CLI_INTERRUPTED = 130 };
 
 struct cli_option {
     int id;            /* the command's own enum; CLI_POSITIONAL and below are reserved */

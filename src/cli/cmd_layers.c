@@ -8,14 +8,16 @@
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
+#include "cli/output.h"
 #include "cli/suggest.h"
 
 enum { LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN, LAYERS_FULL_SIZE, LAYERS_FORMAT, LAYERS_OUTPUT };
 
 static const struct cli_option options[] = {
     {LAYERS_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP; its alpha counts"},
-    {LAYERS_OUTPUT, 'o', "output", "DIR",
-     "folder for layer_0.png (bottom) ..., composite.png, layers.json (default layers)"},
+    {LAYERS_OUTPUT, 'o', "output", "OUT",
+     "folder for layer_0.png (bottom) ..., composite.png, layers.json (default layers, numbered "
+     "on), or a file that ends in .psd, .ora, .pptx or .zip"},
     {LAYERS_FORMAT, 0, "format", "LIST",
      "further files beside the PNGs, commas between: psd,ora,pptx,zip"},
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
@@ -37,8 +39,10 @@ static const struct cli_subcommand subcommands[] = {
 
 struct layers {
     struct layers_job job;
-    const char *image, *output;
+    const char *image, *output; /* output NULL: a folder of our own name */
+    char own[CLI_PATH_BYTES];
     unsigned formats;
+    enum layers_format kind;
 };
 
 static int set_option(struct layers *o, const struct cli_args *a, int id)
@@ -109,20 +113,48 @@ static int execute(struct layers *o)
     struct err e = {0};
     struct image source = {0};
     cli_cancel_on_signal(NULL);
-    enum err_code rc = layers_out_check(o->output, LAYERS_PNG, &e);
+    enum err_code rc = layers_out_check(o->output, o->kind, &e);
     if (rc == ERR_OK)
         rc = cli_image_load(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)
-        rc = layers_out_folder(layers_job_stack(&o->job), o->formats, o->output, &o->job.progress,
-                               &e);
+        rc = layers_out_any(layers_job_stack(&o->job), o->kind, o->formats, o->output,
+                            &o->job.progress, &e);
     image_free(&source);
     if (rc != ERR_OK) {
         cli_progress_finish(&o->job.progress);
         return cli_fail_err(&e);
     }
     print_result(o);
+    return layers_job_status(&o->job);
+}
+
+/* "layers" in the output folder, or with a number where that exists. */
+static enum err_code own_folder(struct layers *o, struct err *e)
+{
+    const struct cli_output to = {.folder = cli_setting(&o->job.settings, SETTING_OUTPUT_FOLDER),
+                                  .name = "layers",
+                                  .ending = "",
+                                  .count = 1};
+    enum err_code rc = cli_output_free_name(&to, o->own, e);
+    o->output = o->own;
+    return rc;
+}
+
+static int check(struct layers *o, const struct cli_command *self, bool plan)
+{
+    struct err e = {0};
+    int rc = layers_job_check(&o->job, self);
+    if (rc != CLI_OK || plan)
+        return rc;
+    enum err_code bad = o->output ? ERR_OK : own_folder(o, &e);
+    if (bad == ERR_OK)
+        bad = layers_out_kind(o->output, o->formats, false, &o->kind, &e);
+    if (bad != ERR_OK)
+        return cli_fail_err(&e);
+    if (o->job.json && strcmp(o->output, "-") == 0)
+        return cli_usage_error(self, "--json and the file of -o - both want standard output");
     return CLI_OK;
 }
 
@@ -156,15 +188,17 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
         return rc;
     if (!o->image)
         return cli_usage_error(self, "no picture is given; name one with -i");
-    return layers_job_check(&o->job, self);
+    return CLI_OK;
 }
 
 int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan)
 {
-    struct layers o = {.output = "layers"};
+    struct layers o = {0};
     bool helped = false;
     layers_job_init(&o.job);
     int rc = parse(&o, self, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = check(&o, self, plan);
     if (rc == CLI_OK && !helped)
         rc = plan ? print_plan(&o) : execute(&o);
     layers_job_deinit(&o.job);
@@ -180,11 +214,13 @@ static int run(const struct cli_command *self, int argc, char **argv)
 const struct cli_command cli_cmd_layers = {
     .name = "layers",
     .summary = "Take an image apart into RGBA layers, and work on layers",
-    .usage = "-m MODEL -i IMAGE -n N [-p PROMPT] [--full-size] [--format psd,ora,...] [-o DIR] ...",
+    .usage = "-m MODEL -i IMAGE -n N [-p PROMPT] [--full-size] [--format psd,ora,...] [-o OUT] ...",
     .examples =
         "  veetance layers -m micro-layered -i scene.png -n 3 -o scene-layers\n"
         "  veetance layers -m ~/models/Qwen-Image-Layered -i poster.png -n 6 --full-size --format "
         "psd,ora -o poster\n"
+        "  veetance layers -m ~/models/Qwen-Image-Layered -i poster.png -n 6 -o poster.psd "
+        "--strict\n"
         "  veetance layers split poster -m ~/models/Qwen-Image-Layered --layer 2 -n 3 -o finer\n"
         "  veetance layers merge poster 0 1 -o fewer\n"
         "  veetance layers flatten poster -o poster-again.png\n"

@@ -88,19 +88,21 @@ static void print_result(const struct split *s)
 static int execute(struct split *s)
 {
     struct err e = {0};
-    enum layers_format f = layers_format_of(s->output);
+    enum layers_format f = LAYERS_PNG;
     cli_cancel_on_signal(NULL);
-    enum err_code rc = layers_out_check(s->output, f, &e);
+    enum err_code rc = layers_out_kind(s->output, 0, false, &f, &e);
+    if (rc == ERR_OK)
+        rc = layers_out_check(s->output, f, &e);
     if (rc == ERR_OK)
         rc = split_layer(s, &e);
     if (rc == ERR_OK)
-        rc = layers_out_any(&s->stack, f, s->output, &s->job.progress, &e);
+        rc = layers_out_any(&s->stack, f, 0, s->output, &s->job.progress, &e);
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);
         return cli_fail_err(&e);
     }
     print_result(s);
-    return CLI_OK;
+    return layers_job_status(&s->job);
 }
 
 static int set_option(struct split *s, const struct cli_args *a, int id)

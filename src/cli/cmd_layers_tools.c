@@ -7,13 +7,14 @@
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
+#include "cli/output.h"
 #include "image/layers_clean.h"
 #include "image/layers_file.h"
-#include "image/png_write.h"
+#include "image/save.h"
 
 enum { TOOL_OUTPUT = 1, TOOL_FORMAT, TOOL_LOW, TOOL_HIGH, TOOL_RADIUS, TOOL_JSON, TOOL_QUIET };
 
-enum { MAX_CHOSEN = 256 };
+enum { MAX_CHOSEN = 256, FLAT_MAX_BYTES = 1 << 30 };
 
 const char layers_tool_names[] = "split, merge, flatten, export, import, trim, clean";
 
@@ -32,7 +33,9 @@ const char layers_tool_names[] = "split, merge, flatten, export, import, trim, c
 static const struct cli_option stack_options[] = {STACK_OUTPUT, SHARED_OPTIONS};
 
 static const struct cli_option flatten_options[] = {
-    {TOOL_OUTPUT, 'o', "output", "PNG", "picture to write"}, SHARED_OPTIONS};
+    {TOOL_OUTPUT, 'o', "output", "FILE",
+     "image to write, .png, .jpg or .webp; - is standard output"},
+    SHARED_OPTIONS};
 
 static const struct cli_option export_options[] = {
     {TOOL_OUTPUT, 'o', "output", "OUT",
@@ -57,7 +60,9 @@ struct tool {
     const char *input, *output;
     const char *chosen[MAX_CHOSEN]; /* merge: layers */
     size_t n_chosen;
-    unsigned formats; /* export; 0: by the output's ending */
+    unsigned formats;        /* export; 0: by the output's ending */
+    enum layers_format kind; /* of the output */
+    enum image_format image; /* of flatten's */
     struct layer_alpha_params alpha;
     bool json, quiet;
     struct cli_progress progress;
@@ -95,7 +100,7 @@ enum err_code layers_pick(const struct layer_stack *s, const char *which, size_t
 
 static enum err_code write_stack(struct tool *t, struct err *e)
 {
-    return layers_out_any(&t->stack, layers_format_of(t->output), t->output, &t->progress, e);
+    return layers_out_any(&t->stack, t->kind, t->formats, t->output, &t->progress, e);
 }
 
 static enum err_code do_merge(struct tool *t, struct err *e)
@@ -121,35 +126,31 @@ static enum err_code do_merge(struct tool *t, struct err *e)
 
 static enum err_code do_flatten(struct tool *t, struct err *e)
 {
-    struct image flat;
+    struct image flat = {0};
+    struct buf file;
+    char path[CLI_PATH_BYTES];
+    bool replaced = false;
+    const struct cli_output_words none = {"", "", 0};
+    buf_init(&file, FLAT_MAX_BYTES);
     enum err_code rc = layers_flatten(&t->stack, &flat, e);
     if (rc == ERR_OK)
-        rc = image_png_write_file(t->output, &flat, NULL, 0, e);
+        rc = image_save(&flat, &(struct image_save){.format = t->image}, &file, e);
+    if (rc == ERR_OK)
+        rc = cli_output_write(&(struct cli_output){.named = t->output, .count = 1}, &none, file.p,
+                              file.n, path, &replaced, e);
     image_free(&flat);
+    buf_deinit(&file);
     return rc;
-}
-
-static enum layers_format export_format(const struct tool *t)
-{
-    if (!t->formats)
-        return layers_format_of(t->output);
-    for (unsigned f = LAYERS_PNG + 1; f < LAYERS_FORMATS; f++)
-        if (t->formats == 1u << f)
-            return (enum layers_format)f;
-    return LAYERS_PNG;
 }
 
 static enum err_code do_export(struct tool *t, struct err *e)
 {
-    enum layers_format f = export_format(t);
-    if (f != LAYERS_PNG)
-        return layers_out_any(&t->stack, f, t->output, &t->progress, e);
-    return layers_out_folder(&t->stack, t->formats, t->output, &t->progress, e);
+    return write_stack(t, e);
 }
 
 static enum err_code do_import(struct tool *t, struct err *e)
 {
-    return layers_out_folder(&t->stack, 0, t->output, &t->progress, e);
+    return write_stack(t, e);
 }
 
 static enum err_code do_trim(struct tool *t, struct err *e)
@@ -196,7 +197,7 @@ static const struct action actions[] = {
      do_merge},
     {{.name = "layers flatten",
       .summary = "Compose all visible layers into one picture",
-      .usage = "STACK -o PNG",
+      .usage = "STACK -o FILE",
       .examples = "  veetance layers flatten poster -o poster.png\n"
                   "  veetance layers flatten poster.psd -o poster.png\n",
       .options = flatten_options,
@@ -311,23 +312,22 @@ static int set_option(struct tool *t, const struct cli_args *a, int id)
     }
 }
 
-static enum err_code check_output(const struct tool *t, struct err *e)
+/* What the ending asks for, and whether it can be written. */
+static enum err_code check_output(struct tool *t, struct err *e)
 {
-    enum layers_format f = LAYERS_PNG;
-    switch (action_of(t->command)->result) {
-    case RESULT_STACK:
-        f = layers_format_of(t->output);
-        break;
-    case RESULT_PICTURE:
-        f = LAYERS_ZIP; /* any kind of file */
-        break;
-    case RESULT_EXPORT:
-        f = export_format(t);
-        break;
-    case RESULT_FOLDER:
-        break;
+    enum result_kind result = action_of(t->command)->result;
+    enum err_code rc = ERR_OK;
+    if (result == RESULT_PICTURE) {
+        t->image = IMAGE_FORMAT_PNG;
+        if (!cli_output_is_stream(t->output))
+            rc = image_save_format(t->output, &t->image, e);
+        return rc == ERR_OK ? cli_output_check_file("-o", t->output, e) : rc;
     }
-    return layers_out_check(t->output, f, e);
+    rc = layers_out_kind(t->output, t->formats, result == RESULT_EXPORT, &t->kind, e);
+    if (rc == ERR_OK && result == RESULT_FOLDER && t->kind != LAYERS_PNG)
+        rc = err_set(e, ERR_ARG, "'%.200s': import makes a folder; export makes a .%s file",
+                     t->output, layers_format_name(t->kind));
+    return rc == ERR_OK ? layers_out_check(t->output, t->kind, e) : rc;
 }
 
 static void print_result(const struct tool *t)
@@ -360,7 +360,8 @@ static int execute(struct tool *t)
         rc = action_of(t->command)->act(t, &e);
     if (rc != ERR_OK)
         return cli_fail_err(&e);
-    print_result(t);
+    if (strcmp(t->output, "-") != 0)
+        print_result(t);
     return CLI_OK;
 }
 
@@ -381,6 +382,9 @@ static int parse(struct tool *t, int argc, char **argv, bool *helped)
         return cli_usage_error(t->command, "name the folder or file with the layers");
     if (!t->output)
         return cli_usage_error(t->command, "say with -o where the result goes");
+    if (t->json && strcmp(t->output, "-") == 0)
+        return cli_usage_error(t->command,
+                               "--json and the result of -o - both want standard output");
     return CLI_OK;
 }
 

@@ -1,12 +1,10 @@
 #include "cli/layers_job.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
+#include "cli/output.h"
 #include "cli/param_arg.h"
 #include "pipeline/convert_cache.h"
 #include "pipeline/engine.h"
@@ -58,6 +56,9 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
     case LAYERS_JOB_QUIET:
         j->quiet = true;
         return CLI_OK;
+    case LAYERS_JOB_STRICT:
+        j->strict = true;
+        return CLI_OK;
     case LAYERS_JOB_VERBOSE:
         j->progress.verbose = true;
         log_set(LOG_DEBUG, NULL, NULL);
@@ -68,21 +69,9 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
     }
 }
 
-/* Minutes of work should not end at a file that cannot be written. */
-static enum err_code check_trace(const char *path, struct err *e)
+int layers_job_status(const struct layers_job *j)
 {
-    char dir[MODEL_PATH_BYTES];
-    struct stat st;
-    const char *slash = strrchr(path, '/');
-    if (!*path || strlen(path) >= sizeof dir - 40)
-        return err_set(e, ERR_ARG, "--trace names no file");
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        return err_set(e, ERR_IO, "'%s' is no regular file; --trace names a file", path);
-    (void)snprintf(dir, sizeof dir, "%.*s", slash ? (int)(slash - path + 1) : 1,
-                   slash ? path : ".");
-    if (access(dir, W_OK) != 0)
-        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    return ERR_OK;
+    return j->strict && j->n_doubts ? CLI_DOUBTFUL : CLI_OK;
 }
 
 int layers_job_check(struct layers_job *j, const struct cli_command *c)
@@ -107,7 +96,7 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     if (rc == ERR_OK)
         rc = cli_model_take(&q->model, &j->model, &j->progress, &e);
     if (rc == ERR_OK && q->trace_path)
-        rc = check_trace(q->trace_path, &e);
+        rc = cli_output_check_file("--trace", q->trace_path, &e);
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
@@ -147,5 +136,7 @@ enum err_code layers_job_run(struct layers_job *j, const struct image *source, s
         cli_cancel_on_signal(NULL);
         vt_engine_close(engine);
     }
+    if (st == VT_OK && j->made)
+        j->n_doubts = layers_doubts(j->made, j->doubts);
     return st == VT_OK ? layers_check_stopped(e) : err_set(e, (enum err_code)st, "%s", err.text);
 }

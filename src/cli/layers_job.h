@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "image/image.h"
 #include "image/layers.h"
+#include "pipeline/layers_doubt.h"
 #include "pipeline/params_table.h"
 
 enum layers_job_option {
@@ -33,6 +34,7 @@ enum layers_job_option {
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
     LAYERS_JOB_VERBOSE,
+    LAYERS_JOB_STRICT,
     LAYERS_JOB_FIRST_OWN, /* a command's own options start here */
 };
 
@@ -60,6 +62,8 @@ enum layers_job_option {
         {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},            \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
+        {LAYERS_JOB_STRICT, 0, "strict", NULL,                                                     \
+         "end with status 3 when the result is doubtful (far from the image, layers dropped)"},    \
         {LAYERS_JOB_JSON, 0, "json", NULL, "print the result as JSON on standard output"},         \
         {LAYERS_JOB_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                          \
     {                                                                                              \
@@ -71,11 +75,13 @@ struct layers_job {
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
     struct cli_settings settings;
-    bool json, quiet;
+    bool json, quiet, strict;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;
     struct vt_layers_result *made; /* what came out */
-    char device[64];               /* where */
+    struct layers_doubt doubts[LAYERS_DOUBTS_MAX];
+    size_t n_doubts;
+    char device[64]; /* where */
 };
 
 void layers_job_init(struct layers_job *j);
@@ -88,6 +94,8 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c);
 /* Takes source apart into j->made. source stays the caller's. */
 ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct image *source,
                                             struct err *e);
+/* CLI_OK, or CLI_DOUBTFUL when that was asked for. */
+int layers_job_status(const struct layers_job *j);
 /* The layers that were made; NULL before. */
 const struct layer_stack *layers_job_stack(const struct layers_job *j);
 

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "cli/layers_job.h"
+#include "cli/output.h"
 #include "image/layers_json.h"
 
 enum { PATH_BYTES = 4096 };
@@ -33,13 +35,68 @@ enum err_code layers_formats_parse(const char *list, unsigned *out, struct err *
     }
 }
 
-enum layers_format layers_format_of(const char *path)
+/* Endings by which people mean one file. A folder may have any other dot in its name. */
+static bool is_foreign_file(const char *ending)
 {
-    enum layers_format f = LAYERS_PNG;
+    static const char *const endings[] = {"png",  "jpg",  "jpeg", "webp", "gif",     "bmp",  "tif",
+                                          "tiff", "heic", "heif", "avif", "svg",     "pdf",  "xcf",
+                                          "kra",  "clip", "psb",  "sai",  "afphoto", "json", "ppt",
+                                          "tar",  "gz",   "7z",   "rar"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
+        if (strcasecmp(ending, endings[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Behind the last dot of the last part; "" when there is none. */
+static const char *ending_of(const char *path)
+{
     const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-    if (dot && (!slash || dot > slash))
-        (void)layers_format_from_name(str_from(dot + 1), &f);
-    return f;
+    return dot && dot != path && (!slash || dot > slash + 1) ? dot + 1 : "";
+}
+
+static bool file_format(const char *ending, enum layers_format *out)
+{
+    for (int f = LAYERS_PNG + 1; f < LAYERS_FORMATS; f++)
+        if (strcasecmp(ending, layers_format_name((enum layers_format)f)) == 0) {
+            *out = (enum layers_format)f;
+            return true;
+        }
+    return false;
+}
+
+/* The only format of a list that makes a file; LAYERS_PNG when there are several, or the folder's. */
+static enum layers_format only_format(unsigned formats)
+{
+    for (unsigned f = LAYERS_PNG + 1; f < LAYERS_FORMATS; f++)
+        if (formats == 1u << f)
+            return (enum layers_format)f;
+    return LAYERS_PNG;
+}
+
+enum err_code layers_out_kind(const char *path, unsigned formats, bool one_file,
+                              enum layers_format *out, struct err *e)
+{
+    enum layers_format said = LAYERS_PNG;
+    const char *ending = ending_of(path);
+    bool is_file = file_format(ending, &said);
+    *out = LAYERS_PNG;
+    if (file_is_dir(path))
+        return ERR_OK;
+    if (is_file && formats && formats != 1u << said)
+        return err_set(e, ERR_ARG,
+                       "'%.200s' is one %s file, but --format asks for others; name a folder", path,
+                       layers_format_name(said));
+    if (!is_file && is_foreign_file(ending))
+        return err_set(e, ERR_ARG,
+                       "'%.200s': layers are written as .psd, .ora, .pptx, .zip or into a folder, "
+                       "not as .%s",
+                       path, ending);
+    if (is_file)
+        *out = said;
+    else if (one_file || strcmp(path, "-") == 0)
+        *out = only_format(formats);
+    return ERR_OK;
 }
 
 /* path without slashes at its end; false when it is empty or too long. */
@@ -54,27 +111,28 @@ static bool clean_path(const char *path, char *out)
     return true;
 }
 
-static void parent_of(const char *path, char *out)
-{
-    const char *slash = strrchr(path, '/');
-    (void)snprintf(out, PATH_BYTES, "%.*s", slash ? (int)(slash - path + 1) : 1,
-                   slash ? path : ".");
-}
-
 enum err_code layers_out_check(const char *path, enum layers_format format, struct err *e)
 {
-    char clean[PATH_BYTES], parent[PATH_BYTES];
+    char clean[PATH_BYTES];
     struct stat st;
+    if (format != LAYERS_PNG && cli_output_is_stream(path))
+        return strcmp(path, "-") == 0 && isatty(STDOUT_FILENO)
+                   ? err_set(e, ERR_ARG, "a file would go to the terminal; redirect it")
+                   : ERR_OK;
+    if (strcmp(path, "-") == 0)
+        return err_set(e, ERR_ARG,
+                       "a folder cannot go to standard output; say --format psd, ora, "
+                       "pptx or zip");
     if (!clean_path(path, clean))
         return err_set(e, ERR_ARG, "-o names nothing that could be written");
-    parent_of(clean, parent);
+    if (format != LAYERS_PNG)
+        return cli_output_check_file("-o", clean, e);
     bool there = stat(clean, &st) == 0;
-    if (there && format == LAYERS_PNG && !S_ISDIR(st.st_mode))
+    if (there && !S_ISDIR(st.st_mode))
         return err_set(e, ERR_IO, "'%s' is no folder; -o names a folder", path);
-    if (there && format != LAYERS_PNG && !S_ISREG(st.st_mode))
-        return err_set(e, ERR_IO, "'%s' is no regular file; -o names a file", path);
-    bool folder = there && format == LAYERS_PNG;
-    if (access(folder ? clean : parent, W_OK | X_OK) != 0)
+    if (!there)
+        return cli_output_check_folder(clean, e);
+    if (access(clean, W_OK | X_OK) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
     return ERR_OK;
 }
@@ -141,15 +199,43 @@ static enum err_code move_files(const char *from, const char *to, struct err *e)
     return rc == ERR_OK ? move_file(from, to, LAYERS_JSON_NAME, e) : rc;
 }
 
-static void note_left_over(const char *dir, size_t n, struct cli_progress *p)
+/* "layer_N.png" with a number of n or more, or a "stack.EXT" that was not asked for. */
+static bool is_stale(const char *name, size_t n, unsigned formats)
 {
-    char path[PATH_BYTES], name[48], note[PATH_BYTES + 100];
-    (void)snprintf(name, sizeof name, "layer_%zu.png", n);
-    if (file_join(path, sizeof path, dir, name, NULL) != ERR_OK || !file_exists(path))
-        return;
+    int64_t number;
+    enum layers_format f;
+    struct str s = str_from(name);
+    if (str_starts(s, STR_LIT("stack.")))
+        return file_format(name + 6, &f) && !(formats & 1u << f);
+    if (!str_starts(s, STR_LIT("layer_")) || !str_ends(s, STR_LIT(".png")))
+        return false;
+    s = (struct str){name + 6, s.n - 6 - 4};
+    return str_to_i64(s, &number) && number >= 0 && (uint64_t)number >= n;
+}
+
+/* What an earlier stack of ours had beyond the new one's files would be taken for a part of it. */
+static void remove_stale(const char *dir, size_t n, unsigned formats, struct cli_progress *p)
+{
+    char path[PATH_BYTES], note[PATH_BYTES + 100];
+    DIR *d = opendir(dir);
+    int gone = 0;
+    for (struct dirent *f = d ? readdir(d) : NULL; f; f = readdir(d))
+        if (is_stale(f->d_name, n, formats) &&
+            file_join(path, sizeof path, dir, f->d_name, NULL) == ERR_OK && unlink(path) == 0)
+            gone++;
+    if (d)
+        (void)closedir(d);
     (void)snprintf(note, sizeof note,
-                   "%.300s/%s and what follows it are left from an earlier stack", dir, name);
-    cli_progress_note(p, note);
+                   "the stack that was in %.300s is replaced; %d file%s of it %s", dir, gone,
+                   gone == 1 ? "" : "s", gone == 1 ? "is removed" : "are removed");
+    if (gone)
+        cli_progress_note(p, note);
+}
+
+static bool has_manifest(const char *dir)
+{
+    char path[PATH_BYTES];
+    return file_join(path, sizeof path, dir, LAYERS_JSON_NAME, NULL) == ERR_OK && file_exists(path);
 }
 
 enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, const char *dir,
@@ -158,7 +244,7 @@ enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, c
     char clean[PATH_BYTES], temp[PATH_BYTES];
     if (!clean_path(dir, clean))
         return err_set(e, ERR_ARG, "-o names nothing that could be written");
-    bool there = file_is_dir(clean);
+    bool there = file_is_dir(clean), ours = there && has_manifest(clean);
     (void)snprintf(temp, sizeof temp, "%.4000s%s", clean, there ? "/.layers-XXXXXX" : ".XXXXXX");
     if (!mkdtemp(temp))
         return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", dir);
@@ -173,18 +259,25 @@ enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, c
     }
     if (rc != ERR_OK || there)
         remove_own(temp);
-    if (rc == ERR_OK && there)
-        note_left_over(clean, s->n, p);
+    if (rc == ERR_OK && ours)
+        remove_stale(clean, s->n, formats, p);
     return rc;
 }
 
 enum err_code layers_out_any(const struct layer_stack *s, enum layers_format format,
-                             const char *path, struct cli_progress *p, struct err *e)
+                             unsigned formats, const char *path, struct cli_progress *p,
+                             struct err *e)
 {
+    char note[PATH_BYTES + 40];
     enum err_code rc = layers_check_stopped(e);
     if (rc != ERR_OK)
         return rc;
     if (format == LAYERS_PNG)
-        return layers_out_folder(s, 0, path, p, e);
-    return layers_export(s, format, path, e);
+        return layers_out_folder(s, formats, path, p, e);
+    bool stream = cli_output_is_stream(path), there = !stream && file_exists(path);
+    rc = layers_export(s, format, strcmp(path, "-") == 0 ? "/dev/stdout" : path, e);
+    (void)snprintf(note, sizeof note, "'%.300s' was there and is replaced", path);
+    if (rc == ERR_OK && there)
+        cli_progress_note(p, note);
+    return rc;
 }

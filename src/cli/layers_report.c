@@ -45,6 +45,8 @@ void layers_job_print(const struct layers_job *j)
     printf("  recomposed against the source: %s\n"
            "  recomposed against the model's own composite: %s\n",
            source, composite);
+    for (size_t i = 0; i < j->n_doubts; i++)
+        printf("  doubtful: %s\n", j->doubts[i].text);
     printf("  %s: %s\n", r->captioned ? "caption" : "prompt", r->prompt);
     printf("  worked at %d x %d on %s: text %.2f s, encode %.2f s, tables %.2f s, steps %.2f s, "
            "decode %.2f s\n",
@@ -118,5 +120,6 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
                    (unsigned long long)r->table_bytes, (unsigned long long)r->table_weight_bytes);
     buf_add_z(b, ",\"memory\":");
     stats_public_json(b, s, tables);
-    buf_printf(b, ",\"notes\":[%s]", buf_z(&j->progress.notes));
+    buf_printf(b, ",\"notes\":[%s],", buf_z(&j->progress.notes));
+    layers_doubts_json(j->doubts, j->n_doubts, b);
 }

@@ -291,6 +291,20 @@ static enum err_code free_path(char path[CLI_PATH_BYTES], struct err *e)
     return ERR_OK;
 }
 
+enum err_code cli_output_free_name(const struct cli_output *o, char path[CLI_PATH_BYTES],
+                                   struct err *e)
+{
+    char first[CLI_PATH_BYTES];
+    const struct cli_output_words none = {"", "", 0};
+    enum err_code rc = own_path(o, &none, first, e);
+    if (rc == ERR_OK && o->folder)
+        rc = folder_make_parents(first, 0777, e);
+    memcpy(path, first, rc == ERR_OK ? strlen(first) + 1 : 0);
+    for (int k = 2; rc == ERR_OK && file_exists(path) && k <= MAX_NUMBER; k++)
+        (void)snprintf(path, CLI_PATH_BYTES, "%.4000s-%d", first, k);
+    return rc;
+}
+
 static enum err_code write_stdout(const void *p, size_t n, struct err *e)
 {
     if (fwrite(p, 1, n, stdout) == n && fflush(stdout) == 0)

@@ -48,6 +48,9 @@ ERR_MUST_CHECK enum err_code cli_output_write(const struct cli_output *o,
                                               const struct cli_output_words *words, const void *p,
                                               size_t n, char path[CLI_PATH_BYTES], bool *replaced,
                                               struct err *e);
+/* A name of our own that is free now, for folders; its parents are made. */
+ERR_MUST_CHECK enum err_code cli_output_free_name(const struct cli_output *o,
+                                                  char path[CLI_PATH_BYTES], struct err *e);
 /* The folder that a path lies in is there and can be written; else the part that is missing is named. */
 ERR_MUST_CHECK enum err_code cli_output_check_folder(const char *path, struct err *e);
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "pipeline/layers_doubt.h"
 #include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 #include "server/http.h"
@@ -20,7 +21,6 @@ enum {
 };
 
 /* Below this a flattened stack no longer looks like its source. */
-static const double doubtful_psnr_db = 20.0;
 
 void work_result_init(struct work_result *r)
 {
@@ -189,21 +189,13 @@ static void add_stats(struct buf *b, const struct vt_stats *s)
 }
 
 static void add_tail(struct buf *b, const struct vt_engine *engine, const struct buf *notes,
-                     const struct buf *warnings)
+                     const struct layers_doubt *doubts, size_t n_doubts)
 {
     buf_add_z(b, ",\"device\":");
     json_add_z(b, vt_engine_device(engine));
-    buf_printf(b, ",\"notes\":[%s],\"warnings\":[%s],\"doubtful\":%s}", buf_z(notes),
-               buf_z(warnings), warnings->n ? "true" : "false");
-}
-
-static void warn(struct buf *warnings, const char *code, const char *detail, double value)
-{
-    buf_printf(warnings, "%s{\"code\":\"%s\",\"detail\":\"%s\"", warnings->n ? "," : "", code,
-               detail);
-    if (isfinite(value))
-        buf_printf(warnings, ",\"value\":%.4f", value);
-    buf_add_byte(warnings, '}');
+    buf_printf(b, ",\"notes\":[%s],", buf_z(notes));
+    layers_doubts_json(doubts, n_doubts, b);
+    buf_add_byte(b, '}');
 }
 
 /* ---- pictures ---------------------------------------------------------------------------------------- */
@@ -231,7 +223,7 @@ static enum err_code picture_result(struct vt_engine *engine, struct store *stor
                                     struct work_result *r, struct err *e)
 {
     const struct vt_request *q = vt_result_request(res);
-    struct buf *b = &r->json, none = {0};
+    struct buf *b = &r->json;
     enum err_code rc = ERR_OK;
     buf_add_z(b, "{\"images\":[");
     for (int i = 0; rc == ERR_OK && i < vt_result_count(res); i++)
@@ -243,7 +235,7 @@ static enum err_code picture_result(struct vt_engine *engine, struct store *stor
     buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"width\":%d,\"height\":%d",
                q->steps, q->guidance, q->max_tokens, q->width, q->height);
     add_stats(b, vt_result_stats(res));
-    add_tail(b, engine, notes, &none);
+    add_tail(b, engine, notes, NULL, 0);
     return rc;
 }
 
@@ -319,7 +311,7 @@ static void add_difference(struct buf *b, const char *name, const struct vt_diff
 }
 
 static enum err_code put_layers(struct store *store, const struct vt_layers_result *res,
-                                struct work_result *r, struct buf *warnings, struct err *e)
+                                struct work_result *r, struct err *e)
 {
     const struct vt_layers_report *rep = vt_layers_report(res);
     struct buf *b = &r->json;
@@ -328,7 +320,6 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
     buf_printf(b, "{\"width\":%d,\"height\":%d,\"layers\":[", rep->width, rep->height);
     for (int i = 0; rc == ERR_OK && i < vt_layers_count(res); i++) {
         struct vt_layer l = vt_layers_layer(res, i);
-        bool covers = l.image.width >= rep->width && l.image.height >= rep->height;
         rc = put_rgba(store, r, &l.image, l.name, &a, e);
         if (rc != ERR_OK)
             break;
@@ -341,9 +332,6 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
                    ",\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d,\"opacity\":1,"
                    "\"blend_mode\":\"normal\",\"visible\":true,\"opaque\":%s}",
                    l.x, l.y, l.image.width, l.image.height, opaque ? "true" : "false");
-        if (i > 0 && opaque && covers)
-            warn(warnings, "opaque_layer",
-                 "a layer above the bottom one has no transparency and hides what is under it", i);
     }
     struct vt_image composite = vt_layers_composite(res);
     if (rc == ERR_OK)
@@ -358,18 +346,9 @@ static enum err_code layers_result(struct vt_engine *engine, struct store *store
                                    struct work_result *r, struct err *e)
 {
     const struct vt_layers_report *rep = vt_layers_report(res);
-    struct buf *b = &r->json, warnings;
-    buf_init(&warnings, 1 << 16);
-    enum err_code rc = put_layers(store, res, r, &warnings, e);
-    if (vt_layers_count(res) == 0)
-        warn(&warnings, "no_layers", "no layer holds anything", (double)NAN);
-    if (rep->source.psnr_db < doubtful_psnr_db)
-        warn(&warnings, "far_from_source", "the flattened layers differ much from the picture",
-             rep->source.psnr_db);
-    if (rep->composite.psnr_db < doubtful_psnr_db)
-        warn(&warnings, "far_from_composite",
-             "the flattened layers differ much from the model's own composite",
-             rep->composite.psnr_db);
+    struct buf *b = &r->json;
+    struct layers_doubt doubts[LAYERS_DOUBTS_MAX];
+    enum err_code rc = put_layers(store, res, r, e);
     buf_printf(b, ",\"layers_asked\":%d,\"dropped_empty\":%d,\"merged\":%d,\"recomposed\":{",
                rep->layers_asked, rep->layers_dropped, rep->layers_merged);
     add_difference(b, "source", &rep->source);
@@ -385,8 +364,7 @@ static enum err_code layers_result(struct vt_engine *engine, struct store *store
                (long long)rep->seed, rep->steps, rep->cfg, rep->resolution, rep->working_width,
                rep->working_height);
     add_stats(b, vt_layers_stats(res));
-    add_tail(b, engine, notes, &warnings);
-    buf_deinit(&warnings);
+    add_tail(b, engine, notes, doubts, layers_doubts(res, doubts));
     return rc;
 }
 
@@ -425,7 +403,7 @@ static enum err_code run_caption(struct vt_engine *engine, struct store *store, 
     struct vt_caption_result *res = NULL;
     struct vt_error err = {0};
     struct inputs *in;
-    struct buf *b = &r->json, none = {0};
+    struct buf *b = &r->json;
     double start = clock_s();
     enum err_code rc = inputs_new(store, body, MODEL_TASK_LAYERS, &in, e);
     if (rc != ERR_OK)
@@ -441,7 +419,7 @@ static enum err_code run_caption(struct vt_engine *engine, struct store *store, 
                    rq.language ? rq.language : "en", vt_caption_tokens(res),
                    vt_caption_complete(res) ? "true" : "false");
         buf_printf(b, ",\"seconds\":{\"total\":%.4f}", clock_s() - start);
-        add_tail(b, engine, notes, &none);
+        add_tail(b, engine, notes, NULL, 0);
     }
     vt_caption_result_free(res);
     inputs_free(in);

@@ -76,8 +76,14 @@ expect 0 "into a folder with files of others"
 is "a person's file is left alone" "$(cat "$work/mine/notes.txt")" keep
 run layers merge "$work/mine" 0 1 2 -o "$work/mine"
 expect 0 "over itself"
-err_has 'note: .*layer_1.png .*earlier stack' "what is left is told"
 is "layers after merging" "$(layer_count "$work/mine")" 1
+err_has 'note: the stack that was in .* is replaced; 2 files of it are removed' "what goes is told"
+is "nothing of the earlier stack stays" "$(cd "$work/mine" && echo *)" "composite.png layer_0.png layers.json notes.txt"
+run layers export "$work/a" --format png,psd,ora -o "$work/mine"
+expect 0 "a larger stack with exports"
+run layers import "$work/a/stack.psd" -o "$work/mine"
+is "exports of an earlier stack go, too" "$(cd "$work/mine" && echo *)" \
+    "composite.png layer_0.png layer_1.png layer_2.png layers.json notes.txt"
 
 # ---- tools -------------------------------------------------------------------------------------------
 for kind in psd ora zip; do
@@ -112,13 +118,74 @@ is "the parts have the layer's place and size" \
     "$(grep -E '"(x|y|width|height)"' "$work/split/layers.json" | sed -n '7,14p')" \
     "$(for i in 1 2; do grep -E '"(x|y|width|height)"' "$work/trimmed/layers.json" | sed -n '7,10p'; done)"
 
+# ---- what the ending says ----------------------------------------------------------------------------
+run layers $m -i "$scene" -n 2 -o "$work/direct.psd"
+expect 0 "layers -o x.psd"
+is "layers -o x.psd is a PSD" "$(head -c 4 "$work/direct.psd")" 8BPS
+run layers export "$work/a" -o "$work/A.PSD"
+is "in capitals, too" "$(head -c 4 "$work/A.PSD")" 8BPS
+run layers export "$work/a" --format ora -o "$work/no-ending"
+expect 0 "one format makes a file whatever its name"
+is "it is what was asked for" "$(head -c 2 "$work/no-ending")" PK
+run layers flatten "$work/a" -o "$work/flat.jpg"
+expect 0 "flatten -o x.jpg"
+is "it is a JPEG" "$(head -c 3 "$work/flat.jpg" | od -An -tx1)" ' ff d8 ff'
+"$program" layers flatten "$work/a" -o - 2>"$work/stderr" | cmp -s - "$work/flat.png" || fail "flatten -o -"
+"$program" layers export "$work/a" --format psd -o - 2>"$work/stderr" | cmp -s - "$work/one.psd" || fail "export -o -"
+run layers export "$work/a" -o "$work/one.psd"
+err_has 'one.psd. was there and is replaced' "a file that is replaced is told"
+for ending in xcf png jpg tiff kra svg; do
+    refuse 2 "not as .$ending" layers $m -i "$scene" -n 2 -o "$work/out/x.$ending"
+    check "it is refused before any work" test -z "$(grep -E 'loading|encoding' "$work/stderr")"
+    refuse 2 "not as .$ending" layers export "$work/a" -o "$work/out/x.$ending"
+    refuse 2 "not as .$ending" layers merge "$work/a" 0 1 -o "$work/out/x.$ending"
+    refuse 2 "not as .$ending" layers split "$work/a" --layer 1 $m -n 2 -o "$work/out/x.$ending"
+    refuse 2 "not as .$ending" layers import "$work/a/stack.psd" -o "$work/out/x.$ending"
+done
+refuse 2 "images are written as" layers flatten "$work/a" -o "$work/out/x.psd"
+refuse 2 'import makes a folder' layers import "$work/a/stack.psd" -o "$work/out/x.ora"
+refuse 2 'asks for others' layers export "$work/a" --format ora -o "$work/out/x.psd"
+refuse 2 'asks for others' layers $m -i "$scene" -n 2 --format psd,ora -o "$work/out/x.psd"
+refuse 2 'a folder cannot go to standard output' layers export "$work/a" -o -
+mkdir "$work/v1.png"
+run layers import "$work/a/stack.psd" -o "$work/v1.png"
+expect 0 "a folder that is there may be called anything"
+run layers import "$work/a/stack.psd" -o "$work/v1.2"
+expect 0 "a folder's name may have a dot"
+
+# A folder of our own name is numbered on.
+mkdir "$work/own"
+for wanted in layers layers-2; do
+    (cd "$work/own" && VEETANCE_MODELS=$models "$program" layers $m -i "$OLDPWD/$scene" -n 2 -q >"$work/stdout" 2>"$work/stderr")
+    rc=$?
+    expect 0 "layers without -o"
+    check "$wanted is there" test -s "$work/own/$wanted/layers.json"
+done
+
+# ---- doubtful results --------------------------------------------------------------------------------
+noise="-m tests/parity/models/layered-b $fast -p x"
+run layers $noise -i "$scene" -n 3 -o "$work/doubt" --strict --json
+expect 3 "a poor result under --strict"
+out_has '"warnings":\[{"code":"[a-z_]*","detail":"' "the reasons are in the JSON"
+out_has '"doubtful":true' "it is doubtful"
+check "the result is there all the same" test -s "$work/doubt/layers.json"
+run layers $noise -i "$scene" -n 3 -o "$work/doubt"
+expect 0 "without --strict it is no failure"
+out_has '^  doubtful: ' "but it is told"
+run layers -m micro-layered --device cpu -i "$scene" -n 3 --seed 3000 -o "$work/sound" --strict --json
+expect 0 "a good result under --strict"
+out_has '"warnings":\[\],"doubtful":false' "it is not doubtful"
+run layers split "$work/a" --layer 1 $noise -n 3 -o "$work/doubt2" --strict --json
+expect 3 "split under --strict"
+out_has '"doubtful":true' "split tells it, too"
+
 # ---- refused -----------------------------------------------------------------------------------------
 o="-o $work/out/x"
 refuse 2 'from 1 to 10' layers $m -i "$scene" -n 0 $o
 refuse 2 'from 1 to 10' layers $m -i "$scene" -n 11 $o
 refuse 2 'multiple of 32' layers $m -i "$scene" -n 2 --resolution 100 $o
 refuse 2 'is no format' layers $m -i "$scene" -n 2 --format gif $o
-refuse 2 'en or zh' layers $m -i "$scene" -n 2 --language de $o
+refuse 2 'takes one of en, zh' layers $m -i "$scene" -n 2 --language de $o
 refuse 2 'no picture is given' layers $m -n 2 $o
 refuse 2 'no model is named' layers -i "$scene" -n 2 $o
 : >"$work/nothing.png"
@@ -128,8 +195,9 @@ if have convert; then
     refuse 2 '1 x 4000' layers $m -i "$work/strip.png" -n 2 $o
 fi
 refuse 2 'Qwen-Image-Layered' layers -m micro-klein -i "$scene" -n 2 $o
-refuse 1 'no folder' layers $m -i "$scene" -n 2 -o "$work/flat.png"
-refuse 1 'nowhere' layers $m -i "$scene" -n 2 -o "$work/nowhere/x"
+:>"$work/a-file"
+refuse 1 'no folder' layers $m -i "$scene" -n 2 -o "$work/a-file"
+refuse 1 "there is no folder '$work/nowhere'" layers $m -i "$scene" -n 2 -o "$work/nowhere/x"
 layered=$models/micro-layered
 model gguf "{\"pipeline\":\"layered\",\"base\":\"$layered\",\"components\":{\"transformer\":\"$PWD/tests/parity/single/klein-transformer-Q5_0.gguf\"}}"
 refuse 1 'klein-transformer-Q5_0.gguf.* is a FLUX.2 transformer.*Qwen-Image' layers -m "$work/gguf" -i "$scene" -n 2 $fast $o

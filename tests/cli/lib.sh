@@ -76,7 +76,7 @@ out_has() {
 
 # What a command says besides progress and notes.
 sentences() {
-    grep -c -v -E '^(step [0-9]|running [0-9]|encoding |loading |converting |decoding |image [0-9]|veetance: note: )' "$work/stderr"
+    grep -c -v -E '^(step [0-9]|running [0-9]|encoding |loading |converting |decoding |image [0-9]|veetance: (note|warning): )' "$work/stderr"
 }
 
 # refuse CODE PATTERN ARGUMENTS...: ends with that exit code and one sentence, prints no result, and leaves
