@@ -1,6 +1,6 @@
 """Check every kernel of src/nn/nvidia against PyTorch on the card, odd sizes included, then time it beside PyTorch's own.
 
-    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all]
+    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all] [gemm,heads,attention,rows,images,map]
 
 Needs PyTorch and nothing else: the driver is called through ctypes, the kernels' structs are read from kernels.h.
 Exit status 1 when a kernel is wrong."""
@@ -50,7 +50,7 @@ def read_header():
         structs[name] = type(name, (C.Structure,), {"_fields_": fields})
     table = {}
     for module, name, arch, struct, threads, shared in re.findall(
-            r"NV_KERNEL\((\w+), (\w+), (\d+), (\w+), (\d+),\s*([^\\\n]*)\)\s*\\?\n", text):
+            r"NV_KERNEL\((\w+), (\w+), (\d+), (\w+), (\d+),[\s\\]*([^\\\n]*)\)\s*\\?\n", text):
         table[name] = (module, structs[struct], int(threads), eval(shared))
     return enums, structs, table
 
@@ -103,16 +103,16 @@ def launch(name, grid, params):
                            C.c_void_p(torch.cuda.current_stream().cuda_stream), p, None))
 
 
-def tensor_map(base, dims, strides, box):
-    """dims innermost first, strides in elements of dims 1.., bf16, 128-byte swizzle."""
+def tensor_map(base, dims, strides, box, steps=(1, 1, 1), f32=False):
+    """dims innermost first, strides in elements of dims 1.., bf16 or float32, 128-byte swizzle."""
     m = STRUCT["nv_tensor_map"]()
     buf = (C.c_ubyte * 192)()
     at = C.addressof(buf)
     at += -at % 64
     n = len(dims)
-    ck(cuda.cuTensorMapEncodeTiled(C.c_void_p(at), 9, n, C.c_void_p(base), (C.c_uint64 * n)(*dims),
-                                   (C.c_uint64 * (n - 1))(*[s * 2 for s in strides]), (C.c_uint32 * n)(*box),
-                                   (C.c_uint32 * n)(*[1] * n), 0, 3, 2, 0))
+    ck(cuda.cuTensorMapEncodeTiled(C.c_void_p(at), 7 if f32 else 9, n, C.c_void_p(base), (C.c_uint64 * n)(*dims),
+                                   (C.c_uint64 * (n - 1))(*[s * (4 if f32 else 2) for s in strides]), (C.c_uint32 * n)(*box),
+                                   (C.c_uint32 * n)(*steps[:n]), 0, 3, 2, 0))
     C.memmove(C.addressof(m), at, 128)
     return m
 
@@ -172,11 +172,19 @@ def gemm_params(x, w, y, w2=None, bias=None, bias2=None, row_scales=None, gate=N
                              row_scales2=ptr(row_scales), gate=ptr(gate), residual=ptr(residual), y=ptr(y), ldx=x.stride(0),
                              ldw=w.stride(0), ldy=y.stride(0), ldr=residual.stride(0) if residual is not None else 0, m=x.shape[0],
                              n=w.shape[0], k=x.shape[1], scale=scale, act=ENUM["NV_ACT_" + act], x_type=TYPES[x.dtype],
-                             w_type=TYPES[w.dtype], y_type=TYPES[y.dtype])
+                             w_type=TYPES[w.dtype], y_type=TYPES[y.dtype], residual_type=TYPES[residual.dtype] if residual is not None else 0)
 
 
-def gemm(kind, x, w, y, **o):
+TICKETS = None
+
+
+def gemm(kind, x, w, y, shared=False, **o):
+    global TICKETS
     g = gemm_params(x, w, y, **o)
+    if shared:
+        if TICKETS is None:
+            TICKETS = torch.zeros(1 << 16, dtype=torch.int32, device=DEV)
+        g.tickets = ptr(TICKETS)
     m, n, swiglu = g.m, g.n, o.get("act") == "SWIGLU"
     if kind == "gemm":
         launch("gemm_bf16_swiglu" if swiglu else "gemm_bf16", [ceil(m, 128) * ceil(n, 64 if swiglu else 128)], g)
@@ -185,12 +193,51 @@ def gemm(kind, x, w, y, **o):
     elif kind == "gemv":
         launch("gemv", [ceil(n, 8)], g)
     else:
-        box = 128 if swiglu else 256
-        wm = tensor_map(ptr(w), [g.k, n], [g.ldw], [64, box])
+        wm = tensor_map(ptr(w), [g.k, n], [g.ldw], [64, 64])
         p = STRUCT["nv_gemm_tma"](x_map=tensor_map(ptr(x), [g.k, m], [g.ldx], [64, 128]), w_map=wm,
-                                  w2_map=tensor_map(ptr(o["w2"]), [g.k, n], [g.ldw], [64, box]) if swiglu else wm, g=g)
-        tiles = ceil(m, 128) * ceil(n, 128 if swiglu else 256)
-        launch("gemm_tma_swiglu" if swiglu else "gemm_tma", [min(132, tiles)], p)
+                                  w2_map=tensor_map(ptr(o["w2"]), [g.k, n], [g.ldw], [64, 64]) if swiglu else wm, g=g)
+        if o.get("residual") is y:
+            p.y_map = tensor_map(ptr(y), [n, m], [g.ldy], [32, 64], f32=True)
+        width = 128 if swiglu else int(kind[3:])
+        launch("gemm_tma_swiglu" if swiglu else "gemm_tma_" + kind[3:], [132 if shared else pairs(m, ceil(n, width))], p)
+
+
+def pairs(m, tiles):
+    return 2 * min(66, ceil(m, 256) * tiles)
+
+
+def heads(x, parts, cos, sin, rotate_pairs, eps=1e-6):
+    """parts: (w [n, k], bias, norm, y [tokens, heads, 128], rotate)"""
+    p = STRUCT["nv_gemm_heads_tma"](x_map=tensor_map(ptr(x), [x.shape[1], x.shape[0]], [x.stride(0)], [64, 128]), cos=ptr(cos), sin=ptr(sin),
+                                    ld_table=64, m=x.shape[0], k=x.shape[1], pairs=rotate_pairs, eps=eps)
+    for i, (w, bias, norm_weight, y, rotate) in enumerate(parts):
+        p.w_map[i] = tensor_map(ptr(w), [w.shape[1], w.shape[0]], [w.stride(0)], [64, 64])
+        p.part[i] = STRUCT["nv_heads"](bias=ptr(bias), norm=ptr(norm_weight), y=ptr(y), y_token=y.stride(0), y_head=y.stride(1), n=w.shape[0],
+                                       rotate=rotate)
+    launch("gemm_tma_heads", [pairs(x.shape[0], sum(ceil(p[0].shape[0], 256) for p in parts))], p)
+
+
+def check_heads():
+    print("heads")
+    for m, k, h, kv in ((1, 64, 1, 1), (300, 264, 5, 2), (512, 2560, 32, 8)):
+        x, c = rand(m, k), rand(m, 64, dtype=F32) * 3
+        for rotate_pairs in (0, 1):
+            parts, want = [], []
+            for n, rotate in ((h, 1), (kv, 1), (kv, 0)):
+                w, b, g = rand(n * 128, k, scale=k ** -0.5), rand(n * 128, dtype=F32), rand(128, dtype=F32)
+                y = nan(n, m, 128).transpose(0, 1) if rotate else nan(m, n, 128)
+                r = (x.double() @ w.double().T + b).reshape(m, n, 128)
+                if rotate:
+                    r = r * (r.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * g
+                    co, si = c.double().cos()[:, None], c.double().sin()[:, None]
+                    p, q = (r[..., 0::2], r[..., 1::2]) if rotate_pairs else (r[..., :64], r[..., 64:])
+                    r = torch.stack((p * co - q * si, q * co + p * si), -1).flatten(-2) if rotate_pairs else torch.cat((p * co - q * si, q * co + p * si), -1)
+                parts.append((w, b, g if rotate else None, y, rotate))
+                want.append(r)
+            cos, sin = c.cos(), c.sin()
+            heads(x, parts, cos, sin, rotate_pairs)
+            for name, part, r in zip("qkv", parts, want):
+                check(f"{name} of {m} x {k}, {h} and {kv} heads, pairs {rotate_pairs}", part[3], r, 3e-3)
 
 
 def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=None, residual=None, scale=1.0, act="NONE"):
@@ -212,10 +259,10 @@ def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=N
 def check_gemm():
     print("products")
     for kind, sizes in (("gemm", [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]),
-                        ("tma", [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]),
+                        *((t, [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]) for t in ("tma256", "tma192", "tma128")),
                         ("exact", [(1, 1, 1), (7, 13, 5), (130, 67, 333)]), ("gemv", [(1, 1, 1), (3, 77, 129), (8, 1000, 3072)])):
         for m, n, k in sizes:
-            for dtype in ([BF] if kind in ("gemm", "tma") else [F32, BF]):
+            for dtype in ([BF] if kind[:3] in ("gem", "tma") and kind != "gemv" else [F32, BF]):
                 x, w, w2 = rand(m, k, dtype=dtype), rand(n, k, dtype=dtype, scale=k ** -0.5), rand(n, k, dtype=dtype, scale=k ** -0.5)
                 bias, gate, rows, res = rand(n, dtype=F32), rand(n, dtype=F32), rand(n, dtype=F32), rand(m, n, dtype=F32)
                 bias2 = rand(n, dtype=F32)
@@ -232,6 +279,18 @@ def check_gemm():
         y = res.clone()
         gemm(kind, x, w, y, residual=y)
         check(f"{kind} in place", y, gemm_reference(x, w, residual=res), 3e-6)
+        if kind[:3] == "tma":
+            for m, n, k in ((1, 8, 8), (64, 128, 256), (300, 520, 1000), (512, 3072, 3072), (4608, 3072, 3072)):
+                a, v, base = rand(m, k), rand(n, k, scale=k ** -0.5), rand(m, n, dtype=F32)
+                bias, gate = rand(n, dtype=F32), rand(n, dtype=F32)
+                got = []
+                for _ in range(3):
+                    y = base.clone()
+                    gemm(kind, a, v, y, residual=y, bias=bias, gate=gate, shared=True)
+                    got.append(y)
+                check(f"{kind} shared {m} x {n} x {k}", y, gemm_reference(a, v, residual=base, bias=bias, gate=gate), 1e-5)
+                check(f"{kind} shared: repeats to the bit, tickets are zero", (got[0] != got[1]).sum() + (got[0] != got[2]).sum() + TICKETS.abs().sum() + 1,
+                      torch.ones((), device=DEV), 0)
         wide = nan(x.shape[0], 300, dtype=BF)
         gemm(kind, x, w, wide[:, 100:228])
         check(f"{kind} into a wider matrix", wide[:, 100:228], gemm_reference(x, w), 3e-3)
@@ -242,15 +301,21 @@ def time_gemm():
         x, w, y = rand(m, k), rand(n, k), nan(m, n)
         rate = lambda t: f"{2 * m * n * k / t / 1e9:.0f}"
         line = f"  {m} x {n} x {k}: cuBLAS {rate(ms(lambda: x @ w.T))}"
-        for kind in ("gemm", "tma"):
+        for kind in ("gemm", "tma256", "tma192", "tma128"):
             line += f", {kind} {rate(ms(lambda: gemm(kind, x, w, y)))}"
         gate, res = rand(n, dtype=F32), rand(m, n, dtype=F32)
-        line += f", tma with gate and residual {rate(ms(lambda: gemm('tma', x, w, res, gate=gate, residual=res)))}"
+        line += f"; in place with gate: " + ", ".join(f"{t} {rate(ms(lambda: gemm(t, x, w, res, gate=gate, residual=res)))} shared "
+                                                   f"{rate(ms(lambda: gemm(t, x, w, res, gate=gate, residual=res, shared=True)))}" for t in ("tma256", "tma128"))
         h = n // 2
         z = nan(m, h)
-        for kind in ("gemm", "tma"):
+        for kind in ("gemm", "tma256"):
             line += f", {kind} swiglu {rate(ms(lambda: gemm(kind, x, w[:h], z, w2=w[h:], act='SWIGLU')))}"
         print(line + " TFLOP/s", flush=True)
+    for m, k, h in ((4608, 3072, 24), (512, 2560, 32)):
+        x, c, g = rand(m, k), rand(m, 64, dtype=F32), rand(128, dtype=F32)
+        parts = [(rand(h * 128, k), None, g if i < 2 else None, nan(h, m, 128).transpose(0, 1), i < 2) for i in range(3)]
+        t = ms(lambda: heads(x, parts, c, c, 1))
+        print(f"  q, k and v of {m} x {k}, {h} heads, normed and rotated: {3 * 2 * m * k * h * 128 / t / 1e9:.0f} TFLOP/s")
     x, w, y = rand(1, 3072, dtype=F32), rand(18432, 3072), nan(1, 18432, dtype=F32)
     t = ms(lambda: gemm("gemv", x, w, y))
     print(f"  gemv 18432 x 3072: {t * 1e3:.0f} us, {w.numel() * 2 / t / 1e6:.0f} GB/s")
@@ -394,7 +459,20 @@ def conv(kind, x, w, y, bias=None, residual=None, stride=1, pad=(1, 1, 1, 1), up
                           residual_type=TYPES[residual.dtype] if residual is not None else 0)
     setattr(p, "in", x.shape[2])
     n = y.shape[0] * y.shape[1]
-    if kind == "conv":
+    if kind[:3] == "tma":
+        i, o = x.shape[2], y.shape[2]
+        width = int(kind[3:])
+        g = STRUCT["nv_gemm"](bias=ptr(bias), residual=ptr(residual), y=ptr(y), ldy=y.stride(1), ldr=y.stride(1), m=n, n=o, scale=1.0,
+                              y_type=TYPES[y.dtype], residual_type=p.residual_type)
+        c = STRUCT["nv_conv_tma"](x_map=tensor_map(ptr(x), [i, x.shape[1], x.shape[0]], [x.stride(1), x.stride(0)],
+                                                   [64, 16 * stride, 8 * stride], (1, stride, stride)),
+                                  w_map=tensor_map(ptr(w), [i * w.shape[1] * w.shape[2], o], [w.stride(0)], [64, 64]), g=g,
+                                  out_height=y.shape[0], out_width=y.shape[1], kh=w.shape[1], kw=w.shape[2], stride=stride, pad_left=pad[0],
+                                  pad_top=pad[2])
+        setattr(c, "in", i)
+        tiles = ceil(ceil(y.shape[0], 8) * ceil(y.shape[1], 16), 2) * ceil(o, width)
+        launch("conv_" + kind[:3] + "_" + kind[3:], [2 * min(66, tiles)], c)
+    elif kind == "conv":
         launch("conv_bf16", [ceil(n, 128) * ceil(p.out, 128)], p)
     else:
         launch("conv_exact", [ceil(n, 64), ceil(p.out, 64)], p)
@@ -412,7 +490,9 @@ def check_images():
     for h, w, i, o, kh, stride, pad, up in ((1, 1, 8, 8, 3, 1, (1, 1, 1, 1), 0), (13, 17, 16, 24, 3, 1, (1, 1, 1, 1), 0),
                                             (32, 20, 128, 256, 3, 2, (0, 1, 0, 1), 0), (9, 30, 40, 3, 1, 1, (0, 0, 0, 0), 0),
                                             (16, 15, 64, 136, 3, 1, (1, 1, 1, 1), 1), (64, 64, 512, 512, 3, 1, (1, 1, 1, 1), 0)):
-        for kind, dtype in (("conv", BF), ("exact", F32), ("exact", BF)):
+        for kind, dtype in (("conv", BF), ("tma256", BF), ("tma128", BF), ("exact", F32), ("exact", BF)):
+            if up and kind[:3] == "tma":
+                continue
             x, k, bias = rand(h, w, i, dtype=dtype), rand(o, kh, kh, i, dtype=dtype, scale=(i * kh * kh) ** -0.5), rand(o, dtype=F32)
             want = conv_reference(x, k, bias, None, stride, pad, up)
             res = rand(*want.shape, dtype=dtype)
@@ -420,8 +500,10 @@ def check_images():
                 y = nan(*want.shape, dtype=out)
                 conv(kind, x, k, y, bias, None, stride, pad, up)
                 check(f"{kind} {h} x {w} x {i} -> {o}, {kh} x {kh}, stride {stride}, up {up}, {str(dtype)[6:]}", y, want, 1e-5 if out == F32 else 3e-3)
+                if kind[:3] == "tma" and out == F32:
+                    continue
                 conv(kind, x, k, y, bias, res, stride, pad, up)
-                check(f"{kind} with residual", y, want + res.double(), 3e-6 if out == F32 else 3e-3)
+                check(f"{kind} with residual", y, want + res.double(), 1e-5 if out == F32 else 6e-3)
     for h, c, groups in ((1, 32, 32), (37, 96, 32), (100, 512, 32)):
         for dtype in (F32, BF):
             for planar in (0, 1):
@@ -452,8 +534,20 @@ def time_images():
         kl = k.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
         fl = 2 * h * h * c * o * 9
         theirs = ms(lambda: F.conv2d(F.interpolate(cl, scale_factor=2) if up else cl, kl, padding=1))
-        t = ms(lambda: conv("conv", x, k, y, up=up))
-        print(f"  conv {h} x {h} x {c} -> {o} up {up}: cuDNN {fl / theirs / 1e9:.0f}, ours {fl / t / 1e9:.0f} TFLOP/s", flush=True)
+        line = f"  conv {h} x {h} x {c} -> {o} up {up}: cuDNN {fl / theirs / 1e9:.0f}"
+        for kind in ("conv",) if up else ("conv", "tma256", "tma128"):
+            line += f", {kind} {fl / ms(lambda: conv(kind, x, k, y, up=up)) / 1e9:.0f}"
+        print(line + " TFLOP/s", flush=True)
+    for n, c in ((1 << 20, 128), (1 << 18, 256), (1 << 16, 512)):
+        x, y, parts = rand(n, c), nan(n, c), 512
+        state, mom, sc = nan(parts, c, 3, dtype=F32), nan(2, c, dtype=F32), nan(2, c, dtype=F32)
+        g = STRUCT["nv_group_norm"](x=ptr(x), y=ptr(y), state=ptr(state), moments=ptr(mom), scales=ptr(sc), x_pixel=c, x_channel=1, y_pixel=c,
+                                    y_channel=1, pixels=n, channels=c, groups=32, parts=parts, silu=1, x_type=1, y_type=1, eps=1e-6)
+        a = ms(lambda: launch("channel_sums", [parts, ceil(c, 32)], g))
+        b = ms(lambda: launch("channel_moments", [ceil(c, 32)], g))
+        d = ms(lambda: launch("group_apply", [1056], g))
+        print(f"  group norm {n} x {c}: sums {a * 1e3:.0f} us, moments {b * 1e3:.0f} us, apply {d * 1e3:.0f} us "
+              f"({x.numel() * 2 / a / 1e6:.0f}, {x.numel() * 4 / d / 1e6:.0f} GB/s)")
 
 
 # ---- everything else ----------------------------------------------------------------------------------
@@ -521,9 +615,12 @@ def check_map():
 def main():
     what = sys.argv[2] if len(sys.argv) > 2 else "all"
     torch.manual_seed(1)
-    parts = [("gemm", check_gemm, time_gemm), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
+    parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
              ("images", check_images, time_images), ("map", check_map, None)]
+    only = sys.argv[3].split(",") if len(sys.argv) > 3 else [p[0] for p in parts]
     for name, checks, times in parts:
+        if name not in only:
+            continue
         for f in ([checks] if what != "time" else []) + ([times] if times and what != "check" else []):
             try:
                 f()

@@ -18,8 +18,7 @@ enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64 };
  * bias, row_scales, gate and residual may be NULL; y may be the residual itself (each element is read before it is
  * written, by the same thread). With NV_ACT_SWIGLU y is silu(x w^T + bias) * (x w2^T + bias2).
  *
- * gemm_bf16: x and w are bf16; k, ldx and ldw multiples of 8, x and w at multiples of 16 bytes; y is bf16 or f32,
- * ldy even. m and n are any. grid: ceil(m / 128) * ceil(n / tile) in x, tile = 128 (64 with SWIGLU).
+ * gemm_bf16: x and w are bf16; k, ldx and ldw multiples of 8, x and w at multiples of 16 bytes; y is bf16 or f32. m and n are any. grid: ceil(m / 128) * ceil(n / tile) in x, tile = 128 (64 with SWIGLU).
  * gemm_exact: types and sizes are any. grid: ceil(m / 64), ceil(n / 64).
  * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8). */
 enum nv_act { NV_ACT_NONE, NV_ACT_SILU, NV_ACT_GELU_TANH, NV_ACT_SWIGLU };
@@ -29,26 +28,54 @@ struct nv_gemm {
     const float *bias, *bias2;             /* [n] */
     const float *row_scales, *row_scales2; /* [n] */
     const float *gate;                     /* [n] */
-    const float *residual;                 /* [m, n] */
+    const void *residual; /* [m, n], of residual_type: f32, or bf16 where y is bf16 */
+    int *tickets;         /* products on sm_90a only: see there; NULL elsewhere */
     void *y;
     long long ldx, ldw, ldy, ldr;
     int m, n, k;
     float scale;
     int act;
-    int x_type, w_type, y_type;
+    int x_type, w_type, y_type, residual_type;
 };
 
-/* gemm_bf16 on sm_90a. The maps describe x as [m, k] with boxes of [128, 64], w and w2 as [n, k] with boxes of
- * [256, 64] (both of [128, 64] with SWIGLU, where w2's is used, too): bf16, swizzle 128 bytes, out of bounds 0.
- * Persistent: grid = number of multiprocessors, or the number of tiles if that is less; a tile is 128 x 256
- * (128 x 128 of y with SWIGLU). */
+/* Products on sm_90a, tiles of 128 rows by N = 256, 192 or 128 columns (the name says it). The maps describe x as [m, k]
+ * with boxes of [128, 64], each weight as [n, k] with boxes of [64, 64]: bf16, swizzle 128 bytes, out of bounds 0.
+ * Blocks work in pairs on two tiles that are neighbours in m, and stay: grid = 2 * min(multiprocessors / 2,
+ * ceil(ceil(m / 128) / 2) * ceil(n / N)). SWIGLU: N = 256 gives 128 columns of y (so ceil(n / 128) above).
+ * In place (y is the residual, f32, no act): y_map describes y as f32 [m, n] with boxes of [64, 32], swizzle 128 bytes (ldy
+ * a multiple of 4, y at a multiple of 16 bytes); nobody waits for what y held.
+ * tickets (in place only; may be NULL): int32 [2 * 2 * ceil(m / 256) * ceil(n / N)], zeros before and after. With them pairs share
+ * tiles, so that none is idle at the end and few tiles keep the whole card busy: grid = 2 * (multiprocessors / 2). Parts
+ * of a tile are added in a fixed order: results repeat to the bit. */
 struct nv_tensor_map {
     unsigned char bytes[128];
 } __attribute__((aligned(64)));
 
 struct nv_gemm_tma {
-    struct nv_tensor_map x_map, w_map, w2_map;
+    struct nv_tensor_map x_map, w_map, w2_map, y_map;
     struct nv_gemm g;
+};
+
+/* gemm_tma_heads: up to three products of the same x whose columns are heads of 128: plus bias, RMS norm of each head times
+ * norm [128] (NULL: none), rotary embedding where `rotate` (by cos, sin [m, 64]; pairs as in norm_rope), stored as bf16 at
+ * y[token * y_token + head * y_head + d], y_token and y_head multiples of 8, y at a multiple of 16 bytes. n is a multiple of 128;
+ * parts that are not there have n = 0. grid: 2 * min(multiprocessors / 2, ceil(ceil(m / 128) / 2) * sum of ceil(n / 256)). */
+struct nv_heads {
+    const float *bias, *norm;
+    void *y;
+    long long y_token, y_head;
+    int n;
+    int rotate;
+};
+
+struct nv_gemm_heads_tma {
+    struct nv_tensor_map x_map, w_map[3];
+    struct nv_heads part[3];
+    const float *cos, *sin;
+    long long ld_table;
+    int m, k;
+    int pairs;
+    float eps;
 };
 
 /* ---- attention -----------------------------------------------------------------------------------------
@@ -149,6 +176,16 @@ struct nv_conv {
     int x_type, w_type, y_type, residual_type;
 };
 
+/* conv_tma on sm_90a, tiles of 8 x 16 pixels by N = 256 or 128 channels. x_map describes x as [height, width, in] with boxes of
+ * [8 s, 16 s, 64] and element strides s = stride (1 for channels), w_map w as [out, kh * kw * in] with boxes of [64, 64]: bf16,
+ * swizzle 128 bytes, out of bounds 0. g says what happens to the sums, a pixel of y a row (m = out_height * out_width,
+ * n = out). grid: 2 * min(multiprocessors / 2, ceil(ceil(out_height / 8) * ceil(out_width / 16) / 2) * ceil(out / N)). */
+struct nv_conv_tma {
+    struct nv_tensor_map x_map, w_map;
+    struct nv_gemm g;
+    int in, out_height, out_width, kh, kw, stride, pad_left, pad_top;
+};
+
 /* A group norm is four steps, each its own kernel with the same struct; channel c of pixel p of x lies at
  * p * x_pixel + c * x_channel.
  * channel_sums: every part of the pixels -> state [parts, channels, 3]: count, mean, sum of squared distances from it.
@@ -246,13 +283,17 @@ struct nv_reduce {
     NV_KERNEL(gemm, gemm_bf16_swiglu, 80, nv_gemm, 256, 3 * 32768)                                 \
     NV_KERNEL(gemm_exact, gemm_exact, 80, nv_gemm, 256, 0)                                         \
     NV_KERNEL(gemm_exact, gemv, 80, nv_gemm, 256, 0)                                               \
-    NV_KERNEL(gemm_tma, gemm_tma, 90, nv_gemm_tma, 384, 4 * 49152 + 1024 + 128)                    \
-    NV_KERNEL(gemm_tma, gemm_tma_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 1024 + 128)             \
-    NV_KERNEL(attention, attention_bf16_64, 80, nv_attention, 256, 4 * 64 * (2 * 64 + 16))         \
-    NV_KERNEL(attention, attention_bf16_80, 80, nv_attention, 256, 4 * 64 * (2 * 80 + 16))         \
-    NV_KERNEL(attention, attention_bf16_96, 80, nv_attention, 256, 4 * 64 * (2 * 96 + 16))         \
-    NV_KERNEL(attention, attention_bf16_112, 80, nv_attention, 256, 4 * 64 * (2 * 112 + 16))       \
-    NV_KERNEL(attention, attention_bf16_128, 80, nv_attention, 256, 4 * 64 * (2 * 128 + 16))       \
+    NV_KERNEL(gemm_tma, gemm_tma_256, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)              \
+    NV_KERNEL(gemm_tma, gemm_tma_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)           \
+    NV_KERNEL(gemm_narrow_tma, gemm_tma_192, 90, nv_gemm_tma, 384, 4 * 40960 + 32768 + 1024)       \
+    NV_KERNEL(gemm_narrow_tma, gemm_tma_128, 90, nv_gemm_tma, 384, 6 * 32768 + 32768 + 1024)       \
+    NV_KERNEL(gemm_heads_tma, gemm_tma_heads, 90, nv_gemm_heads_tma, 384,                          \
+              4 * 49152 + 32768 + 1024)                                                            \
+    NV_KERNEL(attention, attention_bf16_64, 80, nv_attention, 128, 384 * (2 * 64 + 16))            \
+    NV_KERNEL(attention, attention_bf16_80, 80, nv_attention, 128, 384 * (2 * 80 + 16))            \
+    NV_KERNEL(attention, attention_bf16_96, 80, nv_attention, 128, 384 * (2 * 96 + 16))            \
+    NV_KERNEL(attention, attention_bf16_112, 80, nv_attention, 128, 256 * (2 * 112 + 16))          \
+    NV_KERNEL(attention, attention_bf16_128, 80, nv_attention, 128, 256 * (2 * 128 + 16))          \
     NV_KERNEL(attention, attention_exact, 80, nv_attention, 128, 0)                                \
     NV_KERNEL(attention_tma, attention_tma_128, 90, nv_attention_tma, 384, 5 * 32768 + 1152)       \
     NV_KERNEL(rows, norm, 80, nv_norm, 256, 0)                                                     \
@@ -261,6 +302,8 @@ struct nv_reduce {
     NV_KERNEL(rows, reduce_rows, 80, nv_reduce, 256, 0)                                            \
     NV_KERNEL(conv, conv_bf16, 80, nv_conv, 256, 3 * 32768)                                        \
     NV_KERNEL(conv, conv_exact, 80, nv_conv, 256, 0)                                               \
+    NV_KERNEL(conv_tma, conv_tma_256, 90, nv_conv_tma, 384, 4 * 49152 + 32768 + 1024)              \
+    NV_KERNEL(conv_tma, conv_tma_128, 90, nv_conv_tma, 384, 6 * 32768 + 32768 + 1024)              \
     NV_KERNEL(group_norm, channel_sums, 80, nv_group_norm, 256, 0)                                 \
     NV_KERNEL(group_norm, channel_moments, 80, nv_group_norm, 256, 0)                              \
     NV_KERNEL(group_norm, group_scales, 80, nv_group_norm, 32, 0)                                  \

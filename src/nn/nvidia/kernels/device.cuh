@@ -15,6 +15,7 @@ typedef long long i64;
 
 #define KERNEL extern "C" __attribute__((global))
 #define DEVICE static __attribute__((device)) __attribute__((always_inline))
+#define INLINE __attribute__((device, always_inline)) /* of a lambda */
 #define SHARED __attribute__((shared))
 #define BOUNDS(threads, blocks) __attribute__((launch_bounds(threads, blocks)))
 #define UNROLL _Pragma("unroll")
@@ -91,6 +92,15 @@ DEVICE float shuffle_xor(float x, int mask)
     float r;
     asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(r) : "f"(x), "r"(mask));
     return r;
+}
+
+DEVICE bool any_of_warp(bool x)
+{
+    int r;
+    asm volatile("{ .reg .pred p, q; setp.ne.b32 p, %1, 0; vote.sync.any.pred q, p, 0xffffffff; selp.b32 %0, 1, 0, q; }"
+                 : "=r"(r)
+                 : "r"((int)x));
+    return r != 0;
 }
 
 DEVICE float warp_sum(float x)

@@ -33,7 +33,11 @@ DEVICE float added(const struct nv_gemm *g, int row, int column, float sum)
 {
     if (g->gate)
         sum *= g->gate[column];
-    return g->residual ? sum + g->residual[(i64)row * g->ldr + column] : sum;
+    if (!g->residual)
+        return sum;
+    i64 at = (i64)row * g->ldr + column;
+    return sum + (g->residual_type == NV_BF16 ? from_bf16(((const u16 *)g->residual)[at])
+                                              : ((const float *)g->residual)[at]);
 }
 
 /* All steps; `up` is the sum of w2 (NV_ACT_SWIGLU). */
@@ -45,62 +49,60 @@ DEVICE float epilogue(const struct nv_gemm *g, int row, int column, float sum, f
     return added(g, row, column, activated(g->act, sum, up));
 }
 
-/* The first two steps for all of a thread's N sums: sum i is of column column_of(i). up: as many of w2, or NULL. */
+/* x * sigmoid(a x (1 + b x^2)): SiLU with a = 1, b = 0, the tanh form of GELU with those of gelu_tanh. */
+DEVICE float gated_by_sigmoid(float x, float a, float b) { return x * sigmoid_fast(a * x * (1.0f + b * x * x)); }
+
+/* The first two steps for all of a thread's N sums: sum i is of column column_of(i). bias: g's, or NULL. ups: as many sums of
+ * w2, or NULL. */
 template <int N, typename COLUMN>
-DEVICE void finish_sums(const struct nv_gemm *g, float *sums, float *ups, COLUMN column_of)
+DEVICE void finish_sums(const struct nv_gemm *g, const float *bias, float *sums, float *ups, COLUMN column_of)
 {
-    if (g->bias || g->row_scales || g->scale != 1.0f)
+    if (bias || g->row_scales || g->scale != 1.0f)
         UNROLL for (int i = 0; i < N; i++)
         {
             int c = column_of(i);
-            if (c < g->n)
-                sums[i] = scaled(g, g->row_scales, g->bias, c, sums[i]);
-            if (ups && c < g->n)
+            c = c < g->n ? c : g->n - 1; /* what lies beyond is not stored */
+            sums[i] = scaled(g, g->row_scales, bias, c, sums[i]);
+            if (ups)
                 ups[i] = scaled(g, g->row_scales2, g->bias2, c, ups[i]);
         }
-    if (ups)
+    if (ups) {
         UNROLL for (int i = 0; i < N; i++) sums[i] = silu_fast(sums[i]) * ups[i];
-    else if (g->act == NV_ACT_GELU_TANH)
-        UNROLL for (int i = 0; i < N; i++) sums[i] = gelu_tanh_fast(sums[i]);
-    else if (g->act == NV_ACT_SILU)
-        UNROLL for (int i = 0; i < N; i++) sums[i] = silu_fast(sums[i]);
+    } else if (g->act != NV_ACT_NONE) {
+        bool gelu = g->act == NV_ACT_GELU_TANH;
+        float a = gelu ? 1.5957691216057308f : 1.0f, b = gelu ? 0.044715f : 0.0f;
+        UNROLL for (int i = 0; i < N; i++) sums[i] = gated_by_sigmoid(sums[i], a, b);
+    }
 }
 
 struct two {
     float v[2];
 } __attribute__((aligned(8)));
 
-/* The last step for two neighbours of a row; column is even. True where both exist. */
-DEVICE bool added_pair(const struct nv_gemm *g, int row, int column, float *sums)
+/* The last step and the store of one sum, wherever it is. */
+DEVICE void store_sum(const struct nv_gemm *g, int row, int column, float sum)
 {
-    if (row >= g->m || column + 1 >= g->n)
-        return false;
-    if (g->gate) {
-        struct two gate = *(const struct two *)(g->gate + column);
-        sums[0] *= gate.v[0];
-        sums[1] *= gate.v[1];
-    }
-    if (g->residual) {
-        struct two r = *(const struct two *)(g->residual + (i64)row * g->ldr + column);
-        sums[0] += r.v[0];
-        sums[1] += r.v[1];
-    }
-    return true;
+    if (row >= g->m || column >= g->n)
+        return;
+    i64 at = (i64)row * g->ldy + column;
+    sum = added(g, row, column, sum);
+    if (g->y_type == NV_BF16)
+        ((u16 *)g->y)[at] = to_bf16(sum);
+    else
+        ((float *)g->y)[at] = sum;
 }
 
-/* The last step and the store for two neighbours of a row; column is even. */
-DEVICE void store_pair(const struct nv_gemm *g, int row, int column, float *sums)
+/* Two neighbours; column is even. */
+DEVICE void store_pair(const struct nv_gemm *g, int row, int column, const float *sums)
 {
-    i64 at = (i64)row * g->ldy + column;
-    if (added_pair(g, row, column, sums)) {
-        if (g->y_type == NV_BF16) {
-            *(u32 *)((u16 *)g->y + at) = pack_bf16(sums[0], sums[1]);
-        } else {
-            struct two t = {{sums[0], sums[1]}};
-            *(struct two *)((float *)g->y + at) = t;
-        }
-    } else if (row < g->m && column < g->n) {
-        store(g->y, at, g->y_type, added(g, row, column, sums[0]));
+    bool whole = g->y_type == NV_BF16 && !g->gate && !g->residual && g->ldy % 2 == 0;
+    if (!whole) {
+        store_sum(g, row, column, sums[0]);
+        store_sum(g, row, column + 1, sums[1]);
+    } else if (row < g->m && column + 1 < g->n) {
+        *(u32 *)((u16 *)g->y + (i64)row * g->ldy + column) = pack_bf16(sums[0], sums[1]);
+    } else {
+        store_sum(g, row, column, sums[0]);
     }
 }
 
@@ -138,21 +140,124 @@ DEVICE struct four_words dealt(struct four_words w, int thread)
     return w;
 }
 
-/* The last step and the store for a row of four tiles of eight columns from `column` on, of which this thread (`quad` of
- * four) holds two columns each: sums[4 * tile], sums[4 * tile + 1]. bf16 leaves in pieces of 16 bytes. */
-DEVICE void store_tiles(const struct nv_gemm *g, int row, int column, int quad, float *sums)
+DEVICE u32 add_words(u32 a, u32 b)
 {
-    bool whole = g->y_type == NV_BF16 && g->ldy % 8 == 0 && column + 32 <= g->n && ((u64)g->y & 15) == 0;
-    if (!whole) {
-        UNROLL for (int i = 0; i < 4; i++) store_pair(g, row, column + i * 8 + quad * 2, sums + 4 * i);
-        return;
+    return pack_bf16(from_bf16((u16)a) + from_bf16((u16)b), from_bf16((u16)(a >> 16)) + from_bf16((u16)(b >> 16)));
+}
+
+/* How the sums of a thread leave it. What is usual is checked once a tile, not once a sum, and goes in few instructions: a
+ * tile's code is run once by every warp, so it is fetched rather than found in the instruction cache. */
+enum leaving {
+    LEAVE_ANY,    /* one by one, everything checked */
+    LEAVE_PIECES, /* bf16, in pieces of 16 bytes, on top of a bf16 residual or of none */
+    LEAVE_ADDED   /* float32 on top of a float32 residual, in pairs */
+};
+
+/* For `columns` columns from `column` on. */
+DEVICE enum leaving leaving_of(const struct nv_gemm *g, int column, int columns)
+{
+    if (column + columns > g->n)
+        return LEAVE_ANY;
+    bool r = g->residual;
+    if (g->y_type == NV_BF16)
+        return !g->gate && g->ldy % 8 == 0 && ((u64)g->y & 15) == 0 &&
+                       (!r || (g->residual_type == NV_BF16 && g->ldr % 8 == 0 && ((u64)g->residual & 15) == 0))
+                   ? LEAVE_PIECES
+                   : LEAVE_ANY;
+    return r && g->residual_type == NV_F32 && g->ldr % 2 == 0 && g->ldy % 2 == 0 ? LEAVE_ADDED : LEAVE_ANY;
+}
+
+/* Below: one row's sums in TILES tiles of eight columns from `column` on. Thread `quad` of four has two of each:
+ * sums[4 * tile], sums[4 * tile + 1]. The row exists where `there`; all four threads must take part. */
+
+template <int TILES>
+DEVICE void store_pieces(const struct nv_gemm *g, int row, int column, int quad, const float *sums, bool there)
+{
+    u16 *y = (u16 *)g->y + (i64)row * g->ldy + column + quad * 8;
+    const u16 *r = g->residual ? (const u16 *)g->residual + (i64)row * g->ldr + column + quad * 8 : 0;
+    UNROLL for (int i = 0; i < TILES; i += 4)
+    {
+        const float *s = sums + 4 * i;
+        struct four_words w = {pack_bf16(s[0], s[1]), pack_bf16(s[4], s[5]), pack_bf16(s[8], s[9]),
+                               pack_bf16(s[12], s[13])};
+        w = dealt(w, quad);
+        if (r && there) {
+            struct four_words v = *(const struct four_words *)(r + i * 8);
+            w.a = add_words(w.a, v.a);
+            w.b = add_words(w.b, v.b);
+            w.c = add_words(w.c, v.c);
+            w.d = add_words(w.d, v.d);
+        }
+        if (there)
+            *(struct four_words *)(y + i * 8) = w;
     }
-    UNROLL for (int i = 0; i < 4; i++) added_pair(g, row, column + i * 8 + quad * 2, sums + 4 * i);
-    struct four_words w = {pack_bf16(sums[0], sums[1]), pack_bf16(sums[4], sums[5]),
-                           pack_bf16(sums[8], sums[9]), pack_bf16(sums[12], sums[13])};
-    w = dealt(w, quad);
-    if (row < g->m)
-        *(struct four_words *)((u16 *)g->y + (i64)row * g->ldy + column + quad * 8) = w;
+}
+
+/* Two floats past the cache of this multiprocessor: others may have written them. */
+DEVICE struct two load_two(const float *p)
+{
+    struct two t;
+    asm volatile("ld.global.cg.v2.f32 {%0, %1}, [%2];" : "=f"(t.v[0]), "=f"(t.v[1]) : "l"(p) : "memory");
+    return t;
+}
+
+/* Eight reads are under way at a time, so that one wait covers them. */
+template <int TILES>
+DEVICE void store_added(const struct nv_gemm *g, int row, int column, int quad, const float *sums, bool there)
+{
+    const int group = TILES < 8 ? TILES : 8;
+    column += quad * 2;
+    float *y = (float *)g->y + (i64)row * g->ldy + column;
+    const float *r = (const float *)g->residual + (i64)row * g->ldr + column, *gate = g->gate ? g->gate + column : 0;
+    if (!there)
+        return;
+    struct two now[group], next[group];
+    UNROLL for (int i = 0; i < group; i++) now[i] = load_two(r + i * 8);
+    UNROLL for (int first = 0; first < TILES; first += group)
+    {
+        if (first + group < TILES)
+            UNROLL for (int i = 0; i < group; i++) next[i] = load_two(r + (first + group + i) * 8);
+        UNROLL for (int i = 0; i < group; i++)
+        {
+            const float *s = sums + 4 * (first + i);
+            struct two f = {{1.0f, 1.0f}};
+            if (gate)
+                f = *(const struct two *)(gate + (first + i) * 8);
+            struct two t = {
+                {__builtin_fmaf(s[0], f.v[0], now[i].v[0]), __builtin_fmaf(s[1], f.v[1], now[i].v[1])}};
+            *(struct two *)(y + (first + i) * 8) = t;
+        }
+        UNROLL for (int i = 0; i < group; i++) now[i] = next[i];
+    }
+}
+
+/* Both rows of a thread, one sum at a time. Registers cannot be counted through, so the sums move down as they leave: slow,
+ * but a hundredth of the code. */
+template <int TILES>
+DEVICE void store_any(const struct nv_gemm *g, int row, int row8, int column, int quad, float *sums)
+{
+    column += quad * 2;
+    _Pragma("unroll 1") for (int tile = 0; tile < TILES; tile++, column += 8)
+    {
+        UNROLL for (int i = 0; i < 4; i++) store_sum(g, i < 2 ? row : row8, column + i % 2, sums[i]);
+        UNROLL for (int i = 0; i + 4 < 4 * TILES; i++) sums[i] = sums[i + 4];
+    }
+}
+
+/* Both rows of a thread. */
+template <int TILES>
+DEVICE void store_rows(const struct nv_gemm *g, int row, int row8, int column, int quad, float *sums)
+{
+    enum leaving how = leaving_of(g, column, TILES * 8);
+    if (how == LEAVE_PIECES) {
+        store_pieces<TILES>(g, row, column, quad, sums, row < g->m);
+        store_pieces<TILES>(g, row8, column, quad, sums + 2, row8 < g->m);
+    } else if (how == LEAVE_ADDED) {
+        store_added<TILES>(g, row, column, quad, sums, row < g->m);
+        store_added<TILES>(g, row8, column, quad, sums + 2, row8 < g->m);
+    } else {
+        store_any<TILES>(g, row, row8, column, quad, sums);
+    }
 }
 
 /* Which tile block b of a grid of tiles_m x tiles_n computes: eight rows of tiles together, so that what blocks at work read

@@ -8,27 +8,45 @@
 
 enum { TILE = 128, SLICE = 64, STAGES = 3, STAGE_BYTES = 2 * TILE * SLICE * 2 };
 
-/* Rows first .. of x or w, one slice: 1024 pieces of 16 bytes, four a thread. */
-DEVICE void load_rows(u32 to, const u16 *p, i64 ld, int first, int rows, int k0, int k, int place,
-                      int count)
+/* What a thread fetches of every slice: piece `thread % 8` (16 bytes) of rows thread / 8 + 32 i of x and of the tile's
+ * weights. A bit each says which of these rows exist. */
+struct pieces {
+    const u16 *x, *w[2]; /* w: of the lower and the upper half of the tile's rows */
+    u32 x_rows, w_rows;
+};
+
+template <bool SWIGLU> DEVICE struct pieces pieces_of(const struct nv_gemm *g, int row, int column)
 {
-    for (int i = thread_x(); i < count * 8; i += 256) {
-        int r = i >> 3, q = i & 7, row = first + r, column = k0 + q * 8;
-        bool inside = row < rows && column < k;
-        copy_async(to + swizzled(place + r, q), inside ? p + row * ld + column : p, inside ? 16 : 0);
+    int r = thread_x() >> 3, q = thread_x() & 7;
+    struct pieces p = {(const u16 *)g->x + (i64)(row + r) * g->ldx + q * 8,
+                       {(const u16 *)g->w + (i64)(column + r) * g->ldw + q * 8, 0},
+                       0,
+                       0};
+    p.w[1] = SWIGLU ? (const u16 *)g->w2 + (i64)(column + r) * g->ldw + q * 8 : p.w[0] + 64 * g->ldw;
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        int c = column + r + (SWIGLU ? i % 2 : i) * 32;
+        p.x_rows |= (u32)(row + r + i * 32 < g->m) << i;
+        p.w_rows |= (u32)(c < g->n) << i;
     }
+    return p;
 }
 
-template <bool SWIGLU>
-DEVICE void load_stage(const struct nv_gemm *g, u32 to, int row, int column, int k0)
+DEVICE void load_stage(const struct nv_gemm *g, const struct pieces *p, u32 to, int k0)
 {
-    load_rows(to, (const u16 *)g->x, g->ldx, row, g->m, k0, g->k, 0, TILE);
-    u32 w = to + TILE * SLICE * 2;
-    if (SWIGLU) {
-        load_rows(w, (const u16 *)g->w, g->ldw, column, g->n, k0, g->k, 0, TILE / 2);
-        load_rows(w, (const u16 *)g->w2, g->ldw, column, g->n, k0, g->k, TILE / 2, TILE / 2);
-    } else {
-        load_rows(w, (const u16 *)g->w, g->ldw, column, g->n, k0, g->k, 0, TILE);
+    int r = thread_x() >> 3, q = thread_x() & 7;
+    bool inside = k0 + q * 8 < g->k;
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        bool there = inside && p->x_rows >> i & 1;
+        copy_async(to + swizzled(r + i * 32, q), there ? p->x + i * 32 * g->ldx + k0 : g->x, there ? 16 : 0);
+    }
+    to += TILE * SLICE * 2;
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        bool there = inside && p->w_rows >> i & 1;
+        copy_async(to + swizzled(r + i * 32, q), there ? p->w[i / 2] + i % 2 * 32 * g->ldw + k0 : g->w,
+                   there ? 16 : 0);
     }
 }
 
@@ -67,12 +85,13 @@ template <bool SWIGLU> DEVICE void product(const struct nv_gemm *g)
     struct tile_place t =
         tile_of(block_x(), (g->m + TILE - 1) / TILE, (g->n + width - 1) / width, 8);
     int row = t.m * TILE, column = t.n * width, slices = (g->k + SLICE - 1) / SLICE;
+    struct pieces pieces = pieces_of<SWIGLU>(g, row, column);
     float sums[4][4][4] = {};
 
     UNROLL for (int s = 0; s < STAGES - 1; s++)
     {
         if (s < slices)
-            load_stage<SWIGLU>(g, base + s * STAGE_BYTES, row, column, s * SLICE);
+            load_stage(g, &pieces, base + s * STAGE_BYTES, s * SLICE);
         copy_commit();
     }
     for (int k = 0; k < slices; k++) {
@@ -80,26 +99,27 @@ template <bool SWIGLU> DEVICE void product(const struct nv_gemm *g)
         sync_block();
         int next = k + STAGES - 1;
         if (next < slices)
-            load_stage<SWIGLU>(g, base + next % STAGES * STAGE_BYTES, row, column, next * SLICE);
+            load_stage(g, &pieces, base + next % STAGES * STAGE_BYTES, next * SLICE);
         copy_commit();
         multiply_stage<SWIGLU>(base + k % STAGES * STAGE_BYTES, sums);
     }
 
-    int lane = thread_x() & 31, warp = thread_x() >> 5;
+    int lane = thread_x() & 31, warp = thread_x() >> 5, quad = lane & 3;
     const int wide = SWIGLU ? 2 : 4;
     row += (warp & 1) * 64 + (lane >> 2);
-    column += (lane & 3) * 2;
-    UNROLL for (int i = 0; i < 4; i++)
-        finish_sums<4 * wide>(g, sums[i][0], SWIGLU ? sums[i][2] : 0, [&](int s) {
-            return column + columns_of<SWIGLU>(warp, s >> 2) + (s & 1);
+    UNROLL for (int i = 0; i < 4; i++, row += 16)
+    {
+        finish_sums<4 * wide>(g, g->bias, sums[i][0], SWIGLU ? sums[i][2] : 0, [&](int s) INLINE {
+            return column + columns_of<SWIGLU>(warp, s >> 2) + quad * 2 + (s & 1);
         });
-    UNROLL for (int i = 0; i < 4; i++)
-        UNROLL for (int j = 0; j < wide; j++)
-        {
-            int c = column + columns_of<SWIGLU>(warp, j);
-            store_pair(g, row + i * 16, c, sums[i][j]);
-            store_pair(g, row + i * 16 + 8, c, sums[i][j] + 2);
+        if (SWIGLU) {
+            UNROLL for (int j = 0; j < 4; j++)
+                store_pair(g, row + j % 2 * 8, column + columns_of<true>(warp, j / 2) + quad * 2,
+                           sums[i][j / 2] + j % 2 * 2);
+        } else {
+            store_rows<4>(g, row, row + 8, column + columns_of<false>(warp, 0), quad, sums[i][0]);
         }
+    }
 }
 
 KERNEL BOUNDS(256, 2) void gemm_bf16(struct nv_gemm g) { product<false>(&g); }

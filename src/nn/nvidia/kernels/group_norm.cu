@@ -1,7 +1,8 @@
 /* group_norm.cu - mean and variance of groups of channels, and y = x * a + b.
  *
- * Means are joined pairwise (Chan, Golub and LeVeque), so nothing is lost over a million pixels; the order is fixed,
- * so a run repeats to the bit. Where the channels of a pixel lie side by side a warp reads 32 of them at a time. */
+ * Each part sums distances from its first pixel, so that nothing is lost where the mean is large; parts are joined pairwise
+ * (Chan, Golub and LeVeque). The order is fixed, so a run repeats to the bit. bf16 whose channels lie side by side goes
+ * eight channels at a time. */
 #include "device.cuh"
 
 enum { THREADS = 256, ROWS = THREADS / 32 };
@@ -20,6 +21,30 @@ DEVICE struct moments joined(struct moments a, struct moments b)
     return r;
 }
 
+/* What a thread sums of one channel. */
+struct running {
+    float n, pivot, sum, squares;
+};
+
+DEVICE void add(struct running *r, float x)
+{
+    float d = x - r->pivot;
+    r->n += 1.0f;
+    r->sum += d;
+    r->squares = __builtin_fmaf(d, d, r->squares);
+}
+
+DEVICE struct moments finished(struct running r)
+{
+    struct moments m = {r.n, r.pivot, 0.0f};
+    if (r.n > 0.0f) {
+        float d = r.sum / r.n;
+        m.mean += d;
+        m.squares = max_of(r.squares - r.sum * d, 0.0f);
+    }
+    return m;
+}
+
 /* The eight parts that the warps of a block hold of each of 32 channels, joined; valid in the first warp. */
 DEVICE struct moments of_block(struct moments m)
 {
@@ -32,26 +57,84 @@ DEVICE struct moments of_block(struct moments m)
     return m;
 }
 
+DEVICE void keep(const struct nv_group_norm *g, int channel, struct moments m)
+{
+    float *s = g->state + ((i64)block_x() * g->channels + channel) * 3;
+    s[0] = m.n;
+    s[1] = m.mean;
+    s[2] = m.squares;
+}
+
+struct span {
+    i64 first, last;
+};
+
+DEVICE struct span part_of(const struct nv_group_norm *g)
+{
+    i64 per = (g->pixels + g->parts - 1) / g->parts;
+    struct span s = {block_x() * per, (block_x() + 1) * per};
+    s.last = s.last < g->pixels ? s.last : g->pixels;
+    return s;
+}
+
+struct eight {
+    u32 v[4];
+} __attribute__((aligned(16)));
+
+/* Element i of eight. */
+DEVICE float element(const struct eight *e, int i) { return from_bf16((u16)(e->v[i >> 1] >> (i & 1) * 16)); }
+
+DEVICE bool by_eights(const void *p, i64 pixel, i64 channel, int type, int channels)
+{
+    return type == NV_BF16 && channel == 1 && channels % 8 == 0 && channels <= 8 * THREADS && pixel % 8 == 0 &&
+           ((u64)p & 15) == 0;
+}
+
+/* All channels in one block: thread t has eight of them and every so many-th pixel. */
+DEVICE void sum_eights(const struct nv_group_norm *g)
+{
+    static SHARED struct moments all[THREADS * 8];
+    int columns = g->channels / 8, rows = THREADS / columns, column = thread_x() % columns, row = thread_x() / columns;
+    struct span part = part_of(g);
+    struct running r[8] = {};
+    const u16 *x = (const u16 *)g->x + column * 8;
+    if (row < rows && part.first < part.last) {
+        struct eight v = *(const struct eight *)(x + part.first * g->x_pixel);
+        UNROLL for (int i = 0; i < 8; i++) r[i].pivot = element(&v, i);
+        for (i64 p = part.first + row; p < part.last; p += rows) {
+            v = *(const struct eight *)(x + p * g->x_pixel);
+            UNROLL for (int i = 0; i < 8; i++) add(&r[i], element(&v, i));
+        }
+    }
+    if (row < rows)
+        UNROLL for (int i = 0; i < 8; i++) all[row * g->channels + column * 8 + i] = finished(r[i]);
+    sync_block();
+    for (int c = thread_x(); c < g->channels; c += THREADS) {
+        struct moments m = all[c];
+        for (int i = 1; i < rows; i++)
+            m = joined(m, all[i * g->channels + c]);
+        keep(g, c, m);
+    }
+}
+
 KERNEL BOUNDS(256, 1) void channel_sums(struct nv_group_norm g)
 {
-    int channel = block_y() * 32 + (thread_x() & 31);
-    i64 per = (g.pixels + g.parts - 1) / g.parts, first = block_x() * per;
-    i64 last = first + per < g.pixels ? first + per : g.pixels;
-    struct moments m = {0.0f, 0.0f, 0.0f};
-    if (channel < g.channels)
-        for (i64 p = first + (thread_x() >> 5); p < last; p += ROWS) {
-            float x = load(g.x, p * g.x_pixel + channel * g.x_channel, g.x_type), d = x - m.mean;
-            m.n += 1.0f;
-            m.mean += d / m.n;
-            m.squares = __builtin_fmaf(d, x - m.mean, m.squares);
-        }
-    m = of_block(m);
-    if (thread_x() < 32 && channel < g.channels) {
-        float *s = g.state + ((i64)block_x() * g.channels + channel) * 3;
-        s[0] = m.n;
-        s[1] = m.mean;
-        s[2] = m.squares;
+    if (by_eights(g.x, g.x_pixel, g.x_channel, g.x_type, g.channels)) {
+        if (block_y() == 0)
+            sum_eights(&g);
+        return;
     }
+    int channel = block_y() * 32 + (thread_x() & 31);
+    struct span part = part_of(&g);
+    struct running r = {0.0f, 0.0f, 0.0f, 0.0f};
+    if (channel < g.channels && part.first < part.last) {
+        r.pivot = load(g.x, part.first * g.x_pixel + channel * g.x_channel, g.x_type);
+        for (i64 p = part.first + (thread_x() >> 5); p < part.last; p += ROWS)
+            add(&r, load(g.x, p * g.x_pixel + channel * g.x_channel, g.x_type));
+    }
+    struct moments m = of_block(finished(r));
+    if (thread_x() < 32 && channel < g.channels)
+        keep(&g, channel, m);
 }
 
 KERNEL BOUNDS(256, 1) void channel_moments(struct nv_group_norm g)
@@ -87,15 +170,40 @@ KERNEL BOUNDS(32, 1) void group_scales(struct nv_group_norm g)
     }
 }
 
+DEVICE float applied(const struct nv_group_norm *g, int channel, float x)
+{
+    x = __builtin_fmaf(x, g->scales[channel], g->scales[g->channels + channel]);
+    return g->silu ? (g->y_type == NV_BF16 ? silu_fast(x) : silu(x)) : x;
+}
+
+DEVICE void apply_eights(const struct nv_group_norm *g)
+{
+    int columns = g->channels / 8;
+    i64 n = g->pixels * columns;
+    for (i64 e = (i64)block_x() * THREADS + thread_x(); e < n; e += (i64)blocks_x() * THREADS) {
+        i64 pixel = e / columns;
+        int channel = (int)(e % columns) * 8;
+        struct eight v = *(const struct eight *)((const u16 *)g->x + pixel * g->x_pixel + channel);
+        UNROLL for (int i = 0; i < 4; i++)
+            v.v[i] = pack_bf16(applied(g, channel + 2 * i, from_bf16((u16)v.v[i])),
+                               applied(g, channel + 2 * i + 1, from_bf16((u16)(v.v[i] >> 16))));
+        *(struct eight *)((u16 *)g->y + pixel * g->y_pixel + channel) = v;
+    }
+}
+
 KERNEL BOUNDS(256, 1) void group_apply(struct nv_group_norm g)
 {
+    if (by_eights(g.x, g.x_pixel, g.x_channel, g.x_type, g.channels) &&
+        by_eights(g.y, g.y_pixel, g.y_channel, g.y_type, g.channels)) {
+        apply_eights(&g);
+        return;
+    }
     i64 n = g.pixels * g.channels;
     bool channels_last = g.x_channel == 1;
     for (i64 e = (i64)block_x() * THREADS + thread_x(); e < n; e += (i64)blocks_x() * THREADS) {
         i64 pixel = channels_last ? e / g.channels : e % g.pixels;
         int channel = (int)(channels_last ? e % g.channels : e / g.pixels);
         float x = load(g.x, pixel * g.x_pixel + channel * g.x_channel, g.x_type);
-        x = __builtin_fmaf(x, g.scales[channel], g.scales[g.channels + channel]);
-        store(g.y, pixel * g.y_pixel + channel * g.y_channel, g.y_type, g.silu ? silu(x) : x);
+        store(g.y, pixel * g.y_pixel + channel * g.y_channel, g.y_type, applied(&g, channel, x));
     }
 }

@@ -71,6 +71,83 @@ DEVICE void fetch_tile3(u32 to, u64 map, u32 barrier, int x, int y, int z)
                  : "memory");
 }
 
+/* The same into both blocks of a pair; `barrier` of both counts the bytes. */
+DEVICE void fetch_tile_for_both(u32 to, u64 map, u32 barrier, int x, int y)
+{
+    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+                 "[%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(x), "r"(y), "h"((u16)3)
+                 : "memory");
+}
+
+/* Adds a tile of float32 in shared memory to the card's, element by element, while the warps go on. */
+DEVICE void add_tile(u64 map, u32 from, int x, int y)
+{
+    asm volatile("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%2, %3}], [%1];" ::"l"(map),
+                 "r"(from), "r"(x), "r"(y)
+                 : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+/* Until at most N tiles of this thread are still being read from shared memory. */
+template <int N> DEVICE void tiles_read() { asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory"); }
+
+/* Until all tiles of this thread have arrived. */
+DEVICE void tiles_arrived() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+
+/* What was stored to shared memory becomes visible to what the card fetches and adds by itself. */
+DEVICE void shared_ready() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+/* ---- pairs of blocks (clusters of two) ---------------------------------------------------------------------------- */
+
+DEVICE int block_of_pair()
+{
+    int r;
+    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(r));
+    return r;
+}
+
+/* All threads of both blocks that have not ended. */
+DEVICE void sync_pair()
+{
+    asm volatile("barrier.cluster.arrive;" ::: "memory");
+    asm volatile("barrier.cluster.wait;" ::: "memory");
+}
+
+/* Arrives at the barrier at the same place in block `block` of the pair. Without ".release.cluster", which would wait for
+ * everything that the thread ever wrote: that alone cost a third of a product's speed. */
+DEVICE void barrier_arrive_at(u32 barrier, int block)
+{
+    asm volatile("{ .reg .b32 r; mapa.shared::cluster.u32 r, %0, %1; "
+                 "mbarrier.arrive.shared::cluster.b64 _, [r]; }" ::"r"(barrier),
+                 "r"(block)
+                 : "memory");
+}
+
+/* ---- turns in the card's memory: who adds to the same place adds in a fixed order --------------------------------- */
+
+/* All 128 threads of warp group `group` (1 or 2). */
+DEVICE void sync_group(int group) { asm volatile("bar.sync %0, 128;" ::"r"(group) : "memory"); }
+
+DEVICE void await_turn(const int *ticket, int turn, int group)
+{
+    if ((thread_x() & 127) == 0) {
+        int now;
+        do
+            asm volatile("ld.acquire.gpu.global.s32 %0, [%1];" : "=r"(now) : "l"(ticket) : "memory");
+        while (now != turn);
+    }
+    sync_group(group);
+}
+
+DEVICE void give_turn(int *ticket, int turn, int group)
+{
+    asm volatile("fence.acq_rel.gpu;" ::: "memory");
+    sync_group(group);
+    if ((thread_x() & 127) == 0)
+        asm volatile("st.release.gpu.global.s32 [%0], %1;" ::"l"(ticket), "r"(turn) : "memory");
+}
+
 /* ---- products of a warp group ---------------------------------------------------------------------------------- */
 
 /* A tile in shared memory whose rows are 128 bytes, swizzled as TMA does: eight rows every 1024 bytes. */
@@ -102,6 +179,8 @@ template <int N> DEVICE void group_wait()
                    "%21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, " \
                    "%40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, " \
                    "%59, %60, %61, %62, %63"
+#define NAMES_64_95 "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, " \
+                    "%83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95"
 #define NAMES_64_127 "%64, %65, %66, %67, %68, %69, %70, %71, %72, %73, %74, %75, %76, %77, %78, %79, %80, %81, %82, " \
                      "%83, %84, %85, %86, %87, %88, %89, %90, %91, %92, %93, %94, %95, %96, %97, %98, %99, %100, " \
                      "%101, %102, %103, %104, %105, %106, %107, %108, %109, %110, %111, %112, %113, %114, %115, " \
@@ -114,6 +193,15 @@ DEVICE void multiply_256(float *d, u64 a, u64 b)
     asm volatile("{ wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" NAMES_0_63 ", " NAMES_64_127
                  "}, %128, %129, 1, 1, 1, 0, 0; }"
                  : SUMS64(d, 0), SUMS64(d, 64)
+                 : "l"(a), "l"(b));
+}
+
+/* The same 192 wide. */
+DEVICE void multiply_192(float *d, u64 a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" NAMES_0_63 ", " NAMES_64_95
+                 "}, %96, %97, 1, 1, 1, 0, 0; }"
+                 : SUMS64(d, 0), SUMS8(d, 64), SUMS8(d, 72), SUMS8(d, 80), SUMS8(d, 88)
                  : "l"(a), "l"(b));
 }
 
