@@ -77,10 +77,11 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
     return out;
 }
 
-struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
-                                 struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+static struct ggml_tensor *attention(struct nn_graph *g, struct ggml_tensor *q,
+                                     struct ggml_tensor *k, struct ggml_tensor *v,
+                                     struct ggml_tensor *mask, bool causal, float scale)
 {
-    struct ggml_tensor *y = nv_attend(g, q, k, v, mask, scale);
+    struct ggml_tensor *y = nv_attend(g, q, k, v, mask, causal, scale);
     if (!y)
         y = nn_cpu_attention(g, q, k, v, mask, scale);
     if (y)
@@ -88,4 +89,17 @@ struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, stru
     if (!g->exact)
         y = flash(g, q, k, v, mask, scale);
     return y ? y : banded(g, q, k, v, mask, scale);
+}
+
+struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
+                                 struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+{
+    return attention(g, q, k, v, mask, false, scale);
+}
+
+struct ggml_tensor *nn_attention_causal(struct nn_graph *g, struct ggml_tensor *q,
+                                        struct ggml_tensor *k, struct ggml_tensor *v,
+                                        struct ggml_tensor *mask, float scale)
+{
+    return attention(g, q, k, v, mask, true, scale);
 }

@@ -141,6 +141,15 @@ struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64
     return t;
 }
 
+/* What must outlast the run has memory of its own. */
+bool nn_graph_keep(struct nn_graph *g, struct ggml_tensor *input)
+{
+    if (!nn_device_card(g->device))
+        return false;
+    ggml_set_output(input);
+    return true;
+}
+
 void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t)
 {
     ggml_set_output(t);

@@ -238,7 +238,7 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
                               struct nn_padding pad)
 {
-    struct ggml_tensor *y = nv_conv2d(g, w, b, x, stride, pad);
+    struct ggml_tensor *y = nv_conv2d(g, w, b, x, stride, pad, NULL);
     if (!y)
         y = nn_cpu_conv(g, w->t, b ? b->t : NULL, x, stride, pad);
     if (y)
@@ -262,6 +262,14 @@ struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
     if (!b)
         return y;
     return ggml_add(nn_ctx(g), y, ggml_reshape_3d(nn_ctx(g), b->t, 1, 1, b->t->ne[0]));
+}
+
+struct ggml_tensor *nn_conv2d_add(struct nn_graph *g, const struct nn_param *w,
+                                  const struct nn_param *b, struct ggml_tensor *x, int stride,
+                                  struct nn_padding pad, struct ggml_tensor *residual)
+{
+    struct ggml_tensor *y = nv_conv2d(g, w, b, x, stride, pad, residual);
+    return y ? y : nn_image_add(g, nn_conv2d(g, w, b, x, stride, pad), residual);
 }
 
 struct ggml_tensor *nn_upsample2x(struct nn_graph *g, struct ggml_tensor *x)

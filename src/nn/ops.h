@@ -100,6 +100,11 @@ struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct gg
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale);
 
+/* The same with a mask that hides at least every key behind its query: what is behind need not be computed. */
+struct ggml_tensor *nn_attention_causal(struct nn_graph *g, struct ggml_tensor *q,
+                                        struct ggml_tensor *k, struct ggml_tensor *v,
+                                        struct ggml_tensor *mask, float scale);
+
 /* ---- pictures: x [channels, height, width] ---------------------------------------------------------- */
 
 struct nn_padding {
@@ -109,6 +114,10 @@ struct nn_padding {
 struct ggml_tensor *nn_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
                               struct nn_padding pad);
+/* residual + nn_conv2d(...). */
+struct ggml_tensor *nn_conv2d_add(struct nn_graph *g, const struct nn_param *w,
+                                  const struct nn_param *b, struct ggml_tensor *x, int stride,
+                                  struct nn_padding pad, struct ggml_tensor *residual);
 /* How the mean and variance of a group are added up. The reference holds pictures that come from files with
  * channels last and then sums x and x^2 of each channel in float32, which over a million pixels is off by
  * 1e-4; FLOAT_SUMS does the same (on the CPU), for agreement with it. */

@@ -483,18 +483,20 @@ int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p, const
                            const uint64_t *strides, const uint32_t *box, const uint32_t *steps,
                            int interleave, int swizzle, int l2, int out_of_bounds)
 {
-    struct fake_map m = {.p = p, .rank = rank};
+    struct fake_map m = {.p = p, .rank = rank, .f32 = type == 7};
     (void)interleave;
     (void)l2;
     (void)out_of_bounds;
-    if ((uintptr_t)out % 64 != 0 || p % 16 != 0 || type != 9 || swizzle != 3 || rank > 3)
+    if ((uintptr_t)out % 64 != 0 || p % 16 != 0 || (type != 9 && type != 7) || swizzle != 3 ||
+        rank > 3)
         return complain("a map at %p of type %d, %u dimensions", out, type, rank);
     for (unsigned i = 0; i < rank; i++) {
         m.dims[i] = dims[i];
         m.box[i] = box[i];
+        m.steps[i] = steps[i];
         if (i + 1 < rank)
             m.strides[i] = strides[i];
-        if (steps[i] != 1 || box[i] == 0 || box[i] > 256 || dims[i] == 0 ||
+        if (steps[i] == 0 || steps[i] > 8 || box[i] == 0 || box[i] > 256 || dims[i] == 0 ||
             (i + 1 < rank && strides[i] % 16 != 0))
             return complain("a map with dimension %u of %llu", i, (unsigned long long)dims[i]);
     }

@@ -112,7 +112,7 @@ static float finished(const struct nv_gemm *g, int m, int n, float s, float up)
         s = silu(s) * scaled(g, g->row_scales2, g->bias2, n, up);
     if (g->gate)
         s *= g->gate[n];
-    return g->residual ? s + g->residual[m * g->ldr + n] : s;
+    return g->residual ? s + load(g->residual, m * g->ldr + n, g->residual_type) : s;
 }
 
 static void multiply(const struct nv_gemm *g)
@@ -141,8 +141,11 @@ static const char *check_bf16(const struct nv_gemm *g)
 {
     if (g->x_type != NV_BF16 || g->w_type != NV_BF16)
         return "x or w is not bf16";
-    if (g->k % 8 || g->ldx % 8 || g->ldw % 8 || g->ldy % 2)
-        return "k or a leading dimension is no multiple of 8 (y: 2)";
+    if (g->k % 8 || g->ldx % 8 || g->ldw % 8)
+        return "k or a leading dimension is no multiple of 8";
+    if (g->tickets || (g->residual && g->residual_type != NV_F32 &&
+                       (g->residual_type != NV_BF16 || g->y_type != NV_BF16)))
+        return "tickets, or the residual's type";
     if (!at_16_bytes(g->x) || !at_16_bytes(g->w) || !at_16_bytes(g->w2))
         return "x or w is not at a multiple of 16 bytes";
     return NULL;
@@ -207,32 +210,125 @@ static bool describes(const struct nv_tensor_map *map, const void *p, int rows, 
            m.box[1] == box;
 }
 
-static const char *tma_tiles(const struct nv_gemm_tma *t, struct fake_grid grid, unsigned box,
-                             int tile)
+static long long in_pairs(long long tiles, struct fake_grid grid)
+{
+    long long pairs = grid.multiprocessors / 2;
+    return 2 * (tiles < pairs ? tiles : pairs);
+}
+
+static bool describes_result(const struct nv_gemm_tma *t)
+{
+    const struct nv_gemm *g = &t->g;
+    struct fake_map m = map_of(&t->y_map);
+    return m.f32 && m.p == (uintptr_t)g->y && m.dims[0] == (uint64_t)g->n &&
+           m.dims[1] == (uint64_t)g->m && m.strides[0] == (uint64_t)g->ldy * 4 && m.box[0] == 32 &&
+           m.box[1] == 64 && g->y_type == NV_F32 && g->act == NV_ACT_NONE && g->ldr == g->ldy &&
+           g->n % 2 == 0;
+}
+
+static const char *tma_tiles(const struct nv_gemm_tma *t, struct fake_grid grid, int tile)
 {
     const struct nv_gemm *g = &t->g;
     const char *bad = check_bf16(g);
-    long long tiles = divide_up(g->m, 128) * divide_up(g->n, tile);
     if (bad)
         return bad;
     if (!describes(&t->x_map, g->x, g->m, g->k, g->ldx, 128) ||
-        !describes(&t->w_map, g->w, g->n, g->k, g->ldw, box) ||
-        (g->act == NV_ACT_SWIGLU && !describes(&t->w2_map, g->w2, g->n, g->k, g->ldw, box)))
+        !describes(&t->w_map, g->w, g->n, g->k, g->ldw, 64) ||
+        (g->act == NV_ACT_SWIGLU && !describes(&t->w2_map, g->w2, g->n, g->k, g->ldw, 64)))
         return "a map";
-    if (grid.x != (tiles < grid.multiprocessors ? tiles : grid.multiprocessors))
+    if (g->residual == g->y && !describes_result(t))
+        return "y's map, or a result that cannot be in place";
+    if (grid.x != in_pairs(divide_up(divide_up(g->m, 128), 2) * divide_up(g->n, tile), grid))
         return "the grid";
     multiply(g);
     return NULL;
 }
 
-static const char *run_gemm_tma(const void *p, struct fake_grid grid)
+static const char *run_gemm_tma_256(const void *p, struct fake_grid grid)
 {
-    return tma_tiles(p, grid, 256, 256);
+    return tma_tiles(p, grid, 256);
+}
+
+static const char *run_gemm_tma_192(const void *p, struct fake_grid grid)
+{
+    return tma_tiles(p, grid, 192);
+}
+
+static const char *run_gemm_tma_128(const void *p, struct fake_grid grid)
+{
+    return tma_tiles(p, grid, 128);
 }
 
 static const char *run_gemm_tma_swiglu(const void *p, struct fake_grid grid)
 {
-    return tma_tiles(p, grid, 128, 128);
+    const struct nv_gemm_tma *t = p;
+    return t->g.act != NV_ACT_SWIGLU ? "no SWIGLU" : tma_tiles(p, grid, 128);
+}
+
+/* Norm and rotation of the heads of a product's row. */
+static void finish_heads(const struct nv_gemm_heads_tma *h, const struct nv_heads *part, int token,
+                         float *row)
+{
+    for (int head = 0; head < part->n / 128; head++) {
+        float *v = row + head * 128;
+        double squares = 0;
+        for (int i = 0; i < 128; i++) {
+            v[i] += part->bias ? part->bias[head * 128 + i] : 0;
+            squares += (double)(v[i] * v[i]);
+        }
+        float factor = 1.0f / sqrtf((float)(squares / 128) + h->eps);
+        for (int i = 0; part->norm && i < 128; i++)
+            v[i] *= factor * part->norm[i];
+        for (int i = 0; i < 64; i++) {
+            int a = h->pairs ? 2 * i : i, b = h->pairs ? 2 * i + 1 : i + 64;
+            float c = part->rotate ? h->cos[token * h->ld_table + i] : 1;
+            float s = part->rotate ? h->sin[token * h->ld_table + i] : 0;
+            long long to = token * part->y_token + head * part->y_head;
+            store(part->y, to + a, NV_BF16, v[a] * c - v[b] * s);
+            store(part->y, to + b, NV_BF16, v[b] * c + v[a] * s);
+        }
+    }
+}
+
+static const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm_heads_tma *h = p;
+    struct fake_map x = map_of(&h->x_map);
+    long long tiles = 0;
+    if (x.dims[0] != (uint64_t)h->k || x.dims[1] != (uint64_t)h->m || x.box[1] != 128)
+        return "x's map";
+    for (int i = 0; i < 3; i++) {
+        const struct nv_heads *part = &h->part[i];
+        if (part->n == 0)
+            continue;
+        struct fake_map w = map_of(&h->w_map[i]);
+        if (w.dims[0] != (uint64_t)h->k || w.dims[1] != (uint64_t)part->n || w.box[1] != 64)
+            return "a weight's map";
+        if (part->n % 128 || part->y_token % 8 || part->y_head % 8 || !at_16_bytes(part->y))
+            return "a part";
+        tiles += divide_up(part->n, 256);
+    }
+    if (grid.x != in_pairs(divide_up(divide_up(h->m, 128), 2) * tiles, grid))
+        return "the grid";
+    float *rows =
+        rows_of((const void *)(uintptr_t)x.p, (long long)x.strides[0] / 2, NV_BF16, h->m, h->k);
+    for (int i = 0; i < 3; i++) {
+        int n = h->part[i].n;
+        struct fake_map m = map_of(&h->w_map[i]);
+        float *w =
+            n ? rows_of((const void *)(uintptr_t)m.p, (long long)m.strides[0] / 2, NV_BF16, n, h->k)
+              : NULL;
+        float *y = room(n, sizeof *y);
+        for (int t = 0; n && t < h->m; t++) {
+            for (int c = 0; c < n; c++)
+                y[c] = dot(rows + (long long)t * h->k, w + (long long)c * h->k, h->k);
+            finish_heads(h, &h->part[i], t, y);
+        }
+        free(w);
+        free(y);
+    }
+    free(rows);
+    return NULL;
 }
 
 /* ---- attention ------------------------------------------------------------------------------------------- */
@@ -558,6 +654,70 @@ static const char *run_conv_exact(const void *p, struct fake_grid grid)
         return "the grid";
     convolve(c);
     return NULL;
+}
+
+/* Pixels of an image, eight by sixteen at a time. */
+static const char *conv_tma(const struct nv_conv_tma *t, struct fake_grid grid, int tile)
+{
+    struct fake_map x = map_of(&t->x_map), w = map_of(&t->w_map);
+    const struct nv_gemm *g = &t->g;
+    long long tiles = divide_up(divide_up(t->out_height, 8) * divide_up(t->out_width, 16), 2);
+    if (x.dims[0] != (uint64_t)t->in || x.box[0] != 64 || x.box[1] != 16u * (unsigned)t->stride ||
+        x.box[2] != 8u * (unsigned)t->stride || x.steps[1] != (unsigned)t->stride ||
+        x.steps[2] != (unsigned)t->stride)
+        return "x's map";
+    if (w.dims[0] != (uint64_t)(t->kh * t->kw * t->in) || w.dims[1] != (uint64_t)g->n ||
+        w.box[0] != 64 || w.box[1] != 64)
+        return "w's map";
+    if (g->m != t->out_height * t->out_width || t->in % 8)
+        return "the sizes";
+    if (grid.x != in_pairs(tiles * divide_up(g->n, tile), grid))
+        return "the grid";
+    struct nv_conv c = {
+        .x = (const void *)(uintptr_t)x.p,
+        .w = (const void *)(uintptr_t)w.p,
+        .bias = g->bias,
+        .residual = g->residual,
+        .y = g->y,
+        .x_row = (long long)x.strides[1] / 2,
+        .x_column = (long long)x.strides[0] / 2,
+        .x_channel = 1,
+        .w_out = (long long)w.strides[0] / 2,
+        .w_tap = t->in,
+        .w_in = 1,
+        .y_row = t->out_width * g->ldy,
+        .y_column = g->ldy,
+        .y_channel = 1,
+        .height = (int)x.dims[2],
+        .width = (int)x.dims[1],
+        .in = t->in,
+        .out_height = t->out_height,
+        .out_width = t->out_width,
+        .out = g->n,
+        .kh = t->kh,
+        .kw = t->kw,
+        .stride = t->stride,
+        .pad_left = t->pad_left,
+        .pad_top = t->pad_top,
+        .x_type = NV_BF16,
+        .w_type = NV_BF16,
+        .y_type = g->y_type,
+        .residual_type = g->residual_type,
+    };
+    if (g->residual && g->ldr != g->ldy)
+        return "the residual's rows";
+    convolve(&c);
+    return NULL;
+}
+
+static const char *run_conv_tma_256(const void *p, struct fake_grid grid)
+{
+    return conv_tma(p, grid, 256);
+}
+
+static const char *run_conv_tma_128(const void *p, struct fake_grid grid)
+{
+    return conv_tma(p, grid, 128);
 }
 
 static const char *run_channel_sums(const void *p, struct fake_grid grid)

@@ -9,7 +9,7 @@
 /* What cuTensorMapEncodeTiled was told; in the bytes of a map. */
 struct fake_map {
     uint64_t p, dims[3], strides[2];
-    uint32_t box[3], rank;
+    uint32_t box[3], steps[3], rank, f32;
 };
 
 struct fake_grid {

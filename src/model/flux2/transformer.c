@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "model/blocks.h"
 #include "nn/buffer.h"
+#include "nn/project.h"
 
 struct projections {
     struct nn_param *q, *k, *v, *norm_q, *norm_k;
@@ -213,6 +214,8 @@ struct flux2_pass {
     int64_t n_ref; /* last tokens that have a modulation of their own and see each other alone */
     struct ggml_tensor *x, *text, *time, *ref_time, *cos, *sin, *out;
     float *cos_table, *sin_table;
+    bool keeps;            /* text and tables stay where they were set */
+    const float *text_set; /* what text was set to last */
 };
 
 struct modulation { /* each [1, dim] */
@@ -230,10 +233,6 @@ static struct modulation modulation_set(struct nn_graph *g, struct ggml_tensor *
     };
 }
 
-struct qkv { /* rotated, and ready for nn_attention */
-    struct ggml_tensor *q, *k, *v;
-};
-
 /* Tokens first .. first + n - 1 of [tokens, heads, head_dim]. */
 static struct ggml_tensor *tokens(struct nn_graph *g, struct ggml_tensor *x, int64_t first,
                                   int64_t n)
@@ -247,37 +246,21 @@ static struct ggml_tensor *rows(struct nn_graph *g, struct ggml_tensor *x, int64
     return ggml_view_2d(nn_ctx(g), x, x->ne[0], n, x->nb[1], (size_t)first * x->nb[1]);
 }
 
-static struct ggml_tensor *by_heads(struct flux2_pass *p, struct ggml_tensor *x)
-{
-    const struct flux2_config *c = &p->m->cfg;
-    return ggml_reshape_3d(nn_ctx(&p->g), x, c->head_dim, c->heads, x->ne[1]);
-}
-
-/* One of queries and keys, of tokens that begin at `first` of the whole sequence. */
-static struct ggml_tensor *rotated(struct flux2_pass *p, const struct nn_param *w,
-                                   const struct nn_param *norm, int64_t first,
-                                   struct ggml_tensor *x)
+/* Of tokens that begin at `first` of the whole sequence. */
+static struct nn_qkv project(struct flux2_pass *p, const struct projections *w, int64_t first,
+                             struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
     const struct flux2_config *c = &p->m->cfg;
-    int64_t n = x->ne[1];
-    return nn_linear_rope_in(g, w, NULL, x,
-                             &(struct nn_rotary){.norm = norm,
-                                                 .head_dim = c->head_dim,
-                                                 .eps = (float)c->eps,
-                                                 .cos = rows(g, p->cos, first, n),
-                                                 .sin = rows(g, p->sin, first, n),
-                                                 .mode = NN_ROPE_PAIRS});
-}
-
-static struct qkv project(struct flux2_pass *p, const struct projections *w, int64_t first,
-                          struct ggml_tensor *x)
-{
-    return (struct qkv){
-        .q = rotated(p, w->q, w->norm_q, first, x),
-        .k = rotated(p, w->k, w->norm_k, first, x),
-        .v = by_heads(p, nn_linear_in(&p->g, w->v, NULL, x)),
-    };
+    return nn_project(g, x,
+                      &(struct nn_projections){.q = {.w = w->q, .norm = w->norm_q},
+                                               .k = {.w = w->k, .norm = w->norm_k},
+                                               .v = {.w = w->v},
+                                               .head_dim = c->head_dim,
+                                               .eps = (float)c->eps,
+                                               .cos = rows(g, p->cos, first, x->ne[1]),
+                                               .sin = rows(g, p->sin, first, x->ne[1]),
+                                               .mode = NN_ROPE_PAIRS});
 }
 
 /* Everything but references sees all tokens, references see each other; what they offer is kept. */
@@ -296,7 +279,7 @@ static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, stru
 }
 
 /* block counts double blocks first, then single blocks. */
-static struct ggml_tensor *attend(struct flux2_pass *p, int block, struct qkv a)
+static struct ggml_tensor *attend(struct flux2_pass *p, int block, struct nn_qkv a)
 {
     struct nn_graph *g = &p->g;
     float scale = 1.0f / sqrtf((float)p->m->cfg.head_dim);
@@ -354,14 +337,9 @@ static void double_block_forward(struct flux2_pass *p, int i, const struct modul
 {
     struct nn_graph *g = &p->g;
     const struct double_block *b = &p->m->doubles[i];
-    struct qkv qi = project(p, &b->img.project, p->n_text, modulated_norm(p, *img, mi[0]));
-    struct qkv qt = project(p, &b->txt.project, 0, modulated_norm(p, *txt, mt[0]));
-    struct qkv joint = {
-        .q = nn_join(g, qt.q, qi.q, 2),
-        .k = nn_join(g, qt.k, qi.k, 2),
-        .v = nn_join(g, qt.v, qi.v, 2),
-    };
-    struct ggml_tensor *a = attend(p, i, joint), *product;
+    struct nn_qkv qi = project(p, &b->img.project, p->n_text, modulated_norm(p, *img, mi[0]));
+    struct nn_qkv qt = project(p, &b->txt.project, 0, modulated_norm(p, *txt, mt[0]));
+    struct ggml_tensor *a = attend(p, i, nn_qkv_join(g, qt, qi)), *product;
     *img = gated_linear(p, *img, mi[0], b->img.out, rows(g, a, p->n_text, p->n_img), &product);
     nn_mid(g, product, "mid.transformer_blocks.%d.attn.0", i);
     *txt = gated_linear(p, *txt, mt[0], b->txt.out, rows(g, a, 0, p->n_text), &product);
@@ -451,6 +429,7 @@ static void make_inputs(struct flux2_pass *p)
     p->sin = nn_input(g, c->head_dim / 2, n, 1, 1);
     if (p->n_ref)
         p->ref_time = nn_input(g, c->time_channels, 1, 1, 1);
+    p->keeps = nn_graph_keep(g, p->text) && nn_graph_keep(g, p->cos) && nn_graph_keep(g, p->sin);
 }
 
 static void build(struct flux2_pass *p)
@@ -573,14 +552,18 @@ enum err_code flux2_pass_run(struct flux2_pass *p, const float *x, const float *
         return err_set(e, ERR_NOMEM, "no memory for a time embedding");
     model_timestep_embedding(time * 1000.0f, n, t);
     nn_graph_set(&p->g, p->x, x);
-    nn_graph_set(&p->g, p->text, text);
+    if (!p->keeps || p->text_set != text)
+        nn_graph_set(&p->g, p->text, text);
     nn_graph_set(&p->g, p->time, t);
     if (p->ref_time) {
         model_timestep_embedding(0.0f, n, t); /* references are at the fixed time 0 */
         nn_graph_set(&p->g, p->ref_time, t);
     }
-    nn_graph_set(&p->g, p->cos, p->cos_table);
-    nn_graph_set(&p->g, p->sin, p->sin_table);
+    if (!p->keeps || !p->text_set) {
+        nn_graph_set(&p->g, p->cos, p->cos_table);
+        nn_graph_set(&p->g, p->sin, p->sin_table);
+    }
+    p->text_set = text;
     mem_free(t);
     enum err_code rc = nn_graph_run(&p->g, cancel, e);
     if (rc == ERR_OK)

@@ -84,7 +84,7 @@ ERR_MUST_CHECK enum err_code flux2_pass_new(struct flux2_transformer *m,
 void flux2_pass_free(struct flux2_pass *p);
 size_t flux2_pass_compute_bytes(const struct flux2_pass *p);
 
-/* x: [n_img, in_channels]; text: [n_text, joint_dim]; time: sigma as the schedule gives it (0 to 1);
+/* x: [n_img, in_channels]; text: [n_text, joint_dim], the same whenever its address is; time: sigma as the schedule gives it (0 to 1);
  * out: velocity [n_img, out_channels], all rows (FLUX2_KV_EXTRACT: those of image tokens). The parameters must be engaged. */
 ERR_MUST_CHECK enum err_code flux2_pass_run(struct flux2_pass *p, const float *x, const float *text,
                                             float time, float *out, const atomic_bool *cancel,

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/blocks.h"
+#include "nn/project.h"
 
 struct layer {
     struct nn_param *input_norm, *q, *k, *v, *o, *q_norm, *k_norm;
@@ -106,20 +107,18 @@ static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_conf
                                      struct ggml_tensor *x)
 {
     float eps = (float)c->rms_eps;
-    int64_t tokens = x->ne[1];
     struct ggml_tensor *h = nn_rms_norm_in(g, x, y->input_norm, eps);
-    struct nn_rotary r = {.norm = y->q_norm,
-                          .head_dim = c->head_dim,
-                          .eps = eps,
-                          .cos = in->cos,
-                          .sin = in->sin,
-                          .mode = NN_ROPE_HALVES};
-    struct ggml_tensor *q = nn_linear_rope_in(g, y->q, NULL, h, &r);
-    r.norm = y->k_norm;
-    struct ggml_tensor *k = nn_linear_rope_in(g, y->k, NULL, h, &r);
-    struct ggml_tensor *v = nn_linear_in(g, y->v, NULL, h);
-    v = ggml_reshape_3d(nn_ctx(g), v, c->head_dim, c->kv_heads, tokens);
-    struct ggml_tensor *a = nn_attention(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
+    struct nn_qkv p = nn_project(g, h,
+                                 &(struct nn_projections){.q = {.w = y->q, .norm = y->q_norm},
+                                                          .k = {.w = y->k, .norm = y->k_norm},
+                                                          .v = {.w = y->v},
+                                                          .head_dim = c->head_dim,
+                                                          .eps = eps,
+                                                          .cos = in->cos,
+                                                          .sin = in->sin,
+                                                          .mode = NN_ROPE_HALVES});
+    struct ggml_tensor *a =
+        nn_attention_causal(g, p.q, p.k, p.v, in->mask, 1.0f / sqrtf((float)c->head_dim));
     return nn_linear_gate_add(g, y->o, NULL, a, NULL, x);
 }
 

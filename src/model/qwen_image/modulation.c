@@ -1,4 +1,6 @@
 /* modulation.c - what the blocks' modulation depends on (the time embedding), and its tables for a schedule. */
+#include <string.h>
+
 #include "base/ck.h"
 #include "base/mem.h"
 #include "memory/governor.h"
@@ -83,29 +85,63 @@ static enum err_code embed_times(const struct build *b, struct err *e)
     return rc;
 }
 
+/* Times that go through the layers at once. Weights are read once for all of them, but the last bits then depend on how many
+ * there are. A card takes so few rows as they are, in float32. */
+static int64_t times_at_once(const struct build *b)
+{
+    enum { FEW_ROWS = 8 };
+    return nn_device_card(b->m->device) ? FEW_ROWS : 1;
+}
+
+struct modulation_graph {
+    struct nn_graph g;
+    struct ggml_tensor *act,
+        *out[2]; /* [times, dim]; of the image and the text stream [times, 6 * dim] */
+};
+
+/* Times first .. first + n - 1, into their places. */
+static void read_block(const struct build *b, const struct modulation_graph *mg, int64_t block,
+                       int64_t first, int64_t n, float *room)
+{
+    size_t row = 6 * (size_t)b->m->cfg.dim;
+    for (size_t k = 0; k < 2; k++) {
+        nn_graph_get(&mg->g, mg->out[k], room);
+        for (int64_t i = 0; i < n; i++)
+            memcpy(b->t->rows + (size_t)(first + i) * b->t->per_time +
+                       (2 * (size_t)block + k) * row,
+                   room + (size_t)i * row, row * sizeof *room);
+    }
+}
+
 static enum err_code modulate_block(const struct build *b, int64_t block, struct err *e)
 {
-    struct nn_graph g;
     const struct qwen_image_modulation *mod = &b->m->modulation[block];
-    int64_t dim = b->m->cfg.dim;
-    size_t row = 6 * (size_t)dim;
-    graph_init(b, &g);
-    struct ggml_tensor *act = nn_input(&g, dim, 1, 1, 1);
-    struct ggml_tensor *img = nn_linear(&g, mod->img.w, mod->img.b, act);
-    struct ggml_tensor *txt = nn_linear(&g, mod->txt.w, mod->txt.b, act);
-    nn_graph_output(&g, img);
-    nn_graph_output(&g, txt);
-    enum err_code rc = nn_graph_prepare(&g, e);
-    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
-        float *dst = b->t->rows + (size_t)i * b->t->per_time + 2 * row * (size_t)block;
-        nn_graph_set(&g, act, b->act + i * dim);
-        rc = nn_graph_run(&g, b->cancel, e);
-        if (rc == ERR_OK) {
-            nn_graph_get(&g, img, dst);
-            nn_graph_get(&g, txt, dst + row);
-        }
+    int64_t dim = b->m->cfg.dim, at_once = times_at_once(b);
+    size_t floats = (size_t)(at_once * dim);
+    float *act = mem_try_array(floats, sizeof *act);
+    float *room = mem_try_array(6 * floats, sizeof *room);
+    struct modulation_graph mg;
+    graph_init(b, &mg.g);
+    mg.act = nn_input(&mg.g, dim, at_once, 1, 1);
+    mg.out[0] = nn_linear(&mg.g, mod->img.w, mod->img.b, mg.act);
+    mg.out[1] = nn_linear(&mg.g, mod->txt.w, mod->txt.b, mg.act);
+    nn_graph_output(&mg.g, mg.out[0]);
+    nn_graph_output(&mg.g, mg.out[1]);
+    enum err_code rc =
+        act && room ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for modulation tables");
+    if (rc == ERR_OK)
+        rc = nn_graph_prepare(&mg.g, e);
+    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i += at_once) {
+        int64_t n = b->t->n_times - i < at_once ? b->t->n_times - i : at_once;
+        memcpy(act, b->act + i * dim, (size_t)(n * dim) * sizeof *act);
+        nn_graph_set(&mg.g, mg.act, act);
+        rc = nn_graph_run(&mg.g, b->cancel, e);
+        if (rc == ERR_OK)
+            read_block(b, &mg, block, i, n, room);
     }
-    nn_graph_deinit(&g);
+    nn_graph_deinit(&mg.g);
+    mem_free(act);
+    mem_free(room);
     return rc;
 }
 

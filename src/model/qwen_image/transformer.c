@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "model/qwen_image/transformer_impl.h"
+#include "nn/project.h"
 
 /* ---- parameters ------------------------------------------------------------------------------------ */
 
@@ -254,32 +255,21 @@ static struct ggml_tensor *feed_forward(struct qwen_image_pass *p,
     return gated_linear(g, x, m.gate, &s->ff_out, shrink(g, h, room), room, product);
 }
 
-static struct ggml_tensor *by_heads(struct qwen_image_pass *p, struct ggml_tensor *x)
-{
-    const struct qwen_image_config *c = &p->m->cfg;
-    return ggml_reshape_3d(nn_ctx(&p->g), x, c->head_dim, c->heads, x->ne[1]);
-}
-
-/* Queries or keys of tokens that begin at `first` of the whole sequence. */
-static struct ggml_tensor *rotated(struct qwen_image_pass *p, const struct linear *l,
-                                   const struct nn_param *norm, int64_t first,
-                                   struct ggml_tensor *x)
+/* Of tokens that begin at `first` of the whole sequence. */
+static struct nn_qkv project(struct qwen_image_pass *p, const struct qwen_image_stream *y,
+                             int64_t first, struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
     const struct qwen_image_config *c = &p->m->cfg;
-    return nn_linear_rope_in(g, l->w, l->b, x,
-                             &(struct nn_rotary){.norm = norm,
-                                                 .head_dim = c->head_dim,
-                                                 .eps = (float)c->eps,
-                                                 .cos = rows(g, p->cos, first, x->ne[1]),
-                                                 .sin = rows(g, p->sin, first, x->ne[1]),
-                                                 .mode = NN_ROPE_PAIRS});
-}
-
-static struct ggml_tensor *values(struct qwen_image_pass *p, const struct linear *l,
-                                  struct ggml_tensor *x)
-{
-    return by_heads(p, nn_linear_in(&p->g, l->w, l->b, x));
+    return nn_project(g, x,
+                      &(struct nn_projections){.q = {y->q.w, y->q.b, y->norm_q},
+                                               .k = {y->k.w, y->k.b, y->norm_k},
+                                               .v = {y->v.w, y->v.b, NULL},
+                                               .head_dim = c->head_dim,
+                                               .eps = (float)c->eps,
+                                               .cos = rows(g, p->cos, first, x->ne[1]),
+                                               .sin = rows(g, p->sin, first, x->ne[1]),
+                                               .mode = NN_ROPE_PAIRS});
 }
 
 /* Joint attention over [text, image], values shrunk. xt has no queries in the last block: then only the image
@@ -288,14 +278,10 @@ static struct ggml_tensor *attend(struct qwen_image_pass *p, const struct qwen_i
                                   struct ggml_tensor *xi, struct ggml_tensor *xt, float room)
 {
     struct nn_graph *g = &p->g;
-    int64_t n_text = p->layout.n_text;
-    struct ggml_tensor *q = rotated(p, &b->img.q, b->img.norm_q, n_text, xi);
-    if (b->txt.q.w)
-        q = nn_join(g, rotated(p, &b->txt.q, b->txt.norm_q, 0, xt), q, 2);
-    struct ggml_tensor *k = nn_join(g, rotated(p, &b->txt.k, b->txt.norm_k, 0, xt),
-                                    rotated(p, &b->img.k, b->img.norm_k, n_text, xi), 2);
-    struct ggml_tensor *v = nn_join(g, values(p, &b->txt.v, xt), values(p, &b->img.v, xi), 2);
-    return nn_attention(g, q, k, shrink(g, v, room), NULL, 1.0f / sqrtf((float)p->m->cfg.head_dim));
+    struct nn_qkv a =
+        nn_qkv_join(g, project(p, &b->txt, 0, xt), project(p, &b->img, p->layout.n_text, xi));
+    return nn_attention(g, a.q, a.k, shrink(g, a.v, room), NULL,
+                        1.0f / sqrtf((float)p->m->cfg.head_dim));
 }
 
 static void block_forward(struct qwen_image_pass *p, int i, struct ggml_tensor **img,

@@ -86,11 +86,15 @@ static struct ggml_tensor *rows_of(struct nn_graph *g, struct ggml_tensor *x, in
     return y;
 }
 
+/* residual NULL: nothing is added. */
 static struct ggml_tensor *conv(struct nn_graph *g, const struct vae_op *op,
-                                const struct vae_step *s, struct ggml_tensor *x)
+                                const struct vae_step *s, struct ggml_tensor *x,
+                                struct ggml_tensor *residual)
 {
     int left = op->kernel == 3 && op->stride == 1, right = op->kernel == 3;
     struct nn_padding pad = {left, right, (int)s->pad_top, (int)s->pad_bottom};
+    if (residual)
+        return nn_conv2d_add(g, op->conv.w, op->conv.b, x, op->stride, pad, residual);
     return nn_conv2d(g, op->conv.w, op->conv.b, x, op->stride, pad);
 }
 
@@ -154,15 +158,31 @@ static struct ggml_tensor *attend(struct nn_graph *g, const struct vae_op *op,
     return nn_tokens_to_pixels(g, nn_linear(g, op->out.w, op->out.b, a), s->out_rows, x->ne[0]);
 }
 
-static struct ggml_tensor *add_kept(struct nn_graph *g, const struct vae_op *op,
-                                    const struct vae_step *s, struct ggml_tensor *x,
-                                    struct ggml_tensor *kept)
+/* What was kept, as an ADD adds it to `rows` rows. */
+static struct ggml_tensor *kept_part(struct nn_graph *g, const struct vae_op *op,
+                                     const struct vae_step *s, int64_t rows,
+                                     struct ggml_tensor *kept)
 {
-    kept = rows_of(g, kept, s->kept_skip, x->ne[1]);
+    kept = rows_of(g, kept, s->kept_skip, rows);
     if (op->conv.w)
         kept =
             nn_conv2d(g, op->conv.w, op->conv.b, nn_image_rows(g, kept), 1, (struct nn_padding){0});
-    return nn_image_add(g, x, kept);
+    return kept;
+}
+
+/* A convolution whose result is only added to what was kept: both in one. */
+static struct ggml_tensor *conv_and_add(struct nn_graph *g, const struct vae_op *ops,
+                                        const struct vae_step *s, struct vae_ends *at)
+{
+    struct ggml_tensor *x = nn_image_rows(g, rows_of(g, at->x, s[0].crop, s[0].rows));
+    return conv(g, &ops[0], &s[0], x, kept_part(g, &ops[1], &s[1], s[1].rows, at->kept));
+}
+
+static bool adds_convolution(const struct nn_graph *g, const struct vae_op *ops,
+                             const struct vae_step *s, int left)
+{
+    return left > 1 && ops[0].kind == VAE_CONV && ops[1].kind == VAE_ADD && s[1].crop == 0 &&
+           s[0].out_rows == s[1].rows && !(g->trace && ops[0].mid[0]);
 }
 
 static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g,
@@ -174,7 +194,7 @@ static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g
         x = nn_image_rows(g, x);
     switch (op->kind) {
     case VAE_CONV:
-        return conv(g, op, s, x);
+        return conv(g, op, s, x, NULL);
     case VAE_NORM:
         return h->norm == VAE_RMS_NORM ? rms_norm(g, op, x) : group_norm(h, g, op, x, at->sums);
     case VAE_UPSAMPLE:
@@ -183,7 +203,7 @@ static struct ggml_tensor *one_step(const struct vae_half *h, struct nn_graph *g
         at->kept = x;
         return x;
     case VAE_ADD:
-        return add_kept(g, op, s, x, at->kept);
+        return nn_image_add(g, x, kept_part(g, op, s, x->ne[1], at->kept));
     case VAE_ATTEND:
         return attend(g, op, s, x);
     case VAE_CLAMP:
@@ -196,8 +216,12 @@ struct ggml_tensor *vae_walk_build(const struct vae_half *h, struct nn_graph *g,
                                    int last, const struct vae_step *steps, struct vae_ends in)
 {
     for (int i = first; i < last; i++) {
+        const struct vae_step *s = &steps[i - first];
+        if (adds_convolution(g, &h->ops[i], s, last - i))
+            in.x = conv_and_add(g, &h->ops[i++], s, &in);
+        else
+            in.x = one_step(h, g, &h->ops[i], s, &in);
         const struct vae_op *op = &h->ops[i];
-        in.x = one_step(h, g, op, &steps[i - first], &in);
         if (op->mid[0] && op->kind != VAE_NORM)
             nn_mid(g, in.x, "%s", op->mid);
     }

@@ -7,6 +7,11 @@
 enum { Q, K, V, MASK, SOURCES };
 enum { TILE = 128, BAND_BYTES = 96 << 20 };
 
+struct params {
+    float scale;
+    int causal;
+};
+
 static int64_t divide_up(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -15,8 +20,8 @@ static int64_t divide_up(int64_t a, int64_t b)
 static struct nv_attention attention_of(const struct ggml_tensor *t)
 {
     const struct ggml_tensor *q = t->src[Q], *k = t->src[K], *v = t->src[V], *mask = t->src[MASK];
-    float scale;
-    nv_params_of(t, &scale, sizeof scale);
+    struct params p;
+    nv_params_of(t, &p, sizeof p);
     return (struct nv_attention){
         .q = q->data,
         .k = k->data,
@@ -37,9 +42,10 @@ static struct nv_attention attention_of(const struct ggml_tensor *t)
         .heads = (int)q->ne[1],
         .kv_heads = (int)k->ne[1],
         .head_dim = (int)q->ne[0],
+        .causal = p.causal,
         .type = nv_type_of(q),
         .y_type = nv_type_of(t),
-        .scale = scale,
+        .scale = p.scale,
     };
 }
 
@@ -264,18 +270,20 @@ static struct ggml_tensor *prepare(struct nn_graph *g, struct ggml_tensor *x)
 }
 
 struct ggml_tensor *nv_attend(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
-                              struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
+                              struct ggml_tensor *v, struct ggml_tensor *mask, bool causal,
+                              float scale)
 {
     if (!nv_is_on(g))
         return NULL;
     if (mask && mask->type != GGML_TYPE_F32)
         mask = nv_as(g, mask, GGML_TYPE_F32);
+    const struct params p = {.scale = scale, .causal = causal};
     struct ggml_tensor *src[SOURCES] = {prepare(g, q), prepare(g, k), prepare(g, v), mask};
     return nv_node_new(g, &(struct nv_node){.op = &op_attention,
                                             .type = nv_product_type(g),
                                             .ne = {q->ne[0] * q->ne[1], q->ne[2], 1, 1},
                                             .src = src,
                                             .n_src = SOURCES,
-                                            .params = &scale,
-                                            .params_bytes = sizeof scale});
+                                            .params = &p,
+                                            .params_bytes = sizeof p});
 }

@@ -516,12 +516,16 @@ enum err_code nv_throttle(struct nv_card *c, struct err *e)
 enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
                                  struct nv_tensor_map *out, struct err *e)
 {
-    enum { BYTES = 2, RANK = 3 };
+    enum { RANK = 3 };
+    const uint64_t bytes = s->f32 ? sizeof(float) : sizeof(uint16_t);
     const uint64_t dims[RANK] = {s->columns, s->rows, s->outer};
-    const uint64_t strides[RANK - 1] = {s->row_stride * BYTES, s->outer_stride * BYTES};
-    const uint32_t box[RANK] = {s->box_columns, s->box_rows, 1}, steps[RANK] = {1, 1, 1};
-    nv_result r = c->d->tensor_map(out, NV_MAP_TYPE_BF16, s->outer ? RANK : RANK - 1, s->p, dims,
-                                   strides, box, steps, 0, NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
+    const uint64_t strides[RANK - 1] = {s->row_stride * bytes, s->outer_stride * bytes};
+    const uint32_t step = s->step ? s->step : 1;
+    const uint32_t box[RANK] = {s->box_columns, s->box_rows, s->box_outer ? s->box_outer : 1};
+    const uint32_t steps[RANK] = {1, step, step};
+    nv_result r = c->d->tensor_map(out, s->f32 ? NV_MAP_TYPE_F32 : NV_MAP_TYPE_BF16,
+                                   s->outer ? RANK : RANK - 1, s->p, dims, strides, box, steps, 0,
+                                   NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
     if (r == NV_SUCCESS)
         return ERR_OK;
     char words[160];

@@ -98,12 +98,14 @@ ERR_MUST_CHECK enum err_code nv_wait(struct nv_card *c, struct err *e);
  * enough that stopping takes effect soon. */
 ERR_MUST_CHECK enum err_code nv_throttle(struct nv_card *c, struct err *e);
 
-/* A map of bf16 [outer, rows, columns] for the kernels of sm_90a, columns side by side; strides in elements. */
+/* A map of [outer, rows, columns] for the kernels of sm_90a, columns side by side; strides in elements. */
 struct nv_map_spec {
     nv_ptr p;
+    bool f32;                      /* else bf16 */
     uint64_t columns, rows, outer; /* outer 0: two dimensions */
     uint64_t row_stride, outer_stride;
-    uint32_t box_columns, box_rows;
+    uint32_t box_columns, box_rows, box_outer; /* box_outer 0 counts as 1 */
+    uint32_t step; /* of rows and of the outer dimension; 0 counts as 1 */
 };
 struct nv_tensor_map;
 ERR_MUST_CHECK enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,

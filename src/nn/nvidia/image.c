@@ -62,11 +62,25 @@ static struct ggml_tensor *image_node(struct nn_graph *g, struct nv_node *n, int
 
 /* ---- doubling ----------------------------------------------------------------------------------------------------- */
 
+/* Two channels in bf16 are moved as one float. */
+static struct ggml_tensor in_pairs(const struct ggml_tensor *t)
+{
+    struct ggml_tensor p = *t;
+    p.type = GGML_TYPE_F32;
+    p.ne[0] /= 2;
+    p.nb[0] = sizeof(float);
+    return p;
+}
+
 static enum err_code launch_upsample(const struct nv_job *j)
 {
-    const struct nv_map_job m = {
-        .a = j->t->src[0], .y = j->t, .op = NV_MAP_UPSCALE, .q = {1, 2, 2, 1}};
-    return nv_map_launch(j, &m);
+    struct ggml_tensor x = *j->t->src[0], y = *j->t;
+    if (x.type == GGML_TYPE_BF16 && x.ne[0] % 2 == 0) {
+        x = in_pairs(&x);
+        y = in_pairs(&y);
+    }
+    return nv_map_launch(
+        j, &(struct nv_map_job){.a = &x, .y = &y, .op = NV_MAP_UPSCALE, .q = {1, 2, 2, 1}});
 }
 
 static const struct nv_op op_upsample = {.name = "upsampling", .launch = launch_upsample};
@@ -88,19 +102,21 @@ struct conv_params {
     int stride, left, top, up; /* up: x is half as large as what is convolved */
 };
 
-enum { CONV_X, CONV_W, CONV_BIAS, CONV_SOURCES };
+enum { CONV_X, CONV_W, CONV_BIAS, CONV_RESIDUAL, CONV_SOURCES };
 
 /* t: ne = channels, width, height. */
 static struct nv_conv conv_of(const struct ggml_tensor *t)
 {
     struct conv_params p;
     const struct ggml_tensor *x = t->src[CONV_X], *w = t->src[CONV_W], *b = t->src[CONV_BIAS];
+    const struct ggml_tensor *residual = t->src[CONV_RESIDUAL];
     nv_params_of(t, &p, sizeof p);
     int scale = p.up ? 2 : 1;
     return (struct nv_conv){
         .x = x->data,
         .w = w->data,
         .bias = b ? b->data : NULL,
+        .residual = residual ? residual->data : NULL,
         .y = t->data,
         .x_row = nv_stride(x, 1),
         .x_column = nv_stride(x, 0),
@@ -126,6 +142,7 @@ static struct nv_conv conv_of(const struct ggml_tensor *t)
         .x_type = nv_type_of(x),
         .w_type = nv_type_of(w),
         .y_type = nv_type_of(t),
+        .residual_type = nv_type_of(t),
     };
 }
 
@@ -137,10 +154,85 @@ static bool suits_bf16(const struct nv_conv *c)
            ((uintptr_t)c->x | (uintptr_t)c->w) % 16 == 0;
 }
 
+static enum err_code map_image(const struct nv_job *j, const struct nv_conv *c,
+                               struct nv_tensor_map *out)
+{
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)c->x,
+        .columns = (uint64_t)c->in,
+        .rows = (uint64_t)c->width,
+        .outer = (uint64_t)c->height,
+        .row_stride = (uint64_t)c->x_column,
+        .outer_stride = (uint64_t)c->x_row,
+        .box_columns = 64,
+        .box_rows = 16 * (uint32_t)c->stride,
+        .box_outer = 8 * (uint32_t)c->stride,
+        .step = (uint32_t)c->stride,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+static enum err_code map_kernel(const struct nv_job *j, const struct nv_conv *c,
+                                struct nv_tensor_map *out)
+{
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)c->w,
+        .columns = (uint64_t)c->kh * (uint64_t)c->kw * (uint64_t)c->in,
+        .rows = (uint64_t)c->out,
+        .row_stride = (uint64_t)c->w_out,
+        .box_columns = 64,
+        .box_rows = 64,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+/* Tiles of 8 x 16 pixels, in pairs, by 256 or 128 channels: whichever leaves fewer of the card's pairs of blocks idle. */
+static enum err_code launch_tma(const struct nv_job *j, const struct nv_conv *c)
+{
+    int64_t tiles = divide_up(divide_up(c->out_height, 8) * divide_up(c->out_width, 16), 2);
+    int64_t pairs = nv_card_multiprocessors(j->card) / 2;
+    int64_t wide = divide_up(tiles * divide_up(c->out, 256), pairs) * 256;
+    int64_t narrow = divide_up(tiles * divide_up(c->out, 128), pairs) * 128;
+    bool is_wide = wide <= narrow && c->out > 128;
+    tiles *= divide_up(c->out, is_wide ? 256 : 128);
+    struct nv_conv_tma p = {
+        .g = {.bias = c->bias,
+              .residual = c->residual,
+              .y = c->y,
+              .ldy = c->y_column,
+              .ldr = c->y_column,
+              .m = c->out_height * c->out_width,
+              .n = c->out,
+              .k = c->kh * c->kw * c->in,
+              .scale = 1.0f,
+              .x_type = NV_BF16,
+              .w_type = NV_BF16,
+              .y_type = c->y_type,
+              .residual_type = c->residual_type},
+        .in = c->in,
+        .out_height = c->out_height,
+        .out_width = c->out_width,
+        .kh = c->kh,
+        .kw = c->kw,
+        .stride = c->stride,
+        .pad_left = c->pad_left,
+        .pad_top = c->pad_top,
+    };
+    enum err_code rc = map_image(j, c, &p.x_map);
+    if (rc == ERR_OK)
+        rc = map_kernel(j, c, &p.w_map);
+    if (rc != ERR_OK)
+        return rc;
+    return nv_launch(j->card, is_wide ? NV_KERNEL_conv_tma_256 : NV_KERNEL_conv_tma_128,
+                     (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &p, j->e);
+}
+
 static enum err_code launch_conv(const struct nv_job *j)
 {
     struct nv_conv c = conv_of(j->t);
     int64_t pixels = (int64_t)c.out_height * c.out_width;
+    if (suits_bf16(&c) && !c.up && nv_card_architecture(j->card) >= 90)
+        return launch_tma(j, &c);
     if (suits_bf16(&c))
         return nv_launch(j->card, NV_KERNEL_conv_bf16,
                          (struct nv_grid){.x = divide_up(pixels, 128) * divide_up(c.out, 128)}, &c,
@@ -156,20 +248,28 @@ static double conv_flops(const struct ggml_tensor *t)
     return 2.0 * (double)ggml_nelements(t) * (double)(w->ne[0] * w->ne[1] * w->ne[2]);
 }
 
-static const struct nv_op op_conv = {
-    .name = "convolution", .launch = launch_conv, .flops = conv_flops};
+static struct ggml_tensor *over_residual(const struct ggml_tensor *t)
+{
+    return nv_if_congruent(t, t->src[CONV_RESIDUAL]);
+}
 
-/* What was doubled, where all of x is the result of that: the convolution doubles it on the way. */
+static const struct nv_op op_conv = {
+    .name = "convolution", .launch = launch_conv, .flops = conv_flops, .in_place = over_residual};
+
+/* What was doubled, where all of x is the result of that: the convolution doubles it on the way, unless it is one of
+ * sm_90, which goes so much faster that a doubled image in memory costs less. */
 static struct ggml_tensor *before_upsampling(struct nn_graph *g, struct ggml_tensor *x)
 {
     struct ggml_tensor *t = x->view_src;
     bool whole = t && x->view_offs == 0 && ggml_nelements(t) == ggml_nelements(x);
-    return whole && nv_op_of(t) == &op_upsample ? turned_back(g, t->src[0]) : NULL;
+    bool by_tma =
+        nv_card_architecture(nn_device_card(g->device)) >= 90 && !g->exact && x->ne[2] % 8 == 0;
+    return !by_tma && whole && nv_op_of(t) == &op_upsample ? turned_back(g, t->src[0]) : NULL;
 }
 
 struct ggml_tensor *nv_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
-                              struct nn_padding pad)
+                              struct nn_padding pad, struct ggml_tensor *residual)
 {
     if (!nv_is_on(g))
         return NULL;
@@ -177,7 +277,9 @@ struct ggml_tensor *nv_conv2d(struct nn_graph *g, const struct nn_param *w,
     x = as_image(g, x);
     const struct conv_params p = {
         .stride = stride, .left = pad.left, .top = pad.top, .up = small != NULL};
-    struct ggml_tensor *src[CONV_SOURCES] = {small ? small : x, w->t, b ? b->t : NULL};
+    struct ggml_tensor *src[CONV_SOURCES] = {small ? small : x, w->t, b ? b->t : NULL,
+                                             residual ? turned(g, as_dense_image(g, residual))
+                                                      : NULL};
     int64_t width = (x->ne[0] + pad.left + pad.right - w->t->ne[0]) / stride + 1;
     int64_t height = (x->ne[1] + pad.top + pad.bottom - w->t->ne[1]) / stride + 1;
     return image_node(g,

@@ -48,6 +48,7 @@ static struct nv_gemm gemm_of(const struct ggml_tensor *t)
         .x_type = nv_type_of(s[X]),
         .w_type = nv_type_of(s[W]),
         .y_type = nv_type_of(t),
+        .residual_type = NV_F32,
     };
     if (p.halves) {
         g.w2 = (const char *)g.w + (size_t)g.n * s[W]->nb[1];
@@ -69,6 +70,20 @@ static bool suits_bf16(const struct nv_gemm *g)
            g->ldw % 8 == 0 && g->ldy % 2 == 0 && aligned(g->x) && aligned(g->w) && aligned(g->w2);
 }
 
+/* The old value is added to where it lies: nobody reads it. */
+static bool is_in_place(const struct nv_gemm *g)
+{
+    return g->residual == g->y;
+}
+
+static bool suits_tma(const struct nv_gemm *g)
+{
+    if (!is_in_place(g))
+        return true;
+    return g->y_type == NV_F32 && g->act == NV_ACT_NONE && g->ldr == g->ldy && g->ldy % 4 == 0 &&
+           g->n % 2 == 0 && aligned(g->y);
+}
+
 static enum err_code matrix_map(const struct nv_job *j, const void *p, int rows, int k, int64_t ld,
                                 uint32_t box_rows, struct nv_tensor_map *out)
 {
@@ -83,21 +98,72 @@ static enum err_code matrix_map(const struct nv_job *j, const void *p, int rows,
     return nv_tensor_map_make(j->card, &s, out, j->e);
 }
 
+static enum err_code result_map(const struct nv_job *j, const struct nv_gemm *g,
+                                struct nv_tensor_map *out)
+{
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)g->y,
+        .f32 = true,
+        .columns = (uint64_t)g->n,
+        .rows = (uint64_t)g->m,
+        .row_stride = (uint64_t)g->ldy,
+        .box_columns = 32,
+        .box_rows = 64,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+/* Columns of a tile, in the order of preference. */
+static const struct {
+    enum nv_kernel kernel;
+    int columns;
+} tma_tiles[] = {
+    {NV_KERNEL_gemm_tma_256, 256}, {NV_KERNEL_gemm_tma_192, 192}, {NV_KERNEL_gemm_tma_128, 128}};
+
+/* Blocks work in pairs, on two tiles of 128 rows. */
+static int64_t pairs_of_tiles(const struct nv_gemm *g, int columns)
+{
+    return divide_up(divide_up(g->m, 128), 2) * divide_up(g->n, columns);
+}
+
+/* The tiles whose last round leaves the fewest pairs of blocks idle. Narrow ones when much is done behind the product. */
+static size_t best_tiles(const struct nv_gemm *g, int64_t pairs)
+{
+    size_t best = 0;
+    if (is_in_place(g))
+        return sizeof tma_tiles / sizeof tma_tiles[0] - 1;
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < sizeof tma_tiles / sizeof tma_tiles[0]; i++) {
+        int64_t cost =
+            divide_up(pairs_of_tiles(g, tma_tiles[i].columns), pairs) * tma_tiles[i].columns;
+        if (cost < least) {
+            least = cost;
+            best = i;
+        }
+    }
+    return best;
+}
+
 static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
 {
+    enum { WEIGHT_ROWS = 64 };
     struct nv_gemm_tma p = {.g = *g};
-    bool pair = g->act == NV_ACT_SWIGLU;
-    int64_t tile = pair ? 128 : 256, tiles = divide_up(g->m, 128) * divide_up(g->n, tile);
-    int64_t units = nv_card_multiprocessors(j->card);
+    bool swiglu = g->act == NV_ACT_SWIGLU;
+    int64_t pairs = nv_card_multiprocessors(j->card) / 2;
+    size_t i = best_tiles(g, pairs);
+    enum nv_kernel kernel = swiglu ? NV_KERNEL_gemm_tma_swiglu : tma_tiles[i].kernel;
+    int64_t tiles = pairs_of_tiles(g, swiglu ? 128 : tma_tiles[i].columns);
     enum err_code rc = matrix_map(j, g->x, g->m, g->k, g->ldx, 128, &p.x_map);
     if (rc == ERR_OK)
-        rc = matrix_map(j, g->w, g->n, g->k, g->ldw, (uint32_t)tile, &p.w_map);
-    if (rc == ERR_OK && pair)
-        rc = matrix_map(j, g->w2, g->n, g->k, g->ldw, (uint32_t)tile, &p.w2_map);
+        rc = matrix_map(j, g->w, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w_map);
+    if (rc == ERR_OK && swiglu)
+        rc = matrix_map(j, g->w2, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w2_map);
+    if (rc == ERR_OK && is_in_place(g))
+        rc = result_map(j, g, &p.y_map);
     if (rc != ERR_OK)
         return rc;
-    return nv_launch(j->card, pair ? NV_KERNEL_gemm_tma_swiglu : NV_KERNEL_gemm_tma,
-                     (struct nv_grid){.x = tiles < units ? tiles : units}, &p, j->e);
+    return nv_launch(j->card, kernel, (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)},
+                     &p, j->e);
 }
 
 enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
@@ -110,7 +176,7 @@ enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
         return nv_launch(j->card, NV_KERNEL_gemm_exact,
                          (struct nv_grid){.x = divide_up(g->m, 64), .y = divide_up(g->n, 64)}, g,
                          j->e);
-    if (nv_card_architecture(j->card) >= 90)
+    if (nv_card_architecture(j->card) >= 90 && suits_tma(g))
         return launch_tma(j, g);
     int64_t tile = pair ? 64 : 128;
     return nv_launch(j->card, pair ? NV_KERNEL_gemm_bf16_swiglu : NV_KERNEL_gemm_bf16,

@@ -15,6 +15,7 @@
 #include "nn/nvidia/card.h"
 #include "nn/moments.h"
 #include "nn/ops.h"
+#include "nn/project.h"
 
 /* ---- linear layers: linear.c ------------------------------------------------------------------------------ */
 
@@ -33,6 +34,15 @@ struct nv_job;
 enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g);
 /* ggml's own product. */
 enum err_code nv_mul_mat_launch(const struct nv_job *j);
+
+/* ---- queries, keys and values at once: project.c ------------------------------------------------------------ */
+
+/* NULL also where that is better done apart. */
+struct ggml_tensor *nv_project(struct nn_graph *g, struct ggml_tensor *x,
+                               const struct nn_projections *p);
+/* The views of its result. */
+struct nn_qkv nv_heads_of(struct nn_graph *g, struct ggml_tensor *all,
+                          const struct nn_projections *p);
 
 /* ---- rows: rows.c ----------------------------------------------------------------------------------------- */
 
@@ -57,8 +67,10 @@ struct ggml_tensor *nv_activation(struct nn_graph *g, struct ggml_tensor *x, enu
 
 /* ---- attention: attention.c ------------------------------------------------------------------------------- */
 
+/* causal: the mask hides at least every key behind its query. */
 struct ggml_tensor *nv_attend(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
-                              struct ggml_tensor *v, struct ggml_tensor *mask, float scale);
+                              struct ggml_tensor *v, struct ggml_tensor *mask, bool causal,
+                              float scale);
 
 /* ---- joining: join.c -------------------------------------------------------------------------------------- */
 
@@ -68,9 +80,10 @@ struct ggml_tensor *nv_join(struct nn_graph *g, struct ggml_tensor *a, struct gg
 
 /* ---- images: image.c -------------------------------------------------------------------------------------- */
 
+/* Added to residual, unless that is NULL. */
 struct ggml_tensor *nv_conv2d(struct nn_graph *g, const struct nn_param *w,
                               const struct nn_param *b, struct ggml_tensor *x, int stride,
-                              struct nn_padding pad);
+                              struct nn_padding pad, struct ggml_tensor *residual);
 /* sums: means and variances of the whole image's channels, NULL: of x. */
 struct ggml_tensor *nv_group_norm(struct nn_graph *g, struct ggml_tensor *x,
                                   struct ggml_tensor *sums, const struct nn_group_norm *norm);

@@ -13,8 +13,11 @@
     NV_MODULE(attention)                                                                           \
     NV_MODULE(attention_tma)                                                                       \
     NV_MODULE(conv)                                                                                \
+    NV_MODULE(conv_tma)                                                                            \
     NV_MODULE(gemm)                                                                                \
     NV_MODULE(gemm_exact)                                                                          \
+    NV_MODULE(gemm_heads_tma)                                                                      \
+    NV_MODULE(gemm_narrow_tma)                                                                     \
     NV_MODULE(gemm_tma)                                                                            \
     NV_MODULE(group_norm)                                                                          \
     NV_MODULE(map)                                                                                 \

@@ -13,9 +13,10 @@
 #include "nn/buffer.h"
 #include "nn/moments.h"
 #include "nn/ops.h"
+#include "nn/project.h"
 #include "weights/dtype.h"
 
-enum { MAX_PARAMS = 12, MAX_INPUTS = 8, PARAM_ROOM = 4 << 20 };
+enum { MAX_PARAMS = 16, MAX_INPUTS = 8, PARAM_ROOM = 4 << 20 };
 
 /* One device's side of a comparison. */
 struct side {
@@ -320,7 +321,8 @@ static struct ggml_tensor *attend(struct side *s, bool masked, enum nn_rope mode
         for (int i = 0; i < TOKENS * TOKENS; i++)
             m[i] = i % TOKENS <= i / TOKENS ? m[i] : -INFINITY;
     }
-    return nn_attention(g, q, k, v, mask, 0.125f);
+    return masked ? nn_attention_causal(g, q, k, v, mask, 0.125f)
+                  : nn_attention(g, q, k, v, NULL, 0.125f);
 }
 
 static struct ggml_tensor *attention_pairs(struct side *s)
@@ -353,11 +355,47 @@ static struct ggml_tensor *small_head(struct side *s)
                         0.25f);
 }
 
+/* Text without queries before an image, as the last block of Qwen-Image has it; text with queries, as all others. */
+static struct ggml_tensor *streams(struct side *s, bool queries)
+{
+    enum { TEXT = 21, IMAGE = 150, DIM = 64, HEADS = 2, HEAD = 128 };
+    struct nn_graph *g = &s->g;
+    struct ggml_tensor *cos = input(s, HEAD / 2, TEXT + IMAGE, 1);
+    struct ggml_tensor *sin = input(s, HEAD / 2, TEXT + IMAGE, 1);
+    struct ggml_tensor *x[2] = {input(s, DIM, TEXT, 1), input(s, DIM, IMAGE, 1)};
+    struct nn_qkv of[2];
+    for (int i = 0; i < 2; i++) {
+        int64_t first = i ? TEXT : 0;
+        struct nn_projections p = {.head_dim = HEAD, .eps = 1e-6f, .mode = NN_ROPE_PAIRS};
+        p.cos = rows_of(s, cos, first, x[i]->ne[1]);
+        p.sin = rows_of(s, sin, first, x[i]->ne[1]);
+        p.k = (struct nn_projection){matrix(s, HEADS * HEAD, DIM), vector(s, HEADS * HEAD),
+                                     vector(s, HEAD)};
+        p.v = (struct nn_projection){matrix(s, HEADS * HEAD, DIM), NULL, NULL};
+        if (i || queries)
+            p.q = (struct nn_projection){matrix(s, HEADS * HEAD, DIM), NULL, vector(s, HEAD)};
+        of[i] = nn_project(g, x[i], &p);
+    }
+    struct nn_qkv a = nn_qkv_join(g, of[0], of[1]);
+    return nn_attention(g, a.q, a.k, a.v, NULL, 0.09f);
+}
+
+static struct ggml_tensor *two_streams(struct side *s)
+{
+    return streams(s, true);
+}
+
+static struct ggml_tensor *keys_of_text_alone(struct side *s)
+{
+    return streams(s, false);
+}
+
 static void norms_and_attention(void **state)
 {
     (void)state;
-    static const build_fn all[] = {modulated,        rms,       rms_of_heads, attention_pairs,
-                                   attention_masked, wide_head, head_of_128,  small_head};
+    static const build_fn all[] = {
+        modulated, rms,         rms_of_heads, attention_pairs, attention_masked,
+        wide_head, head_of_128, small_head,   two_streams,     keys_of_text_alone};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         compare(all[i]);
 }
@@ -454,9 +492,9 @@ static struct ggml_tensor *resnet(struct side *s)
     struct ggml_tensor *kept = x;
     n.silu = true;
     x = nn_moments_apply(g, x, NULL, &n);
-    x = nn_conv2d(g, kernel(s, 24, 16, 3), vector(s, 24), x, 1, all_round);
     kept = nn_conv2d(g, kernel(s, 24, 16, 1), vector(s, 24), kept, 1, (struct nn_padding){0});
-    return nn_image_clamp(g, nn_image_add(g, x, kept), -1.0f, 1.0f);
+    x = nn_conv2d_add(g, kernel(s, 24, 16, 3), vector(s, 24), x, 1, all_round, kept);
+    return nn_image_clamp(g, x, -1.0f, 1.0f);
 }
 
 static struct ggml_tensor *pixels_as_tokens(struct side *s)
