@@ -216,7 +216,9 @@ static enum err_code read_choice(struct catalogue *c, yyjson_val *o, struct cata
         (rc = need_str(c, o, "name", &ch->name, e)) != ERR_OK ||
         (rc = source_of(c, o, &ch->source, e)) != ERR_OK ||
         (rc = maybe_str(c, o, "weights", &ch->weights, e)) != ERR_OK ||
-        (ch->weights && (rc = path_check(str_from(ch->weights), c->what, e)) != ERR_OK))
+        (ch->weights && (rc = path_check(str_from(ch->weights), c->what, e)) != ERR_OK) ||
+        (rc = maybe_str(c, o, "vision", &ch->vision, e)) != ERR_OK ||
+        (ch->vision && (rc = path_check(str_from(ch->vision), c->what, e)) != ERR_OK))
         return rc;
     yyjson_val *files = yyjson_obj_get(o, "files");
     struct catalogue_file *out;

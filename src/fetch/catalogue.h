@@ -42,6 +42,8 @@ struct catalogue_choice {
     const char *name;
     const struct catalogue_source *source;
     const char *weights; /* path for veetance.json's components; NULL: the folder layout says it */
+    const char
+        *vision; /* path of the vision tower that goes with a GGUF text encoder; NULL: none */
     const struct catalogue_file *files;
     size_t file_count;
 };

@@ -315,9 +315,8 @@ static enum err_code settle_status(struct engine *g, struct slot *s, struct job 
     char code[64], message[200], page[1200], what[700];
     struct err why = {0};
     long status = 0;
-    curl_off_t after = 0;
+    double after = hub_wait_s(s->easy);
     (void)curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void)curl_easy_getinfo(s->easy, CURLINFO_RETRY_AFTER, &after);
     if (status >= 300 && status < 400)
         return follow(g, s, j, e);
     hub_header(s->easy, "X-Error-Code", code, sizeof code);
@@ -332,7 +331,7 @@ static enum err_code settle_status(struct engine *g, struct slot *s, struct job 
                            .hub = g->hub->base,
                            .had_token = g->hub->with_token != NULL,
                            .from_elsewhere = j->f->at.elsewhere,
-                           .retry_after_s = (double)after};
+                           .retry_after_s = after};
     enum words_advice advice = words_for_status(&w, &why);
     /* A storage host that refuses has a link that is too old; one that has no such part, another file. */
     bool stale = j->f->at.elsewhere && (status == 401 || status == 403 || status == 404 ||
@@ -341,7 +340,7 @@ static enum err_code settle_status(struct engine *g, struct slot *s, struct job 
         *e = why;
         return e->code;
     }
-    enum err_code rc = try_later(g, s, j, (double)after, &why, e);
+    enum err_code rc = try_later(g, s, j, after, &why, e);
     return rc == ERR_OK && stale ? job_resolve_again(g, j, e) : rc;
 }
 

@@ -211,21 +211,30 @@ static enum err_code ask_once(struct hub *h, const struct question *q, const cha
     return err_note(e, "%s", q->what);
 }
 
+double hub_wait_s(CURL *easy)
+{
+    char text[200];
+    curl_off_t after = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
+    if (after > 0)
+        return (double)after;
+    hub_header(easy, "RateLimit", text, sizeof text);
+    return words_wait_s(text);
+}
+
 static enum err_code judge(struct hub *h, const struct question *q, const char *url, long status,
                            enum words_advice *advice, double *wait, struct err *e)
 {
     char code[64], message[200], page[1200], origin[ORIGIN_BYTES] = "";
-    curl_off_t after = 0;
     if (status < 400)
         return ERR_OK;
     hub_header(h->easy, "X-Error-Code", code, sizeof code);
     hub_header(h->easy, "X-Error-Message", message, sizeof message);
     hub_page(h, q->source, page, sizeof page);
-    (void)curl_easy_getinfo(h->easy, CURLINFO_RETRY_AFTER, &after);
     enum err_code rc = url_origin(url, origin, e);
     if (rc != ERR_OK)
         return rc;
-    *wait = (double)after;
+    *wait = hub_wait_s(h->easy);
     struct words_http w = {.status = status,
                            .code = code,
                            .message = message,

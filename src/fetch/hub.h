@@ -67,6 +67,8 @@ ERR_MUST_CHECK enum err_code hub_resolve(struct hub *h, const struct catalogue_s
 ERR_MUST_CHECK enum err_code hub_prepare(struct hub *h, CURL *easy, const char *url, struct err *e);
 /* May url be asked at all? Plain http only where the person named an http address. */
 ERR_MUST_CHECK enum err_code hub_check_url(const struct hub *h, const char *url, struct err *e);
+/* Seconds that the answer asks to wait, by Retry-After or RateLimit; 0 when it does not. */
+double hub_wait_s(CURL *easy);
 /* The value of an answer's header into out; "" without it. Works in callbacks, too. */
 void hub_header(CURL *easy, const char *name, char *out, size_t out_size);
 /* An ETag's value without W/ and quotes. */

@@ -26,6 +26,8 @@ static char *own_text(const struct catalogue_set *set,
         if (!components)
             components = yyjson_mut_obj_add_obj(doc, root, "components");
         yyjson_mut_obj_add_str(doc, components, set->components[c].name, choices[c]->weights);
+        if (choices[c]->vision)
+            yyjson_mut_obj_add_str(doc, components, "vision", choices[c]->vision);
     }
     char *text =
         yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES | YYJSON_WRITE_NEWLINE_AT_END, n);

@@ -1,5 +1,7 @@
 #include "fetch/words.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum words_advice words_for_transfer(CURLcode code, const char *detail, const char *host,
@@ -63,15 +65,35 @@ static bool code_is(const struct words_http *h, const char *code)
     return strcmp(h->code, code) == 0;
 }
 
+/* The hub's own reason, behind ours. */
+static void add_reason(const struct words_http *h, struct err *e)
+{
+    size_t n = strlen(e->text);
+    if (*h->message && n < sizeof e->text)
+        (void)snprintf(e->text + n, sizeof e->text - n, " (the hub says: %.160s)", h->message);
+}
+
 static void words_for_refusal(const struct words_http *h, struct err *e)
 {
     bool gated = code_is(h, "GatedRepo") || h->status == 403;
-    if (h->status == 403 && h->had_token && gated)
+    if (h->status == 403 && h->had_token && strstr(h->message, "fine-grained"))
+        err_set_text(e, ERR_IO,
+                     "%s: your token may not read gated repositories (403): switch on \"access to "
+                     "public gated repositories\" for it at %s/settings/tokens, then run the same "
+                     "command again",
+                     h->what, h->hub);
+    else if (h->status == 403 && h->had_token && gated)
         err_set_text(
             e, ERR_IO,
             "%s: access is not granted (403): visit %s with the account of your token, agree "
             "to its terms, then run the same command again",
             h->what, h->page);
+    else if (gated && h->had_token)
+        err_set_text(e, ERR_IO,
+                     "%s: this repository is gated (%ld), and the token is not sound (it may have "
+                     "expired): make one at %s/settings/tokens, then `veetance-fetch login`; its "
+                     "terms are at %s",
+                     h->what, h->status, h->hub, h->page);
     else if (gated)
         err_set_text(e, ERR_IO,
                      "%s: this repository is gated (%ld): visit %s and agree to its terms, make a "
@@ -89,6 +111,16 @@ static void words_for_refusal(const struct words_http *h, struct err *e)
             "%s: one has to be signed in (401), or there is no such repository: make a token "
             "at %s/settings/tokens, then `veetance-fetch login`",
             h->what, h->hub);
+    add_reason(h, e);
+}
+
+double words_wait_s(const char *rate_limit)
+{
+    const char *left = strstr(rate_limit, ";r="), *wait = strstr(rate_limit, ";t=");
+    if (!left || !wait || strtol(left + 3, NULL, 10) != 0)
+        return 0;
+    long s = strtol(wait + 3, NULL, 10);
+    return s > 0 ? (double)s : 0;
 }
 
 enum words_advice words_for_status(const struct words_http *h, struct err *e)

@@ -28,6 +28,10 @@ struct words_http {
     double retry_after_s;
 };
 
+/* Seconds to wait by the hub's RateLimit header, `"resolvers";r=0;t=172` (none left, for so long); 0 when it asks for
+ * none. */
+double words_wait_s(const char *rate_limit);
+
 /* An answer that is not the file. */
 enum words_advice words_for_status(const struct words_http *h, struct err *e);
 

@@ -145,6 +145,20 @@ class Right(Case):
         self.assertEqual(record["files"][0]["commit"], self.hub.commit)
         self.assertEqual(self.run_program("verify", self.dir), 0)
 
+    def test_small_files_come_by_way_of_the_hubs_cache(self):
+        self.standard()
+        self.add("scheduler/scheduler_config.json", b'{"shift": 3.0}', kind="small", cached=True)
+        self.good()
+        with open(os.path.join(self.dir, "scheduler/scheduler_config.json"), "rb") as f:
+            self.assertEqual(f.read(), b'{"shift": 3.0}')
+        self.assertTrue(any("/api/resolve-cache/" in path for _, _, path in self.hub.requests))
+
+    def test_a_rate_limit_is_waited_for(self):
+        self.standard(limited=1)
+        before = time.monotonic()
+        self.good()
+        self.assertGreaterEqual(time.monotonic() - before, 1)
+
     def test_a_second_get_asks_nobody(self):
         self.standard()
         self.good()
@@ -359,6 +373,17 @@ class Words(Case):
         self.standard(token="somebody else's")
         self.env["HF_TOKEN"] = TOKEN
         self.bad(["(403)"])
+
+    def test_gated_with_an_unsound_token(self):
+        self.standard(token="somebody else's", gated=True)
+        self.env["HF_TOKEN"] = "unsound-token"
+        self.bad(["the token is not sound", "the hub says: Access to model", "veetance-fetch login"])
+
+    def test_a_fine_grained_token_without_the_right_to_gated_repositories(self):
+        words = "Please enable access to public gated repositories in your fine-grained token settings to view this repository."
+        self.standard(token="somebody else's", gated=True, refusal=words)
+        self.env["HF_TOKEN"] = TOKEN
+        self.bad(["may not read gated repositories (403)", "/settings/tokens", "the hub says: Please enable"])
 
     def test_416(self):
         self.standard(status=416)

@@ -31,6 +31,9 @@ class File:
         self.drop = faults.pop("drop", 0)  # so many answers break off at a random place
         self.flip = faults.pop("flip", 0)  # so many answers have one wrong byte
         self.busy = faults.pop("busy", 0)  # so many answers are 429 with Retry-After: 1
+        self.limited = faults.pop("limited", 0)  # so many answers are 429 with RateLimit's wait of a second
+        self.cached = faults.pop("cached", False)  # a small file by the hop over /api/resolve-cache
+        self.refusal = faults.pop("refusal", None)  # the hub's own words on 401 and 403
         self.fail = faults.pop("fail", 0)  # so many answers are 503
         self.expire = faults.pop("expire", 0)  # links are good for so many answers; 0: for ever
         self.short = faults.pop("short", 0)  # so many answers announce and send too few bytes
@@ -149,6 +152,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.answer(file.status, body=b"no")
         if owner.take(file, "busy"):
             return self.answer(429, [("Retry-After", "1")], b"slow down")
+        if owner.take(file, "limited"):
+            limit = [("RateLimit", '"resolvers";r=0;t=1'), ("RateLimit-Policy", '"fixed window";"resolvers";q=3000;w=300')]
+            return self.answer(429, limit, b"slow down")
         if owner.take(file, "fail"):
             return self.answer(503, body=b"oops")
         first, last, status = 0, len(data) - 1, 200
@@ -207,7 +213,9 @@ class HubHandler(Handler):
     def resolve(self):
         self.note()
         owner = self.owner
-        parts = urllib.parse.unquote(self.path).lstrip("/").split("/")
+        parts = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path).lstrip("/").split("/")
+        if parts[:3] == ["api", "resolve-cache", "models"] and len(parts) > 6:
+            return self.send_cached("/".join(parts[3:5]), "/".join(parts[6:]))
         if len(parts) < 5 or parts[2] != "resolve":
             return self.answer(404)
         repo, path = "/".join(parts[:2]), "/".join(parts[4:])
@@ -218,11 +226,16 @@ class HubHandler(Handler):
             return self.answer(404, [("X-Error-Code", "EntryNotFound"), ("X-Error-Message", "Entry not found")])
         given = self.headers.get("Authorization")
         if file.token and given != "Bearer " + file.token:
-            gated = [("X-Error-Code", "GatedRepo"), ("X-Error-Message", "Access to model %s is restricted" % repo)]
-            return self.answer(401 if given is None else 403, gated if file.gated else [])
+            words = file.refusal or "Access to model %s is restricted" % repo
+            gated = [("X-Error-Code", "GatedRepo"), ("X-Error-Message", words)]
+            unsound = given is None or given == "Bearer unsound-token"
+            return self.answer(401 if unsound else 403, gated if file.gated else [])
         if self.command == "HEAD":
             file.heads += 1
         headers = [("X-Repo-Commit", owner.commit)]
+        if file.kind == "small" and file.cached:
+            hop = "/api/resolve-cache/models/%s/%s/%s?etag=%%22%s%%22" % (repo, owner.commit, path, file.git)
+            return self.answer(307, headers + [("Location", hop)])
         if file.kind == "small":
             return self.send_small(file, headers)
         target = file.redirect or "%s/blob/%s?path=%s&repo=%s" % (
@@ -239,6 +252,12 @@ class HubHandler(Handler):
             ("Location", target),
         ]
         self.answer(302, headers)
+
+    def send_cached(self, repo, path):
+        file = self.owner.files.get((repo, path))
+        if file is None:
+            return self.answer(404)
+        self.send_small(file, [("X-Repo-Commit", self.owner.commit)])
 
     def send_small(self, file, headers):
         if self.command == "HEAD":

@@ -202,6 +202,16 @@ static void refusals_name_the_page(void **state)
     assert_int_equal(words_for_transfer(CURLE_RECV_ERROR, "", "h", &e), WORDS_TRY_AGAIN);
 }
 
+static void a_rate_limit_tells_how_long_to_wait(void **state)
+{
+    (void)state;
+    assert_true(words_wait_s("\"resolvers\";r=0;t=172") == 172);
+    assert_true(words_wait_s("\"resolvers\";r=2999;t=172") == 0);
+    assert_true(words_wait_s("\"resolvers\";r=0") == 0);
+    assert_true(words_wait_s("\"resolvers\";r=0;t=-5") == 0);
+    assert_true(words_wait_s("") == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +224,7 @@ int main(void)
         cmocka_unit_test(unsound_records_are_refused),
         cmocka_unit_test(tokens_are_for_their_origin_alone),
         cmocka_unit_test(refusals_name_the_page),
+        cmocka_unit_test(a_rate_limit_tells_how_long_to_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
