@@ -3,10 +3,13 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "image/resize.h"
+
+enum { NOTES_MAX_BYTES = 1 << 16 };
 
 struct layers_limits layers_limits_defaults(void)
 {
@@ -107,6 +110,20 @@ bool layer_set_id(struct layer *l, struct str id)
 void layer_stack_init(struct layer_stack *s, int w, int h)
 {
     *s = (struct layer_stack){.w = w, .h = h};
+    buf_init(&s->notes, NOTES_MAX_BYTES);
+}
+
+void layer_stack_note(struct layer_stack *s, const char *fmt, ...)
+{
+    char line[640];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line - 1, fmt, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
+    line[len++] = '\n';
+    if (len > 1 && s->notes.n + len < s->notes.max)
+        buf_add(&s->notes, line, len);
 }
 
 void layer_stack_deinit(struct layer_stack *s)
@@ -114,6 +131,7 @@ void layer_stack_deinit(struct layer_stack *s)
     for (size_t i = 0; i < s->n; i++)
         layer_deinit(&s->layers[i]);
     mem_free(s->layers);
+    buf_deinit(&s->notes);
     *s = (struct layer_stack){0};
 }
 

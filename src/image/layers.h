@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "image/composite.h"
@@ -45,10 +46,21 @@ struct layer {
     struct image image; /* RGBA, at least 1 x 1 */
 };
 
+/* How the flattened stack compares with the image that a document had of itself. */
+struct layers_merged {
+    bool known;              /* the document had one */
+    double psnr_db;          /* infinite when they are equal */
+    struct image_rect worst; /* where they differ most, and how much there */
+    double worst_psnr_db;
+};
+
 struct layer_stack {
     int w, h; /* the canvas */
     size_t n, cap;
     struct layer *layers; /* bottom first */
+    /* Of the document that it was read from: what could not be kept as it was, a line each. "" else. */
+    struct buf notes;
+    struct layers_merged merged;
 };
 
 /* What a file with layers may cost its reader, over all layers together. */
@@ -77,6 +89,10 @@ bool layer_set_id(struct layer *l, struct str id);
 
 void layer_stack_init(struct layer_stack *s, int w, int h);
 void layer_stack_deinit(struct layer_stack *s);
+
+/* One line for s->notes. Beyond 64 KiB they are left out. */
+void layer_stack_note(struct layer_stack *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Puts the layer at index (0 = bottom, s->n = top) and takes it over. A layer without an id, or with
  * one that the stack already has, gets one from its pixels and place (the same for the same input).

@@ -4,6 +4,7 @@
 
 #include "base/str.h"
 #include "image/composite.h"
+#include "image/layers_assemble.h"
 
 #define ORA_MIMETYPE "image/openraster"
 /* Our own attribute, which other programs leave alone: the layer's id. */
@@ -12,8 +13,9 @@
 
 enum { ORA_THUMBNAIL_MAX = 256 };
 
-/* "svg:src-over" and so on; the mode of such a name (normal for those that we lack). */
+/* "svg:src-over" and so on. Static string. */
 const char *ora_composite_op(enum blend_mode mode);
-enum blend_mode ora_blend_from_op(struct str op);
+/* Blend mode and operator of such a name, "" included; normal and false for those that we lack. */
+bool ora_op_read(struct str name, enum blend_mode *blend, enum layers_op *op);
 
 #endif

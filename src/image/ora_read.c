@@ -2,7 +2,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "image/layers_assemble.h"
 #include "image/layers_png.h"
+#include "image/load.h"
 #include "image/ora_format.h"
 #include "image/ora_xml.h"
 #include "image/zipfile.h"
@@ -42,7 +44,7 @@ static enum err_code read_xml(struct zipfile_reader *z, size_t max_layers, struc
 
 static enum err_code read_layer(struct zipfile_reader *z, const struct ora_entry *t,
                                 const struct layers_limits *limits, uint64_t *pixels,
-                                struct layer_stack *out, struct err *e)
+                                struct layers_assembly *a, struct err *e)
 {
     struct buf b;
     struct layer l = t->layer;
@@ -51,13 +53,67 @@ static enum err_code read_layer(struct zipfile_reader *z, const struct ora_entry
         rc = layers_png_read(buf_str(&b), t->src, limits, pixels, &l.image, e);
         buf_deinit(&b);
     }
-    return rc == ERR_OK ? layer_stack_add(out, &l, e) : err_note(e, "layer '%s'", l.name);
+    return rc == ERR_OK ? layers_assembly_add(a, &l, t->op, false, e)
+                        : err_note(e, "layer '%s'", l.name);
+}
+
+/* A stack that says nothing of its own is no group. */
+static bool is_group(const struct ora_entry *t)
+{
+    return t->layer.opacity < 1 || t->layer.blend != BLEND_NORMAL || t->op != LAYERS_OVER ||
+           !t->layer.visible || t->isolated;
+}
+
+static enum err_code read_entry(struct zipfile_reader *z, const struct ora_entry *t,
+                                const struct layers_limits *limits, uint64_t *pixels,
+                                struct layers_assembly *a, struct err *e)
+{
+    const struct layers_group g = {.name = t->layer.name,
+                                   .opacity = t->layer.opacity,
+                                   .blend = t->layer.blend,
+                                   .visible = t->layer.visible,
+                                   .isolated = t->isolated,
+                                   .op = t->op};
+    if (t->kind == ORA_LAYER)
+        return read_layer(z, t, limits, pixels, a, e);
+    if (!is_group(t))
+        return ERR_OK;
+    return t->kind == ORA_STACK ? layers_assembly_end(a, &g, e)
+                                : layers_assembly_begin(a, t->isolated, false, e);
+}
+
+/* The document's own image of itself, where it has one that can be read. */
+static enum err_code check_merged(struct zipfile_reader *z, const struct layers_limits *limits,
+                                  struct layer_stack *s, struct err *e)
+{
+    const struct image_limits il = {.max_pixels = limits->max_pixels,
+                                    .max_file_bytes = image_limits_defaults().max_file_bytes};
+    struct image merged;
+    struct err why = {0};
+    struct buf b;
+    if (!zipfile_has(z, "mergedimage.png"))
+        return ERR_OK;
+    enum err_code rc = zipfile_read(z, "mergedimage.png", &b, &why);
+    if (rc == ERR_OK) {
+        rc = image_load_memory(buf_str(&b), &il, NULL, &merged, &why);
+        buf_deinit(&b);
+    }
+    if (rc == ERR_NOMEM)
+        return err_set(e, ERR_NOMEM, "%s", why.text);
+    if (rc != ERR_OK) {
+        layer_stack_note(s, "mergedimage.png cannot be read: %s", why.text);
+        return ERR_OK;
+    }
+    rc = layers_check_merged(s, &merged, e);
+    image_free(&merged);
+    return rc;
 }
 
 static enum err_code read_archive(struct zipfile_reader *z, const struct layers_limits *limits,
                                   struct layer_stack *out, struct err *e)
 {
     struct ora_image im = {0};
+    struct layers_assembly a;
     uint64_t pixels = 0;
     enum err_code rc;
     if ((rc = check_mimetype(z, e)) != ERR_OK ||
@@ -66,8 +122,16 @@ static enum err_code read_archive(struct zipfile_reader *z, const struct layers_
     rc = layers_check_canvas(limits, im.w, im.h, e);
     if (rc == ERR_OK)
         layer_stack_init(out, (int)im.w, (int)im.h);
+    layers_assembly_init(&a, out);
     for (size_t i = im.n; i-- > 0 && rc == ERR_OK;)
-        rc = read_layer(z, &im.entries[i], limits, &pixels, out, e);
+        rc = read_entry(z, &im.entries[i], limits, &pixels, &a, e);
+    if (rc == ERR_OK)
+        rc = layers_assembly_finish(&a, e);
+    if (rc == ERR_OK && im.unknown[0])
+        layer_stack_note(out, "the composite-op '%s' is not known; such layers are normal",
+                         im.unknown);
+    if (rc == ERR_OK)
+        rc = check_merged(z, limits, out, e);
     mem_free(im.entries);
     return rc;
 }

@@ -3,6 +3,7 @@
 #include <expat.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/mem.h"
 #include "image/ora_format.h"
@@ -11,14 +12,15 @@ enum { MAX_DEPTH = 32 };
 
 /* What a stack element passes on to all that is in it. */
 struct level {
-    double opacity;
-    bool visible;
+    int x, y;
+    size_t entry; /* of the stack, whose end has the same */
+    bool is_stack;
 };
 
 struct parsing {
     XML_Parser parser;
     struct ora_image *out;
-    size_t cap, max_layers;
+    size_t cap, layers, max_layers, max_entries;
     int depth; /* of open elements */
     struct level level[MAX_DEPTH + 1];
     bool image_seen;
@@ -70,18 +72,6 @@ static void open_image(struct parsing *p, const char **pairs)
     p->image_seen = true;
 }
 
-static void open_stack(struct parsing *p, const char **pairs)
-{
-    struct level *l = &p->level[p->depth];
-    double opacity;
-    if (!read_opacity(attribute(pairs, "opacity"), &opacity)) {
-        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: a stack's opacity is not 0 to 1"));
-        return;
-    }
-    l->opacity *= opacity;
-    l->visible = l->visible && !str_eq_z(attribute(pairs, "visibility"), "hidden");
-}
-
 static bool grow(struct parsing *p)
 {
     if (p->out->n < p->cap)
@@ -95,35 +85,80 @@ static bool grow(struct parsing *p)
     return true;
 }
 
-static void open_layer(struct parsing *p, const char **pairs)
+/* What stacks and layers have in common, as a new entry. NULL after an error. */
+static struct ora_entry *new_entry(struct parsing *p, const char **pairs, enum ora_kind kind)
 {
-    const struct level *level = &p->level[p->depth];
-    struct str src = attribute(pairs, "src");
-    if (p->out->n >= p->max_layers) {
+    struct str op = attribute(pairs, "composite-op");
+    if (p->out->n >= p->max_entries) {
         stop(p, err_set(p->e, ERR_LIMIT, "stack.xml has more than %zu layers", p->max_layers));
-        return;
+        return NULL;
     }
+    if (!grow(p)) {
+        stop(p, err_set(p->e, ERR_NOMEM, "no memory for the layers of stack.xml"));
+        return NULL;
+    }
+    struct ora_entry *t = &p->out->entries[p->out->n];
+    *t = (struct ora_entry){.kind = kind};
+    layer_set_name(&t->layer, attribute(pairs, "name"));
+    if (!read_offset(attribute(pairs, "x"), &t->layer.x) ||
+        !read_offset(attribute(pairs, "y"), &t->layer.y) ||
+        !read_opacity(attribute(pairs, "opacity"), &t->layer.opacity)) {
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: x, y or opacity of '%s' makes no sense",
+                        t->layer.name));
+        return NULL;
+    }
+    const struct level *l = &p->level[p->depth - 1];
+    if (abs(t->layer.x + l->x) > LAYER_OFFSET_MAX || abs(t->layer.y + l->y) > LAYER_OFFSET_MAX) {
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: '%s' lies too far away", t->layer.name));
+        return NULL;
+    }
+    t->layer.x += l->x;
+    t->layer.y += l->y;
+    t->layer.visible = !str_eq_z(attribute(pairs, "visibility"), "hidden");
+    if (!ora_op_read(op, &t->layer.blend, &t->op) && !p->out->unknown[0])
+        (void)snprintf(p->out->unknown, sizeof p->out->unknown, "%.*s",
+                       (int)(op.n < 60 ? op.n : 60), op.p);
+    p->out->n++;
+    return t;
+}
+
+static void open_stack(struct parsing *p, const char **pairs)
+{
+    struct ora_entry *t = new_entry(p, pairs, ORA_STACK);
+    struct level *l = &p->level[p->depth];
+    if (!t)
+        return;
+    t->isolated = str_eq_z(attribute(pairs, "isolation"), "isolate") || t->layer.opacity < 1 ||
+                  t->layer.blend != BLEND_NORMAL || t->op != LAYERS_OVER || !t->layer.visible;
+    *l = (struct level){t->layer.x, t->layer.y, (size_t)(t - p->out->entries), true};
+}
+
+static void close_stack(struct parsing *p)
+{
+    const struct level *l = &p->level[p->depth];
     if (!grow(p)) {
         stop(p, err_set(p->e, ERR_NOMEM, "no memory for the layers of stack.xml"));
         return;
     }
-    struct ora_entry *t = &p->out->entries[p->out->n];
-    *t = (struct ora_entry){0};
-    layer_set_name(&t->layer, attribute(pairs, "name"));
-    (void)layer_set_id(&t->layer, attribute(pairs, ORA_ID_ATTRIBUTE));
-    if (src.n == 0 || src.n >= sizeof t->src || !read_offset(attribute(pairs, "x"), &t->layer.x) ||
-        !read_offset(attribute(pairs, "y"), &t->layer.y) ||
-        !read_opacity(attribute(pairs, "opacity"), &t->layer.opacity)) {
-        stop(p, err_set(p->e, ERR_FORMAT,
-                        "stack.xml: src, x, y or opacity of layer '%s' makes no sense",
-                        t->layer.name));
+    struct ora_entry *t = &p->out->entries[p->out->n++];
+    *t = p->out->entries[l->entry];
+    t->kind = ORA_STACK_END;
+}
+
+static void open_layer(struct parsing *p, const char **pairs)
+{
+    struct str src = attribute(pairs, "src");
+    struct ora_entry *t = new_entry(p, pairs, ORA_LAYER);
+    if (!t)
         return;
-    }
-    (void)snprintf(t->src, sizeof t->src, "%s", src.p);
-    t->layer.opacity *= level->opacity;
-    t->layer.visible = level->visible && !str_eq_z(attribute(pairs, "visibility"), "hidden");
-    t->layer.blend = ora_blend_from_op(attribute(pairs, "composite-op"));
-    p->out->n++;
+    if (++p->layers > p->max_layers)
+        stop(p, err_set(p->e, ERR_LIMIT, "stack.xml has more than %zu layers", p->max_layers));
+    else if (src.n == 0 || src.n >= sizeof t->src)
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: src of layer '%s' makes no sense",
+                        t->layer.name));
+    else
+        (void)snprintf(t->src, sizeof t->src, "%s", src.p);
+    (void)layer_set_id(&t->layer, attribute(pairs, ORA_ID_ATTRIBUTE));
 }
 
 static void on_start(void *user, const char *name, const char **pairs)
@@ -137,6 +172,7 @@ static void on_start(void *user, const char *name, const char **pairs)
     }
     p->depth++;
     p->level[p->depth] = p->level[p->depth - 1];
+    p->level[p->depth].is_stack = false;
     if (p->depth == 1 && strcmp(name, "image") != 0)
         stop(p, err_set(p->e, ERR_FORMAT, "stack.xml begins with '%.40s', not 'image'", name));
     else if (p->depth == 1)
@@ -151,8 +187,11 @@ static void on_end(void *user, const char *name)
 {
     struct parsing *p = user;
     (void)name;
-    if (p->rc == ERR_OK)
-        p->depth--;
+    if (p->rc != ERR_OK)
+        return;
+    if (p->level[p->depth].is_stack)
+        close_stack(p);
+    p->depth--;
 }
 
 static void on_doctype(void *user, const char *name, const char *system, const char *public,
@@ -172,7 +211,8 @@ enum err_code ora_xml_parse(struct str text, size_t max_layers, struct ora_image
     *out = (struct ora_image){0};
     if (text.n > INT32_MAX)
         return err_set(e, ERR_LIMIT, "stack.xml has %zu bytes", text.n);
-    struct parsing p = {.out = out, .max_layers = max_layers, .e = e, .level = {{1, true}}};
+    struct parsing p = {
+        .out = out, .max_layers = max_layers, .max_entries = 4 * max_layers + 4, .e = e};
     p.parser = XML_ParserCreate(NULL);
     if (!p.parser)
         return err_set(e, ERR_NOMEM, "no memory to read stack.xml");

@@ -1,5 +1,7 @@
 #include "layers_support.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 #include "image/load.h"
 #include "image/ora.h"
@@ -156,6 +158,187 @@ static void nested_stacks_dissolve_when_read(void **state)
     buf_deinit(&b);
 }
 
+/* ---- documents that must look the same --------------------------------------------------------- */
+
+static void add_png(struct zipfile_writer *z, const char *name, int w, int h,
+                    const unsigned char rgba[4])
+{
+    struct image im = plain(w, h, rgba);
+    struct err e = {0};
+    struct buf png;
+    buf_init(&png, 1 << 16);
+    must(image_png_write(&im, NULL, 0, &png, &e), &e);
+    zipfile_add(z, name, buf_str(&png), ZIPFILE_STORED);
+    buf_deinit(&png);
+    image_free(&im);
+}
+
+/* A stack of 8 x 8 pixels: r, g, b, w and k cover it, h only its right half (x = 4), s is half transparent. */
+static void look(const char *body, struct layer_stack *s, struct image *flat)
+{
+    static const struct {
+        const char *name;
+        int w;
+        unsigned char rgba[4];
+    } images[] = {{"r", 8, {255, 0, 0, 255}},       {"g", 8, {0, 255, 0, 255}},
+                  {"b", 8, {0, 0, 255, 255}},       {"w", 8, {255, 255, 255, 255}},
+                  {"h", 4, {0, 0, 255, 255}},       {"s", 8, {0, 0, 255, 128}},
+                  {"grey", 8, {128, 128, 128, 255}}};
+    struct zipfile_writer *z = zipfile_writer_new();
+    struct err e = {0};
+    struct buf b;
+    char xml[2048];
+    (void)snprintf(xml, sizeof xml, "<image w='8' h='8'><stack>%s</stack></image>", body);
+    zipfile_add(z, "mimetype", STR_LIT("image/openraster"), ZIPFILE_STORED);
+    zipfile_add(z, "stack.xml", str_from(xml), ZIPFILE_STORED);
+    for (size_t i = 0; i < sizeof images / sizeof images[0]; i++)
+        add_png(z, images[i].name, images[i].w, 8, images[i].rgba);
+    must(zipfile_finish(z, &b, &e), &e);
+    zipfile_writer_free(z);
+    must(ora_decode(buf_str(&b), NULL, s, &e), &e);
+    must(layers_flatten(s, flat, &e), &e);
+    buf_deinit(&b);
+}
+
+#define R "<layer src='r'/>"
+#define W "<layer src='w'/>"
+
+static void documents_look_as_they_should_when_read(void **state)
+{
+    static const struct {
+        const char *body;
+        unsigned char left[4], right[4];
+        size_t n; /* layers, 0: any */
+    } cases[] = {
+        /* operators on hard and soft edges */
+        {"<layer src='h' x='4' composite-op='svg:dst-out'/>" R,
+         {255, 0, 0, 255},
+         {255, 0, 0, 0},
+         1},
+        {"<layer src='h' x='4' composite-op='svg:dst-in'/>" R W, {0, 0, 0, 0}, {255, 0, 0, 255}, 2},
+        {"<layer src='s' composite-op='svg:dst-out'/>" R W, {255, 0, 0, 127}, {255, 0, 0, 127}, 1},
+        {"<layer src='g' composite-op='svg:src-atop'/><layer src='h' x='4'/>",
+         {0, 0, 0, 0},
+         {0, 255, 0, 255},
+         2},
+        {"<layer src='g' composite-op='svg:src-atop'/><layer src='s'/>",
+         {0, 255, 0, 128},
+         {0, 255, 0, 128},
+         1},
+        {"<layer src='h' x='4' composite-op='svg:dst-atop'/>" R, {0, 0, 0, 0}, {255, 0, 0, 255}, 1},
+        {"<layer src='g' composite-op='svg:dst-atop'/><layer src='h' x='4'/>",
+         {0, 255, 0, 255},
+         {0, 0, 255, 255},
+         1},
+        {"<layer src='h' x='4' composite-op='svg:dst-out' visibility='hidden'/>" R,
+         {255, 0, 0, 255},
+         {255, 0, 0, 255},
+         2},
+        {"<layer src='h' x='4' composite-op='svg:dst-out' opacity='0.5'/>" R,
+         {255, 0, 0, 255},
+         {255, 0, 0, 127},
+         1},
+        /* an eraser acts in its group only; in one that is no group, on all below */
+        {"<stack isolation='isolate'><layer src='h' x='4' composite-op='svg:dst-out'/><layer "
+         "src='g'/></stack>" R,
+         {0, 255, 0, 255},
+         {255, 0, 0, 255},
+         2},
+        {"<stack><layer src='h' x='4' composite-op='svg:dst-out'/><layer src='g'/></stack>" R,
+         {0, 255, 0, 255},
+         {255, 0, 0, 0},
+         2},
+        {"<stack composite-op='svg:dst-out'><layer src='h' x='4'/></stack>" R,
+         {255, 0, 0, 255},
+         {255, 0, 0, 0},
+         1},
+        /* places of nested stacks add up */
+        {"<stack x='2'><stack x='1'><layer src='h' x='1'/></stack></stack>" R,
+         {255, 0, 0, 255},
+         {0, 0, 255, 255},
+         2},
+        /* opacity of a group whose layers overlap */
+        {"<stack opacity='0.5'><layer src='b'/><layer src='g'/></stack>" R,
+         {127, 0, 128, 255},
+         {127, 0, 128, 255},
+         2},
+        {"<stack opacity='0.5'><layer src='h' x='4'/></stack>" R,
+         {255, 0, 0, 255},
+         {127, 0, 128, 255},
+         2},
+        /* a blend mode of a group, and in one */
+        {"<stack composite-op='svg:multiply'><layer src='b'/><layer src='w'/></stack>" R,
+         {0, 0, 0, 255},
+         {0, 0, 0, 255},
+         2},
+        {"<stack isolation='isolate'><layer src='grey' composite-op='svg:multiply'/><layer src='h' "
+         "x='4'/></stack>" R,
+         {128, 128, 128, 255},
+         {0, 0, 128, 255},
+         2},
+        {"<stack><layer src='grey' composite-op='svg:multiply'/><layer src='h' x='4'/></stack>" R,
+         {128, 0, 0, 255},
+         {0, 0, 128, 255},
+         3},
+        {"<stack isolation='isolate'><layer src='grey' composite-op='svg:multiply'/><layer "
+         "src='r'/></stack>",
+         {128, 0, 0, 255},
+         {128, 0, 0, 255},
+         2}, /* nothing below: nothing to isolate from */
+        {"<stack visibility='hidden' opacity='0.5'><layer src='b'/><layer src='g'/></stack>" R,
+         {255, 0, 0, 255},
+         {255, 0, 0, 255},
+         3},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct layer_stack s;
+        struct image flat;
+        look(cases[i].body, &s, &flat);
+        for (int x = 1; x < 8; x += 5) {
+            const unsigned char *p = image_row(&flat, 3) + 4 * x,
+                                *want = x < 4 ? cases[i].left : cases[i].right;
+            for (int c = 0; c < 4; c++)
+                if (abs(p[c] - want[c]) > 1 && !(want[3] == 0 && c < 3))
+                    fail_msg("case %zu at %d: %d %d %d %d", i, x, p[0], p[1], p[2], p[3]);
+        }
+        if (cases[i].n && s.n != cases[i].n)
+            fail_msg("case %zu: %zu layers", i, s.n);
+        layer_stack_deinit(&s);
+        image_free(&flat);
+    }
+}
+
+static void what_differs_from_the_merged_image_is_noted(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    for (int same = 0; same < 2; same++) {
+        struct zipfile_writer *z = zipfile_writer_new();
+        struct layer_stack s;
+        struct buf b;
+        zipfile_add(z, "mimetype", STR_LIT("image/openraster"), ZIPFILE_STORED);
+        zipfile_add(z, "stack.xml",
+                    STR_LIT("<image w='100' h='40'><stack><layer src='a'/></stack></image>"),
+                    ZIPFILE_STORED);
+        add_png(z, "a", same ? 100 : 90, 40, (const unsigned char[]){0, 100, 200, 255});
+        add_png(z, "mergedimage.png", 100, 40, (const unsigned char[]){0, 100, 200, 255});
+        must(zipfile_finish(z, &b, &e), &e);
+        zipfile_writer_free(z);
+        must(ora_decode(buf_str(&b), NULL, &s, &e), &e);
+        assert_true(s.merged.known);
+        if (same) {
+            assert_true(s.notes.n == 0 && isinf(s.merged.psnr_db));
+        } else {
+            assert_non_null(strstr(buf_z(&s.notes), "differ from the document's own image"));
+            assert_int_equal(s.merged.worst.x, 96);
+            assert_int_equal(s.merged.worst.w, 4);
+        }
+        layer_stack_deinit(&s);
+        buf_deinit(&b);
+    }
+}
+
 static void assert_refused(struct buf *b, enum err_code code, const char *word)
 {
     struct layer_stack s;
@@ -203,7 +386,7 @@ static void reading_is_refused_when_stack_xml_is_unsound(void **state)
     assert_xml_refused("<image w='1' h='1'><stack opacity='2'/></image>", ERR_FORMAT, "opacity");
     assert_xml_refused("<image w='1' h='1'><layer/></image>", ERR_FORMAT, "src");
     assert_xml_refused("<image w='1' h='1'><layer src='data/a.png' x='1e9'/></image>", ERR_FORMAT,
-                       "src, x, y");
+                       "x, y or opacity");
     assert_xml_refused("<image w='1' h='1'><layer src='../a.png'/></image>", ERR_NOTFOUND, "../a");
     assert_xml_refused("<image w='1' h='1'><layer src='data/text.png'/></image>", ERR_FORMAT,
                        "not a PNG");
@@ -328,6 +511,8 @@ int main(void)
         cmocka_unit_test(archive_begins_with_the_stored_type_when_written),
         cmocka_unit_test(merged_image_and_thumbnail_are_there_when_written),
         cmocka_unit_test(nested_stacks_dissolve_when_read),
+        cmocka_unit_test(documents_look_as_they_should_when_read),
+        cmocka_unit_test(what_differs_from_the_merged_image_is_noted),
         cmocka_unit_test(reading_is_refused_when_it_is_no_openraster),
         cmocka_unit_test(reading_is_refused_when_stack_xml_is_unsound),
         cmocka_unit_test(reading_is_refused_when_stack_xml_is_too_deep_or_long),
