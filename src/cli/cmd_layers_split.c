@@ -44,8 +44,10 @@ static enum err_code split_layer(struct split *s, struct err *e)
     size_t at = 0;
     struct image picture = {0};
     enum err_code rc = layers_import(s->input, NULL, &s->stack, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        layers_tell_notes(&s->stack, &s->job.progress);
         rc = layers_pick(&s->stack, s->layer, &at, e);
+    }
     if (rc == ERR_OK)
         rc = image_copy(&s->stack.layers[at].image, &picture, e);
     if (rc == ERR_OK)

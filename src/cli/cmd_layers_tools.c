@@ -339,6 +339,7 @@ static void print_result(const struct tool *t)
         json_add_z(&b, t->output);
         buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", t->stack.w, t->stack.h);
         layers_json_list(&t->stack, &b);
+        layers_json_merged(&t->stack, &b);
         buf_printf(&b, ",\"notes\":[%s]}", buf_z(&t->progress.notes));
         puts(buf_z(&b));
         buf_deinit(&b);
@@ -356,8 +357,10 @@ static int execute(struct tool *t)
     enum err_code rc = check_output(t, &e);
     if (rc == ERR_OK)
         rc = layers_import(t->input, NULL, &t->stack, &e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        layers_tell_notes(&t->stack, &t->progress);
         rc = action_of(t->command)->act(t, &e);
+    }
     if (rc != ERR_OK)
         return cli_fail_err(&e);
     if (strcmp(t->output, "-") != 0)

@@ -111,6 +111,11 @@ void layers_json_list(const struct layer_stack *s, struct buf *b);
 
 /* ---- for all layer commands ---------------------------------------------------------------------------- */
 
+/* What a document could not be read as it is. */
+void layers_tell_notes(const struct layer_stack *s, struct cli_progress *p);
+/* Members of a JSON object: how the stack compares with the document's own image of itself, if it has one. */
+void layers_json_merged(const struct layer_stack *s, struct buf *b);
+
 /* ERR_CANCELLED once a signal asked to stop. */
 ERR_MUST_CHECK enum err_code layers_check_stopped(struct err *e);
 

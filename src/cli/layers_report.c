@@ -123,3 +123,39 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
     buf_printf(b, ",\"notes\":[%s],", buf_z(&j->progress.notes));
     layers_doubts_json(j->doubts, j->n_doubts, b);
 }
+
+void layers_tell_notes(const struct layer_stack *s, struct cli_progress *p)
+{
+    char line[640];
+    for (const char *at = buf_z(&s->notes); *at;) {
+        size_t n = strcspn(at, "\n");
+        (void)snprintf(line, sizeof line, "%.*s", (int)n, at);
+        cli_progress_note(p, line);
+        at += n + (at[n] == '\n');
+    }
+}
+
+static void add_db(struct buf *b, const char *name, double db)
+{
+    buf_printf(b, ",\"%s\":", name);
+    if (isfinite(db))
+        buf_printf(b, "%.2f", db);
+    else
+        buf_add_z(b, "null");
+}
+
+void layers_json_merged(const struct layer_stack *s, struct buf *b)
+{
+    const struct layers_merged *m = &s->merged;
+    if (!m->known)
+        return;
+    buf_printf(b, ",\"merged\":{\"equal\":%s", isfinite(m->psnr_db) ? "false" : "true");
+    add_db(b, "psnr_db", m->psnr_db);
+    if (isfinite(m->psnr_db)) {
+        buf_printf(b, ",\"worst\":{\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d", m->worst.x,
+                   m->worst.y, m->worst.w, m->worst.h);
+        add_db(b, "psnr_db", m->worst_psnr_db);
+        buf_add_byte(b, '}');
+    }
+    buf_add_byte(b, '}');
+}

@@ -301,10 +301,9 @@ static enum err_code dress(struct layer_stack *s, size_t first, const struct lay
     bool alone = count_visible(s, 0) == n;
     bool mixes = g->isolated && (g->blend != BLEND_NORMAL || blends) && !alone;
     if (n > 1 && (mixes || (fades && (!blends || alone)))) {
-        layer_stack_note(s,
-                         "the group '%s' became one layer: its layers cannot lie in a flat stack "
-                         "and look the same",
-                         g->name);
+        layer_stack_note(
+            s, "'%s' became one layer: its parts cannot lie in a flat stack and look the same",
+            g->name);
         enum err_code rc = merge(s, first, g->name, e);
         if (rc != ERR_OK)
             return rc;
@@ -330,7 +329,7 @@ static enum err_code end_clipping(struct layers_assembly *a, struct err *e)
     struct layers_level *l = &a->levels[a->depth];
     bool clipping = l->clipping;
     l->has_base = l->clipping = false;
-    if (!clipping)
+    if (!clipping || (l->opacity >= 1 && l->blend == BLEND_NORMAL))
         return ERR_OK;
     struct layers_group g = {.name = a->stack->layers[l->base].name,
                              .opacity = l->opacity,

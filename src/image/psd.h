@@ -1,10 +1,10 @@
-/* psd.h - Photoshop documents, 8 bits a channel, RGB with transparency. Format: docs/formats/psd.md.
+/* psd.h - Photoshop documents. Format: docs/formats/psd.md.
  *
  * Written: one record a layer (name, offset, opacity, blend mode, visibility, id), rows packed by
  * PackBits, and the flattened image with its transparency for programs that read no layers.
- * Read: any RGB document of 8 bits a channel. Groups are dissolved (their visibility and opacity pass
- * to their layers), masks are applied to the alpha, layers without pixels (adjustments) and whatever
- * else we do not know is left out. A document without layers gives one layer.
+ * Read: RGB, grey, CMYK and indexed documents of 8 or 16 bits a channel, brought to sRGB of 8 bits. Groups, masks
+ * and clipping become layers that look the same (layers_assemble.h); what cannot be kept is in the stack's notes,
+ * with how it compares with the document's own flattened image. A document without layers gives one layer.
  *
  * What psd_encode wrote comes back from psd_decode with the same ids, names, offsets, opacities, blend
  * modes and pixels. Thread-safe: no state. The bytes may be hostile.

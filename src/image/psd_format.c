@@ -23,3 +23,9 @@ enum blend_mode psd_blend_from_key(const char key[4])
             return (enum blend_mode)i;
     return BLEND_NORMAL;
 }
+
+bool psd_blend_is_known(const char key[4])
+{
+    return psd_blend_from_key(key) != BLEND_NORMAL || memcmp(key, "norm", 4) == 0 ||
+           memcmp(key, "pass", 4) == 0;
+}

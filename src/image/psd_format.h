@@ -7,7 +7,11 @@
 enum {
     PSD_VERSION = 1,
     PSD_VERSION_LARGE = 2, /* PSB */
+    PSD_MODE_GREY = 1,
+    PSD_MODE_INDEXED = 2,
     PSD_MODE_RGB = 3,
+    PSD_MODE_CMYK = 4,
+    PSD_MODE_DUOTONE = 8,
 
     PSD_COMPRESSION_RAW = 0,
     PSD_COMPRESSION_RLE = 1,
@@ -16,8 +20,10 @@ enum {
 
     PSD_CHANNEL_ALPHA = -1,
     PSD_CHANNEL_MASK = -2,
+    PSD_CHANNEL_REAL_MASK = -3, /* -2 then has the vector mask in it, too */
 
     PSD_RESOURCE_RESOLUTION = 1005,
+    PSD_RESOURCE_ICC = 1039,
     PSD_RESOURCE_VERSION = 1057,
     /* In 4000..4999, which the format gives to plug-ins: our JSON of exact ids and opacities. */
     PSD_RESOURCE_LAYERS = 4571,
@@ -35,5 +41,6 @@ enum {
 /* The four letters of a blend mode; the mode of four letters (normal for those that we lack). */
 const char *psd_blend_key(enum blend_mode mode);
 enum blend_mode psd_blend_from_key(const char key[4]);
+bool psd_blend_is_known(const char key[4]);
 
 #endif

@@ -6,17 +6,27 @@
 #include "image/psd_format.h"
 #include "image/psd_packbits.h"
 
+static size_t row_bytes(const struct psd_plane *plane)
+{
+    return (size_t)plane->w * (size_t)plane->bytes;
+}
+
 static void scatter_row(const struct psd_plane *plane, int y, const unsigned char *row)
 {
     unsigned char *out = plane->p + (size_t)y * plane->stride;
-    for (int x = 0; x < plane->w; x++)
-        out[(size_t)x * plane->step] = row[x];
+    for (int x = 0; x < plane->w; x++, out += plane->step) {
+        if (plane->bytes == 1)
+            *out = row[x];
+        else
+            *out = (unsigned char)((((unsigned)row[2 * x] << 8 | row[2 * x + 1]) * 255 + 32767) /
+                                   65535);
+    }
 }
 
 static enum err_code read_raw(struct psd_cursor *c, const struct psd_plane *plane, struct err *e)
 {
     for (int y = 0; y < plane->h; y++) {
-        const unsigned char *row = psd_take(c, (size_t)plane->w);
+        const unsigned char *row = psd_take(c, row_bytes(plane));
         if (!row)
             return err_set(e, ERR_FORMAT, "a raw channel ends at row %d of %d", y, plane->h);
         scatter_row(plane, y, row);
@@ -27,7 +37,7 @@ static enum err_code read_raw(struct psd_cursor *c, const struct psd_plane *plan
 static enum err_code read_rle(struct psd_cursor *table, struct psd_cursor *c,
                               const struct psd_plane *plane, struct err *e)
 {
-    unsigned char *row = mem_try_alloc((size_t)plane->w);
+    unsigned char *row = mem_try_alloc(row_bytes(plane));
     if (!row)
         return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", plane->w);
     enum err_code rc = ERR_OK;
@@ -36,7 +46,7 @@ static enum err_code read_rle(struct psd_cursor *table, struct psd_cursor *c,
         const unsigned char *packed = psd_take(c, n);
         if (table->failed || !packed)
             rc = err_set(e, ERR_FORMAT, "a packed channel ends at row %d of %d", y, plane->h);
-        else if (!packbits_decode(packed, n, row, (size_t)plane->w))
+        else if (!packbits_decode(packed, n, row, row_bytes(plane)))
             rc = err_set(e, ERR_FORMAT, "row %d of a channel does not unpack to %d pixels", y,
                          plane->w);
         else
@@ -57,24 +67,39 @@ enum err_code psd_plane_read_rows(int compression, struct psd_cursor *table, str
                    compression);
 }
 
+/* Each sample is kept as what it adds to the one before. */
+static void undo_differences(unsigned char *row, const struct psd_plane *plane)
+{
+    if (plane->bytes == 1) {
+        for (int x = 1; x < plane->w; x++)
+            row[x] = (unsigned char)(row[x] + row[x - 1]);
+        return;
+    }
+    for (unsigned char *p = row + 2; p < row + row_bytes(plane); p += 2) {
+        unsigned v = ((unsigned)p[-2] << 8 | p[-1]) + ((unsigned)p[0] << 8 | p[1]);
+        p[0] = (unsigned char)(v >> 8 & 0xff);
+        p[1] = (unsigned char)(v & 0xff);
+    }
+}
+
 /* The whole channel as one zlib stream; "predicted" keeps differences along each row. */
 static enum err_code read_zip(struct psd_cursor *c, const struct psd_plane *plane, bool predicted,
                               struct err *e)
 {
-    const size_t size = (size_t)plane->w * (size_t)plane->h;
+    const size_t size = row_bytes(plane) * (size_t)plane->h;
     const size_t n = psd_left(c);
     const unsigned char *packed = psd_take(c, n);
     unsigned char *all = mem_try_alloc(size);
     if (!all)
-        return err_set(e, ERR_NOMEM, "no memory for a channel of %zu pixels", size);
+        return err_set(e, ERR_NOMEM, "no memory for a channel of %zu bytes", size);
     uLongf got = size;
     enum err_code rc = ERR_OK;
     if (uncompress(all, &got, packed, n) != Z_OK || got != size)
-        rc = err_set(e, ERR_FORMAT, "a ZIP channel does not unpack to its %zu pixels", size);
+        rc = err_set(e, ERR_FORMAT, "a ZIP channel does not unpack to its %zu bytes", size);
     for (int y = 0; y < plane->h && rc == ERR_OK; y++) {
-        unsigned char *row = all + (size_t)y * (size_t)plane->w;
-        for (int x = 1; predicted && x < plane->w; x++)
-            row[x] = (unsigned char)(row[x] + row[x - 1]);
+        unsigned char *row = all + (size_t)y * row_bytes(plane);
+        if (predicted)
+            undo_differences(row, plane);
         scatter_row(plane, y, row);
     }
     mem_free(all);

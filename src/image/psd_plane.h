@@ -7,11 +7,12 @@
 #include "base/err.h"
 #include "image/psd_cursor.h"
 
-/* Where the samples go: w x h of them, `step` bytes from one to the next, `stride` from row to row. */
+/* Where the samples go, as bytes: w x h of them, `step` bytes from one to the next, `stride` from row to row. */
 struct psd_plane {
     unsigned char *p;
     int w, h;
     size_t step, stride;
+    int bytes; /* of a sample in the file: 1, or 2, which become round(v * 255 / 65535) */
 };
 
 /* Reads "compression, rows" as a layer keeps a channel; c holds nothing else. */

@@ -3,7 +3,15 @@
 #include "image/psd_format.h"
 #include "image/unicode.h"
 
-enum { MASK_BYTES = 18, MAX_GROUP_DEPTH = 64 };
+enum {
+    MASK_BYTES = 18,
+    MASK_REAL_BYTES = 18,
+    MASK_ALL_BYTES = 19,
+    MASK_HAS_PARAMETERS = 0x10,
+    MASK_DENSITY = 1,
+    MASK_FEATHER = 2,
+    MAX_GROUP_DEPTH = 64,
+};
 
 static struct psd_rect read_rect(struct psd_cursor *c)
 {
@@ -53,6 +61,40 @@ static void read_mask(struct psd_cursor *c, struct psd_record *r)
     r->mask_default = psd_u8(c);
     r->mask_flags = psd_u8(c);
     r->has_mask = true;
+    if (!(r->mask_flags & MASK_HAS_PARAMETERS))
+        return;
+    /* The mask without the vector mask comes first, unless all that is left are the parameters, all four. */
+    if (psd_left(c) >= MASK_REAL_BYTES && !(psd_left(c) == MASK_ALL_BYTES && c->p[c->at] == 0x0f))
+        (void)psd_take(c, MASK_REAL_BYTES);
+    unsigned has = psd_u8(c);
+    unsigned density = has & MASK_DENSITY ? psd_u8(c) : 255;
+    const unsigned char *feather = has & MASK_FEATHER ? psd_take(c, 8) : NULL;
+    if (c->failed)
+        return;
+    r->mask_density = density;
+    for (int i = 0; feather && i < 8; i++)
+        r->mask_feathered = r->mask_feathered || feather[i] != 0;
+}
+
+/* A group's own blend mode stands here; the record's is for programs that know no groups. */
+static void read_divider(struct psd_cursor *c, struct psd_record *r)
+{
+    r->divider = psd_u32(c);
+    if (psd_left(c) < 8)
+        return;
+    (void)psd_take(c, 4);
+    const unsigned char *key = psd_take(c, 4);
+    if (key)
+        memcpy(r->blend_key, key, 4);
+}
+
+/* Keys of four letters with a space behind each. */
+static bool is_one_of(const unsigned char *key, const char *keys)
+{
+    for (; *keys; keys += 5)
+        if (memcmp(key, keys, 4) == 0)
+            return true;
+    return false;
 }
 
 /* One tagged block; false when there is no further one. */
@@ -73,7 +115,16 @@ static bool read_block(struct psd_cursor *c, struct psd_record *r)
     else if (memcmp(key, "lyid", 4) == 0)
         r->lyid = psd_u32(&block);
     else if (memcmp(key, "lsct", 4) == 0 || memcmp(key, "lsdk", 4) == 0)
-        r->divider = psd_u32(&block);
+        read_divider(&block, r);
+    else if (memcmp(key, "iOpa", 4) == 0 && psd_left(&block) > 0)
+        r->fill = psd_u8(&block) / 255.0;
+    else if (is_one_of(key, "vmsk vsms "))
+        r->has_vector_mask = true;
+    else if (is_one_of(key, "lfx2 lrFX lmfx "))
+        r->has_effects = true;
+    else if (is_one_of(key, "levl curv brit blnc hue  hue2 selc mixr grdm phfl expA vibA blwh nvrt "
+                            "post thrs CgEd clrL SoCo GdFl PtFl "))
+        r->is_adjustment = true;
     return true;
 }
 
@@ -89,7 +140,7 @@ static void read_extra(struct psd_cursor *c, struct psd_record *r)
 
 enum err_code psd_record_read(struct psd_cursor *c, struct psd_record *r, struct err *e)
 {
-    *r = (struct psd_record){.group_opacity = 1, .group_visible = true};
+    *r = (struct psd_record){.fill = 1, .mask_density = 255, .group = PSD_NO_GROUP};
     r->rect = read_rect(c);
     r->n_channels = psd_u16(c);
     if (r->n_channels > PSD_CHANNELS_MAX)
@@ -105,7 +156,7 @@ enum err_code psd_record_read(struct psd_cursor *c, struct psd_record *r, struct
     if (key)
         memcpy(r->blend_key, key, 4);
     r->opacity = psd_u8(c);
-    (void)psd_u8(c); /* clipping */
+    r->clipped = psd_u8(c) != 0;
     r->flags = psd_u8(c);
     (void)psd_u8(c);
     struct psd_cursor extra = psd_part(c, psd_u32(c));
@@ -116,25 +167,18 @@ enum err_code psd_record_read(struct psd_cursor *c, struct psd_record *r, struct
 }
 
 /* From the top down a group is its own record, its layers, and a hidden record that ends it. */
-enum err_code psd_records_dissolve_groups(struct psd_record *r, size_t n, struct err *e)
+enum err_code psd_records_match_groups(struct psd_record *r, size_t n, struct err *e)
 {
-    struct {
-        double opacity;
-        bool visible;
-    } group[MAX_GROUP_DEPTH + 1] = {{1, true}};
-    size_t depth = 0;
+    size_t open[MAX_GROUP_DEPTH], depth = 0;
     for (size_t i = n; i-- > 0;) {
         if (r[i].divider == PSD_GROUP_OPEN || r[i].divider == PSD_GROUP_CLOSED) {
             if (depth == MAX_GROUP_DEPTH)
                 return err_set(e, ERR_LIMIT, "groups are nested deeper than %d", MAX_GROUP_DEPTH);
-            depth++;
-            group[depth].opacity = group[depth - 1].opacity * r[i].opacity / 255;
-            group[depth].visible = group[depth - 1].visible && !(r[i].flags & PSD_FLAG_HIDDEN);
+            open[depth++] = i;
         } else if (r[i].divider == PSD_GROUP_END && depth > 0) {
-            depth--;
+            r[i].group = open[--depth];
+            r[open[depth]].group = i;
         }
-        r[i].group_opacity = group[depth].opacity;
-        r[i].group_visible = group[depth].visible;
     }
     return ERR_OK;
 }

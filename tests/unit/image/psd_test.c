@@ -115,7 +115,7 @@ static void ids_and_opacity_follow_the_record_when_another_program_changed_it(vo
     layer_stack_deinit(&s);
 }
 
-static void flattened_image_has_transparency_when_the_canvas_is_not_covered(void **state)
+static void transparency_is_told_from_saved_selections(void **state)
 {
     (void)state;
     struct layer_stack s, back;
@@ -124,7 +124,11 @@ static void flattened_image_has_transparency_when_the_canvas_is_not_covered(void
     layer_stack_init(&s, 8, 8);
     put(&s, plain(8, 4, (const unsigned char[]){200, 40, 10, 128}), "half", 0, 0);
     must(psd_encode(&s, &b, &e), &e);
-    /* Cut the list of layers out: what is left is a flat document. */
+    must(psd_decode(buf_str(&b), NULL, &back, &e), &e);
+    assert_true(back.merged.known && back.merged.psnr_db > 45); /* the flattened image's alpha */
+    assert_int_equal(back.notes.n, 0);
+    layer_stack_deinit(&back);
+    /* Cut the list of layers out: what is left is a flat document, whose fourth channel is a saved selection. */
     size_t at = 26 + 4;
     const unsigned char *p = (const unsigned char *)b.p;
     at += 4 + ((size_t)p[at] << 24 | (size_t)p[at + 1] << 16 | (size_t)p[at + 2] << 8 | p[at + 3]);
@@ -134,11 +138,10 @@ static void flattened_image_has_transparency_when_the_canvas_is_not_covered(void
     must(psd_decode((struct str){b.p, b.n - n}, NULL, &back, &e), &e);
     assert_int_equal(back.n, 1);
     const unsigned char *top = image_row(&back.layers[0].image, 0);
-    assert_in_range(top[0], 198, 202);
-    assert_in_range(top[1], 38, 42);
-    assert_in_range(top[2], 8, 12);
-    assert_int_equal(top[3], 128);
-    assert_int_equal(image_row(&back.layers[0].image, 7)[3], 0);
+    assert_in_range(top[0], 226, 228);
+    assert_int_equal(top[3], 255);
+    assert_memory_equal(image_row(&back.layers[0].image, 7), "\xff\xff\xff\xff", 4);
+    assert_non_null(strstr(buf_z(&back.notes), "1 further channel (saved selections)"));
     layer_stack_deinit(&back);
     buf_deinit(&b);
     layer_stack_deinit(&s);
@@ -366,10 +369,12 @@ static void reading_is_refused_when_the_document_is_of_another_kind(void **state
     struct buf b;
     flat_document(&b, 2, 8, 3);
     assert_refused(&b, ERR_FORMAT, "PSB");
-    flat_document(&b, 1, 16, 3);
-    assert_refused(&b, ERR_FORMAT, "16 bits");
+    flat_document(&b, 1, 32, 3);
+    assert_refused(&b, ERR_FORMAT, "32 bits");
+    flat_document(&b, 1, 8, 9);
+    assert_refused(&b, ERR_FORMAT, "Lab");
     flat_document(&b, 1, 8, 4);
-    assert_refused(&b, ERR_FORMAT, "mode 4");
+    assert_refused(&b, ERR_FORMAT, "3 channels");
     header(&b, 1, 3, 0, 5, 8, 3);
     assert_refused(&b, ERR_FORMAT, "0 x 5");
     header(&b, 1, 3, 30001, 5, 8, 3);
@@ -478,7 +483,7 @@ int main(void)
         cmocka_unit_test(stack_comes_back_the_same_when_written_and_read),
         cmocka_unit_test(every_blend_mode_comes_back_when_written_and_read),
         cmocka_unit_test(ids_and_opacity_follow_the_record_when_another_program_changed_it),
-        cmocka_unit_test(flattened_image_has_transparency_when_the_canvas_is_not_covered),
+        cmocka_unit_test(transparency_is_told_from_saved_selections),
         cmocka_unit_test(writing_is_refused_when_a_side_passes_30000),
         cmocka_unit_test(groups_dissolve_when_a_document_has_them),
         cmocka_unit_test(mask_becomes_alpha_when_a_layer_has_one),
