@@ -178,6 +178,9 @@ struct vt_request {
     /* Editing. Images: references, or with a mask or strength first the picture to paint in. */
     struct vt_image images[VT_MAX_IMAGES];
     int image_count;
+    const char *image_names
+        [VT_MAX_IMAGES]; /* for the recipe that goes into the result's file; NULL: not told */
+    const char *mask_name;
     struct vt_image mask; /* white = paint; any mode, its own alpha counts; pixels NULL: none */
     int mask_from_alpha;  /* take the first image's alpha: transparent = paint */
     double strength;      /* 0 to 1; negative: 0.8 with a mask, otherwise not an inpainting run */

@@ -1,5 +1,7 @@
+#include <stdio.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/image_in.h"
@@ -33,6 +35,7 @@ struct edit {
     struct picture_run run;
     const char *paths[VT_MAX_IMAGES], *mask_path; /* read once every option is known */
     struct image images[VT_MAX_IMAGES], mask;
+    char found[VT_MAX_IMAGES + 1][CLI_PATH_BYTES]; /* those that a recipe names */
 };
 
 static struct vt_image view(const struct image *im)
@@ -69,10 +72,12 @@ static int load_all(struct edit *d)
     for (int i = 0; rc == CLI_OK && i < q->image_count; i++) {
         rc = load(d, d->paths[i], &d->images[i]);
         q->images[i] = view(&d->images[i]);
+        q->image_names[i] = d->paths[i];
     }
     if (rc == CLI_OK && d->mask_path) {
         rc = load(d, d->mask_path, &d->mask);
         q->mask = view(&d->mask);
+        q->mask_name = d->mask_path;
     }
     return rc;
 }
@@ -139,6 +144,51 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
     }
 }
 
+/* A recipe names its images without their folders: here, or beside the image that has it. */
+static enum err_code find_image(const struct edit *d, const char *name, char *out, struct err *e)
+{
+    const char *slash = strrchr(d->run.from, '/');
+    (void)snprintf(out, CLI_PATH_BYTES, "%s", name);
+    if (name[0] && !file_exists(out) && slash)
+        (void)snprintf(out, CLI_PATH_BYTES, "%.*s/%s", (int)(slash - d->run.from), d->run.from,
+                       name);
+    if (name[0] && file_exists(out))
+        return ERR_OK;
+    return err_set(e, ERR_NOTFOUND,
+                   "the recipe's image '%.200s' is not here; name it with -i or "
+                   "--mask",
+                   name);
+}
+
+static int images_of_recipe(struct edit *d)
+{
+    struct err e = {0};
+    struct vt_request *q = &d->run.request;
+    const struct recipe *r = &d->run.recipe;
+    enum err_code rc = ERR_OK;
+    bool own_images = q->image_count > 0;
+    for (int i = 0; rc == ERR_OK && !own_images && i < r->image_count; i++) {
+        rc = find_image(d, r->images[i], d->found[i], &e);
+        d->paths[q->image_count++] = d->found[i];
+    }
+    if (rc == ERR_OK && !d->mask_path && !q->mask_from_alpha && r->mask[0]) {
+        q->mask_from_alpha = strcmp(r->mask, "alpha") == 0;
+        if (!q->mask_from_alpha) {
+            rc = find_image(d, r->mask, d->found[VT_MAX_IMAGES], &e);
+            d->mask_path = d->found[VT_MAX_IMAGES];
+        }
+    }
+    if (q->strength < 0)
+        q->strength = r->strength;
+    if (!q->feather)
+        q->feather = r->feather;
+    if (!(q->extend[0] || q->extend[1] || q->extend[2] || q->extend[3]))
+        memcpy(q->extend, r->extend, sizeof q->extend);
+    if (!q->matte && r->matte[0])
+        q->matte = r->matte;
+    return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
+}
+
 int picture_edit(const struct cli_command *self, int argc, char **argv, bool plan)
 {
     struct edit d = {0};
@@ -151,6 +201,10 @@ int picture_edit(const struct cli_command *self, int argc, char **argv, bool pla
             goto done;
         rc = id == CLI_ERROR ? CLI_USAGE : own_option(&d, &a, id);
     }
+    if (rc == CLI_OK)
+        rc = picture_run_recipe(&d.run, self, true);
+    if (rc == CLI_OK && d.run.from)
+        rc = images_of_recipe(&d);
     if (rc == CLI_OK && d.run.request.image_count == 0)
         rc = cli_usage_error(self, "no image is given; name the picture to edit with -i");
     if (rc == CLI_OK)
@@ -181,6 +235,7 @@ const struct cli_command cli_cmd_edit = {
         "  veetance edit -m MODEL -p \"put the cat of image 2 into image 1\" -i room.png -i "
         "cat.jpg\n"
         "  veetance edit -m MODEL -p \"one scene of all these\" -i *.png\n"
+        "  veetance edit --from green.png --seed 2\n"
         "  veetance edit -m MODEL -p \"a hole in the wall\" -i wall.png --mask hole.png --feather "
         "8\n"
         "  veetance edit -m MODEL -p \"more beach\" -i beach.png --extend 256,0,256,0\n",

@@ -20,6 +20,8 @@ int picture_generate(const struct cli_command *self, int argc, char **argv, bool
             rc = id == CLI_ERROR ? CLI_USAGE : picture_run_option(&r, &a, id);
     }
     if (rc == CLI_OK)
+        rc = picture_run_recipe(&r, self, false);
+    if (rc == CLI_OK)
         rc = picture_run_check(&r, self);
     if (rc == CLI_OK)
         rc = picture_run_execute(&r, false);
@@ -41,6 +43,7 @@ const struct cli_command cli_cmd_generate = {
                 "1 -o star.png\n"
                 "  veetance generate -m ~/models/FLUX.2-klein-4B -p \"a lighthouse at dusk\" -W "
                 "1024 -H 768\n"
+                "  veetance generate --from star.png --seed 2 -o other-star.png\n"
                 "  echo \"two owls\" | veetance generate -m micro-klein -p - --count 4 --json\n",
     .options = options,
     .run = run,

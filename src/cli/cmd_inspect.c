@@ -7,10 +7,13 @@
 
 #include "cli/commands.h"
 #include "cli/model_arg.h"
+#include "image/load.h"
+#include "image/save.h"
 #include "pipeline/model_dir.h"
+#include "pipeline/recipe.h"
 #include "weights/inspect.h"
 
-enum { INSPECT_JSON = 1, INSPECT_ALL };
+enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_RECIPE = 8 << 20 };
 
 static const struct cli_option options[] = {
     {INSPECT_JSON, 0, "json", NULL, "print JSON, with every tensor"},
@@ -59,10 +62,113 @@ static bool has(const char *dir, const char *name)
     return file_join(path, sizeof path, dir, name, NULL) == ERR_OK && file_exists(path);
 }
 
+/* ---- images ------------------------------------------------------------------------------------------- */
+
+static void plain_recipe(const struct recipe *r, struct buf *out)
+{
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"task", r->task},
+                 {"model", r->model},
+                 {"compute", r->compute},
+                 {"mask", r->mask},
+                 {"matte", r->matte}};
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {{"seed", (double)r->seed},
+                   {"steps", r->steps},
+                   {"guidance", r->guidance},
+                   {"max tokens", r->max_tokens},
+                   {"strength", r->strength}};
+    buf_printf(out, "  prompt      %s\n", buf_z((struct buf *)(uintptr_t)&r->prompt));
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].text[0])
+            buf_printf(out, "  %-11s %s\n", texts[i].name, texts[i].text);
+    for (int i = 0; i < r->image_count; i++)
+        buf_printf(out, "  image %-5d %s\n", i + 1, r->images[i]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (numbers[i].value >= 0)
+            buf_printf(out, "  %-11s %.15g\n", numbers[i].name, numbers[i].value);
+}
+
+static void json_recipe(const struct recipe *r, struct buf *b)
+{
+    buf_add_z(b, "{\"task\":");
+    json_add_z(b, r->task);
+    buf_add_z(b, ",\"prompt\":");
+    json_add_z(b, buf_z((struct buf *)(uintptr_t)&r->prompt));
+    buf_add_z(b, ",\"model\":");
+    json_add_z(b, r->model);
+    buf_printf(b, ",\"seed\":%lld,\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"images\":[",
+               (long long)r->seed, r->steps, r->guidance, r->max_tokens);
+    for (int i = 0; i < r->image_count; i++) {
+        buf_add_z(b, i ? "," : "");
+        json_add_z(b, r->images[i]);
+    }
+    buf_add_z(b, "]}");
+}
+
+/* What an image is, and the recipe that it carries. */
+static enum err_code inspect_image(const char *path, struct str bytes, bool json, struct buf *out,
+                                   struct err *e)
+{
+    struct image_info info;
+    struct recipe r;
+    struct buf text;
+    buf_init(&text, MAX_RECIPE);
+    enum err_code rc = image_probe_memory(bytes, NULL, &info, e);
+    bool told = rc == ERR_OK && image_parameters(bytes, &text, NULL) == ERR_OK;
+    bool known = recipe_read(buf_str(&text), &r, NULL) == ERR_OK && told;
+    if (rc == ERR_OK && json) {
+        buf_add_z(out, "{\"path\":");
+        json_add_z(out, path);
+        buf_printf(out,
+                   ",\"kind\":\"image\",\"format\":\"%s\",\"width\":%d,\"height\":%d,"
+                   "\"channels\":%d,\"bit_depth\":%d,\"recipe\":",
+                   image_format_name(info.format), info.w, info.h, info.channels, info.bit_depth);
+        if (known)
+            json_recipe(&r, out);
+        else
+            buf_add_z(out, "null");
+        buf_add_byte(out, '}');
+    } else if (rc == ERR_OK) {
+        buf_printf(out, "%s\n  image       %s, %d x %d, %d channel%s of %d bit\n", path,
+                   image_format_name(info.format), info.w, info.h, info.channels,
+                   info.channels == 1 ? "" : "s", info.bit_depth);
+        if (known)
+            plain_recipe(&r, out);
+        else
+            buf_add_z(out, "  no recipe\n");
+    }
+    recipe_deinit(&r);
+    buf_deinit(&text);
+    return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
+}
+
+/* Does the file begin as an image does? */
+static bool seems_image(const char *path, struct file_map *m)
+{
+    *m = (struct file_map){0};
+    if (file_is_dir(path) || file_map(path, m, NULL) != ERR_OK)
+        return false;
+    if (image_sniff((struct str){(const char *)m->p, m->n}) != IMAGE_FORMAT_UNKNOWN)
+        return true;
+    file_unmap(m);
+    return false;
+}
+
 static enum err_code inspect(const char *named, bool json, size_t most, struct buf *out,
                              struct err *e)
 {
     struct cli_model m;
+    struct file_map bytes;
+    if (seems_image(named, &bytes)) {
+        enum err_code is =
+            inspect_image(named, (struct str){(const char *)bytes.p, bytes.n}, json, out, e);
+        file_unmap(&bytes);
+        return is;
+    }
     enum err_code rc = cli_model_or_path(named, &m, e);
     if (rc != ERR_OK)
         return rc;
@@ -112,11 +218,12 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_cmd_inspect = {
     .name = "inspect",
-    .summary = "Say what a checkpoint or model is",
+    .summary = "Say what a checkpoint, a model or an image is",
     .usage = "FILE|FOLDER|MODEL [--json]",
     .examples = "  veetance inspect flux-2-klein-4b-fp8.safetensors\n"
                 "  veetance inspect ~/models/FLUX.2-klein-4B --json\n"
-                "  veetance inspect micro-klein\n",
+                "  veetance inspect micro-klein\n"
+                "  veetance inspect star.png\n",
     .options = options,
     .run = run,
 };

@@ -11,7 +11,7 @@
 #include "image/save.h"
 #include "pipeline/engine.h"
 
-enum { MAX_STDIN_PROMPT = 4 << 20 };
+enum { MAX_STDIN_PROMPT = 4 << 20, MAX_RECIPE = 8 << 20, MAX_IMAGE_FILE = 512 << 20 };
 
 void picture_run_init(struct picture_run *r)
 {
@@ -26,6 +26,7 @@ void picture_run_init(struct picture_run *r)
 void picture_run_deinit(struct picture_run *r)
 {
     picture_out_deinit(&r->out);
+    recipe_deinit(&r->recipe);
     buf_deinit(&r->prompt);
     cli_progress_deinit(&r->progress);
 }
@@ -86,6 +87,9 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     case PICTURE_OUTPUT:
         r->out.to.named = a->value;
         return CLI_OK;
+    case PICTURE_FROM:
+        r->from = a->value;
+        return CLI_OK;
     case PICTURE_FORCE:
         r->out.to.force = true;
         return CLI_OK;
@@ -118,6 +122,68 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
 }
 
 /* ---- running ----------------------------------------------------------------------------------------- */
+
+/* ---- recipes ----------------------------------------------------------------------------------------- */
+
+static enum err_code read_recipe(const char *path, struct recipe *out, struct err *e)
+{
+    struct buf bytes, text;
+    buf_init(&text, MAX_RECIPE);
+    enum err_code rc = cli_read_input(path, MAX_IMAGE_FILE, &bytes, e);
+    if (rc == ERR_OK) {
+        rc = image_parameters(buf_str(&bytes), &text, e);
+        if (rc == ERR_OK)
+            rc = recipe_read(buf_str(&text), out, e);
+        buf_deinit(&bytes);
+    }
+    buf_deinit(&text);
+    return rc == ERR_OK || strstr(e->text, path) ? rc : err_note(e, "'%s'", path);
+}
+
+static void fill_int(int *value, int from)
+{
+    if (*value == VT_DEFAULT)
+        *value = from;
+}
+
+static const char *if_told(const char *text)
+{
+    return text[0] ? text : NULL;
+}
+
+/* Sizes of an edit are the first image's unless others were asked for. */
+static void fill_request(struct vt_request *q, struct recipe *r, bool edit)
+{
+    q->prompt = q->prompt ? q->prompt : if_told(buf_z(&r->prompt));
+    q->model = q->model ? q->model : if_told(r->model);
+    q->compute = q->compute ? q->compute : if_told(r->compute);
+    fill_int(&q->steps, r->steps);
+    fill_int(&q->max_tokens, r->max_tokens);
+    if (!edit || r->size_asked) {
+        fill_int(&q->width, r->width);
+        fill_int(&q->height, r->height);
+    }
+    if (q->seed == VT_SEED_RANDOM)
+        q->seed = r->seed;
+    if (q->guidance < 0)
+        q->guidance = r->guidance;
+}
+
+int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool edit)
+{
+    struct err e = {0};
+    if (!r->from)
+        return CLI_OK;
+    if (read_recipe(r->from, &r->recipe, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (!edit && strcmp(r->recipe.task, "edit") == 0)
+        return cli_usage_error(c, "'%.200s' was made by `veetance edit`, which can run it again",
+                               r->from);
+    fill_request(&r->request, &r->recipe, edit);
+    return CLI_OK;
+}
+
+/* ---- checks ------------------------------------------------------------------------------------------- */
 
 /* What the person did not say and the settings do. */
 static void picture_run_defaults(struct picture_run *r)

@@ -13,6 +13,7 @@
 #include "image/image.h"
 #include "image/load.h"
 #include "pipeline/params_table.h"
+#include "pipeline/recipe.h"
 
 enum picture_option {
     PICTURE_MODEL = 1,
@@ -28,6 +29,7 @@ enum picture_option {
     PICTURE_OUTPUT,
     PICTURE_QUALITY,
     PICTURE_FORCE,
+    PICTURE_FROM,
     PICTURE_TRACE,
     PICTURE_TRACE_LEVEL,
     PICTURE_JSON,
@@ -54,6 +56,8 @@ enum picture_option {
         {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
          "image to write, .png, .jpg or .webp; - is standard output, several get -SEED before "    \
          "the ending (default out.png, numbered on)"},                                             \
+        {PICTURE_FROM, 0, "from", "IMAGE",                                                         \
+         "run the recipe of this image again; options that are given go before it"},               \
         {PICTURE_FORCE, 'f', "force", NULL, "replace a file that is there"},                       \
         {PICTURE_QUALITY, 0, "quality", "1..100", "of JPEG and WebP (default 95 and 90)"},         \
         {PICTURE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},             \
@@ -72,6 +76,8 @@ struct picture_run {
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
     struct cli_settings settings;
+    const char *from;     /* the image whose recipe is run; NULL: none */
+    struct recipe recipe; /* of it */
     struct picture_out out;
     struct buf prompt; /* read from standard input */
     bool prompt_from_stdin;
@@ -84,6 +90,9 @@ void picture_run_init(struct picture_run *r);
 void picture_run_deinit(struct picture_run *r);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_option(struct picture_run *r, const struct cli_args *a, int id);
+/* With --from: the recipe's values where no option gave one. To be called once every option is known. CLI_OK, or an
+ * exit code after saying what is wrong. */
+int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool edit);
 /* What can be refused before pictures are read: an option that is missing, a file that could not be written.
  * To be called once every option is known. CLI_OK, or an exit code after saying what is wrong. */
 int picture_run_check(struct picture_run *r, const struct cli_command *c);

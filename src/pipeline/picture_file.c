@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "image/save.h"
+#include "pipeline/recipe.h"
 
 enum { TEXT_MAX_BYTES = 8 << 20 };
 
@@ -23,10 +24,7 @@ enum err_code picture_file(const struct vt_result *result, int i, enum image_for
     (void)snprintf(steps, sizeof steps, "%d", q->steps);
     (void)snprintf(size, sizeof size, "%dx%d", im.width, im.height);
     buf_init(&all, TEXT_MAX_BYTES);
-    buf_printf(&all,
-               "%s\nSteps: %s, Sampler: Euler, CFG scale: %g, Seed: %s, Size: %s, Model: %s, "
-               "Version: veetance %s",
-               prompt, steps, q->guidance, seed, size, q->model, vt_version());
+    recipe_write(result, i, &all);
     const struct image_text texts[] = {
         {"parameters", buf_str(&all)},
         {"prompt", str_from(prompt)},

@@ -105,6 +105,34 @@ refuse 2 'not as .\.pgn.' generate -m micro-klein -p star -o "$work/out/a.pgn"
 refuse 2 'quality is for JPEG and WebP' generate -m micro-klein -p star --quality 80 -o "$work/out/a.png"
 refuse 2 '' generate -m micro-klein -p star --quality 0 -o "$work/out/a.jpg"
 
+# ---- and is made again from ---------------------------------------------------------------------------
+for ending in png jpg webp; do
+    quick generate --seed 5 -o "$work/r.$ending" --force
+    run generate --from "$work/r.$ending" --device cpu --threads 1 -o "$work/again.$ending" --force
+    expect 0 "--from x.$ending"
+    check "--from x.$ending makes the same file" cmp -s "$work/again.$ending" "$work/r.$ending"
+    run inspect "$work/r.$ending"
+    expect 0 "inspect x.$ending"
+    out_has '^  prompt  *star$' "inspect x.$ending shows its recipe"
+    out_has '^  seed  *5$' "inspect x.$ending shows its seed"
+done
+run inspect "$work/r.png" --json
+out_has '"kind":"image","format":"png","width":64,"height":64,.*"recipe":{"task":"generate","prompt":"star","model":"micro-klein","seed":5,"steps":1' \
+    "the recipe as JSON"
+run generate --from "$work/a.png" --device cpu --threads 1 --seed 6 -o "$work/six.png"
+check "an option goes before the recipe" cmp -s "$work/six.png" "$work/c.png"
+refuse 1 'no recipe\|has no text\|parameters' generate --from tests/data/micro/layered/scene-00-input.png -o "$work/out/x.png"
+refuse 1 'nowhere.png' generate --from "$work/nowhere.png" -o "$work/out/x.png"
+quick edit -i "$work/a.png" --mask "$work/a.png" --strength 0.9 --seed 3 --steps 2 -o "$work/edit.png"
+refuse 2 'was made by `veetance edit`' generate --from "$work/edit.png" -o "$work/out/x.png"
+run edit --from "$work/edit.png" --device cpu --threads 1 -o "$work/edit2.png"
+expect 0 "edit --from"
+check "edit --from makes the same image" cmp -s "$work/edit.png" "$work/edit2.png"
+check "no folder is told" test -z "$(grep -a "$work" "$work/edit.png")"
+mkdir "$work/alone"
+cp "$work/edit.png" "$work/alone"
+refuse 1 "the recipe's image 'a.png' is not here" edit --from "$work/alone/edit.png" -o "$work/out/x.png"
+
 # ---- what the program says --------------------------------------------------------------------------
 quick generate --seed 5 --json -o "$work/j.png"
 expect 0 "--json"

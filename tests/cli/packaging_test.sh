@@ -42,6 +42,22 @@ complete_in_bash() {
 is "commands are completed" "$(complete_in_bash veetance doc)" doctor
 is "options are completed" "$(complete_in_bash veetance doctor --a)" --air-gap
 is "devices are completed" "$(complete_in_bash veetance generate --device vu)" vulkan
+is "subcommands are completed" "$(complete_in_bash veetance layers spl)" split
+is "those of models" "$(complete_in_bash veetance models sc)" scan
+is "the tasks of plan" "$(complete_in_bash veetance plan "")" "generate edit layers"
+is "a tool's own options" "$(complete_in_bash veetance layers split --lay)" "--layer --layers"
+is "a task's options" "$(complete_in_bash veetance plan edit --str)" --strength
+is "an option's values" "$(complete_in_bash veetance generate --compute "")" "default int8"
+is "values by the short option" "$(complete_in_bash veetance convert -t q4)" "q4_k q4_1 q4_0"
+is "values of the same option in another command" "$(complete_in_bash veetance convert --format g)" gguf
+PATH=$(dirname "$program"):$PATH
+export PATH VEETANCE_MODELS=$PWD/models
+is "names of models" "$(complete_in_bash veetance generate -m micro-k | tr ' ' '\n' | sort -u)" micro-klein
+is "names for models show" "$(complete_in_bash veetance models show micro-l)" micro-layered
+is "keys of settings" "$(complete_in_bash veetance settings set bud)" budget
+unset VEETANCE_MODELS
+check "a tool has a page" [ -s "$work/described/man1/veetance-layers-split.1" ]
+check "subcommands are in the page" grep -q 'SH SUBCOMMANDS' "$work/described/man1/veetance-models.1"
 
 # Installed under a prefix, with nothing but the folder's own files.
 build=$(dirname "$program")

@@ -1,0 +1,97 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "pipeline/recipe.h"
+
+static struct recipe read(const char *text)
+{
+    struct recipe r;
+    struct err e = {0};
+    assert_int_equal(recipe_read(str_from(text), &r, &e), ERR_OK);
+    return r;
+}
+
+static void a_recipe_is_read_when_it_is_ours(void **state)
+{
+    (void)state;
+    struct recipe r =
+        read("a red star\non white, Steps: no\n"
+             "Steps: 8, Sampler: Euler, CFG scale: 1.5, Seed: 4294967301, Size: 128x64, "
+             "Model: \"a, \\\"b\\\"\", Version: veetance 0.1.0, Task: edit, Max tokens: 40, "
+             "Compute: int8, Images: a.png|b c.png, Mask: alpha, Strength: 0.5, "
+             "Feather: 3, Extend: 1|2|3|4, Matte: black");
+    assert_string_equal(buf_z(&r.prompt), "a red star\non white, Steps: no");
+    assert_int_equal(r.steps, 8);
+    assert_true(r.guidance == 1.5);
+    assert_true(r.seed == 4294967301);
+    assert_int_equal(r.width, 128);
+    assert_int_equal(r.height, 64);
+    assert_string_equal(r.model, "a, \"b\"");
+    assert_string_equal(r.task, "edit");
+    assert_int_equal(r.max_tokens, 40);
+    assert_string_equal(r.compute, "int8");
+    assert_int_equal(r.image_count, 2);
+    assert_string_equal(r.images[1], "b c.png");
+    assert_string_equal(r.mask, "alpha");
+    assert_true(r.strength == 0.5);
+    assert_int_equal(r.feather, 3);
+    assert_int_equal(r.extend[3], 4);
+    assert_string_equal(r.matte, "black");
+    recipe_deinit(&r);
+}
+
+static void a_recipe_of_another_program_gives_what_it_has(void **state)
+{
+    (void)state;
+    struct recipe r =
+        read("masterpiece\nNegative prompt: bad\nSteps: 20, Sampler: DPM++ 2M Karras, CFG "
+             "scale: 7, Seed: 1, Size: 512x768, Model hash: abc, Model: sd, Lora hashes: "
+             "\"x: 1, y: 2\", Version: v1.6.0\n");
+    assert_int_equal(r.steps, 20);
+    assert_int_equal(r.height, 768);
+    assert_string_equal(r.model, "sd");
+    assert_string_equal(r.task, "");
+    assert_int_equal(r.max_tokens, VT_DEFAULT);
+    recipe_deinit(&r);
+}
+
+static void numbers_that_cannot_be_are_left_out(void **state)
+{
+    (void)state;
+    struct recipe r = read("\nSteps: 0, CFG scale: x, Seed: -5, Size: 5x, Max tokens: 99999999999, "
+                           "Model: \"unfinished");
+    assert_int_equal(r.steps, VT_DEFAULT);
+    assert_int_equal(r.seed, VT_SEED_RANDOM);
+    assert_int_equal(r.width, VT_DEFAULT);
+    assert_int_equal(r.max_tokens, VT_DEFAULT);
+    assert_string_equal(buf_z(&r.prompt), "");
+    recipe_deinit(&r);
+}
+
+static void a_text_without_a_recipe_is_refused(void **state)
+{
+    static const char *const bad[] = {"", "a red star", "see Steps: 3", "Step: 3"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct recipe r;
+        struct err e = {0};
+        assert_int_equal(recipe_read(str_from(bad[i]), &r, &e), ERR_FORMAT);
+        recipe_deinit(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_recipe_is_read_when_it_is_ours),
+        cmocka_unit_test(a_recipe_of_another_program_gives_what_it_has),
+        cmocka_unit_test(numbers_that_cannot_be_are_left_out),
+        cmocka_unit_test(a_text_without_a_recipe_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
