@@ -1,4 +1,4 @@
-/* Bytes as a PNG of at most a megapixel: the header alone, then the whole picture. Once as they are,
+/* Bytes as a PNG of at most a megapixel: the header alone, the whole image, its texts. Once as they are,
  * and once with the chunks' checksums made right, so that what is behind them is reached. */
 #include <stddef.h>
 #include <stdint.h>
@@ -6,10 +6,18 @@
 
 #include "base/mem.h"
 #include "image/load.h"
+#include "image/png_write.h"
 
 enum { SIGNATURE_BYTES = 8, CHUNK_BYTES = 12 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool see_text(struct str key, struct str text, void *user)
+{
+    size_t *bytes = user;
+    *bytes += key.n + text.n;
+    return true;
+}
 
 static void try_bytes(struct str bytes)
 {
@@ -24,6 +32,8 @@ static void try_bytes(struct str bytes)
             __builtin_trap();
     }
     image_free(&im);
+    size_t text_bytes = 0;
+    (void)!image_png_texts(bytes, see_text, &text_bytes, NULL);
 }
 
 static uint32_t crc_of(const uint8_t *p, size_t n)

@@ -99,55 +99,77 @@ static bool is_text(const char *name)
            memcmp(name, "iTXt", 4) == 0;
 }
 
+struct chunk {
+    const char *name; /* four letters */
+    struct str data;
+};
+
+/* Takes the next chunk off s. */
+static enum err_code take_chunk(struct str *s, struct chunk *out, struct err *e)
+{
+    if (s->n < CHUNK_BYTES)
+        return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
+    uint32_t n = u32_at(*s, 0);
+    if (n > s->n - CHUNK_BYTES)
+        return err_set(e, ERR_FORMAT, "the PNG is cut: a chunk of %" PRIu32 " bytes", n);
+    *out = (struct chunk){s->p + 4, {s->p + 8, n}};
+    *s = str_skip(*s, CHUNK_BYTES + (size_t)n);
+    return ERR_OK;
+}
+
+static enum err_code take_signature(struct str *s, struct err *e)
+{
+    if (!str_starts(*s, STR_LIT("\x89PNG\r\n\x1a\n")))
+        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", s->n);
+    *s = str_skip(*s, SIGNATURE_BYTES);
+    return ERR_OK;
+}
+
+/* Its checksum is that of its bytes. */
+static bool is_whole(const struct chunk *c)
+{
+    return crc32(0, (const Bytef *)c->name, (uInt)c->data.n + 4) ==
+           u32_at((struct str){c->data.p, c->data.n + 4}, c->data.n);
+}
+
 enum err_code image_png_text(struct str bytes, const char *key, struct buf *out, struct err *e)
 {
-    if (!str_starts(bytes, STR_LIT("\x89PNG\r\n\x1a\n")))
-        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", bytes.n);
-    struct str s = str_skip(bytes, SIGNATURE_BYTES), found;
-    while (s.n >= CHUNK_BYTES) {
-        uint32_t n = u32_at(s, 0);
-        const char *name = s.p + 4;
-        if (n > s.n - CHUNK_BYTES)
-            return err_set(e, ERR_FORMAT, "the PNG is cut: a chunk of %" PRIu32 " bytes", n);
-        struct str data = {s.p + 8, n};
-        if (memcmp(name, "IEND", 4) == 0)
+    struct chunk c;
+    struct str found;
+    enum err_code rc = take_signature(&bytes, e);
+    while (rc == ERR_OK && (rc = take_chunk(&bytes, &c, e)) == ERR_OK) {
+        struct str data = c.data;
+        if (memcmp(c.name, "IEND", 4) == 0)
             return err_set(e, ERR_NOTFOUND, "the PNG has no text '%s'", key);
-        if (is_text(name) && take_z(&data, &found) && str_eq_z(found, key)) {
-            if (crc32(0, (const Bytef *)name, n + 4) != u32_at(s, 8 + (size_t)n))
-                return err_set(e, ERR_FORMAT, "the PNG text '%s' is damaged", key);
-            return decode(name, data, out, e);
-        }
-        s = str_skip(s, CHUNK_BYTES + (size_t)n);
+        if (!is_text(c.name) || !take_z(&data, &found) || !str_eq_z(found, key))
+            continue;
+        return is_whole(&c) ? decode(c.name, data, out, e)
+                            : err_set(e, ERR_FORMAT, "the PNG text '%s' is damaged", key);
     }
-    return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
+    return rc;
 }
 
 enum err_code image_png_texts(struct str bytes,
                               bool (*visit)(struct str key, struct str text, void *user),
                               void *user, struct err *e)
 {
-    if (!str_starts(bytes, STR_LIT("\x89PNG\r\n\x1a\n")))
-        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", bytes.n);
-    struct str s = str_skip(bytes, SIGNATURE_BYTES), key;
-    while (s.n >= CHUNK_BYTES) {
-        uint32_t n = u32_at(s, 0);
-        const char *name = s.p + 4;
-        if (n > s.n - CHUNK_BYTES)
-            return err_set(e, ERR_FORMAT, "the PNG is cut: a chunk of %" PRIu32 " bytes", n);
-        struct str data = {s.p + 8, n};
+    struct chunk c;
+    struct str key;
+    bool more = true;
+    enum err_code rc = take_signature(&bytes, e);
+    while (rc == ERR_OK && more && (rc = take_chunk(&bytes, &c, e)) == ERR_OK) {
+        struct str data = c.data;
+        struct err broken = {0};
         struct buf text;
-        struct err ignored = {0};
-        bool more = memcmp(name, "IEND", 4) != 0;
-        if (!more)
+        if (memcmp(c.name, "IEND", 4) == 0)
             return ERR_OK;
+        if (!is_text(c.name) || !take_z(&data, &key) || !is_whole(&c))
+            continue;
         buf_init(&text, UNPACKED_MAX_BYTES);
-        if (is_text(name) && take_z(&data, &key) && decode(name, data, &text, &ignored) == ERR_OK)
+        if (decode(c.name, data, &text, &broken) == ERR_OK)
             more = visit(key, buf_str(&text), user);
-        err_clear(&ignored);
+        err_clear(&broken);
         buf_deinit(&text);
-        if (!more)
-            return ERR_OK;
-        s = str_skip(s, CHUNK_BYTES + (size_t)n);
     }
-    return err_set(e, ERR_FORMAT, "the PNG is cut: it has no end");
+    return rc;
 }

@@ -34,7 +34,7 @@ ERR_MUST_CHECK enum err_code image_png_write_file(const char *path, const struct
  * as UTF-8 to out. ERR_NOTFOUND when there is none, ERR_FORMAT when the bytes are no sound PNG. */
 ERR_MUST_CHECK enum err_code image_png_text(struct str bytes, const char *key, struct buf *out,
                                             struct err *e);
-/* Each text chunk in order, its key and its text as UTF-8; broken ones are left out. False from visit stops. ERR_FORMAT
+/* Each text chunk in order, its key and its text as UTF-8; damaged ones are left out. False from visit stops. ERR_FORMAT
  * when the bytes are no sound PNG. */
 ERR_MUST_CHECK enum err_code
 image_png_texts(struct str bytes, bool (*visit)(struct str key, struct str text, void *user),

@@ -5,6 +5,7 @@
  *     a1111_info.c        what is told of how an image was made
  *     a1111_settings.c    options
  *     a1111_extras.c      enlarging
+ *     a1111_interrogate.c captions
  *     a1111_lists.c       models, samplers, progress, ... */
 #include "server/a1111.h"
 
@@ -189,6 +190,9 @@ static const struct http_field png_info_fields[] = {
     {.name = "parameters", .type = HTTP_OBJECT, .required = true, .help = "info, taken apart"},
     {0}};
 
+static const struct http_field caption_fields[] = {
+    {.name = "caption", .type = HTTP_STRING, .required = true}, {0}};
+
 static const struct http_field extra_fields[] = {
     {.name = "html_info", .type = HTTP_STRING, .required = true},
     {.name = "image", .type = HTTP_STRING},
@@ -216,6 +220,9 @@ const struct http_route routes_a1111[] = {
     {HTTP_POST, "/sdapi/v1/png-info", "a1111PngInfo", "Automatic1111: how an image was made",
      "a1111", a1111_png_info, .body = png_info_body, .gives = png_info_fields, .accepts = HTTP_JSON,
      .max_body = EXTRAS_MAX_BODY},
+    {HTTP_POST, "/sdapi/v1/interrogate", "a1111Interrogate", "Automatic1111: describe an image",
+     "a1111", a1111_interrogate, .body = a1111_interrogate_body, .gives = caption_fields,
+     .accepts = HTTP_JSON, .max_body = EXTRAS_MAX_BODY},
     {HTTP_GET, "/sdapi/v1/options", "a1111Options", "Automatic1111: options", "a1111",
      a1111_get_options, .gives = options_fields},
     {HTTP_POST, "/sdapi/v1/options", "a1111SetOptions",

@@ -67,6 +67,11 @@ extern const struct http_field a1111_extra_single[], a1111_extra_batch[];
 enum err_code a1111_extra_image(struct http_request *rq, struct http_reply *re, struct err *e);
 enum err_code a1111_extra_images(struct http_request *rq, struct http_reply *re, struct err *e);
 
+/* ---- a1111_interrogate.c --------------------------------------------------------------------------------- */
+
+extern const struct http_field a1111_interrogate_body[];
+enum err_code a1111_interrogate(struct http_request *rq, struct http_reply *re, struct err *e);
+
 /* ---- a1111_lists.c: what there is, mostly nothing; progress; memory --------------------------------------- */
 
 extern const struct http_route a1111_lists[];

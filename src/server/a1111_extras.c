@@ -9,7 +9,12 @@
 #include "server/base64.h"
 #include "server/server_internal.h"
 
-enum { SIDE_MAX = 16384, FILE_MAX_BYTES = 256 << 20, ANSWER_MAX_BYTES = 1 << 30 };
+enum {
+    SIDE_MAX = 16384,
+    MAX_PIXELS = 40 << 20,
+    FILE_MAX_BYTES = 256 << 20,
+    ANSWER_MAX_BYTES = 1 << 30,
+};
 
 #define COMMON_FIELDS                                                                              \
     {.name = "resize_mode",                                                                        \
@@ -111,15 +116,14 @@ static enum err_code target_size(struct http_request *rq, const struct image *im
     if (to_size)
         by = fmax(cw / im->w, ch / im->h);
     double w = fmax(1, round(im->w * by)), h = fmax(1, round(im->h * by));
-    if (w > SIDE_MAX || h > SIDE_MAX)
+    if (w > SIDE_MAX || h > SIDE_MAX || w * h > MAX_PIXELS)
         return http_refuse(rq, 422, field, e,
-                           "the image would have %.0f x %.0f pixels; sides up to %d can be made", w,
-                           h, SIDE_MAX);
+                           "the image would have %.0f x %.0f pixels; sides up to %d and %d million "
+                           "pixels can be made",
+                           w, h, SIDE_MAX, MAX_PIXELS >> 20);
     bool crop = to_size && http_body_bool(rq, "upscaling_crop", true);
     *t = (struct target){(int)w, (int)h, (int)(crop ? cw : w), (int)(crop ? ch : h)};
-    return image_check_size((uint64_t)w, (uint64_t)h, NULL, e) == ERR_OK
-               ? ERR_OK
-               : http_refuse(rq, 422, field, e, "the image would have %.0f x %.0f pixels", w, h);
+    return ERR_OK;
 }
 
 static enum err_code enlarge(struct http_request *rq, const struct image *im, struct image *out,

@@ -285,22 +285,6 @@ static enum err_code check_sampler(struct http_request *rq, struct err *e)
     return ERR_OK;
 }
 
-/* <lora:NAME:WEIGHT> and its kin are no words for the model: their clients mean networks. */
-static enum err_code check_networks(struct http_request *rq, struct err *e)
-{
-    static const char *const kinds[] = {"<lora:", "<lyco:", "<hypernet:"};
-    const char *prompt = http_body_str(rq, "prompt", "");
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
-        const char *at = strcasestr(prompt, kinds[i]);
-        if (at)
-            return http_refuse(rq, 422, "prompt", e,
-                               "the prompt asks for %.*s>: extra networks cannot be used yet; take "
-                               "it out of the prompt",
-                               (int)strcspn(at, ">\n") > 60 ? 60 : (int)strcspn(at, ">\n"), at);
-    }
-    return ERR_OK;
-}
-
 enum err_code a1111_check(struct http_request *rq, struct err *e)
 {
     enum err_code rc = check_rules(rq, e);
@@ -309,7 +293,7 @@ enum err_code a1111_check(struct http_request *rq, struct err *e)
     if (rc == ERR_OK)
         rc = check_sampler(rq, e);
     if (rc == ERR_OK)
-        rc = check_networks(rq, e);
+        rc = face_check_prompt(rq, e);
     if (rc == ERR_OK)
         rc = a1111_check_settings(rq, yyjson_obj_get(http_body(rq), "override_settings"),
                                   "override_settings.", e);

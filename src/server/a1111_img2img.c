@@ -9,10 +9,16 @@
 #include <stdio.h>
 
 #include "image/resize.h"
+#include "pipeline/klein.h"
 #include "server/a1111.h"
 #include "server/server_internal.h"
 
-enum { SIDE_MIN = 64, SIDE_MAX = 2048, SIDE_UNIT = 16 };
+enum {
+    SIDE_MIN = 64,
+    SIDE_MAX = 2048,
+    SIDE_UNIT = 16,
+    MASKED_MAX_PIXELS = 24 << 20, /* about ten bytes each while it is taken */
+};
 
 /* What is asked for around the mask. */
 struct asked {
@@ -80,6 +86,11 @@ static enum err_code take_mask(struct http_request *rq, const char *text, const 
     enum err_code rc = face_upload(rq, str_from(text), "mask", &id, e);
     if (rc == ERR_OK)
         rc = asset_load(http_store(rq), id, &im, e);
+    if (rc == ERR_OK) {
+        rc = klein_mask_check(&im, original, NULL, e);
+        if (rc != ERR_OK)
+            (void)snprintf(rq->field, sizeof rq->field, "mask");
+    }
     if (rc == ERR_OK)
         rc = inpaint_mask(&im, a->invert, &hard, e);
     if (rc == ERR_OK)
@@ -201,7 +212,15 @@ static enum err_code take_masked(struct http_request *rq, const char *mask, stru
                                  struct face_request *f, struct a1111_paste *paste, struct err *e)
 {
     struct work w = {0};
-    enum err_code rc = asset_load(http_store(rq), f->images[0], &w.original, e);
+    struct asset info;
+    enum err_code rc = asset_get(http_store(rq), f->images[0], &info, e);
+    if (rc == ERR_OK && (int64_t)info.width * info.height > MASKED_MAX_PIXELS)
+        rc = http_refuse(rq, 422, "init_images[0]", e,
+                         "an image of %d x %d pixels; with a mask up to %d million pixels can be "
+                         "worked on",
+                         info.width, info.height, MASKED_MAX_PIXELS >> 20);
+    if (rc == ERR_OK)
+        rc = asset_load(http_store(rq), f->images[0], &w.original, e);
     if (rc == ERR_OK)
         rc = take_mask(rq, mask, a, &w.original, &w.blend, e);
     if (rc == ERR_OK)

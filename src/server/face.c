@@ -69,6 +69,22 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     return rc;
 }
 
+enum err_code face_check_prompt(struct http_request *rq, struct err *e)
+{
+    static const char *const kinds[] = {"<lora:", "<lyco:", "<hypernet:"};
+    const char *prompt = http_body_str(rq, "prompt", "");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *at = strcasestr(prompt, kinds[i]);
+        size_t n = at ? strcspn(at, ">\n") : 0;
+        if (at)
+            return http_refuse(rq, 422, "prompt", e,
+                               "the prompt asks for %.*s>: extra networks cannot be used yet; take "
+                               "it out of the prompt",
+                               n > 60 ? 60 : (int)n, at);
+    }
+    return ERR_OK;
+}
+
 bool face_heavy(struct http_request *rq, struct http_reply *re)
 {
     return http_heavy(rq, re, WORK_BYTES + 3 * (uint64_t)rq->body.n);

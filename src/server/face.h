@@ -18,6 +18,8 @@ struct face_request {
 
 struct face_request face_request_defaults(void);
 
+/* <lora:NAME:WEIGHT> and its kin are no words for a model: whoever writes them means a network, and is refused. */
+ERR_MUST_CHECK enum err_code face_check_prompt(struct http_request *rq, struct err *e);
 /* Checks, stores and queues it. */
 ERR_MUST_CHECK enum err_code face_submit(struct http_request *rq, const struct face_request *f,
                                          struct job_record *out, struct err *e);

@@ -284,19 +284,22 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
     f->count = http_body_int(rq, "n", 1);
     f->seed = http_body_int(rq, "seed", -1);
     f->steps = http_body_int(rq, "steps", -1);
-    enum err_code rc = parse_size(rq, http_body_str(rq, "size", NULL), f, e);
+    enum err_code rc = face_check_prompt(rq, e);
+    if (rc == ERR_OK)
+        rc = parse_size(rq, http_body_str(rq, "size", NULL), f, e);
     return rc == ERR_OK && edit ? take_images(rq, f, e) : rc;
 }
 
 /* ---- the whole answer ---------------------------------------------------------------------------------- */
 
-/* The address of the image in that format: PNG as it is kept, others as an image of their own. */
+/* The address of the image in that format, as a proxy in front says the client sees it: PNG as it is kept, others as an image of their own. */
 static enum err_code add_url(struct http_request *rq, const char *id, struct face_format format,
                              struct buf *b, struct err *e)
 {
     struct buf file;
     struct asset a;
     struct asset_note note = {.origin = "job", .trusted = true};
+    const char *proto = http_header(rq, "X-Forwarded-Proto");
     enum err_code rc = ERR_OK;
     buf_init(&file, FILE_MAX_BYTES);
     if (format.kind != IMAGE_FORMAT_PNG) {
@@ -306,7 +309,8 @@ static enum err_code add_url(struct http_request *rq, const char *id, struct fac
         id = a.id;
     }
     if (rc == ERR_OK)
-        buf_printf(b, "http://%s/v1/assets/%s", rq->host, id);
+        buf_printf(b, "%s://%s/v1/assets/%s",
+                   proto && strcasecmp(proto, "https") == 0 ? "https" : "http", rq->host, id);
     buf_deinit(&file);
     return rc;
 }

@@ -143,6 +143,10 @@ def test_masks(program):
         layer = encode(128, 128, 4, lambda x, y: (255, 255, 255, 255 if inside(x, y) else 0))
         out = image(edit(s, NOISE, mask=b64(layer), mask_blur=0))
         assert same(source, out, lambda x, y: not inside(x, y)) == 1 and same(source, out, inside) < 0.5
+        # A mask of half the size is resized; one of quite another shape is refused.
+        half = image(edit(s, NOISE, mask=mask_of(box(24, 24, 40, 40), 64, 64), mask_blur=0))
+        assert same(source, half, lambda x, y: not box(46, 46, 82, 82)(x, y)) == 1
+        refused(edit(s, NOISE, mask=mask_of(inside, 128, 64)), "mask")
         refused(edit(s, NOISE, mask=mask_of(lambda x, y: False)), "mask")
         refused(edit(s, NOISE, mask=mask_of(lambda x, y: False), inpaint_full_res=False), "mask")
         # Transparent parts of the original stay as they are.
@@ -409,6 +413,10 @@ def test_photoshop_plugin(program):
             "upscaling_crop": True, "upscaler_1": "Lanczos", "upscaler_2": "None", "extras_upscaler_2_visibility": 0,
             "upscale_first": False, "image": picture})
         assert image_of(large).w == 256
+        said = s.post("/sdapi/v1/interrogate", {"image": picture, "model": "clip"})
+        # The embedded model was never taught to describe; that is told, too.
+        assert (said.status == 200 and said.json()["caption"]) or "cannot describe" in said.json()["detail"], said
+        refused(s.post("/sdapi/v1/interrogate", {"image": picture, "model": "deepdanbooru"}), "model")
 
 
 if __name__ == "__main__":

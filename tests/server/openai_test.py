@@ -69,6 +69,8 @@ def test_answers(program):
                 url = s.post("/v1/images/generations", dict(asked, response_format="url")).json()["data"][0]["url"]
                 got = s.get(url.split(str(s.port), 1)[1])
                 assert got.headers["Content-Type"] == "image/" + name and got.body == data, name
+        url = s.post("/v1/images/generations", dict(STAR, response_format="url"), headers={"X-Forwarded-Proto": "https"})
+        assert url.json()["data"][0]["url"].startswith("https://127.0.0.1"), url
         assert sizes["jpeg", 20] < sizes["jpeg", 100] and sizes["webp", 20] < sizes["webp", 100], sizes
 
 
@@ -80,7 +82,7 @@ def test_refusals(program):
                               ("output_format", "gif"), ("output_compression", 101), ("output_compression", 50),
                               ("quality", "ultra"), ("partial_images", 4), ("partial_images", 1),
                               ("response_format", "file"), ("moderation", "off"), ("model", "no-such-model"),
-                              ("prompt", ""), ("negative_prompt", "x"), ("stream", "maybe")):
+                              ("prompt", ""), ("prompt", "a star <lora:x:1>"), ("negative_prompt", "x"), ("stream", "maybe")):
             refused(s.post("/v1/images/generations", dict(STAR, **{member: value})), member)
         refused(s.post("/v1/images/generations", {"n": 1}), "prompt")
         refused(s.post("/v1/images/generations", dict(STAR, stream=True, response_format="url")), "response_format")

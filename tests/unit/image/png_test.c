@@ -395,6 +395,13 @@ static void texts_come_back_as_they_were(void **state)
     image_free(&im);
 }
 
+static bool collect(struct str key, struct str text, void *user)
+{
+    struct buf *b = user;
+    buf_printf(b, "%.*s=%.*s;", STR_ARG(key), STR_ARG(text));
+    return !str_eq_z(text, "stop");
+}
+
 static void packed_texts_are_unpacked_within_bounds(void **state)
 {
     (void)state;
@@ -414,6 +421,11 @@ static void packed_texts_are_unpacked_within_bounds(void **state)
     must(image_png_text(buf_str(&b), "u", &t, &e), &e);
     assert_true(str_eq_z(buf_str(&t), "\xc3\xa9t\xc3\xa9\xe2\x98\x83"));
     assert_int_equal(image_png_text(buf_str(&b), "cut", &t, &e), ERR_FORMAT);
+    buf_clear(&t);
+    must(image_png_texts(buf_str(&b), collect, &t, &e), &e);
+    assert_string_equal(buf_z(&t), "k=\xc3\xa9t\xc3\xa9;u=\xe2\x98\x83;");
+    assert_int_equal(image_png_texts((struct str){b.p, b.n - 5}, collect, &t, &e), ERR_FORMAT);
+    assert_int_equal(image_png_texts(STR_LIT("GIF89a"), collect, &t, &e), ERR_FORMAT);
     buf_deinit(&t);
     buf_deinit(&b);
 }

@@ -124,6 +124,17 @@ static void fill_takes_what_is_around(void **state)
     assert_int_equal(image_row(&im, 3)[5], 127);
     image_free(&im);
     image_free(&m);
+    /* Larger than the finest level. */
+    m = grey(1500, 1001, 0);
+    assert_int_equal(image_new(&im, 1500, 1001, 3, &e), ERR_OK);
+    image_fill(&im, red);
+    box(&m, 700, 400, 1500, 1001);
+    memcpy(image_row(&im, 1000) + 3 * 1499, blue, 3);
+    assert_int_equal(inpaint_fill(&im, &m, INPAINT_AROUND, 0, &e), ERR_OK);
+    assert_memory_equal(image_row(&im, 1000) + 3 * 1499, red, 3);
+    assert_memory_equal(image_row(&im, 700) + 3 * 1100, red, 3);
+    image_free(&im);
+    image_free(&m);
 }
 
 static void paste_keeps_every_bit(void **state)
