@@ -248,10 +248,11 @@ static enum err_code put_merges(struct tokenizer *t, yyjson_val *merges, struct 
 
 static enum err_code put_merge_lines(struct tokenizer *t, struct str text, struct err *e)
 {
-    while (text.n > 0) {
-        const char *end = memchr(text.p, '\n', text.n);
-        struct str line = {text.p, end ? (size_t)(end - text.p) : text.n};
-        text = str_skip(text, line.n + 1);
+    for (size_t at = 0; at < text.n;) {
+        struct str line = {text.p + at, text.n - at};
+        const char *end = memchr(line.p, '\n', line.n);
+        line.n = end ? (size_t)(end - line.p) : line.n;
+        at += line.n + 1;
         if (line.n > 0 && line.p[line.n - 1] == '\r')
             line.n--;
         if (line.n == 0 || str_starts(line, STR_LIT("#version")))
