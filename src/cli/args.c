@@ -1,6 +1,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "cli/cli.h"
@@ -52,8 +54,37 @@ static void print_subcommands(const struct cli_subcommand *w)
     }
 }
 
+enum { HELP_INDENT = 35 };
+
+/* Columns of the terminal that standard output is; 0 when it is none, where lines stay whole for programs. */
+static size_t help_width(void)
+{
+    struct winsize w;
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 &&
+                   w.ws_col > HELP_INDENT + 24
+               ? w.ws_col - 1u
+               : 0;
+}
+
+/* Breaks at blanks, so that what follows stays under the first line. */
+static void print_wrapped(const char *text, size_t width)
+{
+    size_t room = width > HELP_INDENT ? width - HELP_INDENT : 0;
+    while (room && strlen(text) > room) {
+        size_t n = room;
+        while (n > 0 && text[n] != ' ')
+            n--;
+        if (n == 0)
+            break;
+        printf("%.*s\n%*s", (int)n, text, HELP_INDENT, "");
+        text += n + 1;
+    }
+    printf("%s\n", text);
+}
+
 void cli_print_help(const struct cli_command *c)
 {
+    size_t width = help_width();
     printf("%s\n\nUsage: veetance %s %s\n", c->summary, c->name, c->usage);
     if (c->subcommands)
         print_subcommands(c->subcommands);
@@ -66,7 +97,10 @@ void cli_print_help(const struct cli_command *c)
             (void)snprintf(dash, sizeof dash, "-%c, ", o->short_name);
         (void)snprintf(left, sizeof left, "%s--%s%s%s", dash, o->name, o->value ? " " : "",
                        o->value ? o->value : "");
-        printf("  %-32s %s\n", left, o->help);
+        printf("  %-32s ", left);
+        if (width && strlen(left) > 32)
+            printf("\n%*s", HELP_INDENT, "");
+        print_wrapped(o->help, width);
     }
     if (c->examples)
         printf("\nExamples:\n%s", c->examples);
@@ -204,7 +238,7 @@ bool cli_choice(const struct cli_args *a, const char *words, int *out)
     struct cli_suggestion s = {.typed = a->value};
     size_t at = 0;
     cli_suggest_words(&s, words, kept);
-    for (const char *p = words; *p && at + 3 < sizeof list; p++) {
+    for (const char *p = words; p && *p && at + 3 < sizeof list; p++) {
         list[at++] = *p == '|' ? ',' : *p;
         if (*p == '|')
             list[at++] = ' ';

@@ -44,10 +44,8 @@ static void print_overview(FILE *to)
         fprintf(to, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(to, "  %-12s %s\n", "help",
             "This overview, or a command's options: veetance help COMMAND");
-    fprintf(
-        to,
-        "\nFirst picture:\n"
-        "  veetance generate -m micro-klein -p \"a red star on a white background\" -o star.png\n");
+    fprintf(to, "\nFirst image:\n"
+                "  veetance generate -m micro-klein -p \"a red star on white\" -o star.png\n");
 }
 
 static const struct cli_command *find_command(const char *name)

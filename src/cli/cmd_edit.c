@@ -1,12 +1,11 @@
-#include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/picture_run.h"
+#include "cli/recipe_arg.h"
 
 enum {
     EDIT_IMAGE = PICTURE_FIRST_OWN,
@@ -144,22 +143,6 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
     }
 }
 
-/* A recipe names its images without their folders: here, or beside the image that has it. */
-static enum err_code find_image(const struct edit *d, const char *name, char *out, struct err *e)
-{
-    const char *slash = strrchr(d->run.from, '/');
-    (void)snprintf(out, CLI_PATH_BYTES, "%s", name);
-    if (name[0] && !file_exists(out) && slash)
-        (void)snprintf(out, CLI_PATH_BYTES, "%.*s/%s", (int)(slash - d->run.from), d->run.from,
-                       name);
-    if (name[0] && file_exists(out))
-        return ERR_OK;
-    return err_set(e, ERR_NOTFOUND,
-                   "the recipe's image '%.200s' is not here; name it with -i or "
-                   "--mask",
-                   name);
-}
-
 static int images_of_recipe(struct edit *d)
 {
     struct err e = {0};
@@ -168,13 +151,13 @@ static int images_of_recipe(struct edit *d)
     enum err_code rc = ERR_OK;
     bool own_images = q->image_count > 0;
     for (int i = 0; rc == ERR_OK && !own_images && i < r->image_count; i++) {
-        rc = find_image(d, r->images[i], d->found[i], &e);
+        rc = cli_recipe_image(d->run.from, r->images[i], d->found[i], &e);
         d->paths[q->image_count++] = d->found[i];
     }
     if (rc == ERR_OK && !d->mask_path && !q->mask_from_alpha && r->mask[0]) {
         q->mask_from_alpha = strcmp(r->mask, "alpha") == 0;
         if (!q->mask_from_alpha) {
-            rc = find_image(d, r->mask, d->found[VT_MAX_IMAGES], &e);
+            rc = cli_recipe_image(d->run.from, r->mask, d->found[VT_MAX_IMAGES], &e);
             d->mask_path = d->found[VT_MAX_IMAGES];
         }
     }

@@ -9,9 +9,16 @@
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
 #include "cli/output.h"
+#include "cli/recipe_arg.h"
 #include "cli/suggest.h"
 
-enum { LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN, LAYERS_FULL_SIZE, LAYERS_FORMAT, LAYERS_OUTPUT };
+enum {
+    LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN,
+    LAYERS_FULL_SIZE,
+    LAYERS_FORMAT,
+    LAYERS_OUTPUT,
+    LAYERS_FROM
+};
 
 static const struct cli_option options[] = {
     {LAYERS_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP; its alpha counts"},
@@ -20,6 +27,8 @@ static const struct cli_option options[] = {
      "on), or a file that ends in .psd, .ora, .pptx or .zip"},
     {LAYERS_FORMAT, 0, "format", "LIST",
      "further files beside the PNGs, commas between: psd,ora,pptx,zip"},
+    {LAYERS_FROM, 0, "from", "IMAGE",
+     "run the recipe of this composite.png again; options that are given go before it"},
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
      "bring the layers to the picture's size and, where known, its colours"},
     LAYERS_JOB_OPTIONS,
@@ -37,10 +46,14 @@ static const struct cli_subcommand subcommands[] = {
     {0},
 };
 
+enum { MAX_RECIPE = 8 << 20 };
+
 struct layers {
     struct layers_job job;
     const char *image, *output; /* output NULL: a folder of our own name */
-    char own[CLI_PATH_BYTES];
+    const char *from;           /* the image whose recipe is run; NULL: none */
+    struct recipe recipe;
+    char own[CLI_PATH_BYTES], found[CLI_PATH_BYTES];
     unsigned formats;
     enum layers_format kind;
 };
@@ -56,6 +69,9 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
         return CLI_OK;
     case LAYERS_OUTPUT:
         o->output = a->value;
+        return CLI_OK;
+    case LAYERS_FROM:
+        o->from = a->value;
         return CLI_OK;
     case LAYERS_FULL_SIZE:
         o->job.request.full_size = 1;
@@ -108,6 +124,21 @@ static int print_plan(struct layers *o)
     return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e);
 }
 
+/* A folder's composite.png carries the recipe. */
+static enum err_code write_layers(struct layers *o, struct err *e)
+{
+    struct layers_job *j = &o->job;
+    if (o->kind != LAYERS_PNG)
+        return layers_out_any(layers_job_stack(j), o->kind, o->formats, o->output, &j->progress, e);
+    struct buf recipe;
+    buf_init(&recipe, MAX_RECIPE);
+    recipe_write_layers(j->made, &j->request, o->image, &recipe);
+    enum err_code rc = layers_out_folder(layers_job_stack(j), o->formats, buf_str(&recipe),
+                                         o->output, &j->progress, e);
+    buf_deinit(&recipe);
+    return rc;
+}
+
 static int execute(struct layers *o)
 {
     struct err e = {0};
@@ -119,8 +150,7 @@ static int execute(struct layers *o)
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)
-        rc = layers_out_any(layers_job_stack(&o->job), o->kind, o->formats, o->output,
-                            &o->job.progress, &e);
+        rc = write_layers(o, &e);
     image_free(&source);
     if (rc != ERR_OK) {
         cli_progress_finish(&o->job.progress);
@@ -169,6 +199,58 @@ static int stray(const struct cli_command *self, const char *word)
                            word, layers_tool_names, cli_suggest_text(&s));
 }
 
+static bool has_flag(const struct recipe *r, const char *name)
+{
+    const char *at = strstr(r->flags, name);
+    return at && (at == r->flags || at[-1] == '|');
+}
+
+static void fill_int(int *value, int from)
+{
+    if (*value == VT_DEFAULT)
+        *value = from;
+}
+
+static void fill_request(struct vt_layers_request *q, struct recipe *r)
+{
+    if (!q->prompt && r->prompt.n)
+        q->prompt = buf_z(&r->prompt);
+    if (!q->model && r->model[0])
+        q->model = r->model;
+    if (!q->compute && r->compute[0])
+        q->compute = r->compute;
+    if (!q->matte && r->matte[0])
+        q->matte = r->matte;
+    fill_int(&q->steps, r->steps);
+    fill_int(&q->layers, r->layers);
+    fill_int(&q->resolution, r->resolution);
+    if (q->seed == VT_SEED_RANDOM)
+        q->seed = r->seed;
+    if (q->cfg < 0)
+        q->cfg = r->guidance;
+    q->cfg_normalize = q->cfg_normalize || has_flag(r, "cfg-normalize");
+    q->keep_empty = q->keep_empty || has_flag(r, "keep-empty");
+    q->merge_duplicates = q->merge_duplicates || has_flag(r, "merge-duplicates");
+    q->full_size = q->full_size || has_flag(r, "full-size");
+}
+
+static int take_recipe(struct layers *o, const struct cli_command *self)
+{
+    struct err e = {0};
+    if (cli_recipe_read(o->from, &o->recipe, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (strcmp(o->recipe.task, "layers") != 0)
+        return cli_usage_error(self, "'%.200s' was not made by `veetance layers`", o->from);
+    fill_request(&o->job.request, &o->recipe);
+    if (o->image)
+        return CLI_OK;
+    const char *name = o->recipe.image_count ? o->recipe.images[0] : "";
+    if (cli_recipe_image(o->from, name, o->found, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    o->image = o->found;
+    return CLI_OK;
+}
+
 static int parse(struct layers *o, const struct cli_command *self, int argc, char **argv,
                  bool *helped)
 {
@@ -186,6 +268,8 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
     }
     if (rc != CLI_OK)
         return rc;
+    if (o->from && (rc = take_recipe(o, self)) != CLI_OK)
+        return rc;
     if (!o->image)
         return cli_usage_error(self, "no picture is given; name one with -i");
     return CLI_OK;
@@ -201,6 +285,7 @@ int layers_decompose(const struct cli_command *self, int argc, char **argv, bool
         rc = check(&o, self, plan);
     if (rc == CLI_OK && !helped)
         rc = plan ? print_plan(&o) : execute(&o);
+    recipe_deinit(&o.recipe);
     layers_job_deinit(&o.job);
     return rc;
 }

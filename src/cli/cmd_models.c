@@ -249,7 +249,7 @@ static void print_list(const struct models *m, const struct models *others)
         print_model_line(others, &others->models[i]);
     if (m->n_models == 0)
         printf(
-            "No models of your own yet: `veetance models add PATH` or `veetance models scan DIR`; "
+            "No models of your own yet: `veetance models add PATH`, `veetance models scan DIR`;\n"
             "`veetance-fetch list` names what can be downloaded.\n");
     for (size_t i = 0; i < m->n_components; i++) {
         if (models_users(m, &m->components[i]))

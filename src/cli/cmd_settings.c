@@ -48,7 +48,7 @@ static void print_table(const struct cli_settings *s)
         const char *from = s->of[i].source == SETTING_VARIABLE ? row->variable
                            : value                             ? sources[s->of[i].source]
                                                                : "not set";
-        printf("%-14s %-24s %-22s %s\n", row->key, value ? value : "-", from, row->help);
+        printf("%-14s %-34s %s\n", row->key, value ? value : "-", from);
     }
     printf("\nfile: %s%s\n", s->path[0] ? s->path : "none (no home folder)",
            s->path[0] && !file_exists(s->path) ? " (not there yet)" : "");
@@ -135,10 +135,18 @@ const struct cli_command cli_cmd_settings = {
     .name = "settings",
     .summary = "Defaults of your own: model, device, budget, output folder, names",
     .usage = "[show | set KEY VALUE | unset KEY] [--json]",
-    .examples = "  veetance settings set model klein-4b\n"
-                "  veetance settings set output_folder ~/Pictures/veetance\n"
-                "  veetance settings set name \"{date}/{prompt}-{seed}\"\n"
-                "  VEETANCE_BUDGET=8G veetance settings\n",
+    .examples =
+        "  veetance settings set model klein-4b\n"
+        "  veetance settings set output_folder ~/Pictures/veetance\n"
+        "  veetance settings set name \"{date}/{prompt}-{seed}\"\n"
+        "  VEETANCE_BUDGET=8G veetance settings\n"
+        "\nKeys:\n"
+        "  model          model of generate and edit\n"
+        "  layers_model   model of layers and caption\n"
+        "  device         where models run (built in: auto)\n"
+        "  budget         most memory of each device: 16G, 80% or bytes\n"
+        "  output_folder  folder of images without -o; made when it is missing\n"
+        "  name           their names (built in: out), of {prompt} {model} {seed} {date} {time}\n",
     .options = options,
     .subcommands = subcommands,
     .run = run,

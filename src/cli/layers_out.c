@@ -14,6 +14,7 @@
 #include "cli/layers_job.h"
 #include "cli/output.h"
 #include "image/layers_json.h"
+#include "image/png_write.h"
 
 enum { PATH_BYTES = 4096 };
 
@@ -175,6 +176,23 @@ static enum err_code write_all(const struct layer_stack *s, unsigned formats, co
     return rc == ERR_OK ? layers_check_stopped(e) : rc;
 }
 
+/* The folder's composite.png once more, with the text. */
+static enum err_code add_recipe(const struct layer_stack *s, struct str recipe, const char *dir,
+                                struct err *e)
+{
+    char path[PATH_BYTES];
+    struct image flat;
+    const struct image_text text = {"parameters", recipe};
+    enum err_code rc = file_join(path, sizeof path, dir, "composite.png", e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = layers_flatten(s, &flat, e);
+    if (rc == ERR_OK)
+        rc = image_png_write_file(path, &flat, &text, 1, e);
+    image_free(&flat);
+    return rc;
+}
+
 static enum err_code move_file(const char *from, const char *to, const char *name, struct err *e)
 {
     char a[PATH_BYTES], b[PATH_BYTES];
@@ -238,8 +256,8 @@ static bool has_manifest(const char *dir)
     return file_join(path, sizeof path, dir, LAYERS_JSON_NAME, NULL) == ERR_OK && file_exists(path);
 }
 
-enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, const char *dir,
-                                struct cli_progress *p, struct err *e)
+enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, struct str recipe,
+                                const char *dir, struct cli_progress *p, struct err *e)
 {
     char clean[PATH_BYTES], temp[PATH_BYTES];
     if (!clean_path(dir, clean))
@@ -249,6 +267,8 @@ enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats, c
     if (!mkdtemp(temp))
         return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", dir);
     enum err_code rc = write_all(s, formats, temp, e);
+    if (rc == ERR_OK && recipe.n)
+        rc = add_recipe(s, recipe, temp, e);
     if (rc == ERR_OK && there) {
         rc = move_files(temp, clean, e);
     } else if (rc == ERR_OK) {
@@ -273,7 +293,7 @@ enum err_code layers_out_any(const struct layer_stack *s, enum layers_format for
     if (rc != ERR_OK)
         return rc;
     if (format == LAYERS_PNG)
-        return layers_out_folder(s, formats, path, p, e);
+        return layers_out_folder(s, formats, STR_LIT(""), path, p, e);
     bool stream = cli_output_is_stream(path), there = !stream && file_exists(path);
     rc = layers_export(s, format, strcmp(path, "-") == 0 ? "/dev/stdout" : path, e);
     (void)snprintf(note, sizeof note, "'%.300s' was there and is replaced", path);

@@ -25,10 +25,11 @@ ERR_MUST_CHECK enum err_code layers_out_kind(const char *path, unsigned formats,
 ERR_MUST_CHECK enum err_code layers_out_check(const char *path, enum layers_format format,
                                               struct err *e);
 
-/* The layers as PNG files, composite.png and layers.json into dir, and stack.EXT of each further format. */
+/* The layers as PNG files, composite.png and layers.json into dir, and stack.EXT of each further format.
+ * composite.png carries the recipe; "": none. */
 ERR_MUST_CHECK enum err_code layers_out_folder(const struct layer_stack *s, unsigned formats,
-                                               const char *dir, struct cli_progress *p,
-                                               struct err *e);
+                                               struct str recipe, const char *dir,
+                                               struct cli_progress *p, struct err *e);
 /* A folder or a file, by its format; "-" is standard output. A file that was there is replaced with a note. */
 ERR_MUST_CHECK enum err_code layers_out_any(const struct layer_stack *s, enum layers_format format,
                                             unsigned formats, const char *path,

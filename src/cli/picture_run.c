@@ -7,11 +7,12 @@
 #include "base/log.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
+#include "cli/recipe_arg.h"
 #include "cli/plan_out.h"
 #include "image/save.h"
 #include "pipeline/engine.h"
 
-enum { MAX_STDIN_PROMPT = 4 << 20, MAX_RECIPE = 8 << 20, MAX_IMAGE_FILE = 512 << 20 };
+enum { MAX_STDIN_PROMPT = 4 << 20 };
 
 void picture_run_init(struct picture_run *r)
 {
@@ -125,21 +126,6 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
 
 /* ---- recipes ----------------------------------------------------------------------------------------- */
 
-static enum err_code read_recipe(const char *path, struct recipe *out, struct err *e)
-{
-    struct buf bytes, text;
-    buf_init(&text, MAX_RECIPE);
-    enum err_code rc = cli_read_input(path, MAX_IMAGE_FILE, &bytes, e);
-    if (rc == ERR_OK) {
-        rc = image_parameters(buf_str(&bytes), &text, e);
-        if (rc == ERR_OK)
-            rc = recipe_read(buf_str(&text), out, e);
-        buf_deinit(&bytes);
-    }
-    buf_deinit(&text);
-    return rc == ERR_OK || strstr(e->text, path) ? rc : err_note(e, "'%s'", path);
-}
-
 static void fill_int(int *value, int from)
 {
     if (*value == VT_DEFAULT)
@@ -174,7 +160,7 @@ int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool 
     struct err e = {0};
     if (!r->from)
         return CLI_OK;
-    if (read_recipe(r->from, &r->recipe, &e) != ERR_OK)
+    if (cli_recipe_read(r->from, &r->recipe, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (!edit && strcmp(r->recipe.task, "edit") == 0)
         return cli_usage_error(c, "'%.200s' was made by `veetance edit`, which can run it again",

@@ -47,17 +47,12 @@ static enum err_code check_folder(const char *value, struct err *e)
 }
 
 const struct cli_setting_row cli_setting_rows[SETTINGS] = {
-    [SETTING_MODEL] = {"model", "VEETANCE_MODEL", "", "model of generate and edit", NULL},
-    [SETTING_LAYERS_MODEL] = {"layers_model", "VEETANCE_LAYERS_MODEL", "",
-                              "model of layers and caption", NULL},
-    [SETTING_DEVICE] = {"device", "VEETANCE_DEVICE", "auto", "where models run", check_device},
-    [SETTING_BUDGET] = {"budget", "VEETANCE_BUDGET", "",
-                        "most memory of each device: 16G, 80% or bytes", check_budget},
-    [SETTING_OUTPUT_FOLDER] = {"output_folder", "VEETANCE_OUTPUT_FOLDER", "",
-                               "folder of images without -o (made when it is missing)",
-                               check_folder},
-    [SETTING_NAME] = {"name", "VEETANCE_NAME", "out",
-                      "their names: {prompt} {model} {seed} {date} {time}", cli_output_check_name},
+    [SETTING_MODEL] = {"model", "VEETANCE_MODEL", "", NULL},
+    [SETTING_LAYERS_MODEL] = {"layers_model", "VEETANCE_LAYERS_MODEL", "", NULL},
+    [SETTING_DEVICE] = {"device", "VEETANCE_DEVICE", "auto", check_device},
+    [SETTING_BUDGET] = {"budget", "VEETANCE_BUDGET", "", check_budget},
+    [SETTING_OUTPUT_FOLDER] = {"output_folder", "VEETANCE_OUTPUT_FOLDER", "", check_folder},
+    [SETTING_NAME] = {"name", "VEETANCE_NAME", "out", cli_output_check_name},
 };
 
 enum cli_setting cli_setting_from_key(const char *key)

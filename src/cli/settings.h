@@ -29,7 +29,7 @@ struct cli_settings {
 };
 
 struct cli_setting_row {
-    const char *key, *variable, *built_in, *help;
+    const char *key, *variable, *built_in;
     enum err_code (*check)(const char *value, struct err *e); /* NULL: any text */
 };
 

@@ -1,6 +1,7 @@
 #include "cli/suggest.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,25 @@ static size_t least(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static int lower(char c)
+{
+    return tolower((unsigned char)c);
+}
+
+/* Row i of the table, from the row above it and the one above that. */
+static void next_row(const char *a, size_t i, const char *b, size_t m, const size_t *two,
+                     const size_t *above, size_t *row)
+{
+    row[0] = i;
+    for (size_t j = 1; j <= m; j++) {
+        bool same = lower(a[i - 1]) == lower(b[j - 1]);
+        row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + !same);
+        if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
+            lower(a[i - 2]) == lower(b[j - 1]))
+            row[j] = least(row[j], two[j - 2] + 1);
+    }
+}
+
 /* Letters changed, missing, too many, or two of them swapped (Damerau's distance, neighbours only). */
 static size_t distance(const char *a, const char *b)
 {
@@ -19,18 +39,9 @@ static size_t distance(const char *a, const char *b)
     if (n > MAX_WORD || m > MAX_WORD)
         return MAX_WORD;
     for (size_t j = 0; j <= m; j++)
-        rows[0][j] = j;
-    for (size_t i = 1; i <= n; i++) {
-        size_t *row = rows[i % 3], *above = rows[(i - 1) % 3], *two = rows[(i + 1) % 3];
-        row[0] = i;
-        for (size_t j = 1; j <= m; j++) {
-            int ca = tolower((unsigned char)a[i - 1]), cb = tolower((unsigned char)b[j - 1]);
-            row[j] = least(least(above[j], row[j - 1]) + 1, above[j - 1] + (ca != cb));
-            if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
-                cb == tolower((unsigned char)a[i - 2]))
-                row[j] = least(row[j], two[j - 2] + 1);
-        }
-    }
+        rows[0][j] = rows[2][j] = j;
+    for (size_t i = 1; i <= n; i++)
+        next_row(a, i, b, m, rows[(i + 1) % 3], rows[(i - 1) % 3], rows[i % 3]);
     return rows[n % 3][m];
 }
 

@@ -164,11 +164,6 @@ void caption_close(struct captioner *c)
     mem_free(c);
 }
 
-struct qwen_vl *caption_language(struct captioner *c)
-{
-    return c->language;
-}
-
 const struct tokenizer *caption_tokenizer(const struct captioner *c)
 {
     return c->tokenizer;

@@ -75,8 +75,7 @@ struct captioner;
 ERR_MUST_CHECK enum err_code caption_open(const struct caption_files *files, struct nn_device *d,
                                           struct captioner **out, struct err *e);
 void caption_close(struct captioner *c);
-/* Language model with its output matrix, and tokenizer. Borrowed. */
-struct qwen_vl *caption_language(struct captioner *c);
+/* Borrowed. */
 const struct tokenizer *caption_tokenizer(const struct captioner *c);
 
 struct caption_request {

@@ -86,6 +86,45 @@ void recipe_write(const struct vt_result *result, int i, struct buf *out)
         add_edit(out, q);
 }
 
+/* "keep-empty|full-size": the switches that were on, as options are called. */
+static void add_flags(struct buf *out, const struct vt_layers_request *q)
+{
+    const struct {
+        const char *name;
+        int on;
+    } flags[] = {{"cfg-normalize", q->cfg_normalize},
+                 {"keep-empty", q->keep_empty},
+                 {"merge-duplicates", q->merge_duplicates},
+                 {"full-size", q->full_size}};
+    struct buf all;
+    buf_init(&all, VALUE_BYTES);
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (flags[i].on)
+            buf_printf(&all, "%s%s", all.n ? "|" : "", flags[i].name);
+    if (all.n)
+        add(out, "Flags", buf_z(&all));
+    buf_deinit(&all);
+}
+
+void recipe_write_layers(const struct vt_layers_result *result,
+                         const struct vt_layers_request *request, const char *image,
+                         struct buf *out)
+{
+    const struct vt_layers_report *r = vt_layers_report(result);
+    buf_printf(out, "%s\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d",
+               r->prompt, r->steps, r->cfg, (long long)r->seed, r->width, r->height);
+    add(out, "Model", r->model);
+    buf_printf(out, ", Version: veetance %s, Task: layers, Layers: %d, Resolution: %d",
+               vt_version(), r->layers_asked, r->resolution);
+    if (strcmp(image, "-") != 0)
+        add(out, "Images", base_name(image));
+    if (request->compute && strcmp(request->compute, "default") != 0)
+        add(out, "Compute", request->compute);
+    if (request->matte)
+        add(out, "Matte", request->matte);
+    add_flags(out, request);
+}
+
 /* ---- reading --------------------------------------------------------------------------------------- */
 
 static void copy(char *out, size_t size, const char *value)
@@ -163,6 +202,12 @@ static void take(const char *key, const char *value, struct recipe *r)
         read_int(value, 0, 1024, &r->feather);
     else if (strcmp(key, "Extend") == 0)
         read_extend(value, r);
+    else if (strcmp(key, "Layers") == 0)
+        read_int(value, 1, 10, &r->layers);
+    else if (strcmp(key, "Resolution") == 0)
+        read_int(value, 32, 4096, &r->resolution);
+    else if (strcmp(key, "Flags") == 0)
+        copy(r->flags, sizeof r->flags, value);
     else if (strcmp(key, "Matte") == 0)
         copy(r->matte, sizeof r->matte, value);
 }
@@ -221,6 +266,7 @@ enum err_code recipe_read(struct str text, struct recipe *out, struct err *e)
     memset(out, 0, sizeof *out);
     buf_init(&out->prompt, PROMPT_MAX_BYTES);
     out->width = out->height = out->steps = out->max_tokens = VT_DEFAULT;
+    out->layers = out->resolution = VT_DEFAULT;
     out->guidance = out->strength = VT_DEFAULT;
     out->seed = VT_SEED_RANDOM;
     size_t at = numbers_at(text);

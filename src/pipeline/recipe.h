@@ -6,7 +6,8 @@
  *     Steps: 8, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 128x128, Model: micro-klein, Version: veetance 0.1.0
  *
  * The last line that begins with "Steps: " holds the numbers; a value with a comma or a quote in it is a JSON string.
- * Keys of our own: Task, Asked size, Max tokens, Compute, Images, Mask, Strength, Extend, Feather, Matte. Names of images are
+ * Keys of our own: Task, Asked size, Max tokens, Compute, Images, Mask, Strength, Extend, Feather, Matte, Layers, Resolution,
+ * Flags. Names of images are
  * without their folders: a file that is given away should not tell where it was made. */
 #ifndef VT_PIPELINE_RECIPE_H
 #define VT_PIPELINE_RECIPE_H
@@ -21,10 +22,13 @@
 enum { RECIPE_NAME_BYTES = 256 };
 
 struct recipe {
-    char task[16]; /* "generate" or "edit"; "" when the text does not say (another program's) */
+    char task
+        [16]; /* "generate", "edit" or "layers"; "" when the text does not say (another program's) */
     struct buf prompt;
     char model[RECIPE_NAME_BYTES], compute[16], matte[32];
     bool size_asked;                      /* of an edit: not the first image's */
+    int layers, resolution;               /* of layers */
+    char flags[64];                       /* of layers: "keep-empty|full-size" */
     int width, height, steps, max_tokens; /* VT_DEFAULT: not told, as below */
     int64_t seed;
     double guidance, strength;
@@ -36,6 +40,10 @@ struct recipe {
 
 /* Of image i of the result, appended to out. */
 void recipe_write(const struct vt_result *result, int i, struct buf *out);
+/* Of layers that were made of the image of this name. */
+void recipe_write_layers(const struct vt_layers_result *result,
+                         const struct vt_layers_request *request, const char *image,
+                         struct buf *out);
 /* ERR_FORMAT when the text has no recipe. Caller: recipe_deinit, also after a failure. */
 ERR_MUST_CHECK enum err_code recipe_read(struct str text, struct recipe *out, struct err *e);
 void recipe_deinit(struct recipe *r);

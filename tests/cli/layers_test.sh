@@ -162,6 +162,25 @@ for wanted in layers layers-2; do
     check "$wanted is there" test -s "$work/own/$wanted/layers.json"
 done
 
+# ---- recipes -----------------------------------------------------------------------------------------
+mkdir "$work/again"
+cp "$scene" "$work/again/scene.png"
+run layers $m -i "$work/again/scene.png" -n 2 --keep-empty --full-size -o "$work/again/first"
+expect 0 "layers to be made again"
+run inspect "$work/again/first/composite.png"
+expect 0 "the composite's recipe"
+out_has '^  task  *layers$' "it names the task"
+out_has '^  image 1  *scene.png$' "it names the image, not its folder"
+cp "$work/again/first/composite.png" "$work/again/recipe.png"
+run layers --from "$work/again/recipe.png" --device cpu --threads 1 -o "$work/again/second"
+expect 0 "layers --from"
+for file in layer_0.png layer_1.png composite.png layers.json; do
+    check "layers --from makes the same $file" cmp -s "$work/again/first/$file" "$work/again/second/$file"
+done
+refuse 1 "the recipe's image 'scene.png' is not here" layers --from "$work/again/first/composite.png" -o "$work/out/x"
+quick generate --seed 1 -o "$work/star.png"
+refuse 2 'was not made by `veetance layers`' layers --from "$work/star.png" -o "$work/out/x"
+
 # ---- doubtful results --------------------------------------------------------------------------------
 noise="-m tests/parity/models/layered-b $fast -p x"
 run layers $noise -i "$scene" -n 3 -o "$work/doubt" --strict --json
