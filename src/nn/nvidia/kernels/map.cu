@@ -117,8 +117,49 @@ DEVICE float value(const struct nv_map *m, const i64 *i)
     }
 }
 
+struct piece {
+    u32 v[4];
+} __attribute__((aligned(16)));
+
+DEVICE int bytes_of(int type) { return type == NV_BF16 || type == NV_F16 ? 2 : type == NV_F64 ? 8 : 4; }
+
+DEVICE bool in_pieces(const void *p, const i64 *nb, int size)
+{
+    return ((u64)p & 15) == 0 && nb[0] == size && nb[1] % 16 == 0 && nb[2] % 16 == 0 && nb[3] % 16 == 0;
+}
+
+/* Whether rows move as they are, so that 16 bytes can go at a time: copies, casts to the same type, doubled images. */
+DEVICE bool moves_pieces(const struct nv_map *m)
+{
+    int size = bytes_of(m->y_type);
+    bool rows = m->op == NV_MAP_COPY || (m->op == NV_MAP_UPSCALE && m->q[0] == 1);
+    return rows && m->a.type == m->y_type && m->a.ne[0] == m->ne[0] && m->ne[0] * size % 16 == 0 &&
+           m->ne[0] * m->ne[1] * m->ne[2] * m->ne[3] < 1ll << 31 && in_pieces(m->a.p, m->a.nb, size) &&
+           in_pieces(m->y, m->nb, size);
+}
+
+DEVICE void move_pieces(const struct nv_map *m)
+{
+    u32 per = (u32)(m->ne[0] * bytes_of(m->y_type) / 16), n1 = (u32)m->ne[1], n2 = (u32)m->ne[2];
+    u32 n = per * n1 * n2 * (u32)m->ne[3];
+    bool up = m->op == NV_MAP_UPSCALE;
+    for (u32 e = (u32)(block_x() * 256 + thread_x()); e < n; e += (u32)blocks_x() * 256) {
+        u32 i0 = e % per, r = e / per, i1 = r % n1, i2 = r / n1 % n2, i3 = r / n1 / n2;
+        i64 from[3] = {i1, i2, i3};
+        UNROLL for (int d = 0; d < 3; d++)
+            from[d] = up ? from[d] / m->q[d + 1] : (u32)from[d] % (u32)m->a.ne[d + 1];
+        const char *x = (const char *)m->a.p + from[0] * m->a.nb[1] + from[1] * m->a.nb[2] + from[2] * m->a.nb[3];
+        char *y = (char *)m->y + i1 * m->nb[1] + i2 * m->nb[2] + i3 * m->nb[3];
+        ((struct piece *)y)[i0] = ((const struct piece *)x)[i0];
+    }
+}
+
 KERNEL BOUNDS(256, 1) void map(struct nv_map m)
 {
+    if (moves_pieces(&m)) {
+        move_pieces(&m);
+        return;
+    }
     i64 n = m.ne[0] * m.ne[1] * m.ne[2] * m.ne[3];
     for (i64 e = (i64)block_x() * 256 + thread_x(); e < n; e += (i64)blocks_x() * 256) {
         i64 i[4];
