@@ -188,6 +188,8 @@ def gemm(kind, x, w, y, shared=False, **o):
     m, n, swiglu = g.m, g.n, o.get("act") == "SWIGLU"
     if kind == "gemm":
         launch("gemm_bf16_swiglu" if swiglu else "gemm_bf16", [ceil(m, 128) * ceil(n, 64 if swiglu else 128)], g)
+    elif kind == "wide":
+        launch("gemm_bf16_wide_swiglu" if swiglu else "gemm_bf16_wide", [ceil(m, 128) * ceil(n, 128 if swiglu else 256)], g)
     elif kind == "exact":
         launch("gemm_exact", [ceil(m, 64), ceil(n, 64)], g)
     elif kind == "gemv":
@@ -259,10 +261,10 @@ def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=N
 def check_gemm():
     print("products")
     for kind, sizes in (("gemm", [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]),
-                        *((t, [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]) for t in ("tma256", "tma192", "tma128")),
+                        *((t, [(1, 8, 8), (77, 136, 264), (130, 248, 1000), (512, 3072, 3072), (4609, 520, 72)]) for t in ("wide", "tma256", "tma192", "tma128")),
                         ("exact", [(1, 1, 1), (7, 13, 5), (130, 67, 333)]), ("gemv", [(1, 1, 1), (3, 77, 129), (8, 1000, 3072)])):
         for m, n, k in sizes:
-            for dtype in ([BF] if kind[:3] in ("gem", "tma") and kind != "gemv" else [F32, BF]):
+            for dtype in ([BF] if kind in ("gemm", "wide") or kind[:3] == "tma" else [F32, BF]):
                 x, w, w2 = rand(m, k, dtype=dtype), rand(n, k, dtype=dtype, scale=k ** -0.5), rand(n, k, dtype=dtype, scale=k ** -0.5)
                 bias, gate, rows, res = rand(n, dtype=F32), rand(n, dtype=F32), rand(n, dtype=F32), rand(m, n, dtype=F32)
                 bias2 = rand(n, dtype=F32)
@@ -301,14 +303,14 @@ def time_gemm():
         x, w, y = rand(m, k), rand(n, k), nan(m, n)
         rate = lambda t: f"{2 * m * n * k / t / 1e9:.0f}"
         line = f"  {m} x {n} x {k}: cuBLAS {rate(ms(lambda: x @ w.T))}"
-        for kind in ("gemm", "tma256", "tma192", "tma128"):
+        for kind in ("gemm", "wide", "tma256", "tma192", "tma128"):
             line += f", {kind} {rate(ms(lambda: gemm(kind, x, w, y)))}"
         gate, res = rand(n, dtype=F32), rand(m, n, dtype=F32)
         line += f"; in place with gate: " + ", ".join(f"{t} {rate(ms(lambda: gemm(t, x, w, res, gate=gate, residual=res)))} shared "
                                                    f"{rate(ms(lambda: gemm(t, x, w, res, gate=gate, residual=res, shared=True)))}" for t in ("tma256", "tma128"))
         h = n // 2
         z = nan(m, h)
-        for kind in ("gemm", "tma256"):
+        for kind in ("gemm", "wide", "tma256"):
             line += f", {kind} swiglu {rate(ms(lambda: gemm(kind, x, w[:h], z, w2=w[h:], act='SWIGLU')))}"
         print(line + " TFLOP/s", flush=True)
     for m, k, h in ((4608, 3072, 24), (512, 2560, 32)):
@@ -322,13 +324,13 @@ def time_gemm():
 
 
 # ---- attention --------------------------------------------------------------------------------------
-def attention(kind, q, k, v, y, mask=None, causal=0, scale=None):
+def attention(kind, q, k, v, y, mask=None, causal=0, scale=None, offset=None, keys=None):
     """q [tokens, heads, dim], k, v [tokens, kv heads, dim], y [tokens, heads * dim]"""
     n, h, d = q.shape
     a = STRUCT["nv_attention"](q=ptr(q), k=ptr(k), v=ptr(v), mask=ptr(mask), y=ptr(y), q_token=q.stride(0), q_head=q.stride(1),
                                k_token=k.stride(0), k_head=k.stride(1), v_token=v.stride(0), v_head=v.stride(1), y_token=y.stride(0),
                                y_head=d, mask_row=mask.stride(0) if mask is not None else 0, n_q=n, n_kv=k.shape[0], heads=h,
-                               kv_heads=k.shape[1], head_dim=d, causal=causal, type=TYPES[q.dtype], y_type=TYPES[y.dtype],
+                               kv_heads=k.shape[1], head_dim=d, causal=causal, offset=k.shape[0] - n if offset is None else offset, type=TYPES[q.dtype], y_type=TYPES[y.dtype],
                                scale=scale or d ** -0.5)
     if kind == "mma":
         launch(f"attention_bf16_{d}", [ceil(n, 128), h], a)
@@ -336,7 +338,7 @@ def attention(kind, q, k, v, y, mask=None, causal=0, scale=None):
         launch("attention_exact", [ceil(n, 4), h], a)
     else:
         m = [tensor_map(ptr(t), [d, t.shape[0], t.shape[1]], [t.stride(0), t.stride(1)], [64, 128, 1]) for t in (q, k, v)]
-        launch("attention_tma_128", [ceil(n, 128), h], STRUCT["nv_attention_tma"](q_map=m[0], k_map=m[1], v_map=m[2], a=a))
+        launch("attention_tma_128", [ceil(n, 128), h], STRUCT["nv_attention_tma"](q_map=m[0], k_map=m[1], v_map=m[2], a=a, keys=ptr(keys)))
 
 
 def attention_reference(q, k, v, mask=None, causal=0):
@@ -364,11 +366,22 @@ def check_attention():
                 mask = torch.where(torch.rand(n, m, device=DEV) < 0.3, -torch.inf, 0.0)
                 mask[:, 0] = 0.5
                 for o in ({}, dict(causal=1), dict(mask=mask), dict(mask=mask, causal=1)):
-                    if o and (kind == "tma" or m < n):
+                    if o and (kind == "tma" and "mask" in o or m < n):
                         continue
                     y = nan(n, h * d, dtype=dtype)
                     attention(kind, q, k, v, y, **o)
                     check(f"{kind} {n} x {m}, {h} heads of {d}, {' '.join(o)} {str(dtype)[6:]}", y, attention_reference(q, k, v, **o), bound)
+    q, k, v = (rand(512, h, 128) for h in (8, 2, 2))
+    hidden = torch.full((512, 512), -torch.inf, device=DEV).triu(1)
+    hidden[:, 77:] = -torch.inf
+    for kind in ("mma", "tma", "exact"):
+        y = nan(512, 1024)
+        attention(kind, q, k[:77], v[:77], y, causal=1, offset=0)
+        check(f"{kind} causal, 77 keys for 512 queries", y, attention_reference(q, k, v, mask=hidden), 6e-3)
+        if kind == "tma":
+            y = nan(512, 1024)
+            attention(kind, q, k, v, y, causal=1, offset=0, keys=torch.tensor([77], dtype=torch.int32, device=DEV))
+            check("tma causal, the number of keys on the card", y, attention_reference(q, k, v, mask=hidden), 6e-3)
     q, k, v = (rand(4, 300, 128).transpose(0, 1) for _ in range(3))
     for kind in ("mma", "tma"):
         y = nan(300, 600)

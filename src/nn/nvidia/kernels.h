@@ -19,6 +19,7 @@ enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64 };
  * written, by the same thread). With NV_ACT_SWIGLU y is silu(x w^T + bias) * (x w2^T + bias2).
  *
  * gemm_bf16: x and w are bf16; k, ldx and ldw multiples of 8, x and w at multiples of 16 bytes; y is bf16 or f32. m and n are any. grid: ceil(m / 128) * ceil(n / tile) in x, tile = 128 (64 with SWIGLU).
+ * gemm_bf16_wide: the same with tiles twice as wide (tile = 256, 128 with SWIGLU): quicker where there are many.
  * gemm_exact: types and sizes are any. grid: ceil(m / 64), ceil(n / 64).
  * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8). */
 enum nv_act { NV_ACT_NONE, NV_ACT_SILU, NV_ACT_GELU_TANH, NV_ACT_SWIGLU };
@@ -82,7 +83,7 @@ struct nv_gemm_heads_tma {
  *
  * y[t, h, :] = sum_s softmax_s(scale q[t, h] k[s, h / group] + mask[t, s]) v[s, h / group], group = heads / kv_heads.
  * q, k, v, y are addressed as p[token * token_stride + head * head_stride + d]. mask is f32 [n_q, n_kv] or NULL.
- * causal: token t sees keys s <= t + n_kv - n_q, beside the mask.
+ * causal: token t sees keys s <= t + offset only, beside the mask.
  *
  * attention_bf16_D (D = 64, 80, 96, 112, 128 = head_dim): q, k, v bf16 at multiples of 16 bytes, strides multiples
  * of 8; y bf16 or f32. grid: ceil(n_q / 128), heads.
@@ -94,17 +95,19 @@ struct nv_attention {
     long long q_token, q_head, k_token, k_head, v_token, v_head, y_token, y_head;
     long long mask_row;
     int n_q, n_kv, heads, kv_heads, head_dim;
-    int causal;
+    int causal, offset;
     int type, y_type; /* of q, k, v; of y */
     float scale;
 };
 
-/* attention_tma_128 on sm_90a: head_dim 128, no mask, not causal. The maps describe q, k and v as
+/* attention_tma_128 on sm_90a: head_dim 128, no mask. keys (may be NULL) is the number of keys that exist, on the card: at
+ * most n_kv, at least 1; so a graph is good for prompts of any length. The maps describe q, k and v as
  * [heads, tokens, 128] (dims 128, tokens, heads; strides token, head) with boxes of [1, 128, 64], bf16, swizzle
  * 128 bytes. grid: ceil(n_q / 128), heads. */
 struct nv_attention_tma {
     struct nv_tensor_map q_map, k_map, v_map;
     struct nv_attention a;
+    const int *keys;
 };
 
 /* ---- norms ---------------------------------------------------------------------------------------------
@@ -281,6 +284,8 @@ struct nv_reduce {
 #define NV_KERNELS(NV_KERNEL)                                                                      \
     NV_KERNEL(gemm, gemm_bf16, 80, nv_gemm, 256, 3 * 32768)                                        \
     NV_KERNEL(gemm, gemm_bf16_swiglu, 80, nv_gemm, 256, 3 * 32768)                                 \
+    NV_KERNEL(gemm_wide, gemm_bf16_wide, 80, nv_gemm, 256, 4 * 24576)                              \
+    NV_KERNEL(gemm_wide, gemm_bf16_wide_swiglu, 80, nv_gemm, 256, 4 * 24576)                       \
     NV_KERNEL(gemm_exact, gemm_exact, 80, nv_gemm, 256, 0)                                         \
     NV_KERNEL(gemm_exact, gemv, 80, nv_gemm, 256, 0)                                               \
     NV_KERNEL(gemm_tma, gemm_tma_256, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)              \

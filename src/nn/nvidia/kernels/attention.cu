@@ -70,7 +70,7 @@ DEVICE void mask_scores(float (*s)[4], const struct nv_attention *a, int query, 
         UNROLL for (int i = 0; i < 4; i++)
         {
             int t = query + (i >> 1) * 8, n = key + j * 8 + (i & 1);
-            if (n >= a->n_kv || (a->causal && n > t + a->n_kv - a->n_q))
+            if (n >= a->n_kv || (a->causal && n > t + a->offset))
                 s[j][i] = HIDDEN;
             else if (a->mask && t < a->n_q)
                 s[j][i] += a->mask[t * a->mask_row + n] * LOG2E;
@@ -153,7 +153,7 @@ DEVICE int visible_keys(const struct nv_attention *a, int last)
 {
     if (!a->causal)
         return a->n_kv;
-    int n = last + a->n_kv - a->n_q;
+    int n = last + a->offset;
     return n < 0 ? 0 : n < a->n_kv ? n : a->n_kv;
 }
 
@@ -218,7 +218,7 @@ enum { MAX_DIM = 512, WARPS = 4 };
 /* Score of the lane's key, -inf where it may not be seen. */
 DEVICE float exact_score(const struct nv_attention *a, const float *q, i64 k, int t, int n)
 {
-    if (n >= a->n_kv || (a->causal && n > t + a->n_kv - a->n_q))
+    if (n >= a->n_kv || (a->causal && n > t + a->offset))
         return HIDDEN;
     float s = 0.0f;
     for (int d = 0; d < a->head_dim; d++)

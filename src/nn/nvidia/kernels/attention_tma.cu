@@ -1,4 +1,4 @@
-/* attention_tma.cu - attention in bf16 on sm_90a, heads of 128, every key visible.
+/* attention_tma.cu - attention in bf16 on sm_90a, heads of 128.
  *
  * After FlashAttention-3 (Shah and others, 2024): one warp group feeds two stages of 128 keys and values, two take 64 queries
  * each. While the next tile's scores are computed, the softmax of this one and its product with values go on. Values are
@@ -51,9 +51,18 @@ DEVICE void fetch_halves(u32 to, u64 map, u32 barrier, int token, int head)
     fetch_tile3(to + HALF, map, barrier, 64, token, head);
 }
 
-DEVICE void feed(const struct nv_attention *a, const struct places *p, u64 q, u64 k, u64 v)
+/* Tiles of keys that this block's queries may see; at least one. */
+DEVICE int visible_tiles(const struct nv_attention *a, int n_kv)
 {
-    int head = block_y(), kv_head = head / (a->heads / a->kv_heads), tiles = (a->n_kv + KEYS - 1) / KEYS;
+    int n = n_kv, last = (block_x() + 1) * QUERIES + a->offset;
+    if (a->causal && last < n)
+        n = last > 1 ? last : 1;
+    return (n + KEYS - 1) / KEYS;
+}
+
+DEVICE void feed(const struct nv_attention *a, int tiles, const struct places *p, u64 q, u64 k, u64 v)
+{
+    int head = block_y(), kv_head = head / (a->heads / a->kv_heads);
     fetch_halves(p->q, q, p->q_full, block_x() * QUERIES, head);
     for (int i = 0; i < tiles; i++) {
         int stage = i % STAGES;
@@ -122,15 +131,19 @@ DEVICE void shrink_sums(const struct softmax *st, float *o)
     UNROLL for (int i = 0; i < 64; i++) o[i] *= st->shrink[(i >> 1) & 1];
 }
 
-/* Keys from `key` on that do not exist are hidden. */
-DEVICE void hide(float *s, int key, int n)
+/* Hides those of the keys from `key` on that do not exist, or that a thread's queries, `row` and row + 8, may not see. */
+DEVICE void hide(const struct nv_attention *a, int n_kv, float *s, int row, int key)
 {
-    if (key + KEYS <= n)
+    bool all = key + KEYS <= n_kv && (!a->causal || key + KEYS <= block_x() * QUERIES + a->offset + 1);
+    if (all)
         return;
     int first = key + (thread_x() & 3) * 2;
     UNROLL for (int i = 0; i < 64; i++)
-        if (first + (i >> 2) * 8 + (i & 1) >= n)
+    {
+        int n = first + (i >> 2) * 8 + (i & 1), t = row + (i >> 1 & 1) * 8;
+        if (n >= n_kv || (a->causal && n > t + a->offset))
             s[i] = -__builtin_inff();
+    }
 }
 
 DEVICE void store_rows(const struct nv_attention *a, const struct softmax *st, const float *o, int row)
@@ -159,9 +172,10 @@ DEVICE void store_rows(const struct nv_attention *a, const struct softmax *st, c
     }
 }
 
-DEVICE void attend(const struct nv_attention *a, const struct places *p, int half)
+DEVICE void attend(const struct nv_attention *a, int n_kv, const struct places *p, int half)
 {
-    int tiles = (a->n_kv + KEYS - 1) / KEYS;
+    int tiles = visible_tiles(a, n_kv), lane = thread_x() & 31, warp = (thread_x() >> 5) & 3;
+    int row = block_x() * QUERIES + half * 64 + warp * 16 + (lane >> 2);
     bool first_thread = (thread_x() & 127) == 0;
     u32 q = p->q + half * 64 * 128, weights[32];
     float o[64], s[64];
@@ -174,7 +188,7 @@ DEVICE void attend(const struct nv_attention *a, const struct places *p, int hal
     group_wait<0>();
     if (first_thread)
         barrier_arrive(p->k_empty);
-    hide(s, 0, a->n_kv);
+    hide(a, n_kv, s, row, 0);
     soften(&st, s);
     pack_weights(weights, s);
     for (int i = 1; i < tiles; i++) {
@@ -186,7 +200,7 @@ DEVICE void attend(const struct nv_attention *a, const struct places *p, int hal
         group_wait<1>();
         if (first_thread)
             barrier_arrive(p->k_empty + 8 * now);
-        hide(s, i * KEYS, a->n_kv);
+        hide(a, n_kv, s, row, i * KEYS);
         soften(&st, s);
         group_wait<0>();
         if (first_thread)
@@ -198,23 +212,22 @@ DEVICE void attend(const struct nv_attention *a, const struct places *p, int hal
     barrier_wait(p->v_full + 8 * last, (u32)((tiles - 1) / STAGES) & 1);
     start_values(o, weights, p->v + last * TILE);
     group_wait<0>();
-    int lane = thread_x() & 31, warp = (thread_x() >> 5) & 3;
-    store_rows(a, &st, o, block_x() * QUERIES + half * 64 + warp * 16 + (lane >> 2));
+    store_rows(a, &st, o, row);
 }
 
 KERNEL BOUNDS(384, 1) void attention_tma_128(struct nv_attention_tma p)
 {
     struct places at = places_of(shared_base());
     prepare(&at);
-    int group = thread_x() >> 7;
+    int group = thread_x() >> 7, n_kv = p.keys ? *p.keys : p.a.n_kv;
     if (group == 0) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 24;");
         if (thread_x() == 0)
-            feed(&p.a, &at, MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, q_map)),
+            feed(&p.a, visible_tiles(&p.a, n_kv), &at, MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, q_map)),
                  MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, k_map)),
                  MAP_OF(attention_tma_128, __builtin_offsetof(nv_attention_tma, v_map)));
         return;
     }
     asm volatile("setmaxnreg.inc.sync.aligned.u32 240;");
-    attend(&p.a, &at, group - 1);
+    attend(&p.a, n_kv, &at, group - 1);
 }
