@@ -3,9 +3,7 @@
  * conv_bf16 is gemm.cu's loop with another way to fetch x: a piece of 16 bytes is eight channels of one pixel at one
  * place of the kernel, zeros beside the image. Doubling the size of x first is a matter of halving coordinates.
  * conv_exact is gemm_exact.cu's loop likewise, for any types and strides. */
-#include "device.cuh"
-
-enum { TILE = 128, SLICE = 64, STAGES = 3, STAGE_BYTES = 2 * TILE * SLICE * 2 };
+#include "mma_tile.cuh"
 
 /* Element of x at place `tap` of the kernel for pixel (row, column) of y; -1 beside the image. */
 DEVICE i64 source_of(const struct nv_conv *c, int row, int column, int tap)
@@ -55,26 +53,6 @@ DEVICE void load_stage(const struct nv_conv *c, u32 to, const struct pixel *pixe
     }
 }
 
-DEVICE void multiply_stage(u32 at, float (*sums)[4][4])
-{
-    int lane = thread_x() & 31, warp = thread_x() >> 5, rows = (warp & 1) * 64, columns = (warp >> 1) * 32;
-    u32 w = at + TILE * SLICE * 2;
-    UNROLL for (int s = 0; s < SLICE / 16; s++)
-    {
-        u32 a[4][4], b[2][4];
-        UNROLL for (int i = 0; i < 4; i++)
-            load_matrix(a[i], at + swizzled(rows + i * 16 + (lane & 15), s * 2 + (lane >> 4)));
-        UNROLL for (int j = 0; j < 2; j++)
-        {
-            int r = columns + j * 16 + (lane & 7) + ((lane >> 4) << 3);
-            load_matrix(b[j], w + swizzled(r, s * 2 + ((lane >> 3) & 1)));
-        }
-        UNROLL for (int i = 0; i < 4; i++)
-            UNROLL for (int j = 0; j < 4; j++)
-                mma_bf16(sums[i][j], a[i], &b[j >> 1][(j & 1) * 2]);
-    }
-}
-
 DEVICE void store_one(const struct nv_conv *c, struct pixel p, int channel, float sum)
 {
     if (p.row < 0 || channel >= c->out)
@@ -120,6 +98,7 @@ KERNEL BOUNDS(256, 2) void conv_bf16(struct nv_conv c)
     int first = block_x() % tiles_m * TILE, column = block_x() / tiles_m * TILE;
     int slices = (c.kh * c.kw * c.in + SLICE - 1) / SLICE;
     struct pixel rows[4];
+    int lane = thread_x() & 31, warp = thread_x() >> 5;
     float sums[4][4][4] = {};
     UNROLL for (int i = 0; i < 4; i++) rows[i] = pixel_of(&c, first + (thread_x() >> 3) + i * 32);
 
@@ -136,10 +115,9 @@ KERNEL BOUNDS(256, 2) void conv_bf16(struct nv_conv c)
         if (next < slices)
             load_stage(&c, base + next % STAGES * STAGE_BYTES, rows, column, next * SLICE);
         copy_commit();
-        multiply_stage(base + k % STAGES * STAGE_BYTES, sums);
+        multiply_stage(base + k % STAGES * STAGE_BYTES, sums, [&](int j) INLINE { return (warp >> 1) * 32 + j * 8; });
     }
 
-    int lane = thread_x() & 31, warp = thread_x() >> 5;
     UNROLL for (int i = 0; i < 4; i++)
     {
         int r = first + (warp & 1) * 64 + i * 16 + (lane >> 2);

@@ -5,8 +5,7 @@
  * For SwiGLU the lower half of a tile's columns are of w, the upper half the same columns of w2, so that a thread
  * ends up with both factors of what it stores. */
 #include "epilogue.cuh"
-
-enum { TILE = 128, SLICE = 64, STAGES = 3, STAGE_BYTES = 2 * TILE * SLICE * 2 };
+#include "mma_tile.cuh"
 
 /* What a thread fetches of every slice: piece `thread % 8` (16 bytes) of rows thread / 8 + 32 i of x and of the tile's
  * weights. A bit each says which of these rows exist. */
@@ -58,26 +57,6 @@ template <bool SWIGLU> DEVICE int columns_of(int warp, int j)
     return (warp >> 1) * 32 + j * 8;
 }
 
-template <bool SWIGLU> DEVICE void multiply_stage(u32 at, float (*sums)[4][4])
-{
-    int lane = thread_x() & 31, warp = thread_x() >> 5, rows = (warp & 1) * 64;
-    u32 w = at + TILE * SLICE * 2;
-    UNROLL for (int s = 0; s < SLICE / 16; s++)
-    {
-        u32 a[4][4], b[2][4];
-        UNROLL for (int i = 0; i < 4; i++)
-            load_matrix(a[i], at + swizzled(rows + i * 16 + (lane & 15), s * 2 + (lane >> 4)));
-        UNROLL for (int j = 0; j < 2; j++)
-        {
-            int r = columns_of<SWIGLU>(warp, j * 2) + (lane & 7) + ((lane >> 4) << 3);
-            load_matrix(b[j], w + swizzled(r, s * 2 + ((lane >> 3) & 1)));
-        }
-        UNROLL for (int i = 0; i < 4; i++)
-            UNROLL for (int j = 0; j < 4; j++)
-                mma_bf16(sums[i][j], a[i], &b[j >> 1][(j & 1) * 2]);
-    }
-}
-
 template <bool SWIGLU> DEVICE void product(const struct nv_gemm *g)
 {
     const int width = SWIGLU ? TILE / 2 : TILE;
@@ -86,6 +65,7 @@ template <bool SWIGLU> DEVICE void product(const struct nv_gemm *g)
         tile_of(block_x(), (g->m + TILE - 1) / TILE, (g->n + width - 1) / width, 8);
     int row = t.m * TILE, column = t.n * width, slices = (g->k + SLICE - 1) / SLICE;
     struct pieces pieces = pieces_of<SWIGLU>(g, row, column);
+    int lane = thread_x() & 31, warp = thread_x() >> 5, quad = lane & 3;
     float sums[4][4][4] = {};
 
     UNROLL for (int s = 0; s < STAGES - 1; s++)
@@ -101,10 +81,10 @@ template <bool SWIGLU> DEVICE void product(const struct nv_gemm *g)
         if (next < slices)
             load_stage(g, &pieces, base + next % STAGES * STAGE_BYTES, next * SLICE);
         copy_commit();
-        multiply_stage<SWIGLU>(base + k % STAGES * STAGE_BYTES, sums);
+        multiply_stage(base + k % STAGES * STAGE_BYTES, sums,
+                       [&](int j) INLINE { return columns_of<SWIGLU>(warp, j); });
     }
 
-    int lane = thread_x() & 31, warp = thread_x() >> 5, quad = lane & 3;
     const int wide = SWIGLU ? 2 : 4;
     row += (warp & 1) * 64 + (lane >> 2);
     UNROLL for (int i = 0; i < 4; i++, row += 16)

@@ -135,6 +135,56 @@ KERNEL BOUNDS(256, 1) void norm(struct nv_norm a)
     EACH(store(a.y, y + i, a.y_type, affine(&a, i, (value - mean) * scale)))
 }
 
+/* ---- heads ------------------------------------------------------------------------------------------------ */
+
+/* Four neighbours of float32 or bf16. */
+DEVICE struct quad load_quad(const void *p, i64 at, int type)
+{
+    if (type == NV_F32)
+        return *(const struct quad *)((const float *)p + at);
+    struct half_quad h = *(const struct half_quad *)((const u16 *)p + at);
+    struct quad q = {{from_bf16((u16)h.v[0]), from_bf16((u16)(h.v[0] >> 16)), from_bf16((u16)h.v[1]),
+                      from_bf16((u16)(h.v[1] >> 16))}};
+    return q;
+}
+
+/* Whether head_of_fours takes it. */
+DEVICE bool by_fours(const struct nv_norm_rope *a)
+{
+    bool strides = a->x_token % 4 == 0 && a->x_head % 4 == 0 && a->y_token % 4 == 0 && a->y_head % 4 == 0;
+    return a->head_dim == 128 && (a->x_type == NV_F32 || a->x_type == NV_BF16) && a->y_type == NV_BF16 && strides &&
+           aligned(a->x) && aligned(a->y) && a->ld_table % 4 == 0 && aligned(a->cos) && aligned(a->sin) &&
+           aligned(a->weight);
+}
+
+/* A head of 128: lane l holds elements 4 l .. 4 l + 3. Partners of a rotation are in the same lane, or 16 lanes away. */
+DEVICE void head_of_fours(const struct nv_norm_rope *a, int token, int head)
+{
+    int lane = thread_x() & 31;
+    struct quad v = load_quad(a->x, token * a->x_token + head * a->x_head + lane * 4, a->x_type);
+    if (a->weight) {
+        float squares = 0.0f;
+        UNROLL for (int i = 0; i < 4; i++) squares = __builtin_fmaf(v.v[i], v.v[i], squares);
+        float scale = rsqrt_exact(warp_sum(squares) / 128.0f + a->eps);
+        struct quad w = quad_at(a->weight, lane * 4, 1.0f);
+        UNROLL for (int i = 0; i < 4; i++) v.v[i] *= scale * w.v[i];
+    }
+    if (a->cos) {
+        const float *cos = a->cos + token * a->ld_table, *sin = a->sin + token * a->ld_table;
+        struct quad r;
+        UNROLL for (int i = 0; i < 4; i++)
+        {
+            int pair = a->pairs ? lane * 2 + i / 2 : (lane & 15) * 4 + i;
+            float other = a->pairs ? v.v[i ^ 1] : shuffle_xor(v.v[i], 16);
+            bool second = a->pairs ? i & 1 : lane >= 16;
+            r.v[i] = v.v[i] * cos[pair] + (second ? other : -other) * sin[pair];
+        }
+        v = r;
+    }
+    struct half_quad h = {{pack_bf16(v.v[0], v.v[1]), pack_bf16(v.v[2], v.v[3])}};
+    *(struct half_quad *)((u16 *)a->y + token * a->y_token + head * a->y_head + lane * 4) = h;
+}
+
 /* A warp a head. Lane l holds elements l, l + 32, ... of it; the other member of a pair comes from the lane that
  * holds it, through shared memory. */
 KERNEL BOUNDS(256, 1) void norm_rope(struct nv_norm_rope a)
@@ -145,6 +195,10 @@ KERNEL BOUNDS(256, 1) void norm_rope(struct nv_norm_rope a)
     if (at >= a.tokens * a.heads)
         return;
     int token = at / a.heads, head = at % a.heads, half = a.head_dim / 2;
+    if (by_fours(&a)) {
+        head_of_fours(&a, token, head);
+        return;
+    }
     float *h = heads[warp], squares = 0.0f;
     i64 x = token * a.x_token + head * a.x_head, y = token * a.y_token + head * a.y_head;
     for (int i = lane; i < a.head_dim; i += 32) {
