@@ -77,29 +77,33 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
     return out;
 }
 
-static struct ggml_tensor *attention(struct nn_graph *g, struct ggml_tensor *q,
-                                     struct ggml_tensor *k, struct ggml_tensor *v,
-                                     struct ggml_tensor *mask, bool causal, float scale)
+static struct ggml_tensor *attention(struct nn_graph *g, const struct nv_attend *a)
 {
-    struct ggml_tensor *y = nv_attend(g, q, k, v, mask, causal, scale);
+    struct ggml_tensor *y = nv_attend(g, a);
     if (!y)
-        y = nn_cpu_attention(g, q, k, v, mask, scale);
+        y = nn_cpu_attention(g, a->q, a->k, a->v, a->mask, a->scale);
     if (y)
         return y;
     if (!g->exact)
-        y = flash(g, q, k, v, mask, scale);
-    return y ? y : banded(g, q, k, v, mask, scale);
+        y = flash(g, a->q, a->k, a->v, a->mask, a->scale);
+    return y ? y : banded(g, a->q, a->k, a->v, a->mask, a->scale);
 }
 
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale)
 {
-    return attention(g, q, k, v, mask, false, scale);
+    return attention(g, &(struct nv_attend){.q = q, .k = k, .v = v, .mask = mask, .scale = scale});
 }
 
 struct ggml_tensor *nn_attention_causal(struct nn_graph *g, struct ggml_tensor *q,
                                         struct ggml_tensor *k, struct ggml_tensor *v,
-                                        struct ggml_tensor *mask, float scale)
+                                        struct nn_causal seen, float scale)
 {
-    return attention(g, q, k, v, mask, true, scale);
+    return attention(g, &(struct nv_attend){.q = q,
+                                            .k = k,
+                                            .v = v,
+                                            .mask = seen.mask,
+                                            .causal = true,
+                                            .keys = seen.keys,
+                                            .scale = scale});
 }

@@ -141,6 +141,13 @@ struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64
     return t;
 }
 
+struct ggml_tensor *nn_input_ints(struct nn_graph *g, int64_t n)
+{
+    struct ggml_tensor *t = ggml_new_tensor_1d(nn_ctx(g), GGML_TYPE_I32, n);
+    ggml_set_input(t);
+    return t;
+}
+
 /* What must outlast the run has memory of its own. */
 bool nn_graph_keep(struct nn_graph *g, struct ggml_tensor *input)
 {

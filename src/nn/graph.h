@@ -77,6 +77,8 @@ void nn_graph_add(struct nn_graph *g, struct ggml_tensor *t);
 /* A float32 input of shape [ne3, ne2, ne1, ne0], filled with nn_graph_set before each run. */
 struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2,
                              int64_t ne3);
+/* n int32, filled with nn_graph_set_bytes. */
+struct ggml_tensor *nn_input_ints(struct nn_graph *g, int64_t n);
 /* Asks that an input keep what it was set to from run to run. True where it does: where bringing it again would take
  * time. */
 bool nn_graph_keep(struct nn_graph *g, struct ggml_tensor *input);

@@ -100,10 +100,14 @@ struct ggml_tensor *nn_join(struct nn_graph *g, struct ggml_tensor *a, struct gg
 struct ggml_tensor *nn_attention(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
                                  struct ggml_tensor *v, struct ggml_tensor *mask, float scale);
 
-/* The same with a mask that hides at least every key behind its query: what is behind need not be computed. */
+/* What a causal attention sees. mask hides at least every key behind its query. keys, an int32 or NULL, says that
+ * beside those it hides only keys from keys[0] on: who can go by that needs no mask. */
+struct nn_causal {
+    struct ggml_tensor *mask, *keys;
+};
 struct ggml_tensor *nn_attention_causal(struct nn_graph *g, struct ggml_tensor *q,
                                         struct ggml_tensor *k, struct ggml_tensor *v,
-                                        struct ggml_tensor *mask, float scale);
+                                        struct nn_causal seen, float scale);
 
 /* ---- pictures: x [channels, height, width] ---------------------------------------------------------- */
 

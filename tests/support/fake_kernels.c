@@ -174,6 +174,18 @@ static const char *run_gemm_bf16_swiglu(const void *p, struct fake_grid grid)
     return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, grid, 64);
 }
 
+static const char *run_gemm_bf16_wide(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm *g = p;
+    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, grid, 256);
+}
+
+static const char *run_gemm_bf16_wide_swiglu(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm *g = p;
+    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, grid, 128);
+}
+
 static const char *run_gemm_exact(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm *g = p;
@@ -335,7 +347,7 @@ static const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
 
 static bool sees(const struct nv_attention *a, int t, int s)
 {
-    return !a->causal || s <= t + a->n_kv - a->n_q;
+    return !a->causal || s <= t + a->offset;
 }
 
 static void attend_one(const struct nv_attention *a, const float *k, const float *v, int t, int h,
@@ -451,13 +463,17 @@ static const char *run_attention_tma_128(const void *p, struct fake_grid grid)
 {
     const struct nv_attention_tma *t = p;
     const struct nv_attention *a = &t->a;
-    if (a->mask || a->causal)
+    if (a->mask)
         return "a mask";
+    if (t->keys && (*t->keys < 1 || *t->keys > a->n_kv))
+        return "the number of keys";
     if (!describes_heads(&t->q_map, a->q, a->n_q, a->heads, a->q_token, a->q_head) ||
         !describes_heads(&t->k_map, a->k, a->n_kv, a->kv_heads, a->k_token, a->k_head) ||
         !describes_heads(&t->v_map, a->v, a->n_kv, a->kv_heads, a->v_token, a->v_head))
         return "a map";
-    return attention_tiles(a, grid, 128);
+    struct nv_attention there = *a;
+    there.n_kv = t->keys ? *t->keys : a->n_kv;
+    return attention_tiles(&there, grid, 128);
 }
 
 /* ---- rows -------------------------------------------------------------------------------------------------- */

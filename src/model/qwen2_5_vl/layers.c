@@ -37,8 +37,8 @@ static struct ggml_tensor *attention(struct nn_graph *g, struct qwen_vl *m, int6
               : nn_norm_rope_in(g, k, NULL, 0, in->cos, in->sin, NN_ROPE_HALVES);
     if (cache) /* float32 is kept */
         qwen_vl_cache_append(cache, g, layer, &k, &v);
-    struct ggml_tensor *a =
-        nn_attention_causal(g, q, k, v, in->mask, 1.0f / sqrtf((float)c->head_dim));
+    struct ggml_tensor *a = nn_attention_causal(g, q, k, v, (struct nn_causal){.mask = in->mask},
+                                                1.0f / sqrtf((float)c->head_dim));
     return nn_linear_gate_add(g, y->o, NULL, a, NULL, residual);
 }
 

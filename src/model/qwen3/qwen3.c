@@ -98,7 +98,8 @@ const struct qwen3_config *qwen3_config(const struct qwen3 *m)
 /* ---- graph ----------------------------------------------------------------------------------------- */
 
 struct inputs {
-    struct ggml_tensor *x, *cos, *sin, *mask;
+    struct ggml_tensor *x, *cos, *sin;
+    struct nn_causal seen;
 };
 
 /* x + attention of its norm. */
@@ -118,7 +119,7 @@ static struct ggml_tensor *attention(struct nn_graph *g, const struct qwen3_conf
                                                           .sin = in->sin,
                                                           .mode = NN_ROPE_HALVES});
     struct ggml_tensor *a =
-        nn_attention_causal(g, p.q, p.k, p.v, in->mask, 1.0f / sqrtf((float)c->head_dim));
+        nn_attention_causal(g, p.q, p.k, p.v, in->seen, 1.0f / sqrtf((float)c->head_dim));
     return nn_linear_gate_add(g, y->o, NULL, a, NULL, x);
 }
 
@@ -133,14 +134,17 @@ static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_
     return nn_linear_gate_add(g, y->down, NULL, h, NULL, x);
 }
 
-static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, const int64_t *taps,
-                  size_t n_taps, struct inputs *in, struct ggml_tensor **out)
+/* padded_behind: what is padding comes last. */
+static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, bool padded_behind,
+                  const int64_t *taps, size_t n_taps, struct inputs *in, struct ggml_tensor **out)
 {
     const struct qwen3_config *c = &m->cfg;
     in->x = nn_input(g, c->hidden, tokens, 1, 1);
     in->cos = nn_input(g, c->head_dim / 2, tokens, 1, 1);
     in->sin = nn_input(g, c->head_dim / 2, tokens, 1, 1);
-    in->mask = nn_input(g, tokens, tokens, 1, 1);
+    in->seen = (struct nn_causal){.mask = nn_input(g, tokens, tokens, 1, 1)};
+    if (padded_behind)
+        in->seen.keys = nn_input_ints(g, 1);
     struct ggml_tensor *x = in->x;
     size_t tap = 0;
     nn_graph_allow_int8(g, true);
@@ -195,6 +199,18 @@ static void causal_mask(const int32_t *mask, int64_t n, float *out)
     for (int64_t q = 0; q < n; q++)
         for (int64_t k = 0; k < n; k++)
             out[q * n + k] = k <= q && (mask[k] || (k == q && k == 0)) ? 0.0f : -INFINITY;
+}
+
+/* How many tokens there are before the padding; -1 where it is not all behind them. */
+static int32_t count_tokens(const int32_t *mask, int64_t n)
+{
+    int32_t used = 0;
+    while (used < n && mask[used])
+        used++;
+    for (int64_t i = used; i < n; i++)
+        if (mask[i])
+            return -1;
+    return used > 0 ? used : -1;
 }
 
 struct host_inputs {
@@ -255,7 +271,8 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
     nn_graph_init(&g, m->device, false);
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
-    build(&g, m, n_tokens, taps, n_taps, &in, tapped);
+    int32_t used = count_tokens(mask, n_tokens);
+    build(&g, m, n_tokens, used > 0, taps, n_taps, &in, tapped);
     enum err_code rc = host_inputs_make(m, ids, mask, n_tokens, &h, e);
     if (rc == ERR_OK)
         rc = nn_graph_prepare(&g, e);
@@ -263,7 +280,9 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
         nn_graph_set(&g, in.x, h.x);
         nn_graph_set(&g, in.cos, h.cos);
         nn_graph_set(&g, in.sin, h.sin);
-        nn_graph_set(&g, in.mask, h.mask);
+        nn_graph_set(&g, in.seen.mask, h.mask);
+        if (in.seen.keys)
+            nn_graph_set_bytes(&g, in.seen.keys, &used);
         rc = nn_graph_run(&g, cancel, e);
     }
     if (rc == ERR_OK)

@@ -4,7 +4,7 @@
  * queries at a time, whose scores are scratch. In exact graphs everything is float32. */
 #include "nn/nvidia/nodes.h"
 
-enum { Q, K, V, MASK, SOURCES };
+enum { Q, K, V, MASK, KEYS, SOURCES };
 enum { TILE = 128, BAND_BYTES = 96 << 20 };
 
 struct params {
@@ -43,6 +43,7 @@ static struct nv_attention attention_of(const struct ggml_tensor *t)
         .kv_heads = (int)k->ne[1],
         .head_dim = (int)q->ne[0],
         .causal = p.causal,
+        .offset = (int)(k->ne[2] - q->ne[2]),
         .type = nv_type_of(q),
         .y_type = nv_type_of(t),
         .scale = p.scale,
@@ -98,7 +99,8 @@ static enum err_code heads_map(const struct nv_job *j, const void *p, int tokens
 
 static enum err_code launch_tma(const struct nv_job *j, const struct nv_attention *a)
 {
-    struct nv_attention_tma p = {.a = *a};
+    const struct ggml_tensor *keys = j->t->src[KEYS];
+    struct nv_attention_tma p = {.a = *a, .keys = keys ? keys->data : NULL};
     enum err_code rc = heads_map(j, a->q, a->n_q, a->heads, a->q_token, a->q_head, &p.q_map);
     if (rc == ERR_OK)
         rc = heads_map(j, a->k, a->n_kv, a->kv_heads, a->k_token, a->k_head, &p.k_map);
@@ -269,19 +271,26 @@ static struct ggml_tensor *prepare(struct nn_graph *g, struct ggml_tensor *x)
     return x->type == type && x->nb[0] == ggml_element_size(x) ? x : nv_as(g, x, type);
 }
 
-struct ggml_tensor *nv_attend(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
-                              struct ggml_tensor *v, struct ggml_tensor *mask, bool causal,
-                              float scale)
+/* Whether the kernel that counts keys takes it. */
+static bool counts_keys(const struct nn_graph *g, const struct ggml_tensor *q)
+{
+    return nv_card_architecture(nn_device_card(g->device)) >= 90 && !g->exact && q->ne[0] == TILE;
+}
+
+struct ggml_tensor *nv_attend(struct nn_graph *g, const struct nv_attend *a)
 {
     if (!nv_is_on(g))
         return NULL;
+    bool counted = a->keys && counts_keys(g, a->q);
+    struct ggml_tensor *mask = counted ? NULL : a->mask;
     if (mask && mask->type != GGML_TYPE_F32)
         mask = nv_as(g, mask, GGML_TYPE_F32);
-    const struct params p = {.scale = scale, .causal = causal};
-    struct ggml_tensor *src[SOURCES] = {prepare(g, q), prepare(g, k), prepare(g, v), mask};
+    const struct params p = {.scale = a->scale, .causal = a->causal};
+    struct ggml_tensor *src[SOURCES] = {prepare(g, a->q), prepare(g, a->k), prepare(g, a->v), mask,
+                                        counted ? a->keys : NULL};
     return nv_node_new(g, &(struct nv_node){.op = &op_attention,
                                             .type = nv_product_type(g),
-                                            .ne = {q->ne[0] * q->ne[1], q->ne[2], 1, 1},
+                                            .ne = {a->q->ne[0] * a->q->ne[1], a->q->ne[2], 1, 1},
                                             .src = src,
                                             .n_src = SOURCES,
                                             .params = &p,

@@ -62,25 +62,11 @@ static struct ggml_tensor *image_node(struct nn_graph *g, struct nv_node *n, int
 
 /* ---- doubling ----------------------------------------------------------------------------------------------------- */
 
-/* Two channels in bf16 are moved as one float. */
-static struct ggml_tensor in_pairs(const struct ggml_tensor *t)
-{
-    struct ggml_tensor p = *t;
-    p.type = GGML_TYPE_F32;
-    p.ne[0] /= 2;
-    p.nb[0] = sizeof(float);
-    return p;
-}
-
 static enum err_code launch_upsample(const struct nv_job *j)
 {
-    struct ggml_tensor x = *j->t->src[0], y = *j->t;
-    if (x.type == GGML_TYPE_BF16 && x.ne[0] % 2 == 0) {
-        x = in_pairs(&x);
-        y = in_pairs(&y);
-    }
     return nv_map_launch(
-        j, &(struct nv_map_job){.a = &x, .y = &y, .op = NV_MAP_UPSCALE, .q = {1, 2, 2, 1}});
+        j, &(struct nv_map_job){
+               .a = j->t->src[0], .y = j->t, .op = NV_MAP_UPSCALE, .q = {1, 2, 2, 1}});
 }
 
 static const struct nv_op op_upsample = {.name = "upsampling", .launch = launch_upsample};

@@ -166,9 +166,22 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
                      &p, j->e);
 }
 
-enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
+/* Without TMA. Tiles twice as wide where there are enough for the whole card. */
+static enum err_code launch_tiles(const struct nv_job *j, struct nv_gemm *g)
 {
     bool pair = g->act == NV_ACT_SWIGLU;
+    int64_t rows = divide_up(g->m, 128), narrow = pair ? 64 : 128;
+    bool wide = rows * divide_up(g->n, 2 * narrow) >= nv_card_multiprocessors(j->card);
+    enum nv_kernel kernel = pair ? NV_KERNEL_gemm_bf16_swiglu : NV_KERNEL_gemm_bf16;
+    if (wide)
+        kernel = pair ? NV_KERNEL_gemm_bf16_wide_swiglu : NV_KERNEL_gemm_bf16_wide;
+    return nv_launch(j->card, kernel,
+                     (struct nv_grid){.x = rows * divide_up(g->n, wide ? 2 * narrow : narrow)}, g,
+                     j->e);
+}
+
+enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
+{
     if (g->m <= FEW_ROWS)
         return nv_launch(j->card, NV_KERNEL_gemv, (struct nv_grid){.x = divide_up(g->n, 8)}, g,
                          j->e);
@@ -178,9 +191,7 @@ enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
                          j->e);
     if (nv_card_architecture(j->card) >= 90 && suits_tma(g))
         return launch_tma(j, g);
-    int64_t tile = pair ? 64 : 128;
-    return nv_launch(j->card, pair ? NV_KERNEL_gemm_bf16_swiglu : NV_KERNEL_gemm_bf16,
-                     (struct nv_grid){.x = divide_up(g->m, 128) * divide_up(g->n, tile)}, g, j->e);
+    return launch_tiles(j, g);
 }
 
 static enum err_code launch(const struct nv_job *j)

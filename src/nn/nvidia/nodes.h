@@ -67,10 +67,14 @@ struct ggml_tensor *nv_activation(struct nn_graph *g, struct ggml_tensor *x, enu
 
 /* ---- attention: attention.c ------------------------------------------------------------------------------- */
 
-/* causal: the mask hides at least every key behind its query. */
-struct ggml_tensor *nv_attend(struct nn_graph *g, struct ggml_tensor *q, struct ggml_tensor *k,
-                              struct ggml_tensor *v, struct ggml_tensor *mask, bool causal,
-                              float scale);
+struct nv_attend {
+    struct ggml_tensor *q, *k, *v, *mask;
+    bool causal; /* the mask hides at least every key behind its query */
+    struct ggml_tensor
+        *keys; /* int32: beside those the mask hides only keys from there on; NULL: not known */
+    float scale;
+};
+struct ggml_tensor *nv_attend(struct nn_graph *g, const struct nv_attend *a);
 
 /* ---- joining: join.c -------------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@
     NV_MODULE(gemm_heads_tma)                                                                      \
     NV_MODULE(gemm_narrow_tma)                                                                     \
     NV_MODULE(gemm_tma)                                                                            \
+    NV_MODULE(gemm_wide)                                                                           \
     NV_MODULE(group_norm)                                                                          \
     NV_MODULE(map)                                                                                 \
     NV_MODULE(rows)

@@ -16,7 +16,7 @@
 #include "nn/project.h"
 #include "weights/dtype.h"
 
-enum { MAX_PARAMS = 16, MAX_INPUTS = 8, PARAM_ROOM = 4 << 20 };
+enum { COUNT = 29, MAX_PARAMS = 16, MAX_INPUTS = 8, PARAM_ROOM = 4 << 20 };
 
 /* One device's side of a comparison. */
 struct side {
@@ -29,7 +29,8 @@ struct side {
     int n_params, n_inputs;
     struct ggml_tensor *inputs[MAX_INPUTS];
     float *data[MAX_INPUTS];
-    bool bf16; /* parameters are stored so */
+    struct ggml_tensor *count; /* an int32 that is COUNT; NULL: none */
+    bool bf16;                 /* parameters are stored so */
     uint32_t seed;
 };
 
@@ -136,6 +137,8 @@ static float *run_side(const char *device, bool exact, build_fn build, size_t *n
         fail_msg("%s", e.text);
     for (int i = 0; i < s.n_inputs; i++)
         nn_graph_set(&s.g, s.inputs[i], s.data[i]);
+    if (s.count)
+        nn_graph_set_bytes(&s.g, s.count, &(int32_t){COUNT});
     if (nn_graph_run(&s.g, NULL, &e) != ERR_OK)
         fail_msg("%s", e.text);
     *n = (size_t)ggml_nelements(out);
@@ -321,7 +324,7 @@ static struct ggml_tensor *attend(struct side *s, bool masked, enum nn_rope mode
         for (int i = 0; i < TOKENS * TOKENS; i++)
             m[i] = i % TOKENS <= i / TOKENS ? m[i] : -INFINITY;
     }
-    return masked ? nn_attention_causal(g, q, k, v, mask, 0.125f)
+    return masked ? nn_attention_causal(g, q, k, v, (struct nn_causal){.mask = mask}, 0.125f)
                   : nn_attention(g, q, k, v, NULL, 0.125f);
 }
 
@@ -333,6 +336,19 @@ static struct ggml_tensor *attention_pairs(struct side *s)
 static struct ggml_tensor *attention_masked(struct side *s)
 {
     return attend(s, true, NN_ROPE_HALVES);
+}
+
+/* As text encoders have it: what is behind the COUNT tokens of a prompt is padding. */
+static struct ggml_tensor *attention_counted(struct side *s)
+{
+    enum { TOKENS = 40 };
+    struct ggml_tensor *q = input(s, 128, 4, TOKENS), *k = input(s, 128, 2, TOKENS);
+    struct ggml_tensor *v = input(s, 128, 2, TOKENS), *mask = input(s, TOKENS, TOKENS, 1);
+    float *m = s->data[s->n_inputs - 1];
+    for (int i = 0; i < TOKENS * TOKENS; i++)
+        m[i] = i % TOKENS <= i / TOKENS && i % TOKENS < COUNT ? 0.0f : -INFINITY;
+    s->count = nn_input_ints(&s->g, 1);
+    return nn_attention_causal(&s->g, q, k, v, (struct nn_causal){mask, s->count}, 0.09f);
 }
 
 /* As autoencoders have it: the scores of all keys do not fit one band only for many queries. */
@@ -394,8 +410,8 @@ static void norms_and_attention(void **state)
 {
     (void)state;
     static const build_fn all[] = {
-        modulated, rms,         rms_of_heads, attention_pairs, attention_masked,
-        wide_head, head_of_128, small_head,   two_streams,     keys_of_text_alone};
+        modulated,   rms,        rms_of_heads, attention_pairs,    attention_masked, wide_head,
+        head_of_128, small_head, two_streams,  keys_of_text_alone, attention_counted};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         compare(all[i]);
 }
