@@ -279,7 +279,8 @@ struct nn_uploader *nn_device_uploader(struct nn_device *d)
 
 uint64_t nn_device_pinned_bytes(const struct nn_device *d)
 {
-    return d->uploader ? nn_uploader_pinned_bytes(d->uploader) : 0;
+    uint64_t own = d->card ? nv_card_pinned_bytes(d->card) : 0;
+    return own + (d->uploader ? nn_uploader_pinned_bytes(d->uploader) : 0);
 }
 
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/cpu/vec.h"
 #include "nn/dtype_ggml.h"
 #include "nn/half_kern.h"
 #include "nn/params_impl.h"
@@ -131,6 +132,43 @@ static enum err_code fill_converted(const void *user, size_t at, size_t n, void 
     return rc;
 }
 
+static bool all_finite(const float *f, int64_t n)
+{
+    unsigned bad = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &f[i], sizeof bits);
+        bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+    return bad == 0;
+}
+
+/* Rows of ggml's blocks into bf16, by the processor's own instructions where it has some for them. */
+static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *dst, struct err *e)
+{
+    const struct nn_param *p = user;
+    const struct vec *v = vec_get();
+    enum ggml_type type = nn_ggml_type(p->view.dtype);
+    int64_t k = p->t->ne[0];
+    size_t row_bytes = (size_t)k * sizeof(uint16_t), stored_bytes = ggml_row_size(type, k);
+    const unsigned char *src = p->view.data + at / row_bytes * stored_bytes;
+    float *f = mem_try_array((size_t)k, sizeof *f);
+    enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", p->name);
+    uint16_t *to = dst;
+    for (size_t done = 0; rc == ERR_OK && done < n; done += row_bytes) {
+        if (!v->unpack((int)type, src, f, k, false))
+            ggml_get_type_traits(type)->to_float(src, f, k);
+        if (!all_finite(f, k))
+            rc = err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
+                         p->name, p->view.stored->name);
+        v->to_bf16(f, to, k);
+        src += stored_bytes;
+        to += k;
+    }
+    mem_free(f);
+    return rc;
+}
+
 static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
     const struct nn_param *p = user;
@@ -168,6 +206,10 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.fill = fill_half;
         w.user = p;
         w.unit = sizeof(uint16_t);
+    } else if (whole && wanted == GGML_TYPE_BF16 && ggml_is_quantized(stored)) {
+        w.fill = fill_unpacked;
+        w.user = p;
+        w.unit = (size_t)p->t->ne[0] * sizeof(uint16_t);
     } else if (ggml_is_quantized(wanted)) {
         w.fill = nn_param_fill_blocks;
         w.user = p;

@@ -14,6 +14,7 @@
 #include "nn/nvidia/ptx.h"
 
 enum { MAX_CARDS = 16, OLDEST_MAJOR = 8, THROTTLE_EVENTS = 2 };
+enum { READ_PARTS = 2, READ_BYTES = 2 << 20 };
 static const uint64_t MOST_OVERHEAD = 1ull << 30;
 
 struct module { /* loaded when the first of its kernels is used */
@@ -36,6 +37,9 @@ struct nv_card {
     struct nv_event *events[THROTTLE_EVENTS];
     bool recorded[THROTTLE_EVENTS];
     int event;
+    unsigned char *
+        parts; /* page-locked, READ_PARTS of them: what is read comes through there; made when first used */
+    struct nv_event *arrived[READ_PARTS];
     struct module modules[NV_KERNEL_COUNT]; /* by their first kernel */
     struct nv_function *functions[NV_KERNEL_COUNT];
 };
@@ -199,6 +203,8 @@ static void drop_context(struct nv_card *c)
     memset(c->lanes, 0, sizeof c->lanes);
     memset(c->events, 0, sizeof c->events);
     memset(c->recorded, 0, sizeof c->recorded);
+    memset(c->arrived, 0, sizeof c->arrived);
+    c->parts = NULL;
     memset(c->functions, 0, sizeof c->functions);
     for (int i = 0; i < NV_KERNEL_COUNT; i++)
         c->modules[i].module = NULL;
@@ -385,14 +391,60 @@ enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy to the card", e);
 }
 
+static nv_result make_parts(struct nv_card *c)
+{
+    void *p = NULL;
+    nv_result r = c->parts ? NV_SUCCESS : c->d->host_new(&p, READ_PARTS * READ_BYTES, 0);
+    for (int i = 0; i < READ_PARTS && r == NV_SUCCESS && p; i++)
+        r = c->d->event_new(&c->arrived[i], NV_EVENT_NO_TIMING);
+    if (r == NV_SUCCESS && p)
+        c->parts = p;
+    return r;
+}
+
+uint64_t nv_card_pinned_bytes(const struct nv_card *c)
+{
+    return c->parts ? READ_PARTS * READ_BYTES : 0;
+}
+
+static size_t part_bytes(size_t n, size_t at)
+{
+    return n - at < READ_BYTES ? n - at : READ_BYTES;
+}
+
+static nv_result ask_for_part(struct nv_card *c, nv_ptr src, size_t n, size_t at)
+{
+    size_t i = at / READ_BYTES % READ_PARTS;
+    if (at >= n)
+        return NV_SUCCESS;
+    nv_result r =
+        c->d->to_host(c->parts + i * READ_BYTES, src + at, part_bytes(n, at), c->lanes[0]);
+    return r == NV_SUCCESS ? c->d->event_record(c->arrived[i], c->lanes[0]) : r;
+}
+
+/* While one part is copied to its place the next one comes. */
+static nv_result read_parts(struct nv_card *c, unsigned char *dst, nv_ptr src, size_t n)
+{
+    nv_result r = make_parts(c);
+    if (r == NV_SUCCESS)
+        r = ask_for_part(c, src, n, 0);
+    for (size_t at = 0; at < n && r == NV_SUCCESS; at += READ_BYTES) {
+        size_t i = at / READ_BYTES % READ_PARTS;
+        r = ask_for_part(c, src, n, at + READ_BYTES);
+        if (r == NV_SUCCESS)
+            r = c->d->event_wait(c->arrived[i]);
+        if (r == NV_SUCCESS)
+            memcpy(dst + at, c->parts + i * READ_BYTES, part_bytes(n, at));
+    }
+    return r;
+}
+
 enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n, struct err *e)
 {
     enum err_code rc = enter(c, e);
     if (rc != ERR_OK || n == 0)
         return rc;
-    nv_result r = c->d->to_host(dst, src, n, c->lanes[0]);
-    if (r == NV_SUCCESS)
-        r = c->d->stream_wait(c->lanes[0]);
+    nv_result r = read_parts(c, dst, src, n);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy from the card", e);
 }
 

@@ -65,6 +65,9 @@ void nv_memory_free(struct nv_card *c, struct nv_memory *m);
 void *nv_host_new(struct nv_card *c, size_t bytes);
 void nv_host_free(struct nv_card *c, void *p, unsigned generation);
 
+/* Page-locked memory that reading goes through. */
+uint64_t nv_card_pinned_bytes(const struct nv_card *c);
+
 /* Lane 0 returns when src may be changed, and whatever is computed afterwards sees the bytes. Other lanes return
  * when the bytes are on the card. */
 ERR_MUST_CHECK enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
