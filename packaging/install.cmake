@@ -53,7 +53,8 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 # ggml's backends and oneDNN are loaded at run time, so that no tool sees them needed.
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libggml0-backend-vulkan, ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
+  "libggml0-backend-vulkan, ca-certificates, libtiff6, libheif1, libgif7")
 get_filename_component(dnnl_file ${DNNL_LIBRARY} REALPATH)
 execute_process(COMMAND dpkg-query -S ${dnnl_file}
   OUTPUT_VARIABLE dnnl_owner ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)

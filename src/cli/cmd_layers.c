@@ -21,7 +21,8 @@ enum {
 };
 
 static const struct cli_option options[] = {
-    {LAYERS_IMAGE, 'i', "image", "IMAGE", "PNG, JPEG or WebP; its alpha counts"},
+    {LAYERS_IMAGE, 'i', "image", "IMAGE",
+     "PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF or BMP; its alpha counts"},
     {LAYERS_OUTPUT, 'o', "output", "OUT",
      "folder for layer_0.png (bottom) ..., composite.png, layers.json (default layers, numbered "
      "on), or a file that ends in .psd, .ora, .pptx or .zip"},

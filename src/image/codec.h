@@ -26,6 +26,10 @@ enum { CODEC_ICC_MAX_BYTES = 16 << 20 };
 ERR_MUST_CHECK enum err_code codec_png(struct decode *d);
 ERR_MUST_CHECK enum err_code codec_jpeg(struct decode *d);
 ERR_MUST_CHECK enum err_code codec_webp(struct decode *d);
+ERR_MUST_CHECK enum err_code codec_tiff(struct decode *d);
+ERR_MUST_CHECK enum err_code codec_heif(struct decode *d);
+ERR_MUST_CHECK enum err_code codec_gif(struct decode *d);
+ERR_MUST_CHECK enum err_code codec_bmp(struct decode *d);
 
 /* Adds one sentence to info->notes; what does not fit is left out. */
 void codec_note(struct image_info *info, const char *fmt, ...)

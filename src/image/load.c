@@ -14,15 +14,32 @@ static const struct format {
     const char *name;
     enum err_code (*decode)(struct decode *d);
 } formats[] = {
-    [IMAGE_FORMAT_UNKNOWN] = {"unknown", NULL},
-    [IMAGE_FORMAT_PNG] = {"png", codec_png},
-    [IMAGE_FORMAT_JPEG] = {"jpeg", codec_jpeg},
-    [IMAGE_FORMAT_WEBP] = {"webp", codec_webp},
+    [IMAGE_FORMAT_UNKNOWN] = {"unknown", NULL}, [IMAGE_FORMAT_PNG] = {"png", codec_png},
+    [IMAGE_FORMAT_JPEG] = {"jpeg", codec_jpeg}, [IMAGE_FORMAT_WEBP] = {"webp", codec_webp},
+    [IMAGE_FORMAT_TIFF] = {"tiff", codec_tiff}, [IMAGE_FORMAT_HEIC] = {"heic", codec_heif},
+    [IMAGE_FORMAT_AVIF] = {"avif", codec_heif}, [IMAGE_FORMAT_GIF] = {"gif", codec_gif},
+    [IMAGE_FORMAT_BMP] = {"bmp", codec_bmp},
 };
 
 const char *image_format_name(enum image_format format)
 {
-    return formats[(unsigned)format <= IMAGE_FORMAT_WEBP ? format : IMAGE_FORMAT_UNKNOWN].name;
+    return formats[(unsigned)format < IMAGE_FORMATS ? format : IMAGE_FORMAT_UNKNOWN].name;
+}
+
+/* The brands behind "ftyp": the main one, a version, and those that it is compatible with. */
+static enum image_format heif_kind(struct str bytes)
+{
+    size_t n = bytes.n < 64 ? bytes.n : 64;
+    bool heic = false;
+    for (size_t at = 8; at + 4 <= n; at += 4) {
+        struct str brand = {bytes.p + at, 4};
+        if (str_eq_z(brand, "avif") || str_eq_z(brand, "avis"))
+            return IMAGE_FORMAT_AVIF;
+        heic = heic || str_eq_z(brand, "heic") || str_eq_z(brand, "heix") ||
+               str_eq_z(brand, "heim") || str_eq_z(brand, "heis") || str_eq_z(brand, "hevc") ||
+               str_eq_z(brand, "mif1") || str_eq_z(brand, "msf1");
+    }
+    return heic ? IMAGE_FORMAT_HEIC : IMAGE_FORMAT_UNKNOWN;
 }
 
 enum image_format image_sniff(struct str bytes)
@@ -33,6 +50,15 @@ enum image_format image_sniff(struct str bytes)
         return IMAGE_FORMAT_JPEG;
     if (str_starts(bytes, STR_LIT("RIFF")) && str_starts(str_skip(bytes, 8), STR_LIT("WEBP")))
         return IMAGE_FORMAT_WEBP;
+    if (str_starts(bytes, STR_LIT("II*\0")) || str_starts(bytes, STR_LIT("MM\0*")) ||
+        str_starts(bytes, STR_LIT("II+\0")) || str_starts(bytes, STR_LIT("MM\0+")))
+        return IMAGE_FORMAT_TIFF;
+    if (str_starts(str_skip(bytes, 4), STR_LIT("ftyp")))
+        return heif_kind(bytes);
+    if (str_starts(bytes, STR_LIT("GIF87a")) || str_starts(bytes, STR_LIT("GIF89a")))
+        return IMAGE_FORMAT_GIF;
+    if (str_starts(bytes, STR_LIT("BM")) && bytes.n >= 26)
+        return IMAGE_FORMAT_BMP;
     return IMAGE_FORMAT_UNKNOWN;
 }
 
@@ -95,7 +121,11 @@ static enum err_code no_picture(struct str bytes, struct err *e)
 {
     if (bytes.n == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
-    return err_set(e, ERR_FORMAT, "this is no PNG, JPEG or WebP (%zu bytes)", bytes.n);
+    return err_set(
+        e, ERR_FORMAT,
+        "this is no image that is known here (PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF, BMP; %zu "
+        "bytes)",
+        bytes.n);
 }
 
 /* Everything behind the three public functions; out NULL reads the header only. */

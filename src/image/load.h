@@ -16,6 +16,8 @@
  * - JPEG: baseline and progressive, grey, YCbCr, RGB, CMYK, YCCK; the decoder's defaults (accurate
  *   integer DCT, fancy upsampling), as PIL has them.
  * - WebP: lossy, lossless, alpha; of an animation the first frame.
+ * - TIFF: the first image, through libtiff; HEIC and AVIF: the primary image, through libheif; GIF: the first frame,
+ *   through giflib. These libraries are opened when a file needs them. BMP: all but JPEG and PNG inside.
  * - An ICC profile that is not sRGB anyway is applied (perceptual intent); a broken one is ignored with
  *   a note. */
 #ifndef VT_IMAGE_LOAD_H
@@ -24,7 +26,19 @@
 #include "base/str.h"
 #include "image/image.h"
 
-enum image_format { IMAGE_FORMAT_UNKNOWN, IMAGE_FORMAT_PNG, IMAGE_FORMAT_JPEG, IMAGE_FORMAT_WEBP };
+enum image_format {
+    IMAGE_FORMAT_UNKNOWN,
+    IMAGE_FORMAT_PNG,
+    IMAGE_FORMAT_JPEG,
+    IMAGE_FORMAT_WEBP,
+    /* These are only read. */
+    IMAGE_FORMAT_TIFF,
+    IMAGE_FORMAT_HEIC,
+    IMAGE_FORMAT_AVIF,
+    IMAGE_FORMAT_GIF,
+    IMAGE_FORMAT_BMP,
+    IMAGE_FORMATS /* how many there are */
+};
 
 struct image_info {
     enum image_format format;
@@ -38,7 +52,7 @@ struct image_info {
     char notes[400]; /* sentences joined by "; ", or "" */
 };
 
-/* "png", "jpeg", "webp", "unknown". Static string. */
+/* "png", "jpeg", "webp", "tiff", ..., "unknown". Static string. */
 const char *image_format_name(enum image_format format);
 enum image_format image_sniff(struct str bytes);
 

@@ -21,7 +21,10 @@ static unsigned kind_of(const char *type)
     } known[] = {
         {"application/json", HTTP_JSON}, {"multipart/form-data", HTTP_MULTIPART},
         {"image/png", HTTP_BYTES},       {"image/jpeg", HTTP_BYTES},
-        {"image/webp", HTTP_BYTES},
+        {"image/webp", HTTP_BYTES},      {"image/tiff", HTTP_BYTES},
+        {"image/heic", HTTP_BYTES},      {"image/heif", HTTP_BYTES},
+        {"image/avif", HTTP_BYTES},      {"image/gif", HTTP_BYTES},
+        {"image/bmp", HTTP_BYTES},
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strlen(known[i].name) == n && strncasecmp(type, known[i].name, n) == 0)

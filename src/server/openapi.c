@@ -194,7 +194,9 @@ static bool needs_body(const struct http_route *r)
 
 static void add_request_body(const struct http_route *r, struct buf *b)
 {
-    static const char *const pictures[] = {"image/png", "image/jpeg", "image/webp"};
+    static const char *const pictures[] = {"image/png",  "image/jpeg", "image/webp",
+                                           "image/tiff", "image/heic", "image/heif",
+                                           "image/avif", "image/gif",  "image/bmp"};
     bool first = true;
     if (!r->accepts)
         return;

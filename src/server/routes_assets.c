@@ -226,8 +226,9 @@ static enum err_code info(struct http_request *rq, struct http_reply *re, struct
 
 const struct http_route routes_assets[] = {
     {HTTP_POST, "/v1/assets", "uploadAssets",
-     "Put pictures in: PNG, JPEG or WebP, as the body or as files of a form", .tag = "assets",
-     .run = upload, .body = upload_body, .gives = upload_gives,
+     "Put pictures in: PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF or BMP, as the body or as files of a "
+     "form",
+     .tag = "assets", .run = upload, .body = upload_body, .gives = upload_gives,
      .accepts = HTTP_BYTES | HTTP_MULTIPART, .status = 201},
     {HTTP_GET, "/v1/assets", "listAssets", "List pictures, newest first", .tag = "assets",
      .run = list, .query = list_query, .gives = list_gives},

@@ -44,22 +44,27 @@ const char *asset_mime(enum image_format format)
         [IMAGE_FORMAT_PNG] = "image/png",
         [IMAGE_FORMAT_JPEG] = "image/jpeg",
         [IMAGE_FORMAT_WEBP] = "image/webp",
+        [IMAGE_FORMAT_TIFF] = "image/tiff",
+        [IMAGE_FORMAT_HEIC] = "image/heic",
+        [IMAGE_FORMAT_AVIF] = "image/avif",
+        [IMAGE_FORMAT_GIF] = "image/gif",
+        [IMAGE_FORMAT_BMP] = "image/bmp",
     };
-    return names[(unsigned)format <= IMAGE_FORMAT_WEBP ? format : IMAGE_FORMAT_UNKNOWN];
+    return names[(unsigned)format < IMAGE_FORMATS ? format : IMAGE_FORMAT_UNKNOWN];
 }
 
 const char *asset_extension(enum image_format format)
 {
-    if (format == IMAGE_FORMAT_PNG)
-        return "png";
     if (format == IMAGE_FORMAT_JPEG)
         return "jpg";
-    return format == IMAGE_FORMAT_WEBP ? "webp" : "bin";
+    if (format == IMAGE_FORMAT_TIFF)
+        return "tif";
+    return format == IMAGE_FORMAT_UNKNOWN ? "bin" : image_format_name(format);
 }
 
 static enum image_format format_from_name(struct str name)
 {
-    for (int f = IMAGE_FORMAT_PNG; f <= IMAGE_FORMAT_WEBP; f++)
+    for (int f = IMAGE_FORMAT_PNG; f < IMAGE_FORMATS; f++)
         if (str_eq_z(name, image_format_name((enum image_format)f)))
             return (enum image_format)f;
     return IMAGE_FORMAT_UNKNOWN;

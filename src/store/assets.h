@@ -6,7 +6,7 @@
  *         if ((rc = asset_writer_write(w, p, n, e)) != ERR_OK) { asset_writer_abort(w); ... }
  *     rc = asset_writer_finish(w, &(struct asset_note){.name = "cat.png", .origin = "upload"}, &a, e);
  *
- * Bytes become an asset only after they were read as a picture (PNG, JPEG or WebP) without a complaint.
+ * Bytes become an asset only after they were read as a picture (image/load.h) without a complaint.
  * The same bytes twice give the same asset. Ids are 64 lower-case hexadecimal digits; everything that takes
  * one checks that, and answers ERR_NOTFOUND for other text, so ids never act as paths.
  *

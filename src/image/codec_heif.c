@@ -1,0 +1,164 @@
+/* codec_heif.c - HEIC and AVIF through libheif: the primary image, turned as the file says. */
+#include <string.h>
+
+#include <libheif/heif.h>
+
+#include "base/mem.h"
+#include "image/codec.h"
+#include "image/library.h"
+
+/* HEIF_API(NAME): every function that is used, once. */
+#define HEIF_FUNCTIONS(X)                                                                          \
+    X(heif_context_alloc)                                                                          \
+    X(heif_context_free)                                                                           \
+    X(heif_context_read_from_memory_without_copy)                                                  \
+    X(heif_context_get_primary_image_handle)                                                       \
+    X(heif_context_get_number_of_top_level_images)                                                 \
+    X(heif_image_handle_release)                                                                   \
+    X(heif_image_handle_get_width)                                                                 \
+    X(heif_image_handle_get_height)                                                                \
+    X(heif_image_handle_has_alpha_channel)                                                         \
+    X(heif_image_handle_is_premultiplied_alpha)                                                    \
+    X(heif_image_handle_get_luma_bits_per_pixel)                                                   \
+    X(heif_image_handle_get_raw_color_profile_size)                                                \
+    X(heif_image_handle_get_raw_color_profile)                                                     \
+    X(heif_decode_image)                                                                           \
+    X(heif_image_release)                                                                          \
+    X(heif_image_get_width)                                                                        \
+    X(heif_image_get_height)                                                                       \
+    X(heif_image_get_bits_per_pixel_range)                                                         \
+    X(heif_image_get_plane_readonly)
+
+#define MEMBER(NAME) __typeof__(&NAME) NAME;
+static struct {
+    HEIF_FUNCTIONS(MEMBER)
+} heif;
+
+#define ENTRY(NAME) {#NAME, (void **)&heif.NAME},
+static const struct library_entry entries[] = {HEIF_FUNCTIONS(ENTRY)};
+
+static struct library library = {.file = "libheif.so.1",
+                                 .task = "reading HEIC and AVIF",
+                                 .package = "libheif1",
+                                 .entries = entries,
+                                 .n_entries = sizeof entries / sizeof entries[0]};
+
+struct heif_job {
+    struct decode *d;
+    struct heif_context *context;
+    struct heif_image_handle *handle;
+    struct heif_image *image;
+};
+
+static enum err_code broken(struct heif_job *j, struct heif_error why)
+{
+    return err_set(j->d->e, why.code == heif_error_Memory_allocation_error ? ERR_NOMEM : ERR_FORMAT,
+                   "the %s cannot be read: %.200s", image_format_name(j->d->info->format),
+                   why.message ? why.message : "?");
+}
+
+static enum err_code keep_profile(struct heif_job *j)
+{
+    size_t n = heif.heif_image_handle_get_raw_color_profile_size(j->handle);
+    if (n == 0 || n > CODEC_ICC_MAX_BYTES)
+        return n ? codec_keep_icc(j->d, NULL, n) : ERR_OK;
+    void *p = mem_try_alloc(n);
+    if (!p)
+        return err_set(j->d->e, ERR_NOMEM, "no memory for an ICC profile of %zu bytes", n);
+    struct heif_error why = heif.heif_image_handle_get_raw_color_profile(j->handle, p);
+    enum err_code rc = why.code == heif_error_Ok ? codec_keep_icc(j->d, p, n) : ERR_OK;
+    mem_free(p);
+    return rc;
+}
+
+static enum err_code read_header(struct heif_job *j)
+{
+    struct image_info *info = j->d->info;
+    struct heif_error why = heif.heif_context_read_from_memory_without_copy(
+        j->context, j->d->bytes.p, j->d->bytes.n, NULL);
+    if (why.code == heif_error_Ok)
+        why = heif.heif_context_get_primary_image_handle(j->context, &j->handle);
+    if (why.code != heif_error_Ok)
+        return broken(j, why);
+    int w = heif.heif_image_handle_get_width(j->handle);
+    int h = heif.heif_image_handle_get_height(j->handle);
+    enum err_code rc =
+        image_check_size(w > 0 ? (uint64_t)w : 0, h > 0 ? (uint64_t)h : 0, j->d->limits, j->d->e);
+    if (rc != ERR_OK)
+        return rc;
+    info->w = w;
+    info->h = h;
+    info->had_alpha = heif.heif_image_handle_has_alpha_channel(j->handle) != 0;
+    info->channels = info->had_alpha ? 4 : 3;
+    info->bit_depth = heif.heif_image_handle_get_luma_bits_per_pixel(j->handle);
+    info->frames = heif.heif_context_get_number_of_top_level_images(j->context);
+    if (info->frames > 1)
+        codec_note(info, "%d images in one file: only the first one is used", info->frames);
+    return keep_profile(j);
+}
+
+/* Rows of 8 bits, or of `bits` in 16, to ours. */
+static void copy_rows(const struct image *out, const unsigned char *p, size_t stride, int bits)
+{
+    size_t n = (size_t)out->w * (size_t)out->channels;
+    uint64_t max = ((uint64_t)1 << bits) - 1;
+    for (int y = 0; y < out->h; y++, p += stride) {
+        unsigned char *d = image_row(out, y);
+        for (size_t i = 0; bits > 8 && i < n; i++) {
+            uint64_t v = (uint64_t)p[2 * i] | (uint64_t)p[2 * i + 1] << 8;
+            d[i] = (unsigned char)(((v < max ? v : max) * 255 + max / 2) / max);
+        }
+        if (bits <= 8)
+            memcpy(d, p, n);
+    }
+}
+
+static enum err_code read_pixels(struct heif_job *j)
+{
+    struct decode *d = j->d;
+    bool deep = d->info->bit_depth > 8, alpha = d->info->had_alpha;
+    enum heif_chroma chroma =
+        deep ? (alpha ? heif_chroma_interleaved_RRGGBBAA_LE : heif_chroma_interleaved_RRGGBB_LE)
+             : (alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB);
+    struct heif_error why =
+        heif.heif_decode_image(j->handle, &j->image, heif_colorspace_RGB, chroma, NULL);
+    int stride = 0;
+    if (why.code != heif_error_Ok)
+        return broken(j, why);
+    const uint8_t *p =
+        heif.heif_image_get_plane_readonly(j->image, heif_channel_interleaved, &stride);
+    int bits =
+        deep ? heif.heif_image_get_bits_per_pixel_range(j->image, heif_channel_interleaved) : 8;
+    size_t row = (size_t)d->info->w * (size_t)d->info->channels * (deep ? 2 : 1);
+    if (!p || stride < 0 || (size_t)stride < row || bits < 8 || bits > 16 ||
+        heif.heif_image_get_width(j->image, heif_channel_interleaved) != d->info->w ||
+        heif.heif_image_get_height(j->image, heif_channel_interleaved) != d->info->h)
+        return err_set(d->e, ERR_FORMAT, "the %s does not decode to what its header says",
+                       image_format_name(d->info->format));
+    enum err_code rc = image_new(&d->out, d->info->w, d->info->h, d->info->channels, d->e);
+    if (rc != ERR_OK)
+        return rc;
+    copy_rows(&d->out, p, (size_t)stride, bits);
+    if (alpha && heif.heif_image_handle_is_premultiplied_alpha(j->handle))
+        image_unpremultiply(&d->out);
+    return ERR_OK;
+}
+
+enum err_code codec_heif(struct decode *d)
+{
+    struct heif_job j = {.d = d};
+    enum err_code rc = library_open(&library, d->e);
+    if (rc != ERR_OK)
+        return rc;
+    j.context = heif.heif_context_alloc();
+    rc = j.context ? read_header(&j) : err_set(d->e, ERR_NOMEM, "no memory to read HEIF");
+    if (rc == ERR_OK && !d->header_only)
+        rc = read_pixels(&j);
+    if (j.image)
+        heif.heif_image_release(j.image);
+    if (j.handle)
+        heif.heif_image_handle_release(j.handle);
+    if (j.context)
+        heif.heif_context_free(j.context);
+    return rc;
+}

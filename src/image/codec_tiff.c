@@ -1,0 +1,340 @@
+/* codec_tiff.c - TIFF through libtiff: the first image. Samples of 8 and 16 bits in grey, RGB and CMYK are taken as they
+ * are; palettes, other depths, YCbCr and tiles go through libtiff's own conversion to RGBA. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <tiffio.h>
+
+#include "base/mem.h"
+#include "image/codec.h"
+#include "image/library.h"
+
+#define TIFF_FUNCTIONS(X)                                                                          \
+    X(TIFFOpenOptionsAlloc)                                                                        \
+    X(TIFFOpenOptionsSetMaxSingleMemAlloc)                                                         \
+    X(TIFFOpenOptionsFree)                                                                         \
+    X(TIFFOpenOptionsSetErrorHandlerExtR)                                                          \
+    X(TIFFOpenOptionsSetWarningHandlerExtR)                                                        \
+    X(TIFFClientOpenExt)                                                                           \
+    X(TIFFClose)                                                                                   \
+    X(TIFFGetField)                                                                                \
+    X(TIFFGetFieldDefaulted)                                                                       \
+    X(TIFFIsTiled)                                                                                 \
+    X(TIFFScanlineSize64)                                                                          \
+    X(TIFFReadScanline)                                                                            \
+    X(TIFFReadRGBAImageOriented)                                                                   \
+    X(TIFFLastDirectory)
+
+#define MEMBER(NAME) __typeof__(&NAME) NAME;
+static struct {
+    TIFF_FUNCTIONS(MEMBER)
+} tiff;
+
+#define ENTRY(NAME) {#NAME, (void **)&tiff.NAME},
+static const struct library_entry entries[] = {TIFF_FUNCTIONS(ENTRY)};
+
+static struct library library = {.file = "libtiff.so.6",
+                                 .task = "reading TIFF",
+                                 .package = "libtiff6",
+                                 .entries = entries,
+                                 .n_entries = sizeof entries / sizeof entries[0]};
+
+enum { SAMPLES_MAX = 8, MEMORY_MAX_BYTES = 1 << 30 };
+
+struct tiff_job {
+    struct decode *d;
+    TIFF *t;
+    uint64_t at;    /* where in the file */
+    char text[200]; /* the first error */
+    uint32_t w, h;
+    uint16_t bits, samples, photometric, planar, format;
+    int colours; /* samples of colour: 1, 3, 4 */
+    int alpha;   /* index of the sample, -1: none */
+    bool associated;
+    bool whole; /* libtiff makes RGBA of it */
+};
+
+/* ---- libtiff's callbacks ------------------------------------------------------------------------ */
+
+static int on_error(TIFF *t, void *user, const char *module, const char *fmt, va_list ap)
+    __attribute__((format(printf, 4, 0)));
+
+static int on_error(TIFF *t, void *user, const char *module, const char *fmt, va_list ap)
+{
+    struct tiff_job *j = user;
+    (void)t;
+    (void)module;
+    if (!j->text[0])
+        (void)vsnprintf(j->text, sizeof j->text, fmt, ap);
+    return 1;
+}
+
+static int on_warning(TIFF *t, void *user, const char *module, const char *fmt, va_list ap)
+{
+    (void)t;
+    (void)user;
+    (void)module;
+    (void)fmt;
+    (void)ap;
+    return 1;
+}
+
+static tmsize_t on_read(thandle_t user, void *to, tmsize_t n)
+{
+    struct tiff_job *j = user;
+    uint64_t left = j->at < j->d->bytes.n ? j->d->bytes.n - j->at : 0;
+    size_t k = (uint64_t)n < left ? (size_t)n : (size_t)left;
+    if (k)
+        memcpy(to, j->d->bytes.p + j->at, k);
+    j->at += k;
+    return (tmsize_t)k;
+}
+
+static tmsize_t on_write(thandle_t user, void *from, tmsize_t n)
+{
+    (void)user;
+    (void)from;
+    (void)n;
+    return 0;
+}
+
+static toff_t on_seek(thandle_t user, toff_t at, int whence)
+{
+    struct tiff_job *j = user;
+    j->at = whence == SEEK_CUR ? j->at + at : whence == SEEK_END ? j->d->bytes.n + at : at;
+    return j->at;
+}
+
+static int on_close(thandle_t user)
+{
+    (void)user;
+    return 0;
+}
+
+static toff_t on_size(thandle_t user)
+{
+    return ((struct tiff_job *)user)->d->bytes.n;
+}
+
+static enum err_code broken(const struct tiff_job *j)
+{
+    return err_set(j->d->e, ERR_FORMAT, "the TIFF cannot be read: %s",
+                   j->text[0] ? j->text : "its data make no sense");
+}
+
+static enum err_code open_tiff(struct tiff_job *j)
+{
+    TIFFOpenOptions *options = tiff.TIFFOpenOptionsAlloc();
+    if (!options)
+        return err_set(j->d->e, ERR_NOMEM, "no memory to read a TIFF");
+    tiff.TIFFOpenOptionsSetMaxSingleMemAlloc(options, MEMORY_MAX_BYTES);
+    tiff.TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, j);
+    tiff.TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, j);
+    j->t = tiff.TIFFClientOpenExt("TIFF", "rm", j, on_read, on_write, on_seek, on_close, on_size,
+                                  NULL, NULL, options);
+    tiff.TIFFOpenOptionsFree(options);
+    return j->t ? ERR_OK : broken(j);
+}
+
+/* ---- the header --------------------------------------------------------------------------------- */
+
+static uint16_t field(const struct tiff_job *j, uint32_t tag)
+{
+    uint16_t v = 0;
+    (void)tiff.TIFFGetFieldDefaulted(j->t, tag, &v);
+    return v;
+}
+
+/* Which of the samples behind the colours is transparency. */
+static void find_alpha(struct tiff_job *j)
+{
+    uint16_t n = 0, *kinds = NULL;
+    j->alpha = -1;
+    (void)tiff.TIFFGetFieldDefaulted(j->t, TIFFTAG_EXTRASAMPLES, &n, &kinds);
+    for (int i = 0; kinds && i < n && j->colours + i < j->samples && j->alpha < 0; i++)
+        if (kinds[i] == EXTRASAMPLE_ASSOCALPHA || kinds[i] == EXTRASAMPLE_UNASSALPHA) {
+            j->alpha = j->colours + i;
+            j->associated = kinds[i] == EXTRASAMPLE_ASSOCALPHA;
+        }
+    if (j->samples > j->colours && j->alpha < 0)
+        codec_note(j->d->info,
+                   "further channels of the TIFF are no transparency and were left out");
+}
+
+static enum err_code read_header(struct tiff_job *j)
+{
+    struct image_info *info = j->d->info;
+    if (!tiff.TIFFGetField(j->t, TIFFTAG_IMAGEWIDTH, &j->w) ||
+        !tiff.TIFFGetField(j->t, TIFFTAG_IMAGELENGTH, &j->h))
+        return err_set(j->d->e, ERR_FORMAT, "the TIFF has no size");
+    enum err_code rc = image_check_size(j->w, j->h, j->d->limits, j->d->e);
+    if (rc != ERR_OK)
+        return rc;
+    j->bits = field(j, TIFFTAG_BITSPERSAMPLE);
+    j->samples = field(j, TIFFTAG_SAMPLESPERPIXEL);
+    j->planar = field(j, TIFFTAG_PLANARCONFIG);
+    j->format = field(j, TIFFTAG_SAMPLEFORMAT);
+    if (!tiff.TIFFGetField(j->t, TIFFTAG_PHOTOMETRIC, &j->photometric))
+        j->photometric = j->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
+    if (j->samples < 1 || j->samples > SAMPLES_MAX)
+        return err_set(j->d->e, ERR_FORMAT, "a TIFF of %u samples a pixel; 1 to %d are read",
+                       j->samples, SAMPLES_MAX);
+    if (j->format != SAMPLEFORMAT_UINT && j->format != SAMPLEFORMAT_VOID)
+        return err_set(j->d->e, ERR_FORMAT,
+                       "a TIFF of signed or floating point samples; convert it to 16 bits");
+    bool grey =
+        j->photometric == PHOTOMETRIC_MINISBLACK || j->photometric == PHOTOMETRIC_MINISWHITE;
+    j->colours = grey ? 1 : j->photometric == PHOTOMETRIC_SEPARATED ? 4 : 3;
+    j->whole =
+        (j->bits != 8 && j->bits != 16) || tiff.TIFFIsTiled(j->t) ||
+        (!grey && j->photometric != PHOTOMETRIC_RGB && j->photometric != PHOTOMETRIC_SEPARATED) ||
+        j->samples < j->colours;
+    find_alpha(j);
+    info->w = (int)j->w;
+    info->h = (int)j->h;
+    info->bit_depth = j->bits;
+    info->had_alpha = j->alpha >= 0;
+    info->channels = j->whole          ? (info->had_alpha ? 4 : 3)
+                     : j->colours == 4 ? 3
+                                       : j->colours + (info->had_alpha ? 1 : 0);
+    info->orientation = field(j, TIFFTAG_ORIENTATION);
+    if (info->orientation < 1 || info->orientation > 8)
+        info->orientation = 1;
+    info->frames = 1;
+    if (!tiff.TIFFLastDirectory(j->t))
+        codec_note(info, "several images in one TIFF: only the first one is used");
+    uint32_t n = 0;
+    void *icc = NULL;
+    if (tiff.TIFFGetField(j->t, TIFFTAG_ICCPROFILE, &n, &icc) && n)
+        return codec_keep_icc(j->d, icc, n);
+    return ERR_OK;
+}
+
+/* ---- pixels ------------------------------------------------------------------------------------- */
+
+/* One sample of n pixels, `step` samples apart, to bytes `to_step` apart. */
+static void take_samples(const struct tiff_job *j, const unsigned char *row, int first, int step,
+                         unsigned char *to, int to_step)
+{
+    const bool invert = j->photometric == PHOTOMETRIC_MINISWHITE && first == 0;
+    for (uint32_t x = 0; x < j->w; x++, to += to_step) {
+        size_t i = (size_t)x * (size_t)step + (size_t)first;
+        uint16_t deep;
+        unsigned v = row[j->bits == 8 ? i : 0];
+        if (j->bits == 16) {
+            memcpy(&deep, row + 2 * i, 2);
+            v = ((unsigned)deep * 255 + 32767) / 65535;
+        }
+        *to = (unsigned char)(invert ? 255 - v : v);
+    }
+}
+
+/* A row of the image, or of one of its planes. plane -1: all samples of a pixel together. */
+static void place_row(const struct tiff_job *j, const unsigned char *row, uint32_t y, int plane)
+{
+    struct image *out = &j->d->out;
+    const int n = out->channels;
+    for (int c = 0; c < j->colours; c++)
+        if (plane < 0 || plane == c)
+            take_samples(j, row, plane < 0 ? c : 0, plane < 0 ? j->samples : 1,
+                         image_row(out, (int)y) + c, n);
+    bool own = j->colours == 4; /* CMYK has no room for alpha */
+    if (j->alpha >= 0 && !own && (plane < 0 || plane == j->alpha))
+        take_samples(j, row, plane < 0 ? j->alpha : 0, plane < 0 ? j->samples : 1,
+                     image_row(out, (int)y) + n - 1, n);
+}
+
+static enum err_code read_rows(struct tiff_job *j)
+{
+    const bool separate = j->planar == PLANARCONFIG_SEPARATE;
+    const uint64_t want = (uint64_t)j->w * (separate ? 1 : j->samples) * (j->bits / 8);
+    const uint64_t size = tiff.TIFFScanlineSize64(j->t);
+    if (size < want || size > 64 * want + 65536)
+        return broken(j);
+    unsigned char *row = mem_try_alloc((size_t)size);
+    if (!row)
+        return err_set(j->d->e, ERR_NOMEM, "no memory for a row of a TIFF");
+    enum err_code rc = ERR_OK;
+    for (int plane = separate ? 0 : -1; rc == ERR_OK && plane < (separate ? j->samples : 0);
+         plane++)
+        for (uint32_t y = 0; rc == ERR_OK && y < j->h; y++) {
+            if (tiff.TIFFReadScanline(j->t, row, y, (uint16_t)(plane < 0 ? 0 : plane)) != 1)
+                rc = broken(j);
+            else
+                place_row(j, row, y, plane);
+        }
+    mem_free(row);
+    return rc;
+}
+
+/* libtiff's RGBA has premultiplied colours. Asked for the orientation that the file has, it turns nothing. */
+static enum err_code read_whole(struct tiff_job *j)
+{
+    struct image rgba;
+    struct image *out = &j->d->out;
+    enum err_code rc = image_new(&rgba, (int)j->w, (int)j->h, 4, j->d->e);
+    if (rc != ERR_OK)
+        return rc;
+    uint32_t *raster = (uint32_t *)(void *)rgba.p;
+    if (!tiff.TIFFReadRGBAImageOriented(j->t, j->w, j->h, raster, j->d->info->orientation, 1))
+        rc = broken(j);
+    for (size_t i = 0; rc == ERR_OK && i < (size_t)j->w * j->h; i++) {
+        uint32_t v = raster[i];
+        unsigned char *p = rgba.p + 4 * i;
+        p[0] = (unsigned char)TIFFGetR(v);
+        p[1] = (unsigned char)TIFFGetG(v);
+        p[2] = (unsigned char)TIFFGetB(v);
+        p[3] = (unsigned char)TIFFGetA(v);
+    }
+    if (rc == ERR_OK && j->alpha >= 0)
+        image_unpremultiply(&rgba);
+    if (rc == ERR_OK)
+        rc = image_convert(&rgba, j->alpha >= 0 ? 4 : 3, out, j->d->e);
+    image_free(&rgba);
+    return rc;
+}
+
+/* CMYK of TIFF is ink; ours is 255 - ink. */
+static void invert(struct image *im)
+{
+    for (int y = 0; y < im->h; y++)
+        for (size_t i = 0; i < (size_t)im->w * (size_t)im->channels; i++)
+            image_row(im, y)[i] = (unsigned char)(255 - image_row(im, y)[i]);
+}
+
+static enum err_code read_pixels(struct tiff_job *j)
+{
+    struct decode *d = j->d;
+    if (j->whole)
+        return read_whole(j);
+    d->cmyk = j->colours == 4;
+    enum err_code rc =
+        image_new(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels, d->e);
+    if (rc == ERR_OK)
+        rc = read_rows(j);
+    if (rc != ERR_OK)
+        return rc;
+    if (d->cmyk)
+        invert(&d->out);
+    else if (j->alpha >= 0 && j->associated)
+        image_unpremultiply(&d->out);
+    if (d->cmyk && j->alpha >= 0)
+        codec_note(d->info, "the transparency of a CMYK TIFF was left out");
+    return ERR_OK;
+}
+
+enum err_code codec_tiff(struct decode *d)
+{
+    struct tiff_job j = {.d = d};
+    enum err_code rc = library_open(&library, d->e);
+    if (rc == ERR_OK)
+        rc = open_tiff(&j);
+    if (rc == ERR_OK)
+        rc = read_header(&j);
+    if (rc == ERR_OK && !d->header_only)
+        rc = read_pixels(&j);
+    if (j.t)
+        tiff.TIFFClose(j.t);
+    return rc;
+}
