@@ -159,6 +159,8 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, bool ed
                       : err_set(e, ERR_NOMEM, "no memory for the request");
         if (rc == ERR_OK)
             rc = face_submit(rq, &f, &rec, e);
+        if (rc != ERR_OK && strcmp(rq->field, "model") == 0) /* as it was named here */
+            (void)snprintf(rq->field, sizeof rq->field, "override_settings.sd_model_checkpoint");
     }
     if (rc == ERR_OK)
         rc = job_wait(rq, rec.id, &re->later, &ended, e);

@@ -19,6 +19,14 @@ enum { BATCH_MAX = 16, BLUR_MAX = 256 };
 
 static const struct http_field any_settings[] = {{.name = "*", .type = HTTP_ANY}, {0}};
 
+/* Clients send these along for their own use. */
+#define CLIENTS_OWN                                                                                \
+    IGNORED("url"), IGNORED("auth"), IGNORED("mode"), IGNORED("selection_info"),                   \
+        IGNORED("mask_expansion"), IGNORED("expanded_mask"), IGNORED("original_prompt"),           \
+        IGNORED("original_negative_prompt"), IGNORED("use_sharp_mask"),                            \
+        IGNORED("use_prompt_shortcut"), IGNORED("prompt_shortcut_ui_dict"),                        \
+        IGNORED("uniqueDocumentId")
+
 #define COMMON_FIELDS                                                                              \
     {.name = "prompt", .type = HTTP_STRING, .hi = 4194304, .fallback = "\"\"", .nullable = true},  \
         {.name = "negative_prompt",                                                                \
@@ -66,33 +74,30 @@ static const struct http_field any_settings[] = {{.name = "*", .type = HTTP_ANY}
         IGNORED("subseed"), IGNORED("eta"), IGNORED("s_tmax"), IGNORED("s_tmin"),                  \
         IGNORED("s_noise"), IGNORED("refiner_switch_at"), IGNORED("disable_extra_networks"),       \
         IGNORED("comments"), IGNORED("force_task_id"), IGNORED("do_not_save_samples"),             \
-        IGNORED("do_not_save_grid"),                                                               \
-        IGNORED("save_images"), /* of clients themselves, for their own use: */                    \
-        IGNORED("url"), IGNORED("auth"), IGNORED("mode"), IGNORED("selection_info"),               \
-        IGNORED("mask_expansion"), IGNORED("expanded_mask"), IGNORED("original_prompt"),           \
-        IGNORED("original_negative_prompt"), IGNORED("use_sharp_mask"),                            \
-        IGNORED("use_prompt_shortcut"), IGNORED("prompt_shortcut_ui_dict"),                        \
-        IGNORED("uniqueDocumentId")
+        IGNORED("do_not_save_grid"), IGNORED("save_images"), CLIENTS_OWN
 
-const struct http_field a1111_txt2img[] = {COMMON_FIELDS,
-                                           /* Of the hires fix, which is refused. */
-                                           IGNORED("denoising_strength"),
-                                           IGNORED("firstphase_width"),
-                                           IGNORED("firstphase_height"),
-                                           IGNORED("firstpass_image"),
-                                           IGNORED("hr_scale"),
-                                           IGNORED("hr_upscaler"),
-                                           IGNORED("hr_second_pass_steps"),
-                                           IGNORED("hr_resize_x"),
-                                           IGNORED("hr_resize_y"),
-                                           IGNORED("hr_checkpoint_name"),
-                                           IGNORED("hr_sampler_name"),
-                                           IGNORED("hr_scheduler"),
-                                           IGNORED("hr_prompt"),
-                                           IGNORED("hr_negative_prompt"),
-                                           /* Plugins send these with every mode. */
-                                           IGNORED("mask_blur"),
-                                           {0}};
+const struct http_field a1111_txt2img[] = {
+    COMMON_FIELDS,
+
+    /* Of the hires fix, which is refused. */
+    IGNORED("denoising_strength"),
+    IGNORED("firstphase_width"),
+    IGNORED("firstphase_height"),
+    IGNORED("firstpass_image"),
+    IGNORED("hr_scale"),
+    IGNORED("hr_upscaler"),
+    IGNORED("hr_second_pass_steps"),
+    IGNORED("hr_resize_x"),
+    IGNORED("hr_resize_y"),
+    IGNORED("hr_checkpoint_name"),
+    IGNORED("hr_sampler_name"),
+    IGNORED("hr_scheduler"),
+    IGNORED("hr_prompt"),
+    IGNORED("hr_negative_prompt"),
+    /* Plugins send these with every mode. */
+    IGNORED("mask_blur"),
+    {0},
+};
 
 const struct http_field a1111_img2img[] = {
     COMMON_FIELDS,
@@ -255,13 +260,11 @@ static enum err_code check_scripts(struct http_request *rq, struct err *e)
     return ERR_OK;
 }
 
-/* Names that their clients have as defaults. */
+/* Names that their clients have as defaults; older ones put the scheduler behind. */
 static const char known_samplers[] =
     "DPM++ 2M|DPM++ SDE|DPM++ 2M SDE|DPM++ 2M SDE Heun|DPM++ 2S a|DPM++ 3M SDE|Euler "
     "a|Euler|LMS|Heun|"
-    "DPM2|DPM2 a|DPM fast|DPM adaptive|Restart|DDIM|DDIM CFG++|PLMS|UniPC|LCM|k_euler|euler|"
-    "DPM++ 2M Karras|DPM++ SDE Karras|DPM++ 2M SDE Karras|DPM++ 2S a Karras|DPM++ 3M SDE Karras|"
-    "LMS Karras|DPM2 Karras|DPM2 a Karras|DPM++ 2M SDE Exponential|DPM++ 3M SDE Exponential";
+    "DPM2|DPM2 a|DPM fast|DPM adaptive|Restart|DDIM|DDIM CFG++|PLMS|UniPC|LCM|k_euler|euler";
 static const char known_schedulers[] =
     "Automatic|Uniform|Karras|Exponential|Polyexponential|SGM Uniform|KL Optimal|Align Your Steps|"
     "Simple|Normal|DDIM|Beta|automatic|uniform|karras|exponential|polyexponential|sgm_uniform|"
@@ -269,7 +272,12 @@ static const char known_schedulers[] =
 
 bool a1111_is_sampler(const char *name)
 {
-    return check_among(known_samplers, str_from(name));
+    const struct str schedulers[] = {STR_LIT(" Karras"), STR_LIT(" Exponential")};
+    struct str s = str_from(name);
+    for (size_t i = 0; i < sizeof schedulers / sizeof schedulers[0]; i++)
+        if (str_ends(s, schedulers[i]))
+            s.n -= schedulers[i].n;
+    return check_among(known_samplers, s);
 }
 
 static enum err_code check_sampler(struct http_request *rq, struct err *e)

@@ -265,9 +265,11 @@ def test_refusals(program):
                            ({"script_name": "X/Y/Z plot"}, "X/Y/Z plot")):
             a = s.post("/sdapi/v1/txt2img", dict(STAR, **more))
             assert a.status == 422 and word in a.json()["detail"] and "not found" in a.json()["detail"], a
+        assert s.post("/sdapi/v1/txt2img", dict(STAR, sampler_name="DPM++ 2M SDE Karras")).status == 200
         a = s.post("/sdapi/v1/txt2img", dict(STAR, sampler_name="no such"))
         assert a.status == 400 and "Sampler not found" in a.json()["detail"], a
-        refused(s.post("/sdapi/v1/txt2img", dict(STAR, override_settings={"sd_model_checkpoint": "none"})), "model")
+        refused(s.post("/sdapi/v1/txt2img", dict(STAR, override_settings={"sd_model_checkpoint": "none"})),
+                "sd_model_checkpoint")
         # Values that ask for nothing.
         a = s.post("/sdapi/v1/txt2img", dict(STAR, enable_hr=False, styles=[], alwayson_scripts={}, script_name=None,
                                              subseed=-1, subseed_strength=0, restore_faces=None, tiling=False,
