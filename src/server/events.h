@@ -26,13 +26,19 @@ struct events_hub *events_hub_new(void);
 /* Every subscription must have been freed. Accepts NULL. */
 void events_hub_free(struct events_hub *h);
 
-/* A stream for rq's connection that gets what is published under topic. ERR_LIMIT: too many listen. */
+/* A stream for rq's connection that gets what is published under topic. With Last-Event-ID it begins with what was
+ * missed, as far as that was kept. ERR_LIMIT: too many listen. */
 ERR_MUST_CHECK enum err_code events_subscribe(struct events_hub *h, struct http_request *rq,
                                               const char *topic, struct http_stream **out,
                                               struct err *e);
+/* NEW: the client has seen nothing; RESUMED: it has all now; LOST: something that it missed is not kept any more. */
+enum events_start { EVENTS_NEW, EVENTS_RESUMED, EVENTS_LOST };
+enum events_start events_started(struct http_stream *base);
+/* Events that were published with one of these flags are left out. */
+void events_mute(struct http_stream *base, unsigned flags);
 /* One event to that subscription alone, before it is read the first time. data: one line of JSON; name NULL:
- * an event without a name. */
-void events_tell(struct http_stream *base, const char *name, struct str data);
+ * an event without a name; id NULL: the next number. */
+void events_tell(struct http_stream *base, const char *id, const char *name, struct str data);
 /* left is called with the topic when the client goes before the stream has ended; from a thread of HTTP, without
  * a lock. */
 void events_on_leave(struct http_stream *base, void (*left)(struct server *s, const char *topic),
@@ -40,7 +46,13 @@ void events_on_leave(struct http_stream *base, void (*left)(struct server *s, co
 /* The stream ends when what it holds is sent. */
 void events_end(struct http_stream *base);
 
-enum { EVENTS_LAST = 1, EVENTS_DROPPABLE = 2 };
+enum {
+    EVENTS_LAST = 1,      /* the stream ends with it: its id is "end-NAME" */
+    EVENTS_DROPPABLE = 2, /* a slow reader may miss it */
+    EVENTS_KEEP = 4,      /* for readers that come back */
+    EVENTS_PREVIEW = 8,   /* what it is about, for events_mute */
+    EVENTS_TELEMETRY = 16,
+};
 void events_publish(struct events_hub *h, const char *topic, const char *name, struct str data,
                     unsigned flags);
 bool events_anyone(struct events_hub *h, const char *topic);

@@ -5,6 +5,7 @@
 
 #include "base/json_text.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum { WORK_BYTES = 256 << 20 /* what an image of 32 million pixels takes twice */ };
 
@@ -56,7 +57,7 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     const char *kind = f->n_images ? "edit" : "generate";
     yyjson_doc *doc = NULL;
     struct buf b;
-    buf_init(&b, 32 << 20);
+    buf_init(&b, LIMIT_REQUEST);
     request_json(f, &b);
     enum err_code rc = json_parse(buf_str(&b), "the request", &doc, e);
     if (rc == ERR_OK)

@@ -9,8 +9,7 @@
 #include "server/base64.h"
 #include "server/face.h"
 #include "server/server_internal.h"
-
-enum { FILE_MAX_BYTES = 256 << 20 };
+#include "server/limits.h"
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
@@ -28,7 +27,7 @@ enum err_code face_encode(const struct image *im, struct face_format format, str
 static enum err_code read_all(int fd, struct buf *out, struct err *e)
 {
     struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_size > FILE_MAX_BYTES)
+    if (fstat(fd, &st) != 0 || st.st_size > LIMIT_FILE)
         return err_set(e, ERR_IO, "the image's file cannot be read");
     char *p = buf_grow(out, (size_t)st.st_size);
     for (off_t done = 0; p && done < st.st_size;) {
@@ -47,7 +46,7 @@ static enum err_code convert(struct str file, struct face_format format, struct 
     struct image im = {0};
     struct err missing = {0};
     struct buf parameters;
-    buf_init(&parameters, FILE_MAX_BYTES);
+    buf_init(&parameters, LIMIT_FILE);
     if (image_parameters(file, &parameters, &missing) != ERR_OK)
         err_clear(&missing);
     enum err_code rc = image_load_memory(file, NULL, NULL, &im, e);
@@ -64,7 +63,7 @@ enum err_code face_file(struct store *s, const char *asset, struct face_format f
     struct buf file;
     struct asset a;
     int fd = -1;
-    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
     enum err_code rc = asset_open(s, asset, &a, &fd, e);
     bool keeps = rc == ERR_OK && a.format == format.kind && format.kind == IMAGE_FORMAT_PNG;
     if (rc == ERR_OK)
@@ -81,7 +80,7 @@ enum err_code face_base64(struct store *s, const char *asset, struct face_format
                           struct buf *b, struct err *e)
 {
     struct buf file;
-    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
     enum err_code rc = face_file(s, asset, format, &file, e);
     if (rc == ERR_OK)
         base64_add(b, buf_str(&file));
@@ -131,7 +130,7 @@ enum err_code face_upload(struct http_request *rq, struct str text, const char *
 {
     struct buf bytes;
     struct asset a;
-    buf_init(&bytes, FILE_MAX_BYTES);
+    buf_init(&bytes, LIMIT_FILE);
     enum err_code rc = face_bytes(rq, text, field, &bytes, e);
     if (rc == ERR_OK)
         rc = asset_put(rq->server->store, buf_str(&bytes), NULL, &a, e);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum { REQUEST_ARENA_BYTES = 1 << 20 };
 
@@ -220,7 +221,7 @@ static bool answers_early(const struct http_request *rq)
         return true;
     if (expect && strcasecmp(expect, "100-continue") == 0)
         return true;
-    return v && (!str_to_i64(str_from(v), &n) || n > HTTP_DRAIN_MAX);
+    return v && (!str_to_i64(str_from(v), &n) || n > LIMIT_DRAIN);
 }
 
 static enum MHD_Result begin(struct http_request *rq, const char *method)
@@ -246,7 +247,7 @@ static enum MHD_Result take(struct http_request *rq, const char *p, size_t n)
         return MHD_YES;
     }
     rq->received += n;
-    return rq->received > HTTP_DRAIN_MAX ? MHD_NO : MHD_YES;
+    return rq->received > LIMIT_DRAIN ? MHD_NO : MHD_YES;
 }
 
 enum MHD_Result http_access(void *server, struct MHD_Connection *connection, const char *url,

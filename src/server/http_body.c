@@ -5,10 +5,10 @@
 #include "base/mem.h"
 #include "server/http_internal.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum {
     POST_BUFFER_BYTES = 32 << 10,
-    REST_MAX_BYTES = 64 << 20,
     FILE_LEAST_BYTES = 1 << 20, /* to look at a file that is no picture */
 };
 
@@ -34,12 +34,12 @@ static unsigned kind_of(const char *type)
 
 static uint64_t json_max(const struct http_request *rq)
 {
-    return rq->route->max_body ? rq->route->max_body : HTTP_JSON_MAX;
+    return rq->route->max_body ? rq->route->max_body : LIMIT_JSON_BODY;
 }
 
 static uint64_t file_max(const struct http_request *rq)
 {
-    return rq->route->max_file ? rq->route->max_file : image_limits_defaults().max_file_bytes;
+    return rq->route->max_file ? rq->route->max_file : LIMIT_FILE;
 }
 
 static uint64_t body_max(const struct http_request *rq, unsigned kind)
@@ -219,7 +219,7 @@ enum err_code http_body_begin(struct http_request *rq, struct err *e)
     if (!http_has_body(rq))
         return ERR_OK;
     if (rq->route->accepts == 0) {
-        if (length > HTTP_DRAIN_MAX)
+        if (length > LIMIT_DRAIN)
             return http_refuse(rq, 413, NULL, e, "this request takes no body");
         return ERR_OK;
     }
@@ -263,7 +263,7 @@ enum err_code http_body_add(struct http_request *rq, const char *p, size_t n, st
             return http_refuse(rq, 400, NULL, e, "the form is not well-formed");
         return rq->refused ? rq->err.code : ERR_OK;
     default:
-        return rq->received > REST_MAX_BYTES
+        return rq->received > LIMIT_UNWANTED_BODY
                    ? http_refuse(rq, 413, NULL, e, "this request takes no body")
                    : ERR_OK;
     }

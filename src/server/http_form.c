@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "server/http_internal.h"
+#include "server/limits.h"
 
 enum err_code http_form_add(struct http_request *rq, const char *name, bool is_file,
                             struct http_form_field **out, struct err *e)
@@ -22,7 +23,7 @@ enum err_code http_form_add(struct http_request *rq, const char *name, bool is_f
         return http_refuse(rq, 400, NULL, e, "a field of the form has a name of %zu bytes", n);
     (void)snprintf(f->name, sizeof f->name, "%.*s", (int)n, name);
     f->is_file = is_file;
-    buf_init(&f->text, rq->route->max_body ? rq->route->max_body : HTTP_JSON_MAX);
+    buf_init(&f->text, rq->route->max_body ? rq->route->max_body : LIMIT_JSON_BODY);
     rq->n_form++;
     *out = f;
     return ERR_OK;

@@ -14,9 +14,6 @@ enum {
     HTTP_MAX_QUERY = 16,
     HTTP_MAX_UPLOADS = 16,
     HTTP_MAX_FORM_FIELDS = 64,
-    HTTP_JSON_MAX = 1 << 20, /* a body's size when its route names none */
-    /* What is read and thrown away after a refusal, so that the client gets to see it. */
-    HTTP_DRAIN_MAX = 8 << 20,
 };
 
 struct http_form_field {

@@ -13,9 +13,10 @@
 #include "server/face.h"
 #include "server/http_internal.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 #include "store/projects.h"
 
-enum { REPLY_MAX_BYTES = 64 << 20, GZIP_MIN_BYTES = 1024 };
+enum { GZIP_MIN_BYTES = 1024 };
 
 void http_reply_init(struct http_reply *re, const struct http_route *route)
 {
@@ -23,7 +24,7 @@ void http_reply_init(struct http_reply *re, const struct http_route *route)
     re->status = route && route->status ? route->status : 200;
     re->type = route && route->type ? route->type : "application/json";
     re->fd = -1;
-    buf_init(&re->body, REPLY_MAX_BYTES);
+    buf_init(&re->body, LIMIT_REPLY);
 }
 
 void http_reply_free(struct http_reply *re)
@@ -251,7 +252,7 @@ static bool gzip(struct buf *b)
     if (deflateInit2(&z, 5, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return false;
     uLong bound = deflateBound(&z, b->n);
-    buf_init(&out, REPLY_MAX_BYTES);
+    buf_init(&out, LIMIT_REPLY);
     z.next_out = buf_grow(&out, bound);
     bool ok = z.next_out != NULL;
     z.next_in = (unsigned char *)b->p;

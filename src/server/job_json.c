@@ -12,6 +12,7 @@
 #include "pipeline/params_table.h"
 #include "server/model_choice.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 /* ---- fields from the one table ------------------------------------------------------------------------ */
 
@@ -124,7 +125,7 @@ static const struct kind *find_kind(const char *name)
     return &kinds[i];
 }
 
-enum { MAX_INPUTS = VT_MAX_IMAGES + 1, REQUEST_MAX_BYTES = 32 << 20 };
+enum { MAX_INPUTS = VT_MAX_IMAGES + 1 };
 
 struct inputs {
     const char *ids[MAX_INPUTS];
@@ -253,7 +254,7 @@ static enum err_code submit_new(struct http_request *rq, struct job_new *job, yy
                                 struct job_record *out, struct err *e)
 {
     struct buf text;
-    buf_init(&text, REQUEST_MAX_BYTES);
+    buf_init(&text, LIMIT_REQUEST);
     enum err_code rc = with_model(body, job->model, &text, e);
     job->request = buf_str(&text);
     if (rc == ERR_OK)

@@ -8,13 +8,10 @@
 #include "server/face.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum {
     SIDE_UNIT = 16,
-    GENERATION_MAX_BODY = 6 << 20,
-    EDIT_MAX_BODY = 128 << 20, /* images as data URLs */
-    ANSWER_MAX_BYTES = 1 << 30,
-    FILE_MAX_BYTES = 256 << 20,
 };
 
 #define COMMON_FIELDS                                                                              \
@@ -301,7 +298,7 @@ static enum err_code add_url(struct http_request *rq, const char *id, struct fac
     struct asset_note note = {.origin = "job", .trusted = true};
     const char *proto = http_header(rq, "X-Forwarded-Proto");
     enum err_code rc = ERR_OK;
-    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
     if (format.kind != IMAGE_FORMAT_PNG) {
         rc = face_file(http_store(rq), id, format, &file, e);
         if (rc == ERR_OK)
@@ -325,7 +322,7 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     enum err_code rc = images ? face_images(rec->result, images, &n, e)
                               : err_set(e, ERR_NOMEM, "no memory for the answer");
     buf_deinit(b);
-    buf_init(b, ANSWER_MAX_BYTES);
+    buf_init(b, LIMIT_IMAGES_REPLY);
     buf_printf(b, "{\"created\":%lld,\"data\":[", (long long)(rec->finished_ms / 1000));
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         buf_printf(b, "%s{\"%s\":\"", i ? "," : "", url ? "url" : "b64_json");
@@ -386,8 +383,8 @@ const struct http_route routes_openai[] = {
     {HTTP_POST, "/v1/images/generations", "openaiGenerations",
      "OpenAI: make images; with stream partial ones on the way", "openai", run_generation,
      .query = version_query, .body = generation_body, .gives = answer_fields, .accepts = HTTP_JSON,
-     .max_body = GENERATION_MAX_BODY, .flags = HTTP_EVENTS},
+     .max_body = LIMIT_TASK_BODY, .flags = HTTP_EVENTS},
     {HTTP_POST, "/v1/images/edits", "openaiEdits", "OpenAI: change images", "openai", run_edit,
      .query = version_query, .body = edit_body, .gives = answer_fields,
-     .accepts = HTTP_MULTIPART | HTTP_JSON, .max_body = EDIT_MAX_BODY, .flags = HTTP_EVENTS},
+     .accepts = HTTP_MULTIPART | HTTP_JSON, .max_body = LIMIT_IMAGES_BODY, .flags = HTTP_EVENTS},
     {0}};

@@ -14,9 +14,9 @@
 #include "server/base64.h"
 #include "server/face.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum {
-    EVENT_MAX_BYTES = 512 << 20,
     /* Previews have a pixel for each latent one; these are of the finished image's size. */
     PREVIEW_SCALE = 8,
     PREVIEW_MAX_SIDE = 2048,
@@ -98,8 +98,8 @@ void openai_tell_preview(struct server *s, const char *job, const struct vt_prog
     int index = preview_index(step, at->step_count, o.partial);
     if (index < 0)
         return;
-    buf_init(&b, EVENT_MAX_BYTES);
-    buf_init(&file, EVENT_MAX_BYTES);
+    buf_init(&b, LIMIT_IMAGE_EVENT);
+    buf_init(&file, LIMIT_IMAGE_EVENT);
     if (image_resize(preview, w, h, IMAGE_BICUBIC, &full, &e) == ERR_OK &&
         face_encode(&full, o.format, STR_LIT(""), &file, &e) == ERR_OK) {
         begin_event(&o, "partial_image", at->image, w, h, name, &b);
@@ -121,7 +121,7 @@ static enum err_code tell_image(struct server *s, const char *topic, const struc
 {
     char name[48];
     struct buf b;
-    buf_init(&b, EVENT_MAX_BYTES);
+    buf_init(&b, LIMIT_IMAGE_EVENT);
     begin_event(o, "completed", index, (int)im->width, (int)im->height, name, &b);
     buf_printf(&b,
                ",\"seed\":%lld,\"usage\":{\"total_tokens\":0,\"input_tokens\":0,"

@@ -155,6 +155,7 @@ static enum err_code add(struct http_request *rq, const struct job_new *job, str
         return err_set(e, ERR_NOMEM, "no memory for the queue");
     pthread_mutex_lock(&q->lock);
     line_append(q, j);
+    queue_tell_added(q, j);
     pthread_mutex_unlock(&q->lock);
     return ERR_OK;
 }
@@ -245,6 +246,7 @@ static enum err_code again(struct http_request *rq, const char *id, struct err *
     if (j) {
         pthread_mutex_lock(&q->lock);
         line_append(q, j);
+        queue_tell_added(q, j);
         pthread_mutex_unlock(&q->lock);
     }
     job_record_deinit(&rec);

@@ -70,6 +70,11 @@ bool queue_was_abandoned(const struct job_record *rec);
 /* A stream of the job's events; begins with how it stands. A job that has ended gives that alone. */
 ERR_MUST_CHECK enum err_code queue_subscribe(struct http_request *rq, const char *id,
                                              struct http_stream **out, struct err *e);
+/* The topic of all that happens: "job.NAME" as the jobs' own events, "queue", "models", "telemetry". */
+#define QUEUE_ALL_EVENTS "events"
+/* A stream of it; begins with how all stands, or with what the client missed. */
+ERR_MUST_CHECK enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out,
+                                                 struct err *e);
 /* The last preview as JPEG, appended to b; false when there is none (yet). */
 bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step);
 

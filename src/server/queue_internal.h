@@ -8,8 +8,6 @@
 #include "server/queue.h"
 #include "server/server_internal.h"
 
-enum { QUEUE_PREVIEW_MAX_BYTES = 1 << 20 };
-
 /* Who sleeps until a job has ended; in the request's arena. */
 struct waiter {
     struct http_request *rq;
@@ -90,8 +88,11 @@ const char *queue_stage_name(enum vt_stage stage);
 struct vt_callbacks queue_callbacks(struct queue *q);
 /* Notes what the engine holds, for telemetry. The lock is free. */
 void queue_see_memory(struct queue *q);
-/* The lock is held for both. */
+/* The lock is held for all. */
 void queue_tell_positions(struct queue *q);
+void queue_tell_added(struct queue *q, const struct live *j);
+void queue_tell_line(struct queue *q);
+void queue_tell_model(struct queue *q);
 void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
                     const struct job_outcome *o);
 

@@ -3,8 +3,7 @@
 
 #include "base/mem.h"
 #include "server/queue_internal.h"
-
-enum { NOTES_MAX_BYTES = 1 << 16 };
+#include "server/limits.h"
 
 struct live *live_new(const char *id, const char *kind, const char *model)
 {
@@ -18,8 +17,8 @@ struct live *live_new(const char *id, const char *kind, const char *model)
     (void)snprintf(j->id, sizeof j->id, "%s", id);
     (void)snprintf(j->kind, sizeof j->kind, "%s", kind);
     j->model = copy;
-    buf_init(&j->notes, NOTES_MAX_BYTES);
-    buf_init(&j->preview, QUEUE_PREVIEW_MAX_BYTES);
+    buf_init(&j->notes, LIMIT_NOTES);
+    buf_init(&j->preview, LIMIT_PREVIEW);
     return j;
 }
 

@@ -148,6 +148,7 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
                    &o); /* under the lock: who subscribes now sees either this, or that it ended */
     count(q, o.state, clock_s() - j->started);
     q->running = NULL;
+    queue_tell_line(q);
     live_wake_waiters(j);
     pthread_mutex_unlock(&q->lock);
     /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
@@ -171,11 +172,15 @@ static void see_before(const struct queue *q, struct before *b)
 static void note_open_model(struct queue *q, const char *name, const struct before *b, bool used)
 {
     const char *now = q->engine ? vt_engine_model(q->engine) : "";
+    char was[sizeof q->open_model];
     pthread_mutex_lock(&q->lock);
+    memcpy(was, q->open_model, sizeof was);
     if (!*now)
         q->open_model[0] = 0;
     else if (used || strcmp(now, b->model) != 0)
         (void)snprintf(q->open_model, sizeof q->open_model, "%s", name);
+    if (strcmp(was, q->open_model) != 0)
+        queue_tell_model(q);
     pthread_mutex_unlock(&q->lock);
 }
 

@@ -7,6 +7,7 @@
 #include "server/base64.h"
 #include "server/face.h"
 #include "server/queue_internal.h"
+#include "server/limits.h"
 
 /* ---- while it runs ------------------------------------------------------------------------------------ */
 
@@ -28,6 +29,16 @@ static void progress_json(const struct live *j, struct buf *b)
             buf_printf(b, ",\"seconds_left\":%.3f", p->seconds_left);
     }
     buf_add_byte(b, '}');
+}
+
+/* To who listens to that job, and to who listens to everything. */
+static void tell_job(struct queue *q, const char *id, const char *name, struct str data,
+                     unsigned flags)
+{
+    char full[48];
+    (void)snprintf(full, sizeof full, "job.%s", name);
+    events_publish(q->server->events, id, name, data, flags & ~(unsigned)EVENTS_KEEP);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, full, data, flags & ~(unsigned)EVENTS_LAST);
 }
 
 void queue_see_memory(struct queue *q)
@@ -58,7 +69,7 @@ static void on_progress(const struct vt_progress *p, void *user)
     progress_json(j, &b);
     pthread_mutex_unlock(&q->lock);
     queue_see_memory(q);
-    events_publish(q->server->events, j->id, new_stage ? "stage" : "step", buf_str(&b), 0);
+    tell_job(q, j->id, new_stage ? "stage" : "step", buf_str(&b), 0);
     buf_deinit(&b);
 }
 
@@ -90,8 +101,8 @@ static void on_preview(const struct vt_image *im, int step, void *user)
                          .p = (unsigned char *)(uintptr_t)im->pixels};
     struct buf jpeg, b;
     struct err e = {0};
-    buf_init(&jpeg, QUEUE_PREVIEW_MAX_BYTES);
-    buf_init(&b, 2 * QUEUE_PREVIEW_MAX_BYTES);
+    buf_init(&jpeg, LIMIT_PREVIEW);
+    buf_init(&b, LIMIT_PREVIEW_EVENT);
     if (image_jpeg_write(&view, 80, &jpeg, &e) == ERR_OK) {
         pthread_mutex_lock(&q->lock);
         struct live *j = q->running;
@@ -100,7 +111,7 @@ static void on_preview(const struct vt_image *im, int step, void *user)
         j->preview_step = step;
         preview_json(j, im, &b);
         pthread_mutex_unlock(&q->lock);
-        events_publish(q->server->events, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE);
+        tell_job(q, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE | EVENTS_PREVIEW);
         openai_tell_preview(q->server, j->id, &j->progress, step,
                             &view); /* only this thread changes it */
     } else {
@@ -129,13 +140,94 @@ void queue_tell_positions(struct queue *q)
                        j->id, position);
         events_publish(q->server->events, j->id, "queued", str_from(text), 0);
     }
+    queue_tell_line(q);
+}
+
+static void line_json(const struct queue *q, struct buf *b)
+{
+    buf_printf(b, "{\"waiting\":%d,\"running\":", q->length);
+    if (q->running)
+        buf_printf(b, "{\"id\":\"%s\",\"kind\":\"%s\"}}", q->running->id, q->running->kind);
+    else
+        buf_add_z(b, "null}");
+}
+
+static void model_json(const struct queue *q, struct buf *b)
+{
+    buf_add_z(b, "{\"open\":");
+    if (q->open_model[0])
+        json_add_z(b, q->open_model);
+    else
+        buf_add_z(b, "null");
+    buf_add_byte(b, '}');
+}
+
+void queue_tell_line(struct queue *q)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_SMALL_EVENT);
+    line_json(q, &b);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, "queue", buf_str(&b), EVENTS_KEEP);
+    buf_deinit(&b);
+}
+
+void queue_tell_model(struct queue *q)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_SMALL_EVENT);
+    model_json(q, &b);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, "models", buf_str(&b), EVENTS_KEEP);
+    buf_deinit(&b);
+}
+
+void queue_tell_added(struct queue *q, const struct live *j)
+{
+    char text[160];
+    (void)snprintf(text, sizeof text,
+                   "{\"id\":\"%s\",\"kind\":\"%s\",\"state\":\"queued\",\"position\":%d}", j->id,
+                   j->kind, q->length);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, "job.queued", str_from(text), EVENTS_KEEP);
+    queue_tell_line(q);
+}
+
+/* How all stands now, for who has seen nothing yet. */
+static void tell_all(struct queue *q, struct http_stream *s)
+{
+    struct buf b;
+    buf_init(&b, LIMIT_SMALL_EVENT);
+    pthread_mutex_lock(&q->lock);
+    line_json(q, &b);
+    events_tell(s, NULL, "queue", buf_str(&b));
+    buf_clear(&b);
+    model_json(q, &b);
+    events_tell(s, NULL, "models", buf_str(&b));
+    if (q->running) {
+        buf_clear(&b);
+        progress_json(q->running, &b);
+        events_tell(s, NULL, "job.stage", buf_str(&b));
+    }
+    pthread_mutex_unlock(&q->lock);
+    buf_deinit(&b);
+}
+
+enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out, struct err *e)
+{
+    struct queue *q = rq->server->queue;
+    enum err_code rc = events_subscribe(q->server->events, rq, QUEUE_ALL_EVENTS, out, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (events_started(*out) == EVENTS_LOST)
+        events_tell(*out, NULL, "reset", STR_LIT("{}"));
+    if (events_started(*out) != EVENTS_RESUMED)
+        tell_all(q, *out);
+    return ERR_OK;
 }
 
 void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
                     const struct job_outcome *o)
 {
     struct buf b;
-    buf_init(&b, 32 << 20);
+    buf_init(&b, LIMIT_JOB_EVENT);
     buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", j->id, job_state_name(state));
     if (o->result.n) {
         buf_add_z(&b, ",\"result\":");
@@ -146,7 +238,7 @@ void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
         buf_add_str(&b, o->error);
     }
     buf_add_byte(&b, '}');
-    events_publish(q->server->events, j->id, job_state_name(state), buf_str(&b), EVENTS_LAST);
+    tell_job(q, j->id, job_state_name(state), buf_str(&b), EVENTS_LAST | EVENTS_KEEP);
     buf_deinit(&b);
 }
 
@@ -156,7 +248,7 @@ static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
     struct job_record rec = {0};
     struct err e = {0};
     struct buf b;
-    buf_init(&b, 32 << 20);
+    buf_init(&b, LIMIT_JOB_EVENT);
     if (jobs_get(q->server->store, id, &rec, &e) == ERR_OK) {
         buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", id, job_state_name(rec.state));
         if (rec.result[0])
@@ -164,7 +256,9 @@ static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
         if (rec.error[0])
             buf_printf(&b, ",\"error\":%s", rec.error);
         buf_add_byte(&b, '}');
-        events_tell(s, job_state_name(rec.state), buf_str(&b));
+        char last[32];
+        (void)snprintf(last, sizeof last, "end-%s", job_state_name(rec.state));
+        events_tell(s, last, job_state_name(rec.state), buf_str(&b));
     }
     err_clear(&e);
     events_end(s);
@@ -187,14 +281,14 @@ enum err_code queue_subscribe(struct http_request *rq, const char *id, struct ht
         tell_ended(q, id, *out);
     } else if (v.position) {
         buf_printf(&b, "{\"id\":\"%s\",\"state\":\"queued\",\"position\":%d}", id, v.position);
-        events_tell(*out, "queued", buf_str(&b));
+        events_tell(*out, NULL, "queued", buf_str(&b));
     } else {
         struct live shown = {.progress = v.progress,
                              .has_progress = v.has_progress,
                              .started = clock_s() - v.seconds};
         (void)snprintf(shown.id, sizeof shown.id, "%s", id);
         progress_json(&shown, &b);
-        events_tell(*out, "stage", buf_str(&b));
+        events_tell(*out, NULL, "stage", buf_str(&b));
     }
     buf_deinit(&b);
     return ERR_OK;

@@ -96,8 +96,17 @@ static enum err_code run_again(struct http_request *rq, struct http_reply *re, s
 static enum err_code run_events(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct job_record rec = {0};
+    const char *last = http_header(rq, "Last-Event-ID");
     enum err_code rc = jobs_get(http_store(rq), http_path(rq, "id"), &rec, e);
+    /* The client has seen how it ended: an answer that keeps an EventSource from coming back for ever. */
+    bool told = rc == ERR_OK && last && strncmp(last, "end-", 4) == 0 &&
+                strcmp(last + 4, job_state_name(rec.state)) == 0;
     job_record_deinit(&rec);
+    if (told) {
+        re->status = 204;
+        re->type = "";
+        return ERR_OK;
+    }
     return rc == ERR_OK ? queue_subscribe(rq, http_path(rq, "id"), &re->stream, e) : rc;
 }
 

@@ -10,10 +10,11 @@
 #include "server/exports.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 #include "store/project_json.h"
 #include "store/projects.h"
 
-enum { ATTEMPTS = 8, MAX_BODY = 4 << 20 };
+enum { ATTEMPTS = 8 };
 
 /* ---- what a project is -------------------------------------------------------------------------- */
 
@@ -580,16 +581,16 @@ const struct http_route routes_projects[] = {
      .query = list_query, .gives = list_gives},
     {HTTP_POST, "/v1/projects", "createProject",
      "Make a project: from a size and layers, or from a job's result", TAG, .run = create,
-     .body = create_body, .gives = project_fields, .accepts = HTTP_JSON, .max_body = MAX_BODY,
-     .status = 201},
+     .body = create_body, .gives = project_fields, .accepts = HTTP_JSON,
+     .max_body = LIMIT_PROJECT_BODY, .status = 201},
     {HTTP_GET, "/v1/projects/{id}", "getProject", "A project with its layers", TAG, .run = get,
      .gives = project_fields},
     {HTTP_PUT, "/v1/projects/{id}", "replaceProject", "Replace all of a project", TAG, .run = put,
      .query = change_query, .body = project_fields, .gives = project_fields, .accepts = HTTP_JSON,
-     .max_body = MAX_BODY},
+     .max_body = LIMIT_PROJECT_BODY},
     {HTTP_PATCH, "/v1/projects/{id}", "changeProject", "Replace the members that are named", TAG,
      .run = patch, .query = change_query, .body = project_fields, .gives = project_fields,
-     .accepts = HTTP_JSON, .flags = HTTP_MERGE, .max_body = MAX_BODY},
+     .accepts = HTTP_JSON, .flags = HTTP_MERGE, .max_body = LIMIT_PROJECT_BODY},
     {HTTP_DELETE, "/v1/projects/{id}", "deleteProject", "Delete a project and its history", TAG,
      .run = drop, .status = 204},
     {HTTP_POST, "/v1/projects/{id}/undo", "undoProject", "Go back to the undo point before", TAG,

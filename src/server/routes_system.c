@@ -6,6 +6,7 @@
 #include "server/queue.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 #include "veetance.h"
 
 enum { READY_BYTES = 256 << 10 }; /* what a small image and its record take */
@@ -126,11 +127,26 @@ static enum err_code run_telemetry_events(struct http_request *rq, struct http_r
     enum err_code rc = events_subscribe(rq->server->events, rq, "telemetry", &re->stream, e);
     if (rc != ERR_OK)
         return rc;
-    buf_init(&b, 1 << 20);
+    buf_init(&b, LIMIT_TELEMETRY);
     telemetry_json(rq->server, &b);
-    events_tell(re->stream, "telemetry", buf_str(&b));
+    events_tell(re->stream, NULL, "telemetry", buf_str(&b));
     buf_deinit(&b);
     return ERR_OK;
+}
+
+static const struct http_field events_query[] = {
+    {.name = "previews", .type = HTTP_BOOL, .fallback = "true", .help = "with those of images"},
+    {.name = "telemetry", .type = HTTP_BOOL, .fallback = "true", .help = "twice a second"},
+    {0}};
+
+static enum err_code run_events(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    unsigned muted = (http_query_bool(rq, "previews", true) ? 0u : (unsigned)EVENTS_PREVIEW) |
+                     (http_query_bool(rq, "telemetry", true) ? 0u : (unsigned)EVENTS_TELEMETRY);
+    enum err_code rc = queue_subscribe_all(rq, &re->stream, e);
+    if (rc == ERR_OK)
+        events_mute(re->stream, muted);
+    return rc;
 }
 
 const struct http_route routes_system[] = {
@@ -146,4 +162,7 @@ const struct http_route routes_system[] = {
      run_telemetry, .gives = telemetry_fields},
     {HTTP_GET, "/v1/telemetry/events", "telemetryEvents", "The same, twice a second", "system",
      run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS},
+    {HTTP_GET, "/v1/events", "events",
+     "All that happens, as one stream: jobs, the queue, the open model, telemetry", "system",
+     run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS},
     {0}};

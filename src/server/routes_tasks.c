@@ -5,6 +5,7 @@
 #include "server/job_json.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 static const struct http_field wait_query[] = {
     {.name = "wait",
@@ -152,19 +153,18 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
 }
 
 #define TASK_ACCEPTS (HTTP_JSON | HTTP_MULTIPART)
-enum { TASK_MAX_BODY = 6 << 20 };
 
 const struct http_route routes_tasks[] = {
     {HTTP_POST, "/v1/generate", "generate", "Make a picture from words", "tasks", run_generate,
-     wait_query, fields_generate, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0, 202},
+     wait_query, fields_generate, job_fields, NULL, TASK_ACCEPTS, 0, LIMIT_TASK_BODY, 0, 202},
     {HTTP_POST, "/v1/edit", "edit", "Change a picture by words, references, or inside a mask",
-     "tasks", run_edit, wait_query, fields_edit, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY,
+     "tasks", run_edit, wait_query, fields_edit, job_fields, NULL, TASK_ACCEPTS, 0, LIMIT_TASK_BODY,
      0, 202},
     {HTTP_POST, "/v1/layers", "layers", "Take a picture apart into RGBA layers", "tasks",
-     run_layers, wait_query, fields_layers, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0,
+     run_layers, wait_query, fields_layers, job_fields, NULL, TASK_ACCEPTS, 0, LIMIT_TASK_BODY, 0,
      202},
     {HTTP_POST, "/v1/caption", "caption", "Describe a picture in words", "tasks", run_caption,
-     wait_query, fields_caption, job_fields, NULL, TASK_ACCEPTS, 0, TASK_MAX_BODY, 0, 202},
+     wait_query, fields_caption, job_fields, NULL, TASK_ACCEPTS, 0, LIMIT_TASK_BODY, 0, 202},
     {HTTP_POST, "/v1/plan", "plan", "Say what a request would take, without running it", "tasks",
-     run_plan, NULL, plan_body, plan_fields, NULL, HTTP_JSON, 0, TASK_MAX_BODY, 0, 0},
+     run_plan, NULL, plan_body, plan_fields, NULL, HTTP_JSON, 0, LIMIT_TASK_BODY, 0, 0},
     {0}};

@@ -19,6 +19,7 @@
 #include "server/http_internal.h"
 #include "server/queue.h"
 #include "server/server_internal.h"
+#include "server/limits.h"
 
 enum {
     DEFAULT_HTTP_THREADS = 4,
@@ -308,10 +309,12 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
 static void tick(struct server *s, unsigned n)
 {
     struct buf b;
-    if (events_anyone(s->events, "telemetry")) {
-        buf_init(&b, 1 << 20);
+    if (events_anyone(s->events, "telemetry") || events_anyone(s->events, QUEUE_ALL_EVENTS)) {
+        buf_init(&b, LIMIT_TELEMETRY);
         telemetry_json(s, &b);
         events_publish(s->events, "telemetry", "telemetry", buf_str(&b), EVENTS_DROPPABLE);
+        events_publish(s->events, QUEUE_ALL_EVENTS, "telemetry", buf_str(&b),
+                       EVENTS_DROPPABLE | EVENTS_TELEMETRY);
         buf_deinit(&b);
     }
     end_slow(s);

@@ -12,10 +12,9 @@
 #include "pipeline/plan_public.h"
 #include "server/http.h"
 #include "server/model_choice.h"
+#include "server/limits.h"
 
 enum {
-    RESULT_MAX_BYTES = 16 << 20,
-    PNG_MAX_BYTES = 512 << 20,
     RESULT_ARENA_BYTES = 1 << 20,
     MAX_PICTURES = VT_MAX_IMAGES + 1,
 };
@@ -25,7 +24,7 @@ enum {
 void work_result_init(struct work_result *r)
 {
     memset(r, 0, sizeof *r);
-    buf_init(&r->json, RESULT_MAX_BYTES);
+    buf_init(&r->json, LIMIT_RESULT);
     arena_init(&r->arena, RESULT_ARENA_BYTES);
 }
 
@@ -206,7 +205,7 @@ static enum err_code put_picture(struct store *store, const struct vt_result *re
     struct buf png;
     struct asset a;
     char name[64];
-    buf_init(&png, PNG_MAX_BYTES);
+    buf_init(&png, LIMIT_JOB_PNG);
     (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)vt_result_seed(res, i));
     enum err_code rc = picture_file(res, i, IMAGE_FORMAT_PNG, 0, &png, e);
     if (rc == ERR_OK)
@@ -441,7 +440,7 @@ enum err_code work_run(struct vt_engine *engine, struct store *store, const char
         rc = run_picture(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes, NULL,
                          out, e);
     if (rc == ERR_OK && buf_failed(&out->json))
-        rc = err_set(e, ERR_LIMIT, "the result is larger than %d bytes", RESULT_MAX_BYTES);
+        rc = err_set(e, ERR_LIMIT, "the result is larger than %d bytes", LIMIT_RESULT);
     return rc;
 }
 
