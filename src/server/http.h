@@ -70,6 +70,8 @@ struct http_field {
     const char *fallback; /* JSON text of the default, for the document; the handler applies it */
     enum http_type items;
     const struct http_field *fields;
+    const char
+        *schemas; /* objects of several shapes: their names in the document, "A|B" (schemas.h) */
     bool required, nullable;
     bool file; /* in multipart a file stands for it, whatever the type is in JSON */
     /* Clients of foreign faces send members that mean nothing here: the table's last row
@@ -84,9 +86,12 @@ enum {
 };
 
 enum {
-    HTTP_OPEN = 1,   /* answered without a token (health) */
-    HTTP_EVENTS = 2, /* gives text/event-stream, or does when asked to */
-    HTTP_MERGE = 4,  /* no member of .body is required (PATCH) */
+    HTTP_OPEN = 1,     /* answered without a token (health) */
+    HTTP_EVENTS = 2,   /* gives text/event-stream, or does when asked to */
+    HTTP_MERGE = 4,    /* no member of .body is required (PATCH) */
+    HTTP_IF_MATCH = 8, /* looks at If-Match: 412 for another revision */
+    HTTP_ETAG = 16,    /* gives an ETag: 304 for who has it */
+    HTTP_KEYED = 32,   /* looks at Idempotency-Key */
 };
 
 struct http_reply;
@@ -104,9 +109,11 @@ struct http_route {
     const char *type;               /* of an answer that is no JSON: "image/png", ... */
     unsigned accepts;               /* HTTP_JSON | ...; 0: no body is read */
     unsigned flags;
-    size_t max_body; /* bytes of JSON or form fields; 0: 1 MiB */
-    size_t max_file; /* bytes of one file; 0: the store's default */
-    int status;      /* of success, 0: 200 */
+    size_t max_body;          /* bytes of JSON or form fields; 0: 1 MiB */
+    size_t max_file;          /* bytes of one file; 0: the store's default */
+    int status;               /* of success, 0: 200 */
+    const char *waited;       /* the schema of what ?wait=true gives */
+    const char *const *emits; /* of a stream: "name Schema", ...; ends with NULL */
 };
 
 /* ---- requests ------------------------------------------------------------------------------------- */

@@ -66,8 +66,11 @@ const struct http_field job_fields[] = {
     {.name = "started_ms", .type = HTTP_INT},
     {.name = "finished_ms", .type = HTTP_INT},
     {.name = "request", .type = HTTP_OBJECT},
-    {.name = "result", .type = HTTP_OBJECT, .nullable = true},
-    {.name = "error", .type = HTTP_OBJECT, .nullable = true},
+    {.name = "result",
+     .type = HTTP_OBJECT,
+     .nullable = true,
+     .schemas = "ImagesResult|LayersResult|CaptionResult"},
+    {.name = "error", .type = HTTP_OBJECT, .nullable = true, .schemas = "JobError"},
     {0}};
 
 static void add_progress(const struct queue_view *v, struct buf *b)

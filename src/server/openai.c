@@ -383,8 +383,9 @@ const struct http_route routes_openai[] = {
     {HTTP_POST, "/v1/images/generations", "openaiGenerations",
      "OpenAI: make images; with stream partial ones on the way", "openai", run_generation,
      .query = version_query, .body = generation_body, .gives = answer_fields, .accepts = HTTP_JSON,
-     .max_body = LIMIT_TASK_BODY, .flags = HTTP_EVENTS},
+     .max_body = LIMIT_TASK_BODY, .flags = HTTP_EVENTS | HTTP_KEYED},
     {HTTP_POST, "/v1/images/edits", "openaiEdits", "OpenAI: change images", "openai", run_edit,
      .query = version_query, .body = edit_body, .gives = answer_fields,
-     .accepts = HTTP_MULTIPART | HTTP_JSON, .max_body = LIMIT_IMAGES_BODY, .flags = HTTP_EVENTS},
+     .accepts = HTTP_MULTIPART | HTTP_JSON, .max_body = LIMIT_IMAGES_BODY,
+     .flags = HTTP_EVENTS | HTTP_KEYED},
     {0}};

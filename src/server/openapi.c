@@ -6,10 +6,31 @@
 
 #include "base/json_text.h"
 #include "server/routes.h"
+#include "server/schemas.h"
 #include "veetance.h"
 
 static void schema(const struct http_field *f, enum http_type type, bool is_form, bool merge,
                    struct buf *b);
+
+static void add_ref(struct buf *b, const char *name, size_t n)
+{
+    buf_printf(b, "{\"$ref\":\"#/components/schemas/%.*s\"}", (int)n, name);
+}
+
+/* "A|B", and null: one of these shapes. */
+static void add_shapes(const struct http_field *f, struct buf *b)
+{
+    buf_add_z(b, "\"anyOf\":[");
+    for (const char *p = f->schemas;; p++) {
+        size_t n = strcspn(p, "|");
+        add_ref(b, p, n);
+        p += n;
+        if (!*p)
+            break;
+        buf_add_byte(b, ',');
+    }
+    buf_add_z(b, f->nullable ? ",{\"type\":\"null\"}]" : "]");
+}
 
 static void object_schema(const struct http_field *fields, bool is_form, bool merge, struct buf *b)
 {
@@ -118,9 +139,15 @@ static void schema(const struct http_field *f, enum http_type type, bool is_form
         add_type(f, "boolean", b);
         break;
     case HTTP_OBJECT:
-        add_type(f, "object", b);
-        buf_add_byte(b, ',');
-        object_schema(f->fields, is_form, merge, b);
+        if (f->schemas) {
+            add_shapes(f, b);
+        } else if (schema_name_of(f->fields) && !is_form && !merge && !f->nullable) {
+            buf_printf(b, "\"$ref\":\"#/components/schemas/%s\"", schema_name_of(f->fields));
+        } else {
+            add_type(f, "object", b);
+            buf_add_byte(b, ',');
+            object_schema(f->fields, is_form, merge, b);
+        }
         break;
     case HTTP_ARRAY:
         add_array(f, is_form, merge, b);
@@ -135,6 +162,19 @@ static void schema(const struct http_field *f, enum http_type type, bool is_form
     }
     if (f->fallback)
         buf_printf(b, b->n > start ? ",\"default\":%s" : "\"default\":%s", f->fallback);
+}
+
+/* {...} of a whole body or answer. */
+static void shape(const struct http_field *fields, bool is_form, bool merge, struct buf *b)
+{
+    const char *name = is_form || merge ? NULL : schema_name_of(fields);
+    if (name) {
+        add_ref(b, name, strlen(name));
+        return;
+    }
+    buf_add_z(b, "{\"type\":\"object\",");
+    object_schema(fields, is_form, merge, b);
+    buf_add_byte(b, '}');
 }
 
 /* ---- operations --------------------------------------------------------------------------------------- */
@@ -157,6 +197,31 @@ static void add_parameter(struct buf *b, bool *first, const char *in, const stru
     buf_add_byte(b, '}');
 }
 
+/* A page sends a form, a DELETE or a POST without a body only with a header of its own. */
+static bool wants_own_header(const struct http_route *r)
+{
+    return r->method == HTTP_DELETE || (r->accepts & HTTP_MULTIPART) ||
+           (r->method == HTTP_POST && !r->body);
+}
+
+static void add_headers(const struct http_route *r, bool *first, struct buf *b)
+{
+    const struct {
+        const char *name;
+        bool is_there;
+    } headers[] = {
+        {"IfMatch", r->flags & HTTP_IF_MATCH},     {"IfNoneMatch", r->flags & HTTP_ETAG},
+        {"IdempotencyKey", r->flags & HTTP_KEYED}, {"LastEventId", r->emits != NULL},
+        {"XVeetance", wants_own_header(r)},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
+        if (headers[i].is_there) {
+            buf_printf(b, "%s{\"$ref\":\"#/components/parameters/%s\"}", *first ? "" : ",",
+                       headers[i].name);
+            *first = false;
+        }
+}
+
 static void add_parameters(const struct http_route *r, struct buf *b)
 {
     bool first = true;
@@ -170,16 +235,17 @@ static void add_parameters(const struct http_route *r, struct buf *b)
     for (const struct http_field *f = r->query; f && f->name; f++)
         if (strcmp(f->name, "*") != 0)
             add_parameter(b, &first, "query", f);
+    add_headers(r, &first, b);
     buf_add_byte(b, ']');
 }
 
 static void add_body_type(const struct http_route *r, const char *type, bool is_form, bool *first,
                           struct buf *b)
 {
-    buf_printf(b, "%s\"%s\":{\"schema\":{\"type\":\"object\",", *first ? "" : ",", type);
+    buf_printf(b, "%s\"%s\":{\"schema\":", *first ? "" : ",", type);
     *first = false;
-    object_schema(r->body, is_form, r->flags & HTTP_MERGE, b);
-    buf_add_z(b, "}}");
+    shape(r->body, is_form, r->flags & HTTP_MERGE, b);
+    buf_add_byte(b, '}');
 }
 
 static bool needs_body(const struct http_route *r)
@@ -213,25 +279,56 @@ static void add_request_body(const struct http_route *r, struct buf *b)
     buf_add_z(b, "}}");
 }
 
-static bool can_wait(const struct http_route *r)
+/* The events of a stream: OpenAPI 3.1 has no word for them but the text that they come in. */
+static void add_events(const struct http_route *r, struct buf *b)
 {
-    for (const struct http_field *f = r->query; f && f->name; f++)
-        if (strcmp(f->name, "wait") == 0)
-            return true;
-    return false;
+    buf_add_z(b, ",\"content\":{\"text/event-stream\":{\"schema\":{\"type\":\"string\","
+                 "\"description\":\"Server-sent events; data is one line of JSON\"},"
+                 "\"x-events\":{");
+    for (const char *const *p = r->emits; *p; p++) {
+        size_t n = strcspn(*p, " ");
+        buf_printf(b, "%s\"%.*s\":", p == r->emits ? "" : ",", (int)n, *p);
+        add_ref(b, *p + n + 1, strlen(*p + n + 1));
+    }
+    buf_add_z(b, "}}}");
+}
+
+static void add_answer_headers(const struct http_route *r, int status, struct buf *b)
+{
+    bool etag = (r->flags & HTTP_ETAG) || ((r->flags & HTTP_IF_MATCH) && r->gives);
+    bool location = status == 201 || status == 202;
+    if (!etag && !location)
+        return;
+    buf_printf(b, ",\"headers\":{%s%s%s}",
+               etag ? "\"ETag\":{\"$ref\":\"#/components/headers/ETag\"}" : "",
+               etag && location ? "," : "",
+               location ? "\"Location\":{\"$ref\":\"#/components/headers/Location\"}" : "");
 }
 
 static void add_success(const struct http_route *r, int status, const char *what, struct buf *b)
 {
     buf_printf(b, "\"%d\":{\"description\":\"%s\"", status, what);
-    if (r->gives) {
-        buf_add_z(b, ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",");
-        object_schema(r->gives, false, false, b);
-        buf_add_z(b, "}}}");
+    add_answer_headers(r, status, b);
+    if (r->emits) {
+        add_events(r, b);
+    } else if (r->gives) {
+        buf_add_z(b, ",\"content\":{\"application/json\":{\"schema\":");
+        shape(r->gives, false, false, b);
+        buf_add_z(b, "}}");
     } else if (r->type) {
         buf_printf(b, ",\"content\":{\"%s\":{\"schema\":{}}}", r->type);
     }
     buf_add_byte(b, '}');
+}
+
+static void add_waited(const struct http_route *r, struct buf *b)
+{
+    if (!r->waited)
+        return;
+    buf_add_z(b, ",\"200\":{\"description\":\"With wait: the result\",\"content\":{"
+                 "\"application/json\":{\"schema\":");
+    add_ref(b, r->waited, strlen(r->waited));
+    buf_add_z(b, "}}}");
 }
 
 static void add_responses(const struct http_route *r, struct buf *b)
@@ -247,10 +344,17 @@ static void add_responses(const struct http_route *r, struct buf *b)
         buf_add_byte(b, ',');
         add_success(r, 200, "It was there already", b);
     }
-    if (can_wait(r) && status != 200)
-        buf_add_z(b, ",\"200\":{\"description\":\"With wait: the result\",\"content\":{"
-                     "\"application/json\":{\"schema\":{\"type\":\"object\"}}}}");
-    buf_add_z(b, ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
+    add_waited(r, b);
+    if (r->emits == schema_job_events)
+        buf_add_z(b, ",\"204\":{\"description\":\"The client has seen how the job ended\"}");
+    if (r->flags & HTTP_ETAG)
+        buf_add_z(b, ",\"304\":{\"description\":\"The client has it\"}");
+    if (r->flags & HTTP_IF_MATCH)
+        buf_add_z(b, ",\"412\":{\"$ref\":\"#/components/responses/Problem\"}");
+    if (r->method != HTTP_GET)
+        buf_add_z(b, ",\"429\":{\"$ref\":\"#/components/responses/Later\"}");
+    buf_add_z(b, ",\"503\":{\"$ref\":\"#/components/responses/Later\"}"
+                 ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
 }
 
 static void add_operation(const struct http_route *r, struct buf *b)
@@ -292,6 +396,78 @@ static bool is_first(const struct http_route *route)
     return false;
 }
 
+static void add_header_parameter(struct buf *b, const char *key, const char *header,
+                                 const char *what)
+{
+    buf_printf(b,
+               "\"%s\":{\"name\":\"%s\",\"in\":\"header\",\"schema\":{\"type\":\"string\"},"
+               "\"description\":",
+               key, header);
+    json_add_z(b, what);
+    buf_add_byte(b, '}');
+}
+
+static void add_named_parameters(struct buf *b)
+{
+    buf_add_z(b, "\"parameters\":{");
+    add_header_parameter(
+        b, "IfMatch", "If-Match",
+        "the ETag of the revision that the change was made from; 412 when there is "
+        "another by now");
+    buf_add_byte(b, ',');
+    add_header_parameter(b, "IfNoneMatch", "If-None-Match", "an ETag that the client has: 304");
+    buf_add_byte(b, ',');
+    add_header_parameter(
+        b, "IdempotencyKey", "Idempotency-Key",
+        "1 to 255 characters: the same request sent again is the same job; 422 when "
+        "it asks for something else");
+    buf_add_byte(b, ',');
+    add_header_parameter(b, "LastEventId", "Last-Event-ID",
+                         "the id of the last event that the client has seen");
+    buf_add_byte(b, ',');
+    add_header_parameter(
+        b, "XVeetance", "X-Veetance",
+        "any value; a web page must send it with a form, a DELETE, or a POST without a "
+        "body, and so does nobody else need to but with a form: a page of another "
+        "origin cannot");
+    buf_add_byte(b, '}');
+}
+
+static void add_schemas(struct buf *b)
+{
+    buf_add_z(b, "\"schemas\":{");
+    for (const struct schema_name *n = schema_names; n->name; n++) {
+        buf_printf(b, "\"%s\":{\"type\":\"object\",", n->name);
+        object_schema(n->fields, false, false, b);
+        buf_add_z(b, "},");
+    }
+    buf_add_z(b, "\"Problem\":{\"type\":\"object\",\"required\":[\"title\",\"status\",\"detail\","
+                 "\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
+                 "\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
+                 "\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\",\"description\":"
+                 "\"the member, parameter or header that is wrong\"}}}}");
+}
+
+static void add_components(struct buf *b)
+{
+    buf_add_z(b, "\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
+                 "\"bearer\"},\"password\":{\"type\":\"http\",\"scheme\":\"basic\"}},");
+    add_schemas(b);
+    buf_add_byte(b, ',');
+    add_named_parameters(b);
+    buf_add_z(b, ",\"headers\":{\"ETag\":{\"schema\":{\"type\":\"string\"},\"description\":"
+                 "\"for If-Match and If-None-Match\"},\"Location\":{\"schema\":{\"type\":"
+                 "\"string\"},\"description\":\"where it is\"},\"RetryAfter\":{\"schema\":{"
+                 "\"type\":\"integer\"},\"description\":\"seconds until it is worth trying "
+                 "again\"}},");
+    buf_add_z(b, "\"responses\":{\"Problem\":{\"description\":\"What went wrong\",\"content\":{"
+                 "\"application/problem+json\":{\"schema\":{\"$ref\":"
+                 "\"#/components/schemas/Problem\"}}}},\"Later\":{\"description\":\"Not now: the "
+                 "queue is full, or the server is busy\",\"headers\":{\"Retry-After\":{\"$ref\":"
+                 "\"#/components/headers/RetryAfter\"}},\"content\":{\"application/problem+json\":{"
+                 "\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}");
+}
+
 void openapi_write(struct buf *b)
 {
     bool any = false;
@@ -299,7 +475,7 @@ void openapi_write(struct buf *b)
                "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Veetance Asset Editor\",\"version\":"
                "\"%s\",\"summary\":\"Make, edit and take apart images on this machine\"},",
                vt_version());
-    buf_add_z(b, "\"security\":[{},{\"token\":[]}],\"paths\":{");
+    buf_add_z(b, "\"security\":[{},{\"token\":[]},{\"password\":[]}],\"paths\":{");
     for (size_t t = 0; routes_all[t]; t++)
         for (const struct http_route *r = routes_all[t]; r->path; r++)
             if (is_first(r)) {
@@ -307,14 +483,7 @@ void openapi_write(struct buf *b)
                 any = true;
                 add_path(r, b);
             }
-    buf_add_z(b,
-              "},\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
-              "\"bearer\"}},\"schemas\":{\"Problem\":{\"type\":\"object\",\"required\":[\"title\","
-              "\"status\",\"detail\",\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},"
-              "\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{"
-              "\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\","
-              "\"description\":\"the member, parameter or header that is wrong\"}}}},"
-              "\"responses\":{\"Problem\":{\"description\":\"What went wrong\",\"content\":{"
-              "\"application/problem+json\":{\"schema\":{\"$ref\":"
-              "\"#/components/schemas/Problem\"}}}}}}}");
+    buf_add_z(b, "},");
+    add_components(b);
+    buf_add_byte(b, '}');
 }

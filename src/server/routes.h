@@ -7,6 +7,10 @@
 extern const struct http_route routes_system[], routes_tasks[], routes_jobs[], routes_models[],
     routes_assets[], routes_projects[], routes_openai[], routes_a1111[], routes_pages[];
 
+/* Shapes that several of them give, by name in the document (schemas.h). */
+extern const struct http_field telemetry_fields[], project_fields[], layer_fields[], asset_fields[],
+    model_fields[];
+
 /* All of them; ends with NULL. */
 extern const struct http_route *const routes_all[];
 

@@ -9,7 +9,7 @@
 /* A picture's bytes never change under its id. Private: a shared cache would answer without a token. */
 static const char forever[] = "private, max-age=31536000, immutable";
 
-static const struct http_field asset_fields[] = {
+const struct http_field asset_fields[] = {
     {.name = "id",
      .type = HTTP_ASSET,
      .required = true,
@@ -233,7 +233,7 @@ const struct http_route routes_assets[] = {
     {HTTP_GET, "/v1/assets", "listAssets", "List pictures, newest first", .tag = "assets",
      .run = list, .query = list_query, .gives = list_gives},
     {HTTP_GET, "/v1/assets/{id}", "getAsset", "A picture's file, or a small version of it",
-     .tag = "assets", .run = get, .query = get_query, .type = "image/*"},
+     .tag = "assets", .run = get, .query = get_query, .type = "image/*", .flags = HTTP_ETAG},
     {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of a picture",
      .tag = "assets", .run = info, .gives = asset_fields},
     {0}};

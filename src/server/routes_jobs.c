@@ -3,6 +3,7 @@
 
 #include "server/job_json.h"
 #include "server/routes.h"
+#include "server/schemas.h"
 #include "server/server_internal.h"
 
 static const struct http_field list_query[] = {
@@ -132,7 +133,7 @@ const struct http_route routes_jobs[] = {
      .gives = job_fields, .status = 202, .accepts = HTTP_JSON},
     {HTTP_GET, "/v1/jobs/{id}/events", "jobEvents",
      "Events of a job: queued, stage, step, preview, done, failed, cancelled", "jobs", run_events,
-     .type = "text/event-stream", .flags = HTTP_EVENTS},
+     .type = "text/event-stream", .flags = HTTP_EVENTS, .emits = schema_job_events},
     {HTTP_GET, "/v1/jobs/{id}/preview", "jobPreview",
      "What the running job's picture seems to become", "jobs", run_preview, .type = "image/jpeg"},
     {0}};

@@ -8,7 +8,7 @@
 #include "server/routes.h"
 #include "server/server_internal.h"
 
-static const struct http_field model_fields[] = {
+const struct http_field model_fields[] = {
     {.name = "id", .type = HTTP_STRING, .required = true},
     {.name = "object", .type = HTTP_STRING, .required = true},
     {.name = "created", .type = HTTP_INT, .required = true},

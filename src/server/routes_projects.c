@@ -67,7 +67,7 @@ enum { ATTEMPTS = 8 };
         .name = "locked", .type = HTTP_BOOL, .fallback = "false"                                   \
     }
 
-static const struct http_field layer_fields[] = {
+const struct http_field layer_fields[] = {
     {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the picture that it shows"},
     LAYER_ROWS,
     {0}};
@@ -107,7 +107,7 @@ static const struct http_field layer_body[] = {
         .name = "can_redo", .type = HTTP_BOOL                                                      \
     }
 
-static const struct http_field project_fields[] = {PROJECT_ROWS, STORE_ROWS, {0}};
+const struct http_field project_fields[] = {PROJECT_ROWS, STORE_ROWS, {0}};
 
 static const struct http_field create_body[] = {
     {.name = "job",
@@ -584,33 +584,34 @@ const struct http_route routes_projects[] = {
      .body = create_body, .gives = project_fields, .accepts = HTTP_JSON,
      .max_body = LIMIT_PROJECT_BODY, .status = 201},
     {HTTP_GET, "/v1/projects/{id}", "getProject", "A project with its layers", TAG, .run = get,
-     .gives = project_fields},
+     .gives = project_fields, .flags = HTTP_ETAG},
     {HTTP_PUT, "/v1/projects/{id}", "replaceProject", "Replace all of a project", TAG, .run = put,
-     .query = change_query, .body = project_fields, .gives = project_fields, .accepts = HTTP_JSON,
-     .max_body = LIMIT_PROJECT_BODY},
+     .flags = HTTP_IF_MATCH, .query = change_query, .body = project_fields, .gives = project_fields,
+     .accepts = HTTP_JSON, .max_body = LIMIT_PROJECT_BODY},
     {HTTP_PATCH, "/v1/projects/{id}", "changeProject", "Replace the members that are named", TAG,
      .run = patch, .query = change_query, .body = project_fields, .gives = project_fields,
-     .accepts = HTTP_JSON, .flags = HTTP_MERGE, .max_body = LIMIT_PROJECT_BODY},
+     .accepts = HTTP_JSON, .flags = HTTP_MERGE | HTTP_IF_MATCH, .max_body = LIMIT_PROJECT_BODY},
     {HTTP_DELETE, "/v1/projects/{id}", "deleteProject", "Delete a project and its history", TAG,
-     .run = drop, .status = 204},
+     .run = drop, .flags = HTTP_IF_MATCH, .status = 204},
     {HTTP_POST, "/v1/projects/{id}/undo", "undoProject", "Go back to the undo point before", TAG,
-     .run = undo, .gives = project_fields},
+     .run = undo, .flags = HTTP_IF_MATCH, .gives = project_fields},
     {HTTP_POST, "/v1/projects/{id}/redo", "redoProject", "Go forward again", TAG, .run = redo,
-     .gives = project_fields},
+     .flags = HTTP_IF_MATCH, .gives = project_fields},
     {HTTP_GET, "/v1/projects/{id}/history", "listUndoPoints", "The undo points", TAG,
      .run = history, .gives = history_gives},
     {HTTP_POST, "/v1/projects/{id}/import", "importIntoProject",
-     "Put a job's layers or pictures into a project", TAG, .run = import, .query = change_query,
-     .body = import_body, .gives = project_fields, .accepts = HTTP_JSON},
+     "Put a job's layers or pictures into a project", TAG, .run = import, .flags = HTTP_IF_MATCH,
+     .query = change_query, .body = import_body, .gives = project_fields, .accepts = HTTP_JSON},
     {HTTP_POST, "/v1/projects/{id}/layers", "addLayer", "Add a layer", TAG, .run = add_layer,
-     .query = change_query, .body = layer_body, .gives = project_fields, .accepts = HTTP_JSON,
-     .status = 201},
+     .flags = HTTP_IF_MATCH, .query = change_query, .body = layer_body, .gives = project_fields,
+     .accepts = HTTP_JSON, .status = 201},
     {HTTP_PATCH, "/v1/projects/{id}/layers/{layer}", "changeLayer",
      "Change a layer, or its place in the stack", TAG, .run = patch_layer, .query = change_query,
-     .body = layer_body, .gives = project_fields, .accepts = HTTP_JSON, .flags = HTTP_MERGE},
+     .body = layer_body, .gives = project_fields, .accepts = HTTP_JSON,
+     .flags = HTTP_MERGE | HTTP_IF_MATCH},
     {HTTP_DELETE, "/v1/projects/{id}/layers/{layer}", "removeLayer", "Take a layer out", TAG,
-     .run = remove_layer, .query = change_query, .gives = project_fields},
+     .run = remove_layer, .flags = HTTP_IF_MATCH, .query = change_query, .gives = project_fields},
     {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
      "The project as a picture or a layered file", TAG, .run = export, .query = export_query,
-     .type = "application/octet-stream"},
+     .type = "application/octet-stream", .flags = HTTP_ETAG},
     {0}};

@@ -5,6 +5,7 @@
 #include "server/events.h"
 #include "server/queue.h"
 #include "server/routes.h"
+#include "server/schemas.h"
 #include "server/server_internal.h"
 #include "server/limits.h"
 #include "veetance.h"
@@ -105,7 +106,7 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
 
 /* ---- telemetry ---------------------------------------------------------------------------------------- */
 
-static const struct http_field telemetry_fields[] = {
+const struct http_field telemetry_fields[] = {
     {.name = "device", .type = HTTP_OBJECT, .required = true},
     {.name = "host", .type = HTTP_OBJECT, .required = true},
     {.name = "queue", .type = HTTP_OBJECT, .required = true},
@@ -161,8 +162,10 @@ const struct http_route routes_system[] = {
     {HTTP_GET, "/v1/telemetry", "telemetry", "Memory, budget, what is open, CPU, queue", "system",
      run_telemetry, .gives = telemetry_fields},
     {HTTP_GET, "/v1/telemetry/events", "telemetryEvents", "The same, twice a second", "system",
-     run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS},
+     run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS,
+     .emits = schema_telemetry_events},
     {HTTP_GET, "/v1/events", "events",
      "All that happens, as one stream: jobs, the queue, the open model, telemetry", "system",
-     run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS},
+     run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS,
+     .emits = schema_all_events},
     {0}};

@@ -19,7 +19,7 @@ def main():
     cache = os.path.join(keep, "veetance-tests", "server")
     folder = tempfile.mkdtemp(prefix="veetance-clients-")
     try:
-        for name in ("package.json", "clients_test.mjs"):
+        for name in ("package.json", "clients_test.mjs", "typed_test.ts"):
             shutil.copy(os.path.join(HERE, name), folder)
         r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline",
                             "--cache", cache], cwd=folder, capture_output=True, timeout=200, check=False)
@@ -27,8 +27,15 @@ def main():
             print("skipped: npm cannot install the clients")
             sys.exit(77)
         with Server(sys.argv[1]) as s:
-            subprocess.run(["node", "clients_test.mjs", f"http://127.0.0.1:{s.port}", EDIT], cwd=folder, check=True,
-                           timeout=200)
+            base = f"http://127.0.0.1:{s.port}"
+            for command in (
+                    ["node", "clients_test.mjs", base, EDIT],
+                    ["node_modules/.bin/openapi-typescript", base + "/openapi.json", "--default-non-nullable=false",
+                     "-o", "api.d.ts"],
+                    ["node_modules/.bin/tsc", "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module",
+                     "nodenext", "--skipLibCheck", "typed_test.ts"],
+                    ["node", "typed_test.js", base]):
+                subprocess.run(command, cwd=folder, check=True, timeout=200)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -96,6 +96,8 @@ def fits(value, schema):
 
 def loosely(value, schema):
     """Answers: types and required members, not ranges."""
+    if "anyOf" in schema:
+        return any(loosely(value, s) for s in schema["anyOf"])
     types = schema.get("type", [])
     types = types if isinstance(types, list) else [types]
     kind = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object",
@@ -111,10 +113,25 @@ def loosely(value, schema):
     return value in schema.get("enum", [value])
 
 
+def resolved(doc, node):
+    """The node with what its references point to in their places."""
+    if isinstance(node, list):
+        return [resolved(doc, n) for n in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        at = doc
+        for name in node["$ref"][2:].split("/"):
+            at = at[name]
+        return {**resolved(doc, at), **{k: v for k, v in node.items() if k != "$ref"}}
+    return {k: resolved(doc, v) for k, v in node.items()}
+
+
 class Walk:
     def __init__(self, server, rng):
         self.s, self.rng = server, rng
-        self.doc = server.get("/openapi.json").json()
+        doc = server.get("/openapi.json").json()
+        self.doc = resolved(doc, doc)
         self.asset = server.post("/v1/assets", png(64, 64), headers={"Content-Type": "image/png"}).json()["id"]
         self.make = Maker(rng, self.asset)
         self.sent = 0
