@@ -46,8 +46,8 @@ static void insert(struct nv_layout_item **placed, size_t n, struct nv_layout_it
 
 enum err_code nv_layout_pack(struct nv_layout_item *items, size_t n, size_t *bytes, struct err *e)
 {
-    struct nv_layout_item **order = mem_try_array(n + 1, sizeof *order);
-    struct nv_layout_item **placed = mem_try_array(n + 1, sizeof *placed);
+    struct nv_layout_item **order = mem_try_array(n + 1, sizeof(struct nv_layout_item *));
+    struct nv_layout_item **placed = mem_try_array(n + 1, sizeof(struct nv_layout_item *));
     *bytes = 0;
     enum err_code rc = ERR_OK;
     if (!order || !placed)

@@ -164,6 +164,6 @@ struct nv_map_job {
     float p[2];
     int q[4];
 };
-enum err_code nv_map_launch(const struct nv_job *j, const struct nv_map_job *m);
+enum err_code nv_map_launch(const struct nv_job *j, const struct nv_map_job *job);
 
 #endif
