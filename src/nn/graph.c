@@ -69,7 +69,7 @@ static bool make_room(struct nn_graph *g, void **array, size_t size, size_t used
 void nn_graph_add(struct nn_graph *g, struct ggml_tensor *t)
 {
     void *added = g->added;
-    bool ok = make_room(g, &added, sizeof *g->added, g->n_added, &g->room_for_added);
+    bool ok = make_room(g, &added, sizeof(void *), g->n_added, &g->room_for_added);
     g->added = added;
     if (ok)
         g->added[g->n_added++] = t;

@@ -1,5 +1,8 @@
 #include "nn/cpu/isa.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +30,15 @@ static const struct {
     {"cooperlake", NN_ISA_AVX512_BF16},
 };
 
+#if defined(__x86_64__)
+/* Not every compiler knows it by name. */
+static bool has_avx_vnni(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & 1u << 4) != 0;
+}
+#endif
+
 static bool processor_has(enum nn_isa isa)
 {
 #if defined(__x86_64__)
@@ -39,7 +51,7 @@ static bool processor_has(enum nn_isa isa)
     case NN_ISA_AVX2:
         return avx2;
     case NN_ISA_AVX2_VNNI:
-        return avx2 && __builtin_cpu_supports("avxvnni");
+        return avx2 && has_avx_vnni();
     case NN_ISA_AVX512:
         return avx512;
     case NN_ISA_AVX512_BF16:
