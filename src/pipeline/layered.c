@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "image/composite.h"
 #include "image/resize.h"
+#include "memory/host.h"
 #include "pipeline/layered_internal.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"
@@ -401,6 +402,8 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
         rc = layered_size(rq->picture, rq->resolution, &out->w, &out->h, e);
+    if (rc == ERR_OK)
+        rc = layered_check_room(rq->layers, out->w, out->h, host_available_bytes(), e);
     if (rc != ERR_OK)
         return rc;
     out->layers = rq->layers;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/floats.h"
 #include "base/mem.h"
+#include "memory/budget.h"
 #include "memory/governor.h"
 #include "pipeline/layered_internal.h"
 #include "text/chat.h"
@@ -185,6 +186,18 @@ static enum err_code decode_all(struct layered *l, const struct frames *f,
     trace_add_f32(run->trace, "decoded_frame_0", out->frame, (int64_t[]){1, 4, 1, out->h, out->w},
                   5);
     return ERR_OK;
+}
+
+enum err_code layered_check_room(int layers, int w, int h, uint64_t available, struct err *e)
+{
+    uint64_t pixels = (uint64_t)w * (uint64_t)h, frames = (uint64_t)layers + 1;
+    uint64_t bytes = frames * pixels * 4 * (sizeof(float) + 1); /* and as 8 bits */
+    if (available == 0 || bytes <= available)
+        return ERR_OK;
+    return err_set(e, ERR_NOMEM,
+                   "%d layers of %d x %d take %s of this machine's memory, and %s are free: fewer "
+                   "layers, or a smaller --resolution",
+                   layers, w, h, budget_text(bytes).z, budget_text(available).z);
 }
 
 enum err_code layered_decode_frames(struct layered *l, const float *latents,

@@ -51,6 +51,10 @@ ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, struct str prompt,
 ERR_MUST_CHECK enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
                                                     const struct layered_run *run, float *tokens,
                                                     struct err *e);
+/* Whether what is decoded fits into `available` bytes of the host's memory (0: unknown): the decoded layers wait
+ * there, in float32, until all are there. A system that is asked for too much ends the process, much later. */
+ERR_MUST_CHECK enum err_code layered_check_room(int layers, int w, int h, uint64_t available,
+                                                struct err *e);
 /* Packed latents [frames, tokens, 4C] -> out->frame and out->planes. */
 ERR_MUST_CHECK enum err_code layered_decode_frames(struct layered *l, const float *latents,
                                                    const struct layered_run *run,

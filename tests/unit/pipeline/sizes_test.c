@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pipeline/layered_internal.h"
 #include "veetance.h"
 
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein"
@@ -117,6 +118,17 @@ static void layers_of_every_size_are_planned(void **state)
         plan_layers(table[i][0], table[i][1], table[i][2], table[i][3], i % 2 == 0);
 }
 
+static void layers_that_the_host_cannot_hold_are_refused(void **state)
+{
+    (void)state;
+    struct err e = {0};
+    assert_int_equal(layered_check_room(10, 4096, 4096, (uint64_t)4 << 30, &e), ERR_OK);
+    assert_int_equal(layered_check_room(10, 4096, 4096, 0, &e), ERR_OK);
+    assert_int_equal(layered_check_room(10, 4096, 4096, (uint64_t)2 << 30, &e), ERR_NOMEM);
+    assert_non_null(strstr(e.text, "10 layers of 4096 x 4096 take 3.44 GiB"));
+    assert_non_null(strstr(e.text, "2.00 GiB are free"));
+}
+
 /* What a caller may write into a request, sense or not: an answer or a refusal with a reason. */
 static void odd_pictures_are_answered(void **state)
 {
@@ -176,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pictures_of_every_size_are_planned),
         cmocka_unit_test(layers_of_every_size_are_planned),
+        cmocka_unit_test(layers_that_the_host_cannot_hold_are_refused),
         cmocka_unit_test(odd_pictures_are_answered),
         cmocka_unit_test(odd_layers_are_answered),
     };
