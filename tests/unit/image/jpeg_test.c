@@ -121,7 +121,7 @@ static void alpha_is_put_on_white_when_jpeg_is_written(void **state)
         must(image_jpeg_write(&im, 90, &b, &e), &e);
         struct image back = load(&b, NULL);
         assert_int_equal(back.channels, channels - 1);
-        assert_in_range(back.p[0], 253, 255);
+        assert_true(back.p[0] >= 253);
         buf_deinit(&b);
         image_free(&im);
         image_free(&back);
@@ -221,7 +221,7 @@ static unsigned grey_ink_profile(char *bytes, unsigned room)
     assert_true(cmsWriteTag(p, cmsSigAToB0Tag, lut));
     cmsUInt32Number n = 0;
     assert_true(cmsSaveProfileToMem(p, NULL, &n));
-    assert_in_range(n, 1, room);
+    assert_true(n >= 1 && n <= room);
     assert_true(cmsSaveProfileToMem(p, bytes, &n));
     cmsPipelineFree(lut);
     cmsCloseProfile(p);

@@ -239,7 +239,7 @@ static void gamma_is_applied_only_when_it_is_not_srgb_s(void **state)
     make_png(&m, row, 3, &b);
     struct image im = load(&b, NULL);
     assert_int_equal(im.p[0], 0);
-    assert_in_range(im.p[1], 186, 188); /* (128 / 255) ^ (1 / 2.2) */
+    assert_true(im.p[1] >= 186 && im.p[1] <= 188); /* (128 / 255) ^ (1 / 2.2) */
     assert_int_equal(im.p[2], 255);
     image_free(&im);
     buf_deinit(&b);
@@ -280,10 +280,10 @@ static void icc_profile_is_applied_and_alpha_kept(void **state)
     make_png(&m, row, 8, &b);
     struct image im = load(&b, &info);
     assert_true(info.had_icc);
-    assert_in_range(im.p[0], 186, 190); /* sRGB's curve of 128 / 255 */
+    assert_true(im.p[0] >= 186 && im.p[0] <= 190); /* sRGB's curve of 128 / 255 */
     assert_int_equal(im.p[3], 77);
-    assert_in_range(im.p[4], 254, 255);
-    assert_in_range(im.p[5], 0, 1);
+    assert_true(im.p[4] >= 254);
+    assert_true(im.p[5] <= 1);
     assert_int_equal(im.p[7], 0);
     mem_free((void *)(uintptr_t)m.icc);
     buf_deinit(&b);
@@ -303,7 +303,7 @@ static void grey_profile_is_applied_to_grey_only(void **state)
         cmsHPROFILE p = cmsCreateGrayProfile(cmsD50_xyY(), t);
         unsigned char bytes[2048];
         assert_true(cmsSaveProfileToMem(p, NULL, &m.icc_bytes));
-        assert_in_range(m.icc_bytes, 1, sizeof bytes);
+        assert_true(m.icc_bytes >= 1 && m.icc_bytes <= sizeof bytes);
         assert_true(cmsSaveProfileToMem(p, bytes, &m.icc_bytes));
         cmsCloseProfile(p);
         cmsFreeToneCurve(t);

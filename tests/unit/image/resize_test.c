@@ -232,7 +232,7 @@ static void window_sums_stay_exact_when_a_long_side_becomes_one_pixel(void **sta
     struct image in = new_image(200000, 1, 1), out;
     memset(in.p, 255, 200000);
     must(image_resize(&in, 1, 1, IMAGE_BOX, &out, &e), &e);
-    assert_in_range(out.p[0], 250, 255); /* 21 units of 2^-22 a pixel: the weights' own rounding */
+    assert_true(out.p[0] >= 250); /* 21 units of 2^-22 a pixel: the weights' own rounding */
     image_free(&out);
     image_free(&in);
 }

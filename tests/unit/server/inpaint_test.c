@@ -92,8 +92,8 @@ static void blur_keeps_what_is_far(void **state)
     box(&m, 24, 24, 40, 40);
     assert_int_equal(inpaint_blur(&m, 2, 2, &e), ERR_OK);
     assert_int_equal(image_row(&m, 32)[32], 255);
-    assert_in_range(image_row(&m, 32)[24], 130, 160);
-    assert_in_range(image_row(&m, 32)[22], 10, 127);
+    assert_true(image_row(&m, 32)[24] >= 130 && image_row(&m, 32)[24] <= 160);
+    assert_true(image_row(&m, 32)[22] >= 10 && image_row(&m, 32)[22] <= 127);
     assert_int_equal(image_row(&m, 32)[24 - 6], 0);
     assert_int_equal(image_row(&m, 32)[41], image_row(&m, 41)[32]);
     image_free(&m);

@@ -208,7 +208,7 @@ static void nothing_is_lost_when_the_process_is_killed_again_and_again(void **st
             expect_kept(s, &promises[i]);
         struct job_list l;
         assert_int_equal(jobs_list(s, 1u << JOB_INTERRUPTED, 0, 1000, &l, NULL), ERR_OK);
-        assert_in_range(l.n, 0, 1); /* one ran; it can be run again */
+        assert_true(l.n <= 1); /* one ran; it can be run again */
         for (size_t i = 0; i < l.n; i++)
             assert_int_equal(jobs_again(s, l.items[i].id, NULL), ERR_OK);
         interrupted += l.n;
