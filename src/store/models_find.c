@@ -32,14 +32,14 @@ static void unescape(char *s)
     *to = 0;
 }
 
-/* Calls fn with every mount point until it says true. */
+/* Calls fn with every mount point until it says true. The root always is one; that of a chroot has no line. */
 static bool each_mount(bool (*fn)(const char *mount, void *user), void *user)
 {
     char line[2 * MODELS_PATH_BYTES];
-    bool stop = false;
+    bool stop = fn("/", user);
     FILE *f = fopen("/proc/self/mountinfo", "re");
     if (!f)
-        return false;
+        return stop;
     for (int i = 0; !stop && i < MOUNTS_MAX && fgets(line, sizeof line, f); i++) {
         char *rest = line;
         const char *field[5];
@@ -91,10 +91,9 @@ static bool is_same(const char *mount, void *user)
     return strcmp(mount, user) == 0;
 }
 
-/* The root always is. (That of a chroot has no line of its own.) */
 static bool is_mounted(const char *volume)
 {
-    return strcmp(volume, "/") == 0 || each_mount(is_same, (void *)(uintptr_t)volume);
+    return each_mount(is_same, (void *)(uintptr_t)volume);
 }
 
 /* ---- places ---------------------------------------------------------------------------------------- */
