@@ -113,7 +113,7 @@ enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files_
     rc = files_open(&files, to_dir, false, e);
     if (rc != ERR_OK)
         return rc;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", to_dir, STORE_DB_NAME) >= sizeof path)
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", to_dir, FILES_DB) >= sizeof path)
         rc = err_set(e, ERR_LIMIT, "the folder has too long a name");
     if (rc == ERR_OK)
         rc = db_open(&to, path, DB_OWN, e);

@@ -1,7 +1,9 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
@@ -54,12 +56,22 @@ bool db_is_broken(const struct err *e)
     return e->code == ERR_FORMAT && e->sys == BROKEN_SYS;
 }
 
+/* SQLite would make the file 0644; the files beside it take its mode. What is wrong here SQLite tells. */
+static void make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct err *e)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (mode == DB_OWN)
         flags |= SQLITE_OPEN_CREATE;
     pthread_mutex_init(&db->lock, NULL);
+    if (mode == DB_OWN)
+        make_private(path);
     errno = 0;
     if (sqlite3_open_v2(path, &db->h, flags, NULL) != SQLITE_OK)
         return db_error(db->h, "open the database", e);

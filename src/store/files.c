@@ -9,17 +9,58 @@
 
 #include "base/file_out.h"
 #include "base/folder.h"
+#include "base/log.h"
 #include "base/random.h"
 
-static enum err_code open_dir(int at, const char *name, bool make, int *out, struct err *e)
+static enum err_code open_root(const char *dir, int *out, struct err *e)
 {
-    if (make && mkdirat(at, name, 0700) != 0 && errno != EEXIST)
-        return err_set_sys(e, ERR_IO, errno, "cannot make the store's folder '%s'", name);
-    *out = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *out = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*out < 0)
         return err_set_sys(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno,
-                           "cannot open the store's folder '%s'", name);
+                           "cannot open the store's folder '%s'", dir);
     return ERR_OK;
+}
+
+/* One of the store's own folders. A link is refused: what it leads to is not the store's to tidy. */
+static enum err_code open_dir(const char *dir, int root, const char *name, bool make, int *out,
+                              struct err *e)
+{
+    struct stat st;
+    if (make && mkdirat(root, name, 0700) != 0 && errno != EEXIST)
+        return err_set_sys(e, ERR_IO, errno, "cannot make the store's folder '%s'", name);
+    *out = openat(root, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (*out >= 0)
+        return ERR_OK;
+    int sys = errno;
+    if (fstatat(root, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+        return err_set(e, ERR_FORMAT,
+                       "'%s' in the store '%s' is a link and not a folder; it is not followed",
+                       name, dir);
+    return err_set_sys(e, sys == ENOENT ? ERR_NOTFOUND : ERR_IO, sys,
+                       "cannot open the store's folder '%s'", name);
+}
+
+/* ---- rights --------------------------------------------------------------------------------------- */
+
+static void close_to_others(int at, const char *name)
+{
+    struct stat st;
+    if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || (st.st_mode & 077) == 0 ||
+        S_ISLNK(st.st_mode))
+        return;
+    if (fchmodat(at, name, st.st_mode & 0700, 0) != 0)
+        log_warn("others may read '%s' in the store, and this cannot be changed", name);
+}
+
+void files_close_to_others(const struct files *f)
+{
+    static const char *const names[] = {"assets", "thumbs",        "tmp",          "lock",
+                                        FILES_DB, FILES_DB "-wal", FILES_DB "-shm"};
+    struct stat st;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        close_to_others(f->root, names[i]);
+    if (fstatat(f->root, "models", &st, 0) != 0)
+        close_to_others(f->root, ".");
 }
 
 enum err_code files_open(struct files *f, const char *dir, bool look_only, struct err *e)
@@ -28,13 +69,13 @@ enum err_code files_open(struct files *f, const char *dir, bool look_only, struc
     *f = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
     enum err_code rc = look_only ? ERR_OK : folder_make(dir, 0700, e);
     if (rc == ERR_OK)
-        rc = open_dir(AT_FDCWD, dir, false, &f->root, e);
+        rc = open_root(dir, &f->root, e);
     if (rc == ERR_OK)
-        rc = open_dir(f->root, "assets", !look_only, &f->assets, e);
+        rc = open_dir(dir, f->root, "assets", !look_only, &f->assets, e);
     if (rc == ERR_OK && !look_only)
-        rc = open_dir(f->root, "thumbs", true, &f->thumbs, e);
+        rc = open_dir(dir, f->root, "thumbs", true, &f->thumbs, e);
     if (rc == ERR_OK && !look_only)
-        rc = open_dir(f->root, "tmp", true, &f->tmp, e);
+        rc = open_dir(dir, f->root, "tmp", true, &f->tmp, e);
     if (rc == ERR_OK)
         rc = random_bytes(token, sizeof token, e);
     for (size_t i = 0; rc == ERR_OK && i < sizeof token; i++)
@@ -72,6 +113,14 @@ enum err_code files_temp(const struct files *f, char name[FILES_NAME_SIZE], int 
 void files_temp_drop(const struct files *f, const char *name)
 {
     (void)unlinkat(f->tmp, name, 0);
+}
+
+bool files_temp_is_ours(const char *name)
+{
+    size_t hex = 0;
+    for (const char *p = name; *p; p++)
+        hex += (*p >= '0' && *p <= '9') || (*p >= 'a' && *p <= 'f');
+    return strlen(name) == 33 && name[16] == '-' && hex == 32;
 }
 
 bool files_temp_is_old(const struct files *f, const char *name)

@@ -12,6 +12,7 @@
 #include "base/err.h"
 
 enum { FILES_NAME_SIZE = 96 };
+#define FILES_DB "veetance.db"
 
 struct files {
     int root, assets, thumbs, tmp; /* folders; -1 when not open */
@@ -22,6 +23,9 @@ struct files {
 ERR_MUST_CHECK enum err_code files_open(struct files *f, const char *dir, bool look_only,
                                         struct err *e);
 void files_close(struct files *f);
+/* What others may read of a store that is there already (0644, 0755) becomes the owner's alone. The store's own
+ * folder stays as it is where downloaded models lie in it: those may be shared. */
+void files_close_to_others(const struct files *f);
 
 /* "ab/abcd...": where the asset's file lies within assets/. */
 void files_asset_name(const char *id, char out[FILES_NAME_SIZE]);
@@ -36,6 +40,8 @@ void files_temp_drop(const struct files *f, const char *name);
  * the names are on the disk when this returns. */
 ERR_MUST_CHECK enum err_code files_settle(const struct files *f, const char *name, int to_dir,
                                           const char *to, bool sync, struct err *e);
+/* Does the name look like that of a temporary file of a store? */
+bool files_temp_is_ours(const char *name);
 /* True when the temporary file is one of a process before this one. */
 bool files_temp_is_old(const struct files *f, const char *name);
 

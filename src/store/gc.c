@@ -178,7 +178,8 @@ static enum err_code see_temp(const char *name, void *user, struct err *e)
     struct collection *c = user;
     uint64_t bytes = 0;
     (void)e;
-    if (!files_temp_is_old(&c->s->files, name) || !is_old(c, c->s->files.tmp, name, &bytes))
+    if (!files_temp_is_ours(name) || !files_temp_is_old(&c->s->files, name) ||
+        !is_old(c, c->s->files.tmp, name, &bytes))
         return ERR_OK;
     if (!c->params->dry_run)
         files_temp_drop(&c->s->files, name);

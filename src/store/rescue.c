@@ -17,8 +17,8 @@ static enum err_code move_one(const char *dir, const char *suffix, const char *t
                               struct err *e)
 {
     char from[4200], to[4300];
-    snprintf(from, sizeof from, "%s/%s%s", dir, STORE_DB_NAME, suffix);
-    snprintf(to, sizeof to, "%s/%s%s%s", dir, STORE_DB_NAME, to_suffix, suffix);
+    snprintf(from, sizeof from, "%s/%s%s", dir, FILES_DB, suffix);
+    snprintf(to, sizeof to, "%s/%s%s%s", dir, FILES_DB, to_suffix, suffix);
     if (rename(from, to) != 0 && errno != ENOENT)
         return err_set_sys(e, ERR_IO, errno, "cannot move the broken database aside");
     return ERR_OK;
@@ -30,7 +30,7 @@ enum err_code rescue_move_aside(const char *dir, char *moved, size_t moved_size,
     struct stat st;
     for (int n = 1;; n++) {
         snprintf(mark, sizeof mark, ".broken-%d", n);
-        if ((size_t)snprintf(moved, moved_size, "%s/%s%s", dir, STORE_DB_NAME, mark) >= moved_size)
+        if ((size_t)snprintf(moved, moved_size, "%s/%s%s", dir, FILES_DB, mark) >= moved_size)
             return err_set(e, ERR_LIMIT, "the store's folder has too long a name");
         if (stat(moved, &st) != 0)
             break;

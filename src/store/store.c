@@ -238,7 +238,8 @@ static enum err_code drop_temp(const char *name, void *user, struct err *e)
 {
     const struct store *s = user;
     (void)e;
-    files_temp_drop(&s->files, name);
+    if (files_temp_is_ours(name))
+        files_temp_drop(&s->files, name);
     return ERR_OK;
 }
 
@@ -261,6 +262,8 @@ static enum err_code open_own(struct store *s, const char *path, struct err *e)
 {
     bool was_clean = false;
     enum err_code rc = take_lock(s, &was_clean, e);
+    if (rc == ERR_OK)
+        files_close_to_others(&s->files);
     if (rc == ERR_OK)
         rc = open_database(s, path, was_clean, e);
     if (rc == ERR_OK)
@@ -303,7 +306,7 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     if (rc == ERR_OK)
         rc = files_open(&s->files, s->dir, s->look_only, e);
     if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, s->dir, STORE_DB_NAME, e);
+        rc = file_join(path, sizeof path, s->dir, FILES_DB, e);
     if (rc == ERR_OK)
         rc = s->look_only ? open_to_look(s, path, e) : open_own(s, path, e);
     if (rc == ERR_OK)

@@ -11,8 +11,6 @@
 #include "store/files.h"
 #include "store/store.h"
 
-#define STORE_DB_NAME "veetance.db"
-
 struct store {
     char dir[4096];
     bool look_only;

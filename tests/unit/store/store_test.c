@@ -1,6 +1,7 @@
 /* Opening a store in every state that it may be found in, and looking after it. */
 #include "support.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -31,7 +32,7 @@ static struct job_record keep_job(struct store *s)
 
 static void write_at(const char *dir, const char *name, long offset, const char *text)
 {
-    char path[512];
+    char path[1024];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
@@ -41,7 +42,7 @@ static void write_at(const char *dir, const char *name, long offset, const char 
 
 static bool there(const char *dir, const char *name)
 {
-    char path[512];
+    char path[1024];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
     return file_exists(path);
 }
@@ -70,6 +71,75 @@ static void second_process_is_refused_when_the_store_is_open(void **state)
     store_close(other);
     store_close(s);
     store_close(open_store(p->dir));
+}
+
+static mode_t mode_of(const char *dir, const char *name)
+{
+    char path[512];
+    struct stat st;
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    assert_int_equal(lstat(path, &st), 0);
+    return st.st_mode & 07777;
+}
+
+static const char *const own_folders[] = {".", "assets", "thumbs", "tmp"};
+static const char *const own_files[] = {"veetance.db", "veetance.db-wal", "veetance.db-shm",
+                                        "lock"};
+
+static void assert_private(const char *dir)
+{
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(mode_of(dir, own_folders[i]), 0700);
+        assert_int_equal(mode_of(dir, own_files[i]), 0600);
+    }
+}
+
+static void others_cannot_read_a_store_when_it_is_new_or_was_open_to_them(void **state)
+{
+    struct place *p = *state;
+    char path[512];
+    mode_t mask = umask(0);
+    struct store *s = open_store(p->dir);
+    struct asset a = put_png(s, 9, 9, 1);
+    assert_private(p->dir);
+    (void)snprintf(path, sizeof path, "assets/%.2s/%s", a.id, a.id);
+    assert_int_equal(mode_of(p->dir, path), 0600);
+    store_close(s);
+    for (size_t i = 0; i < 4; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", p->dir, own_folders[i]);
+        assert_int_equal(chmod(path, 0755), 0);
+        (void)snprintf(path, sizeof path, "%s/%s", p->dir, own_files[i]);
+        assert_true(chmod(path, 0644) == 0 || errno == ENOENT);
+    }
+    s = open_store(p->dir);
+    (void)put_png(s, 9, 9, 2);
+    assert_private(p->dir);
+    store_close(s);
+    (void)umask(mask);
+}
+
+static void nothing_is_removed_behind_a_link_when_opened(void **state)
+{
+    static const char ours[] = "0123456789abcdef-0123456789abcdef";
+    struct place *p = *state;
+    struct store_options o = {.dir = p->dir};
+    struct store *s;
+    struct err e = {0};
+    char tmp[512], other[512];
+    store_close(open_store(p->dir));
+    write_at(p->dir, "tmp/notes.txt", 0, "not ours");
+    write_at(p->dir, "tmp/0123456789abcdef-0123456789abcdef", 0, "ours");
+    store_close(open_store(p->dir));
+    (void)snprintf(tmp, sizeof tmp, "%s/tmp", p->dir);
+    assert_true(there(tmp, "notes.txt"));
+    assert_false(there(tmp, ours));
+    (void)snprintf(other, sizeof other, "%s/other", p->dir);
+    assert_int_equal(rename(tmp, other), 0);
+    write_at(other, ours, 0, "somebody's");
+    assert_int_equal(symlink(other, tmp), 0);
+    assert_int_equal(store_open(&o, &s, &e), ERR_FORMAT);
+    assert_non_null(strstr(e.text, "is a link"));
+    assert_true(there(other, ours));
 }
 
 static void default_folder_follows_the_environment_when_it_is_set(void **state)
@@ -504,6 +574,8 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
         CASE(second_process_is_refused_when_the_store_is_open),
+        CASE(others_cannot_read_a_store_when_it_is_new_or_was_open_to_them),
+        CASE(nothing_is_removed_behind_a_link_when_opened),
         cmocka_unit_test(default_folder_follows_the_environment_when_it_is_set),
         CASE(everything_comes_back_when_only_the_database_is_gone),
         CASE(files_are_kept_when_the_database_is_garbage),
