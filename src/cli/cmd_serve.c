@@ -21,6 +21,7 @@ enum {
     SERVE_TOKEN,
     SERVE_HOST,
     SERVE_QUEUE,
+    SERVE_TIDY,
     SERVE_HTTP_THREADS,
     SERVE_WORK_MEMORY,
     SERVE_NO_SANDBOX,
@@ -37,6 +38,8 @@ static const struct cli_option options[] = {
     {SERVE_HOST, 0, "allow-host", "NAME",
      "a further name that this server is called by; may be given again"},
     {SERVE_QUEUE, 0, "queue", "N", "most jobs that may wait (default 1000)"},
+    {SERVE_TIDY, 0, "tidy-every", "SECONDS",
+     "how often the store's limits are applied (default 3600; `veetance store limits`)"},
     {SERVE_HTTP_THREADS, 0, "http-threads", "N", "threads that answer (default 4)"},
     {SERVE_WORK_MEMORY, 0, "work-memory", "SIZE",
      "memory for reading uploads and rendering exports, as 2G (default: a quarter of the "
@@ -92,6 +95,8 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         return CLI_OK;
     case SERVE_QUEUE:
         return set_int(a, 100000, &o->max_queue);
+    case SERVE_TIDY:
+        return set_int(a, 30 * 86400, &o->tidy_seconds);
     case SERVE_HTTP_THREADS:
         return set_int(a, 64, &o->http_threads);
     case SERVE_WORK_MEMORY:

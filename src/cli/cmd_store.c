@@ -4,9 +4,22 @@
 
 #include "base/json_text.h"
 #include "cli/commands.h"
+#include "memory/budget.h"
 #include "store/store.h"
+#include "store/tidy.h"
 
-enum { STORE_DIR = 1, STORE_DEEP, STORE_GRACE, STORE_FOUND, STORE_DRY, STORE_JSON };
+enum {
+    STORE_DIR = 1,
+    STORE_DEEP,
+    STORE_GRACE,
+    STORE_FOUND,
+    STORE_DRY,
+    STORE_JOB_DAYS,
+    STORE_JOBS,
+    STORE_ASSET_DAYS,
+    STORE_SIZE,
+    STORE_JSON
+};
 
 static const struct cli_option options[] = {
     {STORE_DIR, 0, "store", "DIR",
@@ -16,6 +29,13 @@ static const struct cli_option options[] = {
     {STORE_FOUND, 0, "found", NULL,
      "gc: also pictures that were found again after the database was lost"},
     {STORE_DRY, 'n', "dry-run", NULL, "gc: count only"},
+    {STORE_JOB_DAYS, 0, "job-days", "DAYS",
+     "limits: days after which a finished job is forgotten; 0: never"},
+    {STORE_JOBS, 0, "jobs", "N", "limits: finished jobs that are kept, the newest; 0: any number"},
+    {STORE_ASSET_DAYS, 0, "image-days", "DAYS",
+     "limits: days after which an image that nothing refers to goes; 0: never"},
+    {STORE_SIZE, 0, "size", "SIZE",
+     "limits: of all images, as 20G; above it the oldest go that no project refers to; 0: any"},
     {STORE_JSON, 0, "json", NULL, "print JSON"},
     {0},
 };
@@ -25,6 +45,7 @@ struct store_job {
     const char *verb, *target, *dir;
     bool deep, json;
     struct store_gc_params gc;
+    struct store_limits limits; /* -1: not named */
 };
 
 static double mib(uint64_t bytes)
@@ -81,16 +102,71 @@ static int collect(struct store_job *j, struct store *s)
     if (store_gc(s, &j->gc, &r, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (j->json)
-        printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"bytes\":%llu,"
-               "\"dry_run\":%s}\n",
+        printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"thumbs\":%llu,"
+               "\"bytes\":%llu,\"dry_run\":%s}\n",
                (unsigned long long)r.assets, (unsigned long long)r.strays,
-               (unsigned long long)r.temporary, (unsigned long long)r.bytes,
-               j->gc.dry_run ? "true" : "false");
+               (unsigned long long)r.temporary, (unsigned long long)r.thumbs,
+               (unsigned long long)r.bytes, j->gc.dry_run ? "true" : "false");
     else
         printf("%s %llu pictures that nothing refers to, %llu stray and %llu temporary files: "
                "%.1f MiB\n",
                j->gc.dry_run ? "would remove" : "removed", (unsigned long long)r.assets,
-               (unsigned long long)r.strays, (unsigned long long)r.temporary, mib(r.bytes));
+               (unsigned long long)(r.strays + r.thumbs), (unsigned long long)r.temporary,
+               mib(r.bytes));
+    return CLI_OK;
+}
+
+static int tidy(struct store_job *j, struct store *s)
+{
+    struct err e = {0};
+    struct store_limits l;
+    struct store_tidied t;
+    if (store_limits_get(s, &l, &e) != ERR_OK || store_tidy(s, &l, NULL, &t, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    uint64_t strays = t.gc.strays + t.gc.thumbs + t.gc.temporary;
+    if (j->json)
+        printf("{\"jobs\":%llu,\"assets\":%llu,\"strays\":%llu,\"bytes\":%llu}\n",
+               (unsigned long long)t.jobs, (unsigned long long)t.gc.assets,
+               (unsigned long long)strays, (unsigned long long)t.gc.bytes);
+    else
+        printf("removed %llu jobs, %llu images and %llu stray files: %.1f MiB\n",
+               (unsigned long long)t.jobs, (unsigned long long)t.gc.assets,
+               (unsigned long long)strays, mib(t.gc.bytes));
+    return CLI_OK;
+}
+
+/* ---- limits ------------------------------------------------------------------------------------- */
+
+/* True when there was something to take over. */
+static bool take_over(int64_t named, int64_t *limit)
+{
+    if (named < 0)
+        return false;
+    *limit = named;
+    return true;
+}
+
+static int limits(struct store_job *j, struct store *s)
+{
+    struct err e = {0};
+    struct store_limits l;
+    if (store_limits_get(s, &l, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    bool changes = take_over(j->limits.job_days, &l.job_days);
+    changes |= take_over(j->limits.jobs, &l.jobs);
+    changes |= take_over(j->limits.asset_days, &l.asset_days);
+    changes |= take_over(j->limits.bytes, &l.bytes);
+    if (changes && store_limits_set(s, &l, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (j->json)
+        printf("{\"job_days\":%lld,\"jobs\":%lld,\"asset_days\":%lld,\"bytes\":%lld}\n",
+               (long long)l.job_days, (long long)l.jobs, (long long)l.asset_days,
+               (long long)l.bytes);
+    else
+        printf("0: no limit\nfinished jobs            %lld days, the newest %lld\n"
+               "images nothing refers to %lld days\nall images               %.1f MiB\n",
+               (long long)l.job_days, (long long)l.jobs, (long long)l.asset_days,
+               mib((uint64_t)l.bytes));
     return CLI_OK;
 }
 
@@ -116,16 +192,27 @@ static int back_up(struct store_job *j, struct store *s)
 
 /* ---- the command -------------------------------------------------------------------------------- */
 
+/* All of them work beside a running server. */
 static const struct verb {
     const char *name;
-    bool looks_only; /* works beside a running server */
+    bool looks_only;
     bool wants_target;
     int (*run)(struct store_job *j, struct store *s);
 } verbs[] = {
-    {"check", true, false, check},
-    {"gc", false, false, collect},
-    {"backup", true, true, back_up},
+    {"check", true, false, check},    {"gc", false, false, collect},   {"tidy", false, false, tidy},
+    {"limits", false, false, limits}, {"backup", true, true, back_up},
 };
+
+static enum err_code open_store(const struct store_job *j, const struct verb *v, struct store **s,
+                                struct err *e)
+{
+    struct store_options o = {.dir = j->dir, .look_only = v->looks_only};
+    enum err_code rc = store_open(&o, s, e);
+    if (rc != ERR_BUSY)
+        return rc;
+    o.beside = true;
+    return store_open(&o, s, e);
+}
 
 static int run_verb(struct store_job *j)
 {
@@ -135,24 +222,44 @@ static int run_verb(struct store_job *j)
             v = &verbs[i];
     if (!v)
         return j->verb ? cli_no_subcommand(j->self, j->verb)
-                       : cli_usage_error(j->self, "say check, gc or backup");
+                       : cli_usage_error(j->self, "say check, gc, tidy, limits or backup");
     if (v->wants_target != (j->target != NULL))
         return cli_usage_error(
             j->self, v->wants_target ? "%s needs a folder" : "%s takes no folder", v->name);
     struct store *s;
     struct err e = {0};
-    const struct store_options o = {.dir = j->dir, .look_only = v->looks_only};
-    if (store_open(&o, &s, &e) != ERR_OK)
+    if (open_store(j, v, &s, &e) != ERR_OK)
         return cli_fail_err(&e);
     int rc = v->run(j, s);
     store_close(s);
     return rc;
 }
 
+static int set_limit(struct store_job *j, const struct cli_args *a, int id)
+{
+    struct err e = {0};
+    uint64_t bytes = 0;
+    if (id == STORE_JOBS)
+        return cli_int(a, 0, 100000000, &j->limits.jobs) ? CLI_OK : CLI_USAGE;
+    if (id == STORE_JOB_DAYS)
+        return cli_int(a, 0, 36500, &j->limits.job_days) ? CLI_OK : CLI_USAGE;
+    if (id == STORE_ASSET_DAYS)
+        return cli_int(a, 0, 36500, &j->limits.asset_days) ? CLI_OK : CLI_USAGE;
+    if (strchr(a->value, '%'))
+        return cli_usage_error(a->command, "--size takes a size, as 20G");
+    if (strcmp(a->value, "0") != 0 && budget_parse(a->value, NULL, &bytes, &e) != ERR_OK)
+        return cli_usage_error(a->command, "%s", e.text);
+    if (bytes > (uint64_t)1 << 60)
+        return cli_usage_error(a->command, "--size is beyond all measure");
+    j->limits.bytes = (int64_t)bytes;
+    return CLI_OK;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
-    struct store_job j = {.self = self, .gc = {.grace_s = STORE_GRACE_S}};
+    struct store_job j = {
+        .self = self, .gc = {.grace_s = STORE_GRACE_S}, .limits = {-1, -1, -1, -1}};
     double days = 7;
     int id;
     while ((id = cli_args_next(&a)) != CLI_END) {
@@ -178,6 +285,13 @@ static int run(const struct cli_command *self, int argc, char **argv)
         case STORE_DRY:
             j.gc.dry_run = true;
             break;
+        case STORE_JOB_DAYS:
+        case STORE_JOBS:
+        case STORE_ASSET_DAYS:
+        case STORE_SIZE:
+            if (set_limit(&j, &a, id) != CLI_OK)
+                return CLI_USAGE;
+            break;
         case STORE_JSON:
             j.json = true;
             break;
@@ -192,7 +306,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 static const struct cli_subcommand subcommands[] = {
     {"check", NULL, "is everything there, and whole?", NULL},
-    {"gc", NULL, "remove what nothing refers to", NULL},
+    {"gc", NULL, "remove images that nothing refers to, and stray files", NULL},
+    {"tidy", NULL, "apply the limits now; a server does it every hour", NULL},
+    {"limits", NULL, "show or change when finished jobs and images go by themselves", NULL},
     {"backup", "DIR", "a copy of the database and all files", NULL},
     {0},
 };
@@ -203,6 +319,7 @@ const struct cli_command cli_cmd_store = {
     .usage = "SUBCOMMAND [--store DIR] [--json]",
     .examples = "  veetance store check --deep\n"
                 "  veetance store gc --grace 30 -n\n"
+                "  veetance store limits --job-days 14 --size 20G\n"
                 "  veetance store backup /media/disk/veetance-backup\n",
     .options = options,
     .subcommands = subcommands,

@@ -224,6 +224,11 @@ static enum err_code info(struct http_request *rq, struct http_reply *re, struct
     return rc;
 }
 
+static enum err_code delete (struct http_request *rq, struct http_reply *re, struct err *e) {
+    enum err_code rc = info(rq, re, e);
+    return rc == ERR_OK ? asset_delete(http_store(rq), http_path(rq, "id"), e) : rc;
+}
+
 const struct http_route routes_assets[] = {
     {HTTP_POST, "/v1/assets", "uploadAssets",
      "Put pictures in: PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF or BMP, as the body or as files of a "
@@ -236,4 +241,7 @@ const struct http_route routes_assets[] = {
      .tag = "assets", .run = get, .query = get_query, .type = "image/*", .flags = HTTP_ETAG},
     {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of a picture",
      .tag = "assets", .run = info, .gives = asset_fields},
+    {HTTP_DELETE, "/v1/assets/{id}", "deleteAsset",
+     "Remove a picture and its small versions; 409 while a project or a job refers to it",
+     .tag = "assets", .run = delete, .gives = asset_fields},
     {0}};

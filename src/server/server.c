@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "sandbox/sandbox.h"
+#include "server/caretaker.h"
 #include "server/events.h"
 #include "server/exports.h"
 #include "server/http_internal.h"
@@ -291,6 +292,8 @@ enum err_code server_open(const struct server_options *o, struct server **out, s
     }
     if (rc == ERR_OK)
         rc = open_pool(s, o, e);
+    if (rc == ERR_OK)
+        rc = caretaker_open(s->store, o->tidy_seconds, &s->caretaker, e);
     if (rc == ERR_OK) {
         rc = stage(s, queue_open(s, o, &s->queue, e), "worker started");
     }
@@ -369,6 +372,7 @@ void server_close(struct server *s)
     else if (s->listen_fd >= 0)
         (void)close(s->listen_fd);
     queue_close(s->queue);
+    caretaker_close(s->caretaker);
     pool_free(s->pool);
     exports_free(s->exports);
     http_sleepers_close(s->sleepers);

@@ -44,6 +44,7 @@ struct server {
     struct http_sleepers *sleepers;
     struct pool *pool; /* heavy work of requests */
     struct exports *exports;
+    struct caretaker *caretaker;
     struct events_hub *events;
     struct queue *queue;
     struct MHD_Daemon *daemon;

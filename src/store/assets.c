@@ -163,13 +163,13 @@ static enum err_code settle(struct asset_writer *w, struct asset *a, struct err 
     files_asset_name(a->id, name);
     if (fsync(w->fd) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot write in the store");
-    pthread_mutex_lock(&s->files_lock);
+    store_lock_files(s);
     enum err_code rc = files_settle(&s->files, w->temp, s->files.assets, name, true, e);
     if (rc == ERR_OK)
         rc = store_begin(s, e);
     if (rc == ERR_OK)
         rc = db_end(&s->rw, asset_row_put(s, a, e), e);
-    pthread_mutex_unlock(&s->files_lock);
+    store_unlock_files(s);
     return rc;
 }
 

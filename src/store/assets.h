@@ -91,6 +91,9 @@ ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct 
 ERR_MUST_CHECK enum err_code asset_load(struct store *s, const char *id, struct image *out,
                                         struct err *e);
 
+/* With its small versions. ERR_BUSY while a project, an undo point or a job refers to it (the text says which). */
+ERR_MUST_CHECK enum err_code asset_delete(struct store *s, const char *id, struct err *e);
+
 struct asset_list {
     struct asset *items;
     size_t n;

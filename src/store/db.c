@@ -80,6 +80,8 @@ enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct
     enum err_code rc = db_exec(db, settings, e);
     if (rc == ERR_OK && mode == DB_OWN)
         rc = db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", e);
+    if (rc == ERR_OK && mode == DB_SHARE)
+        rc = db_exec(db, "PRAGMA synchronous = FULL;", e);
     if (rc == ERR_OK && mode == DB_LOOK)
         rc = db_exec(db, "PRAGMA query_only = ON;", e);
     return rc;

@@ -31,8 +31,9 @@ struct db {
 };
 
 enum db_mode {
-    DB_OWN,  /* read and write, made when not there */
-    DB_LOOK, /* no statement may write */
+    DB_OWN,   /* read and write, made when not there */
+    DB_SHARE, /* read and write beside the owner */
+    DB_LOOK,  /* no statement may write */
 };
 
 /* Caller: db_close, also after a failure. */

@@ -54,8 +54,8 @@ static void close_to_others(int at, const char *name)
 
 void files_close_to_others(const struct files *f)
 {
-    static const char *const names[] = {"assets", "thumbs",        "tmp",          "lock",
-                                        FILES_DB, FILES_DB "-wal", FILES_DB "-shm"};
+    static const char *const names[] = {"assets",     "thumbs", "tmp",           "lock",
+                                        "files.lock", FILES_DB, FILES_DB "-wal", FILES_DB "-shm"};
     struct stat st;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         close_to_others(f->root, names[i]);

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "store/store_impl.h"
 
-enum { BATCH = 256 };
+enum { BATCH = 256, BATCH_WITH_END = 8 };
 
 struct collection {
     struct store *s;
@@ -68,15 +68,26 @@ struct orphan {
     uint64_t bytes;
 };
 
-/* Takes up to BATCH rows out, within a transaction. */
+/* Small where it is to end in time. */
+static size_t batch_size(const struct collection *c)
+{
+    return c->params->enough ? BATCH_WITH_END : BATCH;
+}
+
+static bool is_stopped(const struct collection *c)
+{
+    return c->params->stop && atomic_load(c->params->stop);
+}
+
+/* Takes a batch of rows out, within a transaction. */
 static enum err_code take_rows(struct collection *c, struct orphan *batch, size_t *n, struct err *e)
 {
     struct db_query q = db_query(&c->s->rw,
-                                 "DELETE FROM assets WHERE seq IN (SELECT seq" ORPHANS " LIMIT ?3)"
-                                 " RETURNING id, bytes",
+                                 "DELETE FROM assets WHERE seq IN (SELECT seq" ORPHANS
+                                 " ORDER BY touched_ms LIMIT ?3) RETURNING id, bytes",
                                  e);
     bind_orphans(&q, c);
-    db_bind_int(&q, 3, BATCH);
+    db_bind_int(&q, 3, batch_size(c));
     *n = 0;
     while (db_row(&q)) {
         db_text_into(&q, 0, batch[*n].id, sizeof batch[*n].id);
@@ -90,7 +101,7 @@ static enum err_code drop_batch(struct collection *c, struct orphan *batch, size
                                 struct err *e)
 {
     struct store *s = c->s;
-    pthread_mutex_lock(&s->files_lock);
+    store_lock_files(s);
     enum err_code rc = store_begin(s, e);
     if (rc == ERR_OK)
         rc = db_end(&s->rw, take_rows(c, batch, n, e), e);
@@ -102,8 +113,13 @@ static enum err_code drop_batch(struct collection *c, struct orphan *batch, size
         drop_thumbs(s, batch[i].id);
         c->out->assets++;
     }
-    pthread_mutex_unlock(&s->files_lock);
+    store_unlock_files(s);
     return rc;
+}
+
+static bool has_enough(const struct collection *c)
+{
+    return c->params->enough && c->out->bytes >= c->params->enough;
 }
 
 static enum err_code collect_assets(struct collection *c, struct err *e)
@@ -118,11 +134,12 @@ static enum err_code collect_assets(struct collection *c, struct err *e)
     if (rc != ERR_OK || c->params->dry_run)
         return rc;
     struct orphan *batch = mem_try_array(BATCH, sizeof *batch);
-    size_t n = BATCH;
+    size_t n;
     if (!batch)
         return err_set(e, ERR_NOMEM, "no memory for a list of %d assets", BATCH);
-    while (rc == ERR_OK && n == BATCH)
-        rc = drop_batch(c, batch, &n, e);
+    n = batch_size(c);
+    while (rc == ERR_OK && n == batch_size(c) && !has_enough(c))
+        rc = is_stopped(c) ? err_set(e, ERR_CANCELLED, "stopped") : drop_batch(c, batch, &n, e);
     mem_free(batch);
     return rc;
 }
@@ -159,9 +176,11 @@ static enum err_code see_asset(const char *name, void *user, struct err *e)
     bool is_known = true;
     const char *id = strlen(name) > 3 ? name + 3 : "";
     /* Names that are not of our making are somebody's, not ours to remove. */
+    if (is_stopped(c))
+        return err_set(e, ERR_CANCELLED, "stopped");
     if (!asset_is_id(id) || !is_old(c, c->s->files.assets, name, &bytes))
         return ERR_OK;
-    pthread_mutex_lock(&c->s->files_lock);
+    store_lock_files(c->s);
     enum err_code rc = known(c->s, id, &is_known, e);
     if (rc == ERR_OK && !is_known) {
         if (!c->params->dry_run)
@@ -169,8 +188,31 @@ static enum err_code see_asset(const char *name, void *user, struct err *e)
         c->out->strays++;
         c->out->bytes += bytes;
     }
-    pthread_mutex_unlock(&c->s->files_lock);
+    store_unlock_files(c->s);
     return rc;
+}
+
+/* A small version that was made while its picture went. "ab/ID.256.webp" */
+static enum err_code see_thumb(const char *name, void *user, struct err *e)
+{
+    struct collection *c = user;
+    char id[ASSET_ID_SIZE] = "";
+    uint64_t bytes = 0;
+    bool is_known = true;
+    if (strlen(name) > 3 + ASSET_ID_SIZE - 1 && name[3 + ASSET_ID_SIZE - 1] == '.')
+        memcpy(id, name + 3, ASSET_ID_SIZE - 1);
+    if (is_stopped(c))
+        return err_set(e, ERR_CANCELLED, "stopped");
+    if (!asset_is_id(id) || !is_old(c, c->s->files.thumbs, name, &bytes))
+        return ERR_OK;
+    enum err_code rc = known(c->s, id, &is_known, e);
+    if (rc != ERR_OK || is_known)
+        return rc;
+    if (!c->params->dry_run)
+        (void)unlinkat(c->s->files.thumbs, name, 0);
+    c->out->thumbs++;
+    c->out->bytes += bytes;
+    return ERR_OK;
 }
 
 static enum err_code see_temp(const char *name, void *user, struct err *e)
@@ -200,9 +242,64 @@ enum err_code store_gc(struct store *s, const struct store_gc_params *params,
                            .out = out,
                            .before_ms = store_now_ms(s) - params->grace_s * 1000};
     enum err_code rc = collect_assets(&c, e);
+    if (params->enough)
+        return rc;
     if (rc == ERR_OK)
         rc = files_walk(s->files.assets, true, see_asset, &c, e);
-    if (rc == ERR_OK)
+    if (rc == ERR_OK && s->files.thumbs >= 0)
+        rc = files_walk(s->files.thumbs, true, see_thumb, &c, e);
+    if (rc == ERR_OK && !s->beside) /* what the owner writes now looks like what was left */
         rc = files_walk(s->files.tmp, false, see_temp, &c, e);
+    return rc;
+}
+
+/* ---- one picture ---------------------------------------------------------------------------------- */
+
+/* Who refers to it, as a person would say it. */
+static void name_owner(struct str owner, char *out, size_t out_size)
+{
+    const char *what = owner.n && owner.p[0] == 'j' ? "job" : "project";
+    struct str id = str_skip(owner, 2);
+    const char *end = id.n ? memchr(id.p, ':', id.n) : NULL;
+    snprintf(out, out_size, "%s %.*s", what, (int)(end ? (size_t)(end - id.p) : id.n), id.p);
+}
+
+static enum err_code delete_row(struct store *s, const char *id, struct err *e)
+{
+    char user[64] = "";
+    bool there = false;
+    struct db_query refs = db_query(&s->rw, "SELECT owner FROM refs WHERE asset = ?1 LIMIT 1", e);
+    db_bind_text(&refs, 1, id);
+    if (db_row(&refs))
+        name_owner(db_text(&refs, 0), user, sizeof user);
+    enum err_code rc = db_done(&refs);
+    if (rc == ERR_OK && user[0])
+        rc = err_set(e, ERR_BUSY, "asset %.12s... is used by %s", id, user);
+    if (rc != ERR_OK)
+        return rc;
+    struct db_query q = db_query(&s->rw, "DELETE FROM assets WHERE id = ?1 RETURNING seq", e);
+    db_bind_text(&q, 1, id);
+    there = db_row(&q);
+    rc = db_run(&q);
+    if (rc == ERR_OK && !there)
+        rc = err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id);
+    return rc;
+}
+
+enum err_code asset_delete(struct store *s, const char *id, struct err *e)
+{
+    char name[FILES_NAME_SIZE];
+    if (!asset_is_id(id))
+        return err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id);
+    store_lock_files(s);
+    enum err_code rc = store_begin(s, e);
+    if (rc == ERR_OK)
+        rc = db_end(&s->rw, delete_row(s, id, e), e);
+    if (rc == ERR_OK) {
+        files_asset_name(id, name);
+        (void)unlinkat(s->files.assets, name, 0); /* one that stays is a stray */
+        drop_thumbs(s, id);
+    }
+    store_unlock_files(s);
     return rc;
 }

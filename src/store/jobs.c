@@ -385,28 +385,57 @@ enum err_code jobs_forget(struct store *s, const char *id, struct err *e)
     return rc != ERR_OK ? rc : db_end(&s->rw, forget(s, id, e), e);
 }
 
-enum err_code jobs_trim(struct store *s, int64_t keep, uint64_t *gone, struct err *e)
+#define FINISHED "state NOT IN ('queued', 'running')"
+
+/* Deletes the jobs that the query names, with what they refer to. Within a transaction. */
+static enum err_code drop_jobs(struct store *s, const char *ids, int64_t a, int64_t b,
+                               uint64_t *gone, struct err *e)
 {
-    static const char old[] = " (SELECT id FROM jobs WHERE state NOT IN ('queued', 'running')"
-                              " ORDER BY seq DESC LIMIT -1 OFFSET ?1)";
-    char sql[256];
-    if (gone)
-        *gone = 0;
-    enum err_code rc = store_begin(s, e);
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "DELETE FROM refs WHERE owner LIKE 'j:%%' AND substr(owner, 3) IN (%s)", ids);
+    struct db_query refs = db_query(&s->rw, sql, e);
+    db_bind_int(&refs, 1, a);
+    db_bind_int(&refs, 2, b);
+    enum err_code rc = db_run(&refs);
     if (rc != ERR_OK)
         return rc;
-    snprintf(sql, sizeof sql, "DELETE FROM refs WHERE owner LIKE 'j:%%' AND substr(owner, 3) IN%s",
-             old);
-    struct db_query refs = db_query(&s->rw, sql, e);
-    db_bind_int(&refs, 1, keep);
-    rc = db_run(&refs);
-    if (rc == ERR_OK) {
-        snprintf(sql, sizeof sql, "DELETE FROM jobs WHERE id IN%s", old);
-        struct db_query jobs = db_query(&s->rw, sql, e);
-        db_bind_int(&jobs, 1, keep);
-        rc = db_run(&jobs);
-        if (rc == ERR_OK && gone)
-            *gone = (uint64_t)sqlite3_changes64(s->rw.h);
-    }
-    return db_end(&s->rw, rc, e);
+    snprintf(sql, sizeof sql, "DELETE FROM jobs WHERE id IN (%s)", ids);
+    struct db_query jobs = db_query(&s->rw, sql, e);
+    db_bind_int(&jobs, 1, a);
+    db_bind_int(&jobs, 2, b);
+    rc = db_run(&jobs);
+    if (rc == ERR_OK)
+        *gone = (uint64_t)sqlite3_changes64(s->rw.h);
+    return rc;
+}
+
+static enum err_code trim(struct store *s, const char *ids, int64_t a, int64_t b, uint64_t *gone,
+                          struct err *e)
+{
+    uint64_t n = 0;
+    enum err_code rc = store_begin(s, e);
+    if (rc == ERR_OK)
+        rc = db_end(&s->rw, drop_jobs(s, ids, a, b, &n, e), e);
+    if (gone)
+        *gone = rc == ERR_OK ? n : 0;
+    return rc;
+}
+
+enum err_code jobs_trim(struct store *s, int64_t keep, int64_t before_ms, uint64_t *gone,
+                        struct err *e)
+{
+    return trim(s,
+                "SELECT id FROM jobs WHERE " FINISHED " AND (finished_ms < ?2 OR (?1 >= 0 AND"
+                " seq NOT IN (SELECT seq FROM jobs WHERE " FINISHED
+                " ORDER BY seq DESC LIMIT ?1)))",
+                keep, before_ms, gone, e);
+}
+
+enum err_code jobs_trim_oldest(struct store *s, int64_t most, int64_t before_ms, uint64_t *gone,
+                               struct err *e)
+{
+    return trim(s,
+                "SELECT id FROM jobs WHERE " FINISHED " AND finished_ms < ?2 ORDER BY seq LIMIT ?1",
+                most, before_ms, gone, e);
 }

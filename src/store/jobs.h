@@ -115,8 +115,12 @@ ERR_MUST_CHECK enum err_code jobs_waiting(struct store *s, int limit, struct job
 
 /* Forgets a job that neither waits nor runs (ERR_BUSY otherwise); its pictures may then be collected. */
 ERR_MUST_CHECK enum err_code jobs_forget(struct store *s, const char *id, struct err *e);
-/* Forgets finished jobs but for the newest `keep`. *gone may be NULL. */
-ERR_MUST_CHECK enum err_code jobs_trim(struct store *s, int64_t keep, uint64_t *gone,
-                                       struct err *e);
+/* Forgets finished jobs but for the newest `keep` (negative: all stay), and those that ended before before_ms (0:
+ * none). *gone may be NULL. */
+ERR_MUST_CHECK enum err_code jobs_trim(struct store *s, int64_t keep, int64_t before_ms,
+                                       uint64_t *gone, struct err *e);
+/* Forgets at most so many of those that ended before before_ms, the oldest first. */
+ERR_MUST_CHECK enum err_code jobs_trim_oldest(struct store *s, int64_t most, int64_t before_ms,
+                                              uint64_t *gone, struct err *e);
 
 #endif

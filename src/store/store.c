@@ -168,6 +168,33 @@ static void leave_lock(struct store *s)
     s->lock_fd = -1;
 }
 
+void store_lock_files(struct store *s)
+{
+    pthread_mutex_lock(&s->files_lock);
+    while (s->files_lock_fd >= 0 && flock(s->files_lock_fd, LOCK_EX) != 0 && errno == EINTR)
+        ;
+}
+
+void store_unlock_files(struct store *s)
+{
+    if (s->files_lock_fd >= 0)
+        (void)flock(s->files_lock_fd, LOCK_UN);
+    pthread_mutex_unlock(&s->files_lock);
+}
+
+/* A file system without such locks does for one process. */
+static enum err_code open_files_lock(struct store *s, struct err *e)
+{
+    s->files_lock_fd =
+        openat(s->files.root, "files.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (s->files_lock_fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write in the store '%s'", s->dir);
+    bool works = flock(s->files_lock_fd, LOCK_EX) == 0 && flock(s->files_lock_fd, LOCK_UN) == 0;
+    return works || !s->beside
+               ? ERR_OK
+               : err_set_sys(e, ERR_IO, errno, "cannot lock the files of the store '%s'", s->dir);
+}
+
 /* ---- opening ------------------------------------------------------------------------------------ */
 
 static enum err_code quick_check(struct db *db, struct err *e)
@@ -263,6 +290,8 @@ static enum err_code open_own(struct store *s, const char *path, struct err *e)
     bool was_clean = false;
     enum err_code rc = take_lock(s, &was_clean, e);
     if (rc == ERR_OK)
+        rc = open_files_lock(s, e);
+    if (rc == ERR_OK)
         files_close_to_others(&s->files);
     if (rc == ERR_OK)
         rc = open_database(s, path, was_clean, e);
@@ -270,6 +299,21 @@ static enum err_code open_own(struct store *s, const char *path, struct err *e)
         rc = mend_clock(s, e);
     if (rc == ERR_OK)
         rc = tidy_up(s, e);
+    if (rc == ERR_OK)
+        rc = db_open(&s->ro, path, DB_LOOK, e);
+    return rc;
+}
+
+/* Nothing is repaired or marked: what this process finds half done, the other is doing. */
+static enum err_code open_beside(struct store *s, const char *path, struct err *e)
+{
+    enum err_code rc = open_files_lock(s, e);
+    if (rc == ERR_OK)
+        rc = db_open(&s->rw, path, DB_SHARE, e);
+    if (rc == ERR_OK)
+        rc = schema_expect(&s->rw, e);
+    if (rc == ERR_OK)
+        rc = mend_clock(s, e);
     if (rc == ERR_OK)
         rc = db_open(&s->ro, path, DB_LOOK, e);
     return rc;
@@ -293,7 +337,9 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     struct store *s = mem_alloc(sizeof *s);
     *out = NULL;
     s->lock_fd = -1;
+    s->files_lock_fd = -1;
     s->look_only = o->look_only;
+    s->beside = o->beside;
     s->files = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
     pthread_mutex_init(&s->files_lock, NULL);
     pthread_mutex_init(&s->thumbs_lock, NULL);
@@ -308,7 +354,9 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, s->dir, FILES_DB, e);
     if (rc == ERR_OK)
-        rc = s->look_only ? open_to_look(s, path, e) : open_own(s, path, e);
+        rc = s->look_only ? open_to_look(s, path, e)
+             : s->beside  ? open_beside(s, path, e)
+                          : open_own(s, path, e);
     if (rc == ERR_OK)
         *out = s;
     else
@@ -327,6 +375,8 @@ void store_close(struct store *s)
         leave_lock(s);
     else if (s->lock_fd >= 0)
         close(s->lock_fd);
+    if (s->files_lock_fd >= 0)
+        close(s->files_lock_fd);
     files_close(&s->files);
     pthread_mutex_destroy(&s->files_lock);
     pthread_mutex_destroy(&s->thumbs_lock);

@@ -22,6 +22,7 @@
 #ifndef VT_STORE_STORE_H
 #define VT_STORE_STORE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,6 +36,9 @@ struct store_options {
     /* A look beside the process that owns the store: takes no lock, repairs and migrates nothing, and
      * fails every call that would write. For check and backup. */
     bool look_only;
+    /* A hand beside the process that owns the store: deletes, collects and keeps settings as that one does, at the same
+     * time, and leaves the rest alone. */
+    bool beside;
     /* Milliseconds since 1970; NULL: the system's. Tests make the clock jump with it. */
     int64_t (*wall_clock_ms)(void *user);
     void *user;
@@ -107,6 +111,7 @@ enum { STORE_GRACE_S = 7 * 24 * 3600 };
 
 struct store_gc_result {
     uint64_t assets, strays, temporary; /* files that went */
+    uint64_t thumbs;                    /* small versions of pictures that are gone */
     uint64_t bytes;
 };
 
@@ -118,6 +123,9 @@ struct store_gc_params {
     int64_t grace_s; /* STORE_GRACE_S */
     bool found_too;
     bool dry_run;
+    uint64_t
+        enough; /* only pictures, the oldest first, until so many bytes went; 0: all, and files, too */
+    const atomic_bool *stop; /* ends it early with ERR_CANCELLED; NULL: nothing does */
 };
 ERR_MUST_CHECK enum err_code store_gc(struct store *s, const struct store_gc_params *params,
                                       struct store_gc_result *out, struct err *e);

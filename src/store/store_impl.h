@@ -10,6 +10,7 @@
 #include "store/db.h"
 #include "store/files.h"
 #include "store/store.h"
+#include "store/tidy.h"
 
 struct store {
     char dir[4096];
@@ -17,12 +18,18 @@ struct store {
     int lock_fd;
     struct files files;
     struct db rw, ro;
-    /* Held from moving an asset's file to its row, and from dropping the row to removing the file. */
+    bool beside; /* another process owns the store */
+    /* Held from moving an asset's file to its row, and from dropping the row to removing the file: by one thread,
+     * and by one process, for whom it is a lock on the file. See store_lock_files. */
     pthread_mutex_t files_lock;
+    int files_lock_fd;
     pthread_mutex_t
         thumbs_lock; /* one thumbnail is made at a time: each may hold a large picture */
     int64_t wall_at_open_ms, boot_at_open_ms;
 };
+
+void store_lock_files(struct store *s);
+void store_unlock_files(struct store *s);
 
 /* ERR_IO for a store opened to look only; else begins a transaction on rw. End with db_end(&s->rw). */
 ERR_MUST_CHECK enum err_code store_begin(struct store *s, struct err *e);

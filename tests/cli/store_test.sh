@@ -32,7 +32,12 @@ refuse 2 'not empty' store backup "$work/copy" --store "$store"
 
 exec 9>"$store/lock"
 flock -n 9
-refuse 1 'in use by' store gc --store "$store"
+run store gc --store "$store"
+expect 0 "gc works beside a process that has the store open"
+run store limits --job-days 14 --size 20G --store "$store"
+expect 0 "limits can be set beside it"
+out_has 'finished jobs *14 days' "and are told"
+refuse 2 'takes a size' store limits --size 20% --store "$store"
 run store check --store "$store"
 expect 0 "looking is possible while a server has it"
 exec 9>&-

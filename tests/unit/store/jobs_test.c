@@ -141,7 +141,7 @@ static void list_shows_what_was_asked_for_when_states_are_given(void **state)
     assert_int_equal(l.n, 6);
     job_list_deinit(&l);
     uint64_t gone;
-    assert_int_equal(jobs_trim(s, 1, &gone, NULL), ERR_OK);
+    assert_int_equal(jobs_trim(s, 1, 0, &gone, NULL), ERR_OK);
     assert_int_equal(gone, 2);
     assert_int_equal(jobs_list(s, 0, 0, 100, &l, NULL), ERR_OK);
     assert_int_equal(l.n, 4);

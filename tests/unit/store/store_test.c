@@ -448,7 +448,7 @@ static void only_what_nobody_needs_goes_when_collected(void **state)
     char stray[100];
     (void)snprintf(stray, sizeof stray, "assets/%.2s/%.2s%062d", used.id, used.id, 7);
     write_at(p->dir, stray, 0, "left by a crash");
-    write_at(p->dir, "tmp/0123-4567", 0, "left by a crash");
+    write_at(p->dir, "tmp/0123456789abcdef-0123456789abcdef", 0, "left by a crash");
     struct asset_writer *w; /* an upload that is under way is nobody's rubbish */
     assert_int_equal(asset_writer_begin(s, 0, &w, NULL), ERR_OK);
     gc.grace_s = 0;
