@@ -28,7 +28,7 @@ enum { ATTEMPTS = 8 };
      .lo = 0,                                                                                      \
      .hi = LAYER_ID_SIZE - 1,                                                                      \
      .help = "stays with the layer for life; made when it is not given"},                          \
-        {.name = "name", .type = HTTP_STRING, .help = "for people"},                               \
+        {.name = "name", .type = HTTP_STRING, .hi = LAYER_NAME_SIZE - 1, .help = "for people"},    \
         {.name = "mask",                                                                           \
          .type = HTTP_ASSET,                                                                       \
          .nullable = true,                                                                         \
@@ -83,7 +83,7 @@ static const struct http_field layer_body[] = {
     {0}};
 
 #define PROJECT_ROWS                                                                               \
-    {.name = "name", .type = HTTP_STRING, .help = "for people"},                                   \
+    {.name = "name", .type = HTTP_STRING, .hi = PROJECT_NAME_SIZE - 1, .help = "for people"},      \
         {.name = "width",                                                                          \
          .type = HTTP_INT,                                                                         \
          .lo = 1,                                                                                  \
@@ -185,7 +185,11 @@ static enum err_code blame_reference(struct http_request *rq, enum err_code rc, 
 
 static const struct http_field list_query[] = {
     {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
-    {.name = "offset", .type = HTTP_INT, .lo = 0, .hi = 1000000, .fallback = "0"},
+    {.name = "before",
+     .type = HTTP_INT,
+     .lo = 1,
+     .hi = 9e15,
+     .help = "the last answer's next: the page behind it"},
     {0}};
 
 static const struct http_field head_fields[] = {
@@ -204,13 +208,17 @@ static const struct http_field list_gives[] = {
      .fields = head_fields,
      .required = true,
      .help = "the last changed first, without their layers"},
-    {.name = "more", .type = HTTP_BOOL, .required = true, .help = "there are more behind these"},
+    {.name = "next",
+     .type = HTTP_INT,
+     .required = true,
+     .nullable = true,
+     .help = "before= for the next page; null at the end"},
     {0}};
 
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct project_list l;
-    enum err_code rc = project_list(http_store(rq), (int)http_query_int(rq, "offset", 0),
+    enum err_code rc = project_list(http_store(rq), http_query_int(rq, "before", 0),
                                     (int)http_query_int(rq, "limit", 50), &l, e);
     if (rc != ERR_OK)
         return rc;
@@ -220,7 +228,8 @@ static enum err_code list(struct http_request *rq, struct http_reply *re, struct
     bool good = items != NULL;
     for (size_t i = 0; good && i < l.n; i++)
         good = yyjson_mut_arr_append(items, project_json_value(doc, &l.items[i]));
-    good = good && yyjson_mut_obj_add_bool(doc, root, "more", l.more);
+    good = good && (l.next ? yyjson_mut_obj_add_sint(doc, root, "next", l.next)
+                           : yyjson_mut_obj_add_null(doc, root, "next"));
     rc = write_json(doc, good ? root : NULL, &re->body, e);
     yyjson_mut_doc_free(doc);
     project_list_deinit(&l);
@@ -298,6 +307,13 @@ static const struct http_field change_query[] = {
 /* Changes *p by the request; what it answers ends the attempt. */
 typedef enum err_code (*change_fn)(struct http_request *rq, struct project *p, struct err *e);
 
+/* A body that names no member. */
+static bool is_empty(const struct http_request *rq)
+{
+    yyjson_val *body = http_body(rq);
+    return yyjson_is_obj(body) && yyjson_obj_size(body) == 0;
+}
+
 static enum err_code attempt(struct http_request *rq, int64_t if_match, const char *label,
                              change_fn change, struct project *p, struct err *e)
 {
@@ -308,7 +324,8 @@ static enum err_code attempt(struct http_request *rq, int64_t if_match, const ch
     const struct project_change c = {.if_revision = if_match ? if_match : p->revision,
                                      .label =
                                          http_query(rq, "label") ? http_query(rq, "label") : label,
-                                     .amend = http_query_bool(rq, "amend", false)};
+                                     .amend = http_query_bool(rq, "amend", false),
+                                     .nothing = is_empty(rq)};
     rc = change(rq, p, e);
     return rc == ERR_OK ? blame_reference(rq, project_save(s, p, &c, e), "asset", e) : rc;
 }
@@ -399,6 +416,8 @@ static enum err_code layer_change(struct http_request *rq, struct project *p, st
     enum err_code rc = find_layer(rq, p, &at, e);
     if (rc != ERR_OK)
         return rc;
+    if (strcmp(http_body_str(rq, "id", p->layers[at].id), p->layers[at].id) != 0)
+        return http_refuse(rq, 422, "id", e, "a layer's id stays with it for life");
     rc = project_json_layer(http_body(rq), "layer", &p->layers[at], e);
     int64_t index = http_body_int(rq, "index", (int64_t)at);
     if (rc == ERR_OK && (uint64_t)index >= p->n)

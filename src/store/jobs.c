@@ -10,7 +10,7 @@
     "id, seq, turn, kind, model, state, attempts, request, result, error, created_ms, started_ms," \
     " finished_ms"
 
-enum { OWNER_SIZE = STORE_ID_SIZE + 4 };
+enum { OWNER_SIZE = STORE_ID_SIZE + 4, LIST_MAX_BYTES = 4 << 20 };
 
 static const char *const state_names[JOB_STATES] = {
     [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
@@ -301,20 +301,41 @@ enum err_code jobs_get(struct store *s, const char *id, struct job_record *out, 
     return rc;
 }
 
-/* Rows of a bound query into the list, at most limit; one more sets `next`. Frees the query. */
-static enum err_code collect(struct db_query *q, int limit, struct job_list *out, struct err *e)
+static size_t text_bytes(const struct job_record *r)
 {
+    const char *const texts[] = {r->request, r->result, r->error};
+    size_t n = 0;
+    for (size_t i = 0; i < 3; i++)
+        n += texts[i] ? strlen(texts[i]) : 0;
+    return n;
+}
+
+/* Rows of a bound query into the list, at most limit, and at least one but no more than max_bytes of text; one
+ * more sets `next`. Frees the query. */
+static enum err_code collect(struct db_query *q, int limit, size_t max_bytes, struct job_list *out,
+                             struct err *e)
+{
+    size_t bytes = 0;
     out->items = mem_try_array((size_t)limit, sizeof *out->items);
     if (!out->items) {
         (void)db_done(q);
         return err_set(e, ERR_NOMEM, "no memory for a list of %d jobs", limit);
     }
     while (db_row(q)) {
-        if (out->n == (size_t)limit) {
+        struct job_record *r = &out->items[out->n];
+        bool full = out->n == (size_t)limit;
+        if (!full) {
+            read_row(q, r);
+            bytes += text_bytes(r);
+            full = out->n > 0 && bytes > max_bytes;
+            if (full)
+                job_record_deinit(r);
+        }
+        if (full) {
             out->next = out->items[out->n - 1].seq;
             break;
         }
-        read_row(q, &out->items[out->n++]);
+        out->n++;
     }
     enum err_code rc = db_done(q);
     if (rc != ERR_OK)
@@ -341,7 +362,7 @@ enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int li
     db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
     db_bind_text(&q, 2, names);
     db_bind_int(&q, 3, limit + 1);
-    enum err_code rc = collect(&q, limit, out, e);
+    enum err_code rc = collect(&q, limit, LIST_MAX_BYTES, out, e);
     db_unlock(&s->ro);
     return rc;
 }
@@ -354,7 +375,7 @@ enum err_code jobs_waiting(struct store *s, int limit, struct job_list *out, str
     struct db_query q = db_query(
         &s->ro, "SELECT " COLUMNS " FROM jobs WHERE state = 'queued' ORDER BY turn LIMIT ?1", e);
     db_bind_int(&q, 1, limit);
-    enum err_code rc = collect(&q, limit, out, e);
+    enum err_code rc = collect(&q, limit, SIZE_MAX, out, e);
     db_unlock(&s->ro);
     return rc;
 }

@@ -106,7 +106,8 @@ struct job_list {
 };
 void job_list_deinit(struct job_list *l);
 
-/* Newest first; states is a set of bits (1u << JOB_...), 0 for all. As asset_list. */
+/* Newest first; states is a set of bits (1u << JOB_...), 0 for all. As asset_list; a page of large requests ends
+ * after 4 MiB of them. */
 ERR_MUST_CHECK enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int limit,
                                        struct job_list *out, struct err *e);
 /* What waits, in the order of its turns, at most limit (1 to 10,000): for the worker after a start. */

@@ -67,6 +67,10 @@ static enum err_code read_text(yyjson_val *v, const char *what, const struct fie
         return wrong_kind(what, f->key, f->kind == KIND_MASK ? "a string or null" : "a string", v,
                           e);
     struct str s = {yyjson_get_str(v), yyjson_get_len(v)};
+    const char *dot = what[0] ? "." : "";
+    if (f->kind == KIND_TEXT && s.n >= f->size)
+        return err_set(e, ERR_ARG, "'%s%s%s' has %zu bytes; at most %zu are kept", what, dot,
+                       f->key, s.n, f->size - 1);
     if (f->kind == KIND_TEXT) {
         struct layer l = {0};
         layer_set_name(&l, s);

@@ -14,7 +14,8 @@
 enum { OWNER_SIZE = STORE_ID_SIZE + 32, DOC_MAX_BYTES = 8 << 20 };
 
 struct head {
-    int64_t revision, position, lowest, highest;
+    int64_t revision, position, updated_ms;
+    int64_t lowest, highest; /* positions that there are */
 };
 
 bool project_is_conflict(const struct err *e)
@@ -32,6 +33,9 @@ static void owner_of(const char *id, int64_t position, char out[OWNER_SIZE])
     snprintf(out, OWNER_SIZE, "p:%s:%lld", id, (long long)position);
 }
 
+/* Grows with every change of any project: the order of the list. */
+#define NEXT_TURN "(SELECT coalesce(max(turn), 0) + 1 FROM projects)"
+
 /* ---- states, within a transaction --------------------------------------------------------------- */
 
 static enum err_code read_head(struct store *s, const char *id, struct head *h, struct err *e)
@@ -39,7 +43,7 @@ static enum err_code read_head(struct store *s, const char *id, struct head *h, 
     if (!store_is_id(id, 'p'))
         return not_found(id, e);
     struct db_query q = db_query(&s->rw,
-                                 "SELECT revision, position,"
+                                 "SELECT revision, position, updated_ms,"
                                  " (SELECT min(position) FROM history WHERE project = ?1),"
                                  " (SELECT max(position) FROM history WHERE project = ?1)"
                                  " FROM projects WHERE id = ?1",
@@ -47,7 +51,11 @@ static enum err_code read_head(struct store *s, const char *id, struct head *h, 
     db_bind_text(&q, 1, id);
     bool there = db_row(&q);
     if (there)
-        *h = (struct head){db_int(&q, 0), db_int(&q, 1), db_int(&q, 2), db_int(&q, 3)};
+        *h = (struct head){.revision = db_int(&q, 0),
+                           .position = db_int(&q, 1),
+                           .updated_ms = db_int(&q, 2),
+                           .lowest = db_int(&q, 3),
+                           .highest = db_int(&q, 4)};
     enum err_code rc = db_done(&q);
     return rc == ERR_OK && !there ? not_found(id, e) : rc;
 }
@@ -120,8 +128,8 @@ static enum err_code write_head(struct store *s, const struct project *p, int64_
 {
     struct db_query q = db_query(&s->rw,
                                  "UPDATE projects SET name = ?2, width = ?3, height = ?4,"
-                                 " layers = ?5, revision = ?6, position = ?7, updated_ms = ?8"
-                                 " WHERE id = ?1",
+                                 " layers = ?5, revision = ?6, position = ?7, updated_ms = ?8,"
+                                 " turn = " NEXT_TURN " WHERE id = ?1",
                                  e);
     db_bind_text(&q, 1, p->id);
     db_bind_text(&q, 2, p->name);
@@ -151,11 +159,12 @@ static enum err_code name_layers(struct project *p, struct err *e)
 
 static enum err_code insert_project(struct store *s, struct project *p, struct err *e)
 {
-    struct db_query q =
-        db_query(&s->rw,
-                 "INSERT INTO projects (id, name, width, height, layers, revision, position,"
-                 " created_ms, updated_ms) VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, ?6, ?6) RETURNING seq",
-                 e);
+    struct db_query q = db_query(
+        &s->rw,
+        "INSERT INTO projects (id, name, width, height, layers, revision, position,"
+        " created_ms, updated_ms, turn) VALUES (?1, ?2, ?3, ?4, ?5, 1, 1, ?6, ?6, " NEXT_TURN
+        ") RETURNING seq",
+        e);
     db_bind_text(&q, 1, p->id);
     db_bind_text(&q, 2, p->name);
     db_bind_int(&q, 3, p->w);
@@ -193,6 +202,11 @@ static enum err_code save(struct store *s, struct project *p, const struct proje
         rc = expect_revision(h, c->if_revision, e);
     if (rc != ERR_OK)
         return rc;
+    if (c->nothing) {
+        p->revision = h->revision;
+        p->updated_ms = h->updated_ms;
+        return ERR_OK;
+    }
     /* The state a project began with is never amended: the first drag must be undone to something. */
     bool amend = c->amend && h->position > h->lowest && h->position == h->highest;
     int64_t position = amend ? h->position : h->position + 1;
@@ -203,7 +217,7 @@ static enum err_code save(struct store *s, struct project *p, const struct proje
         rc = drop_states(s, p->id, h->lowest, position - PROJECT_UNDO_MAX - 1, e);
         h->lowest = position - PROJECT_UNDO_MAX;
     }
-    h->position = position;
+    h->position = h->highest = position;
     p->revision = h->revision + 1;
     p->updated_ms = store_now_ms(s);
     return rc == ERR_OK ? write_head(s, p, position, e) : rc;
@@ -224,7 +238,7 @@ enum err_code project_save(struct store *s, struct project *p, const struct proj
     rc = db_end(&s->rw, save(s, p, change ? change : &plain, &h, e), e);
     if (rc == ERR_OK) {
         p->can_undo = h.position > h.lowest;
-        p->can_redo = false;
+        p->can_redo = h.position < h.highest;
     }
     return rc;
 }
@@ -257,6 +271,8 @@ enum err_code project_delete(struct store *s, const char *id, int64_t if_revisio
     "p.seq, p.id, p.name, p.width, p.height, p.layers, p.revision, p.created_ms, p.updated_ms,"    \
     " EXISTS (SELECT 1 FROM history h WHERE h.project = p.id AND h.position < p.position),"        \
     " EXISTS (SELECT 1 FROM history h WHERE h.project = p.id AND h.position > p.position)"
+
+enum { HEAD_COLUMN_COUNT = 11 };
 
 static void read_columns(struct db_query *q, struct project *p)
 {
@@ -317,7 +333,7 @@ enum err_code project_get(struct store *s, const char *id, struct project *out, 
     return rc;
 }
 
-enum err_code project_list(struct store *s, int offset, int limit, struct project_list *out,
+enum err_code project_list(struct store *s, int64_t before, int limit, struct project_list *out,
                            struct err *e)
 {
     *out = (struct project_list){0};
@@ -329,15 +345,18 @@ enum err_code project_list(struct store *s, int offset, int limit, struct projec
     struct db_query q =
         db_query(&s->ro,
                  "SELECT " HEAD_COLUMNS
-                 " FROM projects p ORDER BY p.updated_ms DESC, p.seq DESC LIMIT ?1 OFFSET ?2",
+                 ", p.turn FROM projects p WHERE p.turn < ?1 ORDER BY p.turn DESC LIMIT ?2",
                  e);
-    db_bind_int(&q, 1, limit + 1);
-    db_bind_int(&q, 2, offset > 0 ? offset : 0);
+    db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
+    db_bind_int(&q, 2, limit + 1); /* one more tells whether there is a next page */
+    int64_t last = 0;
     while (db_row(&q)) {
-        out->more = out->n == (size_t)limit;
-        if (out->more)
+        if (out->n == (size_t)limit) {
+            out->next = last;
             break;
+        }
         read_columns(&q, &out->items[out->n++]);
+        last = db_int(&q, HEAD_COLUMN_COUNT);
     }
     enum err_code rc = db_done(&q);
     db_unlock(&s->ro);

@@ -81,6 +81,8 @@ struct project_change {
     const char *label;   /* for the undo list: "move", "opacity", ...; NULL: "change" */
     /* Replaces the current state without an undo point: one more step of a drag. */
     bool amend;
+    /* Nothing was changed: no revision and no undo point, and what can be redone still can. */
+    bool nothing;
 };
 
 bool project_is_conflict(const struct err *e);
@@ -113,13 +115,14 @@ ERR_MUST_CHECK enum err_code project_history(struct store *s, const char *id,
                                              struct project_point *out, size_t max, size_t *n,
                                              struct err *e);
 
-/* Heads without layers (n tells how many there are, layers is NULL). Most recently changed first. */
+/* Heads without layers (n tells how many there are, layers is NULL). Most recently changed first,
+ * whatever the clock said; pages as asset_list. */
 struct project_list {
     struct project *items;
     size_t n;
-    bool more;
+    int64_t next; /* `before` for the next page; 0 when there is none */
 };
-ERR_MUST_CHECK enum err_code project_list(struct store *s, int offset, int limit,
+ERR_MUST_CHECK enum err_code project_list(struct store *s, int64_t before, int limit,
                                           struct project_list *out, struct err *e);
 void project_list_deinit(struct project_list *l);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "store/schema.h"
 #include "store/store_impl.h"
 
 /* ---- aside -------------------------------------------------------------------------------------- */
@@ -147,9 +148,9 @@ static void copy_table(struct store *s, struct db *old, const struct table *t, u
 }
 
 /* Projects without a readable state at their position would be listed and not open. */
-static const char drop_empty[] =
-    "DELETE FROM projects WHERE NOT EXISTS (SELECT 1 FROM history"
-    " WHERE history.project = projects.id AND history.position = projects.position)";
+static const char drop_empty[] = "DELETE FROM projects WHERE NOT EXISTS (SELECT 1 FROM history"
+                                 " WHERE history.project = projects.id AND history.position = "
+                                 "projects.position);" SCHEMA_RANK_PROJECTS;
 
 enum err_code rescue_rows(struct store *s, const char *path, uint64_t *n, struct err *e)
 {

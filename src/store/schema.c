@@ -65,6 +65,9 @@ static const char *const migrations[] = {
     "  digest TEXT NOT NULL,"
     "  job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE) STRICT, WITHOUT ROWID;"
     "CREATE INDEX job_keys_job ON job_keys (job);",
+    /* 3: the order of projects is that of their changes, whatever the clock says */
+    "ALTER TABLE projects ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;" SCHEMA_RANK_PROJECTS
+    "CREATE INDEX projects_turn ON projects (turn);",
 };
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };

@@ -13,6 +13,12 @@
 
 #include "store/db.h"
 
+/* For projects that have no turn yet: the times are all that is known of their order. */
+#define SCHEMA_RANK_PROJECTS                                                                       \
+    "UPDATE projects SET turn = (SELECT count(*) FROM projects o"                                  \
+    " WHERE o.updated_ms < projects.updated_ms"                                                    \
+    " OR (o.updated_ms = projects.updated_ms AND o.seq <= projects.seq));"
+
 /* Brings the database to the newest form. *fresh: it was empty. ERR_FORMAT when a newer program, or
  * another one, made it. */
 ERR_MUST_CHECK enum err_code schema_migrate(struct db *db, bool *fresh, struct err *e);

@@ -63,6 +63,27 @@ def test_events_tell_everything(program):
         assert again[0][1]["result"] == seen[-1][1]["result"]
 
 
+def test_a_list_of_large_jobs_comes_in_more_pages(program):
+    with Server(program) as s:
+        stop = s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"]
+        big = "a red star " * 80000
+        jobs = [s.post("/v1/generate", dict(STAR, prompt=big, seed=n)) for n in range(12)]
+        if jobs[0].status != 202:
+            jobs = [s.post("/v1/generate", dict(STAR, prompt="a red star", seed=n)) for n in range(12)]
+        ids = [j.json()["id"] for j in jobs]
+        seen, before, pages = [], "", 0
+        while before is not None:
+            r = s.get("/v1/jobs?limit=1000" + before)
+            assert r.status == 200, r
+            seen += [j["id"] for j in r.json()["jobs"]]
+            pages += 1
+            before = f"&before={r.json()['next']}" if r.json()["next"] else None
+        assert seen == [*reversed(ids), stop]
+        assert pages > 1, pages
+        for j in (*ids, stop):
+            s.request("DELETE", "/v1/jobs/" + j)
+
+
 def test_positions_in_the_queue(program):
     with Server(program) as s:
         jobs = [s.post("/v1/generate", dict(STAR, steps=30)).json()["id"] for _ in range(4)]

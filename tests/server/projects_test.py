@@ -36,6 +36,45 @@ def change(s, method, path, body=None, revision=None):
     return s.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
 
 
+def test_an_empty_change_makes_no_revision(program):
+    with Server(program) as s:
+        p = new_project(s)
+        at, layer = "/v1/projects/" + p["id"], p["layers"][1]
+        for path in ("", "/layers/" + layer["id"]):
+            for revision in (p["revision"], None):
+                r = change(s, "PATCH", at + path, {}, revision)
+                assert r.status == 200 and r.json() == p, r
+        assert len(s.get(at + "/history").json()["points"]) == 1
+        assert change(s, "PATCH", at, {}, 9).status == 412
+        assert change(s, "PATCH", at, {"name": "three"}).json()["revision"] == p["revision"] + 1
+
+
+def test_ids_stay_and_long_names_are_refused(program):
+    with Server(program) as s:
+        p = new_project(s)
+        at = "/v1/projects/" + p["id"]
+        r = change(s, "PATCH", f"{at}/layers/{p['layers'][0]['id']}", {"id": "other"})
+        assert r.status == 422 and r.json()["field"] == "id", r
+        assert [x["id"] for x in s.get(at).json()["layers"]] == [x["id"] for x in p["layers"]]
+        for name in ("n" * 256, "\u00e4" * 128):
+            assert change(s, "PATCH", at, {"name": name}).status == 422
+            assert change(s, "PATCH", f"{at}/layers/{p['layers'][0]['id']}", {"name": name}).status == 422
+            assert s.post("/v1/projects", {"width": 4, "height": 4, "name": name}).status == 422
+        assert change(s, "PATCH", at, {"name": "n" * 255}).json()["name"] == "n" * 255
+
+
+def test_projects_come_in_pages(program):
+    with Server(program) as s:
+        made = [s.post("/v1/projects", {"width": 4, "height": 4, "name": str(n)}).json()["id"] for n in range(5)]
+        assert change(s, "PATCH", "/v1/projects/" + made[1], {"name": "changed"}).status == 200
+        seen, before = [], ""
+        while before is not None:
+            page = s.get("/v1/projects?limit=2" + before).json()
+            seen += [p["id"] for p in page["projects"]]
+            before = f"&before={page['next']}" if page["next"] else None
+        assert seen == [made[1], made[4], made[3], made[2], made[0]], seen
+
+
 def test_pictures_go_in_and_come_out(program):
     with Server(program) as s:
         data = png(30, 20)

@@ -71,6 +71,70 @@ static void project_comes_back_when_it_was_saved(void **state)
     store_close(s);
 }
 
+static void nothing_is_kept_when_nothing_was_changed(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s), q;
+    struct project_change nothing = {.nothing = true};
+    struct project_change stale = {.if_revision = 7, .nothing = true};
+    p.layers[1].x = 3;
+    assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK);
+    assert_int_equal(project_undo(s, p.id, 0, &q, NULL), ERR_OK);
+    assert_int_equal(q.revision, 3);
+    assert_int_equal(project_save(s, &q, &nothing, NULL), ERR_OK);
+    assert_int_equal(q.revision, 3);
+    assert_true(q.can_redo);
+    assert_int_equal(project_save(s, &q, &stale, NULL), ERR_BUSY);
+    q.layers[1].x = 4;
+    assert_int_equal(project_save(s, &q, NULL, NULL), ERR_OK);
+    assert_int_equal(q.revision, 4);
+    assert_false(q.can_redo);
+    project_deinit(&p);
+    project_deinit(&q);
+    store_close(s);
+}
+
+static int64_t clock_that_goes_back(void *user)
+{
+    int64_t *at = user;
+    return *at;
+}
+
+static void projects_are_listed_in_the_order_of_their_changes_when_the_clock_goes_back(void **state)
+{
+    struct place *place = *state;
+    int64_t at = (int64_t)1800000000 * 1000;
+    struct store_options o = {
+        .dir = place->dir, .wall_clock_ms = clock_that_goes_back, .user = &at};
+    struct store *s;
+    struct project p[4];
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(store_open(&o, &s, NULL), ERR_OK);
+        p[i] = two_layers(s);
+        store_close(s);
+        at -= (int64_t)400 * 24 * 3600 * 1000; /* more than is trusted */
+    }
+    s = open_store(place->dir);
+    p[1].layers[0].x = 9;
+    assert_int_equal(project_save(s, &p[1], NULL, NULL), ERR_OK);
+    static const int order[] = {1, 3, 2, 0};
+    int64_t before = 0;
+    for (int i = 0; i < 4; i += 2) { /* in two pages */
+        struct project_list l;
+        assert_int_equal(project_list(s, before, 2, &l, NULL), ERR_OK);
+        assert_int_equal(l.n, 2);
+        assert_string_equal(l.items[0].id, p[order[i]].id);
+        assert_string_equal(l.items[1].id, p[order[i + 1]].id);
+        before = l.next;
+        assert_int_equal(before != 0, i == 0);
+        project_list_deinit(&l);
+    }
+    for (int i = 0; i < 4; i++)
+        project_deinit(&p[i]);
+    store_close(s);
+}
+
 static void second_writer_is_refused_when_the_revision_moved_on(void **state)
 {
     struct place *place = *state;
@@ -79,6 +143,7 @@ static void second_writer_is_refused_when_the_revision_moved_on(void **state)
     struct err e = {0};
     struct project_change c = {.if_revision = 1};
     assert_int_equal(project_get(s, p.id, &other, NULL), ERR_OK);
+    p.layers[0].x = 1;
     assert_int_equal(project_save(s, &p, &c, NULL), ERR_OK);
     assert_int_equal(project_save(s, &other, &c, &e), ERR_BUSY);
     assert_true(project_is_conflict(&e));
@@ -167,11 +232,14 @@ static void old_points_go_and_their_pictures_when_history_is_long(void **state)
     struct asset other = put_solid(s, 10, 10, blue);
     struct project_layer was = p.layers[1];
     memcpy(p.layers[1].asset, other.id, sizeof other.id);
-    for (int i = 0; i < PROJECT_UNDO_MAX; i++)
+    for (int i = 0; i < PROJECT_UNDO_MAX; i++) {
+        p.layers[1].x = i + 1;
         assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK);
+    }
     /* The green square is in the first state only, which can still be undone to. */
     assert_int_equal(store_gc(s, &gc, &gone, NULL), ERR_OK);
     assert_int_equal(gone.assets, 0);
+    p.layers[1].x = 0;
     assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK);
     assert_int_equal(project_history(s, p.id, points, PROJECT_UNDO_MAX + 5, &n, NULL), ERR_OK);
     assert_int_equal(n, PROJECT_UNDO_MAX + 1);
@@ -575,6 +643,8 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
         CASE(project_comes_back_when_it_was_saved),
+        CASE(nothing_is_kept_when_nothing_was_changed),
+        CASE(projects_are_listed_in_the_order_of_their_changes_when_the_clock_goes_back),
         CASE(second_writer_is_refused_when_the_revision_moved_on),
         CASE(states_come_back_in_order_when_undone_and_redone),
         CASE(one_undo_point_is_kept_when_a_drag_amends),
