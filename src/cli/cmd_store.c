@@ -102,11 +102,11 @@ static int collect(struct store_job *j, struct store *s)
     if (store_gc(s, &j->gc, &r, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (j->json)
-        printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"thumbs\":%llu,"
-               "\"bytes\":%llu,\"dry_run\":%s}\n",
-               (unsigned long long)r.assets, (unsigned long long)r.strays,
-               (unsigned long long)r.temporary, (unsigned long long)r.thumbs,
-               (unsigned long long)r.bytes, j->gc.dry_run ? "true" : "false");
+        printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"bytes\":%llu,"
+               "\"dry_run\":%s}\n",
+               (unsigned long long)r.assets, (unsigned long long)(r.strays + r.thumbs),
+               (unsigned long long)r.temporary, (unsigned long long)r.bytes,
+               j->gc.dry_run ? "true" : "false");
     else
         printf("%s %llu pictures that nothing refers to, %llu stray and %llu temporary files: "
                "%.1f MiB\n",

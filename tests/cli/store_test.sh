@@ -49,8 +49,8 @@ expect 0 "a broken database is moved aside"
 check "it is kept" test -f "$store/veetance.db.broken-1"
 check "and said" grep -q 'broken-1' "$work/stderr"
 
-refuse 2 'check, gc or backup' store
-refuse 2 'check, gc or backup' store mend
+refuse 2 'limits or backup' store
+refuse 2 'not one of' store mend
 refuse 2 'needs a folder' store backup
 refuse 2 'takes no folder' store gc here
 refuse 1 'No such file' store check --store "$work/nowhere"
