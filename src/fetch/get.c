@@ -165,16 +165,6 @@ const char *get_base(const struct get *g)
     return g->hub.base;
 }
 
-bool get_sends_token(const struct get *g)
-{
-    return g->hub.with_token != NULL;
-}
-
-const struct catalogue_choice *get_choice(const struct get *g, size_t component)
-{
-    return g->choices[component];
-}
-
 size_t get_licences(const struct get *g, const struct catalogue_licence *out[GET_MAX_LICENCES],
                     bool *agreed)
 {
@@ -191,14 +181,6 @@ size_t get_licences(const struct get *g, const struct catalogue_licence *out[GET
         *agreed = *agreed && record_has_licence(&g->record, l->id);
     }
     return n;
-}
-
-const struct catalogue_source *get_gated(const struct get *g)
-{
-    for (size_t c = 0; c < g->set->component_count; c++)
-        if (g->choices[c]->source->gated)
-            return g->choices[c]->source;
-    return NULL;
 }
 
 const struct download_file *get_files(const struct get *g, size_t *count)

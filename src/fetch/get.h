@@ -56,14 +56,9 @@ void get_free(struct get *g); /* accepts NULL */
 const char *get_dir(const struct get *g);
 /* The address that is asked; differs from the catalogue's hub with a mirror. */
 const char *get_base(const struct get *g);
-bool get_sends_token(const struct get *g);
-/* Which choice of each component, in the set's order. */
-const struct catalogue_choice *get_choice(const struct get *g, size_t component);
 /* The licences of all chosen sources, each once; *agreed: this folder's record has them already. */
 size_t get_licences(const struct get *g, const struct catalogue_licence *out[GET_MAX_LICENCES],
                     bool *agreed);
-/* Whether a gated source is among them: its page, else NULL. Borrowed. */
-const struct catalogue_source *get_gated(const struct get *g);
 
 /* Agreeing is the caller's business; this notes it. */
 ERR_MUST_CHECK enum err_code get_run(struct get *g, struct err *e);

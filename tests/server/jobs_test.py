@@ -163,6 +163,22 @@ def test_wrong_requests_name_the_field(program):
         assert s.post("/v1/generate?wait=maybe", {}).status == 400
 
 
+def test_again_waits_for_room_too(program):
+    with Server(program, "--queue", "1") as s:
+        stop = s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"]
+        s.wait_for(stop, ("running",))
+        gone = s.post("/v1/generate", STAR).json()["id"]
+        assert s.request("DELETE", "/v1/jobs/" + gone).json()["state"] == "cancelled"
+        waits = s.post("/v1/generate", STAR).json()["id"]
+        r = s.post(f"/v1/jobs/{gone}/again")
+        assert r.status == 429 and r.headers["Retry-After"], r
+        assert s.get("/v1/jobs/" + gone).json()["state"] == "cancelled"
+        assert s.request("DELETE", "/v1/jobs/" + waits).status == 200
+        assert s.post(f"/v1/jobs/{gone}/again").status == 202
+        s.request("DELETE", "/v1/jobs/" + gone)
+        s.request("DELETE", "/v1/jobs/" + stop)
+
+
 def test_full_queue_answers_429(program):
     with Server(program, "--queue", "3") as s:
         last = None
