@@ -9,11 +9,20 @@
 #include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/model_arg.h"
+#include "cli/models_advise.h"
 #include "cli/suggest.h"
 #include "pipeline/model_dir.h"
 #include "store/models.h"
 
-enum { MODELS_JSON = 1, MODELS_AS, MODELS_DISTILLED, MODELS_QUICK, MODELS_HASH, MODELS_QUIET };
+enum {
+    MODELS_JSON = 1,
+    MODELS_AS,
+    MODELS_DISTILLED,
+    MODELS_QUICK,
+    MODELS_HASH,
+    MODELS_QUIET,
+    MODELS_BUDGET
+};
 
 static const struct cli_option options[] = {
     {MODELS_AS, 0, "as", "NAME", "add, link: what -m calls the model (default: from the path)"},
@@ -21,6 +30,8 @@ static const struct cli_option options[] = {
      "add, link: a klein transformer file is a distilled or a base model (default: by its name)"},
     {MODELS_QUICK, 0, "quick", NULL, "add, link, verify: compare samples, not every byte"},
     {MODELS_HASH, 0, "hash", NULL, "scan: also the sha256 of every file, which reads all of them"},
+    {MODELS_BUDGET, 0, "budget", "SIZE",
+     "advise: the memory that may be used, e.g. 16G (default: what is free)"},
     {MODELS_JSON, 0, "json", NULL, "print JSON"},
     {MODELS_QUIET, 'q', "quiet", NULL, "say nothing but results and errors"},
     {0},
@@ -28,7 +39,7 @@ static const struct cli_option options[] = {
 
 struct models_job {
     const struct cli_command *self;
-    const char *verb, *target, *setting;
+    const char *verb, *target, *setting, *budget;
     bool json, quick, hash, quiet;
     bool line_open; /* a progress line that is redrawn */
     struct models_options o;
@@ -390,6 +401,11 @@ static int set(struct models_job *j)
     return show(j);
 }
 
+static int advise(struct models_job *j)
+{
+    return models_advise(j->m, j->budget, j->json);
+}
+
 /* ---- the command ----------------------------------------------------------------------------------- */
 
 static const struct {
@@ -398,10 +414,15 @@ static const struct {
     int (*run)(struct models_job *j);
     bool changes;
 } verbs[] = {
-    {"list", NULL, list, false},          {"show", "a model's name", show, false},
-    {"add", "a path", add, true},         {"link", "a path", add, true},
-    {"scan", "a folder", scan, true},     {"verify", NULL, verify, true},
-    {"set", "a model's name", set, true}, {"remove", "a model's name", forget, true},
+    {"list", NULL, list, false},
+    {"show", "a model's name", show, false},
+    {"add", "a path", add, true},
+    {"link", "a path", add, true},
+    {"scan", "a folder", scan, true},
+    {"verify", NULL, verify, true},
+    {"advise", NULL, advise, false},
+    {"set", "a model's name", set, true},
+    {"remove", "a model's name", forget, true},
 };
 
 static int execute(struct models_job *j)
@@ -447,6 +468,9 @@ static int take(struct models_job *j, const struct cli_args *a, int id)
         return CLI_OK;
     case MODELS_QUIET:
         j->quiet = true;
+        return CLI_OK;
+    case MODELS_BUDGET:
+        j->budget = a->value;
         return CLI_OK;
     case MODELS_AS:
         j->o.name = a->value;
@@ -496,6 +520,8 @@ static const struct cli_subcommand subcommands[] = {
     {"link", "PATH", "the same, under the name given with --as", NULL},
     {"scan", "DIR", "everything below a folder; finds what has moved", NULL},
     {"verify", NULL, "compare every file with its sha256", NULL},
+    {"advise", NULL, "which of the models that are there suit this machine, by their plans", NULL},
+    {"set", "NAME", "KEY=VALUE: distilled or reference_cache, yes or no", NULL},
     {"remove", "NAME", "forget the model; its files stay", NULL},
     {0},
 };

@@ -1,0 +1,172 @@
+/* models_advise.c - every model of the store planned within a budget: an image of 1024 x 1024, or four layers of 640 x 640.
+ *
+ * What stays in memory goes before what streams, and of those the larger, which is stored more exactly. */
+#include "cli/models_advise.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "veetance.h"
+
+enum { SIDE = 1024, LAYERS_SIDE = 640, LAYERS = 4 };
+
+struct advised {
+    const struct models_model *x;
+    uint64_t bytes, streamed; /* on disk; through memory in one pass */
+    struct vt_plan plan;
+    char why[480]; /* it has no plan; "": it has */
+};
+
+/* A file that holds several networks counts once. */
+static uint64_t bytes_of(const struct models *m, const struct models_model *x)
+{
+    char seen[MODELS_ROLES][MODELS_PATH_BYTES];
+    uint64_t sum = 0;
+    for (int r = 0; r < MODELS_ROLES; r++) {
+        const struct models_component *c = models_component(m, x->parts[r]);
+        bool again = false;
+        seen[r][0] = 0;
+        if (!c || models_component_state(c, seen[r]) != MODELS_READY)
+            continue;
+        for (int k = 0; k < r; k++)
+            again |= strcmp(seen[k], seen[r]) == 0;
+        sum += again ? 0 : models_component_bytes(c);
+    }
+    return sum;
+}
+
+static enum vt_status plan(struct vt_engine *engine, const struct models_model *x, const char *path,
+                           struct vt_plan *out, struct vt_error *e)
+{
+    if (strcmp(x->pipeline, "layered") != 0) {
+        struct vt_request rq = vt_request_defaults();
+        rq.model = path;
+        rq.prompt = "a lighthouse at dusk";
+        rq.width = rq.height = SIDE;
+        return vt_plan_picture(engine, &rq, out, e);
+    }
+    struct vt_layers_request rq = vt_layers_request_defaults();
+    uint8_t *pixels = mem_try_array((size_t)LAYERS_SIDE * LAYERS_SIDE, 3);
+    rq.model = path;
+    rq.prompt = "a poster";
+    rq.layers = LAYERS;
+    rq.resolution = LAYERS_SIDE;
+    rq.image = (struct vt_image){LAYERS_SIDE, LAYERS_SIDE, 3, pixels};
+    enum vt_status rc = pixels ? vt_plan_layers(engine, &rq, out, e) : VT_ERR_NOMEM;
+    mem_free(pixels);
+    return rc;
+}
+
+static void advise_one(struct vt_engine *engine, struct models *m, struct advised *a)
+{
+    char path[MODELS_PATH_BYTES];
+    struct err e = {0};
+    struct vt_error ve = {0};
+    a->bytes = bytes_of(m, a->x);
+    if (models_resolve_in(m, a->x->name, path, &e) != ERR_OK)
+        (void)snprintf(a->why, sizeof a->why, "%s", e.text);
+    else if (plan(engine, a->x, path, &a->plan, &ve) != VT_OK)
+        (void)snprintf(a->why, sizeof a->why, "%s", ve.text);
+    for (int i = 0; i < a->plan.stage_count; i++)
+        a->streamed += a->plan.stages[i].streamed_bytes;
+}
+
+/* Pipelines apart, then what has a plan, resident, streamed, refused, then the larger. */
+static int best_first(const void *p, const void *q)
+{
+    const struct advised *a = p, *b = q;
+    int r = strcmp(a->x->pipeline, b->x->pipeline);
+    if (r == 0)
+        r = (a->why[0] != 0) - (b->why[0] != 0);
+    if (r == 0)
+        r = (int)a->plan.verdict - (int)b->plan.verdict;
+    if (r == 0)
+        r = a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
+    return r ? r : strcmp(a->x->name, b->x->name);
+}
+
+static double gib(uint64_t bytes)
+{
+    return (double)bytes / (1024.0 * 1024.0 * 1024.0);
+}
+
+static void print_table(const struct advised *list, size_t n)
+{
+    printf("%-32s %-8s %9s %9s %9s  %s\n", "model", "pipeline", "disk GiB", "peak GiB", "streamed",
+           "verdict");
+    for (size_t i = 0; i < n; i++) {
+        const struct advised *a = &list[i];
+        if (a->why[0])
+            printf("%-32s %-8s %9.1f %9s %9s  %s\n", a->x->name, a->x->pipeline, gib(a->bytes), "-",
+                   "-", a->why);
+        else
+            printf("%-32s %-8s %9.1f %9.1f %9.1f  %s\n", a->x->name, a->x->pipeline, gib(a->bytes),
+                   gib(a->plan.peak_bytes), gib(a->streamed), vt_verdict_name(a->plan.verdict));
+    }
+    for (size_t i = 0; i < n; i++) {
+        bool first = i == 0 || strcmp(list[i].x->pipeline, list[i - 1].x->pipeline) != 0;
+        if (first && !list[i].why[0] && list[i].plan.verdict != VT_REFUSED)
+            printf("- for %s: %s\n",
+                   strcmp(list[i].x->pipeline, "klein") == 0 ? "images and edits" : "layers",
+                   list[i].x->name);
+    }
+    if (n == 0)
+        printf("No model is ready: `veetance models scan DIR` finds those that are there, "
+               "`veetance-fetch list` names what can be downloaded.\n");
+}
+
+static void print_json(const struct advised *list, size_t n)
+{
+    struct buf b;
+    buf_init(&b, 16u << 20);
+    buf_add_z(&b, "{\"models\":[");
+    for (size_t i = 0; i < n; i++) {
+        const struct advised *a = &list[i];
+        buf_add_z(&b, i ? ",{\"name\":" : "{\"name\":");
+        json_add_z(&b, a->x->name);
+        buf_printf(&b, ",\"pipeline\":\"%s\",\"bytes\":%llu", a->x->pipeline,
+                   (unsigned long long)a->bytes);
+        if (a->why[0]) {
+            buf_add_z(&b, ",\"error\":");
+            json_add_z(&b, a->why);
+        } else {
+            buf_printf(&b, ",\"verdict\":\"%s\",\"peak_bytes\":%llu,\"streamed_bytes\":%llu",
+                       vt_verdict_name(a->plan.verdict), (unsigned long long)a->plan.peak_bytes,
+                       (unsigned long long)a->streamed);
+        }
+        buf_add_z(&b, "}");
+    }
+    buf_add_z(&b, "]}");
+    puts(buf_z(&b));
+    buf_deinit(&b);
+}
+
+int models_advise(struct models *m, const char *budget, bool json)
+{
+    const struct vt_engine_options options = {.budget = budget};
+    struct vt_engine *engine = NULL;
+    struct vt_error ve = {0};
+    size_t n = 0;
+    if (vt_engine_open(&options, &engine, &ve) != VT_OK)
+        return cli_fail(&ve);
+    struct advised *list = mem_try_array(m->n_models, sizeof *list);
+    for (size_t i = 0; list && i < m->n_models; i++) {
+        if (models_model_state(m, &m->models[i], NULL) != MODELS_READY)
+            continue;
+        list[n].x = &m->models[i];
+        advise_one(engine, m, &list[n++]);
+    }
+    vt_engine_close(engine);
+    if (n > 1)
+        qsort(list, n, sizeof *list, best_first);
+    if (json)
+        print_json(list, n);
+    else
+        print_table(list, n);
+    mem_free(list);
+    return CLI_OK;
+}
