@@ -1,6 +1,8 @@
 /* models_advise.c - every model of the store planned within a budget: an image of 1024 x 1024, or four layers of 640 x 640.
  *
- * What stays in memory goes before what streams, and of those the larger, which is stored more exactly. */
+ * What fits into the budget with its transformer goes first, and of those the larger, which is stored more exactly. On
+ * the CPU weights are used in the mapped file and count for nothing in a plan; when they do not fit beside the rest,
+ * the system reads them from the drive again in every step. */
 #include "cli/models_advise.h"
 
 #include <stdio.h>
@@ -17,6 +19,7 @@ enum { SIDE = 1024, LAYERS_SIDE = 640, LAYERS = 4 };
 struct advised {
     const struct models_model *x;
     uint64_t bytes, streamed; /* on disk; through memory in one pass */
+    uint64_t mapped;          /* of the transformer, used in its file */
     struct vt_plan plan;
     char why[480]; /* it has no plan; "": it has */
 };
@@ -71,19 +74,49 @@ static void advise_one(struct vt_engine *engine, struct models *m, struct advise
         (void)snprintf(a->why, sizeof a->why, "%s", e.text);
     else if (plan(engine, a->x, path, &a->plan, &ve) != VT_OK)
         (void)snprintf(a->why, sizeof a->why, "%s", ve.text);
-    for (int i = 0; i < a->plan.stage_count; i++)
-        a->streamed += a->plan.stages[i].streamed_bytes;
+    uint64_t held = 0;
+    for (int i = 0; i < a->plan.stage_count; i++) {
+        const struct vt_plan_stage *s = &a->plan.stages[i];
+        a->streamed += s->streamed_bytes;
+        if (strcmp(s->component, "transformer") == 0)
+            held = s->resident_bytes + s->streamed_bytes;
+    }
+    const struct models_component *t = models_component(m, a->x->parts[MODELS_TRANSFORMER]);
+    uint64_t weights = t ? models_component_bytes(t) : 0;
+    a->mapped = held < weights / 2 ? weights - held : 0;
 }
 
-/* Pipelines apart, then what has a plan, resident, streamed, refused, then the larger. */
+/* Memory with the transformer's weights in it. */
+static uint64_t needed(const struct advised *a)
+{
+    return a->plan.peak_bytes + a->mapped;
+}
+
+static const char *verdict(const struct advised *a)
+{
+    if (a->plan.verdict == VT_RESIDENT && needed(a) > a->plan.budget_bytes)
+        return "reads from the drive";
+    return vt_verdict_name(a->plan.verdict);
+}
+
+static bool fits(const struct advised *a)
+{
+    return !a->why[0] && a->plan.verdict == VT_RESIDENT && needed(a) <= a->plan.budget_bytes;
+}
+
+/* Pipelines apart, then what fits, what has a plan, what is not refused, then the larger. */
 static int best_first(const void *p, const void *q)
 {
     const struct advised *a = p, *b = q;
     int r = strcmp(a->x->pipeline, b->x->pipeline);
     if (r == 0)
+        r = (int)fits(b) - (int)fits(a);
+    if (r == 0)
         r = (a->why[0] != 0) - (b->why[0] != 0);
     if (r == 0)
-        r = (int)a->plan.verdict - (int)b->plan.verdict;
+        r = (a->plan.verdict == VT_REFUSED) - (b->plan.verdict == VT_REFUSED);
+    if (r == 0 && !fits(a)) /* the less there is to bring, the better */
+        r = needed(a) + a->streamed < needed(b) + b->streamed ? -1 : 1;
     if (r == 0)
         r = a->bytes < b->bytes ? 1 : a->bytes > b->bytes ? -1 : 0;
     return r ? r : strcmp(a->x->name, b->x->name);
@@ -96,7 +129,7 @@ static double gib(uint64_t bytes)
 
 static void print_table(const struct advised *list, size_t n)
 {
-    printf("%-32s %-8s %9s %9s %9s  %s\n", "model", "pipeline", "disk GiB", "peak GiB", "streamed",
+    printf("%-32s %-8s %9s %9s %9s  %s\n", "model", "pipeline", "disk GiB", "needs GiB", "streamed",
            "verdict");
     for (size_t i = 0; i < n; i++) {
         const struct advised *a = &list[i];
@@ -105,7 +138,7 @@ static void print_table(const struct advised *list, size_t n)
                    "-", a->why);
         else
             printf("%-32s %-8s %9.1f %9.1f %9.1f  %s\n", a->x->name, a->x->pipeline, gib(a->bytes),
-                   gib(a->plan.peak_bytes), gib(a->streamed), vt_verdict_name(a->plan.verdict));
+                   gib(needed(a)), gib(a->streamed), verdict(a));
     }
     for (size_t i = 0; i < n; i++) {
         bool first = i == 0 || strcmp(list[i].x->pipeline, list[i - 1].x->pipeline) != 0;
@@ -134,8 +167,11 @@ static void print_json(const struct advised *list, size_t n)
             buf_add_z(&b, ",\"error\":");
             json_add_z(&b, a->why);
         } else {
-            buf_printf(&b, ",\"verdict\":\"%s\",\"peak_bytes\":%llu,\"streamed_bytes\":%llu",
-                       vt_verdict_name(a->plan.verdict), (unsigned long long)a->plan.peak_bytes,
+            buf_printf(&b,
+                       ",\"verdict\":\"%s\",\"fits\":%s,\"peak_bytes\":%llu,\"mapped_bytes\":%llu,"
+                       "\"streamed_bytes\":%llu",
+                       vt_verdict_name(a->plan.verdict), fits(a) ? "true" : "false",
+                       (unsigned long long)a->plan.peak_bytes, (unsigned long long)a->mapped,
                        (unsigned long long)a->streamed);
         }
         buf_add_z(&b, "}");

@@ -17,7 +17,7 @@ static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
 static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_param *w,
                                           const struct nn_param *b, struct ggml_tensor *x)
 {
-    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), w->t, as_f32(g, x));
+    struct ggml_tensor *y = ggml_mul_mat(nn_ctx(g), nn_cpu_plain_weights(g, w), as_f32(g, x));
     ggml_prec_set_acc(y, GGML_PREC_F32);
     if (w->row_scales)
         y = ggml_mul(nn_ctx(g), y, w->row_scales);

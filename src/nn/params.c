@@ -109,7 +109,8 @@ static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param 
         v = weights_view_without_row_scales(&v);
     if (!nn_device_is_cpu(ps->device) || !weights_view_is_plain(&v))
         return false;
-    if (nn_ggml_type(p->view.dtype) != t || p->role == NN_KERNEL_LAST_SLICE)
+    bool as_stored = nn_ggml_type(p->view.dtype) == t || t == GGML_TYPE_I8;
+    if (!as_stored || p->role == NN_KERNEL_LAST_SLICE)
         return false;
     size_t align = ggml_blck_size(t) > 1 ? 2 : ggml_type_size(t);
     return (uintptr_t)p->view.data % align == 0 && p->view.stored->file < NN_PARAMS_MAX_FILES;
@@ -539,7 +540,7 @@ const char *nn_params_dtype_name(const struct nn_params *ps)
     for (int i = 0; i < GGML_TYPE_COUNT; i++)
         if (bytes[i] > bytes[most])
             most = i;
-    return ggml_type_name((enum ggml_type)most);
+    return most == GGML_TYPE_I8 ? "float8" : ggml_type_name((enum ggml_type)most);
 }
 
 uint64_t nn_params_device_bytes(const struct nn_params *ps)

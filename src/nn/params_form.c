@@ -2,6 +2,7 @@
  *
  *   int8 with a scale a row   Q8_0, whose blocks of 32 have that scale (in half precision)
  *   NVFP4                     NVFP4: the same blocks of 16 in another order; the scale of all goes to the product
+ *   float8                    as stored, in the map, on the CPU, whose products unpack it: I8, which ggml only carries
  *
  * Anything else becomes bf16.
  */
@@ -35,12 +36,21 @@ static bool is_int8(const struct weights_view *v)
            v->n_dims == 2 && v->dims[1] % Q8_BLOCK == 0;
 }
 
+/* With nothing but scales of all values and of rows, which go to the product. */
+static bool is_float8(const struct weights_view *v)
+{
+    return (v->dtype == DTYPE_F8_E4M3 || v->dtype == DTYPE_F8_E5M2) && !v->grid.n.data &&
+           !v->columns.data && !v->rotation && v->n_dims == 2;
+}
+
 enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v)
 {
     if (is_int8(v))
         return GGML_TYPE_Q8_0;
     if (is_nvfp4(v) && nn_device_is_cpu(d))
         return GGML_TYPE_NVFP4;
+    if (is_float8(v) && nn_device_is_cpu(d))
+        return GGML_TYPE_I8;
     return GGML_TYPE_BF16;
 }
 

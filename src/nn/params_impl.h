@@ -51,11 +51,11 @@ struct nn_params {
     int n_blocks; /* streamed groups */
 };
 
-/* Are the scales of all values and of the rows applied to the product? float8 in 16 bits is exact then, and NVFP4's
- * blocks stay as stored. */
+/* Are the scales of all values and of the rows applied to the product? float8 as stored (I8) or in 16 bits is exact
+ * then, and NVFP4's blocks stay as stored. */
 static inline bool nn_type_scales_product(enum ggml_type t)
 {
-    return t == GGML_TYPE_BF16 || t == GGML_TYPE_F16 || t == GGML_TYPE_NVFP4;
+    return t == GGML_TYPE_BF16 || t == GGML_TYPE_F16 || t == GGML_TYPE_NVFP4 || t == GGML_TYPE_I8;
 }
 
 static inline bool nn_param_is_kernel(const struct nn_param *p)

@@ -178,6 +178,12 @@ check "with what works" grep -q "the usual scales" "$work/stderr"
 run inspect "$work/renamed.safetensors"
 out_has "serves      nothing"
 
+run models advise --budget 4G --json
+expect 0 "advice"
+out_has '"models":\['
+run models advise
+expect 0 "advice within what is free"
+
 # ---- the public checkpoints' own headers ------------------------------------------------------------------
 if [ -d "${VT_STANDINS:-}" ]; then
     export VEETANCE_HOME=$work/home7
@@ -188,6 +194,13 @@ if [ -d "${VT_STANDINS:-}" ]; then
         check "$name is refused" grep -q "not used.*$name" "$work/stderr"
     done
     check "nothing is missing" [ -z "$(grep -E ' (missing|away|changed|incomplete)' "$work/list")" ]
+    while read -r file; do
+        run inspect "$file"
+        case $file in
+        *mlx-4bit* | *ae-without-bn* | *lora*) out_has "serves      nothing" "$file" ;;
+        *) expect 0 "$file is inspected" ;;
+        esac
+    done < <(find "$VT_STANDINS" -name '*.safetensors' -o -name '*.gguf' | grep -v -e '-of-' -e /hfcache/)
     while read -r name pipeline rest; do
         case $pipeline in
         klein) run plan generate -m "$name" -p x -W 1024 -H 1024 --budget 16G ;;

@@ -92,6 +92,7 @@ static const struct {
     {nn_cpu_rows_op, "picture to rows", NULL},
     {nn_cpu_to_bf16_op, "convert", NULL},
     {nn_cpu_to_u8_op, "quantise", NULL},
+    {nn_cpu_float8_op, "unpack float8", NULL},
     {nn_cpu_norm_op, "norm", NULL},
     {nn_cpu_rope_op, "norm and rope", NULL},
     {nn_cpu_join_op, "join", NULL},

@@ -27,6 +27,7 @@ enum {
     HAS_BIAS = 8,
     HAS_GATE = 16,
     HAS_RESIDUAL = 32,
+    FLOAT8_E5M2 = 64, /* of weights of one byte; else they are E4M3 */
     ACT_SHIFT = 8,
 };
 
@@ -42,6 +43,7 @@ struct job {
     bool int8; /* products of x in eight bits (int8.c) and of weights brought to eight bits here */
     bool unpack;   /* the weights are of another type than the product */
     bool straight; /* nothing to do after the product */
+    bool e5m2;     /* weights of one byte are float8 of that kind */
 };
 
 /* Weights in scratch, in the type of the product. */
@@ -62,6 +64,7 @@ struct worker {
         panels[2]; /* of w and of w2; one for both where bf16 would not fit into the cache */
     unsigned char *tile, *tile2, *product_scratch;
     float *row;
+    float float8[256]; /* the number behind each code, where the weights are float8 */
 };
 
 /* ---- shape and scratch ------------------------------------------------------------------------------- */
@@ -175,16 +178,31 @@ static void read_job(struct job *j, struct ggml_tensor *dst, const void *user)
     j->k = j->w->ne[0];
     j->bf16 = j->x->type == GGML_TYPE_BF16;
     j->int8 = j->x->type == GGML_TYPE_I8;
+    j->e5m2 = (flags & FLOAT8_E5M2) != 0;
     plan(j);
 }
 
 /* ---- work -------------------------------------------------------------------------------------------- */
+
+static void unpack_float8(const struct worker *w, const unsigned char *src, void *dst, bool bf16)
+{
+    int64_t k = w->j->k;
+    float *f = bf16 ? w->row : dst;
+    for (int64_t i = 0; i < k; i++)
+        f[i] = w->float8[src[i]];
+    if (bf16)
+        w->v->to_bf16(w->row, dst, k);
+}
 
 /* A stored row as the numbers of dst. */
 static void unpack_row(const struct worker *w, enum ggml_type type, const void *src, void *dst,
                        bool bf16)
 {
     int64_t k = w->j->k;
+    if (type == GGML_TYPE_I8) {
+        unpack_float8(w, src, dst, bf16);
+        return;
+    }
     if (w->v->unpack((int)type, src, dst, k, bf16))
         return;
     ggml_to_float_t to_float = ggml_get_type_traits(type)->to_float;
@@ -356,6 +374,8 @@ void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     struct job j;
     read_job(&j, dst, user);
     struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get()};
+    if (j.w->type == GGML_TYPE_I8)
+        nn_cpu_float8_table(j.e5m2, w.float8);
     w.tile = take_panels(&w, nn_cpu_scratch_part(j.scratch, ith));
     w.tile2 = w.tile + tile_bytes(&j);
     w.row = (float *)(void *)(w.tile2 + (j.w2 ? tile_bytes(&j) : 0));
@@ -384,7 +404,7 @@ double nn_cpu_linear_flops(const struct ggml_tensor *t)
 
 static bool type_is_known(const struct ggml_tensor *w)
 {
-    if (w->type == GGML_TYPE_F32 || w->type == GGML_TYPE_BF16)
+    if (w->type == GGML_TYPE_F32 || w->type == GGML_TYPE_BF16 || w->type == GGML_TYPE_I8)
         return true;
     const struct ggml_type_traits *t = ggml_get_type_traits(w->type);
     return t && t->to_float && w->ne[0] % ggml_blck_size(w->type) == 0;
@@ -405,13 +425,13 @@ static bool suits(const struct nn_cpu_linear *l, enum nn_cpu_mode mode)
         w->t->type == GGML_TYPE_F32 || (w->t->type == GGML_TYPE_BF16 && mode == NN_CPU_BF16);
     if (!type_is_known(w->t) || !ggml_is_contiguous(w->t) || ggml_n_dims(w->t) > 2)
         return false;
-    if (!in_place && tokens < FEW_TOKENS)
+    if (!in_place && tokens < FEW_TOKENS && w->t->type != GGML_TYPE_I8)
         return false;
     if (l->halves && (w->row_scales || w->scale != 1.0f || w->t->ne[1] % 2 != 0))
         return false;
-    return !w2 || (w2->t->type == w->t->type && ggml_are_same_shape(w2->t, w->t) &&
-                   ggml_is_contiguous(w2->t) && !w->row_scales && !w2->row_scales &&
-                   w->scale == 1.0f && w2->scale == 1.0f);
+    return !w2 || (w2->t->type == w->t->type && w2->view.dtype == w->view.dtype &&
+                   ggml_are_same_shape(w2->t, w->t) && ggml_is_contiguous(w2->t) &&
+                   !w->row_scales && !w2->row_scales && w->scale == 1.0f && w2->scale == 1.0f);
 }
 
 /* Two-dimensional, values of a row side by side, in the type of the product. */
@@ -445,6 +465,7 @@ static int sources(const struct nn_cpu_linear *l, struct ggml_tensor *x,
     src[n++] = l->w->t;
     *flags = (uint32_t)(l->w2 || l->halves ? VEC_SILU_MUL : l->act) << ACT_SHIFT;
     *flags |= l->halves ? HALVES : 0;
+    *flags |= l->w->view.dtype == DTYPE_F8_E5M2 ? FLOAT8_E5M2 : 0;
     for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
         if (!optional[i].t)
             continue;

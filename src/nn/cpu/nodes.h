@@ -23,6 +23,14 @@ struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_linear_flops(const struct ggml_tensor *t);
 
+/* ---- float8: float8.c ---------------------------------------------------------------------------------- */
+
+/* The number behind each code. */
+void nn_cpu_float8_table(bool e5m2, float table[256]);
+/* The matrix as ggml can multiply it: itself, or float8 as float32. */
+struct ggml_tensor *nn_cpu_plain_weights(struct nn_graph *g, const struct nn_param *w);
+void nn_cpu_float8_op(struct ggml_tensor *dst, int ith, int nth, void *user);
+
 /* ---- eight bits: int8.c ------------------------------------------------------------------------------- */
 
 /* Whether linear layers that are made now multiply whole numbers of eight bits. */
