@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Checkpoints in the forms and places that people have them in.
+# shellcheck source=tests/cli/lib.sh
 . tests/cli/lib.sh
 command -v python3 >/dev/null || { echo "skipped: no python3"; exit 0; }
 export VEETANCE_HOME=$work/home
@@ -9,20 +10,6 @@ files=tests/cli/checkpoint_files.py
 picture() { # MODEL OUT
     run generate -m "$1" -p "a red star" -W 64 -H 64 --steps 2 --seed 1 --max-tokens 32 -o "$2"
     expect 0 "an image of $1"
-}
-same_image() { # the pixels of two PNGs
-    cmp -s <(pixels "$1") <(pixels "$2")
-}
-pixels() {
-    python3 - "$1" <<'PY'
-import struct, sys, zlib
-b, at, packed = open(sys.argv[1], "rb").read(), 8, b""
-while at < len(b):
-    n, kind = struct.unpack(">I4s", b[at:at + 8])
-    packed += b[at + 8:at + 8 + n] if kind == b"IDAT" else b""
-    at += 12 + n
-sys.stdout.buffer.write(zlib.decompress(packed))
-PY
 }
 folder_with() { # DIR TRANSFORMER ENCODER: klein-base with other weights
     mkdir -p "$1"
@@ -97,8 +84,8 @@ for order in "a b" "b a"; do
     rm -rf "$work/many"
     mkdir -p "$work/many"
     for name in $order; do
-        [ $name = a ] && cp "$work/small.safetensors" "$work/many/a.safetensors"
-        [ $name = b ] && cp "$encoder" "$work/many/b.safetensors"
+        [ "$name" = a ] && cp "$work/small.safetensors" "$work/many/a.safetensors"
+        [ "$name" = b ] && cp "$encoder" "$work/many/b.safetensors"
     done
     cp "$transformer" "$work/many/t.safetensors"
     cp "$base/vae/diffusion_pytorch_model.safetensors" "$work/many/v.safetensors"

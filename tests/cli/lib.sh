@@ -171,6 +171,22 @@ model() {
     printf '%s\n' "$2" >"$work/$1/veetance.json"
 }
 
+# same_image A.png B.png: the same pixels, whatever their text chunks say; both as this program writes PNGs.
+same_image() {
+    cmp -s <(pixels "$1") <(pixels "$2")
+}
+pixels() {
+    python3 - "$1" <<'PY'
+import struct, sys, zlib
+b, at, packed = open(sys.argv[1], "rb").read(), 8, b""
+while at < len(b):
+    n, kind = struct.unpack(">I4s", b[at:at + 8])
+    packed += b[at + 8:at + 8 + n] if kind == b"IDAT" else b""
+    at += 12 + n
+sys.stdout.buffer.write(zlib.decompress(packed))
+PY
+}
+
 finish() {
     if [ "$failures" -gt 0 ]; then
         echo "$failures of $checks checks failed"
