@@ -179,7 +179,7 @@ for file in layer_0.png layer_1.png composite.png layers.json; do
 done
 refuse 1 "the recipe's image 'scene.png' is not here" layers --from "$work/again/first/composite.png" -o "$work/out/x"
 quick generate --seed 1 -o "$work/star.png"
-refuse 2 'was not made by `veetance layers`' layers --from "$work/star.png" -o "$work/out/x"
+refuse 2 'was not made by .veetance layers.' layers --from "$work/star.png" -o "$work/out/x"
 
 # ---- doubtful results --------------------------------------------------------------------------------
 noise="-m tests/parity/models/layered-b $fast -p x"

@@ -193,7 +193,7 @@ refuse 2 'is no folder' models scan "$work/own.png"
 refuse 2 'needs --as NAME' models link "$work/own.png"
 refuse 2 'needs a path' models add
 refuse 2 'is not one of' models frobnicate
-refuse 2 'takes yes or no' models add x --distilled maybe
+refuse 2 'takes one of no, yes' models add x --distilled maybe
 echo '{' >"$VEETANCE_HOME/models.json"
 refuse 1 'models.json' models list
 refuse 1 'models.json' generate -m own -p star -o "$work/out/x.png"

@@ -14,8 +14,7 @@ static void text_is_sense_when_a_person_could_have_written_it(void **state)
         "A red star on a white background.",
         "Line one\n\tline two, with a na\xc3\xafve word and \xe5\x9b\xbe.",
         "A row of stars: star, star, star, star, star, star, then a moon.",
-        "----------------------------------------\nand a long text that says more than the dashes "
-        "do",
+        "----------------------------------------\nand a long text that says more than the dashes",
         "cut off in the middle of a charact\xef\xbf\xbd",
         "ha ha ha ha ha ha",
     };
