@@ -22,15 +22,21 @@ enum {
 };
 enum { MAX_BLOCKS = 1 << 16, MULTIPROCESSORS = 4, SHARED_UNASKED = 48 << 10 };
 
+struct owned { /* goes with its context */
+    struct owned *next;
+};
 struct context {
     uint32_t magic;
     bool dead;
+    struct owned *owned;
 };
 struct module {
+    struct owned owned;
     struct context *context;
     char name[64];
 };
 struct function {
+    struct owned owned;
     struct context *context;
     const struct fake_kernel *kernel;
     int shared;
@@ -192,6 +198,14 @@ int cuCtxCreate_v2(struct context **out, unsigned flags, int d)
     return OK;
 }
 
+/* p begins with a struct owned. */
+static void own(void *p)
+{
+    struct owned *o = p;
+    o->next = current->owned;
+    current->owned = o;
+}
+
 static void free_block(int i)
 {
     if (!blocks[i].host)
@@ -211,6 +225,11 @@ int cuCtxDestroy_v2(struct context *c)
             free_block(i);
     pthread_mutex_unlock(&lock);
     c->magic = 0;
+    while (c->owned) {
+        struct owned *next = c->owned->next;
+        free(c->owned);
+        c->owned = next;
+    }
     if (current == c)
         current = NULL;
     free(c);
@@ -396,6 +415,7 @@ int cuModuleLoadDataEx(struct module **out, const void *image, unsigned n, int *
     *out = calloc(1, sizeof **out);
     if (!*out)
         return NO_MEMORY;
+    own(*out);
     (*out)->context = current;
     for (int i = 0; i < fake_kernel_count; i++) { /* named by an entry point of its own */
         char entry[100];
@@ -422,7 +442,9 @@ int cuModuleGetFunction(struct function **out, struct module *m, const char *nam
             *out = calloc(1, sizeof **out);
             if (!*out)
                 return NO_MEMORY;
-            **out = (struct function){current, &fake_kernels[i], SHARED_UNASKED};
+            **out = (struct function){
+                .context = current, .kernel = &fake_kernels[i], .shared = SHARED_UNASKED};
+            own(*out);
             return OK;
         }
     return complain("there is no kernel '%s' in '%s'", name, m->name);
@@ -470,8 +492,14 @@ int cuLaunchKernel(struct function *f, unsigned grid_x, unsigned grid_y, unsigne
     rc = check_launch(f, block_x, block_y, block_z, shared, params, extra);
     if (rc != OK)
         return rc;
+    /* As on a card, where the kernel has a copy of its own. */
+    _Alignas(64) static unsigned char copy[4096];
+    if (f->kernel->params_bytes > sizeof copy)
+        return complain("'%s' with %zu bytes of parameters", f->kernel->name,
+                        f->kernel->params_bytes);
+    memcpy(copy, params[0], f->kernel->params_bytes);
     const char *bad =
-        f->kernel->run(params[0], (struct fake_grid){grid_x, grid_y, grid_z, MULTIPROCESSORS});
+        f->kernel->run(copy, (struct fake_grid){grid_x, grid_y, grid_z, MULTIPROCESSORS});
     return bad ? complain("'%s': %s", f->kernel->name, bad) : OK;
 }
 

@@ -944,7 +944,7 @@ static const char *run_transpose(const void *p, struct fake_grid grid)
 
 const struct fake_kernel fake_kernels[] = {
 #define NV_KERNEL(module, name, architecture, parameters, threads, shared)                         \
-    {#module, #name, architecture, threads, shared, run_##name},
+    {#module, #name, architecture, threads, shared, sizeof(struct parameters), run_##name},
     NV_KERNELS(NV_KERNEL)
 #undef NV_KERNEL
 };

@@ -2,6 +2,7 @@
 #ifndef TESTS_SUPPORT_FAKE_KERNELS_H
 #define TESTS_SUPPORT_FAKE_KERNELS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "nn/nvidia/kernels.h"
@@ -20,6 +21,7 @@ struct fake_grid {
 struct fake_kernel {
     const char *module, *name;
     int architecture, threads, shared;
+    size_t params_bytes;
     /* NULL: it was launched as kernels.h says, and has run; else what is wrong. */
     const char *(*run)(const void *params, struct fake_grid grid);
 };

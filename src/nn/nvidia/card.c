@@ -575,9 +575,12 @@ enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
     const uint32_t step = s->step ? s->step : 1;
     const uint32_t box[RANK] = {s->box_columns, s->box_rows, s->box_outer ? s->box_outer : 1};
     const uint32_t steps[RANK] = {1, step, step};
-    nv_result r = c->d->tensor_map(out, s->f32 ? NV_MAP_TYPE_F32 : NV_MAP_TYPE_BF16,
+    /* The driver wants 64 bytes of alignment; a struct on the stack has less where its use is watched. */
+    unsigned char room[2 * sizeof *out], *map = room + (64 - (uintptr_t)room % 64) % 64;
+    nv_result r = c->d->tensor_map(map, s->f32 ? NV_MAP_TYPE_F32 : NV_MAP_TYPE_BF16,
                                    s->outer ? RANK : RANK - 1, s->p, dims, strides, box, steps, 0,
                                    NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
+    memcpy(out, map, sizeof *out);
     if (r == NV_SUCCESS)
         return ERR_OK;
     char words[160];
