@@ -15,7 +15,7 @@ struct pool {
     pthread_cond_t wake;
     struct pool_task *first, **end;
     int waiting, running;
-    uint64_t bytes, done;
+    uint64_t bytes, begun;
     bool closing;
 };
 
@@ -46,12 +46,12 @@ static void *work(void *pool)
         }
         uint64_t bytes = t->bytes;
         p->running++;
+        p->begun++;
         p->bytes += bytes;
         pthread_mutex_unlock(&p->lock);
         t->run(t);
         pthread_mutex_lock(&p->lock);
         p->running--;
-        p->done++;
         p->bytes -= bytes;
         pthread_cond_broadcast(&p->wake);
     }
@@ -125,7 +125,7 @@ void pool_state(struct pool *p, struct pool_state *out)
     pthread_mutex_lock(&p->lock);
     *out = (struct pool_state){.running = p->running,
                                .waiting = p->waiting,
-                               .done = p->done,
+                               .begun = p->begun,
                                .bytes = p->bytes,
                                .allowance = p->options.allowance};
     pthread_mutex_unlock(&p->lock);

@@ -40,7 +40,7 @@ ERR_MUST_CHECK enum err_code pool_add(struct pool *p, struct pool_task *t, struc
 
 struct pool_state {
     int running, waiting;
-    uint64_t done;
+    uint64_t begun;            /* so far */
     uint64_t bytes, allowance; /* bytes: of those that run */
 };
 void pool_state(struct pool *p, struct pool_state *out);

@@ -85,8 +85,7 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
     pool_state(s->pool, &w);
     metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.", w.running);
     metric(b, "work_waiting", "gauge", "Requests that wait for that.", w.waiting);
-    metric(b, "work_done_total", "counter", "Pictures read or rendered since the start.",
-           (double)w.done);
+    metric(b, "work_total", "counter", "Times that was begun since the start.", (double)w.begun);
     metric(b, "work_bytes", "gauge", "Memory set aside for that now.", (double)w.bytes);
     metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));
     metric(b, "jobs_waiting", "gauge", "Jobs in the queue.", q.waiting);
