@@ -15,17 +15,9 @@
 #include "base/json_text.h"
 #include "base/json_write.h"
 #include "server/base64.h"
+#include "server/limits.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
-
-enum {
-    TXT2IMG_MAX_BODY = 6 << 20,
-    IMG2IMG_MAX_BODY = 128 << 20,
-    EXTRAS_MAX_BODY = 128 << 20,
-    FILE_MAX_BYTES = 256 << 20,
-    TEXTS_MAX_BYTES = 16 << 20,
-    ANSWER_MAX_BYTES = 1 << 30,
-};
 
 static const struct http_field answer_fields[] = {
     {.name = "images", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},
@@ -66,7 +58,7 @@ static enum err_code add_image(struct http_request *rq, const struct a1111_paste
     struct buf file;
     if (!paste->original)
         return face_base64(http_store(rq), asset, face_png, b, e);
-    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
     enum err_code rc = a1111_finish(rq, paste, asset, &im, e);
     if (rc == ERR_OK)
         rc = face_encode(&im, face_png, infotext, &file, e);
@@ -85,7 +77,7 @@ static enum err_code add_images(struct http_request *rq, const struct a1111_past
     enum err_code rc = ERR_OK;
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         struct buf text;
-        buf_init(&text, TEXTS_MAX_BYTES);
+        buf_init(&text, LIMIT_INFOTEXTS);
         rc = a1111_infotext(rq, images[i].asset, paste, &text, e);
         buf_add_z(texts, i ? "," : "");
         json_add_str(texts, buf_str(&text));
@@ -130,8 +122,8 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     enum err_code rc = images ? face_images(rec->result, images, &n, e)
                               : err_set(e, ERR_NOMEM, "no memory for the answer");
     buf_deinit(b);
-    buf_init(b, ANSWER_MAX_BYTES);
-    buf_init(&texts, TEXTS_MAX_BYTES);
+    buf_init(b, LIMIT_IMAGES_REPLY);
+    buf_init(&texts, LIMIT_INFOTEXTS);
     buf_add_z(b, "{\"images\":[");
     if (rc == ERR_OK)
         rc = add_images(rq, rq->face, images, n, &texts, b, e);
@@ -209,22 +201,22 @@ static const struct http_field options_fields[] = {
 const struct http_route routes_a1111[] = {
     {HTTP_POST, "/sdapi/v1/txt2img", "a1111Txt2img", "Automatic1111: make images", "a1111",
      run_txt2img, .body = a1111_txt2img, .gives = answer_fields, .accepts = HTTP_JSON,
-     .max_body = TXT2IMG_MAX_BODY},
+     .max_body = LIMIT_TASK_BODY},
     {HTTP_POST, "/sdapi/v1/img2img", "a1111Img2img", "Automatic1111: change images", "a1111",
      run_img2img, .body = a1111_img2img, .gives = answer_fields, .accepts = HTTP_JSON,
-     .max_body = IMG2IMG_MAX_BODY},
+     .max_body = LIMIT_IMAGES_BODY},
     {HTTP_POST, "/sdapi/v1/extra-single-image", "a1111ExtraImage",
      "Automatic1111: enlarge an image", "a1111", a1111_extra_image, .body = a1111_extra_single,
-     .gives = extra_fields, .accepts = HTTP_JSON, .max_body = EXTRAS_MAX_BODY},
+     .gives = extra_fields, .accepts = HTTP_JSON, .max_body = LIMIT_IMAGES_BODY},
     {HTTP_POST, "/sdapi/v1/extra-batch-images", "a1111ExtraImages", "Automatic1111: enlarge images",
      "a1111", a1111_extra_images, .body = a1111_extra_batch, .gives = extra_fields,
-     .accepts = HTTP_JSON, .max_body = EXTRAS_MAX_BODY},
+     .accepts = HTTP_JSON, .max_body = LIMIT_IMAGES_BODY},
     {HTTP_POST, "/sdapi/v1/png-info", "a1111PngInfo", "Automatic1111: how an image was made",
      "a1111", a1111_png_info, .body = png_info_body, .gives = png_info_fields, .accepts = HTTP_JSON,
-     .max_body = EXTRAS_MAX_BODY},
+     .max_body = LIMIT_IMAGES_BODY},
     {HTTP_POST, "/sdapi/v1/interrogate", "a1111Interrogate", "Automatic1111: describe an image",
      "a1111", a1111_interrogate, .body = a1111_interrogate_body, .gives = caption_fields,
-     .accepts = HTTP_JSON, .max_body = EXTRAS_MAX_BODY},
+     .accepts = HTTP_JSON, .max_body = LIMIT_IMAGES_BODY},
     {HTTP_GET, "/sdapi/v1/options", "a1111Options", "Automatic1111: options", "a1111",
      a1111_get_options, .gives = options_fields},
     {HTTP_POST, "/sdapi/v1/options", "a1111SetOptions",

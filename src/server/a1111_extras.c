@@ -7,13 +7,12 @@
 #include "image/save.h"
 #include "server/a1111.h"
 #include "server/base64.h"
+#include "server/limits.h"
 #include "server/server_internal.h"
 
 enum {
     SIDE_MAX = 16384,
     MAX_PIXELS = 40 << 20,
-    FILE_MAX_BYTES = 256 << 20,
-    ANSWER_MAX_BYTES = 1 << 30,
 };
 
 #define COMMON_FIELDS                                                                              \
@@ -150,8 +149,8 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
     struct image im = {0}, large = {0};
     struct err missing = {0};
     struct buf file, parameters;
-    buf_init(&file, FILE_MAX_BYTES);
-    buf_init(&parameters, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
+    buf_init(&parameters, LIMIT_FILE);
     enum err_code rc =
         face_bytes(rq, (struct str){yyjson_get_str(text), yyjson_get_len(text)}, field, &file, e);
     if (rc == ERR_OK) {
@@ -178,7 +177,7 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
 static void begin(struct http_request *rq, struct http_reply *re)
 {
     buf_deinit(&re->body);
-    buf_init(&re->body, ANSWER_MAX_BYTES);
+    buf_init(&re->body, LIMIT_IMAGES_REPLY);
     buf_printf(&re->body, "{\"html_info\":\"<p>Upscaler: %s</p>\"",
                http_body_str(rq, "upscaler_1", "None"));
 }

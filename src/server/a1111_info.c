@@ -12,9 +12,8 @@
 #include "image/png_write.h"
 #include "image/save.h"
 #include "server/a1111.h"
+#include "server/limits.h"
 #include "server/server_internal.h"
-
-enum { TEXT_MAX_BYTES = 8 << 20, INFO_MAX_BYTES = 16 << 20, FILE_MAX_BYTES = 256 << 20 };
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
@@ -23,7 +22,7 @@ enum err_code a1111_infotext(struct http_request *rq, const char *asset,
 {
     struct buf file;
     struct err missing = {0};
-    buf_init(&file, FILE_MAX_BYTES);
+    buf_init(&file, LIMIT_FILE);
     enum err_code rc = face_file(http_store(rq), asset, face_png, &file, e);
     if (rc == ERR_OK && image_parameters(buf_str(&file), out, &missing) != ERR_OK)
         err_clear(&missing);
@@ -98,7 +97,7 @@ void a1111_info(struct http_request *rq, const struct job_record *rec,
     struct tm t;
     char stamp[32];
     struct buf info;
-    buf_init(&info, INFO_MAX_BYTES);
+    buf_init(&info, 2 * LIMIT_INFOTEXTS);
     add_prompts(rq, n, &info);
     add_seeds(images, n, &info);
     buf_printf(&info,
@@ -239,9 +238,9 @@ enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, str
     struct found found;
     if (!face_heavy(rq, re))
         return ERR_OK;
-    buf_init(&bytes, FILE_MAX_BYTES);
-    buf_init(&found.parameters, TEXT_MAX_BYTES);
-    buf_init(&found.items, 2 * TEXT_MAX_BYTES);
+    buf_init(&bytes, LIMIT_FILE);
+    buf_init(&found.parameters, LIMIT_INFOTEXTS);
+    buf_init(&found.items, LIMIT_INFOTEXTS);
     enum err_code rc = face_bytes(rq, str_from(http_body_str(rq, "image", "")), "image", &bytes, e);
     if (rc == ERR_OK) {
         rc = read_texts(buf_str(&bytes), &found, e);

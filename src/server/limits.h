@@ -25,6 +25,7 @@ enum {
     /* out */
     LIMIT_REPLY = 64 << 20,       /* that its handler has not given another bound */
     LIMIT_IMAGES_REPLY = 1 << 30, /* images in base64 within JSON */
+    LIMIT_INFOTEXTS = 16 << 20,   /* what an answer says of how its images were made */
     LIMIT_SMALL_EVENT = 1 << 16,
     LIMIT_TELEMETRY = 1 << 20,
     LIMIT_PREVIEW_EVENT = 2 * LIMIT_PREVIEW,
