@@ -517,7 +517,7 @@ def check_images():
                     continue
                 conv(kind, x, k, y, bias, res, stride, pad, up)
                 check(f"{kind} with residual", y, want + res.double(), 1e-5 if out == F32 else 6e-3)
-    for h, c, groups in ((1, 32, 32), (37, 96, 32), (100, 512, 32)):
+    for h, c, groups in ((2, 32, 32), (37, 96, 32), (100, 512, 32)):
         for dtype in (F32, BF):
             for planar in (0, 1):
                 x = rand(h * h, c, dtype=dtype) * 2 + 5
