@@ -73,7 +73,7 @@ refuse 2 'name what to convert' convert "$transformer"
 refuse 2 'one path too many' convert a b c
 refuse 2 'q9_0' convert a b --type q9_0
 refuse 2 'q5_0' convert a b --type iq1_s
-refuse 2 'no naming' convert "$transformer" "$work/out/x.gguf" --naming nobody
+refuse 2 "not 'nobody'" convert "$transformer" "$work/out/x.gguf" --naming nobody
 refuse 2 'ends neither' convert "$transformer" "$work/out/x.bin"
 refuse 2 'cannot hold' convert "$transformer" "$work/out/x.safetensors" --type q8_0
 refuse 2 'safetensors' convert "$work/a.gguf" "$work/out/x.safetensors"
