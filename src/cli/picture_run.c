@@ -191,7 +191,8 @@ static int check_format(struct picture_run *r, const struct cli_command *c)
     const char *named = r->out.to.named;
     r->out.format = IMAGE_FORMAT_PNG;
     if (named && *named && !cli_output_is_stream(named) &&
-        image_save_format(named, &r->out.format, &e) != ERR_OK)
+        (cli_output_check_file("-o", named, &e) != ERR_OK ||
+         image_save_format(named, &r->out.format, &e) != ERR_OK))
         return cli_fail_err(&e);
     if (r->out.quality && r->out.format == IMAGE_FORMAT_PNG)
         return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG",

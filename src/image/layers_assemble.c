@@ -285,14 +285,23 @@ static enum err_code apply(struct layer_stack *s, size_t first, struct layer *l,
 
 /* ---- levels ----------------------------------------------------------------------------------- */
 
-/* Gives the visible layers from first on a common opacity, blend mode and mask. */
+/* Hidden layers as well: they may be shown later. */
+static void fade(struct layer_stack *s, size_t first, double opacity)
+{
+    for (size_t i = first; i < s->n; i++)
+        s->layers[i].opacity *= opacity;
+}
+
+/* Gives the layers from first on a common opacity, and the visible ones a blend mode and mask. */
 static enum err_code dress(struct layer_stack *s, size_t first, const struct layers_group *g,
                            struct err *e)
 {
     size_t n = count_visible(s, first);
     bool blends = false;
-    if (n == 0)
+    if (n == 0) {
+        fade(s, first, g->opacity);
         return ERR_OK;
+    }
     for (size_t i = first; i < s->n; i++)
         blends = blends || (s->layers[i].visible && s->layers[i].blend != BLEND_NORMAL);
     bool soft = g->mask && !mask_is_hard(g->mask);
@@ -315,9 +324,7 @@ static enum err_code dress(struct layer_stack *s, size_t first, const struct lay
     }
     if (g->isolated && count_visible(s, first) == 1)
         top_visible(s, first)->blend = g->blend;
-    for (size_t i = first; i < s->n; i++)
-        if (s->layers[i].visible)
-            s->layers[i].opacity *= g->opacity;
+    fade(s, first, g->opacity);
     if (g->mask)
         mask_all(s, first, g->mask);
     return ERR_OK;

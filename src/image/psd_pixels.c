@@ -123,8 +123,9 @@ enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *
             rc = join_alpha(&rgb, &p->alpha, out, e);
     } else if (c->mode == PSD_MODE_INDEXED) {
         if (c->palette.n < PALETTE_BYTES)
-            return err_set(e, ERR_FORMAT, "a palette of %zu bytes", c->palette.n);
-        rc = image_convert(&p->colour, 4, out, e);
+            rc = err_set(e, ERR_FORMAT, "a palette of %zu bytes", c->palette.n);
+        else
+            rc = image_convert(&p->colour, 4, out, e);
         if (rc == ERR_OK) {
             look_up(out, &p->colour, c->palette);
             icc_to_srgb(out, c->icc, info);

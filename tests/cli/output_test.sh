@@ -97,13 +97,13 @@ refuse 2 'names no file' generate -m micro-klein -p star -o ''
 # ---- settings ----------------------------------------------------------------------------------------
 run settings
 expect 0 "settings"
-out_has '^device  *auto  *built in ' "what is built in is told"
+out_has '^device  *auto  *built in' "what is built in is told"
 run settings set modle klein
 expect 2 "an unknown key"
 err_has "'modle' is no setting.*did you mean 'model'?" "the near key is told"
 run settings set model micro-klein
 expect 0 "settings set"
-out_has '^model  *micro-klein  *file ' "the file's values are told"
+out_has '^model  *micro-klein  *file' "the file's values are told"
 is "the file is for its owner" "$(stat -c %a "$VEETANCE_HOME")" 700
 run settings set output-folder "$work/pics"
 run settings set name '{date}/{prompt}-{seed}'
@@ -116,7 +116,7 @@ check "a variable goes before the file" test -s "$work/pics/plain.png"
 VEETANCE_MODEL=nowhere run generate -m micro-klein --device cpu --threads 1 --steps 1 -W 64 -H 64 -p star -o flag.png
 expect 0 "a flag goes before a variable"
 VEETANCE_MODEL=nowhere run settings
-out_has '^model  *nowhere  *VEETANCE_MODEL ' "the variable is named"
+out_has '^model  *nowhere  *VEETANCE_MODEL' "the variable is named"
 run settings --json
 if have jq; then
     check "settings as JSON" jq -e '.settings.model == {value: "micro-klein", source: "file", variable: "VEETANCE_MODEL"} and

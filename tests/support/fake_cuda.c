@@ -178,8 +178,10 @@ int cuDeviceTotalMem_v2(size_t *out, int d)
 
 static int check_context(const char *who)
 {
-    if (!current)
-        return complain("%s without a context", who), INVALID_CONTEXT;
+    if (!current) {
+        (void)complain("%s without a context", who);
+        return INVALID_CONTEXT;
+    }
     return current->dead ? LOST : OK;
 }
 

@@ -169,7 +169,7 @@ static void files_that_are_no_pictures_are_refused(void **state)
     } rows[] = {
         {{"", 0}, "empty"},
         {{"\x89PNG", 4}, "no PNG"},
-        {{"GIF89a\1\0\1\0", 10}, "no PNG"},
+        {{"GIF89a\1\0\1\0", 10}, "cut"},
         {{"RIFF\x10\0\0\0WAVE", 12}, "no PNG"},
         {{"RIFF", 4}, "no PNG"},
         {{"\x89PNG\r\n\x1a\n", 8}, "cut"},
