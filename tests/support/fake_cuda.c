@@ -321,11 +321,11 @@ int cuMemFree_v2(uint64_t p)
 EXPORT int cuMemHostAlloc(void **out, size_t bytes, unsigned flags);
 int cuMemHostAlloc(void **out, size_t bytes, unsigned flags)
 {
-    char *p;
+    char *p = NULL;
     int rc = check_context("cuMemHostAlloc");
     (void)flags;
     rc = rc == OK ? new_block(bytes, true, &p) : rc;
-    *out = rc == OK ? p : NULL;
+    *out = p;
     return rc;
 }
 
