@@ -104,14 +104,14 @@ static int collect(struct store_job *j, struct store *s)
     if (j->json)
         printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"bytes\":%llu,"
                "\"dry_run\":%s}\n",
-               (unsigned long long)r.assets, (unsigned long long)(r.strays + r.thumbs),
+               (unsigned long long)r.assets, (unsigned long long)r.strays + r.thumbs,
                (unsigned long long)r.temporary, (unsigned long long)r.bytes,
                j->gc.dry_run ? "true" : "false");
     else
         printf("%s %llu pictures that nothing refers to, %llu stray and %llu temporary files: "
                "%.1f MiB\n",
                j->gc.dry_run ? "would remove" : "removed", (unsigned long long)r.assets,
-               (unsigned long long)(r.strays + r.thumbs), (unsigned long long)r.temporary,
+               (unsigned long long)r.strays + r.thumbs, (unsigned long long)r.temporary,
                mib(r.bytes));
     return CLI_OK;
 }

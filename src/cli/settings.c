@@ -146,6 +146,8 @@ static enum err_code take_file(struct cli_settings *s, struct err *e)
     yyjson_val *key, *v;
     size_t i, n;
     enum err_code rc = read_file(s->path, &doc, e);
+    if (!doc)
+        return rc;
     yyjson_obj_foreach(yyjson_doc_get_root(doc), i, n, key, v)
     {
         if (rc == ERR_OK)

@@ -72,6 +72,8 @@ enum err_code a1111_check_settings(struct http_request *rq, yyjson_val *object, 
     size_t i, max;
     yyjson_val *key, *v;
     char field[CHECK_FIELD_SIZE];
+    if (!object)
+        return ERR_OK;
     yyjson_obj_foreach(object, i, max, key, v)
     {
         const char *name = yyjson_get_str(key);

@@ -73,7 +73,7 @@ static void tidied_json(const struct store_tidied *t, struct buf *b)
 {
     buf_printf(b, "{\"jobs\":%llu,\"assets\":%llu,\"strays\":%llu,\"bytes\":%llu}",
                (unsigned long long)t->jobs, (unsigned long long)t->gc.assets,
-               (unsigned long long)(t->gc.strays + t->gc.thumbs + t->gc.temporary),
+               (unsigned long long)t->gc.strays + t->gc.thumbs + t->gc.temporary,
                (unsigned long long)t->gc.bytes);
 }
 

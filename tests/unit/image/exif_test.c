@@ -20,7 +20,7 @@ static void make(unsigned char out[54], int type, uint32_t v, bool big)
 {
     size_t bytes = type == 1 || type == 6 ? 1 : type == 3 || type == 8 ? 2 : 4;
     memset(out, 0, 54);
-    memcpy(out, big ? "MM" : "II", 2);
+    out[0] = out[1] = big ? 'M' : 'I';
     put(out + 2, 42, 2, big);
     put(out + 4, 8, 4, big);
     put(out + 8, 2, 2, big);

@@ -260,7 +260,8 @@ static bool look_alike(const struct vt_request *a, const struct vt_request *b)
     struct vt_result *ra = made(a, true, NULL), *rb = made(b, true, NULL);
     struct vt_image x = vt_result_image(ra, 0), y = vt_result_image(rb, 0);
     assert_int_equal(x.channels, y.channels);
-    bool same = memcmp(x.pixels, y.pixels, (size_t)(x.width * x.height * x.channels)) == 0;
+    bool same =
+        memcmp(x.pixels, y.pixels, (size_t)x.width * (size_t)x.height * (size_t)x.channels) == 0;
     vt_result_free(ra);
     vt_result_free(rb);
     return same;

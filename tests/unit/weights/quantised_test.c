@@ -234,8 +234,9 @@ static void int8_is_read_scaled_and_rotated_back(void **state)
                 float scale = form == 1 ? s[0] : s[r], want = 0;
                 if (form < 3)
                     want = (float)q[r * COLUMNS + i];
+                int block = i / 256 * 256; /* convrot turns blocks of 256 columns */
                 for (int j = 0; form == 3 && j < 256; j++)
-                    want += (float)q[r * COLUMNS + i / 256 * 256 + j] * hadamard(j, i % 256);
+                    want += (float)q[r * COLUMNS + block + j] * hadamard(j, i % 256);
                 assert_true(fabsf(row[i] - want * scale) <= 1e-5f * fabsf(scale) * 128);
             }
         }
