@@ -682,8 +682,8 @@ static const char *conv_tma(const struct nv_conv_tma *t, struct fake_grid grid, 
         x.box[2] != 8u * (unsigned)t->stride || x.steps[1] != (unsigned)t->stride ||
         x.steps[2] != (unsigned)t->stride)
         return "x's map";
-    if (w.dims[0] != (uint64_t)(t->kh * t->kw * t->in) || w.dims[1] != (uint64_t)g->n ||
-        w.box[0] != 64 || w.box[1] != 64)
+    if (w.dims[0] != (uint64_t)t->kh * (uint64_t)t->kw * (uint64_t)t->in ||
+        w.dims[1] != (uint64_t)g->n || w.box[0] != 64 || w.box[1] != 64)
         return "w's map";
     if (g->m != t->out_height * t->out_width || t->in % 8)
         return "the sizes";
