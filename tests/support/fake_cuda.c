@@ -477,7 +477,6 @@ static int check_launch(const struct function *f, unsigned block_x, unsigned blo
 EXPORT int cuLaunchKernel(struct function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
                           void *s, void **params, void **extra);
-/* NOLINTNEXTLINE(readability-function-size): the driver has so many parameters */
 int cuLaunchKernel(struct function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                    unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, void *s,
                    void **params, void **extra)
@@ -510,7 +509,6 @@ EXPORT int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p
                                   const uint64_t *dims, const uint64_t *strides,
                                   const uint32_t *box, const uint32_t *steps, int interleave,
                                   int swizzle, int l2, int out_of_bounds);
-/* NOLINTNEXTLINE(readability-function-size): the driver has so many parameters */
 int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p, const uint64_t *dims,
                            const uint64_t *strides, const uint32_t *box, const uint32_t *steps,
                            int interleave, int swizzle, int l2, int out_of_bounds)
