@@ -91,11 +91,16 @@ void buf_printf(struct buf *b, const char *fmt, ...)
     va_end(again);
 }
 
+void buf_cut(struct buf *b, size_t n)
+{
+    b->n = n;
+    if (b->p)
+        b->p[n] = 0;
+}
+
 void buf_clear(struct buf *b)
 {
-    b->n = 0;
-    if (b->p)
-        b->p[0] = 0;
+    buf_cut(b, 0);
 }
 
 char *buf_take(struct buf *b)

@@ -42,9 +42,7 @@ static void plain_text(struct buf *b)
             b->p[n++] = b->p[i];
     if (n > 0 && b->p[n - 1] == '\n')
         n--;
-    if (b->p)
-        b->p[n] = 0;
-    b->n = n;
+    buf_cut(b, n);
 }
 
 static int read_stdin_prompt(struct picture_run *r, const struct cli_command *c)

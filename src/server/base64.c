@@ -57,7 +57,6 @@ bool base64_decode(struct str s, struct buf *out)
     for (; i < s.n; i++)
         if (s.p[i] != '=' && !is_space(s.p[i]))
             return false;
-    out->n = (size_t)(to - (unsigned char *)out->p) + n;
-    out->p[out->n] = '\0'; /* fewer bytes than there was room for */
+    buf_cut(out, (size_t)(to - (unsigned char *)out->p) + n);
     return bits < 6;
 }

@@ -103,6 +103,24 @@ static void base64_comes_back_as_it_was(void **state)
     }
 }
 
+/* Whatever lay in the buffer's memory before: a password is compared as a C string. */
+static void base64_ends_in_a_nul_when_memory_was_used_before(void **state)
+{
+    (void)state;
+    struct buf out;
+    buf_init(&out, 100);
+    buf_add_z(&out, "................................");
+    buf_clear(&out);
+    assert_true(base64_decode(STR_LIT("OnRva2Vu"), &out));
+    assert_string_equal(buf_z(&out), ":token");
+    buf_clear(&out);
+    buf_add_z(&out, "................................");
+    buf_clear(&out);
+    assert_true(base64_decode(STR_LIT("YTpi\n"), &out));
+    assert_string_equal(buf_z(&out), "a:b");
+    buf_deinit(&out);
+}
+
 static void base64_is_refused_when_it_is_none(void **state)
 {
     static const char *const bad[] = {"!", "a", "ab*=", "=a", "abc=d"};
@@ -122,6 +140,7 @@ int main(void)
         cmocka_unit_test(names_the_member_when_it_is_wrong),
         cmocka_unit_test(long_names_do_not_overflow_the_path),
         cmocka_unit_test(base64_comes_back_as_it_was),
+        cmocka_unit_test(base64_ends_in_a_nul_when_memory_was_used_before),
         cmocka_unit_test(base64_is_refused_when_it_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
