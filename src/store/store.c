@@ -304,12 +304,11 @@ static enum err_code open_own(struct store *s, const char *path, struct err *e)
     return rc;
 }
 
-/* Nothing is repaired or marked: what this process finds half done, the other is doing. */
-static enum err_code open_beside(struct store *s, const char *path, struct err *e)
+/* A database that must be there, for writing as `mode` says and for reading. */
+static enum err_code open_existing(struct store *s, const char *path, enum db_mode mode,
+                                   struct err *e)
 {
-    enum err_code rc = open_files_lock(s, e);
-    if (rc == ERR_OK)
-        rc = db_open(&s->rw, path, DB_SHARE, e);
+    enum err_code rc = db_open(&s->rw, path, mode, e);
     if (rc == ERR_OK)
         rc = schema_expect(&s->rw, e);
     if (rc == ERR_OK)
@@ -319,16 +318,11 @@ static enum err_code open_beside(struct store *s, const char *path, struct err *
     return rc;
 }
 
-static enum err_code open_to_look(struct store *s, const char *path, struct err *e)
+/* Nothing is repaired or marked: what this process finds half done, the other is doing. */
+static enum err_code open_beside(struct store *s, const char *path, struct err *e)
 {
-    enum err_code rc = db_open(&s->rw, path, DB_LOOK, e);
-    if (rc == ERR_OK)
-        rc = schema_expect(&s->rw, e);
-    if (rc == ERR_OK)
-        rc = mend_clock(s, e);
-    if (rc == ERR_OK)
-        rc = db_open(&s->ro, path, DB_LOOK, e);
-    return rc;
+    enum err_code rc = open_files_lock(s, e);
+    return rc == ERR_OK ? open_existing(s, path, DB_SHARE, e) : rc;
 }
 
 enum err_code store_open(const struct store_options *o, struct store **out, struct err *e)
@@ -354,7 +348,7 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     if (rc == ERR_OK)
         rc = file_join(path, sizeof path, s->dir, FILES_DB, e);
     if (rc == ERR_OK)
-        rc = s->look_only ? open_to_look(s, path, e)
+        rc = s->look_only ? open_existing(s, path, DB_LOOK, e)
              : s->beside  ? open_beside(s, path, e)
                           : open_own(s, path, e);
     if (rc == ERR_OK)
