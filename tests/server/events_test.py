@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 
-from support import SCENE, Server, run_all
+from support import SCENE, Server, run_all, until
 
 QUICK = {"prompt": "a red star", "seed": 3, "steps": 2, "width": 64, "height": 64}
 LONG = {**QUICK, "steps": 1000}
@@ -137,8 +137,7 @@ def test_many_tabs_one_slow(program):
         threads = [threading.Thread(target=follow) for _ in range(8)]
         for t in threads:
             t.start()
-        while "veetance_event_streams 9\n" not in s.get("/metrics").body.decode():
-            pass
+        until(lambda: "veetance_event_streams 9\n" in s.get("/metrics").body.decode())
         job = s.post("/v1/layers", {"image": s.upload(SCENE), "layers": 2, "steps": 4}).json()["id"]
         for t in threads:
             t.join()

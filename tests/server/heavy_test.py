@@ -2,7 +2,7 @@
 
 import threading
 
-from support import Server, form, png, run_all
+from support import Server, form, png, run_all, until
 
 
 def metric(s, name):
@@ -24,8 +24,7 @@ def test_others_are_answered_meanwhile(program):
         for fmt in ("png", "webp", "psd", "ora"):
             threads.append(threading.Thread(target=lambda f=fmt: done.append(s.get(f"{path}/export?format={f}").status)))
             threads[-1].start()
-        while metric(s, "work_running") + metric(s, "work_waiting") < 4:
-            pass
+        until(lambda: metric(s, "work_running") + metric(s, "work_waiting") == 4)
         job = s.post("/v1/generate", {"prompt": "x", "steps": 1}).json()["id"]
         events = [n for n, _ in s.events(f"/v1/jobs/{job}/events")]
         for p in ("/healthz", "/v1/models", "/v1/projects", "/v1/telemetry", path):
@@ -94,16 +93,15 @@ def test_nothing_is_rendered_for_who_has_gone(program):
         head = f"GET {path}/export?format=%s HTTP/1.1\r\nHost: 127.0.0.1:{s.port}\r\n\r\n"
         for _ in range(2):
             open_ones = [s.raw((head % f).encode(), close=False) for f in ("png", "psd", "ora", "zip")]
-            while metric(s, "work_running") < 1:
-                pass
+            until(lambda: metric(s, "work_running") >= 1)
             for c in open_ones:
                 c.close()
-            while metric(s, "work_running") + metric(s, "work_waiting") > 0:
-                pass
+            until(lambda: metric(s, "work_running") + metric(s, "work_waiting") == 0)
         assert s.request("HEAD", path + "/export").headers["Content-Length"] is None, "it was rendered to its end"
-        s.raw((head % "png").encode(), close=False)
-        while metric(s, "work_running") < 1:
-            pass
+        stays = s.raw((head % "png").encode(), close=False)
+        until(lambda: metric(s, "work_running") >= 1)
+        assert s.stop(10) == 0
+        stays.close()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 
-from support import SCENE, Server, b64, form, read, run_all
+from support import SCENE, Server, b64, form, read, run_all, until
 
 LONG = {"prompt": "a red star", "seed": 3, "steps": 1000}
 QUICK = {"prompt": "a red star", "seed": 3, "steps": 2, "width": 64, "height": 64}
@@ -133,8 +133,7 @@ def test_one_of_two_may_go(program):
         t = threading.Thread(target=lambda: answers.append(s.post("/v1/generate?wait=true", body, headers=key)))
         t.start()
         s.wait_for(job, ("running",))
-        while s.get("/metrics").body.decode().split("veetance_http_requests ")[-1].split()[0] != "3":
-            pass
+        until(lambda: s.get("/metrics").body.decode().split("veetance_http_requests ")[-1].split()[0] == "3")
         c.close()
         t.join()
         assert answers[0].status == 200 and answers[0].json()["job"] == job, answers

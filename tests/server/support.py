@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import inspect
 import json
 import os
 import re
@@ -165,6 +166,14 @@ class Server:
             if kind or rc or "ERROR: AddressSanitizer" in said or "runtime error" in said:
                 sys.stderr.write(said[-4000:])
         assert kind or rc == 0, f"the server ended with {rc}"
+
+
+def until(said, seconds=60):
+    """Waits until said() is true; a test that waits for ever tells nobody why."""
+    end = time.monotonic() + seconds
+    while not said():
+        assert time.monotonic() < end, f"not so after {seconds} s: {inspect.getsource(said).strip()}"
+        time.sleep(0.005)
 
 
 def form(*parts):
