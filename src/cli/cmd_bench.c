@@ -8,14 +8,14 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "bench/klein.h"
+#include "bench/layered.h"
+#include "bench/peak.h"
+#include "bench/synthetic.h"
 #include "cli/commands.h"
 #include "cli/model_arg.h"
 #include "cli/param_arg.h"
 #include "cli/progress.h"
-#include "pipeline/bench.h"
-#include "pipeline/bench_layered.h"
-#include "pipeline/bench_peak.h"
-#include "pipeline/bench_synthetic.h"
 
 enum {
     BENCH_SYNTHETIC = 1,

@@ -1,10 +1,10 @@
-/* bench_memory.h - the most memory that the process held in each part of a run.
+/* memory.h - the most memory that the process held in each part of a run.
  *
  * A thread reads /proc/self/status a hundred times a second and keeps the largest values under the slot that
  * is current. One owner; bench_memory_slot may be called from another thread.
  */
-#ifndef VT_PIPELINE_BENCH_MEMORY_H
-#define VT_PIPELINE_BENCH_MEMORY_H
+#ifndef VT_BENCH_MEMORY_H
+#define VT_BENCH_MEMORY_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* bench_copy.h - how fast this machine copies memory: the yardstick for bringing weights onto a device. */
-#ifndef VT_PIPELINE_BENCH_COPY_H
-#define VT_PIPELINE_BENCH_COPY_H
+/* copy.h - how fast this machine copies memory: the yardstick for bringing weights onto a device. */
+#ifndef VT_BENCH_COPY_H
+#define VT_BENCH_COPY_H
 
 #include <stdatomic.h>
 

@@ -1,18 +1,18 @@
-/* bench.h - how fast a klein model runs here, and in how much memory.
+/* klein.h - how fast a klein model runs here, and in how much memory.
  *
  * Pictures are made as for a user (klein_generate), so that what is measured is what runs: the text encoder
  * once, then for each size so many steps and the VAE decoder.
  */
-#ifndef VT_PIPELINE_BENCH_H
-#define VT_PIPELINE_BENCH_H
+#ifndef VT_BENCH_KLEIN_H
+#define VT_BENCH_KLEIN_H
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/err.h"
+#include "bench/flops.h"
+#include "bench/swap.h"
 #include "nn/profile.h"
-#include "pipeline/bench_flops.h"
-#include "pipeline/bench_swap.h"
 #include "pipeline/model_dir.h"
 #include "veetance.h"
 

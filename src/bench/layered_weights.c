@@ -1,4 +1,4 @@
-/* bench_layered_weights.c - the GGUF of a Qwen-Image transformer of random Q5_0 blocks.
+/* layered_weights.c - the GGUF of a Qwen-Image transformer of random Q5_0 blocks.
  *
  * Every tensor is a pattern of two megabytes again and again: 32 random five-bit numbers q a block and one
  * scale d, which makes values d (q - 16) of variance 85.25 d^2. So the disk sets the pace.
@@ -12,8 +12,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "pipeline/bench_cache.h"
-#include "pipeline/bench_layered.h"
+#include "bench/cache.h"
+#include "bench/layered.h"
 #include "sample/rng.h"
 #include "weights/header_write.h"
 

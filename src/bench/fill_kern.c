@@ -1,4 +1,4 @@
-#include "pipeline/bench_fill_kern.h"
+#include "bench/fill_kern.h"
 
 #include <string.h>
 

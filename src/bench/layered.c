@@ -1,12 +1,12 @@
-#include "pipeline/bench_layered.h"
+#include "bench/layered.h"
 
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/memory.h"
 #include "memory/governor.h"
 #include "memory/host.h"
-#include "pipeline/bench_memory.h"
 #include "pipeline/compute.h"
 #include "pipeline/report.h"
 #include "sample/rng.h"

@@ -1,4 +1,4 @@
-#include "pipeline/bench_peak.h"
+#include "bench/peak.h"
 
 #include <math.h>
 #include <sched.h>
@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "bench/copy.h"
 #include "nn/ops.h"
 #include "nn/profile.h"
-#include "pipeline/bench_copy.h"
 #include "sample/rng.h"
 
 /* A linear layer of klein-4B on a 256 x 256 picture: 256 image and 512 text tokens. */

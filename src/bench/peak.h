@@ -1,6 +1,6 @@
-/* bench_peak.h - what this machine can do at best: the numbers that a network's speed is compared with. */
-#ifndef VT_PIPELINE_BENCH_PEAK_H
-#define VT_PIPELINE_BENCH_PEAK_H
+/* peak.h - what this machine can do at best: the numbers that a network's speed is compared with. */
+#ifndef VT_BENCH_PEAK_H
+#define VT_BENCH_PEAK_H
 
 #include <stdatomic.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/bench_synthetic_list.h"
+#include "bench/synthetic_list.h"
 
 #include <inttypes.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/bench_copy.h"
+#include "bench/copy.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "pipeline/bench_weights.h"
+#include "bench/weights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "pipeline/bench_fill_kern.h"
+#include "bench/fill_kern.h"
 #include "sample/rng.h"
 
 enum {

@@ -1,4 +1,4 @@
-#include "pipeline/bench_cache.h"
+#include "bench/cache.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -16,12 +16,12 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "bench/fill_kern.h"
+#include "bench/klein.h"
+#include "bench/layered.h"
+#include "bench/memory.h"
+#include "bench/synthetic.h"
 #include "nn/peak.h"
-#include "pipeline/bench.h"
-#include "pipeline/bench_fill_kern.h"
-#include "pipeline/bench_layered.h"
-#include "pipeline/bench_memory.h"
-#include "pipeline/bench_synthetic.h"
 #include "weights/checkpoint.h"
 
 static const char TOKENIZER[] = VT_SOURCE_DIR "/models/micro-klein/tokenizer";

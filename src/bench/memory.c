@@ -1,4 +1,4 @@
-#include "pipeline/bench_memory.h"
+#include "bench/memory.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,15 +1,15 @@
-/* bench_layered.h - how fast one step of taking a picture apart runs here, with a synthetic transformer.
+/* layered.h - how fast one step of taking a picture apart runs here, with a synthetic transformer.
  *
  * Only the transformer exists: 60 blocks of the published dimensions, random weights in Q5_0, written as
  * blocks of that type straight away. A step is what a decomposition does in one: the noisy frames (the layers
  * and the composite) and the picture itself as condition, its modulation from tables made beforehand.
  */
-#ifndef VT_PIPELINE_BENCH_LAYERED_H
-#define VT_PIPELINE_BENCH_LAYERED_H
+#ifndef VT_BENCH_LAYERED_H
+#define VT_BENCH_LAYERED_H
 
+#include "bench/klein.h"
+#include "bench/weights.h"
 #include "model/qwen_image/transformer.h"
-#include "pipeline/bench.h"
-#include "pipeline/bench_weights.h"
 
 enum { BENCH_LAYERED_SIDE = 640, BENCH_LAYERED_LAYERS = 4 };
 

@@ -1,4 +1,4 @@
-#include "pipeline/bench_flops.h"
+#include "bench/flops.h"
 
 /* x [tokens, in] times w [out, in] transposed: tokens * out dot products of length in. */
 static double linear(int64_t tokens, int64_t in, int64_t out)

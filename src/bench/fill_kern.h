@@ -1,6 +1,6 @@
-/* bench_fill_kern.h - the loop that turns a block of normal numbers into bf16 weights. */
-#ifndef VT_PIPELINE_BENCH_FILL_KERN_H
-#define VT_PIPELINE_BENCH_FILL_KERN_H
+/* fill_kern.h - the loop that turns a block of normal numbers into bf16 weights. */
+#ifndef VT_BENCH_FILL_KERN_H
+#define VT_BENCH_FILL_KERN_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* bench_weights.h - a safetensors file of random bf16 weights, written as fast as the disk takes it.
+/* weights.h - a safetensors file of random bf16 weights, written as fast as the disk takes it.
  *
  *     struct bench_weights w;
  *     bench_weights_init(&w);
@@ -10,8 +10,8 @@
  * activations keep their size from layer to layer. All come from one block of normal numbers, taken at
  * another offset for each piece: good enough to time with, and much faster than drawing each.
  */
-#ifndef VT_PIPELINE_BENCH_WEIGHTS_H
-#define VT_PIPELINE_BENCH_WEIGHTS_H
+#ifndef VT_BENCH_WEIGHTS_H
+#define VT_BENCH_WEIGHTS_H
 
 #include <stdatomic.h>
 #include <stdint.h>

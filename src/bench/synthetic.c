@@ -1,12 +1,12 @@
-#include "pipeline/bench_synthetic.h"
+#include "bench/synthetic.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "pipeline/bench_cache.h"
-#include "pipeline/bench_synthetic_list.h"
+#include "bench/cache.h"
+#include "bench/synthetic_list.h"
 
 enum {
     PATH_BYTES = 4096,

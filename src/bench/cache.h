@@ -1,12 +1,12 @@
-/* bench_cache.h - folders of synthetic models, each made once and used again.
+/* cache.h - folders of synthetic models, each made once and used again.
  *
  * A model is written beside its place and renamed when it is whole, so that a folder that is there can be
  * used. A lock keeps a second process from writing the same one.
  */
-#ifndef VT_PIPELINE_BENCH_CACHE_H
-#define VT_PIPELINE_BENCH_CACHE_H
+#ifndef VT_BENCH_CACHE_H
+#define VT_BENCH_CACHE_H
 
-#include "pipeline/bench_weights.h"
+#include "bench/weights.h"
 
 struct bench_cached {
     const char *name; /* of the folder */

@@ -1,11 +1,11 @@
-/* bench_flops.h - how many floating point operations a network takes, counted from its dims.
+/* flops.h - how many floating point operations a network takes, counted from its dims.
  *
  * A multiplication and an addition count as two. Counted are linear layers, the two products of attention,
  * and convolutions; norms, activations, rotary embedding and softmax are left out (under 1 % of the whole).
  * Attention is counted in full, also where half of it is masked.
  */
-#ifndef VT_PIPELINE_BENCH_FLOPS_H
-#define VT_PIPELINE_BENCH_FLOPS_H
+#ifndef VT_BENCH_FLOPS_H
+#define VT_BENCH_FLOPS_H
 
 #include "model/flux2/transformer.h"
 #include "model/flux2/vae.h"

@@ -1,6 +1,6 @@
-/* bench_swap.h - how fast weights come onto a device with memory of its own. */
-#ifndef VT_PIPELINE_BENCH_SWAP_H
-#define VT_PIPELINE_BENCH_SWAP_H
+/* swap.h - how fast weights come onto a device with memory of its own. */
+#ifndef VT_BENCH_SWAP_H
+#define VT_BENCH_SWAP_H
 
 #include "nn/params.h"
 

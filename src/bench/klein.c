@@ -1,11 +1,11 @@
-#include "pipeline/bench.h"
+#include "bench/klein.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "base/mem.h"
-#include "pipeline/bench_memory.h"
+#include "bench/memory.h"
 #include "pipeline/compute.h"
 #include "pipeline/convert_cache.h"
 #include "pipeline/klein_internal.h"

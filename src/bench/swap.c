@@ -1,4 +1,4 @@
-#include "pipeline/bench_swap.h"
+#include "bench/swap.h"
 
 #include <sys/resource.h>
 

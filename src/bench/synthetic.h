@@ -1,17 +1,17 @@
-/* bench_synthetic.h - models of the real dimensions with random weights, made on this machine: what
+/* synthetic.h - models of the real dimensions with random weights, made on this machine: what
  * `veetance bench` measures without a download.
  *
  * A model is a diffusers folder under a cache folder, of three safetensors files in bf16. It is written
  * beside its place and renamed when it is whole, so that a folder that is there can be used again. The text
  * encoder has only the layers that klein needs; the tokenizer is an embedded model's.
  */
-#ifndef VT_PIPELINE_BENCH_SYNTHETIC_H
-#define VT_PIPELINE_BENCH_SYNTHETIC_H
+#ifndef VT_BENCH_SYNTHETIC_H
+#define VT_BENCH_SYNTHETIC_H
 
+#include "bench/weights.h"
 #include "model/flux2/transformer.h"
 #include "model/flux2/vae.h"
 #include "model/qwen3/qwen3.h"
-#include "pipeline/bench_weights.h"
 
 struct bench_synthetic {
     const char *name; /* what --synthetic takes */
