@@ -216,13 +216,20 @@ struct vt_progress {
 
 struct vt_result;
 
+/* What an image seems to become: RGB, an eighth of its sides. For layers it is one sheet: `tiles` of equal size side by
+ * side, without gaps, the bottom layer at the left, on a grey chequer where they are transparent. */
+struct vt_preview {
+    struct vt_image image; /* gone when the callback returns */
+    int tiles;             /* 1 for generate and edit */
+    int step;              /* after this one, from 1 */
+};
+
 struct vt_callbacks {
     void (*progress)(const struct vt_progress *progress, void *user);
     /* Something a person should know that is no failure (a size was rounded, a mask resized). */
     void (*note)(const char *text, void *user);
-    /* After each step, before its progress: what the picture seems to become, RGB, an eighth of its sides (for
-     * layers: side by side). Costs little; NULL: none is made. The pixels are gone when it returns. */
-    void (*preview)(const struct vt_image *image, int step, void *user);
+    /* After each step, before its progress. Costs little; NULL: none is made. */
+    void (*preview)(const struct vt_preview *preview, void *user);
     /* vt_generate, vt_edit: image i is done. The result has it and those before, and is the callee's to read until
      * it returns. */
     void (*image)(const struct vt_result *result, int i, void *user);
@@ -288,6 +295,7 @@ struct vt_layers_request {
     const char *matte;
     const char *trace_path; /* named tensors of the run as safetensors; NULL: none */
     const char *compute;    /* as in struct vt_request */
+    int previews;           /* as in struct vt_request */
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);

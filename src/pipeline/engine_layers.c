@@ -151,7 +151,8 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
                                struct err *e)
 {
     struct layered_result lr = {0};
-    struct layered_run run = {.cancel = &g->cancel, .callbacks = cb, .stats = &r->stats};
+    struct layered_run run = {
+        .cancel = &g->cancel, .callbacks = cb, .previews = cb && cb->preview, .stats = &r->stats};
     struct layered_stack_options options = {.source = r->used.picture,
                                             .full_size = rq->full_size != 0,
                                             .keep_empty = rq->keep_empty != 0,
@@ -175,12 +176,13 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
 struct rehearsal {
     struct layered *l;
     const struct layered_request *rq;
+    bool previews;
 };
 
 static enum err_code rehearse(void *user, struct err *e)
 {
     const struct rehearsal *h = user;
-    return layered_rehearse(h->l, h->rq, e);
+    return layered_rehearse(h->l, h->rq, h->previews, e);
 }
 
 /* Checked, opened, filled in and planned; with plan == NULL also run. */
@@ -203,8 +205,9 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
         fill(r, g->dir, rq, &picture);
         rc = layered_size(&picture, r->used.resolution, &w, &h, e);
     }
+    struct rehearsal dry = {g->layered, &r->used, plan ? rq->previews != 0 : cb && cb->preview};
     if (rc == ERR_OK)
-        rc = engine_plan(g, rehearse, &(struct rehearsal){g->layered, &r->used}, plan, e);
+        rc = engine_plan(g, rehearse, &dry, plan, e);
     if (rc == ERR_OK && !plan)
         rc = decompose(g, r, rq, cb, e);
     r->stats.total_seconds = clock_s() - start;

@@ -145,7 +145,7 @@ void klein_free(struct klein *k)
     component_close(k->transformer_component);
     component_close(k->vae_component);
     tokenizer_free(k->tokenizer);
-    mem_free(k->preview);
+    preview_deinit(&k->preview);
     mem_free(k);
 }
 
@@ -480,12 +480,12 @@ static enum err_code one_step(void *user, int i, struct err *e)
     if (!floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, step, e);
     klein_preview_show(s->k, s->run,
-                       &(struct klein_preview_at){.latents = s->latents,
-                                                  .velocity = s->velocity,
-                                                  .rows = s->rows,
-                                                  .cols = s->cols,
-                                                  .sigma = s->sigmas[step + 1],
-                                                  .step = i + 1});
+                       &(struct preview_at){.latents = s->latents,
+                                            .velocity = s->velocity,
+                                            .rows = s->rows,
+                                            .cols = s->cols,
+                                            .sigma = s->sigmas[step + 1]},
+                       i + 1);
     if (s->rq->inpaint)
         blend_known(s, step);
     (void)snprintf(name, sizeof name, "latents_step_%d", i);

@@ -6,6 +6,7 @@
 #include "model/flux2/vae.h"
 #include "model/qwen3/qwen3.h"
 #include "pipeline/klein.h"
+#include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "sample/size.h"
 #include "text/tokenizer.h"
@@ -36,8 +37,7 @@ struct klein {
     int64_t joint_dim;
     struct klein_embedding embeddings[KLEIN_EMBEDDINGS_KEPT];
     uint64_t embedding_clock;
-    float *preview;                        /* klein_preview.c: NULL until it is fitted */
-    bool preview_tried, preview_rehearsed; /* really; by the dry run that is going on */
+    struct preview preview;
 };
 
 /* Condition tokens of reference pictures. */
@@ -107,18 +107,10 @@ ERR_MUST_CHECK enum err_code klein_encode_picture(struct klein *k, const struct 
                                                   const struct klein_run *run, float *tokens,
                                                   struct err *e);
 
-/* klein_preview.c: fits the map when the run wants previews and there is none yet; failing is fine. */
+/* klein_preview.c: fits the maps when the run wants previews and there are none yet. */
 void klein_preview_prepare(struct klein *k, const struct klein_run *run);
-
-/* After a step to sigma: latents and velocity [rows * cols, 4C]. */
-struct klein_preview_at {
-    const float *latents, *velocity;
-    int64_t rows, cols;
-    float sigma;
-    int step;
-};
-/* Shows what the latents would be without their noise. */
-void klein_preview_show(struct klein *k, const struct klein_run *run,
-                        const struct klein_preview_at *at);
+/* After a step: shows what the latents would be without their noise. */
+void klein_preview_show(struct klein *k, const struct klein_run *run, const struct preview_at *at,
+                        int step);
 
 #endif

@@ -48,7 +48,7 @@ void klein_forget_dry(struct klein *k)
     for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++)
         if (k->embeddings[i].dry)
             clear(&k->embeddings[i]);
-    k->preview_rehearsed = false;
+    k->preview.rehearsed = false;
 }
 
 /* The slot that was not used for longest, emptied. */

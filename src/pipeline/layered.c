@@ -208,6 +208,8 @@ static enum err_code prepare(struct state *s, struct err *e)
     own = (size_t)(s->tokens * s->channels);
     rc = layered_encode_picture(s->l, &s->out->picture, s->run, s->input + own, e);
     if (rc == ERR_OK)
+        layered_preview_prepare(s->l, s->run);
+    if (rc == ERR_OK)
         rc = build_schedule(s, e);
     if (rc == ERR_OK)
         rc = draw_noise(s, e);
@@ -353,6 +355,18 @@ static enum err_code predict(struct state *s, int step, struct err *e)
     return ERR_OK;
 }
 
+/* Frame 0 is the whole image: the layers come behind it. */
+static void show_preview(const struct state *s, int step)
+{
+    size_t frame = (size_t)(s->cond_tokens * s->channels);
+    const struct preview_at bottom = {.latents = s->latents + frame,
+                                      .velocity = s->velocity + frame,
+                                      .rows = s->layout.rows,
+                                      .cols = s->layout.cols,
+                                      .sigma = s->sigmas[step + 1]};
+    layered_preview_show(s->l, s->run, &bottom, s->rq->layers, step + 1);
+}
+
 static enum err_code one_step(void *user, int i, struct err *e)
 {
     struct state *s = user;
@@ -364,6 +378,7 @@ static enum err_code one_step(void *user, int i, struct err *e)
                   s->sigmas[i + 1]);
     if (!floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, i, e);
+    show_preview(s, i);
     (void)snprintf(name, sizeof name, "latents_step_%d", i);
     trace_packed(s, name, s->latents, s->tokens);
     return ERR_OK;
@@ -425,11 +440,13 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     return rc;
 }
 
-enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq, struct err *e)
+enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq, bool previews,
+                               struct err *e)
 {
     struct vt_stats stats = {0};
-    struct layered_run run = {.stats = &stats};
+    struct layered_run run = {.stats = &stats, .previews = previews};
     struct layered_result out;
+    l->preview.rehearsed = false;
     enum err_code rc = layered_decompose(l, rq, &run, &out, e);
     if (rc == ERR_OK)
         layered_result_free(&out);

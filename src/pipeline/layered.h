@@ -60,7 +60,8 @@ struct layered_request {
 struct layered_run {
     const atomic_bool *cancel;            /* may be NULL */
     const struct vt_callbacks *callbacks; /* may be NULL */
-    struct trace *trace;                  /* may be NULL */
+    bool previews;       /* wanted; so that a plan, which has no callbacks, knows */
+    struct trace *trace; /* may be NULL */
     bool trace_blocks;
     struct vt_stats *stats; /* times are added */
 };
@@ -86,7 +87,7 @@ ERR_MUST_CHECK enum err_code layered_decompose(struct layered *l, const struct l
                                                struct layered_result *out, struct err *e);
 /* The same on dry devices, for a plan. A picture without a prompt gets the longest caption. */
 ERR_MUST_CHECK enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq,
-                                              struct err *e);
+                                              bool previews, struct err *e);
 /* Accepts NULL and a zeroed result. */
 void layered_result_free(struct layered_result *r);
 

@@ -7,6 +7,7 @@
 #include "model/qwen_image/vae.h"
 #include "pipeline/caption.h"
 #include "pipeline/layered.h"
+#include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "text/tokenizer.h"
 
@@ -20,6 +21,7 @@ struct layered {
     struct qwen_image_vae *vae;
     struct captioner *captioner; /* opened when a picture comes without a prompt */
     int64_t joint_dim;
+    struct preview preview;
 };
 
 /* Pixels along a token's side. */
@@ -51,6 +53,11 @@ ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, struct str prompt,
 ERR_MUST_CHECK enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
                                                     const struct layered_run *run, float *tokens,
                                                     struct err *e);
+/* layered_preview.c: fits the maps when the run wants previews and there are none yet. */
+void layered_preview_prepare(struct layered *l, const struct layered_run *run);
+/* After a step: what the layers would be without their noise; `first` is the bottom one, the others follow. */
+void layered_preview_show(const struct layered *l, const struct layered_run *run,
+                          const struct preview_at *first, int layers, int step);
 /* Whether what is decoded fits into `available` bytes of the host's memory (0: unknown): the decoded layers wait
  * there, in float32, until all are there. A system that is asked for too much ends the process, much later. */
 ERR_MUST_CHECK enum err_code layered_check_room(int layers, int w, int h, uint64_t available,

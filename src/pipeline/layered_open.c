@@ -144,6 +144,7 @@ void layered_free(struct layered *l)
     component_close(l->transformer_component);
     component_close(l->vae_component);
     tokenizer_free(l->tokenizer);
+    preview_deinit(&l->preview);
     mem_free(l);
 }
 

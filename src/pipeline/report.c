@@ -30,6 +30,14 @@ void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
     cb->note(text, cb->user);
 }
 
+void report_preview(const struct vt_callbacks *cb, const struct image *im, int step, int tiles)
+{
+    const struct vt_preview p = {
+        .image = {im->w, im->h, im->channels, im->p}, .tiles = tiles, .step = step};
+    if (cb && cb->preview)
+        cb->preview(&p, cb->user);
+}
+
 void report_prompt_cut(const struct vt_callbacks *cb, const struct prompt_cut *cut)
 {
     if (cut->cut > 0)

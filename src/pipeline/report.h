@@ -3,6 +3,7 @@
 #define VT_PIPELINE_REPORT_H
 
 #include "base/err.h"
+#include "image/image.h"
 #include "text/chat.h"
 #include "veetance.h"
 
@@ -11,6 +12,9 @@ void report_progress(const struct vt_callbacks *cb, const struct vt_progress *p)
 void report_stage(const struct vt_callbacks *cb, enum vt_stage stage, int image, int image_count);
 void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Whoever takes previews gets this one (RGB, tiles side by side). */
+void report_preview(const struct vt_callbacks *cb, const struct image *im, int step, int tiles);
 
 /* A prompt that was cut is told; nothing for one that fits. */
 void report_prompt_cut(const struct vt_callbacks *cb, const struct prompt_cut *cut);

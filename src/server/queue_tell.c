@@ -81,19 +81,20 @@ static void on_note(const char *text, void *user)
     json_add_z(&q->running->notes, text);
 }
 
-static void preview_json(const struct live *j, const struct vt_image *im, struct buf *b)
+static void preview_json(const struct live *j, const struct vt_preview *p, struct buf *b)
 {
     buf_printf(b,
-               "{\"id\":\"%s\",\"step\":%d,\"width\":%d,\"height\":%d,\"type\":\"image/jpeg\","
-               "\"data\":\"",
-               j->id, j->preview_step, im->width, im->height);
+               "{\"id\":\"%s\",\"step\":%d,\"width\":%d,\"height\":%d,\"tiles\":%d,"
+               "\"type\":\"image/jpeg\",\"data\":\"",
+               j->id, p->step, p->image.width, p->image.height, p->tiles);
     base64_add(b, buf_str(&j->preview));
     buf_add_z(b, "\"}");
 }
 
-static void on_preview(const struct vt_image *im, int step, void *user)
+static void on_preview(const struct vt_preview *p, void *user)
 {
     struct queue *q = user;
+    const struct vt_image *im = &p->image;
     struct image view = {.w = im->width,
                          .h = im->height,
                          .channels = im->channels,
@@ -108,11 +109,11 @@ static void on_preview(const struct vt_image *im, int step, void *user)
         struct live *j = q->running;
         buf_deinit(&j->preview);
         j->preview = jpeg;
-        j->preview_step = step;
-        preview_json(j, im, &b);
+        j->preview_step = p->step;
+        preview_json(j, p, &b);
         pthread_mutex_unlock(&q->lock);
         tell_job(q, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE | EVENTS_PREVIEW);
-        openai_tell_preview(q->server, j->id, &j->progress, step,
+        openai_tell_preview(q->server, j->id, &j->progress, p->step,
                             &view); /* only this thread changes it */
     } else {
         err_clear(&e);

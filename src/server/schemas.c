@@ -122,6 +122,10 @@ static const struct http_field preview_fields[] = {
     NEEDED("step", HTTP_INT),
     NEEDED("width", HTTP_INT),
     NEEDED("height", HTTP_INT),
+    {.name = "tiles",
+     .type = HTTP_INT,
+     .required = true,
+     .help = "images of equal width side by side: the layers, bottom first; else 1"},
     {.name = "type", .type = HTTP_STRING, .values = "image/jpeg", .required = true},
     {.name = "data", .type = HTTP_STRING, .required = true, .help = "in base64"},
     {0}};

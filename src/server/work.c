@@ -380,6 +380,7 @@ static enum err_code run_layers(struct vt_engine *engine, struct store *store, y
         return rc;
     rc = fill(in, params_layers, body, &rq, e);
     rq.model = in->path;
+    rq.previews = 1; /* every job has them */
     if (rc == ERR_OK) {
         enum vt_status st =
             plan ? vt_plan_layers(engine, &rq, plan, &err) : vt_layers(engine, &rq, cb, &res, &err);

@@ -1,7 +1,9 @@
 """Event streams: ids, coming back, an end that is one, one stream for everything."""
 
+import base64
 import http.client
 import json
+import struct
 import threading
 
 from support import SCENE, Server, run_all, until
@@ -90,6 +92,34 @@ def test_one_stream_for_everything(program):
         s.post("/v1/models/unload")
         stream.until("models", open=None)
         stream.close()
+
+
+def jpeg_size(data):
+    """Width and height, from the frame header."""
+    at = 2
+    while data[at + 1] not in (0xC0, 0xC1, 0xC2):
+        at += 2 + struct.unpack(">H", data[at + 2:at + 4])[0]
+    height, width = struct.unpack(">HH", data[at + 5:at + 9])
+    return width, height
+
+
+def test_layers_grow_side_by_side(program):
+    """One sheet after each step: a tile a layer, an eighth of the working size."""
+    with Server(program) as s:
+        image = s.upload(SCENE)
+        job = s.post("/v1/layers", {"image": image, "layers": 3, "steps": 4, "resolution": 128, "prompt": "shapes",
+                                    "seed": 1}).json()["id"]
+        seen = list(Stream(s, f"/v1/jobs/{job}/events"))
+        assert seen[-1]["event"] == "done", seen[-1]
+        previews = [b["data"] for b in seen if b["event"] == "preview"]
+        assert [p["step"] for p in previews] == [1, 2, 3, 4], previews
+        for p in previews:
+            assert (p["tiles"], p["width"], p["height"], p["type"]) == (3, 48, 16, "image/jpeg"), p
+            assert jpeg_size(base64.b64decode(p["data"])) == (48, 16)
+        # Those of an image are one tile.
+        job = s.post("/v1/generate", QUICK).json()["id"]
+        tiles = [b["data"]["tiles"] for b in Stream(s, f"/v1/jobs/{job}/events") if b["event"] == "preview"]
+        assert tiles == [1, 1], tiles
 
 
 def test_parts_can_be_left_out(program):

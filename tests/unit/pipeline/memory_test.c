@@ -144,10 +144,9 @@ static void budgets_down_to_the_least_give_the_same_picture(void **state)
     set_budget(0);
 }
 
-static void count_previews(const struct vt_image *im, int step, void *user)
+static void count_previews(const struct vt_preview *preview, void *user)
 {
-    (void)im;
-    (void)step;
+    (void)preview;
     ++*(int *)user;
 }
 

@@ -1,0 +1,192 @@
+/* layers_test.c - taking apart with the embedded micro model: previews that grow, progress that only goes on, and
+ * plans that count the previews. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/image.h"
+#include "image/load.h"
+#include "pipeline/engine_internal.h"
+
+#define LAYERED VT_SOURCE_DIR "/models/micro-layered"
+#define SCENE VT_SOURCE_DIR "/tests/data/micro/layered/scene-00-input.png"
+
+enum { LAYERS = 3, STEPS = 4, RESOLUTION = 64, SCALE = 8 };
+
+static struct vt_engine *engine;
+static struct image scene;
+
+static int set_up(void **state)
+{
+    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    struct vt_error err;
+    struct image_info info;
+    struct err e = {0};
+    (void)state;
+    if (image_load_file(SCENE, NULL, &info, &scene, &e) != ERR_OK)
+        return -1;
+    return vt_engine_open(&options, &engine, &err) == VT_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    vt_engine_close(engine);
+    image_free(&scene);
+    return 0;
+}
+
+static void reopen(void)
+{
+    assert_int_equal(tear_down(NULL), 0);
+    assert_int_equal(set_up(NULL), 0);
+}
+
+static struct vt_layers_request request(void)
+{
+    struct vt_layers_request rq = vt_layers_request_defaults();
+    rq.model = LAYERED;
+    rq.image = (struct vt_image){scene.w, scene.h, scene.channels, scene.p};
+    rq.prompt = "shapes";
+    rq.layers = LAYERS;
+    rq.steps = STEPS;
+    rq.resolution = RESOLUTION;
+    rq.seed = 1;
+    return rq;
+}
+
+static struct vt_layers_result *made(const struct vt_layers_request *rq,
+                                     const struct vt_callbacks *cb)
+{
+    struct vt_error err;
+    struct vt_layers_result *r = NULL;
+    if (vt_layers(engine, rq, cb, &r, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    return r;
+}
+
+static struct vt_plan planned(const struct vt_layers_request *rq)
+{
+    struct vt_error err;
+    struct vt_plan plan;
+    if (vt_plan_layers(engine, rq, &plan, &err) != VT_OK)
+        fail_msg("%s", err.text);
+    return plan;
+}
+
+/* ---- previews ---------------------------------------------------------------------------------------- */
+
+struct seen {
+    int n, steps_told;
+    struct image last;
+};
+
+static void on_preview(const struct vt_preview *p, void *user)
+{
+    struct seen *s = user;
+    struct err e = {0};
+    struct image im = {.w = p->image.width,
+                       .h = p->image.height,
+                       .channels = p->image.channels,
+                       .stride = (size_t)p->image.width * (size_t)p->image.channels,
+                       .p = (unsigned char *)(uintptr_t)p->image.pixels};
+    assert_int_equal(p->step, ++s->n);
+    assert_int_equal(p->step, s->steps_told + 1); /* before the step's progress */
+    assert_int_equal(p->tiles, LAYERS);
+    assert_int_equal(im.channels, 3);
+    assert_int_equal(im.w, LAYERS * RESOLUTION / SCALE);
+    assert_int_equal(im.h, RESOLUTION / SCALE);
+    image_free(&s->last);
+    assert_int_equal(image_copy(&im, &s->last, &e), ERR_OK);
+}
+
+static void on_step(const struct vt_progress *p, void *user)
+{
+    struct seen *s = user;
+    if (p->stage == VT_STAGE_STEPS)
+        s->steps_told = p->step;
+}
+
+/* Mean difference between a preview's tile and the layer that came of it, on the chequer's mean where transparent. */
+static double distance(const struct image *sheet, int tile, const struct vt_image *layer)
+{
+    double sum = 0;
+    int side = RESOLUTION / SCALE;
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++)
+            for (int c = 0; c < 3; c++) {
+                double mean = 0;
+                for (int i = 0; i < SCALE * SCALE; i++) {
+                    const uint8_t *p = layer->pixels + 4 * ((y * SCALE + i / SCALE) * layer->width +
+                                                            x * SCALE + i % SCALE);
+                    double alpha = p[3] / 255.0;
+                    mean += alpha * p[c] + (1 - alpha) * 230;
+                }
+                mean /= SCALE * SCALE;
+                sum += abs((int)image_row(sheet, y)[3 * (tile * side + x) + c] - (int)mean);
+            }
+    return sum / (3 * side * side);
+}
+
+static void previews_show_each_layer_as_it_grows(void **state)
+{
+    (void)state;
+    struct seen s = {0};
+    const struct vt_callbacks cb = {.progress = on_step, .preview = on_preview, .user = &s};
+    struct vt_layers_request rq = request();
+    rq.keep_empty = 1;
+    for (int i = 0; i < 2; i++) { /* the second time with the map of the first */
+        struct vt_layers_result *r = made(&rq, &cb);
+        assert_int_equal(s.n, STEPS);
+        assert_int_equal(vt_layers_count(r), LAYERS);
+        for (int k = 0; k < LAYERS; k++) {
+            struct vt_layer l = vt_layers_layer(r, k), other = vt_layers_layer(r, (k + 1) % LAYERS);
+            assert_int_equal(l.image.width, RESOLUTION);
+            double own = distance(&s.last, k, &l.image);
+            assert_true(own < 30 && own < distance(&s.last, k, &other.image));
+        }
+        vt_layers_result_free(r);
+        image_free(&s.last);
+        s = (struct seen){0};
+    }
+}
+
+/* The first run that shows previews encodes a pattern for them, which is larger than the image. */
+static void previews_are_planned(void **state)
+{
+    (void)state;
+    struct seen s = {0};
+    const struct vt_callbacks cb = {.progress = on_step, .preview = on_preview, .user = &s};
+    struct vt_layers_request rq = request();
+    reopen();
+    for (int i = 0; i < 2; i++) {
+        rq = request();
+        uint64_t without = planned(&rq).peak_bytes;
+        rq.previews = 1;
+        struct vt_plan plan = planned(&rq);
+        struct vt_layers_result *r = made(&rq, &cb);
+        assert_int_equal(vt_layers_stats(r)->device_peak_bytes, plan.peak_bytes);
+        if (i == 0)
+            assert_true(plan.peak_bytes > without);
+        else /* the map is there */
+            assert_int_equal(plan.peak_bytes, without);
+        vt_layers_result_free(r);
+        image_free(&s.last);
+        s = (struct seen){0};
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(previews_show_each_layer_as_it_grows),
+        cmocka_unit_test(previews_are_planned),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
