@@ -246,8 +246,11 @@ static void add_scales(const struct quantised *q, int64_t begin, int64_t n_rows,
     v->scale = q->scale;
     v->rotation = q->rotation;
     v->high_first = q->high_first;
+    v->rounded = q->rounded;
+    v->levels = q->levels;
     v->grid = q->grid;
-    v->grid.row0 = begin;
+    v->offset = q->offset;
+    v->grid.row0 = v->offset.row0 = begin;
     if (q->columns)
         v->columns = (struct weights_numbers){q->columns->data, q->columns->dtype};
     if (q->rows) {

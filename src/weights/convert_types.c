@@ -81,7 +81,7 @@ bool convert_type_quantises(enum component_kind kind, const char *canonical, int
 static enum dtype kept(enum dtype stored)
 {
     if (stored == DTYPE_F8_E4M3 || stored == DTYPE_F8_E5M2 || stored == DTYPE_F4 ||
-        stored == DTYPE_I8 || stored == DTYPE_NVFP4)
+        stored == DTYPE_U4 || stored == DTYPE_I8 || stored == DTYPE_NVFP4)
         return DTYPE_BF16;
     return stored == DTYPE_F64 ? DTYPE_F32 : stored;
 }

@@ -35,6 +35,7 @@ static const struct dtype_info infos[DTYPE_COUNT] = {
     [DTYPE_U16] = PLAIN("U16", 2, false, -1),
     [DTYPE_U8] = PLAIN("U8", 1, false, -1),
     [DTYPE_BOOL] = PLAIN("BOOL", 1, false, -1),
+    [DTYPE_U4] = {"U4", 2, 1, false, true, -1},
     [DTYPE_Q4_0] = QUANT("Q4_0", 32, 18, 2),
     [DTYPE_Q4_1] = QUANT("Q4_1", 32, 20, 3),
     [DTYPE_Q5_0] = QUANT("Q5_0", 32, 22, 6),

@@ -33,6 +33,7 @@ enum dtype {
     DTYPE_U16,
     DTYPE_U8,
     DTYPE_BOOL,
+    DTYPE_U4, /* codes of four bits, the first of two in the low bits; never a file's own type */
     DTYPE_Q4_0,
     DTYPE_Q4_1,
     DTYPE_Q5_0,

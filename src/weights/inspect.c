@@ -34,13 +34,34 @@ static void add_sizes(struct inspect_report *r)
 {
     for (size_t i = 0; i < checkpoint_count(r->cp); i++) {
         const struct weights_tensor *t = checkpoint_at(r->cp, i);
-        int64_t n = 1;
-        for (int k = 0; k < t->n_dims; k++)
-            n *= t->dims[k];
         r->bytes += t->bytes;
         r->bytes_by_dtype[t->dtype] += t->bytes;
-        if (dtype_info(t->dtype)->is_float && n > 1) /* single numbers are scales */
-            r->parameters += (uint64_t)n;
+    }
+}
+
+/* The shape of a tensor's values, which need not be that of its stored bytes. */
+static struct weights_tensor values_of(const struct inspect_report *r,
+                                       const struct weights_tensor *t)
+{
+    struct quantised q;
+    const struct component *c = r->component;
+    if (c && quantised_read(c->cp, c->markers, c->prefix, t, &q, NULL) == ERR_OK)
+        return q.values;
+    return *t;
+}
+
+/* Values, not stored bytes, nor the scales and marks that make values of them. */
+static void count_parameters(struct inspect_report *r)
+{
+    for (size_t i = 0; i < checkpoint_count(r->cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(r->cp, i);
+        if (quantised_describes(r->cp, t->name))
+            continue;
+        struct weights_tensor v = values_of(r, t);
+        uint64_t n = 1;
+        for (int k = 0; k < v.n_dims; k++)
+            n *= (uint64_t)v.dims[k];
+        r->parameters += dtype_info(v.dtype)->is_float ? n : 0;
     }
 }
 
@@ -110,17 +131,6 @@ static size_t first_block_at(const char *name)
     return 0;
 }
 
-/* The shape of a tensor's values, which need not be that of its stored bytes. */
-static struct weights_tensor values_of(const struct inspect_report *r,
-                                       const struct weights_tensor *t)
-{
-    struct quantised q;
-    const struct component *c = r->component;
-    if (c && quantised_read(c->cp, c->markers, c->prefix, t, &q, NULL) == ERR_OK)
-        return q.values;
-    return *t;
-}
-
 /* Block k of a tensor of block 0, whose name is cut before the 0. */
 static void check_block(struct inspect_report *r, const struct weights_tensor *t, size_t cut,
                         int64_t k)
@@ -177,6 +187,7 @@ static enum err_code collect(const char *path, struct inspect_report *r, struct 
     } else {
         inspect_problem(r, "%s", why.text);
     }
+    count_parameters(r);
     check_blocks(r);
     return ERR_OK;
 }

@@ -14,9 +14,10 @@ struct quantised {
     struct weights_tensor values; /* of the tensor: name, dtype and dims of values, not of bytes */
     float scale;
     const struct weights_tensor *rows, *columns;
-    struct weights_grid grid;
+    struct weights_grid grid, offset;
+    struct weights_numbers levels;
     int64_t rotation;
-    bool high_first;
+    bool high_first, rounded;
 };
 
 /* markers: what quantised_markers gave. */

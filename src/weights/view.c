@@ -2,12 +2,12 @@
 
 #include <math.h>
 
-enum { TILE_ROWS = 128, TILE_COLUMNS = 4, TILE_GROUP = 32 };
+enum { TILE_ROWS = 128, TILE_COLUMNS = 4, TILE_GROUP = 32, LEVELS = 16, INT8_MOST = 127 };
 
 bool weights_view_is_plain(const struct weights_view *v)
 {
-    return v->scale == 1.0f && v->n_scales == 0 && !v->grid.n.data && !v->columns.data &&
-           v->rotation == 0 && !v->high_first;
+    return v->scale == 1.0f && v->n_scales == 0 && !v->grid.n.data && !v->offset.n.data &&
+           !v->columns.data && !v->levels.data && v->rotation == 0 && !v->high_first;
 }
 
 struct weights_view weights_view_without_row_scales(const struct weights_view *v)
@@ -41,6 +41,8 @@ static int64_t tiled_index(const struct weights_grid *g, int64_t row, int64_t bl
 static int64_t grid_index(const struct weights_grid *g, int64_t row, int64_t block)
 {
     row = (g->row0 + row) / g->height;
+    if (g->across)
+        return block * g->across + row;
     return g->tiled ? tiled_index(g, row, block) : row * g->columns + block;
 }
 
@@ -54,13 +56,28 @@ uint8_t weights_grid_byte(const struct weights_grid *g, int64_t row, int64_t blo
     return g->n.data[grid_index(g, row, block)];
 }
 
-static void apply_grid(const struct weights_grid *g, int64_t at, int64_t row, float *f)
+static void scale_blocks(const struct weights_grid *g, int64_t at, int64_t row, float *f)
 {
     for (int64_t i = 0, block = 0; i < row; block++) {
         float s = weights_grid_at(g, at, block);
         for (int64_t end = i + g->width < row ? i + g->width : row; i < end; i++)
             f[i] *= s;
     }
+}
+
+static void offset_blocks(const struct weights_grid *g, int64_t at, int64_t row, float *f)
+{
+    for (int64_t i = 0, block = 0; i < row; block++) {
+        float s = weights_grid_at(g, at, block);
+        for (int64_t end = i + g->width < row ? i + g->width : row; i < end; i++)
+            f[i] += s;
+    }
+}
+
+static void round_to_int8(int64_t row, float *f)
+{
+    for (int64_t i = 0; i < row; i++)
+        f[i] = fminf(fmaxf(rintf(f[i]), -INT8_MOST), INT8_MOST);
 }
 
 /* Times the Hadamard matrix that is the Kronecker power of [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1], normalised. It
@@ -90,12 +107,16 @@ void weights_view_apply(const struct weights_view *v, int64_t row0, int64_t rows
     int64_t per_scale = v->n_scales && all > v->n_scales ? all / v->n_scales : 1;
     for (int64_t r = 0; r < rows; r++, f += row) {
         float s = v->scale;
+        if (v->grid.n.data)
+            scale_blocks(&v->grid, row0 + r, row, f);
+        if (v->rounded)
+            round_to_int8(row, f);
         if (v->n_scales)
             s *= weights_number(&v->rows, (row0 + r) / per_scale);
         for (int64_t i = 0; s != 1.0f && i < row; i++)
             f[i] *= s;
-        if (v->grid.n.data)
-            apply_grid(&v->grid, row0 + r, row, f);
+        if (v->offset.n.data)
+            offset_blocks(&v->offset, row0 + r, row, f);
         for (int64_t i = 0; v->rotation && i + v->rotation <= row; i += v->rotation)
             rotate(f + i, v->rotation);
         for (int64_t i = 0; v->columns.data && i < row; i++)
@@ -103,9 +124,22 @@ void weights_view_apply(const struct weights_view *v, int64_t row0, int64_t rows
     }
 }
 
+static bool numbers_of_codes(const struct weights_view *v, const unsigned char *src, size_t n,
+                             float *f)
+{
+    float levels[LEVELS] = {0};
+    for (int i = 0; v->levels.data && i < LEVELS; i++)
+        levels[i] = weights_number(&v->levels, i);
+    for (size_t i = 0; v->levels.data && i < n; i++)
+        f[i] = levels[src[i / 2] >> (i % 2 * 4) & 15];
+    return v->levels.data != NULL;
+}
+
 bool weights_view_numbers(const struct weights_view *v, const unsigned char *src, size_t n,
                           float *f)
 {
+    if (v->dtype == DTYPE_U4)
+        return numbers_of_codes(v, src, n, f);
     if (!dtype_plain_to_f32(v->dtype, src, f, n))
         return false;
     for (size_t i = 0; v->high_first && i + 1 < n; i += 2) {

@@ -149,6 +149,72 @@ def int8(v, rows, cols, rotated):
             ".weight_scale": ("F32", [rows, 1], f32(scales))}, values
 
 
+def packed(codes):
+    return bytes(codes[i] | codes[i + 1] << 4 for i in range(0, len(codes), 2))
+
+
+def power_of_two(x):
+    import math
+    return 2.0 ** math.ceil(math.log2(x or 2.0 ** -20))
+
+
+def rotate_rows(v, cols):
+    return sum((rotate(v[i:i + 16]) for i in range(0, cols, 16)), [])
+
+
+def int4_convrot(v, rows, cols):
+    codes, scales, values = [], [], []
+    for r in range(rows):
+        row = rotate_rows(v[r * cols:(r + 1) * cols], cols)
+        s = power_of_two(max(map(abs, row)) / 7)
+        q = [max(-8, min(7, round(x / s))) for x in row]
+        scales.append(s)
+        codes += [c & 15 for c in q]
+        values += [x * s for x in rotate_rows([float(c) for c in q], cols)]
+    return {".weight": ("I8", [rows, cols // 2], packed(codes)), ".weight_scale": ("F32", [rows], f32(scales))}, values
+
+
+LEVELS = [(2 * i - 15) / 16 for i in range(16)]
+
+
+def int4_w4a8(v, rows, cols):
+    """A level times the scale of its group, rounded to int8, times the scale of the row."""
+    codes, groups, scales, values = [], [], [], []
+    for r in range(rows):
+        row = rotate_rows(v[r * cols:(r + 1) * cols], cols)
+        s = power_of_two(max(map(abs, row)) / 120)
+        back = []
+        for i in range(0, cols, 16):
+            part = [x / s for x in row[i:i + 16]]
+            code = to_e4m3(max(map(abs, part)) * 16 / 15)
+            steps = [round(level * e4m3(code)) for level in LEVELS]
+            q = [min(range(16), key=lambda k: abs(steps[k] - x)) for x in part]
+            groups.append(code)
+            codes += q
+            back += [float(steps[k]) for k in q]
+        scales.append(s)
+        values += [x * s for x in rotate_rows(back, cols)]
+    return {".weight": ("I8", [rows, cols // 2], packed(codes)), ".weight_s_rel": ("U8", [rows, cols // 16], bytes(groups)),
+            ".weight_s_channel": ("F32", [rows], f32(scales)), ".weight_codebook": ("F32", [16], f32(LEVELS))}, values
+
+
+def int4_awq(v, rows, cols):
+    groups = cols // 16
+    codes, values = [], []
+    scales, zeros = [0.0] * (groups * rows), [0.0] * (groups * rows)
+    for r in range(rows):
+        for g in range(groups):
+            part = v[r * cols + 16 * g:r * cols + 16 * g + 16]
+            s = power_of_two((max(part) - min(part)) / 15)
+            z = round((max(part) + min(part)) / 2 / s) * s
+            q = [max(0, min(15, round((x - z) / s) + 8)) for x in part]
+            scales[g * rows + r], zeros[g * rows + r] = s, z
+            codes += q
+            values += [(c - 8) * s + z for c in q]
+    return {".weight": ("I8", [rows, cols // 2], packed(codes)), ".weight_scale": ("F32", [groups, rows], f32(scales)),
+            ".weight_zeros": ("F32", [groups, rows], f32(zeros))}, values
+
+
 FORMS = {
     "nvfp4": (16, lambda *a: nvfp4(*a, True), {"format": "nvfp4"}),
     "nvfp4-modelopt": (16, lambda *a: nvfp4(*a, False), None),
@@ -157,6 +223,9 @@ FORMS = {
     "int8-modelopt": (1, lambda *a: int8(*a, False), None),
     "int8-convrot": (16, lambda *a: int8(*a, True),
                      {"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 16}),
+    "int4-convrot": (16, int4_convrot, {"format": "convrot_w4a4", "convrot_groupsize": 16}),
+    "int4-w4a8": (16, int4_w4a8, {"format": "asym_w4a8_int8", "group_size": 16, "convrot_groupsize": 16}),
+    "int4-awq": (16, int4_awq, {"format": "awq_w4a16", "group_size": 16}),
 }
 
 

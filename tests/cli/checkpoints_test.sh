@@ -27,7 +27,7 @@ part_of() { # MODEL ROLE: the id of its part
 # ---- quantised forms: the image of a form is that of its values ------------------------------------------
 transformer=$base/transformer/diffusion_pytorch_model.safetensors
 encoder=$base/text_encoder/model.safetensors
-for form in nvfp4 nvfp4-modelopt mxfp8 int8 int8-modelopt int8-convrot; do
+for form in nvfp4 nvfp4-modelopt mxfp8 int8 int8-modelopt int8-convrot int4-convrot int4-w4a8 int4-awq; do
     python3 $files quantised $form "$transformer" "$work/t.q" "$work/t.v"
     python3 $files quantised $form "$encoder" "$work/e.q" "$work/e.v"
     folder_with "$work/$form" "$work/t.q" "$work/e.q"
@@ -38,6 +38,7 @@ for form in nvfp4 nvfp4-modelopt mxfp8 int8 int8-modelopt int8-convrot; do
     run inspect "$work/$form/transformer"
     expect 0 "inspect reads $form"
     out_has "serves      flux2-klein/transformer"
+    out_has "parameters  302208" # values, not bytes and scales
     check "no problem is listed" [ -z "$(grep problems "$work/stdout")" ]
 done
 run convert "$work/int8-convrot/transformer" "$work/back.safetensors" --type f32 -q

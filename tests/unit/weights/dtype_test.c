@@ -37,7 +37,7 @@ static void every_type_has_a_record_when_listed(void **state)
         const struct dtype_info *info = dtype_info((enum dtype)t);
         assert_non_null(info->name);
         assert_true(info->block_elems > 0 && info->block_bytes > 0);
-        bool packed = t == DTYPE_F4 || t == DTYPE_F6_E2M3 || t == DTYPE_F6_E3M2;
+        bool packed = t == DTYPE_F4 || t == DTYPE_F6_E2M3 || t == DTYPE_F6_E3M2 || t == DTYPE_U4;
         assert_true(info->quantised == (info->block_elems > 1 && !packed));
     }
     assert_string_equal(dtype_info(DTYPE_INVALID)->name, "?");
@@ -50,6 +50,7 @@ static void unknown_names_and_ids_give_invalid(void **state)
     assert_int_equal(dtype_from_safetensors(STR_LIT("bf16")), DTYPE_INVALID);
     assert_int_equal(dtype_from_safetensors(STR_LIT("Q8_0")), DTYPE_INVALID);
     assert_int_equal(dtype_from_safetensors(STR_LIT("?")), DTYPE_INVALID);
+    assert_int_equal(dtype_from_safetensors(STR_LIT("U4")), DTYPE_INVALID);
     assert_int_equal(dtype_from_safetensors(STR_LIT("BF16")), DTYPE_BF16);
     assert_int_equal(dtype_from_gguf(4), DTYPE_INVALID);
     assert_int_equal(dtype_from_gguf(0xffffffffu), DTYPE_INVALID);

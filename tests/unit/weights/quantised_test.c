@@ -273,6 +273,168 @@ static void scales_of_columns_and_of_squares_are_applied(void **state)
     close_it(&f);
 }
 
+/* ---- int4 ---------------------------------------------------------------------------------------- */
+
+static int code_at(int64_t r, int64_t i)
+{
+    return (int)(noise(r * COLUMNS + i) & 15);
+}
+
+/* Codes of four bits, the first of two in the low bits, as int8. */
+static void add_codes(struct build *b, const char *module, const char *dims, int64_t rows)
+{
+    static uint8_t q[ROWS * COLUMNS / 2];
+    char name[100];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < COLUMNS; i += 2)
+            q[(r * COLUMNS + i) / 2] = (uint8_t)(code_at(r, i) | code_at(r, i + 1) << 4);
+    (void)snprintf(name, sizeof name, "%s.weight", module);
+    add_raw(b, name, "I8", dims, q, (size_t)(rows * COLUMNS / 2));
+}
+
+/* What a row of values was before groups of 256 columns were rotated. */
+static float rotated_back(const float *row, int i)
+{
+    float sum = 0;
+    for (int j = 0; j < 256; j++)
+        sum += row[i / 256 * 256 + j] * hadamard(j, i % 256);
+    return sum;
+}
+
+static void expect_rotated(const struct weights_view *v, int64_t r, const float *stored)
+{
+    float row[COLUMNS], most = 0;
+    for (int i = 0; i < COLUMNS; i++)
+        most = fmaxf(most, fabsf(stored[i]));
+    read_row(v, r, row);
+    for (int i = 0; i < COLUMNS; i++)
+        assert_true(fabsf(row[i] - rotated_back(stored, i)) <= 1e-5f * most * 16);
+}
+
+static void convrot_w4a4_has_signs_and_is_rotated_back(void **state)
+{
+    static float s[ROWS];
+    struct fixture f;
+    struct weights_view v;
+    (void)state;
+    for (int r = 0; r < ROWS; r++)
+        s[r] = 0.01f * (float)(r + 1);
+    begin(&f);
+    add_codes(&f.b, MODULE, "256,256", ROWS);
+    add_f32(&f.b, MODULE ".weight_scale", "256", s, ROWS);
+    add_marker(&f.b, "{\"format\": \"convrot_w4a4\", \"convrot_groupsize\": 256, "
+                     "\"linear_dtype\": \"int8\"}");
+    open_it(&f);
+    assert_int_equal(component_check(f.c, &f.e), ERR_OK);
+    find(&f, &v);
+    for (int64_t r = 0; r < ROWS; r += 37) {
+        float stored[COLUMNS];
+        for (int i = 0; i < COLUMNS; i++)
+            stored[i] = (float)(code_at(r, i) < 8 ? code_at(r, i) : code_at(r, i) - 16) * s[r];
+        expect_rotated(&v, r, stored);
+    }
+    close_it(&f);
+}
+
+/* Half to even, as torch and the standard's default mode do. */
+static float int8_of(float x)
+{
+    float whole = floorf(x), rest = x - whole;
+    if (rest > 0.5f || (rest == 0.5f && fmodf(whole, 2) != 0))
+        whole += 1;
+    return whole > 127 ? 127 : whole < -127 ? -127 : whole;
+}
+
+/* As ComfyUI has it, with a table of levels; and without one, with offsets, larger groups and scales in float32. */
+static void asym_w4a8_is_rounded_scaled_and_rotated_back(void **state)
+{
+    static uint8_t relative[ROWS * 32];
+    static float wide[ROWS * 16], channel[ROWS], zeros[16 * ROWS], levels[16];
+    (void)state;
+    for (int i = 0; i < ROWS * 32; i++)
+        relative[i] = (uint8_t)(0x40 + noise(~i) % 0x30);
+    for (int i = 0; i < ROWS * 16; i++)
+        wide[i] = 0.5f + (float)(noise(i) % 64) / 2;
+    for (int i = 0; i < 16 * ROWS; i++)
+        zeros[i] = (float)(int)(noise(i + 9) % 64) / 256;
+    for (int r = 0; r < ROWS; r++)
+        channel[r] = 0.001f * (float)(r + 1);
+    for (int i = 0; i < 16; i++)
+        levels[i] = -1 + (float)i * 0.13f;
+    for (int form = 0; form < 3; form++) {
+        struct fixture f;
+        struct weights_view v;
+        begin(&f);
+        add_codes(&f.b, MODULE, "256,256", ROWS);
+        add_f32(&f.b, MODULE ".weight_s_channel", "256", channel, ROWS);
+        if (form == 2) {
+            add_f32(&f.b, MODULE ".weight_s_rel", "256,16", wide, ROWS * 16);
+            add_f32(&f.b, MODULE ".weight_correction", "16,256", zeros, ROWS * 16);
+            add_marker(&f.b, "{\"format\":\"asym_w4a8_int8\",\"params\":{\"group_size\":32}}");
+        } else {
+            add_raw(&f.b, MODULE ".weight_s_rel", form == 0 ? "F8_E4M3" : "U8", "256,32", relative,
+                    sizeof relative);
+            add_f32(&f.b, MODULE ".weight_codebook", "16", levels, 16);
+            add_marker(&f.b, "{\"format\":\"asym_w4a8_int8\",\"group_size\":16,\"convrot\":true,"
+                             "\"convrot_groupsize\":256}");
+        }
+        open_it(&f);
+        assert_int_equal(component_check(f.c, &f.e), ERR_OK);
+        find(&f, &v);
+        for (int64_t r = 0; r < ROWS; r += 37) {
+            float stored[COLUMNS];
+            for (int i = 0; i < COLUMNS; i++) {
+                int q = code_at(r, i);
+                if (form == 2)
+                    stored[i] = int8_of((float)(q - 8) * wide[r * 16 + i / 32]) * channel[r] +
+                                zeros[i / 32 * ROWS + r];
+                else
+                    stored[i] = int8_of(levels[q] * dtype_e4m3_to_f32(relative[r * 32 + i / 16])) *
+                                channel[r];
+            }
+            expect_rotated(&v, r, stored);
+        }
+        close_it(&f);
+    }
+}
+
+/* Also of rows that are cut out of a fused matrix: scales and zeros lie a group after the other. */
+static void awq_w4a16_has_scales_and_zeros_of_groups(void **state)
+{
+    enum { D = 64, THREE = 3 * D };
+    static uint8_t q[THREE * D / 2];
+    float scale[THREE], zeros[THREE], row[D];
+    struct fixture f;
+    struct weights_view v;
+    (void)state;
+    for (size_t i = 0; i < sizeof q; i++)
+        q[i] = (uint8_t)noise((int64_t)i);
+    for (int r = 0; r < THREE; r++) {
+        scale[r] = 0.25f * (float)(r + 1);
+        zeros[r] = (float)(r - 7);
+    }
+    begin(&f);
+    add_raw(&f.b, "double_blocks.1.img_attn.qkv.weight", "I8", "192,32", q, sizeof q);
+    add_f32(&f.b, "double_blocks.1.img_attn.qkv.weight_scale", "1,192", scale, THREE);
+    add_f32(&f.b, "double_blocks.1.img_attn.qkv.weight_zeros", "1,192", zeros, THREE);
+    add_raw(&f.b, "double_blocks.1.img_attn.qkv.comfy_quant", "U8", "23",
+            "{\"format\": \"awq_w4a16\"}", 23);
+    open_it(&f);
+    assert_int_equal(component_check(f.c, &f.e), ERR_OK);
+    assert_int_equal(component_find(f.c, "transformer_blocks.1.attn.to_k.weight", 2,
+                                    (int64_t[]){D, D}, &v, &f.e),
+                     ERR_OK);
+    for (int r = 0; r < D; r++) {
+        assert_true(weights_view_numbers(&v, v.data + r * D / 2, D, row));
+        weights_view_apply(&v, r, 1, D, row);
+        for (int i = 0; i < D; i++) {
+            int byte = q[((D + r) * D + i) / 2], code = i % 2 ? byte >> 4 : byte & 15;
+            assert_true(row[i] == (float)(code - 8) * scale[D + r] + zeros[D + r]);
+        }
+    }
+    close_it(&f);
+}
+
 /* Cut out of the third row on: the scales begin there, too. */
 static void rows_of_a_fused_matrix_keep_their_scales(void **state)
 {
@@ -325,7 +487,15 @@ static void what_is_not_understood_is_refused(void **state)
         {"I8", "4,12", 48, NULL, NULL, "has no weight_scale"},
         {"U8", "4,12", 48, NULL, NULL, "nothing beside it says"},
         {"U32", "4,3", 48, ".scales", NULL, "lies beside"},
-        {"I8", "4,12", 48, ".weight_scale", "{\"format\": \"convrot_w4a4\"}", "'convrot_w4a4'"},
+        {"I8", "4,12", 48, ".weight_scale", "{\"format\": \"convrot_w4a4\"}",
+         "rotated in groups of 256"},
+        {"I8", "4,12", 48, NULL, "{\"format\": \"convrot_w4a4\"}", "and its weight_scale"},
+        {"I8", "4,12", 48, ".weight_s_rel", "{\"format\": \"asym_w4a8_int8\"}",
+         "its weight_s_channel"},
+        {"I8", "4,12", 48, ".weight_scale", "{\"format\": \"awq_w4a16\"}", "its weight_zeros"},
+        {"U8", "4,12", 48, ".weight_scale", "{\"format\": \"awq_w4a16\"}", "'awq_w4a16'"},
+        {"I8", "4,12", 48, ".weight_scale", "{\"format\": \"svdquant_w4a4\"}", "'svdquant_w4a4'"},
+        {"F8_E4M3", "4,12", 48, ".weight_zeros", NULL, "has no use for it"},
         {"F8_E4M3", "4,12", 48, ".weight_scale", "{\"format\": \"float8_e5m2\"}", "'float8_e5m2'"},
         {"I8", "4,12", 48, ".weight_scale",
          "{\"format\": \"int8_tensorwise\", \"convrot\": true, \"convrot_groupsize\": 100}",
@@ -334,7 +504,7 @@ static void what_is_not_understood_is_refused(void **state)
         {"U8", "4,12", 48, ".weight_scale", "{\"format\": \"nvfp4\"}", "NVFP4 needs"},
         {"F8_E4M3", "4,12", 48, ".weight_scale", "{\"format\": \"mxfp8\"}",
          "no weight_scale of bytes"},
-        {"F8_E4M3", "4,12", 48, ".weight_scale_2", NULL, "second scale"},
+        {"F8_E4M3", "4,12", 48, ".weight_scale_2", NULL, "has no use for it"},
         {"F8_E4M3", "4,12", 48, ".pre_quant_scale", NULL, "one number for each column"},
     };
     (void)state;
@@ -369,6 +539,9 @@ int main(void)
         cmocka_unit_test(mxfp8_is_read_in_both_orders),
         cmocka_unit_test(int8_is_read_scaled_and_rotated_back),
         cmocka_unit_test(scales_of_columns_and_of_squares_are_applied),
+        cmocka_unit_test(convrot_w4a4_has_signs_and_is_rotated_back),
+        cmocka_unit_test(asym_w4a8_is_rounded_scaled_and_rotated_back),
+        cmocka_unit_test(awq_w4a16_has_scales_and_zeros_of_groups),
         cmocka_unit_test(rows_of_a_fused_matrix_keep_their_scales),
         cmocka_unit_test(what_is_not_understood_is_refused),
         cmocka_unit_test(scales_that_lie_elsewhere_are_refused),
