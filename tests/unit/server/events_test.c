@@ -5,6 +5,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "server/events.h"
 #include "server/http_internal.h"
@@ -115,6 +119,76 @@ static void muted_parts_do_not_come(void **state)
     events_hub_free(h);
 }
 
+/* ---- many threads --------------------------------------------------------------------------------------- */
+
+enum { PUBLISHERS = 4, LISTENERS = 6, ROUNDS = 200, TOPICS = 3 };
+
+struct crowd {
+    struct events_hub *hub;
+    unsigned seed;
+    int wrong;
+};
+
+static void *publish_many(void *user)
+{
+    struct crowd *c = user;
+    char topic[EVENTS_TOPIC_SIZE];
+    for (int i = 0; i < ROUNDS; i++) {
+        (void)snprintf(topic, sizeof topic, "t%d", rand_r(&c->seed) % TOPICS);
+        unsigned flags = i % 3 == 0 ? EVENTS_KEEP : i % 3 == 1 ? EVENTS_DROPPABLE : EVENTS_PREVIEW;
+        events_publish(c->hub, topic, "step", STR_LIT("{\"n\":1}"), flags);
+        (void)events_anyone(c->hub, topic);
+        if (i % 50 == 49)
+            events_keep_alive(c->hub);
+    }
+    return NULL;
+}
+
+/* Comes, reads what is there without falling asleep, and goes. What it reads is whole events. */
+static void *listen_many(void *user)
+{
+    struct crowd *c = user;
+    for (int i = 0; i < ROUNDS; i++) {
+        struct http_request rq = {.method = HTTP_POST};
+        struct http_stream *s = NULL;
+        char topic[EVENTS_TOPIC_SIZE], text[4096];
+        (void)snprintf(topic, sizeof topic, "t%d", rand_r(&c->seed) % TOPICS);
+        if (events_subscribe(c->hub, &rq, topic, &s, NULL) != ERR_OK) {
+            c->wrong++;
+            continue;
+        }
+        if (i % 2)
+            events_mute(s, EVENTS_PREVIEW);
+        events_tell(s, NULL, "first", STR_LIT("{}"));
+        events_end(s);
+        ssize_t n = events_read(s, 0, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        c->wrong += n < 10 || strcmp(text + n - 2, "\n\n") != 0 || !strstr(text, "event: first\n");
+        events_free(s);
+    }
+    return NULL;
+}
+
+static void streams_are_whole_when_many_publish(void **state)
+{
+    struct events_hub *h = events_hub_new();
+    struct crowd crowd[PUBLISHERS + LISTENERS];
+    pthread_t threads[PUBLISHERS + LISTENERS];
+    (void)state;
+    for (unsigned i = 0; i < PUBLISHERS + LISTENERS; i++) {
+        crowd[i] = (struct crowd){.hub = h, .seed = i};
+        assert_int_equal(pthread_create(&threads[i], NULL,
+                                        i < PUBLISHERS ? publish_many : listen_many, &crowd[i]),
+                         0);
+    }
+    for (int i = 0; i < PUBLISHERS + LISTENERS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(crowd[i].wrong, 0);
+    }
+    assert_int_equal(events_count(h), 0);
+    events_hub_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +196,7 @@ int main(void)
         cmocka_unit_test(bounds_admit_what_is_made),
         cmocka_unit_test(previews_are_left_out_for_a_slow_reader),
         cmocka_unit_test(muted_parts_do_not_come),
+        cmocka_unit_test(streams_are_whole_when_many_publish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
