@@ -56,6 +56,33 @@ void err_set_sys_text(struct err *e, enum err_code code, int sys, const char *fm
  * (ERR_INTERNAL without one). */
 enum err_code err_note(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* A function that owns nothing yet leaves with the first failure:
+ *
+ *     TRY(project_check(p, e));
+ *     return store_begin(s, e);
+ *
+ * One that owns something ends in one place, whose label is `done`; rc holds the failure:
+ *
+ *     enum err_code rc;
+ *     TRY_GOTO(codec_read_header(in, &h, e), done);
+ *     rc = codec_read_pixels(in, &h, out, e);
+ *     done:
+ *     codec_free(in);
+ *     return rc;
+ */
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        enum err_code try_rc = (call);                                                             \
+        if (try_rc != ERR_OK)                                                                      \
+            return try_rc;                                                                         \
+    } while (0)
+#define TRY_GOTO(call, label)                                                                      \
+    do {                                                                                           \
+        rc = (call);                                                                               \
+        if (rc != ERR_OK)                                                                          \
+            goto label;                                                                            \
+    } while (0)
+
 /* Marks a failure as handled on purpose. */
 void err_clear(struct err *e);
 
