@@ -1,5 +1,6 @@
 #include "base/json_text.h"
 
+#include <math.h>
 #include <string.h>
 
 static void add_escaped(struct buf *b, unsigned char c)
@@ -34,4 +35,96 @@ void json_add_str(struct buf *b, struct str s)
 void json_add_z(struct buf *b, const char *z)
 {
     json_add_str(b, str_from(z));
+}
+
+static void begin(struct buf *b, const char *key)
+{
+    if (b->n > 0 && !strchr("{[:,\n", b->p[b->n - 1]))
+        buf_add_byte(b, ',');
+    if (key)
+        buf_printf(b, "\"%s\":", key);
+}
+
+void json_object(struct buf *b, const char *key)
+{
+    begin(b, key);
+    buf_add_byte(b, '{');
+}
+
+void json_end_object(struct buf *b)
+{
+    buf_add_byte(b, '}');
+}
+
+void json_array(struct buf *b, const char *key)
+{
+    begin(b, key);
+    buf_add_byte(b, '[');
+}
+
+void json_end_array(struct buf *b)
+{
+    buf_add_byte(b, ']');
+}
+
+void json_put_str(struct buf *b, const char *key, struct str value)
+{
+    begin(b, key);
+    json_add_str(b, value);
+}
+
+void json_put_z(struct buf *b, const char *key, const char *value)
+{
+    if (value)
+        json_put_str(b, key, str_from(value));
+    else
+        json_put_null(b, key);
+}
+
+void json_put_int(struct buf *b, const char *key, int64_t value)
+{
+    begin(b, key);
+    buf_printf(b, "%lld", (long long)value);
+}
+
+void json_put_uint(struct buf *b, const char *key, uint64_t value)
+{
+    begin(b, key);
+    buf_printf(b, "%llu", (unsigned long long)value);
+}
+
+void json_put_bool(struct buf *b, const char *key, bool value)
+{
+    begin(b, key);
+    buf_add_z(b, value ? "true" : "false");
+}
+
+void json_put_null(struct buf *b, const char *key)
+{
+    begin(b, key);
+    buf_add_z(b, "null");
+}
+
+void json_put_fixed(struct buf *b, const char *key, double value, int digits)
+{
+    begin(b, key);
+    if (isfinite(value))
+        buf_printf(b, "%.*f", digits, value);
+    else
+        buf_add_z(b, "null");
+}
+
+void json_put_number(struct buf *b, const char *key, double value)
+{
+    begin(b, key);
+    if (isfinite(value))
+        buf_printf(b, "%g", value);
+    else
+        buf_add_z(b, "null");
+}
+
+void json_put_raw(struct buf *b, const char *key, struct str json)
+{
+    begin(b, key);
+    buf_add_str(b, json);
 }

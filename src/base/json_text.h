@@ -1,10 +1,45 @@
-/* json_text.h - text as JSON holds it. Reading JSON is yyjson's. */
+/* json_text.h - JSON as it is written, piece by piece, into a buffer. Reading JSON is yyjson's.
+ *
+ * A comma is put where one is missing: before whatever does not follow an opening bracket or the begin of a line.
+ *
+ *     json_object(b, NULL);
+ *     json_put_z(b, "id", job->id);
+ *     json_array(b, "layers");
+ *     for (size_t i = 0; i < n; i++)
+ *         json_put_int(b, NULL, layers[i]);
+ *     json_end_array(b);
+ *     json_end_object(b);
+ *
+ * key: NULL for an item of an array, and for the outermost value. Keys are written by us, so they are not escaped.
+ * Failures stick in the buffer. */
 #ifndef VT_BASE_JSON_TEXT_H
 #define VT_BASE_JSON_TEXT_H
 
-#include "base/buf.h"
+#include <stdbool.h>
+#include <stdint.h>
 
-/* A quoted string; bytes that are not UTF-8 become U+FFFD. */
+#include "base/buf.h"
+#include "base/str.h"
+
+void json_object(struct buf *b, const char *key);
+void json_end_object(struct buf *b);
+void json_array(struct buf *b, const char *key);
+void json_end_array(struct buf *b);
+
+void json_put_str(struct buf *b, const char *key, struct str value);
+void json_put_z(struct buf *b, const char *key, const char *value); /* NULL: null */
+void json_put_int(struct buf *b, const char *key, int64_t value);
+void json_put_uint(struct buf *b, const char *key, uint64_t value);
+void json_put_bool(struct buf *b, const char *key, bool value);
+void json_put_null(struct buf *b, const char *key);
+/* With so many digits behind the point; infinity and NaN, which JSON lacks, as null. */
+void json_put_fixed(struct buf *b, const char *key, double value, int digits);
+/* As short as %g. */
+void json_put_number(struct buf *b, const char *key, double value);
+/* What is JSON already. */
+void json_put_raw(struct buf *b, const char *key, struct str json);
+
+/* A quoted string, and nothing else; bytes that are not UTF-8 become U+FFFD. */
 void json_add_str(struct buf *b, struct str s);
 void json_add_z(struct buf *b, const char *z);
 
