@@ -208,10 +208,13 @@ enum vt_stage { VT_STAGE_LOAD, VT_STAGE_TEXT, VT_STAGE_ENCODE, VT_STAGE_STEPS, V
 struct vt_progress {
     enum vt_stage stage;
     int image, image_count; /* which picture of the request, from 0 */
-    int step, step_count;   /* VT_STAGE_STEPS: steps done, of how many; VT_STAGE_LOAD: percent
-                             * converted, of 100, while weights are converted, else 0 of 0 */
-    double step_seconds;    /* time of the last step; 0 before the first */
-    double seconds_left;    /* of this stage; negative when unknown */
+    /* VT_STAGE_STEPS: steps done, of how many; VT_STAGE_LOAD: percent converted, of 100, while weights are converted;
+     * VT_STAGE_TEXT: tokens of a caption, of the most there may be; VT_STAGE_DECODE of layers: images decoded, of all
+     * that are, the whole one first; else 0 of 0. */
+    int step, step_count;
+    double done;         /* of this stage (and image), 0 to 1, never less than before */
+    double step_seconds; /* time of the last step; 0 before the first */
+    double seconds_left; /* of this stage; negative when unknown */
 };
 
 struct vt_result;

@@ -72,6 +72,10 @@ static void follow_memory(struct bench *b, enum vt_stage stage)
 static void on_progress(const struct vt_progress *p, void *user)
 {
     struct bench *b = user;
+    if (p->stage == b->stage && p->stage != VT_STAGE_STEPS) { /* goes on */
+        report_progress(b->rq->callbacks, p);
+        return;
+    }
     double cpu = bench_cpu_seconds() - b->cpu_start;
     follow_memory(b, p->stage);
     if (p->stage == VT_STAGE_STEPS && p->step > 0) {

@@ -104,6 +104,7 @@ static enum err_code run_steps(struct bench *b, struct err *e)
             best->cpu_seconds = bench_cpu_seconds() - cpu;
         }
         p.step = i + 1;
+        p.done = (double)p.step / rq->steps;
         p.step_seconds = seconds;
         report_progress(rq->callbacks, &p);
     }

@@ -66,6 +66,11 @@ static void step_text(const struct vt_progress *v, bool bar, char *out, size_t s
     (void)snprintf(out, size, "%sstep %d of %d%s", bars, v->step, v->step_count, times);
 }
 
+static int percent(const struct vt_progress *v)
+{
+    return (int)(100 * v->done + 1e-9);
+}
+
 static void stage_text(const struct cli_progress *p, const struct vt_progress *v, bool bar,
                        char *out, size_t size)
 {
@@ -81,6 +86,11 @@ static void stage_text(const struct cli_progress *p, const struct vt_progress *v
         (void)snprintf(out, size, "converting weights");
     else if (v->stage == VT_STAGE_TEXT && v->step > 0 && p->terminal) /* a caption's tokens */
         (void)snprintf(out, size, "%d tokens", v->step);
+    else if (v->stage == VT_STAGE_DECODE && v->step_count > 0 && p->terminal)
+        (void)snprintf(out, size, "decoding images: %d of %d, %d %%", v->step, v->step_count,
+                       percent(v));
+    else if (v->done > 0 && p->terminal)
+        (void)snprintf(out, size, "%s: %d %%", stage_names[v->stage], percent(v));
     else
         (void)snprintf(out, size, "%s", stage_names[v->stage]);
 }

@@ -34,6 +34,9 @@ struct nn_device {
     struct nn_uploader *uploader;
     struct nn_profile *profile;
     const atomic_bool *cancel;
+    struct nn_watch watch;
+    struct nn_span span;
+    double told; /* to the watch */
 };
 
 static int available_cores(void)
@@ -220,6 +223,37 @@ void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel)
 const atomic_bool *nn_device_cancel(const struct nn_device *d)
 {
     return d->cancel;
+}
+
+void nn_device_set_watch(struct nn_device *d, const struct nn_watch *w)
+{
+    d->watch = w ? *w : (struct nn_watch){0};
+    d->span = (struct nn_span){0, 1};
+    d->told = 0;
+}
+
+bool nn_device_watched(const struct nn_device *d)
+{
+    return d->watch.fn != NULL;
+}
+
+struct nn_span nn_device_span(const struct nn_device *d)
+{
+    return d->span;
+}
+
+void nn_device_set_span(struct nn_device *d, struct nn_span span)
+{
+    d->span = span;
+}
+
+void nn_device_tell_watch(struct nn_device *d, double done)
+{
+    double now = d->span.from + d->span.share * done;
+    if (!d->watch.fn || now < d->told)
+        return;
+    d->told = now < 1 - 1e-9 ? now : 1; /* the sum of all parts may miss it by a rounding */
+    d->watch.fn(d->watch.user, d->told);
 }
 
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user)

@@ -132,6 +132,27 @@ struct nn_profile *nn_device_profile(const struct nn_device *d);
 void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel);
 const atomic_bool *nn_device_cancel(const struct nn_device *d);
 
+/* Who is told how far the device's graphs are, from the thread that runs them: 0 to 1, never less than before, many times
+ * a second. NULL: nobody. What takes several graphs says before each which part of all of them it is: spans nest, and
+ * who set one sets the one before it again. */
+struct nn_watch {
+    void (*fn)(void *user, double done);
+    void *user;
+};
+struct nn_span {
+    double from, share;
+};
+void nn_device_set_watch(struct nn_device *d, const struct nn_watch *w);
+bool nn_device_watched(const struct nn_device *d);
+struct nn_span nn_device_span(const struct nn_device *d);
+void nn_device_set_span(struct nn_device *d, struct nn_span span);
+static inline struct nn_span nn_span_part(struct nn_span whole, double from, double share)
+{
+    return (struct nn_span){whole.from + from * whole.share, share * whole.share};
+}
+/* For what runs a graph: done is of that graph. */
+void nn_device_tell_watch(struct nn_device *d, double done);
+
 /* Called between operations while a graph runs on the CPU; true stops it. NULL turns it off. */
 void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user);
 

@@ -293,12 +293,6 @@ void nn_graph_set_bytes(struct nn_graph *g, struct ggml_tensor *input, const voi
         nn_tensor_set(g->device, input, data, 0, ggml_nbytes(input));
 }
 
-static bool should_stop(void *user)
-{
-    const atomic_bool *cancel = user;
-    return atomic_load_explicit(cancel, memory_order_relaxed);
-}
-
 /* Tells the accountant what flowed through slots for this run. */
 static void account_run(const struct nn_graph *g)
 {
@@ -332,11 +326,12 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
         return cancel && atomic_load(cancel) ? err_set(e, ERR_CANCELLED, "stopped on request")
                                              : ERR_OK;
     nn_device_use_threads(g->device, g->threads);
-    if (cancel)
-        nn_device_set_abort(g->device, should_stop, (void *)(uintptr_t)cancel);
+    struct nn_running running;
+    nn_running_begin(&running, g, cancel);
+    nn_device_set_abort(g->device, nn_running_next, &running);
     enum err_code rc;
     if (g->segments)
-        rc = nn_segments_run(g->segments, g, cancel, e);
+        rc = nn_segments_run(g->segments, &running, e);
     else if (nn_device_profile(g->device))
         rc = nn_profile_run(nn_device_profile(g->device), g, cancel, e);
     else
@@ -345,6 +340,8 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
     nn_device_set_abort(g->device, NULL, NULL);
     if (rc == ERR_OK && cancel && atomic_load(cancel))
         return err_set(e, ERR_CANCELLED, "stopped on request");
+    if (rc == ERR_OK)
+        nn_running_reached(&running, -1);
     return rc;
 }
 

@@ -20,6 +20,7 @@
 #include "nn/device.h"
 
 struct nn_segments;
+struct nn_running;
 struct nv_graph;
 
 /* Rotary tables as wide as a head, made once a graph: see rope.c. */

@@ -165,9 +165,9 @@ static void leave_from(const struct nn_segments *s, int reached)
             nn_stream_done(stream, s->moves[i].block);
 }
 
-enum err_code nn_segments_run(struct nn_segments *s, const struct nn_graph *g,
-                              const atomic_bool *cancel, struct err *e)
+enum err_code nn_segments_run(struct nn_segments *s, struct nn_running *running, struct err *e)
 {
+    const atomic_bool *cancel = running->cancel;
     struct nn_stream *stream = nn_params_stream(s->ps);
     enum err_code rc = ERR_OK;
     int i = 0;
@@ -180,7 +180,9 @@ enum err_code nn_segments_run(struct nn_segments *s, const struct nn_graph *g,
         else if (m->action == LEAVE_BLOCK)
             nn_stream_done(stream, m->block);
         else
-            rc = nn_graph_compute(g, m->piece, cancel, e);
+            rc = nn_graph_compute(running->g, m->piece, cancel, e);
+        if (rc == ERR_OK && m->action == COMPUTE)
+            nn_running_reached(running, m->piece.end);
     }
     if (rc != ERR_OK)
         leave_from(s, i - 1);

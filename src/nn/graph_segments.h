@@ -6,7 +6,7 @@
 #ifndef VT_NN_GRAPH_SEGMENTS_H
 #define VT_NN_GRAPH_SEGMENTS_H
 
-#include "nn/graph.h"
+#include "nn/graph_watch.h"
 #include "nn/params.h"
 
 struct nn_segments;
@@ -15,8 +15,8 @@ struct nn_segments;
 ERR_MUST_CHECK enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
                                               struct nn_segments **out, struct err *e);
 void nn_segments_free(struct nn_segments *s);
-/* A block that could not be loaded is an error, too. cancel, which may be NULL, is looked at between segments. */
-ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, const struct nn_graph *g,
-                                             const atomic_bool *cancel, struct err *e);
+/* A block that could not be loaded is an error, too. Between segments cancel is looked at, and the watch told. */
+ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, struct nn_running *running,
+                                             struct err *e);
 
 #endif

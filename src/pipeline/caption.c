@@ -221,6 +221,16 @@ static enum err_code answer_text(const struct captioner *c, const struct tokens 
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
+/* Looking and reading take about as long: the part of both that what comes next is. */
+enum { LOOKING, READING };
+
+static struct nn_span begin_part(const struct captioner *c, int part)
+{
+    struct nn_span whole = nn_device_span(c->device);
+    nn_device_set_span(c->device, nn_span_part(whole, part / 2.0, 0.5));
+    return whole;
+}
+
 /* What the vision tower sees: [cells, hidden] in *rows, freed by the caller. */
 static enum err_code look(struct captioner *c, const struct image *picture,
                           const struct caption_request *rq, float **rows, struct qwen_vl_grid *grid,
@@ -230,6 +240,7 @@ static enum err_code look(struct captioner *c, const struct image *picture,
     struct nn_params *ps = qwen_vl_vision_params(c->vision);
     const struct qwen_vl_vision_config *cfg = qwen_vl_vision_config(c->vision);
     struct qwen_vl_vision_run run = {.cancel = rq->cancel};
+    struct nn_span whole = begin_part(c, LOOKING);
     enum err_code rc = caption_patches_make(&c->processor, cfg, picture, &patches, e);
     if (rc == ERR_OK) {
         *grid = patches.grid;
@@ -242,6 +253,7 @@ static enum err_code look(struct captioner *c, const struct image *picture,
     if (rc == ERR_OK)
         rc = qwen_vl_vision_encode(c->vision, patches.p, *grid, *rows, &run, e);
     caption_patches_free(&patches);
+    nn_device_set_span(c->device, whole);
     return rc;
 }
 
@@ -267,6 +279,7 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
                                          .user = rq->user,
                                          .token = rq->token,
                                          .scores = rq->scores};
+    struct nn_span whole = begin_part(c, READING);
     size_t at = 0;
     if (rq->repetition_penalty > 0)
         o.rules.repetition_penalty = rq->repetition_penalty;
@@ -279,6 +292,7 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
         rc = governor_engage(c->device, "caption", ps, e);
     if (rc == ERR_OK)
         rc = qwen_vl_generate(c->language, &prompt, &o, &out->generated, e);
+    nn_device_set_span(c->device, whole);
     out->complete = ended(&c->rules, &out->generated);
     return rc;
 }

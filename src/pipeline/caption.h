@@ -78,6 +78,8 @@ void caption_close(struct captioner *c);
 /* Borrowed. */
 const struct tokenizer *caption_tokenizer(const struct captioner *c);
 
+/* Who watches the device is told how far looking at the image and reading the question are, which is before the first
+ * token. */
 struct caption_request {
     enum chat_language language;
     int64_t max_new_tokens;

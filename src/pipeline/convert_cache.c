@@ -171,6 +171,7 @@ static void show_progress(uint64_t done, uint64_t total, void *user)
         &(struct vt_progress){.stage = VT_STAGE_LOAD,
                               .step = percent,
                               .step_count = 100,
+                              .done = percent / 100.0,
                               .seconds_left =
                                   done ? seconds * (double)(total - done) / (double)done : -1});
 }

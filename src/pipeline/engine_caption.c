@@ -7,6 +7,7 @@
 #include "image/composite.h"
 #include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/report.h"
 
 struct vt_caption_result {
     struct caption_result r;
@@ -37,28 +38,6 @@ static enum err_code open_captioner(struct vt_engine *g, const char *model,
     return rc;
 }
 
-struct words {
-    const struct vt_callbacks *callbacks;
-    int64_t max;
-    double start;
-};
-
-/* Words are to a caption what steps are to a picture. */
-static void on_token(void *user, int32_t id, int64_t n)
-{
-    const struct words *w = user;
-    double each = (clock_s() - w->start) / (double)n;
-    (void)id;
-    struct vt_progress p = {.stage = VT_STAGE_TEXT,
-                            .image_count = 1,
-                            .step = (int)n,
-                            .step_count = (int)w->max,
-                            .step_seconds = each,
-                            .seconds_left = -1};
-    if (w->callbacks && w->callbacks->progress)
-        w->callbacks->progress(&p, w->callbacks->user);
-}
-
 static enum err_code run(struct vt_engine *g, const struct vt_caption_request *rq,
                          const struct vt_callbacks *cb, struct vt_caption_result *out,
                          struct err *e)
@@ -66,7 +45,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     static const unsigned char white[3] = {255, 255, 255};
     struct image given = engine_borrow(&rq->image), picture = {0};
     int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
-    struct words words = {.callbacks = cb, .max = max};
+    struct report_caption report;
+    struct nn_device *d = g->placement.devices.text;
     atomic_store(&g->cancel, false);
     enum err_code rc = engine_check_image(&rq->image, "the image", e);
     if (rc == ERR_OK)
@@ -82,19 +62,21 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
         rc = image_on_ground(&given, white, &picture, e);
     if (rc != ERR_OK)
         return rc;
-    words.start = clock_s();
+    double start = clock_s();
     struct caption_request q = {.language = engine_language(rq->language),
                                 .max_new_tokens = max,
                                 .cancel = &g->cancel,
-                                .user = &words,
-                                .token = on_token};
+                                .user = &report,
+                                .token = report_caption_token};
     engine_begin_run(g);
+    report_caption_begin(&report, cb, 1, max, d);
     rc = caption_run(g->captioner, &picture, &q, &out->r, e);
+    report_graphs_end(d);
     if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
         caption_result_deinit(&out->r);
     engine_end_run(g, &out->stats);
     image_free(&picture);
-    out->stats.total_seconds = clock_s() - words.start;
+    out->stats.total_seconds = clock_s() - start;
     return rc;
 }
 

@@ -253,9 +253,10 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     bool guided = s->rq->guidance > 1.0 && !k->dir->is_distilled;
     enum err_code rc = tell_cut(s, e);
     if (rc == ERR_OK)
-        rc = klein_embed(k, s->rq->prompt, n, s->rq, s->run, &s->pos, e);
+        rc = klein_embed(k, s->rq->prompt, (struct report_part){0, 1 + guided}, s->rq, s->run,
+                         &s->pos, e);
     if (rc == ERR_OK && guided)
-        rc = klein_embed(k, STR_LIT(""), n, s->rq, s->run, &s->neg, e);
+        rc = klein_embed(k, STR_LIT(""), (struct report_part){1, 2}, s->rq, s->run, &s->neg, e);
     if (rc != ERR_OK)
         return rc;
     int64_t dims[] = {1, n, k->joint_dim};
@@ -575,7 +576,11 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
     if (rc == ERR_OK)
         rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e);
     if (rc == ERR_OK && latents && planes) {
-        report_stage(s->run->callbacks, VT_STAGE_DECODE, s->run->image, s->run->image_count);
+        struct report_graphs report = {.callbacks = s->run->callbacks,
+                                       .at = {.stage = VT_STAGE_DECODE,
+                                              .image = s->run->image,
+                                              .image_count = s->run->image_count},
+                                       .part = {0, 1}};
         double start = clock_s();
         struct vae_call vr = {.cancel = s->run->cancel,
                               .user = s->run->trace,
@@ -584,7 +589,9 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
             vr.mid = trace_vae_mid;
         flux2_vae_unpack(k->vae, s->latents, h, w, latents);
         trace_add_f32(s->run->trace, "vae_input", latents, (int64_t[]){1, c, h, w}, 4);
+        report_graphs_begin(&report, k->on.vae);
         rc = vae_decode(flux2_vae_net(k->vae), latents, h, w, planes, &vr, e);
+        report_graphs_end(k->on.vae);
         s->run->stats->decode_seconds += clock_s() - start;
     }
     if (rc == ERR_OK && planes)

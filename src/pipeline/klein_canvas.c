@@ -148,7 +148,8 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
         c->latents =
             mem_try_array((size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels),
                           sizeof(float));
-        rc = c->latents ? klein_encode_picture(k, &c->picture, run, c->latents, e)
+        struct report_part first = {0, rq->n_images};
+        rc = c->latents ? klein_encode_picture(k, &c->picture, first, run, c->latents, e)
                         : err_set(e, ERR_NOMEM, "no memory for the picture's latents");
     }
     if (rc != ERR_OK)

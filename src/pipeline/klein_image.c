@@ -40,7 +40,7 @@ static enum err_code check_moments(struct klein *k, const float *x, int64_t n, s
     return ERR_OK;
 }
 
-enum err_code klein_encode_picture(struct klein *k, const struct image *im,
+enum err_code klein_encode_picture(struct klein *k, const struct image *im, struct report_part part,
                                    const struct klein_run *run, float *tokens, struct err *e)
 {
     int s = flux2_vae_scale(flux2_vae_config(k->vae));
@@ -52,12 +52,17 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im,
     if (rc == ERR_OK)
         rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK && planes && moments) {
-        report_stage(run->callbacks, VT_STAGE_ENCODE, run->image, run->image_count);
+        struct report_graphs report = {
+            .callbacks = run->callbacks,
+            .at = {.stage = VT_STAGE_ENCODE, .image = run->image, .image_count = run->image_count},
+            .part = part};
+        report_graphs_begin(&report, k->on.vae);
         int64_t start = clock_ns();
         struct vae_call vr = {.cancel = run->cancel,
                               .limits.compute = governor_compute_room(k->on.vae)};
         to_planes(im, planes);
         rc = vae_encode(flux2_vae_net(k->vae), planes, im->h, im->w, moments, &vr, e);
+        report_graphs_end(k->on.vae);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
     if (rc == ERR_OK && moments)
@@ -150,7 +155,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
         if (rc == ERR_OK)
             rc = condition_grow(k, c, im.w, im.h, index, &at, e);
         if (rc == ERR_OK)
-            rc = klein_encode_picture(k, &im, run, at, e);
+            rc = klein_encode_picture(k, &im, (struct report_part){i, rq->n_images}, run, at, e);
         image_free(&im);
     }
     if (rc != ERR_OK)

@@ -57,9 +57,10 @@ struct klein_canvas {
     float *latents;    /* [tokens, channels] of the picture */
 };
 
-/* klein_text.c: embeddings of a prompt, [max_tokens, joint_dim]; borrowed from k until the next call but one. */
-ERR_MUST_CHECK enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
-                                         const struct klein_request *rq,
+/* klein_text.c: embeddings of a prompt, [rq->max_tokens, joint_dim]; borrowed from k until the next call but one.
+ * part: of the text stage. */
+ERR_MUST_CHECK enum err_code klein_embed(struct klein *k, struct str prompt,
+                                         struct report_part part, const struct klein_request *rq,
                                          const struct klein_run *run, const float **out,
                                          struct err *e);
 void klein_embeddings_free(struct klein *k);
@@ -102,8 +103,10 @@ ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, 
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
 
-/* klein_image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. */
+/* klein_image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. part: of the
+ * stage that encodes images. */
 ERR_MUST_CHECK enum err_code klein_encode_picture(struct klein *k, const struct image *im,
+                                                  struct report_part part,
                                                   const struct klein_run *run, float *tokens,
                                                   struct err *e);
 

@@ -136,21 +136,34 @@ static void cache_write(const char *dir, const char *path, const float *data, si
 
 /* ---- encoding --------------------------------------------------------------------------------------- */
 
-static enum err_code encode_ids(struct klein *k, const int32_t *ids, const uint8_t *mask8, int n,
+struct padded_prompt {
+    int32_t *ids;  /* [n] */
+    uint8_t *mask; /* [n] */
+    int n;
+    struct report_part part; /* of the text stage */
+};
+
+static enum err_code encode_ids(struct klein *k, const struct padded_prompt *p,
                                 const struct klein_run *run, float *out, struct err *e)
 {
+    int n = p->n;
+    struct report_graphs report = {
+        .callbacks = run->callbacks,
+        .at = {.stage = VT_STAGE_TEXT, .image = run->image, .image_count = run->image_count},
+        .part = p->part};
     int32_t *mask = mem_try_array((size_t)n, sizeof *mask);
     if (!mask)
         return err_set(e, ERR_NOMEM, "no memory for a prompt");
     for (int i = 0; i < n; i++)
-        mask[i] = mask8[i];
+        mask[i] = p->mask[i];
     enum err_code rc = klein_engage(k, qwen3_params(k->text), run, e);
-    if (rc == ERR_OK)
-        report_stage(run->callbacks, VT_STAGE_TEXT, run->image, run->image_count);
     int64_t start = clock_ns();
-    if (rc == ERR_OK)
-        rc = qwen3_encode(k->text, ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,
+    if (rc == ERR_OK) {
+        report_graphs_begin(&report, k->on.text);
+        rc = qwen3_encode(k->text, p->ids, mask, n, TAPS, sizeof TAPS / sizeof TAPS[0], out,
                           run->cancel, e);
+        report_graphs_end(k->on.text);
+    }
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     mem_free(mask);
     return rc;
@@ -166,54 +179,55 @@ static enum err_code check_finite(struct klein *k, const float *x, size_t n, str
 }
 
 /* Fills data from the cache folder or from the text encoder. */
-static enum err_code compute(struct klein *k, struct str prompt, int max_tokens, float *data,
-                             const struct klein_request *rq, const struct klein_run *run,
-                             struct err *e)
+static enum err_code compute(struct klein *k, struct str prompt, struct report_part part,
+                             float *data, const struct klein_request *rq,
+                             const struct klein_run *run, struct err *e)
 {
     char path[MODEL_PATH_BYTES] = "";
-    size_t used, n = (size_t)max_tokens * (size_t)k->joint_dim;
-    int32_t *ids = mem_try_array((size_t)max_tokens, sizeof *ids);
-    uint8_t *mask = mem_try_array((size_t)max_tokens, sizeof *mask);
+    struct padded_prompt p = {.n = rq->max_tokens, .part = part};
+    size_t used, n = (size_t)p.n * (size_t)k->joint_dim;
+    p.ids = mem_try_array((size_t)p.n, sizeof *p.ids);
+    p.mask = mem_try_array((size_t)p.n, sizeof *p.mask);
     enum err_code rc =
-        ids && mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", max_tokens);
+        p.ids && p.mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", p.n);
     if (rc == ERR_OK)
-        rc = klein_encode(k->tokenizer, prompt, (size_t)max_tokens, ids, mask, &used, e);
-    if (rc == ERR_OK && ids && mask && rq->cache_dir)
-        rc = cache_path(k, rq->cache_dir, ids, mask, max_tokens, path, sizeof path, e);
+        rc = klein_encode(k->tokenizer, prompt, (size_t)p.n, p.ids, p.mask, &used, e);
+    if (rc == ERR_OK && p.ids && p.mask && rq->cache_dir)
+        rc = cache_path(k, rq->cache_dir, p.ids, p.mask, p.n, path, sizeof path, e);
     if (rc == ERR_OK && !(path[0] && cache_read(path, data, n))) {
-        rc = encode_ids(k, ids, mask, max_tokens, run, data, e);
+        rc = encode_ids(k, &p, run, data, e);
         if (rc == ERR_OK)
             rc = check_finite(k, data, n, e);
         if (rc == ERR_OK && path[0] && !nn_device_is_dry(k->on.text))
             cache_write(rq->cache_dir, path, data, n);
     }
-    mem_free(ids);
-    mem_free(mask);
+    mem_free(p.ids);
+    mem_free(p.mask);
     return rc;
 }
 
-enum err_code klein_embed(struct klein *k, struct str prompt, int max_tokens,
+enum err_code klein_embed(struct klein *k, struct str prompt, struct report_part part,
                           const struct klein_request *rq, const struct klein_run *run,
                           const float **out, struct err *e)
 {
     bool dry = nn_device_is_dry(k->on.text);
     if (!dry)
         klein_forget_dry(k);
-    struct klein_embedding *s = find(k, prompt, max_tokens);
+    struct klein_embedding *s = find(k, prompt, rq->max_tokens);
     if (!s) {
         s = oldest(k);
         s->dry = dry;
-        s->data = mem_try_array((size_t)max_tokens * (size_t)k->joint_dim, sizeof(float));
+        s->data = mem_try_array((size_t)rq->max_tokens * (size_t)k->joint_dim, sizeof(float));
         s->prompt = mem_try_strndup(prompt.p ? prompt.p : "", prompt.n);
         enum err_code rc = s->data && s->prompt
-                               ? compute(k, prompt, max_tokens, s->data, rq, run, e)
+                               ? compute(k, prompt, part, s->data, rq, run, e)
                                : err_set(e, ERR_NOMEM, "no memory for a prompt's embeddings");
         if (rc != ERR_OK) {
             clear(s);
             return rc;
         }
         s->prompt_bytes = prompt.n;
-        s->max_tokens = max_tokens;
+        s->max_tokens = rq->max_tokens;
         s->int8 = nn_device_int8(k->on.text);
     }
     s->used = ++k->embedding_clock;

@@ -108,13 +108,13 @@ static bool is_blank(struct str s)
 }
 
 /* The captioner does not know alpha. */
-static enum err_code caption(struct state *s, struct err *e)
+static enum err_code caption(struct state *s, int parts, struct err *e)
 {
     struct image ground = {0};
     const struct image *picture = &s->out->picture;
     enum err_code rc = s->rq->matte ? image_on_ground(picture, s->rq->matte, &ground, e) : ERR_OK;
     if (rc == ERR_OK)
-        rc = layered_caption(s->l, ground.p ? &ground : picture, s->rq->language, s->run,
+        rc = layered_caption(s->l, ground.p ? &ground : picture, s->rq->language, s->run, parts,
                              &s->out->caption, e);
     image_free(&ground);
     return rc;
@@ -123,20 +123,21 @@ static enum err_code caption(struct state *s, struct err *e)
 static enum err_code embed_prompts(struct state *s, struct err *e)
 {
     bool guided = s->rq->guided && s->rq->cfg > 1.0;
-    int n = s->rq->max_tokens;
-    struct str prompt = s->rq->prompt;
+    int n = s->rq->max_tokens, captions = is_blank(s->rq->prompt), parts = captions + 1 + guided;
+    struct layered_prompt prompt = {s->rq->prompt, n, {captions, parts}};
+    const struct layered_prompt negative = {s->rq->negative, n, {captions + 1, parts}};
     enum err_code rc = ERR_OK;
-    if (is_blank(prompt)) {
-        rc = caption(s, e);
+    if (captions) {
+        rc = caption(s, parts, e);
         for (int i = 0; i < n && nn_device_is_dry(s->l->on.transformer);
              i++) /* as long as it may get */
             buf_add_z(&s->out->caption, " a");
-        prompt = (struct str){s->out->caption.p, s->out->caption.n};
+        prompt.text = (struct str){s->out->caption.p, s->out->caption.n};
     }
     if (rc == ERR_OK)
-        rc = layered_embed(s->l, prompt, n, s->run, &s->pos, e);
+        rc = layered_embed(s->l, &prompt, s->run, &s->pos, e);
     if (rc == ERR_OK && guided)
-        rc = layered_embed(s->l, s->rq->negative, n, s->run, &s->neg, e);
+        rc = layered_embed(s->l, &negative, s->run, &s->neg, e);
     if (rc != ERR_OK)
         return rc;
     trace_add_f32(s->run->trace, "prompt_embeds", s->pos.data,

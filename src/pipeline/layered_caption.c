@@ -6,17 +6,6 @@
 #include "pipeline/caption.h"
 #include "pipeline/layered_internal.h"
 
-static void report_token(void *user, int32_t id, int64_t n)
-{
-    const struct layered_run *run = user;
-    (void)id;
-    report_progress(run->callbacks, &(struct vt_progress){.stage = VT_STAGE_TEXT,
-                                                          .image_count = 1,
-                                                          .step = (int)n,
-                                                          .step_count = CAPTION_MAX_NEW_TOKENS,
-                                                          .seconds_left = -1});
-}
-
 static void trace_ids(struct trace *t, const char *name, const struct tokens *ids)
 {
     int64_t *wide = t ? mem_try_array(ids->n, sizeof *wide) : NULL;
@@ -28,19 +17,22 @@ static void trace_ids(struct trace *t, const char *name, const struct tokens *id
     mem_free(wide);
 }
 
-static enum err_code describe(struct captioner *c, const struct image *picture,
-                              enum chat_language language, const struct layered_run *run,
+static enum err_code describe(struct layered *l, const struct image *picture,
+                              enum chat_language language, const struct layered_run *run, int parts,
                               struct buf *out, struct err *e)
 {
     struct caption_result r;
+    struct report_caption report;
     struct caption_request rq = {
         .language = language,
         .max_new_tokens = CAPTION_MAX_NEW_TOKENS,
         .cancel = run->cancel,
-        .user = (void *)(uintptr_t)run,
-        .token = report_token,
+        .user = &report,
+        .token = report_caption_token,
     };
-    enum err_code rc = caption_run(c, picture, &rq, &r, e);
+    report_caption_begin(&report, run->callbacks, parts, CAPTION_MAX_NEW_TOKENS, l->on.text);
+    enum err_code rc = caption_run(l->captioner, picture, &rq, &r, e);
+    report_graphs_end(l->on.text);
     if (rc != ERR_OK)
         return rc;
     trace_ids(run->trace, "caption_input_ids", &r.prompt);
@@ -75,13 +67,13 @@ static enum err_code open_captioner(struct layered *l, struct err *e)
 }
 
 enum err_code layered_caption(struct layered *l, const struct image *picture,
-                              enum chat_language language, const struct layered_run *run,
+                              enum chat_language language, const struct layered_run *run, int parts,
                               struct buf *out, struct err *e)
 {
     int64_t start = clock_ns();
     enum err_code rc = open_captioner(l, e);
     if (rc == ERR_OK)
-        rc = describe(l->captioner, picture, language, run, out, e);
+        rc = describe(l, picture, language, run, parts, out, e);
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     return rc;
 }

@@ -22,21 +22,16 @@ static enum err_code refuse_nan(const struct nn_params *ps, const char *part, st
                                   part);
 }
 
-static void report_frames(const struct layered_run *run, enum vt_stage stage, int done, int of)
-{
-    report_progress(
-        run->callbacks,
-        &(struct vt_progress){
-            .stage = stage, .image_count = 1, .step = done, .step_count = of, .seconds_left = -1});
-}
-
 /* ---- text -------------------------------------------------------------------------------------------- */
 
 /* The last hidden states of ids; the template's own first tokens are left away. */
 static enum err_code encode_ids(struct layered *l, const struct tokens *ids,
-                                const struct layered_run *run, struct layered_text *out,
-                                struct err *e)
+                                struct report_part part, const struct layered_run *run,
+                                struct layered_text *out, struct err *e)
 {
+    struct report_graphs report = {.callbacks = run->callbacks,
+                                   .at = {.stage = VT_STAGE_TEXT, .image_count = 1},
+                                   .part = part};
     size_t width = (size_t)l->joint_dim;
     int64_t last = qwen_vl_config(l->text)->layers;
     struct qwen_vl_prompt prompt = {.ids = ids->ids, .n = (int64_t)ids->n};
@@ -50,8 +45,11 @@ static enum err_code encode_ids(struct layered *l, const struct tokens *ids,
         return err_set(e, ERR_NOMEM, "no memory for %zu prompt tokens", ids->n);
     enum err_code rc = layered_engage(l, qwen_vl_params(l->text), run, e);
     int64_t start = clock_ns();
-    if (rc == ERR_OK)
+    if (rc == ERR_OK) {
+        report_graphs_begin(&report, l->on.text);
         rc = qwen_vl_encode(l->text, &prompt, &last, 1, states, run->cancel, e);
+        report_graphs_end(l->on.text);
+    }
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     out->n = (int64_t)ids->n - CHAT_LAYERED_PREFIX_TOKENS;
     memmove(states, states + CHAT_LAYERED_PREFIX_TOKENS * width,
@@ -62,19 +60,19 @@ static enum err_code encode_ids(struct layered *l, const struct tokens *ids,
     return rc;
 }
 
-enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens,
+enum err_code layered_embed(struct layered *l, const struct layered_prompt *prompt,
                             const struct layered_run *run, struct layered_text *out, struct err *e)
 {
     struct tokens ids = {0};
     struct prompt_cut cut;
-    report_stage(run->callbacks, VT_STAGE_TEXT, 0, 1);
-    enum err_code rc = layered_prompt_cut(l->tokenizer, prompt, (size_t)max_tokens, &cut, e);
+    size_t max = (size_t)prompt->max_tokens;
+    enum err_code rc = layered_prompt_cut(l->tokenizer, prompt->text, max, &cut, e);
     if (rc == ERR_OK)
         report_prompt_cut(run->callbacks, &cut);
     if (rc == ERR_OK)
-        rc = layered_encode(l->tokenizer, prompt, (size_t)max_tokens, &ids, e);
+        rc = layered_encode(l->tokenizer, prompt->text, max, &ids, e);
     if (rc == ERR_OK)
-        rc = encode_ids(l, &ids, run, out, e);
+        rc = encode_ids(l, &ids, prompt->part, run, out, e);
     tokens_deinit(&ids);
     return rc;
 }
@@ -120,15 +118,19 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
     float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
     enum err_code rc =
         planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
-    report_stage(run->callbacks, VT_STAGE_ENCODE, 0, 1);
     if (rc == ERR_OK)
         rc = layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK) {
+        struct report_graphs report = {.callbacks = run->callbacks,
+                                       .at = {.stage = VT_STAGE_ENCODE, .image_count = 1},
+                                       .part = {0, 1}};
         int64_t start = clock_ns();
+        report_graphs_begin(&report, l->on.vae);
         struct vae_call vr = vae_run(l, run, true);
         to_planes(picture, planes);
         rc =
             vae_encode(qwen_image_vae_net(l->vae), planes, picture->h, picture->w, moments, &vr, e);
+        report_graphs_end(l->on.vae);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }
     if (rc == ERR_OK && !floats_finite(moments, n))
@@ -157,9 +159,16 @@ static enum err_code decode_one(struct layered *l, const struct frames *f, int f
 {
     float *planes = frame == 0 ? out->frame : out->planes + (size_t)(frame - 1) * f->plane;
     struct vae_call vr = vae_run(l, run, frame == 1);
+    int frames = out->layers + 1;
+    struct report_graphs report = {
+        .callbacks = run->callbacks,
+        .at = {.stage = VT_STAGE_DECODE, .image_count = 1, .step = frame, .step_count = frames},
+        .part = {frame, frames}};
+    report_graphs_begin(&report, l->on.vae);
     enum err_code rc =
         vae_decode(qwen_image_vae_net(l->vae), f->latents + (size_t)frame * f->latent, f->h, f->w,
                    planes, &vr, e);
+    report_graphs_end(l->on.vae);
     if (rc == ERR_OK && !floats_finite(planes, (int64_t)f->plane))
         rc = refuse_nan(vae_params(qwen_image_vae_net(l->vae), VAE_DECODER), "VAE decoder", e);
     return rc;
@@ -175,10 +184,8 @@ static enum err_code decode_all(struct layered *l, const struct frames *f,
     int64_t start = clock_ns();
     trace_add_f32(run->trace, "vae_input", f->latents + f->latent,
                   (int64_t[]){n, f->channels, 1, f->h, f->w}, 5);
-    for (int i = 0; rc == ERR_OK && i <= n; i++) {
-        report_frames(run, VT_STAGE_DECODE, i, (int)n + 1);
+    for (int i = 0; rc == ERR_OK && i <= n; i++)
         rc = decode_one(l, f, i, run, out, e);
-    }
     run->stats->decode_seconds += (double)(clock_ns() - start) * 1e-9;
     if (rc != ERR_OK)
         return rc;

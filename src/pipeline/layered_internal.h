@@ -35,18 +35,24 @@ ERR_MUST_CHECK enum err_code
 layered_engage_modulation(struct layered *l, const struct layered_run *run, struct err *e);
 void layered_release_modulation(struct layered *l);
 
-/* layered_caption.c: what the vision model sees in the picture (RGBA of the working size). */
+/* layered_caption.c: what the vision model sees in the picture (RGBA of the working size); the first of `parts` of
+ * the text stage. */
 ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *picture,
                                              enum chat_language language,
-                                             const struct layered_run *run, struct buf *out,
-                                             struct err *e);
+                                             const struct layered_run *run, int parts,
+                                             struct buf *out, struct err *e);
 
 /* layered_image.c: a prompt's embeddings [n, joint_dim]; the caller frees data with mem_free. */
 struct layered_text {
     float *data;
     int64_t n;
 };
-ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, struct str prompt, int max_tokens,
+struct layered_prompt {
+    struct str text;
+    int max_tokens;
+    struct report_part part; /* of the text stage */
+};
+ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, const struct layered_prompt *prompt,
                                            const struct layered_run *run, struct layered_text *out,
                                            struct err *e);
 /* RGBA of the working size -> packed, normalised latents [tokens, 4C]. */

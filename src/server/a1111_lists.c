@@ -29,10 +29,9 @@ static double part_done(const struct queue_view *v)
 {
     const struct vt_progress *p = &v->progress;
     int images = p->image_count > 0 ? p->image_count : 1;
-    double within = p->stage == VT_STAGE_DECODE ? 0.95
-                    : p->stage == VT_STAGE_STEPS && p->step_count > 0
-                        ? 0.05 + 0.9 * p->step / p->step_count
-                        : 0.02;
+    double within = p->stage == VT_STAGE_DECODE  ? 0.95 + 0.05 * p->done
+                    : p->stage == VT_STAGE_STEPS ? 0.05 + 0.9 * p->done
+                                                 : 0.02;
     return v->has_progress ? ((double)p->image + within) / images : 0;
 }
 

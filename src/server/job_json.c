@@ -55,6 +55,7 @@ const struct http_field job_fields[] = {
      .values = "queued|running|done|failed|cancelled|interrupted"},
     {.name = "position", .type = HTTP_INT, .help = "in the queue: 0 runs, 1 is next"},
     {.name = "stage", .type = HTTP_STRING, .values = "load|text|encode|steps|decode"},
+    {.name = "done", .type = HTTP_NUMBER, .help = "of this stage, 0 to 1"},
     {.name = "step", .type = HTTP_INT},
     {.name = "steps", .type = HTTP_INT},
     {.name = "image", .type = HTTP_INT, .help = "which of the pictures, from 0"},
@@ -81,9 +82,11 @@ static void add_progress(const struct queue_view *v, struct buf *b)
         buf_printf(b, ",\"elapsed\":%.3f", v->seconds);
     if (!v->has_progress)
         return;
-    buf_printf(b, ",\"stage\":\"%s\",\"step\":%d,\"steps\":%d,\"image\":%d,\"images\":%d",
-               stages[v->progress.stage], v->progress.step, v->progress.step_count,
-               v->progress.image, v->progress.image_count);
+    buf_printf(b,
+               ",\"stage\":\"%s\",\"done\":%.4f,\"step\":%d,\"steps\":%d,\"image\":%d,"
+               "\"images\":%d",
+               stages[v->progress.stage], v->progress.done, v->progress.step,
+               v->progress.step_count, v->progress.image, v->progress.image_count);
     if (v->progress.seconds_left >= 0)
         buf_printf(b, ",\"seconds_left\":%.3f", v->progress.seconds_left);
 }

@@ -23,8 +23,11 @@ static void progress_json(const struct live *j, struct buf *b)
     buf_printf(b, "{\"id\":\"%s\",\"state\":\"running\",\"elapsed\":%.3f", j->id,
                clock_s() - j->started);
     if (j->has_progress) {
-        buf_printf(b, ",\"stage\":\"%s\",\"step\":%d,\"steps\":%d,\"image\":%d,\"images\":%d",
-                   queue_stage_name(p->stage), p->step, p->step_count, p->image, p->image_count);
+        buf_printf(b,
+                   ",\"stage\":\"%s\",\"done\":%.4f,\"step\":%d,\"steps\":%d,\"image\":%d,"
+                   "\"images\":%d",
+                   queue_stage_name(p->stage), p->done, p->step, p->step_count, p->image,
+                   p->image_count);
         if (p->seconds_left >= 0)
             buf_printf(b, ",\"seconds_left\":%.3f", p->seconds_left);
     }

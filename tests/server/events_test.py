@@ -122,6 +122,21 @@ def test_layers_grow_side_by_side(program):
         assert tiles == [1, 1], tiles
 
 
+def test_progress_goes_on_within_every_stage(program):
+    with Server(program) as s:
+        image = s.upload(SCENE)
+        for path, body in (("/v1/layers", {"image": image, "layers": 2, "steps": 3, "prompt": "shapes"}),
+                           ("/v1/edit", {**QUICK, "images": [image, image]})):
+            job = s.post(path, body).json()["id"]
+            told = [b["data"] for b in Stream(s, f"/v1/jobs/{job}/events") if b["event"] in ("stage", "step")]
+            told = [d for d in told if "stage" in d]
+            for a, b in zip(told, told[1:]):
+                assert a["stage"] != b["stage"] or a["done"] <= b["done"] <= 1, (a, b)
+            decoding = [d["done"] for d in told if d["stage"] == "decode"]
+            assert len(decoding) > 10 and decoding[0] == 0 and decoding[-1] == 1, decoding
+        assert s.wait_for(job)["state"] == "done"
+
+
 def test_parts_can_be_left_out(program):
     with Server(program) as s:
         stream = Stream(s, "/v1/events?previews=false&telemetry=false")

@@ -53,6 +53,7 @@ static enum err_code prefill(struct run *r, struct err *e)
             .ids = r->prompt->ids + t,
             .axis = {r->pos + t, r->pos + n + t, r->pos + 2 * n + t},
             .first = t,
+            .of = n,
             .n = left < QWEN_VL_CHUNK ? left : QWEN_VL_CHUNK,
             .cache = r->cache,
             .picture = r->prompt->picture,

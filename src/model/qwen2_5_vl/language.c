@@ -124,6 +124,7 @@ enum err_code qwen_vl_encode(struct qwen_vl *m, const struct qwen_vl_prompt *pro
             .ids = prompt->ids + t,
             .axis = {pos + t, pos + prompt->n + t, pos + 2 * prompt->n + t},
             .first = t,
+            .of = prompt->n,
             .n = prompt->n - t < QWEN_VL_CHUNK ? prompt->n - t : QWEN_VL_CHUNK,
             .cache = cache,
             .picture = prompt->picture,

@@ -170,6 +170,19 @@ static enum err_code read_taps(const struct nn_graph *g, const struct qwen_vl_ch
     return ERR_OK;
 }
 
+/* As its part of what the caller waits for. */
+static enum err_code run_graph(struct nn_graph *g, const struct qwen_vl_chunk *c,
+                               const atomic_bool *cancel, struct err *e)
+{
+    struct nn_span whole = nn_device_span(g->device);
+    if (c->of > 0)
+        nn_device_set_span(g->device, nn_span_part(whole, (double)c->first / (double)c->of,
+                                                   (double)c->n / (double)c->of));
+    enum err_code rc = nn_graph_run(g, cancel, e);
+    nn_device_set_span(g->device, whole);
+    return rc;
+}
+
 enum err_code qwen_vl_chunk_run(struct qwen_vl *m, const struct qwen_vl_chunk *c,
                                 const atomic_bool *cancel, struct err *e)
 {
@@ -189,7 +202,7 @@ enum err_code qwen_vl_chunk_run(struct qwen_vl *m, const struct qwen_vl_chunk *c
         nn_graph_set(&g, in.sin, h.sin);
         if (in.mask)
             nn_graph_set(&g, in.mask, h.mask);
-        rc = nn_graph_run(&g, cancel, e);
+        rc = run_graph(&g, c, cancel, e);
     }
     if (rc == ERR_OK && c->n_taps > 0)
         rc = read_taps(&g, c, &out, m->cfg.hidden, e);

@@ -47,6 +47,7 @@ struct qwen_vl_chunk {
     const int32_t *ids; /* [n] */
     const int32_t *axis[QWEN_VL_AXES];
     int64_t first, n;            /* its place in the whole sequence */
+    int64_t of;                  /* tokens that the caller runs in chunks; 0: only this one */
     struct qwen_vl_cache *cache; /* NULL: first must be 0 */
     const struct qwen_vl_picture *picture;
     /* What is wanted: hidden states as in qwen_vl_encode, or the next token's scores [vocab], or nothing. */

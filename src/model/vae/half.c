@@ -31,6 +31,25 @@ void vae_half_shapes(const struct vae_half *h, int64_t height, int64_t width, st
     out[h->n] = s;
 }
 
+static double op_work(const struct vae_op *op, const struct vae_shape *in,
+                      const struct vae_shape *out)
+{
+    double area = (double)out->h * (double)out->w, values = area * (double)out->channels;
+    if (op->kind == VAE_CONV)
+        return values * (double)(in->channels * op->kernel * op->kernel);
+    if (op->kind == VAE_ATTEND)
+        return values * (4 * (double)in->channels + 2 * area);
+    return values;
+}
+
+double vae_half_work(const struct vae_half *h, const struct vae_shape *shapes, int first, int last)
+{
+    double sum = 0;
+    for (int i = first; i < last; i++)
+        sum += op_work(&h->ops[i], &shapes[i], &shapes[i + 1]);
+    return sum;
+}
+
 /* NULL after an error. */
 static struct vae_op *add(struct vae_builder *b, enum vae_op_kind kind, int64_t channels)
 {

@@ -67,6 +67,9 @@ struct vae_shape {
 void vae_half_shapes(const struct vae_half *h, int64_t height, int64_t width,
                      struct vae_shape *out /* [n + 1] */);
 
+/* About how many operations that takes, in no unit: to tell one stretch of the list from another. */
+double vae_half_work(const struct vae_half *h, const struct vae_shape *shapes, int first, int last);
+
 /* ---- making one ------------------------------------------------------------------------------------ */
 
 struct vae_builder {

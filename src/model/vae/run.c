@@ -53,6 +53,7 @@ struct bands {
     bool has_graph;
     float *rows; /* a band of the caller's picture, rows first */
     size_t rows_room;
+    double work, done; /* of all bands, for who watches the device; of those that have ended */
 };
 
 static enum err_code make_room(struct bands *b, const struct ggml_tensor *t, struct err *e)
@@ -182,6 +183,31 @@ static enum err_code compute(struct bands *b, const struct vae_stage *s,
     return rc;
 }
 
+static double stage_work(const struct vae_plan *p, const struct vae_stage *s)
+{
+    return vae_half_work(p->half, p->shapes, s->first, s->last);
+}
+
+/* One band, as its part of what the caller waits for. */
+static enum err_code run_band(struct bands *b, const struct vae_stage *s, const struct band *at,
+                              const struct nn_moments_sum *before, struct err *e)
+{
+    const struct vae_shape *shape = &b->plan->shapes[s->last];
+    struct nn_device *d = b->run->device;
+    struct nn_span whole = nn_device_span(d);
+    int64_t rows = at->out.hi - at->out.lo;
+    double work = stage_work(b->plan, s) * (double)rows / (double)shape->h;
+    nn_device_set_span(d, nn_span_part(whole, b->done / b->work, work / b->work));
+    b->done += work;
+    enum err_code rc = load_band(b, s, at, e);
+    if (rc == ERR_OK)
+        rc = compute(b, s, before, rows * shape->w, e);
+    if (rc == ERR_OK && !b->graph.direct)
+        rc = save(b, s->out, at->out.lo, b->graph.out, e);
+    nn_device_set_span(d, whole);
+    return rc;
+}
+
 static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
                                const struct nn_moments_sum *before, struct err *e)
 {
@@ -197,11 +223,7 @@ static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
             rc = new_graph(b, s, now, &at, e);
         memcpy(last, now, size);
         if (rc == ERR_OK)
-            rc = load_band(b, s, &at, e);
-        if (rc == ERR_OK)
-            rc = compute(b, s, before, (at.out.hi - at.out.lo) * p->shapes[s->last].w, e);
-        if (rc == ERR_OK && !b->graph.direct)
-            rc = save(b, s->out, at.out.lo, b->graph.out, e);
+            rc = run_band(b, s, &at, before, e);
     }
     drop_graph(b);
     return rc;
@@ -260,6 +282,8 @@ static enum err_code run_banded(const struct vae_run *run, const struct vae_plan
     struct bands b = {.run = run, .plan = p};
     b.spills = mem_try_array((size_t)p->n_slots, sizeof *b.spills);
     enum err_code rc = b.spills ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the VAE's records");
+    for (int j = 0; j < p->n_stages; j++)
+        b.work += stage_work(p, &p->stages[j]);
     for (int j = 0; rc == ERR_OK && j < p->n_stages; j++)
         rc = run_stage(&b, j, e);
     for (int i = 0; b.spills && i < p->n_slots; i++)

@@ -189,6 +189,18 @@ static bool same(float a, float b)
     return fabsf(a - b) <= 2e-3f * fmaxf(1, fabsf(b));
 }
 
+struct told {
+    double last, largest_step;
+};
+
+static void on_done(void *user, double done)
+{
+    struct told *t = user;
+    assert_true(done >= t->last && done <= 1);
+    t->largest_step = fmax(t->largest_step, done - t->last);
+    t->last = done;
+}
+
 /* One size: under limits from just below what the whole takes to the smallest. */
 static void check_size(const struct subject *v, bool decode, struct picture p)
 {
@@ -216,9 +228,13 @@ static void check_size(const struct subject *v, bool decode, struct picture p)
         must(need(v, decode, h, w, limits, &n, &e), &e);
         memset(out, 0x5a, n_out * sizeof *out);
         c = (struct count){0};
+        struct told told = {0};
         nn_device_set_accountant(device, &accountant);
+        nn_device_set_watch(device, &(struct nn_watch){on_done, &told});
         must(run(v, decode, in, h, w, out, limits, &e), &e);
+        nn_device_set_watch(device, NULL);
         nn_device_set_accountant(device, NULL);
+        assert_true(told.last == 1 && told.largest_step < 0.5);
         for (size_t at = 0; at < n_out; at++)
             if (!same(out[at], whole[at]))
                 fail_msg("%s %lld x %lld in %zu of %zu bytes: value %zu of %zu is %.9g, not %.9g",

@@ -77,6 +77,57 @@ static void every_traced_result_is_kept(void **state)
     graph_close(&b);
 }
 
+struct told {
+    int n;
+    double last, largest_step;
+};
+
+static void on_done(void *user, double done)
+{
+    struct told *t = user;
+    assert_true(done >= t->last && done <= 1);
+    if (done - t->last > t->largest_step)
+        t->largest_step = done - t->last;
+    t->last = done;
+    t->n++;
+}
+
+/* Views between operations are no operations: what is told neither runs ahead of them nor stays behind. */
+static void who_watches_is_told_operation_by_operation(void **state)
+{
+    (void)state;
+    enum { OPERATIONS = 50 };
+    struct test_graph b;
+    struct err e = {0};
+    struct told t = {0};
+    const struct nn_watch watch = {on_done, &t};
+    float f[64] = {1};
+    graph_open(&b, 1);
+    struct ggml_tensor *x = graph_input(&b, f, 64, 1, 1), *y = x;
+    for (int i = 0; i < OPERATIONS; i++) {
+        y = ggml_sin(nn_ctx(&b.g), y);
+        y = ggml_reshape_1d(nn_ctx(&b.g), ggml_reshape_2d(nn_ctx(&b.g), y, 8, 8), 64);
+    }
+    mem_free(graph_result(&b, y)); /* nobody watches */
+    assert_int_equal(t.n, 0);
+    nn_device_set_watch(b.device, &watch);
+    assert_int_equal(nn_graph_run(&b.g, NULL, &e), ERR_OK);
+    assert_in_range(t.n, OPERATIONS, OPERATIONS + 1); /* and the end */
+    assert_true(fabs(t.largest_step - 1.0 / OPERATIONS) < 1e-6);
+    assert_true(t.last == 1);
+    /* The second half of something larger. */
+    t = (struct told){0};
+    nn_device_set_watch(b.device, &watch);
+    nn_device_set_span(b.device, nn_span_part(nn_device_span(b.device), 0.5, 0.5));
+    assert_int_equal(nn_graph_run(&b.g, NULL, &e), ERR_OK);
+    assert_true(fabs(t.largest_step - 0.5 - 0.5 / OPERATIONS) < 1e-6); /* the first */
+    assert_true(t.last == 1);
+    nn_device_set_watch(b.device, NULL);
+    assert_int_equal(nn_graph_run(&b.g, NULL, &e), ERR_OK);
+    assert_in_range(t.n, OPERATIONS, OPERATIONS + 1);
+    graph_close(&b);
+}
+
 static void a_graph_without_memory_says_so(void **state)
 {
     (void)state;
@@ -121,6 +172,7 @@ int main(void)
         cmocka_unit_test(a_graph_takes_any_number_of_nodes),
         cmocka_unit_test(a_graph_takes_any_number_of_leafs),
         cmocka_unit_test(every_traced_result_is_kept),
+        cmocka_unit_test(who_watches_is_told_operation_by_operation),
         cmocka_unit_test(a_graph_without_memory_says_so),
         cmocka_unit_test(attention_of_any_size_is_measured),
     };

@@ -347,11 +347,17 @@ struct watch {
     int notes, steps, cancel_at;
     char last_note[480];
     bool stages[VT_STAGE_DECODE + 1];
+    int told_decoding;
+    struct vt_progress last;
 };
 
 static void on_progress(const struct vt_progress *p, void *user)
 {
     struct watch *w = user;
+    if (w->stages[p->stage] && w->last.stage == p->stage && w->last.image == p->image)
+        assert_true(p->done >= w->last.done);
+    w->last = *p;
+    w->told_decoding += p->stage == VT_STAGE_DECODE;
     w->stages[p->stage] = true;
     if (p->stage == VT_STAGE_STEPS)
         w->steps = p->step;
@@ -381,6 +387,20 @@ static void a_run_stops_within_a_step_when_it_is_cancelled(void **state)
     vt_result_free(made(&rq, false, &cb)); /* the next request runs as usual */
     assert_true(w.stages[VT_STAGE_DECODE]);
     assert_int_equal(w.notes, 0);
+}
+
+static void progress_goes_on_within_every_stage(void **state)
+{
+    struct watch w = {0};
+    const struct vt_callbacks cb = {.progress = on_progress, .user = &w};
+    struct vt_request rq = with_picture();
+    (void)state;
+    rq.images[1] = rq.images[2] = rq.images[0];
+    rq.image_count = 3; /* each a third of the stage */
+    rq.count = 2;
+    vt_result_free(made(&rq, true, &cb));
+    assert_true(w.stages[VT_STAGE_ENCODE] && w.last.stage == VT_STAGE_DECODE && w.last.done == 1);
+    assert_in_range(w.told_decoding, 2 * 20, 2 * 101); /* one a per cent at most */
 }
 
 static void a_note_says_when_something_was_changed(void **state)
@@ -463,6 +483,7 @@ int main(void)
         cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),
         cmocka_unit_test(an_edit_has_the_size_of_its_image),
         cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),
+        cmocka_unit_test(progress_goes_on_within_every_stage),
         cmocka_unit_test(a_note_says_when_something_was_changed),
         cmocka_unit_test(generating_fails_cleanly_when_memory_runs_out),
         cmocka_unit_test(editing_fails_cleanly_when_memory_runs_out),

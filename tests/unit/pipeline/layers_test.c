@@ -182,11 +182,63 @@ static void previews_are_planned(void **state)
     }
 }
 
+/* ---- progress ---------------------------------------------------------------------------------------- */
+
+struct course {
+    int told[VT_STAGE_DECODE + 1]; /* reports */
+    int decoded;                   /* images */
+    struct vt_progress last;
+};
+
+/* Within a stage nothing goes back. */
+static void on_progress(const struct vt_progress *p, void *user)
+{
+    struct course *c = user;
+    assert_true(p->done >= 0 && p->done <= 1);
+    if (c->told[p->stage] && c->last.stage == p->stage) {
+        assert_true(p->done >= c->last.done);
+        assert_true(p->step >= c->last.step);
+    }
+    if (p->stage == VT_STAGE_DECODE) {
+        assert_int_equal(p->step_count, LAYERS + 1);
+        c->decoded = p->step;
+    }
+    c->told[p->stage]++;
+    c->last = *p;
+}
+
+static void progress_only_goes_on(void **state)
+{
+    (void)state;
+    struct vt_layers_request rq = request();
+    uint64_t budget = 0;
+    struct vt_error err;
+    for (int i = 0; i < 2; i++) { /* the second time with weights that are streamed */
+        struct course c = {0};
+        const struct vt_callbacks cb = {.progress = on_progress, .user = &c};
+        reopen();
+        assert_int_equal(vt_engine_set_budget(engine, budget, &err), VT_OK);
+        struct vt_plan plan = planned(&rq);
+        assert_int_equal(plan.verdict, i == 0 ? VT_RESIDENT : VT_STREAMED);
+        budget = plan.peak_bytes / 2;
+        struct vt_layers_result *r = made(&rq, &cb);
+        assert_int_equal(c.last.stage, VT_STAGE_DECODE);
+        assert_true(c.last.done == 1);
+        assert_int_equal(c.decoded, LAYERS + 1);
+        assert_in_range(c.told[VT_STAGE_DECODE], 50, 101 + LAYERS + 1); /* one a per cent at most */
+        assert_in_range(c.told[VT_STAGE_TEXT], 10, 102);
+        assert_in_range(c.told[VT_STAGE_ENCODE], 10, 101);
+        assert_int_equal(c.told[VT_STAGE_STEPS], STEPS + 1);
+        vt_layers_result_free(r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(previews_show_each_layer_as_it_grows),
         cmocka_unit_test(previews_are_planned),
+        cmocka_unit_test(progress_only_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
