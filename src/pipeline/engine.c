@@ -347,20 +347,18 @@ static void trace_name(const struct vt_request *rq, int i, char *out, size_t siz
         (void)snprintf(out, size, "%.*s-%lld%s", (int)(dot - p), p, (long long)(rq->seed + i), dot);
 }
 
-static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
-                             const struct engine_inputs *in, int i, bool previews,
-                             const struct vt_callbacks *cb, struct err *e)
+static enum err_code make_image(struct vt_engine *g, struct vt_result *r,
+                                const struct engine_inputs *in, const struct klein_run *run,
+                                struct err *e)
 {
     const struct vt_request *rq = &r->request;
-    struct trace *trace = NULL;
-    char path[MODEL_PATH_BYTES];
     struct klein_request kr = {
         .prompt = str_from(rq->prompt ? rq->prompt : ""),
         .width = rq->width > 0 ? rq->width : 0,
         .height = rq->height > 0 ? rq->height : 0,
         .steps = rq->steps,
         .max_tokens = rq->max_tokens,
-        .seed = (uint64_t)(rq->seed + i),
+        .seed = (uint64_t)(rq->seed + run->image),
         .guidance = rq->guidance,
         .images = in->images,
         .n_images = rq->image_count,
@@ -372,19 +370,34 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
         .feather = rq->feather,
         .cache_dir = rq->cache_dir,
     };
-    enum err_code rc = rq->trace_path ? trace_new(&trace, e) : ERR_OK;
-    struct klein_run run = {.cancel = &g->cancel,
-                            .callbacks = cb,
-                            .previews = previews,
-                            .image = i,
-                            .image_count = rq->count,
-                            .trace = trace,
-                            .trace_blocks = rq->trace_blocks != 0,
-                            .stats = &r->stats};
+    return klein_generate(g->klein, &kr, run, &r->images[run->image], e);
+}
+
+static struct klein_run run_of(const struct vt_engine *g, struct vt_result *r, int i,
+                               struct trace *trace)
+{
+    return (struct klein_run){.cancel = &g->cancel,
+                              .image = i,
+                              .image_count = r->request.count,
+                              .trace = trace,
+                              .trace_blocks = r->request.trace_blocks != 0,
+                              .stats = &r->stats};
+}
+
+static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
+                             const struct engine_inputs *in, int i, const struct vt_callbacks *cb,
+                             struct err *e)
+{
+    struct trace *trace = NULL;
+    char path[MODEL_PATH_BYTES];
+    enum err_code rc = r->request.trace_path ? trace_new(&trace, e) : ERR_OK;
+    struct klein_run run = run_of(g, r, i, trace);
+    run.callbacks = cb;
+    run.previews = cb && cb->preview;
     if (rc == ERR_OK)
-        rc = klein_generate(g->klein, &kr, &run, &r->images[i], e);
+        rc = make_image(g, r, in, &run, e);
     if (rc == ERR_OK && trace) {
-        trace_name(rq, i, path, sizeof path);
+        trace_name(&r->request, i, path, sizeof path);
         rc = trace_write(trace, path, e);
     }
     trace_free(trace);
@@ -399,17 +412,21 @@ struct rehearsal {
 };
 
 /* The first two pictures of the request, on a device that is dry: the second finds what the first left, and the
- * others take the same. */
+ * others take the same. A traced run keeps more, and its decoder cannot work in bands. */
 static enum err_code rehearse(void *user, struct err *e)
 {
     const struct rehearsal *h = user;
     struct image pictures[2] = {{0}};
     struct vt_result scratch = {.images = pictures, .request = *h->request};
-    enum err_code rc = ERR_OK;
-    scratch.request.trace_path = NULL;
+    struct trace *trace = NULL;
+    enum err_code rc = h->request->trace_path ? trace_new_dry(&trace, e) : ERR_OK;
     klein_forget_dry(h->g->klein);
-    for (int i = 0; rc == ERR_OK && i < 2 && i < h->request->count; i++)
-        rc = run_one(h->g, &scratch, h->in, i, h->previews, NULL, e);
+    for (int i = 0; rc == ERR_OK && i < 2 && i < h->request->count; i++) {
+        struct klein_run run = run_of(h->g, &scratch, i, trace);
+        run.previews = h->previews;
+        rc = make_image(h->g, &scratch, h->in, &run, e);
+    }
+    trace_free(trace);
     image_free(&pictures[0]);
     image_free(&pictures[1]);
     return rc;
@@ -422,7 +439,7 @@ static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r,
     enum err_code rc = ERR_OK;
     engine_begin_run(g);
     for (int i = 0; rc == ERR_OK && i < r->request.count; i++) {
-        rc = run_one(g, r, in, i, cb && cb->preview, cb, e);
+        rc = run_one(g, r, in, i, cb, e);
         if (rc != ERR_OK)
             break;
         r->count = i + 1;

@@ -21,7 +21,7 @@ struct entry {
 struct trace {
     struct buf data;
     struct entry *first, **last;
-    bool failed;
+    bool failed, dry;
 };
 
 enum err_code trace_new(struct trace **out, struct err *e)
@@ -34,6 +34,14 @@ enum err_code trace_new(struct trace **out, struct err *e)
     t->last = &t->first;
     *out = t;
     return ERR_OK;
+}
+
+enum err_code trace_new_dry(struct trace **out, struct err *e)
+{
+    enum err_code rc = trace_new(out, e);
+    if (rc == ERR_OK)
+        (*out)->dry = true;
+    return rc;
 }
 
 void trace_free(struct trace *t)
@@ -52,7 +60,7 @@ void trace_free(struct trace *t)
 static void add(struct trace *t, const char *name, enum dtype dtype, size_t item, const void *data,
                 const int64_t *dims, int n_dims)
 {
-    if (!t)
+    if (!t || t->dry)
         return;
     struct entry *x = mem_try_alloc(sizeof *x);
     if (!x || n_dims > MAX_DIMS || strlen(name) >= NAME_BYTES) {

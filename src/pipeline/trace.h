@@ -12,6 +12,8 @@
 struct trace;
 
 ERR_MUST_CHECK enum err_code trace_new(struct trace **out, struct err *e);
+/* For a plan: it takes everything, so that the run does what a traced one does, and keeps nothing. */
+ERR_MUST_CHECK enum err_code trace_new_dry(struct trace **out, struct err *e);
 void trace_free(struct trace *t);
 /* dims in reading order, at most 5. */
 void trace_add_f32(struct trace *t, const char *name, const float *data, const int64_t *dims,

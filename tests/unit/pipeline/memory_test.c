@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "pipeline/engine_internal.h"
@@ -180,6 +181,47 @@ static void previews_are_planned(void **state)
         shown = 0;
         vt_result_free(r);
     }
+}
+
+/* Traced blocks are results that are kept: another graph beside the step's, and a decoder without bands. */
+static void traces_are_planned(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/vt-memory-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && close(fd) == 0);
+    for (int i = 0; i < 5; i++) {
+        struct vt_request rq = request(64, i == 4);
+        reopen();
+        set_budget(i % 2 ? 6 << 20 : 0); /* streamed; resident */
+        uint64_t without = planned(&rq).peak_bytes;
+        rq.trace_path = path;
+        rq.trace_blocks = i > 1;
+        struct vt_plan plan = planned(&rq);
+        struct vt_result *r = made(&rq);
+        assert_int_equal(vt_result_stats(r)->device_peak_bytes, plan.peak_bytes);
+        assert_true(i > 1 ? plan.peak_bytes > without : plan.peak_bytes == without);
+        vt_result_free(r);
+    }
+    assert_int_equal(unlink(path), 0);
+    set_budget(0);
+}
+
+static void a_trace_without_room_is_refused_beforehand(void **state)
+{
+    (void)state;
+    struct vt_request rq = request(64, false);
+    struct vt_result *r = NULL;
+    struct vt_error err;
+    reopen();
+    set_budget(4 << 20);
+    assert_int_equal(planned(&rq).verdict, VT_STREAMED);
+    rq.trace_path = "/nowhere/at/all";
+    rq.trace_blocks = 1;
+    assert_int_equal(planned(&rq).verdict, VT_REFUSED);
+    assert_int_equal(vt_generate(engine, &rq, NULL, &r, &err), VT_ERR_NOMEM);
+    assert_null(r);
+    set_budget(0);
 }
 
 static void refusal_has_numbers_and_advice(void **state)
@@ -411,6 +453,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets_down_to_the_least_give_the_same_picture),
         cmocka_unit_test(previews_are_planned),
+        cmocka_unit_test(traces_are_planned),
+        cmocka_unit_test(a_trace_without_room_is_refused_beforehand),
         cmocka_unit_test(refusal_has_numbers_and_advice),
         cmocka_unit_test(advised_budget_suffices),
         cmocka_unit_test(plan_streams_only_what_does_not_fit),

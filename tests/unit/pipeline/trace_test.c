@@ -145,12 +145,25 @@ static void writing_fails_cleanly_when_memory_runs_out(void **state)
     assert_true(n > 5);
 }
 
+static void a_dry_trace_keeps_nothing(void **state)
+{
+    struct trace *t;
+    struct err e = {0};
+    int64_t n;
+    (void)state;
+    assert_int_equal(trace_new_dry(&t, &e), ERR_OK);
+    trace_add_f32(t, "a", (float[]){1, 2}, (int64_t[]){2}, 1);
+    assert_null(trace_find_f32(t, "a", &n));
+    trace_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_come_back_when_written_and_read),
         cmocka_unit_test(the_header_is_aligned_when_names_are_of_any_length),
         cmocka_unit_test(nothing_is_kept_when_there_is_no_trace),
+        cmocka_unit_test(a_dry_trace_keeps_nothing),
         cmocka_unit_test(writing_fails_when_a_tensor_could_not_be_kept),
         cmocka_unit_test(writing_fails_cleanly_when_memory_runs_out),
     };
