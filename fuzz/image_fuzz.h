@@ -1,5 +1,5 @@
 /* image_fuzz.h - what the targets of image formats share: bytes as an image of at most a megapixel, the header alone,
- * then the whole. */
+ * then the whole, with its samples as 8 bits or as they are. */
 #ifndef VT_FUZZ_IMAGE_FUZZ_H
 #define VT_FUZZ_IMAGE_FUZZ_H
 
@@ -21,7 +21,9 @@ static inline int image_fuzz(const uint8_t *data, size_t size, enum image_format
     if (format != a && format != b)
         return 0;
     enum err_code probed = image_probe_memory(bytes, &limits, &header, NULL);
-    if (image_load_memory(bytes, &limits, &info, &im, NULL) == ERR_OK) {
+    enum err_code rc = size % 2 ? image_load_deep(bytes, &limits, &info, &im, NULL)
+                                : image_load_memory(bytes, &limits, &info, &im, NULL);
+    if (rc == ERR_OK) {
         /* What can be read has a header that can be read and that tells the truth. */
         if (probed != ERR_OK || header.w != im.w || header.h != im.h ||
             header.channels != im.channels)

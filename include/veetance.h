@@ -95,11 +95,13 @@ VT_API const char *vt_engine_device(const struct vt_engine *engine);
 
 /* ---- pictures ------------------------------------------------------------------------------------- */
 
-/* Interleaved 8-bit sRGB with straight alpha, rows from the top without gaps. */
+/* Interleaved sRGB with straight alpha, rows from the top without gaps. */
 struct vt_image {
     int width, height;
     int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
     const uint8_t *pixels;
+    /* Of a sample: 8 (0 means 8, too), or 16 in the machine's byte order. Models see all 16; results have 8. */
+    int bits;
 };
 
 /* ---- memory --------------------------------------------------------------------------------------- */

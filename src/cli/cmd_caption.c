@@ -9,6 +9,7 @@
 #include "cli/model_arg.h"
 #include "cli/param_arg.h"
 #include "cli/progress.h"
+#include "pipeline/lend.h"
 #include "pipeline/plan_public.h"
 
 enum {
@@ -145,10 +146,10 @@ static enum vt_status describe(struct caption_args *o, struct vt_engine *engine,
     struct image image = {0};
     struct vt_caption_result *r = NULL;
     struct vt_callbacks cb = cli_progress_callbacks(&o->progress);
-    enum err_code rc = cli_image_load(o->images[i], &o->progress, &image, &e);
+    enum err_code rc = cli_image_load_deep(o->images[i], &o->progress, &image, &e);
     if (rc != ERR_OK)
         return to_status(rc, &e, err);
-    o->request.image = (struct vt_image){image.w, image.h, image.channels, image.p};
+    o->request.image = lend_image(&image);
     enum vt_status st = vt_caption(engine, &o->request, &cb, &r, err);
     image_free(&image);
     if (st == VT_OK)
@@ -165,7 +166,7 @@ static enum err_code check_images(const struct caption_args *o, struct err *e)
     for (int i = 0; rc == ERR_OK && o->n_images > 1 && i < o->n_images; i++) {
         if (strcmp(o->images[i], "-") == 0)
             return err_set(e, ERR_ARG, "standard input can be the only image");
-        rc = cli_image_load(o->images[i], NULL, &image, e);
+        rc = cli_image_load_deep(o->images[i], NULL, &image, e);
         image_free(&image);
     }
     return rc;

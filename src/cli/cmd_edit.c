@@ -6,6 +6,7 @@
 #include "cli/param_arg.h"
 #include "cli/picture_run.h"
 #include "cli/recipe_arg.h"
+#include "pipeline/lend.h"
 
 enum {
     EDIT_IMAGE = PICTURE_FIRST_OWN,
@@ -37,15 +38,10 @@ struct edit {
     char found[VT_MAX_IMAGES + 1][CLI_PATH_BYTES]; /* those that a recipe names */
 };
 
-static struct vt_image view(const struct image *im)
-{
-    return (struct vt_image){im->w, im->h, im->channels, im->p};
-}
-
 static int load(struct edit *d, const char *path, struct image *out)
 {
     struct err e = {0};
-    if (cli_image_load(path, &d->run.progress, out, &e) == ERR_OK)
+    if (cli_image_load_deep(path, &d->run.progress, out, &e) == ERR_OK)
         return CLI_OK;
     (void)cli_fail_err(&e);
     return CLI_FAILED;
@@ -70,12 +66,12 @@ static int load_all(struct edit *d)
     int rc = check_stdin(d);
     for (int i = 0; rc == CLI_OK && i < q->image_count; i++) {
         rc = load(d, d->paths[i], &d->images[i]);
-        q->images[i] = view(&d->images[i]);
+        q->images[i] = lend_image(&d->images[i]);
         q->image_names[i] = d->paths[i];
     }
     if (rc == CLI_OK && d->mask_path) {
         rc = load(d, d->mask_path, &d->mask);
-        q->mask = view(&d->mask);
+        q->mask = lend_image(&d->mask);
         q->mask_name = d->mask_path;
     }
     return rc;

@@ -118,7 +118,7 @@ static int print_plan(struct layers *o)
     struct image source = {0};
     struct vt_plan plan;
     o->job.plan = &plan;
-    enum err_code rc = cli_image_load(o->image, &o->job.progress, &source, &e);
+    enum err_code rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     image_free(&source);
@@ -147,7 +147,7 @@ static int execute(struct layers *o)
     cli_cancel_on_signal(NULL);
     enum err_code rc = layers_out_check(o->output, o->kind, &e);
     if (rc == ERR_OK)
-        rc = cli_image_load(o->image, &o->job.progress, &source, &e);
+        rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)

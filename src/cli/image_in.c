@@ -57,8 +57,8 @@ enum err_code cli_read_input(const char *path, size_t max, struct buf *out, stru
     return rc;
 }
 
-enum err_code cli_image_load(const char *path, struct cli_progress *p, struct image *out,
-                             struct err *e)
+static enum err_code load(const char *path, bool deep, struct cli_progress *p, struct image *out,
+                          struct err *e)
 {
     struct image_info info = {0};
     struct buf bytes;
@@ -67,7 +67,8 @@ enum err_code cli_image_load(const char *path, struct cli_progress *p, struct im
     *out = (struct image){0};
     enum err_code rc = cli_read_input(path, max < SIZE_MAX ? (size_t)max : SIZE_MAX, &bytes, e);
     if (rc == ERR_OK) {
-        rc = image_load_memory(buf_str(&bytes), NULL, &info, out, e);
+        rc = deep ? image_load_deep(buf_str(&bytes), NULL, &info, out, e)
+                  : image_load_memory(buf_str(&bytes), NULL, &info, out, e);
         buf_deinit(&bytes);
     }
     if (rc != ERR_OK)
@@ -76,4 +77,16 @@ enum err_code cli_image_load(const char *path, struct cli_progress *p, struct im
     if (p && info.notes[0])
         cli_progress_note(p, note);
     return ERR_OK;
+}
+
+enum err_code cli_image_load(const char *path, struct cli_progress *p, struct image *out,
+                             struct err *e)
+{
+    return load(path, false, p, out, e);
+}
+
+enum err_code cli_image_load_deep(const char *path, struct cli_progress *p, struct image *out,
+                                  struct err *e)
+{
+    return load(path, true, p, out, e);
 }

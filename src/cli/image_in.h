@@ -11,8 +11,11 @@
 /* All bytes of what path names, at most max; out is initialised here and empty after a failure. */
 ERR_MUST_CHECK enum err_code cli_read_input(const char *path, size_t max, struct buf *out,
                                             struct err *e);
-/* What the reader has to remark becomes a note. Errors name the path. */
+/* What the reader has to remark becomes a note. Errors name the path. The second is for what a model will see: an
+ * image of more than 8 bits a channel comes out deep. */
 ERR_MUST_CHECK enum err_code cli_image_load(const char *path, struct cli_progress *p,
                                             struct image *out, struct err *e);
+ERR_MUST_CHECK enum err_code cli_image_load_deep(const char *path, struct cli_progress *p,
+                                                 struct image *out, struct err *e);
 
 #endif

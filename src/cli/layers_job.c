@@ -9,6 +9,7 @@
 #include "pipeline/convert_cache.h"
 #include "pipeline/engine.h"
 #include "pipeline/layered.h"
+#include "pipeline/lend.h"
 
 void layers_job_init(struct layers_job *j)
 {
@@ -127,7 +128,7 @@ enum err_code layers_job_run(struct layers_job *j, const struct image *source, s
 {
     struct vt_engine *engine;
     struct vt_error err;
-    j->request.image = (struct vt_image){source->w, source->h, source->channels, source->p};
+    j->request.image = lend_image(source);
     enum vt_status st = vt_engine_open(&j->engine, &engine, &err);
     if (st == VT_OK) {
         cli_cancel_on_signal(engine);

@@ -1,41 +1,48 @@
-/* alpha_kern.c - premultiplied alpha in PIL's 8-bit arithmetic; see image.h for the formulas. */
+/* alpha_kern.c - premultiplied alpha in PIL's arithmetic; see image.h for the formulas. */
 #include "image/alpha_kern.h"
 
-static unsigned char times(unsigned c, unsigned a)
+#include "image/sample.h"
+
+static inline unsigned divided(unsigned c, unsigned a, const bool deep)
 {
-    unsigned t = c * a + 128;
-    return (unsigned char)(((t >> 8) + t) >> 8);
+    unsigned t = sample_max(deep) * c / a;
+    return t > sample_max(deep) ? sample_max(deep) : t;
 }
 
-static unsigned char divided(unsigned c, unsigned a)
+static inline void premultiply_any(unsigned char *p, int w, const size_t colours, const bool deep)
 {
-    unsigned t = 255 * c / a;
-    return (unsigned char)(t > 255 ? 255 : t);
-}
-
-void alpha_kern_premultiply(unsigned char *p, int w, int channels)
-{
-    if (channels == 4) {
-        for (int x = 0; x < w; x++, p += 4) {
-            unsigned a = p[3];
-            p[0] = times(p[0], a);
-            p[1] = times(p[1], a);
-            p[2] = times(p[2], a);
-        }
-        return;
+    for (int x = 0; x < w; x++, p += (colours + 1) * sample_bytes(deep)) {
+        unsigned a = sample_get(p, colours, deep);
+        for (size_t c = 0; c < colours; c++)
+            sample_set(p, c, sample_times(sample_get(p, c, deep), a, deep), deep);
     }
-    for (int x = 0; x < w; x++, p += 2)
-        p[0] = times(p[0], p[1]);
 }
 
-void alpha_kern_unpremultiply(unsigned char *p, int w, int channels)
+void alpha_kern_premultiply(unsigned char *p, int w, int channels, bool deep)
 {
-    int colours = channels - 1;
-    for (int x = 0; x < w; x++, p += channels) {
-        unsigned a = p[colours];
-        if (a == 0 || a == 255)
+    if (deep)
+        premultiply_any(p, w, (size_t)channels - 1, true);
+    else if (channels == 4)
+        premultiply_any(p, w, 3, false);
+    else
+        premultiply_any(p, w, 1, false);
+}
+
+static inline void unpremultiply_any(unsigned char *p, int w, const size_t colours, const bool deep)
+{
+    for (int x = 0; x < w; x++, p += (colours + 1) * sample_bytes(deep)) {
+        unsigned a = sample_get(p, colours, deep);
+        if (a == 0 || a == sample_max(deep))
             continue;
-        for (int c = 0; c < colours; c++)
-            p[c] = divided(p[c], a);
+        for (size_t c = 0; c < colours; c++)
+            sample_set(p, c, divided(sample_get(p, c, deep), a, deep), deep);
     }
+}
+
+void alpha_kern_unpremultiply(unsigned char *p, int w, int channels, bool deep)
+{
+    if (deep)
+        unpremultiply_any(p, w, (size_t)channels - 1, true);
+    else
+        unpremultiply_any(p, w, (size_t)channels - 1, false);
 }

@@ -2,8 +2,10 @@
 #ifndef VT_IMAGE_ALPHA_KERN_H
 #define VT_IMAGE_ALPHA_KERN_H
 
-/* channels is 2 or 4; the last one is alpha. p holds w * channels bytes. */
-void alpha_kern_premultiply(unsigned char *p, int w, int channels);
-void alpha_kern_unpremultiply(unsigned char *p, int w, int channels);
+#include <stdbool.h>
+
+/* channels is 2 or 4; the last one is alpha. p holds w * channels samples, of 16 bits where they are deep. */
+void alpha_kern_premultiply(unsigned char *p, int w, int channels, bool deep);
+void alpha_kern_unpremultiply(unsigned char *p, int w, int channels, bool deep);
 
 #endif

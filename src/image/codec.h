@@ -15,8 +15,9 @@ struct decode {
     const struct image_limits *limits;
     bool header_only;
     struct image_info *info;
+    bool deep; /* samples of more than 8 bits are wanted as 16 */
     struct image out;
-    bool cmyk;      /* out holds 255 - C, M, Y, K instead of RGBA */
+    bool cmyk;      /* out holds 255 - C, M, Y, K (of a deep one 65535 -) instead of RGBA */
     struct buf icc; /* the embedded profile, empty when there is none */
     struct err *e;
 };

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/library.h"
+#include "image/sample.h"
 
 /* HEIF_API(NAME): every function that is used, once. */
 #define HEIF_FUNCTIONS(X)                                                                          \
@@ -101,12 +102,12 @@ static enum err_code read_header(struct heif_job *j)
 static void copy_rows(const struct image *out, const unsigned char *p, size_t stride, int bits)
 {
     size_t n = (size_t)out->w * (size_t)out->channels;
-    uint64_t max = ((uint64_t)1 << bits) - 1;
+    const uint64_t max = ((uint64_t)1 << bits) - 1, to = sample_max(out->deep);
     for (int y = 0; y < out->h; y++, p += stride) {
         unsigned char *d = image_row(out, y);
         for (size_t i = 0; bits > 8 && i < n; i++) {
             uint64_t v = (uint64_t)p[2 * i] | (uint64_t)p[2 * i + 1] << 8;
-            d[i] = (unsigned char)(((v < max ? v : max) * 255 + max / 2) / max);
+            sample_set(d, i, (unsigned)(((v < max ? v : max) * to + max / 2) / max), out->deep);
         }
         if (bits <= 8)
             memcpy(d, p, n);
@@ -135,7 +136,8 @@ static enum err_code read_pixels(struct heif_job *j)
         heif.heif_image_get_height(j->image, heif_channel_interleaved) != d->info->h)
         return err_set(d->e, ERR_FORMAT, "the %s does not decode to what its header says",
                        image_format_name(d->info->format));
-    enum err_code rc = image_new(&d->out, d->info->w, d->info->h, d->info->channels, d->e);
+    enum err_code rc = image_new_deep(&d->out, d->info->w, d->info->h, d->info->channels,
+                                      d->deep && bits > 8, d->e);
     if (rc != ERR_OK)
         return rc;
     copy_rows(&d->out, p, (size_t)stride, bits);

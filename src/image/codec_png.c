@@ -1,4 +1,6 @@
 /* codec_png.c - PNG through libpng. */
+#include <string.h>
+
 #include "image/codec.h"
 #include "image/exif.h"
 #include "image/png_io.h"
@@ -107,13 +109,24 @@ static void on_row(png_structp png, png_row_infop row, png_bytep data)
     }
 }
 
+static bool is_little_endian(void)
+{
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
 static void set_transforms(struct png_job *j)
 {
     j->rows_left = rows_of(j);
     png_set_user_transform_info(j->io.png, j, 0, 0);
     png_set_read_user_transform_fn(j->io.png, on_row);
     png_set_expand(j->io.png); /* palette to RGB, 1, 2, 4 bits to 8, tRNS to alpha */
-    png_set_scale_16(j->io.png);
+    if (!j->d->out.deep)
+        png_set_scale_16(j->io.png);
+    else if (is_little_endian())
+        png_set_swap(j->io.png);
     set_gamma(j);
 }
 
@@ -158,7 +171,8 @@ static enum err_code decode(struct png_job *j)
         return rc;
     if (d->header_only)
         return ERR_OK;
-    if ((rc = image_new(&d->out, w, h, d->info->channels, d->e)) != ERR_OK)
+    bool deep = d->deep && d->info->bit_depth == 16;
+    if ((rc = image_new_deep(&d->out, w, h, d->info->channels, deep, d->e)) != ERR_OK)
         return rc;
     rc = run_pixels(j);
     if (rc == ERR_OK && j->io.warning[0])

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/library.h"
+#include "image/sample.h"
 
 #define TIFF_FUNCTIONS(X)                                                                          \
     X(TIFFOpenOptionsAlloc)                                                                        \
@@ -213,36 +214,31 @@ static enum err_code read_header(struct tiff_job *j)
 
 /* ---- pixels ------------------------------------------------------------------------------------- */
 
-/* One sample of n pixels, `step` samples apart, to bytes `to_step` apart. */
-static void take_samples(const struct tiff_job *j, const unsigned char *row, int first, int step,
-                         unsigned char *to, int to_step)
+/* A sample of every pixel of a row, `step` samples apart and the first at `from`, to sample `to` of ours. */
+static void take_samples(const struct tiff_job *j, const unsigned char *row, int from, int step,
+                         uint32_t y, int to)
 {
-    const bool invert = j->photometric == PHOTOMETRIC_MINISWHITE && first == 0;
-    for (uint32_t x = 0; x < j->w; x++, to += to_step) {
-        size_t i = (size_t)x * (size_t)step + (size_t)first;
-        uint16_t deep;
-        unsigned v = row[j->bits == 8 ? i : 0];
-        if (j->bits == 16) {
-            memcpy(&deep, row + 2 * i, 2);
-            v = ((unsigned)deep * 255 + 32767) / 65535;
-        }
-        *to = (unsigned char)(invert ? 255 - v : v);
+    const struct image *out = &j->d->out;
+    const bool invert = j->photometric == PHOTOMETRIC_MINISWHITE && to == 0;
+    unsigned char *p = image_row(out, (int)y);
+    for (size_t x = 0; x < j->w; x++, p += image_pixel_bytes(out)) {
+        unsigned v = sample_get(row, x * (size_t)step + (size_t)from, j->bits == 16);
+        if (j->bits == 16 && !out->deep)
+            v = sample_narrow(v);
+        sample_set(p, (size_t)to, invert ? sample_max(out->deep) - v : v, out->deep);
     }
 }
 
 /* A row of the image, or of one of its planes. plane -1: all samples of a pixel together. */
 static void place_row(const struct tiff_job *j, const unsigned char *row, uint32_t y, int plane)
 {
-    struct image *out = &j->d->out;
-    const int n = out->channels;
+    const int step = plane < 0 ? j->samples : 1;
     for (int c = 0; c < j->colours; c++)
         if (plane < 0 || plane == c)
-            take_samples(j, row, plane < 0 ? c : 0, plane < 0 ? j->samples : 1,
-                         image_row(out, (int)y) + c, n);
+            take_samples(j, row, plane < 0 ? c : 0, step, y, c);
     bool own = j->colours == 4; /* CMYK has no room for alpha */
     if (j->alpha >= 0 && !own && (plane < 0 || plane == j->alpha))
-        take_samples(j, row, plane < 0 ? j->alpha : 0, plane < 0 ? j->samples : 1,
-                     image_row(out, (int)y) + n - 1, n);
+        take_samples(j, row, plane < 0 ? j->alpha : 0, step, y, j->d->out.channels - 1);
 }
 
 static enum err_code read_rows(struct tiff_job *j)
@@ -295,11 +291,11 @@ static enum err_code read_whole(struct tiff_job *j)
     return rc;
 }
 
-/* CMYK of TIFF is ink; ours is 255 - ink. */
+/* CMYK of TIFF is ink; ours is 255 - ink, and 65535 - ink is that of each byte. */
 static void invert(struct image *im)
 {
     for (int y = 0; y < im->h; y++)
-        for (size_t i = 0; i < (size_t)im->w * (size_t)im->channels; i++)
+        for (size_t i = 0; i < (size_t)im->w * image_pixel_bytes(im); i++)
             image_row(im, y)[i] = (unsigned char)(255 - image_row(im, y)[i]);
 }
 
@@ -310,7 +306,8 @@ static enum err_code read_pixels(struct tiff_job *j)
         return read_whole(j);
     d->cmyk = j->colours == 4;
     enum err_code rc =
-        image_new(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels, d->e);
+        image_new_deep(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels,
+                       d->deep && j->bits == 16, d->e);
     if (rc == ERR_OK)
         rc = read_rows(j);
     if (rc != ERR_OK)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "image/composite_kern.h"
+#include "image/sample_kern.h"
 
 static const char *const mode_names[BLEND_MODES] = {
     [BLEND_NORMAL] = "normal",
@@ -43,23 +44,6 @@ bool blend_mode_from_name(struct str name, enum blend_mode *out)
     return false;
 }
 
-/* n pixels of any mode to RGBA. */
-static void to_rgba(unsigned char *d, const unsigned char *s, int n, int channels)
-{
-    for (int x = 0; x < n; x++, d += 4, s += channels) {
-        d[0] = s[0];
-        d[1] = s[channels >= 3 ? 1 : 0];
-        d[2] = s[channels >= 3 ? 2 : 0];
-        d[3] = channels == 2 ? s[1] : channels == 4 ? s[3] : 255;
-    }
-}
-
-static void drop_alpha(unsigned char *d, const unsigned char *s, int n)
-{
-    for (int x = 0; x < n; x++, d += 3, s += 4)
-        memcpy(d, s, 3);
-}
-
 /* The part of the layer that lies on the canvas, in canvas coordinates; w or h <= 0 when none does. */
 static struct image_rect overlap(const struct image *canvas, const struct composite_layer *l)
 {
@@ -70,6 +54,29 @@ static struct image_rect overlap(const struct image *canvas, const struct compos
     if (right <= left || bottom <= top)
         return (struct image_rect){0};
     return (struct image_rect){(int)left, (int)top, (int)(right - left), (int)(bottom - top)};
+}
+
+/* What of the layer lies in row y of the canvas, as RGBA of the canvas' depth: the layer's own pixels, or one of
+ * two rows that are lent for it. */
+static const unsigned char *layer_row(const struct image *canvas, const struct composite_layer *l,
+                                      struct image_rect r, int y, unsigned char *of_depth,
+                                      unsigned char *of_mode)
+{
+    const int n = l->image->channels;
+    const size_t samples = (size_t)r.w * (size_t)n;
+    const unsigned char *s =
+        image_row(l->image, y - l->y) + (size_t)(r.x - l->x) * image_pixel_bytes(l->image);
+    if (l->image->deep != canvas->deep) {
+        if (canvas->deep)
+            sample_kern_widen(of_depth, s, samples);
+        else
+            sample_kern_narrow(of_depth, s, samples);
+        s = of_depth;
+    }
+    if (n == 4)
+        return s;
+    sample_kern_convert(of_mode, 4, s, n, r.w, canvas->deep);
+    return of_mode;
 }
 
 enum err_code image_composite(struct image *canvas, const struct composite_layer *l, struct err *e)
@@ -83,25 +90,19 @@ enum err_code image_composite(struct image *canvas, const struct composite_layer
     struct image_rect r = overlap(canvas, l);
     if (r.w <= 0)
         return ERR_OK;
-    /* Two rows: the layer's, and the canvas' when that is RGB. */
-    unsigned char *rows = mem_try_array((size_t)r.w, 8);
+    const size_t row = 4 * (size_t)r.w * (canvas->deep ? 2 : 1);
+    unsigned char *rows = mem_try_array(3, row);
     if (!rows)
         return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", r.w);
-    unsigned char *layer_row = rows, *canvas_row = rows + (size_t)r.w * 4;
     for (int y = r.y; y < r.y + r.h; y++) {
-        int n = l->image->channels;
-        const unsigned char *s = image_row(l->image, y - l->y) + (size_t)(r.x - l->x) * (size_t)n;
-        unsigned char *d = image_row(canvas, y) + (size_t)r.x * (size_t)canvas->channels;
-        if (n != 4) {
-            to_rgba(layer_row, s, r.w, n);
-            s = layer_row;
-        }
+        const unsigned char *s = layer_row(canvas, l, r, y, rows + row, rows + 2 * row);
+        unsigned char *d = image_row(canvas, y) + (size_t)r.x * image_pixel_bytes(canvas);
         if (canvas->channels == 4) {
-            composite_kern_row(d, s, r.w, (float)l->opacity, l->blend);
+            composite_kern_row(d, s, r.w, (float)l->opacity, l->blend, canvas->deep);
         } else {
-            to_rgba(canvas_row, d, r.w, 3);
-            composite_kern_row(canvas_row, s, r.w, (float)l->opacity, l->blend);
-            drop_alpha(d, canvas_row, r.w);
+            sample_kern_convert(rows, 4, d, 3, r.w, canvas->deep);
+            composite_kern_row(rows, s, r.w, (float)l->opacity, l->blend, canvas->deep);
+            sample_kern_convert(d, 3, rows, 4, r.w, canvas->deep);
         }
     }
     mem_free(rows);
@@ -111,7 +112,10 @@ enum err_code image_composite(struct image *canvas, const struct composite_layer
 enum err_code image_flatten(const struct composite_layer *layers, size_t n, int w, int h,
                             const unsigned char *background, struct image *out, struct err *e)
 {
-    enum err_code rc = image_new(out, w, h, 4, e);
+    bool deep = false;
+    for (size_t i = 0; i < n; i++)
+        deep = deep || layers[i].image->deep;
+    enum err_code rc = image_new_deep(out, w, h, 4, deep, e);
     if (rc == ERR_OK && background)
         image_fill(out, background);
     for (size_t i = 0; rc == ERR_OK && i < n; i++)

@@ -4,7 +4,7 @@
  *     as' = as * opacity,  ao = as' + ab (1 - as'),
  *     co = (cs (1 - ab) + ab B(cb, cs)) as' + cb ab (1 - as'),  all over ao,
  * in sRGB values as they are (what browsers and picture editors do). Computed in float and rounded once
- * a layer. An opaque normal pixel replaces the canvas exactly; a transparent one leaves it exactly. */
+ * a layer, to the canvas' depth. An opaque normal pixel replaces the canvas exactly; a transparent one leaves it exactly. */
 #ifndef VT_IMAGE_COMPOSITE_H
 #define VT_IMAGE_COMPOSITE_H
 
@@ -49,7 +49,7 @@ ERR_MUST_CHECK enum err_code image_composite(struct image *canvas,
                                              const struct composite_layer *layer, struct err *e);
 
 /* The stack, bottom first, on a new canvas w x h: RGBA, of the colour background (RGBA; NULL =
- * transparent). */
+ * transparent), deep when one of the layers is. */
 ERR_MUST_CHECK enum err_code image_flatten(const struct composite_layer *layers, size_t n, int w,
                                            int h, const unsigned char *background,
                                            struct image *out, struct err *e);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/sample.h"
+
 static float minf(float a, float b)
 {
     return a < b ? a : b;
@@ -159,46 +161,62 @@ static struct rgb blend_whole(struct rgb b, struct rgb s, enum blend_mode mode)
 
 /* ---- the formula ------------------------------------------------------------------------------ */
 
-static unsigned char to8(float v)
+static inline void put(unsigned char *p, size_t i, float v, const bool deep)
 {
-    return (unsigned char)(minf(1.0f, maxf(0.0f, v)) * 255.0f + 0.5f);
+    sample_set(p, i, (unsigned)(minf(1.0f, maxf(0.0f, v)) * (float)sample_max(deep) + 0.5f), deep);
 }
 
-static struct rgb to_rgb(const unsigned char *p)
+static inline float get(const unsigned char *p, size_t i, const bool deep)
 {
-    return (struct rgb){{(float)p[0] / 255.0f, (float)p[1] / 255.0f, (float)p[2] / 255.0f}};
+    return (float)sample_get(p, i, deep) / (float)sample_max(deep);
 }
 
-static void pixel(unsigned char *canvas, const unsigned char *layer, float opacity,
-                  enum blend_mode mode)
+static inline struct rgb to_rgb(const unsigned char *p, const bool deep)
 {
-    float as = (float)layer[3] / 255.0f * opacity, ab = (float)canvas[3] / 255.0f;
+    return (struct rgb){{get(p, 0, deep), get(p, 1, deep), get(p, 2, deep)}};
+}
+
+static inline void pixel(unsigned char *canvas, const unsigned char *layer, float opacity,
+                         enum blend_mode mode, const bool deep)
+{
+    float as = get(layer, 3, deep) * opacity, ab = get(canvas, 3, deep);
     float ao = as + ab * (1.0f - as);
-    struct rgb b = to_rgb(canvas), s = to_rgb(layer), mixed;
+    struct rgb b = to_rgb(canvas, deep), s = to_rgb(layer, deep), mixed;
     if (separable[mode]) {
         for (int i = 0; i < 3; i++)
             mixed.c[i] = separable[mode](b.c[i], s.c[i]);
     } else {
         mixed = blend_whole(b, s, mode);
     }
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 3; i++) {
         float source = s.c[i] * (1.0f - ab) + ab * mixed.c[i];
-        canvas[i] = to8((source * as + b.c[i] * ab * (1.0f - as)) / ao);
+        put(canvas, i, (source * as + b.c[i] * ab * (1.0f - as)) / ao, deep);
     }
-    canvas[3] = to8(ao);
+    put(canvas, 3, ao, deep);
+}
+
+static inline void row_any(unsigned char *canvas, const unsigned char *layer, int w, float opacity,
+                           enum blend_mode mode, const bool deep)
+{
+    const size_t n = 4 * sample_bytes(deep);
+    for (int x = 0; x < w; x++, canvas += n, layer += n) {
+        unsigned alpha = sample_get(layer, 3, deep);
+        if (alpha == 0 || opacity <= 0.0f)
+            continue;
+        /* Nothing shows through, or there is nothing to blend with. */
+        bool covers = mode == BLEND_NORMAL && alpha == sample_max(deep);
+        if (opacity >= 1.0f && (covers || sample_get(canvas, 3, deep) == 0))
+            memcpy(canvas, layer, n);
+        else
+            pixel(canvas, layer, opacity, mode, deep);
+    }
 }
 
 void composite_kern_row(unsigned char *canvas, const unsigned char *layer, int w, float opacity,
-                        enum blend_mode mode)
+                        enum blend_mode mode, bool deep)
 {
-    for (int x = 0; x < w; x++, canvas += 4, layer += 4) {
-        if (layer[3] == 0 || opacity <= 0.0f)
-            continue;
-        /* Nothing shows through, or there is nothing to blend with. */
-        bool covers = mode == BLEND_NORMAL && layer[3] == 255;
-        if (opacity >= 1.0f && (covers || canvas[3] == 0))
-            memcpy(canvas, layer, 4);
-        else
-            pixel(canvas, layer, opacity, mode);
-    }
+    if (deep)
+        row_any(canvas, layer, w, opacity, mode, true);
+    else
+        row_any(canvas, layer, w, opacity, mode, false);
 }

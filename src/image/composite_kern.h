@@ -4,8 +4,8 @@
 
 #include "image/composite.h"
 
-/* Both rows hold w RGBA pixels; canvas changes. opacity is 0 to 1. */
+/* Both rows hold w RGBA pixels of one depth; canvas changes. opacity is 0 to 1. */
 void composite_kern_row(unsigned char *canvas, const unsigned char *layer, int w, float opacity,
-                        enum blend_mode mode);
+                        enum blend_mode mode, bool deep);
 
 #endif

@@ -4,6 +4,10 @@
  * rows from the top, channels interleaved. The channel count is the mode: 1 L, 2 LA, 3 RGB, 4 RGBA.
  * What decoders, networks and layered formats hand over is brought into this form at the border.
  *
+ * On the way to a model images may be deep: 16 bits a channel. Only image_load_deep makes them, and only what
+ * lies on that way takes them: everything in this header, image_resize, image_composite, image_flatten and
+ * image_on_ground. All else wants 8 bits: image_narrow.
+ *
  *     struct image in = {0}, grey = {0};
  *     if ((rc = image_load_file(path, NULL, NULL, &in, e)) != ERR_OK) goto done;
  *     if ((rc = image_convert(&in, 1, &grey, e)) != ERR_OK) goto done;
@@ -23,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 #include "base/str.h"
@@ -32,8 +37,9 @@ enum { IMAGE_SIDE_MAX = 1000000 }; /* longest side of any picture; keeps int ari
 struct image {
     int w, h;
     int channels;  /* 1 L, 2 LA, 3 RGB, 4 RGBA */
-    size_t stride; /* bytes from one row to the next; at least w * channels */
+    size_t stride; /* bytes from one row to the next; at least w * image_pixel_bytes */
     unsigned char *p;
+    bool deep; /* samples are uint16_t, 0 to 65535 */
 };
 
 /* What a file may cost. Zero is not "no limit": take image_limits_defaults() and change a field. */
@@ -52,6 +58,9 @@ ERR_MUST_CHECK enum err_code image_check_size(uint64_t w, uint64_t h,
 /* All bytes zero (black, transparent). ERR_ARG for a bad mode or side, ERR_NOMEM. */
 ERR_MUST_CHECK enum err_code image_new(struct image *out, int w, int h, int channels,
                                        struct err *e);
+/* The same, deep or not. */
+ERR_MUST_CHECK enum err_code image_new_deep(struct image *out, int w, int h, int channels,
+                                            bool deep, struct err *e);
 /* Accepts NULL and a zeroed picture; leaves it zeroed. */
 void image_free(struct image *im);
 
@@ -60,9 +69,24 @@ static inline bool image_has_alpha(const struct image *im)
     return im->channels == 2 || im->channels == 4;
 }
 
+static inline size_t image_pixel_bytes(const struct image *im)
+{
+    return (size_t)im->channels * (im->deep ? 2 : 1);
+}
+
 static inline unsigned char *image_row(const struct image *im, int y)
 {
     return im->p + (size_t)y * im->stride;
+}
+
+/* Sample i of a row of im, in levels of 255; a deep image has levels between them. */
+static inline float image_level(const struct image *im, const unsigned char *row, size_t i)
+{
+    uint16_t v;
+    if (!im->deep)
+        return (float)row[i];
+    memcpy(&v, row + 2 * i, sizeof v);
+    return (float)v / 257.0f;
 }
 
 /* "L", "LA", "RGB", "RGBA". Static string. */
@@ -74,6 +98,14 @@ ERR_MUST_CHECK enum err_code image_copy(const struct image *src, struct image *o
  * (19595 R + 38470 G + 7471 B + 32768) >> 16, as PIL's convert. */
 ERR_MUST_CHECK enum err_code image_convert(const struct image *src, int channels, struct image *out,
                                            struct err *e);
+
+/* To 8 bits, to nearest: in place, or as a copy (also of an image that has them already). */
+void image_narrow(struct image *im);
+ERR_MUST_CHECK enum err_code image_narrowed(const struct image *src, struct image *out,
+                                            struct err *e);
+
+/* What networks take: [channels, h, w] floats, v / 255 * 2 - 1 (v / 65535 of a deep one). */
+void image_planes(const struct image *im, float *out);
 
 struct image_rect {
     int x, y, w, h;
@@ -90,7 +122,8 @@ struct image_border {
     int left, top, right, bottom;
 };
 
-/* Adds a border (sides >= 0) of the colour fill (src->channels bytes); fill = NULL repeats the edge. */
+/* Adds a border (sides >= 0) of the colour fill (src->channels bytes, of a deep image too); fill = NULL repeats the
+ * edge. */
 ERR_MUST_CHECK enum err_code image_pad(const struct image *src, struct image_border border,
                                        const unsigned char *fill, struct image *out, struct err *e);
 
@@ -108,7 +141,7 @@ bool image_colour_parse(struct str text, unsigned char rgb[3]);
 /* In place: where alpha is 0, the colour becomes rgb. A mode without alpha is left alone. */
 void image_replace_hidden(struct image *im, const unsigned char rgb[3]);
 
-/* In place, between straight and premultiplied colours, with PIL's 8-bit rounding:
+/* In place, between straight and premultiplied colours, with PIL's 8-bit rounding (and its like of 16 bits):
  * t = c a + 128, ((t >> 8) + t) >> 8; back: c as it is for a = 0 and 255, else min(255, 255 c / a).
  * A mode without alpha is left alone. The way there and back loses bits. */
 void image_premultiply(struct image *im);

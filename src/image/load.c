@@ -128,8 +128,8 @@ static enum err_code no_picture(struct str bytes, struct err *e)
         bytes.n);
 }
 
-/* Everything behind the three public functions; out NULL reads the header only. */
-static enum err_code load(struct str bytes, const struct image_limits *limits,
+/* Everything behind the public functions; out NULL reads the header only. */
+static enum err_code load(struct str bytes, const struct image_limits *limits, bool deep,
                           struct image_info *info, struct image *out, struct err *e)
 {
     struct image_info mine;
@@ -142,7 +142,8 @@ static enum err_code load(struct str bytes, const struct image_limits *limits,
     info->format = image_sniff(bytes);
     if (info->format == IMAGE_FORMAT_UNKNOWN)
         return no_picture(bytes, e);
-    struct decode d = {.bytes = bytes, .limits = &l, .header_only = !out, .info = info, .e = e};
+    struct decode d = {
+        .bytes = bytes, .limits = &l, .header_only = !out, .deep = deep, .info = info, .e = e};
     buf_init(&d.icc, CODEC_ICC_MAX_BYTES + 1);
     enum err_code rc = formats[info->format].decode(&d);
     if (rc == ERR_OK && out)
@@ -166,13 +167,20 @@ enum err_code image_load_memory(struct str bytes, const struct image_limits *lim
                                 struct image_info *info, struct image *out, struct err *e)
 {
     *out = (struct image){0};
-    return load(bytes, limits, info, out, e);
+    return load(bytes, limits, false, info, out, e);
+}
+
+enum err_code image_load_deep(struct str bytes, const struct image_limits *limits,
+                              struct image_info *info, struct image *out, struct err *e)
+{
+    *out = (struct image){0};
+    return load(bytes, limits, true, info, out, e);
 }
 
 enum err_code image_probe_memory(struct str bytes, const struct image_limits *limits,
                                  struct image_info *info, struct err *e)
 {
-    return load(bytes, limits, info, NULL, e);
+    return load(bytes, limits, false, info, NULL, e);
 }
 
 enum err_code image_load_file(const char *path, const struct image_limits *limits,

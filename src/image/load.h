@@ -11,8 +11,10 @@
  * A picture that is cut or damaged is an error, never a picture with a grey rest. Things that were
  * left as they are, or read in part, are told in info.notes.
  *
- * - PNG: all colour types and depths, palettes, tRNS (becomes alpha), interlacing; 16 bits become
- *   round(v * 255 / 65535).
+ * More than 8 bits a channel become round(v * 255 / max). image_load_deep is for what a model will see: it keeps
+ * them, in 16 bits (image.h says what takes such images), from PNG, TIFF, HEIC and AVIF.
+ *
+ * - PNG: all colour types and depths, palettes, tRNS (becomes alpha), interlacing.
  * - JPEG: baseline and progressive, grey, YCbCr, RGB, CMYK, YCCK; the decoder's defaults (accurate
  *   integer DCT, fancy upsampling), as PIL has them.
  * - WebP: lossy, lossless, alpha; of an animation the first frame.
@@ -61,6 +63,11 @@ ERR_MUST_CHECK enum err_code image_load_memory(struct str bytes, const struct im
                                                struct image_info *info, struct image *out,
                                                struct err *e);
 ERR_MUST_CHECK enum err_code image_load_file(const char *path, const struct image_limits *limits,
+                                             struct image_info *info, struct image *out,
+                                             struct err *e);
+
+/* As image_load_memory, but an image whose file has more than 8 bits a channel comes out deep. */
+ERR_MUST_CHECK enum err_code image_load_deep(struct str bytes, const struct image_limits *limits,
                                              struct image_info *info, struct image *out,
                                              struct err *e);
 

@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "image/sample.h"
+
 enum { PAINTED = 128 };
 
 /* Where output i of an axis lies: between input `at` and `next`, by the fraction. In float, as torch
@@ -76,13 +78,14 @@ static bool light_on_black(const struct image *mask, struct image *grey)
     return any;
 }
 
-static void copy_alpha(const struct image *mask, struct image *grey)
+static void copy_alpha(const struct image *im, struct image *grey)
 {
-    for (int y = 0; y < mask->h; y++) {
-        const unsigned char *a = image_row(mask, y) + mask->channels - 1;
-        for (int x = 0; x < mask->w; x++, a += mask->channels)
-            image_row(grey, y)[x] = *a;
-    }
+    const size_t n = (size_t)im->channels;
+    for (int y = 0; y < im->h; y++)
+        for (size_t x = 0; x < (size_t)im->w; x++) {
+            unsigned a = sample_get(image_row(im, y), n * x + n - 1, im->deep);
+            image_row(grey, y)[x] = (unsigned char)(im->deep ? sample_narrow(a) : a);
+        }
 }
 
 enum err_code image_mask_read(const struct image *mask, struct image *out, enum mask_reading *how,

@@ -26,7 +26,7 @@ enum mask_reading {
 ERR_MUST_CHECK enum err_code image_mask_read(const struct image *mask, struct image *out,
                                              enum mask_reading *how, struct err *e);
 
-/* White where the image is transparent. ERR_ARG when it has no alpha. */
+/* White where the image, which may be deep, is transparent. ERR_ARG when it has no alpha. */
 ERR_MUST_CHECK enum err_code image_mask_of_alpha(const struct image *im, struct image *mask,
                                                  struct err *e);
 

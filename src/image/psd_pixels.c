@@ -2,6 +2,7 @@
 
 #include "image/icc.h"
 #include "image/psd_format.h"
+#include "image/sample.h"
 
 enum { PALETTE_BYTES = 768 };
 
@@ -31,11 +32,12 @@ int psd_colours_count(const struct psd_colours *c)
 enum err_code psd_pixels_new(const struct psd_colours *c, int w, int h, struct psd_pixels *out,
                              struct err *e)
 {
-    const bool cmyk = c->mode == PSD_MODE_CMYK;
+    const bool cmyk = c->mode == PSD_MODE_CMYK, deep = c->bytes == 2;
     *out = (struct psd_pixels){0};
-    enum err_code rc = image_new(&out->colour, w, h, psd_colours_count(c) == 1 ? 2 : 4, e);
+    enum err_code rc =
+        image_new_deep(&out->colour, w, h, psd_colours_count(c) == 1 ? 2 : 4, deep, e);
     if (rc == ERR_OK && cmyk)
-        rc = image_new(&out->alpha, w, h, 1, e);
+        rc = image_new_deep(&out->alpha, w, h, 1, deep, e);
     if (rc != ERR_OK) {
         psd_pixels_deinit(out);
         return rc;
@@ -63,29 +65,34 @@ bool psd_pixels_plane(const struct psd_pixels *p, const struct psd_colours *c, i
     if (channel < PSD_CHANNEL_ALPHA || channel >= n)
         return false;
     int at = channel >= 0 ? channel : im == &p->alpha ? 0 : im->channels - 1;
-    *out = (struct psd_plane){.p = im->p + at,
-                              .w = im->w,
-                              .h = im->h,
-                              .step = (size_t)im->channels,
-                              .stride = im->stride,
-                              .bytes = c->bytes};
+    *out = (struct psd_plane){.im = im, .channel = at, .bytes = c->bytes};
     return true;
+}
+
+/* One row, of n colours a pixel. */
+static inline void lift_any(const struct image *colour, const struct image *alpha, int y, int n,
+                            const bool deep)
+{
+    const int64_t max = sample_max(deep);
+    unsigned char *p = image_row(colour, y);
+    for (int x = 0; x < colour->w; x++, p += image_pixel_bytes(colour)) {
+        size_t at = (size_t)(x + 1) * (size_t)alpha->channels - 1;
+        int64_t a = sample_get(image_row(alpha, y), at, deep);
+        for (int i = 0; i < n && a > 0 && a < max; i++) {
+            int64_t v = ((sample_get(p, (size_t)i, deep) - (max - a)) * max + a / 2) / a;
+            sample_set(p, (size_t)i, (unsigned)(v < 0 ? 0 : v > max ? max : v), deep);
+        }
+    }
 }
 
 void psd_pixels_lift_off_white(struct psd_pixels *p, const struct psd_colours *c)
 {
-    const int n = psd_colours_count(c);
     const struct image *alpha = p->alpha.p ? &p->alpha : &p->colour;
     for (int y = 0; y < p->colour.h; y++) {
-        unsigned char *q = image_row(&p->colour, y);
-        const unsigned char *as = image_row(alpha, y) + alpha->channels - 1;
-        for (int x = 0; x < p->colour.w; x++, q += p->colour.channels, as += alpha->channels) {
-            int a = *as;
-            for (int i = 0; i < n && a > 0 && a < 255; i++) {
-                int v = ((q[i] - (255 - a)) * 255 + a / 2) / a;
-                q[i] = (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
-            }
-        }
+        if (p->colour.deep)
+            lift_any(&p->colour, alpha, y, psd_colours_count(c), true);
+        else
+            lift_any(&p->colour, alpha, y, psd_colours_count(c), false);
     }
 }
 
@@ -119,6 +126,8 @@ enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *
     enum err_code rc;
     if (c->mode == PSD_MODE_CMYK) {
         rc = icc_cmyk_to_srgb(&p->colour, c->icc, info, &rgb, e);
+        image_narrow(&rgb);
+        image_narrow(&p->alpha);
         if (rc == ERR_OK)
             rc = join_alpha(&rgb, &p->alpha, out, e);
     } else if (c->mode == PSD_MODE_INDEXED) {
@@ -132,6 +141,7 @@ enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *
         }
     } else {
         icc_to_srgb(&p->colour, c->icc, info);
+        image_narrow(&p->colour);
         rc = image_convert(&p->colour, 4, out, e);
     }
     image_free(&rgb);

@@ -22,9 +22,9 @@ ERR_MUST_CHECK enum err_code psd_colours_check(unsigned mode, unsigned depth,
 /* Colour channels of a pixel: 1, 3 or 4. */
 int psd_colours_count(const struct psd_colours *c);
 
-/* One picture while its channels are read. */
+/* One picture while its channels are read, in the document's depth. */
 struct psd_pixels {
-    struct image colour; /* LA, RGBA or CMYK (255 is no ink) */
+    struct image colour; /* LA, RGBA or CMYK (255 or 65535 is no ink) */
     struct image alpha;  /* mode L; only with CMYK */
 };
 
@@ -37,7 +37,7 @@ bool psd_pixels_plane(const struct psd_pixels *p, const struct psd_colours *c, i
                       struct psd_plane *out);
 /* Undoes the white that the colours of a flattened image are kept on. */
 void psd_pixels_lift_off_white(struct psd_pixels *p, const struct psd_colours *c);
-/* RGBA in sRGB. Notes about colours go into info. */
+/* RGBA in sRGB, of 8 bits from here on. Notes about colours go into info. */
 ERR_MUST_CHECK enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *c,
                                                struct image_info *info, struct image *out,
                                                struct err *e);

@@ -5,30 +5,32 @@
 #include "base/mem.h"
 #include "image/psd_format.h"
 #include "image/psd_packbits.h"
+#include "image/sample.h"
 
 static size_t row_bytes(const struct psd_plane *plane)
 {
-    return (size_t)plane->w * (size_t)plane->bytes;
+    return (size_t)plane->im->w * (size_t)plane->bytes;
 }
 
 static void scatter_row(const struct psd_plane *plane, int y, const unsigned char *row)
 {
-    unsigned char *out = plane->p + (size_t)y * plane->stride;
-    for (int x = 0; x < plane->w; x++, out += plane->step) {
-        if (plane->bytes == 1)
-            *out = row[x];
-        else
-            *out = (unsigned char)((((unsigned)row[2 * x] << 8 | row[2 * x + 1]) * 255 + 32767) /
-                                   65535);
+    const struct image *im = plane->im;
+    unsigned char *out = image_row(im, y);
+    size_t at = (size_t)plane->channel;
+    for (int x = 0; x < im->w; x++, at += (size_t)im->channels) {
+        unsigned v = plane->bytes == 1 ? row[x] : (unsigned)row[2 * x] << 8 | row[2 * x + 1];
+        if (plane->bytes == 2 && !im->deep)
+            v = sample_narrow(v);
+        sample_set(out, at, v, im->deep);
     }
 }
 
 static enum err_code read_raw(struct psd_cursor *c, const struct psd_plane *plane, struct err *e)
 {
-    for (int y = 0; y < plane->h; y++) {
+    for (int y = 0; y < plane->im->h; y++) {
         const unsigned char *row = psd_take(c, row_bytes(plane));
         if (!row)
-            return err_set(e, ERR_FORMAT, "a raw channel ends at row %d of %d", y, plane->h);
+            return err_set(e, ERR_FORMAT, "a raw channel ends at row %d of %d", y, plane->im->h);
         scatter_row(plane, y, row);
     }
     return ERR_OK;
@@ -39,16 +41,16 @@ static enum err_code read_rle(struct psd_cursor *table, struct psd_cursor *c,
 {
     unsigned char *row = mem_try_alloc(row_bytes(plane));
     if (!row)
-        return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", plane->w);
+        return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", plane->im->w);
     enum err_code rc = ERR_OK;
-    for (int y = 0; y < plane->h && rc == ERR_OK; y++) {
+    for (int y = 0; y < plane->im->h && rc == ERR_OK; y++) {
         size_t n = psd_u16(table);
         const unsigned char *packed = psd_take(c, n);
         if (table->failed || !packed)
-            rc = err_set(e, ERR_FORMAT, "a packed channel ends at row %d of %d", y, plane->h);
+            rc = err_set(e, ERR_FORMAT, "a packed channel ends at row %d of %d", y, plane->im->h);
         else if (!packbits_decode(packed, n, row, row_bytes(plane)))
             rc = err_set(e, ERR_FORMAT, "row %d of a channel does not unpack to %d pixels", y,
-                         plane->w);
+                         plane->im->w);
         else
             scatter_row(plane, y, row);
     }
@@ -71,7 +73,7 @@ enum err_code psd_plane_read_rows(int compression, struct psd_cursor *table, str
 static void undo_differences(unsigned char *row, const struct psd_plane *plane)
 {
     if (plane->bytes == 1) {
-        for (int x = 1; x < plane->w; x++)
+        for (int x = 1; x < plane->im->w; x++)
             row[x] = (unsigned char)(row[x] + row[x - 1]);
         return;
     }
@@ -86,7 +88,7 @@ static void undo_differences(unsigned char *row, const struct psd_plane *plane)
 static enum err_code read_zip(struct psd_cursor *c, const struct psd_plane *plane, bool predicted,
                               struct err *e)
 {
-    const size_t size = row_bytes(plane) * (size_t)plane->h;
+    const size_t size = row_bytes(plane) * (size_t)plane->im->h;
     const size_t n = psd_left(c);
     const unsigned char *packed = psd_take(c, n);
     unsigned char *all = mem_try_alloc(size);
@@ -96,7 +98,7 @@ static enum err_code read_zip(struct psd_cursor *c, const struct psd_plane *plan
     enum err_code rc = ERR_OK;
     if (uncompress(all, &got, packed, n) != Z_OK || got != size)
         rc = err_set(e, ERR_FORMAT, "a ZIP channel does not unpack to its %zu bytes", size);
-    for (int y = 0; y < plane->h && rc == ERR_OK; y++) {
+    for (int y = 0; y < plane->im->h && rc == ERR_OK; y++) {
         unsigned char *row = all + (size_t)y * row_bytes(plane);
         if (predicted)
             undo_differences(row, plane);
@@ -113,6 +115,6 @@ enum err_code psd_plane_read(struct psd_cursor *c, const struct psd_plane *plane
         return read_zip(c, plane, compression == PSD_COMPRESSION_ZIP_PREDICTED, e);
     struct psd_cursor table = {0};
     if (compression == PSD_COMPRESSION_RLE)
-        table = psd_part(c, 2 * (size_t)plane->h);
+        table = psd_part(c, 2 * (size_t)plane->im->h);
     return psd_plane_read_rows(compression, &table, c, plane, e);
 }

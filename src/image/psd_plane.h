@@ -1,18 +1,16 @@
-/* psd_plane.h - one channel of a PSD layer, or of the flattened image, to bytes. */
+/* psd_plane.h - one channel of a PSD layer, or of the flattened image, to one of an image of ours. */
 #ifndef VT_IMAGE_PSD_PLANE_H
 #define VT_IMAGE_PSD_PLANE_H
 
-#include <stddef.h>
-
 #include "base/err.h"
+#include "image/image.h"
 #include "image/psd_cursor.h"
 
-/* Where the samples go, as bytes: w x h of them, `step` bytes from one to the next, `stride` from row to row. */
+/* A channel of an image, and how the file has its samples; those of 16 bits are rounded unless the image is deep. */
 struct psd_plane {
-    unsigned char *p;
-    int w, h;
-    size_t step, stride;
-    int bytes; /* of a sample in the file: 1, or 2, which become round(v * 255 / 65535) */
+    const struct image *im;
+    int channel;
+    int bytes; /* of a sample in the file: 1 or 2 */
 };
 
 /* Reads "compression, rows" as a layer keeps a channel; c holds nothing else. */

@@ -169,12 +169,7 @@ static enum err_code read_mask(struct reading *r, const struct psd_record *rec,
         if (rc == ERR_OK)
             rc = image_new(image, (int)w, (int)h, 1, e);
         if (rc == ERR_OK) {
-            struct psd_plane plane = {.p = image->p,
-                                      .w = (int)w,
-                                      .h = (int)h,
-                                      .step = 1,
-                                      .stride = image->stride,
-                                      .bytes = r->colours.bytes};
+            struct psd_plane plane = {.im = image, .bytes = r->colours.bytes};
             rc = psd_plane_read(channel, &plane, e);
         }
     }

@@ -147,7 +147,7 @@ static enum err_code axis_new(int in, int out, enum image_filter filter, struct 
 
 static void nearest(const struct image *src, struct image *out)
 {
-    size_t n = (size_t)src->channels;
+    size_t n = image_pixel_bytes(src);
     double sx = (double)src->w / out->w, sy = (double)src->h / out->h;
     for (int y = 0; y < out->h; y++) {
         int from = (int)((y + 0.5) * sy);
@@ -164,7 +164,7 @@ static void nearest(const struct image *src, struct image *out)
 static enum err_code pass_rows(const struct image *src, const struct resize_axis *axis, bool alpha,
                                struct image *out, struct err *e)
 {
-    size_t row_bytes = (size_t)src->w * (size_t)src->channels;
+    size_t row_bytes = (size_t)src->w * image_pixel_bytes(src);
     unsigned char *premultiplied = alpha ? mem_try_alloc(row_bytes) : NULL;
     if (alpha && !premultiplied)
         return err_set(e, ERR_NOMEM, "no memory for a row of %d pixels", src->w);
@@ -172,11 +172,11 @@ static enum err_code pass_rows(const struct image *src, const struct resize_axis
         const unsigned char *s = image_row(src, y);
         if (alpha) {
             memcpy(premultiplied, s, row_bytes);
-            alpha_kern_premultiply(premultiplied, src->w, src->channels);
+            alpha_kern_premultiply(premultiplied, src->w, src->channels, src->deep);
             s = premultiplied;
         }
         if (axis->out > 0)
-            resize_kern_row(image_row(out, y), s, axis, src->channels);
+            resize_kern_row(image_row(out, y), s, axis, src->channels, src->deep);
         else
             memcpy(image_row(out, y), s, row_bytes);
     }
@@ -201,16 +201,18 @@ static enum err_code resample(const struct image *src, int w, int h, enum image_
         return rc;
     if (w != src->w || alpha) {
         struct image *to = h == src->h ? out : &work->between;
-        if ((rc = image_new(to, w, src->h, src->channels, e)) != ERR_OK ||
+        if ((rc = image_new_deep(to, w, src->h, src->channels, src->deep, e)) != ERR_OK ||
             (rc = pass_rows(src, &work->x, alpha, to, e)) != ERR_OK)
             return rc;
         rows = to;
     }
     if (h != src->h) {
-        if ((rc = image_new(out, w, h, src->channels, e)) != ERR_OK)
+        if ((rc = image_new_deep(out, w, h, src->channels, src->deep, e)) != ERR_OK)
             return rc;
+        size_t samples = (size_t)w * (size_t)src->channels;
         for (int y = 0; y < h; y++)
-            resize_kern_column(image_row(out, y), rows->p, rows->stride, out->stride, &work->y, y);
+            resize_kern_column(image_row(out, y), rows->p, rows->stride, samples, &work->y, y,
+                               src->deep);
     }
     if (alpha)
         image_unpremultiply(out);
@@ -226,7 +228,7 @@ enum err_code image_resize(const struct image *src, int w, int h, enum image_fil
     if (w == src->w && h == src->h)
         return image_copy(src, out, e);
     if (filter == IMAGE_NEAREST) {
-        enum err_code rc = image_new(out, w, h, src->channels, e);
+        enum err_code rc = image_new_deep(out, w, h, src->channels, src->deep, e);
         if (rc == ERR_OK)
             nearest(src, out);
         return rc;

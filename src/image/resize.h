@@ -1,7 +1,7 @@
-/* resize.h - 8-bit resampling that equals PIL's and torchvision's bit for bit.
+/* resize.h - resampling that equals PIL's and torchvision's of 8 bits bit for bit.
  *
  * Every output sample is a weighted sum over a window of the input; the window widens when shrinking,
- * so that nothing aliases. Horizontal pass first, always, rounding to 8 bits after each pass. LA and
+ * so that nothing aliases. Horizontal pass first, always, rounding to 8 bits (of a deep image, 16) after each pass. LA and
  * RGBA are resampled with premultiplied colours, so that what lies under transparent pixels does not
  * bleed (not IMAGE_NEAREST, which copies). The same size gives an exact copy; an axis that keeps its
  * size is not touched. */

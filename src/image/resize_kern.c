@@ -4,59 +4,76 @@
 
 #include <string.h>
 
+#include "image/sample.h"
+
 #ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
-static unsigned char clamp8(uint32_t sum, int precision)
+/* Of 8 bits the sum is one of 32 bits, wrapping round as that of the vector loops. */
+static inline unsigned rounded(int64_t sum, int precision, const bool deep)
 {
-    int32_t v = (int32_t)(sum + (1u << (precision - 1))) >> precision;
-    return (unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v);
+    sum += (int64_t)1 << (precision - 1);
+    int64_t v = (deep ? sum : (int32_t)(uint32_t)sum) >> precision, max = sample_max(deep);
+    return (unsigned)(v < 0 ? 0 : v > max ? max : v);
 }
 
-/* Unsigned arithmetic: with very wide windows the sum of the lower halves alone may wrap. */
-static uint32_t weight(const struct resize_axis *axis, size_t at)
+static int32_t weight(const struct resize_axis *axis, size_t at)
 {
-    return ((uint32_t)axis->hi[at] << 8) + (uint32_t)axis->lo[at];
+    return axis->hi[at] * 256 + axis->lo[at];
 }
 
-static void pixel_ref(unsigned char *dst, const unsigned char *src, const struct resize_axis *axis,
-                      int i, int channels)
+static inline void pixel_any(unsigned char *dst, const unsigned char *src,
+                             const struct resize_axis *axis, int i, int channels, const bool deep)
 {
     size_t at = (size_t)i * (size_t)axis->taps;
-    const unsigned char *s = src + (size_t)axis->first[i] * (size_t)channels;
-    for (int c = 0; c < channels; c++) {
-        uint32_t sum = 0;
-        for (int j = 0; j < axis->count[i]; j++)
-            sum += weight(axis, at + (size_t)j) * s[(size_t)j * (size_t)channels + (size_t)c];
-        dst[c] = clamp8(sum, axis->precision);
+    size_t first = (size_t)axis->first[i] * (size_t)channels;
+    for (size_t c = 0; c < (size_t)channels; c++) {
+        int64_t sum = 0;
+        for (size_t j = 0; j < (size_t)axis->count[i]; j++)
+            sum += (int64_t)weight(axis, at + j) *
+                   sample_get(src, first + j * (size_t)channels + c, deep);
+        sample_set(dst, (size_t)i * (size_t)channels + c, rounded(sum, axis->precision, deep),
+                   deep);
     }
 }
 
-void resize_kern_row_ref(unsigned char *dst, const unsigned char *src,
-                         const struct resize_axis *axis, int channels)
+static inline void row_any(unsigned char *dst, const unsigned char *src,
+                           const struct resize_axis *axis, int channels, const bool deep)
 {
     for (int i = 0; i < axis->out; i++)
-        pixel_ref(dst + (size_t)i * (size_t)channels, src, axis, i, channels);
+        pixel_any(dst, src, axis, i, channels, deep);
 }
 
-static void column_ref(unsigned char *dst, const unsigned char *src, size_t stride, size_t n,
-                       const struct resize_axis *axis, int i)
+void resize_kern_row_ref(unsigned char *dst, const unsigned char *src,
+                         const struct resize_axis *axis, int channels, bool deep)
+{
+    if (deep)
+        row_any(dst, src, axis, channels, true);
+    else
+        row_any(dst, src, axis, channels, false);
+}
+
+static inline void column_any(unsigned char *dst, const unsigned char *src, size_t stride, size_t n,
+                              const struct resize_axis *axis, int i, const bool deep)
 {
     size_t at = (size_t)i * (size_t)axis->taps;
     const unsigned char *s = src + (size_t)axis->first[i] * stride;
     for (size_t x = 0; x < n; x++) {
-        uint32_t sum = 0;
-        for (int j = 0; j < axis->count[i]; j++)
-            sum += weight(axis, at + (size_t)j) * s[(size_t)j * stride + x];
-        dst[x] = clamp8(sum, axis->precision);
+        int64_t sum = 0;
+        for (size_t j = 0; j < (size_t)axis->count[i]; j++)
+            sum += (int64_t)weight(axis, at + j) * sample_get(s + j * stride, x, deep);
+        sample_set(dst, x, rounded(sum, axis->precision, deep), deep);
     }
 }
 
 void resize_kern_column_ref(unsigned char *dst, const unsigned char *src, size_t stride, size_t n,
-                            const struct resize_axis *axis, int i)
+                            const struct resize_axis *axis, int i, bool deep)
 {
-    column_ref(dst, src, stride, n, axis, i);
+    if (deep)
+        column_any(dst, src, stride, n, axis, i, true);
+    else
+        column_any(dst, src, stride, n, axis, i, false);
 }
 
 #ifdef __SSE2__
@@ -154,7 +171,7 @@ static uint32_t window_1(const unsigned char *s, const int16_t *hi, const int16_
     __m128i sum = _mm_add_epi32(_mm_slli_epi32(sum_hi, 8), sum_lo);
     sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 8));
     sum = _mm_add_epi32(sum, _mm_srli_si128(sum, 4));
-    return clamp8((uint32_t)_mm_cvtsi128_si32(sum), precision);
+    return rounded(_mm_cvtsi128_si32(sum), precision, false);
 }
 
 /* The channel count is a constant wherever this is inlined. */
@@ -168,7 +185,7 @@ static inline void row_sse2(unsigned char *dst, const unsigned char *src,
         int first = axis->first[i], count = axis->count[i];
         unsigned char *d = dst + (size_t)i * (size_t)channels;
         if (first + (count + step - 1) / step * step > last) {
-            pixel_ref(d, src, axis, i, channels);
+            pixel_any(dst, src, axis, i, channels, false);
             continue;
         }
         const unsigned char *s = src + (size_t)first * (size_t)channels;
@@ -182,8 +199,12 @@ static inline void row_sse2(unsigned char *dst, const unsigned char *src,
 }
 
 void resize_kern_row(unsigned char *dst, const unsigned char *src, const struct resize_axis *axis,
-                     int channels)
+                     int channels, bool deep)
 {
+    if (deep) {
+        row_any(dst, src, axis, channels, true);
+        return;
+    }
     switch (channels) {
     case 1:
         row_sse2(dst, src, axis, 1);
@@ -235,28 +256,28 @@ static void columns_16(unsigned char *dst, const unsigned char *s, size_t stride
 }
 
 void resize_kern_column(unsigned char *dst, const unsigned char *src, size_t stride, size_t n,
-                        const struct resize_axis *axis, int i)
+                        const struct resize_axis *axis, int i, bool deep)
 {
     const unsigned char *s = src + (size_t)axis->first[i] * stride;
     size_t x = 0;
-    for (; x + 16 <= n; x += 16)
+    for (; !deep && x + 16 <= n; x += 16)
         columns_16(dst + x, s + x, stride, axis, i);
     if (x < n)
-        column_ref(dst + x, src + x, stride, n - x, axis, i);
+        resize_kern_column_ref(dst + x, src + x, stride, n - x, axis, i, deep);
 }
 
 #else
 
 void resize_kern_row(unsigned char *dst, const unsigned char *src, const struct resize_axis *axis,
-                     int channels)
+                     int channels, bool deep)
 {
-    resize_kern_row_ref(dst, src, axis, channels);
+    resize_kern_row_ref(dst, src, axis, channels, deep);
 }
 
 void resize_kern_column(unsigned char *dst, const unsigned char *src, size_t stride, size_t n,
-                        const struct resize_axis *axis, int i)
+                        const struct resize_axis *axis, int i, bool deep)
 {
-    column_ref(dst, src, stride, n, axis, i);
+    resize_kern_column_ref(dst, src, stride, n, axis, i, deep);
 }
 
 #endif

@@ -109,7 +109,8 @@ static void fill_patch(const struct image *rgb, struct qwen_vl_patch_at at, int6
         for (int64_t y = 0; y < side; y++) {
             const unsigned char *row = image_row(rgb, (int)(at.row * side + y));
             for (int64_t x = 0; x < side; x++)
-                *dst++ = ((float)row[(at.col * side + x) * 3 + c] - mean[c]) / std[c];
+                *dst++ = (image_level(rgb, row, (size_t)((at.col * side + x) * 3 + c)) - mean[c]) /
+                         std[c];
         }
 }
 

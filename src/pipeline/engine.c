@@ -13,6 +13,7 @@
 #include "pipeline/compute.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/lend.h"
 #include "pipeline/report.h"
 #include "veetance.h"
 
@@ -243,6 +244,9 @@ enum err_code engine_check_image(const struct vt_image *im, const char *what, st
         return err_set(e, ERR_ARG, "%s has no pixels", what);
     if (im->width < 1 || im->height < 1)
         return err_set(e, ERR_ARG, "%s is %d x %d pixels", what, im->width, im->height);
+    if (im->bits != 0 && im->bits != 8 && im->bits != 16)
+        return err_set(e, ERR_ARG, "%s has samples of %d bits; it should be 8 or 16", what,
+                       im->bits);
     enum err_code rc = image_check_size((uint64_t)im->width, (uint64_t)im->height, NULL, e);
     return rc == ERR_OK ? rc : err_note(e, "%s", what);
 }
@@ -322,15 +326,6 @@ static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks
                     dir->name);
     if (rq->seed < 0)
         rq->seed = engine_random_seed();
-}
-
-struct image engine_borrow(const struct vt_image *im)
-{
-    return (struct image){.w = im->width,
-                          .h = im->height,
-                          .channels = im->channels,
-                          .stride = (size_t)im->width * (size_t)im->channels,
-                          .p = (unsigned char *)(uintptr_t)im->pixels};
 }
 
 /* ---- running ----------------------------------------------------------------------------------------- */
@@ -582,7 +577,7 @@ int vt_result_count(const struct vt_result *result)
 struct vt_image vt_result_image(const struct vt_result *result, int i)
 {
     const struct image *im = &result->images[i];
-    return (struct vt_image){im->w, im->h, im->channels, im->p};
+    return lend_image(im);
 }
 
 int64_t vt_result_seed(const struct vt_result *result, int i)

@@ -7,6 +7,7 @@
 #include "image/composite.h"
 #include "pipeline/compute.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/lend.h"
 #include "pipeline/report.h"
 
 struct vt_caption_result {
@@ -43,7 +44,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                          struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
-    struct image given = engine_borrow(&rq->image), picture = {0};
+    struct image given = borrow_image(&rq->image), picture = {0};
     int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
     struct report_caption report;
     struct nn_device *d = g->placement.devices.text;

@@ -8,6 +8,7 @@
 #include "image/mask.h"
 #include "image/resize.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/lend.h"
 #include "pipeline/report.h"
 
 enum err_code matte_parse(const char *text, struct matte *out, struct err *e)
@@ -77,11 +78,14 @@ static enum err_code extend(struct engine_inputs *in, const int by[4],
 static enum err_code read_mask(const struct vt_request *rq, const struct vt_callbacks *cb,
                                struct engine_inputs *in, struct err *e)
 {
-    struct image given = engine_borrow(&rq->mask);
-    enum mask_reading how;
+    struct image given = borrow_image(&rq->mask), mask;
+    enum mask_reading how = MASK_LIGHTNESS;
     if (rq->mask_from_alpha)
         return image_mask_of_alpha(&in->original, &in->mask, e);
-    enum err_code rc = image_mask_read(&given, &in->mask, &how, e);
+    enum err_code rc = image_narrowed(&given, &mask, e);
+    if (rc == ERR_OK)
+        rc = image_mask_read(&mask, &in->mask, &how, e);
+    image_free(&mask);
     if (rc == ERR_OK && how == MASK_ALPHA)
         report_note(cb, "the mask has nothing white on its transparent ground: its strokes are "
                         "painted, whatever their colour");
@@ -100,7 +104,7 @@ static enum err_code gather(const struct vt_request *rq, const struct vt_callbac
     if (rc == ERR_OK && in->inpaint && rq->image_count == 0)
         return err_set(e, ERR_ARG, "a mask, a strength or an extension needs an image to work on");
     if (rc == ERR_OK && in->inpaint) {
-        struct image first = engine_borrow(&rq->images[0]);
+        struct image first = borrow_image(&rq->images[0]);
         rc = image_copy(&first, &in->original, e);
     }
     if (rc == ERR_OK && in->has_mask)
@@ -108,7 +112,7 @@ static enum err_code gather(const struct vt_request *rq, const struct vt_callbac
     if (rc == ERR_OK && grows)
         rc = extend(in, rq->extend, cb, e);
     for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
-        struct image given = engine_borrow(&rq->images[i]);
+        struct image given = borrow_image(&rq->images[i]);
         const struct image *src = i == 0 && in->inpaint ? &in->original : &given;
         rc = matte.none ? image_copy(src, &in->images[i], e)
                         : image_on_ground(src, matte.rgb, &in->images[i], e);

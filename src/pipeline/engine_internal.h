@@ -50,7 +50,5 @@ ERR_MUST_CHECK enum err_code engine_open_model(struct vt_engine *g, const char *
 /* How weights are converted, where the engine runs in another type than they are stored in. */
 struct convert_cache_run engine_conversion(struct vt_engine *g, const struct vt_callbacks *cb);
 enum chat_language engine_language(const char *language);
-/* The caller's pixels as a picture of ours. */
-struct image engine_borrow(const struct vt_image *im);
 
 #endif

@@ -9,6 +9,7 @@
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered_stack.h"
+#include "pipeline/lend.h"
 #include "sample/schedule.h"
 
 enum { DEFAULT_LAYERS = 4, DEFAULT_STEPS = 50, DEFAULT_RESOLUTION = 640, DEFAULT_TOKENS = 512 };
@@ -153,11 +154,15 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
     struct layered_result lr = {0};
     struct layered_run run = {
         .cancel = &g->cancel, .callbacks = cb, .previews = cb && cb->preview, .stats = &r->stats};
-    struct layered_stack_options options = {.source = r->used.picture,
+    struct image eight = {0}; /* bits, as layers have */
+    const bool deep = r->used.picture->deep;
+    struct layered_stack_options options = {.source = deep ? &eight : r->used.picture,
                                             .full_size = rq->full_size != 0,
                                             .keep_empty = rq->keep_empty != 0,
                                             .merge_duplicates = rq->merge_duplicates != 0};
-    enum err_code rc = rq->trace_path ? trace_new(&run.trace, e) : ERR_OK;
+    enum err_code rc = deep ? image_narrowed(r->used.picture, &eight, e) : ERR_OK;
+    if (rc == ERR_OK && rq->trace_path)
+        rc = trace_new(&run.trace, e);
     engine_begin_run(g);
     if (rc == ERR_OK)
         rc = layered_decompose(g->layered, &r->used, &run, &lr, e);
@@ -170,6 +175,7 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
     if (rc == ERR_OK)
         fill_report(r, &lr);
     layered_result_free(&lr);
+    image_free(&eight);
     return rc;
 }
 
@@ -190,7 +196,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
                          const struct vt_callbacks *cb, struct vt_plan *plan,
                          struct vt_layers_result *r, struct err *e)
 {
-    struct image picture = engine_borrow(&rq->image);
+    struct image picture = borrow_image(&rq->image);
     int w, h;
     double start = clock_s();
     atomic_store(&g->cancel, false);
@@ -267,20 +273,15 @@ int vt_layers_count(const struct vt_layers_result *result)
     return (int)result->made.stack.n;
 }
 
-static struct vt_image view(const struct image *im)
-{
-    return (struct vt_image){im->w, im->h, im->channels, im->p};
-}
-
 struct vt_layer vt_layers_layer(const struct vt_layers_result *result, int i)
 {
     const struct layer *l = &result->made.stack.layers[i];
-    return (struct vt_layer){view(&l->image), l->x, l->y, l->id, l->name};
+    return (struct vt_layer){lend_image(&l->image), l->x, l->y, l->id, l->name};
 }
 
 struct vt_image vt_layers_composite(const struct vt_layers_result *result)
 {
-    return view(&result->made.composite);
+    return lend_image(&result->made.composite);
 }
 
 const struct vt_layers_report *vt_layers_report(const struct vt_layers_result *result)

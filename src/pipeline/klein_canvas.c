@@ -122,9 +122,12 @@ static enum err_code make_picture(const struct klein_request *rq, const struct k
 static enum err_code make_kept(const struct klein_request *rq, struct klein_canvas *c,
                                struct err *e)
 {
-    if (rq->as_reference)
-        return image_copy(&c->picture, &c->kept, e);
-    return image_convert(rq->original, image_has_alpha(rq->original) ? 4 : 3, &c->kept, e);
+    enum err_code rc =
+        rq->as_reference
+            ? image_copy(&c->picture, &c->kept, e)
+            : image_convert(rq->original, image_has_alpha(rq->original) ? 4 : 3, &c->kept, e);
+    image_narrow(&c->kept);
+    return rc;
 }
 
 enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,

@@ -14,19 +14,6 @@
 #include "pipeline/klein_internal.h"
 #include "sample/size.h"
 
-/* 8-bit RGB -> [3, h, w] in -1 to 1. */
-static void to_planes(const struct image *im, float *out)
-{
-    size_t plane = (size_t)im->w * (size_t)im->h;
-    for (int y = 0; y < im->h; y++) {
-        const unsigned char *row = image_row(im, y);
-        for (int x = 0; x < im->w; x++)
-            for (int c = 0; c < 3; c++)
-                out[(size_t)c * plane + (size_t)y * (size_t)im->w + (size_t)x] =
-                    (float)row[3 * x + c] / 255.0f * 2.0f - 1.0f;
-    }
-}
-
 static enum err_code check_moments(struct klein *k, const float *x, int64_t n, struct err *e)
 {
     for (int64_t i = 0; i < n; i++)
@@ -60,7 +47,7 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im, stru
         int64_t start = clock_ns();
         struct vae_call vr = {.cancel = run->cancel,
                               .limits.compute = governor_compute_room(k->on.vae)};
-        to_planes(im, planes);
+        image_planes(im, planes);
         rc = vae_encode(flux2_vae_net(k->vae), planes, im->h, im->w, moments, &vr, e);
         report_graphs_end(k->on.vae);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;

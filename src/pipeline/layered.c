@@ -208,6 +208,7 @@ static enum err_code prepare(struct state *s, struct err *e)
         return rc;
     own = (size_t)(s->tokens * s->channels);
     rc = layered_encode_picture(s->l, &s->out->picture, s->run, s->input + own, e);
+    image_narrow(&s->out->picture); /* the model has seen it */
     if (rc == ERR_OK)
         layered_preview_prepare(s->l, s->run);
     if (rc == ERR_OK)

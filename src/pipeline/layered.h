@@ -68,11 +68,12 @@ struct layered_run {
 
 struct layered_result {
     int w, h, layers;
-    float *planes;        /* [layers, 4, h, w] RGBA, straight alpha, -1 to 1; bottom layer first */
-    float *frame;         /* [4, h, w]: the model's own composite (frame 0) */
-    struct image picture; /* RGBA: the source at the working size, as the model saw it */
-    struct buf caption;   /* the prompt that the vision model gave; empty when one was given */
-    size_t table_bytes;   /* on the host; 0 when the modulation was evaluated in place */
+    float *planes; /* [layers, 4, h, w] RGBA, straight alpha, -1 to 1; bottom layer first */
+    float *frame;  /* [4, h, w]: the model's own composite (frame 0) */
+    struct image
+        picture; /* RGBA: the source at the working size, as the model saw it (but of 8 bits) */
+    struct buf caption; /* the prompt that the vision model gave; empty when one was given */
+    size_t table_bytes; /* on the host; 0 when the modulation was evaluated in place */
     double table_seconds;
     uint64_t
         table_weight_bytes; /* of the weights that the tables stand for: never engaged with the rest */

@@ -79,19 +79,6 @@ enum err_code layered_embed(struct layered *l, const struct layered_prompt *prom
 
 /* ---- picture to latents ------------------------------------------------------------------------------ */
 
-/* 8-bit RGBA -> [4, h, w] in -1 to 1. */
-static void to_planes(const struct image *im, float *out)
-{
-    size_t plane = (size_t)im->w * (size_t)im->h;
-    for (int y = 0; y < im->h; y++) {
-        const unsigned char *row = image_row(im, y);
-        for (int x = 0; x < im->w; x++)
-            for (int c = 0; c < 4; c++)
-                out[(size_t)c * plane + (size_t)y * (size_t)im->w + (size_t)x] =
-                    (float)row[4 * x + c] / 255.0f * 2.0f - 1.0f;
-    }
-}
-
 static void trace_vae_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
                           void *user)
 {
@@ -127,7 +114,7 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
         int64_t start = clock_ns();
         report_graphs_begin(&report, l->on.vae);
         struct vae_call vr = vae_run(l, run, true);
-        to_planes(picture, planes);
+        image_planes(picture, planes);
         rc =
             vae_encode(qwen_image_vae_net(l->vae), planes, picture->h, picture->w, moments, &vr, e);
         report_graphs_end(l->on.vae);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "pipeline/lend.h"
 
 void report_progress(const struct vt_callbacks *cb, const struct vt_progress *p)
 {
@@ -32,8 +33,7 @@ void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
 
 void report_preview(const struct vt_callbacks *cb, const struct image *im, int step, int tiles)
 {
-    const struct vt_preview p = {
-        .image = {im->w, im->h, im->channels, im->p}, .tiles = tiles, .step = step};
+    const struct vt_preview p = {.image = lend_image(im), .tiles = tiles, .step = step};
     if (cb && cb->preview)
         cb->preview(&p, cb->user);
 }

@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "pipeline/layers_doubt.h"
+#include "pipeline/lend.h"
 #include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 #include "server/http.h"
@@ -56,11 +57,11 @@ static enum err_code load(struct inputs *in, yyjson_val *id, struct vt_image *ou
     if (in->n == MAX_PICTURES)
         return err_set(e, ERR_ARG, "too many pictures");
     struct image *im = &in->images[in->n];
-    enum err_code rc = asset_load(in->store, yyjson_get_str(id), im, e);
+    enum err_code rc = asset_load_deep(in->store, yyjson_get_str(id), im, e);
     if (rc != ERR_OK)
         return rc;
     in->n++;
-    *out = (struct vt_image){im->w, im->h, im->channels, im->p};
+    *out = lend_image(im);
     return ERR_OK;
 }
 

@@ -335,7 +335,8 @@ enum err_code asset_open(struct store *s, const char *id, struct asset *out, int
     return ERR_OK;
 }
 
-enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)
+static enum err_code load(struct store *s, const char *id, bool deep, struct image *out,
+                          struct err *e)
 {
     struct asset a;
     int fd;
@@ -347,11 +348,23 @@ enum err_code asset_load(struct store *s, const char *id, struct image *out, str
     if (p == MAP_FAILED) {
         rc = err_set_sys(e, ERR_IO, errno, "cannot read asset %s", a.id);
     } else {
-        rc = image_load_memory((struct str){p, (size_t)a.bytes}, NULL, NULL, out, e);
+        struct str bytes = {p, (size_t)a.bytes};
+        rc = deep ? image_load_deep(bytes, NULL, NULL, out, e)
+                  : image_load_memory(bytes, NULL, NULL, out, e);
         munmap(p, (size_t)a.bytes);
     }
     close(fd);
     return rc;
+}
+
+enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)
+{
+    return load(s, id, false, out, e);
+}
+
+enum err_code asset_load_deep(struct store *s, const char *id, struct image *out, struct err *e)
+{
+    return load(s, id, true, out, e);
 }
 
 /* ---- lists -------------------------------------------------------------------------------------- */

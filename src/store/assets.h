@@ -87,9 +87,12 @@ ERR_MUST_CHECK enum err_code asset_get(struct store *s, const char *id, struct a
 /* The file, opened for reading; the caller closes *fd. out may be NULL. */
 ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct asset *out, int *fd,
                                         struct err *e);
-/* Decoded, upright, in its own mode. Caller: image_free. */
+/* Decoded, upright, in its own mode. Caller: image_free. The second is for what a model will see: an image of more
+ * than 8 bits a channel comes out deep. */
 ERR_MUST_CHECK enum err_code asset_load(struct store *s, const char *id, struct image *out,
                                         struct err *e);
+ERR_MUST_CHECK enum err_code asset_load_deep(struct store *s, const char *id, struct image *out,
+                                             struct err *e);
 
 /* With its small versions. ERR_BUSY while a project, an undo point or a job refers to it (the text says which). */
 ERR_MUST_CHECK enum err_code asset_delete(struct store *s, const char *id, struct err *e);

@@ -30,7 +30,7 @@ static struct image load_picture(const struct parity_case *c, const char *file)
 
 static struct vt_image view(const struct image *im)
 {
-    return (struct vt_image){im->w, im->h, im->channels, im->p};
+    return (struct vt_image){im->w, im->h, im->channels, im->p, 8};
 }
 
 static bool has_input(const struct parity_case *c, const char *name)

@@ -65,7 +65,7 @@ static void separable_modes_follow_the_formulas(void **state)
             b.p[i * 4 + 3] = i % 40 ? 255 : 0;
         }
         must(image_copy(&b, &out, &e), &e);
-        composite_kern_row(out.p, s.p, 1000, 0.8f, (enum blend_mode)mode);
+        composite_kern_row(out.p, s.p, 1000, 0.8f, (enum blend_mode)mode, false);
         for (int i = 0; i < 4000; i++) {
             int at = i / 4 * 4;
             int want = reference_channel((enum blend_mode)mode, b.p + at, s.p + at, i % 4, 0.8);
@@ -97,7 +97,8 @@ static void hue_saturation_color_and_luminosity_are_known_values(void **state)
     };
     for (size_t i = 0; i < 4; i++) {
         unsigned char canvas[4] = {128, 128, 128, 255};
-        composite_kern_row(canvas, (const unsigned char[]){255, 0, 0, 255}, 1, 1.0f, rows[i].mode);
+        composite_kern_row(canvas, (const unsigned char[]){255, 0, 0, 255}, 1, 1.0f, rows[i].mode,
+                           false);
         for (int c = 0; c < 3; c++)
             assert_true(abs(canvas[c] - rows[i].want[c]) <= 1);
         assert_int_equal(canvas[3], 255);
@@ -190,7 +191,7 @@ static void every_mode_of_picture_can_be_a_layer_and_rgb_a_canvas(void **state)
         struct image layer = noise(9, 9, channels, 4), rgba, canvas = noise(9, 9, 3, 5), want;
         must(image_convert(&layer, 4, &rgba, &e), &e);
         must(image_convert(&canvas, 4, &want, &e), &e);
-        composite_kern_row(want.p, rgba.p, 81, 0.5f, BLEND_SCREEN);
+        composite_kern_row(want.p, rgba.p, 81, 0.5f, BLEND_SCREEN, false);
         struct composite_layer l = {.image = &layer, .opacity = 0.5, .blend = BLEND_SCREEN};
         must(image_composite(&canvas, &l, &e), &e);
         for (int i = 0; i < 81; i++)

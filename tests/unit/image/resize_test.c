@@ -132,8 +132,8 @@ static void row_kernel_equals_its_reference_when_sizes_are_odd(void **state)
             struct image in = noise(sizes[k], 1, channels, (uint32_t)k + 1);
             struct image a = new_image(37, 1, channels), b = new_image(37, 1, channels);
             struct resize_axis axis = random_axis(sizes[k], 37, 23, (uint32_t)k);
-            resize_kern_row(a.p, in.p, &axis, channels);
-            resize_kern_row_ref(b.p, in.p, &axis, channels);
+            resize_kern_row(a.p, in.p, &axis, channels, false);
+            resize_kern_row_ref(b.p, in.p, &axis, channels, false);
             assert_same(&a, &b);
             axis_deinit(&axis);
             image_free(&in);
@@ -152,8 +152,9 @@ static void column_kernel_equals_its_reference_when_sizes_are_odd(void **state)
         struct image a = new_image(sizes[k], 11, 1), b = new_image(sizes[k], 11, 1);
         struct resize_axis axis = random_axis(19, 11, 19, (uint32_t)k);
         for (int i = 0; i < 11; i++) {
-            resize_kern_column(image_row(&a, i), in.p, in.stride, (size_t)in.w, &axis, i);
-            resize_kern_column_ref(image_row(&b, i), in.p, in.stride, (size_t)in.w, &axis, i);
+            resize_kern_column(image_row(&a, i), in.p, in.stride, (size_t)in.w, &axis, i, false);
+            resize_kern_column_ref(image_row(&b, i), in.p, in.stride, (size_t)in.w, &axis, i,
+                                   false);
         }
         assert_same(&a, &b);
         axis_deinit(&axis);
@@ -167,9 +168,9 @@ static void premultiplying_follows_the_formula(void **state)
 {
     (void)state;
     unsigned char p[8] = {200, 100, 3, 128, 9, 8, 7, 0};
-    alpha_kern_premultiply(p, 2, 4);
+    alpha_kern_premultiply(p, 2, 4, false);
     assert_memory_equal(p, ((unsigned char[8]){100, 50, 2, 128, 0, 0, 0, 0}), 8);
-    alpha_kern_unpremultiply(p, 2, 4);
+    alpha_kern_unpremultiply(p, 2, 4, false);
     assert_memory_equal(p, ((unsigned char[8]){199, 99, 3, 128, 0, 0, 0, 0}), 8);
 }
 

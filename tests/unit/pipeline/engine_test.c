@@ -50,7 +50,7 @@ static struct vt_request small(void)
 
 static struct vt_image picture(int channels)
 {
-    return (struct vt_image){64, 64, channels, pixels};
+    return (struct vt_image){64, 64, channels, pixels, 8};
 }
 
 static struct vt_request with_picture(void)
@@ -274,8 +274,8 @@ static void colours_under_alpha_do_not_reach_the_model(void **state)
     (void)state;
     cut_out(black, 64, 64, 0);
     cut_out(grey, 64, 64, 150);
-    a.images[0] = (struct vt_image){64, 64, 4, black};
-    b.images[0] = (struct vt_image){64, 64, 4, grey};
+    a.images[0] = (struct vt_image){64, 64, 4, black, 8};
+    b.images[0] = (struct vt_image){64, 64, 4, grey, 8};
     assert_true(look_alike(&a, &b));
     a.matte = "white";
     assert_true(look_alike(&a, &b));
@@ -285,6 +285,34 @@ static void colours_under_alpha_do_not_reach_the_model(void **state)
     assert_false(look_alike(&a, &b));
     a.matte = "#ff80";
     refused(&a, true, "the matte is '#ff80'");
+}
+
+/* Steps of 16 bits within levels of 8: the model sees them. The levels themselves give the same image in both depths, to
+ * the last bit, also where an inpainting keeps them. */
+static void models_see_all_16_bits_of_an_image(void **state)
+{
+    static unsigned char levels[64 * 64 * 3], mask[64 * 64];
+    static uint16_t same[64 * 64 * 3], between[64 * 64 * 3];
+    struct vt_request eight = with_picture(), wide = eight, fine = eight;
+    (void)state;
+    for (size_t i = 0; i < sizeof levels; i++) {
+        levels[i] = (unsigned char)(100 + i % 192 / 48);
+        same[i] = (uint16_t)(levels[i] * 257);
+        between[i] = (uint16_t)(same[i] + i % 128);
+    }
+    eight.images[0] = (struct vt_image){64, 64, 3, levels, 8};
+    wide.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)same, 16};
+    fine.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)between, 16};
+    for (int k = 0; k < 3; k++) { /* as a reference, as a canvas, inside a mask */
+        assert_true(look_alike(&eight, &wide));
+        assert_false(look_alike(&eight, &fine));
+        eight.strength = wide.strength = fine.strength = 0.6;
+        if (k == 1)
+            eight.mask = wide.mask = fine.mask = (struct vt_image){64, 64, 1, mask, 8};
+        memset(mask, 255, sizeof mask / 2);
+    }
+    wide.images[0].bits = 12;
+    refused(&wide, true, "image 1 has samples of 12 bits; it should be 8 or 16");
 }
 
 /* Sides that are no whole tokens, soft alpha, a mask over the left part. */
@@ -299,8 +327,8 @@ static void what_a_mask_keeps_keeps_every_bit(void **state)
         mask[i] = i % ODD_W < 30 ? 255 : 0;
     rq.width = rq.height = VT_DEFAULT;
     for (int channels = 1; channels <= 4; channels++) {
-        rq.images[0] = (struct vt_image){ODD_W, ODD_H, channels, source};
-        rq.mask = (struct vt_image){ODD_W, ODD_H, 1, mask};
+        rq.images[0] = (struct vt_image){ODD_W, ODD_H, channels, source, 8};
+        rq.mask = (struct vt_image){ODD_W, ODD_H, 1, mask, 8};
         struct vt_result *r = made(&rq, true, NULL);
         struct vt_image out = vt_result_image(r, 0);
         int n = channels % 2 ? 3 : 4;
@@ -325,7 +353,7 @@ static void an_edit_has_the_size_of_its_image(void **state)
     static const double strengths[] = {-1, 0.7};
     (void)state;
     rq.width = rq.height = VT_DEFAULT;
-    rq.images[0] = (struct vt_image){67, 65, 3, pixels};
+    rq.images[0] = (struct vt_image){67, 65, 3, pixels, 8};
     for (int i = 0; i < 2; i++) {
         rq.strength = strengths[i];
         rq.matte = NULL;
@@ -480,6 +508,7 @@ int main(void)
         cmocka_unit_test(the_same_picture_comes_when_the_engine_is_used_again),
         cmocka_unit_test(pictures_of_every_mode_are_taken_when_editing),
         cmocka_unit_test(colours_under_alpha_do_not_reach_the_model),
+        cmocka_unit_test(models_see_all_16_bits_of_an_image),
         cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),
         cmocka_unit_test(an_edit_has_the_size_of_its_image),
         cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),

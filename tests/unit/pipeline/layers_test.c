@@ -52,7 +52,7 @@ static struct vt_layers_request request(void)
 {
     struct vt_layers_request rq = vt_layers_request_defaults();
     rq.model = LAYERED;
-    rq.image = (struct vt_image){scene.w, scene.h, scene.channels, scene.p};
+    rq.image = (struct vt_image){scene.w, scene.h, scene.channels, scene.p, 8};
     rq.prompt = "shapes";
     rq.layers = LAYERS;
     rq.steps = STEPS;

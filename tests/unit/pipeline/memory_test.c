@@ -59,7 +59,7 @@ static struct vt_request request(int side, bool edit)
     rq.steps = 2;
     rq.seed = 1;
     if (edit) {
-        rq.images[0] = (struct vt_image){64, 64, 3, pixels};
+        rq.images[0] = (struct vt_image){64, 64, 3, pixels, 8};
         rq.image_count = 1;
     }
     return rq;
@@ -339,7 +339,7 @@ static void alternating_models_leaves_no_byte_behind(void **state)
     struct vt_memory first = {0}, now;
     rq.steps = 1;
     lq.model = LAYERED;
-    lq.image = (struct vt_image){64, 64, 3, pixels};
+    lq.image = (struct vt_image){64, 64, 3, pixels, 8};
     lq.prompt = "shapes";
     lq.layers = 1;
     lq.steps = 2; /* the least that its schedule takes */
