@@ -138,6 +138,9 @@ struct vt_plan_stage {
     char device[64];
     uint64_t resident_bytes, streamed_bytes, compute_bytes;
     uint64_t peak_bytes; /* of the device while it is in use */
+    /* Weights of less than 16 bits a value that the device holds wider: "float8", "bfloat16", by so much. "": none. */
+    char widened_from[64], widened_to[16];
+    uint64_t widened_bytes;
 };
 
 /* What a request will take, known before anything runs; a run does what its plan says. */

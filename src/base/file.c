@@ -1,9 +1,11 @@
 #include "base/file.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -119,6 +121,34 @@ bool file_is_dir(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Of "\\\\wsl.localhost\\NAME\\home" or "\\\\wsl$\\NAME\\home" what stands after the name; NULL: it is none. */
+static const char *after_share(const char *path)
+{
+    static const char *const starts[] = {"\\\\wsl.localhost\\", "\\\\wsl$\\"};
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++)
+        if (strncasecmp(path, starts[i], strlen(starts[i])) == 0)
+            return strchr(path + strlen(starts[i]), '\\');
+    return NULL;
+}
+
+bool file_native_path(const char *path, char *out, size_t out_size)
+{
+    bool drive =
+        isalpha((unsigned char)path[0]) && path[1] == ':' && (path[2] == '\\' || path[2] == '/');
+    const char *rest = drive ? path + 2 : after_share(path);
+    int n;
+    if (file_exists(path) || (!rest && !strchr(path, '\\')))
+        return (size_t)snprintf(out, out_size, "%s", path) < out_size;
+    if (drive)
+        n = snprintf(out, out_size, "/mnt/%c%s", tolower((unsigned char)path[0]), rest);
+    else
+        n = snprintf(out, out_size, "%s", rest ? rest : path);
+    for (char *p = out; *p; p++)
+        if (*p == '\\')
+            *p = '/';
+    return (size_t)n < out_size;
 }
 
 enum err_code file_join(char *out, size_t out_size, const char *dir, const char *name,

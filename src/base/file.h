@@ -33,6 +33,9 @@ ERR_MUST_CHECK enum err_code file_write_atomic(const char *path, const void *p, 
 
 bool file_exists(const char *path); /* any kind of thing */
 bool file_is_dir(const char *path);
+/* A path as Windows writes it, as Linux has it beside Windows: "D:\models" and "D:/models" are /mnt/d/models,
+ * "\\wsl.localhost\NAME\home" is /home, "a\b" is a/b. What exists as it is, and any other path, is copied. false: too long. */
+bool file_native_path(const char *path, char *out, size_t out_size);
 /* "DIR/NAME" into out; ERR_LIMIT when it does not fit. */
 ERR_MUST_CHECK enum err_code file_join(char *out, size_t out_size, const char *dir,
                                        const char *name, struct err *e);

@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/mem.h"
 #include "cli/commands.h"
 #include "cli/model_arg.h"
 #include "cli/models_advise.h"
@@ -64,8 +66,9 @@ static void report(const struct models_report *r, void *user)
         j->line_open = terminal;
         return;
     }
-    fprintf(stderr, "%s  %-8s %s: %s\n", j->line_open ? "\n" : "", words[r->news], r->text,
-            r->path);
+    bool told = strstr(r->text, r->path) != NULL; /* errors name their file */
+    fprintf(stderr, "%s  %-8s %s%s%s\n", j->line_open ? "\n" : "", words[r->news], r->text,
+            told ? "" : ": ", told ? "" : r->path);
     j->line_open = false;
 }
 
@@ -120,16 +123,6 @@ static void find_others(struct models_job *j)
 
 /* ---- list and show --------------------------------------------------------------------------------- */
 
-static uint64_t model_bytes(const struct models *m, const struct models_model *x)
-{
-    uint64_t sum = 0;
-    for (int r = 0; r < MODELS_ROLES; r++) {
-        const struct models_component *c = models_component(m, x->parts[r]);
-        sum += c ? models_component_bytes(c) : 0;
-    }
-    return sum;
-}
-
 static void json_component(struct buf *b, const struct models *m, const struct models_component *c)
 {
     char path[MODELS_PATH_BYTES];
@@ -163,7 +156,7 @@ static void json_model(struct buf *b, const struct models *m, const struct model
     json_add_z(b, x->layout);
     buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"path\":",
                models_state_name(models_model_state(m, x, NULL)),
-               (unsigned long long)model_bytes(m, x));
+               (unsigned long long)models_model_bytes(m, x));
     json_add_z(b, x->path);
     buf_add_z(b, ",\"parts\":{");
     for (int r = 0; r < MODELS_ROLES; r++) {
@@ -221,17 +214,32 @@ static bool is_own(const struct models_model *x)
     return x->layout != layout_embedded && x->layout != layout_downloaded;
 }
 
-static void print_model_line(const struct models *m, const struct models_model *x)
+/* Its folder; of a model that was put together the place of its transformer. */
+static const char *place_of(const struct models *m, const struct models_model *x,
+                            char path[MODELS_PATH_BYTES])
 {
+    const struct models_component *c = models_component(m, x->parts[MODELS_TRANSFORMER]);
+    if (!is_own(x))
+        return x->layout;
+    if (x->path[0] || !c)
+        return x->path;
+    if (models_component_state(c, path) != MODELS_READY && c->n_places)
+        return c->places[0].path;
+    return path;
+}
+
+static void print_model_line(const struct models *m, const struct models_model *x, int width)
+{
+    char path[MODELS_PATH_BYTES];
     enum models_role fault = MODELS_TRANSFORMER;
     enum models_state s = models_model_state(m, x, &fault);
-    printf("%-28s %-8s %10s  %s", x->name, x->pipeline, size_of(model_bytes(m, x)).z,
+    printf("%-*s %-8s %10s  %s", width, x->name, x->pipeline, size_of(models_model_bytes(m, x)).z,
            models_state_name(s));
     if (s == MODELS_INCOMPLETE)
         printf(" (no %s)", models_role_name(fault));
     else if (s != MODELS_READY)
         printf(" (%s)", models_role_name(fault));
-    printf("  %s\n", is_own(x) ? x->path[0] ? x->path : "put together" : x->layout);
+    printf("  %s\n", place_of(m, x, path));
 }
 
 static void print_component(const struct models *m, const struct models_component *c,
@@ -240,24 +248,50 @@ static void print_component(const struct models *m, const struct models_componen
     char path[MODELS_PATH_BYTES];
     enum models_state s = models_component_state(c, path);
     size_t users = models_users(m, c);
-    printf("  %-13s %s, %s, %s", label, c->about, size_of(models_component_bytes(c)).z,
-           models_state_name(s));
+    int indent = label[0] ? 16 : 4;
+    printf("  %-*s%s%s, %s, %s", label[0] ? 13 : 0, label, label[0] ? " " : "", c->about,
+           size_of(models_component_bytes(c)).z, models_state_name(s));
     if (users > 1)
         printf(", shared by %zu models", users);
-    printf("\n                %s\n", path[0]       ? path
-                                     : c->n_places ? c->places[0].path
-                                                   : "(no place is known)");
+    printf("\n%*s%s\n", indent, "",
+           path[0]       ? path
+           : c->n_places ? c->places[0].path
+                         : "(no place is known)");
     if (c->n_files == 1 && c->files[0].sha256[0])
-        printf("                sha256 %s\n", c->files[0].sha256);
+        printf("%*ssha256 %s\n", indent, "", c->files[0].sha256);
+}
+
+enum { NAME_COLUMN = 28, NAME_COLUMN_MOST = 48 };
+
+static int by_name_of(const void *a, const void *b)
+{
+    const struct models_model *const *x = a, *const *y = b;
+    int r = strcasecmp((*x)->name, (*y)->name);
+    return r ? r : strcmp((*x)->name, (*y)->name);
+}
+
+/* By name, the store's own before the others. */
+static void print_models(const struct models *m, const struct models *others)
+{
+    const struct models_model **own = mem_alloc((m->n_models + 1) * sizeof *own);
+    size_t width = NAME_COLUMN;
+    for (size_t i = 0; i < m->n_models; i++) {
+        size_t n = strlen(m->models[i].name);
+        width = n > width && n <= NAME_COLUMN_MOST ? n : width;
+        own[i] = &m->models[i];
+    }
+    qsort(own, m->n_models, sizeof(const struct models_model *), by_name_of);
+    for (size_t i = 0; i < m->n_models; i++)
+        print_model_line(m, own[i], (int)width);
+    for (size_t i = 0; i < others->n_models; i++)
+        print_model_line(others, &others->models[i], (int)width);
+    mem_free((void *)own);
 }
 
 static void print_list(const struct models *m, const struct models *others)
 {
     bool first = true;
-    for (size_t i = 0; i < m->n_models; i++)
-        print_model_line(m, &m->models[i]);
-    for (size_t i = 0; i < others->n_models; i++)
-        print_model_line(others, &others->models[i]);
+    print_models(m, others);
     if (m->n_models == 0)
         printf(
             "No models of your own yet: `veetance models add PATH`, `veetance models scan DIR`;\n"
@@ -286,6 +320,13 @@ static int unknown(struct models_job *j)
     return cli_fail_err(&e);
 }
 
+static void print_head(const struct models *m, const struct models_model *x)
+{
+    char path[MODELS_PATH_BYTES];
+    printf("%s: %s, %s, %s\n  %s\n", x->name, x->pipeline, size_of(models_model_bytes(m, x)).z,
+           models_state_name(models_model_state(m, x, NULL)), place_of(m, x, path));
+}
+
 static int show(struct models_job *j)
 {
     const struct models *m = j->m;
@@ -304,7 +345,7 @@ static int show(struct models_job *j)
         buf_deinit(&b);
         return CLI_OK;
     }
-    print_model_line(m, x);
+    print_head(m, x);
     for (int r = 0; r < MODELS_ROLES; r++) {
         const struct models_component *c = models_component(m, x->parts[r]);
         if (c)

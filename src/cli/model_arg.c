@@ -143,7 +143,7 @@ enum err_code cli_model_find(const char *name, struct cli_model *out, struct err
     enum err_code rc = find_named(name, out, &known, e);
     if (rc != ERR_OK)
         return rc;
-    if (!known && (size_t)snprintf(out->path, sizeof out->path, "%s", name) >= sizeof out->path)
+    if (!known && !file_native_path(name, out->path, sizeof out->path))
         return not_found(name, e);
     if (known || file_exists(out->path)) {
         note_shadow(name, out);
@@ -169,9 +169,8 @@ enum err_code cli_model_take(const char **name, struct cli_model *out,
 enum err_code cli_model_or_path(const char *name, struct cli_model *out, struct err *e)
 {
     out->note[0] = 0;
-    if (!file_exists(name) || is_repository(name))
-        return cli_model_find(name, out, e);
-    if ((size_t)snprintf(out->path, sizeof out->path, "%s", name) >= sizeof out->path)
+    if (!file_native_path(name, out->path, sizeof out->path))
         return err_set(e, ERR_ARG, "the path is too long");
-    return ERR_OK;
+    return file_exists(out->path) && !is_repository(out->path) ? ERR_OK
+                                                               : cli_model_find(name, out, e);
 }

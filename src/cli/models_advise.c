@@ -24,24 +24,6 @@ struct advised {
     char why[480]; /* it has no plan; "": it has */
 };
 
-/* A file that holds several networks counts once. */
-static uint64_t bytes_of(const struct models *m, const struct models_model *x)
-{
-    char seen[MODELS_ROLES][MODELS_PATH_BYTES];
-    uint64_t sum = 0;
-    for (int r = 0; r < MODELS_ROLES; r++) {
-        const struct models_component *c = models_component(m, x->parts[r]);
-        bool again = false;
-        seen[r][0] = 0;
-        if (!c || models_component_state(c, seen[r]) != MODELS_READY)
-            continue;
-        for (int k = 0; k < r; k++)
-            again |= strcmp(seen[k], seen[r]) == 0;
-        sum += again ? 0 : models_component_bytes(c);
-    }
-    return sum;
-}
-
 static enum vt_status plan(struct vt_engine *engine, const struct models_model *x, const char *path,
                            struct vt_plan *out, struct vt_error *e)
 {
@@ -69,7 +51,7 @@ static void advise_one(struct vt_engine *engine, struct models *m, struct advise
     char path[MODELS_PATH_BYTES];
     struct err e = {0};
     struct vt_error ve = {0};
-    a->bytes = bytes_of(m, a->x);
+    a->bytes = models_model_bytes(m, a->x);
     if (models_resolve_in(m, a->x->name, path, &e) != ERR_OK)
         (void)snprintf(a->why, sizeof a->why, "%s", e.text);
     else if (plan(engine, a->x, path, &a->plan, &ve) != VT_OK)
@@ -129,15 +111,15 @@ static double gib(uint64_t bytes)
 
 static void print_table(const struct advised *list, size_t n)
 {
-    printf("%-32s %-8s %9s %9s %9s  %s\n", "model", "pipeline", "disk GiB", "needs GiB", "streamed",
-           "verdict");
+    printf("%-32s %-8s %9s %9s %12s  %s\n", "model", "pipeline", "disk GiB", "needs GiB",
+           "streamed GiB", "verdict");
     for (size_t i = 0; i < n; i++) {
         const struct advised *a = &list[i];
         if (a->why[0])
-            printf("%-32s %-8s %9.1f %9s %9s  %s\n", a->x->name, a->x->pipeline, gib(a->bytes), "-",
-                   "-", a->why);
+            printf("%-32s %-8s %9.1f %9s %12s  %s\n", a->x->name, a->x->pipeline, gib(a->bytes),
+                   "-", "-", a->why);
         else
-            printf("%-32s %-8s %9.1f %9.1f %9.1f  %s\n", a->x->name, a->x->pipeline, gib(a->bytes),
+            printf("%-32s %-8s %9.1f %9.1f %12.1f  %s\n", a->x->name, a->x->pipeline, gib(a->bytes),
                    gib(needed(a)), gib(a->streamed), verdict(a));
     }
     for (size_t i = 0; i < n; i++) {

@@ -28,6 +28,12 @@ static void print_table(const struct vt_plan *p)
         printf(", on %s %.1f MiB of %.1f MiB", p->devices[i].name, mib(p->devices[i].peak),
                mib(p->devices[i].budget));
     printf(", %.1f MiB of weights to bring\n", mib(p->swap_bytes));
+    for (int i = 0; i < p->stage_count; i++) {
+        const struct vt_plan_stage *s = &p->stages[i];
+        if (s->widened_bytes)
+            printf("widened: %s (%s) to %s, +%.1f MiB\n", s->widened_from, s->component,
+                   s->widened_to, mib(s->widened_bytes));
+    }
     for (int i = 0; i < p->advice_count; i++)
         printf("- %s\n", p->advice[i]);
 }

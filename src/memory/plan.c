@@ -73,6 +73,13 @@ static void fill_stage(const struct governor_stage *s, const char *device,
     out->streamed_bytes = s->streamed;
     out->compute_bytes = s->compute;
     out->peak_bytes = s->peak;
+    if (!s->params)
+        return;
+    struct nn_widened w;
+    nn_params_widened(s->params, &w);
+    (void)snprintf(out->widened_from, sizeof out->widened_from, "%s", w.from);
+    (void)snprintf(out->widened_to, sizeof out->widened_to, "%s", w.to);
+    out->widened_bytes = w.bytes;
 }
 
 /* One device's part of the plan. */

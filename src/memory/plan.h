@@ -24,6 +24,9 @@ struct memory_plan_stage {
     char precision[16]; /* of its matrices: "bf16", "q5_0", "f32", ... */
     char device[64];
     uint64_t resident_bytes, streamed_bytes, compute_bytes, peak_bytes;
+    char widened_from[64]; /* forms of its files that the device holds wider; "": none */
+    char widened_to[16];
+    uint64_t widened_bytes; /* how much more than in the files */
 };
 
 struct memory_plan_device {

@@ -8,8 +8,7 @@
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
 #include "nn/params_impl.h"
-
-enum { EXACT_BELOW_BYTES = 64 << 20 };
+#include "weights/held.h"
 
 enum nn_precision nn_precision_for(const struct component *c)
 {
@@ -20,7 +19,7 @@ enum nn_precision nn_precision_for(const struct component *c)
         (void)checkpoint_file_bytes(cp, i, &n);
         total += n;
     }
-    return total < EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
+    return total < WEIGHTS_EXACT_BELOW_BYTES ? NN_PRECISION_F32 : NN_PRECISION_STORED;
 }
 
 enum err_code nn_params_new(struct component *c, struct nn_device *d, enum nn_precision precision,

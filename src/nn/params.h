@@ -98,6 +98,14 @@ ERR_MUST_CHECK enum err_code nn_params_placed_bytes(struct nn_params *ps, struct
 
 /* The type that most bytes of its matrices have on the device, in small letters ("bf16"). Static string. */
 const char *nn_params_dtype_name(const struct nn_params *ps);
+/* Matrices of less than 16 bits a value in their files that have more on the device. */
+struct nn_widened {
+    char from[64];  /* the forms in the files: "float8, NVFP4"; "" when there are none */
+    const char *to; /* "bfloat16"; static */
+    uint64_t bytes; /* how many more */
+};
+/* Of what is engaged, or was in a plan. */
+void nn_params_widened(const struct nn_params *ps, struct nn_widened *out);
 enum nn_precision nn_params_precision(const struct nn_params *ps);
 struct component *nn_params_component(const struct nn_params *ps);
 

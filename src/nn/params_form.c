@@ -8,7 +8,9 @@
  */
 #include <string.h>
 
+#include "nn/dtype_ggml.h"
 #include "nn/params_impl.h"
+#include "weights/held.h"
 
 enum { Q8_BLOCK = 32, NVFP4_SUPER = 64, NVFP4_BLOCK = 16, NVFP4_BLOCKS = 4 };
 
@@ -23,36 +25,37 @@ struct block_nvfp4 {
               2]; /* of each 16 the first eight in the low bits, the others in the high ones */
 };
 
-static bool is_nvfp4(const struct weights_view *v)
-{
-    return v->dtype == DTYPE_F4 && v->grid.n.data && v->grid.n.dtype == DTYPE_F8_E4M3 &&
-           v->grid.height == 1 && v->grid.width == NVFP4_BLOCK && !v->columns.data &&
-           !v->rotation && v->n_dims == 2 && v->dims[1] % NVFP4_SUPER == 0;
-}
-
-static bool is_int8(const struct weights_view *v)
-{
-    return v->dtype == DTYPE_I8 && !v->grid.n.data && !v->columns.data && !v->rotation &&
-           v->n_dims == 2 && v->dims[1] % Q8_BLOCK == 0;
-}
-
-/* With nothing but scales of all values and of rows, which go to the product. */
-static bool is_float8(const struct weights_view *v)
-{
-    return (v->dtype == DTYPE_F8_E4M3 || v->dtype == DTYPE_F8_E5M2) && !v->grid.n.data &&
-           !v->columns.data && !v->rotation && v->n_dims == 2;
-}
-
 enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v)
 {
-    if (is_int8(v))
-        return GGML_TYPE_Q8_0;
-    if (is_nvfp4(v) && nn_device_is_cpu(d))
-        return GGML_TYPE_NVFP4;
-    if (is_float8(v) && nn_device_is_cpu(d))
-        return GGML_TYPE_I8;
-    return GGML_TYPE_BF16;
+    enum dtype t = weights_held(v, nn_device_is_cpu(d) ? WEIGHTS_CPU : WEIGHTS_VULKAN);
+    return nn_ggml_type(t) == GGML_TYPE_COUNT ? GGML_TYPE_I8 : nn_ggml_type(t);
 }
+
+/* ---- what became wider --------------------------------------------------------------------------------- */
+
+static const char *plain_name(enum ggml_type t)
+{
+    return t == GGML_TYPE_BF16  ? "bfloat16"
+           : t == GGML_TYPE_F16 ? "float16"
+           : t == GGML_TYPE_F32 ? "float32"
+                                : NULL;
+}
+
+void nn_params_widened(const struct nn_params *ps, struct nn_widened *out)
+{
+    *out = (struct nn_widened){.to = ""};
+    for (const struct nn_param *p = ps->first; p; p = p->next) {
+        const char *to = p->t && p->role != NN_VECTOR ? plain_name(p->t->type) : NULL;
+        uint64_t bytes = p->t ? ggml_nbytes(p->t) : 0;
+        if (!to || !weights_is_narrow(p->view.dtype) || bytes <= p->view.bytes)
+            continue;
+        weights_add_form(out->from, sizeof out->from, weights_form_name(&p->view));
+        out->to = to;
+        out->bytes += bytes - p->view.bytes;
+    }
+}
+
+/* ---- filling ------------------------------------------------------------------------------------------- */
 
 static void fill_q8_0(const struct weights_view *v, int64_t row, struct block_q8_0 *to)
 {

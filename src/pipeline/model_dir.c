@@ -123,7 +123,7 @@ static enum err_code check_object(yyjson_val *v, const char *what, struct err *e
 /* A path in veetance.json is relative to the folder that it stands in. */
 static enum err_code resolve(const char *dir, struct str s, char *out, struct err *e)
 {
-    char tmp[MODEL_PATH_BYTES];
+    char tmp[MODEL_PATH_BYTES], native[MODEL_PATH_BYTES];
     if (s.n == 0 || s.n >= sizeof tmp || memchr(s.p, 0, s.n))
         return err_set(e, ERR_FORMAT, "veetance.json: a path of %zu bytes is %s", s.n,
                        s.n == 0           ? "empty"
@@ -131,9 +131,11 @@ static enum err_code resolve(const char *dir, struct str s, char *out, struct er
                                           : "too long");
     memcpy(tmp, s.p, s.n);
     tmp[s.n] = 0;
-    if (tmp[0] == '/')
-        return copy_path(out, tmp) ? ERR_OK : err_set(e, ERR_LIMIT, "path too long");
-    return file_join(out, MODEL_PATH_BYTES, dir, tmp, e);
+    if (!file_native_path(tmp, native, sizeof native))
+        return err_set(e, ERR_LIMIT, "path too long");
+    if (native[0] == '/')
+        return copy_path(out, native) ? ERR_OK : err_set(e, ERR_LIMIT, "path too long");
+    return file_join(out, MODEL_PATH_BYTES, dir, native, e);
 }
 
 /* "DIR" or "FILE", or {"weights": ..., "config": ...}. A folder's own config.json counts; a file's config is

@@ -43,6 +43,9 @@ void plan_public(const struct memory_plan *p, struct vt_plan *out)
         t->streamed_bytes = s->streamed_bytes;
         t->compute_bytes = s->compute_bytes;
         t->peak_bytes = s->peak_bytes;
+        (void)snprintf(t->widened_from, sizeof t->widened_from, "%s", s->widened_from);
+        (void)snprintf(t->widened_to, sizeof t->widened_to, "%s", s->widened_to);
+        t->widened_bytes = s->widened_bytes;
     }
     for (size_t i = 0; i < p->n_advice; i++)
         (void)snprintf(out->advice[i], sizeof out->advice[i], "%s", p->advice[i]);
@@ -57,9 +60,13 @@ static void add_stage(struct buf *b, const struct vt_plan_stage *s)
     json_add_z(b, s->device);
     buf_printf(b,
                ",\"resident_bytes\":%llu,\"streamed_bytes\":%llu,\"compute_bytes\":%llu,"
-               "\"peak_bytes\":%llu}",
+               "\"peak_bytes\":%llu",
                (ull)s->resident_bytes, (ull)s->streamed_bytes, (ull)s->compute_bytes,
                (ull)s->peak_bytes);
+    if (s->widened_bytes)
+        buf_printf(b, ",\"widened\":{\"from\":\"%s\",\"to\":\"%s\",\"bytes\":%llu}",
+                   s->widened_from, s->widened_to, (ull)s->widened_bytes);
+    buf_add_byte(b, '}');
 }
 
 void plan_public_json(struct buf *b, const struct vt_plan *p)

@@ -13,17 +13,6 @@ static unsigned tasks_of(const char *pipeline)
 
 /* ---- those of the store -------------------------------------------------------------------------------- */
 
-static uint64_t bytes_of(const struct models *m, const struct models_model *model)
-{
-    uint64_t sum = 0;
-    for (int r = 0; r < MODELS_ROLES; r++) {
-        const struct models_component *c =
-            model->parts[r] ? models_component(m, model->parts[r]) : NULL;
-        sum += c ? models_component_bytes(c) : 0;
-    }
-    return sum;
-}
-
 static bool each_stored(bool (*visit)(const struct model_seen *m, void *user), void *user)
 {
     struct models *m = NULL;
@@ -37,7 +26,7 @@ static bool each_stored(bool (*visit)(const struct model_seen *m, void *user), v
             .name = model->name,
             .tasks = tasks_of(model->pipeline),
             .state = models_state_name(models_model_state(m, model, NULL)),
-            .bytes = bytes_of(m, model),
+            .bytes = models_model_bytes(m, model),
         };
         go_on = visit(&seen, user);
     }

@@ -70,6 +70,12 @@ static enum err_code run_caption(struct http_request *rq, struct http_reply *re,
 
 /* ---- plans -------------------------------------------------------------------------------------------- */
 
+static const struct http_field widened_fields[] = {
+    {.name = "from", .type = HTTP_STRING, .required = true, .help = "as the files store them"},
+    {.name = "to", .type = HTTP_STRING, .required = true},
+    {.name = "bytes", .type = HTTP_INT, .required = true, .help = "more than in the files"},
+    {0}};
+
 static const struct http_field stage_fields[] = {
     {.name = "component", .type = HTTP_STRING, .required = true},
     {.name = "precision", .type = HTTP_STRING, .required = true},
@@ -78,6 +84,11 @@ static const struct http_field stage_fields[] = {
     {.name = "streamed_bytes", .type = HTTP_INT, .required = true},
     {.name = "compute_bytes", .type = HTTP_INT, .required = true},
     {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {.name = "widened",
+     .type = HTTP_OBJECT,
+     .fields = widened_fields,
+     .help =
+         "weights that the device holds in a wider type than the files; left out where none are"},
     {0}};
 
 static const struct http_field device_fields[] = {

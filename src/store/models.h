@@ -47,13 +47,14 @@ struct models_component {
     const char *kind;  /* component_kind_id, "tokenizer" or "processor" */
     const char *about; /* a line for people */
     /* What must agree between components of one model; 0 where it does not apply. */
-    int64_t text;     /* width of the text states that it takes or gives */
-    int64_t latent;   /* channels of a latent */
-    int64_t channels; /* of a picture */
-    int64_t rows;     /* token embeddings, or tokens of a tokenizer */
-    bool layered;     /* takes apart (Qwen-Image-Layered) */
-    bool tokens;      /* a text encoder that carries its tokenizer (GGUF) */
-    bool vision;      /* has a vision tower; a tokenizer: Qwen3's rather than Qwen2.5's */
+    int64_t text;      /* width of the text states that it takes or gives */
+    int64_t latent;    /* channels of a latent */
+    int64_t channels;  /* of an image */
+    int64_t rows;      /* token embeddings, or tokens of a tokenizer */
+    int64_t own_bytes; /* of its tensors, in a file with other networks; else 0 */
+    bool layered;      /* takes apart (Qwen-Image-Layered) */
+    bool tokens;       /* a text encoder that carries its tokenizer (GGUF) */
+    bool vision;       /* has a vision tower; a tokenizer: Qwen3's rather than Qwen2.5's */
     struct models_file *files;
     size_t n_files;
     struct models_place *places;
@@ -153,6 +154,8 @@ enum models_state models_model_state(const struct models *m, const struct models
 bool models_role_is_needed(const struct models *m, const struct models_model *x,
                            enum models_role r);
 uint64_t models_component_bytes(const struct models_component *c);
+/* Of all its parts; a file that several parts are in counts once. */
+uint64_t models_model_bytes(const struct models *m, const struct models_model *x);
 /* How many models use it. */
 size_t models_users(const struct models *m, const struct models_component *c);
 

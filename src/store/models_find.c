@@ -179,12 +179,16 @@ enum models_state models_component_state(const struct models_component *c,
                                          char path[MODELS_PATH_BYTES])
 {
     enum models_state best = MODELS_MISSING;
+    bool configured = false;
     path[0] = 0;
     for (size_t i = 0; i < c->n_places; i++) {
         const struct models_place *p = &c->places[i];
         enum models_state s = models_place_state(c, p);
-        if (s == MODELS_READY && strlen(p->path) < MODELS_PATH_BYTES && (!path[0] || has_config(p)))
-            memcpy(path, p->path, strlen(p->path) + 1);
+        if (s == MODELS_READY && strlen(p->path) < MODELS_PATH_BYTES && !configured) {
+            configured = has_config(p);
+            if (!path[0] || configured)
+                memcpy(path, p->path, strlen(p->path) + 1);
+        }
         if (i == 0 || s < best)
             best = s;
     }
@@ -200,9 +204,9 @@ enum models_state models_component_state(const struct models_component *c,
 uint64_t models_component_bytes(const struct models_component *c)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < c->n_files; i++)
+    for (size_t i = 0; c->own_bytes == 0 && i < c->n_files; i++)
         sum += c->files[i].bytes;
-    return sum;
+    return sum + (uint64_t)c->own_bytes;
 }
 
 size_t models_users(const struct models *m, const struct models_component *c)
@@ -304,9 +308,8 @@ enum err_code models_resolve(const char *name, char out[MODELS_PATH_BYTES], stru
 {
     struct models *m = NULL;
     struct err why = {0};
-    if ((size_t)snprintf(out, MODELS_PATH_BYTES, "%s", name) >= MODELS_PATH_BYTES)
+    if (!file_native_path(name, out, MODELS_PATH_BYTES))
         return err_set(e, ERR_ARG, "the model's path is too long");
-    models_native_path(name, out);
     if (strchr(out, '/') || !name[0])
         return ERR_OK;
     enum err_code rc = models_load(NULL, &m, &why);

@@ -44,14 +44,18 @@ ERR_MUST_CHECK enum err_code models_hash(const char *path, const struct models_o
 void models_say(const struct models_options *o, enum models_news news, const char *path,
                 const char *text);
 
-/* models_scan.c: "C:\models\x" is /mnt/c/models/x where Windows' drives are mounted so; others are copied. */
-void models_native_path(const char *path, char out[MODELS_PATH_BYTES]);
-
 /* models_scan.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
 bool models_folder_is_whole(const struct models *m, const struct models_model *x);
 
 /* A folder with model_index.json or veetance.json. */
 bool models_is_folder(const char *dir);
+
+/* models_same.c: the model that has the same content in another folder; NULL when there is none. */
+struct models_model *models_twin(const struct models *m, const struct models_model *x);
+
+/* models_published.c: which klein a single file is, as far as can be told. */
+enum models_klein { KLEIN_UNKNOWN, KLEIN_DISTILLED, KLEIN_BASE, KLEIN_KV };
+enum models_klein models_klein_of(const struct models_component *c, const char *path);
 
 /* models_settings.c: what the folder says besides its parts, as JSON in the arena: is_distilled, reference_cache,
  * defaults, scheduler. NULL when that is too large. */

@@ -318,10 +318,10 @@ static void tell_leftovers(const struct component *c, const char *path,
     models_say(o, MODELS_NOTE, path, text);
 }
 
-/* The network of that kind in the file or folder. */
+/* The network of that kind in the file or folder, where it may be in company of others. */
 static enum err_code look_for(struct models *m, const char *path, enum component_kind kind,
-                              const struct models_options *o, struct models_component **out,
-                              struct err *e)
+                              bool in_company, const struct models_options *o,
+                              struct models_component **out, struct err *e)
 {
     struct component *c = NULL;
     struct checkpoint *cp = NULL;
@@ -337,6 +337,8 @@ static enum err_code look_for(struct models *m, const char *path, enum component
     f.c.kind = component_kind_id(component_kind(c));
     f.c.about = models_keep(m, about);
     read_numbers(c, &f.c);
+    if (in_company)
+        f.c.own_bytes = (int64_t)component_bytes(c);
     rc = list_files(component_checkpoint(c), path, &f, e);
     component_close(c);
     if (rc == ERR_OK)
@@ -357,7 +359,7 @@ enum err_code models_look(struct models *m, const char *path, const struct model
     *out = NULL;
     for (int i = 0; rc == ERR_OK && i < (n > 0 ? n : 1); i++) {
         struct err why = {0};
-        rc = look_for(m, path, kinds[i], o, out, n > 1 ? &why : e);
+        rc = look_for(m, path, kinds[i], n > 1, o, out, n > 1 ? &why : e);
         if (rc == ERR_OK && !first)
             first = (*out)->id;
         if (rc == ERR_FORMAT && n > 1) { /* the others may be of use */
@@ -452,6 +454,6 @@ enum err_code models_look_processor(struct models *m, const char *dir,
                                     struct models_component **out, struct err *e)
 {
     static const char *const names[] = {"preprocessor_config.json", "processor_config.json"};
-    struct models_component proto = {.kind = "processor", .about = "picture preparation"};
+    struct models_component proto = {.kind = "processor", .about = "image preparation"};
     return enter_small(m, dir, names, sizeof names / sizeof names[0], &proto, out, e);
 }

@@ -286,6 +286,8 @@ static enum err_code read_component(struct models *m, yyjson_val *o, struct err 
     for (size_t i = 0; rc == ERR_OK && i < sizeof numbers / sizeof numbers[0]; i++)
         rc = json_get_i64(o, numbers[i].key, 0, INT32_MAX, numbers[i].out, what, e);
     if (rc == ERR_OK)
+        rc = json_get_i64(o, "own_bytes", 0, INT64_MAX, &c->own_bytes, what, e);
+    if (rc == ERR_OK)
         rc = json_get_bool(o, "layered", &c->layered, what, e);
     if (rc == ERR_OK)
         rc = json_get_bool(o, "vision", &c->vision, what, e);
@@ -511,6 +513,7 @@ static yyjson_mut_val *component_json(yyjson_mut_doc *d, const struct models_com
     put_number(d, o, "latent", c->latent);
     put_number(d, o, "channels", c->channels);
     put_number(d, o, "rows", c->rows);
+    put_number(d, o, "own_bytes", c->own_bytes);
     if (c->layered)
         (void)yyjson_mut_obj_add_bool(d, o, "layered", true);
     if (c->vision)

@@ -1,7 +1,7 @@
 /* models_match.c - which components make a model together.
  *
  * Told from shapes alone: a FLUX.2-klein transformer takes the states of a Qwen3 of one width and the latents
- * of FLUX.2's VAE; a layered Qwen-Image transformer those of a Qwen2.5-VL and of a VAE with four picture channels;
+ * of FLUX.2's VAE; a layered Qwen-Image transformer those of a Qwen2.5-VL and of a VAE with four image channels;
  * a tokenizer has about as many tokens as its text encoder has rows. Of several that fit, one that is there
  * goes first, then the one that lies nearest, then the one that is stored most exactly. */
 #include <stdio.h>

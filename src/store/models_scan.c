@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,26 +36,12 @@ static const char *base_name(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
-/* "C:\\models\\x" is /mnt/c/models/x where Windows' drives are mounted so. Any other path is copied. */
-void models_native_path(const char *path, char out[MODELS_PATH_BYTES])
-{
-    bool drive =
-        isalpha((unsigned char)path[0]) && path[1] == ':' && (path[2] == '\\' || path[2] == '/');
-    if (!drive || file_exists(path)) {
-        (void)snprintf(out, MODELS_PATH_BYTES, "%s", path);
-        return;
-    }
-    (void)snprintf(out, MODELS_PATH_BYTES, "/mnt/%c%s", tolower((unsigned char)path[0]), path + 2);
-    for (char *p = out; *p; p++)
-        if (*p == '\\')
-            *p = '/';
-}
-
 /* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
 enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES], struct err *e)
 {
     char dir[MODELS_PATH_BYTES], real[PATH_MAX], native[MODELS_PATH_BYTES];
-    models_native_path(path, native);
+    if (!file_native_path(path, native, sizeof native))
+        return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);
     path = native;
     if (file_is_dir(path)) {
         if (!realpath(path, real) || strlen(real) >= MODELS_PATH_BYTES)
@@ -216,8 +201,11 @@ static void take_path(const char *dir, yyjson_val *v, char out[MODELS_PATH_BYTES
     const char *s = yyjson_get_str(yyjson_is_obj(v) ? yyjson_obj_get(v, "weights") : v);
     if (!s || !s[0])
         return;
-    int n = s[0] == '/' ? snprintf(path, sizeof path, "%s", s)
-                        : snprintf(path, sizeof path, "%s/%s", dir, s);
+    char native[MODELS_PATH_BYTES];
+    if (!file_native_path(s, native, sizeof native))
+        return;
+    int n = native[0] == '/' ? snprintf(path, sizeof path, "%s", native)
+                             : snprintf(path, sizeof path, "%s/%s", dir, native);
     if (n < 0 || (size_t)n >= sizeof path || models_canonical(path, out, NULL) != ERR_OK)
         out[0] = 0;
 }
@@ -287,11 +275,48 @@ static enum err_code look_parts(struct models_scan *s, const struct folder *f,
                                    : err_set(e, ERR_FORMAT, "'%s' has no transformer", f->dir);
 }
 
+/* The folder is a copy of a model that lies elsewhere (and nobody asked for a name of its own): the one that is
+ * whole is used. False where it is none, or the better one: then *same is the model that it is entered as. */
+static bool is_copy(struct models_scan *s, const struct models_model *found,
+                    struct models_model **same)
+{
+    char text[MODELS_PATH_BYTES + 200];
+    struct models_model *twin = *same || (s->o && s->o->name) ? NULL : models_twin(s->m, found);
+    if (!twin)
+        return false;
+    bool better = !models_folder_is_whole(s->m, twin) && models_folder_is_whole(s->m, found);
+    (void)snprintf(text, sizeof text, "the same as '%s' in '%s', %s", twin->name, twin->path,
+                   better ? "which is not whole: used from here"
+                          : "which is used; this is not added");
+    models_say(s->o, MODELS_NOTE, found->path, text);
+    if (better)
+        *same = twin;
+    return !better;
+}
+
+static enum err_code enter_folder(struct models_scan *s, const struct models_model *found,
+                                  struct models_model *same, struct err *e)
+{
+    struct models_model *x = NULL;
+    enum err_code rc = claim(s, found->path, same, &x, e);
+    if (rc != ERR_OK)
+        return rc;
+    bool moved = x->path && x->path[0] && strcmp(x->path, found->path) != 0;
+    const char *name = x->name, *chosen = x->chosen;
+    bool distilled = x->distilled;
+    *x = *found;
+    x->name = name;
+    x->chosen = chosen;
+    x->distilled = distilled;
+    models_say(s->o, moved ? MODELS_MOVED : MODELS_FOUND_MODEL, x->path, x->name);
+    return ERR_OK;
+}
+
 enum err_code models_add_folder(struct models_scan *s, const char *dir, struct err *e)
 {
     char volume[MODELS_PATH_BYTES];
     const char *ids[MODELS_ROLES];
-    struct models_model *x = NULL;
+    struct models_model *x;
     struct folder *f = mem_try_alloc(sizeof *f);
     if (!f)
         return err_set(e, ERR_NOMEM, "no memory to look at '%s'", dir);
@@ -306,19 +331,16 @@ enum err_code models_add_folder(struct models_scan *s, const char *dir, struct e
     const char *pipeline = pipeline_of(models_component(s->m, ids[MODELS_TRANSFORMER]));
     if (!pipeline)
         return err_set(e, ERR_FORMAT, "'%s' is a model for no pipeline of this program", dir);
-    rc = claim(s, dir, model_of_folder(s, dir, ids), &x, e);
-    if (rc != ERR_OK)
-        return rc;
-    bool moved = x->path && x->path[0] && strcmp(x->path, dir) != 0;
     models_volume_of(dir, volume);
-    x->pipeline = pipeline;
-    x->layout = strstr(dir, "/snapshots/") && strstr(dir, "/models--") ? "hub" : "folder";
-    x->path = models_keep(s->m, dir);
-    x->volume = models_keep(s->m, volume);
-    memcpy(x->parts, ids, sizeof x->parts);
-    x->settings = models_settings_of(s->m, dir);
-    models_say(s->o, moved ? MODELS_MOVED : MODELS_FOUND_MODEL, dir, x->name);
-    return ERR_OK;
+    struct models_model found = {
+        .pipeline = pipeline,
+        .layout = strstr(dir, "/snapshots/") && strstr(dir, "/models--") ? "hub" : "folder",
+        .path = models_keep(s->m, dir),
+        .volume = models_keep(s->m, volume),
+        .settings = models_settings_of(s->m, dir)};
+    memcpy(found.parts, ids, sizeof found.parts);
+    x = model_of_folder(s, dir, ids);
+    return is_copy(s, &found, &x) ? ERR_OK : enter_folder(s, &found, x, e);
 }
 
 static bool is_ready_at(const struct models_component *c, const char *path)
@@ -351,28 +373,16 @@ bool models_folder_is_whole(const struct models *m, const struct models_model *x
 
 /* ---- single components ----------------------------------------------------------------------------- */
 
-/* Is the word in the file's name, between other characters than letters and digits where bound says so? */
-static bool name_has(const char *path, const char *word, bool bound)
+/* A person's word counts first; of what nothing is known is distilled, as most are. */
+static void guess_settings(struct models_scan *s, const char *path,
+                           const struct models_component *c, struct models_model *x)
 {
-    const char *base = base_name(path);
-    size_t n = strlen(word);
-    for (const char *p = base; *p; p++)
-        if (strncasecmp(p, word, n) == 0 &&
-            (!bound ||
-             ((p == base || !isalnum((unsigned char)p[-1])) && !isalnum((unsigned char)p[n]))))
-            return true;
-    return false;
-}
-
-/* Nothing in the weights tells a distilled klein from a base one, or one that was made to keep its references' keys
- * and values (KV, which is distilled, too); the published names do. */
-static void guess_settings(struct models_scan *s, const char *path, struct models_model *x)
-{
-    bool kv = name_has(path, "kv", true);
-    x->distilled = kv || !name_has(path, "base", false);
+    enum models_klein is =
+        strcmp(x->pipeline, "klein") == 0 ? models_klein_of(c, path) : KLEIN_UNKNOWN;
+    x->distilled = is != KLEIN_BASE;
     if (s->o && s->o->distilled >= 0)
         x->distilled = s->o->distilled != 0;
-    if (kv && strcmp(x->pipeline, "klein") == 0)
+    if (is == KLEIN_KV)
         x->chosen = x->distilled ? "{\"is_distilled\":true,\"reference_cache\":true}"
                                  : "{\"reference_cache\":true}";
 }
@@ -406,7 +416,7 @@ static enum err_code add_transformer(struct models_scan *s, const char *path,
     x->path = x->volume = "";
     memset(x->parts, 0, sizeof x->parts);
     x->parts[MODELS_TRANSFORMER] = id;
-    guess_settings(s, path, x);
+    guess_settings(s, path, models_component(s->m, id), x);
     models_say(s->o, MODELS_FOUND_MODEL, path, x->name);
     return ERR_OK;
 }

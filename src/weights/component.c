@@ -282,6 +282,20 @@ static bool cut_rows(const struct weights_tensor *t, enum naming_rows rows, int6
     return true;
 }
 
+enum err_code component_stored(const struct component *c, const struct weights_tensor *t,
+                               struct weights_view *out, struct err *e)
+{
+    struct quantised q;
+    int64_t begin;
+    enum err_code rc = read_values(c, t, &q, e);
+    if (rc != ERR_OK)
+        return rc;
+    (void)cut_rows(&q.values, ROWS_ALL, &begin, out);
+    add_scales(&q, begin, out->dims[0], out);
+    out->stored = t;
+    return ERR_OK;
+}
+
 /* Compares found dims with wanted ones (-1: anything) after dropping outer and inner ones of 1 on both
  * sides; on success the view takes the wanted rank. */
 static bool fit_shape(struct weights_view *v, int n_dims, const int64_t *wanted)
@@ -484,6 +498,17 @@ void component_close(struct component *c)
     yyjson_doc_free(c->markers);
     checkpoint_close(c->cp);
     mem_free(c);
+}
+
+uint64_t component_bytes(const struct component *c)
+{
+    uint64_t sum = 0;
+    size_t n = strlen(c->prefix);
+    for (size_t i = 0; i < checkpoint_count(c->cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(c->cp, i);
+        sum += strncmp(t->name, c->prefix, n) == 0 ? t->bytes : 0;
+    }
+    return sum;
 }
 
 enum component_kind component_kind(const struct component *c)

@@ -81,6 +81,8 @@ ERR_MUST_CHECK enum err_code component_check(const struct component *c, struct e
 /* Stored tensors that networks of this kind do not have and that are not known as harmless: up to max names,
  * borrowed; returns how many there are. */
 size_t component_leftovers(const struct component *c, const char **names, size_t max);
+/* Stored bytes of its tensors: less than the file's where that holds other networks, too. */
+uint64_t component_bytes(const struct component *c);
 /* The kinds of the networks in a checkpoint (a file may hold a transformer, its text encoder and its VAE): up to
  * COMPONENT_COUNT of them; returns how many. */
 int component_kinds(const struct checkpoint *cp, enum component_kind *out);

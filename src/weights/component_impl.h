@@ -20,6 +20,11 @@ bool schema_knows(enum component_kind kind, const char *canonical);
 /* impostor.c: an error when the network only looks like one that the pipelines use. */
 ERR_MUST_CHECK enum err_code component_refuse_impostor(const struct component *c, struct err *e);
 
+/* A stored tensor as a view of all its values. */
+ERR_MUST_CHECK enum err_code component_stored(const struct component *c,
+                                              const struct weights_tensor *t,
+                                              struct weights_view *out, struct err *e);
+
 /* Is there a tensor whose name begins so? Tensors are sorted by name. */
 bool component_any_begins(const struct checkpoint *cp, const char *start);
 

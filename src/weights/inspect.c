@@ -65,6 +65,34 @@ static void count_parameters(struct inspect_report *r)
     }
 }
 
+/* Matrices that are multiplied; embeddings are read by rows from the file. */
+static bool is_multiplied(const struct weights_view *v)
+{
+    return v->n_dims == 2 && !strstr(v->stored->name, "embed") &&
+           !strstr(v->stored->name, "lm_head");
+}
+
+/* What each kind of device would hold in a wider type than the files. */
+static void add_widened(struct inspect_report *r)
+{
+    for (size_t i = 0; r->bytes >= WEIGHTS_EXACT_BELOW_BYTES && i < checkpoint_count(r->cp); i++) {
+        const struct weights_tensor *t = checkpoint_at(r->cp, i);
+        struct weights_view v;
+        if (quantised_describes(r->cp, t->name) || !weights_is_narrow(t->dtype) ||
+            component_stored(r->component, t, &v, NULL) != ERR_OK || !is_multiplied(&v))
+            continue;
+        for (int d = 0; d < WEIGHTS_DEVICES; d++) {
+            uint64_t bytes;
+            bool wide = weights_held(&v, (enum weights_device)d) == DTYPE_BF16;
+            if (!wide || !dtype_bytes(DTYPE_BF16, (uint64_t)v.dims[0] * (uint64_t)v.dims[1],
+                                      (uint64_t)v.dims[1], &bytes))
+                continue;
+            weights_add_form(r->widened[d].from, sizeof r->widened[d].from, weights_form_name(&v));
+            r->widened[d].bytes += bytes - v.bytes;
+        }
+    }
+}
+
 /* Which place in which pipeline the network can take. */
 static void add_serves(struct inspect_report *r)
 {
@@ -182,6 +210,7 @@ static enum err_code collect(const char *path, struct inspect_report *r, struct 
     }
     if (rc == ERR_OK) {
         add_serves(r);
+        add_widened(r);
         add_leftovers(r);
         add_others(r);
     } else {

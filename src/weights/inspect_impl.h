@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "weights/component.h"
+#include "weights/held.h"
 
 enum { INSPECT_MAX_PROBLEMS = 16, INSPECT_PROBLEM_BYTES = 480, INSPECT_PATH_BYTES = 4096 };
 
@@ -19,6 +20,10 @@ struct inspect_report {
     const char *also[COMPONENT_COUNT]; /* titles of other networks in the same file */
     size_t n_also;
     uint64_t parameters, bytes;
+    struct {
+        char from[64]; /* "float8"; "": nothing becomes wider there */
+        uint64_t bytes;
+    } widened[WEIGHTS_DEVICES]; /* to bfloat16, at most so much more than in the files */
     uint64_t bytes_by_dtype[DTYPE_COUNT];
     char problems[INSPECT_MAX_PROBLEMS][INSPECT_PROBLEM_BYTES];
     size_t n_problems, more_problems;

@@ -89,7 +89,8 @@ static void meta_value(struct buf *out, const struct meta_item *m, bool as_json)
         buf_printf(&text, "%" PRIu64 " %s", m->count,
                    m->elem == META_STRING ? "strings" : "numbers");
     else if (m->type == META_STRING)
-        buf_add_str(&text, cut(m->text, META_SHOWN_BYTES));
+        buf_printf(&text, "%.*s%s", STR_ARG(cut(m->text, META_SHOWN_BYTES)),
+                   m->text.n > META_SHOWN_BYTES ? "..." : "");
     else if (m->type == META_BOOL)
         buf_add_z(&text, m->p[0] ? "true" : "false");
     else if (catalogue_meta_i64(m, &n))
@@ -122,6 +123,26 @@ static void text_sizes(const struct inspect_report *r, struct buf *out)
         separator = ", ";
     }
     buf_add_byte(out, '\n');
+}
+
+static const struct {
+    const char *title, *id;
+} devices[WEIGHTS_DEVICES] = {[WEIGHTS_CPU] = {"on the CPU", "cpu"},
+                              [WEIGHTS_NVIDIA] = {"on NVIDIA", "nvidia"},
+                              [WEIGHTS_VULKAN] = {"on Vulkan", "vulkan"}};
+
+static void text_widened(const struct inspect_report *r, struct buf *out)
+{
+    const char *label = "widened";
+    for (int d = 0; d < WEIGHTS_DEVICES; d++) {
+        if (r->widened[d].bytes == 0)
+            continue;
+        buf_printf(out, "  %-11s %-10s %s to bfloat16, at most +", label, devices[d].title,
+                   r->widened[d].from);
+        human_bytes(out, r->widened[d].bytes);
+        buf_add_byte(out, '\n');
+        label = "";
+    }
 }
 
 static void text_metadata(const struct checkpoint *cp, struct buf *out)
@@ -190,6 +211,7 @@ static void text_weights(const struct inspect_report *r, struct buf *out)
         buf_printf(out, "%s%s%s", i == 0 ? "  also here   " : ", ", r->also[i],
                    i + 1 == r->n_also ? "\n" : "");
     text_sizes(r, out);
+    text_widened(r, out);
     text_metadata(r->cp, out);
 }
 
@@ -244,6 +266,22 @@ static void json_sizes(const struct inspect_report *r, struct buf *out)
         separator = ", ";
     }
     buf_add_z(out, "}, ");
+}
+
+static void json_widened(const struct inspect_report *r, struct buf *out)
+{
+    const char *separator = "";
+    buf_add_z(out, "\"widened\": [");
+    for (int d = 0; d < WEIGHTS_DEVICES; d++) {
+        if (r->widened[d].bytes == 0)
+            continue;
+        buf_printf(out,
+                   "%s{\"on\": \"%s\", \"from\": \"%s\", \"to\": \"bfloat16\", \"bytes\": %" PRIu64
+                   "}",
+                   separator, devices[d].id, r->widened[d].from, r->widened[d].bytes);
+        separator = ", ";
+    }
+    buf_add_z(out, "], ");
 }
 
 static void json_metadata(const struct inspect_report *r, struct buf *out)
@@ -312,6 +350,7 @@ void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf
     buf_add_z(out, "], ");
     json_files(r, out);
     json_sizes(r, out);
+    json_widened(r, out);
     json_metadata(r, out);
     json_problems(r, out);
     size_t n = shown_tensors(r, max_tensors);

@@ -99,7 +99,7 @@ void component_describe(const struct component *c, char *out, size_t n)
         break;
     case COMPONENT_FLUX2_VAE:
     case COMPONENT_QWEN_IMAGE_VAE:
-        (void)snprintf(out, n, "%s (%" PRId64 " picture channels, %" PRId64 " latent channels)",
+        (void)snprintf(out, n, "%s (%" PRId64 " image channels, %" PRId64 " latent channels)",
                        title, component_dim(c, "decoder.conv_out.weight", 0),
                        component_dim(c, "decoder.conv_in.weight", 1));
         break;

@@ -41,6 +41,13 @@ for form in nvfp4 nvfp4-modelopt mxfp8 int8 int8-modelopt int8-convrot int4-conv
     out_has "parameters  302208" # values, not bytes and scales
     check "no problem is listed" [ -z "$(grep problems "$work/stdout")" ]
 done
+# A plan says what the device holds wider than the files; these are small, and computed in float32.
+run plan generate -m "$work/int8-convrot" -p x -W 64 -H 64
+out_has "^widened: rotated int8 (transformer) to float32, +0.9 MiB$"
+run plan generate -m "$work/nvfp4" -p x -W 64 -H 64 --json
+out_has '"component":"transformer"[^}]*"widened":{"from":"NVFP4","to":"float32","bytes":[0-9]*}'
+run plan generate -m "$base" -p x -W 64 -H 64
+check "nothing is widened of plain types" [ -z "$(grep widened "$work/stdout")" ]
 run convert "$work/int8-convrot/transformer" "$work/back.safetensors" --type f32 -q
 expect 0 "a rotated int8 file is converted"
 folder_with "$work/back" "$work/back.safetensors" "$work/int8-convrot/text_encoder/model.safetensors"
@@ -54,6 +61,10 @@ cp -r "$base/tokenizer" "$work/one/tokenizer"
 run models scan "$work/one"
 expect 0 "a file with three networks is scanned"
 is "it is a model by itself" "$(state_of all)" ready
+run models list --json
+file=$(stat -c %s "$work/one/all.safetensors")
+whole=$(sed -n 's/.*"name":"all"[^}]*"bytes":\([0-9]*\).*/\1/p' "$work/stdout")
+check "the file counts once" [ "$whole" -ge "$file" ] && check "and no more" [ "$whole" -lt $((file * 2)) ]
 run inspect "$work/one/all.safetensors"
 out_has "also here   FLUX.2 VAE, Qwen3 text encoder"
 # The tiny VAE's groups are only in its config.json, so the folder says which: the weights are all from the one file.
@@ -182,6 +193,11 @@ if [ -d "${VT_STANDINS:-}" ]; then
         check "$name is refused" grep -q "not used.*$name" "$work/stderr"
     done
     check "nothing is missing" [ -z "$(grep -E ' (missing|away|changed|incomplete)' "$work/list")" ]
+    run inspect "$VT_STANDINS/ComfyUI/models/text_encoders/qwen_3_8b_fp8mixed.safetensors"
+    check "inspect says what a card holds wider" grep -q "on NVIDIA  NVFP4, float8 to bfloat16, at most +" "$work/stdout"
+    check "and not what the CPU keeps" [ -z "$(grep "on the CPU" "$work/stdout")" ]
+    run plan generate -m flux-2-klein-9b-mxfp8 -p x -W 1024 -H 1024 --device cpu
+    out_has "^widened: mxfp8 (transformer) to bfloat16, +"
     while read -r file; do
         run inspect "$file"
         case $file in

@@ -137,6 +137,29 @@ static void written_file_comes_back_whole(void **state)
     rmdir(dir);
 }
 
+static void windows_paths_are_those_of_linux_beside_it(void **state)
+{
+    static const char *const rows[][2] = {
+        {"D:\\models\\FLUX.2-klein-4B", "/mnt/d/models/FLUX.2-klein-4B"},
+        {"c:/Users/me/x.gguf", "/mnt/c/Users/me/x.gguf"},
+        {"\\\\wsl.localhost\\Ubuntu\\home\\me", "/home/me"},
+        {"\\\\wsl$\\Debian\\srv\\x", "/srv/x"},
+        {"..\\parts\\x.safetensors", "../parts/x.safetensors"},
+        {"/srv/models/x", "/srv/models/x"},
+        {"d:x", "d:x"},
+        {"micro-klein", "micro-klein"},
+        {"", ""},
+    };
+    char out[64], little[8];
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        assert_true(file_native_path(rows[i][0], out, sizeof out));
+        assert_string_equal(out, rows[i][1]);
+    }
+    assert_false(file_native_path("D:\\models", little, sizeof little));
+    assert_false(file_native_path("/srv/models", little, sizeof little));
+}
+
 static void json_is_refused_when_nested_too_deep(void **state)
 {
     (void)state;
@@ -183,6 +206,7 @@ int main(void)
         cmocka_unit_test(arena_returns_null_past_its_maximum),
         cmocka_unit_test(allocation_fails_when_told_to),
         cmocka_unit_test(written_file_comes_back_whole),
+        cmocka_unit_test(windows_paths_are_those_of_linux_beside_it),
         cmocka_unit_test(json_is_refused_when_nested_too_deep),
         cmocka_unit_test(json_getters_name_the_key_that_is_wrong),
     };
