@@ -1,5 +1,6 @@
 /* A list of tensors as text, "NAME DTYPE DIM DIM ..." a line, becomes a sound checkpoint: what is fuzzed
- * is how networks are recognised and canonical names resolved, whatever names and shapes meet there. */
+ * is how networks are recognised and canonical names resolved, whatever names and shapes meet there. A line
+ * "mark MODULE FORMAT ROTATION GROUP" marks a matrix as quantised so, in the header. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,18 +25,43 @@ static struct str next_word(struct str *line)
     return word;
 }
 
-/* Adds one tensor; lines that make no sense are left out. */
-static void add_line(struct str line, struct buf *header, uint64_t *end)
+static bool is_plain(struct str s)
 {
-    struct str name = next_word(&line), dtype = next_word(&line);
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    return true;
+}
+
+static void add_mark(struct str line, struct buf *marks)
+{
+    struct str module = next_word(&line), format = next_word(&line);
+    uint64_t rotation = 0, group = 0;
+    (void)str_to_u64(next_word(&line), &rotation);
+    (void)str_to_u64(next_word(&line), &group);
+    if (is_plain(module) && is_plain(format))
+        buf_printf(marks,
+                   "%s\\\"%.*s\\\":{\\\"format\\\":\\\"%.*s\\\",\\\"convrot\\\":%s,"
+                   "\\\"convrot_groupsize\\\":%u,\\\"group_size\\\":%u}",
+                   marks->n ? "," : "", STR_ARG(module), STR_ARG(format),
+                   rotation ? "true" : "false", (unsigned)rotation, (unsigned)group);
+}
+
+/* Adds one tensor; lines that make no sense are left out. */
+static void add_line(struct str line, struct buf *header, struct buf *marks, uint64_t *end)
+{
+    struct str name = next_word(&line);
+    if (str_eq_z(name, "mark")) {
+        add_mark(line, marks);
+        return;
+    }
+    struct str dtype = next_word(&line);
     const struct dtype_info *info = dtype_info(dtype_from_safetensors(dtype));
     uint64_t n = 1, dim;
     char dims[128] = "";
     size_t at = 0;
-    for (size_t i = 0; i < name.n; i++) {
-        if (name.p[i] < ' ' || name.p[i] > '~' || name.p[i] == '"' || name.p[i] == '\\')
-            return;
-    }
+    if (!is_plain(name))
+        return;
     for (int i = 0; line.n > 0 && i < WEIGHTS_MAX_DIMS; i++) {
         if (!str_to_u64(next_word(&line), &dim) || dim > 4096)
             return;
@@ -52,16 +78,22 @@ static void add_line(struct str line, struct buf *header, uint64_t *end)
 
 static void build(struct str text, struct buf *out)
 {
-    struct buf header;
+    struct buf header, marks;
     uint64_t end = 0;
     buf_init(&header, 1 << 20);
+    buf_init(&marks, 1 << 19);
     buf_add_byte(&header, '{');
     while (text.n > 0) {
         const char *nl = memchr(text.p, '\n', text.n);
         size_t n = nl ? (size_t)(nl - text.p) : text.n;
-        add_line((struct str){text.p, n}, &header, &end);
+        add_line((struct str){text.p, n}, &header, &marks, &end);
         text = str_skip(text, n + 1);
     }
+    if (marks.n)
+        buf_printf(&header,
+                   "%s\"__metadata__\":{\"_quantization_metadata\":\"{\\\"layers\\\":{%s}}\"}",
+                   header.n > 1 ? "," : "", buf_z(&marks));
+    buf_deinit(&marks);
     buf_add_byte(&header, '}');
     buf_init(out, 4 << 20);
     for (int i = 0; i < 8; i++)

@@ -9,6 +9,7 @@
 
 enum {
     CONFIG_MAX_BYTES = 4 << 20,
+    PATH_BYTES = 4096,
     REAL_VOCABULARY = 100000, /* below it a model is a miniature, of which nothing is known */
     DEV_TEXT_WIDTH = 15360,   /* three states of Mistral side by side */
     LAYERED_CHANNELS = 4,
@@ -18,7 +19,7 @@ static const double klein_rope_base = 1e6;
 
 /* What the files around a checkpoint say of it: a config.json in its folder, or GGUF's keys. */
 struct said {
-    char type[64];    /* "qwen3"; "" when nothing says */
+    char type[64];    /* "qwen3", GGUF's "qwen3vl"; "" when nothing says */
     double rope_base; /* 0 when nothing says */
 };
 
@@ -35,15 +36,33 @@ static void read_config(yyjson_val *root, struct said *out)
         out->rope_base = yyjson_get_num(base);
 }
 
+/* The config.json of the checkpoint: in its folder, or beside the one file that a repository's folder has. Beside
+ * a file of another name it may be anybody's. */
+static bool find_config(const char *checkpoint, char *out, size_t n)
+{
+    static const char file[] = "/model.safetensors";
+    char dir[PATH_BYTES];
+    size_t len = strlen(checkpoint);
+    if (len >= sizeof dir)
+        return false;
+    memcpy(dir, checkpoint, len + 1);
+    if (!file_is_dir(dir) && str_ends(str_from(dir), str_from(file)))
+        dir[len - strlen(file)] = '\0';
+    return file_is_dir(dir) && file_join(out, n, dir, "config.json", NULL) == ERR_OK &&
+           file_exists(out);
+}
+
 static struct said listen(const struct component *c)
 {
-    char path[4096];
+    char path[PATH_BYTES];
     struct said out = {0};
     yyjson_doc *doc = NULL;
-    const char *dir = checkpoint_path(c->cp);
+    struct str arch;
+    if (checkpoint_meta_str(c->cp, "general.architecture", &arch))
+        (void)snprintf(out.type, sizeof out.type, "%.*s", STR_ARG(arch));
     (void)checkpoint_meta_double(c->cp, "qwen3.rope.freq_base", &out.rope_base);
-    if (file_is_dir(dir) && file_join(path, sizeof path, dir, "config.json", NULL) == ERR_OK &&
-        file_exists(path) && json_read_file(path, CONFIG_MAX_BYTES, &doc, NULL) == ERR_OK)
+    if (find_config(checkpoint_path(c->cp), path, sizeof path) &&
+        json_read_file(path, CONFIG_MAX_BYTES, &doc, NULL) == ERR_OK)
         read_config(yyjson_doc_get_root(doc), &out);
     yyjson_doc_free(doc);
     return out;
@@ -85,7 +104,14 @@ static bool is_dev(const struct component *c, const struct said *s)
 
 static bool is_qwen3_vl(const struct component *c, const struct said *s)
 {
-    return has_eyes(c) || strncmp(s->type, "qwen3_vl", 8) == 0;
+    return has_eyes(c) || strncmp(s->type, "qwen3_vl", 8) == 0 ||
+           strncmp(s->type, "qwen3vl", 7) == 0;
+}
+
+static bool is_embedder(const struct component *c, const struct said *s)
+{
+    (void)s;
+    return name_holds(c, "Embedding") || name_holds(c, "Reranker");
 }
 
 static bool is_other_qwen3(const struct component *c, const struct said *s)
@@ -129,6 +155,8 @@ static const struct {
      "a FLUX.2-klein transformer"},
     {COMPONENT_QWEN3, is_qwen3_vl, "Qwen3-VL, whose language model is not Qwen3's",
      "Qwen3-4B or Qwen3-8B"},
+    {COMPONENT_QWEN3, is_embedder,
+     "a Qwen3 that was trained to compare texts, whose states are others", "Qwen3-4B or Qwen3-8B"},
     {COMPONENT_QWEN3, is_other_qwen3,
      "a later Qwen3 with another rope base (the 2507 models), which klein was not made with",
      "Qwen3-4B or Qwen3-8B of April 2025"},

@@ -144,7 +144,7 @@ END
     run models add "$work/gguf" --as gguf
     expect 0 "a model with such an encoder is added"
     run models show gguf
-    out_has '^gguf .*ready' "it needs no tokenizer"
+    out_has '^gguf: .*ready' "it needs no tokenizer"
     out_has "$work/gguf/encoder.gguf" "its encoder is the GGUF file"
     for name in gguf own "$work/gguf"; do
         run generate -m "$name" --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 3 --max-tokens 40 \
