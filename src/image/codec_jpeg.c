@@ -14,7 +14,7 @@
 #include <jerror.h>
 
 #include "base/mem.h"
-#include "image/exif.h"
+#include "image/xmp.h"
 
 enum {
     /* A few hundred bytes can ask for one more pass over a huge picture, as often as they like. Real
@@ -150,14 +150,21 @@ static void open_source(struct jpeg_job *j)
     j->c.progress = &j->progress;
 }
 
-static int orientation_of(const struct jpeg_job *j)
+/* What the first marker with that head holds behind it; "" when there is none. */
+static struct str app1(const struct jpeg_job *j, struct str head)
 {
     for (jpeg_saved_marker_ptr m = j->c.marker_list; m; m = m->next) {
         struct str s = {(const char *)m->data, m->data_length};
-        if (m->marker == JPEG_APP0 + 1 && str_starts(s, STR_LIT("Exif\0\0")))
-            return exif_orientation(exif_payload(s));
+        if (m->marker == JPEG_APP0 + 1 && str_starts(s, head))
+            return str_skip(s, head.n);
     }
-    return 1;
+    return STR_LIT("");
+}
+
+static int orientation_of(const struct jpeg_job *j)
+{
+    return xmp_or_exif_orientation(app1(j, STR_LIT("Exif\0\0")),
+                                   app1(j, STR_LIT("http://ns.adobe.com/xap/1.0/\0")));
 }
 
 /* The mode that we ask for. */

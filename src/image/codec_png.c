@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "image/codec.h"
-#include "image/exif.h"
+#include "image/png_exif.h"
 #include "image/png_io.h"
 
 enum {
@@ -30,20 +30,6 @@ static uint32_t u32_at(struct str s, size_t at)
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-/* EXIF data may lie behind the pixels, where libpng has not been when the header is read. "" when there is none.
- * Its checksum is not checked here: the worst that damage can do is another orientation. */
-static struct str find_exif(struct str bytes)
-{
-    struct str s = str_skip(bytes, PNG_SIGNATURE_BYTES);
-    while (s.n >= PNG_CHUNK_BYTES && u32_at(s, 0) <= s.n - PNG_CHUNK_BYTES) {
-        uint32_t n = u32_at(s, 0);
-        if (str_starts(str_skip(s, 4), STR_LIT("eXIf")))
-            return (struct str){s.p + 8, n};
-        s = str_skip(s, PNG_CHUNK_BYTES + (size_t)n);
-    }
-    return STR_LIT("");
-}
-
 static void read_header(struct png_job *j)
 {
     png_structp png = j->io.png;
@@ -58,7 +44,7 @@ static void read_header(struct png_job *j)
     info->channels = (type & PNG_COLOR_MASK_COLOR ? 3 : 1) + (info->had_alpha ? 1 : 0);
     info->bit_depth = png_get_bit_depth(png, j->io.info);
 
-    info->orientation = exif_orientation(exif_payload(find_exif(j->d->bytes)));
+    info->orientation = png_orientation(j->d->bytes);
 
     png_charp name;
     png_bytep icc;

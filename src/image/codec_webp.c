@@ -6,7 +6,7 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
-#include "image/exif.h"
+#include "image/xmp.h"
 
 /* The demuxer keeps a record of every frame, four times as large as the smallest that a file can hold. */
 enum { FRAMES_MAX = 10000 };
@@ -29,6 +29,17 @@ static enum err_code cut(struct decode *d)
                    d->bytes.n);
 }
 
+/* The first chunk of that name, borrowed from the file; "" when there is none. */
+static struct str chunk_of(const WebPDemuxer *demux, const char *name)
+{
+    WebPChunkIterator chunk;
+    if (!WebPDemuxGetChunk(demux, name, 1, &chunk))
+        return STR_LIT("");
+    struct str s = {(const char *)chunk.chunk.bytes, chunk.chunk.size};
+    WebPDemuxReleaseChunkIterator(&chunk);
+    return s;
+}
+
 /* The profile and the orientation. */
 static enum err_code read_chunks(struct webp_job *j)
 {
@@ -39,11 +50,8 @@ static enum err_code read_chunks(struct webp_job *j)
         rc = codec_keep_icc(d, chunk.chunk.bytes, chunk.chunk.size);
         WebPDemuxReleaseChunkIterator(&chunk);
     }
-    if (WebPDemuxGetChunk(j->demux, "EXIF", 1, &chunk)) {
-        struct str s = {(const char *)chunk.chunk.bytes, chunk.chunk.size};
-        d->info->orientation = exif_orientation(exif_payload(s));
-        WebPDemuxReleaseChunkIterator(&chunk);
-    }
+    d->info->orientation =
+        xmp_or_exif_orientation(chunk_of(j->demux, "EXIF"), chunk_of(j->demux, "XMP "));
     return rc;
 }
 

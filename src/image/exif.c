@@ -111,8 +111,8 @@ int exif_orientation(struct str tiff)
 {
     struct exif x;
     uint64_t at = open_tiff(&x, tiff) ? find(&x, u32_at(&x, 4), TAG_ORIENTATION) : 0;
-    uint32_t v = at ? first_value(&x, at) : 1;
-    return v >= 1 && v <= 8 ? (int)v : 1;
+    uint32_t v = at ? first_value(&x, at) : 0;
+    return v >= 1 && v <= 8 ? (int)v : 0;
 }
 
 /* ---- the comment ------------------------------------------------------------------------------ */

@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-/* tiff begins with "II" or "MM" (the bytes after "Exif\0\0" in a JPEG). 1 to 8; 1 when there is no
+/* tiff begins with "II" or "MM" (the bytes after "Exif\0\0" in a JPEG). 1 to 8; 0 when there is no
  * orientation or the data make no sense. */
 int exif_orientation(struct str tiff);
 
