@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "bench/memory.h"
 #include "pipeline/compute.h"
-#include "pipeline/convert_cache.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/convert/cache.h"
+#include "pipeline/klein/internal.h"
 
 enum { SLOT_LOAD = 0, SLOT_TEXT, SLOT_FIRST_PICTURE, SLOTS_PER_PICTURE = 2 };
 

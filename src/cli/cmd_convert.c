@@ -12,7 +12,7 @@
 #include "cli/progress.h"
 #include "cli/suggest.h"
 #include "nn/quantise.h"
-#include "pipeline/convert.h"
+#include "pipeline/convert/convert.h"
 #include "weights/convert_types.h"
 
 enum {

@@ -6,9 +6,9 @@
 #include "base/log.h"
 #include "cli/output.h"
 #include "cli/param_arg.h"
-#include "pipeline/convert_cache.h"
+#include "pipeline/convert/cache.h"
 #include "pipeline/engine.h"
-#include "pipeline/layered.h"
+#include "pipeline/layered/layered.h"
 #include "pipeline/lend.h"
 
 void layers_job_init(struct layers_job *j)

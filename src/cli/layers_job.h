@@ -11,7 +11,7 @@
 #include "cli/progress.h"
 #include "image/image.h"
 #include "image/layers.h"
-#include "pipeline/layers_doubt.h"
+#include "pipeline/layered/doubt.h"
 #include "pipeline/params_table.h"
 
 enum layers_job_option {

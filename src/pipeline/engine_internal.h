@@ -5,11 +5,11 @@
 #include <stdatomic.h>
 
 #include "base/err.h"
-#include "pipeline/caption.h"
-#include "pipeline/convert_cache.h"
+#include "pipeline/caption/caption.h"
+#include "pipeline/convert/cache.h"
 #include "pipeline/engine.h"
-#include "pipeline/klein.h"
-#include "pipeline/layered.h"
+#include "pipeline/klein/klein.h"
+#include "pipeline/layered/layered.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/placement.h"
 #include "veetance.h"

@@ -8,7 +8,7 @@
 #include "pipeline/compute.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
-#include "pipeline/layered_stack.h"
+#include "pipeline/layered/stack.h"
 #include "pipeline/lend.h"
 #include "sample/schedule.h"
 

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "image/resize.h"
-#include "pipeline/klein.h"
+#include "pipeline/klein/klein.h"
 #include "server/a1111.h"
 #include "server/server_internal.h"
 

@@ -7,13 +7,13 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "pipeline/layers_doubt.h"
+#include "pipeline/layered/doubt.h"
 #include "pipeline/lend.h"
 #include "pipeline/picture_file.h"
 #include "pipeline/plan_public.h"
 #include "server/http.h"
-#include "server/model_choice.h"
 #include "server/limits.h"
+#include "server/model_choice.h"
 
 enum {
     RESULT_ARENA_BYTES = 1 << 20,

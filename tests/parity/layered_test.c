@@ -14,8 +14,8 @@
 #include "base/mem.h"
 #include "image/composite.h"
 #include "image/load.h"
-#include "pipeline/layered.h"
-#include "pipeline/layered_stack.h"
+#include "pipeline/layered/layered.h"
+#include "pipeline/layered/stack.h"
 #include "support/case.h"
 
 static struct nn_device *device;

@@ -17,8 +17,8 @@
 #include "base/mem.h"
 #include "image/composite.h"
 #include "image/load.h"
-#include "pipeline/layered.h"
-#include "pipeline/layered_stack.h"
+#include "pipeline/layered/layered.h"
+#include "pipeline/layered/stack.h"
 
 #define MODEL VT_SOURCE_DIR "/models/micro-layered"
 #define SCENES VT_SOURCE_DIR "/tests/data/micro/layered"

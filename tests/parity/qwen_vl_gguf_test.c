@@ -15,7 +15,7 @@
 #include "base/json.h"
 #include "image/load.h"
 #include "nn/params.h"
-#include "pipeline/caption.h"
+#include "pipeline/caption/caption.h"
 #include "support/case.h"
 #include "support/gguf_write.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "image/load.h"
-#include "pipeline/caption.h"
+#include "pipeline/caption/caption.h"
 #include "support/case.h"
 
 enum { PREFIX = CHAT_LAYERED_PREFIX_TOKENS };

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/klein/internal.h"
 
 enum { W = 37, H = 23 };
 

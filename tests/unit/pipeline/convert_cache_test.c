@@ -15,7 +15,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "pipeline/convert_cache.h"
+#include "pipeline/convert/cache.h"
 #include "weights/checkpoint.h"
 
 static char folder[] = "/tmp/vt-cache-XXXXXX";

@@ -18,7 +18,7 @@
 #include "base/mem.h"
 #include "nn/params.h"
 #include "nn/quantise.h"
-#include "pipeline/convert.h"
+#include "pipeline/convert/convert.h"
 #include "weights/convert_types.h"
 
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein/"

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/layered/internal.h"
 #include "veetance.h"
 
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein"

@@ -1,4 +1,4 @@
-/* caption_files.c - from what somebody calls a captioning model to the files of its parts. */
+/* files.c - from what somebody calls a captioning model to the files of its parts. */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "pipeline/caption.h"
+#include "pipeline/caption/caption.h"
 #include "weights/component.h"
 
 static bool inside(const char *dir, const char *name, char *out)

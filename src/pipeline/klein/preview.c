@@ -1,5 +1,5 @@
-/* klein_preview.c - images on the way, for who asked for them. */
-#include "pipeline/klein_internal.h"
+/* preview.c - images on the way, for who asked for them. */
+#include "pipeline/klein/internal.h"
 
 struct encoding {
     struct klein *k;

@@ -1,7 +1,7 @@
-/* klein_size.c - the sizes of a run: what the model works at, and what comes out. */
+/* size.c - the sizes of a run: what the model works at, and what comes out. */
 #include "base/mem.h"
 #include "image/resize.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/klein/internal.h"
 
 static enum err_code inpaint_size(const struct klein *k, const struct klein_request *rq,
                                   struct klein_size *out, struct err *e)

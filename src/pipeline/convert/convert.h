@@ -7,8 +7,8 @@
  *     struct convert_result done;
  *     rc = convert_run(&rq, &done, &e);
  */
-#ifndef VT_PIPELINE_CONVERT_H
-#define VT_PIPELINE_CONVERT_H
+#ifndef VT_PIPELINE_CONVERT_CONVERT_H
+#define VT_PIPELINE_CONVERT_CONVERT_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -1,11 +1,11 @@
-/* klein_internal.h - shared by the files klein*.c only. */
+/* internal.h - shared by the files klein*.c only. */
 #ifndef VT_PIPELINE_KLEIN_INTERNAL_H
 #define VT_PIPELINE_KLEIN_INTERNAL_H
 
 #include "model/flux2/transformer.h"
 #include "model/flux2/vae.h"
 #include "model/qwen3/qwen3.h"
-#include "pipeline/klein.h"
+#include "pipeline/klein/klein.h"
 #include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "sample/size.h"

@@ -1,4 +1,4 @@
-#include "pipeline/layered.h"
+#include "pipeline/layered/layered.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "image/composite.h"
 #include "image/resize.h"
 #include "memory/host.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/layered/internal.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"
 #include "sample/schedule.h"

@@ -6,8 +6,8 @@
  *
  * Follows the reference's Flux2KleinPipeline and Flux2KleinInpaintPipeline step for step.
  */
-#ifndef VT_PIPELINE_KLEIN_H
-#define VT_PIPELINE_KLEIN_H
+#ifndef VT_PIPELINE_KLEIN_KLEIN_H
+#define VT_PIPELINE_KLEIN_KLEIN_H
 
 #include <stdatomic.h>
 

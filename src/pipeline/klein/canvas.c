@@ -1,4 +1,4 @@
-/* klein_canvas.c - the image that an inpainting starts from, its mask, and what is kept of it.
+/* canvas.c - the image that an inpainting starts from, its mask, and what is kept of it.
  *
  * The canvas is scaled down to a megapixel if larger and padded to whole tokens by repeating its edges. The result
  * has the image's own size again, and where nothing is painted the image's own bits, alpha too. As the reference
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "image/mask.h"
 #include "image/resize.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/klein/internal.h"
 
 /* The reference stretches any mask; one for another orientation (4:3 for 3:4) is surely a mistake. */
 #define MASK_MAX_STRETCH 1.5

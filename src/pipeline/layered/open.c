@@ -1,8 +1,8 @@
-/* layered_open.c - a layered model's components: opened, checked against each other, engaged in turn. */
+/* open.c - a layered model's components: opened, checked against each other, engaged in turn. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "memory/governor.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/layered/internal.h"
 #include "pipeline/tokenizer_gguf.h"
 
 /* The component and its config.json; *doc is NULL when it has none. */

@@ -1,4 +1,4 @@
-#include "pipeline/caption.h"
+#include "pipeline/caption/caption.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
-/* convert_internal.h - what the files about conversion share. */
+/* internal.h - what the files about conversion share. */
 #ifndef VT_PIPELINE_CONVERT_INTERNAL_H
 #define VT_PIPELINE_CONVERT_INTERNAL_H
 
-#include "pipeline/convert.h"
+#include "pipeline/convert/convert.h"
 
 /* Where a component stands in a job of several, for progress. */
 struct convert_span {

@@ -10,8 +10,8 @@
  * component is engaged at a time; the blocks' modulation goes into tables before the run
  * (model/qwen_image/transformer.h).
  */
-#ifndef VT_PIPELINE_LAYERED_H
-#define VT_PIPELINE_LAYERED_H
+#ifndef VT_PIPELINE_LAYERED_LAYERED_H
+#define VT_PIPELINE_LAYERED_LAYERED_H
 
 #include <stdatomic.h>
 

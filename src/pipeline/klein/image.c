@@ -1,4 +1,4 @@
-/* klein_image.c - images that go into a run as references.
+/* image.c - images that go into a run as references.
  *
  * They are scaled down to a megapixel if larger, and padded to whole tokens by repeating their edges. As the
  * reference implementation does it, they are cropped in the middle instead, in their own mode before alpha is
@@ -9,9 +9,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "memory/governor.h"
 #include "image/resize.h"
-#include "pipeline/klein_internal.h"
+#include "memory/governor.h"
+#include "pipeline/klein/internal.h"
 #include "sample/size.h"
 
 static enum err_code check_moments(struct klein *k, const float *x, int64_t n, struct err *e)

@@ -1,11 +1,11 @@
-/* caption_patches.c - a picture as the vision tower takes it. */
+/* patches.c - a picture as the vision tower takes it. */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "image/resize.h"
-#include "pipeline/caption.h"
+#include "pipeline/caption/caption.h"
 #include "sample/size.h"
 
 enum { PROCESSOR_MAX_BYTES = 4 << 20 };

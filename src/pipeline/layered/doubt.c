@@ -1,4 +1,4 @@
-#include "pipeline/layers_doubt.h"
+#include "pipeline/layered/doubt.h"
 
 #include <math.h>
 #include <stdbool.h>

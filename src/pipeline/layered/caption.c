@@ -1,10 +1,10 @@
-/* layered_caption.c - no prompt: the vision model of the same folder says what is in the picture. */
+/* caption.c - no prompt: the vision model of the same folder says what is in the picture. */
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "pipeline/caption.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/caption/caption.h"
+#include "pipeline/layered/internal.h"
 
 static void trace_ids(struct trace *t, const char *name, const struct tokens *ids)
 {

@@ -1,6 +1,6 @@
-/* layers_doubt.h - is a decomposition what was asked for? Reasons to look at it before using it; the result stands. */
-#ifndef VT_PIPELINE_LAYERS_DOUBT_H
-#define VT_PIPELINE_LAYERS_DOUBT_H
+/* doubt.h - is a decomposition what was asked for? Reasons to look at it before using it; the result stands. */
+#ifndef VT_PIPELINE_LAYERED_DOUBT_H
+#define VT_PIPELINE_LAYERED_DOUBT_H
 
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/klein.h"
+#include "pipeline/klein/klein.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -8,7 +8,7 @@
 #include "base/floats.h"
 #include "base/mem.h"
 #include "memory/governor.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/klein/internal.h"
 #include "pipeline/tokenizer_gguf.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"

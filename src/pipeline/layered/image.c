@@ -1,4 +1,4 @@
-/* layered_image.c - what goes into a run and comes out: prompts to embeddings, a picture to latents, latents
+/* image.c - what goes into a run and comes out: prompts to embeddings, a picture to latents, latents
  * to layers. */
 #include <math.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "memory/budget.h"
 #include "memory/governor.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/layered/internal.h"
 #include "text/chat.h"
 
 /* Output with NaN in it: from a weight that holds one, if there is such a weight. */

@@ -1,4 +1,4 @@
-/* convert_model.c - a whole model into a new folder of the diffusers layout.
+/* model.c - a whole model into a new folder of the diffusers layout.
  *
  * The folder is built under a temporary name beside the final one, which it gets when everything is in it;
  * on failure and on Ctrl-C it is removed. */
@@ -12,7 +12,7 @@
 #include "base/folder.h"
 #include "base/json_write.h"
 #include "base/mem.h"
-#include "pipeline/convert_internal.h"
+#include "pipeline/convert/internal.h"
 #include "pipeline/model_dir.h"
 #include "text/builtin.h"
 

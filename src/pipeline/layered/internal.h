@@ -1,12 +1,12 @@
-/* layered_internal.h - shared by the files layered*.c only. */
+/* internal.h - shared by the files layered*.c only. */
 #ifndef VT_PIPELINE_LAYERED_INTERNAL_H
 #define VT_PIPELINE_LAYERED_INTERNAL_H
 
 #include "model/qwen2_5_vl/language.h"
 #include "model/qwen_image/transformer.h"
 #include "model/qwen_image/vae.h"
-#include "pipeline/caption.h"
-#include "pipeline/layered.h"
+#include "pipeline/caption/caption.h"
+#include "pipeline/layered/layered.h"
 #include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "text/tokenizer.h"

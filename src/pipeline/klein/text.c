@@ -1,4 +1,4 @@
-/* klein_text.c - prompts to embeddings, and not twice.
+/* text.c - prompts to embeddings, and not twice.
  *
  * The last few embeddings stay in the process. With a cache folder they are also files there, named by a
  * hash of everything that they depend on: the token ids, which of them are padding, and the text encoder's
@@ -13,7 +13,7 @@
 #include "base/floats.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pipeline/klein_internal.h"
+#include "pipeline/klein/internal.h"
 #include "text/chat.h"
 
 static const int64_t TAPS[] = {9, 18,

@@ -11,8 +11,8 @@
  *
  * The vision tower and the language model are engaged in turn, and released again by who engaged them.
  */
-#ifndef VT_PIPELINE_CAPTION_H
-#define VT_PIPELINE_CAPTION_H
+#ifndef VT_PIPELINE_CAPTION_CAPTION_H
+#define VT_PIPELINE_CAPTION_CAPTION_H
 
 #include <stdatomic.h>
 

@@ -1,11 +1,11 @@
-/* layered_stack.h - from a decomposition's planes to a stack that a person can work with: 8-bit layers, bottom
+/* stack.h - from a decomposition's planes to a stack that a person can work with: 8-bit layers, bottom
  * first, without empty ones, named, at the source's size if wanted, and how well they add up. */
 #ifndef VT_PIPELINE_LAYERED_STACK_H
 #define VT_PIPELINE_LAYERED_STACK_H
 
 #include "image/composite.h"
 #include "image/layers.h"
-#include "pipeline/layered.h"
+#include "pipeline/layered/layered.h"
 
 struct layered_stack_options {
     const struct image *source; /* the picture as it was given, any mode, 8 bits */

@@ -1,4 +1,4 @@
-#include "pipeline/convert_cache.h"
+#include "pipeline/convert/cache.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "base/file_lock.h"
 #include "base/folder.h"
 #include "nn/quantise.h"
-#include "pipeline/convert.h"
+#include "pipeline/convert/convert.h"
 #include "pipeline/report.h"
 #include "weights/convert_types.h"
 

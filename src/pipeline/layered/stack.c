@@ -1,4 +1,4 @@
-#include "pipeline/layered_stack.h"
+#include "pipeline/layered/stack.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "pipeline/convert.h"
+#include "pipeline/convert/convert.h"
 
 #include <inttypes.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "nn/params.h"
 #include "nn/quantise.h"
-#include "pipeline/convert_internal.h"
+#include "pipeline/convert/internal.h"
 
 enum {
     PIECE_ELEMENTS = 1 << 20, /* that a thread converts at a time */

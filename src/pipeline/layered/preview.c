@@ -1,7 +1,7 @@
-/* layered_preview.c - layers on the way, for who asked for them: all of them side by side as one sheet, so that
+/* preview.c - layers on the way, for who asked for them: all of them side by side as one sheet, so that
  * a client has one image that grows in its place. */
 #include "image/composite.h"
-#include "pipeline/layered_internal.h"
+#include "pipeline/layered/internal.h"
 
 struct encoding {
     struct layered *l;

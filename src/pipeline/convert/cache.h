@@ -1,4 +1,4 @@
-/* convert_cache.h - networks in another type than their files have, converted once and kept.
+/* cache.h - networks in another type than their files have, converted once and kept.
  *
  * A component's path is replaced by that of a converted copy before anything is opened: nothing behind it
  * needs to know. Copies lie in $VEETANCE_HOME/cache/weights, else $XDG_CACHE_HOME/veetance/weights, else
