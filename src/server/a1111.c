@@ -119,8 +119,9 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     struct face_image *images = arena_array(&rq->arena, FACE_MAX_IMAGES, sizeof *images);
     struct buf *b = &re->body, texts;
     size_t n = 0;
-    enum err_code rc = images ? face_images(rec->result, images, &n, e)
-                              : err_set(e, ERR_NOMEM, "no memory for the answer");
+    enum err_code rc = images ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the answer");
+    if (rc == ERR_OK && rec->result[0]) /* none: interrupted before the first image */
+        rc = face_images(rec->result, images, &n, e);
     buf_deinit(b);
     buf_init(b, LIMIT_IMAGES_REPLY);
     buf_init(&texts, LIMIT_INFOTEXTS);
@@ -155,9 +156,11 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, bool ed
             (void)snprintf(rq->field, sizeof rq->field, "override_settings.sd_model_checkpoint");
     }
     if (rc == ERR_OK)
-        rc = job_wait(rq, rec.id, &re->later, &ended, e);
+        rc = job_wait_end(rq, rec.id, &re->later, &ended, e);
+    /* Interrupted, a request gives the images that were finished. */
     if (rc == ERR_OK && !re->later)
-        rc = answer(rq, re, &ended, e);
+        rc = ended.state == JOB_DONE || ended.state == JOB_CANCELLED ? answer(rq, re, &ended, e)
+                                                                     : job_failure(rq, &ended, e);
     job_record_deinit(&ended);
     job_record_deinit(&rec);
     return rc;

@@ -74,8 +74,9 @@ static void add_seeds(const struct face_image *images, size_t n, struct buf *b)
     buf_add_z(b, ",\"subseed_strength\":0,\"seed_resize_from_w\":-1,\"seed_resize_from_h\":-1");
 }
 
-/* What was asked for and has no effect, for whoever reads it. */
-static void add_comments(struct http_request *rq, struct buf *b)
+/* What was asked for and has no effect, or was not made, for whoever reads it. */
+static void add_comments(struct http_request *rq, const struct job_record *rec, size_t n,
+                         struct buf *b)
 {
     const char *sampler = http_body_str(rq, "sampler_name", "");
     struct buf text;
@@ -84,6 +85,11 @@ static void add_comments(struct http_request *rq, struct buf *b)
         buf_add_z(&text, "the negative prompt has no effect on this model\n");
     if (*sampler && !check_among("Euler|euler|k_euler", str_from(sampler)))
         buf_printf(&text, "%s was asked for; Euler was used\n", sampler);
+    if (rec->state == JOB_CANCELLED) {
+        long long asked = http_body_int(rq, "batch_size", 1);
+        asked *= http_body_int(rq, "n_iter", 1);
+        buf_printf(&text, "interrupted: %zu of %lld images were finished\n", n, asked);
+    }
     add_text(b, "comments", buf_z(&text));
     buf_deinit(&text);
 }
@@ -122,7 +128,7 @@ void a1111_info(struct http_request *rq, const struct job_record *rec,
                "\"styles\":[],\"job_timestamp\":\"%s\",\"clip_skip\":1,"
                "\"is_using_inpainting_conditioning\":false,\"version\":\"veetance %s\"",
                buf_z(texts), stamp, vt_version());
-    add_comments(rq, &info);
+    add_comments(rq, rec, n, &info);
     buf_printf(&info, ",\"job\":\"%s\"}", rec->id);
     json_add_z(b, buf_z(&info));
     buf_deinit(&info);

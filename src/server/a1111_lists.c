@@ -9,6 +9,7 @@
 #include "server/a1111.h"
 #include "server/base64.h"
 #include "server/model_choice.h"
+#include "server/routes.h"
 #include "server/server_internal.h"
 
 /* ---- progress ------------------------------------------------------------------------------------------ */
@@ -104,6 +105,27 @@ static enum err_code run_skip(struct http_request *rq, struct http_reply *re, st
                            "one image of a batch cannot be skipped; interrupt ends the batch");
     buf_add_z(&re->body, "null");
     return cancel_running(rq);
+}
+
+static enum err_code run_unload(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    enum err_code rc = route_unload_model(rq, re, e);
+    re->status = 200; /* also when a job runs: theirs is no other answer */
+    if (rc == ERR_OK && !re->later)
+        buf_add_z(&re->body, "{}");
+    return rc;
+}
+
+static enum err_code run_reload(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    const char *model = NULL;
+    enum err_code rc = a1111_model(rq, &model, e);
+    if (rc == ERR_OK)
+        rc = route_load_model(rq, re, model, MODEL_TASK_PICTURES, e);
+    re->status = 200;
+    if (rc == ERR_OK && !re->later)
+        buf_add_z(&re->body, "{}");
+    return rc;
 }
 
 /* ---- models -------------------------------------------------------------------------------------------- */
@@ -209,6 +231,10 @@ const struct http_route a1111_lists[] = {
      run_progress, .query = progress_query, .gives = progress_fields},
     DO("/sdapi/v1/interrupt", "a1111Interrupt", "cancel the running job", run_interrupt),
     DO("/sdapi/v1/skip", "a1111Skip", "cancel the running job of one image", run_skip),
+    DO("/sdapi/v1/unload-checkpoint", "a1111Unload", "close the open model and free its memory",
+       run_unload),
+    DO("/sdapi/v1/reload-checkpoint", "a1111Reload", "open the model that requests get",
+       run_reload),
     LIST("/sdapi/v1/sd-models", "a1111Models", "list models", run_models),
     LIST("/sdapi/v1/samplers", "a1111Samplers", "list samplers", run_samplers),
     LIST("/sdapi/v1/schedulers", "a1111Schedulers", "list schedulers", run_schedulers),

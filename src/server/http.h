@@ -92,6 +92,7 @@ enum {
     HTTP_IF_MATCH = 8, /* looks at If-Match: 412 for another revision */
     HTTP_ETAG = 16,    /* gives an ETag: 304 for who has it */
     HTTP_KEYED = 32,   /* looks at Idempotency-Key */
+    HTTP_LATER = 64,   /* 202 while a job runs: it is done after that */
 };
 
 struct http_reply;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/http_internal.h"
+#include "server/limits.h"
 
 struct counts {
     int hosts, lengths, codings;
@@ -43,6 +44,21 @@ static enum err_code check_length(struct http_request *rq, const struct counts *
     return ERR_OK;
 }
 
+static enum err_code check_size(struct http_request *rq, struct err *e)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(rq->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    size_t target = strlen(rq->url), all = info ? info->header_size : 0;
+    if (target > LIMIT_TARGET)
+        return http_refuse(rq, 414, NULL, e, "the path has %zu bytes, the limit is %d", target,
+                           LIMIT_TARGET);
+    if (all > LIMIT_HEADERS)
+        return http_refuse(rq, 431, NULL, e,
+                           "the request's line and headers have %zu bytes, the limit is %d", all,
+                           LIMIT_HEADERS);
+    return ERR_OK;
+}
+
 /* "http://HOST/path", as clients of a proxy send it, names its host itself. */
 static enum err_code take_target(struct http_request *rq, struct err *e)
 {
@@ -65,11 +81,13 @@ static enum err_code take_target(struct http_request *rq, struct err *e)
 enum err_code http_frame_check(struct http_request *rq, struct err *e)
 {
     struct counts c = {0};
+    rq->host = http_header(rq, "Host");
     MHD_get_connection_values(rq->connection, MHD_HEADER_KIND, count, &c);
-    enum err_code rc = check_length(rq, &c, e);
+    enum err_code rc = check_size(rq, e);
+    if (rc == ERR_OK)
+        rc = check_length(rq, &c, e);
     if (rc == ERR_OK && c.hosts > 1)
         rc = http_refuse(rq, 400, "Host", e, "the request has two Hosts");
     rq->ends_connection = rc != ERR_OK;
-    rq->host = http_header(rq, "Host");
     return rc == ERR_OK ? take_target(rq, e) : rc;
 }

@@ -310,13 +310,19 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
 
 /* ---- waiting ------------------------------------------------------------------------------------------ */
 
-/* The job's error as this request's. */
-static enum err_code failure_of(struct http_request *rq, const struct job_record *rec,
-                                struct err *e)
+static enum err_code code_of(struct str name)
+{
+    for (enum err_code c = ERR_ARG; c < ERR_INTERNAL; c++)
+        if (str_eq_z(name, err_code_name(c)))
+            return c;
+    return ERR_INTERNAL;
+}
+
+enum err_code job_failure(struct http_request *rq, const struct job_record *rec, struct err *e)
 {
     yyjson_doc *doc = NULL;
     int64_t status = 500;
-    struct str detail = STR_LIT("the job failed");
+    struct str detail = STR_LIT("the job failed"), code = STR_LIT("internal");
     struct err ignored = {0};
     if (rec->state == JOB_CANCELLED || rec->state == JOB_INTERRUPTED)
         return http_refuse(rq, 409, NULL, e, "the job %s was %s", rec->id,
@@ -327,10 +333,12 @@ static enum err_code failure_of(struct http_request *rq, const struct job_record
     if (json_parse(str_from(rec->error), "the error", &doc, &ignored) == ERR_OK) {
         yyjson_val *root = yyjson_doc_get_root(doc);
         if (json_get_i64(root, "status", 400, 599, &status, "error", &ignored) != ERR_OK ||
-            json_get_str(root, "detail", &detail, "error", &ignored) != ERR_OK)
+            json_get_str(root, "detail", &detail, "error", &ignored) != ERR_OK ||
+            json_get_str(root, "code", &code, "error", &ignored) != ERR_OK)
             err_clear(&ignored);
     }
     (void)http_refuse(rq, (int)status, NULL, e, "%.*s", STR_ARG(detail));
+    e->code = code_of(code);
     yyjson_doc_free(doc);
     return e->code;
 }
@@ -351,8 +359,8 @@ void job_follow(struct http_request *rq, const char *id, struct http_stream *str
         events_on_leave(stream, stream_left, id);
 }
 
-enum err_code job_wait(struct http_request *rq, const char *id, bool *later, struct job_record *out,
-                       struct err *e)
+enum err_code job_wait_end(struct http_request *rq, const char *id, bool *later,
+                           struct job_record *out, struct err *e)
 {
     *later = false;
     if (!http_again(rq)) {
@@ -365,9 +373,15 @@ enum err_code job_wait(struct http_request *rq, const char *id, bool *later, str
             return ERR_OK;
         }
     }
-    enum err_code rc = jobs_get(rq->server->store, rq->user, out, e);
-    if (rc == ERR_OK && out->state != JOB_DONE) {
-        rc = failure_of(rq, out, e);
+    return jobs_get(rq->server->store, rq->user, out, e);
+}
+
+enum err_code job_wait(struct http_request *rq, const char *id, bool *later, struct job_record *out,
+                       struct err *e)
+{
+    enum err_code rc = job_wait_end(rq, id, later, out, e);
+    if (rc == ERR_OK && !*later && out->state != JOB_DONE) {
+        rc = job_failure(rq, out, e);
         job_record_deinit(out);
         memset(out, 0, sizeof *out);
     }

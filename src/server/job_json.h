@@ -18,6 +18,12 @@ ERR_MUST_CHECK enum err_code job_submit(struct http_request *rq, const char *kin
  * gives the record of the job that has ended. A job that failed is an error with its own status. */
 ERR_MUST_CHECK enum err_code job_wait(struct http_request *rq, const char *id, bool *later,
                                       struct job_record *out, struct err *e);
+/* The same; the record of a job that ended without success is given, too. */
+ERR_MUST_CHECK enum err_code job_wait_end(struct http_request *rq, const char *id, bool *later,
+                                          struct job_record *out, struct err *e);
+/* That end as the request's error. */
+ERR_MUST_CHECK enum err_code job_failure(struct http_request *rq, const struct job_record *rec,
+                                         struct err *e);
 /* The stream is all that the job that this request began was asked for: its client's leaving cancels it. */
 void job_follow(struct http_request *rq, const char *id, struct http_stream *stream);
 

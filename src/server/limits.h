@@ -5,6 +5,8 @@
 
 enum {
     /* in */
+    LIMIT_TARGET = 8 << 10,        /* the path */
+    LIMIT_HEADERS = 24 << 10,      /* with the request's line */
     LIMIT_JSON_BODY = 1 << 20,     /* whose route names no other */
     LIMIT_PROJECT_BODY = 4 << 20,  /* a thousand layers */
     LIMIT_TASK_BODY = 6 << 20,     /* a prompt of 4 MiB, with escapes */

@@ -296,7 +296,7 @@ static void add_events(const struct http_route *r, struct buf *b)
 static void add_answer_headers(const struct http_route *r, int status, struct buf *b)
 {
     bool etag = (r->flags & HTTP_ETAG) || ((r->flags & HTTP_IF_MATCH) && r->gives);
-    bool location = status == 201 || status == 202;
+    bool location = status == 201 || (status == 202 && r->status == 202);
     if (!etag && !location)
         return;
     buf_printf(b, ",\"headers\":{%s%s%s}",
@@ -344,6 +344,10 @@ static void add_responses(const struct http_route *r, struct buf *b)
         buf_add_byte(b, ',');
         add_success(r, 200, "It was there already", b);
     }
+    if (r->flags & HTTP_LATER) {
+        buf_add_byte(b, ',');
+        add_success(r, 202, "A job runs; it is done after that", b);
+    }
     add_waited(r, b);
     if (r->emits == schema_job_events)
         buf_add_z(b, ",\"204\":{\"description\":\"The client has seen how the job ended\"}");
@@ -353,8 +357,10 @@ static void add_responses(const struct http_route *r, struct buf *b)
         buf_add_z(b, ",\"412\":{\"$ref\":\"#/components/responses/Problem\"}");
     if (r->method != HTTP_GET)
         buf_add_z(b, ",\"429\":{\"$ref\":\"#/components/responses/Later\"}");
-    buf_add_z(b, ",\"503\":{\"$ref\":\"#/components/responses/Later\"}"
-                 ",\"default\":{\"$ref\":\"#/components/responses/Problem\"}}");
+    buf_printf(b,
+               ",\"503\":{\"$ref\":\"#/components/responses/Later\"}"
+               ",\"default\":{\"$ref\":\"#/components/responses/%s\"}}",
+               strcmp(r->tag, "a1111") == 0 ? "ProblemA1111" : "Problem");
 }
 
 static void add_operation(const struct http_route *r, struct buf *b)
@@ -433,6 +439,18 @@ static void add_named_parameters(struct buf *b)
     buf_add_byte(b, '}');
 }
 
+/* detail: the schema of that member; a face has its own. */
+static void add_problem(const char *name, const char *detail, struct buf *b)
+{
+    buf_printf(b,
+               "\"%s\":{\"type\":\"object\",\"required\":[\"title\",\"status\",\"detail\","
+               "\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
+               "\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":%s,"
+               "\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\",\"description\":"
+               "\"the member, parameter or header that is wrong\"}}}",
+               name, detail);
+}
+
 static void add_schemas(struct buf *b)
 {
     buf_add_z(b, "\"schemas\":{");
@@ -441,11 +459,24 @@ static void add_schemas(struct buf *b)
         object_schema(n->fields, false, false, b);
         buf_add_z(b, "},");
     }
-    buf_add_z(b, "\"Problem\":{\"type\":\"object\",\"required\":[\"title\",\"status\",\"detail\","
-                 "\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
-                 "\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
-                 "\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\",\"description\":"
-                 "\"the member, parameter or header that is wrong\"}}}}");
+    add_problem("Problem", "{\"type\":\"string\"}", b);
+    buf_add_byte(b, ',');
+    add_problem("ProblemA1111",
+                "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":"
+                "\"object\",\"required\":[\"type\",\"loc\",\"msg\"],\"properties\":{\"type\":{"
+                "\"type\":\"string\"},\"loc\":{\"type\":\"array\"},\"msg\":{\"type\":"
+                "\"string\"}}}}]}",
+                b);
+    buf_add_byte(b, '}');
+}
+
+static void add_problem_answer(const char *name, struct buf *b)
+{
+    buf_printf(
+        b,
+        "\"%s\":{\"description\":\"What went wrong\",\"content\":{"
+        "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}},",
+        name, name);
 }
 
 static void add_components(struct buf *b)
@@ -460,9 +491,10 @@ static void add_components(struct buf *b)
                  "\"string\"},\"description\":\"where it is\"},\"RetryAfter\":{\"schema\":{"
                  "\"type\":\"integer\"},\"description\":\"seconds until it is worth trying "
                  "again\"}},");
-    buf_add_z(b, "\"responses\":{\"Problem\":{\"description\":\"What went wrong\",\"content\":{"
-                 "\"application/problem+json\":{\"schema\":{\"$ref\":"
-                 "\"#/components/schemas/Problem\"}}}},\"Later\":{\"description\":\"Not now: the "
+    buf_add_z(b, "\"responses\":{");
+    add_problem_answer("Problem", b);
+    add_problem_answer("ProblemA1111", b);
+    buf_add_z(b, "\"Later\":{\"description\":\"Not now: the "
                  "queue is full, or the server is busy\",\"headers\":{\"Retry-After\":{\"$ref\":"
                  "\"#/components/headers/RetryAfter\"}},\"content\":{\"application/problem+json\":{"
                  "\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}");

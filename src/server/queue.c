@@ -401,23 +401,37 @@ bool queue_order(struct queue *q, struct queue_order *order)
     return sleeps;
 }
 
-enum queue_load_answer queue_load(struct queue *q, const char *model, const char *path)
+/* For what nobody waits: only the last such wish counts, however often somebody asks. The lock is held. */
+static bool leave_order(struct queue *q, const struct queue_order *what)
 {
-    enum queue_load_answer a = QUEUE_LOAD_NOW;
-    pthread_mutex_lock(&q->lock);
-    const struct live *j = q->running;
-    if (j && strcmp(j->model, model) == 0 && j->has_progress && j->progress.stage != VT_STAGE_LOAD)
-        a = QUEUE_LOAD_OPEN;
-    else if (q->running && !q->stopping) {
-        struct queue_order *o = mem_try_alloc(sizeof *o);
-        if (o) {
-            o->task = QUEUE_LOAD;
-            (void)snprintf(o->model, sizeof o->model, "%s", model);
-            (void)snprintf(o->path, sizeof o->path, "%s", path);
-            append_order(q, o);
-            a = QUEUE_LOAD_LATER;
+    struct queue_order *o = mem_try_alloc(sizeof *o);
+    if (!o)
+        return false;
+    for (struct queue_order **p = &q->orders; *p;) {
+        struct queue_order *old = *p;
+        if (old->rq) {
+            p = &old->next;
+        } else {
+            *p = old->next;
+            mem_free(old);
         }
     }
+    *o = *what;
+    o->rq = NULL;
+    append_order(q, o);
+    return true;
+}
+
+enum queue_answer queue_leave_order(struct queue *q, const struct queue_order *what)
+{
+    enum queue_answer a = QUEUE_NOW;
+    pthread_mutex_lock(&q->lock);
+    const struct live *j = q->running;
+    if (j && what->task == QUEUE_LOAD && strcmp(j->model, what->model) == 0 && j->has_progress &&
+        j->progress.stage != VT_STAGE_LOAD)
+        a = QUEUE_OPEN;
+    else if (j && !q->stopping && leave_order(q, what))
+        a = QUEUE_LATER;
     pthread_mutex_unlock(&q->lock);
     return a;
 }

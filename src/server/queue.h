@@ -101,10 +101,11 @@ struct queue_order {
  * when it is called again. False when the server ends: the order has its error. It lives in the request's arena. */
 bool queue_order(struct queue *q, struct queue_order *order);
 
-/* Opening a model does not wait for a job of another one: OPEN, the running job has it open; LATER, it is ordered and
- * opened when the job has ended; NOW, nothing runs: order it. */
-enum queue_load_answer { QUEUE_LOAD_NOW, QUEUE_LOAD_OPEN, QUEUE_LOAD_LATER };
-enum queue_load_answer queue_load(struct queue *q, const char *model, const char *path);
+/* To load and unload without waiting for the running job. OPEN: that job has the model open; LATER: a copy of the order
+ * is carried out when the job has ended, and takes the place of another that was left so; NOW: nothing runs, queue_order
+ * will do. */
+enum queue_answer { QUEUE_NOW, QUEUE_OPEN, QUEUE_LATER };
+enum queue_answer queue_leave_order(struct queue *q, const struct queue_order *what);
 
 /* What the engine was last seen to do; for telemetry. */
 struct queue_state {

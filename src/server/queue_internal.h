@@ -7,6 +7,7 @@
 
 #include "server/queue.h"
 #include "server/server_internal.h"
+#include "server/work.h"
 
 /* Who sleeps until a job has ended; in the request's arena. */
 struct waiter {
@@ -29,7 +30,8 @@ struct live {
     bool has_progress;
     struct buf preview; /* JPEG */
     int preview_step;
-    struct buf notes; /* JSON strings, commas between; the worker's alone */
+    struct buf notes;           /* JSON strings, commas between; the worker's alone */
+    struct work_result *result; /* while it runs; the worker's alone */
     struct waiter *waiters;
     struct live *next;
 };

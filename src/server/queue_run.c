@@ -128,11 +128,14 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     /* Ended by us, not by who asked: it can run again. */
     if (o.state == JOB_CANCELLED && !atomic_load(&j->cancel))
         o.state = JOB_INTERRUPTED;
-    if (rc == ERR_OK) {
+    if (rc != ERR_OK && q->engine)
+        work_keep_rest(q->engine, &j->notes, clock_s() - j->started, r);
+    if (r->json.n) {
         o.result = buf_str(&r->json);
         o.assets = r->assets;
         o.n_assets = r->n_assets;
-    } else {
+    }
+    if (rc != ERR_OK) {
         pthread_mutex_lock(&q->lock);
         const char *why = o.state == JOB_CANCELLED && j->why ? j->why : "";
         pthread_mutex_unlock(&q->lock);
@@ -191,6 +194,7 @@ static void run_job(struct queue *q, struct live *j)
     struct err e = {0};
     struct before before;
     work_result_init(r);
+    j->result = r;
     see_before(q, &before);
     enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);
     if (rc == ERR_OK)

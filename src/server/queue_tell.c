@@ -67,6 +67,10 @@ static void on_progress(const struct vt_progress *p, void *user)
     bool new_stage = !j->has_progress || j->progress.stage != p->stage;
     j->progress = *p;
     j->has_progress = true;
+    if (p->stage != VT_STAGE_LOAD && strcmp(q->open_model, j->model) != 0) {
+        (void)snprintf(q->open_model, sizeof q->open_model, "%s", j->model);
+        queue_tell_model(q);
+    }
     if (atomic_load(&j->cancel) || q->at_once)
         vt_engine_cancel(q->engine);
     progress_json(j, &b);
@@ -125,10 +129,21 @@ static void on_preview(const struct vt_preview *p, void *user)
     buf_deinit(&b);
 }
 
+/* A finished image is kept, whatever becomes of the others. */
+static void on_image(const struct vt_result *result, int i, void *user)
+{
+    struct queue *q = user;
+    if (work_keep_image(q->server->store, result, i, q->running->result) != ERR_OK)
+        vt_engine_cancel(q->engine);
+}
+
 struct vt_callbacks queue_callbacks(struct queue *q)
 {
-    return (struct vt_callbacks){
-        .progress = on_progress, .note = on_note, .preview = on_preview, .user = q};
+    return (struct vt_callbacks){.progress = on_progress,
+                                 .note = on_note,
+                                 .preview = on_preview,
+                                 .image = on_image,
+                                 .user = q};
 }
 
 /* ---- before and after --------------------------------------------------------------------------------- */

@@ -12,6 +12,13 @@ extern const struct http_route routes_system[], routes_tasks[], routes_jobs[], r
 extern const struct http_field telemetry_fields[], project_fields[], layer_fields[], asset_fields[],
     model_fields[];
 
+/* routes_models.c: a model is opened or closed, for the faces, too. As handlers, but for the body; re->status becomes
+ * 200, or 202 while a job runs, after which it is done. */
+ERR_MUST_CHECK enum err_code route_load_model(struct http_request *rq, struct http_reply *re,
+                                              const char *name, unsigned tasks, struct err *e);
+ERR_MUST_CHECK enum err_code route_unload_model(struct http_request *rq, struct http_reply *re,
+                                                struct err *e);
+
 /* All of them; ends with NULL. */
 extern const struct http_route *const routes_all[];
 

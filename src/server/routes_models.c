@@ -97,37 +97,49 @@ static const struct http_field loaded_fields[] = {
     {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
     {.name = "open",
      .type = HTTP_BOOL,
-     .help = "false with 202: a job of another model runs, and this one is opened after it"},
+     .help = "with 202: how it stands while a job runs, after which the model is opened or closed"},
     {0}};
 
-static void say_loaded(struct http_request *rq, struct http_reply *re, bool open)
+/* Leaves the order behind a running job, which is a 202; else waits until it is done. */
+static enum err_code leave_or_order(struct http_request *rq, struct http_reply *re,
+                                    const struct queue_order *o, struct err *e)
 {
-    buf_add_z(&re->body, "{\"model\":");
-    json_add_z(&re->body, http_path(rq, "id"));
-    buf_add_z(&re->body, open ? "}" : ",\"open\":false}");
-    re->status = open ? 200 : 202;
+    enum queue_answer a = http_again(rq) ? QUEUE_NOW : queue_leave_order(rq->server->queue, o);
+    re->status = a == QUEUE_LATER ? 202 : 200;
+    return a == QUEUE_NOW ? order(rq, re, o, e) : ERR_OK;
+}
+
+enum err_code route_load_model(struct http_request *rq, struct http_reply *re, const char *name,
+                               unsigned tasks, struct err *e)
+{
+    struct queue_order o = {.task = QUEUE_LOAD};
+    enum err_code rc = model_choose(name, tasks, o.model, o.path, e);
+    return rc == ERR_OK ? leave_or_order(rq, re, &o, e) : rc;
+}
+
+enum err_code route_unload_model(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return leave_or_order(rq, re, &(struct queue_order){.task = QUEUE_UNLOAD}, e);
 }
 
 static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    struct queue_order o = {.task = QUEUE_LOAD};
-    enum err_code rc = model_choose(http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS,
-                                    o.model, o.path, e);
-    enum queue_load_answer a = QUEUE_LOAD_NOW;
-    if (rc == ERR_OK && !http_again(rq))
-        a = queue_load(rq->server->queue, o.model, o.path);
-    if (rc == ERR_OK && a == QUEUE_LOAD_NOW)
-        rc = order(rq, re, &o, e);
-    if (rc == ERR_OK && !re->later)
-        say_loaded(rq, re, a != QUEUE_LOAD_LATER);
-    return rc;
+    enum err_code rc =
+        route_load_model(rq, re, http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS, e);
+    if (rc != ERR_OK || re->later)
+        return rc;
+    buf_add_z(&re->body, "{\"model\":");
+    json_add_z(&re->body, http_path(rq, "id"));
+    buf_add_z(&re->body, re->status == 202 ? ",\"open\":false}" : "}");
+    return ERR_OK;
 }
 
 static enum err_code run_unload(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    enum err_code rc = order(rq, re, &(struct queue_order){.task = QUEUE_UNLOAD}, e);
+    enum err_code rc = route_unload_model(rq, re, e);
     if (rc == ERR_OK && !re->later)
-        buf_add_z(&re->body, "{\"model\":null}");
+        buf_add_z(&re->body,
+                  re->status == 202 ? "{\"model\":null,\"open\":true}" : "{\"model\":null}");
     return rc;
 }
 
@@ -187,9 +199,9 @@ const struct http_route routes_models[] = {
     {HTTP_GET, "/v1/models/{id}", "getModel", "One model", "models", run_get,
      .gives = model_fields},
     {HTTP_POST, "/v1/models/{id}/load", "loadModel", "Open a model ahead of the first job",
-     "models", run_load, .gives = loaded_fields, .accepts = HTTP_JSON},
+     "models", run_load, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
     {HTTP_POST, "/v1/models/unload", "unloadModel", "Close the open model and free its memory",
-     "models", run_unload, .gives = loaded_fields, .accepts = HTTP_JSON},
+     "models", run_unload, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
     {HTTP_GET, "/v1/budget", "getBudget", "Device memory that may be used", "models", run_budget,
      .gives = budget_fields},
     {HTTP_PUT, "/v1/budget", "setBudget", "Change it, from the next job on", "models",

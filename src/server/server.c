@@ -25,7 +25,9 @@
 enum {
     DEFAULT_HTTP_THREADS = 4,
     MAX_CONNECTIONS = 4096,
-    CONNECTION_MEMORY_BYTES = 32 << 10,
+    /* More than LIMIT_HEADERS: what is somewhat too large is refused by us, as problem+json. Pages that are not used
+     * take nothing. */
+    CONNECTION_MEMORY_BYTES = 64 << 10,
     IDLE_SECONDS = 30, /* nothing comes or goes */
     HEADERS_SECONDS =
         45, /* from the connection's or the last answer's time to a request's last header */

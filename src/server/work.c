@@ -20,18 +20,20 @@ enum {
     MAX_PICTURES = VT_MAX_IMAGES + 1,
 };
 
-/* Below this a flattened stack no longer looks like its source. */
-
 void work_result_init(struct work_result *r)
 {
     memset(r, 0, sizeof *r);
     buf_init(&r->json, LIMIT_RESULT);
+    buf_init(&r->images, LIMIT_RESULT);
+    buf_init(&r->made, LIMIT_RESULT);
     arena_init(&r->arena, RESULT_ARENA_BYTES);
 }
 
 void work_result_deinit(struct work_result *r)
 {
     buf_deinit(&r->json);
+    buf_deinit(&r->images);
+    buf_deinit(&r->made);
     arena_deinit(&r->arena);
 }
 
@@ -213,30 +215,46 @@ static enum err_code put_picture(struct store *store, const struct vt_result *re
         rc = put(store, r, buf_str(&png), name, &a, e);
     buf_deinit(&png);
     if (rc == ERR_OK)
-        buf_printf(&r->json, "%s{\"asset\":\"%s\",\"seed\":%lld,\"width\":%d,\"height\":%d}",
+        buf_printf(&r->images, "%s{\"asset\":\"%s\",\"seed\":%lld,\"width\":%d,\"height\":%d}",
                    i ? "," : "", a.id, (long long)vt_result_seed(res, i), a.width, a.height);
     return rc;
 }
 
-static enum err_code picture_result(struct vt_engine *engine, struct store *store,
-                                    const struct vt_result *res, const struct buf *notes,
-                                    struct work_result *r, struct err *e)
+static void how_made(const struct vt_request *q, struct buf *b)
 {
-    const struct vt_request *q = vt_result_request(res);
-    struct buf *b = &r->json;
-    enum err_code rc = ERR_OK;
-    buf_add_z(b, "{\"images\":[");
-    for (int i = 0; rc == ERR_OK && i < vt_result_count(res); i++)
-        rc = put_picture(store, res, i, r, e);
-    buf_add_z(b, "],\"model\":");
+    buf_add_z(b, "\"model\":");
     json_add_z(b, q->model);
     buf_add_z(b, ",\"prompt\":");
     json_add_z(b, q->prompt ? q->prompt : "");
     buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"width\":%d,\"height\":%d",
                q->steps, q->guidance, q->max_tokens, q->width, q->height);
-    add_stats(b, vt_result_stats(res));
-    add_tail(b, engine, notes, NULL, 0);
-    return rc;
+}
+
+enum err_code work_keep_image(struct store *store, const struct vt_result *res, int i,
+                              struct work_result *r)
+{
+    if (!r->made.n)
+        how_made(vt_result_request(res), &r->made);
+    return put_picture(store, res, i, r, &r->lost);
+}
+
+static void begin_images(struct work_result *r)
+{
+    buf_add_z(&r->json, "{\"images\":[");
+    buf_add_str(&r->json, buf_str(&r->images));
+    buf_add_z(&r->json, "],");
+    buf_add_str(&r->json, buf_str(&r->made));
+}
+
+void work_keep_rest(const struct vt_engine *engine, const struct buf *notes, double seconds,
+                    struct work_result *r)
+{
+    buf_clear(&r->json);
+    if (!r->images.n)
+        return;
+    begin_images(r);
+    buf_printf(&r->json, ",\"seconds\":{\"total\":%.4f}", seconds);
+    add_tail(&r->json, engine, notes, NULL, 0);
 }
 
 static enum err_code run_picture(struct vt_engine *engine, struct store *store, bool edit,
@@ -260,8 +278,15 @@ static enum err_code run_picture(struct vt_engine *engine, struct store *store, 
                                    : vt_generate(engine, &rq, cb, &res, &err);
         rc = st == VT_OK ? ERR_OK : from_vt(&err, e);
     }
-    if (rc == ERR_OK && res)
-        rc = picture_result(engine, store, res, notes, r, e);
+    if (r && r->lost.code != ERR_OK) {
+        *e = r->lost;
+        rc = e->code;
+    }
+    if (rc == ERR_OK && res) {
+        begin_images(r);
+        add_stats(&r->json, vt_result_stats(res));
+        add_tail(&r->json, engine, notes, NULL, 0);
+    }
     vt_result_free(res);
     inputs_free(in);
     return rc;

@@ -18,6 +18,9 @@ struct work_result {
     const char *assets[WORK_MAX_ASSETS]; /* ids in the arena */
     size_t n_assets;
     struct arena arena;
+    struct buf images; /* of a job for images: those that are finished, as JSON, commas between */
+    struct buf made;   /* members that say how they are made; since the first */
+    struct err lost;   /* why a finished image could not be stored */
 };
 
 void work_result_init(struct work_result *r);
@@ -29,6 +32,12 @@ ERR_MUST_CHECK enum err_code work_run(struct vt_engine *engine, struct store *st
                                       const char *kind, yyjson_val *request,
                                       const struct vt_callbacks *callbacks, const struct buf *notes,
                                       struct work_result *out, struct err *e);
+/* For vt_callbacks.image: stores the image at once. Not ERR_OK: the run has to end. */
+ERR_MUST_CHECK enum err_code work_keep_image(struct store *store, const struct vt_result *res,
+                                             int i, struct work_result *r);
+/* The result of a run that ended early, of the images that were finished; none: r->json stays empty. */
+void work_keep_rest(const struct vt_engine *engine, const struct buf *notes, double seconds,
+                    struct work_result *r);
 /* What it would take. */
 ERR_MUST_CHECK enum err_code work_plan(struct vt_engine *engine, struct store *store,
                                        const char *kind, yyjson_val *request, struct vt_plan *out,

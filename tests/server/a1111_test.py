@@ -3,10 +3,9 @@ plugin send, in their order."""
 
 import json
 import threading
-import time
 
 from images import DISC, NOISE, Image, box, edit, encode, mask_of, refused, same
-from support import EDIT, Server, b64, read, run_all
+from support import EDIT, Server, b64, read, run_all, until
 
 STAR = {"prompt": "a red star", "seed": 1, "steps": 2, "width": 128, "height": 128}
 
@@ -136,12 +135,60 @@ def test_sillytavern(program):
         got = []
         long = threading.Thread(target=lambda: got.append(s.post("/sdapi/v1/txt2img", dict(asked, steps=500))))
         long.start()
-        end = time.time() + 60
-        while not s.get("/sdapi/v1/progress").json()["state"]["sampling_step"] and time.time() < end:
-            time.sleep(0.02)
+        until(lambda: s.get("/sdapi/v1/progress").json()["state"]["sampling_step"])
         assert s.request("POST", "/sdapi/v1/interrupt").status == 200
         long.join()
-        assert got[0].status == 409, got
+        assert got[0].status == 200 and got[0].json()["images"] == [], got
+
+
+def test_interrupted_gives_what_is_finished(program):
+    with Server(program) as s:
+        whole = s.post("/sdapi/v1/txt2img", dict(STAR, steps=40)).json()["images"][0]
+        got = []
+        asked = dict(STAR, n_iter=15, batch_size=4, steps=40)
+        long = threading.Thread(target=lambda: got.append(s.post("/sdapi/v1/txt2img", asked)))
+        long.start()
+        until(lambda: s.get("/sdapi/v1/progress").json()["state"]["job_no"] >= 2)
+        assert s.post("/sdapi/v1/interrupt").json() == {}
+        long.join()
+        a = got[0].json()
+        info = json.loads(a["info"])
+        n = len(a["images"])
+        assert got[0].status == 200 and 2 <= n < 60 and a["images"][0] == whole, (got[0].status, n)
+        assert info["all_seeds"] == list(range(1, n + 1)) and len(info["infotexts"]) == n, info
+        assert f"interrupted: {n} of 60" in info["comments"] and info["sd_model_name"] == "micro-klein", info
+        job = s.get("/v1/jobs/" + info["job"]).json()
+        assert job["state"] == "cancelled" and len(job["result"]["images"]) == n, job
+        # A batch that waits behind another job has nothing yet.
+        blocker = s.post("/v1/generate", {"prompt": "x", "steps": 1000}).json()["id"]
+        s.wait_for(blocker, ("running",))
+        got.clear()
+        waiting = threading.Thread(target=lambda: got.append(s.post("/sdapi/v1/txt2img", asked)))
+        waiting.start()
+        until(lambda: len(s.get("/v1/jobs?state=queued").json()["jobs"]) == 1)
+        s.request("DELETE", "/v1/jobs/" + s.get("/v1/jobs?state=queued").json()["jobs"][0]["id"])
+        waiting.join()
+        assert got[0].status == 200 and got[0].json()["images"] == [], got
+        s.request("DELETE", "/v1/jobs/" + blocker)
+
+
+def test_unload_and_reload(program):
+    def is_open():
+        return s.get("/v1/models/micro-klein").json()["open"]
+    with Server(program) as s:
+        assert s.post("/sdapi/v1/reload-checkpoint").json() == {} and is_open()
+        assert s.post("/sdapi/v1/unload-checkpoint", {}).json() == {} and not is_open()
+        assert s.post("/sdapi/v1/unload-checkpoint").json() == {} and not is_open()
+        job = s.post("/v1/generate", {"prompt": "x", "steps": 1000}).json()["id"]
+        s.wait_for(job, ("running",))
+        until(is_open)
+        # Behind a running job: answered at once, done after it; the last wish counts.
+        for what in ("unload", "reload", "unload"):
+            assert s.post(f"/sdapi/v1/{what}-checkpoint").json() == {}
+        assert s.get("/v1/jobs/" + job).json()["state"] == "running"
+        s.request("DELETE", "/v1/jobs/" + job)
+        until(lambda: not is_open())
+        assert s.post("/sdapi/v1/txt2img", STAR).status == 200 and is_open()
 
 
 def test_open_webui(program):

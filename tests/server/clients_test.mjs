@@ -1,11 +1,11 @@
 // The official OpenAI client, and a validator of OpenAPI documents, against a running server.
-// Usage: clients_test.mjs BASE_URL PICTURE
+// Usage: clients_test.mjs BASE_URL IMAGE GUARDED_URL TOKEN (of a server with that token and room for one waiting job)
 import assert from 'node:assert/strict'
 import { createReadStream } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import OpenAI, { toFile } from 'openai'
 
-const [base, picture] = process.argv.slice(2)
+const [base, picture, guarded, token] = process.argv.slice(2)
 const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'none', maxRetries: 0 })
 const isPng = (b64) => Buffer.from(b64, 'base64').subarray(1, 4).toString() === 'PNG'
 
@@ -68,4 +68,52 @@ await assert.rejects(client.images.generate({ prompt: 'x', background: 'transpar
 await assert.rejects(client.models.retrieve('no-such-model'), (e) => e instanceof OpenAI.NotFoundError)
 await assert.rejects(client.images.generate({ model: 'no-such-model', prompt: 'x' }),
   (e) => e instanceof OpenAI.APIError && e.status === 400 && e.param === 'model')
+
+// A stream of two images; leaving it ends its job.
+const two = await client.images.generate({ model: 'micro-klein', prompt: 'x', n: 2, size: '64x64', stream: true })
+const indexes = []
+for await (const event of two) {
+  assert.equal(event.type, 'image_generation.completed')
+  assert.ok(isPng(event.b64_json))
+  indexes.push(event.index)
+}
+assert.deepEqual(indexes, [0, 1])
+const job = async () => (await (await fetch(`${base}/v1/jobs?limit=1`)).json()).jobs[0]
+async function until (said) {
+  const end = Date.now() + 60000
+  while (!await said()) {
+    assert.ok(Date.now() < end, `not so after a minute: ${said}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+const before = (await job()).id
+const left = await client.images.generate({ prompt: 'x', steps: 1000, stream: true, partial_images: 3 })
+await until(async () => (await job()).id !== before)
+left.controller.abort()
+await until(async () => (await job()).state === 'cancelled')
+
+// Every failure is the class that the client has for it.
+const bare = { maxRetries: 0, baseURL: `${guarded}/v1` }
+const stranger = new OpenAI({ ...bare, apiKey: 'wrong' })
+const known = new OpenAI({ ...bare, apiKey: token })
+const nobody = new OpenAI({ ...bare, baseURL: 'http://127.0.0.1:9/v1', apiKey: 'x' })
+await assert.rejects(stranger.models.list(), (e) => e instanceof OpenAI.AuthenticationError && e.code === 'unauthorised')
+await assert.rejects(nobody.models.list(), (e) => e instanceof OpenAI.APIConnectionError)
+await assert.rejects(client.images.generate({ prompt: 'x', size: 'huge' }),
+  (e) => e instanceof OpenAI.BadRequestError && e.param === 'size' && e.type === 'invalid_request_error')
+await assert.rejects(client.images.edit({ prompt: 'x', image: await toFile(Buffer.from('no image'), 'a.png') }),
+  (e) => e instanceof OpenAI.BadRequestError && e.param === 'image')
+await assert.rejects(client.chat.completions.create({ model: 'x', messages: [] }),
+  (e) => e instanceof OpenAI.NotFoundError && e.code === 'not_found')
+assert.ok((await known.models.list()).data.length > 0)
+const full = []
+const gone = new AbortController()
+for (let i = 0; i < 4; i++) {
+  full.push(known.images.generate({ prompt: 'x', steps: 1000 }, { signal: gone.signal }).catch((e) => e))
+}
+const first = await Promise.race(full)
+assert.ok(first instanceof OpenAI.RateLimitError && first.code === 'queue_full', String(first))
+assert.ok(Number(first.headers.get('retry-after')) > 0)
+gone.abort()
+assert.ok((await Promise.all(full)).some((e) => e instanceof OpenAI.APIUserAbortError))
 console.log('the clients are content')

@@ -8,6 +8,7 @@ import tempfile
 
 from support import EDIT, Server
 
+TOKEN = "0123456789abcdef0123456789abcdef"
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -19,17 +20,21 @@ def main():
     cache = os.path.join(keep, "veetance-tests", "server")
     folder = tempfile.mkdtemp(prefix="veetance-clients-")
     try:
-        for name in ("package.json", "clients_test.mjs", "typed_test.ts"):
+        for name in ("package.json", "package-lock.json", "clients_test.mjs", "typed_test.ts"):
             shutil.copy(os.path.join(HERE, name), folder)
-        r = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline",
+        r = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline",
                             "--cache", cache], cwd=folder, capture_output=True, timeout=200, check=False)
         if r.returncode:
-            print("skipped: npm cannot install the clients")
+            print("skipped: npm cannot install the clients: " + r.stderr.decode(errors="replace")[-500:])
             sys.exit(77)
-        with Server(sys.argv[1]) as s:
+        token = os.path.join(folder, "token")
+        with open(token, "w", encoding="ascii") as f:
+            f.write(TOKEN)
+        os.chmod(token, 0o600)
+        with Server(sys.argv[1]) as s, Server(sys.argv[1], "--token", token, "--queue", "1") as guarded:
             base = f"http://127.0.0.1:{s.port}"
             for command in (
-                    ["node", "clients_test.mjs", base, EDIT],
+                    ["node", "clients_test.mjs", base, EDIT, f"http://127.0.0.1:{guarded.port}", TOKEN],
                     ["node_modules/.bin/openapi-typescript", base + "/openapi.json", "--default-non-nullable=false",
                      "-o", "api.d.ts"],
                     ["node_modules/.bin/tsc", "--strict", "--noUncheckedIndexedAccess", "--target", "es2022", "--module",

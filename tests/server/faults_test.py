@@ -276,7 +276,7 @@ def test_nan_is_a_failure(program):
             f.write(b"\xff" * (end - begin))
         with Server(program, env={"VEETANCE_MODELS": models}) as s:
             a = s.post("/v1/generate?wait=true", QUICK)
-            assert a.status == 500, a
+            assert a.status == 500 and a.json()["code"] == "numeric", a
             j = s.get("/v1/jobs?state=failed").json()["jobs"][0]
             assert j["error"]["code"] == "numeric" and j["result"] is None, j
 

@@ -61,6 +61,37 @@ def test_lengths_that_differ_are_refused(program):
         assert got[0] == 202, got
 
 
+def test_too_much_before_the_body(program):
+    with Server(program) as s:
+        for head, status in [("GET /" + "a" * 9000 + " HTTP/1.1\nHost: HOST\n\n", 414),
+                             ("GET /healthz?" + "a" * 30000 + " HTTP/1.1\nHost: HOST\n\n", 431),
+                             ("GET /healthz HTTP/1.1\nHost: HOST\nX: " + "a" * 30000 + "\n\n", 431)]:
+            got = raw(s, head)
+            assert got[0] == status and got[1]["content-type"] == "application/problem+json", got
+            assert json.loads(got[2])["code"] == "too_large" and "limit" in json.loads(got[2])["detail"], got
+        for more in ("X: " + "a" * 20000 + "\n", "X: a\n" * 300):
+            assert raw(s, "GET /healthz HTTP/1.1\nHost: HOST\nConnection: close\n" + more + "\n")[0] == 200
+
+
+def test_what_libmicrohttpd_refuses_itself(program):
+    """Before we see it, and in its own words (docs/server.md has the list): the status is right and the connection ends."""
+    with Server(program) as s:
+        post = "POST /v1/generate HTTP/1.1\nHost: HOST\nContent-Type: application/json\n"
+        chunked = post + "Transfer-Encoding: chunked\n\n"
+        for text, statuses in [("GET /" + "a" * 200000 + " HTTP/1.1\nHost: HOST\n\n", (414, 431)),
+                               ("GET / HTTP/1.1\nHost: HOST\nX: " + "a" * 200000 + "\n\n", (431,)),
+                               ("GET / HTTP/1.1\nHost: HOST\n" + "X: a\n" * 5000 + "\n", (431,)),
+                               ("GET / HTTP/1.1\nHost: HOST\nno colon\n\n", (400,)),
+                               ("GET / HTTX/1.1\nHost: HOST\n\n", (400,)), ("GET / HTTP/0.9\nHost: HOST\n\n", (400, 505)),
+                               ("GET / HTTP/2.0\nHost: HOST\n\n", (505,)),
+                               (post + "Content-Length: " + "9" * 30 + "\n\n", (413,)),
+                               (post + "Content-Length: many\n\n", (400,)), (chunked + "zz\n{}\n", (400,)),
+                               (chunked + "f" * 30 + "\n{}\n", (413,))]:
+            got = s.raw(text.replace("\n", "\r\n").replace("HOST", f"127.0.0.1:{s.port}").encode(), seconds=20)
+            assert int(got.split()[1]) in statuses, (text[:80], got[:200])
+        assert s.get("/healthz").status == 200
+
+
 def test_every_error_has_a_code(program):
     with Server(program, "--queue", "1") as s:
         project = s.post("/v1/projects", {"name": "x", "width": 8, "height": 8}).json()["id"]

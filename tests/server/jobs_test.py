@@ -265,6 +265,14 @@ def test_questions_do_not_wait_behind_a_job(program):
         assert s.post("/v1/models/micro-klein/load").json() == {"model": "micro-klein"}
         a = s.post("/v1/models/micro-layered/load")
         assert a.status == 202 and a.json() == {"model": "micro-layered", "open": False}, a
+        a = s.post("/v1/models/unload")
+        assert a.status == 202 and a.json() == {"model": None, "open": True}, a
+        for path in ("/v1/models", "/v1/models/micro-klein", "/v1/telemetry", "/readyz", "/v1/store", "/sdapi/v1/progress",
+                     "/sdapi/v1/memory", "/sdapi/v1/options", f"/v1/jobs/{job}"):
+            assert s.get(path).status == 200, path
+        assert s.post("/sdapi/v1/unload-checkpoint").status == 200
+        assert s.post("/sdapi/v1/reload-checkpoint").status == 200
+        assert s.post("/v1/models/micro-layered/load").status == 202
         assert s.get("/v1/jobs/" + job).json()["state"] == "running"
         s.request("DELETE", "/v1/jobs/" + job)
         while not s.get("/v1/models/micro-layered").json()["open"]:
@@ -272,6 +280,26 @@ def test_questions_do_not_wait_behind_a_job(program):
         assert s.get("/v1/telemetry").json()["device"]["budget_bytes"] == 1 << 30
         assert s.post("/v1/models/micro-klein/load").status == 200
         assert s.get("/v1/models/micro-klein").json()["open"] is True
+
+
+def test_finished_images_of_a_cancelled_job_stay(program):
+    with Server(program) as s:
+        job = s.post("/v1/generate", dict(STAR, count=300)).json()["id"]
+        for n, d in s.events(f"/v1/jobs/{job}/events"):
+            if n in ("step", "stage") and d.get("image", 0) >= 2:
+                s.request("DELETE", "/v1/jobs/" + job)
+                break
+        j = s.wait_for(job)
+        images = j["result"]["images"]
+        assert j["state"] == "cancelled" and 2 <= len(images) < 300, j
+        assert [i["seed"] for i in images] == list(range(STAR["seed"], STAR["seed"] + len(images)))
+        assert all(s.get("/v1/assets/" + i["asset"]).status == 200 for i in images)
+        s.request("POST", "/v1/store/tidy")
+        assert s.request("DELETE", "/v1/assets/" + images[0]["asset"]).status == 409
+        # Made again, it begins anew.
+        assert s.post(f"/v1/jobs/{job}/again").status == 202
+        assert s.get("/v1/jobs/" + job).json()["result"] is None
+        s.request("DELETE", "/v1/jobs/" + job)
 
 
 def test_same_model_runs_together(program):

@@ -154,6 +154,8 @@ class Walk:
             assert a.headers["Content-Type"] == "application/problem+json", (path, a)
             p = a.json()
             assert p["status"] == a.status and p["detail"] and p["title"] and p["code"], (path, a)
+            promise = promised.get(str(a.status), promised["default"])["content"]["application/problem+json"]
+            assert loosely(p, promise["schema"]), (method, path, a)
             return a.status, p
         assert str(a.status) in promised or a.status in (304, 206), (method, path, a)
         content = promised.get(str(a.status), {}).get("content", {})
