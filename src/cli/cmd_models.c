@@ -13,8 +13,8 @@
 #include "cli/model_arg.h"
 #include "cli/models_advise.h"
 #include "cli/suggest.h"
+#include "library/models.h"
 #include "pipeline/model_dir.h"
-#include "store/models.h"
 
 enum {
     MODELS_JSON = 1,

@@ -6,9 +6,9 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/doctor.h"
+#include "library/models.h"
 #include "nn/device.h"
 #include "nn/pin.h"
-#include "store/models.h"
 
 enum { MAX_DEVICES = 64 };
 

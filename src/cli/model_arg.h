@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "store/models.h"
+#include "library/models.h"
 
 struct cli_model {
     char path[MODELS_PATH_BYTES]; /* the model's folder, or the file that was named */

@@ -2,7 +2,7 @@
 #ifndef VT_CLI_MODELS_ADVISE_H
 #define VT_CLI_MODELS_ADVISE_H
 
-#include "store/models.h"
+#include "library/models.h"
 
 /* A line a model that is ready, the best for each task first; budget as vt_engine_options has it. Returns an exit
  * status. */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "store/models.h"
+#include "library/models.h"
 
 static unsigned tasks_of(const char *pipeline)
 {

@@ -1,4 +1,4 @@
-/* models_find.c - where a component's files are at this moment: in their place, on a drive that is away, on one
+/* locate.c - where a component's files are at this moment: in their place, on a drive that is away, on one
  * that is mounted elsewhere, or gone.
  *
  * A place remembers the mount point that it was seen under. When its path is not there, the rest of the path is
@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 enum { MOUNTS_MAX_BYTES = 4 << 20, MOUNTS_MAX = 4096 };
 

@@ -1,4 +1,4 @@
-/* models_match.c - which components make a model together.
+/* match.c - which components make a model together.
  *
  * Told from shapes alone: a FLUX.2-klein transformer takes the states of a Qwen3 of one width and the latents
  * of FLUX.2's VAE; a layered Qwen-Image transformer those of a Qwen2.5-VL and of a VAE with four image channels;
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 /* Below it a model is a miniature, whose tokenizer says nothing about its family. */
 enum { REAL_VOCABULARY = 100000 };

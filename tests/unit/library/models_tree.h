@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "store/models.h"
+#include "library/models.h"
 
 #define MICRO VT_SOURCE_DIR "/models/"
 #define HUB "hub/models--some--micro-klein/"

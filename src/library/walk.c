@@ -1,4 +1,4 @@
-/* models_walk.c - everything below a folder, links to folders included.
+/* walk.c - everything below a folder, links to folders included.
  *
  * A folder is entered once, by whatever path it is reached first, so that links in a circle end. What is not
  * looked at is reported: too deep, too many, a path too long for the store, a link to nothing. */
@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "store/models_scan.h"
+#include "library/discover.h"
 #include "weights/checkpoint.h"
 
 enum { MAX_DEPTH = 64, MAX_ENTRIES = 2000000, FIRST_SLOTS = 256 };

@@ -1,4 +1,4 @@
-/* models_assemble.c - the small folder that makes an assembled model one: linked/NAME/veetance.json, written from
+/* assemble.c - the small folder that makes an assembled model one: linked/NAME/veetance.json, written from
  * where its components are at this moment, and only when that has changed. */
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/folder.h"
 #include "base/json.h"
 #include "base/json_write.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 /* Qwen-Image-Layered's published scheduler; klein's is the program's default. */
 static const char layered_scheduler[] = "{\n"

@@ -1,4 +1,4 @@
-/* models_look.c - what a file or folder is: opened as a component, measured, fingerprinted, entered. */
+/* identify.c - what a file or folder is: opened as a component, measured, fingerprinted, entered. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 #include "weights/component.h"
 
 /* A piece from each sixteenth of the file: where fine-tunes, quantisations and retrainings differ. */

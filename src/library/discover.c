@@ -1,4 +1,4 @@
-/* models_scan.c - adding what a person names; models_walk.c looks through folders with it.
+/* discover.c - adding what a person names; walk.c looks through folders with it.
  *
  * Layouts, told by what is in them:
  *   model_index.json or veetance.json       a model folder; its parts are its subfolders or what the file names
@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "store/models_scan.h"
+#include "library/discover.h"
 
 enum { JSON_MAX_BYTES = 4 << 20 };
 

@@ -1,8 +1,8 @@
-/* models_scan.h - between adding one thing (models_scan.c) and looking for many (models_walk.c). */
-#ifndef VT_STORE_MODELS_SCAN_H
-#define VT_STORE_MODELS_SCAN_H
+/* discover.h - between adding one thing (models_scan.c) and looking for many (models_walk.c). */
+#ifndef VT_LIBRARY_DISCOVER_H
+#define VT_LIBRARY_DISCOVER_H
 
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 struct models_scan {
     struct models *m;

@@ -1,17 +1,17 @@
-/* models_manifest.c - models.json, read and written. A file that somebody edited by hand is read with as much
+/* manifest.c - models.json, read and written. A file that somebody edited by hand is read with as much
  * suspicion as any other: every text is bounded, every reference is checked. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/folder.h"
 #include "base/file.h"
 #include "base/file_lock.h"
+#include "base/folder.h"
 #include "base/home.h"
 #include "base/json.h"
 #include "base/json_write.h"
 #include "base/mem.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 enum { MANIFEST_MAX_BYTES = 32 << 20, ARENA_MAX_BYTES = 256 << 20, TEXT_MAX_BYTES = 4095 };
 

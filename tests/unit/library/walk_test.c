@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 #define TRANSFORMER "micro-klein/transformer/diffusion_pytorch_model.safetensors"
 #define HUB_REPO "tree/hub/models--some--klein-hub/"

@@ -1,9 +1,9 @@
-/* models_impl.h - between the files of the model store. */
-#ifndef VT_STORE_MODELS_IMPL_H
-#define VT_STORE_MODELS_IMPL_H
+/* impl.h - between the files of the model store. */
+#ifndef VT_LIBRARY_IMPL_H
+#define VT_LIBRARY_IMPL_H
 
 #include "base/str.h"
-#include "store/models.h"
+#include "library/models.h"
 
 enum {
     MODELS_MAX = 4096,

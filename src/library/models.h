@@ -15,8 +15,8 @@
  * A drive that is not there makes its models "away"; the rest works. A component with a second place is used from
  * there. A struct models belongs to one thread. models_resolve may be called from any: it loads for itself.
  */
-#ifndef VT_STORE_MODELS_H
-#define VT_STORE_MODELS_H
+#ifndef VT_LIBRARY_MODELS_H
+#define VT_LIBRARY_MODELS_H
 
 #include <stdbool.h>
 #include <stddef.h>

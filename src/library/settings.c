@@ -1,4 +1,4 @@
-/* models_settings.c - what a model's folder says about it besides its parts: is it distilled, its defaults, its
+/* settings.c - what a model's folder says about it besides its parts: is it distilled, its defaults, its
  * schedule. models.json keeps a copy, because nothing in the weights tells these, and the folder may be gone while
  * every part is still there. */
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/json_write.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 

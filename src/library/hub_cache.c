@@ -1,4 +1,4 @@
-/* models_hub.c - the hub's cache: models--ORG--NAME/snapshots/REVISION, of which refs/main names the newest.
+/* hub_cache.c - the hub's cache: models--ORG--NAME/snapshots/REVISION, of which refs/main names the newest.
  *
  * A revision that was not downloaded whole has links that lead nowhere, or lacks files. Then an older one that is
  * whole is better than none. */
@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/json.h"
-#include "store/models_scan.h"
+#include "base/mem.h"
+#include "library/discover.h"
 #include "weights/checkpoint.h"
 
 enum { MAX_REVISIONS = 64, INDEX_MAX_BYTES = 1 << 20 };

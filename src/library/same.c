@@ -1,11 +1,11 @@
-/* models_same.c - a model that lies in two places is one: a folder and its copy in the hub's cache, or on another
+/* same.c - a model that lies in two places is one: a folder and its copy in the hub's cache, or on another
  * drive. Its parts are known by their bytes; what the folders say must be the same, too (klein-4B and its base model
  * could share everything but that). */
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 static bool holds(const char *dir, const char *name)
 {

@@ -1,11 +1,11 @@
-/* models_published.c - which klein a transformer file is: distilled, base, or KV, which keeps what it computed of its
+/* published.c - which klein a transformer file is: distilled, base, or KV, which keeps what it computed of its
  * references. Nothing in the weights tells. In this order: the published file's sha256, where that is known; its size, where
  * no other published file has it; a title in its metadata; its name. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-#include "store/models_impl.h"
+#include "library/impl.h"
 #include "weights/checkpoint.h"
 
 static const struct {

@@ -1,8 +1,8 @@
-/* models_verify.c - are the files still what they were? */
+/* verify.c - are the files still what they were? */
 #include <stdio.h>
 #include <string.h>
 
-#include "store/models_impl.h"
+#include "library/impl.h"
 
 /* Compares one file with what was recorded, whole when asked to; says what differs. */
 static enum err_code verify_file(const char *path, struct models_file *f,
