@@ -68,8 +68,8 @@ static enum err_code follow(char path[PATH_BYTES], struct err *e)
         memcpy(path, link, (size_t)n + 1);
         return ERR_OK;
     }
-    enum err_code rc = folder_of(path, dir, e);
-    return rc == ERR_OK ? file_join(path, PATH_BYTES, dir, link, e) : rc;
+    TRY(folder_of(path, dir, e));
+    return file_join(path, PATH_BYTES, dir, link, e);
 }
 
 static enum err_code find_target(const char *path, struct target *t, struct err *e)
@@ -111,10 +111,9 @@ bool file_out_is_direct(const char *path)
 static enum err_code temp_name(const char *prefix, char name[FILE_TEMP_NAME_BYTES], struct err *e)
 {
     uint64_t r;
-    enum err_code rc = random_bytes(&r, sizeof r, e);
-    if (rc == ERR_OK)
-        (void)snprintf(name, FILE_TEMP_NAME_BYTES, "%.40s%016llx", prefix, (unsigned long long)r);
-    return rc;
+    TRY(random_bytes(&r, sizeof r, e));
+    (void)snprintf(name, FILE_TEMP_NAME_BYTES, "%.40s%016llx", prefix, (unsigned long long)r);
+    return ERR_OK;
 }
 
 enum err_code file_temp(int folder, const char *prefix, mode_t mode,
@@ -198,9 +197,7 @@ static enum err_code open_folder(struct file_out *f, const struct target *t, str
 {
     char dir[PATH_BYTES];
     const char *slash = strrchr(t->path, '/'), *name = slash ? slash + 1 : t->path;
-    enum err_code rc = folder_of(t->path, dir, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(folder_of(t->path, dir, e));
     if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return err_set(e, ERR_ARG, "cannot write '%s': this names no file", f->path);
     f->name = mem_try_strndup(name, strlen(name));
@@ -239,12 +236,11 @@ static enum err_code take_room(const struct file_out *f, uint64_t bytes, struct 
 static enum err_code open_replacing(struct file_out *f, const struct target *t, mode_t mode,
                                     uint64_t bytes, struct err *e)
 {
-    enum err_code rc = open_folder(f, t, e);
-    if (rc == ERR_OK)
-        rc = open_temp(f, mode, e);
-    if (rc == ERR_OK && t->exists)
-        rc = keep_rights(f, &t->st, mode, e);
-    return rc == ERR_OK ? take_room(f, bytes, e) : rc;
+    TRY(open_folder(f, t, e));
+    TRY(open_temp(f, mode, e));
+    if (t->exists)
+        TRY(keep_rights(f, &t->st, mode, e));
+    return take_room(f, bytes, e);
 }
 
 enum err_code file_out_begin(struct file_out *f, const char *path, mode_t mode, uint64_t bytes,

@@ -57,8 +57,8 @@ enum err_code folder_make(const char *dir, mode_t mode, struct err *e)
 enum err_code folder_make_parents(const char *path, mode_t mode, struct err *e)
 {
     char dir[FOLDER_PATH_BYTES];
-    enum err_code rc = folder_of(path, dir, e);
-    return rc == ERR_OK ? folder_make(dir, mode, e) : rc;
+    TRY(folder_of(path, dir, e));
+    return folder_make(dir, mode, e);
 }
 
 enum err_code folder_make_temp(const char *path, char *out, size_t out_size, struct err *e)
@@ -68,9 +68,7 @@ enum err_code folder_make_temp(const char *path, char *out, size_t out_size, str
     while (n > 1 && path[n - 1] == '/')
         n--;
     for (int tries = 0;; tries++) {
-        enum err_code rc = random_bytes(&r, sizeof r, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(random_bytes(&r, sizeof r, e));
         int len = snprintf(out, out_size, "%.*s.tmp-%016llx", (int)n, path, (unsigned long long)r);
         if (n > INT_MAX || len < 0 || (size_t)len >= out_size)
             return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", path);

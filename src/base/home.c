@@ -32,6 +32,6 @@ enum err_code home_path(enum home_kind kind, const char *name, char *out, size_t
     char dir[PATH_BYTES];
     if (!name)
         return folder(kind, out, out_size, e);
-    enum err_code rc = folder(kind, dir, sizeof dir, e);
-    return rc == ERR_OK ? file_join(out, out_size, dir, name, e) : rc;
+    TRY(folder(kind, dir, sizeof dir, e));
+    return file_join(out, out_size, dir, name, e);
 }

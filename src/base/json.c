@@ -150,17 +150,15 @@ enum err_code json_get_i64_array(yyjson_val *obj, const char *key, int64_t lo, i
     yyjson_val *v = get(obj, key);
     if (!v)
         return ERR_OK;
-    enum err_code rc = check_array(v, key, max, what, e);
+    TRY(check_array(v, key, max, what, e));
     size_t i, count;
     yyjson_val *item;
     yyjson_arr_foreach(v, i, count, item)
     {
-        if (rc == ERR_OK)
-            rc = value_i64(item, key, lo, hi, &out[i], what, e);
+        TRY(value_i64(item, key, lo, hi, &out[i], what, e));
     }
-    if (rc == ERR_OK)
-        *n = yyjson_arr_size(v);
-    return rc;
+    *n = yyjson_arr_size(v);
+    return ERR_OK;
 }
 
 enum err_code json_get_double_array(yyjson_val *obj, const char *key, double *out, size_t max,
@@ -169,17 +167,15 @@ enum err_code json_get_double_array(yyjson_val *obj, const char *key, double *ou
     yyjson_val *v = get(obj, key);
     if (!v)
         return ERR_OK;
-    enum err_code rc = check_array(v, key, max, what, e);
+    TRY(check_array(v, key, max, what, e));
     size_t i, count;
     yyjson_val *item;
     yyjson_arr_foreach(v, i, count, item)
     {
-        if (rc == ERR_OK && !yyjson_is_num(item))
-            rc = wrong_kind(item, key, "numbers", what, e);
-        if (rc == ERR_OK)
-            out[i] = yyjson_get_num(item);
+        if (!yyjson_is_num(item))
+            TRY(wrong_kind(item, key, "numbers", what, e));
+        out[i] = yyjson_get_num(item);
     }
-    if (rc == ERR_OK)
-        *n = yyjson_arr_size(v);
-    return rc;
+    *n = yyjson_arr_size(v);
+    return ERR_OK;
 }

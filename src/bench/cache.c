@@ -82,14 +82,13 @@ enum err_code bench_cache_get(const struct bench_cached *what, const char *cache
                               struct err *e)
 {
     char cache[PATH_BYTES], partial[PATH_BYTES];
-    enum err_code rc = cache_folder(cache_dir, cache, e);
-    if (rc == ERR_OK)
-        rc = file_join(out, out_size, cache, what->name, e);
-    if (rc != ERR_OK || file_is_dir(out))
-        return rc;
+    TRY(cache_folder(cache_dir, cache, e));
+    TRY(file_join(out, out_size, cache, what->name, e));
+    if (file_is_dir(out))
+        return ERR_OK;
     int n = snprintf(partial, sizeof partial, "%s.partial", out);
     if (n < 0 || (size_t)n >= sizeof partial)
         return err_set(e, ERR_LIMIT, "the cache folder's path is too long");
-    rc = check_space(cache, what->bytes, e);
-    return rc == ERR_OK ? write_and_rename(what, partial, out, run, e) : rc;
+    TRY(check_space(cache, what->bytes, e));
+    return write_and_rename(what, partial, out, run, e);
 }

@@ -132,9 +132,7 @@ static enum err_code make_picture(struct bench *b, int i, struct err *e)
     b->picture = i;
     b->step_sum = 0;
     b->steps_done = 0;
-    enum err_code rc = klein_generate(b->k, &rq, &run, &picture, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(klein_generate(b->k, &rq, &run, &picture, e));
     p->width = picture.w;
     p->height = picture.h;
     image_free(&picture);

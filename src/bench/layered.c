@@ -134,10 +134,8 @@ static enum err_code measure(struct bench *b, struct err *e)
 static enum err_code open_transformer(struct bench *b, struct component *c, struct err *e)
 {
     struct qwen_image_config config;
-    enum err_code rc = qwen_image_config_read(NULL, b->rq->weights, c, &config, e);
-    return rc == ERR_OK
-               ? qwen_image_transformer_new(c, b->device, nn_precision_for(c), &config, &b->m, e)
-               : rc;
+    TRY(qwen_image_config_read(NULL, b->rq->weights, c, &config, e));
+    return qwen_image_transformer_new(c, b->device, nn_precision_for(c), &config, &b->m, e);
 }
 
 static void describe(struct bench *b)
@@ -174,13 +172,11 @@ enum err_code bench_layered_run(const struct bench_layered_request *rq,
     if (rc != ERR_OK)
         return rc;
     describe(&b);
-    rc = compute_choose(devices_all(b.device), rq->compute, rq->callbacks, e);
-    if (rc == ERR_OK)
-        rc = component_open(rq->weights, COMPONENT_QWEN_IMAGE_TRANSFORMER, &c, e);
-    if (rc == ERR_OK)
-        rc = open_transformer(&b, c, e);
-    if (rc == ERR_OK)
-        rc = measure(&b, e);
+    TRY_GOTO(compute_choose(devices_all(b.device), rq->compute, rq->callbacks, e), done);
+    TRY_GOTO(component_open(rq->weights, COMPONENT_QWEN_IMAGE_TRANSFORMER, &c, e), done);
+    TRY_GOTO(open_transformer(&b, c, e), done);
+    rc = measure(&b, e);
+done:
     qwen_image_pass_free(b.pass);
     qwen_image_tables_free(b.tables);
     qwen_image_transformer_free(b.m);

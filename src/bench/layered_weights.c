@@ -247,13 +247,14 @@ static enum err_code write_file(const struct qwen_image_config *c, struct writer
     rng_seed(&r, 1);
     for (size_t i = 0; i < PATTERN_WORDS; i++)
         w->pattern->random[i] = rng_next_u32(&r);
-    enum err_code rc = make_header(&l, &header, &w->bytes, e);
-    if (rc == ERR_OK)
-        rc = write_at(w, header.p, header.n, 0, e);
-    for (size_t i = 0; rc == ERR_OK && i < l.n; i++)
-        rc = write_tensor(w, &l.t[i], e);
-    if (rc == ERR_OK && (ftruncate(w->fd, (off_t)w->bytes) != 0 || fsync(w->fd) != 0))
+    enum err_code rc;
+    TRY_GOTO(make_header(&l, &header, &w->bytes, e), done);
+    TRY_GOTO(write_at(w, header.p, header.n, 0, e), done);
+    for (size_t i = 0; i < l.n; i++)
+        TRY_GOTO(write_tensor(w, &l.t[i], e), done);
+    if (ftruncate(w->fd, (off_t)w->bytes) != 0 || fsync(w->fd) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", w->path);
+done:
     buf_deinit(&header);
     list_deinit(&l);
     return rc;
@@ -286,6 +287,6 @@ enum err_code bench_layered_get(const struct qwen_image_config *c, const char *n
     char dir[PATH_BYTES];
     const struct bench_cached what = {
         .name = name, .bytes = bench_layered_bytes(c), .write = write_into, .user = c};
-    enum err_code rc = bench_cache_get(&what, cache_dir, run, dir, sizeof dir, e);
-    return rc == ERR_OK ? file_join(out, out_size, dir, FILE_NAME, e) : rc;
+    TRY(bench_cache_get(&what, cache_dir, run, dir, sizeof dir, e));
+    return file_join(out, out_size, dir, FILE_NAME, e);
 }

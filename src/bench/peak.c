@@ -106,11 +106,12 @@ static enum err_code measure_attention(struct nn_device *d, double seconds,
     struct attention a = {0};
     double best = 0, n = (double)out->tokens;
     nn_graph_init(&a.g, d, false);
-    enum err_code rc = attention_prepare(&a, out->tokens, e);
-    if (rc == ERR_OK)
-        rc = attention_runs(&a, seconds, cancel, &best, e);
-    if (rc == ERR_OK && best > 0)
+    enum err_code rc;
+    TRY_GOTO(attention_prepare(&a, out->tokens, e), done);
+    TRY_GOTO(attention_runs(&a, seconds, cancel, &best, e), done);
+    if (best > 0)
         out->flops = 4 * n * n * BENCH_ATTENTION_HEADS * BENCH_ATTENTION_HEAD_DIM / best;
+done:
     nn_graph_deinit(&a.g);
     mem_free(a.numbers);
     return rc;

@@ -125,8 +125,8 @@ uint64_t bench_synthetic_bytes(const struct bench_synthetic *s)
 static enum err_code write_text(const char *dir, const char *name, struct str text, struct err *e)
 {
     char path[PATH_BYTES];
-    enum err_code rc = file_join(path, sizeof path, dir, name, e);
-    return rc == ERR_OK ? file_write_atomic(path, text.p, text.n, e) : rc;
+    TRY(file_join(path, sizeof path, dir, name, e));
+    return file_write_atomic(path, text.p, text.n, e);
 }
 
 static enum err_code write_part(const struct bench_synthetic *s, const struct part *part,
@@ -213,12 +213,11 @@ static enum err_code write_model(const struct bench_synthetic *s, const char *to
     struct bench_writing r = *run;
     r.done_before = 0;
     r.total = bench_synthetic_bytes(s);
-    enum err_code rc = write_small_files(s, model, e);
-    if (rc == ERR_OK)
-        rc = copy_tokenizer(tokenizer_dir, model, e);
-    for (size_t i = 0; rc == ERR_OK && i < PARTS; i++)
-        rc = write_part(s, &parts[i], model, &r, e);
-    return rc;
+    TRY(write_small_files(s, model, e));
+    TRY(copy_tokenizer(tokenizer_dir, model, e));
+    for (size_t i = 0; i < PARTS; i++)
+        TRY(write_part(s, &parts[i], model, &r, e));
+    return ERR_OK;
 }
 
 struct write_request {

@@ -284,12 +284,17 @@ enum err_code bench_weights_write(const struct bench_weights *w, const char *pat
     if (!block)
         return err_set(e, ERR_NOMEM, "no memory for random numbers");
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
-    enum err_code rc = fd >= 0 ? write_open_file(w, fd, path, block, run, e)
-                               : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    if (rc == ERR_OK && fsync(fd) != 0)
+    enum err_code rc;
+    TRY_GOTO(fd >= 0 ? write_open_file(w, fd, path, block, run, e)
+                     : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path),
+             done);
+    if (fsync(fd) != 0) {
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-    if (fd >= 0 && close(fd) != 0 && rc == ERR_OK)
+        goto done;
+    }
+    if (fd >= 0 && close(fd) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+done:
     if (rc != ERR_OK && fd >= 0)
         (void)unlink(path);
     mem_free(block);

@@ -216,25 +216,22 @@ static enum err_code put_manifest(struct export *x, struct err *e)
 {
     struct buf text;
     buf_init(&text, RECORD_MAX_BYTES);
-    enum err_code rc = record_text(&x->listed, &text, e);
-    if (rc == ERR_OK)
-        rc = put_header(x, BUNDLE_MANIFEST, text.n, e);
-    if (rc == ERR_OK)
-        rc = put(x, text.p, text.n, e);
-    if (rc == ERR_OK)
-        rc = put_zeros(x, tar_padding(text.n), e);
+    enum err_code rc;
+    TRY_GOTO(record_text(&x->listed, &text, e), done);
+    TRY_GOTO(put_header(x, BUNDLE_MANIFEST, text.n, e), done);
+    TRY_GOTO(put(x, text.p, text.n, e), done);
+    rc = put_zeros(x, tar_padding(text.n), e);
+done:
     buf_deinit(&text);
     return rc;
 }
 
 static enum err_code write_all(struct export *x, struct err *e)
 {
-    enum err_code rc = put_manifest(x, e);
-    for (size_t i = 0; rc == ERR_OK && i < x->listed.count; i++)
-        rc = put_file(x, &x->listed.files[i], e);
-    if (rc == ERR_OK)
-        rc = put_zeros(x, TAR_END_BYTES, e);
-    return rc;
+    TRY(put_manifest(x, e));
+    for (size_t i = 0; i < x->listed.count; i++)
+        TRY(put_file(x, &x->listed.files[i], e));
+    return put_zeros(x, TAR_END_BYTES, e);
 }
 
 static enum err_code write_file(struct export *x, const char *file, struct err *e)

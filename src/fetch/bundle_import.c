@@ -208,10 +208,10 @@ static enum err_code import_all(struct import *m, struct err *e)
 
 static enum err_code finish(struct import *m, struct err *e)
 {
-    enum err_code rc = record_set(&m->record, &m->record.own, m->listed.own, e);
-    for (size_t i = 0; rc == ERR_OK && i < m->listed.licence_count; i++)
-        rc = record_add_licence(&m->record, m->listed.licences[i], e);
-    return rc == ERR_OK ? record_save(&m->record, m->dir, e) : rc;
+    TRY(record_set(&m->record, &m->record.own, m->listed.own, e));
+    for (size_t i = 0; i < m->listed.licence_count; i++)
+        TRY(record_add_licence(&m->record, m->listed.licences[i], e));
+    return record_save(&m->record, m->dir, e);
 }
 
 enum err_code bundle_import(tar_read_fn read, void *user, const char *to,

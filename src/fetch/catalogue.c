@@ -37,12 +37,11 @@ static enum err_code need_str(struct catalogue *c, yyjson_val *o, const char *ke
                               struct err *e)
 {
     struct str s = {0};
-    enum err_code rc = json_get_str(o, key, &s, c->what, e);
-    if (rc == ERR_OK && (s.n == 0 || s.n > 1000 || memchr(s.p, 0, s.n) || strchr(s.p, '\n')))
-        rc = err_set(e, ERR_FORMAT, "%s: \"%s\" is missing or no plain text", c->what, key);
-    if (rc == ERR_OK)
-        *out = s.p;
-    return rc;
+    TRY(json_get_str(o, key, &s, c->what, e));
+    if (s.n == 0 || s.n > 1000 || memchr(s.p, 0, s.n) || strchr(s.p, '\n'))
+        return err_set(e, ERR_FORMAT, "%s: \"%s\" is missing or no plain text", c->what, key);
+    *out = s.p;
+    return ERR_OK;
 }
 
 static enum err_code maybe_str(struct catalogue *c, yyjson_val *o, const char *key,
@@ -108,13 +107,14 @@ static enum err_code licence_of(struct catalogue *c, yyjson_val *o,
                                 const struct catalogue_licence **out, struct err *e)
 {
     const char *id = NULL;
-    enum err_code rc = need_str(c, o, "licence", &id, e);
-    for (size_t i = 0; rc == ERR_OK && i < c->licence_count; i++)
+    TRY(need_str(c, o, "licence", &id, e));
+    for (size_t i = 0; i < c->licence_count; i++) {
         if (strcmp(c->licences[i].id, id) == 0) {
             *out = &c->licences[i];
             return ERR_OK;
         }
-    return rc != ERR_OK ? rc : err_set(e, ERR_FORMAT, "%s: there is no licence '%s'", c->what, id);
+    }
+    return err_set(e, ERR_FORMAT, "%s: there is no licence '%s'", c->what, id);
 }
 
 /* "owner/name" and "main" or a commit: they become parts of an address. */
@@ -162,13 +162,14 @@ static enum err_code source_of(struct catalogue *c, yyjson_val *o,
                                const struct catalogue_source **out, struct err *e)
 {
     const char *id = NULL;
-    enum err_code rc = need_str(c, o, "source", &id, e);
-    for (size_t i = 0; rc == ERR_OK && i < c->source_count; i++)
+    TRY(need_str(c, o, "source", &id, e));
+    for (size_t i = 0; i < c->source_count; i++) {
         if (strcmp(c->sources[i].id, id) == 0) {
             *out = &c->sources[i];
             return ERR_OK;
         }
-    return rc != ERR_OK ? rc : err_set(e, ERR_FORMAT, "%s: there is no source '%s'", c->what, id);
+    }
+    return err_set(e, ERR_FORMAT, "%s: there is no source '%s'", c->what, id);
 }
 
 /* ---- sets ----------------------------------------------------------------------------------------------- */

@@ -153,11 +153,8 @@ static enum err_code job_restart(struct engine *g, struct job *j, const struct e
 static enum err_code job_resolve_again(struct engine *g, struct job *j, struct err *e)
 {
     struct hub_file before = j->f->at;
-    enum err_code rc = hub_resolve(g->hub, j->f->source, j->f->repo_path, &j->f->at, e);
-    if (rc == ERR_OK)
-        rc = download_check_pin(j->f, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(hub_resolve(g->hub, j->f->source, j->f->repo_path, &j->f->at, e));
+    TRY(download_check_pin(j->f, e));
     j->hops = 0;
     const struct hub_file *now = &j->f->at;
     bool same = now->size == before.size && now->sum == before.sum &&
@@ -218,15 +215,15 @@ static enum err_code try_job(struct engine *g, struct slot *s, struct job *j, bo
                              struct err *e)
 {
     uint64_t from, to;
-    enum err_code rc = j->part ? ERR_OK : job_open(g, j, e);
-    if (rc != ERR_OK || (j->no_ranges && job_is_busy(g, j)) ||
-        !lease_take(j, lease_size(g, j), &from, &to))
-        return rc;
+    if (!(j->part))
+        TRY(job_open(g, j, e));
+    if ((j->no_ranges && job_is_busy(g, j)) || !lease_take(j, lease_size(g, j), &from, &to))
+        return ERR_OK;
     *took = true;
-    rc = slot_begin(s, g->hub, j, from, to, e);
-    if (rc == ERR_OK && curl_multi_add_handle(g->multi, s->easy) != CURLM_OK)
-        rc = err_set(e, ERR_NOMEM, "no memory for a connection");
-    return rc;
+    TRY(slot_begin(s, g->hub, j, from, to, e));
+    if (curl_multi_add_handle(g->multi, s->easy) != CURLM_OK)
+        return err_set(e, ERR_NOMEM, "no memory for a connection");
+    return ERR_OK;
 }
 
 /* Connections are opened one after the other, and no more once the line is so fast that they would only share it:
@@ -302,12 +299,10 @@ static enum err_code follow(struct engine *g, struct slot *s, struct job *j, str
     (void)curl_easy_getinfo(s->easy, CURLINFO_REDIRECT_URL, &to);
     if (!to || strlen(to) >= HUB_URL_BYTES || ++j->hops > MAX_HOPS)
         return err_set(e, ERR_IO, "%s: the server redirects to nowhere", j->f->to);
-    enum err_code rc = hub_check_url(g->hub, to, e);
-    if (rc == ERR_OK) {
-        memcpy(j->f->at.url, to, strlen(to) + 1);
-        j->f->at.elsewhere = true;
-    }
-    return rc;
+    TRY(hub_check_url(g->hub, to, e));
+    memcpy(j->f->at.url, to, strlen(to) + 1);
+    j->f->at.elsewhere = true;
+    return ERR_OK;
 }
 
 static enum err_code settle_status(struct engine *g, struct slot *s, struct job *j, struct err *e)
@@ -340,8 +335,8 @@ static enum err_code settle_status(struct engine *g, struct slot *s, struct job 
         *e = why;
         return e->code;
     }
-    enum err_code rc = try_later(g, s, j, after, &why, e);
-    return rc == ERR_OK && stale ? job_resolve_again(g, j, e) : rc;
+    TRY(try_later(g, s, j, after, &why, e));
+    return stale ? job_resolve_again(g, j, e) : ERR_OK;
 }
 
 static enum err_code settle_changed(struct engine *g, struct slot *s, struct job *j, struct err *e)
@@ -351,11 +346,10 @@ static enum err_code settle_changed(struct engine *g, struct slot *s, struct job
                  "%s: the server's file is not the one that it announced (another size or ETag)",
                  j->f->to);
     int restarts = j->restarts;
-    enum err_code rc = try_later(g, s, j, 0, &why, e);
-    if (rc == ERR_OK)
-        rc = job_resolve_again(g, j, e);
-    if (rc != ERR_OK || j->restarts != restarts)
-        return rc;
+    TRY(try_later(g, s, j, 0, &why, e));
+    TRY(job_resolve_again(g, j, e));
+    if (j->restarts != restarts)
+        return ERR_OK;
     /* Without a sum only the ETag tells files apart. With one that the hub still vouches for, storage hosts
      * may disagree about their ETags, and the digest of the whole decides. */
     if (j->f->at.sum == HUB_SUM_NONE)
@@ -433,8 +427,7 @@ static enum err_code take_results(struct engine *g, struct err *e)
 {
     CURLMsg *m;
     int left;
-    enum err_code rc = ERR_OK;
-    while (rc == ERR_OK && (m = curl_multi_info_read(g->multi, &left)) != NULL) {
+    while ((m = curl_multi_info_read(g->multi, &left)) != NULL) {
         char *user = NULL;
         CURLcode code = m->data.result;
         if (m->msg != CURLMSG_DONE)
@@ -443,25 +436,24 @@ static enum err_code take_results(struct engine *g, struct err *e)
         struct slot *s = (struct slot *)(void *)user;
         (void)curl_multi_remove_handle(g->multi, s->easy);
         if (s->job)
-            rc = settle(g, s, code, e);
+            TRY(settle(g, s, code, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code check_jobs(struct engine *g, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = g->first; rc == ERR_OK && i < g->job_count; i++) {
+    for (size_t i = g->first; i < g->job_count; i++) {
         struct job *j = &g->jobs[i];
         if (!j->part)
             continue;
         j->f->bytes_there = j->bytes;
         if (j->bytes == j->f->at.size) {
             j->f->phase = DOWNLOAD_CHECKING;
-            rc = job_check(g, j, e);
+            TRY(job_check(g, j, e));
         }
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* Counts what the running segments have brought, for the speed of the line. */

@@ -82,9 +82,7 @@ enum err_code slot_begin(struct slot *s, struct hub *hub, struct job *j, uint64_
                          struct err *e)
 {
     char range[64];
-    enum err_code rc = hub_prepare(hub, s->easy, j->f->at.url, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(hub_prepare(hub, s->easy, j->f->at.url, e));
     s->job = j;
     s->from = s->at = from;
     s->to = to;

@@ -229,8 +229,8 @@ static enum err_code note_file(struct get *g, const struct want *w, const struct
                                   .commit = at->commit,
                                   .file = w->file.path,
                                   .size = at->size};
-    enum err_code rc = record_put(&g->record, &f, e);
-    return rc == ERR_OK ? record_save(&g->record, g->dir, e) : rc;
+    TRY(record_put(&g->record, &f, e));
+    return record_save(&g->record, g->dir, e);
 }
 
 /* A file that lies there without a record (copied by hand, perhaps) is as good as a download if its digest is
@@ -239,10 +239,10 @@ static enum err_code adopt(struct get *g, struct want *w, const struct hub_file 
 {
     char path[FETCH_PATH_BYTES], hex[SHA256_HEX_SIZE];
     const char *want = at->sum == HUB_SUM_SHA256 ? at->sum_hex : w->file.sha256;
-    enum err_code rc = final_path(g, w, path, e);
-    if (rc != ERR_OK || !want || !has_size(path, at->size) ||
-        sha256_file(path, hex, NULL) != ERR_OK || strcmp(hex, want) != 0)
-        return rc;
+    TRY(final_path(g, w, path, e));
+    if (!want || !has_size(path, at->size) || sha256_file(path, hex, NULL) != ERR_OK ||
+        strcmp(hex, want) != 0)
+        return ERR_OK;
     w->state = WANT_THERE;
     g->totals.bytes_before += at->size;
     return note_file(g, w, at, hex, e);
@@ -260,11 +260,8 @@ static enum err_code fill_file(struct get *g, const struct want *w, const struct
         .sha256 = g->request.trust_hub && at->sum == HUB_SUM_SHA256 ? NULL : w->file.sha256,
         .at = *at};
     (void)snprintf(f->to, sizeof f->to, "%s", w->file.to);
-    enum err_code rc = final_path(g, w, f->path, e);
-    if (rc == ERR_OK)
-        rc = file_join(tmp, sizeof tmp - 10, g->work, w->file.to, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(final_path(g, w, f->path, e));
+    TRY(file_join(tmp, sizeof tmp - 10, g->work, w->file.to, e));
     (void)snprintf(f->part_path, sizeof f->part_path, "%.*s.part", FETCH_PATH_BYTES - 10, tmp);
     (void)snprintf(f->state_path, sizeof f->state_path, "%.*s.state", FETCH_PATH_BYTES - 10, tmp);
     return download_check_pin(f, e);
@@ -338,20 +335,16 @@ static void on_note(const char *text, void *user)
 
 static enum err_code run_round(struct get *g, bool only_indexes, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     g->file_count = 0;
-    for (size_t i = 0; rc == ERR_OK && i < g->want_count; i++) {
+    for (size_t i = 0; i < g->want_count; i++) {
         struct want *w = &g->wants[i];
         if (w->state != WANT_OPEN || (only_indexes && !w->file.shards))
             continue;
         if (g->request.stop && atomic_load(g->request.stop))
             return err_set(e, ERR_CANCELLED, "stopped");
-        rc = resolve_one(g, w, e);
+        TRY(resolve_one(g, w, e));
     }
-    if (rc == ERR_OK)
-        rc = check_room(g, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_room(g, e));
     struct download_options o = {.hub = &g->hub,
                                  .connections = g->request.connections,
                                  .stop = g->request.stop,
@@ -394,8 +387,7 @@ static enum err_code add_shard(const char *name, void *user, struct err *e)
 
 static enum err_code expand_indexes(struct get *g, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < g->want_count; i++) {
+    for (size_t i = 0; i < g->want_count; i++) {
         char path[FETCH_PATH_BYTES];
         struct want *w = &g->wants[i];
         if (!w->file.shards || w->expanded || w->state == WANT_OPEN)
@@ -404,11 +396,10 @@ static enum err_code expand_indexes(struct get *g, struct err *e)
         if (w->state == WANT_ABSENT)
             continue;
         struct shard_context c = {.g = g, .index = w};
-        rc = final_path(g, w, path, e);
-        if (rc == ERR_OK)
-            rc = layout_shards(path, add_shard, &c, e);
+        TRY(final_path(g, w, path, e));
+        TRY(layout_shards(path, add_shard, &c, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* Marks what the record vouches for; says whether an index is still to be fetched. */
@@ -460,9 +451,7 @@ static enum err_code begin(struct get *g, struct err *e)
 static enum err_code finish(struct get *g, struct err *e)
 {
     bool kept = false;
-    enum err_code rc = layout_write(g->dir, g->set, g->choices, &g->record, &kept, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(layout_write(g->dir, g->set, g->choices, &g->record, &kept, e));
     if (kept && g->request.note)
         g->request.note("the folder's own veetance.json was left as it is", g->request.user);
     for (size_t i = 0; i < g->want_count; i++)
@@ -473,14 +462,11 @@ static enum err_code finish(struct get *g, struct err *e)
 
 enum err_code get_run(struct get *g, struct err *e)
 {
-    enum err_code rc = begin(g, e);
-    if (rc == ERR_OK && look_around(g))
-        rc = run_round(g, true, e);
-    if (rc == ERR_OK)
-        rc = expand_indexes(g, e);
-    if (rc == ERR_OK) {
-        (void)look_around(g);
-        rc = run_round(g, false, e);
-    }
-    return rc == ERR_OK ? finish(g, e) : rc;
+    TRY(begin(g, e));
+    if (look_around(g))
+        TRY(run_round(g, true, e));
+    TRY(expand_indexes(g, e));
+    (void)look_around(g);
+    TRY(run_round(g, false, e));
+    return finish(g, e);
 }

@@ -187,9 +187,7 @@ static enum err_code ask_once(struct hub *h, const struct question *q, const cha
     char detail[CURL_ERROR_SIZE] = "", host[256];
     *advice = WORDS_GIVE_UP;
     *status = 0;
-    enum err_code rc = hub_prepare(h, h->easy, url, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(hub_prepare(h, h->easy, url, e));
     (void)curl_easy_setopt(h->easy, CURLOPT_ERRORBUFFER, detail);
     (void)curl_easy_setopt(h->easy, CURLOPT_NOPROGRESS, 0L);
     (void)curl_easy_setopt(h->easy, CURLOPT_XFERINFOFUNCTION, watch);
@@ -231,9 +229,7 @@ static enum err_code judge(struct hub *h, const struct question *q, const char *
     hub_header(h->easy, "X-Error-Code", code, sizeof code);
     hub_header(h->easy, "X-Error-Message", message, sizeof message);
     hub_page(h, q->source, page, sizeof page);
-    enum err_code rc = url_origin(url, origin, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(url_origin(url, origin, e));
     *wait = hub_wait_s(h->easy);
     struct words_http w = {.status = status,
                            .code = code,
@@ -355,10 +351,9 @@ static enum err_code read_location(struct hub *h, const struct question *q, char
     (void)curl_easy_getinfo(h->easy, CURLINFO_REDIRECT_URL, &to);
     if (!to || strlen(to) >= HUB_URL_BYTES)
         return err_set(e, ERR_IO, "%s: the server redirects to nowhere", q->what);
-    enum err_code rc = hub_check_url(h, to, e);
-    if (rc == ERR_OK)
-        memcpy(url, to, strlen(to) + 1);
-    return rc;
+    TRY(hub_check_url(h, to, e));
+    memcpy(url, to, strlen(to) + 1);
+    return ERR_OK;
 }
 
 enum err_code hub_resolve(struct hub *h, const struct catalogue_source *source, const char *path,

@@ -63,11 +63,10 @@ enum err_code layout_write(const char *dir, const struct catalogue_set *set,
     sha256_init(&h);
     sha256_add(&h, text, n);
     sha256_hex(&h, hex);
-    rc = record_set(record, &record->own, hex, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, text, n, e);
-    if (rc == ERR_OK)
-        rc = record_save(record, dir, e);
+    TRY_GOTO(record_set(record, &record->own, hex, e), done);
+    TRY_GOTO(file_write_atomic(path, text, n, e), done);
+    rc = record_save(record, dir, e);
+done:
     mem_free(text);
     return rc;
 }

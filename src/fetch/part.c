@@ -453,9 +453,7 @@ const char *part_git_blob(const struct part *p)
 enum err_code part_publish(struct part *p, const char *path, struct err *e)
 {
     forget(p);
-    enum err_code rc = folder_make_parents(path, 0777, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(folder_make_parents(path, 0777, e));
     if (fsync(p->fd) != 0 || rename(p->path, path) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot put '%s' in its place", path);
     folder_sync_of(path);

@@ -33,9 +33,7 @@ static enum err_code read_text(struct record *r, yyjson_val *o, const char *key,
                                const char **out, struct err *e)
 {
     struct str s = {0};
-    enum err_code rc = json_get_str(o, key, &s, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_str(o, key, &s, what, e));
     if (s.n > 1000 || memchr(s.n ? s.p : "", 0, s.n))
         return err_set(e, ERR_FORMAT, "%s: \"%s\" is no plain text", what, key);
     *out = s.n ? arena_strdup(&r->arena, s) : "";
@@ -102,11 +100,11 @@ static enum err_code read_all(struct record *r, yyjson_val *root, const char *wh
 enum err_code record_parse(struct str text, const char *what, struct record *r, struct err *e)
 {
     yyjson_doc *doc = NULL;
-    enum err_code rc = start(r, e);
-    if (rc == ERR_OK)
-        rc = json_parse(text, what, &doc, e);
-    if (rc == ERR_OK)
-        rc = read_all(r, yyjson_doc_get_root(doc), what, e);
+    enum err_code rc;
+    TRY_GOTO(start(r, e), done);
+    TRY_GOTO(json_parse(text, what, &doc, e), done);
+    rc = read_all(r, yyjson_doc_get_root(doc), what, e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -233,11 +231,11 @@ enum err_code record_save(const struct record *r, const char *dir, struct err *e
     char path[FETCH_PATH_BYTES];
     struct buf text;
     buf_init(&text, RECORD_MAX_BYTES);
-    enum err_code rc = record_text(r, &text, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, dir, FETCH_RECORD, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, text.p, text.n, e);
+    enum err_code rc;
+    TRY_GOTO(record_text(r, &text, e), done);
+    TRY_GOTO(file_join(path, sizeof path, dir, FETCH_RECORD, e), done);
+    rc = file_write_atomic(path, text.p, text.n, e);
+done:
     buf_deinit(&text);
     return rc;
 }

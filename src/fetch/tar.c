@@ -263,13 +263,16 @@ static enum err_code read_pax(struct tar_reader *r, struct pax *pax, struct err 
     char *p = n ? buf_grow(&text, n) : NULL;
     enum err_code rc = ERR_OK;
     if (n > 0)
-        rc = p ? read_whole(r, p, n, &none, e) : err_set(e, ERR_NOMEM, "no memory for an archive");
-    if (rc == ERR_OK && n > 0 && none)
+        TRY_GOTO(p ? read_whole(r, p, n, &none, e)
+                   : err_set(e, ERR_NOMEM, "no memory for an archive"),
+                 done);
+    if (n > 0 && none) {
         rc = err_set(e, ERR_FORMAT, "the archive ends in the middle of an entry");
-    if (rc == ERR_OK) {
-        r->left = 0;
-        rc = apply_pax(buf_str(&text), pax, e);
+        goto done;
     }
+    r->left = 0;
+    rc = apply_pax(buf_str(&text), pax, e);
+done:
     buf_deinit(&text);
     return rc;
 }

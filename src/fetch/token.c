@@ -90,8 +90,8 @@ static bool take(struct token *out, struct str secret, const char *from)
 enum err_code token_path(char *out, size_t out_size, struct err *e)
 {
     char dir[FETCH_PATH_BYTES];
-    enum err_code rc = path_config_dir(dir, e);
-    return rc == ERR_OK ? file_join(out, out_size, dir, "token", e) : rc;
+    TRY(path_config_dir(dir, e));
+    return file_join(out, out_size, dir, "token", e);
 }
 
 /* Our file's text; empty when there is none. Caller: wipe and buf_deinit. */
@@ -100,9 +100,9 @@ static enum err_code read_own(struct buf *text, struct err *e)
     char path[FETCH_PATH_BYTES];
     struct stat st;
     buf_init(text, FILE_MAX_BYTES);
-    enum err_code rc = token_path(path, sizeof path, e);
-    if (rc != ERR_OK || !file_exists(path))
-        return rc;
+    TRY(token_path(path, sizeof path, e));
+    if (!file_exists(path))
+        return ERR_OK;
     if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
         return err_set(e, ERR_IO,
                        "others can read the token file '%s'; `chmod 600` it, or log in again",
@@ -191,10 +191,10 @@ enum err_code token_find(const char *origin, struct token *out, struct err *e)
             return err_set(e, ERR_ARG, "HF_TOKEN does not hold a token (8 to 500 characters)");
         return ERR_OK;
     }
-    enum err_code rc = find_own(origin, out, e);
-    if (rc == ERR_OK && !out->secret[0] && is_hub(origin))
+    TRY(find_own(origin, out, e));
+    if (!out->secret[0] && is_hub(origin))
         find_hubs(out);
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- changing our file ---------------------------------------------------------------------------------- */

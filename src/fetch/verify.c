@@ -62,10 +62,9 @@ enum err_code verify_find(const char *name, char out[FETCH_PATH_BYTES], struct e
     }
     if (!path_is_plain_name(name))
         return err_set(e, ERR_NOTFOUND, "there is no folder '%s'", name);
-    enum err_code rc = path_models_root(root, e);
-    if (rc == ERR_OK)
-        rc = file_join(out, FETCH_PATH_BYTES, root, name, e);
-    if (rc == ERR_OK && !file_is_dir(out))
-        rc = err_set(e, ERR_NOTFOUND, "'%s' is neither a folder nor a model in '%s'", name, root);
-    return rc;
+    TRY(path_models_root(root, e));
+    TRY(file_join(out, FETCH_PATH_BYTES, root, name, e));
+    if (!file_is_dir(out))
+        return err_set(e, ERR_NOTFOUND, "'%s' is neither a folder nor a model in '%s'", name, root);
+    return ERR_OK;
 }

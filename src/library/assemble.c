@@ -30,8 +30,8 @@ enum err_code models_assembled_dir(const struct models *m, const char *name,
                                    char out[MODELS_PATH_BYTES], struct err *e)
 {
     char linked[MODELS_PATH_BYTES];
-    enum err_code rc = file_join(linked, sizeof linked, m->dir, "linked", e);
-    return rc == ERR_OK ? file_join(out, MODELS_PATH_BYTES, linked, name, e) : rc;
+    TRY(file_join(linked, sizeof linked, m->dir, "linked", e));
+    return file_join(out, MODELS_PATH_BYTES, linked, name, e);
 }
 
 void models_disassemble(const struct models *m, const char *name)
@@ -57,8 +57,8 @@ static enum err_code write_if_other(const char *path, struct str text, struct er
     buf_deinit(&have);
     if (same)
         return ERR_OK;
-    enum err_code rc = folder_make_parents(path, 0700, e);
-    return rc == ERR_OK ? file_write_atomic(path, text.p, text.n, e) : rc;
+    TRY(folder_make_parents(path, 0700, e));
+    return file_write_atomic(path, text.p, text.n, e);
 }
 
 static void add_components(const struct models *m, const struct models_model *x, yyjson_mut_doc *d,

@@ -126,9 +126,8 @@ static enum err_code claim(struct models_scan *s, const char *path, struct model
 {
     const char *asked = s->o ? s->o->name : NULL;
     char name[MODELS_NAME_BYTES];
-    enum err_code rc = asked ? check_name(asked, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (asked)
+        TRY(check_name(asked, e));
     if (asked && models_find(s->m, asked) && models_find(s->m, asked) != same)
         return err_set(e, ERR_BUSY, "the name '%s' is taken; `veetance models remove %s` frees it",
                        asked, asked);
@@ -217,9 +216,7 @@ static enum err_code from_own_file(struct folder *f, struct err *e)
     yyjson_doc *doc;
     if (!inside(f->dir, "veetance.json", path))
         return ERR_OK;
-    enum err_code rc = json_read_file(path, JSON_MAX_BYTES, &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_read_file(path, JSON_MAX_BYTES, &doc, e));
     yyjson_val *root = yyjson_doc_get_root(doc), *c = yyjson_obj_get(root, "components");
     for (int r = 0; r < MODELS_ROLES; r++)
         take_path(f->dir, yyjson_obj_get(c, models_role_name((enum models_role)r)), f->parts[r]);
@@ -298,9 +295,7 @@ static enum err_code enter_folder(struct models_scan *s, const struct models_mod
                                   struct models_model *same, struct err *e)
 {
     struct models_model *x = NULL;
-    enum err_code rc = claim(s, found->path, same, &x, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(claim(s, found->path, same, &x, e));
     bool moved = x->path && x->path[0] && strcmp(x->path, found->path) != 0;
     const char *name = x->name, *chosen = x->chosen;
     bool distilled = x->distilled;
@@ -408,9 +403,7 @@ static enum err_code add_transformer(struct models_scan *s, const char *path,
     bool asked = s->o && s->o->name;
     if (!pipeline || (!asked && same))
         return ERR_OK;
-    enum err_code rc = claim(s, path, same, &x, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(claim(s, path, same, &x, e));
     x->pipeline = pipeline;
     x->layout = "assembled";
     x->path = x->volume = "";
@@ -443,8 +436,8 @@ bool models_seems_weights(const char *path)
 enum err_code models_add_file(struct models_scan *s, const char *path, struct err *e)
 {
     struct models_component *c;
-    enum err_code rc = models_look(s->m, path, s->o, &c, e);
-    return rc == ERR_OK && !s->in_model ? add_transformer(s, path, c, e) : rc;
+    TRY(models_look(s->m, path, s->o, &c, e));
+    return !s->in_model ? add_transformer(s, path, c, e) : ERR_OK;
 }
 
 bool models_has_index(const char *dir)
@@ -513,14 +506,12 @@ enum err_code models_add(struct models *m, const char *path, const struct models
 {
     char at[MODELS_PATH_BYTES];
     struct models_scan s = {.m = m, .o = o};
-    enum err_code rc = models_canonical(path, at, e);
-    if (rc == ERR_OK && !str_is_utf8(str_from(at), NULL))
-        rc = err_set(e, ERR_ARG, "the path is not UTF-8, which the store's file is");
-    if (rc == ERR_OK)
-        rc = file_is_dir(at) ? add_dir(&s, at, e) : models_add_file(&s, at, e);
-    if (rc == ERR_OK)
-        models_complete_all(m, o);
-    return rc;
+    TRY(models_canonical(path, at, e));
+    if (!str_is_utf8(str_from(at), NULL))
+        return err_set(e, ERR_ARG, "the path is not UTF-8, which the store's file is");
+    TRY(file_is_dir(at) ? add_dir(&s, at, e) : models_add_file(&s, at, e));
+    models_complete_all(m, o);
+    return ERR_OK;
 }
 
 enum err_code models_remove(struct models *m, const char *name, struct err *e)

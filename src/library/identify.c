@@ -217,9 +217,7 @@ static enum err_code measure(struct models *m, struct found *f, const struct mod
 static enum err_code enter(struct models *m, struct found *f, const struct models_options *o,
                            struct models_component **out, struct err *e)
 {
-    enum err_code rc = measure(m, f, o, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(measure(m, f, o, e));
     struct models_component *c = models_component(m, f->c.id);
     if (!c) {
         c = models_more_components(m);
@@ -406,13 +404,10 @@ static enum err_code read_tokenizer(const char *dir, struct models_component *ou
 {
     char path[MODELS_PATH_BYTES];
     yyjson_doc *doc = NULL;
-    enum err_code rc = file_join(path, sizeof path, dir, "tokenizer.json", e);
-    if (rc == ERR_OK && !file_exists(path))
-        rc = file_join(path, sizeof path, dir, "vocab.json", e);
-    if (rc == ERR_OK)
-        rc = json_read_file(path, TOKENIZER_MAX_BYTES, &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, dir, "tokenizer.json", e));
+    if (!file_exists(path))
+        TRY(file_join(path, sizeof path, dir, "vocab.json", e));
+    TRY(json_read_file(path, TOKENIZER_MAX_BYTES, &doc, e));
     yyjson_val *root = yyjson_doc_get_root(doc), *added = yyjson_obj_get(root, "added_tokens"), *v;
     yyjson_val *vocab = yyjson_obj_get(yyjson_obj_get(root, "model"), "vocab");
     size_t i, n;
@@ -441,9 +436,7 @@ enum err_code models_look_tokenizer(struct models *m, const char *dir,
                                         "chat_template.jinja"};
     char about[128];
     struct models_component proto = {.kind = "tokenizer"};
-    enum err_code rc = read_tokenizer(dir, &proto, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_tokenizer(dir, &proto, e));
     (void)snprintf(about, sizeof about, "tokenizer (%" PRId64 " tokens%s)", proto.rows,
                    proto.vision ? ", Qwen3" : "");
     proto.about = models_keep(m, about);

@@ -129,9 +129,7 @@ static enum err_code read_text(struct models *m, yyjson_val *o, const char *key,
                                struct err *e)
 {
     struct str s = {"", 0};
-    enum err_code rc = json_get_str(o, key, &s, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_str(o, key, &s, what, e));
     if (s.n > TEXT_MAX_BYTES || memchr(s.p, 0, s.n))
         return err_set(e, ERR_FORMAT, "%s: '%s' has %zu bytes or a zero byte", what, key, s.n);
     *out = arena_strdup(&m->arena, s);
@@ -141,10 +139,10 @@ static enum err_code read_text(struct models *m, yyjson_val *o, const char *key,
 static enum err_code read_path(struct models *m, yyjson_val *o, const char *key, const char **out,
                                struct err *e)
 {
-    enum err_code rc = read_text(m, o, key, out, e);
-    if (rc == ERR_OK && (*out)[0] && (*out)[0] != '/')
-        rc = err_set(e, ERR_FORMAT, "%s: the path '%.100s' is not absolute", what, *out);
-    return rc;
+    TRY(read_text(m, o, key, out, e));
+    if ((*out)[0] && (*out)[0] != '/')
+        return err_set(e, ERR_FORMAT, "%s: the path '%.100s' is not absolute", what, *out);
+    return ERR_OK;
 }
 
 static bool is_hex(struct str s)
@@ -159,9 +157,9 @@ static enum err_code read_hash(yyjson_val *o, const char *key, char out[SHA256_H
                                struct err *e)
 {
     struct str s = {"", 0};
-    enum err_code rc = json_get_str(o, key, &s, what, e);
-    if (rc != ERR_OK || s.n == 0)
-        return rc;
+    TRY(json_get_str(o, key, &s, what, e));
+    if (s.n == 0)
+        return ERR_OK;
     if (!is_hex(s))
         return err_set(e, ERR_FORMAT, "%s: '%s' is not 64 hexadecimal digits", what, key);
     memcpy(out, s.p, s.n);
@@ -219,9 +217,9 @@ static enum err_code read_names(struct models *m, yyjson_val *o, const struct mo
 {
     yyjson_val *a, *v;
     size_t i, n, count;
-    enum err_code rc = get_array(o, "names", MODELS_MAX_FILES, &a, &count, e);
-    if (rc != ERR_OK || count == 0)
-        return rc;
+    TRY(get_array(o, "names", MODELS_MAX_FILES, &a, &count, e));
+    if (count == 0)
+        return ERR_OK;
     if (count != c->n_files)
         return err_set(e, ERR_FORMAT, "%s: '%.60s' has %zu files, but %zu names", what, c->id,
                        c->n_files, count);
@@ -452,11 +450,12 @@ static enum err_code load(const char *dir, bool to_change, const struct models_o
 {
     struct models *m = models_new();
     *out = NULL;
-    enum err_code rc = find_dir(m, dir, e);
-    if (rc == ERR_OK && to_change)
-        rc = lock(m, o, e);
-    if (rc == ERR_OK)
-        rc = read_manifest(m, e);
+    enum err_code rc;
+    TRY_GOTO(find_dir(m, dir, e), done);
+    if (to_change)
+        TRY_GOTO(lock(m, o, e), done);
+    rc = read_manifest(m, e);
+done:
     if (rc == ERR_OK)
         *out = m;
     else

@@ -10,33 +10,29 @@ static enum err_code verify_file(const char *path, struct models_file *f,
 {
     struct models_file now = {0};
     char hex[SHA256_HEX_SIZE];
-    enum err_code rc = models_quick(path, &now, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(models_quick(path, &now, e));
     if (now.bytes != f->bytes || strcmp(now.quick, f->quick) != 0)
         return err_set(e, ERR_FORMAT, "'%s' has other bytes than when it was added", path);
     if (!o || !o->hash)
         return ERR_OK;
-    rc = models_hash(path, o, hex, e);
-    if (rc == ERR_OK && f->sha256[0] && strcmp(hex, f->sha256) != 0)
+    TRY(models_hash(path, o, hex, e));
+    if (f->sha256[0] && strcmp(hex, f->sha256) != 0)
         return err_set(e, ERR_FORMAT, "'%s' is damaged: its sha256 is %s, not %s", path, hex,
                        f->sha256);
-    if (rc == ERR_OK)
-        memcpy(f->sha256, hex, sizeof hex);
-    return rc;
+    memcpy(f->sha256, hex, sizeof hex);
+    return ERR_OK;
 }
 
 static enum err_code verify_place(struct models_component *c, const struct models_place *p,
                                   const struct models_options *o, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < c->n_files; i++) {
+    for (size_t i = 0; i < c->n_files; i++) {
         if (!models_file_path(p, i, path))
             return err_set(e, ERR_LIMIT, "a path of '%s' is too long", c->about);
-        rc = verify_file(path, &c->files[i], o, e);
+        TRY(verify_file(path, &c->files[i], o, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* A component that is only found under another mount point is entered there. */

@@ -183,11 +183,9 @@ enum err_code models_scan(struct models *m, const char *dir, const struct models
     struct models_options unnamed = o ? *o : (struct models_options){.distilled = -1};
     struct walk w = {.scan = {.m = m, .o = &unnamed}};
     unnamed.name = NULL;
-    enum err_code rc = models_canonical(dir, at, e);
-    if (rc == ERR_OK && !file_is_dir(at))
-        rc = err_set(e, ERR_ARG, "'%s' is no folder", dir);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(models_canonical(dir, at, e));
+    if (!file_is_dir(at))
+        return err_set(e, ERR_ARG, "'%s' is no folder", dir);
     walk_folder(&w, at, 0);
     mem_free(w.seen);
     models_complete_all(m, o);

@@ -223,9 +223,7 @@ struct governor *governor_of(const struct nn_device *d)
 
 enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e)
 {
-    enum err_code rc = own_share(g, bytes, &g->budget, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(own_share(g, bytes, &g->budget, e));
     make_room(g, 0);
     return held(g) <= g->budget ? ERR_OK : refuse(g, 0, "what is running", e);
 }

@@ -123,8 +123,8 @@ enum err_code nn_device_serve(const struct nn_device *d, const char *address, st
         return err_set(e, ERR_DEVICE,
                        "a worker can lend the processor and what Vulkan offers, but "
                        "no device of CUDA: use --device vulkan");
-    enum err_code rc = device_load_rpc(e);
-    return rc == ERR_OK ? nn_rpc_serve(address, d->dev, d->threads, e) : rc;
+    TRY(device_load_rpc(e));
+    return nn_rpc_serve(address, d->dev, d->threads, e);
 }
 
 struct nv_card *nn_device_card(const struct nn_device *d)

@@ -170,13 +170,12 @@ enum err_code nn_device_pin(const struct nn_device *d, double flops, struct err 
     nn_device_info(d, &info);
     memcpy(pin->device, info.name, sizeof pin->device);
     pin->gflops = flops * 1e-9;
-    enum err_code rc = nn_pin_path(path, sizeof path, e);
-    if (rc == ERR_OK)
-        rc = note_library(&info, nn_device_library(d), pin, e);
-    if (rc == ERR_OK)
-        rc = note_cpu(pin, e);
-    if (rc == ERR_OK)
-        rc = nn_pin_write(path, pin, e);
+    enum err_code rc;
+    TRY_GOTO(nn_pin_path(path, sizeof path, e), done);
+    TRY_GOTO(note_library(&info, nn_device_library(d), pin, e), done);
+    TRY_GOTO(note_cpu(pin, e), done);
+    rc = nn_pin_write(path, pin, e);
+done:
     mem_free(pin);
     return rc;
 }

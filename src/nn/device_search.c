@@ -126,10 +126,9 @@ static enum err_code load_cpu(struct err *e)
     ggml_log_set(ggml_log_sink, NULL);
     if (have_backend("CPU"))
         return ERR_OK;
-    enum err_code rc = nn_isa_check(e);
-    if (rc == ERR_OK)
-        rc = backend_dir(dir, sizeof dir, e);
-    return rc == ERR_OK ? load_best_cpu(dir, e) : rc;
+    TRY(nn_isa_check(e));
+    TRY(backend_dir(dir, sizeof dir, e));
+    return load_best_cpu(dir, e);
 }
 
 /* Without a GPU's device node whatever Vulkan offers is a software rasteriser. It emulates half floats, which
@@ -146,15 +145,13 @@ static enum err_code load_gpu(const char *kind, struct err *e)
     char dir[PATH_BYTES], name[80], path[PATH_BYTES];
     if (have_backend(kind))
         return ERR_OK;
-    enum err_code rc = backend_dir(dir, sizeof dir, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(backend_dir(dir, sizeof dir, e));
     if (strcmp(kind, "vulkan") == 0)
         prepare_vulkan();
     (void)snprintf(name, sizeof name, "libggml-%s.so", kind);
-    rc = file_join(path, sizeof path, dir, name, e);
-    if (rc != ERR_OK || !file_exists(path))
-        return rc;
+    TRY(file_join(path, sizeof path, dir, name, e));
+    if (!file_exists(path))
+        return ERR_OK;
     ggml_log_set(ggml_log_quiet, NULL);
     if (!ggml_backend_load(path))
         log_debug("the ggml backend '%s' is installed but has no device here", kind);
@@ -167,10 +164,10 @@ static const char *const gpu_kinds[] = {"hip", "vulkan", "sycl"};
 
 static enum err_code load_all(struct err *e)
 {
-    enum err_code rc = load_cpu(e);
-    for (size_t i = 0; rc == ERR_OK && i < sizeof gpu_kinds / sizeof gpu_kinds[0]; i++)
-        rc = load_gpu(gpu_kinds[i], e);
-    return rc;
+    TRY(load_cpu(e));
+    for (size_t i = 0; i < sizeof gpu_kinds / sizeof gpu_kinds[0]; i++)
+        TRY(load_gpu(gpu_kinds[i], e));
+    return ERR_OK;
 }
 
 bool device_is_cpu(ggml_backend_dev_t dev)
@@ -267,15 +264,14 @@ static bool is_cuda(const char *want)
 /* Loads what the name asks for and finds it. */
 static enum err_code search_ggml(const char *want, ggml_backend_dev_t *out, struct err *e)
 {
-    enum err_code rc;
     if (strcasecmp(want, "cpu") == 0)
-        rc = load_cpu(e);
-    else if (strncasecmp(want, "vulkan", 6) == 0)
-        rc = load_gpu("vulkan", e);
-    else
-        rc = load_all(e);
-    if (rc != ERR_OK)
-        return rc;
+        TRY(load_cpu(e));
+    else {
+        if (strncasecmp(want, "vulkan", 6) == 0)
+            TRY(load_gpu("vulkan", e));
+        else
+            TRY(load_all(e));
+    }
     ggml_log_set(ggml_log_sink, NULL);
     *out = find_device(want);
     if (!*out && strcasecmp(want, "auto") == 0)
@@ -351,10 +347,10 @@ static enum err_code choose(const char *want, struct device_found *out, struct e
         log_warn("the pinned device '%s' is not there; looking for the devices anew", pinned);
         pin = DEVICE_PIN_STALE;
     }
-    enum err_code rc = search(want, out, e);
-    if (rc == ERR_OK && pin == DEVICE_PIN_STALE)
+    TRY(search(want, out, e));
+    if (pin == DEVICE_PIN_STALE)
         renew_pin(want, out);
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code device_load_rpc(struct err *e)
@@ -365,10 +361,9 @@ enum err_code device_load_rpc(struct err *e)
 /* Another machine's device; nothing is pinned for it. */
 static enum err_code choose_remote(const char *address, ggml_backend_dev_t *out, struct err *e)
 {
-    enum err_code rc = load_cpu(e);
-    if (rc == ERR_OK)
-        rc = load_gpu("rpc", e);
-    return rc == ERR_OK ? nn_rpc_connect(address, out, e) : rc;
+    TRY(load_cpu(e));
+    TRY(load_gpu("rpc", e));
+    return nn_rpc_connect(address, out, e);
 }
 
 enum err_code device_find(const char *want, struct device_found *out, struct err *e)

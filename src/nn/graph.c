@@ -205,9 +205,7 @@ static int threads_for(const struct nn_graph *g)
 enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e)
 {
     *bytes = 0;
-    enum err_code rc = put_in_order(g, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(put_in_order(g, e));
     if (nn_device_card(g->device))
         return nv_measure(g->gf, bytes, e);
     ggml_backend_buffer_type_t buft = ggml_backend_dev_buffer_type(nn_device_ggml(g->device));

@@ -64,9 +64,7 @@ enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const
     *out = NULL;
     if (!p || !copy)
         return err_set(e, ERR_NOMEM, "no memory for a model's parameters");
-    enum err_code rc = component_find(ps->component, name, n_dims, dims, &p->view, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(component_find(ps->component, name, n_dims, dims, &p->view, e));
     p->name = copy;
     p->role = role;
     p->group = ps->group;
@@ -186,12 +184,11 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
                                     .no_alloc = true};
     if (ps->ctx)
         return ERR_OK;
-    enum err_code rc = make_groups(ps, e);
-    for (const struct nn_param *p = ps->first; p && rc == ERR_OK; p = p->next)
+    TRY(make_groups(ps, e));
+    for (const struct nn_param *p = ps->first; p; p = p->next) {
         if (p->role != NN_HOST)
-            rc = check_rows(ps, p, e);
-    if (rc != ERR_OK)
-        return rc;
+            TRY(check_rows(ps, p, e));
+    }
     ps->ctx = ggml_init(init);
     if (!ps->ctx)
         return err_set(e, ERR_NOMEM, "no memory for tensor records");
@@ -356,11 +353,11 @@ static enum err_code fill(struct nn_params *ps, struct err *e)
 static enum err_code load_block(void *user, int block, struct err *e)
 {
     struct nn_params *ps = user;
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < ps->n_streamed; i++)
+    for (size_t i = 0; i < ps->n_streamed; i++) {
         if (ps->streamed[i].block == block && ps->streamed[i].p)
-            rc = nn_param_upload(ps->device, ps->streamed[i].p, NULL, e);
-    return rc;
+            TRY(nn_param_upload(ps->device, ps->streamed[i].p, NULL, e));
+    }
+    return ERR_OK;
 }
 
 static enum err_code start_stream(struct nn_params *ps, const struct layout *y, struct err *e)
@@ -369,59 +366,55 @@ static enum err_code start_stream(struct nn_params *ps, const struct layout *y, 
         .blocks = y->blocks, .slots = y->slots, .load = load_block, .user = ps};
     ps->n_blocks = y->blocks;
     (void)nn_device_uploader(ps->device); /* made before two threads could both find none */
-    enum err_code rc = nn_stream_start(&spec, &ps->stream, e);
-    if (rc == ERR_OK)
-        nn_device_set_streaming(ps->device, ps);
-    return rc;
+    TRY(nn_stream_start(&spec, &ps->stream, e));
+    nn_device_set_streaming(ps->device, ps);
+    return ERR_OK;
 }
 
 static enum err_code take_slots(struct nn_params *ps, const struct layout *y, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     ps->slots = mem_try_array((size_t)y->slots, sizeof(struct nn_buffer *));
     ps->streamed = mem_try_array(2 * ps->count, sizeof *ps->streamed);
     if (!ps->slots || !ps->streamed)
         return err_set(e, ERR_NOMEM, "no memory to stream weights");
-    for (; rc == ERR_OK && ps->n_slots < y->slots; ps->n_slots++)
-        rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights",
-                           &ps->slots[ps->n_slots], e);
-    return rc;
+    for (; ps->n_slots < y->slots; ps->n_slots++)
+        TRY(nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights",
+                          &ps->slots[ps->n_slots], e));
+    return ERR_OK;
 }
 
 static enum err_code engage_real(struct nn_params *ps, const struct layout *y, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (int i = 0; rc == ERR_OK && i < ps->n_groups; i++) {
+    for (int i = 0; i < ps->n_groups; i++) {
         struct nn_group *g = &ps->groups[i];
         if (g->stream < 0 && g->bytes > 0)
-            rc = nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, g->bytes, "weights", &g->buffer, e);
+            TRY(nn_buffer_new(ps->device, NN_MEMORY_WEIGHTS, g->bytes, "weights", &g->buffer, e));
     }
-    if (rc == ERR_OK && y->blocks > 0)
-        rc = take_slots(ps, y, e);
-    if (rc == ERR_OK)
-        rc = fill(ps, e);
-    if (rc == ERR_OK && y->blocks > 0)
-        rc = start_stream(ps, y, e);
-    return rc;
+    if (y->blocks > 0)
+        TRY(take_slots(ps, y, e));
+    TRY(fill(ps, e));
+    if (y->blocks > 0)
+        TRY(start_stream(ps, y, e));
+    return ERR_OK;
 }
 
 /* Takes what engage_real would, piece by piece, as others may have to give way for each. Tensors without a place
  * get one that is not real. */
 static enum err_code engage_dry(struct nn_params *ps, const struct layout *y, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (int i = 0; rc == ERR_OK && i < ps->n_groups; i++)
+    for (int i = 0; i < ps->n_groups; i++) {
         if (ps->groups[i].stream < 0)
-            rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, ps->groups[i].bytes, "weights", e);
-    for (int i = 0; rc == ERR_OK && i < y->slots; i++)
-        rc = nn_device_take(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights", e);
-    for (struct nn_param *p = ps->first; p && rc == ERR_OK && !ps->real.engaged; p = p->next) {
+            TRY(nn_device_take(ps->device, NN_MEMORY_WEIGHTS, ps->groups[i].bytes, "weights", e));
+    }
+    for (int i = 0; i < y->slots; i++)
+        TRY(nn_device_take(ps->device, NN_MEMORY_WEIGHTS, y->slot, "streamed weights", e));
+    for (struct nn_param *p = ps->first; p && !ps->real.engaged; p = p->next) {
         if (p->t)
             nn_tensor_set_dry(p->t);
         if (p->row_scales)
             nn_tensor_set_dry(p->row_scales);
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code nn_params_engage(struct nn_params *ps, struct err *e)

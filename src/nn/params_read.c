@@ -54,8 +54,7 @@ static enum err_code check_param_finite(const struct nn_param *p, struct err *e)
 
 enum err_code nn_params_check_finite(const struct nn_params *ps, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (const struct nn_param *p = ps->first; p && rc == ERR_OK; p = p->next)
-        rc = check_param_finite(p, e);
-    return rc;
+    for (const struct nn_param *p = ps->first; p; p = p->next)
+        TRY(check_param_finite(p, e));
+    return ERR_OK;
 }

@@ -219,6 +219,6 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.user = &c;
         w.unit = (size_t)c.row * ggml_element_size(p->t);
     }
-    enum err_code rc = nn_upload(nn_device_uploader(d), &w, e);
-    return rc == ERR_OK && p->row_scales ? upload_row_scales(d, p, e) : rc;
+    TRY(nn_upload(nn_device_uploader(d), &w, e));
+    return p->row_scales ? upload_row_scales(d, p, e) : ERR_OK;
 }

@@ -86,9 +86,7 @@ static enum err_code layer_make(struct layer_product *p, enum nn_peak_dtype dtyp
     const struct onednn *d = p->d;
     if (d->stream_create(&p->stream, d->engine, dnnl_stream_default_flags) != dnnl_success)
         return err_set(e, ERR_DEVICE, "oneDNN does not start");
-    enum err_code rc = layer_memory(p, dtype, s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(layer_memory(p, dtype, s, e));
     if (d->matmul_primitive_desc_create(&p->primitive_desc, d->engine, p->desc[SRC],
                                         p->desc[WEIGHTS], NULL, p->desc[DST],
                                         NULL) != dnnl_success ||

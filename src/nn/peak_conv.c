@@ -79,11 +79,11 @@ static enum err_code conv_make(struct conv *c, const struct nn_peak_picture *s, 
     const struct onednn *d = c->d;
     if (!describe(c, s))
         return err_set(e, ERR_DEVICE, "oneDNN cannot convolve bf16 on this processor");
-    enum err_code rc = allocate(c, e);
-    if (rc == ERR_OK && (d->primitive_create(&c->primitive, c->primitive_desc) != 0 ||
-                         d->stream_create(&c->stream, d->engine, dnnl_stream_default_flags) != 0))
-        rc = err_set(e, ERR_DEVICE, "oneDNN does not start");
-    return rc;
+    TRY(allocate(c, e));
+    if (d->primitive_create(&c->primitive, c->primitive_desc) != 0 ||
+        d->stream_create(&c->stream, d->engine, dnnl_stream_default_flags) != 0)
+        return err_set(e, ERR_DEVICE, "oneDNN does not start");
+    return ERR_OK;
 }
 
 static enum err_code best_run(const struct conv *c, double budget, const atomic_bool *cancel,

@@ -35,8 +35,8 @@ static enum err_code read_text(yyjson_val *o, const char *key, char *out, size_t
                                struct err *e)
 {
     struct str s = {"", 0};
-    enum err_code rc = json_get_str(o, key, &s, what, e);
-    return rc == ERR_OK ? copy_text(s, out, size, key, e) : rc;
+    TRY(json_get_str(o, key, &s, what, e));
+    return copy_text(s, out, size, key, e);
 }
 
 static enum err_code read_library(yyjson_val *root, const char *key, struct nn_pin_library *out,
@@ -48,15 +48,14 @@ static enum err_code read_library(yyjson_val *root, const char *key, struct nn_p
         return ERR_OK;
     if (!yyjson_is_obj(o))
         return err_set(e, ERR_FORMAT, "%s: '%s' should be an object", what, key);
-    enum err_code rc = read_text(o, "path", out->path, sizeof out->path, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "bytes", 0, INT64_MAX, &bytes, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "mtime_ns", INT64_MIN, INT64_MAX, &out->mtime_ns, what, e);
-    if (rc == ERR_OK)
-        rc = read_text(o, "sha256", out->sha256, sizeof out->sha256, e);
-    if (rc == ERR_OK && out->path[0] != '/')
+    enum err_code rc;
+    TRY_GOTO(read_text(o, "path", out->path, sizeof out->path, e), done);
+    TRY_GOTO(json_get_i64(o, "bytes", 0, INT64_MAX, &bytes, what, e), done);
+    TRY_GOTO(json_get_i64(o, "mtime_ns", INT64_MIN, INT64_MAX, &out->mtime_ns, what, e), done);
+    TRY_GOTO(read_text(o, "sha256", out->sha256, sizeof out->sha256, e), done);
+    if (out->path[0] != '/')
         rc = err_set(e, ERR_FORMAT, "%s: '%s' names no absolute path", what, key);
+done:
     out->bytes = (uint64_t)bytes;
     return rc;
 }
@@ -156,8 +155,8 @@ enum err_code nn_pin_library_note(const char *path, struct nn_pin_library *out, 
     memset(out, 0, sizeof *out);
     if ((size_t)snprintf(out->path, sizeof out->path, "%s", path) >= sizeof out->path)
         return err_set(e, ERR_LIMIT, "the library's path is too long");
-    enum err_code rc = look(path, &out->bytes, &out->mtime_ns, e);
-    return rc == ERR_OK ? sha256_file(path, out->sha256, e) : rc;
+    TRY(look(path, &out->bytes, &out->mtime_ns, e));
+    return sha256_file(path, out->sha256, e);
 }
 
 enum err_code nn_pin_library_check(const struct nn_pin_library *lib, struct err *e)

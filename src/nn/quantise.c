@@ -57,9 +57,7 @@ enum err_code nn_quantise_rows(enum dtype t, const float *src, int64_t n_rows, i
     }
     if (!nn_can_quantise(t) || row % dtype_info(t)->block_elems != 0)
         return err_set(e, ERR_ARG, "'%.200s' cannot become %s", what, dtype_info(t)->name);
-    enum err_code rc = check(t, src, n, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check(t, src, n, what, e));
     if (t == DTYPE_F16) {
         uint16_t *out = dst;
         for (int64_t i = 0; i < n; i++)

@@ -37,11 +37,8 @@ enum err_code nn_rpc_connect(const char *address, ggml_backend_dev_t *out, struc
 {
     ggml_backend_reg_t rpc = NULL, worker;
     add_server_fn add_server = NULL;
-    enum err_code rc = nn_rpc_check_address(address, e);
-    if (rc == ERR_OK)
-        rc = backend(&rpc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_rpc_check_address(address, e));
+    TRY(backend(&rpc, e));
     *(void **)&add_server = ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_add_server");
     worker = add_server ? add_server(address) : NULL;
     if (!worker || ggml_backend_reg_dev_count(worker) == 0)
@@ -56,11 +53,8 @@ enum err_code nn_rpc_serve(const char *address, ggml_backend_dev_t dev, int thre
 {
     ggml_backend_reg_t rpc = NULL;
     start_server_fn start_server = NULL;
-    enum err_code rc = nn_rpc_check_address(address, e);
-    if (rc == ERR_OK)
-        rc = backend(&rpc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_rpc_check_address(address, e));
+    TRY(backend(&rpc, e));
     *(void **)&start_server =
         ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_start_server");
     if (start_server)

@@ -128,8 +128,9 @@ static enum err_code put_part(const struct worker *me, const struct nn_upload *w
         return err_set(e, ERR_CANCELLED, "stopped on request");
     if (w->src)
         memcpy(dst, (const unsigned char *)w->src + at, n);
-    enum err_code rc = w->src ? ERR_OK : w->fill(w->user, at, n, dst, e);
-    return rc == ERR_OK && slice ? send_part(me, w, slice, at, n, e) : rc;
+    if (!(w->src))
+        TRY(w->fill(w->user, at, n, dst, e));
+    return slice ? send_part(me, w, slice, at, n, e) : ERR_OK;
 }
 
 static void take_parts(struct worker *me, bool in_place)

@@ -75,8 +75,8 @@ enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n, struct v
 
 static enum err_code check_options(const struct vt_engine_options *o, struct err *e)
 {
-    enum err_code rc = placement_check(o->place, e);
-    return rc == ERR_OK && o->weights ? convert_cache_check(o->weights, e) : rc;
+    TRY(placement_check(o->place, e));
+    return o->weights ? convert_cache_check(o->weights, e) : ERR_OK;
 }
 
 enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt_engine **out,
@@ -161,12 +161,12 @@ enum err_code engine_open_model(struct vt_engine *g, const char *model,
     const struct convert_cache_run conversion = engine_conversion(g, cb);
     struct devices on = g->placement.devices;
     g->dir = mem_alloc(sizeof *g->dir);
-    enum err_code rc = model_dir_open(model, g->dir, e);
-    if (rc == ERR_OK)
-        rc = convert_cache_model(g->dir, &conversion, e);
-    if (rc == ERR_OK)
-        rc = pipeline == MODEL_PIPELINE_LAYERED ? layered_open(g->dir, on, &g->layered, e)
-                                                : klein_open(g->dir, on, &g->klein, e);
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(model, g->dir, e), done);
+    TRY_GOTO(convert_cache_model(g->dir, &conversion, e), done);
+    rc = pipeline == MODEL_PIPELINE_LAYERED ? layered_open(g->dir, on, &g->layered, e)
+                                            : klein_open(g->dir, on, &g->klein, e);
+done:
     if (rc != ERR_OK)
         engine_close_model(g);
     else
@@ -255,47 +255,41 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
 {
     char what[32];
     struct matte matte;
-    enum err_code rc = ERR_OK;
     if (rq->image_count < 0 || rq->image_count > VT_MAX_IMAGES)
         return err_set(e, ERR_ARG, "%d images are given; at most %d can be used", rq->image_count,
                        VT_MAX_IMAGES);
-    for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
+    for (int i = 0; i < rq->image_count; i++) {
         (void)snprintf(what, sizeof what, "image %d", i + 1);
-        rc = engine_check_image(&rq->images[i], what, e);
+        TRY(engine_check_image(&rq->images[i], what, e));
     }
-    if (rc == ERR_OK && rq->mask.pixels)
-        rc = engine_check_image(&rq->mask, "the mask", e);
-    if (rc == ERR_OK)
-        rc = matte_parse(rq->matte, &matte, e);
-    for (int i = 0; rc == ERR_OK && i < 4; i++)
+    if (rq->mask.pixels)
+        TRY(engine_check_image(&rq->mask, "the mask", e));
+    TRY(matte_parse(rq->matte, &matte, e));
+    for (int i = 0; i < 4; i++) {
         if (rq->extend[i] < 0 || rq->extend[i] > 8192)
-            rc = err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d", rq->extend[i]);
-    return rc;
+            return err_set(e, ERR_ARG, "extend takes 0 to 8192 pixels a side, not %d",
+                           rq->extend[i]);
+    }
+    return ERR_OK;
 }
 
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
-    enum err_code rc = engine_check_prompt(rq->prompt, e);
-    if (rc == ERR_OK)
-        rc = check_optional("the width", rq->width, 64, 2048, e);
-    if (rc == ERR_OK)
-        rc = check_optional("the height", rq->height, 64, 2048, e);
-    if (rc == ERR_OK)
-        rc = check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
-    if (rc == ERR_OK)
-        rc = engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
-    if (rc == ERR_OK)
-        rc = check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e);
-    if (rc == ERR_OK)
-        rc = engine_check_range("feather", rq->feather, 0, 1024, e);
-    if (rc == ERR_OK && rq->seed > INT64_MAX - VT_MAX_COUNT)
-        rc = err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
-                     (long long)(INT64_MAX - VT_MAX_COUNT));
-    if (rc == ERR_OK && (isnan(rq->guidance) || rq->guidance > 100))
-        rc = err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
-    if (rc == ERR_OK && (isnan(rq->strength) || rq->strength > 1))
-        rc = err_set(e, ERR_ARG, "strength is %g; it should be 0 to 1", rq->strength);
-    return rc == ERR_OK ? check_images(rq, e) : rc;
+    TRY(engine_check_prompt(rq->prompt, e));
+    TRY(check_optional("the width", rq->width, 64, 2048, e));
+    TRY(check_optional("the height", rq->height, 64, 2048, e));
+    TRY(check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
+    TRY(engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e));
+    TRY(check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e));
+    TRY(engine_check_range("feather", rq->feather, 0, 1024, e));
+    if (rq->seed > INT64_MAX - VT_MAX_COUNT)
+        return err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
+                       (long long)(INT64_MAX - VT_MAX_COUNT));
+    if (isnan(rq->guidance) || rq->guidance > 100)
+        return err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
+    if (isnan(rq->strength) || rq->strength > 1)
+        return err_set(e, ERR_ARG, "strength is %g; it should be 0 to 1", rq->strength);
+    return check_images(rq, e);
 }
 
 int64_t engine_random_seed(void)
@@ -485,15 +479,12 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
 {
     struct vt_result *r = NULL;
     atomic_store(&g->cancel, false);
-    enum err_code rc = check_request(rq, e);
-    if (rc == ERR_OK)
-        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
-    if (rc == ERR_OK)
-        rc = engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e);
-    if (rc == ERR_OK)
-        rc = new_result(rq, &r, e);
-    if (rc != ERR_OK || !r || !g->dir)
-        return rc;
+    TRY(check_request(rq, e));
+    TRY(compute_choose(g->placement.devices, rq->compute, cb, e));
+    TRY(engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e));
+    TRY(new_result(rq, &r, e));
+    if (!r || !g->dir)
+        return ERR_OK;
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);
     r->request.model = r->model;

@@ -31,11 +31,8 @@ static enum err_code fit_mask(struct engine_inputs *in, const struct vt_callback
 {
     struct image sized = {0};
     const struct image *src = &in->original;
-    enum err_code rc = klein_mask_check(&in->mask, src, cb, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&in->mask, src->w, src->h, IMAGE_LANCZOS, &sized, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(klein_mask_check(&in->mask, src, cb, e));
+    TRY(image_resize(&in->mask, src->w, src->h, IMAGE_LANCZOS, &sized, e));
     image_free(&in->mask);
     in->mask = sized;
     return ERR_OK;

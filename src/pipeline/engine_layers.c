@@ -45,24 +45,18 @@ static enum err_code optional(const char *what, int64_t v, int64_t lo, int64_t h
 
 static enum err_code check(const struct vt_layers_request *rq, struct err *e)
 {
-    enum err_code rc = engine_check_image(&rq->image, "the image", e);
-    if (rc == ERR_OK)
-        rc = engine_check_prompt(rq->prompt, e);
-    if (rc == ERR_OK)
-        rc = engine_check_text("negative prompt", rq->negative_prompt, e);
-    if (rc == ERR_OK)
-        rc = optional("the number of layers", rq->layers, 1, LAYERED_MAX_LAYERS, e);
-    if (rc == ERR_OK)
-        rc = optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e);
-    if (rc == ERR_OK)
-        rc = optional("the resolution", rq->resolution, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION,
-                      e);
-    if (rc == ERR_OK && rq->resolution > 0 && rq->resolution % LAYERED_SIDE_UNIT)
-        rc = err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d",
-                     rq->resolution, LAYERED_SIDE_UNIT);
-    if (rc == ERR_OK && (isnan(rq->cfg) || rq->cfg > 100))
-        rc = err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
-    return rc == ERR_OK ? engine_check_language(rq->language, e) : rc;
+    TRY(engine_check_image(&rq->image, "the image", e));
+    TRY(engine_check_prompt(rq->prompt, e));
+    TRY(engine_check_text("negative prompt", rq->negative_prompt, e));
+    TRY(optional("the number of layers", rq->layers, 1, LAYERED_MAX_LAYERS, e));
+    TRY(optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
+    TRY(optional("the resolution", rq->resolution, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION, e));
+    if (rq->resolution > 0 && rq->resolution % LAYERED_SIDE_UNIT)
+        return err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d",
+                       rq->resolution, LAYERED_SIDE_UNIT);
+    if (isnan(rq->cfg) || rq->cfg > 100)
+        return err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
+    return engine_check_language(rq->language, e);
 }
 
 enum err_code engine_check_language(const char *language, struct err *e)

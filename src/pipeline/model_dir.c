@@ -145,38 +145,38 @@ static enum err_code read_part(yyjson_val *components, const char *key, const ch
 {
     yyjson_val *v = yyjson_obj_get(components, key);
     struct str weights = {0}, config = {0};
-    enum err_code rc = ERR_OK;
     if (!v || yyjson_is_null(v))
         return ERR_OK;
     if (yyjson_is_str(v)) {
         weights = (struct str){yyjson_get_str(v), yyjson_get_len(v)};
-    } else if (yyjson_is_obj(v)) {
-        rc = json_get_str(v, "weights", &weights, "veetance.json", e);
-        if (rc == ERR_OK)
-            rc = json_get_str(v, "config", &config, "veetance.json", e);
     } else {
-        rc = err_set(e, ERR_FORMAT, "veetance.json: component '%s' should be a path or an object",
-                     key);
+        if (yyjson_is_obj(v)) {
+            TRY(json_get_str(v, "weights", &weights, "veetance.json", e));
+            TRY(json_get_str(v, "config", &config, "veetance.json", e));
+        } else {
+            return err_set(e, ERR_FORMAT,
+                           "veetance.json: component '%s' should be a path or an object", key);
+        }
     }
-    if (rc == ERR_OK && weights.n) {
-        rc = resolve(dir, weights, part->weights, e);
+    if (weights.n) {
+        TRY(resolve(dir, weights, part->weights, e));
         char beside[MODEL_PATH_BYTES];
-        if (rc == ERR_OK && file_is_dir(part->weights) &&
+        if (file_is_dir(part->weights) &&
             file_join(beside, sizeof beside, part->weights, "config.json", NULL) == ERR_OK &&
             file_exists(beside))
             copy_path(part->config, beside);
     }
-    if (rc == ERR_OK && config.n)
-        rc = resolve(dir, config, part->config, e);
-    return rc;
+    if (config.n)
+        TRY(resolve(dir, config, part->config, e));
+    return ERR_OK;
 }
 
 static enum err_code read_path(yyjson_val *obj, const char *key, const char *dir, char *out,
                                struct err *e)
 {
     struct str s = {0};
-    enum err_code rc = json_get_str(obj, key, &s, "veetance.json", e);
-    return rc == ERR_OK && s.n ? resolve(dir, s, out, e) : rc;
+    TRY(json_get_str(obj, key, &s, "veetance.json", e));
+    return s.n ? resolve(dir, s, out, e) : ERR_OK;
 }
 
 static enum err_code read_defaults(yyjson_val *d, struct model_defaults *out, struct err *e)
@@ -194,20 +194,17 @@ static enum err_code read_defaults(yyjson_val *d, struct model_defaults *out, st
         {"layers", &out->layers, 10},
     };
     struct str prompt = {0};
-    enum err_code rc = check_object(d, what, e);
-    for (size_t i = 0; rc == ERR_OK && i < sizeof ints / sizeof ints[0]; i++)
-        rc = json_get_i64(d, ints[i].key, 1, ints[i].max, ints[i].out, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(d, "guidance", 0, 100, &out->guidance, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(d, "cfg", 0, 100, &out->cfg, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(d, "prompt", &prompt, what, e);
-    if (rc == ERR_OK && prompt.n >= sizeof out->prompt)
-        rc = err_set(e, ERR_LIMIT, "%s: the prompt has %zu bytes", what, prompt.n);
-    if (rc == ERR_OK && prompt.n)
+    TRY(check_object(d, what, e));
+    for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
+        TRY(json_get_i64(d, ints[i].key, 1, ints[i].max, ints[i].out, what, e));
+    TRY(json_get_double(d, "guidance", 0, 100, &out->guidance, what, e));
+    TRY(json_get_double(d, "cfg", 0, 100, &out->cfg, what, e));
+    TRY(json_get_str(d, "prompt", &prompt, what, e));
+    if (prompt.n >= sizeof out->prompt)
+        return err_set(e, ERR_LIMIT, "%s: the prompt has %zu bytes", what, prompt.n);
+    if (prompt.n)
         memcpy(out->prompt, prompt.p, prompt.n + 1);
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code pipeline_from_name(struct str s, struct model_dir *m, struct err *e)
@@ -255,15 +252,14 @@ static enum err_code read_index(const char *dir, struct model_dir *m, struct err
     if (rc != ERR_OK)
         return rc;
     yyjson_val *root = yyjson_doc_get_root(doc);
-    rc = check_object(root, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(root, "_class_name", &cls, path, e);
-    if (rc == ERR_OK && cls.n)
-        rc = pipeline_from_name(cls, m, e);
-    if (rc == ERR_OK && str_eq_z(cls, "Flux2KleinKVPipeline"))
+    TRY_GOTO(check_object(root, path, e), done);
+    TRY_GOTO(json_get_str(root, "_class_name", &cls, path, e), done);
+    if (cls.n)
+        TRY_GOTO(pipeline_from_name(cls, m, e), done);
+    if (str_eq_z(cls, "Flux2KleinKVPipeline"))
         m->reference_cache = m->is_distilled = true; /* that pipeline's own default */
-    if (rc == ERR_OK)
-        rc = json_get_bool(root, "is_distilled", &m->is_distilled, path, e);
+    rc = json_get_bool(root, "is_distilled", &m->is_distilled, path, e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -274,25 +270,19 @@ static enum err_code read_scheduler(yyjson_val *o, const char *path, struct sche
     int64_t train = s->num_train_timesteps, base = s->base_image_seq_len,
             max = s->max_image_seq_len;
     struct str type = {0};
-    enum err_code rc = json_get_i64(o, "num_train_timesteps", 1, 1000000, &train, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "base_image_seq_len", 1, 1 << 24, &base, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "max_image_seq_len", 1, 1 << 24, &max, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(o, "shift", 1e-6, 1e6, &s->shift, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(o, "base_shift", -100, 100, &s->base_shift, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(o, "max_shift", -100, 100, &s->max_shift, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(o, "shift_terminal", 0, 1, &s->shift_terminal, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "use_dynamic_shifting", &s->use_dynamic_shifting, path, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(o, "time_shift_type", &type, path, e);
-    if (rc == ERR_OK && type.n && !str_eq_z(type, "exponential") && !str_eq_z(type, "linear"))
+    enum err_code rc;
+    TRY_GOTO(json_get_i64(o, "num_train_timesteps", 1, 1000000, &train, path, e), done);
+    TRY_GOTO(json_get_i64(o, "base_image_seq_len", 1, 1 << 24, &base, path, e), done);
+    TRY_GOTO(json_get_i64(o, "max_image_seq_len", 1, 1 << 24, &max, path, e), done);
+    TRY_GOTO(json_get_double(o, "shift", 1e-6, 1e6, &s->shift, path, e), done);
+    TRY_GOTO(json_get_double(o, "base_shift", -100, 100, &s->base_shift, path, e), done);
+    TRY_GOTO(json_get_double(o, "max_shift", -100, 100, &s->max_shift, path, e), done);
+    TRY_GOTO(json_get_double(o, "shift_terminal", 0, 1, &s->shift_terminal, path, e), done);
+    TRY_GOTO(json_get_bool(o, "use_dynamic_shifting", &s->use_dynamic_shifting, path, e), done);
+    TRY_GOTO(json_get_str(o, "time_shift_type", &type, path, e), done);
+    if (type.n && !str_eq_z(type, "exponential") && !str_eq_z(type, "linear"))
         rc = err_set(e, ERR_FORMAT, "%s: time_shift_type '%.*s' is not known", path, STR_ARG(type));
+done:
     if (str_eq_z(type, "linear"))
         s->time_shift_type = SCHEDULE_SHIFT_LINEAR;
     s->num_train_timesteps = (int)train;
@@ -336,8 +326,8 @@ static enum err_code fill_from_folder(const char *dir, struct model_dir *m, stru
     part_from_folder(dir, "vae", &m->vae);
     folder_or_nothing(dir, "tokenizer", m->tokenizer);
     folder_or_nothing(dir, "processor", m->processor);
-    enum err_code rc = read_index(dir, m, e);
-    return rc == ERR_OK ? read_scheduler_file(dir, m, e) : rc;
+    TRY(read_index(dir, m, e));
+    return read_scheduler_file(dir, m, e);
 }
 
 /* ---- opening ---------------------------------------------------------------------------------------- */
@@ -347,44 +337,29 @@ static enum err_code read_own(yyjson_val *o, struct model_dir *m, struct err *e)
     struct str name = {0}, pipeline = {0};
     char base[MODEL_PATH_BYTES] = "";
     yyjson_val *c = yyjson_obj_get(o, "components");
-    enum err_code rc = check_object(o, "veetance.json", e);
-    if (rc == ERR_OK)
-        rc = check_object(c, "veetance.json: components", e);
-    if (rc == ERR_OK)
-        rc = read_part(c, "transformer", m->path, &m->transformer, e);
-    if (rc == ERR_OK)
-        rc = read_part(c, "text_encoder", m->path, &m->text_encoder, e);
-    if (rc == ERR_OK)
-        rc = read_part(c, "vae", m->path, &m->vae, e);
-    if (rc == ERR_OK)
-        rc = read_part(c, "vision", m->path, &m->vision, e);
-    if (rc == ERR_OK)
-        rc = read_path(c, "tokenizer", m->path, m->tokenizer, e);
-    if (rc == ERR_OK)
-        rc = read_path(c, "processor", m->path, m->processor, e);
-    if (rc == ERR_OK)
-        rc = read_path(o, "base", m->path, base, e);
-    if (rc == ERR_OK && base[0] && !file_is_dir(base))
-        rc = err_set(e, ERR_NOTFOUND, "veetance.json: the base '%s' is not a folder", base);
-    if (rc == ERR_OK && base[0])
-        rc = fill_from_folder(base, m, e);
-    if (rc == ERR_OK)
-        rc = fill_from_folder(m->path, m, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(o, "pipeline", &pipeline, "veetance.json", e);
-    if (rc == ERR_OK && pipeline.n)
-        rc = pipeline_from_name(pipeline, m, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "is_distilled", &m->is_distilled, "veetance.json", e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "reference_cache", &m->reference_cache, "veetance.json", e);
-    if (rc == ERR_OK)
-        rc = json_get_str(o, "name", &name, "veetance.json", e);
-    if (rc == ERR_OK && name.n)
+    TRY(check_object(o, "veetance.json", e));
+    TRY(check_object(c, "veetance.json: components", e));
+    TRY(read_part(c, "transformer", m->path, &m->transformer, e));
+    TRY(read_part(c, "text_encoder", m->path, &m->text_encoder, e));
+    TRY(read_part(c, "vae", m->path, &m->vae, e));
+    TRY(read_part(c, "vision", m->path, &m->vision, e));
+    TRY(read_path(c, "tokenizer", m->path, m->tokenizer, e));
+    TRY(read_path(c, "processor", m->path, m->processor, e));
+    TRY(read_path(o, "base", m->path, base, e));
+    if (base[0] && !file_is_dir(base))
+        return err_set(e, ERR_NOTFOUND, "veetance.json: the base '%s' is not a folder", base);
+    if (base[0])
+        TRY(fill_from_folder(base, m, e));
+    TRY(fill_from_folder(m->path, m, e));
+    TRY(json_get_str(o, "pipeline", &pipeline, "veetance.json", e));
+    if (pipeline.n)
+        TRY(pipeline_from_name(pipeline, m, e));
+    TRY(json_get_bool(o, "is_distilled", &m->is_distilled, "veetance.json", e));
+    TRY(json_get_bool(o, "reference_cache", &m->reference_cache, "veetance.json", e));
+    TRY(json_get_str(o, "name", &name, "veetance.json", e));
+    if (name.n)
         (void)snprintf(m->name, sizeof m->name, "%.*s", STR_ARG(name));
-    if (rc == ERR_OK)
-        rc = read_defaults(yyjson_obj_get(o, "defaults"), &m->defaults, e);
-    return rc;
+    return read_defaults(yyjson_obj_get(o, "defaults"), &m->defaults, e);
 }
 
 static enum err_code read_all(struct model_dir *m, struct err *e)

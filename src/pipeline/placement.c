@@ -86,9 +86,7 @@ static enum err_code open_device(const char *want, int threads, struct placement
 {
     struct nn_device *d;
     size_t n = p->governors.n;
-    enum err_code rc = nn_device_open(want, threads, &d, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_device_open(want, threads, &d, e));
     for (size_t i = 0; i < n; i++)
         if (same_device(p->all[i], d)) {
             nn_device_close(d);
@@ -117,8 +115,8 @@ static enum err_code govern(const char *budget, struct placement *p, struct nn_d
 static enum err_code open_for(const char *want, const struct placement_options *o,
                               struct placement *p, struct nn_device **out, struct err *e)
 {
-    enum err_code rc = open_device(want, o->threads, p, out, e);
-    return rc == ERR_OK && !governor_of(*out) ? govern(o->budget, p, *out, e) : rc;
+    TRY(open_device(want, o->threads, p, out, e));
+    return !governor_of(*out) ? govern(o->budget, p, *out, e) : ERR_OK;
 }
 
 enum err_code placement_open(const struct placement_options *o, struct placement *out,

@@ -24,9 +24,7 @@ enum err_code preview_pattern(int w, int h, int channels, struct image *out, str
 {
     uint32_t seed = 7;
     unsigned char colours[PATCHES + 1][PATCHES + 1][PREVIEW_MAX_COLOURS];
-    enum err_code rc = image_new(out, w, h, channels, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new(out, w, h, channels, e));
     for (int i = 0; i <= PATCHES; i++)
         for (int j = 0; j <= PATCHES; j++)
             for (int c = 0; c < channels; c++)
@@ -220,14 +218,18 @@ enum err_code preview_draw(const struct preview *p, const struct preview_at *at,
     int64_t n = PREVIEW_PLACES * p->channels;
     float *clean = mem_try_array((size_t)n, sizeof *clean);
     *out = (struct image){0};
-    enum err_code rc = clean ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a preview");
-    if (rc == ERR_OK)
-        rc = image_new(out, (int)at->cols * 2, (int)at->rows * 2, p->colours, e);
-    for (int64_t t = 0; rc == ERR_OK && t < at->rows * at->cols; t++) {
+    enum err_code rc = ERR_OK;
+    if (!clean) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a preview");
+        goto done;
+    }
+    TRY_GOTO(image_new(out, (int)at->cols * 2, (int)at->rows * 2, p->colours, e), done);
+    for (int64_t t = 0; t < at->rows * at->cols; t++) {
         for (int64_t i = 0; i < n; i++)
             clean[i] = at->latents[t * n + i] - at->sigma * at->velocity[t * n + i];
         draw_token(p, clean, t / at->cols, t % at->cols, out);
     }
+done:
     mem_free(clean);
     return rc;
 }

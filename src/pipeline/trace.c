@@ -38,10 +38,9 @@ enum err_code trace_new(struct trace **out, struct err *e)
 
 enum err_code trace_new_dry(struct trace **out, struct err *e)
 {
-    enum err_code rc = trace_new(out, e);
-    if (rc == ERR_OK)
-        (*out)->dry = true;
-    return rc;
+    TRY(trace_new(out, e));
+    (*out)->dry = true;
+    return ERR_OK;
 }
 
 void trace_free(struct trace *t)
@@ -104,11 +103,11 @@ static enum err_code write_entries(const struct trace *t, const struct write_ten
     enum err_code rc = file_out_begin(&f, path, 0666, bytes, e);
     if (rc != ERR_OK)
         return rc;
-    rc = file_out_write(&f, header->p, header->n, 0, e);
-    for (const struct entry *x = t->first; x && rc == ERR_OK; x = x->next, list++)
-        rc = file_out_write(&f, t->data.p + x->begin, x->bytes, list->offset, e);
-    if (rc == ERR_OK)
-        rc = file_out_commit(&f, e);
+    TRY_GOTO(file_out_write(&f, header->p, header->n, 0, e), done);
+    for (const struct entry *x = t->first; x; x = x->next, list++)
+        TRY_GOTO(file_out_write(&f, t->data.p + x->begin, x->bytes, list->offset, e), done);
+    rc = file_out_commit(&f, e);
+done:
     file_out_end(&f);
     return rc;
 }

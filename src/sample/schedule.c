@@ -85,9 +85,7 @@ static enum err_code check_request(const struct schedule_config *cfg,
 enum err_code schedule_build(const struct schedule_config *cfg, const struct schedule_request *rq,
                              float *sigmas, float *timesteps, struct err *e)
 {
-    enum err_code rc = check_request(cfg, rq, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_request(cfg, rq, e));
     int n = rq->steps;
     bool exponential = cfg->time_shift_type == SCHEDULE_SHIFT_EXPONENTIAL;
     float weight = (float)(exponential ? exp(rq->mu) : rq->mu);

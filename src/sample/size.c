@@ -72,9 +72,7 @@ enum err_code size_klein_output(struct size_px wanted, struct size_px first_refe
 enum err_code size_klein_reference(struct size_px picture, int unit, struct size_reference *out,
                                    struct err *e)
 {
-    enum err_code rc = check_picture(picture, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_picture(picture, e));
     int shorter = picture.w < picture.h ? picture.w : picture.h;
     int longer = picture.w < picture.h ? picture.h : picture.w;
     if (shorter < SIZE_REFERENCE_MIN_SIDE)
@@ -100,9 +98,7 @@ enum err_code size_klein_reference(struct size_px picture, int unit, struct size
 enum err_code size_klein_inpaint(struct size_px picture, int unit, struct size_inpaint *out,
                                  struct err *e)
 {
-    enum err_code rc = check_picture(picture, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_picture(picture, e));
     out->limited = size_limit_area(picture, SIZE_REFERENCE_AREA);
     out->work = size_floor_to(out->limited, unit);
     if (out->work.w < 1 || out->work.h < 1)
@@ -116,18 +112,15 @@ enum err_code size_klein_inpaint(struct size_px picture, int unit, struct size_i
 enum err_code size_klein_padded(struct size_px picture, int unit, struct size_inpaint *out,
                                 struct err *e)
 {
-    enum err_code rc = size_klein_inpaint(picture, unit, out, e);
-    if (rc == ERR_OK)
-        out->work = size_ceil_to(out->limited, unit);
-    return rc;
+    TRY(size_klein_inpaint(picture, unit, out, e));
+    out->work = size_ceil_to(out->limited, unit);
+    return ERR_OK;
 }
 
 enum err_code size_layered(struct size_px picture, int resolution, struct size_px *out,
                            struct err *e)
 {
-    enum err_code rc = check_picture(picture, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_picture(picture, e));
     if (resolution < LAYERED_UNIT || resolution > SIZE_MAX_SIDE)
         return err_set(e, ERR_ARG, "resolution %d; expected %d to %d", resolution, LAYERED_UNIT,
                        SIZE_MAX_SIDE);
@@ -148,9 +141,7 @@ enum err_code size_layered(struct size_px picture, int resolution, struct size_p
 enum err_code size_vision_input(struct size_px picture, const struct size_vision *limits,
                                 struct size_px *out, struct err *e)
 {
-    enum err_code rc = check_picture(picture, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_picture(picture, e));
     if (limits->factor < 1 || limits->factor > SIZE_MAX_SIDE || limits->min_pixels < 1 ||
         limits->max_pixels < limits->min_pixels)
         return err_set(

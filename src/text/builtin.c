@@ -188,27 +188,27 @@ enum err_code tokenizer_builtin(const char *name, struct tokenizer **out, struct
     size_t n_added = strcmp(name, qwen3) == 0 ? QWEN3_ADDED : QWEN2_5_ADDED;
     struct lists l = {0};
     *out = NULL;
-    enum err_code rc = lists_make(&l, TOKENIZER_BUILTIN_WORDS + n_added, e);
-    if (rc == ERR_OK) {
-        put_bytes(&l);
-        if (!put_merges(&l))
-            rc = err_set(e, ERR_INTERNAL, "the program's own tokenizer is broken");
+    enum err_code rc;
+    TRY_GOTO(lists_make(&l, TOKENIZER_BUILTIN_WORDS + n_added, e), done);
+    put_bytes(&l);
+    if (!put_merges(&l)) {
+        rc = err_set(e, ERR_INTERNAL, "the program's own tokenizer is broken");
+        goto done;
     }
-    if (rc == ERR_OK) {
-        put_added(&l, n_added);
-        const struct tokenizer_arrays a = {
-            .model = STR_LIT("gpt2"),
-            .pre = STR_LIT("qwen2"),
-            .tokens = l.tokens,
-            .n_tokens = TOKENIZER_BUILTIN_WORDS + n_added,
-            .merges = l.merges,
-            .n_merges = MERGES,
-            .types = l.types,
-            .eos_id = TOKENIZER_BUILTIN_WORDS + 2,
-            .pad_id = TOKENIZER_BUILTIN_WORDS,
-        };
-        rc = tokenizer_from_arrays(&a, name, out, e);
-    }
+    put_added(&l, n_added);
+    const struct tokenizer_arrays a = {
+        .model = STR_LIT("gpt2"),
+        .pre = STR_LIT("qwen2"),
+        .tokens = l.tokens,
+        .n_tokens = TOKENIZER_BUILTIN_WORDS + n_added,
+        .merges = l.merges,
+        .n_merges = MERGES,
+        .types = l.types,
+        .eos_id = TOKENIZER_BUILTIN_WORDS + 2,
+        .pad_id = TOKENIZER_BUILTIN_WORDS,
+    };
+    rc = tokenizer_from_arrays(&a, name, out, e);
+done:
     lists_free(&l);
     return rc;
 }

@@ -102,10 +102,10 @@ enum err_code layered_encode(const struct tokenizer *t, struct str prompt, size_
                              struct tokens *out, struct err *e)
 {
     size_t before = out->n;
-    enum err_code rc = encode_text(t, prompt, chat_layered_text, out, e);
-    if (rc == ERR_OK && out->n - before > CHAT_LAYERED_PREFIX_TOKENS + max_tokens)
+    TRY(encode_text(t, prompt, chat_layered_text, out, e));
+    if (out->n - before > CHAT_LAYERED_PREFIX_TOKENS + max_tokens)
         out->n = before + CHAT_LAYERED_PREFIX_TOKENS + max_tokens;
-    return rc;
+    return ERR_OK;
 }
 
 /* Whole characters from the end of text, on one line. */
@@ -177,13 +177,16 @@ enum err_code caption_encode(const struct tokenizer *t, enum chat_language langu
     int32_t image = tokenizer_token_id(t, "<|image_pad|>");
     if (image == TOKENIZER_NONE)
         return err_set(e, ERR_FORMAT, "the tokenizer has no token <|image_pad|>");
-    enum err_code rc = tokenizer_encode(t, chat_caption_text(language), &all, e);
-    while (rc == ERR_OK && at < all.n && all.ids[at] != image)
+    enum err_code rc;
+    TRY_GOTO(tokenizer_encode(t, chat_caption_text(language), &all, e), done);
+    while (at < all.n && all.ids[at] != image)
         at++;
-    if (rc == ERR_OK && at == all.n)
+    if (at == all.n) {
         rc = err_set(e, ERR_FORMAT, "the tokenizer does not recognise <|image_pad|>");
-    if (rc == ERR_OK)
-        rc = widen_image(&all, at, n_image, out, e);
+        goto done;
+    }
+    rc = widen_image(&all, at, n_image, out, e);
+done:
     if (rc == ERR_OK)
         *image_at = before + at;
     else

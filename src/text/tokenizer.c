@@ -117,10 +117,9 @@ static enum err_code encode_word(struct encoder *en, struct str word)
         return ERR_OK;
     }
     size_t at = out->n;
-    enum err_code rc = encode_word_new(en, word);
-    if (rc == ERR_OK)
-        *c = (struct cached_word){word.p, hash, (uint32_t)word.n, at, (uint32_t)(out->n - at)};
-    return rc;
+    TRY(encode_word_new(en, word));
+    *c = (struct cached_word){word.p, hash, (uint32_t)word.n, at, (uint32_t)(out->n - at)};
+    return ERR_OK;
 }
 
 /* Splits by pattern `level`, the pieces by the next one, and encodes what the last one gives. */
@@ -132,12 +131,10 @@ static enum err_code encode_split(struct encoder *en, size_t level, struct str t
     presplit_start(run, text);
     for (;;) {
         struct str piece;
-        enum err_code rc = presplit_next(run, &piece, en->e);
-        if (rc != ERR_OK || piece.n == 0)
-            return rc;
-        rc = encode_split(en, level + 1, piece);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(presplit_next(run, &piece, en->e));
+        if (piece.n == 0)
+            return ERR_OK;
+        TRY(encode_split(en, level + 1, piece));
     }
 }
 

@@ -178,14 +178,11 @@ enum err_code tokenizer_put_added(struct tokenizer *t, const struct tokenizer_ad
     struct added_set *set = a->normalized ? &t->after : &t->before;
     if (added_get(set, a->text) == (int32_t)a->id)
         return ERR_OK;
-    enum err_code rc = put_added_word(t, a, e);
-    if (rc == ERR_OK)
-        rc = a->normalized ? put_added_normalized(t, a, e)
-                           : added_put(&t->before, a->text, (int32_t)a->id, e);
-    if (rc == ERR_OK)
-        vocab_mark(&t->vocab, (uint32_t)a->id,
-                   a->special ? VOCAB_ADDED | VOCAB_SPECIAL : VOCAB_ADDED);
-    return rc;
+    TRY(put_added_word(t, a, e));
+    TRY(a->normalized ? put_added_normalized(t, a, e)
+                      : added_put(&t->before, a->text, (int32_t)a->id, e));
+    vocab_mark(&t->vocab, (uint32_t)a->id, a->special ? VOCAB_ADDED | VOCAB_SPECIAL : VOCAB_ADDED);
+    return ERR_OK;
 }
 
 /* ---- the rest ---------------------------------------------------------------------------------- */
@@ -194,17 +191,14 @@ enum err_code tokenizer_add_split(struct tokenizer *t, struct str pattern, struc
 {
     if (t->n_splits >= TOKENIZER_MAX_SPLITS)
         return err_set(e, ERR_LIMIT, "pre-tokenizer: more than %d patterns", TOKENIZER_MAX_SPLITS);
-    enum err_code rc = presplit_new(pattern, &t->splits[t->n_splits], e);
-    if (rc == ERR_OK)
-        t->n_splits++;
-    return rc;
+    TRY(presplit_new(pattern, &t->splits[t->n_splits], e));
+    t->n_splits++;
+    return ERR_OK;
 }
 
 enum err_code tokenizer_finish(struct tokenizer *t, struct err *e)
 {
-    enum err_code rc = bpe_merges_index(&t->merges, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(bpe_merges_index(&t->merges, e));
     for (int byte = 0; byte < 256; byte++) {
         char c = (char)byte;
         t->byte_ids[byte] = vocab_find(&t->vocab, &c, 1);

@@ -33,8 +33,8 @@ static enum err_code read_owned(const char *path, size_t max_bytes, struct json_
                                 struct err *e)
 {
     struct buf text;
-    enum err_code rc = file_read(path, max_bytes, &text, e);
-    return rc == ERR_OK ? json_owned_parse(j, &text, path, e) : rc;
+    TRY(file_read(path, max_bytes, &text, e));
+    return json_owned_parse(j, &text, path, e);
 }
 
 /* A file that need not be there; *root stays NULL then. */
@@ -42,13 +42,12 @@ static enum err_code read_beside(const char *dir, const char *name, struct json_
                                  yyjson_val **root, struct err *e)
 {
     char path[PATH_BYTES];
-    enum err_code rc = file_join(path, sizeof path, dir, name, e);
-    if (rc != ERR_OK || !file_exists(path))
-        return rc;
-    rc = read_owned(path, MAX_SMALL_FILE, j, e);
-    if (rc == ERR_OK)
-        *root = yyjson_doc_get_root(j->doc);
-    return rc;
+    TRY(file_join(path, sizeof path, dir, name, e));
+    if (!file_exists(path))
+        return ERR_OK;
+    TRY(read_owned(path, MAX_SMALL_FILE, j, e));
+    *root = yyjson_doc_get_root(j->doc);
+    return ERR_OK;
 }
 
 static enum err_code read_words_and_merges(const char *dir, struct folder *f,
@@ -91,17 +90,13 @@ static enum err_code read_folder(const char *dir, struct folder *f, struct token
 {
     char path[PATH_BYTES];
     struct tokenizer_source src = {.what = path};
-    enum err_code rc = file_join(path, sizeof path, dir, "tokenizer.json", e);
-    if (rc == ERR_OK)
-        rc = read_beside(dir, "tokenizer_config.json", &f->config, &src.config, e);
-    if (rc == ERR_OK)
-        rc = read_beside(dir, "special_tokens_map.json", &f->special, &src.special_map, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, dir, "tokenizer.json", e));
+    TRY(read_beside(dir, "tokenizer_config.json", &f->config, &src.config, e));
+    TRY(read_beside(dir, "special_tokens_map.json", &f->special, &src.special_map, e));
     if (!file_exists(path))
         return read_words_and_merges(dir, f, &src, out, e);
-    rc = read_owned(path, TOKENIZER_MAX_FILE_BYTES, &f->main, e);
-    return rc == ERR_OK ? tokenizer_read_json(yyjson_doc_get_root(f->main.doc), &src, out, e) : rc;
+    TRY(read_owned(path, TOKENIZER_MAX_FILE_BYTES, &f->main, e));
+    return tokenizer_read_json(yyjson_doc_get_root(f->main.doc), &src, out, e);
 }
 
 enum err_code tokenizer_open(const char *path, struct tokenizer **out, struct err *e)

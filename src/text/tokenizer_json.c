@@ -126,13 +126,9 @@ static enum err_code read_split(struct tokenizer *t, yyjson_val *v, struct err *
     bool invert = false;
     struct str behavior = STR_LIT("Isolated"), regex = {NULL, 0};
     const char *what = "pre-tokenizer";
-    enum err_code rc = json_get_bool(v, "invert", &invert, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(v, "behavior", &behavior, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(yyjson_obj_get(v, "pattern"), "Regex", &regex, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_bool(v, "invert", &invert, what, e));
+    TRY(json_get_str(v, "behavior", &behavior, what, e));
+    TRY(json_get_str(yyjson_obj_get(v, "pattern"), "Regex", &regex, what, e));
     if (invert || !str_eq_z(behavior, "Isolated") || !regex.p)
         return err_set(e, ERR_FORMAT,
                        "pre-tokenizer: only a Split by a Regex that is Isolated and "
@@ -151,24 +147,23 @@ static enum err_code read_pretokenizer(void *user, yyjson_val *v, struct err *e)
     if (strcmp(type_of(v), "ByteLevel") != 0)
         return not_supported("a pre-tokenizer", v, e);
     p->byte_level = true;
-    enum err_code rc = json_get_bool(v, "add_prefix_space", &add_prefix_space, "ByteLevel", e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "use_regex", &use_regex, "ByteLevel", e);
-    if (rc == ERR_OK && add_prefix_space)
-        rc = err_set(e, ERR_FORMAT, "pre-tokenizer: add_prefix_space is not supported");
-    if (rc == ERR_OK && use_regex)
-        rc = tokenizer_add_split(p->t, presplit_gpt2(), e);
-    return rc;
+    TRY(json_get_bool(v, "add_prefix_space", &add_prefix_space, "ByteLevel", e));
+    TRY(json_get_bool(v, "use_regex", &use_regex, "ByteLevel", e));
+    if (add_prefix_space)
+        return err_set(e, ERR_FORMAT, "pre-tokenizer: add_prefix_space is not supported");
+    if (use_regex)
+        TRY(tokenizer_add_split(p->t, presplit_gpt2(), e));
+    return ERR_OK;
 }
 
 static enum err_code read_pretokenizers(struct tokenizer *t, yyjson_val *root, struct err *e)
 {
     struct pretokenizers p = {.t = t};
-    enum err_code rc = each_part(yyjson_obj_get(root, "pre_tokenizer"), "pretokenizers", 0,
-                                 read_pretokenizer, &p, e);
-    if (rc == ERR_OK && !p.byte_level)
-        rc = err_set(e, ERR_FORMAT, "the pre-tokenizer is not byte-level");
-    return rc;
+    TRY(each_part(yyjson_obj_get(root, "pre_tokenizer"), "pretokenizers", 0, read_pretokenizer, &p,
+                  e));
+    if (!p.byte_level)
+        return err_set(e, ERR_FORMAT, "the pre-tokenizer is not byte-level");
+    return ERR_OK;
 }
 
 static enum err_code check_model(yyjson_val *model, bool *ignore_merges, struct err *e)
@@ -176,20 +171,17 @@ static enum err_code check_model(yyjson_val *model, bool *ignore_merges, struct 
     struct str type = STR_LIT("BPE"), prefix = {NULL, 0}, suffix = {NULL, 0};
     if (!yyjson_is_obj(model))
         return err_set(e, ERR_FORMAT, "there is no 'model'");
-    enum err_code rc = json_get_str(model, "type", &type, "model", e);
-    if (rc == ERR_OK && !str_eq_z(type, "BPE"))
-        rc = not_supported("a model", model, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(model, "continuing_subword_prefix", &prefix, "model", e);
-    if (rc == ERR_OK)
-        rc = json_get_str(model, "end_of_word_suffix", &suffix, "model", e);
-    if (rc == ERR_OK && (prefix.n > 0 || suffix.n > 0))
-        rc = err_set(e, ERR_FORMAT, "model: prefixes and suffixes of word parts are not supported");
-    if (rc == ERR_OK && !is_absent(yyjson_obj_get(model, "dropout")))
-        rc = err_set(e, ERR_FORMAT, "model: dropout is not supported");
-    if (rc == ERR_OK)
-        rc = json_get_bool(model, "ignore_merges", ignore_merges, "model", e);
-    return rc;
+    TRY(json_get_str(model, "type", &type, "model", e));
+    if (!str_eq_z(type, "BPE"))
+        TRY(not_supported("a model", model, e));
+    TRY(json_get_str(model, "continuing_subword_prefix", &prefix, "model", e));
+    TRY(json_get_str(model, "end_of_word_suffix", &suffix, "model", e));
+    if (prefix.n > 0 || suffix.n > 0)
+        return err_set(e, ERR_FORMAT,
+                       "model: prefixes and suffixes of word parts are not supported");
+    if (!is_absent(yyjson_obj_get(model, "dropout")))
+        return err_set(e, ERR_FORMAT, "model: dropout is not supported");
+    return json_get_bool(model, "ignore_merges", ignore_merges, "model", e);
 }
 
 /* A template that adds no token of its own (a single sequence, nothing around it) changes nothing. */
@@ -209,17 +201,12 @@ static enum err_code check_settings(yyjson_val *root, struct tokenizer_source *s
                                     bool *ignore_merges, struct err *e)
 {
     char post[] = "a post-processor", decoder[] = "a decoder";
-    enum err_code rc = check_model(yyjson_obj_get(root, "model"), ignore_merges, e);
-    if (rc == ERR_OK)
-        rc = each_part(yyjson_obj_get(root, "normalizer"), "normalizers", 0, read_normalizer,
-                       &src->nfc, e);
-    if (rc == ERR_OK)
-        rc = each_part(yyjson_obj_get(root, "post_processor"), "processors", 0, read_postprocessor,
-                       post, e);
-    if (rc == ERR_OK)
-        rc = each_part(yyjson_obj_get(root, "decoder"), "decoders", 0, accept_byte_level, decoder,
-                       e);
-    return rc;
+    TRY(check_model(yyjson_obj_get(root, "model"), ignore_merges, e));
+    TRY(each_part(yyjson_obj_get(root, "normalizer"), "normalizers", 0, read_normalizer, &src->nfc,
+                  e));
+    TRY(each_part(yyjson_obj_get(root, "post_processor"), "processors", 0, read_postprocessor, post,
+                  e));
+    return each_part(yyjson_obj_get(root, "decoder"), "decoders", 0, accept_byte_level, decoder, e);
 }
 
 enum err_code tokenizer_read_json(yyjson_val *root, struct tokenizer_source *src,

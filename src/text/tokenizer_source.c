@@ -33,25 +33,19 @@ static enum err_code read_added(yyjson_val *v, struct tokenizer_added *a, struct
     a->text = (struct str){NULL, 0};
     a->special = false;
     a->normalized = true;
-    enum err_code rc = json_get_str(v, "content", &a->text, what, e);
-    if (rc == ERR_OK && !a->text.p)
-        rc = err_set(e, ERR_FORMAT, "an added token has no 'content'");
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "special", &a->special, what, e);
-    if (rc == ERR_OK) {
-        a->normalized = !a->special;
-        rc = json_get_bool(v, "normalized", &a->normalized, what, e);
-    }
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "single_word", &single_word, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "lstrip", &lstrip, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "rstrip", &rstrip, what, e);
-    if (rc == ERR_OK && (single_word || lstrip || rstrip))
-        rc = err_set(e, ERR_FORMAT, "added token '%.*s': %s is not supported", STR_ARG(a->text),
-                     single_word ? "single_word" : (lstrip ? "lstrip" : "rstrip"));
-    return rc;
+    TRY(json_get_str(v, "content", &a->text, what, e));
+    if (!a->text.p)
+        return err_set(e, ERR_FORMAT, "an added token has no 'content'");
+    TRY(json_get_bool(v, "special", &a->special, what, e));
+    a->normalized = !a->special;
+    TRY(json_get_bool(v, "normalized", &a->normalized, what, e));
+    TRY(json_get_bool(v, "single_word", &single_word, what, e));
+    TRY(json_get_bool(v, "lstrip", &lstrip, what, e));
+    TRY(json_get_bool(v, "rstrip", &rstrip, what, e));
+    if (single_word || lstrip || rstrip)
+        return err_set(e, ERR_FORMAT, "added token '%.*s': %s is not supported", STR_ARG(a->text),
+                       single_word ? "single_word" : (lstrip ? "lstrip" : "rstrip"));
+    return ERR_OK;
 }
 
 static enum err_code each_added_in_list(yyjson_val *list, added_fn fn, void *user, struct err *e)
@@ -152,12 +146,9 @@ static enum err_code each_added_in_map(const struct tokenizer_source *src, added
 static enum err_code each_added(const struct tokenizer_source *src, added_fn fn, void *user,
                                 struct err *e)
 {
-    enum err_code rc = each_added_in_list(src->added, fn, user, e);
-    if (rc == ERR_OK)
-        rc = each_added_in_config(src->config, fn, user, e);
-    if (rc == ERR_OK)
-        rc = each_added_in_map(src, fn, user, e);
-    return rc;
+    TRY(each_added_in_list(src->added, fn, user, e));
+    TRY(each_added_in_config(src->config, fn, user, e));
+    return each_added_in_map(src, fn, user, e);
 }
 
 /* ---- counting ---------------------------------------------------------------------------------- */

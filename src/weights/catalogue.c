@@ -108,11 +108,8 @@ enum err_code catalogue_add_tensor(struct checkpoint *c, int file, const unsigne
                                    uint64_t room, const struct tensor_claim *claim, struct err *e)
 {
     uint64_t bytes = 0, end = 0;
-    enum err_code rc = check_name(claim->name, e);
-    if (rc == ERR_OK)
-        rc = size_of(claim, &bytes, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_name(claim->name, e));
+    TRY(size_of(claim, &bytes, e));
     if (claim->claimed_bytes && *claim->claimed_bytes != bytes)
         return err_set(e, ERR_FORMAT,
                        "tensor '%s': %s of %s takes %" PRIu64 " bytes, its offsets span %" PRIu64,
@@ -219,13 +216,11 @@ enum err_code catalogue_finish(struct checkpoint *c, struct err *e)
     if (c->n_tensors == 0)
         return err_set(e, ERR_FORMAT, "'%s' holds no tensors", c->path);
     qsort(c->tensors, c->n_tensors, sizeof *c->tensors, by_place);
-    enum err_code rc = check_overlap(c, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_overlap(c, e));
     qsort(c->tensors, c->n_tensors, sizeof *c->tensors, by_name);
-    rc = check_double_names(c, e);
-    if (rc != ERR_OK || c->n_meta == 0)
-        return rc;
+    TRY(check_double_names(c, e));
+    if (c->n_meta == 0)
+        return ERR_OK;
     qsort(c->meta, c->n_meta, sizeof *c->meta, by_key);
     for (size_t i = 1; i < c->n_meta;
          i++) { /* shards may repeat each other's keys, not their own */

@@ -97,9 +97,7 @@ static enum err_code map_file(struct checkpoint *c, const char *path, struct err
     f->path = arena_strdup(&c->arena, str_from(path));
     if (!f->path)
         return no_memory(path, e);
-    enum err_code rc = file_map(path, &f->map, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_map(path, &f->map, e));
     f->p = f->map.p;
     f->n = f->map.n;
     c->n_files++;
@@ -155,7 +153,6 @@ static enum err_code open_single(struct checkpoint *c, const char *path, struct 
 {
     size_t at = 0;
     int64_t n = split_parts(path, &at);
-    enum err_code rc = ERR_OK;
     if (n > CATALOGUE_MAX_FILES)
         return err_set(e, ERR_LIMIT, "'%s' has %" PRId64 " parts, at most %d are allowed", path, n,
                        CATALOGUE_MAX_FILES);
@@ -163,10 +160,10 @@ static enum err_code open_single(struct checkpoint *c, const char *path, struct 
     if (!c->files)
         return no_memory(path, e);
     if (n < 2)
-        rc = map_file(c, path, e);
-    for (int64_t i = 1; n > 1 && i <= n && rc == ERR_OK; i++)
-        rc = map_part(c, path, at, i, n, e);
-    return rc == ERR_OK ? catalogue_finish(c, e) : rc;
+        TRY(map_file(c, path, e));
+    for (int64_t i = 1; n > 1 && i <= n; i++)
+        TRY(map_part(c, path, at, i, n, e));
+    return catalogue_finish(c, e);
 }
 
 enum err_code checkpoint_open_bytes(const char *name, const void *p, size_t n,
@@ -290,11 +287,11 @@ static enum err_code open_map(struct checkpoint *c, const char *dir, yyjson_val 
     const char **names = mem_try_array(yyjson_obj_size(map), sizeof *names);
     if (!names)
         return no_memory(c->path, e);
-    enum err_code rc = shard_names(map, names, &n, e);
-    if (rc == ERR_OK)
-        rc = open_shards(c, dir, names, n, e);
-    if (rc == ERR_OK)
-        rc = check_promises(c, map, e);
+    enum err_code rc;
+    TRY_GOTO(shard_names(map, names, &n, e), done);
+    TRY_GOTO(open_shards(c, dir, names, n, e), done);
+    rc = check_promises(c, map, e);
+done:
     mem_free(names);
     return rc;
 }

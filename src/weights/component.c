@@ -287,9 +287,7 @@ enum err_code component_stored(const struct component *c, const struct weights_t
 {
     struct quantised q;
     int64_t begin;
-    enum err_code rc = read_values(c, t, &q, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_values(c, t, &q, e));
     (void)cut_rows(&q.values, ROWS_ALL, &begin, out);
     add_scales(&q, begin, out->dims[0], out);
     out->stored = t;
@@ -445,12 +443,11 @@ enum err_code component_open(const char *path, enum component_kind wanted, struc
 {
     struct checkpoint *cp = NULL;
     *out = NULL;
-    enum err_code rc = checkpoint_open(path, &cp, e);
-    if (rc == ERR_OK)
-        rc = component_from_checkpoint(cp, wanted, out, e);
-    if (rc == ERR_OK && wanted != COMPONENT_UNKNOWN)
+    TRY(checkpoint_open(path, &cp, e));
+    TRY(component_from_checkpoint(cp, wanted, out, e));
+    if (wanted != COMPONENT_UNKNOWN)
         tell_leftovers(*out);
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code refuse_kind(const struct component *c, enum component_kind wanted,

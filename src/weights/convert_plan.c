@@ -129,18 +129,17 @@ static enum err_code add_tensors(struct owner *w, struct component *c,
                                  const struct convert_options *o, struct err *e)
 {
     const struct convert_pieces *ps = &w->pieces;
-    enum err_code rc = ERR_OK;
     w->plan.out = mem_try_array(ps->n, sizeof *w->plan.out);
     w->plan.tensors = mem_try_array(ps->n, sizeof *w->plan.tensors);
     w->views = mem_try_array(ps->n, sizeof *w->views);
     if (!w->plan.out || !w->plan.tensors || !w->views)
         return err_set(e, ERR_NOMEM, "no memory for a conversion of %zu tensors", ps->n);
-    for (size_t i = 0, n; i < ps->n && rc == ERR_OK; i += n) {
+    for (size_t i = 0, n; i < ps->n; i += n) {
         for (n = 1; i + n < ps->n && strcmp(ps->list[i].name, ps->list[i + n].name) == 0;)
             n++;
-        rc = add_tensor(w, o, component_kind(c), i, n, e);
+        TRY(add_tensor(w, o, component_kind(c), i, n, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------------- */

@@ -123,13 +123,14 @@ static enum err_code read_key(struct checkpoint *c, int file, struct cursor *in,
     if (type > META_F64)
         return in_key(&m, "is of an unknown type", e);
     m.type = (enum meta_type)type;
-    enum err_code rc = ERR_OK;
     if (m.type == META_ARRAY)
-        rc = read_array(c, in, &m, e);
-    else if (m.type == META_STRING ? !take_string(in, max_string_bytes, &m.text)
-                                   : !take(in, catalogue_meta_size(m.type), &m.p))
-        rc = in_key(&m, "is cut short", e);
-    return rc == ERR_OK ? catalogue_add_meta(c, &m, e) : rc;
+        TRY(read_array(c, in, &m, e));
+    else {
+        if (m.type == META_STRING ? !take_string(in, max_string_bytes, &m.text)
+                                  : !take(in, catalogue_meta_size(m.type), &m.p))
+            TRY(in_key(&m, "is cut short", e));
+    }
+    return catalogue_add_meta(c, &m, e);
 }
 
 /* The last key wins no race here: a double key is refused once all are sorted. */
@@ -196,19 +197,17 @@ static enum err_code read_tensors(struct checkpoint *c, int file, struct cursor 
     const struct weights_file *f = &c->files[file];
     struct cursor again = in;
     uint64_t alignment = 0, begin;
-    enum err_code rc = find_alignment(c, &alignment, e);
-    for (uint64_t i = 0; i < n && rc == ERR_OK; i++)
-        rc = read_tensor(c, file, &in, alignment, (struct str){0}, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(find_alignment(c, &alignment, e));
+    for (uint64_t i = 0; i < n; i++)
+        TRY(read_tensor(c, file, &in, alignment, (struct str){0}, e));
     begin = f->n - in.left;
     begin += (alignment - begin % alignment) % alignment;
     if (begin > f->n)
         return cut_short("the padding behind the list of tensors", e);
     struct str data = {(const char *)f->p + begin, (size_t)(f->n - begin)};
-    for (uint64_t i = 0; i < n && rc == ERR_OK; i++)
-        rc = read_tensor(c, file, &again, alignment, data, e);
-    return rc;
+    for (uint64_t i = 0; i < n; i++)
+        TRY(read_tensor(c, file, &again, alignment, data, e));
+    return ERR_OK;
 }
 
 static enum err_code read_header(struct checkpoint *c, int file, struct err *e)
@@ -234,10 +233,9 @@ static enum err_code read_header(struct checkpoint *c, int file, struct err *e)
     if (n_keys > CATALOGUE_MAX_META)
         return err_set(e, ERR_LIMIT, "the header claims %" PRIu64 " keys, at most %d are allowed",
                        n_keys, CATALOGUE_MAX_META);
-    enum err_code rc = ERR_OK;
-    for (uint64_t i = 0; i < n_keys && rc == ERR_OK; i++)
-        rc = read_key(c, file, &in, e);
-    return rc == ERR_OK ? read_tensors(c, file, in, n_tensors, e) : rc;
+    for (uint64_t i = 0; i < n_keys; i++)
+        TRY(read_key(c, file, &in, e));
+    return read_tensors(c, file, in, n_tensors, e);
 }
 
 enum err_code gguf_read(struct checkpoint *c, int file, struct err *e)

@@ -115,9 +115,7 @@ static enum err_code lay_out(struct write_tensor *t, uint64_t *at, struct err *e
                            "a GGUF file cannot hold tensor '%.200s', whose dim %d is %" PRId64,
                            t->name, i, t->dims[i]);
     }
-    enum err_code rc = write_tensor_bytes(t, &t->bytes, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(write_tensor_bytes(t, &t->bytes, e));
     t->offset = *at;
     if (t->bytes > UINT64_MAX / 2 || !ck_add_u64(*at, padded(t->bytes), at))
         return err_set(e, ERR_LIMIT, "the tensors are too large for a file");

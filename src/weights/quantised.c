@@ -198,15 +198,11 @@ enum err_code quantised_read(const struct checkpoint *cp, yyjson_doc *markers, c
     struct stored s = {.cp = cp, .t = t};
     struct marker m;
     *out = (struct quantised){.values = *t, .scale = 1};
-    enum err_code rc = look_beside(&s, e);
-    if (rc == ERR_OK)
-        rc = find_marker(&s, markers, prefix, &m, e);
-    if (rc == ERR_OK)
-        rc = m.format[0] ? quantised_read_marked(&s, &m, out, e)
-                         : quantised_read_unmarked(&s, out, e);
-    if (rc == ERR_OK)
-        rc = refuse_unused(&s, &m, e);
-    if (rc == ERR_OK && s.at[COLUMN_SCALE])
-        rc = quantised_take_columns(s.at[COLUMN_SCALE], out, e);
-    return rc;
+    TRY(look_beside(&s, e));
+    TRY(find_marker(&s, markers, prefix, &m, e));
+    TRY(m.format[0] ? quantised_read_marked(&s, &m, out, e) : quantised_read_unmarked(&s, out, e));
+    TRY(refuse_unused(&s, &m, e));
+    if (s.at[COLUMN_SCALE])
+        TRY(quantised_take_columns(s.at[COLUMN_SCALE], out, e));
+    return ERR_OK;
 }

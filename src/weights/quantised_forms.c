@@ -198,8 +198,9 @@ static enum err_code read_int8(struct stored *s, const struct marker *m, struct 
     if (!scale)
         return err_set(e, ERR_FORMAT, "'%s' is int8, but has no weight_scale; " QUANTISED_WORKS,
                        s->t->name);
-    enum err_code rc = m->rotated ? take_rotation(m, q, e) : ERR_OK;
-    return rc == ERR_OK ? take_scale(scale, q, e) : rc;
+    if (m->rotated)
+        TRY(take_rotation(m, q, e));
+    return take_scale(scale, q, e);
 }
 
 /* ---- int4: two codes in a byte, the first in the low bits ----------------------------------------- */
@@ -219,8 +220,8 @@ static enum err_code read_w4a4(struct stored *s, const struct marker *m, struct 
     if (s->t->n_dims != 2 || !scale)
         return refuse_parts(s, m->format, "a matrix and its weight_scale", e);
     unpack(q, signed_levels);
-    enum err_code rc = take_rotation(m, q, e);
-    return rc == ERR_OK ? take_scale(scale, q, e) : rc;
+    TRY(take_rotation(m, q, e));
+    return take_scale(scale, q, e);
 }
 
 static enum err_code take_levels(const struct weights_tensor *levels, struct quantised *q,
@@ -249,14 +250,13 @@ static enum err_code read_w4a8(struct stored *s, const struct marker *m, struct 
     if (scale.dtype == DTYPE_U8)
         scale.dtype = DTYPE_F8_E4M3;
     q->rounded = true;
-    enum err_code rc = take_groups(&scale, q, group, false, &q->grid, e);
-    if (rc == ERR_OK)
-        rc = take_scale(of_row, q, e);
-    if (rc == ERR_OK && levels)
-        rc = take_levels(levels, q, e);
-    if (rc == ERR_OK && zeros)
-        rc = take_groups(zeros, q, group, true, &q->offset, e);
-    return rc == ERR_OK ? take_rotation(m, q, e) : rc;
+    TRY(take_groups(&scale, q, group, false, &q->grid, e));
+    TRY(take_scale(of_row, q, e));
+    if (levels)
+        TRY(take_levels(levels, q, e));
+    if (zeros)
+        TRY(take_groups(zeros, q, group, true, &q->offset, e));
+    return take_rotation(m, q, e);
 }
 
 /* (code - 8) x scale of its group + zero of its group. */
@@ -270,8 +270,8 @@ static enum err_code read_w4a16(struct stored *s, const struct marker *m, struct
     unpack(q, shifted_levels);
     if (group < 1 || q->values.dims[1] % group != 0)
         return err_set(e, ERR_FORMAT, "'%s' has groups of %" PRId64 " columns", s->t->name, group);
-    enum err_code rc = take_groups(scale, q, group, true, &q->grid, e);
-    return rc == ERR_OK ? take_groups(zeros, q, group, true, &q->offset, e) : rc;
+    TRY(take_groups(scale, q, group, true, &q->grid, e));
+    return take_groups(zeros, q, group, true, &q->offset, e);
 }
 
 /* ---- which form ------------------------------------------------------------------------------------ */

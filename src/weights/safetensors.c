@@ -182,13 +182,12 @@ enum err_code safetensors_read(struct checkpoint *c, int file, struct err *e)
     const struct weights_file *f = &c->files[file];
     struct str text = {0};
     yyjson_doc *doc = NULL;
-    enum err_code rc = header_text(f->p, f->n, &text, e);
-    if (rc == ERR_OK)
-        rc = json_parse(text, "header", &doc, e);
-    if (rc == ERR_OK) {
-        struct str data = {text.p + text.n, (size_t)(f->n - LENGTH_BYTES - text.n)};
-        rc = read_header(c, file, data, yyjson_doc_get_root(doc), e);
-    }
+    enum err_code rc;
+    TRY_GOTO(header_text(f->p, f->n, &text, e), done);
+    TRY_GOTO(json_parse(text, "header", &doc, e), done);
+    struct str data = {text.p + text.n, (size_t)(f->n - LENGTH_BYTES - text.n)};
+    rc = read_header(c, file, data, yyjson_doc_get_root(doc), e);
+done:
     yyjson_doc_free(doc);
     if (rc != ERR_OK)
         (void)err_note(e, "%s", f->path);

@@ -156,14 +156,13 @@ static enum err_code kv_place(struct flux2_kv *kv, struct nn_device *d, int64_t 
                               struct err *e)
 {
     size_t one = nn_tensor_room(d, kv->k[0]);
-    enum err_code rc = nn_buffer_new(d, NN_MEMORY_COMPUTE, 2 * (size_t)blocks * one,
-                                     "the reference cache", &kv->buffer, e);
-    for (int64_t i = 0; rc == ERR_OK && i < blocks; i++) {
-        rc = nn_buffer_place(kv->buffer, kv->k[i], 2 * (size_t)i * one, e);
-        if (rc == ERR_OK)
-            rc = nn_buffer_place(kv->buffer, kv->v[i], (2 * (size_t)i + 1) * one, e);
+    TRY(nn_buffer_new(d, NN_MEMORY_COMPUTE, 2 * (size_t)blocks * one, "the reference cache",
+                      &kv->buffer, e));
+    for (int64_t i = 0; i < blocks; i++) {
+        TRY(nn_buffer_place(kv->buffer, kv->k[i], 2 * (size_t)i * one, e));
+        TRY(nn_buffer_place(kv->buffer, kv->v[i], (2 * (size_t)i + 1) * one, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, struct flux2_kv **out,
@@ -565,10 +564,9 @@ enum err_code flux2_pass_run(struct flux2_pass *p, const float *x, const float *
     }
     p->text_set = text;
     mem_free(t);
-    enum err_code rc = nn_graph_run(&p->g, cancel, e);
-    if (rc == ERR_OK)
-        nn_graph_get(&p->g, p->out, out);
-    return rc;
+    TRY(nn_graph_run(&p->g, cancel, e));
+    nn_graph_get(&p->g, p->out, out);
+    return ERR_OK;
 }
 
 const struct nn_graph *flux2_pass_graph(const struct flux2_pass *p)

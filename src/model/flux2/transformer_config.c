@@ -9,7 +9,6 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct flux2_
     double mlp_ratio = (double)c->mlp_dim / (double)c->dim;
     bool guidance = false;
     size_t n_axes = FLUX2_AXES;
-    enum err_code rc = ERR_OK;
     const struct {
         const char *key;
         int64_t *out, max;
@@ -23,21 +22,14 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct flux2_
         {"num_layers", &c->n_double, MODEL_MAX_BLOCKS},
         {"num_single_layers", &c->n_single, MODEL_MAX_BLOCKS},
     };
-    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
-        rc = json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "mlp_ratio", 0.01, 64, &mlp_ratio, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "rope_theta", 1, 1e12, &c->rope_theta, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "eps", 0, 1, &c->eps, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(json, "guidance_embeds", &guidance, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, FLUX2_AXES, &n_axes,
-                                what, e);
-    if (rc != ERR_OK)
-        return rc;
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        TRY(json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e));
+    TRY(json_get_double(json, "mlp_ratio", 0.01, 64, &mlp_ratio, what, e));
+    TRY(json_get_double(json, "rope_theta", 1, 1e12, &c->rope_theta, what, e));
+    TRY(json_get_double(json, "eps", 0, 1, &c->eps, what, e));
+    TRY(json_get_bool(json, "guidance_embeds", &guidance, what, e));
+    TRY(json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, FLUX2_AXES, &n_axes, what,
+                           e));
     if (guidance)
         return err_set(
             e, ERR_FORMAT,
@@ -96,9 +88,8 @@ enum err_code flux2_config_read(yyjson_val *json, const char *what, const struct
         .eps = 1e-6,
     };
     struct flux2_config shapes = *out;
-    enum err_code rc = json ? read_json(json, what, out, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_json(json, what, out, e));
     const struct {
         const char *key;
         int64_t config, weights;

@@ -72,9 +72,8 @@ enum err_code flux2_vae_config_read(yyjson_val *json, const char *what, const st
                                     struct flux2_vae_config *out, struct err *e)
 {
     *out = from_shapes(c);
-    enum err_code rc = json ? read_json(json, what, out, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_json(json, what, out, e));
     if (out->n_levels < 1 || out->n_levels > FLUX2_VAE_MAX_LEVELS || out->layers_per_block < 1)
         return err_set(e, ERR_FORMAT, "%s: the VAE has %lld levels of %lld layers", what,
                        (long long)out->n_levels, (long long)out->layers_per_block);

@@ -61,11 +61,10 @@ static enum err_code layer_alloc(const struct qwen_vl *m, struct ggml_context *c
     y->k = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
     y->v = ggml_new_tensor_3d(ctx, type, m->cfg.head_dim, m->cfg.kv_heads, capacity);
     size_t one = nn_tensor_room(m->device, y->k);
-    enum err_code rc = nn_buffer_new(m->device, NN_MEMORY_COMPUTE, 2 * one,
-                                     "keys and values of earlier tokens", &y->buffer, e);
-    if (rc == ERR_OK)
-        rc = nn_buffer_place(y->buffer, y->k, 0, e);
-    return rc == ERR_OK ? nn_buffer_place(y->buffer, y->v, one, e) : rc;
+    TRY(nn_buffer_new(m->device, NN_MEMORY_COMPUTE, 2 * one, "keys and values of earlier tokens",
+                      &y->buffer, e));
+    TRY(nn_buffer_place(y->buffer, y->k, 0, e));
+    return nn_buffer_place(y->buffer, y->v, one, e);
 }
 
 /* Through the host: no device lacks that, and it happens once in hundreds of tokens. */

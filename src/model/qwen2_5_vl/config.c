@@ -31,19 +31,17 @@ static struct places text_places(yyjson_val *json)
 static enum err_code get_i64(const struct places *p, const char *key, int64_t max, int64_t *out,
                              const char *what, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++)
-        rc = json_get_i64(p->obj[i], key, 1, max, out, what, e);
-    return rc;
+    for (size_t i = 0; i < p->n; i++)
+        TRY(json_get_i64(p->obj[i], key, 1, max, out, what, e));
+    return ERR_OK;
 }
 
 static enum err_code get_double(const struct places *p, const char *key, double lo, double hi,
                                 double *out, const char *what, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++)
-        rc = json_get_double(p->obj[i], key, lo, hi, out, what, e);
-    return rc;
+    for (size_t i = 0; i < p->n; i++)
+        TRY(json_get_double(p->obj[i], key, lo, hi, out, what, e));
+    return ERR_OK;
 }
 
 /* ---- language model ----------------------------------------------------------------------------------- */
@@ -72,7 +70,6 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_v
 {
     struct places text = text_places(json);
     int64_t hidden = c->hidden;
-    enum err_code rc = ERR_OK;
     const struct {
         const char *key;
         int64_t *out, max;
@@ -83,21 +80,18 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_v
         {"num_attention_heads", &c->heads, 1024},
         {"num_key_value_heads", &c->kv_heads, 1024},
     };
-    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
-        rc = get_i64(&text, dims[i].key, dims[i].max, dims[i].out, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        TRY(get_i64(&text, dims[i].key, dims[i].max, dims[i].out, what, e));
     if (c->hidden != hidden)
         return err_set(e, ERR_FORMAT, "%s: hidden_size is %lld, the weights have %lld", what,
                        (long long)c->hidden, (long long)hidden);
     if (c->heads > 0 && c->hidden % c->heads == 0)
         c->head_dim = c->hidden / c->heads;
-    rc = get_i64(&text, "head_dim", 1024, &c->head_dim, what, e);
-    if (rc == ERR_OK)
-        rc = get_double(&text, "rms_norm_eps", 0, 1, &c->rms_eps, what, e);
-    for (size_t i = 0; rc == ERR_OK && i < text.n; i++)
-        rc = json_get_bool(text.obj[i], "tie_word_embeddings", &c->tied, what, e);
-    return rc == ERR_OK ? read_rope(&text, c, n_mrope, what, e) : rc;
+    TRY(get_i64(&text, "head_dim", 1024, &c->head_dim, what, e));
+    TRY(get_double(&text, "rms_norm_eps", 0, 1, &c->rms_eps, what, e));
+    for (size_t i = 0; i < text.n; i++)
+        TRY(json_get_bool(text.obj[i], "tie_word_embeddings", &c->tied, what, e));
+    return read_rope(&text, c, n_mrope, what, e);
 }
 
 /* "qwen2vl.attention.head_count" and its like. */
@@ -198,9 +192,8 @@ enum err_code qwen_vl_config_read(yyjson_val *json, const char *what, const stru
     struct qwen_vl_config shapes = *out;
     size_t n_mrope = 0;
     read_gguf(component_checkpoint(c), out, &n_mrope);
-    enum err_code rc = json ? read_json(json, what, out, &n_mrope, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_json(json, what, out, &n_mrope, e));
     out->tied = out->tied || !component_has(c, "lm_head.weight");
     return check(out, c, &shapes, n_mrope, what, e);
 }
@@ -217,10 +210,10 @@ static enum err_code read_full_blocks(yyjson_val *vision, const char *what,
 {
     int64_t blocks[MODEL_MAX_BLOCKS];
     size_t n = MODEL_MAX_BLOCKS + 1; /* "the key is absent" */
-    enum err_code rc = json_get_i64_array(vision, "fullatt_block_indexes", 0, MODEL_MAX_BLOCKS - 1,
-                                          blocks, MODEL_MAX_BLOCKS, &n, what, e);
-    if (rc != ERR_OK || n > MODEL_MAX_BLOCKS)
-        return rc;
+    TRY(json_get_i64_array(vision, "fullatt_block_indexes", 0, MODEL_MAX_BLOCKS - 1, blocks,
+                           MODEL_MAX_BLOCKS, &n, what, e));
+    if (n > MODEL_MAX_BLOCKS)
+        return ERR_OK;
     memset(c->full, 0, sizeof c->full);
     for (size_t i = 0; i < n; i++)
         c->full[blocks[i]] = true;
@@ -231,7 +224,6 @@ static enum err_code read_vision_json(yyjson_val *json, const char *what,
                                       struct qwen_vl_vision_config *c, struct err *e)
 {
     yyjson_val *v = yyjson_obj_get(json, "vision_config");
-    enum err_code rc = ERR_OK;
     const struct {
         const char *key;
         int64_t *out, max;
@@ -248,9 +240,9 @@ static enum err_code read_vision_json(yyjson_val *json, const char *what,
         {"spatial_merge_size", &c->merge, 16},
         {"window_size", &c->window, 1 << 16},
     };
-    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
-        rc = json_get_i64(v, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
-    return rc == ERR_OK ? read_full_blocks(v, what, c, e) : rc;
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        TRY(json_get_i64(v, dims[i].key, 1, dims[i].max, dims[i].out, what, e));
+    return read_full_blocks(v, what, c, e);
 }
 
 static void full_every(struct qwen_vl_vision_config *c, int64_t n)
@@ -325,8 +317,9 @@ enum err_code qwen_vl_vision_config_read(yyjson_val *json, const char *what,
     };
     struct qwen_vl_vision_config shapes = *out;
     read_vision_gguf(component_checkpoint(c), out);
-    enum err_code rc = json ? read_vision_json(json, what, out, e) : ERR_OK;
-    return rc == ERR_OK ? check_vision(out, c, &shapes, what, e) : rc;
+    if (json)
+        TRY(read_vision_json(json, what, out, e));
+    return check_vision(out, c, &shapes, what, e);
 }
 
 /* ---- generation --------------------------------------------------------------------------------------- */
@@ -360,10 +353,8 @@ enum err_code qwen_vl_generation_read(yyjson_val *generation, yyjson_val *json, 
     *out = (struct qwen_vl_generation){.repetition_penalty = 1.0};
     struct places p = text_places(json);
     add_place(&p, generation);
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < p.n; i++)
-        rc = read_eos(p.obj[i], what, out, e);
-    return rc == ERR_OK ? json_get_double(generation, "repetition_penalty", 1e-3, 1e3,
-                                          &out->repetition_penalty, what, e)
-                        : rc;
+    for (size_t i = 0; i < p.n; i++)
+        TRY(read_eos(p.obj[i], what, out, e));
+    return json_get_double(generation, "repetition_penalty", 1e-3, 1e3, &out->repetition_penalty,
+                           what, e);
 }

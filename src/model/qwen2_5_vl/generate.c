@@ -46,8 +46,8 @@ static enum err_code run_init(struct run *r, struct err *e)
 static enum err_code prefill(struct run *r, struct err *e)
 {
     int64_t n = r->prompt->n;
-    enum err_code rc = qwen_vl_cache_reserve(r->cache, n, e);
-    for (int64_t t = 0; rc == ERR_OK && t < n; t += QWEN_VL_CHUNK) {
+    TRY(qwen_vl_cache_reserve(r->cache, n, e));
+    for (int64_t t = 0; t < n; t += QWEN_VL_CHUNK) {
         int64_t left = n - t;
         struct qwen_vl_chunk c = {
             .ids = r->prompt->ids + t,
@@ -59,9 +59,9 @@ static enum err_code prefill(struct run *r, struct err *e)
             .picture = r->prompt->picture,
             .logits = left <= QWEN_VL_CHUNK ? r->raw : NULL,
         };
-        rc = qwen_vl_chunk_run(r->m, &c, r->o->cancel, e);
+        TRY(qwen_vl_chunk_run(r->m, &c, r->o->cancel, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code step(struct run *r, int32_t id, struct err *e)
@@ -76,8 +76,8 @@ static enum err_code step(struct run *r, int32_t id, struct err *e)
         .cache = r->cache,
         .logits = r->raw,
     };
-    enum err_code rc = qwen_vl_cache_reserve(r->cache, at + 1, e);
-    return rc == ERR_OK ? qwen_vl_chunk_run(r->m, &c, r->o->cancel, e) : rc;
+    TRY(qwen_vl_cache_reserve(r->cache, at + 1, e));
+    return qwen_vl_chunk_run(r->m, &c, r->o->cancel, e);
 }
 
 /* The first of the highest scores. */
@@ -131,10 +131,9 @@ static enum err_code skip_to_last(struct run *r, int64_t *n, struct err *e)
     if (*n >= last)
         return ERR_OK;
     *n = last;
-    enum err_code rc = qwen_vl_cache_reserve(r->cache, r->prompt->n + last, e);
-    if (rc == ERR_OK)
-        qwen_vl_cache_set_used(r->cache, r->prompt->n + last - 1);
-    return rc;
+    TRY(qwen_vl_cache_reserve(r->cache, r->prompt->n + last, e));
+    qwen_vl_cache_set_used(r->cache, r->prompt->n + last - 1);
+    return ERR_OK;
 }
 
 enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *prompt,

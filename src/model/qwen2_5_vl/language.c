@@ -107,19 +107,19 @@ enum err_code qwen_vl_encode(struct qwen_vl *m, const struct qwen_vl_prompt *pro
 {
     struct qwen_vl_cache *cache = NULL;
     int32_t *pos = NULL;
-    enum err_code rc = check_prompt(m, prompt, taps, n_taps, e);
-    if (rc == ERR_OK && prompt->n > QWEN_VL_CHUNK)
-        rc = qwen_vl_cache_new(m, &cache, e);
-    if (rc == ERR_OK && cache)
-        rc = qwen_vl_cache_reserve(cache, prompt->n, e);
-    if (rc == ERR_OK) {
-        pos = mem_try_array((size_t)prompt->n * QWEN_VL_AXES, sizeof *pos);
-        if (!pos)
-            rc = err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)prompt->n);
-        else
-            (void)qwen_vl_positions(prompt->picture, prompt->n, pos);
-    }
-    for (int64_t t = 0; rc == ERR_OK && t < prompt->n; t += QWEN_VL_CHUNK) {
+    enum err_code rc;
+    TRY_GOTO(check_prompt(m, prompt, taps, n_taps, e), done);
+    if (prompt->n > QWEN_VL_CHUNK)
+        TRY_GOTO(qwen_vl_cache_new(m, &cache, e), done);
+    if (cache)
+        TRY_GOTO(qwen_vl_cache_reserve(cache, prompt->n, e), done);
+    pos = mem_try_array((size_t)prompt->n * QWEN_VL_AXES, sizeof *pos);
+    if (!pos) {
+        rc = err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)prompt->n);
+        goto done;
+    } else
+        (void)qwen_vl_positions(prompt->picture, prompt->n, pos);
+    for (int64_t t = 0; t < prompt->n; t += QWEN_VL_CHUNK) {
         struct qwen_vl_chunk c = {
             .ids = prompt->ids + t,
             .axis = {pos + t, pos + prompt->n + t, pos + 2 * prompt->n + t},
@@ -132,8 +132,9 @@ enum err_code qwen_vl_encode(struct qwen_vl *m, const struct qwen_vl_prompt *pro
             .n_taps = n_taps,
             .tapped = out + t * (int64_t)n_taps * m->cfg.hidden,
         };
-        rc = qwen_vl_chunk_run(m, &c, cancel, e);
+        TRY_GOTO(qwen_vl_chunk_run(m, &c, cancel, e), done);
     }
+done:
     mem_free(pos);
     qwen_vl_cache_free(cache);
     return rc;

@@ -193,23 +193,22 @@ enum err_code qwen_vl_chunk_run(struct qwen_vl *m, const struct qwen_vl_chunk *c
     nn_graph_init(&g, m->device, false);
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
     build(&g, m, c, &in, &out);
-    enum err_code rc = host_inputs_make(m, c, &h, e);
-    if (rc == ERR_OK)
-        rc = nn_graph_prepare(&g, e);
-    if (rc == ERR_OK) {
-        nn_graph_set(&g, in.x, h.x);
-        nn_graph_set(&g, in.cos, h.cos);
-        nn_graph_set(&g, in.sin, h.sin);
-        if (in.mask)
-            nn_graph_set(&g, in.mask, h.mask);
-        rc = run_graph(&g, c, cancel, e);
-    }
-    if (rc == ERR_OK && c->n_taps > 0)
-        rc = read_taps(&g, c, &out, m->cfg.hidden, e);
-    if (rc == ERR_OK && out.logits)
+    enum err_code rc;
+    TRY_GOTO(host_inputs_make(m, c, &h, e), done);
+    TRY_GOTO(nn_graph_prepare(&g, e), done);
+    nn_graph_set(&g, in.x, h.x);
+    nn_graph_set(&g, in.cos, h.cos);
+    nn_graph_set(&g, in.sin, h.sin);
+    if (in.mask)
+        nn_graph_set(&g, in.mask, h.mask);
+    TRY_GOTO(run_graph(&g, c, cancel, e), done);
+    if (c->n_taps > 0)
+        TRY_GOTO(read_taps(&g, c, &out, m->cfg.hidden, e), done);
+    if (out.logits)
         nn_graph_get(&g, out.logits, c->logits);
-    if (rc == ERR_OK && c->cache)
+    if (c->cache)
         qwen_vl_cache_set_used(c->cache, c->first + c->n);
+done:
     host_inputs_free(&h);
     nn_graph_deinit(&g);
     return rc;

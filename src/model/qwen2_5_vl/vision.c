@@ -54,10 +54,8 @@ static enum err_code declare_kernel(struct qwen_vl_vision *v, struct component *
             v->params, NN_HOST, "visual.patch_embed.proj.weight", 5,
             (int64_t[]){c->hidden, c->channels, c->temporal_patch, c->patch, c->patch},
             &v->kernel[0], e);
-    enum err_code rc = nn_params_add(v->params, NN_HOST, "visual.patch_embed.proj.weight.0", 4,
-                                     frame, &v->kernel[0], e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_params_add(v->params, NN_HOST, "visual.patch_embed.proj.weight.0", 4, frame,
+                      &v->kernel[0], e));
     return nn_params_add(v->params, NN_HOST, "visual.patch_embed.proj.weight.1", 4, frame,
                          &v->kernel[1], e);
 }
@@ -321,11 +319,8 @@ static enum err_code pass_init(struct pass *p, bool trace, struct err *e)
         p->grid.w > 1 << 15 || p->grid.h % c->merge != 0 || p->grid.w % c->merge != 0)
         return err_set(e, ERR_ARG, "the vision tower cannot take %lld x %lld patches",
                        (long long)p->grid.w, (long long)p->grid.h);
-    enum err_code rc = qwen_vl_windows_init(c, p->grid, &p->windows, e);
-    if (rc == ERR_OK)
-        rc = qwen_vl_windows_group(&p->windows, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(qwen_vl_windows_init(c, p->grid, &p->windows, e));
+    TRY(qwen_vl_windows_group(&p->windows, e));
     nn_graph_init(&p->g, p->v->device, trace);
     p->g.exact = nn_params_precision(p->v->params) == NN_PRECISION_F32;
     build(p);
@@ -373,20 +368,18 @@ enum err_code qwen_vl_vision_encode(struct qwen_vl_vision *v, const float *patch
 {
     struct pass p = {.v = v, .grid = grid};
     struct host_inputs h = {0};
-    enum err_code rc = pass_init(&p, run && run->mid, e);
-    if (rc == ERR_OK)
-        rc = host_inputs_make(&p, patches, &h, e);
-    if (rc == ERR_OK) {
-        nn_graph_set(&p.g, p.x, h.x);
-        nn_graph_set(&p.g, p.kernel, h.kernel);
-        nn_graph_set(&p.g, p.cos, h.cos);
-        nn_graph_set(&p.g, p.sin, h.sin);
-        rc = nn_graph_run(&p.g, run ? run->cancel : NULL, e);
-    }
-    if (rc == ERR_OK && run && run->mid)
-        rc = show_mids(&p, run, e);
-    if (rc == ERR_OK)
-        rc = read_out(&p, out, e);
+    enum err_code rc;
+    TRY_GOTO(pass_init(&p, run && run->mid, e), done);
+    TRY_GOTO(host_inputs_make(&p, patches, &h, e), done);
+    nn_graph_set(&p.g, p.x, h.x);
+    nn_graph_set(&p.g, p.kernel, h.kernel);
+    nn_graph_set(&p.g, p.cos, h.cos);
+    nn_graph_set(&p.g, p.sin, h.sin);
+    TRY_GOTO(nn_graph_run(&p.g, run ? run->cancel : NULL, e), done);
+    if (run && run->mid)
+        TRY_GOTO(show_mids(&p, run, e), done);
+    rc = read_out(&p, out, e);
+done:
     host_inputs_free(&h);
     pass_deinit(&p);
     return rc;

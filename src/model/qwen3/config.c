@@ -7,7 +7,6 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen3_
                                struct err *e)
 {
     yyjson_val *rope = yyjson_obj_get(json, "rope_parameters");
-    enum err_code rc = ERR_OK;
     const struct {
         const char *key;
         int64_t *out, max;
@@ -20,15 +19,13 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen3_
         {"head_dim", &c->head_dim, 1024},
         {"vocab_size", &c->vocab, 1 << 24},
     };
-    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
-        rc = json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "rms_norm_eps", 0, 1, &c->rms_eps, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "rope_theta", 1, 1e12, &c->rope_theta, what, e);
-    if (rc == ERR_OK && yyjson_is_obj(rope))
-        rc = json_get_double(rope, "rope_theta", 1, 1e12, &c->rope_theta, what, e);
-    return rc;
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        TRY(json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e));
+    TRY(json_get_double(json, "rms_norm_eps", 0, 1, &c->rms_eps, what, e));
+    TRY(json_get_double(json, "rope_theta", 1, 1e12, &c->rope_theta, what, e));
+    if (yyjson_is_obj(rope))
+        TRY(json_get_double(rope, "rope_theta", 1, 1e12, &c->rope_theta, what, e));
+    return ERR_OK;
 }
 
 enum err_code qwen3_config_read(yyjson_val *json, const char *what, const struct component *c,
@@ -51,9 +48,8 @@ enum err_code qwen3_config_read(yyjson_val *json, const char *what, const struct
         .rope_theta = 1e6,
     };
     struct qwen3_config shapes = *out;
-    enum err_code rc = json ? read_json(json, what, out, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_json(json, what, out, e));
     if (out->hidden != shapes.hidden)
         return err_set(e, ERR_FORMAT, "%s: hidden_size is %lld, the weights have %lld", what,
                        (long long)out->hidden, (long long)shapes.hidden);

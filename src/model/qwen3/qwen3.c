@@ -273,20 +273,18 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
     int32_t used = count_tokens(mask, n_tokens);
     build(&g, m, n_tokens, used > 0, taps, n_taps, &in, tapped);
-    enum err_code rc = host_inputs_make(m, ids, mask, n_tokens, &h, e);
-    if (rc == ERR_OK)
-        rc = nn_graph_prepare(&g, e);
-    if (rc == ERR_OK) {
-        nn_graph_set(&g, in.x, h.x);
-        nn_graph_set(&g, in.cos, h.cos);
-        nn_graph_set(&g, in.sin, h.sin);
-        nn_graph_set(&g, in.seen.mask, h.mask);
-        if (in.seen.keys)
-            nn_graph_set_bytes(&g, in.seen.keys, &used);
-        rc = nn_graph_run(&g, cancel, e);
-    }
-    if (rc == ERR_OK)
-        rc = read_taps(&g, tapped, n_taps, n_tokens, m->cfg.hidden, out, e);
+    enum err_code rc;
+    TRY_GOTO(host_inputs_make(m, ids, mask, n_tokens, &h, e), done);
+    TRY_GOTO(nn_graph_prepare(&g, e), done);
+    nn_graph_set(&g, in.x, h.x);
+    nn_graph_set(&g, in.cos, h.cos);
+    nn_graph_set(&g, in.sin, h.sin);
+    nn_graph_set(&g, in.seen.mask, h.mask);
+    if (in.seen.keys)
+        nn_graph_set_bytes(&g, in.seen.keys, &used);
+    TRY_GOTO(nn_graph_run(&g, cancel, e), done);
+    rc = read_taps(&g, tapped, n_taps, n_tokens, m->cfg.hidden, out, e);
+done:
     host_inputs_free(&h);
     nn_graph_deinit(&g);
     return rc;

@@ -35,15 +35,15 @@ enum err_code qwen_image_set_time(struct nn_graph *g, const struct qwen_image_co
     float *sinusoid = mem_try_array((size_t)c->time_channels, sizeof *sinusoid);
     float *addition = mem_try_array((size_t)c->dim, sizeof *addition);
     enum err_code rc = ERR_OK;
-    if (!sinusoid || !addition)
+    if (!sinusoid || !addition) {
         rc = err_set(e, ERR_NOMEM, "no memory for a time embedding");
-    if (rc == ERR_OK)
-        rc = nn_view_rows_f32(&t->addition->view, condition, 1, addition, e);
-    if (rc == ERR_OK) {
-        model_timestep_embedding_scaled(time, 1000.0f, c->time_channels, sinusoid);
-        nn_graph_set(g, in->sinusoid, sinusoid);
-        nn_graph_set(g, in->addition, addition);
+        goto done;
     }
+    TRY_GOTO(nn_view_rows_f32(&t->addition->view, condition, 1, addition, e), done);
+    model_timestep_embedding_scaled(time, 1000.0f, c->time_channels, sinusoid);
+    nn_graph_set(g, in->sinusoid, sinusoid);
+    nn_graph_set(g, in->addition, addition);
+done:
     mem_free(sinusoid);
     mem_free(addition);
     return rc;

@@ -469,17 +469,14 @@ enum err_code qwen_image_pass_run(struct qwen_image_pass *p, const float *x, con
                            (double)time);
         nn_graph_set(g, p->rows, table);
     }
-    enum err_code rc = qwen_image_set_time(g, &m->cfg, &m->time, &p->time, time, p->condition, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(qwen_image_set_time(g, &m->cfg, &m->time, &p->time, time, p->condition, e));
     nn_graph_set(g, p->x, x);
     nn_graph_set(g, p->text, text);
     nn_graph_set(g, p->cos, p->cos_table);
     nn_graph_set(g, p->sin, p->sin_table);
-    rc = nn_graph_run(g, cancel, e);
-    if (rc == ERR_OK)
-        nn_graph_get(g, p->out, out);
-    return rc;
+    TRY(nn_graph_run(g, cancel, e));
+    nn_graph_get(g, p->out, out);
+    return ERR_OK;
 }
 
 const struct nn_graph *qwen_image_pass_graph(const struct qwen_image_pass *p)

@@ -7,7 +7,6 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_i
     int64_t patch = 2, out_channels = c->out_channels / 4;
     bool guidance = false, zero_cond = false, addition = false, layer_rope = false;
     size_t n_axes = QWEN_IMAGE_AXES;
-    enum err_code rc = ERR_OK;
     const struct {
         const char *key;
         int64_t *out, max;
@@ -29,15 +28,12 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_i
         {"use_additional_t_cond", &addition},
         {"use_layer3d_rope", &layer_rope},
     };
-    for (size_t i = 0; rc == ERR_OK && i < sizeof dims / sizeof dims[0]; i++)
-        rc = json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e);
-    for (size_t i = 0; rc == ERR_OK && i < sizeof flags / sizeof flags[0]; i++)
-        rc = json_get_bool(json, flags[i].key, flags[i].out, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, QWEN_IMAGE_AXES,
-                                &n_axes, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++)
+        TRY(json_get_i64(json, dims[i].key, 1, dims[i].max, dims[i].out, what, e));
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        TRY(json_get_bool(json, flags[i].key, flags[i].out, what, e));
+    TRY(json_get_i64_array(json, "axes_dims_rope", 0, 1024, c->axes_dims, QWEN_IMAGE_AXES, &n_axes,
+                           what, e));
     if (guidance || zero_cond)
         return err_set(e, ERR_FORMAT, "%s: %s is true, which no layered model has", what,
                        guidance ? "guidance_embeds" : "zero_cond_t");
@@ -109,9 +105,8 @@ enum err_code qwen_image_config_read(yyjson_val *json, const char *what, const s
         return err_set(e, ERR_FORMAT, "%s: the transformer has no img_in or no block", what);
     bool layered = component_has(c, "time_text_embed.addition_t_embedding.weight");
     struct qwen_image_config shapes = *out = from_shapes(c, dim, head_dim);
-    enum err_code rc = json ? read_json(json, what, out, &layered, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_json(json, what, out, &layered, e));
     if (!layered)
         return err_set(e, ERR_FORMAT,
                        "%s: this is a plain Qwen-Image transformer; taking pictures apart needs "

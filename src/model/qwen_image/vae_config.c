@@ -38,23 +38,14 @@ static enum err_code read_dims(yyjson_val *json, const char *what, struct qwen_i
     int64_t mult[QWEN_IMAGE_VAE_MAX_LEVELS] = {0};
     double scales[QWEN_IMAGE_VAE_MAX_LEVELS];
     size_t n_mult = 0, n_scales = 0;
-    enum err_code rc;
-    rc = json_get_i64(json, "base_dim", 1, MODEL_MAX_DIM, &v->base_width, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "z_dim", 1, QWEN_IMAGE_VAE_MAX_LATENTS, &v->latent_channels, what,
-                          e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "num_res_blocks", 1, 16, &v->resnets, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "input_channels", 1, 16, channels, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64_array(json, "dim_mult", 1, 64, mult, QWEN_IMAGE_VAE_MAX_LEVELS, &n_mult,
-                                what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double_array(json, "attn_scales", scales, QWEN_IMAGE_VAE_MAX_LEVELS,
-                                   &n_scales, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_i64(json, "base_dim", 1, MODEL_MAX_DIM, &v->base_width, what, e));
+    TRY(json_get_i64(json, "z_dim", 1, QWEN_IMAGE_VAE_MAX_LATENTS, &v->latent_channels, what, e));
+    TRY(json_get_i64(json, "num_res_blocks", 1, 16, &v->resnets, what, e));
+    TRY(json_get_i64(json, "input_channels", 1, 16, channels, what, e));
+    TRY(json_get_i64_array(json, "dim_mult", 1, 64, mult, QWEN_IMAGE_VAE_MAX_LEVELS, &n_mult, what,
+                           e));
+    TRY(json_get_double_array(json, "attn_scales", scales, QWEN_IMAGE_VAE_MAX_LEVELS, &n_scales,
+                              what, e));
     if (n_scales > 0)
         return err_set(e, ERR_FORMAT, "%s: attn_scales is not empty, which no published VAE has",
                        what);
@@ -72,23 +63,24 @@ static enum err_code read_statistics(yyjson_val *json, const char *what,
     size_t n_mean = PUBLISHED_LATENTS, n_std = PUBLISHED_LATENTS, n = (size_t)v->latent_channels;
     memcpy(v->mean, published_mean, sizeof published_mean);
     memcpy(v->std, published_std, sizeof published_std);
-    enum err_code rc = json_get_double_array(json, "latents_mean", v->mean,
-                                             QWEN_IMAGE_VAE_MAX_LATENTS, &n_mean, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double_array(json, "latents_std", v->std, QWEN_IMAGE_VAE_MAX_LATENTS, &n_std,
-                                   what, e);
-    if (rc == ERR_OK && (n_mean != n || n_std != n))
-        rc = err_set(e, ERR_FORMAT,
-                     "%s: latents_mean has %zu entries and latents_std %zu, the VAE has %zu latent "
-                     "channels",
-                     what, n_mean, n_std, n);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+    TRY(json_get_double_array(json, "latents_mean", v->mean, QWEN_IMAGE_VAE_MAX_LATENTS, &n_mean,
+                              what, e));
+    TRY(json_get_double_array(json, "latents_std", v->std, QWEN_IMAGE_VAE_MAX_LATENTS, &n_std, what,
+                              e));
+    if (n_mean != n || n_std != n)
+        return err_set(
+            e, ERR_FORMAT,
+            "%s: latents_mean has %zu entries and latents_std %zu, the VAE has %zu latent "
+            "channels",
+            what, n_mean, n_std, n);
+    for (size_t i = 0; i < n; i++) {
         if (!isfinite(v->mean[i]) || !((float)v->std[i] > 0) || !isfinite((float)v->std[i]))
-            rc = err_set(e, ERR_FORMAT,
-                         "%s: entry %zu of latents_mean or latents_std is no usable "
-                         "number",
-                         what, i);
-    return rc;
+            return err_set(e, ERR_FORMAT,
+                           "%s: entry %zu of latents_mean or latents_std is no usable "
+                           "number",
+                           what, i);
+    }
+    return ERR_OK;
 }
 
 enum err_code qwen_image_vae_config_read(yyjson_val *json, const char *what,
@@ -97,9 +89,8 @@ enum err_code qwen_image_vae_config_read(yyjson_val *json, const char *what,
 {
     int64_t channels = component_dim(c, "encoder.conv_in.weight", 1);
     *out = from_shapes(c);
-    enum err_code rc = json ? read_dims(json, what, out, &channels, e) : ERR_OK;
-    if (rc != ERR_OK)
-        return rc;
+    if (json)
+        TRY(read_dims(json, what, out, &channels, e));
     if (channels != QWEN_IMAGE_VAE_CHANNELS)
         return err_set(e, ERR_FORMAT,
                        "%s: the VAE has %lld channels, layers need %d (red, green, blue, alpha): "

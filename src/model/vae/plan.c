@@ -210,12 +210,12 @@ static enum err_code choose_modest(const struct vae_plan *p, struct vae_stage *s
                                    struct err *e)
 {
     s->band = modest_band(p, s);
-    enum err_code rc = measure_stage(p, s, s->band, &s->compute_bytes, e);
-    if (rc == ERR_OK && s->compute_bytes > limit) {
+    TRY(measure_stage(p, s, s->band, &s->compute_bytes, e));
+    if (s->compute_bytes > limit) {
         s->band = smallest_band(s, p->shapes[s->last]);
-        rc = measure_stage(p, s, s->band, &s->compute_bytes, e);
+        TRY(measure_stage(p, s, s->band, &s->compute_bytes, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* From a band that fits into `room` to the largest that does. */
@@ -322,10 +322,9 @@ static enum err_code plan_init(struct vae_plan *p, const struct vae_half *half,
     if (half->n == 0 || !half->ops[0].conv.w->t)
         return err_set(e, ERR_INTERNAL, "the VAE's half is not engaged");
     vae_half_shapes(half, in.h, in.w, p->shapes);
-    enum err_code rc = cut_stages(p, e);
-    if (rc == ERR_OK)
-        place_maps(p);
-    return rc;
+    TRY(cut_stages(p, e));
+    place_maps(p);
+    return ERR_OK;
 }
 
 static enum err_code measure_whole(const struct vae_plan *p, size_t *bytes, struct err *e)
@@ -362,9 +361,7 @@ static enum err_code refuse(struct vae_plan *p, size_t limit, struct err *e)
     const struct vae_shape *a = &p->shapes[0], *b = &p->shapes[p->half->n];
     const struct vae_shape *picture = a->h > b->h ? a : b;
     size_t least;
-    enum err_code rc = smallest(p, &least, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(smallest(p, &least, e));
     return err_set(
         e, ERR_NOMEM, "the VAE needs at least %zu MiB for a picture of %lld x %lld, there are %zu",
         (least + MIB - 1) / MIB, (long long)picture->w, (long long)picture->h, limit / MIB);
@@ -387,11 +384,11 @@ static enum err_code plan_bands(struct vae_plan *p, size_t limit, enum vae_place
 static enum err_code plan_limited(struct vae_plan *p, const struct vae_limits *limits,
                                   struct err *e)
 {
-    enum err_code rc = plan_bands(
-        p, limits->compute, nn_device_is_cpu(p->device) ? VAE_IN_FILE : VAE_IN_HOST_MEMORY, e);
-    if (rc == ERR_OK && limits->host && p->need.spill_host_bytes > limits->host)
-        rc = plan_bands(p, limits->compute, VAE_IN_FILE, e);
-    return rc;
+    TRY(plan_bands(p, limits->compute,
+                   nn_device_is_cpu(p->device) ? VAE_IN_FILE : VAE_IN_HOST_MEMORY, e));
+    if (limits->host && p->need.spill_host_bytes > limits->host)
+        TRY(plan_bands(p, limits->compute, VAE_IN_FILE, e));
+    return ERR_OK;
 }
 
 enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *device, bool exact,

@@ -27,15 +27,14 @@ static enum err_code run_whole(const struct vae_run *run, const struct vae_plan 
     struct nn_graph g;
     struct ggml_tensor *x, *y;
     vae_whole_graph_build(p, run->mid != NULL, &g, &x, &y);
-    enum err_code rc = nn_graph_prepare(&g, e);
-    if (rc == ERR_OK) {
-        nn_graph_set(&g, x, run->in);
-        rc = nn_graph_run(&g, run->cancel, e);
-    }
-    if (rc == ERR_OK)
-        nn_graph_get(&g, y, run->out);
-    if (rc == ERR_OK && run->mid)
-        rc = report_mids(&g, run, e);
+    enum err_code rc;
+    TRY_GOTO(nn_graph_prepare(&g, e), done);
+    nn_graph_set(&g, x, run->in);
+    TRY_GOTO(nn_graph_run(&g, run->cancel, e), done);
+    nn_graph_get(&g, y, run->out);
+    if (run->mid)
+        TRY_GOTO(report_mids(&g, run, e), done);
+done:
     nn_graph_deinit(&g);
     return rc;
 }
@@ -71,9 +70,7 @@ static enum err_code make_room(struct bands *b, const struct ggml_tensor *t, str
 static enum err_code load_planes(struct bands *b, int64_t lo, struct ggml_tensor *t, struct err *e)
 {
     size_t w = (size_t)t->ne[0], height = (size_t)b->run->h;
-    enum err_code rc = make_room(b, t, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(make_room(b, t, e));
     for (int64_t r = 0; r < t->ne[2]; r++)
         for (int64_t c = 0; c < t->ne[1]; c++)
             memcpy(b->rows + (size_t)(r * t->ne[1] + c) * w,
@@ -86,9 +83,7 @@ static enum err_code save_planes(struct bands *b, int64_t lo, const struct ggml_
                                  struct err *e)
 {
     size_t w = (size_t)t->ne[0], height = (size_t)b->plan->shapes[b->plan->half->n].h;
-    enum err_code rc = make_room(b, t, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(make_room(b, t, e));
     nn_graph_get(&b->graph.g, t, b->rows);
     for (int64_t r = 0; r < t->ne[2]; r++)
         for (int64_t c = 0; c < t->ne[1]; c++)
@@ -146,8 +141,8 @@ static enum err_code load_band(struct bands *b, const struct vae_stage *s, const
         g->out_rows = rows_of(b, s->out, at->out.lo, shapes[s->last], b->run->out);
         return ERR_OK;
     }
-    enum err_code rc = load(b, s->in, at->in.lo, g->in, e);
-    return rc == ERR_OK && g->kept ? load(b, s->kept, at->kept.lo, g->kept, e) : rc;
+    TRY(load(b, s->in, at->in.lo, g->in, e));
+    return g->kept ? load(b, s->kept, at->kept.lo, g->kept, e) : ERR_OK;
 }
 
 static void drop_graph(struct bands *b)
@@ -177,10 +172,10 @@ static enum err_code compute(struct bands *b, const struct vae_stage *s,
     }
     if (g->carry)
         nn_moments_give(&b->sums, &g->g, g->carry, NULL);
-    enum err_code rc = nn_graph_run(&g->g, b->run->cancel, e);
-    if (rc == ERR_OK && g->gathered)
+    TRY(nn_graph_run(&g->g, b->run->cancel, e));
+    if (g->gathered)
         nn_moments_take(&b->sums, &g->g, g->gathered, pixels);
-    return rc;
+    return ERR_OK;
 }
 
 static double stage_work(const struct vae_plan *p, const struct vae_stage *s)
@@ -199,11 +194,12 @@ static enum err_code run_band(struct bands *b, const struct vae_stage *s, const 
     double work = stage_work(b->plan, s) * (double)rows / (double)shape->h;
     nn_device_set_span(d, nn_span_part(whole, b->done / b->work, work / b->work));
     b->done += work;
-    enum err_code rc = load_band(b, s, at, e);
-    if (rc == ERR_OK)
-        rc = compute(b, s, before, rows * shape->w, e);
-    if (rc == ERR_OK && !b->graph.direct)
-        rc = save(b, s->out, at->out.lo, b->graph.out, e);
+    enum err_code rc;
+    TRY_GOTO(load_band(b, s, at, e), done);
+    TRY_GOTO(compute(b, s, before, rows * shape->w, e), done);
+    if (!b->graph.direct)
+        TRY_GOTO(save(b, s->out, at->out.lo, b->graph.out, e), done);
+done:
     nn_device_set_span(d, whole);
     return rc;
 }
@@ -247,18 +243,18 @@ static void take_over(struct bands *b, int to, int stage)
 static enum err_code open_slots(struct bands *b, int stage, struct err *e)
 {
     const struct vae_plan *p = b->plan;
-    enum err_code rc = ERR_OK;
     for (int i = 0; i < p->n_slots; i++)
         if (p->slots[i].first == stage)
             take_over(b, i, stage);
     for (int i = 0; i < p->n_slots; i++)
         if (p->slots[i].last < stage)
             vae_spill_close(&b->spills[i]);
-    for (int i = 0; rc == ERR_OK && i < p->n_slots; i++)
+    for (int i = 0; i < p->n_slots; i++) {
         if (p->slots[i].first == stage && b->spills[i].bytes == 0)
-            rc = vae_spill_open(&b->spills[i], b->run->device, p->slots[i].place,
-                                vae_slot_bytes(&p->slots[i]), e);
-    return rc;
+            TRY(vae_spill_open(&b->spills[i], b->run->device, p->slots[i].place,
+                               vae_slot_bytes(&p->slots[i]), e));
+    }
+    return ERR_OK;
 }
 
 static enum err_code run_stage(struct bands *b, int j, struct err *e)
@@ -268,11 +264,10 @@ static enum err_code run_stage(struct bands *b, int j, struct err *e)
     b->sums = (struct nn_moments_sum){0};
     enum err_code rc = ERR_OK;
     if (s->gathers)
-        rc = nn_moments_sum_init(&b->sums, b->plan->shapes[s->last].channels, e);
-    if (rc == ERR_OK)
-        rc = open_slots(b, j, e);
-    if (rc == ERR_OK)
-        rc = run_bands(b, s, &before, e);
+        TRY_GOTO(nn_moments_sum_init(&b->sums, b->plan->shapes[s->last].channels, e), done);
+    TRY_GOTO(open_slots(b, j, e), done);
+    rc = run_bands(b, s, &before, e);
+done:
     nn_moments_sum_deinit(&before);
     return rc;
 }
@@ -326,12 +321,10 @@ enum err_code vae_half_run(const struct vae_run *r, struct err *e)
 enum err_code vae_half_need(const struct vae_run *r, struct vae_need *need, struct err *e)
 {
     struct vae_plan p;
-    enum err_code rc = make_plan(r, r->limits, &p, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(make_plan(r, r->limits, &p, e));
     *need = p.need;
     vae_plan_deinit(&p);
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code vae_half_smallest(const struct vae_run *r, size_t *bytes, struct err *e)

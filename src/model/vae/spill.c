@@ -35,9 +35,7 @@ static enum err_code open_file(size_t bytes, int *fd, struct err *e)
 static enum err_code map_file(struct vae_spill *s, struct err *e)
 {
     int fd;
-    enum err_code rc = open_file(s->bytes, &fd, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(open_file(s->bytes, &fd, e));
     void *p = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     (void)close(fd);
     if (p == MAP_FAILED)

@@ -4,17 +4,16 @@ enum err_code vae_init(struct vae *v, struct component *c, struct nn_device *d,
                        enum nn_precision precision, const struct vae_family *family, int sides,
                        struct err *e)
 {
-    enum err_code rc = ERR_OK;
     *v = (struct vae){.device = d, .scale = family->scale};
     if (sides & VAE_ENCODER)
-        rc = nn_params_new(c, d, precision, &v->enc.params, e);
-    if (rc == ERR_OK && v->enc.params)
-        rc = family->encoder(family->user, &v->enc, e);
-    if (rc == ERR_OK && (sides & VAE_DECODER))
-        rc = nn_params_new(c, d, precision, &v->dec.params, e);
-    if (rc == ERR_OK && v->dec.params)
-        rc = family->decoder(family->user, &v->dec, e);
-    return rc;
+        TRY(nn_params_new(c, d, precision, &v->enc.params, e));
+    if (v->enc.params)
+        TRY(family->encoder(family->user, &v->enc, e));
+    if (sides & VAE_DECODER)
+        TRY(nn_params_new(c, d, precision, &v->dec.params, e));
+    if (v->dec.params)
+        TRY(family->decoder(family->user, &v->dec, e));
+    return ERR_OK;
 }
 
 void vae_deinit(struct vae *v)

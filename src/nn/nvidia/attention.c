@@ -101,13 +101,9 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_attentio
 {
     const struct ggml_tensor *keys = j->t->src[KEYS];
     struct nv_attention_tma p = {.a = *a, .keys = keys ? keys->data : NULL};
-    enum err_code rc = heads_map(j, a->q, a->n_q, a->heads, a->q_token, a->q_head, &p.q_map);
-    if (rc == ERR_OK)
-        rc = heads_map(j, a->k, a->n_kv, a->kv_heads, a->k_token, a->k_head, &p.k_map);
-    if (rc == ERR_OK)
-        rc = heads_map(j, a->v, a->n_kv, a->kv_heads, a->v_token, a->v_head, &p.v_map);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(heads_map(j, a->q, a->n_q, a->heads, a->q_token, a->q_head, &p.q_map));
+    TRY(heads_map(j, a->k, a->n_kv, a->kv_heads, a->k_token, a->k_head, &p.k_map));
+    TRY(heads_map(j, a->v, a->n_kv, a->kv_heads, a->v_token, a->v_head, &p.v_map));
     return nv_launch(j->card, NV_KERNEL_attention_tma_128,
                      (struct nv_grid){.x = divide_up(a->n_q, TILE), .y = a->heads}, &p, j->e);
 }
@@ -232,20 +228,19 @@ static enum err_code launch_band(const struct nv_job *j, const struct nv_attenti
         .w_type = NV_BF16,
         .y_type = a->y_type,
     };
-    enum err_code rc = nv_gemm_launch(j, &scores);
-    if (rc == ERR_OK)
-        rc = nv_launch(j->card, NV_KERNEL_softmax, (struct nv_grid){.x = n}, &soft, j->e);
-    return rc == ERR_OK ? nv_gemm_launch(j, &sums) : rc;
+    TRY(nv_gemm_launch(j, &scores));
+    TRY(nv_launch(j->card, NV_KERNEL_softmax, (struct nv_grid){.x = n}, &soft, j->e));
+    return nv_gemm_launch(j, &sums);
 }
 
 static enum err_code launch_bands(const struct nv_job *j, const struct nv_attention *a)
 {
     struct bands b = bands_of(j->t);
     char *at = (char *)(uintptr_t)j->scratch;
-    enum err_code rc = transpose_values(j, a, &b, at + b.scores + b.weights);
-    for (int64_t first = 0; rc == ERR_OK && first < a->n_q; first += b.queries)
-        rc = launch_band(j, a, &b, first, at);
-    return rc;
+    TRY(transpose_values(j, a, &b, at + b.scores + b.weights));
+    for (int64_t first = 0; first < a->n_q; first += b.queries)
+        TRY(launch_band(j, a, &b, first, at));
+    return ERR_OK;
 }
 
 /* ---- the node -------------------------------------------------------------------------------------------------- */

@@ -326,11 +326,11 @@ unsigned nv_card_generation(struct nv_card *c)
 
 enum err_code nv_card_check(struct nv_card *c, unsigned generation, struct err *e)
 {
-    enum err_code rc = enter(c, e);
-    if (rc == ERR_OK && generation != c->generation)
+    TRY(enter(c, e));
+    if (generation != c->generation)
         return err_set(e, ERR_DEVICE, "%s was started anew, and what was on it is gone",
                        c->info.name);
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
@@ -338,9 +338,9 @@ enum err_code nv_card_check(struct nv_card *c, unsigned generation, struct err *
 enum err_code nv_memory_new(struct nv_card *c, size_t bytes, struct nv_memory *out, struct err *e)
 {
     *out = (struct nv_memory){.generation = nv_card_generation(c)};
-    enum err_code rc = enter(c, e);
-    if (rc != ERR_OK || bytes == 0)
-        return rc;
+    TRY(enter(c, e));
+    if (bytes == 0)
+        return ERR_OK;
     nv_result r = c->d->memory_new(&out->p, bytes);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "taking memory", e);
 }
@@ -379,11 +379,10 @@ enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
                        struct err *e)
 {
     struct nv_stream *s = NULL;
-    enum err_code rc = enter(c, e);
-    if (rc == ERR_OK)
-        rc = lane_stream(c, lane, &s, e);
-    if (rc != ERR_OK || n == 0)
-        return rc;
+    TRY(enter(c, e));
+    TRY(lane_stream(c, lane, &s, e));
+    if (n == 0)
+        return ERR_OK;
     nv_result r = c->d->to_device(dst, src, n, s);
     /* Of ordinary memory the driver has a copy by now; other lanes read page-locked memory. */
     if (r == NV_SUCCESS && lane > 0)
@@ -441,27 +440,27 @@ static nv_result read_parts(struct nv_card *c, unsigned char *dst, nv_ptr src, s
 
 enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n, struct err *e)
 {
-    enum err_code rc = enter(c, e);
-    if (rc != ERR_OK || n == 0)
-        return rc;
+    TRY(enter(c, e));
+    if (n == 0)
+        return ERR_OK;
     nv_result r = read_parts(c, dst, src, n);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy from the card", e);
 }
 
 enum err_code nv_copy(struct nv_card *c, nv_ptr dst, nv_ptr src, size_t n, struct err *e)
 {
-    enum err_code rc = enter(c, e);
-    if (rc != ERR_OK || n == 0)
-        return rc;
+    TRY(enter(c, e));
+    if (n == 0)
+        return ERR_OK;
     nv_result r = c->d->copy(dst, src, n, c->lanes[0]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy on the card", e);
 }
 
 enum err_code nv_zero(struct nv_card *c, nv_ptr dst, size_t n, struct err *e)
 {
-    enum err_code rc = enter(c, e);
-    if (rc != ERR_OK || n == 0)
-        return rc;
+    TRY(enter(c, e));
+    if (n == 0)
+        return ERR_OK;
     nv_result r = c->d->fill(dst, 0, n, c->lanes[0]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "clearing memory", e);
 }
@@ -477,9 +476,7 @@ static enum err_code load_module(struct nv_card *c, const char *name, struct nv_
     void *values[] = {log, (void *)(uintptr_t)sizeof log};
     char *text;
     int64_t start = clock_ns();
-    enum err_code rc = nv_ptx(name, &text, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nv_ptx(name, &text, e));
     nv_result r = c->d->module_new(out, text, 2, options, values);
     mem_free(text);
     if (r == NV_SUCCESS) {
@@ -515,9 +512,7 @@ static enum err_code find_function(struct nv_card *c, enum nv_kernel k, struct e
     if (row->shared > c->shared_max)
         return err_set(e, ERR_DEVICE, "%s has %d bytes of shared memory; '%s' needs %d",
                        c->info.name, c->shared_max, row->name, row->shared);
-    enum err_code rc = module_of(c, k, &m, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(module_of(c, k, &m, e));
     (void)snprintf(what, sizeof what, "finding the kernel '%s'", row->name);
     nv_result r = c->d->module_function(&c->functions[k], m, row->name);
     if (r == NV_SUCCESS && row->shared > SHARED_UNASKED)
@@ -534,9 +529,7 @@ enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid
                         struct err *e)
 {
     const struct kernel_row *row = &kernels[k];
-    enum err_code rc = c->functions[k] ? ERR_OK : find_function(c, k, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(c->functions[k] ? ERR_OK : find_function(c, k, e));
     if (grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX)
         return err_set(e, ERR_LIMIT, "'%s' cannot be launched in %lld x %lld x %lld blocks",
                        row->name, (long long)grid.x, (long long)grid.y, (long long)grid.z);
@@ -548,9 +541,7 @@ enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid
 
 enum err_code nv_wait(struct nv_card *c, struct err *e)
 {
-    enum err_code rc = enter(c, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(enter(c, e));
     nv_result r = c->d->stream_wait(c->lanes[0]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "computing", e);
 }

@@ -204,11 +204,8 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_conv *c)
         .pad_left = c->pad_left,
         .pad_top = c->pad_top,
     };
-    enum err_code rc = map_image(j, c, &p.x_map);
-    if (rc == ERR_OK)
-        rc = map_kernel(j, c, &p.w_map);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(map_image(j, c, &p.x_map));
+    TRY(map_kernel(j, c, &p.w_map));
     return nv_launch(j->card, is_wide ? NV_KERNEL_conv_tma_256 : NV_KERNEL_conv_tma_128,
                      (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &p, j->e);
 }
@@ -331,11 +328,9 @@ static struct nv_group_norm norm_of(const struct ggml_tensor *x)
 static enum err_code launch_sums(const struct nv_job *j, struct nv_group_norm *n)
 {
     int64_t blocks = divide_up(n->channels, 32);
-    enum err_code rc = nv_launch(j->card, NV_KERNEL_channel_sums,
-                                 (struct nv_grid){.x = n->parts, .y = blocks}, n, j->e);
-    return rc == ERR_OK ? nv_launch(j->card, NV_KERNEL_channel_moments,
-                                    (struct nv_grid){.x = blocks}, n, j->e)
-                        : rc;
+    TRY(nv_launch(j->card, NV_KERNEL_channel_sums, (struct nv_grid){.x = n->parts, .y = blocks}, n,
+                  j->e));
+    return nv_launch(j->card, NV_KERNEL_channel_moments, (struct nv_grid){.x = blocks}, n, j->e);
 }
 
 static enum err_code launch_moments(const struct nv_job *j)

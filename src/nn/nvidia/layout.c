@@ -50,19 +50,21 @@ enum err_code nv_layout_pack(struct nv_layout_item *items, size_t n, size_t *byt
     struct nv_layout_item **placed = mem_try_array(n + 1, sizeof(struct nv_layout_item *));
     *bytes = 0;
     enum err_code rc = ERR_OK;
-    if (!order || !placed)
+    if (!order || !placed) {
         rc = err_set(e, ERR_NOMEM, "no memory to lay out a graph of %zu tensors", n);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++)
         order[i] = &items[i];
-    if (rc == ERR_OK)
-        qsort(order, n, sizeof(struct nv_layout_item *), by_size);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
+    qsort(order, n, sizeof(struct nv_layout_item *), by_size);
+    for (size_t i = 0; i < n; i++) {
         struct nv_layout_item *x = order[i];
         x->at = lowest(placed, i, x);
         insert(placed, i, x);
         if (x->at + x->bytes > *bytes)
             *bytes = x->at + x->bytes;
     }
+done:
     mem_free(order);
     mem_free(placed);
     return rc;

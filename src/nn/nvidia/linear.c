@@ -153,15 +153,12 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
     size_t i = best_tiles(g, pairs);
     enum nv_kernel kernel = swiglu ? NV_KERNEL_gemm_tma_swiglu : tma_tiles[i].kernel;
     int64_t tiles = pairs_of_tiles(g, swiglu ? 128 : tma_tiles[i].columns);
-    enum err_code rc = matrix_map(j, g->x, g->m, g->k, g->ldx, 128, &p.x_map);
-    if (rc == ERR_OK)
-        rc = matrix_map(j, g->w, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w_map);
-    if (rc == ERR_OK && swiglu)
-        rc = matrix_map(j, g->w2, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w2_map);
-    if (rc == ERR_OK && is_in_place(g))
-        rc = result_map(j, g, &p.y_map);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(matrix_map(j, g->x, g->m, g->k, g->ldx, 128, &p.x_map));
+    TRY(matrix_map(j, g->w, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w_map));
+    if (swiglu)
+        TRY(matrix_map(j, g->w2, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w2_map));
+    if (is_in_place(g))
+        TRY(result_map(j, g, &p.y_map));
     return nv_launch(j->card, kernel, (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)},
                      &p, j->e);
 }

@@ -275,17 +275,16 @@ static enum err_code launch_concat(const struct nv_job *j)
 {
     int axis;
     size_t at = 0;
-    enum err_code rc = ERR_OK;
     memcpy(&axis, j->t->op_params, sizeof axis);
-    for (int i = 0; i < 2 && rc == ERR_OK; i++) {
+    for (int i = 0; i < 2; i++) {
         struct ggml_tensor part = *j->t;
         part.ne[axis] = j->t->src[i]->ne[axis];
         part.data = (char *)j->t->data + at;
         at += (size_t)part.ne[axis] * j->t->nb[axis];
-        rc = nv_map_launch(j,
-                           &(struct nv_map_job){.a = j->t->src[i], .y = &part, .op = NV_MAP_COPY});
+        TRY(nv_map_launch(j,
+                          &(struct nv_map_job){.a = j->t->src[i], .y = &part, .op = NV_MAP_COPY}));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code nv_plain_launch(const struct nv_job *j)

@@ -48,12 +48,10 @@ static const struct nv_layout_rules rules = {scratch_of, overwritten_by};
 enum err_code nv_measure(struct ggml_cgraph *gf, size_t *bytes, struct err *e)
 {
     struct nv_layout *l;
-    enum err_code rc = nv_layout_new(gf, &rules, &l, e);
-    if (rc == ERR_OK)
-        *bytes = nv_layout_bytes(l);
-    if (rc == ERR_OK)
-        nv_layout_free(l);
-    return rc;
+    TRY(nv_layout_new(gf, &rules, &l, e));
+    *bytes = nv_layout_bytes(l);
+    nv_layout_free(l);
+    return ERR_OK;
 }
 
 enum err_code nv_graph_new(struct nv_card *c, struct ggml_cgraph *gf, struct nv_graph **out,

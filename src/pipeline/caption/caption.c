@@ -44,16 +44,15 @@ static enum err_code open_language(struct captioner *c, const struct caption_fil
 {
     struct qwen_vl_config cfg;
     const char *what = f->language.config[0] ? f->language.config : f->language.weights;
-    enum err_code rc = qwen_vl_config_read(json, what, c->language_component, &cfg, e);
-    if (rc == ERR_OK)
-        rc = qwen_vl_new(c->language_component, c->device, nn_precision_for(c->language_component),
-                         &cfg, QWEN_VL_GENERATE, &c->language, e);
-    if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(c->tokenizer))
-        rc = err_set(e, ERR_FORMAT,
-                     "the tokenizer has %d tokens, the language model only %lld embeddings: they "
-                     "belong to different models",
-                     tokenizer_vocab_size(c->tokenizer), (long long)cfg.vocab);
-    return rc;
+    TRY(qwen_vl_config_read(json, what, c->language_component, &cfg, e));
+    TRY(qwen_vl_new(c->language_component, c->device, nn_precision_for(c->language_component), &cfg,
+                    QWEN_VL_GENERATE, &c->language, e));
+    if (cfg.vocab < tokenizer_vocab_size(c->tokenizer))
+        return err_set(e, ERR_FORMAT,
+                       "the tokenizer has %d tokens, the language model only %lld embeddings: they "
+                       "belong to different models",
+                       tokenizer_vocab_size(c->tokenizer), (long long)cfg.vocab);
+    return ERR_OK;
 }
 
 static enum err_code open_vision(struct captioner *c, const struct caption_files *f,
@@ -210,11 +209,12 @@ static enum err_code answer_text(const struct captioner *c, const struct tokens 
 {
     struct buf raw;
     buf_init(&raw, TEXT_MAX_BYTES);
-    enum err_code rc = tokenizer_decode(c->tokenizer, ids->ids, ids->n, true, &raw, e);
-    if (rc == ERR_OK)
-        buf_add_str(out, stripped(buf_str(&raw)));
-    if (rc == ERR_OK && buf_failed(out))
+    enum err_code rc;
+    TRY_GOTO(tokenizer_decode(c->tokenizer, ids->ids, ids->n, true, &raw, e), done);
+    buf_add_str(out, stripped(buf_str(&raw)));
+    if (buf_failed(out))
         rc = err_set(e, ERR_NOMEM, "no memory for a caption");
+done:
     buf_deinit(&raw);
     return rc;
 }
@@ -241,17 +241,17 @@ static enum err_code look(struct captioner *c, const struct image *picture,
     const struct qwen_vl_vision_config *cfg = qwen_vl_vision_config(c->vision);
     struct qwen_vl_vision_run run = {.cancel = rq->cancel};
     struct nn_span whole = begin_part(c, LOOKING);
-    enum err_code rc = caption_patches_make(&c->processor, cfg, picture, &patches, e);
-    if (rc == ERR_OK) {
-        *grid = patches.grid;
-        *rows = mem_try_array((size_t)(qwen_vl_cells(cfg, *grid) * cfg->out_hidden), sizeof **rows);
-        if (!*rows)
-            rc = err_set(e, ERR_NOMEM, "no memory for a picture's embedding");
+    enum err_code rc;
+    TRY_GOTO(caption_patches_make(&c->processor, cfg, picture, &patches, e), done);
+    *grid = patches.grid;
+    *rows = mem_try_array((size_t)(qwen_vl_cells(cfg, *grid) * cfg->out_hidden), sizeof **rows);
+    if (!*rows) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a picture's embedding");
+        goto done;
     }
-    if (rc == ERR_OK)
-        rc = governor_engage(c->device, "vision", ps, e);
-    if (rc == ERR_OK)
-        rc = qwen_vl_vision_encode(c->vision, patches.p, *grid, *rows, &run, e);
+    TRY_GOTO(governor_engage(c->device, "vision", ps, e), done);
+    rc = qwen_vl_vision_encode(c->vision, patches.p, *grid, *rows, &run, e);
+done:
     caption_patches_free(&patches);
     nn_device_set_span(c->device, whole);
     return rc;
@@ -306,15 +306,15 @@ enum err_code caption_run(struct captioner *c, const struct image *picture,
     memset(out, 0, sizeof *out);
     buf_init(&out->text, TEXT_MAX_BYTES);
     enum err_code rc = ERR_OK;
-    if (rq->max_new_tokens < 1 || rq->max_new_tokens > CAPTION_MAX_NEW_TOKENS_LIMIT)
+    if (rq->max_new_tokens < 1 || rq->max_new_tokens > CAPTION_MAX_NEW_TOKENS_LIMIT) {
         rc = err_set(e, ERR_ARG, "%lld new tokens; it should be 1 to %d",
                      (long long)rq->max_new_tokens, CAPTION_MAX_NEW_TOKENS_LIMIT);
-    if (rc == ERR_OK)
-        rc = look(c, picture, rq, &rows, &grid, e);
-    if (rc == ERR_OK)
-        rc = answer(c, rq, rows, grid, out, e);
-    if (rc == ERR_OK)
-        rc = answer_text(c, &out->generated, &out->text, e);
+        goto done;
+    }
+    TRY_GOTO(look(c, picture, rq, &rows, &grid, e), done);
+    TRY_GOTO(answer(c, rq, rows, grid, out, e), done);
+    rc = answer_text(c, &out->generated, &out->text, e);
+done:
     mem_free(rows);
     if (rc != ERR_OK)
         caption_result_deinit(out);

@@ -111,10 +111,9 @@ static enum err_code from_gguf_file(const char *path, struct caption_files *f, s
     char *slash = strrchr(dir, '/');
     if (slash)
         *slash = 0;
-    enum err_code rc = scan(slash ? dir : ".", f, e);
-    if (rc == ERR_OK)
-        add_folder(slash ? dir : ".", f);
-    return rc;
+    TRY(scan(slash ? dir : ".", f, e));
+    add_folder(slash ? dir : ".", f);
+    return ERR_OK;
 }
 
 /* ---- finding ------------------------------------------------------------------------------------------ */
@@ -146,15 +145,18 @@ enum err_code caption_files_find(const char *model, struct caption_files *out, s
     struct model_dir *dir = mem_try_alloc(sizeof *dir);
     if (!dir)
         return err_set(e, ERR_NOMEM, "no memory to open a model");
-    enum err_code rc = model_dir_open(model, dir, e);
-    if (rc == ERR_OK && dir->pipeline != MODEL_PIPELINE_LAYERED)
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(model, dir, e), done);
+    if (dir->pipeline != MODEL_PIPELINE_LAYERED) {
         rc = err_set(
             e, ERR_ARG,
             "'%s' is a klein model, which cannot describe pictures; a Qwen-Image-Layered or "
             "Qwen2.5-VL model can",
             dir->name);
-    if (rc == ERR_OK)
-        caption_files_of(dir, out);
+        goto done;
+    }
+    caption_files_of(dir, out);
+done:
     mem_free(dir);
     return rc;
 }

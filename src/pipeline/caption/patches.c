@@ -26,10 +26,10 @@ static enum err_code read_triple(yyjson_val *o, const char *key, double out[3], 
                                  struct err *e)
 {
     size_t n = 3;
-    enum err_code rc = json_get_double_array(o, key, out, 3, &n, what, e);
-    if (rc == ERR_OK && n != 3)
-        rc = err_set(e, ERR_FORMAT, "%s: '%s' has %zu numbers, expected 3", what, key, n);
-    return rc;
+    TRY(json_get_double_array(o, key, out, 3, &n, what, e));
+    if (n != 3)
+        return err_set(e, ERR_FORMAT, "%s: '%s' has %zu numbers, expected 3", what, key, n);
+    return ERR_OK;
 }
 
 static enum err_code read_processor(yyjson_val *o, const char *what, struct caption_processor *p,
@@ -37,22 +37,19 @@ static enum err_code read_processor(yyjson_val *o, const char *what, struct capt
 {
     const int64_t most = (int64_t)1 << 40;
     yyjson_val *size = yyjson_obj_get(o, "size");
-    enum err_code rc = read_triple(o, "image_mean", p->mean, what, e);
-    if (rc == ERR_OK)
-        rc = read_triple(o, "image_std", p->std, what, e);
-    if (rc == ERR_OK && yyjson_is_obj(size)) {
-        rc = json_get_i64(size, "shortest_edge", 1, most, &p->min_pixels, what, e);
-        if (rc == ERR_OK)
-            rc = json_get_i64(size, "longest_edge", 1, most, &p->max_pixels, what, e);
+    TRY(read_triple(o, "image_mean", p->mean, what, e));
+    TRY(read_triple(o, "image_std", p->std, what, e));
+    if (yyjson_is_obj(size)) {
+        TRY(json_get_i64(size, "shortest_edge", 1, most, &p->min_pixels, what, e));
+        TRY(json_get_i64(size, "longest_edge", 1, most, &p->max_pixels, what, e));
     }
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "min_pixels", 1, most, &p->min_pixels, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "max_pixels", 1, most, &p->max_pixels, what, e);
-    for (int i = 0; rc == ERR_OK && i < 3; i++)
+    TRY(json_get_i64(o, "min_pixels", 1, most, &p->min_pixels, what, e));
+    TRY(json_get_i64(o, "max_pixels", 1, most, &p->max_pixels, what, e));
+    for (int i = 0; i < 3; i++) {
         if (!(p->std[i] > 0))
-            rc = err_set(e, ERR_FORMAT, "%s: image_std should be above 0", what);
-    return rc;
+            return err_set(e, ERR_FORMAT, "%s: image_std should be above 0", what);
+    }
+    return ERR_OK;
 }
 
 enum err_code caption_processor_read(const char *dir, struct caption_processor *out, struct err *e)
@@ -92,11 +89,11 @@ static enum err_code resized_rgb(const struct caption_processor *pr,
     struct size_vision limits = {.factor = (int)(v->patch * v->merge),
                                  .min_pixels = pr->min_pixels,
                                  .max_pixels = pr->max_pixels};
-    enum err_code rc = size_vision_input((struct size_px){picture->w, picture->h}, &limits, &to, e);
-    if (rc == ERR_OK)
-        rc = image_convert(picture, 3, &rgb, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&rgb, to.w, to.h, IMAGE_TORCH_BICUBIC, out, e);
+    enum err_code rc;
+    TRY_GOTO(size_vision_input((struct size_px){picture->w, picture->h}, &limits, &to, e), done);
+    TRY_GOTO(image_convert(picture, 3, &rgb, e), done);
+    rc = image_resize(&rgb, to.w, to.h, IMAGE_TORCH_BICUBIC, out, e);
+done:
     image_free(&rgb);
     return rc;
 }

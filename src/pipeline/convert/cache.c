@@ -62,14 +62,13 @@ static enum err_code mark_file(const struct checkpoint *cp, size_t i, struct buf
 static enum err_code mark_source(const struct checkpoint *cp, enum dtype type, struct buf *mark,
                                  struct err *e)
 {
-    enum err_code rc = ERR_OK;
     buf_init(mark, MAX_MARK_BYTES);
     buf_printf(mark, "%s to %s\n", recipe, dtype_info(type)->name);
-    for (size_t i = 0; i < checkpoint_file_count(cp) && rc == ERR_OK; i++)
-        rc = mark_file(cp, i, mark, e);
-    if (rc == ERR_OK && buf_failed(mark))
-        rc = err_set(e, ERR_NOMEM, "no memory for the list of files");
-    return rc;
+    for (size_t i = 0; i < checkpoint_file_count(cp); i++)
+        TRY(mark_file(cp, i, mark, e));
+    if (buf_failed(mark))
+        return err_set(e, ERR_NOMEM, "no memory for the list of files");
+    return ERR_OK;
 }
 
 /* Is there a matrix that the type would change? What is quantised already gains nothing. */
@@ -326,6 +325,6 @@ enum err_code convert_cache_part(const char *what, char *path, const struct conv
 enum err_code convert_cache_model(struct model_dir *m, const struct convert_cache_run *run,
                                   struct err *e)
 {
-    enum err_code rc = convert_cache_part("text encoder", m->text_encoder.weights, run, e);
-    return rc == ERR_OK ? convert_cache_part("transformer", m->transformer.weights, run, e) : rc;
+    TRY(convert_cache_part("text encoder", m->text_encoder.weights, run, e));
+    return convert_cache_part("transformer", m->transformer.weights, run, e);
 }

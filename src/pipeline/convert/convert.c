@@ -153,11 +153,10 @@ static enum err_code do_piece(const struct writer *wr, const struct piece *p, st
     if (!dtype_bytes(p->t->dtype, count, p->row, &bytes) ||
         !scratch_fit(s, (size_t)count, (size_t)bytes))
         return err_set(e, ERR_NOMEM, "no memory to convert '%.200s'", p->t->name);
-    enum err_code rc = nn_view_rows_f32(&p->view, (int64_t)p->begin, (int64_t)p->n, s->f, e);
-    if (rc == ERR_OK)
-        rc = nn_quantise_rows(p->t->dtype, s->f, (int64_t)p->n, (int64_t)p->row, s->out,
-                              p->view.stored->name, e);
-    return rc == ERR_OK ? file_out_write(wr->file, s->out, (size_t)bytes, p->at, e) : rc;
+    TRY(nn_view_rows_f32(&p->view, (int64_t)p->begin, (int64_t)p->n, s->f, e));
+    TRY(nn_quantise_rows(p->t->dtype, s->f, (int64_t)p->n, (int64_t)p->row, s->out,
+                         p->view.stored->name, e));
+    return file_out_write(wr->file, s->out, (size_t)bytes, p->at, e);
 }
 
 /* Takes pages that were read out of this process: they stay in the system's cache, but a file of any size does
@@ -323,11 +322,11 @@ enum err_code convert_component(struct component *c, const struct convert_reques
     struct convert_options o = {.type = rq->type, .naming = rq->naming, .source = rq->source_mark};
     struct convert_plan *plan = NULL;
     int64_t start = clock_ns();
-    enum err_code rc = convert_check(rq, e);
-    if (rc == ERR_OK)
-        rc = format_of(rq, &o.format, e);
-    if (rc == ERR_OK)
-        rc = convert_plan_make(c, &o, &plan, e);
+    enum err_code rc;
+    TRY_GOTO(convert_check(rq, e), done);
+    TRY_GOTO(format_of(rq, &o.format, e), done);
+    rc = convert_plan_make(c, &o, &plan, e);
+done:
     if (rc != ERR_OK)
         return rc;
     const struct convert_span own = {0, plan->source_bytes};

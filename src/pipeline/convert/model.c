@@ -57,13 +57,12 @@ static enum err_code copy_if_there(const struct job *j, const char *dir, const c
 {
     char from[MODEL_PATH_BYTES], to[MODEL_PATH_BYTES];
     struct stat st;
-    enum err_code rc = file_join(from, sizeof from, dir, name, e);
-    if (rc != ERR_OK || stat(from, &st) != 0 || !S_ISREG(st.st_mode))
-        return rc;
-    rc = file_join(to, sizeof to, j->temp, sub, e);
-    if (rc == ERR_OK)
-        rc = folder_make(to, 0777, e);
-    return rc == ERR_OK ? copy_file(from, to, name, e) : rc;
+    TRY(file_join(from, sizeof from, dir, name, e));
+    if (stat(from, &st) != 0 || !S_ISREG(st.st_mode))
+        return ERR_OK;
+    TRY(file_join(to, sizeof to, j->temp, sub, e));
+    TRY(folder_make(to, 0777, e));
+    return copy_file(from, to, name, e);
 }
 
 /* The files of a folder of small files (a tokenizer, a scheduler), not what lies in folders below. */
@@ -88,20 +87,18 @@ static enum err_code copy_folder_or_file(const struct job *j, const char *from, 
     const char *slash = strrchr(from, '/');
     if (!from[0] || file_is_dir(from))
         return from[0] ? copy_folder(j, from, sub, e) : ERR_OK;
-    enum err_code rc = file_join(to, sizeof to, j->temp, sub, e);
-    if (rc == ERR_OK)
-        rc = folder_make(to, 0777, e);
-    return rc == ERR_OK ? copy_file(from, to, slash ? slash + 1 : from, e) : rc;
+    TRY(file_join(to, sizeof to, j->temp, sub, e));
+    TRY(folder_make(to, 0777, e));
+    return copy_file(from, to, slash ? slash + 1 : from, e);
 }
 
 /* What a diffusers folder says about the whole model. */
 static enum err_code copy_frame(const struct job *j, const char *dir, struct err *e)
 {
     char scheduler[MODEL_PATH_BYTES];
-    enum err_code rc = copy_if_there(j, dir, "model_index.json", "", e);
-    if (rc == ERR_OK)
-        rc = file_join(scheduler, sizeof scheduler, dir, "scheduler", e);
-    return rc == ERR_OK && file_is_dir(scheduler) ? copy_folder(j, scheduler, "scheduler", e) : rc;
+    TRY(copy_if_there(j, dir, "model_index.json", "", e));
+    TRY(file_join(scheduler, sizeof scheduler, dir, "scheduler", e));
+    return file_is_dir(scheduler) ? copy_folder(j, scheduler, "scheduler", e) : ERR_OK;
 }
 
 /* ---- veetance.json -------------------------------------------------------------------------------------- */
@@ -110,8 +107,8 @@ static enum err_code read_own(const struct model_dir *m, yyjson_doc **out, struc
 {
     char path[MODEL_PATH_BYTES];
     *out = NULL;
-    enum err_code rc = file_join(path, sizeof path, m->path, "veetance.json", e);
-    return rc == ERR_OK && file_exists(path) ? json_read_file(path, MAX_SMALL_FILE, out, e) : rc;
+    TRY(file_join(path, sizeof path, m->path, "veetance.json", e));
+    return file_exists(path) ? json_read_file(path, MAX_SMALL_FILE, out, e) : ERR_OK;
 }
 
 /* What the old file said, but for where the components lie. */
@@ -158,13 +155,12 @@ static enum err_code write_frame(const struct job *j, struct err *e)
 {
     char path[MODEL_PATH_BYTES];
     yyjson_doc *old;
-    enum err_code rc = read_own(j->m, &old, e);
-    if (rc == ERR_OK)
-        rc = copy_frames(j, yyjson_doc_get_root(old), e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, j->temp, "veetance.json", e);
-    if (rc == ERR_OK)
-        rc = write_own(j, yyjson_doc_get_root(old), path, e);
+    enum err_code rc;
+    TRY_GOTO(read_own(j->m, &old, e), done);
+    TRY_GOTO(copy_frames(j, yyjson_doc_get_root(old), e), done);
+    TRY_GOTO(file_join(path, sizeof path, j->temp, "veetance.json", e), done);
+    rc = write_own(j, yyjson_doc_get_root(old), path, e);
+done:
     yyjson_doc_free(old);
     return rc;
 }
@@ -183,14 +179,13 @@ static bool has_quantised(const struct component *c)
 static enum err_code copy_config(const struct job *j, const struct part *p, struct err *e)
 {
     char folder[MODEL_PATH_BYTES];
-    enum err_code rc = file_join(folder, sizeof folder, j->temp, p->folder, e);
-    if (rc == ERR_OK)
-        rc = folder_make(folder, 0777, e);
-    if (rc == ERR_OK && p->from->config[0])
-        rc = copy_file(p->from->config, folder, "config.json", e);
-    if (rc == ERR_OK && file_is_dir(p->from->weights))
-        rc = copy_if_there(j, p->from->weights, "generation_config.json", p->folder, e);
-    return rc;
+    TRY(file_join(folder, sizeof folder, j->temp, p->folder, e));
+    TRY(folder_make(folder, 0777, e));
+    if (p->from->config[0])
+        TRY(copy_file(p->from->config, folder, "config.json", e));
+    if (file_is_dir(p->from->weights))
+        TRY(copy_if_there(j, p->from->weights, "generation_config.json", p->folder, e));
+    return ERR_OK;
 }
 
 static enum err_code convert_part(const struct job *j, const struct part *p, uint64_t before,

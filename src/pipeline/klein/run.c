@@ -251,14 +251,11 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     struct klein *k = s->k;
     int n = s->rq->max_tokens;
     bool guided = s->rq->guidance > 1.0 && !k->dir->is_distilled;
-    enum err_code rc = tell_cut(s, e);
-    if (rc == ERR_OK)
-        rc = klein_embed(k, s->rq->prompt, (struct report_part){0, 1 + guided}, s->rq, s->run,
-                         &s->pos, e);
-    if (rc == ERR_OK && guided)
-        rc = klein_embed(k, STR_LIT(""), (struct report_part){1, 2}, s->rq, s->run, &s->neg, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(tell_cut(s, e));
+    TRY(klein_embed(k, s->rq->prompt, (struct report_part){0, 1 + guided}, s->rq, s->run, &s->pos,
+                    e));
+    if (guided)
+        TRY(klein_embed(k, STR_LIT(""), (struct report_part){1, 2}, s->rq, s->run, &s->neg, e));
     int64_t dims[] = {1, n, k->joint_dim};
     trace_add_f32(s->run->trace, "prompt_embeds", s->pos, dims, 3);
     if (s->neg)
@@ -304,9 +301,7 @@ static enum err_code build_schedule(struct state *s, struct err *e)
 {
     struct schedule_request rq = {SCHEDULE_GRID_KLEIN, s->rq->steps,
                                   schedule_mu_klein(s->tokens, s->rq->steps)};
-    enum err_code rc = schedule_build(&s->k->dir->schedule, &rq, s->sigmas, s->timesteps, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(schedule_build(&s->k->dir->schedule, &rq, s->sigmas, s->timesteps, e));
     s->first_step = s->rq->inpaint ? schedule_start_step(s->rq->steps, s->rq->strength) : 0;
     trace_add_f32(s->run->trace, "sigmas", s->sigmas, (int64_t[]){s->rq->steps + 1}, 1);
     trace_add_f32(s->run->trace, "timesteps", s->timesteps, (int64_t[]){s->rq->steps}, 1);
@@ -414,19 +409,15 @@ static enum err_code predict(struct state *s, int i, int step, struct err *e)
     memcpy(s->input, s->latents, own * sizeof(float));
     if (s->cond.n)
         memcpy(s->input + own, s->cond.latents, (size_t)(s->cond.n * s->channels) * sizeof(float));
-    enum err_code rc = ERR_OK;
     if (i == 0 && s->run->trace && s->run->trace_blocks)
-        rc = trace_blocks(s, step, e);
-    if (rc == ERR_OK)
-        rc = flux2_pass_run(s->pass, s->input, s->pos, time, s->velocity, s->run->cancel, e);
-    if (rc == ERR_OK && i == 0)
+        TRY(trace_blocks(s, step, e));
+    TRY(flux2_pass_run(s->pass, s->input, s->pos, time, s->velocity, s->run->cancel, e));
+    if (i == 0)
         trace_packed(s, "noise_pred_0_cond", s->velocity,
                      s->tokens + (s->mode == FLUX2_PLAIN ? s->cond.n : 0));
-    if (rc != ERR_OK || !s->neg)
-        return rc;
-    rc = flux2_pass_run(s->pass, s->input, s->neg, time, s->velocity_neg, s->run->cancel, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (!s->neg)
+        return ERR_OK;
+    TRY(flux2_pass_run(s->pass, s->input, s->neg, time, s->velocity_neg, s->run->cancel, e));
     if (i == 0)
         trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, s->tokens + s->cond.n);
     guidance_combine(s->velocity, s->velocity, s->velocity_neg, (float)s->rq->guidance, own);
@@ -471,11 +462,9 @@ static enum err_code one_step(void *user, int i, struct err *e)
     struct state *s = user;
     int step = s->first_step + i;
     char name[40];
-    enum err_code rc = i > 0 && s->mode == FLUX2_KV_EXTRACT ? use_cache(s, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = predict(s, i, step, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (i > 0 && s->mode == FLUX2_KV_EXTRACT)
+        TRY(use_cache(s, e));
+    TRY(predict(s, i, step, e));
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
                   s->sigmas[step + 1]);
     if (!floats_finite(s->latents, s->tokens * s->channels))
@@ -502,11 +491,11 @@ static enum err_code denoise(struct state *s, struct err *e)
                                        .count = s->rq->steps - s->first_step,
                                        .step = one_step,
                                        .user = s};
-    enum err_code rc = klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e);
-    if (rc == ERR_OK)
-        rc = choose_mode(s, e);
-    if (rc == ERR_OK)
-        rc = make_pass(s, false, &s->pass, e);
+    enum err_code rc;
+    TRY_GOTO(klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e), done);
+    TRY_GOTO(choose_mode(s, e), done);
+    rc = make_pass(s, false, &s->pass, e);
+done:
     if (rc != ERR_OK)
         return rc;
     if (flux2_pass_compute_bytes(s->pass) > s->run->stats->compute_bytes)
@@ -611,21 +600,14 @@ static enum err_code decode(struct state *s, struct image *out, struct err *e)
 
 static enum err_code prepare(struct state *s, struct err *e)
 {
-    enum err_code rc = embed_prompts(s, e);
-    if (rc == ERR_OK && s->rq->inpaint)
-        rc = klein_canvas_make(s->k, s->rq, s->run, &s->size, &s->canvas, e);
-    if (rc == ERR_OK)
-        rc = klein_condition_make(s->k, s->rq, &s->canvas, s->run, &s->cond, e);
-    if (rc == ERR_OK)
-        klein_preview_prepare(s->k, s->run);
-    if (rc == ERR_OK)
-        rc = allocate(s, e);
-    if (rc == ERR_OK)
-        rc = build_schedule(s, e);
-    if (rc == ERR_OK)
-        rc = draw_noise(s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(embed_prompts(s, e));
+    if (s->rq->inpaint)
+        TRY(klein_canvas_make(s->k, s->rq, s->run, &s->size, &s->canvas, e));
+    TRY(klein_condition_make(s->k, s->rq, &s->canvas, s->run, &s->cond, e));
+    klein_preview_prepare(s->k, s->run);
+    TRY(allocate(s, e));
+    TRY(build_schedule(s, e));
+    TRY(draw_noise(s, e));
     size_t n = (size_t)(s->tokens * s->channels);
     if (s->rq->inpaint)
         schedule_scale_noise(s->latents, s->canvas.latents, s->noise, n, s->sigmas[s->first_step]);

@@ -8,10 +8,8 @@ static enum err_code inpaint_size(const struct klein *k, const struct klein_requ
 {
     struct size_inpaint si;
     struct size_px src = {rq->images[0].w, rq->images[0].h};
-    enum err_code rc = rq->as_reference ? size_klein_inpaint(src, klein_size_unit(k), &si, e)
-                                        : size_klein_padded(src, klein_size_unit(k), &si, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(rq->as_reference ? size_klein_inpaint(src, klein_size_unit(k), &si, e)
+                         : size_klein_padded(src, klein_size_unit(k), &si, e));
     *out = rq->as_reference ? (struct klein_size){si.limited, si.work, si.work, si.work}
                             : (struct klein_size){si.limited, si.work, si.limited, src};
     return ERR_OK;
@@ -78,10 +76,9 @@ static void note_size(const struct klein_request *rq, const struct klein_size *s
 enum err_code klein_size_make(const struct klein *k, const struct klein_request *rq,
                               const struct klein_run *run, struct klein_size *out, struct err *e)
 {
-    enum err_code rc = rq->inpaint ? inpaint_size(k, rq, out, e) : free_size(k, rq, out, e);
-    if (rc == ERR_OK)
-        note_size(rq, out, run->callbacks);
-    return rc;
+    TRY(rq->inpaint ? inpaint_size(k, rq, out, e) : free_size(k, rq, out, e));
+    note_size(rq, out, run->callbacks);
+    return ERR_OK;
 }
 
 enum err_code klein_size_finish(const struct klein_size *s, struct image *picture, struct err *e)

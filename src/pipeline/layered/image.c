@@ -66,13 +66,12 @@ enum err_code layered_embed(struct layered *l, const struct layered_prompt *prom
     struct tokens ids = {0};
     struct prompt_cut cut;
     size_t max = (size_t)prompt->max_tokens;
-    enum err_code rc = layered_prompt_cut(l->tokenizer, prompt->text, max, &cut, e);
-    if (rc == ERR_OK)
-        report_prompt_cut(run->callbacks, &cut);
-    if (rc == ERR_OK)
-        rc = layered_encode(l->tokenizer, prompt->text, max, &ids, e);
-    if (rc == ERR_OK)
-        rc = encode_ids(l, &ids, prompt->part, run, out, e);
+    enum err_code rc;
+    TRY_GOTO(layered_prompt_cut(l->tokenizer, prompt->text, max, &cut, e), done);
+    report_prompt_cut(run->callbacks, &cut);
+    TRY_GOTO(layered_encode(l->tokenizer, prompt->text, max, &ids, e), done);
+    rc = encode_ids(l, &ids, prompt->part, run, out, e);
+done:
     tokens_deinit(&ids);
     return rc;
 }
@@ -208,16 +207,18 @@ enum err_code layered_decode_frames(struct layered *l, const float *latents,
     out->frame = mem_try_array(f.plane, sizeof(float));
     out->planes = mem_try_array(layers, f.plane * sizeof(float));
     enum err_code rc = ERR_OK;
-    if (!f.latents || !out->frame || !out->planes)
+    if (!f.latents || !out->frame || !out->planes) {
         rc = err_set(e, ERR_NOMEM, "no memory for %d layers of %d x %d", out->layers, out->w,
                      out->h);
-    for (size_t i = 0; rc == ERR_OK && i <= layers; i++) {
+        goto done;
+    }
+    for (size_t i = 0; i <= layers; i++) {
         float *dst = f.latents + i * f.latent;
         qwen_image_unpack(latents + i * f.latent, f.channels, f.h, f.w, dst);
         qwen_image_vae_denormalize(c, dst, f.h * f.w);
     }
-    if (rc == ERR_OK)
-        rc = decode_all(l, &f, run, out, e);
+    rc = decode_all(l, &f, run, out, e);
+done:
     mem_free(f.latents);
     return rc;
 }
@@ -226,8 +227,8 @@ enum err_code layered_decode_frames(struct layered *l, const float *latents,
 enum err_code layered_to_image(const float *planes, int w, int h, struct image *out, struct err *e)
 {
     size_t plane = (size_t)w * (size_t)h;
-    enum err_code rc = image_new(out, w, h, 4, e);
-    for (int y = 0; rc == ERR_OK && y < h; y++) {
+    TRY(image_new(out, w, h, 4, e));
+    for (int y = 0; y < h; y++) {
         unsigned char *row = image_row(out, y);
         for (int x = 0; x < w; x++)
             for (int c = 0; c < 4; c++) {
@@ -236,5 +237,5 @@ enum err_code layered_to_image(const float *planes, int w, int h, struct image *
                 row[4 * x + c] = (unsigned char)rintf(v * 255.0f);
             }
     }
-    return rc;
+    return ERR_OK;
 }

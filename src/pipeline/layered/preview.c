@@ -41,15 +41,15 @@ static enum err_code draw_sheet(const struct layered *l, const struct preview_at
     enum err_code rc = ERR_OK;
     params.columns = layers;
     params.gap = 0;
-    for (int i = 0; rc == ERR_OK && i < layers; i++) {
+    for (int i = 0; i < layers; i++) {
         struct preview_at at = *first;
         at.latents += i * floats;
         at.velocity += i * floats;
         list[i] = &tiles[i];
-        rc = preview_draw(&l->preview, &at, &tiles[i], e);
+        TRY_GOTO(preview_draw(&l->preview, &at, &tiles[i], e), done);
     }
-    if (rc == ERR_OK)
-        rc = image_sheet(list, (size_t)layers, &params, out, e);
+    rc = image_sheet(list, (size_t)layers, &params, out, e);
+done:
     for (int i = 0; i < layers; i++)
         image_free(&tiles[i]);
     return rc;

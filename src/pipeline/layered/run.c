@@ -79,9 +79,7 @@ enum err_code layered_size(const struct image *picture, int resolution, int *w, 
                        resolution, LAYERED_SIDE_UNIT, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION);
     if (!picture->p || picture->w < 1 || picture->h < 1)
         return err_set(e, ERR_ARG, "the image has no pixels");
-    enum err_code rc = size_layered((struct size_px){picture->w, picture->h}, resolution, &s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(size_layered((struct size_px){picture->w, picture->h}, resolution, &s, e));
     *w = s.w;
     *h = s.h;
     return ERR_OK;
@@ -91,11 +89,12 @@ enum err_code layered_size(const struct image *picture, int resolution, int *w, 
 static enum err_code resample_source(struct state *s, struct err *e)
 {
     struct image rgba = {0};
-    enum err_code rc = image_convert(s->rq->picture, 4, &rgba, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->picture, e);
-    if (rc == ERR_OK && s->rq->matte)
+    enum err_code rc;
+    TRY_GOTO(image_convert(s->rq->picture, 4, &rgba, e), done);
+    TRY_GOTO(image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->picture, e), done);
+    if (s->rq->matte)
         image_replace_hidden(&s->out->picture, s->rq->matte);
+done:
     image_free(&rgba);
     return rc;
 }
@@ -169,9 +168,7 @@ static enum err_code build_schedule(struct state *s, struct err *e)
 {
     int n = s->rq->steps;
     struct schedule_request rq = {SCHEDULE_GRID_LAYERED, n, schedule_mu_layered(s->cond_tokens)};
-    enum err_code rc = schedule_build(&s->l->dir->schedule, &rq, s->sigmas, s->timesteps, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(schedule_build(&s->l->dir->schedule, &rq, s->sigmas, s->timesteps, e));
     for (int i = 0; i < n; i++)
         s->times[i] = schedule_network_time(s->timesteps[i]);
     trace_add_f32(s->run->trace, "sigmas", s->sigmas, (int64_t[]){n + 1}, 1);
@@ -264,11 +261,9 @@ static enum err_code engage_transformer(struct state *s, struct err *e)
 
 static enum err_code make_passes(struct state *s, struct err *e)
 {
-    enum err_code rc = make_pass(s, &s->pos, false, &s->pass, e);
-    if (rc == ERR_OK && s->neg.data)
-        rc = make_pass(s, &s->neg, false, &s->pass_neg, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(make_pass(s, &s->pos, false, &s->pass, e));
+    if (s->neg.data)
+        TRY(make_pass(s, &s->neg, false, &s->pass_neg, e));
     size_t bytes = qwen_image_pass_compute_bytes(s->pass);
     if (s->pass_neg)
         bytes += qwen_image_pass_compute_bytes(s->pass_neg);
@@ -333,21 +328,17 @@ static enum err_code predict(struct state *s, int step, struct err *e)
 {
     int64_t all = s->tokens + s->cond_tokens;
     size_t own = (size_t)(s->tokens * s->channels);
-    enum err_code rc = ERR_OK;
     memcpy(s->input, s->latents, own * sizeof(float));
     if (step == 0 && s->run->trace && s->run->trace_blocks)
-        rc = trace_blocks(s, e);
-    if (rc == ERR_OK)
-        rc = qwen_image_pass_run(s->pass, s->input, s->pos.data, s->times[step], s->velocity,
-                                 s->run->cancel, e);
-    if (rc == ERR_OK && step == 0)
+        TRY(trace_blocks(s, e));
+    TRY(qwen_image_pass_run(s->pass, s->input, s->pos.data, s->times[step], s->velocity,
+                            s->run->cancel, e));
+    if (step == 0)
         trace_packed(s, "noise_pred_0_cond", s->velocity, all);
-    if (rc != ERR_OK || !s->pass_neg)
-        return rc;
-    rc = qwen_image_pass_run(s->pass_neg, s->input, s->neg.data, s->times[step], s->velocity_neg,
-                             s->run->cancel, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (!s->pass_neg)
+        return ERR_OK;
+    TRY(qwen_image_pass_run(s->pass_neg, s->input, s->neg.data, s->times[step], s->velocity_neg,
+                            s->run->cancel, e));
     if (step == 0)
         trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
     guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->cfg, own);
@@ -373,9 +364,7 @@ static enum err_code one_step(void *user, int i, struct err *e)
 {
     struct state *s = user;
     char name[40];
-    enum err_code rc = predict(s, i, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(predict(s, i, e));
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
                   s->sigmas[i + 1]);
     if (!floats_finite(s->latents, s->tokens * s->channels))
@@ -393,10 +382,9 @@ static enum err_code denoise(struct state *s, struct err *e)
                                        .count = s->rq->steps,
                                        .step = one_step,
                                        .user = s};
-    enum err_code rc = engage_transformer(s, e);
-    if (rc == ERR_OK)
-        rc = make_passes(s, e);
-    return rc == ERR_OK ? report_steps_run(&steps, &s->run->stats->steps_seconds, e) : rc;
+    TRY(engage_transformer(s, e));
+    TRY(make_passes(s, e));
+    return report_steps_run(&steps, &s->run->stats->steps_seconds, e);
 }
 
 /* Compute memory goes before the decoder's comes. */
@@ -449,10 +437,9 @@ enum err_code layered_rehearse(struct layered *l, const struct layered_request *
     struct layered_run run = {.stats = &stats, .previews = previews};
     struct layered_result out;
     l->preview.rehearsed = false;
-    enum err_code rc = layered_decompose(l, rq, &run, &out, e);
-    if (rc == ERR_OK)
-        layered_result_free(&out);
-    return rc;
+    TRY(layered_decompose(l, rq, &run, &out, e));
+    layered_result_free(&out);
+    return ERR_OK;
 }
 
 void layered_result_free(struct layered_result *r)

@@ -39,22 +39,21 @@ enum err_code layered_stack_make(const struct layered_result *r,
 {
     memset(out, 0, sizeof *out);
     struct layer_stack *s = &out->stack;
-    enum err_code rc = add_layers(r, s, e);
-    if (rc == ERR_OK)
-        rc = compare_frame(r, out, e);
-    if (rc == ERR_OK && !options->keep_empty)
+    enum err_code rc;
+    TRY_GOTO(add_layers(r, s, e), done);
+    TRY_GOTO(compare_frame(r, out, e), done);
+    if (!options->keep_empty)
         out->dropped = layers_drop_empty(s, LAYERS_EMPTY_ALPHA);
-    if (rc == ERR_OK && options->merge_duplicates)
-        rc = layers_merge_duplicates(s, LAYERS_DUPLICATE_LEVEL, &out->merged, e);
-    if (rc == ERR_OK && options->full_size)
-        rc = layers_to_full_size(s, options->source, e);
-    if (rc == ERR_OK) {
-        layers_suggest_names(s);
-        rc = layers_recompose_report(s, options->full_size ? options->source : &r->picture,
-                                     &out->source, e);
-    }
-    if (rc == ERR_OK)
-        rc = layers_flatten(s, &out->composite, e);
+    if (options->merge_duplicates)
+        TRY_GOTO(layers_merge_duplicates(s, LAYERS_DUPLICATE_LEVEL, &out->merged, e), done);
+    if (options->full_size)
+        TRY_GOTO(layers_to_full_size(s, options->source, e), done);
+    layers_suggest_names(s);
+    TRY_GOTO(layers_recompose_report(s, options->full_size ? options->source : &r->picture,
+                                     &out->source, e),
+             done);
+    rc = layers_flatten(s, &out->composite, e);
+done:
     if (rc != ERR_OK)
         layered_stack_deinit(out);
     return rc;
