@@ -14,7 +14,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf b;
     if (psd_decode((struct str){(const char *)data, size}, &limits, &s, NULL) != ERR_OK)
         return 0;
-    if (psd_encode(&s, &b, NULL) != ERR_OK ||
+    buf_init(&b, (size_t)1 << 30);
+    const struct image_out out = image_out_buf(&b);
+    if (psd_write(&s, &out, NULL) != ERR_OK ||
         psd_decode(buf_str(&b), &limits, &again, NULL) != ERR_OK || again.n != s.n)
         __builtin_trap();
     buf_deinit(&b);

@@ -258,21 +258,27 @@ enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *
 
 /* ---- what it looks like ---------------------------------------------------------------------- */
 
+enum err_code layers_flatten_for(const struct layer_stack *s, const struct image_out *out,
+                                 struct image *flat, struct err *e)
+{
+    enum err_code rc = image_new(flat, s->w, s->h, 4, e);
+    for (size_t i = 0; rc == ERR_OK && i < s->n; i++) {
+        const struct layer *l = &s->layers[i];
+        const struct composite_layer c = {&l->image, l->x, l->y, l->opacity, l->blend};
+        if (!l->visible)
+            continue;
+        rc = out ? image_out_poll(out, e) : ERR_OK;
+        if (rc == ERR_OK)
+            rc = image_composite(flat, &c, e);
+    }
+    if (rc != ERR_OK)
+        image_free(flat);
+    return rc;
+}
+
 enum err_code layers_flatten(const struct layer_stack *s, struct image *out, struct err *e)
 {
-    size_t n = 0;
-    *out = (struct image){0};
-    struct composite_layer *shown = mem_try_array(s->n, sizeof *shown);
-    if (!shown)
-        return err_set(e, ERR_NOMEM, "no memory for %zu layers", s->n);
-    for (size_t i = 0; i < s->n; i++) {
-        const struct layer *l = &s->layers[i];
-        if (l->visible)
-            shown[n++] = (struct composite_layer){&l->image, l->x, l->y, l->opacity, l->blend};
-    }
-    enum err_code rc = image_flatten(shown, n, s->w, s->h, NULL, out, e);
-    mem_free(shown);
-    return rc;
+    return layers_flatten_for(s, NULL, out, e);
 }
 
 /* ---- merging and splitting ------------------------------------------------------------------- */

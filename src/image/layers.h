@@ -28,6 +28,7 @@
 #include "base/str.h"
 #include "image/composite.h"
 #include "image/image.h"
+#include "image/sink.h"
 
 enum {
     LAYER_ID_SIZE = 64,         /* with the NUL; letters, digits, '.', '_' and '-' */
@@ -113,6 +114,10 @@ ERR_MUST_CHECK enum err_code layer_stack_copy(const struct layer_stack *s, struc
 /* ---- what it looks like ---------------------------------------------------------------------- */
 
 /* All visible layers composed, RGBA of the canvas' size, transparent where nothing is. */
+/* out: asked between layers whether it is still wanted; NULL: nobody is. */
+ERR_MUST_CHECK enum err_code layers_flatten_for(const struct layer_stack *s,
+                                                const struct image_out *out, struct image *flat,
+                                                struct err *e);
 ERR_MUST_CHECK enum err_code layers_flatten(const struct layer_stack *s, struct image *out,
                                             struct err *e);
 

@@ -1,6 +1,7 @@
 #include "image/layers_file.h"
 
 #include "base/file.h"
+#include "base/file_out.h"
 #include "image/layers_json.h"
 #include "image/load.h"
 #include "image/ora.h"
@@ -31,19 +32,50 @@ bool layers_format_from_name(struct str name, enum layers_format *out)
 
 /* ---- export ---------------------------------------------------------------------------------- */
 
+enum err_code layers_write(const struct layer_stack *s, enum layers_format format,
+                           const struct image_out *out, struct err *e)
+{
+    switch (format) {
+    case LAYERS_PSD:
+        return psd_write(s, out, e);
+    case LAYERS_ORA:
+        return ora_write(s, out, e);
+    case LAYERS_PPTX:
+        return pptx_write(s, out, e);
+    case LAYERS_ZIP:
+        return layers_zip_write(s, out, e);
+    default:
+        return err_set(e, ERR_ARG, "layers as %s are a folder, no file",
+                       layers_format_name(format));
+    }
+}
+
+struct target {
+    struct file_out file;
+    uint64_t at;
+};
+
+static enum err_code to_file(const void *p, size_t n, void *user, struct err *e)
+{
+    struct target *t = user;
+    if (n > 0)
+        TRY(file_out_write(&t->file, p, n, t->at, e));
+    t->at += n;
+    return ERR_OK;
+}
+
 enum err_code layers_export(const struct layer_stack *s, enum layers_format format,
                             const char *path, struct err *e)
 {
-    struct buf b;
+    struct target t = {.at = 0};
+    const struct image_out out = {to_file, &t};
     if (format == LAYERS_PNG)
         return layers_folder_write(s, path, e);
-    enum err_code rc = format == LAYERS_PSD    ? psd_encode(s, &b, e)
-                       : format == LAYERS_ORA  ? ora_encode(s, &b, e)
-                       : format == LAYERS_PPTX ? pptx_encode(s, &b, e)
-                                               : layers_zip_encode(s, &b, e);
+    TRY(file_out_begin(&t.file, path, 0666, 0, e));
+    enum err_code rc = layers_write(s, format, &out, e);
     if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
-    buf_deinit(&b);
+        rc = file_out_commit(&t.file, e);
+    file_out_end(&t.file);
     return rc;
 }
 

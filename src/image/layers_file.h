@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/layers.h"
+#include "image/sink.h"
 
 enum layers_format {
     LAYERS_PNG,  /* a folder: layer_<i>.png, composite.png, layers.json */
@@ -20,6 +21,10 @@ enum layers_format {
 const char *layers_format_name(enum layers_format format);
 /* False and *out left alone when there is no such format. */
 bool layers_format_from_name(struct str name, enum layers_format *out);
+
+/* All but LAYERS_PNG, which is a folder (ERR_ARG). */
+ERR_MUST_CHECK enum err_code layers_write(const struct layer_stack *s, enum layers_format format,
+                                          const struct image_out *out, struct err *e);
 
 /* path is a folder for LAYERS_PNG, a file for all others. */
 ERR_MUST_CHECK enum err_code layers_export(const struct layer_stack *s, enum layers_format format,

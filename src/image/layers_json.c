@@ -73,7 +73,9 @@ enum err_code layers_json_write(const struct layer_stack *s, struct buf *out, st
 /* A folder or an archive, so that the set itself is written and read by one piece of code. */
 struct sink {
     enum err_code (*put)(void *self, const char *name, struct str bytes, struct err *e);
+    enum err_code (*put_image)(void *self, const char *name, const struct image *im, struct err *e);
     void *self;
+    const struct image_out *out; /* of an archive, else NULL */
 };
 
 struct source {
@@ -89,12 +91,24 @@ static enum err_code put_into_folder(void *self, const char *name, struct str by
     return rc == ERR_OK ? file_write_atomic(path, bytes.p, bytes.n, e) : rc;
 }
 
+static enum err_code put_image_into_folder(void *self, const char *name, const struct image *im,
+                                           struct err *e)
+{
+    char path[PATH_ROOM];
+    TRY(file_join(path, sizeof path, self, name, e));
+    return image_png_write_file(path, im, NULL, 0, e);
+}
+
 static enum err_code put_into_zip(void *self, const char *name, struct str bytes, struct err *e)
 {
-    (void)e; /* zipfile_finish tells */
-    zipfile_add(self, name, bytes,
-                str_ends(str_from(name), STR_LIT(".png")) ? ZIPFILE_STORED : ZIPFILE_DEFLATED);
-    return ERR_OK;
+    zipfile_add(self, name, bytes, ZIPFILE_DEFLATED);
+    return zipfile_poll(self, e);
+}
+
+static enum err_code put_image_into_zip(void *self, const char *name, const struct image *im,
+                                        struct err *e)
+{
+    return layers_png_add(self, name, im, e);
 }
 
 /* The name has been checked; what is left is a link that leads out of the folder. */
@@ -129,24 +143,12 @@ static enum err_code get_from_zip(void *self, const char *name, size_t max_bytes
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-static enum err_code put_png(struct sink *to, const char *name, const struct image *im,
-                             struct err *e)
-{
-    struct buf b;
-    buf_init(&b, PNG_BYTES_MAX);
-    enum err_code rc = image_png_write(im, NULL, 0, &b, e);
-    if (rc == ERR_OK)
-        rc = to->put(to->self, name, buf_str(&b), e);
-    buf_deinit(&b);
-    return rc == ERR_OK ? rc : err_note(e, "'%s'", name);
-}
-
 static enum err_code put_composite(struct sink *to, const struct layer_stack *s, struct err *e)
 {
     struct image flat = {0};
-    enum err_code rc = layers_flatten(s, &flat, e);
+    enum err_code rc = layers_flatten_for(s, to->out, &flat, e);
     if (rc == ERR_OK)
-        rc = put_png(to, "composite.png", &flat, e);
+        rc = to->put_image(to->self, "composite.png", &flat, e);
     image_free(&flat);
     return rc;
 }
@@ -157,7 +159,7 @@ static enum err_code put_set(struct sink *to, const struct layer_stack *s, struc
     for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
         char name[32];
         file_name(name, i);
-        rc = put_png(to, name, &s->layers[i].image, e);
+        rc = to->put_image(to->self, name, &s->layers[i].image, e);
     }
     if (rc == ERR_OK)
         rc = put_composite(to, s, e);
@@ -179,18 +181,18 @@ enum err_code layers_folder_write(const struct layer_stack *s, const char *dir, 
         return err_set(e, ERR_LIMIT, "the path '%.80s...' is too long", dir);
     if (mkdir(dir, 0777) != 0 && errno != EEXIST)
         return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", dir);
-    struct sink to = {put_into_folder, self};
+    struct sink to = {put_into_folder, put_image_into_folder, self, NULL};
     return put_set(&to, s, e);
 }
 
-enum err_code layers_zip_encode(const struct layer_stack *s, struct buf *out, struct err *e)
+enum err_code layers_zip_write(const struct layer_stack *s, const struct image_out *out,
+                               struct err *e)
 {
-    struct zipfile_writer *z = zipfile_writer_new();
-    struct sink to = {put_into_zip, z};
-    buf_init(out, 0);
+    struct zipfile_writer *z = zipfile_writer_new(out);
+    struct sink to = {put_into_zip, put_image_into_zip, z, out};
     enum err_code rc = put_set(&to, s, e);
     if (rc == ERR_OK)
-        rc = zipfile_finish(z, out, e);
+        rc = zipfile_finish(z, e);
     zipfile_writer_free(z);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/layers.h"
+#include "image/sink.h"
 
 #define LAYERS_JSON_NAME "layers.json"
 
@@ -25,9 +26,9 @@ ERR_MUST_CHECK enum err_code layers_folder_write(const struct layer_stack *s, co
 ERR_MUST_CHECK enum err_code layers_folder_read(const char *dir, const struct layers_limits *limits,
                                                 struct layer_stack *out, struct err *e);
 
-/* The same files as one archive, in memory. out is initialised here, the caller deinits it. */
-ERR_MUST_CHECK enum err_code layers_zip_encode(const struct layer_stack *s, struct buf *out,
-                                               struct err *e);
+/* The same files as one archive, entry by entry: no more than one packed layer is in memory. */
+ERR_MUST_CHECK enum err_code layers_zip_write(const struct layer_stack *s,
+                                              const struct image_out *out, struct err *e);
 ERR_MUST_CHECK enum err_code layers_zip_decode(struct str bytes, const struct layers_limits *limits,
                                                struct layer_stack *out, struct err *e);
 

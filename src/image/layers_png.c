@@ -3,6 +3,9 @@
 #include <inttypes.h>
 
 #include "image/load.h"
+#include "image/png_write.h"
+
+static const size_t PNG_BYTES_MAX = (size_t)1 << 30;
 
 /* The header first, so that neither side nor sum is passed by pixels that are already there. */
 static enum err_code admit(struct str bytes, const struct layers_limits *limits,
@@ -43,4 +46,34 @@ enum err_code layers_png_read(struct str bytes, const char *what,
         rc = image_convert(&any, 4, out, e);
     image_free(&any);
     return rc == ERR_OK ? rc : err_note(e, "'%s'", what);
+}
+
+struct entry {
+    struct zipfile_writer *z;
+    struct buf bytes;
+};
+
+static enum err_code to_entry(const void *p, size_t n, void *user, struct err *e)
+{
+    struct entry *t = user;
+    TRY(zipfile_poll(t->z, e));
+    buf_add(&t->bytes, p, n);
+    return buf_failed(&t->bytes)
+               ? err_set(e, ERR_NOMEM, "no memory for a PNG of over %zu bytes", t->bytes.n)
+               : ERR_OK;
+}
+
+enum err_code layers_png_add(struct zipfile_writer *z, const char *name, const struct image *im,
+                             struct err *e)
+{
+    struct entry t = {.z = z};
+    const struct image_out out = {to_entry, &t};
+    buf_init(&t.bytes, PNG_BYTES_MAX);
+    enum err_code rc = image_png_write_to(im, &out, e);
+    if (rc == ERR_OK) {
+        zipfile_add(z, name, buf_str(&t.bytes), ZIPFILE_STORED); /* PNG is packed already */
+        rc = zipfile_poll(z, e);
+    }
+    buf_deinit(&t.bytes);
+    return rc == ERR_OK || !e ? rc : err_note(e, "'%s'", name);
 }

@@ -6,7 +6,7 @@
  * dissolved (their visibility and opacity pass to their layers), unknown elements are left out, a
  * document type definition is refused.
  *
- * What ora_encode wrote comes back from ora_decode with the same ids, names, offsets, opacities, blend
+ * What ora_write wrote comes back from ora_decode with the same ids, names, offsets, opacities, blend
  * modes and pixels. Thread-safe: no state. The bytes may be hostile.
  */
 #ifndef VT_IMAGE_ORA_H
@@ -16,11 +16,10 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/layers.h"
+#include "image/sink.h"
 
-/* Into out, which this initialises; the caller deinits it also after a failure. */
-ERR_MUST_CHECK enum err_code ora_encode(const struct layer_stack *s, struct buf *out,
-                                        struct err *e);
-ERR_MUST_CHECK enum err_code ora_write(const struct layer_stack *s, const char *path,
+/* Entry by entry: no more than one packed layer is in memory. */
+ERR_MUST_CHECK enum err_code ora_write(const struct layer_stack *s, const struct image_out *out,
                                        struct err *e);
 
 /* Into out, which this initialises (empty after a failure). Caller frees with layer_stack_deinit. */

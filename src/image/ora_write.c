@@ -2,15 +2,13 @@
 
 #include <stdio.h>
 
-#include "base/file.h"
+#include "image/layers_png.h"
 #include "image/layers_xml.h"
 #include "image/ora_format.h"
-#include "image/png_write.h"
 #include "image/resize.h"
 #include "image/zipfile.h"
 
 static const size_t XML_BYTES_MAX = (size_t)16 << 20;
-static const size_t PNG_BYTES_MAX = (size_t)1 << 30;
 
 /* The layers are listed from the top, as the format wants them; ours are kept from the bottom. */
 static void put_stack_xml(struct buf *b, const struct layer_stack *s)
@@ -32,35 +30,24 @@ static void put_stack_xml(struct buf *b, const struct layer_stack *s)
     buf_add_z(b, " </stack>\n</image>\n");
 }
 
-static enum err_code add_png(struct zipfile_writer *z, const char *name, const struct image *im,
-                             struct err *e)
-{
-    struct buf b;
-    buf_init(&b, PNG_BYTES_MAX);
-    enum err_code rc = image_png_write(im, NULL, 0, &b, e);
-    if (rc == ERR_OK)
-        zipfile_add(z, name, buf_str(&b), ZIPFILE_STORED); /* PNG is packed already */
-    buf_deinit(&b);
-    return rc == ERR_OK ? rc : err_note(e, "'%s'", name);
-}
-
 static enum err_code add_merged(struct zipfile_writer *z, const struct layer_stack *s,
-                                struct err *e)
+                                const struct image_out *out, struct err *e)
 {
     struct image flat = {0}, small = {0};
-    enum err_code rc = layers_flatten(s, &flat, e);
+    enum err_code rc = layers_flatten_for(s, out, &flat, e);
     if (rc == ERR_OK)
-        rc = add_png(z, "mergedimage.png", &flat, e);
+        rc = layers_png_add(z, "mergedimage.png", &flat, e);
     if (rc == ERR_OK)
         rc = image_thumbnail(&flat, ORA_THUMBNAIL_MAX, ORA_THUMBNAIL_MAX, &small, e);
     if (rc == ERR_OK)
-        rc = add_png(z, "Thumbnails/thumbnail.png", &small, e);
+        rc = layers_png_add(z, "Thumbnails/thumbnail.png", &small, e);
     image_free(&flat);
     image_free(&small);
     return rc;
 }
 
-static enum err_code add_all(struct zipfile_writer *z, const struct layer_stack *s, struct err *e)
+static enum err_code add_all(struct zipfile_writer *z, const struct layer_stack *s,
+                             const struct image_out *out, struct err *e)
 {
     struct buf xml;
     enum err_code rc = ERR_OK;
@@ -75,28 +62,17 @@ static enum err_code add_all(struct zipfile_writer *z, const struct layer_stack 
     for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
         char name[40];
         (void)snprintf(name, sizeof name, "data/layer%zu.png", i);
-        rc = add_png(z, name, &s->layers[i].image, e);
+        rc = layers_png_add(z, name, &s->layers[i].image, e);
     }
-    return rc == ERR_OK ? add_merged(z, s, e) : rc;
+    return rc == ERR_OK ? add_merged(z, s, out, e) : rc;
 }
 
-enum err_code ora_encode(const struct layer_stack *s, struct buf *out, struct err *e)
+enum err_code ora_write(const struct layer_stack *s, const struct image_out *out, struct err *e)
 {
-    struct zipfile_writer *z = zipfile_writer_new();
-    buf_init(out, 0);
-    enum err_code rc = add_all(z, s, e);
+    struct zipfile_writer *z = zipfile_writer_new(out);
+    enum err_code rc = add_all(z, s, out, e);
     if (rc == ERR_OK)
-        rc = zipfile_finish(z, out, e);
+        rc = zipfile_finish(z, e);
     zipfile_writer_free(z);
-    return rc;
-}
-
-enum err_code ora_write(const struct layer_stack *s, const char *path, struct err *e)
-{
-    struct buf b;
-    enum err_code rc = ora_encode(s, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
-    buf_deinit(&b);
     return rc;
 }

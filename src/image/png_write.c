@@ -60,24 +60,15 @@ static void set_text(struct png_io *io, const struct image_text *t, char *scratc
 
 struct target {
     struct png_io *io;
-    image_sink sink;
-    void *user;
+    const struct image_out *out;
 };
 
 static void on_write(png_structp png, png_bytep p, size_t n)
 {
     struct target *t = png_get_io_ptr(png);
-    t->io->rc = t->sink(p, n, t->user, t->io->e);
+    t->io->rc = image_out_write(t->out, p, n, t->io->e);
     if (t->io->rc != ERR_OK)
         png_longjmp(png, 1); /* past png_error, which would set a text of its own */
-}
-
-static enum err_code to_buf(const void *p, size_t n, void *user, struct err *e)
-{
-    struct buf *out = user;
-    buf_add(out, p, n);
-    return buf_failed(out) ? err_set(e, ERR_NOMEM, "no memory for a PNG of %zu bytes", out->n)
-                           : ERR_OK;
 }
 
 static void on_flush(png_structp png)
@@ -110,7 +101,7 @@ static enum err_code write_all(struct png_io *io, const struct image *im,
 }
 
 static enum err_code write_png(const struct image *im, const struct image_text *texts,
-                               size_t n_texts, image_sink sink, void *user, struct err *e)
+                               size_t n_texts, const struct image_out *out, struct err *e)
 {
     size_t longest = 0;
     for (size_t i = 0; i < n_texts; i++) {
@@ -129,7 +120,7 @@ static enum err_code write_png(const struct image *im, const struct image_text *
     struct png_io io;
     enum err_code rc = png_io_open_write(&io, e);
     if (rc == ERR_OK) {
-        struct target t = {.io = &io, .sink = sink, .user = user};
+        struct target t = {.io = &io, .out = out};
         rc = write_all(&io, im, texts, n_texts, scratch, &t);
         png_io_close_write(&io);
     }
@@ -140,12 +131,13 @@ static enum err_code write_png(const struct image *im, const struct image_text *
 enum err_code image_png_write(const struct image *im, const struct image_text *texts,
                               size_t n_texts, struct buf *out, struct err *e)
 {
-    return write_png(im, texts, n_texts, to_buf, out, e);
+    const struct image_out to = image_out_buf(out);
+    return write_png(im, texts, n_texts, &to, e);
 }
 
-enum err_code image_png_write_to(const struct image *im, image_sink sink, void *user, struct err *e)
+enum err_code image_png_write_to(const struct image *im, const struct image_out *out, struct err *e)
 {
-    return write_png(im, NULL, 0, sink, user, e);
+    return write_png(im, NULL, 0, out, e);
 }
 
 enum err_code image_png_write_file(const char *path, const struct image *im,

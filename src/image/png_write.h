@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "image/sink.h"
 
 /* One text chunk. The key is 1 to 79 printable ASCII characters without a space at the ends; the text
  * is any UTF-8 without NUL: written as tEXt where Latin-1 can hold it (what most tools read), else as
@@ -20,9 +21,8 @@ struct image_text {
 ERR_MUST_CHECK enum err_code image_png_write(const struct image *im, const struct image_text *texts,
                                              size_t n_texts, struct buf *out, struct err *e);
 
-/* The same, without texts, in pieces as they are made; a sink that fails ends it with its error. */
-typedef enum err_code (*image_sink)(const void *p, size_t n, void *user, struct err *e);
-ERR_MUST_CHECK enum err_code image_png_write_to(const struct image *im, image_sink sink, void *user,
+/* The same, without texts, in pieces as they are made. */
+ERR_MUST_CHECK enum err_code image_png_write_to(const struct image *im, const struct image_out *out,
                                                 struct err *e);
 
 /* The same to a file, all or nothing (base/file.h). */

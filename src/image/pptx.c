@@ -8,15 +8,13 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/file.h"
+#include "image/layers_png.h"
 #include "image/layers_xml.h"
-#include "image/png_write.h"
 #include "image/pptx_parts.h"
 #include "image/zipfile.h"
 
 static const double EMU_A_PIXEL = 9525, EMU_SIDE_MIN = 914400, EMU_SIDE_MAX = 51206400;
 static const size_t XML_BYTES_MAX = (size_t)16 << 20;
-static const size_t PNG_BYTES_MAX = (size_t)1 << 30;
 
 /* ---- the slide ------------------------------------------------------------------------------- */
 
@@ -125,38 +123,22 @@ static enum err_code add_media(struct zipfile_writer *z, const struct layer_stac
     enum err_code rc = ERR_OK;
     for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
         char name[48];
-        struct buf b;
-        buf_init(&b, PNG_BYTES_MAX);
         (void)snprintf(name, sizeof name, "ppt/media/image%zu.png", i + 1);
-        rc = image_png_write(&s->layers[i].image, NULL, 0, &b, e);
-        if (rc == ERR_OK)
-            zipfile_add(z, name, buf_str(&b), ZIPFILE_STORED);
-        buf_deinit(&b);
+        rc = layers_png_add(z, name, &s->layers[i].image, e);
     }
     return rc;
 }
 
-enum err_code pptx_encode(const struct layer_stack *s, struct buf *out, struct err *e)
+enum err_code pptx_write(const struct layer_stack *s, const struct image_out *out, struct err *e)
 {
-    struct zipfile_writer *z = zipfile_writer_new();
-    buf_init(out, 0);
+    struct zipfile_writer *z = zipfile_writer_new(out);
     for (const struct pptx_part *part = pptx_fixed_parts(); part->name; part++)
         zipfile_add(z, part->name, str_from(part->text), ZIPFILE_DEFLATED);
     enum err_code rc = add_slide(z, s, e);
     if (rc == ERR_OK)
         rc = add_media(z, s, e);
     if (rc == ERR_OK)
-        rc = zipfile_finish(z, out, e);
+        rc = zipfile_finish(z, e);
     zipfile_writer_free(z);
-    return rc;
-}
-
-enum err_code pptx_write(const struct layer_stack *s, const char *path, struct err *e)
-{
-    struct buf b;
-    enum err_code rc = pptx_encode(s, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
-    buf_deinit(&b);
     return rc;
 }

@@ -6,14 +6,12 @@
 #ifndef VT_IMAGE_PPTX_H
 #define VT_IMAGE_PPTX_H
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "image/layers.h"
+#include "image/sink.h"
 
-/* Into out, which this initialises; the caller deinits it also after a failure. */
-ERR_MUST_CHECK enum err_code pptx_encode(const struct layer_stack *s, struct buf *out,
-                                         struct err *e);
-ERR_MUST_CHECK enum err_code pptx_write(const struct layer_stack *s, const char *path,
+/* Entry by entry: no more than one packed layer is in memory. */
+ERR_MUST_CHECK enum err_code pptx_write(const struct layer_stack *s, const struct image_out *out,
                                         struct err *e);
 
 #endif

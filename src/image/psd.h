@@ -7,7 +7,7 @@
  * and clipping become layers that look the same (layers_assemble.h); what cannot be kept is in the stack's notes,
  * with how it compares with the document's own flattened image. A document without layers gives one layer.
  *
- * What psd_encode wrote comes back from psd_decode with the same ids, names, offsets, opacities, blend
+ * What psd_write wrote comes back from psd_decode with the same ids, names, offsets, opacities, blend
  * modes and pixels. Thread-safe: no state. The bytes may be hostile.
  */
 #ifndef VT_IMAGE_PSD_H
@@ -17,14 +17,13 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/layers.h"
+#include "image/sink.h"
 
 enum { PSD_MAX_SIDE = 30000 };
 
-/* Into out, which this initialises; the caller deinits it also after a failure. ERR_LIMIT over 30,000
- * pixels a side or 2 GiB: the format's own bounds. */
-ERR_MUST_CHECK enum err_code psd_encode(const struct layer_stack *s, struct buf *out,
-                                        struct err *e);
-ERR_MUST_CHECK enum err_code psd_write(const struct layer_stack *s, const char *path,
+/* Channel by channel, in pieces of some 64 KiB. ERR_LIMIT, before anything is written, over 30,000 pixels a side or
+ * 2 GiB: the format's own bounds. */
+ERR_MUST_CHECK enum err_code psd_write(const struct layer_stack *s, const struct image_out *out,
                                        struct err *e);
 
 /* Into out, which this initialises (empty after a failure). Caller frees with layer_stack_deinit. */

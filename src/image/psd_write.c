@@ -1,20 +1,25 @@
-/* Layers to a Photoshop document, section by section in the order of the file. Lengths that are known
- * only after what they measure are written as zero first and set later. */
+/* Layers to a Photoshop document, section by section in the order of the file. What is not pixels is small and made
+ * in memory: lengths there are written as zero first and set later. Pixels are measured before (psd_rows.h). */
 #include "image/psd.h"
 
 #include <math.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "image/psd_format.h"
-#include "image/psd_packbits.h"
+#include "image/psd_rows.h"
 #include "image/unicode.h"
 
 /* Documents of this kind end at 2 GiB. */
 static const size_t MAX_BYTES = ((size_t)2 << 30) - 2;
 
-enum { LAYER_CHANNELS = 4, RESOLUTION_DPI = 72 };
+enum { LAYER_CHANNELS = PSD_ROWS_CHANNELS, RESOLUTION_DPI = 72, HEAD_MAX_BYTES = 64 << 20 };
+
+/* Of channel c of a layer in our pixels: alpha is -1 in the file and comes first. */
+static int channel_at(int c)
+{
+    return (c + 3) % 4;
+}
 
 static void put_u16(struct buf *b, unsigned v)
 {
@@ -163,9 +168,14 @@ static enum err_code put_resources(struct buf *b, const struct layer_stack *s, s
 
 /* ---- layers ---------------------------------------------------------------------------------- */
 
-/* The record; where the lengths of its channels have to go is left in length_at. */
+/* A channel in the file: how it is packed, the lengths of its rows, the rows. */
+static size_t channel_bytes(const struct psd_rows *rows, int c)
+{
+    return 2 + 2 * (size_t)rows->im->h + rows->channel_bytes[channel_at(c)];
+}
+
 static void put_record(struct buf *b, const struct layer *l, size_t number,
-                       size_t length_at[LAYER_CHANNELS])
+                       const struct psd_rows *rows)
 {
     put_i32(b, l->y);
     put_i32(b, l->x);
@@ -173,9 +183,8 @@ static void put_record(struct buf *b, const struct layer *l, size_t number,
     put_i32(b, l->x + l->image.w);
     put_u16(b, LAYER_CHANNELS);
     for (int c = 0; c < LAYER_CHANNELS; c++) {
-        put_u16(b, (unsigned)(c - 1) & 0xffff); /* alpha is -1 and comes first */
-        length_at[c] = b->n;
-        put_u32(b, 0);
+        put_u16(b, (unsigned)(c - 1) & 0xffff);
+        put_u32(b, (uint32_t)channel_bytes(rows, c));
     }
     buf_add_z(b, "8BIM");
     buf_add_z(b, psd_blend_key(l->blend));
@@ -198,62 +207,40 @@ static void put_record(struct buf *b, const struct layer *l, size_t number,
     end_part(b, extra, 2);
 }
 
-/* Packs h rows of one channel behind the table of their lengths at `table`. `row` has room for w
- * bytes, `packed` for what they can take. */
-static void put_rle_rows(struct buf *b, const struct image *im, int channel, size_t table,
-                         unsigned char *row, unsigned char *packed)
+/* The section up to the first layer's pixels; returns by how much these have to be padded behind the last. */
+static size_t put_layers(struct buf *b, const struct layer_stack *s, const struct psd_rows *rows)
 {
-    for (int y = 0; y < im->h && !buf_failed(b); y++) {
-        const unsigned char *p = image_row(im, y) + channel;
-        for (int x = 0; x < im->w; x++)
-            row[x] = p[(size_t)x * (size_t)im->channels];
-        size_t n = packbits_encode(row, (size_t)im->w, packed);
-        buf_add(b, packed, n);
-        if (!buf_failed(b)) {
-            b->p[table + 2 * (size_t)y] = (char)(unsigned char)(n >> 8);
-            b->p[table + 2 * (size_t)y + 1] = (char)(unsigned char)n;
-        }
-    }
-}
-
-static enum err_code put_layer_pixels(struct buf *b, const struct layer *l,
-                                      const size_t length_at[LAYER_CHANNELS], struct err *e)
-{
-    const size_t w = (size_t)l->image.w;
-    unsigned char *rows = mem_try_alloc(w + packbits_bound(w));
-    if (!rows)
-        return err_set(e, ERR_NOMEM, "no memory to pack a row of %zu pixels", w);
-    for (int c = 0; c < LAYER_CHANNELS; c++) {
-        size_t from = b->n;
-        put_u16(b, PSD_COMPRESSION_RLE);
-        size_t table = b->n;
-        put_zeros(b, 2 * (size_t)l->image.h);
-        put_rle_rows(b, &l->image, (c + 3) % 4, table, rows, rows + w);
-        set_u32(b, length_at[c], b->n - from);
-    }
-    mem_free(rows);
-    return ERR_OK;
-}
-
-static enum err_code put_layers(struct buf *b, const struct layer_stack *s, struct err *e)
-{
-    enum err_code rc = ERR_OK;
-    size_t(*length_at)[LAYER_CHANNELS] = mem_try_array(s->n, sizeof *length_at);
-    if (!length_at)
-        return err_set(e, ERR_NOMEM, "no memory for %zu layer records", s->n);
-    size_t section = begin_part(b);
-    size_t info = begin_part(b);
+    size_t section = begin_part(b), info = begin_part(b), pixels = 0;
     /* A negative count says that the flattened image's fourth channel is its transparency. */
     put_u16(b, (unsigned)-(int)s->n & 0xffff);
+    for (size_t i = 0; i < s->n; i++) {
+        put_record(b, &s->layers[i], i + 1, &rows[i]);
+        for (int c = 0; c < LAYER_CHANNELS; c++)
+            pixels += channel_bytes(&rows[i], c);
+    }
+    size_t bytes = b->n - info - 4 + pixels;
+    set_u32(b, info, bytes + bytes % 2);
+    set_u32(b, section, 4 + bytes + bytes % 2 + 4); /* and the global mask's length */
+    return bytes % 2;
+}
+
+static enum err_code write_u16(unsigned v, const struct image_out *out, struct err *e)
+{
+    const unsigned char bytes[2] = {(unsigned char)(v >> 8), (unsigned char)v};
+    return image_out_write(out, bytes, sizeof bytes, e);
+}
+
+static enum err_code write_layers(const struct layer_stack *s, const struct psd_rows *rows,
+                                  size_t pad, const struct image_out *out, struct err *e)
+{
+    static const char zeros[4 + 1]; /* no global mask */
     for (size_t i = 0; i < s->n; i++)
-        put_record(b, &s->layers[i], i + 1, length_at[i]);
-    for (size_t i = 0; i < s->n && rc == ERR_OK; i++)
-        rc = put_layer_pixels(b, &s->layers[i], length_at[i], e);
-    end_part(b, info, 2);
-    put_u32(b, 0); /* no global mask */
-    end_part(b, section, 2);
-    mem_free(length_at);
-    return rc;
+        for (int c = 0; c < LAYER_CHANNELS; c++) {
+            TRY(write_u16(PSD_COMPRESSION_RLE, out, e));
+            TRY(psd_rows_write_lengths(&rows[i], channel_at(c), 1, out, e));
+            TRY(psd_rows_write(&rows[i], channel_at(c), out, e));
+        }
+    return image_out_write(out, zeros, 4 + pad, e);
 }
 
 /* ---- the flattened image --------------------------------------------------------------------- */
@@ -271,27 +258,14 @@ static void lay_on_white(struct image *im)
     }
 }
 
-static enum err_code put_flattened(struct buf *b, const struct layer_stack *s, struct err *e)
+static enum err_code write_flattened(const struct psd_rows *rows, const struct image_out *out,
+                                     struct err *e)
 {
-    struct image flat = {0};
-    enum err_code rc = layers_flatten(s, &flat, e);
-    if (rc != ERR_OK)
-        return rc;
-    lay_on_white(&flat);
-    const size_t w = (size_t)s->w, h = (size_t)s->h;
-    unsigned char *rows = mem_try_alloc(w + packbits_bound(w));
-    if (rows) {
-        put_u16(b, PSD_COMPRESSION_RLE);
-        size_t table = b->n;
-        put_zeros(b, 2 * h * 4);
-        for (int c = 0; c < 4; c++)
-            put_rle_rows(b, &flat, c, table + (size_t)c * 2 * h, rows, rows + w);
-    } else {
-        rc = err_set(e, ERR_NOMEM, "no memory to pack a row of %zu pixels", w);
-    }
-    mem_free(rows);
-    image_free(&flat);
-    return rc;
+    TRY(write_u16(PSD_COMPRESSION_RLE, out, e));
+    TRY(psd_rows_write_lengths(rows, 0, 4, out, e));
+    for (int c = 0; c < 4; c++)
+        TRY(psd_rows_write(rows, c, out, e));
+    return ERR_OK;
 }
 
 static void put_header(struct buf *b, const struct layer_stack *s)
@@ -316,29 +290,61 @@ static enum err_code check_sides(const char *what, int w, int h, struct err *e)
     return ERR_OK;
 }
 
-enum err_code psd_encode(const struct layer_stack *s, struct buf *out, struct err *e)
+static enum err_code check_stack(const struct layer_stack *s, struct err *e)
 {
-    buf_init(out, MAX_BYTES);
-    enum err_code rc = check_sides("the canvas", s->w, s->h, e);
-    for (size_t i = 0; i < s->n && rc == ERR_OK; i++)
-        rc = check_sides(s->layers[i].name, s->layers[i].image.w, s->layers[i].image.h, e);
-    if (rc != ERR_OK)
-        return rc;
-    put_header(out, s);
-    if ((rc = put_resources(out, s, e)) != ERR_OK || (rc = put_layers(out, s, e)) != ERR_OK ||
-        (rc = put_flattened(out, s, e)) != ERR_OK)
-        return rc;
-    if (buf_failed(out))
-        return err_set(e, ERR_LIMIT, "the PSD would pass 2 GiB, or memory is out");
+    TRY(check_sides("the canvas", s->w, s->h, e));
+    for (size_t i = 0; i < s->n; i++)
+        TRY(check_sides(s->layers[i].name, s->layers[i].image.w, s->layers[i].image.h, e));
     return ERR_OK;
 }
 
-enum err_code psd_write(const struct layer_stack *s, const char *path, struct err *e)
+/* rows: of the layers, then of the flattened image. */
+static enum err_code write_document(const struct layer_stack *s, const struct psd_rows *rows,
+                                    struct buf *head, const struct image_out *out, struct err *e)
 {
-    struct buf b;
-    enum err_code rc = psd_encode(s, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
-    buf_deinit(&b);
+    uint64_t bytes = 0;
+    put_header(head, s);
+    TRY(put_resources(head, s, e));
+    size_t pad = put_layers(head, s, rows);
+    if (buf_failed(head))
+        return err_set(e, ERR_NOMEM, "no memory for the records of %zu layers", s->n);
+    for (size_t i = 0; i <= s->n; i++)
+        bytes += rows[i].bytes + 8 * ((uint64_t)rows[i].im->h + 1);
+    if (head->n + bytes + 8 > MAX_BYTES)
+        return err_set(e, ERR_LIMIT, "the PSD would pass 2 GiB");
+    TRY(image_out_write(out, head->p, head->n, e));
+    TRY(write_layers(s, rows, pad, out, e));
+    return write_flattened(&rows[s->n], out, e);
+}
+
+static enum err_code measure_all(const struct layer_stack *s, const struct image *flat,
+                                 struct psd_rows *rows, const struct image_out *out, struct err *e)
+{
+    for (size_t i = 0; i < s->n; i++)
+        TRY(psd_rows_measure(&rows[i], &s->layers[i].image, out, e));
+    return psd_rows_measure(&rows[s->n], flat, out, e);
+}
+
+enum err_code psd_write(const struct layer_stack *s, const struct image_out *out, struct err *e)
+{
+    struct image flat = {0};
+    struct buf head;
+    enum err_code rc = check_stack(s, e);
+    if (rc != ERR_OK)
+        return rc;
+    struct psd_rows *rows = mem_try_array(s->n + 1, sizeof *rows);
+    if (!rows)
+        return err_set(e, ERR_NOMEM, "no memory for %zu layer records", s->n);
+    buf_init(&head, HEAD_MAX_BYTES);
+    TRY_GOTO(layers_flatten_for(s, out, &flat, e), done);
+    lay_on_white(&flat);
+    TRY_GOTO(measure_all(s, &flat, rows, out, e), done);
+    rc = write_document(s, rows, &head, out, e);
+done:
+    for (size_t i = 0; i <= s->n; i++)
+        psd_rows_deinit(&rows[i]);
+    mem_free(rows);
+    buf_deinit(&head);
+    image_free(&flat);
     return rc;
 }

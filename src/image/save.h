@@ -53,6 +53,9 @@ enum { IMAGE_WEBP_LOSSLESS = 101, IMAGE_JPEG_EXIF_MAX = 65533 - 6 };
  * pictures become RGB. Sides up to 16,383. */
 ERR_MUST_CHECK enum err_code image_webp_write(const struct image *im, int quality, struct buf *out,
                                               struct err *e);
+/* The same; out is asked on the way whether it is still wanted, and gets the bytes at the end. */
+ERR_MUST_CHECK enum err_code image_webp_write_to(const struct image *im, int quality,
+                                                 const struct image_out *out, struct err *e);
 ERR_MUST_CHECK enum err_code image_webp_write_exif(const struct image *im, int quality,
                                                    struct str exif, struct buf *out, struct err *e);
 ERR_MUST_CHECK enum err_code image_webp_write_file(const char *path, const struct image *im,

@@ -6,11 +6,25 @@
 
 #include "base/file.h"
 
+struct target {
+    const struct image_out *out;
+    enum err_code rc;
+    struct err *e;
+};
+
 static int on_write(const uint8_t *p, size_t n, const WebPPicture *picture)
 {
-    struct buf *out = picture->custom_ptr;
-    buf_add(out, p, n);
-    return !buf_failed(out);
+    struct target *t = picture->custom_ptr;
+    t->rc = image_out_write(t->out, p, n, t->e);
+    return t->rc == ERR_OK;
+}
+
+static int on_progress(int percent, const WebPPicture *picture)
+{
+    struct target *t = picture->user_data;
+    (void)percent;
+    t->rc = image_out_poll(t->out, t->e);
+    return t->rc == ERR_OK;
 }
 
 static enum err_code import(WebPPicture *picture, const struct image *im, struct err *e)
@@ -29,21 +43,31 @@ static enum err_code import(WebPPicture *picture, const struct image *im, struct
     return rc;
 }
 
-static enum err_code encode(WebPPicture *picture, const WebPConfig *config, struct buf *out,
-                            struct err *e)
+static enum err_code encode(WebPPicture *picture, const WebPConfig *config,
+                            const struct image_out *out, struct err *e)
 {
+    struct target t = {.out = out, .e = e};
     picture->writer = on_write;
-    picture->custom_ptr = out;
+    picture->progress_hook = on_progress;
+    picture->custom_ptr = picture->user_data = &t;
     if (WebPEncode(config, picture))
         return ERR_OK;
+    if (t.rc != ERR_OK)
+        return t.rc;
     WebPEncodingError code = picture->error_code;
-    if (buf_failed(out) || code == VP8_ENC_ERROR_OUT_OF_MEMORY ||
-        code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
+    if (code == VP8_ENC_ERROR_OUT_OF_MEMORY || code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
         return err_set(e, ERR_NOMEM, "no memory for a WebP");
     return err_set(e, ERR_INTERNAL, "cannot write a WebP: error %d of the encoder", (int)code);
 }
 
 enum err_code image_webp_write(const struct image *im, int quality, struct buf *out, struct err *e)
+{
+    const struct image_out to = image_out_buf(out);
+    return image_webp_write_to(im, quality, &to, e);
+}
+
+enum err_code image_webp_write_to(const struct image *im, int quality, const struct image_out *out,
+                                  struct err *e)
 {
     WebPConfig config;
     WebPPicture picture;

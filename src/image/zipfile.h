@@ -1,11 +1,13 @@
-/* zipfile.h - whole ZIP archives in memory, on libzip: what OpenRaster, PPTX and the ZIP export share.
+/* zipfile.h - ZIP archives, written piece by piece and, on libzip, read from memory: what OpenRaster, PPTX and the
+ * ZIP export share.
  *
  * Writing keeps the order of the entries, stamps them all with the same date (two exports of one
- * stack have the same bytes) and never holds more than the entries' bytes plus the archive.
+ * stack have the same bytes) and holds no more than one packed entry. libzip would hold them all: it writes when the
+ * archive is closed, and wants to go back in what it has written.
  *
- *     struct zipfile_writer *z = zipfile_writer_new();
+ *     struct zipfile_writer *z = zipfile_writer_new(&out);
  *     zipfile_add(z, "mimetype", bytes, ZIPFILE_STORED);
- *     rc = zipfile_finish(z, &out, e); // reports whatever went wrong on the way
+ *     rc = zipfile_finish(z, e); // reports whatever went wrong on the way
  *     zipfile_writer_free(z);
  *
  * Reading is for archives from outside: the number of entries, the size of each, the sum of all and
@@ -23,6 +25,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "image/sink.h"
 
 enum zipfile_method { ZIPFILE_STORED, ZIPFILE_DEFLATED };
 
@@ -31,17 +34,19 @@ enum zipfile_method { ZIPFILE_STORED, ZIPFILE_DEFLATED };
 
 struct zipfile_writer;
 
-/* Caller frees with zipfile_writer_free; NULL when memory is out (every function accepts it). */
-struct zipfile_writer *zipfile_writer_new(void);
+/* Caller frees with zipfile_writer_free; NULL when memory is out (every function accepts it). out is borrowed. */
+struct zipfile_writer *zipfile_writer_new(const struct image_out *out);
 void zipfile_writer_free(struct zipfile_writer *z);
 
-/* Copies bytes. Failures stick and are reported by zipfile_finish. */
+/* Written at once. Failures stick and are reported by zipfile_finish. name is ASCII. */
 void zipfile_add(struct zipfile_writer *z, const char *name, struct str bytes,
                  enum zipfile_method method);
 
-/* The archive into out (which this initialises; the caller deinits it also after a failure). */
-ERR_MUST_CHECK enum err_code zipfile_finish(struct zipfile_writer *z, struct buf *out,
-                                            struct err *e);
+/* What has gone wrong until now, or that the archive is not wanted any more: no need to make further entries. */
+ERR_MUST_CHECK enum err_code zipfile_poll(struct zipfile_writer *z, struct err *e);
+
+/* The directory, with which the archive is whole. */
+ERR_MUST_CHECK enum err_code zipfile_finish(struct zipfile_writer *z, struct err *e);
 
 struct zipfile_limits {
     size_t max_entries;

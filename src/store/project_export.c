@@ -3,22 +3,21 @@
 #include <unistd.h>
 
 #include "base/file_out.h"
-#include "image/layers_json.h"
-#include "image/ora.h"
+#include "image/layers_file.h"
 #include "image/png_write.h"
-#include "image/psd.h"
 #include "image/save.h"
 #include "store/projects.h"
 #include "store/store_impl.h"
 
 static const struct {
     const char *name, *mime;
+    enum layers_format layers; /* of a stack */
 } formats[PROJECT_FORMATS] = {
-    [PROJECT_PNG] = {"png", "image/png"},
-    [PROJECT_WEBP] = {"webp", "image/webp"},
-    [PROJECT_PSD] = {"psd", "image/vnd.adobe.photoshop"},
-    [PROJECT_ORA] = {"ora", "image/openraster"},
-    [PROJECT_ZIP] = {"zip", "application/zip"},
+    [PROJECT_PNG] = {"png", "image/png", LAYERS_PNG},
+    [PROJECT_WEBP] = {"webp", "image/webp", LAYERS_PNG},
+    [PROJECT_PSD] = {"psd", "image/vnd.adobe.photoshop", LAYERS_PSD},
+    [PROJECT_ORA] = {"ora", "image/openraster", LAYERS_ORA},
+    [PROJECT_ZIP] = {"zip", "application/zip", LAYERS_ZIP},
 };
 
 const char *project_format_name(enum project_format format)
@@ -61,7 +60,7 @@ enum err_code project_weight(struct store *s, const struct project *p, enum proj
                              uint64_t *bytes, struct err *e)
 {
     double canvas = (double)p->w * p->h, most = is_flat(format) ? canvas : 9 * canvas;
-    double largest = 0, all = 0;
+    double largest = 0, widest = 0, all = 0;
     for (size_t i = 0; i < p->n; i++) {
         const struct project_layer *l = &p->layers[i];
         struct asset a, mask = {0};
@@ -74,10 +73,14 @@ enum err_code project_weight(struct store *s, const struct project *p, enum proj
         /* As decoded and as RGBA, then with the mask's levels, then beside the placed one. */
         double peak = 4 * (own + fmax(own, placed)) + 5.0 * mask.width * mask.height;
         largest = fmax(largest, peak);
+        widest = fmax(widest, placed);
         all += placed;
     }
-    /* A stack is kept while its file, and the picture of all, grow in a buffer that doubles. */
-    double n = is_flat(format) ? 4 * canvas : 12 * all + 8 * canvas;
+    /* A stack is kept while its file is made, with the image of all, and in archives one packed layer in a buffer that
+     * doubles. libwebp has its own copy, and its file at the end. */
+    double n = 4 * canvas + (is_flat(format) ? 0 : 4 * all);
+    if (format == PROJECT_ORA || format == PROJECT_ZIP)
+        n += 8 * fmax(canvas, widest);
     if (format == PROJECT_WEBP)
         n += 12 * canvas;
     *bytes = (uint64_t)(n + largest) + (1 << 20);
@@ -86,59 +89,40 @@ enum err_code project_weight(struct store *s, const struct project *p, enum proj
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
-struct sink {
+struct target {
     int fd;
     const struct project_stop *stop;
-    struct err *e;
 };
 
 static enum err_code to_file(const void *p, size_t n, void *user, struct err *e)
 {
-    struct sink *k = user;
-    enum err_code rc = project_go_on(k->stop, e);
-    return rc == ERR_OK ? file_write_all(k->fd, p, n, e) : rc;
+    struct target *t = user;
+    TRY(project_go_on(t->stop, e));
+    return n > 0 ? file_write_all(t->fd, p, n, e) : ERR_OK;
 }
 
 static enum err_code write_flat(struct store *s, const struct project *p, bool webp,
-                                const struct project_stop *stop, int fd, struct err *e)
+                                const struct project_stop *stop, const struct image_out *out,
+                                struct err *e)
 {
     struct image im = {0};
-    struct sink k = {fd, stop, e};
-    struct buf b;
-    buf_init(&b, (size_t)1 << 30);
     enum err_code rc = project_flatten(s, p, stop, &im, e);
     if (rc == ERR_OK)
-        rc = project_go_on(stop, e);
-    if (rc == ERR_OK && !webp)
-        rc = image_png_write_to(&im, to_file, &k, e);
-    if (rc == ERR_OK && webp)
-        rc = image_webp_write(&im, IMAGE_WEBP_LOSSLESS, &b, e);
+        rc = webp ? image_webp_write_to(&im, IMAGE_WEBP_LOSSLESS, out, e)
+                  : image_png_write_to(&im, out, e);
     image_free(&im);
-    if (rc == ERR_OK && webp)
-        rc = to_file(b.p, b.n, &k, e);
-    buf_deinit(&b);
     return rc;
 }
 
 static enum err_code write_stack(struct store *s, const struct project *p,
                                  enum project_format format, const struct project_stop *stop,
-                                 int fd, struct err *e)
+                                 const struct image_out *out, struct err *e)
 {
     struct layer_stack stack;
-    struct sink k = {fd, stop, e};
-    struct buf b;
-    buf_init(&b, 0);
     enum err_code rc = project_render(s, p, stop, &stack, e);
     if (rc == ERR_OK)
-        rc = project_go_on(stop, e);
-    if (rc == ERR_OK)
-        rc = format == PROJECT_PSD   ? psd_encode(&stack, &b, e)
-             : format == PROJECT_ORA ? ora_encode(&stack, &b, e)
-                                     : layers_zip_encode(&stack, &b, e);
+        rc = layers_write(&stack, formats[format].layers, out, e);
     layer_stack_deinit(&stack);
-    if (rc == ERR_OK)
-        rc = to_file(b.p, b.n, &k, e);
-    buf_deinit(&b);
     return rc;
 }
 
@@ -148,9 +132,11 @@ enum err_code project_export(struct store *s, const struct project *p, enum proj
 {
     *bytes = 0;
     enum err_code rc = store_scratch(s, fd, e);
+    struct target t = {*fd, stop};
+    const struct image_out out = {to_file, &t};
     if (rc == ERR_OK)
-        rc = is_flat(format) ? write_flat(s, p, format == PROJECT_WEBP, stop, *fd, e)
-                             : write_stack(s, p, format, stop, *fd, e);
+        rc = is_flat(format) ? write_flat(s, p, format == PROJECT_WEBP, stop, &out, e)
+                             : write_stack(s, p, format, stop, &out, e);
     off_t end = rc == ERR_OK ? lseek(*fd, 0, SEEK_CUR) : 0;
     if (rc != ERR_OK && *fd >= 0) {
         (void)close(*fd);

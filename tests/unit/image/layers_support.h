@@ -135,4 +135,16 @@ static inline void remove_folder(const char *dir)
     assert_int_equal(rmdir(dir), 0);
 }
 
+typedef enum err_code (*stack_writer)(const struct layer_stack *s, const struct image_out *out,
+                                      struct err *e);
+
+/* The file's bytes into b, which this initialises; the caller deinits it also after a failure. */
+static inline enum err_code encode(stack_writer write, const struct layer_stack *s, struct buf *b,
+                                   struct err *e)
+{
+    const struct image_out out = image_out_buf(b);
+    buf_init(b, (size_t)2 << 30);
+    return write(s, &out, e);
+}
+
 #endif

@@ -217,7 +217,7 @@ static void reading_is_refused_when_layers_pass_the_limits(void **state)
     layer_stack_init(&s, 10, 10);
     put(&s, noise(10, 10, 1, true), "a", 0, 0);
     put(&s, noise(10, 10, 2, true), "b", 0, 0);
-    must(layers_zip_encode(&s, &b, &e), &e);
+    must(encode(layers_zip_write, &s, &b, &e), &e);
     struct layers_limits limits = {.max_side = 10, .max_layers = 2, .max_pixels = 200};
     must(layers_zip_decode(buf_str(&b), &limits, &back, &e), &e);
     layer_stack_deinit(&back);

@@ -8,7 +8,7 @@ static void open_package(const struct layer_stack *s, struct buf *b, struct zipf
 {
     const struct zipfile_limits limits = zipfile_limits_defaults();
     struct err e = {0};
-    must(pptx_encode(s, b, &e), &e);
+    must(encode(pptx_write, s, b, &e), &e);
     must(zipfile_open(buf_str(b), &limits, z, &e), &e);
 }
 

@@ -57,7 +57,7 @@ static void round_trip(const struct layer_stack *s, struct layer_stack *back)
 {
     struct err e = {0};
     struct buf b;
-    must(psd_encode(s, &b, &e), &e);
+    must(encode(psd_write, s, &b, &e), &e);
     must(psd_decode(buf_str(&b), NULL, back, &e), &e);
     buf_deinit(&b);
 }
@@ -95,7 +95,7 @@ static void ids_and_opacity_follow_the_record_when_another_program_changed_it(vo
     struct buf b;
     layer_stack_init(&s, 4, 4);
     put(&s, noise(4, 4, 1, false), "a", 0, 0)->opacity = 0.3;
-    must(psd_encode(&s, &b, &e), &e);
+    must(encode(psd_write, &s, &b, &e), &e);
     /* The record's opacity stands behind the blend mode's key. */
     char *at = memmem(b.p, b.n, "8BIMnorm", 8);
     assert_non_null(at);
@@ -123,7 +123,7 @@ static void transparency_is_told_from_saved_selections(void **state)
     struct buf b;
     layer_stack_init(&s, 8, 8);
     put(&s, plain(8, 4, (const unsigned char[]){200, 40, 10, 128}), "half", 0, 0);
-    must(psd_encode(&s, &b, &e), &e);
+    must(encode(psd_write, &s, &b, &e), &e);
     must(psd_decode(buf_str(&b), NULL, &back, &e), &e);
     assert_true(back.merged.known && back.merged.psnr_db > 45); /* the flattened image's alpha */
     assert_int_equal(back.notes.n, 0);
@@ -155,12 +155,12 @@ static void writing_is_refused_when_a_side_passes_30000(void **state)
     struct buf b;
     layer_stack_init(&s, 30001, 1);
     put(&s, noise(1, 1, 1, false), "a", 0, 0);
-    assert_int_equal(psd_encode(&s, &b, &e), ERR_LIMIT);
+    assert_int_equal(encode(psd_write, &s, &b, &e), ERR_LIMIT);
     assert_non_null(strstr(e.text, "30000"));
     buf_deinit(&b);
     s.w = 1;
     put(&s, noise(1, 30001, 1, false), "tall", 0, 0);
-    assert_int_equal(psd_encode(&s, &b, &e), ERR_LIMIT);
+    assert_int_equal(encode(psd_write, &s, &b, &e), ERR_LIMIT);
     assert_non_null(strstr(e.text, "tall"));
     buf_deinit(&b);
     layer_stack_deinit(&s);
@@ -426,7 +426,7 @@ static void every_cut_is_an_error_when_a_document_is_truncated(void **state)
     layer_stack_init(&s, 9, 7);
     put(&s, noise(9, 7, 1, true), "a", 0, 0);
     put(&s, noise(5, 3, 2, false), "b", 2, 2);
-    must(psd_encode(&s, &b, &e), &e);
+    must(encode(psd_write, &s, &b, &e), &e);
     /* Once all layers are there, the flattened image behind them is not read. */
     size_t last_error = 0;
     for (size_t n = 0; n < b.n; n++) {
@@ -451,10 +451,10 @@ static void nothing_leaks_when_an_allocation_fails(void **state)
     struct err e = {0};
     struct buf b, again;
     sample_stack(&s);
-    must(psd_encode(&s, &b, &e), &e);
+    must(encode(psd_write, &s, &b, &e), &e);
     for (long n = 1;; n++) {
         mem_fail_after(n);
-        enum err_code rc = psd_encode(&s, &again, &e);
+        enum err_code rc = encode(psd_write, &s, &again, &e);
         mem_fail_after(0);
         buf_deinit(&again);
         if (rc == ERR_OK)
