@@ -187,7 +187,7 @@ class Client(threading.Thread):
         if what == 0:
             self.ask("POST", "/v1/models/micro-klein/load", allowed=(200, 202, 503))
         elif what == 1:
-            self.ask("POST", "/v1/models/unload", allowed=(200, 503))
+            self.ask("POST", "/v1/models/unload", allowed=(200, 202, 503))
         elif what == 2:
             self.ask("PUT", "/v1/budget", {"budget": self.rng.choice(["2G", "4G", None])}, allowed=(200, 503))
         else:
