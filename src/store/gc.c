@@ -146,6 +146,9 @@ static enum err_code collect_assets(struct collection *c, struct err *e)
 
 /* ---- files that no row knows -------------------------------------------------------------------- */
 
+/* The file system's clock and the store's are rounded in their own ways. */
+enum { CLOCKS_DIFFER_MS = 10 };
+
 /* Old by the file's own time; one from the future is as old as now. */
 static bool is_old(const struct collection *c, int dir, const char *name, uint64_t *bytes)
 {
@@ -155,7 +158,7 @@ static bool is_old(const struct collection *c, int dir, const char *name, uint64
     *bytes = (uint64_t)st.st_size;
     int64_t at = (int64_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
     int64_t now = store_now_ms(c->s);
-    return (at < now ? at : now) <= c->before_ms;
+    return (at < now ? at : now) <= c->before_ms + CLOCKS_DIFFER_MS;
 }
 
 static enum err_code known(struct store *s, const char *id, bool *out, struct err *e)
