@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image_fuzz.h"
 
 enum { SIGNATURE_BYTES = 8, CHUNK_BYTES = 12 };

@@ -14,7 +14,7 @@
 #include "cli/layers_job.h"
 #include "cli/output.h"
 #include "image/layers_json.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 
 enum { PATH_BYTES = 4096 };
 

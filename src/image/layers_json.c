@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "image/layers_png.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/zipfile.h"
 
 enum {

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "image/load.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 
 static const size_t PNG_BYTES_MAX = (size_t)1 << 30;
 

@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "image/exif.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/xmp.h"
 
 enum { SIGNATURE_BYTES = 8, CHUNK_BYTES = 12, PROFILE_MAX_BYTES = 1 << 20 };

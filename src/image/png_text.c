@@ -7,7 +7,7 @@
  *     zTXt  key NUL  method (0)  zlib stream of Latin-1
  *     iTXt  key NUL  packed? (0 or 1)  method (0)  language NUL  translated key NUL  UTF-8 or zlib stream
  */
-#include "image/png_write.h"
+#include "image/png_save.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "image/image.h"
 #include "image/load.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 
 /* What a file's ending asks for: .png, .jpg, .jpeg, .webp, in any case. PNG when there is no ending. ERR_ARG for
  * any other. */

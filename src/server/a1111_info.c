@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "base/json_text.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/save.h"
 #include "server/a1111.h"
 #include "server/limits.h"

@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "image/layers.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "store/store_impl.h"
 
 struct asset_writer {

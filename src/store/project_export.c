@@ -4,7 +4,7 @@
 
 #include "base/file_out.h"
 #include "image/layers_file.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/save.h"
 #include "store/projects.h"
 #include "store/store_impl.h"

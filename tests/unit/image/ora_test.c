@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "image/load.h"
 #include "image/ora.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/zipfile.h"
 
 static void stack_comes_back_the_same_when_written_and_read(void **state)

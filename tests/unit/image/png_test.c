@@ -6,7 +6,7 @@
 #include <lcms2.h>
 #include <zlib.h>
 
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "png_support.h"
 
 static struct image load(const struct buf *b, struct image_info *info)

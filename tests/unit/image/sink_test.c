@@ -2,7 +2,7 @@
 #include "layers_support.h"
 
 #include "image/layers_file.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "image/save.h"
 
 static enum err_code png(const struct layer_stack *s, const struct image_out *out, struct err *e)

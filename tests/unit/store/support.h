@@ -18,7 +18,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "image/png_write.h"
+#include "image/png_save.h"
 #include "store/assets.h"
 #include "store/files.h"
 #include "store/store.h"

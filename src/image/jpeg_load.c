@@ -1,4 +1,4 @@
-/* codec_jpeg.c - JPEG through libjpeg-turbo.
+/* jpeg_load.c - JPEG through libjpeg-turbo.
  *
  * libjpeg goes on after most damage with a warning and grey or torn pixels. Here such a warning ends
  * the decoding: what comes out is the whole picture or an error. Harmless oddities become notes. A file

@@ -1,4 +1,4 @@
-/* codec_bmp.c - Windows bitmaps. No library of the system reads only them; the format is small:
+/* bmp_load.c - Windows bitmaps. No library of the system reads only them; the format is small:
  *
  *      0  2  "BM"
  *     10  4  where the pixels begin

@@ -1,4 +1,4 @@
-/* codec_png.c - PNG through libpng. */
+/* png_load.c - PNG through libpng. */
 #include <string.h>
 
 #include "image/codec.h"

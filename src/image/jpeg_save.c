@@ -1,4 +1,4 @@
-/* save_jpeg.c - see save.h. */
+/* jpeg_save.c - see save.h. */
 #include "image/save.h"
 
 #include <setjmp.h>

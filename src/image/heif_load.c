@@ -1,4 +1,4 @@
-/* codec_heif.c - HEIC and AVIF through libheif: the primary image, turned as the file says. */
+/* heif_load.c - HEIC and AVIF through libheif: the primary image, turned as the file says. */
 #include <string.h>
 
 #include <libheif/heif.h>

@@ -1,4 +1,4 @@
-/* save_webp.c - see save.h. */
+/* webp_save.c - see save.h. */
 #include "image/save.h"
 
 #include <webp/encode.h>

@@ -1,6 +1,6 @@
-/* png_write.h - pictures to PNG, without losing a bit, with text chunks. */
-#ifndef VT_IMAGE_PNG_WRITE_H
-#define VT_IMAGE_PNG_WRITE_H
+/* png_save.h - pictures to PNG, without losing a bit, with text chunks. */
+#ifndef VT_IMAGE_PNG_SAVE_H
+#define VT_IMAGE_PNG_SAVE_H
 
 #include "base/buf.h"
 #include "base/err.h"

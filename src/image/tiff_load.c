@@ -1,4 +1,4 @@
-/* codec_tiff.c - TIFF through libtiff: the first image. Samples of 8 and 16 bits in grey, RGB and CMYK are taken as they
+/* tiff_load.c - TIFF through libtiff: the first image. Samples of 8 and 16 bits in grey, RGB and CMYK are taken as they
  * are; palettes, other depths, YCbCr and tiles go through libtiff's own conversion to RGBA. */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* codec_webp.c - WebP through libwebp and its demuxer: stills, and the first frame of animations. */
+/* webp_load.c - WebP through libwebp and its demuxer: stills, and the first frame of animations. */
 #include "image/codec.h"
 
 #include <string.h>

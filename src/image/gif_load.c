@@ -1,4 +1,4 @@
-/* codec_gif.c - GIF through giflib: the first frame, on its place on the canvas. */
+/* gif_load.c - GIF through giflib: the first frame, on its place on the canvas. */
 #include <string.h>
 
 #include <gif_lib.h>
