@@ -3,9 +3,9 @@
 #include <stdint.h>
 
 #include "base/mem.h"
-#include "image/layers_json.h"
-#include "image/ora.h"
-#include "image/ora_xml.h"
+#include "layers/json.h"
+#include "layers/ora.h"
+#include "layers/ora_xml.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

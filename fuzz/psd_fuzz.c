@@ -2,7 +2,7 @@
  * every stack that the reader makes. */
 #include <stdint.h>
 
-#include "image/psd.h"
+#include "layers/psd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,7 +6,7 @@
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
-#include "image/layers_file.h"
+#include "layers/file.h"
 
 enum { SPLIT_LAYER = LAYERS_JOB_FIRST_OWN, SPLIT_OUTPUT };
 

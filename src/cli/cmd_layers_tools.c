@@ -8,9 +8,9 @@
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
 #include "cli/output.h"
-#include "image/layers_clean.h"
-#include "image/layers_file.h"
 #include "image/save.h"
+#include "layers/clean.h"
+#include "layers/file.h"
 
 enum { TOOL_OUTPUT = 1, TOOL_FORMAT, TOOL_LOW, TOOL_HIGH, TOOL_RADIUS, TOOL_JSON, TOOL_QUIET };
 

@@ -10,7 +10,7 @@
 #include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "image/image.h"
-#include "image/layers.h"
+#include "layers/stack.h"
 #include "pipeline/layered/doubt.h"
 #include "pipeline/params_table.h"
 

@@ -13,8 +13,8 @@
 #include "base/file.h"
 #include "cli/layers_job.h"
 #include "cli/output.h"
-#include "image/layers_json.h"
 #include "image/png_save.h"
+#include "layers/json.h"
 
 enum { PATH_BYTES = 4096 };
 

@@ -9,8 +9,8 @@
 
 #include "base/err.h"
 #include "cli/progress.h"
-#include "image/layers.h"
-#include "image/layers_file.h"
+#include "layers/file.h"
+#include "layers/stack.h"
 
 /* "png,psd,...": one bit a format. */
 ERR_MUST_CHECK enum err_code layers_formats_parse(const char *list, unsigned *out, struct err *e);

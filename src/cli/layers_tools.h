@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "cli/cli.h"
-#include "image/layers.h"
+#include "layers/stack.h"
 
 extern const char layers_tool_names[]; /* for messages: "split, merge, ..." */
 

@@ -3,7 +3,7 @@
 #define VT_PIPELINE_ENGINE_H
 
 #include "base/err.h"
-#include "image/layers.h"
+#include "layers/stack.h"
 #include "veetance.h"
 
 /* The prompt's size and that it is UTF-8. what: "prompt". NULL is fine. */

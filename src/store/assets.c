@@ -21,8 +21,8 @@
 #include "base/file_out.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "image/layers.h"
 #include "image/png_save.h"
+#include "layers/stack.h"
 #include "store/store_impl.h"
 
 struct asset_writer {

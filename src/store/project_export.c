@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include "base/file_out.h"
-#include "image/layers_file.h"
 #include "image/png_save.h"
 #include "image/save.h"
+#include "layers/file.h"
 #include "store/projects.h"
 #include "store/store_impl.h"
 

@@ -22,7 +22,7 @@
 
 #include "base/buf.h"
 #include "image/composite.h"
-#include "image/layers.h"
+#include "layers/stack.h"
 #include "store/assets.h"
 #include "store/store.h"
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "image/layers_clean.h"
-#include "image/layers_fit.h"
+#include "layers/clean.h"
+#include "layers/fit.h"
 
 static enum err_code add_layers(const struct layered_result *r, struct layer_stack *s,
                                 struct err *e)

@@ -4,7 +4,7 @@
 #define VT_PIPELINE_LAYERED_STACK_H
 
 #include "image/composite.h"
-#include "image/layers.h"
+#include "layers/stack.h"
 #include "pipeline/layered/layered.h"
 
 struct layered_stack_options {

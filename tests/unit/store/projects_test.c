@@ -3,7 +3,7 @@
 
 #include "base/mem.h"
 #include "image/load.h"
-#include "image/psd.h"
+#include "layers/psd.h"
 #include "store/jobs.h"
 #include "store/project_json.h"
 #include "store/projects.h"

@@ -1,0 +1,147 @@
+#include "layers/file.h"
+
+#include "base/file.h"
+#include "base/file_out.h"
+#include "image/load.h"
+#include "layers/json.h"
+#include "layers/ora.h"
+#include "layers/pptx.h"
+#include "layers/psd.h"
+#include "layers/zipfile.h"
+
+static const char *const format_names[LAYERS_FORMATS] = {
+    [LAYERS_PNG] = "png",   [LAYERS_PSD] = "psd", [LAYERS_ORA] = "ora",
+    [LAYERS_PPTX] = "pptx", [LAYERS_ZIP] = "zip",
+};
+
+const char *layers_format_name(enum layers_format format)
+{
+    return format_names[format];
+}
+
+bool layers_format_from_name(struct str name, enum layers_format *out)
+{
+    for (int i = 0; i < LAYERS_FORMATS; i++) {
+        if (str_eq_z(name, format_names[i])) {
+            *out = (enum layers_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- export ---------------------------------------------------------------------------------- */
+
+enum err_code layers_write(const struct layer_stack *s, enum layers_format format,
+                           const struct image_out *out, struct err *e)
+{
+    switch (format) {
+    case LAYERS_PSD:
+        return psd_write(s, out, e);
+    case LAYERS_ORA:
+        return ora_write(s, out, e);
+    case LAYERS_PPTX:
+        return pptx_write(s, out, e);
+    case LAYERS_ZIP:
+        return layers_zip_write(s, out, e);
+    default:
+        return err_set(e, ERR_ARG, "layers as %s are a folder, no file",
+                       layers_format_name(format));
+    }
+}
+
+struct target {
+    struct file_out file;
+    uint64_t at;
+};
+
+static enum err_code to_file(const void *p, size_t n, void *user, struct err *e)
+{
+    struct target *t = user;
+    if (n > 0)
+        TRY(file_out_write(&t->file, p, n, t->at, e));
+    t->at += n;
+    return ERR_OK;
+}
+
+enum err_code layers_export(const struct layer_stack *s, enum layers_format format,
+                            const char *path, struct err *e)
+{
+    struct target t = {.at = 0};
+    const struct image_out out = {to_file, &t};
+    if (format == LAYERS_PNG)
+        return layers_folder_write(s, path, e);
+    TRY(file_out_begin(&t.file, path, 0666, 0, e));
+    enum err_code rc = layers_write(s, format, &out, e);
+    if (rc == ERR_OK)
+        rc = file_out_commit(&t.file, e);
+    file_out_end(&t.file);
+    return rc;
+}
+
+/* ---- import ---------------------------------------------------------------------------------- */
+
+/* OpenRaster says what it is; what is left may be our own archive. */
+static enum err_code decode_zip(struct str bytes, const struct layers_limits *limits,
+                                struct layer_stack *out, struct err *e)
+{
+    struct zipfile_limits zl = zipfile_limits_defaults();
+    struct zipfile_reader *z = NULL;
+    enum err_code rc = zipfile_open(bytes, &zl, &z, e);
+    if (rc != ERR_OK)
+        return rc;
+    bool ours = zipfile_has(z, LAYERS_JSON_NAME), typed = zipfile_has(z, "mimetype");
+    zipfile_close(z);
+    if (!ours && !typed)
+        return err_set(e, ERR_FORMAT, "a ZIP archive that is neither OpenRaster nor has a %s",
+                       LAYERS_JSON_NAME);
+    return typed ? ora_decode(bytes, limits, out, e) : layers_zip_decode(bytes, limits, out, e);
+}
+
+static enum err_code decode_picture(struct str bytes, const struct layers_limits *limits,
+                                    struct layer_stack *out, struct err *e)
+{
+    struct layers_limits defaults = layers_limits_defaults();
+    struct image_limits il = image_limits_defaults();
+    struct image any = {0}, rgba = {0};
+    il.max_pixels = (limits ? limits : &defaults)->max_pixels;
+    enum err_code rc = image_load_memory(bytes, &il, NULL, &any, e);
+    if (rc == ERR_OK)
+        rc = image_convert(&any, 4, &rgba, e);
+    image_free(&any);
+    if (rc != ERR_OK)
+        return rc;
+    layer_stack_init(out, rgba.w, rgba.h);
+    struct layer l = layer_from_image(&rgba);
+    layer_set_name(&l, STR_LIT("Background"));
+    return layer_stack_add(out, &l, e);
+}
+
+static enum err_code decode_any(struct str bytes, const struct layers_limits *limits,
+                                struct layer_stack *out, struct err *e)
+{
+    if (str_starts(bytes, STR_LIT("8BPS")))
+        return psd_decode(bytes, limits, out, e);
+    if (str_starts(bytes, STR_LIT("PK\x03\x04")))
+        return decode_zip(bytes, limits, out, e);
+    return decode_picture(bytes, limits, out, e);
+}
+
+enum err_code layers_import(const char *path, const struct layers_limits *limits,
+                            struct layer_stack *out, struct err *e)
+{
+    struct file_map m;
+    layer_stack_init(out, 0, 0);
+    if (file_is_dir(path))
+        return layers_folder_read(path, limits, out, e);
+    enum err_code rc = file_map(path, &m, e);
+    if (rc != ERR_OK)
+        return rc;
+    rc = decode_any((struct str){(const char *)m.p, m.n}, limits, out, e);
+    file_unmap(&m);
+    if (rc != ERR_OK) {
+        layer_stack_deinit(out);
+        return err_note(e, "'%s'", path);
+    }
+    return ERR_OK;
+}
