@@ -44,11 +44,8 @@ enum err_code image_transform(const struct image *src, const struct image_affine
     touch(reach(m->c, m->d, m->ty, src), clip->y, clip->h, y, &h);
     if (w < 1 || h < 1)
         return image_new(out, 1, 1, 4, e);
-    enum err_code rc = image_check_size((uint64_t)w, (uint64_t)h, NULL, e);
-    if (rc == ERR_OK)
-        rc = image_new(out, w, h, 4, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_check_size((uint64_t)w, (uint64_t)h, NULL, e));
+    TRY(image_new(out, w, h, 4, e));
     struct affine_row row = {.src = src->p,
                              .stride = src->stride,
                              .w = src->w,

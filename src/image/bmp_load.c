@@ -75,9 +75,7 @@ static enum err_code read_header(struct bmp *b)
     b->header = get(b, 14, 4);
     if (b->header != CORE_BYTES && (b->header < INFO_BYTES || b->header > 1024))
         return broken(b, "its header has an unknown length");
-    enum err_code rc = read_sides(b);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_sides(b));
     const bool core = b->header == CORE_BYTES;
     b->bits = get(b, core ? 24 : 28, 2);
     b->compression = core ? BMP_PLAIN : get(b, 30, 4);
@@ -199,11 +197,9 @@ static enum err_code read_runs(const struct bmp *b)
 enum err_code codec_bmp(struct decode *d)
 {
     struct bmp b = {.d = d};
-    enum err_code rc = read_header(&b);
-    if (rc != ERR_OK || d->header_only)
-        return rc;
-    rc = image_new(&d->out, b.w, b.h, d->info->channels, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_header(&b));
+    if (d->header_only)
+        return ERR_OK;
+    TRY(image_new(&d->out, b.w, b.h, d->info->channels, d->e));
     return b.compression == BMP_RLE8 || b.compression == BMP_RLE4 ? read_runs(&b) : read_plain(&b);
 }

@@ -115,11 +115,13 @@ enum err_code image_flatten(const struct composite_layer *layers, size_t n, int 
     bool deep = false;
     for (size_t i = 0; i < n; i++)
         deep = deep || layers[i].image->deep;
-    enum err_code rc = image_new_deep(out, w, h, 4, deep, e);
-    if (rc == ERR_OK && background)
+    enum err_code rc;
+    TRY_GOTO(image_new_deep(out, w, h, 4, deep, e), done);
+    if (background)
         image_fill(out, background);
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        rc = image_composite(out, &layers[i], e);
+    for (size_t i = 0; i < n; i++)
+        TRY_GOTO(image_composite(out, &layers[i], e), done);
+done:
     if (rc != ERR_OK)
         image_free(out);
     return rc;

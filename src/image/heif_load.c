@@ -136,10 +136,8 @@ static enum err_code read_pixels(struct heif_job *j)
         heif.heif_image_get_height(j->image, heif_channel_interleaved) != d->info->h)
         return err_set(d->e, ERR_FORMAT, "the %s does not decode to what its header says",
                        image_format_name(d->info->format));
-    enum err_code rc = image_new_deep(&d->out, d->info->w, d->info->h, d->info->channels,
-                                      d->deep && bits > 8, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(&d->out, d->info->w, d->info->h, d->info->channels, d->deep && bits > 8,
+                       d->e));
     copy_rows(&d->out, p, (size_t)stride, bits);
     if (alpha && heif.heif_image_handle_is_premultiplied_alpha(j->handle))
         image_unpremultiply(&d->out);

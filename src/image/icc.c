@@ -195,9 +195,7 @@ enum err_code icc_cmyk_to_srgb(const struct image *cmyk, struct str profile,
 {
     struct icc c = {0};
     const bool deep = cmyk->deep;
-    enum err_code rc = image_new_deep(out, cmyk->w, cmyk->h, 3, deep, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(out, cmyk->w, cmyk->h, 3, deep, e));
     bool managed = profile.n > 0 && icc_open(&c, profile, deep ? TYPE_CMYK_16_REV : TYPE_CMYK_8_REV,
                                              deep ? TYPE_RGB_16 : TYPE_RGB_8, info);
     for (int y = 0; y < cmyk->h; y++) {

@@ -82,9 +82,7 @@ enum err_code image_copy(const struct image *src, struct image *out, struct err 
 
 enum err_code image_convert(const struct image *src, int channels, struct image *out, struct err *e)
 {
-    enum err_code rc = image_new_deep(out, src->w, src->h, channels, src->deep, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(out, src->w, src->h, channels, src->deep, e));
     for (int y = 0; y < src->h; y++) {
         if (channels == src->channels)
             memcpy(image_row(out, y), image_row(src, y), out->stride);
@@ -118,10 +116,9 @@ enum err_code image_narrowed(const struct image *src, struct image *out, struct 
 {
     if (!src->deep)
         return image_copy(src, out, e);
-    enum err_code rc = image_new(out, src->w, src->h, src->channels, e);
-    if (rc == ERR_OK)
-        narrow_rows(src, out->p, out->stride);
-    return rc;
+    TRY(image_new(out, src->w, src->h, src->channels, e));
+    narrow_rows(src, out->p, out->stride);
+    return ERR_OK;
 }
 
 void image_planes(const struct image *im, float *out)
@@ -140,9 +137,7 @@ enum err_code image_crop(const struct image *src, struct image_rect r, struct im
         r.x > src->w - r.w || r.y > src->h - r.h)
         return err_set(e, ERR_ARG, "a cut of %d x %d at %d,%d leaves a picture of %d x %d", r.w,
                        r.h, r.x, r.y, src->w, src->h);
-    enum err_code rc = image_new_deep(out, r.w, r.h, src->channels, src->deep, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(out, r.w, r.h, src->channels, src->deep, e));
     for (int y = 0; y < r.h; y++)
         memcpy(image_row(out, y), image_row(src, r.y + y) + (size_t)r.x * image_pixel_bytes(src),
                out->stride);
@@ -182,10 +177,8 @@ enum err_code image_pad(const struct image *src, struct image_border b, const un
         b.top > IMAGE_SIDE_MAX || b.right > IMAGE_SIDE_MAX || b.bottom > IMAGE_SIDE_MAX)
         return err_set(e, ERR_ARG, "a border of %d,%d,%d,%d makes no sense", b.left, b.top, b.right,
                        b.bottom);
-    enum err_code rc = image_new_deep(out, src->w + b.left + b.right, src->h + b.top + b.bottom,
-                                      src->channels, src->deep, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(out, src->w + b.left + b.right, src->h + b.top + b.bottom, src->channels,
+                       src->deep, e));
     size_t n = image_pixel_bytes(src);
     unsigned char pixel[PIXEL_MAX_BYTES];
     if (fill)
@@ -251,9 +244,7 @@ enum err_code image_orient(const struct image *src, int orientation, struct imag
     bool mirror_x = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
     bool mirror_y = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
     int w = transpose ? src->h : src->w, h = transpose ? src->w : src->h;
-    enum err_code rc = image_new_deep(out, w, h, src->channels, src->deep, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(out, w, h, src->channels, src->deep, e));
     size_t n = image_pixel_bytes(src);
     for (int y = 0; y < src->h; y++) {
         const unsigned char *s = image_row(src, y);

@@ -96,12 +96,10 @@ static enum err_code finish_colours(struct decode *d)
         return ERR_OK;
     }
     struct image rgb;
-    enum err_code rc = icc_cmyk_to_srgb(&d->out, buf_str(&d->icc), d->info, &rgb, d->e);
-    if (rc == ERR_OK) {
-        image_free(&d->out);
-        d->out = rgb;
-    }
-    return rc;
+    TRY(icc_cmyk_to_srgb(&d->out, buf_str(&d->icc), d->info, &rgb, d->e));
+    image_free(&d->out);
+    d->out = rgb;
+    return ERR_OK;
 }
 
 static enum err_code finish_orientation(struct decode *d)
@@ -109,12 +107,10 @@ static enum err_code finish_orientation(struct decode *d)
     if (d->info->orientation < 2)
         return ERR_OK;
     struct image upright;
-    enum err_code rc = image_orient(&d->out, d->info->orientation, &upright, d->e);
-    if (rc == ERR_OK) {
-        image_free(&d->out);
-        d->out = upright;
-    }
-    return rc;
+    TRY(image_orient(&d->out, d->info->orientation, &upright, d->e));
+    image_free(&d->out);
+    d->out = upright;
+    return ERR_OK;
 }
 
 static enum err_code no_picture(struct str bytes, struct err *e)

@@ -94,9 +94,7 @@ enum err_code image_mask_read(const struct image *mask, struct image *out, enum 
     *how = MASK_LIGHTNESS;
     if (is_opaque(mask))
         return image_convert(mask, mask->channels < 3 ? 1 : 3, out, e);
-    enum err_code rc = image_convert(mask, 1, out, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_convert(mask, 1, out, e));
     *how = MASK_LIGHTNESS_ON_BLACK;
     if (!light_on_black(mask, out)) {
         copy_alpha(mask, out);
@@ -110,9 +108,7 @@ enum err_code image_mask_of_alpha(const struct image *im, struct image *mask, st
     if (!image_has_alpha(im))
         return err_set(e, ERR_ARG,
                        "the mask should come from the picture's alpha, but it has none");
-    enum err_code rc = image_new(mask, im->w, im->h, 1, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new(mask, im->w, im->h, 1, e));
     copy_alpha(im, mask);
     for (int y = 0; y < im->h; y++)
         for (int x = 0; x < im->w; x++)

@@ -169,9 +169,7 @@ static enum err_code read_header(struct tiff_job *j)
     if (!tiff.TIFFGetField(j->t, TIFFTAG_IMAGEWIDTH, &j->w) ||
         !tiff.TIFFGetField(j->t, TIFFTAG_IMAGELENGTH, &j->h))
         return err_set(j->d->e, ERR_FORMAT, "the TIFF has no size");
-    enum err_code rc = image_check_size(j->w, j->h, j->d->limits, j->d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_check_size(j->w, j->h, j->d->limits, j->d->e));
     j->bits = field(j, TIFFTAG_BITSPERSAMPLE);
     j->samples = field(j, TIFFTAG_SAMPLESPERPIXEL);
     j->planar = field(j, TIFFTAG_PLANARCONFIG);
@@ -324,13 +322,13 @@ static enum err_code read_pixels(struct tiff_job *j)
 enum err_code codec_tiff(struct decode *d)
 {
     struct tiff_job j = {.d = d};
-    enum err_code rc = library_open(&library, d->e);
-    if (rc == ERR_OK)
-        rc = open_tiff(&j);
-    if (rc == ERR_OK)
-        rc = read_header(&j);
-    if (rc == ERR_OK && !d->header_only)
-        rc = read_pixels(&j);
+    enum err_code rc;
+    TRY_GOTO(library_open(&library, d->e), done);
+    TRY_GOTO(open_tiff(&j), done);
+    TRY_GOTO(read_header(&j), done);
+    if (!d->header_only)
+        TRY_GOTO(read_pixels(&j), done);
+done:
     if (j.t)
         tiff.TIFFClose(j.t);
     return rc;

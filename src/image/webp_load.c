@@ -86,9 +86,7 @@ static enum err_code read_header(struct webp_job *j)
         return cut(d);
     uint64_t w = WebPDemuxGetI(j->demux, WEBP_FF_CANVAS_WIDTH);
     uint64_t h = WebPDemuxGetI(j->demux, WEBP_FF_CANVAS_HEIGHT);
-    enum err_code rc = image_check_size(w, h, d->limits, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_check_size(w, h, d->limits, d->e));
     d->info->w = (int)w;
     d->info->h = (int)h;
     if (state != WEBP_DEMUX_DONE)
@@ -147,11 +145,13 @@ static enum err_code read_pixels(struct webp_job *j)
 enum err_code codec_webp(struct decode *d)
 {
     struct webp_job j = {.d = d};
-    enum err_code rc = read_header(&j);
-    if (rc == ERR_OK && !d->header_only)
-        rc = image_new(&d->out, d->info->w, d->info->h, d->info->channels, d->e);
-    if (rc == ERR_OK && !d->header_only)
-        rc = read_pixels(&j);
+    enum err_code rc;
+    TRY_GOTO(read_header(&j), done);
+    if (!d->header_only)
+        TRY_GOTO(image_new(&d->out, d->info->w, d->info->h, d->info->channels, d->e), done);
+    if (!d->header_only)
+        TRY_GOTO(read_pixels(&j), done);
+done:
     if (j.have_frame)
         WebPDemuxReleaseIterator(&j.frame);
     WebPDemuxDelete(j.demux);

@@ -53,10 +53,10 @@ static enum err_code merge(struct layer_stack *s, size_t first, const char *name
     for (size_t i = first; i < s->n; i++)
         if (!s->layers[i].visible)
             layer_stack_move(s, i, first + hidden++);
-    enum err_code rc = layers_merge(s, first + hidden, s->n - 1, e);
-    if (rc == ERR_OK && name && name[0])
+    TRY(layers_merge(s, first + hidden, s->n - 1, e));
+    if (name && name[0])
         layer_set_name(&s->layers[s->n - 1], str_from(name));
-    return rc;
+    return ERR_OK;
 }
 
 /* What the visible layers from first on show, on a canvas of the given rectangle. */
@@ -143,13 +143,14 @@ static enum err_code erase(struct layer_stack *s, size_t first, const struct lay
 {
     struct image image;
     struct layers_mask mask;
-    enum err_code rc = mask_of_layer(l, inverted, &image, &mask, e);
-    if (rc == ERR_OK && !mask_is_hard(&mask) && overlap(s, first)) {
+    enum err_code rc;
+    TRY_GOTO(mask_of_layer(l, inverted, &image, &mask, e), done);
+    if (!mask_is_hard(&mask) && overlap(s, first)) {
         layer_stack_note(s, "the layers below '%s', which erases softly, became one", l->name);
-        rc = merge(s, first, NULL, e);
+        TRY_GOTO(merge(s, first, NULL, e), done);
     }
-    if (rc == ERR_OK)
-        mask_all(s, first, &mask);
+    mask_all(s, first, &mask);
+done:
     image_free(&image);
     return rc;
 }
@@ -208,23 +209,22 @@ static enum err_code atop(struct layer_stack *s, size_t first, struct layer *l, 
     }
     layer_stack_note(s, "'%s' became one layer with what it is clipped to, whose edge is soft",
                      l->name);
-    rc = merge(s, first, NULL, e);
-    if (rc == ERR_OK)
-        rc = atop_soft(&ground, l, &mixed, e);
-    if (rc == ERR_OK) { /* in place of what the base has there */
-        struct layer *base = top_visible(s, first);
-        for (int y = 0; y < at.h; y++) {
-            int64_t by = (int64_t)at.y + y - base->y;
-            for (int x = 0; x < at.w && by >= 0 && by < base->image.h; x++) {
-                int64_t bx = (int64_t)at.x + x - base->x;
-                if (bx >= 0 && bx < base->image.w)
-                    memcpy(image_row(&base->image, (int)by) + 4 * bx,
-                           image_row(&mixed, y) + 4 * (size_t)x, 4);
-            }
+    TRY_GOTO(merge(s, first, NULL, e), done);
+    TRY_GOTO(atop_soft(&ground, l, &mixed, e), done);
+    /* in place of what the base has there */
+    struct layer *base = top_visible(s, first);
+    for (int y = 0; y < at.h; y++) {
+        int64_t by = (int64_t)at.y + y - base->y;
+        for (int x = 0; x < at.w && by >= 0 && by < base->image.h; x++) {
+            int64_t bx = (int64_t)at.x + x - base->x;
+            if (bx >= 0 && bx < base->image.w)
+                memcpy(image_row(&base->image, (int)by) + 4 * bx,
+                       image_row(&mixed, y) + 4 * (size_t)x, 4);
         }
-        base->opacity = 1;
-        base->blend = BLEND_NORMAL;
     }
+    base->opacity = 1;
+    base->blend = BLEND_NORMAL;
+done:
     image_free(&ground);
     image_free(&mixed);
     layer_deinit(l);
@@ -401,9 +401,8 @@ enum err_code layers_assembly_begin(struct layers_assembly *a, bool isolated, bo
 {
     if (a->depth == LAYERS_MAX_DEPTH)
         return err_set(e, ERR_LIMIT, "groups are nested deeper than %d", LAYERS_MAX_DEPTH);
-    enum err_code rc = clipped ? ERR_OK : end_clipping(a, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (!clipped)
+        TRY(end_clipping(a, e));
     a->levels[++a->depth] = (struct layers_level){.first = a->stack->n, .isolated = isolated};
     return ERR_OK;
 }
@@ -452,8 +451,7 @@ enum err_code layers_assembly_end(struct layers_assembly *a, const struct layers
 enum err_code layers_assembly_finish(struct layers_assembly *a, struct err *e)
 {
     const struct layers_group plain = {.name = "", .opacity = 1, .visible = true};
-    enum err_code rc = ERR_OK;
-    while (rc == ERR_OK && a->depth > 0)
-        rc = layers_assembly_end(a, &plain, e);
-    return rc == ERR_OK ? end_clipping(a, e) : rc;
+    while (a->depth > 0)
+        TRY(layers_assembly_end(a, &plain, e));
+    return end_clipping(a, e);
 }

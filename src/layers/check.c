@@ -56,23 +56,21 @@ enum err_code layers_check_merged(struct layer_stack *s, const struct image *mer
         return ERR_OK;
     }
     bool alpha = image_has_alpha(merged);
-    enum err_code rc = layers_flatten(s, &flat, e);
-    if (rc == ERR_OK)
-        rc = alpha ? image_copy(&flat, &ours, e) : image_on_ground(&flat, white, &ours, e);
-    if (rc == ERR_OK)
-        rc = image_convert(merged, alpha ? 4 : 3, &theirs, e);
-    if (rc == ERR_OK) {
-        image_premultiply(&ours);
-        image_premultiply(&theirs);
-        measure(&ours, &theirs, &s->merged);
-        const struct layers_merged *m = &s->merged;
-        if (m->psnr_db < WHOLE_DB || m->worst_psnr_db < WORST_DB)
-            layer_stack_note(s,
-                             "the layers put together differ from the document's own image of "
-                             "itself: PSNR %.1f dB, most at %d,%d (%d x %d pixels, %.1f dB)",
-                             m->psnr_db, m->worst.x, m->worst.y, m->worst.w, m->worst.h,
-                             m->worst_psnr_db);
-    }
+    enum err_code rc;
+    TRY_GOTO(layers_flatten(s, &flat, e), done);
+    TRY_GOTO(alpha ? image_copy(&flat, &ours, e) : image_on_ground(&flat, white, &ours, e), done);
+    TRY_GOTO(image_convert(merged, alpha ? 4 : 3, &theirs, e), done);
+    image_premultiply(&ours);
+    image_premultiply(&theirs);
+    measure(&ours, &theirs, &s->merged);
+    const struct layers_merged *m = &s->merged;
+    if (m->psnr_db < WHOLE_DB || m->worst_psnr_db < WORST_DB)
+        layer_stack_note(s,
+                         "the layers put together differ from the document's own image of "
+                         "itself: PSNR %.1f dB, most at %d,%d (%d x %d pixels, %.1f dB)",
+                         m->psnr_db, m->worst.x, m->worst.y, m->worst.w, m->worst.h,
+                         m->worst_psnr_db);
+done:
     image_free(&flat);
     image_free(&ours);
     image_free(&theirs);

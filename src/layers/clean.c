@@ -140,9 +140,7 @@ enum err_code layer_trim(struct layer *l, struct err *e)
         r = (struct image_rect){0, 0, 1, 1};
     if (r.w == l->image.w && r.h == l->image.h)
         return ERR_OK;
-    enum err_code rc = image_crop(&l->image, r, &cut, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_crop(&l->image, r, &cut, e));
     image_free(&l->image);
     l->image = cut;
     l->x += r.x;
@@ -152,10 +150,9 @@ enum err_code layer_trim(struct layer *l, struct err *e)
 
 enum err_code layers_trim(struct layer_stack *s, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; i < s->n && rc == ERR_OK; i++)
-        rc = layer_trim(&s->layers[i], e);
-    return rc;
+    for (size_t i = 0; i < s->n; i++)
+        TRY(layer_trim(&s->layers[i], e));
+    return ERR_OK;
 }
 
 /* ---- alpha ----------------------------------------------------------------------------------- */

@@ -87,9 +87,7 @@ static enum err_code decode_zip(struct str bytes, const struct layers_limits *li
 {
     struct zipfile_limits zl = zipfile_limits_defaults();
     struct zipfile_reader *z = NULL;
-    enum err_code rc = zipfile_open(bytes, &zl, &z, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(zipfile_open(bytes, &zl, &z, e));
     bool ours = zipfile_has(z, LAYERS_JSON_NAME), typed = zipfile_has(z, "mimetype");
     zipfile_close(z);
     if (!ours && !typed)

@@ -17,9 +17,7 @@ static enum err_code spread_on_canvas(struct layer *l, int w, int h, struct err 
 {
     struct image full = {0};
     struct composite_layer alone = {&l->image, l->x, l->y, 1, BLEND_NORMAL};
-    enum err_code rc = image_flatten(&alone, 1, w, h, NULL, &full, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_flatten(&alone, 1, w, h, NULL, &full, e));
     image_free(&l->image);
     l->image = full;
     l->x = 0;
@@ -34,11 +32,9 @@ static enum err_code resize_layer(const struct layer_stack *s, struct layer *l, 
 {
     const bool full = fills_canvas(l, s);
     struct image im = {0};
-    enum err_code rc = full ? ERR_OK : spread_on_canvas(l, s->w, s->h, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&l->image, w, h, IMAGE_LANCZOS, &im, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (!full)
+        TRY(spread_on_canvas(l, s->w, s->h, e));
+    TRY(image_resize(&l->image, w, h, IMAGE_LANCZOS, &im, e));
     image_free(&l->image);
     l->image = im;
     return full ? ERR_OK : layer_trim(l, e);
@@ -143,8 +139,8 @@ enum err_code layers_fit_colours(struct layer_stack *s, const struct image *sour
 
 enum err_code layers_to_full_size(struct layer_stack *s, const struct image *source, struct err *e)
 {
-    enum err_code rc = layers_resize(s, source->w, source->h, e);
-    return rc == ERR_OK ? layers_fit_colours(s, source, e) : rc;
+    TRY(layers_resize(s, source->w, source->h, e));
+    return layers_fit_colours(s, source, e);
 }
 
 /* ---- how well the stack gives the picture back ----------------------------------------------- */
@@ -164,11 +160,11 @@ static enum err_code compare_rgb(const struct image *a, const struct image *b,
                                  struct image_difference *out, struct err *e)
 {
     struct image a3 = {0}, b3 = {0};
-    enum err_code rc = image_convert(a, 3, &a3, e);
-    if (rc == ERR_OK)
-        rc = image_convert(b, 3, &b3, e);
-    if (rc == ERR_OK)
-        rc = image_compare(&a3, &b3, out, e);
+    enum err_code rc;
+    TRY_GOTO(image_convert(a, 3, &a3, e), done);
+    TRY_GOTO(image_convert(b, 3, &b3, e), done);
+    rc = image_compare(&a3, &b3, out, e);
+done:
     image_free(&a3);
     image_free(&b3);
     return rc;
@@ -178,11 +174,11 @@ enum err_code layers_recompose_report(const struct layer_stack *s, const struct 
                                       struct image_difference *out, struct err *e)
 {
     struct image flat = {0}, ref = {0};
-    enum err_code rc = check_size(s, reference, e);
-    if (rc == ERR_OK)
-        rc = layers_flatten(s, &flat, e);
-    if (rc == ERR_OK)
-        rc = image_convert(reference, 4, &ref, e);
+    enum err_code rc;
+    TRY_GOTO(check_size(s, reference, e), done);
+    TRY_GOTO(layers_flatten(s, &flat, e), done);
+    rc = image_convert(reference, 4, &ref, e);
+done:
     if (rc == ERR_OK && is_opaque(&flat) && is_opaque(&ref)) {
         rc = compare_rgb(&flat, &ref, out, e);
     } else if (rc == ERR_OK) {

@@ -87,8 +87,8 @@ struct source {
 static enum err_code put_into_folder(void *self, const char *name, struct str bytes, struct err *e)
 {
     char path[PATH_ROOM];
-    enum err_code rc = file_join(path, sizeof path, self, name, e);
-    return rc == ERR_OK ? file_write_atomic(path, bytes.p, bytes.n, e) : rc;
+    TRY(file_join(path, sizeof path, self, name, e));
+    return file_write_atomic(path, bytes.p, bytes.n, e);
 }
 
 static enum err_code put_image_into_folder(void *self, const char *name, const struct image *im,
@@ -117,9 +117,7 @@ static enum err_code get_from_folder(void *self, const char *name, size_t max_by
 {
     char path[PATH_ROOM], real_dir[PATH_MAX], real_file[PATH_MAX];
     buf_init(out, max_bytes);
-    enum err_code rc = file_join(path, sizeof path, self, name, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, self, name, e));
     if (!realpath(self, real_dir) || !realpath(path, real_file))
         return err_set_sys(e, errno == ENOENT ? ERR_NOTFOUND : ERR_IO, errno, "cannot open '%s'",
                            name);
@@ -133,9 +131,9 @@ static enum err_code get_from_folder(void *self, const char *name, size_t max_by
 static enum err_code get_from_zip(void *self, const char *name, size_t max_bytes, struct buf *out,
                                   struct err *e)
 {
-    enum err_code rc = zipfile_read(self, name, out, e);
-    if (rc != ERR_OK || out->n <= max_bytes)
-        return rc;
+    TRY(zipfile_read(self, name, out, e));
+    if (out->n <= max_bytes)
+        return ERR_OK;
     size_t n = out->n;
     buf_deinit(out);
     return err_set(e, ERR_LIMIT, "'%s' has %zu bytes, the limit is %zu", name, n, max_bytes);

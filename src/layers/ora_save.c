@@ -34,13 +34,12 @@ static enum err_code add_merged(struct zipfile_writer *z, const struct layer_sta
                                 const struct image_out *out, struct err *e)
 {
     struct image flat = {0}, small = {0};
-    enum err_code rc = layers_flatten_for(s, out, &flat, e);
-    if (rc == ERR_OK)
-        rc = layers_png_add(z, "mergedimage.png", &flat, e);
-    if (rc == ERR_OK)
-        rc = image_thumbnail(&flat, ORA_THUMBNAIL_MAX, ORA_THUMBNAIL_MAX, &small, e);
-    if (rc == ERR_OK)
-        rc = layers_png_add(z, "Thumbnails/thumbnail.png", &small, e);
+    enum err_code rc;
+    TRY_GOTO(layers_flatten_for(s, out, &flat, e), done);
+    TRY_GOTO(layers_png_add(z, "mergedimage.png", &flat, e), done);
+    TRY_GOTO(image_thumbnail(&flat, ORA_THUMBNAIL_MAX, ORA_THUMBNAIL_MAX, &small, e), done);
+    rc = layers_png_add(z, "Thumbnails/thumbnail.png", &small, e);
+done:
     image_free(&flat);
     image_free(&small);
     return rc;

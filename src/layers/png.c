@@ -19,11 +19,11 @@ static enum err_code admit(struct str bytes, const struct layers_limits *limits,
     if (left->max_pixels == 0)
         return err_set(e, ERR_LIMIT, "the layers before it have %" PRIu64 " pixels, the limit",
                        pixels);
-    enum err_code rc = image_probe_memory(bytes, left, &info, e);
-    if (rc == ERR_OK && (info.w > limits->max_side || info.h > limits->max_side))
-        rc = err_set(e, ERR_LIMIT, "%d x %d pixels, over %d a side", info.w, info.h,
-                     limits->max_side);
-    return rc;
+    TRY(image_probe_memory(bytes, left, &info, e));
+    if (info.w > limits->max_side || info.h > limits->max_side)
+        return err_set(e, ERR_LIMIT, "%d x %d pixels, over %d a side", info.w, info.h,
+                       limits->max_side);
+    return ERR_OK;
 }
 
 enum err_code layers_png_read(struct str bytes, const char *what,

@@ -120,13 +120,12 @@ static enum err_code add_slide(struct zipfile_writer *z, const struct layer_stac
 
 static enum err_code add_media(struct zipfile_writer *z, const struct layer_stack *s, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         char name[48];
         (void)snprintf(name, sizeof name, "ppt/media/image%zu.png", i + 1);
-        rc = layers_png_add(z, name, &s->layers[i].image, e);
+        TRY(layers_png_add(z, name, &s->layers[i].image, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code pptx_write(const struct layer_stack *s, const struct image_out *out, struct err *e)
@@ -134,11 +133,11 @@ enum err_code pptx_write(const struct layer_stack *s, const struct image_out *ou
     struct zipfile_writer *z = zipfile_writer_new(out);
     for (const struct pptx_part *part = pptx_fixed_parts(); part->name; part++)
         zipfile_add(z, part->name, str_from(part->text), ZIPFILE_DEFLATED);
-    enum err_code rc = add_slide(z, s, e);
-    if (rc == ERR_OK)
-        rc = add_media(z, s, e);
-    if (rc == ERR_OK)
-        rc = zipfile_finish(z, e);
+    enum err_code rc;
+    TRY_GOTO(add_slide(z, s, e), done);
+    TRY_GOTO(add_media(z, s, e), done);
+    rc = zipfile_finish(z, e);
+done:
     zipfile_writer_free(z);
     return rc;
 }

@@ -56,16 +56,12 @@ static enum err_code read_header(struct psd_cursor *c, struct reading *r, struct
         return err_set(e, ERR_FORMAT, "a PSB (large document); save it as PSD to import it");
     if (version != PSD_VERSION)
         return err_set(e, ERR_FORMAT, "PSD version %u, expected 1", version);
-    enum err_code rc = psd_colours_check(mode, depth, &r->colours, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(psd_colours_check(mode, depth, &r->colours, e));
     r->colours.palette = (struct str){(const char *)table.p, table.n};
     if (r->channels < psd_colours_count(&r->colours) || r->channels > PSD_CHANNELS_MAX)
         return err_set(e, ERR_FORMAT, "%d channels in a document of colour mode %u", r->channels,
                        mode);
-    rc = layers_check_canvas(r->limits, w, h, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(layers_check_canvas(r->limits, w, h, e));
     r->w = (int)w;
     r->h = (int)h;
     return ERR_OK;
@@ -325,10 +321,9 @@ static enum err_code read_layer(struct reading *r, const struct psd_record *rec,
         return err_set(e, ERR_FORMAT, "a layer's rectangle is inside out");
     if (w == 0 || h == 0)
         return skip_layer(r, rec, c, e);
-    enum err_code rc = admit(r, "a layer", w, h, colour_bytes(rec), e);
-    if (rc == ERR_OK)
-        rc = make_layer(r, rec, (int)w, (int)h, c, &l, e);
-    return rc == ERR_OK ? layers_assembly_add(&r->assembly, &l, LAYERS_OVER, rec->clipped, e) : rc;
+    TRY(admit(r, "a layer", w, h, colour_bytes(rec), e));
+    TRY(make_layer(r, rec, (int)w, (int)h, c, &l, e));
+    return layers_assembly_add(&r->assembly, &l, LAYERS_OVER, rec->clipped, e);
 }
 
 static bool passes_through(const struct psd_record *rec)
@@ -369,9 +364,9 @@ static enum err_code read_record(struct reading *r, const struct psd_record *rec
         return end_group(r, rec, c, e);
     if (rec->divider == 0)
         return read_layer(r, rec, c, e);
-    enum err_code rc = skip_layer(r, rec, c, e);
-    if (rc != ERR_OK || rec->divider != PSD_GROUP_END || rec->group == PSD_NO_GROUP)
-        return rc;
+    TRY(skip_layer(r, rec, c, e));
+    if (rec->divider != PSD_GROUP_END || rec->group == PSD_NO_GROUP)
+        return ERR_OK;
     const struct psd_record *group = &r->records[rec->group];
     return layers_assembly_begin(&r->assembly, !passes_through(group), group->clipped, e);
 }
@@ -436,13 +431,13 @@ static enum err_code read_layers(struct psd_cursor *section, struct reading *r, 
         info = find_deep_layers(section);
     if (info.failed || psd_left(&info) < 2)
         return ERR_OK;
-    enum err_code rc = read_records(&info, r, e);
-    for (size_t i = 0; i < r->n_records && rc == ERR_OK; i++) {
+    TRY(read_records(&info, r, e));
+    for (size_t i = 0; i < r->n_records; i++) {
         if (r->out->n >= r->limits->max_layers)
             return err_set(e, ERR_LIMIT, "more than %zu layers", r->limits->max_layers);
-        rc = read_record(r, &r->records[i], &info, e);
+        TRY(read_record(r, &r->records[i], &info, e));
     }
-    return rc == ERR_OK ? layers_assembly_finish(&r->assembly, e) : rc;
+    return layers_assembly_finish(&r->assembly, e);
 }
 
 /* ---- the flattened image --------------------------------------------------------------------- */
@@ -488,9 +483,7 @@ static enum err_code read_flat(struct psd_cursor *c, struct reading *r, struct i
 static enum err_code flat_as_layer(struct psd_cursor *c, struct reading *r, struct err *e)
 {
     struct image im;
-    enum err_code rc = read_flat(c, r, &im, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_flat(c, r, &im, e));
     struct layer l = layer_from_image(&im);
     layer_set_name(&l, STR_LIT("Background"));
     return layer_stack_add(r->out, &l, e);
@@ -536,9 +529,7 @@ static void note_colours(struct reading *r)
 
 static enum err_code read_document(struct psd_cursor *c, struct reading *r, struct err *e)
 {
-    enum err_code rc = read_header(c, r, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_header(c, r, e));
     layer_stack_init(r->out, r->w, r->h);
     struct psd_cursor resources = psd_part(c, psd_u32(c));
     struct psd_cursor layers = psd_part(c, psd_u32(c));
@@ -546,12 +537,10 @@ static enum err_code read_document(struct psd_cursor *c, struct reading *r, stru
         return err_set(e, ERR_FORMAT, "the PSD ends before its layers");
     read_resources(&resources, r);
     layers_assembly_init(&r->assembly, r->out);
-    rc = read_layers(&layers, r, e);
-    if (rc == ERR_OK)
-        rc = r->out->n > 0 ? check_merged(c, r, e) : flat_as_layer(c, r, e);
-    if (rc == ERR_OK)
-        note_colours(r);
-    return rc;
+    TRY(read_layers(&layers, r, e));
+    TRY(r->out->n > 0 ? check_merged(c, r, e) : flat_as_layer(c, r, e));
+    note_colours(r);
+    return ERR_OK;
 }
 
 enum err_code psd_decode(struct str bytes, const struct layers_limits *limits,

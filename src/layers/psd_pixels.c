@@ -100,11 +100,11 @@ void psd_pixels_lift_off_white(struct psd_pixels *p, const struct psd_colours *c
 static enum err_code join_alpha(const struct image *rgb, const struct image *alpha,
                                 struct image *out, struct err *e)
 {
-    enum err_code rc = image_convert(rgb, 4, out, e);
-    for (int y = 0; rc == ERR_OK && y < out->h; y++)
+    TRY(image_convert(rgb, 4, out, e));
+    for (int y = 0; y < out->h; y++)
         for (int x = 0; x < out->w; x++)
             image_row(out, y)[4 * (size_t)x + 3] = image_row(alpha, y)[x];
-    return rc;
+    return ERR_OK;
 }
 
 static void look_up(struct image *rgba, const struct image *index, struct str palette)

@@ -333,9 +333,7 @@ enum err_code layers_merge(struct layer_stack *s, size_t first, size_t last, str
         return err_set(e, ERR_ARG, "no layers %zu to %zu in a stack of %zu", first, last, s->n);
     if (!visible_bounds(s->layers + first, last - first + 1, &bounds))
         return err_set(e, ERR_ARG, "layers %zu to %zu are all hidden", first, last);
-    enum err_code rc = compose_bounds(s->layers + first, last - first + 1, bounds, &im, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(compose_bounds(s->layers + first, last - first + 1, bounds, &im, e));
     struct layer *top = &s->layers[last];
     image_free(&top->image);
     top->image = im;
@@ -355,10 +353,8 @@ static enum err_code fit_layer(struct layer *l, double scale_x, double scale_y, 
     int x0 = (int)lround(l->x * scale_x), x1 = (int)lround((l->x + l->image.w) * scale_x);
     int y0 = (int)lround(l->y * scale_y), y1 = (int)lround((l->y + l->image.h) * scale_y);
     struct image im = {0};
-    enum err_code rc = image_resize(&l->image, x1 > x0 ? x1 - x0 : 1, y1 > y0 ? y1 - y0 : 1,
-                                    IMAGE_LANCZOS, &im, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_resize(&l->image, x1 > x0 ? x1 - x0 : 1, y1 > y0 ? y1 - y0 : 1, IMAGE_LANCZOS, &im,
+                     e));
     image_free(&l->image);
     l->image = im;
     l->x = x0;
@@ -384,13 +380,12 @@ static void inherit(struct layer *part, const struct layer *parent)
 /* Brings sub to the size of the layer that it stands for. */
 static enum err_code fit_sub(struct layer_stack *sub, const struct layer *parent, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     if (sub->w == parent->image.w && sub->h == parent->image.h)
         return ERR_OK;
     double scale_x = (double)parent->image.w / sub->w, scale_y = (double)parent->image.h / sub->h;
-    for (size_t i = 0; i < sub->n && rc == ERR_OK; i++)
-        rc = fit_layer(&sub->layers[i], scale_x, scale_y, e);
-    return rc;
+    for (size_t i = 0; i < sub->n; i++)
+        TRY(fit_layer(&sub->layers[i], scale_x, scale_y, e));
+    return ERR_OK;
 }
 
 static enum err_code replace(struct layer_stack *s, size_t index, struct layer_stack *sub,

@@ -95,12 +95,10 @@ enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n
     if (n > w->max_bytes - w->bytes)
         return err_set(e, ERR_LIMIT, "the file has more than %llu bytes",
                        (unsigned long long)w->max_bytes);
-    enum err_code rc = file_write_all(w->fd, p, n, e);
-    if (rc == ERR_OK) {
-        sha256_add(&w->hash, p, n);
-        w->bytes += n;
-    }
-    return rc;
+    TRY(file_write_all(w->fd, p, n, e));
+    sha256_add(&w->hash, p, n);
+    w->bytes += n;
+    return ERR_OK;
 }
 
 void asset_writer_abort(struct asset_writer *w)
@@ -164,11 +162,11 @@ static enum err_code settle(struct asset_writer *w, struct asset *a, struct err 
     if (fsync(w->fd) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot write in the store");
     store_lock_files(s);
-    enum err_code rc = files_settle(&s->files, w->temp, s->files.assets, name, true, e);
-    if (rc == ERR_OK)
-        rc = store_begin(s, e);
-    if (rc == ERR_OK)
-        rc = db_end(&s->rw, asset_row_put(s, a, e), e);
+    enum err_code rc;
+    TRY_GOTO(files_settle(&s->files, w->temp, s->files.assets, name, true, e), done);
+    TRY_GOTO(store_begin(s, e), done);
+    rc = db_end(&s->rw, asset_row_put(s, a, e), e);
+done:
     store_unlock_files(s);
     return rc;
 }
@@ -262,9 +260,7 @@ static enum err_code row_exists(struct store *s, const char *id, bool *out, stru
 enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e)
 {
     bool existed = false;
-    enum err_code rc = row_exists(s, a->id, &existed, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(row_exists(s, a->id, &existed, e));
     struct db_query q = db_query(
         &s->rw,
         "INSERT INTO assets (id, format, width, height, alpha, bytes, name, origin, created_ms,"
@@ -317,9 +313,7 @@ enum err_code asset_open(struct store *s, const char *id, struct asset *out, int
     char name[FILES_NAME_SIZE];
     struct stat st;
     *fd = -1;
-    enum err_code rc = asset_get(s, id, &a, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_get(s, id, &a, e));
     files_asset_name(a.id, name);
     *fd = openat(s->files.assets, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (*fd < 0)

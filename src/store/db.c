@@ -77,14 +77,14 @@ enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct
         return db_error(db->h, "open the database", e);
     (void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(db->h, SQLITE_LIMIT_ATTACHED, 0);
-    enum err_code rc = db_exec(db, settings, e);
-    if (rc == ERR_OK && mode == DB_OWN)
-        rc = db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", e);
-    if (rc == ERR_OK && mode == DB_SHARE)
-        rc = db_exec(db, "PRAGMA synchronous = FULL;", e);
-    if (rc == ERR_OK && mode == DB_LOOK)
-        rc = db_exec(db, "PRAGMA query_only = ON;", e);
-    return rc;
+    TRY(db_exec(db, settings, e));
+    if (mode == DB_OWN)
+        TRY(db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", e));
+    if (mode == DB_SHARE)
+        TRY(db_exec(db, "PRAGMA synchronous = FULL;", e));
+    if (mode == DB_LOOK)
+        TRY(db_exec(db, "PRAGMA query_only = ON;", e));
+    return ERR_OK;
 }
 
 void db_close(struct db *db)

@@ -67,19 +67,19 @@ enum err_code files_open(struct files *f, const char *dir, bool look_only, struc
 {
     unsigned char token[8];
     *f = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
-    enum err_code rc = look_only ? ERR_OK : folder_make(dir, 0700, e);
-    if (rc == ERR_OK)
-        rc = open_root(dir, &f->root, e);
-    if (rc == ERR_OK)
-        rc = open_dir(dir, f->root, "assets", !look_only, &f->assets, e);
-    if (rc == ERR_OK && !look_only)
-        rc = open_dir(dir, f->root, "thumbs", true, &f->thumbs, e);
-    if (rc == ERR_OK && !look_only)
-        rc = open_dir(dir, f->root, "tmp", true, &f->tmp, e);
-    if (rc == ERR_OK)
-        rc = random_bytes(token, sizeof token, e);
-    for (size_t i = 0; rc == ERR_OK && i < sizeof token; i++)
+    enum err_code rc = ERR_OK;
+    if (!look_only)
+        TRY_GOTO(folder_make(dir, 0700, e), done);
+    TRY_GOTO(open_root(dir, &f->root, e), done);
+    TRY_GOTO(open_dir(dir, f->root, "assets", !look_only, &f->assets, e), done);
+    if (!look_only)
+        TRY_GOTO(open_dir(dir, f->root, "thumbs", true, &f->thumbs, e), done);
+    if (!look_only)
+        TRY_GOTO(open_dir(dir, f->root, "tmp", true, &f->tmp, e), done);
+    TRY_GOTO(random_bytes(token, sizeof token, e), done);
+    for (size_t i = 0; i < sizeof token; i++)
         snprintf(f->token + 2 * i, 4, "%02x-", token[i]); /* the last dash stays */
+done:
     if (rc != ERR_OK)
         files_close(f);
     return rc;

@@ -102,10 +102,10 @@ static enum err_code drop_batch(struct collection *c, struct orphan *batch, size
 {
     struct store *s = c->s;
     store_lock_files(s);
-    enum err_code rc = store_begin(s, e);
-    if (rc == ERR_OK)
-        rc = db_end(&s->rw, take_rows(c, batch, n, e), e);
-    for (size_t i = 0; rc == ERR_OK && i < *n; i++) {
+    enum err_code rc;
+    TRY_GOTO(store_begin(s, e), done);
+    TRY_GOTO(db_end(&s->rw, take_rows(c, batch, n, e), e), done);
+    for (size_t i = 0; i < *n; i++) {
         char name[FILES_NAME_SIZE];
         files_asset_name(batch[i].id, name);
         if (unlinkat(s->files.assets, name, 0) == 0)
@@ -113,6 +113,7 @@ static enum err_code drop_batch(struct collection *c, struct orphan *batch, size
         drop_thumbs(s, batch[i].id);
         c->out->assets++;
     }
+done:
     store_unlock_files(s);
     return rc;
 }
@@ -208,9 +209,9 @@ static enum err_code see_thumb(const char *name, void *user, struct err *e)
         return err_set(e, ERR_CANCELLED, "stopped");
     if (!asset_is_id(id) || !is_old(c, c->s->files.thumbs, name, &bytes))
         return ERR_OK;
-    enum err_code rc = known(c->s, id, &is_known, e);
-    if (rc != ERR_OK || is_known)
-        return rc;
+    TRY(known(c->s, id, &is_known, e));
+    if (is_known)
+        return ERR_OK;
     if (!c->params->dry_run)
         (void)unlinkat(c->s->files.thumbs, name, 0);
     c->out->thumbs++;
@@ -275,18 +276,16 @@ static enum err_code delete_row(struct store *s, const char *id, struct err *e)
     db_bind_text(&refs, 1, id);
     if (db_row(&refs))
         name_owner(db_text(&refs, 0), user, sizeof user);
-    enum err_code rc = db_done(&refs);
-    if (rc == ERR_OK && user[0])
-        rc = err_set(e, ERR_BUSY, "asset %.12s... is used by %s", id, user);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(db_done(&refs));
+    if (user[0])
+        return err_set(e, ERR_BUSY, "asset %.12s... is used by %s", id, user);
     struct db_query q = db_query(&s->rw, "DELETE FROM assets WHERE id = ?1 RETURNING seq", e);
     db_bind_text(&q, 1, id);
     there = db_row(&q);
-    rc = db_run(&q);
-    if (rc == ERR_OK && !there)
-        rc = err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id);
-    return rc;
+    TRY(db_run(&q));
+    if (!there)
+        return err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id);
+    return ERR_OK;
 }
 
 enum err_code asset_delete(struct store *s, const char *id, struct err *e)
@@ -295,14 +294,13 @@ enum err_code asset_delete(struct store *s, const char *id, struct err *e)
     if (!asset_is_id(id))
         return err_set(e, ERR_NOTFOUND, "there is no asset '%.80s'", id);
     store_lock_files(s);
-    enum err_code rc = store_begin(s, e);
-    if (rc == ERR_OK)
-        rc = db_end(&s->rw, delete_row(s, id, e), e);
-    if (rc == ERR_OK) {
-        files_asset_name(id, name);
-        (void)unlinkat(s->files.assets, name, 0); /* one that stays is a stray */
-        drop_thumbs(s, id);
-    }
+    enum err_code rc;
+    TRY_GOTO(store_begin(s, e), done);
+    TRY_GOTO(db_end(&s->rw, delete_row(s, id, e), e), done);
+    files_asset_name(id, name);
+    (void)unlinkat(s->files.assets, name, 0); /* one that stays is a stray */
+    drop_thumbs(s, id);
+done:
     store_unlock_files(s);
     return rc;
 }

@@ -161,11 +161,11 @@ static enum err_code insert_once(struct store *s, const struct job_new *job, str
     bool found = false;
     if (!job->key)
         return insert(s, job, out, e);
-    enum err_code rc = of_key(&s->rw, job->key, job->digest, out, &found, e);
-    if (rc != ERR_OK || found)
-        return rc;
-    rc = insert(s, job, out, e);
-    return rc == ERR_OK ? keep_key(s, job, out->id, e) : rc;
+    TRY(of_key(&s->rw, job->key, job->digest, out, &found, e));
+    if (found)
+        return ERR_OK;
+    TRY(insert(s, job, out, e));
+    return keep_key(s, job, out->id, e);
 }
 
 enum err_code jobs_add(struct store *s, const struct job_new *job, struct job_record *out,
@@ -192,18 +192,18 @@ static enum err_code current_state(struct store *s, const char *id, enum job_sta
     struct db_query q = db_query(&s->rw, "SELECT state FROM jobs WHERE id = ?1", e);
     db_bind_text(&q, 1, id);
     bool there = db_row(&q) && job_state_from_name(db_text(&q, 0), out);
-    enum err_code rc = db_done(&q);
-    return rc == ERR_OK && !there ? not_found(id, e) : rc;
+    TRY(db_done(&q));
+    return there ? ERR_OK : not_found(id, e);
 }
 
 static enum err_code expect_state(struct store *s, const char *id, unsigned allowed,
                                   const char *verb, struct err *e)
 {
     enum job_state state = JOB_QUEUED;
-    enum err_code rc = current_state(s, id, &state, e);
-    if (rc == ERR_OK && !(allowed >> state & 1))
-        rc = err_set(e, ERR_ARG, "job %s cannot %s: it is %s", id, verb, job_state_name(state));
-    return rc;
+    TRY(current_state(s, id, &state, e));
+    if (!(allowed >> state & 1))
+        return err_set(e, ERR_ARG, "job %s cannot %s: it is %s", id, verb, job_state_name(state));
+    return ERR_OK;
 }
 
 enum err_code jobs_start(struct store *s, const char *id, struct err *e)
@@ -256,8 +256,8 @@ enum err_code jobs_finish(struct store *s, const char *id, const struct job_outc
     if (outcome->state == JOB_QUEUED || outcome->state == JOB_RUNNING ||
         (unsigned)outcome->state >= JOB_STATES)
         return err_set(e, ERR_ARG, "a job does not finish as %s", job_state_name(outcome->state));
-    enum err_code rc = store_begin(s, e);
-    return rc != ERR_OK ? rc : db_end(&s->rw, finish(s, id, outcome, e), e);
+    TRY(store_begin(s, e));
+    return db_end(&s->rw, finish(s, id, outcome, e), e);
 }
 
 enum err_code jobs_again(struct store *s, const char *id, struct err *e)
@@ -386,15 +386,11 @@ static enum err_code forget(struct store *s, const char *id, struct err *e)
 {
     char owner[OWNER_SIZE];
     enum job_state state = JOB_QUEUED;
-    enum err_code rc = current_state(s, id, &state, e);
-    if (rc == ERR_OK && (state == JOB_QUEUED || state == JOB_RUNNING))
-        rc = err_set(e, ERR_BUSY, "job %s is %s", id, job_state_name(state));
-    if (rc != ERR_OK)
-        return rc;
+    TRY(current_state(s, id, &state, e));
+    if (state == JOB_QUEUED || state == JOB_RUNNING)
+        return err_set(e, ERR_BUSY, "job %s is %s", id, job_state_name(state));
     owner_of(id, owner);
-    rc = refs_drop(s, owner, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(refs_drop(s, owner, e));
     struct db_query q = db_query(&s->rw, "DELETE FROM jobs WHERE id = ?1", e);
     db_bind_text(&q, 1, id);
     return db_run(&q);
@@ -402,8 +398,8 @@ static enum err_code forget(struct store *s, const char *id, struct err *e)
 
 enum err_code jobs_forget(struct store *s, const char *id, struct err *e)
 {
-    enum err_code rc = store_begin(s, e);
-    return rc != ERR_OK ? rc : db_end(&s->rw, forget(s, id, e), e);
+    TRY(store_begin(s, e));
+    return db_end(&s->rw, forget(s, id, e), e);
 }
 
 #define FINISHED "state NOT IN ('queued', 'running')"
@@ -418,17 +414,14 @@ static enum err_code drop_jobs(struct store *s, const char *ids, int64_t a, int6
     struct db_query refs = db_query(&s->rw, sql, e);
     db_bind_int(&refs, 1, a);
     db_bind_int(&refs, 2, b);
-    enum err_code rc = db_run(&refs);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(db_run(&refs));
     snprintf(sql, sizeof sql, "DELETE FROM jobs WHERE id IN (%s)", ids);
     struct db_query jobs = db_query(&s->rw, sql, e);
     db_bind_int(&jobs, 1, a);
     db_bind_int(&jobs, 2, b);
-    rc = db_run(&jobs);
-    if (rc == ERR_OK)
-        *gone = (uint64_t)sqlite3_changes64(s->rw.h);
-    return rc;
+    TRY(db_run(&jobs));
+    *gone = (uint64_t)sqlite3_changes64(s->rw.h);
+    return ERR_OK;
 }
 
 static enum err_code trim(struct store *s, const char *ids, int64_t a, int64_t b, uint64_t *gone,

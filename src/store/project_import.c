@@ -30,25 +30,19 @@ static enum err_code read_layer(struct store *s, yyjson_val *v, struct project_l
     struct str id = STR_LIT(""), own = STR_LIT(""), name = STR_LIT(""), blend = STR_LIT("normal");
     struct layer cleaned = {0};
     *l = project_layer_defaults();
-    enum err_code rc = json_get_str(v, "asset", &id, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(v, "id", &own, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(v, "name", &name, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_str(v, "blend_mode", &blend, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(v, "x", -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, &l->x, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(v, "y", -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, &l->y, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(v, "opacity", 0, 1, &l->opacity, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(v, "visible", &l->visible, what, e);
-    if (rc == ERR_OK)
-        rc = asset_get(s, id.p, asset, e);
-    if (rc == ERR_OK && !blend_mode_from_name(blend, &l->blend))
+    enum err_code rc;
+    TRY_GOTO(json_get_str(v, "asset", &id, what, e), done);
+    TRY_GOTO(json_get_str(v, "id", &own, what, e), done);
+    TRY_GOTO(json_get_str(v, "name", &name, what, e), done);
+    TRY_GOTO(json_get_str(v, "blend_mode", &blend, what, e), done);
+    TRY_GOTO(json_get_double(v, "x", -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, &l->x, what, e), done);
+    TRY_GOTO(json_get_double(v, "y", -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, &l->y, what, e), done);
+    TRY_GOTO(json_get_double(v, "opacity", 0, 1, &l->opacity, what, e), done);
+    TRY_GOTO(json_get_bool(v, "visible", &l->visible, what, e), done);
+    TRY_GOTO(asset_get(s, id.p, asset, e), done);
+    if (!blend_mode_from_name(blend, &l->blend))
         rc = err_set(e, ERR_FORMAT, "%s has the blend mode '%.40s'", what, blend.p);
+done:
     layer_set_name(&cleaned, name);
     memcpy(l->name, cleaned.name, sizeof l->name);
     if (layer_set_id(&cleaned, own))
@@ -144,15 +138,13 @@ static enum err_code replace_layer(struct store *s, struct project *p, size_t at
 {
     const struct project_layer parent = p->layers[at];
     struct asset a;
-    enum err_code rc = asset_get(s, parent.asset, &a, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_get(s, parent.asset, &a, e));
     project_remove(p, at);
-    for (size_t i = 0; rc == ERR_OK && i < b->n; i++) {
+    for (size_t i = 0; i < b->n; i++) {
         inherit(&parent, (double)a.width / b->w, (double)a.height / b->h, i == 0, &b->layers[i]);
-        rc = insert(p, at + i, &b->layers[i], e);
+        TRY(insert(p, at + i, &b->layers[i], e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code project_import(struct store *s, struct project *p, const char *job_id,

@@ -42,9 +42,7 @@ enum err_code project_insert(struct project *p, size_t index, const struct proje
 {
     if (index > p->n)
         return err_set(e, ERR_ARG, "'index' is %zu; it goes from 0 to %zu", index, p->n);
-    enum err_code rc = grow(p, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(grow(p, e));
     memmove(p->layers + index + 1, p->layers + index, (p->n - index) * sizeof *l);
     p->layers[index] = *l;
     p->n++;
@@ -125,22 +123,16 @@ static enum err_code check_ids(const struct project *p, size_t i, struct err *e)
 static enum err_code check_layer(const struct project *p, size_t i, struct err *e)
 {
     const struct project_layer *l = &p->layers[i];
-    enum err_code rc = check_ids(p, i, e);
-    if (rc == ERR_OK)
-        rc = check_range(i, "x", l->x, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e);
-    if (rc == ERR_OK)
-        rc = check_range(i, "y", l->y, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e);
-    if (rc == ERR_OK)
-        rc = check_scale(i, "scale_x", l->scale_x, e);
-    if (rc == ERR_OK)
-        rc = check_scale(i, "scale_y", l->scale_y, e);
-    if (rc == ERR_OK)
-        rc = check_range(i, "rotation", l->rotation, -360, 360, e);
-    if (rc == ERR_OK)
-        rc = check_range(i, "opacity", l->opacity, 0, 1, e);
-    if (rc == ERR_OK && (unsigned)l->blend >= BLEND_MODES)
-        rc = err_set(e, ERR_ARG, "'layers[%zu].blend_mode' is %d", i, (int)l->blend);
-    return rc;
+    TRY(check_ids(p, i, e));
+    TRY(check_range(i, "x", l->x, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e));
+    TRY(check_range(i, "y", l->y, -LAYER_OFFSET_MAX, LAYER_OFFSET_MAX, e));
+    TRY(check_scale(i, "scale_x", l->scale_x, e));
+    TRY(check_scale(i, "scale_y", l->scale_y, e));
+    TRY(check_range(i, "rotation", l->rotation, -360, 360, e));
+    TRY(check_range(i, "opacity", l->opacity, 0, 1, e));
+    if ((unsigned)l->blend >= BLEND_MODES)
+        return err_set(e, ERR_ARG, "'layers[%zu].blend_mode' is %d", i, (int)l->blend);
+    return ERR_OK;
 }
 
 static enum err_code check_side(const char *field, int v, struct err *e)
@@ -152,15 +144,14 @@ static enum err_code check_side(const char *field, int v, struct err *e)
 
 enum err_code project_check(const struct project *p, struct err *e)
 {
-    enum err_code rc = check_side("width", p->w, e);
-    if (rc == ERR_OK)
-        rc = check_side("height", p->h, e);
-    if (rc == ERR_OK && (uint64_t)p->w * (uint64_t)p->h > image_limits_defaults().max_pixels)
-        rc = err_set(e, ERR_LIMIT, "'width' times 'height' is over %llu pixels",
-                     (unsigned long long)image_limits_defaults().max_pixels);
-    if (rc == ERR_OK && p->n > PROJECT_LAYERS_MAX)
-        rc = err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++)
-        rc = check_layer(p, i, e);
-    return rc;
+    TRY(check_side("width", p->w, e));
+    TRY(check_side("height", p->h, e));
+    if ((uint64_t)p->w * (uint64_t)p->h > image_limits_defaults().max_pixels)
+        return err_set(e, ERR_LIMIT, "'width' times 'height' is over %llu pixels",
+                       (unsigned long long)image_limits_defaults().max_pixels);
+    if (p->n > PROJECT_LAYERS_MAX)
+        return err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
+    for (size_t i = 0; i < p->n; i++)
+        TRY(check_layer(p, i, e));
+    return ERR_OK;
 }

@@ -43,10 +43,10 @@ static enum err_code mask_levels(const struct image *mask, int w, int h, struct 
 static enum err_code apply_mask(struct store *s, const char *id, struct image *im, struct err *e)
 {
     struct image mask = {0}, levels = {0};
-    enum err_code rc = asset_load(s, id, &mask, e);
-    if (rc == ERR_OK)
-        rc = mask_levels(&mask, im->w, im->h, &levels, e);
-    for (int y = 0; rc == ERR_OK && y < im->h; y++) {
+    enum err_code rc;
+    TRY_GOTO(asset_load(s, id, &mask, e), done);
+    TRY_GOTO(mask_levels(&mask, im->w, im->h, &levels, e), done);
+    for (int y = 0; y < im->h; y++) {
         unsigned char *p = image_row(im, y);
         const unsigned char *m = image_row(&levels, y);
         for (int x = 0; x < im->w; x++) {
@@ -54,6 +54,7 @@ static enum err_code apply_mask(struct store *s, const char *id, struct image *i
             p[4 * x + 3] = (unsigned char)(((t >> 8) + t) >> 8);
         }
     }
+done:
     image_free(&levels);
     image_free(&mask);
     return rc;
@@ -86,12 +87,10 @@ static enum err_code resize(struct image *im, double w, double h, struct err *e)
     if (to_w == im->w && to_h == im->h)
         return ERR_OK;
     struct image sized = {0};
-    enum err_code rc = image_resize(im, to_w, to_h, IMAGE_LANCZOS, &sized, e);
-    if (rc == ERR_OK) {
-        image_free(im);
-        *im = sized;
-    }
-    return rc;
+    TRY(image_resize(im, to_w, to_h, IMAGE_LANCZOS, &sized, e));
+    image_free(im);
+    *im = sized;
+    return ERR_OK;
 }
 
 /* Less than a thousandth of a pixel is what the numbers' last digits leave. */
@@ -109,9 +108,7 @@ static enum err_code place(struct image *im, const struct project_layer *l,
         image_flip_horizontal(im);
     if (l->scale_y < 0)
         image_flip_vertical(im);
-    enum err_code rc = resize(im, w, h, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(resize(im, w, h, e));
     /* A mirrored picture lies left of (above) its corner. */
     double ox = l->scale_x < 0 ? -w : 0, oy = l->scale_y < 0 ? -h : 0;
     double kx = w / im->w, ky = h / im->h;

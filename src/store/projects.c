@@ -56,8 +56,8 @@ static enum err_code read_head(struct store *s, const char *id, struct head *h, 
                            .updated_ms = db_int(&q, 2),
                            .lowest = db_int(&q, 3),
                            .highest = db_int(&q, 4)};
-    enum err_code rc = db_done(&q);
-    return rc == ERR_OK && !there ? not_found(id, e) : rc;
+    TRY(db_done(&q));
+    return there ? ERR_OK : not_found(id, e);
 }
 
 static enum err_code expect_revision(const struct head *h, int64_t wanted, struct err *e)
@@ -76,13 +76,12 @@ static enum err_code drop_states(struct store *s, const char *id, int64_t first,
                                  struct err *e)
 {
     char owner[OWNER_SIZE];
-    enum err_code rc = ERR_OK;
-    for (int64_t at = first; rc == ERR_OK && at <= last; at++) {
+    for (int64_t at = first; at <= last; at++) {
         owner_of(id, at, owner);
-        rc = refs_drop(s, owner, e);
+        TRY(refs_drop(s, owner, e));
     }
-    if (rc != ERR_OK || first > last)
-        return rc;
+    if (first > last)
+        return ERR_OK;
     struct db_query q = db_query(
         &s->rw, "DELETE FROM history WHERE project = ?1 AND position BETWEEN ?2 AND ?3", e);
     db_bind_text(&q, 1, id);
@@ -173,21 +172,16 @@ static enum err_code insert_project(struct store *s, struct project *p, struct e
     db_bind_int(&q, 6, p->updated_ms);
     if (db_row(&q))
         p->seq = db_int(&q, 0);
-    enum err_code rc = db_run(&q);
-    return rc == ERR_OK ? add_state(s, p, 1, "new", e) : rc;
+    TRY(db_run(&q));
+    return add_state(s, p, 1, "new", e);
 }
 
 enum err_code project_create(struct store *s, struct project *p, struct err *e)
 {
-    enum err_code rc = name_layers(p, e);
-    if (rc == ERR_OK)
-        rc = project_check(p, e);
-    if (rc == ERR_OK)
-        rc = store_new_id('p', p->id, e);
-    if (rc == ERR_OK)
-        rc = store_begin(s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(name_layers(p, e));
+    TRY(project_check(p, e));
+    TRY(store_new_id('p', p->id, e));
+    TRY(store_begin(s, e));
     p->revision = 1;
     p->created_ms = p->updated_ms = store_now_ms(s);
     p->can_undo = p->can_redo = false;
@@ -228,32 +222,22 @@ enum err_code project_save(struct store *s, struct project *p, const struct proj
 {
     static const struct project_change plain = {0};
     struct head h = {0};
-    enum err_code rc = name_layers(p, e);
-    if (rc == ERR_OK)
-        rc = project_check(p, e);
-    if (rc == ERR_OK)
-        rc = store_begin(s, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = db_end(&s->rw, save(s, p, change ? change : &plain, &h, e), e);
-    if (rc == ERR_OK) {
-        p->can_undo = h.position > h.lowest;
-        p->can_redo = h.position < h.highest;
-    }
-    return rc;
+    TRY(name_layers(p, e));
+    TRY(project_check(p, e));
+    TRY(store_begin(s, e));
+    TRY(db_end(&s->rw, save(s, p, change ? change : &plain, &h, e), e));
+    p->can_undo = h.position > h.lowest;
+    p->can_redo = h.position < h.highest;
+    return ERR_OK;
 }
 
 static enum err_code delete_project(struct store *s, const char *id, int64_t if_revision,
                                     struct err *e)
 {
     struct head h = {0};
-    enum err_code rc = read_head(s, id, &h, e);
-    if (rc == ERR_OK)
-        rc = expect_revision(&h, if_revision, e);
-    if (rc == ERR_OK)
-        rc = drop_states(s, id, h.lowest, h.highest, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_head(s, id, &h, e));
+    TRY(expect_revision(&h, if_revision, e));
+    TRY(drop_states(s, id, h.lowest, h.highest, e));
     struct db_query q = db_query(&s->rw, "DELETE FROM projects WHERE id = ?1", e);
     db_bind_text(&q, 1, id);
     return db_run(&q);
@@ -261,8 +245,8 @@ static enum err_code delete_project(struct store *s, const char *id, int64_t if_
 
 enum err_code project_delete(struct store *s, const char *id, int64_t if_revision, struct err *e)
 {
-    enum err_code rc = store_begin(s, e);
-    return rc != ERR_OK ? rc : db_end(&s->rw, delete_project(s, id, if_revision, e), e);
+    TRY(store_begin(s, e));
+    return db_end(&s->rw, delete_project(s, id, if_revision, e), e);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -377,22 +361,16 @@ static enum err_code step(struct store *s, const char *id, int64_t if_revision, 
                           struct project *out, struct err *e)
 {
     struct head h = {0};
-    enum err_code rc = read_head(s, id, &h, e);
-    if (rc == ERR_OK)
-        rc = expect_revision(&h, if_revision, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_head(s, id, &h, e));
+    TRY(expect_revision(&h, if_revision, e));
     int64_t position = h.position + direction;
     if (position < h.lowest || position > h.highest)
         return err_set(e, ERR_ARG, "there is nothing to %s", direction < 0 ? "undo" : "redo");
     struct db_query q = db_query(&s->rw, "UPDATE projects SET position = ?2 WHERE id = ?1", e);
     db_bind_text(&q, 1, id);
     db_bind_int(&q, 2, position);
-    rc = db_run(&q);
-    if (rc == ERR_OK)
-        rc = get_from(&s->rw, id, out, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(db_run(&q));
+    TRY(get_from(&s->rw, id, out, e));
     out->revision = h.revision + 1;
     out->updated_ms = store_now_ms(s);
     return write_head(s, out, position, e);

@@ -37,10 +37,9 @@ enum err_code rescue_move_aside(const char *dir, char *moved, size_t moved_size,
             break;
     }
     /* The log first: a database beside somebody else's log would be the worst of all. */
-    enum err_code rc = move_one(dir, "-wal", mark, e);
-    if (rc == ERR_OK)
-        rc = move_one(dir, "-shm", mark, e);
-    return rc == ERR_OK ? move_one(dir, "", mark, e) : rc;
+    TRY(move_one(dir, "-wal", mark, e));
+    TRY(move_one(dir, "-shm", mark, e));
+    return move_one(dir, "", mark, e);
 }
 
 /* ---- pictures ----------------------------------------------------------------------------------- */

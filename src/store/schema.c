@@ -75,13 +75,9 @@ enum { NEWEST = sizeof migrations / sizeof migrations[0] };
 static enum err_code identify(struct db *db, int64_t *version, struct err *e)
 {
     int64_t tables = 0, application = 0;
-    enum err_code rc = db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e);
-    if (rc == ERR_OK)
-        rc = db_number(db, "PRAGMA application_id", &application, e);
-    if (rc == ERR_OK)
-        rc = db_number(db, "PRAGMA user_version", version, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, e));
+    TRY(db_number(db, "PRAGMA application_id", &application, e));
+    TRY(db_number(db, "PRAGMA user_version", version, e));
     if (tables > 0 && application != APPLICATION_ID)
         return err_set(e, ERR_FORMAT, "the database is that of another program");
     if (*version > NEWEST)
@@ -119,10 +115,10 @@ enum err_code schema_migrate(struct db *db, bool *fresh, struct err *e)
 enum err_code schema_expect(struct db *db, struct err *e)
 {
     int64_t version = 0;
-    enum err_code rc = identify(db, &version, e);
-    if (rc == ERR_OK && version != NEWEST)
-        rc = err_set(e, ERR_FORMAT,
-                     "the database has form %lld, not %d: start the program on it once",
-                     (long long)version, NEWEST);
-    return rc;
+    TRY(identify(db, &version, e));
+    if (version != NEWEST)
+        return err_set(e, ERR_FORMAT,
+                       "the database has form %lld, not %d: start the program on it once",
+                       (long long)version, NEWEST);
+    return ERR_OK;
 }

@@ -54,13 +54,13 @@ static void start_clock(struct store *s, const struct store_options *o)
 static enum err_code mend_clock(struct store *s, struct err *e)
 {
     int64_t last = 0;
-    enum err_code rc = db_number(&s->rw,
-                                 "SELECT max(coalesce((SELECT max(touched_ms) FROM assets), 0),"
-                                 " coalesce((SELECT max(created_ms) FROM jobs), 0))",
-                                 &last, e);
-    if (rc == ERR_OK && last > s->wall_at_open_ms && last - s->wall_at_open_ms < CLOCK_TRUST_MS)
+    TRY(db_number(&s->rw,
+                  "SELECT max(coalesce((SELECT max(touched_ms) FROM assets), 0),"
+                  " coalesce((SELECT max(created_ms) FROM jobs), 0))",
+                  &last, e));
+    if (last > s->wall_at_open_ms && last - s->wall_at_open_ms < CLOCK_TRUST_MS)
         s->wall_at_open_ms = last;
-    return rc;
+    return ERR_OK;
 }
 
 const char *store_dir(const struct store *s)
@@ -87,9 +87,7 @@ enum err_code store_scratch(struct store *s, int *fd, struct err *e)
 enum err_code store_has_room(struct store *s, uint64_t bytes, struct err *e)
 {
     int fd = -1;
-    enum err_code rc = store_scratch(s, &fd, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(store_scratch(s, &fd, e));
     int sys = posix_fallocate(fd, 0, (off_t)bytes);
     (void)close(fd);
     return sys ? err_set_sys(e, ERR_IO, sys, "the store cannot take anything now") : ERR_OK;
@@ -215,11 +213,12 @@ static enum err_code quick_check(struct db *db, struct err *e)
 static enum err_code open_rw(struct store *s, const char *path, bool check, bool *fresh,
                              struct err *e)
 {
-    enum err_code rc = db_open(&s->rw, path, DB_OWN, e);
-    if (rc == ERR_OK && check)
-        rc = quick_check(&s->rw, e);
-    if (rc == ERR_OK)
-        rc = schema_migrate(&s->rw, fresh, e);
+    enum err_code rc;
+    TRY_GOTO(db_open(&s->rw, path, DB_OWN, e), done);
+    if (check)
+        TRY_GOTO(quick_check(&s->rw, e), done);
+    rc = schema_migrate(&s->rw, fresh, e);
+done:
     if (rc != ERR_OK)
         db_close(&s->rw);
     return rc;
@@ -273,11 +272,8 @@ static enum err_code drop_temp(const char *name, void *user, struct err *e)
 /* What the process before left unfinished. */
 static enum err_code tidy_up(struct store *s, struct err *e)
 {
-    enum err_code rc = files_walk(s->files.tmp, false, drop_temp, s, e);
-    if (rc == ERR_OK)
-        rc = store_begin(s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(files_walk(s->files.tmp, false, drop_temp, s, e));
+    TRY(store_begin(s, e));
     struct db_query q = db_query(
         &s->rw, "UPDATE jobs SET state = 'interrupted', finished_ms = ?1 WHERE state = 'running'",
         e);
@@ -288,41 +284,30 @@ static enum err_code tidy_up(struct store *s, struct err *e)
 static enum err_code open_own(struct store *s, const char *path, struct err *e)
 {
     bool was_clean = false;
-    enum err_code rc = take_lock(s, &was_clean, e);
-    if (rc == ERR_OK)
-        rc = open_files_lock(s, e);
-    if (rc == ERR_OK)
-        files_close_to_others(&s->files);
-    if (rc == ERR_OK)
-        rc = open_database(s, path, was_clean, e);
-    if (rc == ERR_OK)
-        rc = mend_clock(s, e);
-    if (rc == ERR_OK)
-        rc = tidy_up(s, e);
-    if (rc == ERR_OK)
-        rc = db_open(&s->ro, path, DB_LOOK, e);
-    return rc;
+    TRY(take_lock(s, &was_clean, e));
+    TRY(open_files_lock(s, e));
+    files_close_to_others(&s->files);
+    TRY(open_database(s, path, was_clean, e));
+    TRY(mend_clock(s, e));
+    TRY(tidy_up(s, e));
+    return db_open(&s->ro, path, DB_LOOK, e);
 }
 
 /* A database that must be there, for writing as `mode` says and for reading. */
 static enum err_code open_existing(struct store *s, const char *path, enum db_mode mode,
                                    struct err *e)
 {
-    enum err_code rc = db_open(&s->rw, path, mode, e);
-    if (rc == ERR_OK)
-        rc = schema_expect(&s->rw, e);
-    if (rc == ERR_OK)
-        rc = mend_clock(s, e);
-    if (rc == ERR_OK)
-        rc = db_open(&s->ro, path, DB_LOOK, e);
-    return rc;
+    TRY(db_open(&s->rw, path, mode, e));
+    TRY(schema_expect(&s->rw, e));
+    TRY(mend_clock(s, e));
+    return db_open(&s->ro, path, DB_LOOK, e);
 }
 
 /* Nothing is repaired or marked: what this process finds half done, the other is doing. */
 static enum err_code open_beside(struct store *s, const char *path, struct err *e)
 {
-    enum err_code rc = open_files_lock(s, e);
-    return rc == ERR_OK ? open_existing(s, path, DB_SHARE, e) : rc;
+    TRY(open_files_lock(s, e));
+    return open_existing(s, path, DB_SHARE, e);
 }
 
 enum err_code store_open(const struct store_options *o, struct store **out, struct err *e)
@@ -340,17 +325,20 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     start_clock(s, o);
     enum err_code rc = ERR_OK;
     if (!o->dir)
-        rc = store_default_dir(s->dir, sizeof s->dir, e);
-    else if ((size_t)snprintf(s->dir, sizeof s->dir, "%s", o->dir) >= sizeof s->dir)
-        rc = err_set(e, ERR_LIMIT, "the store's folder has a name of %zu bytes", strlen(o->dir));
-    if (rc == ERR_OK)
-        rc = files_open(&s->files, s->dir, s->look_only, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, s->dir, FILES_DB, e);
-    if (rc == ERR_OK)
-        rc = s->look_only ? open_existing(s, path, DB_LOOK, e)
-             : s->beside  ? open_beside(s, path, e)
-                          : open_own(s, path, e);
+        TRY_GOTO(store_default_dir(s->dir, sizeof s->dir, e), done);
+    else {
+        if ((size_t)snprintf(s->dir, sizeof s->dir, "%s", o->dir) >= sizeof s->dir) {
+            rc =
+                err_set(e, ERR_LIMIT, "the store's folder has a name of %zu bytes", strlen(o->dir));
+            goto done;
+        }
+    }
+    TRY_GOTO(files_open(&s->files, s->dir, s->look_only, e), done);
+    TRY_GOTO(file_join(path, sizeof path, s->dir, FILES_DB, e), done);
+    rc = s->look_only ? open_existing(s, path, DB_LOOK, e)
+         : s->beside  ? open_beside(s, path, e)
+                      : open_own(s, path, e);
+done:
     if (rc == ERR_OK)
         *out = s;
     else

@@ -88,9 +88,7 @@ enum err_code asset_thumb_find(struct store *s, const char *id, int side, int *f
     char name[FILES_NAME_SIZE];
     struct asset a;
     *fd = -1;
-    enum err_code rc = asset_get(s, id, &a, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_get(s, id, &a, e));
     *side_used = round_side(side);
     files_thumb_name(a.id, *side_used, name);
     (void)open_made(s, name, fd, bytes);

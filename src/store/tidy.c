@@ -55,25 +55,23 @@ static enum err_code check(const struct store_limits *l, struct err *e)
 
 static enum err_code put_limits(struct store *s, struct store_limits l, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; i < N_KEYS && rc == ERR_OK; i++) {
+    for (size_t i = 0; i < N_KEYS; i++) {
         char text[32];
         snprintf(text, sizeof text, "%" PRId64, *field(&l, i));
         struct db_query q =
             db_query(&s->rw, "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)", e);
         db_bind_text(&q, 1, keys[i]);
         db_bind_text(&q, 2, text);
-        rc = db_run(&q);
+        TRY(db_run(&q));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code store_limits_set(struct store *s, const struct store_limits *limits, struct err *e)
 {
-    enum err_code rc = check(limits, e);
-    if (rc == ERR_OK)
-        rc = store_begin(s, e);
-    return rc == ERR_OK ? db_end(&s->rw, put_limits(s, *limits, e), e) : rc;
+    TRY(check(limits, e));
+    TRY(store_begin(s, e));
+    return db_end(&s->rw, put_limits(s, *limits, e), e);
 }
 
 /* ---- applied ---------------------------------------------------------------------------------------- */
@@ -134,12 +132,12 @@ enum err_code store_tidy(struct store *s, const struct store_limits *limits,
                          const atomic_bool *stop, struct store_tidied *out, struct err *e)
 {
     *out = (struct store_tidied){0};
-    enum err_code rc = trim_jobs(s, limits, out, e);
-    if (rc == ERR_OK && limits->asset_days) {
+    TRY(trim_jobs(s, limits, out, e));
+    if (limits->asset_days) {
         const struct store_gc_params p = {.grace_s = limits->asset_days * DAY_S, .stop = stop};
-        rc = store_gc(s, &p, &out->gc, e);
+        TRY(store_gc(s, &p, &out->gc, e));
     }
-    if (rc == ERR_OK && limits->bytes)
-        rc = shrink(s, limits->bytes, stop, out, e);
-    return rc;
+    if (limits->bytes)
+        TRY(shrink(s, limits->bytes, stop, out, e));
+    return ERR_OK;
 }
