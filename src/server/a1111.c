@@ -37,15 +37,13 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
     f->height = http_body_int(rq, "height", -1);
     f->guidance = http_body_double(rq, "cfg_scale", -1);
     f->count = http_body_int(rq, "batch_size", 1) * http_body_int(rq, "n_iter", 1);
-    enum err_code rc = a1111_check(rq, e);
-    if (rc == ERR_OK)
-        rc = a1111_int(rq, "seed", -1, 9000000000000000, -1, &f->seed, e);
-    if (rc == ERR_OK && f->count >= FACE_MAX_IMAGES)
-        rc = http_refuse(rq, 422, "n_iter", e, "at most %d images can be made at once",
-                         FACE_MAX_IMAGES - 1);
-    if (rc == ERR_OK)
-        rc = a1111_model(rq, &f->model, e);
-    return rc == ERR_OK && edit ? a1111_take_images(rq, f, paste, e) : rc;
+    TRY(a1111_check(rq, e));
+    TRY(a1111_int(rq, "seed", -1, 9000000000000000, -1, &f->seed, e));
+    if (f->count >= FACE_MAX_IMAGES)
+        TRY(http_refuse(rq, 422, "n_iter", e, "at most %d images can be made at once",
+                        FACE_MAX_IMAGES - 1));
+    TRY(a1111_model(rq, &f->model, e));
+    return edit ? a1111_take_images(rq, f, paste, e) : ERR_OK;
 }
 
 /* ---- the answer ---------------------------------------------------------------------------------------- */
@@ -59,11 +57,11 @@ static enum err_code add_image(struct http_request *rq, const struct a1111_paste
     if (!paste->original)
         return face_base64(http_store(rq), asset, face_png, b, e);
     buf_init(&file, LIMIT_FILE);
-    enum err_code rc = a1111_finish(rq, paste, asset, &im, e);
-    if (rc == ERR_OK)
-        rc = face_encode(&im, face_png, infotext, &file, e);
-    if (rc == ERR_OK)
-        base64_add(b, buf_str(&file));
+    enum err_code rc;
+    TRY_GOTO(a1111_finish(rq, paste, asset, &im, e), done);
+    TRY_GOTO(face_encode(&im, face_png, infotext, &file, e), done);
+    base64_add(b, buf_str(&file));
+done:
     buf_deinit(&file);
     image_free(&im);
     return rc;

@@ -134,11 +134,11 @@ static enum err_code enlarge(struct http_request *rq, const struct image *im, st
     struct target t = {0};
     if (strcmp(name, "None") == 0)
         return image_copy(im, out, e);
-    enum err_code rc = target_size(rq, im, &t, e);
-    if (rc == ERR_OK)
-        rc = image_resize(im, t.w, t.h, nearest ? IMAGE_NEAREST : IMAGE_LANCZOS, &large, e);
-    if (rc == ERR_OK)
-        rc = image_crop_centre(&large, t.crop_w, t.crop_h, out, e);
+    enum err_code rc;
+    TRY_GOTO(target_size(rq, im, &t, e), done);
+    TRY_GOTO(image_resize(im, t.w, t.h, nearest ? IMAGE_NEAREST : IMAGE_LANCZOS, &large, e), done);
+    rc = image_crop_centre(&large, t.crop_w, t.crop_h, out, e);
+done:
     image_free(&large);
     return rc;
 }

@@ -295,15 +295,10 @@ static enum err_code check_sampler(struct http_request *rq, struct err *e)
 
 enum err_code a1111_check(struct http_request *rq, struct err *e)
 {
-    enum err_code rc = check_rules(rq, e);
-    if (rc == ERR_OK)
-        rc = check_scripts(rq, e);
-    if (rc == ERR_OK)
-        rc = check_sampler(rq, e);
-    if (rc == ERR_OK)
-        rc = face_check_prompt(rq, e);
-    if (rc == ERR_OK)
-        rc = a1111_check_settings(rq, yyjson_obj_get(http_body(rq), "override_settings"),
-                                  "override_settings.", e);
-    return rc;
+    TRY(check_rules(rq, e));
+    TRY(check_scripts(rq, e));
+    TRY(check_sampler(rq, e));
+    TRY(face_check_prompt(rq, e));
+    return a1111_check_settings(rq, yyjson_obj_get(http_body(rq), "override_settings"),
+                                "override_settings.", e);
 }

@@ -141,17 +141,16 @@ static enum err_code cut_out(const struct asked *a, struct image *flat, struct w
                              struct err *e)
 {
     struct image part = {0}, part_mask = {0};
-    enum err_code rc = a->fill == INPAINT_AROUND ? fill(a, flat, &w->blend, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = image_crop(flat, w->place.rect, &part, e);
-    if (rc == ERR_OK)
-        rc = image_crop(&w->blend, w->place.rect, &part_mask, e);
-    if (rc == ERR_OK)
-        rc = inpaint_fit(&part, INPAINT_PAD, (int)a->w, (int)a->h, &w->image, e);
-    if (rc == ERR_OK)
-        rc = inpaint_fit(&part_mask, INPAINT_PAD, (int)a->w, (int)a->h, &w->mask, e);
-    if (rc == ERR_OK && a->fill != INPAINT_AROUND)
-        rc = fill(a, &w->image, &w->mask, e);
+    enum err_code rc = ERR_OK;
+    if (a->fill == INPAINT_AROUND)
+        TRY_GOTO(fill(a, flat, &w->blend, e), done);
+    TRY_GOTO(image_crop(flat, w->place.rect, &part, e), done);
+    TRY_GOTO(image_crop(&w->blend, w->place.rect, &part_mask, e), done);
+    TRY_GOTO(inpaint_fit(&part, INPAINT_PAD, (int)a->w, (int)a->h, &w->image, e), done);
+    TRY_GOTO(inpaint_fit(&part_mask, INPAINT_PAD, (int)a->w, (int)a->h, &w->mask, e), done);
+    if (a->fill != INPAINT_AROUND)
+        TRY_GOTO(fill(a, &w->image, &w->mask, e), done);
+done:
     image_free(&part);
     image_free(&part_mask);
     return rc;
@@ -176,9 +175,7 @@ static enum err_code prepare_full_res(struct http_request *rq, struct asked *a, 
 static enum err_code refit(struct image *im, const struct asked *a, struct err *e)
 {
     struct image fitted = {0};
-    enum err_code rc = inpaint_fit(im, a->fit, (int)a->w, (int)a->h, &fitted, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(inpaint_fit(im, a->fit, (int)a->w, (int)a->h, &fitted, e));
     image_free(im);
     *im = fitted;
     return ERR_OK;
@@ -187,25 +184,20 @@ static enum err_code refit(struct image *im, const struct asked *a, struct err *
 static enum err_code prepare_whole(struct http_request *rq, struct asked *a, struct work *w,
                                    struct err *e)
 {
-    enum err_code rc = ERR_OK;
     if (a->w > 0 || a->h > 0) {
         a->w = a->w > 0 ? a->w : w->original.w;
         a->h = a->h > 0 ? a->h : w->original.h;
-        rc = refit(&w->original, a, e);
-        if (rc == ERR_OK)
-            rc = refit(&w->blend, a, e);
+        TRY(refit(&w->original, a, e));
+        TRY(refit(&w->blend, a, e));
     }
-    if (rc != ERR_OK)
-        return rc;
     inpaint_double(&w->blend);
     w->place.rect = (struct image_rect){0, 0, w->original.w, w->original.h};
     w->place.fit = INPAINT_STRETCH;
     if (!inpaint_region(&w->blend, 0, 1, 1, &(struct image_rect){0}))
         return http_refuse(rq, 422, "mask", e, "the mask is empty: nothing would be painted");
-    rc = inpaint_flatten(&w->original, &w->image, e);
-    if (rc == ERR_OK)
-        rc = image_copy(&w->blend, &w->mask, e);
-    return rc == ERR_OK ? fill(a, &w->image, &w->mask, e) : rc;
+    TRY(inpaint_flatten(&w->original, &w->image, e));
+    TRY(image_copy(&w->blend, &w->mask, e));
+    return fill(a, &w->image, &w->mask, e);
 }
 
 static enum err_code take_masked(struct http_request *rq, const char *mask, struct asked *a,
@@ -269,11 +261,8 @@ enum err_code a1111_take_images(struct http_request *rq, struct face_request *f,
     const char *mask = http_body_str(rq, "mask", NULL);
     struct asked a;
     f->strength = paste->strength = http_body_double(rq, "denoising_strength", 0.75);
-    enum err_code rc = read_asked(rq, f, &a, e);
-    if (rc == ERR_OK)
-        rc = take_list(rq, f, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_asked(rq, f, &a, e));
+    TRY(take_list(rq, f, e));
     return mask && *mask ? take_masked(rq, mask, &a, f, paste, e) : take_unmasked(rq, &a, f, e);
 }
 
@@ -281,13 +270,12 @@ enum err_code a1111_finish(struct http_request *rq, const struct a1111_paste *pa
                            const char *result, struct image *out, struct err *e)
 {
     struct image original = {0}, mask = {0}, made = {0};
-    enum err_code rc = asset_load(http_store(rq), result, &made, e);
-    if (rc == ERR_OK)
-        rc = asset_load(http_store(rq), paste->original, &original, e);
-    if (rc == ERR_OK)
-        rc = asset_load(http_store(rq), paste->mask, &mask, e);
-    if (rc == ERR_OK)
-        rc = inpaint_paste(&original, &made, paste->place, &mask, out, e);
+    enum err_code rc;
+    TRY_GOTO(asset_load(http_store(rq), result, &made, e), done);
+    TRY_GOTO(asset_load(http_store(rq), paste->original, &original, e), done);
+    TRY_GOTO(asset_load(http_store(rq), paste->mask, &mask, e), done);
+    rc = inpaint_paste(&original, &made, paste->place, &mask, out, e);
+done:
     image_free(&original);
     image_free(&mask);
     image_free(&made);

@@ -156,10 +156,9 @@ enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, 
 enum err_code a1111_set_options(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     const char *model = http_body_str(rq, "sd_model_checkpoint", NULL);
-    enum err_code rc = a1111_check_settings(rq, http_body(rq), "", e);
-    if (rc == ERR_OK && model && *model)
-        rc = a1111_prefer_model(rq, model, e);
-    if (rc == ERR_OK)
-        buf_add_z(&re->body, "null");
-    return rc;
+    TRY(a1111_check_settings(rq, http_body(rq), "", e));
+    if (model && *model)
+        TRY(a1111_prefer_model(rq, model, e));
+    buf_add_z(&re->body, "null");
+    return ERR_OK;
 }

@@ -59,12 +59,13 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     struct buf b;
     buf_init(&b, LIMIT_REQUEST);
     request_json(f, &b);
-    enum err_code rc = json_parse(buf_str(&b), "the request", &doc, e);
-    if (rc == ERR_OK)
-        rc = check_object(f->n_images ? fields_edit : fields_generate, yyjson_doc_get_root(doc),
-                          false, rq->field, e);
-    if (rc == ERR_OK)
-        rc = job_submit(rq, kind, yyjson_doc_get_root(doc), out, e);
+    enum err_code rc;
+    TRY_GOTO(json_parse(buf_str(&b), "the request", &doc, e), done);
+    TRY_GOTO(check_object(f->n_images ? fields_edit : fields_generate, yyjson_doc_get_root(doc),
+                          false, rq->field, e),
+             done);
+    rc = job_submit(rq, kind, yyjson_doc_get_root(doc), out, e);
+done:
     yyjson_doc_free(doc);
     buf_deinit(&b);
     return rc;

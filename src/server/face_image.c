@@ -147,8 +147,8 @@ enum err_code face_put(struct http_request *rq, const struct image *im, const ch
 {
     struct asset_note note = {.name = name, .origin = "upload", .trusted = true};
     struct asset a;
-    enum err_code rc = asset_put_image(rq->server->store, im, &note, &a, e);
-    return rc == ERR_OK ? keep_id(rq, &a, id, e) : rc;
+    TRY(asset_put_image(rq->server->store, im, &note, &a, e));
+    return keep_id(rq, &a, id, e);
 }
 
 enum err_code face_mask_of_alpha(struct http_request *rq, const char *asset, const char **id,

@@ -289,8 +289,8 @@ enum err_code http_body_close(struct http_request *rq, struct err *e)
 
 static enum err_code end_form(struct http_request *rq, struct err *e)
 {
-    enum err_code rc = read_files(rq, e);
-    return rc == ERR_OK ? http_form_to_json(rq, e) : rc;
+    TRY(read_files(rq, e));
+    return http_form_to_json(rq, e);
 }
 
 static enum err_code end_json(struct http_request *rq, struct err *e)

@@ -225,10 +225,10 @@ enum err_code http_guard(struct http_request *rq, struct err *e)
     if (!http_host_allowed(rq->server, rq->host) || (host && !http_host_allowed(rq->server, host)))
         return http_refuse(rq, rq->host ? 421 : 400, "Host", e,
                            "this server does not answer to that Host");
-    enum err_code rc = check_origin(rq, e);
-    if (rc == ERR_OK)
-        rc = rq->is_options ? ERR_OK : check_intent(rq, e);
-    return rc;
+    TRY(check_origin(rq, e));
+    if (!(rq->is_options))
+        TRY(check_intent(rq, e));
+    return ERR_OK;
 }
 
 enum err_code http_guard_token(struct http_request *rq, struct err *e)

@@ -59,12 +59,13 @@ enum err_code inpaint_mask(const struct image *src, bool invert, struct image *o
 {
     struct image seen = {0};
     enum mask_reading how;
-    enum err_code rc = image_mask_read(src, &seen, &how, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&seen, 1, out, e);
-    for (int y = 0; rc == ERR_OK && invert && y < out->h; y++)
+    enum err_code rc;
+    TRY_GOTO(image_mask_read(src, &seen, &how, e), done);
+    TRY_GOTO(image_convert(&seen, 1, out, e), done);
+    for (int y = 0; invert && y < out->h; y++)
         for (int x = 0; x < out->w; x++)
             image_row(out, y)[x] = (unsigned char)(255 - image_row(out, y)[x]);
+done:
     image_free(&seen);
     return rc;
 }
@@ -221,12 +222,11 @@ enum err_code inpaint_paste(const struct image *original, const struct image *re
     struct image sized = {0}, same = {0};
     struct image_rect r = place.rect;
     int c = image_has_alpha(original) ? 4 : 3;
-    enum err_code rc = inpaint_fit(result, place.fit, r.w, r.h, &sized, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&sized, c, &same, e);
-    if (rc == ERR_OK)
-        rc = image_convert(original, c, out, e);
-    for (int y = 0; rc == ERR_OK && y < r.h; y++) {
+    enum err_code rc;
+    TRY_GOTO(inpaint_fit(result, place.fit, r.w, r.h, &sized, e), done);
+    TRY_GOTO(image_convert(&sized, c, &same, e), done);
+    TRY_GOTO(image_convert(original, c, out, e), done);
+    for (int y = 0; y < r.h; y++) {
         const unsigned char *m = image_row(mask, r.y + y) + r.x;
         const unsigned char *from = image_row(&same, y);
         unsigned char *to = image_row(out, r.y + y) + (size_t)r.x * (size_t)c;
@@ -234,6 +234,7 @@ enum err_code inpaint_paste(const struct image *original, const struct image *re
             if (m[x])
                 blend(to + x * c, from + x * c, c, c == 4, m[x], to + x * c);
     }
+done:
     image_free(&sized);
     image_free(&same);
     return rc;

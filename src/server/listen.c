@@ -101,11 +101,8 @@ enum err_code server_listen(struct server *s, const char *text, struct err *e)
     int on = 1, given = listen_fds_take();
     if (given >= 0)
         return take_over(s, given, e);
-    enum err_code rc = parse(text, &a, &n, e);
-    if (rc == ERR_OK)
-        rc = check_reach(s, &a, text, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(parse(text, &a, &n, e));
+    TRY(check_reach(s, &a, text, e));
     s->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (s->listen_fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot make a socket");

@@ -96,7 +96,6 @@ enum err_code model_choose(const char *name, unsigned tasks, char name_out[MODEL
 {
     struct choice c = {.wanted = name && *name ? name : NULL, .tasks = tasks};
     char resolved[MODEL_PATH_BYTES];
-    enum err_code rc = ERR_OK;
     model_each(consider, &c);
     if (!c.found)
         return c.wanted ? err_set(e, ERR_NOTFOUND,
@@ -109,9 +108,7 @@ enum err_code model_choose(const char *name, unsigned tasks, char name_out[MODEL
     if (c.is_embedded)
         (void)snprintf(resolved, sizeof resolved, "%s", c.name);
     else
-        rc = models_resolve(c.name, resolved, e);
-    if (rc != ERR_OK)
-        return rc;
+        TRY(models_resolve(c.name, resolved, e));
     if (name_out)
         (void)snprintf(name_out, MODEL_NAME_BYTES, "%s", c.name);
     if (path)

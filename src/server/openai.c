@@ -260,16 +260,15 @@ static enum err_code take_images(struct http_request *rq, struct face_request *f
 {
     yyjson_val *mask = yyjson_obj_get(http_body(rq), "mask");
     const char *id = NULL;
-    enum err_code rc = take_list(rq, "image", f, e);
-    if (rc == ERR_OK)
-        rc = take_list(rq, "images", f, e);
-    if (rc == ERR_OK && !f->n_images)
-        rc = http_refuse(rq, 400, rq->body_kind == HTTP_MULTIPART ? "image" : "images", e,
-                         "there is no image to edit");
-    if (rc != ERR_OK || !mask || yyjson_is_null(mask))
-        return rc;
-    rc = take_reference(rq, mask, "mask", &id, e);
-    return rc == ERR_OK ? face_mask_of_alpha(rq, id, &f->mask, e) : rc;
+    TRY(take_list(rq, "image", f, e));
+    TRY(take_list(rq, "images", f, e));
+    if (!f->n_images)
+        TRY(http_refuse(rq, 400, rq->body_kind == HTTP_MULTIPART ? "image" : "images", e,
+                        "there is no image to edit"));
+    if (!mask || yyjson_is_null(mask))
+        return ERR_OK;
+    TRY(take_reference(rq, mask, "mask", &id, e));
+    return face_mask_of_alpha(rq, id, &f->mask, e);
 }
 
 static enum err_code take(struct http_request *rq, bool edit, struct face_request *f, struct err *e)
@@ -281,10 +280,9 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
     f->count = http_body_int(rq, "n", 1);
     f->seed = http_body_int(rq, "seed", -1);
     f->steps = http_body_int(rq, "steps", -1);
-    enum err_code rc = face_check_prompt(rq, e);
-    if (rc == ERR_OK)
-        rc = parse_size(rq, http_body_str(rq, "size", NULL), f, e);
-    return rc == ERR_OK && edit ? take_images(rq, f, e) : rc;
+    TRY(face_check_prompt(rq, e));
+    TRY(parse_size(rq, http_body_str(rq, "size", NULL), f, e));
+    return edit ? take_images(rq, f, e) : ERR_OK;
 }
 
 /* ---- the whole answer ---------------------------------------------------------------------------------- */

@@ -145,11 +145,10 @@ static enum err_code add(struct http_request *rq, const struct job_new *job, str
                          struct err *e)
 {
     struct queue *q = rq->server->queue;
-    enum err_code rc = check_room(rq, e);
-    if (rc == ERR_OK)
-        rc = jobs_add(rq->server->store, job, out, e);
-    if (rc != ERR_OK || out->repeated)
-        return rc;
+    TRY(check_room(rq, e));
+    TRY(jobs_add(rq->server->store, job, out, e));
+    if (out->repeated)
+        return ERR_OK;
     struct live *j = live_new(out->id, out->kind, out->model);
     if (!j)
         return err_set(e, ERR_NOMEM, "no memory for the queue");

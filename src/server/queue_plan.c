@@ -33,11 +33,8 @@ static enum err_code change_budget(struct queue *q, struct vt_engine *g, struct 
 {
     struct vt_memory m;
     uint64_t bytes = 0;
-    enum err_code rc = budget_bytes(g, o->budget, &bytes, e);
-    if (rc == ERR_OK)
-        rc = set_budget(g, bytes, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(budget_bytes(g, o->budget, &bytes, e));
+    TRY(set_budget(g, bytes, e));
     vt_engine_memory(g, &m);
     pthread_mutex_lock(&q->lock);
     memcpy(q->budget, o->budget, sizeof q->budget);
@@ -79,8 +76,8 @@ static enum err_code same_budget(struct queue *q, struct err *e)
     memcpy(text, q->budget, sizeof text);
     uint64_t theirs = q->engine ? q->memory.budget : 0;
     pthread_mutex_unlock(&q->lock);
-    enum err_code rc = budget_bytes(q->planner, text, &bytes, e);
-    return rc == ERR_OK ? set_budget(q->planner, bytes ? bytes : theirs, e) : rc;
+    TRY(budget_bytes(q->planner, text, &bytes, e));
+    return set_budget(q->planner, bytes ? bytes : theirs, e);
 }
 
 static enum err_code open_planner(struct queue *q, struct err *e)
@@ -90,10 +87,9 @@ static enum err_code open_planner(struct queue *q, struct err *e)
     if (q->planner)
         return ERR_OK;
     struct vt_engine_options o = q->engine_options;
-    enum err_code rc = from_vt(vt_engine_open(&o, &g, &v), &v, e);
-    if (rc == ERR_OK)
-        q->planner = g;
-    return rc;
+    TRY(from_vt(vt_engine_open(&o, &g, &v), &v, e));
+    q->planner = g;
+    return ERR_OK;
 }
 
 static void answer(struct queue *q, struct queue_order *o)

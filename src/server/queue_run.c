@@ -37,16 +37,17 @@ static enum err_code run_request(struct queue *q, struct live *j, const struct j
 {
     const struct vt_callbacks cb = queue_callbacks(q);
     yyjson_doc *doc = NULL;
-    enum err_code rc = json_parse(str_from(rec->request), "the request", &doc, e);
-    if (rc == ERR_OK)
-        rc = open_engine(q, e);
-    if (rc == ERR_OK)
-        queue_take_budget(q);
-    if (rc == ERR_OK && atomic_load(&j->cancel))
+    enum err_code rc;
+    TRY_GOTO(json_parse(str_from(rec->request), "the request", &doc, e), done);
+    TRY_GOTO(open_engine(q, e), done);
+    queue_take_budget(q);
+    if (atomic_load(&j->cancel)) {
         rc = err_set(e, ERR_CANCELLED, "cancelled");
-    if (rc == ERR_OK)
-        rc = work_run(q->engine, q->server->store, j->kind, yyjson_doc_get_root(doc), &cb,
-                      &j->notes, r, e);
+        goto done;
+    }
+    rc = work_run(q->engine, q->server->store, j->kind, yyjson_doc_get_root(doc), &cb, &j->notes, r,
+                  e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -240,9 +241,9 @@ static bool start(struct queue *q, struct live *j)
 static enum err_code carry_out(struct queue *q, struct queue_order *o, struct err *e)
 {
     struct vt_error err = {0};
-    enum err_code rc = o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e);
-    if (rc != ERR_OK || !q->engine)
-        return rc;
+    TRY(o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e));
+    if (!q->engine)
+        return ERR_OK;
     if (o->task == QUEUE_LOAD)
         return vt_engine_load(q->engine, o->path, &err) == VT_OK
                    ? ERR_OK

@@ -232,9 +232,7 @@ static void tell_all(struct queue *q, struct http_stream *s)
 enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out, struct err *e)
 {
     struct queue *q = rq->server->queue;
-    enum err_code rc = events_subscribe(q->server->events, rq, QUEUE_ALL_EVENTS, out, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(events_subscribe(q->server->events, rq, QUEUE_ALL_EVENTS, out, e));
     if (events_started(*out) == EVENTS_LOST)
         events_tell(*out, NULL, "reset", STR_LIT("{}"));
     if (events_started(*out) != EVENTS_RESUMED)
@@ -291,9 +289,7 @@ enum err_code queue_subscribe(struct http_request *rq, const char *id, struct ht
     struct queue *q = rq->server->queue;
     struct queue_view v;
     struct buf b;
-    enum err_code rc = events_subscribe(q->server->events, rq, id, out, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(events_subscribe(q->server->events, rq, id, out, e));
     buf_init(&b, 4096);
     queue_view(q, id, &v);
     if (!v.live) {

@@ -131,10 +131,8 @@ static const struct http_field list_gives[] = {
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset_list l;
-    enum err_code rc = asset_list(http_store(rq), http_query_int(rq, "before", 0),
-                                  (int)http_query_int(rq, "limit", 50), &l, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_list(http_store(rq), http_query_int(rq, "before", 0),
+                   (int)http_query_int(rq, "limit", 50), &l, e));
     buf_add_z(&re->body, "{\"assets\":[");
     for (size_t i = 0; i < l.n; i++) {
         if (i > 0)
@@ -183,17 +181,15 @@ static enum err_code get_thumb(struct http_request *rq, int side, struct http_re
     int used = 0;
     const char *id = http_path(rq, "id");
     struct asset a;
-    enum err_code rc = asset_thumb_find(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_thumb_find(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e));
     snprintf(re->etag, sizeof re->etag, "%.64s-w%d", id, used);
     re->type = "image/webp";
     re->cache = forever;
     if (re->fd >= 0 || !http_wants_body(rq, re))
         return ERR_OK;
-    rc = asset_get(http_store(rq), id, &a, e);
-    if (rc != ERR_OK || !http_heavy(rq, re, 8 * (uint64_t)a.width * (uint64_t)a.height + (1 << 20)))
-        return rc;
+    TRY(asset_get(http_store(rq), id, &a, e));
+    if (!http_heavy(rq, re, 8 * (uint64_t)a.width * (uint64_t)a.height + (1 << 20)))
+        return ERR_OK;
     return asset_thumb_open(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
 }
 
@@ -203,9 +199,7 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
     int side = (int)http_query_int(rq, "w", 0);
     if (side > 0)
         return get_thumb(rq, side, re, e);
-    enum err_code rc = asset_open(http_store(rq), http_path(rq, "id"), &a, &re->fd, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_open(http_store(rq), http_path(rq, "id"), &a, &re->fd, e));
     snprintf(re->etag, sizeof re->etag, "%s", a.id);
     re->fd_bytes = a.bytes;
     re->type = asset_mime(a.format);
@@ -218,10 +212,9 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
 static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset a;
-    enum err_code rc = asset_get(http_store(rq), http_path(rq, "id"), &a, e);
-    if (rc == ERR_OK)
-        asset_json(&a, &re->body);
-    return rc;
+    TRY(asset_get(http_store(rq), http_path(rq, "id"), &a, e));
+    asset_json(&a, &re->body);
+    return ERR_OK;
 }
 
 static enum err_code delete (struct http_request *rq, struct http_reply *re, struct err *e) {

@@ -33,10 +33,8 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
     enum job_state state;
     const char *name = http_query(rq, "state");
     unsigned states = name && job_state_from_name(str_from(name), &state) ? 1u << state : 0;
-    enum err_code rc = jobs_list(http_store(rq), states, http_query_int(rq, "before", 0),
-                                 (int)http_query_int(rq, "limit", 50), &l, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(jobs_list(http_store(rq), states, http_query_int(rq, "before", 0),
+                  (int)http_query_int(rq, "limit", 50), &l, e));
     buf_add_z(&re->body, "{\"jobs\":[");
     for (size_t i = 0; i < l.n; i++) {
         buf_add_z(&re->body, i ? "," : "");

@@ -113,8 +113,8 @@ enum err_code route_load_model(struct http_request *rq, struct http_reply *re, c
                                unsigned tasks, struct err *e)
 {
     struct queue_order o = {.task = QUEUE_LOAD};
-    enum err_code rc = model_choose(name, tasks, o.model, o.path, e);
-    return rc == ERR_OK ? leave_or_order(rq, re, &o, e) : rc;
+    TRY(model_choose(name, tasks, o.model, o.path, e));
+    return leave_or_order(rq, re, &o, e);
 }
 
 enum err_code route_unload_model(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -136,11 +136,11 @@ static enum err_code run_load(struct http_request *rq, struct http_reply *re, st
 
 static enum err_code run_unload(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    enum err_code rc = route_unload_model(rq, re, e);
-    if (rc == ERR_OK && !re->later)
+    TRY(route_unload_model(rq, re, e));
+    if (!re->later)
         buf_add_z(&re->body,
                   re->status == 202 ? "{\"model\":null,\"open\":true}" : "{\"model\":null}");
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- budget -------------------------------------------------------------------------------------------- */

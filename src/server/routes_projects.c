@@ -259,15 +259,14 @@ static enum err_code create(struct http_request *rq, struct http_reply *re, stru
     enum err_code rc = ERR_OK;
     project_init(&p, 0, 0);
     if (job)
-        rc = blame_reference(rq, project_import(http_store(rq), &p, job, NULL, e), "job", e);
-    if (rc == ERR_OK && (!job || yyjson_obj_size(body) > 1))
-        rc = blame(rq, read_new(body, &p, e), e);
-    if (rc == ERR_OK)
-        rc = blame_reference(rq, project_create(http_store(rq), &p, e), "layers", e);
-    if (rc == ERR_OK) {
-        snprintf(re->location, sizeof re->location, "/v1/projects/%s", p.id);
-        rc = give(&p, re, e);
-    }
+        TRY_GOTO(blame_reference(rq, project_import(http_store(rq), &p, job, NULL, e), "job", e),
+                 done);
+    if (!job || yyjson_obj_size(body) > 1)
+        TRY_GOTO(blame(rq, read_new(body, &p, e), e), done);
+    TRY_GOTO(blame_reference(rq, project_create(http_store(rq), &p, e), "layers", e), done);
+    snprintf(re->location, sizeof re->location, "/v1/projects/%s", p.id);
+    rc = give(&p, re, e);
+done:
     project_deinit(&p);
     return rc;
 }
@@ -286,8 +285,8 @@ static enum err_code drop(struct http_request *rq, struct http_reply *re, struct
 {
     int64_t revision;
     (void)re;
-    enum err_code rc = http_if_match(rq, &revision, e);
-    return rc == ERR_OK ? project_delete(http_store(rq), http_path(rq, "id"), revision, e) : rc;
+    TRY(http_if_match(rq, &revision, e));
+    return project_delete(http_store(rq), http_path(rq, "id"), revision, e);
 }
 
 /* ---- changes ------------------------------------------------------------------------------------ */
@@ -318,16 +317,14 @@ static enum err_code attempt(struct http_request *rq, int64_t if_match, const ch
                              change_fn change, struct project *p, struct err *e)
 {
     struct store *s = http_store(rq);
-    enum err_code rc = project_get(s, http_path(rq, "id"), p, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(project_get(s, http_path(rq, "id"), p, e));
     const struct project_change c = {.if_revision = if_match ? if_match : p->revision,
                                      .label =
                                          http_query(rq, "label") ? http_query(rq, "label") : label,
                                      .amend = http_query_bool(rq, "amend", false),
                                      .nothing = is_empty(rq)};
-    rc = change(rq, p, e);
-    return rc == ERR_OK ? blame_reference(rq, project_save(s, p, &c, e), "asset", e) : rc;
+    TRY(change(rq, p, e));
+    return blame_reference(rq, project_save(s, p, &c, e), "asset", e);
 }
 
 /* Reads, changes, saves. Without If-Match somebody else's change in between is no conflict: the change is
@@ -365,9 +362,7 @@ static enum err_code patch(struct http_request *rq, struct http_reply *re, struc
 static enum err_code put_change(struct http_request *rq, struct project *p, struct err *e)
 {
     struct project fresh;
-    enum err_code rc = blame(rq, project_json_read(http_body(rq), &fresh, e), e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(blame(rq, project_json_read(http_body(rq), &fresh, e), e));
     memcpy(fresh.id, p->id, sizeof fresh.id);
     fresh.seq = p->seq;
     fresh.created_ms = p->created_ms;
@@ -438,10 +433,9 @@ static enum err_code patch_layer(struct http_request *rq, struct http_reply *re,
 static enum err_code remove_change(struct http_request *rq, struct project *p, struct err *e)
 {
     size_t at = 0;
-    enum err_code rc = find_layer(rq, p, &at, e);
-    if (rc == ERR_OK)
-        project_remove(p, at);
-    return rc;
+    TRY(find_layer(rq, p, &at, e));
+    project_remove(p, at);
+    return ERR_OK;
 }
 
 static enum err_code remove_layer(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -566,13 +560,12 @@ static enum err_code make_export(struct http_request *rq, struct http_reply *re,
                    project_format_name(format));
     if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
         return ERR_OK;
-    enum err_code rc = project_weight(http_store(rq), p, format, &bytes, e);
-    if (rc != ERR_OK || !http_heavy(rq, re, bytes))
-        return rc;
-    rc = project_export(http_store(rq), p, format, &stop, &re->fd, &re->fd_bytes, e);
-    if (rc == ERR_OK)
-        exports_keep(x, key, re->fd, re->fd_bytes);
-    return rc;
+    TRY(project_weight(http_store(rq), p, format, &bytes, e));
+    if (!http_heavy(rq, re, bytes))
+        return ERR_OK;
+    TRY(project_export(http_store(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
+    exports_keep(x, key, re->fd, re->fd_bytes);
+    return ERR_OK;
 }
 
 static enum err_code export(struct http_request *rq, struct http_reply *re, struct err *e) {

@@ -83,11 +83,8 @@ static enum err_code run_store(struct http_request *rq, struct http_reply *re, s
     struct store_limits l;
     struct caretaker_seen seen;
     struct buf *b = &re->body;
-    enum err_code rc = store_count(http_store(rq), &n, e);
-    if (rc == ERR_OK)
-        rc = store_limits_get(http_store(rq), &l, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(store_count(http_store(rq), &n, e));
+    TRY(store_limits_get(http_store(rq), &l, e));
     caretaker_seen(http_server(rq)->caretaker, &seen);
     buf_printf(b,
                "{\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,\"jobs\":%llu,"
@@ -109,17 +106,14 @@ static enum err_code run_store(struct http_request *rq, struct http_reply *re, s
 static enum err_code run_limits(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct store_limits l;
-    enum err_code rc = store_limits_get(http_store(rq), &l, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(store_limits_get(http_store(rq), &l, e));
     l.job_days = http_body_int(rq, "job_days", l.job_days);
     l.jobs = http_body_int(rq, "jobs", l.jobs);
     l.asset_days = http_body_int(rq, "asset_days", l.asset_days);
     l.bytes = http_body_int(rq, "bytes", l.bytes);
-    rc = store_limits_set(http_store(rq), &l, e);
-    if (rc == ERR_OK)
-        limits_json(&l, &re->body);
-    return rc;
+    TRY(store_limits_set(http_store(rq), &l, e));
+    limits_json(&l, &re->body);
+    return ERR_OK;
 }
 
 static enum err_code run_tidy(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -127,10 +121,9 @@ static enum err_code run_tidy(struct http_request *rq, struct http_reply *re, st
     struct store_tidied t;
     if (!http_heavy(rq, re, TIDY_BYTES))
         return ERR_OK;
-    enum err_code rc = caretaker_tidy(http_server(rq)->caretaker, &t, e);
-    if (rc == ERR_OK)
-        tidied_json(&t, &re->body);
-    return rc;
+    TRY(caretaker_tidy(http_server(rq)->caretaker, &t, e));
+    tidied_json(&t, &re->body);
+    return ERR_OK;
 }
 
 const struct http_route routes_store[] = {

@@ -27,10 +27,9 @@ static enum err_code run_ready(struct http_request *rq, struct http_reply *re, s
 {
     if (server_is_stopping(rq->server))
         return http_refuse(rq, 503, NULL, e, "the server is about to end");
-    enum err_code rc = store_has_room(rq->server->store, READY_BYTES, e);
-    if (rc == ERR_OK)
-        buf_add_z(&re->body, "{\"status\":\"ready\"}");
-    return rc;
+    TRY(store_has_room(rq->server->store, READY_BYTES, e));
+    buf_add_z(&re->body, "{\"status\":\"ready\"}");
+    return ERR_OK;
 }
 
 static const struct http_field version_fields[] = {
@@ -124,9 +123,7 @@ static enum err_code run_telemetry_events(struct http_request *rq, struct http_r
                                           struct err *e)
 {
     struct buf b;
-    enum err_code rc = events_subscribe(rq->server->events, rq, "telemetry", &re->stream, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(events_subscribe(rq->server->events, rq, "telemetry", &re->stream, e));
     buf_init(&b, LIMIT_TELEMETRY);
     telemetry_json(rq->server, &b);
     events_tell(re->stream, NULL, "telemetry", buf_str(&b));
@@ -143,10 +140,9 @@ static enum err_code run_events(struct http_request *rq, struct http_reply *re, 
 {
     unsigned muted = (http_query_bool(rq, "previews", true) ? 0u : (unsigned)EVENTS_PREVIEW) |
                      (http_query_bool(rq, "telemetry", true) ? 0u : (unsigned)EVENTS_TELEMETRY);
-    enum err_code rc = queue_subscribe_all(rq, &re->stream, e);
-    if (rc == ERR_OK)
-        events_mute(re->stream, muted);
-    return rc;
+    TRY(queue_subscribe_all(rq, &re->stream, e));
+    events_mute(re->stream, muted);
+    return ERR_OK;
 }
 
 const struct http_route routes_system[] = {

@@ -235,9 +235,7 @@ static enum err_code drop_rights(struct server *s, const struct server_options *
     double start = clock_s();
     if (!o->sandbox)
         return ERR_OK;
-    enum err_code rc = sandbox_drop_network(o->network_stays ? SANDBOX_RPC : SANDBOX_OFFLINE, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(sandbox_drop_network(o->network_stays ? SANDBOX_RPC : SANDBOX_OFFLINE, e));
     s->is_sandboxed = true;
     s->sandbox_seconds = clock_s() - start;
     return ERR_OK;

@@ -59,9 +59,7 @@ static enum err_code load(struct inputs *in, yyjson_val *id, struct vt_image *ou
     if (in->n == MAX_PICTURES)
         return err_set(e, ERR_ARG, "too many pictures");
     struct image *im = &in->images[in->n];
-    enum err_code rc = asset_load_deep(in->store, yyjson_get_str(id), im, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_load_deep(in->store, yyjson_get_str(id), im, e));
     in->n++;
     *out = lend_image(im);
     return ERR_OK;
@@ -72,15 +70,13 @@ static enum err_code load_list(struct inputs *in, yyjson_val *list, struct vt_re
 {
     size_t i, max;
     yyjson_val *v;
-    enum err_code rc = ERR_OK;
     yyjson_arr_foreach(list, i, max, v)
     {
-        if (rc == ERR_OK)
-            rc = rq->image_count < VT_MAX_IMAGES
-                     ? load(in, v, &rq->images[rq->image_count++], e)
-                     : err_set(e, ERR_ARG, "at most %d images can be used", VT_MAX_IMAGES);
+        TRY(rq->image_count < VT_MAX_IMAGES
+                ? load(in, v, &rq->images[rq->image_count++], e)
+                : err_set(e, ERR_ARG, "at most %d images can be used", VT_MAX_IMAGES));
     }
-    return rc;
+    return ERR_OK;
 }
 
 static int64_t whole(yyjson_val *v)
@@ -132,13 +128,12 @@ static enum err_code set_member(struct inputs *in, const struct param *p, yyjson
 static enum err_code fill(struct inputs *in, const struct param *table, yyjson_val *body,
                           void *request, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (const struct param *p = table; rc == ERR_OK && p->name; p++) {
+    for (const struct param *p = table; p->name; p++) {
         yyjson_val *v = yyjson_obj_get(body, p->name);
         if (v && !yyjson_is_null(v))
-            rc = set_member(in, p, v, (unsigned char *)request + p->offset, request, e);
+            TRY(set_member(in, p, v, (unsigned char *)request + p->offset, request, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code inputs_new(struct store *store, yyjson_val *body, unsigned task,
@@ -169,9 +164,7 @@ static enum err_code put(struct store *store, struct work_result *r, struct str 
     struct asset_note note = {.name = name, .origin = "job", .trusted = true};
     if (r->n_assets == WORK_MAX_ASSETS)
         return err_set(e, ERR_LIMIT, "a job has at most %d pictures", WORK_MAX_ASSETS);
-    enum err_code rc = asset_put(store, png, &note, a, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(asset_put(store, png, &note, a, e));
     char *id = arena_strdup(&r->arena, str_from(a->id));
     if (!id)
         return err_set(e, ERR_NOMEM, "no memory for the result");
@@ -458,17 +451,18 @@ enum err_code work_run(struct vt_engine *engine, struct store *store, const char
                        yyjson_val *request, const struct vt_callbacks *callbacks,
                        const struct buf *notes, struct work_result *out, struct err *e)
 {
-    enum err_code rc;
     if (strcmp(kind, "layers") == 0)
-        rc = run_layers(engine, store, request, callbacks, notes, NULL, out, e);
-    else if (strcmp(kind, "caption") == 0)
-        rc = run_caption(engine, store, request, callbacks, notes, out, e);
-    else
-        rc = run_picture(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes, NULL,
-                         out, e);
-    if (rc == ERR_OK && buf_failed(&out->json))
-        rc = err_set(e, ERR_LIMIT, "the result is larger than %d bytes", LIMIT_RESULT);
-    return rc;
+        TRY(run_layers(engine, store, request, callbacks, notes, NULL, out, e));
+    else {
+        if (strcmp(kind, "caption") == 0)
+            TRY(run_caption(engine, store, request, callbacks, notes, out, e));
+        else
+            TRY(run_picture(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes,
+                            NULL, out, e));
+    }
+    if (buf_failed(&out->json))
+        return err_set(e, ERR_LIMIT, "the result is larger than %d bytes", LIMIT_RESULT);
+    return ERR_OK;
 }
 
 enum err_code work_plan(struct vt_engine *engine, struct store *store, const char *kind,
