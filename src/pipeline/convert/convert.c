@@ -322,16 +322,12 @@ enum err_code convert_component(struct component *c, const struct convert_reques
     struct convert_options o = {.type = rq->type, .naming = rq->naming, .source = rq->source_mark};
     struct convert_plan *plan = NULL;
     int64_t start = clock_ns();
-    enum err_code rc;
-    TRY_GOTO(convert_check(rq, e), done);
-    TRY_GOTO(format_of(rq, &o.format, e), done);
-    rc = convert_plan_make(c, &o, &plan, e);
-done:
-    if (rc != ERR_OK)
-        return rc;
+    TRY(convert_check(rq, e));
+    TRY(format_of(rq, &o.format, e));
+    TRY(convert_plan_make(c, &o, &plan, e));
     const struct convert_span own = {0, plan->source_bytes};
     say_notes(rq, plan, component_kind_title(component_kind(c)));
-    rc = write_file(plan, rq, span ? span : &own, rq->target, e);
+    enum err_code rc = write_file(plan, rq, span ? span : &own, rq->target, e);
     out->source_bytes += plan->source_bytes;
     out->file_bytes += plan->file_bytes;
     out->files++;

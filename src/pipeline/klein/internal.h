@@ -1,4 +1,4 @@
-/* internal.h - shared by the files klein*.c only. */
+/* internal.h - shared by the files of this folder only. */
 #ifndef VT_PIPELINE_KLEIN_INTERNAL_H
 #define VT_PIPELINE_KLEIN_INTERNAL_H
 
@@ -115,5 +115,45 @@ void klein_preview_prepare(struct klein *k, const struct klein_run *run);
 /* After a step: shows what the latents would be without their noise. */
 void klein_preview_show(struct klein *k, const struct klein_run *run, const struct preview_at *at,
                         int step);
+
+/* One run, from its request to its image. */
+struct klein_state {
+    struct klein *k;
+    const struct klein_request *rq;
+    const struct klein_run *run;
+    struct klein_size size;
+    int w, h;           /* pixels of the working size */
+    int64_t rows, cols; /* token grid */
+    int64_t tokens, channels;
+    const float *pos, *neg; /* prompt embeddings; neg is NULL without guidance */
+    struct klein_canvas canvas;
+    struct klein_condition cond;
+    float *sigmas, *timesteps;
+    int first_step;
+    float *noise, *latents, *input, *velocity,
+        *velocity_neg; /* the last three with condition rows */
+    struct flux2_id *ids;
+    struct flux2_pass *pass;
+    enum flux2_mode mode; /* of the pass */
+    struct flux2_kv *kv;  /* NULL unless the model was trained for a reference cache */
+};
+
+/* run.c: the transformer over this run's tokens, for the state's mode; caller frees. trace: keeps every block's
+ * output. */
+ERR_MUST_CHECK enum err_code klein_pass_make(struct klein_state *s, bool trace,
+                                             struct flux2_pass **out, struct err *e);
+
+/* decode.c: the latents to RGB of the working size. */
+ERR_MUST_CHECK enum err_code klein_decode(struct klein_state *s, struct image *out, struct err *e);
+
+/* trace.c; nothing when the run keeps no trace. [1, rows, channels] */
+void klein_trace_packed(const struct klein_state *s, const char *name, const float *x,
+                        int64_t rows);
+void klein_trace_start(const struct klein_state *s);
+/* The traced blocks of the first step's conditional pass. */
+ERR_MUST_CHECK enum err_code klein_trace_blocks(struct klein_state *s, int step, struct err *e);
+/* As vae_call.mid; user: the trace. */
+void klein_trace_vae_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
+                         void *user);
 
 #endif

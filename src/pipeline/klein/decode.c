@@ -1,0 +1,90 @@
+/* decode.c - latents to an image of the working size. */
+#include "pipeline/klein/internal.h"
+
+#include <math.h>
+
+#include "base/clock.h"
+#include "base/floats.h"
+#include "base/mem.h"
+#include "memory/governor.h"
+
+/* [3, h, w] about -1 to 1 -> 8-bit RGB, halves to even as numpy rounds. */
+static void to_pixels(const float *planes, struct image *out)
+{
+    size_t plane = (size_t)out->w * (size_t)out->h;
+    for (int y = 0; y < out->h; y++) {
+        unsigned char *row = image_row(out, y);
+        for (int x = 0; x < out->w; x++)
+            for (int c = 0; c < 3; c++) {
+                float v = planes[(size_t)c * plane + (size_t)y * (size_t)out->w + (size_t)x];
+                v = fminf(fmaxf(v / 2.0f + 0.5f, 0.0f), 1.0f);
+                row[3 * x + c] = (unsigned char)rintf(v * 255.0f);
+            }
+    }
+}
+
+/* A picture of one single value is what a broken decoder makes; real ones never do. */
+static enum err_code check_decoded(const struct klein_state *s, const float *x, int64_t n,
+                                   struct err *e)
+{
+    float lo = x[0], hi = x[0];
+    if (!floats_finite(x, n)) {
+        enum err_code rc =
+            nn_params_check_finite(vae_params(flux2_vae_net(s->k->vae), VAE_DECODER), e);
+        return rc != ERR_OK
+                   ? err_note(e, "VAE")
+                   : err_set(e, ERR_NUMERIC,
+                             "the VAE decoder's output holds NaN or infinity: no picture is made");
+    }
+    for (int64_t i = 0; i < n; i++) {
+        lo = fminf(lo, x[i]);
+        hi = fmaxf(hi, x[i]);
+    }
+    if (hi - lo < 1e-6f && !nn_device_is_dry(s->k->on.vae))
+        return err_set(e, ERR_NUMERIC, "the VAE decoder made a picture of the single value %g",
+                       (double)lo);
+    return ERR_OK;
+}
+
+enum err_code klein_decode(struct klein_state *s, struct image *out, struct err *e)
+{
+    struct klein *k = s->k;
+    int64_t c = flux2_vae_config(k->vae)->latent_channels, h = 2 * s->rows, w = 2 * s->cols;
+    int64_t n = 3 * (int64_t)s->w * s->h;
+    float *latents = mem_try_array((size_t)(c * h * w), sizeof *latents);
+    float *planes = mem_try_array((size_t)n, sizeof *planes);
+    enum err_code rc =
+        latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
+    if (rc == ERR_OK)
+        rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e);
+    if (rc == ERR_OK && latents && planes) {
+        struct report_graphs report = {.callbacks = s->run->callbacks,
+                                       .at = {.stage = VT_STAGE_DECODE,
+                                              .image = s->run->image,
+                                              .image_count = s->run->image_count},
+                                       .part = {0, 1}};
+        double start = clock_s();
+        struct vae_call vr = {.cancel = s->run->cancel,
+                              .user = s->run->trace,
+                              .limits.compute = governor_compute_room(k->on.vae)};
+        if (s->run->trace && s->run->trace_blocks)
+            vr.mid = klein_trace_vae_mid;
+        flux2_vae_unpack(k->vae, s->latents, h, w, latents);
+        trace_add_f32(s->run->trace, "vae_input", latents, (int64_t[]){1, c, h, w}, 4);
+        report_graphs_begin(&report, k->on.vae);
+        rc = vae_decode(flux2_vae_net(k->vae), latents, h, w, planes, &vr, e);
+        report_graphs_end(k->on.vae);
+        s->run->stats->decode_seconds += clock_s() - start;
+    }
+    if (rc == ERR_OK && planes)
+        rc = check_decoded(s, planes, n, e);
+    if (rc == ERR_OK)
+        rc = image_new(out, s->w, s->h, 3, e);
+    if (rc == ERR_OK && planes) {
+        trace_add_f32(s->run->trace, "decoded", planes, (int64_t[]){1, 3, s->h, s->w}, 4);
+        to_pixels(planes, out);
+    }
+    mem_free(latents);
+    mem_free(planes);
+    return rc;
+}
