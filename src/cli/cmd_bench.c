@@ -13,6 +13,7 @@
 #include "bench/peak.h"
 #include "bench/synthetic.h"
 #include "cli/commands.h"
+#include "cli/engine_args.h"
 #include "cli/model_arg.h"
 #include "cli/param_arg.h"
 #include "cli/progress.h"
@@ -126,13 +127,11 @@ static int set_option(struct bench_args *o, const struct cli_args *a, int id)
         o->cache = a->value;
         return CLI_OK;
     case BENCH_DEVICE:
-        o->rq.device = a->value;
-        return CLI_OK;
+        return engine_args_device(a, &o->rq.device);
     case BENCH_THREADS:
         return set_number(a, 1024, &o->rq.threads);
     case BENCH_WEIGHTS:
-        o->rq.weights = a->value;
-        return CLI_OK;
+        return engine_args_weights(a, &o->rq.weights);
     case BENCH_COMPUTE:
         return cli_param_choice(a, id, params_generate, &o->rq.compute);
     case BENCH_PROFILE:

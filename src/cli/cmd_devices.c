@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/commands.h"
+#include "cli/suggest.h"
 #include "nn/device.h"
 #include "nn/pin.h"
 
@@ -73,6 +74,15 @@ static bool is_candidate(const struct devices_job *j, size_t i)
     return !j->list[i].is_software;
 }
 
+static enum err_code no_device(const struct devices_job *j, struct err *e)
+{
+    struct cli_suggestion s = {.typed = j->name ? j->name : ""};
+    for (size_t i = 0; i < j->n; i++)
+        cli_suggest(&s, j->list[i].name);
+    return err_set(e, ERR_DEVICE, "there is no device '%s'; `veetance devices` lists them%s",
+                   j->name ? j->name : "to pin", cli_suggest_text(&s));
+}
+
 /* Measures the candidates and pins the fastest. */
 static enum err_code pin_fastest(struct devices_job *j, struct err *e)
 {
@@ -93,8 +103,7 @@ static enum err_code pin_fastest(struct devices_job *j, struct err *e)
     if (rc != ERR_OK)
         return rc;
     if (best == MAX_DEVICES)
-        return err_set(e, ERR_DEVICE, "there is no device '%s'; `veetance devices` lists them",
-                       j->name ? j->name : "to pin");
+        return no_device(j, e);
     rc = nn_device_open(j->list[best].name, 0, &d, e);
     if (rc != ERR_OK)
         return rc;

@@ -17,6 +17,7 @@ enum {
     LAYERS_FULL_SIZE,
     LAYERS_FORMAT,
     LAYERS_OUTPUT,
+    LAYERS_FORCE,
     LAYERS_FROM
 };
 
@@ -26,6 +27,7 @@ static const struct cli_option options[] = {
     {LAYERS_OUTPUT, 'o', "output", "OUT",
      "folder for layer_0.png (bottom) ..., composite.png, layers.json (default layers, numbered "
      "on), or a file that ends in .psd, .ora, .pptx or .zip"},
+    {LAYERS_FORCE, 'f', "force", NULL, "replace what is there"},
     {LAYERS_FORMAT, 0, "format", "LIST",
      "further files beside the PNGs, commas between: psd,ora,pptx,zip"},
     {LAYERS_FROM, 0, "from", "IMAGE",
@@ -51,12 +53,11 @@ enum { MAX_RECIPE = 8 << 20 };
 
 struct layers {
     struct layers_job job;
-    const char *image, *output; /* output NULL: a folder of our own name */
-    const char *from;           /* the image whose recipe is run; NULL: none */
+    const char *image;
+    const char *from; /* the image whose recipe is run; NULL: none */
     struct recipe recipe;
-    char own[CLI_PATH_BYTES], found[CLI_PATH_BYTES];
-    unsigned formats;
-    enum layers_format kind;
+    char found[CLI_PATH_BYTES];
+    struct layers_out out;
 };
 
 static int set_option(struct layers *o, const struct cli_args *a, int id)
@@ -69,7 +70,10 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
         o->image = a->value;
         return CLI_OK;
     case LAYERS_OUTPUT:
-        o->output = a->value;
+        o->out.to.named = a->value;
+        return CLI_OK;
+    case LAYERS_FORCE:
+        o->out.to.force = true;
         return CLI_OK;
     case LAYERS_FROM:
         o->from = a->value;
@@ -78,7 +82,7 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
         o->job.request.full_size = 1;
         return CLI_OK;
     case LAYERS_FORMAT:
-        if (layers_formats_parse(a->value, &o->formats, &e) != ERR_OK)
+        if (layers_formats_parse(a->value, &o->out.formats, &e) != ERR_OK)
             return cli_usage_error(a->command, "--format: %s", e.text);
         return CLI_OK;
     default:
@@ -94,8 +98,9 @@ static void print_result(const struct layers *o)
     if (j->json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, o->output);
-        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", made->w, made->h);
+        json_add_z(&b, o->out.path);
+        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
+                   o->out.replaced ? ",\"replaced\":true" : "", made->w, made->h);
         layers_json_list(made, &b);
         buf_add_byte(&b, ',');
         layers_job_json(j, &b);
@@ -103,11 +108,12 @@ static void print_result(const struct layers *o)
         puts(buf_z(&b));
         buf_deinit(&b);
     } else if (!j->quiet) {
-        printf("%s  seed %lld  %zu layer%s of %d x %d  %.2f s\n", o->output,
-               (long long)vt_layers_report(j->made)->seed, made->n, made->n == 1 ? "" : "s",
-               made->w, made->h, vt_layers_stats(j->made)->total_seconds);
-        layers_print_list(made);
-        layers_job_print(j);
+        FILE *to = cli_output_lines(o->out.path);
+        fprintf(to, "%s  seed %lld  %zu layer%s of %d x %d  %.2f s\n", cli_output_name(o->out.path),
+                (long long)vt_layers_report(j->made)->seed, made->n, made->n == 1 ? "" : "s",
+                made->w, made->h, vt_layers_stats(j->made)->total_seconds);
+        layers_print_list(made, to);
+        layers_job_print(j, to);
     }
 }
 
@@ -129,13 +135,11 @@ static int print_plan(struct layers *o)
 static enum err_code write_layers(struct layers *o, struct err *e)
 {
     struct layers_job *j = &o->job;
-    if (o->kind != LAYERS_PNG)
-        return layers_out_any(layers_job_stack(j), o->kind, o->formats, o->output, &j->progress, e);
     struct buf recipe;
     buf_init(&recipe, MAX_RECIPE);
     recipe_write_layers(j->made, &j->request, o->image, &recipe);
-    enum err_code rc = layers_out_folder(layers_job_stack(j), o->formats, buf_str(&recipe),
-                                         o->output, &j->progress, e);
+    enum err_code rc =
+        layers_out_write(&o->out, layers_job_stack(j), buf_str(&recipe), &j->progress, e);
     buf_deinit(&recipe);
     return rc;
 }
@@ -145,9 +149,7 @@ static int execute(struct layers *o)
     struct err e = {0};
     struct image source = {0};
     cli_cancel_on_signal(NULL);
-    enum err_code rc = layers_out_check(o->output, o->kind, &e);
-    if (rc == ERR_OK)
-        rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
+    enum err_code rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
     if (rc == ERR_OK)
         rc = layers_job_run(&o->job, &source, &e);
     if (rc == ERR_OK)
@@ -161,32 +163,15 @@ static int execute(struct layers *o)
     return layers_job_status(&o->job);
 }
 
-/* "layers" in the output folder, or with a number where that exists. */
-static enum err_code own_folder(struct layers *o, struct err *e)
-{
-    const struct cli_output to = {.folder = cli_setting(&o->job.settings, SETTING_OUTPUT_FOLDER),
-                                  .name = "layers",
-                                  .ending = "",
-                                  .count = 1};
-    enum err_code rc = cli_output_free_name(&to, o->own, e);
-    o->output = o->own;
-    return rc;
-}
-
 static int check(struct layers *o, const struct cli_command *self, bool plan)
 {
     struct err e = {0};
     int rc = layers_job_check(&o->job, self);
     if (rc != CLI_OK || plan)
         return rc;
-    enum err_code bad = o->output ? ERR_OK : own_folder(o, &e);
-    if (bad == ERR_OK)
-        bad = layers_out_kind(o->output, o->formats, false, &o->kind, &e);
-    if (bad != ERR_OK)
-        return cli_fail_err(&e);
-    if (o->job.json && strcmp(o->output, "-") == 0)
-        return cli_usage_error(self, "--json and the file of -o - both want standard output");
-    return CLI_OK;
+    o->out.to.json = o->job.json;
+    o->out.to.folder = cli_setting(&o->job.settings, SETTING_OUTPUT_FOLDER);
+    return layers_out_check(&o->out, &e) == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
 static int stray(const struct cli_command *self, const char *word)
@@ -278,7 +263,7 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
 
 int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan)
 {
-    struct layers o = {0};
+    struct layers o = {.out = layers_out_defaults()};
     bool helped = false;
     layers_job_init(&o.job);
     int rc = parse(&o, self, argc, argv, &helped);

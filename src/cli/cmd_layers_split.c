@@ -8,19 +8,21 @@
 #include "cli/layers_tools.h"
 #include "layers/file.h"
 
-enum { SPLIT_LAYER = LAYERS_JOB_FIRST_OWN, SPLIT_OUTPUT };
+enum { SPLIT_LAYER = LAYERS_JOB_FIRST_OWN, SPLIT_OUTPUT, SPLIT_FORCE };
 
 static const struct cli_option options[] = {
     {SPLIT_LAYER, 'l', "layer", "LAYER", "number from the bottom (0), id or name"},
     {SPLIT_OUTPUT, 'o', "output", "OUT",
      "folder, or a file that ends in .psd, .ora, .pptx or .zip"},
+    {SPLIT_FORCE, 'f', "force", NULL, "replace what is there"},
     LAYERS_JOB_OPTIONS,
     {0},
 };
 
 struct split {
     struct layers_job job;
-    const char *input, *layer, *output;
+    const char *input, *layer;
+    struct layers_out out;
     struct layer_stack stack;
 };
 
@@ -70,8 +72,9 @@ static void print_result(const struct split *s)
     if (s->job.json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, s->output);
-        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", s->stack.w, s->stack.h);
+        json_add_z(&b, s->out.path);
+        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
+                   s->out.replaced ? ",\"replaced\":true" : "", s->stack.w, s->stack.h);
         layers_json_list(&s->stack, &b);
         buf_add_z(&b, ",\"split\":{");
         layers_job_json(&s->job, &b);
@@ -79,26 +82,26 @@ static void print_result(const struct split *s)
         puts(buf_z(&b));
         buf_deinit(&b);
     } else if (!s->job.quiet) {
-        printf("%s  seed %lld  %zu layers, %d of them from '%s'  %.2f s\n", s->output,
-               (long long)vt_layers_report(s->job.made)->seed, s->stack.n,
-               vt_layers_count(s->job.made), s->layer, vt_layers_stats(s->job.made)->total_seconds);
-        layers_print_list(&s->stack);
-        layers_job_print(&s->job);
+        FILE *to = cli_output_lines(s->out.path);
+        fprintf(to, "%s  seed %lld  %zu layers, %d of them from '%s'  %.2f s\n",
+                cli_output_name(s->out.path), (long long)vt_layers_report(s->job.made)->seed,
+                s->stack.n, vt_layers_count(s->job.made), s->layer,
+                vt_layers_stats(s->job.made)->total_seconds);
+        layers_print_list(&s->stack, to);
+        layers_job_print(&s->job, to);
     }
 }
 
 static int execute(struct split *s)
 {
     struct err e = {0};
-    enum layers_format f = LAYERS_PNG;
     cli_cancel_on_signal(NULL);
-    enum err_code rc = layers_out_kind(s->output, 0, false, &f, &e);
-    if (rc == ERR_OK)
-        rc = layers_out_check(s->output, f, &e);
+    s->out.to.json = s->job.json;
+    enum err_code rc = layers_out_check(&s->out, &e);
     if (rc == ERR_OK)
         rc = split_layer(s, &e);
     if (rc == ERR_OK)
-        rc = layers_out_any(&s->stack, f, 0, s->output, &s->job.progress, &e);
+        rc = layers_out_write(&s->out, &s->stack, STR_LIT(""), &s->job.progress, &e);
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);
         return cli_fail_err(&e);
@@ -119,7 +122,10 @@ static int set_option(struct split *s, const struct cli_args *a, int id)
         s->layer = a->value;
         return CLI_OK;
     case SPLIT_OUTPUT:
-        s->output = a->value;
+        s->out.to.named = a->value;
+        return CLI_OK;
+    case SPLIT_FORCE:
+        s->out.to.force = true;
         return CLI_OK;
     default:
         return layers_job_option(&s->job, a, id);
@@ -144,14 +150,14 @@ static int parse(struct split *s, const struct cli_command *self, int argc, char
         return cli_usage_error(self, "name the folder or file with the layers");
     if (!s->layer)
         return cli_usage_error(self, "say with --layer which layer to split");
-    if (!s->output)
+    if (!s->out.to.named)
         return cli_usage_error(self, "say with -o where the result goes");
     return layers_job_check(&s->job, self);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    struct split s = {0};
+    struct split s = {.out = layers_out_defaults()};
     bool helped = false;
     layers_job_init(&s.job);
     layer_stack_init(&s.stack, 0, 0);

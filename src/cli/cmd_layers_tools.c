@@ -8,18 +8,29 @@
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
 #include "cli/output.h"
+#include "cli/suggest.h"
 #include "image/save.h"
 #include "layers/clean.h"
 #include "layers/file.h"
 
-enum { TOOL_OUTPUT = 1, TOOL_FORMAT, TOOL_LOW, TOOL_HIGH, TOOL_RADIUS, TOOL_JSON, TOOL_QUIET };
+enum {
+    TOOL_OUTPUT = 1,
+    TOOL_FORMAT,
+    TOOL_LOW,
+    TOOL_HIGH,
+    TOOL_RADIUS,
+    TOOL_FORCE,
+    TOOL_JSON,
+    TOOL_QUIET
+};
 
 enum { MAX_CHOSEN = 256, FLAT_MAX_BYTES = 1 << 30 };
 
 const char layers_tool_names[] = "split, merge, flatten, export, import, trim, clean";
 
 #define SHARED_OPTIONS                                                                             \
-    {TOOL_JSON, 0, "json", NULL, "print the result as JSON on standard output"},                   \
+    {TOOL_FORCE, 'f', "force", NULL, "replace what is there"},                                     \
+        {TOOL_JSON, 0, "json", NULL, "print the result as JSON on standard output"},               \
         {TOOL_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                                \
     {                                                                                              \
         0                                                                                          \
@@ -33,13 +44,15 @@ const char layers_tool_names[] = "split, merge, flatten, export, import, trim, c
 static const struct cli_option stack_options[] = {STACK_OUTPUT, SHARED_OPTIONS};
 
 static const struct cli_option flatten_options[] = {
-    {TOOL_OUTPUT, 'o', "output", "FILE",
-     "image to write, .png, .jpg or .webp; - is standard output"},
+    {TOOL_OUTPUT, 'o', "output", "FILE|DIR/",
+     "image to write, .png, .jpg or .webp; - is standard output; in a folder flat.png, numbered "
+     "on"},
     SHARED_OPTIONS};
 
 static const struct cli_option export_options[] = {
     {TOOL_OUTPUT, 'o', "output", "OUT",
-     "file for one format; folder for several, or for png (files stack.psd, ... in it)"},
+     "file for one format; folder for several, or for png (files stack.psd, ... in it, numbered "
+     "on)"},
     {TOOL_FORMAT, 0, "format", "LIST",
      "png, psd, ora, pptx, zip, commas between (default: by OUT's ending)"},
     SHARED_OPTIONS};
@@ -57,12 +70,11 @@ static const struct cli_option clean_options[] = {
 
 struct tool {
     const struct cli_command *command;
-    const char *input, *output;
+    const char *input;
     const char *chosen[MAX_CHOSEN]; /* merge: layers */
     size_t n_chosen;
-    unsigned formats;        /* export; 0: by the output's ending */
-    enum layers_format kind; /* of the output */
-    enum image_format image; /* of flatten's */
+    struct layers_out out;
+    enum image_format image; /* of flatten's output */
     struct layer_alpha_params alpha;
     bool json, quiet;
     struct cli_progress progress;
@@ -95,12 +107,17 @@ enum err_code layers_pick(const struct layer_stack *s, const char *which, size_t
         return err_set(e, ERR_ARG, "%zu layers are called '%.80s'; use a number or an id", same,
                        which);
     *out = found;
-    return same ? ERR_OK : err_set(e, ERR_ARG, "no layer has the id or name '%.80s'", which);
+    struct cli_suggestion near = {.typed = which};
+    for (size_t i = 0; i < s->n; i++)
+        cli_suggest(&near, s->layers[i].name);
+    return same ? ERR_OK
+                : err_set(e, ERR_ARG, "no layer has the id or name '%.80s'%s", which,
+                          cli_suggest_text(&near));
 }
 
 static enum err_code write_stack(struct tool *t, struct err *e)
 {
-    return layers_out_any(&t->stack, t->kind, t->formats, t->output, &t->progress, e);
+    return layers_out_write(&t->out, &t->stack, STR_LIT(""), &t->progress, e);
 }
 
 static enum err_code do_merge(struct tool *t, struct err *e)
@@ -128,16 +145,15 @@ static enum err_code do_flatten(struct tool *t, struct err *e)
 {
     struct image flat = {0};
     struct buf file;
-    char path[CLI_PATH_BYTES];
-    bool replaced = false;
     const struct cli_output_words none = {"", "", 0};
     buf_init(&file, FLAT_MAX_BYTES);
     enum err_code rc = layers_flatten(&t->stack, &flat, e);
     if (rc == ERR_OK)
         rc = image_save(&flat, &(struct image_save){.format = t->image}, &file, e);
     if (rc == ERR_OK)
-        rc = cli_output_write(&(struct cli_output){.named = t->output, .count = 1}, &none, file.p,
-                              file.n, path, &replaced, e);
+        rc = cli_output_write(&t->out.to, &none, file.p, file.n, t->out.path, &t->out.replaced, e);
+    if (rc == ERR_OK)
+        cli_output_note(&t->out.to, t->out.path, t->out.replaced, &t->progress);
     image_free(&flat);
     buf_deinit(&file);
     return rc;
@@ -289,10 +305,10 @@ static int set_option(struct tool *t, const struct cli_args *a, int id)
     case CLI_POSITIONAL:
         return set_positional(t, a);
     case TOOL_OUTPUT:
-        t->output = a->value;
+        t->out.to.named = a->value;
         return CLI_OK;
     case TOOL_FORMAT:
-        if (layers_formats_parse(a->value, &t->formats, &e) != ERR_OK)
+        if (layers_formats_parse(a->value, &t->out.formats, &e) != ERR_OK)
             return cli_usage_error(t->command, "--format: %s", e.text);
         return CLI_OK;
     case TOOL_LOW:
@@ -301,8 +317,11 @@ static int set_option(struct tool *t, const struct cli_args *a, int id)
         return set_level(a, 255, &t->alpha.high);
     case TOOL_RADIUS:
         return set_level(a, 64, &t->alpha.radius);
+    case TOOL_FORCE:
+        t->out.to.force = true;
+        return CLI_OK;
     case TOOL_JSON:
-        t->json = true;
+        t->json = t->out.to.json = true;
         return CLI_OK;
     case TOOL_QUIET:
         t->quiet = true;
@@ -316,18 +335,19 @@ static int set_option(struct tool *t, const struct cli_args *a, int id)
 static enum err_code check_output(struct tool *t, struct err *e)
 {
     enum result_kind result = action_of(t->command)->result;
-    enum err_code rc = ERR_OK;
+    enum err_code rc;
     if (result == RESULT_PICTURE) {
-        t->image = IMAGE_FORMAT_PNG;
-        if (!cli_output_is_stream(t->output))
-            rc = image_save_format(t->output, &t->image, e);
-        return rc == ERR_OK ? cli_output_check_file("-o", t->output, e) : rc;
+        t->out.to.name = "flat";
+        t->out.to.ending = NULL;
+        rc = cli_output_image(&t->out.to, &t->image, e);
+        return rc == ERR_OK ? cli_output_check(&t->out.to, e) : rc;
     }
-    rc = layers_out_kind(t->output, t->formats, result == RESULT_EXPORT, &t->kind, e);
-    if (rc == ERR_OK && result == RESULT_FOLDER && t->kind != LAYERS_PNG)
-        rc = err_set(e, ERR_ARG, "'%.200s': import makes a folder; export makes a .%s file",
-                     t->output, layers_format_name(t->kind));
-    return rc == ERR_OK ? layers_out_check(t->output, t->kind, e) : rc;
+    t->out.is_export = result == RESULT_EXPORT;
+    rc = layers_out_check(&t->out, e);
+    return rc == ERR_OK && result == RESULT_FOLDER && t->out.kind != LAYERS_PNG
+               ? err_set(e, ERR_ARG, "'%.200s': import makes a folder; export makes a .%s file",
+                         t->out.to.named, layers_format_name(t->out.kind))
+               : rc;
 }
 
 static void print_result(const struct tool *t)
@@ -336,16 +356,18 @@ static void print_result(const struct tool *t)
     if (t->json) {
         buf_init(&b, 64u << 20);
         buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, t->output);
-        buf_printf(&b, ",\"width\":%d,\"height\":%d,\"layers\":", t->stack.w, t->stack.h);
+        json_add_z(&b, t->out.path);
+        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
+                   t->out.replaced ? ",\"replaced\":true" : "", t->stack.w, t->stack.h);
         layers_json_list(&t->stack, &b);
         layers_json_merged(&t->stack, &b);
         buf_printf(&b, ",\"notes\":[%s]}", buf_z(&t->progress.notes));
         puts(buf_z(&b));
         buf_deinit(&b);
     } else if (!t->quiet) {
-        printf("%s  %zu layer%s, %d x %d\n", t->output, t->stack.n, t->stack.n == 1 ? "" : "s",
-               t->stack.w, t->stack.h);
+        fprintf(cli_output_lines(t->out.path), "%s  %zu layer%s, %d x %d\n",
+                cli_output_name(t->out.path), t->stack.n, t->stack.n == 1 ? "" : "s", t->stack.w,
+                t->stack.h);
     }
 }
 
@@ -363,8 +385,7 @@ static int execute(struct tool *t)
     }
     if (rc != ERR_OK)
         return cli_fail_err(&e);
-    if (strcmp(t->output, "-") != 0)
-        print_result(t);
+    print_result(t);
     return CLI_OK;
 }
 
@@ -383,17 +404,15 @@ static int parse(struct tool *t, int argc, char **argv, bool *helped)
         return rc;
     if (!t->input)
         return cli_usage_error(t->command, "name the folder or file with the layers");
-    if (!t->output)
+    if (!t->out.to.named)
         return cli_usage_error(t->command, "say with -o where the result goes");
-    if (t->json && strcmp(t->output, "-") == 0)
-        return cli_usage_error(t->command,
-                               "--json and the result of -o - both want standard output");
     return CLI_OK;
 }
 
 static int run_tool(const struct cli_command *self, int argc, char **argv)
 {
-    struct tool t = {.command = self, .alpha = layer_alpha_defaults()};
+    struct tool t = {
+        .command = self, .out = layers_out_defaults(), .alpha = layer_alpha_defaults()};
     bool helped = false;
     cli_progress_init(&t.progress, false);
     layer_stack_init(&t.stack, 0, 0);

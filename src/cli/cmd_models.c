@@ -412,16 +412,26 @@ static int verify(struct models_job *j)
     return broken ? CLI_FAILED : CLI_OK;
 }
 
+/* Only what was added can be changed. CLI_OK, or an exit code after saying what is wrong. */
+static int check_own(struct models_job *j, const char *what)
+{
+    struct err e = {0};
+    if (models_find(j->m, j->target))
+        return CLI_OK;
+    const struct models_model *other = models_find(j->others, j->target);
+    if (!other)
+        return unknown(j);
+    (void)err_set(&e, ERR_ARG, "'%.60s' is %s and was not added, so it cannot be %s", j->target,
+                  other->layout, what);
+    return cli_fail_err(&e);
+}
+
 static int forget(struct models_job *j)
 {
     struct err e = {0};
-    if (!models_find(j->m, j->target)) {
-        if (!models_find(j->others, j->target))
-            return unknown(j);
-        (void)err_set(&e, ERR_ARG, "'%.60s' is %s and was not added, so it cannot be removed",
-                      j->target, models_find(j->others, j->target)->layout);
-        return cli_fail_err(&e);
-    }
+    int rc = check_own(j, "removed");
+    if (rc != CLI_OK)
+        return rc;
     if (models_remove(j->m, j->target, &e) != ERR_OK)
         return cli_fail_err(&e);
     return save_and_list(j);
@@ -437,9 +447,15 @@ static int set(struct models_job *j)
         return cli_usage_error(j->self,
                                "set needs NAME and KEY=VALUE, such as reference_cache=yes");
     (void)snprintf(key, sizeof key, "%.*s", (int)(eq - j->setting), j->setting);
-    if (models_set(j->m, j->target, key, eq + 1, &e) != ERR_OK || models_save(j->m, &e) != ERR_OK)
-        return cli_fail_err(&e);
-    return show(j);
+    int own = check_own(j, "changed");
+    if (own != CLI_OK)
+        return own;
+    enum err_code rc = models_set(j->m, j->target, key, eq + 1, &e);
+    if (rc == ERR_ARG)
+        rc = cli_suggest_add(&e, key, "distilled reference_cache");
+    if (rc == ERR_OK)
+        rc = models_save(j->m, &e);
+    return rc == ERR_OK ? show(j) : cli_fail_err(&e);
 }
 
 static int advise(struct models_job *j)

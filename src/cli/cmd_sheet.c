@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/image_in.h"
 #include "cli/output.h"
+#include "cli/settings.h"
 #include "image/composite.h"
 #include "image/save.h"
 
@@ -14,8 +15,9 @@ enum { SHEET_OUTPUT = 1, SHEET_COLUMNS, SHEET_GAP, SHEET_FORCE, SHEET_JSON, SHEE
 enum { MAX_PICTURES = 256, SHEET_MAX_BYTES = 512 << 20 };
 
 static const struct cli_option options[] = {
-    {SHEET_OUTPUT, 'o', "output", "FILE",
-     "sheet to write, .png, .jpg or .webp; - is standard output (default sheet.png, numbered on)"},
+    {SHEET_OUTPUT, 'o', "output", "FILE|DIR/",
+     "sheet to write, .png, .jpg or .webp; - is standard output (default, and in a folder, "
+     "sheet.png, numbered on)"},
     {SHEET_COLUMNS, 'c', "columns", "N", "images in a row (default: about a square)"},
     {SHEET_GAP, 0, "gap", "PX", "space between them (default 8)"},
     {SHEET_FORCE, 'f', "force", NULL, "replace a file that is there"},
@@ -31,16 +33,17 @@ struct sheet {
     const char *paths[MAX_PICTURES];
     size_t n;
     bool json, quiet;
+    struct cli_progress progress;
 };
 
-static enum err_code load_all(const struct sheet *s, struct image *images, struct err *e)
+static enum err_code load_all(struct sheet *s, struct image *images, struct err *e)
 {
     enum err_code rc = ERR_OK;
-    if (!s->to.named && s->n > 1 && !file_exists(s->paths[0]))
+    if (!s->to.named && !s->to.into && s->n > 1 && !file_exists(s->paths[0]))
         return err_set(e, ERR_NOTFOUND,
                        "there is no image '%.300s'; name the sheet to write with -o", s->paths[0]);
     for (size_t i = 0; rc == ERR_OK && i < s->n; i++)
-        rc = cli_image_load(s->paths[i], NULL, &images[i], e);
+        rc = cli_image_load(s->paths[i], &s->progress, &images[i], e);
     return rc;
 }
 
@@ -58,20 +61,20 @@ static enum err_code make(const struct sheet *s, const struct image *images, str
     return rc;
 }
 
-static void print_result(const struct sheet *s, const char *path, bool replaced)
+static void print_result(struct sheet *s, const char *path, bool replaced)
 {
     struct buf b;
-    if (replaced && !s->to.force && !s->quiet)
-        cli_say("note: '%s' was there and is replaced", path);
     if (s->json) {
         buf_init(&b, 1 << 16);
         buf_add_z(&b, "{\"path\":");
         json_add_z(&b, path);
-        buf_printf(&b, ",\"images\":%zu}", s->n);
+        buf_printf(&b, ",\"images\":%zu%s,\"notes\":[%s]}", s->n,
+                   replaced ? ",\"replaced\":true" : "", buf_z(&s->progress.notes));
         puts(buf_z(&b));
         buf_deinit(&b);
-    } else if (!s->quiet && strcmp(path, "-") != 0) {
-        printf("%s  %zu image%s\n", path, s->n, s->n == 1 ? "" : "s");
+    } else if (!s->quiet) {
+        fprintf(cli_output_lines(path), "%s  %zu image%s\n", cli_output_name(path), s->n,
+                s->n == 1 ? "" : "s");
     }
 }
 
@@ -84,10 +87,9 @@ static int execute(struct sheet *s)
     const struct cli_output_words words = {"", "", 0};
     struct image *images = mem_alloc(s->n * sizeof *images);
     buf_init(&png, SHEET_MAX_BYTES);
-    enum err_code rc = cli_output_check(&s->to, &e);
-    s->format = IMAGE_FORMAT_PNG;
-    if (rc == ERR_OK && s->to.named && !cli_output_is_stream(s->to.named))
-        rc = image_save_format(s->to.named, &s->format, &e);
+    enum err_code rc = cli_output_image(&s->to, &s->format, &e);
+    if (rc == ERR_OK)
+        rc = cli_output_check(&s->to, &e);
     if (rc == ERR_OK)
         rc = load_all(s, images, &e);
     if (rc == ERR_OK)
@@ -100,6 +102,7 @@ static int execute(struct sheet *s)
     buf_deinit(&png);
     if (rc != ERR_OK)
         return cli_fail_err(&e);
+    cli_output_note(&s->to, path, replaced, &s->progress);
     print_result(s, path, replaced);
     return CLI_OK;
 }
@@ -142,29 +145,53 @@ static int set_option(struct sheet *s, const struct cli_args *a, int id)
     }
 }
 
-static int run(const struct cli_command *self, int argc, char **argv)
+/* Without -o a sheet goes where other images go. */
+static int take_settings(struct sheet *s, struct cli_settings *settings)
+{
+    struct err e = {0};
+    if (cli_settings_load(settings, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    s->to.folder = cli_setting(settings, SETTING_OUTPUT_FOLDER);
+    return CLI_OK;
+}
+
+static int parse(struct sheet *s, const struct cli_command *self, int argc, char **argv,
+                 bool *helped)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
-    struct sheet s = {.params = image_sheet_defaults(), .to = {.count = 1, .name = "sheet"}};
-    int id;
-    while ((id = cli_args_next(&a)) != CLI_END) {
-        if (id == CLI_HELP)
+    int rc = CLI_OK, id;
+    while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
+        *helped = id == CLI_HELP;
+        if (*helped)
             return CLI_OK;
-        int rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
-        if (rc != CLI_OK)
-            return rc;
+        rc = id == CLI_ERROR ? CLI_USAGE : set_option(s, &a, id);
     }
-    if (s.n == 0)
-        return cli_usage_error(self, "name the images to lay out, and the sheet with -o");
-    if (s.json && s.to.named && strcmp(s.to.named, "-") == 0)
-        return cli_usage_error(self, "--json and the sheet of -o - both want standard output");
-    return execute(&s);
+    if (rc == CLI_OK && s->n == 0)
+        rc = cli_usage_error(self, "name the images to lay out, and the sheet with -o");
+    s->to.json = s->json;
+    s->progress.quiet = s->quiet;
+    return rc;
+}
+
+static int run(const struct cli_command *self, int argc, char **argv)
+{
+    struct sheet s = {.params = image_sheet_defaults(), .to = {.count = 1, .name = "sheet"}};
+    struct cli_settings settings;
+    bool helped = false;
+    cli_progress_init(&s.progress, false);
+    int rc = parse(&s, self, argc, argv, &helped);
+    if (rc == CLI_OK && !helped)
+        rc = take_settings(&s, &settings);
+    if (rc == CLI_OK && !helped)
+        rc = execute(&s);
+    cli_progress_deinit(&s.progress);
+    return rc;
 }
 
 const struct cli_command cli_cmd_sheet = {
     .name = "sheet",
     .summary = "Lay images out on one contact sheet",
-    .usage = "IMAGE... [-o FILE] [-c N]",
+    .usage = "IMAGE... [-o FILE|DIR/] [-c N]",
     .examples = "  veetance sheet out-*.png -c 4 -o sheet.png\n",
     .options = options,
     .run = run,

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/engine_args.h"
 #include "memory/budget.h"
 #include "nn/device.h"
 #include "sandbox/sandbox.h"
@@ -45,8 +46,7 @@ static int set_option(struct worker_args *o, const struct cli_args *a, int id)
         o->listen = a->value;
         return CLI_OK;
     case WORKER_DEVICE:
-        o->device = a->value;
-        return CLI_OK;
+        return engine_args_device(a, &o->device);
     case WORKER_THREADS:
         return cli_int(a, 1, 1024, &o->threads) ? CLI_OK : CLI_USAGE;
     case WORKER_BUDGET:

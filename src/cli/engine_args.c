@@ -5,8 +5,12 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "cli/device_arg.h"
+#include "cli/suggest.h"
 #include "nn/device.h"
+#include "pipeline/convert/cache.h"
 #include "pipeline/placement.h"
+#include "weights/convert_types.h"
 
 /* The workers that were named; kept for as long as the process lives. */
 static char workers[600];
@@ -59,10 +63,36 @@ static int set_rpc(struct vt_engine_options *o, const struct cli_args *a)
     return CLI_OK;
 }
 
+/* The component that a list of places gives a wrong name; "": none. */
+static void wrong_component(const char *place, char *out, size_t size)
+{
+    out[0] = 0;
+    for (const char *p = place; p && !out[0]; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL) {
+        int n = (int)strcspn(p, "=,");
+        (void)snprintf(out, size, "%.*s", n, p);
+        if (strcmp(out, "text") == 0 || strcmp(out, "transformer") == 0 || strcmp(out, "vae") == 0)
+            out[0] = 0;
+    }
+}
+
+static enum err_code check_place(const char *place, struct err *e)
+{
+    char word[64];
+    enum err_code rc = placement_check(place, e);
+    wrong_component(place, word, sizeof word);
+    if (rc != ERR_OK)
+        return cli_suggest_add(e, word, "text transformer vae");
+    for (const char *is = strchr(place, '='); rc == ERR_OK && is; is = strchr(is + 1, '=')) {
+        (void)snprintf(word, sizeof word, "%.*s", (int)strcspn(is + 1, ","), is + 1);
+        rc = cli_device_check(word, e);
+    }
+    return rc;
+}
+
 static int set_place(struct vt_engine_options *o, const struct cli_args *a)
 {
     struct err e = {0};
-    if (placement_check(a->value, &e) != ERR_OK)
+    if (check_place(a->value, &e) != ERR_OK)
         return cli_usage_error(a->command, "--place: %s", e.text);
     o->place = a->value;
     for (const char *w = next_worker(a->value); w; w = next_worker(w))
@@ -70,13 +100,26 @@ static int set_place(struct vt_engine_options *o, const struct cli_args *a)
     return CLI_OK;
 }
 
-static int set_device(struct vt_engine_options *o, const struct cli_args *a)
+int engine_args_device(const struct cli_args *a, const char **out)
 {
+    struct err e = {0};
     const char *address = address_of(a->value);
+    if (cli_device_check(a->value, &e) != ERR_OK)
+        return cli_usage_error(a->command, "--device: %s", e.text);
     if (address)
         expect_worker(address, strlen(address));
-    o->device = a->value;
+    *out = a->value;
     return CLI_OK;
+}
+
+int engine_args_weights(const struct cli_args *a, const char **out)
+{
+    struct err e = {0};
+    *out = a->value;
+    if (convert_cache_check(a->value, &e) == ERR_OK)
+        return CLI_OK;
+    (void)cli_suggest_add(&e, a->value, convert_type_names());
+    return cli_usage_error(a->command, "--weights: %s", e.text);
 }
 
 int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int id)
@@ -84,7 +127,7 @@ int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int i
     int64_t threads;
     switch (id) {
     case ENGINE_DEVICE:
-        return set_device(o, a);
+        return engine_args_device(a, &o->device);
     case ENGINE_RPC:
         return set_rpc(o, a);
     case ENGINE_PLACE:
@@ -95,8 +138,7 @@ int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int i
         o->threads = (int)threads;
         return CLI_OK;
     case ENGINE_WEIGHTS:
-        o->weights = a->value;
-        return CLI_OK;
+        return engine_args_weights(a, &o->weights);
     case ENGINE_BUDGET:
         o->budget = a->value;
         return CLI_OK;

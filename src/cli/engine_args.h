@@ -35,6 +35,9 @@ enum engine_option {
 
 /* Takes one of these options. CLI_OK, or an exit code after saying what is wrong. */
 int engine_args_set(struct vt_engine_options *o, const struct cli_args *a, int id);
+/* The same for commands with a --device or --weights of their own. */
+int engine_args_device(const struct cli_args *a, const char **out);
+int engine_args_weights(const struct cli_args *a, const char **out);
 
 /* What the arguments left out and the settings have: device, budget. */
 void engine_args_defaults(struct vt_engine_options *o, const struct cli_settings *s);

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "cli/output.h"
 #include "cli/param_arg.h"
-#include "pipeline/convert/cache.h"
 #include "pipeline/engine.h"
 #include "pipeline/layered/layered.h"
 #include "pipeline/lend.h"
@@ -90,8 +89,6 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     if (!q->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
     enum err_code rc = engine_check_prompt(q->prompt, &e);
-    if (rc == ERR_OK)
-        rc = convert_cache_check(j->engine.weights, &e);
     if (rc == ERR_OK)
         rc = engine_check_text("negative prompt", q->negative_prompt, &e);
     if (rc == ERR_OK)

@@ -3,6 +3,8 @@
 #ifndef VT_CLI_LAYERS_JOB_H
 #define VT_CLI_LAYERS_JOB_H
 
+#include <stdio.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/cli.h"
@@ -103,10 +105,10 @@ const struct layer_stack *layers_job_stack(const struct layers_job *j);
 int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan);
 
 /* Results: lines for people, or members of a JSON object without its braces. */
-void layers_job_print(const struct layers_job *j);
+void layers_job_print(const struct layers_job *j, FILE *to);
 void layers_job_json(const struct layers_job *j, struct buf *b);
 /* The layers of a stack as lines, and as a JSON array. */
-void layers_print_list(const struct layer_stack *s);
+void layers_print_list(const struct layer_stack *s, FILE *to);
 void layers_json_list(const struct layer_stack *s, struct buf *b);
 
 /* ---- for all layer commands ---------------------------------------------------------------------------- */

@@ -14,26 +14,26 @@ static void psnr_text(const struct vt_difference *d, char *out, size_t size)
         (void)snprintf(out, size, "%.2f dB PSNR, worst error %d", d->psnr_db, d->worst);
 }
 
-void layers_print_list(const struct layer_stack *s)
+void layers_print_list(const struct layer_stack *s, FILE *to)
 {
     for (size_t i = 0; i < s->n; i++) {
         const struct layer *l = &s->layers[i];
-        printf("  layer_%zu.png  %d x %d at %d, %d  %s\n", i, l->image.w, l->image.h, l->x, l->y,
-               l->name);
+        fprintf(to, "  layer_%zu.png  %d x %d at %d, %d  %s\n", i, l->image.w, l->image.h, l->x,
+                l->y, l->name);
     }
 }
 
-static void print_dropped(const struct vt_layers_report *r)
+static void print_dropped(const struct vt_layers_report *r, FILE *to)
 {
     if (r->layers_dropped)
-        printf("  %d empty layer%s dropped (--keep-empty keeps them)\n", r->layers_dropped,
-               r->layers_dropped == 1 ? "" : "s");
+        fprintf(to, "  %d empty layer%s dropped (--keep-empty keeps them)\n", r->layers_dropped,
+                r->layers_dropped == 1 ? "" : "s");
     if (r->layers_merged)
-        printf("  %d near-duplicate%s merged\n", r->layers_merged,
-               r->layers_merged == 1 ? "" : "s");
+        fprintf(to, "  %d near-duplicate%s merged\n", r->layers_merged,
+                r->layers_merged == 1 ? "" : "s");
 }
 
-void layers_job_print(const struct layers_job *j)
+void layers_job_print(const struct layers_job *j, FILE *to)
 {
     char source[80], composite[80];
     const struct vt_layers_report *r = vt_layers_report(j->made);
@@ -41,23 +41,25 @@ void layers_job_print(const struct layers_job *j)
     const double mb = 1e6;
     psnr_text(&r->source, source, sizeof source);
     psnr_text(&r->composite, composite, sizeof composite);
-    print_dropped(r);
-    printf("  recomposed against the source: %s\n"
-           "  recomposed against the model's own composite: %s\n",
-           source, composite);
+    print_dropped(r, to);
+    fprintf(to,
+            "  recomposed against the source: %s\n"
+            "  recomposed against the model's own composite: %s\n",
+            source, composite);
     for (size_t i = 0; i < j->n_doubts; i++)
-        printf("  doubtful: %s\n", j->doubts[i].text);
-    printf("  %s: %s\n", r->captioned ? "caption" : "prompt", r->prompt);
-    printf("  worked at %d x %d on %s: text %.2f s, encode %.2f s, tables %.2f s, steps %.2f s, "
-           "decode %.2f s\n",
-           r->working_width, r->working_height, j->device, s->text_seconds, s->encode_seconds,
-           r->table_seconds, s->steps_seconds, s->decode_seconds);
-    printf("  memory: weights %.1f MB, compute %.1f MB, process %.1f MB\n",
-           (double)s->device_weight_bytes / mb, (double)s->compute_bytes / mb,
-           (double)s->anonymous_bytes / mb);
+        fprintf(to, "  doubtful: %s\n", j->doubts[i].text);
+    fprintf(to, "  %s: %s\n", r->captioned ? "caption" : "prompt", r->prompt);
+    fprintf(to,
+            "  worked at %d x %d on %s: text %.2f s, encode %.2f s, tables %.2f s, steps %.2f s, "
+            "decode %.2f s\n",
+            r->working_width, r->working_height, j->device, s->text_seconds, s->encode_seconds,
+            r->table_seconds, s->steps_seconds, s->decode_seconds);
+    fprintf(to, "  memory: weights %.1f MB, compute %.1f MB, process %.1f MB\n",
+            (double)s->device_weight_bytes / mb, (double)s->compute_bytes / mb,
+            (double)s->anonymous_bytes / mb);
     if (r->table_bytes)
-        printf("  modulation: tables of %.1f MB in place of %.1f MB of weights\n",
-               (double)r->table_bytes / mb, (double)r->table_weight_bytes / mb);
+        fprintf(to, "  modulation: tables of %.1f MB in place of %.1f MB of weights\n",
+                (double)r->table_bytes / mb, (double)r->table_weight_bytes / mb);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */

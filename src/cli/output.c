@@ -1,174 +1,77 @@
 #include "cli/output.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/file_out.h"
 #include "base/folder.h"
-#include "base/str.h"
+#include "cli/cli.h"
+#include "cli/output_name.h"
+#include "cli/suggest.h"
+#include "image/save.h"
 
-enum { MAX_NUMBER = 100000, PROMPT_IN_NAME = 48 };
+enum { MAX_NUMBER = 100000 };
 
-/* ---- names of our own ------------------------------------------------------------------------------ */
-
-static const char *const tokens[] = {"{prompt}", "{model}", "{seed}", "{date}", "{time}"};
-
-static const char *token_at(const char *p)
-{
-    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++)
-        if (strncmp(p, tokens[i], strlen(tokens[i])) == 0)
-            return tokens[i];
-    return NULL;
-}
-
-enum err_code cli_output_check_name(const char *name, struct err *e)
-{
-    if (!*name || name[0] == '/' || strstr(name, "..") || strlen(name) > 255)
-        return err_set(e, ERR_ARG, "'%.60s' is no name below the output folder", name);
-    for (const char *p = name; *p; p++)
-        if (*p == '{' && !token_at(p))
-            return err_set(e, ERR_ARG, "'%.20s' is none of {prompt} {model} {seed} {date} {time}",
-                           p);
-    return ERR_OK;
-}
-
-/* Letters and digits of any script stay; what a shell or a file system trips over becomes one '-'. */
-static void add_slug(char *out, size_t size, size_t *at, const char *text)
-{
-    size_t start = *at;
-    for (; *text && *at + 2 < size && *at - start < PROMPT_IN_NAME; text++) {
-        unsigned char c = (unsigned char)*text;
-        if (isalnum(c) || c >= 0x80 || c == '_')
-            out[(*at)++] = (char)c;
-        else if (*at > start && out[*at - 1] != '-')
-            out[(*at)++] = '-';
-    }
-    /* Not half a character, and no '-' at the end. */
-    while (*at > start && ((unsigned char)*text & 0xc0) == 0x80 &&
-           ((unsigned char)out[*at - 1] & 0x80)) {
-        (*at)--;
-        if (((unsigned char)out[*at] & 0xc0) == 0xc0)
-            break;
-    }
-    while (*at > start && out[*at - 1] == '-')
-        (*at)--;
-    out[*at] = 0;
-}
-
-static void add_text(char *out, size_t size, size_t *at, const char *text)
-{
-    int n = snprintf(out + *at, size - *at, "%s", text);
-    *at = n > 0 && *at + (size_t)n < size ? *at + (size_t)n : size - 1;
-}
-
-static void add_token(char *out, size_t size, size_t *at, const char *token,
-                      const struct cli_output_words *w)
-{
-    char text[32];
-    time_t now = time(NULL);
-    struct tm tm;
-    if (strcmp(token, "{prompt}") == 0) {
-        add_slug(out, size, at, w->prompt);
-    } else if (strcmp(token, "{model}") == 0) {
-        add_slug(out, size, at, w->model);
-    } else if (strcmp(token, "{seed}") == 0) {
-        (void)snprintf(text, sizeof text, "%lld", (long long)w->seed);
-        add_text(out, size, at, text);
-    } else if (localtime_r(&now, &tm) &&
-               strftime(text, sizeof text, strcmp(token, "{date}") == 0 ? "%Y-%m-%d" : "%H%M%S",
-                        &tm) > 0) {
-        add_text(out, size, at, text);
-    }
-}
-
-static bool has_seed(const struct cli_output *o)
-{
-    return !o->named && o->name && strstr(o->name, "{seed}");
-}
-
-static void fill_template(const struct cli_output *o, const struct cli_output_words *w, char *out,
-                          size_t size)
-{
-    size_t at = 0;
-    out[0] = 0;
-    for (const char *p = o->name ? o->name : "out"; *p && at + 1 < size;) {
-        const char *token = token_at(p);
-        if (token) {
-            add_token(out, size, &at, token, w);
-            p += strlen(token);
-        } else {
-            out[at++] = *p++;
-            out[at] = 0;
-        }
-    }
-}
-
-static const char *home_of(const char *folder, const char **rest)
-{
-    const char *home = getenv("HOME");
-    bool tilde = folder[0] == '~' && (folder[1] == '/' || !folder[1]) && home && *home;
-    *rest = tilde ? folder + 1 : folder;
-    return tilde ? home : "";
-}
-
-static enum err_code own_path(const struct cli_output *o, const struct cli_output_words *w,
-                              char *out, struct err *e)
-{
-    char name[512];
-    const char *rest = "", *home = o->folder ? home_of(o->folder, &rest) : "";
-    fill_template(o, w, name, sizeof name);
-    int n = snprintf(out, CLI_PATH_BYTES - 40, "%s%s%s%s%s", home, rest, o->folder ? "/" : "", name,
-                     o->ending ? o->ending : ".png");
-    return n > 0 && n < CLI_PATH_BYTES - 40
-               ? ERR_OK
-               : err_set(e, ERR_LIMIT, "the path of the output folder is too long");
-}
-
-/* Where the ending begins: at the dot of "x.png", at the end of "x". */
-static size_t ending_at(const char *path)
-{
-    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-    return dot && dot != path && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
-}
-
-/* "-TEXT" before the ending. */
-static void insert(char *path, const char *text)
-{
-    char ending[CLI_PATH_BYTES];
-    size_t at = ending_at(path);
-    memcpy(ending, path + at, strlen(path + at) + 1);
-    (void)snprintf(path + at, CLI_PATH_BYTES - at, "-%s%s", text, ending);
-}
-
-static enum err_code first_path(const struct cli_output *o, const struct cli_output_words *w,
-                                char *out, struct err *e)
-{
-    char seed[32];
-    enum err_code rc = ERR_OK;
-    if (o->named)
-        (void)snprintf(out, CLI_PATH_BYTES, "%s", o->named);
-    else
-        rc = own_path(o, w, out, e);
-    (void)snprintf(seed, sizeof seed, "%lld", (long long)w->seed);
-    if (rc == ERR_OK && o->count > 1 && !has_seed(o))
-        insert(out, seed);
-    return rc;
-}
-
-/* ---- before the work ------------------------------------------------------------------------------- */
+/* ---- what -o means ---------------------------------------------------------------------------------- */
 
 bool cli_output_is_stream(const char *path)
 {
     return strcmp(path, "-") == 0 || file_out_is_direct(path);
 }
+
+bool cli_output_is_stdout(const char *path)
+{
+    static const char *const names[] = {"-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(path, names[i]) == 0)
+            return true;
+    return false;
+}
+
+bool cli_output_is_folder(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 0 && (path[n - 1] == '/' || file_is_dir(path));
+}
+
+static void settle(struct cli_output *o)
+{
+    if (!o->named || !cli_output_is_folder(o->named))
+        return;
+    o->into = o->named;
+    o->named = NULL;
+}
+
+enum err_code cli_output_image(struct cli_output *o, enum image_format *format, struct err *e)
+{
+    *format = IMAGE_FORMAT_PNG;
+    settle(o);
+    if (!o->named)
+        return ERR_OK;
+    enum err_code rc = cli_output_check_file("-o", o->named, e);
+    if (rc != ERR_OK || cli_output_is_stream(o->named))
+        return rc;
+    const char *dot = strrchr(o->named, '.');
+    rc = image_save_format(o->named, format, e);
+    return rc == ERR_OK ? rc : cli_suggest_add(e, dot ? dot + 1 : "", "png jpg jpeg webp");
+}
+
+FILE *cli_output_lines(const char *path)
+{
+    return cli_output_is_stream(path) ? stderr : stdout;
+}
+
+const char *cli_output_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
+/* ---- before the work ------------------------------------------------------------------------------- */
 
 /* The first of path's folders that is not there. */
 static enum err_code missing_part(const char *path, struct err *e)
@@ -222,46 +125,54 @@ enum err_code cli_output_check_file(const char *what, const char *path, struct e
     return cli_output_check_folder(path, e);
 }
 
-/* A person decides. */
-static bool may_replace(const char *path)
+void cli_output_ask(struct cli_output *o, const char *path)
 {
     char answer[16] = "";
+    o->asked = !o->force && isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
+    if (!o->asked)
+        return;
     fprintf(stderr, "'%s' exists. Replace it? [y/N] ", path);
     (void)fflush(stderr);
-    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    o->number_on = !fgets(answer, sizeof answer, stdin) || (answer[0] != 'y' && answer[0] != 'Y');
 }
 
 static enum err_code check_stream(const struct cli_output *o, struct err *e)
 {
     if (o->count > 1)
         return err_set(e, ERR_ARG, "'%s' takes one image, not %d", o->named, o->count);
-    if (strcmp(o->named, "-") == 0 && isatty(STDOUT_FILENO))
+    if (o->json && cli_output_is_stdout(o->named))
+        return err_set(e, ERR_ARG, "--json and the result of -o %s both want standard output",
+                       o->named);
+    if (cli_output_is_stdout(o->named) && isatty(STDOUT_FILENO))
         return err_set(e, ERR_ARG,
-                       "an image would go to the terminal; redirect it, or name a file with -o");
+                       "the result would go to the terminal; redirect it, or name a file with -o");
     return ERR_OK;
+}
+
+/* Folders of ours are made, so that a full disk or a missing right shows now. */
+static enum err_code check_own(const struct cli_output *o, struct err *e)
+{
+    char path[CLI_PATH_BYTES];
+    const struct cli_output_words none = {"", "", 0};
+    enum err_code rc = output_name_own(o, &none, path, e);
+    if (rc == ERR_OK && (o->into || o->folder))
+        rc = folder_make_parents(path, 0777, e);
+    return rc == ERR_OK && !strchr(o->name ? o->name : "", '/') ? cli_output_check_folder(path, e)
+                                                                : rc;
 }
 
 enum err_code cli_output_check(struct cli_output *o, struct err *e)
 {
-    char path[CLI_PATH_BYTES];
-    const struct cli_output_words none = {"", "", 0};
-    enum err_code rc = ERR_OK;
-    if (!o->named) {
-        rc = own_path(o, &none, path, e);
-        if (rc == ERR_OK && o->folder)
-            rc = folder_make_parents(path, 0777, e);
-        return rc == ERR_OK && !strchr(o->name ? o->name : "", '/')
-                   ? cli_output_check_folder(path, e)
-                   : rc;
-    }
-    rc = cli_output_check_file("-o", o->named, e);
+    settle(o);
+    if (!o->named)
+        return check_own(o, e);
+    enum err_code rc = cli_output_check_file("-o", o->named, e);
     if (rc != ERR_OK)
         return rc;
     if (cli_output_is_stream(o->named))
         return check_stream(o, e);
-    if (o->count == 1 && !o->force && file_exists(o->named) && isatty(STDIN_FILENO) &&
-        isatty(STDERR_FILENO))
-        o->number_on = !may_replace(o->named);
+    if (o->count == 1 && file_exists(o->named))
+        cli_output_ask(o, o->named);
     return ERR_OK;
 }
 
@@ -286,7 +197,19 @@ static enum err_code free_path(char path[CLI_PATH_BYTES], struct err *e)
             return err_set(e, ERR_LIMIT, "'%s' and %d others exist", first, MAX_NUMBER);
         (void)snprintf(number, sizeof number, "%d", k);
         memcpy(path, first, strlen(first) + 1);
-        insert(path, number);
+        output_name_insert(path, number);
+    }
+    return ERR_OK;
+}
+
+enum err_code cli_output_number_on(char path[CLI_PATH_BYTES], struct err *e)
+{
+    char first[CLI_PATH_BYTES];
+    memcpy(first, path, strlen(path) + 1);
+    for (int k = 2; file_exists(path); k++) {
+        if (k > MAX_NUMBER)
+            return err_set(e, ERR_LIMIT, "'%s' and %d others exist", first, MAX_NUMBER);
+        (void)snprintf(path, CLI_PATH_BYTES, "%.4000s-%d", first, k);
     }
     return ERR_OK;
 }
@@ -294,15 +217,11 @@ static enum err_code free_path(char path[CLI_PATH_BYTES], struct err *e)
 enum err_code cli_output_free_name(const struct cli_output *o, char path[CLI_PATH_BYTES],
                                    struct err *e)
 {
-    char first[CLI_PATH_BYTES];
     const struct cli_output_words none = {"", "", 0};
-    enum err_code rc = own_path(o, &none, first, e);
+    enum err_code rc = output_name_own(o, &none, path, e);
     if (rc == ERR_OK && o->folder)
-        rc = folder_make_parents(first, 0777, e);
-    memcpy(path, first, rc == ERR_OK ? strlen(first) + 1 : 0);
-    for (int k = 2; rc == ERR_OK && file_exists(path) && k <= MAX_NUMBER; k++)
-        (void)snprintf(path, CLI_PATH_BYTES, "%.4000s-%d", first, k);
-    return rc;
+        rc = folder_make_parents(path, 0777, e);
+    return rc == ERR_OK ? cli_output_number_on(path, e) : rc;
 }
 
 static enum err_code write_stdout(const void *p, size_t n, struct err *e)
@@ -312,26 +231,53 @@ static enum err_code write_stdout(const void *p, size_t n, struct err *e)
     return err_set_sys(e, ERR_IO, errno, "cannot write to standard output");
 }
 
+/* Only a file that -o names by itself is replaced. */
+static bool keeps(const struct cli_output *o)
+{
+    return !o->force && (!o->named || o->number_on || o->count > 1);
+}
+
+enum err_code cli_output_place(const struct cli_output *o, const struct cli_output_words *words,
+                               char path[CLI_PATH_BYTES], bool *replaced, struct err *e)
+{
+    *replaced = false;
+    enum err_code rc = output_name_first(o, words, path, e);
+    if (rc == ERR_OK && !o->named && (o->into || o->folder))
+        rc = folder_make_parents(path, 0777, e);
+    if (rc != ERR_OK || strcmp(path, "-") == 0)
+        return rc;
+    if (keeps(o))
+        return free_path(path, e);
+    *replaced = file_exists(path) && !file_out_is_direct(path);
+    return ERR_OK;
+}
+
+void cli_output_drop(const struct cli_output *o, const char *path)
+{
+    if (keeps(o))
+        (void)unlink(path); /* the empty file that held the name */
+}
+
 enum err_code cli_output_write(const struct cli_output *o, const struct cli_output_words *words,
                                const void *p, size_t n, char path[CLI_PATH_BYTES], bool *replaced,
                                struct err *e)
 {
-    bool keep = !o->force && (!o->named || o->number_on);
-    *replaced = false;
-    enum err_code rc = first_path(o, words, path, e);
+    enum err_code rc = cli_output_place(o, words, path, replaced, e);
     if (rc != ERR_OK)
         return rc;
     if (strcmp(path, "-") == 0)
         return write_stdout(p, n, e);
-    if (!o->named && o->folder)
-        rc = folder_make_parents(path, 0777, e);
-    if (rc == ERR_OK && keep)
-        rc = free_path(path, e);
-    else
-        *replaced = file_exists(path) && !file_out_is_direct(path);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, p, n, e);
-    if (rc != ERR_OK && keep)
-        (void)unlink(path); /* the empty file that held the name */
+    rc = file_write_atomic(path, p, n, e);
+    if (rc != ERR_OK)
+        cli_output_drop(o, path);
     return rc;
+}
+
+void cli_output_note(const struct cli_output *o, const char *path, bool replaced,
+                     struct cli_progress *p)
+{
+    char note[CLI_PATH_BYTES + 64];
+    (void)snprintf(note, sizeof note, "'%.4000s' was there and is replaced", path);
+    if (replaced && !o->force && !o->asked)
+        cli_progress_note(p, note);
 }

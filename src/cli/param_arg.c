@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/suggest.h"
 #include "pipeline/engine_inputs.h"
 
 static bool same_name(const char *option, const char *member)
@@ -68,6 +69,7 @@ int cli_param_set(const struct cli_args *a, int id, const struct param *table, v
         *(const char **)at = a->value;
         if (matte_parse(a->value, &matte, &e) == ERR_OK)
             return CLI_OK;
+        (void)cli_suggest_add(&e, a->value, "white black grey none");
         return cli_usage_error(a->command, "%s", e.text);
     case PARAM_CHOICE:
         return cli_param_choice(a, id, table, at);

@@ -34,24 +34,20 @@ static void json_image(struct picture_out *o, const struct vt_result *res, int i
                replaced ? ",\"replaced\":true" : "");
 }
 
-/* What goes to standard output itself must not be followed by words there. */
 static void tell(struct picture_out *o, const struct vt_result *res, int i, const char *path,
                  bool replaced)
 {
     struct vt_image im = vt_result_image(res, i);
     double seconds = (double)(clock_ns() - o->since_ns) * 1e-9;
-    bool to_stdout = o->to.named && cli_output_is_stream(o->to.named);
     json_image(o, res, i, path, replaced);
+    cli_output_note(&o->to, path, replaced, o->progress);
     if (o->quiet)
         return;
     cli_progress_finish(o->progress);
-    if (replaced && !o->to.force && !o->to.number_on)
-        cli_say("note: '%s' was there and is replaced", path);
     if (o->json)
         return;
-    fprintf(to_stdout ? stderr : stdout, "%s  seed %lld  %d x %d  %.2f s\n",
-            strcmp(path, "-") == 0 ? "standard output" : path, (long long)vt_result_seed(res, i),
-            im.width, im.height, seconds);
+    fprintf(cli_output_lines(path), "%s  seed %lld  %d x %d  %.2f s\n", cli_output_name(path),
+            (long long)vt_result_seed(res, i), im.width, im.height, seconds);
     (void)fflush(stdout);
 }
 

@@ -9,7 +9,6 @@
 #include "cli/param_arg.h"
 #include "cli/recipe_arg.h"
 #include "cli/plan_out.h"
-#include "image/save.h"
 #include "pipeline/engine.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20 };
@@ -120,8 +119,6 @@ int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
     }
 }
 
-/* ---- running ----------------------------------------------------------------------------------------- */
-
 /* ---- recipes ----------------------------------------------------------------------------------------- */
 
 static void fill_int(int *value, int from)
@@ -182,19 +179,14 @@ static void picture_run_defaults(struct picture_run *r)
     engine_args_defaults(&r->engine, s);
 }
 
-/* What the ending says; a stream gets a PNG. */
 static int check_format(struct picture_run *r, const struct cli_command *c)
 {
     struct err e = {0};
-    const char *named = r->out.to.named;
-    r->out.format = IMAGE_FORMAT_PNG;
-    if (named && *named && !cli_output_is_stream(named) &&
-        (cli_output_check_file("-o", named, &e) != ERR_OK ||
-         image_save_format(named, &r->out.format, &e) != ERR_OK))
+    if (cli_output_image(&r->out.to, &r->out.format, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (r->out.quality && r->out.format == IMAGE_FORMAT_PNG)
         return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG",
-                               named ? named : "out.png");
+                               r->out.to.named ? r->out.to.named : "out.png");
     return CLI_OK;
 }
 
@@ -204,7 +196,7 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
     enum err_code bad;
     int rc;
     r->progress.quiet = r->out.quiet = r->quiet;
-    r->out.json = r->json;
+    r->out.json = r->out.to.json = r->json;
     r->out.progress = &r->progress;
     r->out.to.count = r->request.count;
     bad = cli_settings_load(&r->settings, &e);
@@ -225,8 +217,6 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         return cli_usage_error(c, "--trace-level needs --trace");
     if ((rc = check_format(r, c)) != CLI_OK)
         return rc;
-    if (r->json && r->out.to.named && strcmp(r->out.to.named, "-") == 0)
-        return cli_usage_error(c, "--json and the image of -o - both want standard output");
     bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
     if (bad == ERR_OK && !r->plan)
         bad = cli_output_check(&r->out.to, &e);
@@ -234,6 +224,8 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
         bad = cli_output_check_file("--trace", r->request.trace_path, &e);
     return bad == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
+
+/* ---- running ------------------------------------------------------------------------------------------ */
 
 static int plan(const struct picture_run *r, struct vt_engine *engine)
 {

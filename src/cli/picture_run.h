@@ -53,9 +53,9 @@ enum picture_option {
         {PICTURE_COUNT, 0, "count", "N", PARAM_HELP_PICTURE_count},                                \
         {PICTURE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_PICTURE_max_tokens},                 \
         {PICTURE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},               \
-        {PICTURE_OUTPUT, 'o', "output", "FILE",                                                    \
+        {PICTURE_OUTPUT, 'o', "output", "FILE|DIR/",                                               \
          "image to write, .png, .jpg or .webp; - is standard output, several get -SEED before "    \
-         "the ending (default out.png, numbered on)"},                                             \
+         "the ending (default, and in a folder, out.png, numbered on)"},                           \
         {PICTURE_FROM, 0, "from", "IMAGE",                                                         \
          "run the recipe of this image again; options that are given go before it"},               \
         {PICTURE_FORCE, 'f', "force", NULL, "replace a file that is there"},                       \

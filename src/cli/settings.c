@@ -10,6 +10,7 @@
 #include "base/home.h"
 #include "base/json.h"
 #include "base/json_write.h"
+#include "cli/device_arg.h"
 #include "cli/output.h"
 #include "cli/suggest.h"
 #include "memory/budget.h"
@@ -21,7 +22,7 @@ enum { FILE_MAX_BYTES = 1 << 20 };
 static enum err_code check_device(const char *value, struct err *e)
 {
     if (strncasecmp(value, "rpc:", 4) != 0)
-        return ERR_OK;
+        return cli_device_check(value, e);
     return err_set(e, ERR_ARG,
                    "a worker is named with --rpc each time, so that nothing is sent to another "
                    "machine unasked");

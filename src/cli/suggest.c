@@ -45,9 +45,11 @@ static size_t distance(const char *a, const char *b)
     return rows[n % 3][m];
 }
 
-/* The beginning of a word counts as near: "gen" means generate. */
+/* The beginning of a word counts as near: "gen" means generate. What was typed is no suggestion. */
 void cli_suggest(struct cli_suggestion *s, const char *candidate)
 {
+    if (strcmp(s->typed, candidate) == 0)
+        return;
     size_t n = strlen(s->typed), d = distance(s->typed, candidate);
     if (n >= 2 && strncmp(s->typed, candidate, n) == 0)
         d = least(d, 1);
@@ -86,4 +88,14 @@ const char *cli_suggest_text(struct cli_suggestion *s)
     if (s->best)
         (void)snprintf(s->text, sizeof s->text, "; did you mean '%.150s'?", s->best);
     return s->text;
+}
+
+enum err_code cli_suggest_add(struct err *e, const char *typed, const char *words)
+{
+    char kept[64];
+    struct cli_suggestion s = {.typed = typed};
+    size_t n = strlen(e->text);
+    cli_suggest_words(&s, words, kept);
+    (void)snprintf(e->text + n, sizeof e->text - n, "%s", cli_suggest_text(&s));
+    return e->code;
 }

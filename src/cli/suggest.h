@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#include "base/err.h"
+
 struct cli_suggestion {
     const char *typed;
     const char *best; /* borrowed from the caller; NULL: nothing is near enough */
@@ -22,5 +24,7 @@ void cli_suggest(struct cli_suggestion *s, const char *candidate);
 const char *cli_suggest_text(struct cli_suggestion *s);
 /* The same over "a|b|c" (or with blanks between); the word is kept in s. */
 void cli_suggest_words(struct cli_suggestion *s, const char *words, char kept[64]);
+/* Puts the near word behind the text of a failed call; gives its code. */
+enum err_code cli_suggest_add(struct err *e, const char *typed, const char *words);
 
 #endif

@@ -144,7 +144,7 @@ if have jq; then
         ([.seconds[]] | length == 6 and all(. >= 0)) and .seconds.total > 0 and
         .memory.host.anonymous_bytes > 0 and .memory.device.weight_bytes >= 0'
     check "--json says everything" jq -e "$wanted" "$work/stdout" >"$work/jq"
-    run generate -m micro-klein --threads 1 --steps 1 -W 100 -H 64 --json -p $'a "quoted" \\ prompt\nof two\tlines' --seed 1 -o "$work/j.png"
+    run generate -m micro-klein --threads 1 --steps 1 -W 100 -H 64 --json -p $'a "quoted" \\ prompt\nof two\tlines' --seed 1 -o "$work/j.png" --force
     is "--json escapes a prompt" "$(jq -r .prompt "$work/stdout")" $'a "quoted" \\ prompt\nof two\tlines'
     is "--json keeps notes" "$(jq -r '.notes | length' "$work/stdout")" 1
     run generate -m nowhere --json -p x -o "$work/x.png"

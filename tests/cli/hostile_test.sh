@@ -227,7 +227,7 @@ expect 1 "a closed standard input"
 
 # ---- where the picture goes -------------------------------------------------------------------------
 refuse 1 "there is no folder '$work/nowhere'" generate -m micro-klein $args -o "$work/nowhere/a.png"
-refuse 1 'is a folder' generate -m micro-klein $args -o "$work"
+refuse 1 'is a folder' generate -m micro-klein $args --trace "$work"
 refuse 1 'is no folder' generate -m micro-klein $args -o "$tf/a.png"
 run generate -m micro-klein $args -o /dev/null
 expect 0 "/dev/null takes an image"
@@ -235,6 +235,7 @@ check "/dev/null is what it was" test -c /dev/null
 check "a device is still a device" test -c /dev/null
 refuse 2 'names no file' generate -m micro-klein $args -o ''
 refuse 2 'too long' generate -m micro-klein $args -o "$(printf 'd/%.0s' $(seq 3000))"
+refuse 2 'too long' generate -m micro-klein $args -o "$(printf 'd/%.0s' $(seq 3000))a.png"
 refuse 1 'File name too long' generate -m micro-klein $args -o "$work/out/$(printf 'd%.0s' $(seq 300))"
 refuse 1 'there is no folder' generate -m micro-klein $args --trace "$work/nowhere/t.safetensors"
 if [ "$(id -u)" != 0 ]; then

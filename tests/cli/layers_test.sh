@@ -209,10 +209,12 @@ refuse 2 'no picture is given' layers $m -n 2 $o
 refuse 2 'no model is named' layers -i "$scene" -n 2 $o
 : >"$work/nothing.png"
 refuse 1 'nothing.png.*empty' layers $m -i "$work/nothing.png" -n 2 $o
-if have convert; then
-    convert -size 1x4000 xc:red "$work/strip.png"
-    refuse 2 '1 x 4000' layers $m -i "$work/strip.png" -n 2 $o
-fi
+{
+    printf 'BM' && printf '\266\076\000\000\000\000\000\000\066\000\000\000'
+    printf '\050\000\000\000\001\000\000\000\240\017\000\000\001\000\030\000'
+    head -c 16024 /dev/zero
+} >"$work/strip.bmp"
+refuse 2 '1 x 4000' layers $m -i "$work/strip.bmp" -n 2 $o
 refuse 2 'Qwen-Image-Layered' layers -m micro-klein -i "$scene" -n 2 $o
 :>"$work/a-file"
 refuse 1 'no folder' layers $m -i "$scene" -n 2 -o "$work/a-file"

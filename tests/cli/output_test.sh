@@ -91,7 +91,7 @@ check "and has the new image" cmp -s target/real.png b.png
 refuse 1 "cannot write '.*': there is no folder '$work/out/no'" generate -m micro-klein -p star -o "$work/out/no/such/x.png"
 refuse 1 "there is no folder '$work/out/no'" generate -m micro-klein -p star -o "$work/out/x.png" --trace "$work/out/no/t"
 refuse 1 "'.*b.png' is no folder" generate -m micro-klein -p star -o "$work/b.png/x.png"
-refuse 1 'is a folder' generate -m micro-klein -p star -o "$work/target"
+refuse 1 'is a folder' generate -m micro-klein -p star -o "$work/out/x.png" --trace "$work/target"
 refuse 2 'names no file' generate -m micro-klein -p star -o ''
 
 # ---- settings ----------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ refuse 2 'places nothing' plan generate "${small[@]}" --place cpu
 refuse 2 'places nothing' plan generate "${small[@]}" --place unet=cpu
 refuse 2 'placed twice' plan generate "${small[@]}" --place vae=cpu,vae=cpu
 refuse 2 'on no device' plan generate "${small[@]}" --place text=
-refuse 1 'text: there is no device' plan generate "${small[@]}" --place text=abacus
+refuse 2 "there is no device 'abacus'" plan generate "${small[@]}" --place text=abacus
 
 # ---- other tasks ------------------------------------------------------------------------------------
 run plan edit "${small[@]}" -i "$work/whole.png" --json

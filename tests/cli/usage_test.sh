@@ -54,6 +54,28 @@ refuse 2 "did you mean 'check'?" store chek
 refuse 2 "did you mean 'edit'?" plan edt -m x
 refuse 2 "did you mean 'flatten'?" layers flaten x
 
+# Values of options out of a closed set, too.
+p="-m micro-klein -p star"
+refuse 2 "there is no device 'vulcan'.*; did you mean 'vulkan'?" generate $p --device vulcan
+refuse 2 "did you mean 'cuda'?" serve --device cudda
+refuse 2 "did you mean 'cpu'?" worker --listen 127.0.0.1:1 --device cp
+refuse 2 "did you mean 'vulkan'?" bench --device vulkn
+refuse 2 "did you mean 'vulkan'?" caption -m micro-layered -i x --device vulkam
+refuse 2 "did you mean 'vulkan'?" generate $p --place text=vulcan
+refuse 2 "did you mean 'text'?" generate $p --place txt=cpu
+refuse 2 "not 'q8'; did you mean 'q8_0'?" generate $p --weights q8
+refuse 2 "did you mean 'q5_k'?" layers -m micro-layered -i x --weights q5k
+refuse 2 "did you mean 'en'?" caption -m micro-layered -i x --language em
+refuse 2 "did you mean 'white'?" edit $p -i x --matte whit
+refuse 2 "'pds' is no format.*; did you mean 'psd'?" layers -m micro-layered -i x --format png,pds
+refuse 2 "not as '.pgn'; did you mean 'png'?" generate $p -o "$work/out/a.pgn"
+refuse 2 "not as '.jgp'; did you mean 'jpg'?" sheet a.png -o "$work/out/a.jgp"
+refuse 2 "did you mean 'webp'?" layers flatten x -o "$work/out/a.wepb"
+refuse 2 "did you mean 'psd'? A folder of that name is 'a.pds/'" layers merge x 0 1 -o a.pds
+refuse 2 "did you mean 'budget'?" settings set buget 8G
+refuse 2 "did you mean 'vulkan'?" settings set device vulcan
+refuse 2 "did you mean 'klein-4b'?" bench --synthetic klein4b
+
 # Help of a task, a tool: its own options under its own name.
 for words in "plan edit" "plan layers" "layers split" "layers flatten"; do
     run $words --help
@@ -106,7 +128,7 @@ refuse 2 '--max-tokens takes a whole number' $g --max-tokens 0
 refuse 2 '--threads takes a whole number' $g --threads 0
 refuse 2 '--trace-level takes one of steps, blocks' $g --trace "$work/out/t" --trace-level all
 refuse 2 '--trace-level needs --trace' $g --trace-level blocks
-refuse 1 'device' $g --device toaster
+refuse 2 "there is no device 'toaster'" $g --device toaster
 
 e="edit -m micro-klein -p star -o $work/out/a.png"
 refuse 2 'no image is given' $e
