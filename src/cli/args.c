@@ -151,16 +151,14 @@ static int take_value(struct cli_args *a, const struct cli_option *o, const char
 
 static int unknown(struct cli_args *a)
 {
-    char typed[64];
-    (void)snprintf(typed, sizeof typed, "%.*s", (int)strcspn(a->name, "="), a->name);
-    struct cli_suggestion s = {.typed = typed[1] == '-' ? typed + 2 : ""};
+    struct cli_suggestion s = {.typed = a->name + 2};
     for (const struct cli_option *o = a->command->options; o->name; o++)
         cli_suggest(&s, o->name);
     cli_suggest(&s, "help");
     if (s.best)
-        cli_usage_error(a->command, "there is no option %s; did you mean --%s?", typed, s.best);
+        cli_usage_error(a->command, "there is no option %s; did you mean --%s?", a->name, s.best);
     else
-        cli_usage_error(a->command, "there is no option %s", typed);
+        cli_usage_error(a->command, "there is no option %s", a->name);
     return CLI_ERROR;
 }
 
@@ -168,6 +166,7 @@ static int next_long(struct cli_args *a, const char *arg)
 {
     const char *eq = strchr(arg, '=');
     struct str name = {arg + 2, eq ? (size_t)(eq - arg - 2) : strlen(arg + 2)};
+    (void)snprintf(a->name, sizeof a->name, "%.*s", (int)strcspn(arg, "="), arg);
     if (str_eq_z(name, "help")) {
         cli_print_help(a->command);
         return CLI_HELP;
@@ -176,12 +175,42 @@ static int next_long(struct cli_args *a, const char *arg)
     return o ? take_value(a, o, eq ? eq + 1 : NULL) : unknown(a);
 }
 
+static int no_letter(struct cli_args *a, const char *arg)
+{
+    if (strcmp(a->name, arg) != 0)
+        cli_usage_error(a->command, "there is no option %s in %.60s", a->name, arg);
+    else
+        cli_usage_error(a->command, "there is no option %s", a->name);
+    return CLI_ERROR;
+}
+
+/* Switches may share a dash (-qf), the last may be an option with its value (-qW64). arg: all of it. */
+static int next_letter(struct cli_args *a, const char *arg)
+{
+    const char *at = a->letters;
+    bool ascii = (unsigned char)*at < 0x80;
+    (void)snprintf(a->name, sizeof a->name, ascii ? "-%.1s" : "-%s", at);
+    a->letters = at[1] && ascii ? at + 1 : NULL;
+    const struct cli_option *o = find_short(a->command, *at);
+    if (!o && *at == 'h') {
+        cli_print_help(a->command);
+        return CLI_HELP;
+    }
+    if (!o)
+        return no_letter(a, arg);
+    if (!o->value)
+        return take_value(a, o, NULL);
+    a->letters = NULL;
+    return take_value(a, o, at[1] ? at + 1 : NULL);
+}
+
 int cli_args_next(struct cli_args *a)
 {
+    if (a->letters)
+        return next_letter(a, a->argv[a->at - 1]);
     if (a->at >= a->argc)
         return CLI_END;
     const char *arg = a->argv[a->at++];
-    a->name = arg;
     if (a->only_positional || arg[0] != '-' || arg[1] == 0) {
         a->value = arg;
         return CLI_POSITIONAL;
@@ -192,12 +221,8 @@ int cli_args_next(struct cli_args *a)
     }
     if (arg[1] == '-')
         return next_long(a, arg);
-    const struct cli_option *o = find_short(a->command, arg[1]);
-    if (!o && arg[1] == 'h' && arg[2] == 0) {
-        cli_print_help(a->command);
-        return CLI_HELP;
-    }
-    return o ? take_value(a, o, arg[2] ? arg + 2 : NULL) : unknown(a);
+    a->letters = arg + 1;
+    return next_letter(a, arg);
 }
 
 bool cli_int(const struct cli_args *a, int64_t lo, int64_t hi, int64_t *out)
@@ -228,7 +253,8 @@ bool cli_choice(const struct cli_args *a, const char *words, int *out)
 {
     size_t n = strlen(a->value);
     int i = 0;
-    for (const char *w = words; n > 0 && w; w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL, i++)
+    for (const char *w = words; n > 0 && w && !strchr(a->value, '|');
+         w = strchr(w, '|') ? strchr(w, '|') + 1 : NULL, i++)
         if (strncmp(w, a->value, n) == 0 && (w[n] == 0 || w[n] == '|')) {
             if (out)
                 *out = i;

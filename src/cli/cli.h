@@ -57,8 +57,9 @@ struct cli_args {
     int argc, at;
     char **argv;
     bool only_positional; /* after "--" */
+    const char *letters;  /* further short options behind the same dash; NULL: none */
     const char *value;    /* of the option just returned, or the positional argument */
-    const char *name;     /* the option as written, for messages */
+    char name[64];        /* the option as written, without its value, for messages */
 };
 
 /* argv[0] is the command's name. Returns an option's id, CLI_POSITIONAL, CLI_HELP (already printed), CLI_END,

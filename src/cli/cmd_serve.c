@@ -13,12 +13,15 @@
 #include "cli/commands.h"
 #include "cli/engine_args.h"
 #include "memory/budget.h"
+#include "server/model_choice.h"
 #include "server/server.h"
 
 enum {
     SERVE_LISTEN = 1,
     SERVE_STORE,
     SERVE_TOKEN,
+    SERVE_MODEL,
+    SERVE_LAYERS_MODEL,
     SERVE_HOST,
     SERVE_QUEUE,
     SERVE_TIDY,
@@ -34,6 +37,11 @@ static const struct cli_option options[] = {
     {SERVE_STORE, 0, "store", "DIR",
      "pictures, projects and jobs (default $VEETANCE_HOME or ~/.local/share/veetance)"},
     {SERVE_TOKEN, 0, "token", "FILE", "every request must carry the token in this file"},
+    {SERVE_MODEL, 'm', "model", "MODEL",
+     "of requests to generate and edit that name none (default: the settings', or the first that "
+     "is "
+     "ready)"},
+    {SERVE_LAYERS_MODEL, 0, "layers-model", "MODEL", "likewise of layers and captions"},
     ENGINE_OPTIONS,
     {SERVE_HOST, 0, "allow-host", "NAME",
      "a further name that this server is called by; may be given again"},
@@ -87,6 +95,12 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         return CLI_OK;
     case SERVE_TOKEN:
         s->token_path = a->value;
+        return CLI_OK;
+    case SERVE_MODEL:
+        o->model = a->value;
+        return CLI_OK;
+    case SERVE_LAYERS_MODEL:
+        o->layers_model = a->value;
         return CLI_OK;
     case SERVE_HOST:
         if (o->n_hosts == SERVER_MAX_HOSTS)
@@ -182,6 +196,40 @@ static int serve(struct serve *s)
     return rc == ERR_OK ? CLI_OK : fail(&e);
 }
 
+/* A model that an option names has to be there. One of the settings may be another command's, a folder for instance:
+ * the server takes names alone. */
+static int take_model(const struct serve *s, const char *option, enum cli_setting setting,
+                      unsigned tasks, const char **model)
+{
+    struct err e = {0};
+    const char *wanted = *model ? *model : cli_setting(&s->settings, setting);
+    if (!wanted || model_choose(wanted, tasks, NULL, NULL, &e) == ERR_OK) {
+        *model = wanted;
+        return CLI_OK;
+    }
+    if (*model) {
+        (void)err_note(&e, "%s", option);
+        return cli_fail_err(&e);
+    }
+    cli_say("note: the setting %s is not used here: %s", cli_setting_rows[setting].key, e.text);
+    return CLI_OK;
+}
+
+static int take_settings(struct serve *s)
+{
+    struct err e = {0};
+    struct server_options *o = &s->options;
+    if (cli_settings_load(&s->settings, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (s->settings.unknown[0])
+        cli_say("note: %s", s->settings.unknown);
+    engine_args_defaults(&o->engine, &s->settings);
+    int rc = take_model(s, "--model", SETTING_MODEL, MODEL_TASK_PICTURES, &o->model);
+    return rc == CLI_OK ? take_model(s, "--layers-model", SETTING_LAYERS_MODEL, MODEL_TASK_LAYERS,
+                                     &o->layers_model)
+                        : rc;
+}
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct cli_args a = cli_args_begin(self, argc, argv);
@@ -194,10 +242,8 @@ static int run(const struct cli_command *self, int argc, char **argv)
             return cli_usage_error(self, "'%.60s' is not expected here", a.value);
         rc = id == CLI_ERROR ? CLI_USAGE : set_option(&s, &a, id);
     }
-    struct err e = {0};
-    if (rc == CLI_OK && cli_settings_load(&s.settings, &e) != ERR_OK)
-        rc = cli_fail_err(&e);
-    engine_args_defaults(&s.options.engine, &s.settings);
+    if (rc == CLI_OK)
+        rc = take_settings(&s);
     s.options.network_stays = engine_args_want_network(argv);
     if (rc == CLI_OK)
         rc = serve(&s);

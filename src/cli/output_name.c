@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PROMPT_IN_NAME = 48 };
+enum { PROMPT_IN_NAME = 48, OWN_NAME_BYTES = 512 };
 
 static const char *const tokens[] = {"{prompt}", "{model}", "{seed}", "{date}", "{time}"};
 
@@ -83,21 +83,37 @@ static bool has_seed(const struct cli_output *o)
     return !o->named && o->name && strstr(o->name, "{seed}");
 }
 
-static void fill_template(const struct cli_output *o, const struct cli_output_words *w, char *out,
-                          size_t size)
+/* A part that came out empty, or begins with a dash, is no name for a file. */
+static void mend_part(char *out, size_t *at, size_t part)
 {
-    size_t at = 0;
+    size_t dashes = strspn(out + part, "-");
+    memmove(out + part, out + part + dashes, *at - part - dashes + 1);
+    *at -= dashes;
+    if (*at == part && part + 3 < OWN_NAME_BYTES) {
+        memcpy(out + part, "out", 4);
+        *at += 3;
+    }
+}
+
+static void fill_template(const struct cli_output *o, const struct cli_output_words *w,
+                          char out[OWN_NAME_BYTES])
+{
+    size_t at = 0, part = 0;
     out[0] = 0;
-    for (const char *p = o->name ? o->name : "out"; *p && at + 1 < size;) {
+    for (const char *p = o->name ? o->name : "out"; *p && at + 1 < OWN_NAME_BYTES;) {
         const char *token = token_at(p);
         if (token) {
-            add_token(out, size, &at, token, w);
+            add_token(out, OWN_NAME_BYTES, &at, token, w);
             p += strlen(token);
-        } else {
-            out[at++] = *p++;
-            out[at] = 0;
+            continue;
         }
+        if (*p == '/')
+            mend_part(out, &at, part);
+        out[at++] = *p;
+        out[at] = 0;
+        part = *p++ == '/' ? at : part;
     }
+    mend_part(out, &at, part);
 }
 
 static const char *home_of(const char *folder, const char **rest)
@@ -111,13 +127,13 @@ static const char *home_of(const char *folder, const char **rest)
 enum err_code output_name_own(const struct cli_output *o, const struct cli_output_words *w,
                               char out[CLI_PATH_BYTES], struct err *e)
 {
-    char name[512];
+    char name[OWN_NAME_BYTES];
     const char *dir = o->into ? o->into : "", *home = "";
     if (!o->into && o->folder)
         home = home_of(o->folder, &dir);
     const char *last = *dir ? dir : home;
     size_t n_last = strlen(last);
-    fill_template(o, w, name, sizeof name);
+    fill_template(o, w, name);
     int n = snprintf(out, CLI_PATH_BYTES - 40, "%s%s%s%s%s", home, dir,
                      n_last && last[n_last - 1] != '/' ? "/" : "", name,
                      o->ending ? o->ending : ".png");

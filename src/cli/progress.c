@@ -8,14 +8,7 @@
 
 #include "base/json_text.h"
 #include "cli/cli.h"
-
-enum { BAR_WIDTH = 24 };
-
-static const char *const stage_names[] = {
-    [VT_STAGE_LOAD] = "loading weights",      [VT_STAGE_TEXT] = "encoding the prompt",
-    [VT_STAGE_ENCODE] = "encoding images",    [VT_STAGE_STEPS] = "steps",
-    [VT_STAGE_DECODE] = "decoding the image",
-};
+#include "cli/progress_line.h"
 
 void cli_progress_init(struct cli_progress *p, bool quiet)
 {
@@ -39,79 +32,10 @@ void cli_progress_finish(struct cli_progress *p)
     p->line_open = false;
 }
 
-static void seconds_text(double s, char *out, size_t size)
-{
-    if (s < 60)
-        (void)snprintf(out, size, "%.1f s", s);
-    else
-        (void)snprintf(out, size, "%d:%02d min", (int)s / 60, (int)s % 60);
-}
-
-/* "12 of 50 steps  1.52 s/step  58.2 s left", behind a bar where there is room for one. */
-static void step_text(const struct vt_progress *v, bool bar, char *out, size_t size)
-{
-    char left[32] = "", bars[BAR_WIDTH + 4] = "", times[96] = "";
-    int filled = v->step_count ? BAR_WIDTH * v->step / v->step_count : 0;
-    if (bar) {
-        bars[0] = '[';
-        memset(bars + 1, '=', (size_t)filled);
-        memset(bars + 1 + filled, ' ', (size_t)(BAR_WIDTH - filled));
-        bars[BAR_WIDTH + 1] = ']';
-        bars[BAR_WIDTH + 2] = ' ';
-    }
-    if (v->step > 0) {
-        seconds_text(v->seconds_left, left, sizeof left);
-        (void)snprintf(times, sizeof times, "  %.2f s/step  %s left", v->step_seconds, left);
-    }
-    (void)snprintf(out, size, "%sstep %d of %d%s", bars, v->step, v->step_count, times);
-}
-
-static int percent(const struct vt_progress *v)
-{
-    return (int)(100 * v->done + 1e-9);
-}
-
-static void stage_text(const struct cli_progress *p, const struct vt_progress *v, bool bar,
-                       char *out, size_t size)
-{
-    if (v->stage == VT_STAGE_STEPS && (p->terminal || v->step > 0))
-        step_text(v, bar, out, size);
-    else if (v->stage == VT_STAGE_STEPS)
-        (void)snprintf(out, size, "running %d step%s", v->step_count,
-                       v->step_count == 1 ? "" : "s");
-    else if (v->stage == VT_STAGE_LOAD && v->step_count > 0 && p->terminal)
-        (void)snprintf(out, size, "converting weights: %d %%, %.0f s left", v->step,
-                       v->seconds_left > 0 ? v->seconds_left : 0);
-    else if (v->stage == VT_STAGE_LOAD && v->step_count > 0)
-        (void)snprintf(out, size, "converting weights");
-    else if (v->stage == VT_STAGE_TEXT && v->step > 0 && p->terminal) /* a caption's tokens */
-        (void)snprintf(out, size, "%d tokens", v->step);
-    else if (v->stage == VT_STAGE_DECODE && v->step_count > 0 && p->terminal)
-        (void)snprintf(out, size, "decoding images: %d of %d, %d %%", v->step, v->step_count,
-                       percent(v));
-    else if (v->done > 0 && p->terminal)
-        (void)snprintf(out, size, "%s: %d %%", stage_names[v->stage], percent(v));
-    else
-        (void)snprintf(out, size, "%s", stage_names[v->stage]);
-}
-
 static int terminal_width(void)
 {
     struct winsize w;
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 20 ? w.ws_col : 80;
-}
-
-/* A line that wraps cannot be redrawn: the bar goes first, then the end. */
-static void redraw(struct cli_progress *p, const struct vt_progress *v, const char *image)
-{
-    char text[200];
-    int width = terminal_width() - 1;
-    stage_text(p, v, true, text, sizeof text);
-    if ((int)(strlen(image) + strlen(text)) > width)
-        stage_text(p, v, false, text, sizeof text);
-    fprintf(stderr, "\r\033[K%.*s", width, image);
-    fprintf(stderr, "%.*s", width - (int)strlen(image), text);
-    p->line_open = true;
 }
 
 /* Converting is another stage than loading. */
@@ -120,21 +44,20 @@ static unsigned stage_bit(const struct vt_progress *v)
     return v->stage == VT_STAGE_LOAD && v->step_count > 0 ? 1u << 16 : 1u << v->stage;
 }
 
-static void print_line(struct cli_progress *p, const struct vt_progress *v, const char *image)
+/* Not every step without a terminal, and no stage twice for an image. */
+static bool is_worth_a_line(struct cli_progress *p, const struct vt_progress *v)
 {
-    char text[200];
-    bool step = v->stage == VT_STAGE_STEPS && v->step > 0;
-    if (step ? !p->verbose : (p->told & stage_bit(v)) != 0)
-        return;
-    p->told |= step ? 0 : stage_bit(v);
-    stage_text(p, v, false, text, sizeof text);
-    fprintf(stderr, "%s%s\n", image, text);
+    if (v->stage == VT_STAGE_STEPS && v->step > 0)
+        return p->verbose;
+    bool told = (p->told & stage_bit(v)) != 0;
+    p->told |= stage_bit(v);
+    return !told;
 }
 
 static void on_progress(const struct vt_progress *v, void *user)
 {
     struct cli_progress *p = user;
-    char image[48] = "";
+    char line[PROGRESS_LINE_BYTES];
     /* A signal that came before the run began was too early for the engine to notice. */
     if (p->engine && atomic_load(cli_stop_flag()))
         vt_engine_cancel(p->engine);
@@ -143,12 +66,11 @@ static void on_progress(const struct vt_progress *v, void *user)
     if (v->image != p->last_image)
         p->told = 0;
     p->last_image = v->image;
-    if (v->image_count > 1)
-        (void)snprintf(image, sizeof image, "image %d of %d: ", v->image + 1, v->image_count);
-    if (p->terminal)
-        redraw(p, v, image);
-    else
-        print_line(p, v, image);
+    if (!p->terminal && !is_worth_a_line(p, v))
+        return;
+    progress_line(v, p->terminal, p->terminal ? terminal_width() - 1 : PROGRESS_LINE_BYTES, line);
+    fprintf(stderr, p->terminal ? "\r\033[K%s" : "%s\n", line);
+    p->line_open = p->terminal;
     (void)fflush(stderr);
 }
 

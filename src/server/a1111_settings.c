@@ -143,7 +143,9 @@ enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, 
     char model[MODEL_NAME_BYTES];
     (void)e;
     preferred_model(rq->server, model);
-    if (!model[0])
+    if (!model[0] && server_model(rq->server, NULL, MODEL_TASK_PICTURES))
+        (void)snprintf(model, sizeof model, "%s", rq->server->model);
+    else if (!model[0])
         model_each(first_model, model);
     buf_add_z(&re->body, "{\"sd_model_checkpoint\":");
     json_add_z(&re->body, model);

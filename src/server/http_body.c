@@ -62,6 +62,21 @@ bool http_has_body(const struct http_request *rq)
     return declared_length(rq) > 0 || http_header(rq, "Transfer-Encoding");
 }
 
+/* Without its folders: browsers send none, other clients a whole path. */
+static enum err_code take_file_name(struct http_request *rq, const char *path, struct err *e)
+{
+    const char *name = path;
+    for (const char *p = path; *p; p++)
+        if (*p == '/' || *p == '\\')
+            name = p + 1;
+    if (strlen(name) >= sizeof rq->file_name)
+        return http_refuse(rq, 422, rq->n_form ? rq->form[rq->n_form - 1].name : "X-File-Name", e,
+                           "the file's name has %zu bytes; at most %zu are kept", strlen(name),
+                           sizeof rq->file_name - 1);
+    (void)snprintf(rq->file_name, sizeof rq->file_name, "%s", name);
+    return ERR_OK;
+}
+
 static enum err_code begin_file(struct http_request *rq, const char *filename, struct err *e)
 {
     if (rq->n_files == HTTP_MAX_UPLOADS)
@@ -73,8 +88,8 @@ static enum err_code begin_file(struct http_request *rq, const char *filename, s
     if (!rq->files || !rq->uploads)
         return err_set(e, ERR_NOMEM, "no memory for files");
     rq->file_bytes = 0;
-    (void)snprintf(rq->file_name, sizeof rq->file_name, "%s", filename ? filename : "");
-    return asset_writer_begin(http_store(rq), file_max(rq), &rq->writer, e);
+    enum err_code rc = take_file_name(rq, filename ? filename : "", e);
+    return rc != ERR_OK ? rc : asset_writer_begin(http_store(rq), file_max(rq), &rq->writer, e);
 }
 
 /* The file just ended: its bytes are looked at when all has come. */

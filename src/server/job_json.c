@@ -178,7 +178,8 @@ static enum err_code check_more(struct http_request *rq, yyjson_val *body, struc
 }
 
 /* The request as it will be kept: with the name of the model that was chosen. */
-static enum err_code with_model(yyjson_val *body, const char *model, struct buf *out, struct err *e)
+enum err_code job_request_with_model(yyjson_val *body, const char *model, struct buf *out,
+                                     struct err *e)
 {
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = d ? yyjson_val_mut_copy(d, body) : NULL;
@@ -261,7 +262,7 @@ static enum err_code submit_new(struct http_request *rq, struct job_new *job, yy
 {
     struct buf text;
     buf_init(&text, LIMIT_REQUEST);
-    enum err_code rc = with_model(body, job->model, &text, e);
+    enum err_code rc = job_request_with_model(body, job->model, &text, e);
     job->request = buf_str(&text);
     if (rc == ERR_OK)
         rc = queue_add(rq, job, out, e);
@@ -291,7 +292,9 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
         return other_request(rq, e);
     if (rc != ERR_OK || repeated)
         return rc == ERR_OK ? submit_repeated(rq, out, e) : rc;
-    rc = model_choose(yyjson_get_str(yyjson_obj_get(body, "model")), k->tasks, model, path, e);
+    rc = model_choose(
+        server_model(rq->server, yyjson_get_str(yyjson_obj_get(body, "model")), k->tasks), k->tasks,
+        model, path, e);
     if (rc != ERR_OK) {
         (void)snprintf(rq->field, sizeof rq->field, "model");
         rq->status = 422;

@@ -14,6 +14,9 @@ void job_json(struct queue *q, const struct job_record *rec, struct buf *b);
  * "caption"; body: an object of that kind's fields. */
 ERR_MUST_CHECK enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *body,
                                         struct job_record *out, struct err *e);
+/* The request as it is kept: with its model. */
+ERR_MUST_CHECK enum err_code job_request_with_model(yyjson_val *body, const char *model,
+                                                    struct buf *out, struct err *e);
 /* For a handler that waits: puts the request to sleep (*later: return at once, the handler is called again), or
  * gives the record of the job that has ended. A job that failed is an error with its own status. */
 ERR_MUST_CHECK enum err_code job_wait(struct http_request *rq, const char *id, bool *later,

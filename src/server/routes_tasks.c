@@ -6,6 +6,7 @@
 #include "server/routes.h"
 #include "server/server_internal.h"
 #include "server/limits.h"
+#include "server/model_choice.h"
 
 static const struct http_field wait_query[] = {
     {.name = "wait",
@@ -126,24 +127,63 @@ static const struct http_field plan_body[] = {
      .help = "what would be sent to /v1/generate, /v1/edit or /v1/layers"},
     {0}};
 
+static const struct plan_task {
+    const char *name;
+    const struct http_field *fields;
+    unsigned tasks;
+} plan_tasks[] = {{"generate", fields_generate, MODEL_TASK_PICTURES},
+                  {"edit", fields_edit, MODEL_TASK_PICTURES},
+                  {"layers", fields_layers, MODEL_TASK_LAYERS}};
+
+static const struct plan_task *plan_task(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(plan_tasks[i].name, name) != 0)
+        i++;
+    return &plan_tasks[i];
+}
+
+/* A request that names no model gets the server's; the request's document is then another one. */
+static enum err_code name_model(struct http_request *rq, unsigned tasks, yyjson_val **body,
+                                struct err *e)
+{
+    const char *named = yyjson_get_str(yyjson_obj_get(*body, "model"));
+    const char *model = server_model(rq->server, named, tasks);
+    yyjson_doc *doc = NULL;
+    struct buf text;
+    if (!model || model == named)
+        return ERR_OK;
+    buf_init(&text, LIMIT_REQUEST);
+    enum err_code rc = job_request_with_model(*body, model, &text, e);
+    if (rc == ERR_OK)
+        rc = json_parse(buf_str(&text), "the request", &doc, e);
+    buf_deinit(&text);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_doc_free(rq->doc);
+    rq->doc = doc;
+    *body = yyjson_doc_get_root(doc);
+    return ERR_OK;
+}
+
 static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     char inner[CHECK_FIELD_SIZE];
-    const char *task = http_body_str(rq, "task", "generate");
+    const struct plan_task *task = plan_task(http_body_str(rq, "task", "generate"));
     yyjson_val *body = yyjson_obj_get(http_body(rq), "request");
-    const struct http_field *fields = strcmp(task, "layers") == 0 ? fields_layers
-                                      : strcmp(task, "edit") == 0 ? fields_edit
-                                                                  : fields_generate;
-    enum err_code rc = check_object(fields, body, false, inner, e);
+    enum err_code rc = check_object(task->fields, body, false, inner, e);
     if (rc != ERR_OK) {
         (void)snprintf(rq->field, sizeof rq->field, "request.%.140s", inner);
         rq->status = 422;
         return rc;
     }
+    rc = name_model(rq, task->tasks, &body, e);
+    if (rc != ERR_OK)
+        return rc;
     struct queue_order *o = arena_alloc(&rq->arena, sizeof *o);
     if (!o)
         return err_set(e, ERR_NOMEM, "no memory for a plan");
-    *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task, .body = body, .rq = rq};
+    *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task->name, .body = body, .rq = rq};
     re->later = queue_order(rq->server->queue, o);
     return ERR_OK;
 }

@@ -21,6 +21,7 @@
 #include "server/queue.h"
 #include "server/server_internal.h"
 #include "server/limits.h"
+#include "server/model_choice.h"
 
 enum {
     DEFAULT_HTTP_THREADS = 4,
@@ -226,7 +227,18 @@ static enum err_code copy_options(struct server *s, const struct server_options 
     s->http_threads = o->http_threads > 0 ? o->http_threads : DEFAULT_HTTP_THREADS;
     for (size_t i = 0; i < o->n_hosts && i < SERVER_MAX_HOSTS; i++)
         (void)snprintf(s->hosts[s->n_hosts++], SERVER_NAME_BYTES, "%s", o->hosts[i]);
+    (void)snprintf(s->model, sizeof s->model, "%s", o->model ? o->model : "");
+    (void)snprintf(s->layers_model, sizeof s->layers_model, "%s",
+                   o->layers_model ? o->layers_model : "");
     return ERR_OK;
+}
+
+const char *server_model(const struct server *s, const char *named, unsigned tasks)
+{
+    const char *own = tasks & MODEL_TASK_PICTURES ? s->model : s->layers_model;
+    if (named && *named)
+        return named;
+    return own[0] ? own : NULL;
 }
 
 /* Before any thread starts: not all of it reaches threads that run already. */

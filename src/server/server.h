@@ -24,6 +24,8 @@ struct server_options {
     const char *listen;    /* "127.0.0.1:8188", "[::1]:8188", "0.0.0.0:80"; port 0: any free one */
     const char *store_dir; /* NULL: the user's own */
     const char *token;     /* NULL or "": none; must be given for addresses that are no loopback */
+    const char *model,
+        *layers_model; /* of requests that name none; NULL: the first that can do it */
     struct vt_engine_options engine; /* what its strings point to must outlive the server */
     int http_threads;                /* 0: 4 */
     int max_queue;                   /* jobs that may wait; 0: 1,000 */

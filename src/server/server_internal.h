@@ -36,6 +36,7 @@ struct server {
     char token[SERVER_TOKEN_BYTES];
     char hosts[SERVER_MAX_HOSTS][SERVER_NAME_BYTES];
     size_t n_hosts;
+    char model[SERVER_NAME_BYTES], layers_model[SERVER_NAME_BYTES]; /* of the options; "": none */
     int http_threads;
     int64_t started_ns;
     double sandbox_seconds;
@@ -63,6 +64,8 @@ static inline bool server_is_stopping(const struct server *s)
     return atomic_load(&s->stopping);
 }
 
+/* The model that a request of these tasks gets: named, or the server's own; NULL: the first that can do it. */
+const char *server_model(const struct server *s, const char *named, unsigned tasks);
 /* For who was told to come back later. */
 int server_retry_after(struct server *s);
 void server_count_reply(struct server *s, int status, double seconds);

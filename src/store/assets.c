@@ -171,9 +171,8 @@ done:
     return rc;
 }
 
-/* The last part of what may be a path, by the rules of a layer's name: UTF-8, no control characters, cut
- * between characters. */
-static void clean_name(char out[ASSET_NAME_SIZE], const char *name)
+/* The last part of what may be a path, by the rules of a layer's name: UTF-8, no control characters. */
+static enum err_code clean_name(char out[ASSET_NAME_SIZE], const char *name, struct err *e)
 {
     static_assert(sizeof((struct layer *)0)->name == ASSET_NAME_SIZE, "one size of names");
     struct layer l = {0};
@@ -184,8 +183,12 @@ static void clean_name(char out[ASSET_NAME_SIZE], const char *name)
             break;
         }
     }
+    if (last.n >= ASSET_NAME_SIZE)
+        return err_set(e, ERR_ARG, "the picture's name has %zu bytes; at most %d are kept", last.n,
+                       ASSET_NAME_SIZE - 1);
     layer_set_name(&l, last);
     memcpy(out, l.name, ASSET_NAME_SIZE);
+    return ERR_OK;
 }
 
 enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_note *note,
@@ -194,10 +197,11 @@ enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_not
     static const struct asset_note no_note = {0};
     struct asset a = {.bytes = w->bytes};
     note = note ? note : &no_note;
-    clean_name(a.name, note->name ? note->name : "");
     snprintf(a.origin, sizeof a.origin, "%s", note->origin ? note->origin : "upload");
     sha256_hex(&w->hash, a.id);
-    enum err_code rc = check_picture(w, note->trusted, &a, e);
+    enum err_code rc = clean_name(a.name, note->name ? note->name : "", e);
+    if (rc == ERR_OK)
+        rc = check_picture(w, note->trusted, &a, e);
     if (rc == ERR_OK)
         rc = settle(w, &a, e);
     asset_writer_abort(w); /* after a success the temporary name is gone already */

@@ -40,7 +40,7 @@ struct asset {
 };
 
 struct asset_note {
-    const char *name;   /* NULL: none. Any bytes: it is cleaned and cut */
+    const char *name;   /* NULL: none. Any bytes, cleaned; ERR_ARG when its last part is too long */
     const char *origin; /* NULL: "upload" */
     /* Our own encoder made the bytes: only the header is read again, not every pixel. */
     bool trusted;

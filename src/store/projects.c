@@ -93,11 +93,13 @@ static enum err_code drop_states(struct store *s, const char *id, int64_t first,
 static enum err_code add_state(struct store *s, const struct project *p, int64_t position,
                                const char *label, struct err *e)
 {
-    char owner[OWNER_SIZE], cut[PROJECT_LABEL_SIZE];
+    char owner[OWNER_SIZE];
     struct buf doc;
-    struct layer name = {0};
-    layer_set_name(&name, str_from(label));
-    snprintf(cut, sizeof cut, "%.*s", PROJECT_LABEL_SIZE - 1, name.name);
+    struct layer clean = {0};
+    if (strlen(label) >= PROJECT_LABEL_SIZE)
+        return err_set(e, ERR_ARG, "the label has %zu bytes; at most %d are kept", strlen(label),
+                       PROJECT_LABEL_SIZE - 1);
+    layer_set_name(&clean, str_from(label));
     buf_init(&doc, DOC_MAX_BYTES);
     enum err_code rc = project_json_write(p, &doc, e);
     if (rc == ERR_OK) {
@@ -107,7 +109,7 @@ static enum err_code add_state(struct store *s, const struct project *p, int64_t
                                      e);
         db_bind_text(&q, 1, p->id);
         db_bind_int(&q, 2, position);
-        db_bind_text(&q, 3, cut);
+        db_bind_text(&q, 3, clean.name);
         db_bind_int(&q, 4, store_now_ms(s));
         db_bind_str(&q, 5, buf_str(&doc));
         rc = db_run(&q);

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 
-from support import EDIT, SCENE, Server, form, png, read, run_all
+from support import EDIT, ROOT, SCENE, Server, form, png, read, run_all
 
 STAR = {"prompt": "a red star on a white background", "seed": 1}
 
@@ -244,6 +246,42 @@ def test_models_budget_and_telemetry(program):
         assert len(seen) == 3 and seen[2]["uptime"] > seen[0]["uptime"]
         assert s.post("/v1/models/unload").json() == {"model": None}
         assert b"veetance_jobs_done_total" in s.get("/metrics").body
+
+
+def test_requests_without_a_model_get_that_of_the_settings(program):
+    own = os.path.join(ROOT, "models")
+    home = tempfile.mkdtemp(prefix="veetance-settings-")
+    env = {"VEETANCE_HOME": home, "VEETANCE_MODELS": os.path.join(ROOT, "models")}
+    for name, path in (("mine", "micro-klein"), ("my-layers", "micro-layered")):
+        subprocess.run([program, "models", "add", os.path.join(own, path), "--as", name, "--quick", "-q"], check=True,
+                       stdout=subprocess.DEVNULL, env={**os.environ, **env})
+
+    small = {**STAR, "steps": 1, "width": 64, "height": 64}
+
+    def models_of(*options, **more):
+        with Server(program, *options, env={**env, **more}) as s:
+            upload = s.upload(SCENE)
+            got = [s.post("/v1/generate", small).json()["model"],
+                   s.post("/v1/layers", {"image": upload, "layers": 2, "steps": 2}).json()["model"],
+                   s.post("/v1/generate", {**small, "model": "mine"}).json()["model"],
+                   s.get("/sdapi/v1/options").json()["sd_model_checkpoint"]]
+            assert s.post("/v1/plan", {"task": "generate", "request": small}).status == 200
+            return got, s.said()
+    try:
+        assert models_of()[0] == ["mine", "my-layers", "mine", "mine"]
+        assert models_of(VEETANCE_MODEL="micro-klein", VEETANCE_LAYERS_MODEL="micro-layered")[0] == \
+            ["micro-klein", "micro-layered", "mine", "micro-klein"]
+        assert models_of("-m", "micro-klein", VEETANCE_MODEL="mine")[0][0] == "micro-klein"
+        with open(os.path.join(home, "settings.json"), "w", encoding="utf-8") as f:
+            json.dump({"model": "micro-klein", "layers_model": "/some/folder"}, f)
+        got, said = models_of()
+        assert got == ["micro-klein", "my-layers", "mine", "micro-klein"], got
+        assert "note: the setting layers_model is not used here: there is no model '/some/folder'" in said, said
+        for options in (["-m", "nowhere"], ["-m", "micro-layered"], ["--layers-model", "micro-klein"]):
+            r = subprocess.run([program, "serve", *options], capture_output=True, env={**os.environ, **env}, timeout=60)
+            assert r.returncode in (1, 2) and b"--model: " in r.stderr or b"--layers-model: " in r.stderr, r
+    finally:
+        shutil.rmtree(home)
 
 
 def test_questions_do_not_wait_behind_a_job(program):

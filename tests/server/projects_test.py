@@ -63,6 +63,26 @@ def test_ids_stay_and_long_names_are_refused(program):
         assert change(s, "PATCH", at, {"name": "n" * 255}).json()["name"] == "n" * 255
 
 
+def test_names_of_files_and_undo_points_are_kept_whole_or_refused(program):
+    with Server(program) as s:
+        picture, whole = png(8, 8), "n" * 251 + ".png"
+        head = {"Content-Type": "image/png", "X-File-Name": "some/folder/" + whole}
+        made = s.post("/v1/assets", picture, headers=head).json()
+        assert s.get("/v1/assets").json()["assets"][0]["name"] == whole, made
+        head["X-File-Name"] = "n" + whole
+        body, form_head = form(("file", "n" + whole, picture))
+        for r in (s.post("/v1/assets", picture, headers=head), s.post("/v1/assets", body, headers=form_head)):
+            assert r.status == 422 and "256 bytes; at most 255" in r.json()["detail"], r
+        p = new_project(s)
+        layer = f"/v1/projects/{p['id']}/layers/{p['layers'][1]['id']}"
+        label = "%C3%A4" * 31
+        change(s, "PATCH", f"{layer}?label={label}", {"x": 1})
+        r = s.request("PATCH", f"{layer}?label={label}%C3%A4", {"x": 2}, headers={"X-Veetance": "1"})
+        assert r.status in (400, 422) and r.json()["field"] == "label" and "63" in r.json()["detail"], r
+        points = s.get(f"/v1/projects/{p['id']}/history").json()["points"]
+        assert points[-1]["label"] == "\u00e4" * 31, points
+
+
 def test_projects_come_in_pages(program):
     with Server(program) as s:
         made = [s.post("/v1/projects", {"width": 4, "height": 4, "name": str(n)}).json()["id"] for n in range(5)]

@@ -6,13 +6,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -333,23 +337,84 @@ static void lock_is_busy_when_another_holds_it(void **state)
     file_unlock(b);
 }
 
+/* ---- file systems on which a file cannot be without a name ---- */
+
+/* From now on this process's files cannot: as on NFS, FUSE and older kernels. False where the system has no such
+ * filter. */
+static bool refuse_nameless_files(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_TMPFILE & ~O_DIRECTORY, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {sizeof code / sizeof code[0], code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+static void file_has_a_hidden_name_until_the_commit(void **state)
+{
+    (void)state;
+    struct file_out f;
+    struct err e = {0};
+    const char *path = at("new");
+    assert_int_equal(open(dir, O_TMPFILE | O_RDWR, 0600), -1);
+    assert_int_equal(errno, EOPNOTSUPP);
+    assert_int_equal(file_out_begin(&f, path, 0666, 0, &e), ERR_OK);
+    assert_true(f.linked);
+    assert_int_equal(strncmp(f.temp, ".veetance-tmp-", 14), 0);
+    assert_true(file_exists(at(f.temp)));
+    assert_false(file_exists(path));
+    assert_int_equal(file_out_write(&f, "x", 1, 0, &e), ERR_OK);
+    assert_int_equal(file_out_commit(&f, &e), ERR_OK);
+    file_out_end(&f);
+    assert_holds(path, "x");
+    assert_int_equal(entries(dir), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+static const struct CMUnitTest tests[] = {
+    TEST(all_writers_succeed_when_they_write_one_path),
+    TEST(old_file_and_folder_stay_when_writing_fails),
+    TEST(nothing_is_left_when_writing_is_given_up),
+    TEST(rights_are_the_callers_when_a_file_is_new),
+    TEST(rights_are_kept_when_a_file_is_replaced),
+    TEST(link_stays_when_the_file_behind_it_is_written),
+    TEST(what_is_no_file_is_refused),
+    TEST(bytes_go_through_when_the_path_is_a_pipe),
+    TEST(devices_stay_devices_when_written_to),
+    TEST(bytes_are_appended_when_the_path_is_an_open_descriptor),
+    TEST(folders_are_made_with_their_mode),
+    TEST(lock_is_busy_when_another_holds_it),
+};
+
+/* All of it again in a process of its own. */
+static int run_without_nameless_files(void)
+{
+    const struct CMUnitTest own[] = {TEST(file_has_a_hidden_name_until_the_commit)};
+    int status = 0;
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (!refuse_nameless_files()) {
+            print_message("skipped: this system filters no calls\n");
+            _exit(0);
+        }
+        int failed = cmocka_run_group_tests_name("file_out, names needed", own, NULL, NULL);
+        failed += cmocka_run_group_tests_name("file_out, all with names", tests, NULL, NULL);
+        (void)fflush(NULL);
+        _exit(failed != 0);
+    }
+    return pid < 0 || waitpid(pid, &status, 0) != pid || status != 0;
+}
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(all_writers_succeed_when_they_write_one_path),
-        TEST(old_file_and_folder_stay_when_writing_fails),
-        TEST(nothing_is_left_when_writing_is_given_up),
-        TEST(rights_are_the_callers_when_a_file_is_new),
-        TEST(rights_are_kept_when_a_file_is_replaced),
-        TEST(link_stays_when_the_file_behind_it_is_written),
-        TEST(what_is_no_file_is_refused),
-        TEST(bytes_go_through_when_the_path_is_a_pipe),
-        TEST(devices_stay_devices_when_written_to),
-        TEST(bytes_are_appended_when_the_path_is_an_open_descriptor),
-        TEST(folders_are_made_with_their_mode),
-        TEST(lock_is_busy_when_another_holds_it),
-    };
-    return cmocka_run_group_tests_name("file_out", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("file_out", tests, NULL, NULL);
+    return failed + run_without_nameless_files();
 }

@@ -23,6 +23,26 @@ static size_t count_files(struct place *p, const char *sub)
     return n;
 }
 
+static void name_is_kept_whole_or_refused(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct buf png;
+    struct asset a;
+    struct err e = {0};
+    char name[ASSET_NAME_SIZE + 8] = "folder/";
+    make_png(20, 10, 1, &png);
+    memset(name + 7, 'n', ASSET_NAME_SIZE);
+    struct asset_note note = {.name = name};
+    assert_int_equal(asset_put(s, buf_str(&png), &note, &a, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "the picture's name has 256 bytes; at most 255 are kept"));
+    name[7 + ASSET_NAME_SIZE - 1] = 0;
+    assert_int_equal(asset_put(s, buf_str(&png), &note, &a, &e), ERR_OK);
+    assert_string_equal(a.name, name + 7);
+    buf_deinit(&png);
+    store_close(s);
+}
+
 static void picture_comes_back_when_it_was_put_in(void **state)
 {
     struct place *p = *state;
@@ -210,6 +230,7 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
+        CASE(name_is_kept_whole_or_refused),
         CASE(picture_comes_back_when_it_was_put_in),
         CASE(same_bytes_are_one_asset_when_put_in_twice),
         CASE(nothing_is_left_when_bytes_are_no_picture),

@@ -197,6 +197,29 @@ static void states_come_back_in_order_when_undone_and_redone(void **state)
     store_close(s);
 }
 
+static void label_is_kept_whole_or_refused(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s);
+    struct project_point points[PROJECT_UNDO_MAX + 1];
+    struct err e = {0};
+    char label[PROJECT_LABEL_SIZE + 1] = {0};
+    size_t n;
+    memset(label, 'l', PROJECT_LABEL_SIZE);
+    struct project_change c = {.label = label};
+    assert_int_equal(project_save(s, &p, &c, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "the label has 64 bytes; at most 63 are kept"));
+    assert_int_equal(project_history(s, p.id, points, PROJECT_UNDO_MAX + 1, &n, NULL), ERR_OK);
+    assert_int_equal(n, 1);
+    label[PROJECT_LABEL_SIZE - 1] = 0;
+    assert_int_equal(project_save(s, &p, &c, &e), ERR_OK);
+    assert_int_equal(project_history(s, p.id, points, PROJECT_UNDO_MAX + 1, &n, NULL), ERR_OK);
+    assert_string_equal(points[1].label, label);
+    project_deinit(&p);
+    store_close(s);
+}
+
 static void one_undo_point_is_kept_when_a_drag_amends(void **state)
 {
     struct place *place = *state;
@@ -647,6 +670,7 @@ int main(void)
         CASE(projects_are_listed_in_the_order_of_their_changes_when_the_clock_goes_back),
         CASE(second_writer_is_refused_when_the_revision_moved_on),
         CASE(states_come_back_in_order_when_undone_and_redone),
+        CASE(label_is_kept_whole_or_refused),
         CASE(one_undo_point_is_kept_when_a_drag_amends),
         CASE(old_points_go_and_their_pictures_when_history_is_long),
         cmocka_unit_test(field_is_named_when_json_is_wrong),
