@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "cli/layers_job.h"
 #include "cli/output.h"
-#include "layers/json.h"
 #include "image/png_save.h"
+#include "layers/json.h"
 
 /* ---- paths ------------------------------------------------------------------------------------------- */
 

@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 #include "base/err.h"
-#include "layers/stack.h"
 #include "layers/file.h"
+#include "layers/stack.h"
 
 enum { STACK_FOLDER_PATH_BYTES = 4096 };
 

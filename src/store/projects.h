@@ -78,7 +78,8 @@ ERR_MUST_CHECK enum err_code project_check(const struct project *p, struct err *
 
 struct project_change {
     int64_t if_revision; /* the revision that the caller saw; 0: whatever it is */
-    const char *label;   /* for the undo list: "move", "opacity", ...; NULL: "change". Too long: ERR_ARG */
+    const char
+        *label; /* for the undo list: "move", "opacity", ...; NULL: "change". Too long: ERR_ARG */
     /* Replaces the current state without an undo point: one more step of a drag. */
     bool amend;
     /* Nothing was changed: no revision and no undo point, and what can be redone still can. */

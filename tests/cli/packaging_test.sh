@@ -48,11 +48,26 @@ is "the tasks of plan" "$(complete_in_bash veetance plan "")" "generate edit lay
 is "a tool's own options" "$(complete_in_bash veetance layers split --lay)" "--layer --layers"
 is "a task's options" "$(complete_in_bash veetance plan edit --str)" --strength
 is "an option's values" "$(complete_in_bash veetance generate --compute "")" "default int8"
+is "those of a switch of many commands" "$(complete_in_bash veetance generate --weights iq4_n)" iq4_nl
+is "they are those that convert knows" "$(complete_in_bash veetance layers --weights "")" "$(complete_in_bash veetance convert --type "")"
+is "colours" "$(complete_in_bash veetance edit --matte w)" white
+is "a list goes on behind its comma" "$(complete_in_bash veetance layers --format psd,o)" psd,ora
+is "components" "$(complete_in_bash veetance generate --place tr)" transformer=
+is "behind an equals sign" "$(complete_in_bash veetance generate --compute = in)" int8
+is "and right at it" "$(complete_in_bash veetance generate --compute =)" "default int8"
+is "a component's device" "$(complete_in_bash veetance generate --place text = vu)" vulkan
+is "commands of help" "$(complete_in_bash veetance help pl)" plan
+is "new options" "$(complete_in_bash veetance layers flatten x --fo)" --force
+is "a setting's values" "$(complete_in_bash veetance settings set device vu)" vulkan
+is "what a model may be told" "$(complete_in_bash veetance models set x ref | tr ' ' '\n' | head -n 1)" reference_cache=yes
 is "values by the short option" "$(complete_in_bash veetance convert -t q4)" "q4_k q4_1 q4_0"
 is "values of the same option in another command" "$(complete_in_bash veetance convert --format g)" gguf
 PATH=$(dirname "$program"):$PATH
 export PATH VEETANCE_MODELS=$PWD/models
 is "names of models" "$(complete_in_bash veetance generate -m micro-k | tr ' ' '\n' | sort -u)" micro-klein
+is "names for a default of serve" "$(complete_in_bash veetance serve --layers-model micro-l)" micro-layered
+is "names for a setting" "$(complete_in_bash veetance settings set layers_model micro-l)" micro-layered
+is "names of devices" "$(complete_in_bash veetance devices --pin cp)" cpu
 is "names for models show" "$(complete_in_bash veetance models show micro-l)" micro-layered
 is "keys of settings" "$(complete_in_bash veetance settings set bud)" budget
 unset VEETANCE_MODELS
