@@ -117,7 +117,7 @@ bool nn_device_has_bf16(const struct nn_device *d);
 /* What fills the memory of parameters; made when first asked for. */
 struct nn_uploader *nn_device_uploader(struct nn_device *d);
 /* Page-locked host memory in use. */
-uint64_t nn_device_pinned_bytes(const struct nn_device *d);
+uint64_t nn_device_locked_bytes(const struct nn_device *d);
 
 /* The parameter set whose blocks flow through slots at present (at most one a device); NULL: none. */
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps);

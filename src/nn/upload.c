@@ -24,7 +24,7 @@ struct nn_uploader {
     struct nv_card *card; /* NULL: a backend of ggml */
     void *card_slices;    /* page-locked, for all workers; of that context */
     unsigned generation;
-    ggml_backend_buffer_t pinned;
+    ggml_backend_buffer_t locked;
     struct worker workers[MAX_WORKERS];
     int wanted, n; /* workers; threads are started by the first upload that has work for them */
 
@@ -54,8 +54,8 @@ static unsigned char *take_slices(struct nn_uploader *u, struct nn_device *d)
     }
     ggml_backend_buffer_type_t host = ggml_backend_dev_host_buffer_type(nn_device_ggml(d));
     if (host)
-        u->pinned = ggml_backend_buft_alloc_buffer(host, bytes);
-    return u->pinned ? ggml_backend_buffer_get_base(u->pinned) : NULL;
+        u->locked = ggml_backend_buft_alloc_buffer(host, bytes);
+    return u->locked ? ggml_backend_buffer_get_base(u->locked) : NULL;
 }
 
 struct nn_uploader *nn_uploader_new(struct nn_device *d)
@@ -87,8 +87,8 @@ void nn_uploader_free(struct nn_uploader *u)
     pthread_mutex_unlock(&u->lock);
     for (int i = 1; i < u->n; i++)
         pthread_join(u->workers[i].thread, NULL);
-    if (u->pinned)
-        ggml_backend_buffer_free(u->pinned);
+    if (u->locked)
+        ggml_backend_buffer_free(u->locked);
     if (u->card)
         nv_host_free(u->card, u->card_slices, u->generation);
     pthread_cond_destroy(&u->ended);
@@ -100,10 +100,10 @@ void nn_uploader_free(struct nn_uploader *u)
 
 static bool has_slices(const struct nn_uploader *u)
 {
-    return u->pinned || u->card_slices;
+    return u->locked || u->card_slices;
 }
 
-uint64_t nn_uploader_pinned_bytes(const struct nn_uploader *u)
+uint64_t nn_uploader_locked_bytes(const struct nn_uploader *u)
 {
     return has_slices(u) ? (uint64_t)u->wanted * SLICE : 0;
 }

@@ -32,6 +32,6 @@ void nn_uploader_free(struct nn_uploader *u);
 /* The first failure of any of its parts. */
 ERR_MUST_CHECK enum err_code nn_upload(struct nn_uploader *u, const struct nn_upload *what,
                                        struct err *e);
-uint64_t nn_uploader_pinned_bytes(const struct nn_uploader *u);
+uint64_t nn_uploader_locked_bytes(const struct nn_uploader *u);
 
 #endif

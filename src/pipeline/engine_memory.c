@@ -14,7 +14,7 @@ static uint64_t pinned(const struct vt_engine *g)
 {
     uint64_t n = 0;
     for (size_t i = 0; i < g->placement.governors.n; i++)
-        n += nn_device_pinned_bytes(g->placement.all[i]);
+        n += nn_device_locked_bytes(g->placement.all[i]);
     return n;
 }
 

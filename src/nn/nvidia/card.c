@@ -401,7 +401,7 @@ static nv_result make_parts(struct nv_card *c)
     return r;
 }
 
-uint64_t nv_card_pinned_bytes(const struct nv_card *c)
+uint64_t nv_card_locked_bytes(const struct nv_card *c)
 {
     return c->parts ? READ_PARTS * READ_BYTES : 0;
 }

@@ -66,7 +66,7 @@ void *nv_host_new(struct nv_card *c, size_t bytes);
 void nv_host_free(struct nv_card *c, void *p, unsigned generation);
 
 /* Page-locked memory that reading goes through. */
-uint64_t nv_card_pinned_bytes(const struct nv_card *c);
+uint64_t nv_card_locked_bytes(const struct nv_card *c);
 
 /* Lane 0 returns when src may be changed, and whatever is computed afterwards sees the bytes. Other lanes return
  * when the bytes are on the card. */

@@ -304,7 +304,7 @@ static void uploads_go_through_page_locked_slices(void **state)
     assert_int_equal(nn_buffer_new(d, NN_MEMORY_WEIGHTS, BYTES, "weights", &b, &e), ERR_OK);
     assert_int_equal(nn_buffer_place(b, t, 0, &e), ERR_OK);
     struct nn_uploader *u = nn_device_uploader(d);
-    assert_true(nn_uploader_pinned_bytes(u) > 0);
+    assert_true(nn_uploader_locked_bytes(u) > 0);
     assert_int_equal(nn_upload(u, &(struct nn_upload){.t = t, .src = src, .unit = 1}, &e), ERR_OK);
     nn_tensor_get(d, t, back, 0, BYTES);
     assert_memory_equal(src, back, BYTES);

@@ -1,0 +1,29 @@
+/* device_impl.h - a device's insides, for device.c and device_run.c only. */
+#ifndef VT_NN_DEVICE_IMPL_H
+#define VT_NN_DEVICE_IMPL_H
+
+#include "nn/device.h"
+#include "nn/pin.h"
+
+struct nn_device {
+    char library[NN_PIN_PATH_BYTES];
+    struct nv_card *card; /* NULL: a backend of ggml */
+    unsigned generation;  /* of the card's context, when it was last asked */
+    ggml_backend_t backend;
+    ggml_backend_dev_t dev;
+    bool is_cpu;
+    int threads, threads_in_use;
+    ggml_backend_set_n_threads_t set_threads;
+    void (*set_abort)(ggml_backend_t backend, ggml_abort_callback cb, void *user);
+    struct nn_accountant accountant;
+    bool has_accountant, dry, int8;
+    struct nn_params *streaming;
+    struct nn_uploader *uploader;
+    struct nn_profile *profile;
+    const atomic_bool *cancel;
+    struct nn_watch watch;
+    struct nn_span span;
+    double told; /* to the watch */
+};
+
+#endif

@@ -1,0 +1,123 @@
+/* device_run.c - what a run sets on its device: who accounts for memory, whether it only measures, who watches and who
+ * may stop it. */
+#include "nn/device_impl.h"
+
+#include "nn/nvidia/card.h"
+#include "nn/upload.h"
+
+void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel)
+{
+    d->cancel = cancel;
+}
+
+const atomic_bool *nn_device_cancel(const struct nn_device *d)
+{
+    return d->cancel;
+}
+
+void nn_device_set_watch(struct nn_device *d, const struct nn_watch *w)
+{
+    d->watch = w ? *w : (struct nn_watch){0};
+    d->span = (struct nn_span){0, 1};
+    d->told = 0;
+}
+
+bool nn_device_watched(const struct nn_device *d)
+{
+    return d->watch.fn != NULL;
+}
+
+struct nn_span nn_device_span(const struct nn_device *d)
+{
+    return d->span;
+}
+
+void nn_device_set_span(struct nn_device *d, struct nn_span span)
+{
+    d->span = span;
+}
+
+void nn_device_tell_watch(struct nn_device *d, double done)
+{
+    double now = d->span.from + d->span.share * done;
+    if (!d->watch.fn || now < d->told)
+        return;
+    d->told = now < 1 - 1e-9 ? now : 1; /* the sum of all parts may miss it by a rounding */
+    d->watch.fn(d->watch.user, d->told);
+}
+
+void nn_device_set_abort(struct nn_device *d, bool (*fn)(void *user), void *user)
+{
+    if (d->set_abort)
+        d->set_abort(d->backend, fn, user);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------ */
+
+void nn_device_set_accountant(struct nn_device *d, const struct nn_accountant *a)
+{
+    d->has_accountant = a != NULL;
+    d->accountant = a ? *a : (struct nn_accountant){0};
+}
+
+const struct nn_accountant *nn_device_accountant(const struct nn_device *d)
+{
+    return d->has_accountant ? &d->accountant : NULL;
+}
+
+void nn_device_set_dry(struct nn_device *d, bool dry)
+{
+    d->dry = dry;
+}
+
+bool nn_device_is_dry(const struct nn_device *d)
+{
+    return d->dry;
+}
+
+enum err_code nn_device_take(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes,
+                             const char *what, struct err *e)
+{
+    return d->has_accountant && bytes > 0
+               ? d->accountant.take(d->accountant.user, kind, bytes, what, e)
+               : ERR_OK;
+}
+
+void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes)
+{
+    if (d->has_accountant && bytes > 0)
+        d->accountant.give(d->accountant.user, kind, bytes);
+}
+
+struct nn_uploader *nn_device_uploader(struct nn_device *d)
+{
+    if (!d->uploader)
+        d->uploader = nn_uploader_new(d);
+    return d->uploader;
+}
+
+uint64_t nn_device_locked_bytes(const struct nn_device *d)
+{
+    uint64_t own = d->card ? nv_card_locked_bytes(d->card) : 0;
+    return own + (d->uploader ? nn_uploader_locked_bytes(d->uploader) : 0);
+}
+
+void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps)
+{
+    d->streaming = ps;
+}
+
+struct nn_params *nn_device_streaming(const struct nn_device *d)
+{
+    return d->streaming;
+}
+
+void nn_device_set_profile(struct nn_device *d, struct nn_profile *p)
+{
+    d->profile = p;
+}
+
+struct nn_profile *nn_device_profile(const struct nn_device *d)
+{
+    return d->profile;
+}
