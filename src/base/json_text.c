@@ -67,6 +67,13 @@ void json_end_array(struct buf *b)
     buf_add_byte(b, ']');
 }
 
+void json_key(struct buf *b, struct str key)
+{
+    begin(b, NULL);
+    json_add_str(b, key);
+    buf_add_byte(b, ':');
+}
+
 void json_put_str(struct buf *b, const char *key, struct str value)
 {
     begin(b, key);
@@ -91,6 +98,14 @@ void json_put_uint(struct buf *b, const char *key, uint64_t value)
 {
     begin(b, key);
     buf_printf(b, "%llu", (unsigned long long)value);
+}
+
+void json_put_ints(struct buf *b, const char *key, const int64_t *values, size_t n)
+{
+    json_array(b, key);
+    for (size_t i = 0; i < n; i++)
+        json_put_int(b, NULL, values[i]);
+    json_end_array(b);
 }
 
 void json_put_bool(struct buf *b, const char *key, bool value)

@@ -10,7 +10,8 @@
  *     json_end_array(b);
  *     json_end_object(b);
  *
- * key: NULL for an item of an array, and for the outermost value. Keys are written by us, so they are not escaped.
+ * key: NULL for an item of an array, for what follows json_key, and for the outermost value. Such keys are our own
+ * words, so they are not escaped.
  * Failures stick in the buffer. */
 #ifndef VT_BASE_JSON_TEXT_H
 #define VT_BASE_JSON_TEXT_H
@@ -26,10 +27,14 @@ void json_end_object(struct buf *b);
 void json_array(struct buf *b, const char *key);
 void json_end_array(struct buf *b);
 
+/* The name of a member that is not ours, escaped; its value is put next. */
+void json_key(struct buf *b, struct str key);
+
 void json_put_str(struct buf *b, const char *key, struct str value);
 void json_put_z(struct buf *b, const char *key, const char *value); /* NULL: null */
 void json_put_int(struct buf *b, const char *key, int64_t value);
 void json_put_uint(struct buf *b, const char *key, uint64_t value);
+void json_put_ints(struct buf *b, const char *key, const int64_t *values, size_t n); /* an array */
 void json_put_bool(struct buf *b, const char *key, bool value);
 void json_put_null(struct buf *b, const char *key);
 /* With so many digits behind the point; infinity and NaN, which JSON lacks, as null. */

@@ -298,12 +298,11 @@ static enum err_code inspect_pipeline(const char *dir, const char *index, bool a
     if (rc == ERR_OK)
         rc = json_get_str(root, "_class_name", &class_name, index, e);
     inspect_pipeline_begin(dir, class_name, as_json, out);
-    size_t i, n, parts = 0;
+    size_t i, n;
     yyjson_obj_foreach(root, i, n, key, v)
     {
         if (rc != ERR_OK || !is_part(key, v))
             continue;
-        buf_add_z(out, as_json && parts++ ? ", " : "");
         rc = inspect_part(dir, key, v, as_json, max_tensors, out, e);
     }
     inspect_pipeline_end(as_json, out);

@@ -233,133 +233,118 @@ void inspect_text(const struct inspect_report *r, size_t max_tensors, struct buf
 
 /* ---- JSON -------------------------------------------------------------------------------------- */
 
-static void json_pair(struct buf *out, const char *key, const char *value)
-{
-    buf_printf(out, "\"%s\": ", key);
-    if (value)
-        json_add_z(out, value);
-    else
-        buf_add_z(out, "null");
-    buf_add_z(out, ", ");
-}
-
 static void json_files(const struct inspect_report *r, struct buf *out)
 {
-    buf_add_z(out, "\"files\": [");
-    for (size_t i = 0; r->cp && i < checkpoint_file_count(r->cp); i++) {
-        buf_add_z(out, i ? ", " : "");
-        json_add_z(out, file_name(r->cp, i));
-    }
-    buf_add_z(out, "], ");
+    json_array(out, "files");
+    for (size_t i = 0; r->cp && i < checkpoint_file_count(r->cp); i++)
+        json_put_z(out, NULL, file_name(r->cp, i));
+    json_end_array(out);
 }
 
 static void json_sizes(const struct inspect_report *r, struct buf *out)
 {
-    buf_printf(out, "\"parameters\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"bytes_by_dtype\": {",
-               r->parameters, r->bytes);
-    const char *separator = "";
-    for (int t = 0; t < DTYPE_COUNT; t++) {
-        if (r->bytes_by_dtype[t] == 0)
-            continue;
-        buf_printf(out, "%s\"%s\": %" PRIu64, separator, dtype_info((enum dtype)t)->name,
-                   r->bytes_by_dtype[t]);
-        separator = ", ";
-    }
-    buf_add_z(out, "}, ");
+    json_put_uint(out, "parameters", r->parameters);
+    json_put_uint(out, "bytes", r->bytes);
+    json_object(out, "bytes_by_dtype");
+    for (int t = 0; t < DTYPE_COUNT; t++)
+        if (r->bytes_by_dtype[t] > 0)
+            json_put_uint(out, dtype_info((enum dtype)t)->name, r->bytes_by_dtype[t]);
+    json_end_object(out);
 }
 
 static void json_widened(const struct inspect_report *r, struct buf *out)
 {
-    const char *separator = "";
-    buf_add_z(out, "\"widened\": [");
+    json_array(out, "widened");
     for (int d = 0; d < WEIGHTS_DEVICES; d++) {
         if (r->widened[d].bytes == 0)
             continue;
-        buf_printf(out,
-                   "%s{\"on\": \"%s\", \"from\": \"%s\", \"to\": \"bfloat16\", \"bytes\": %" PRIu64
-                   "}",
-                   separator, devices[d].id, r->widened[d].from, r->widened[d].bytes);
-        separator = ", ";
+        json_object(out, NULL);
+        json_put_z(out, "on", devices[d].id);
+        json_put_z(out, "from", r->widened[d].from);
+        json_put_z(out, "to", "bfloat16");
+        json_put_uint(out, "bytes", r->widened[d].bytes);
+        json_end_object(out);
     }
-    buf_add_z(out, "], ");
+    json_end_array(out);
 }
 
 static void json_metadata(const struct inspect_report *r, struct buf *out)
 {
-    const char *separator = "";
-    buf_add_z(out, "\"metadata\": {");
+    json_object(out, "metadata");
     for (size_t i = 0; r->cp && i < r->cp->n_meta; i++) {
         if (repeats(r->cp, i))
             continue;
-        buf_add_z(out, separator);
-        json_add_str(out, r->cp->meta[i].key);
-        buf_add_z(out, ": ");
+        json_key(out, r->cp->meta[i].key);
         meta_value(out, &r->cp->meta[i], true);
-        separator = ", ";
     }
-    buf_add_z(out, "}, ");
+    json_end_object(out);
 }
 
 static void json_problems(const struct inspect_report *r, struct buf *out)
 {
-    buf_add_z(out, "\"problems\": [");
-    for (size_t i = 0; i < r->n_problems; i++) {
-        buf_add_z(out, i ? ", " : "");
-        json_add_z(out, r->problems[i]);
-    }
+    char more[48];
+    json_array(out, "problems");
+    for (size_t i = 0; i < r->n_problems; i++)
+        json_put_z(out, NULL, r->problems[i]);
+    (void)snprintf(more, sizeof more, "and %zu more", r->more_problems);
     if (r->more_problems > 0)
-        buf_printf(out, ", \"and %zu more\"", r->more_problems);
-    buf_add_z(out, "], ");
+        json_put_z(out, NULL, more);
+    json_end_array(out);
 }
 
-static void json_tensor(const struct checkpoint *cp, const struct weights_tensor *t,
-                        struct buf *out)
+static void json_tensors(const struct checkpoint *cp, size_t n, struct buf *out)
 {
-    buf_add_z(out, "{\"name\": ");
-    json_add_z(out, t->name);
-    buf_printf(out, ", \"dtype\": \"%s\", \"shape\": %s, \"bytes\": %" PRIu64 ", \"file\": ",
-               dtype_info(t->dtype)->name, catalogue_shape(t->dims, t->n_dims).z, t->bytes);
-    json_add_z(out, file_name(cp, (size_t)t->file));
-    buf_add_byte(out, '}');
+    json_array(out, "tensors");
+    for (size_t i = 0; i < n; i++) {
+        const struct weights_tensor *t = checkpoint_at(cp, i);
+        json_object(out, NULL);
+        json_put_z(out, "name", t->name);
+        json_put_z(out, "dtype", dtype_info(t->dtype)->name);
+        json_put_ints(out, "shape", t->dims, (size_t)t->n_dims);
+        json_put_uint(out, "bytes", t->bytes);
+        json_put_z(out, "file", file_name(cp, (size_t)t->file));
+        json_end_object(out);
+    }
+    json_end_array(out);
+}
+
+static void json_kind(const struct inspect_report *r, struct buf *out)
+{
+    const struct component *c = r->component;
+    char what[200] = "";
+    if (c)
+        component_describe(c, what, sizeof what);
+    json_put_z(out, "kind", component_kind_id(c ? component_kind(c) : COMPONENT_UNKNOWN));
+    json_put_z(out, "description", c ? what : NULL);
+    json_put_z(out, "naming", c ? component_naming(c) : NULL);
+    json_array(out, "serves");
+    if (r->serves)
+        json_put_z(out, NULL, r->serves);
+    json_end_array(out);
+    json_array(out, "also");
+    for (size_t i = 0; i < r->n_also; i++)
+        json_put_z(out, NULL, r->also[i]);
+    json_end_array(out);
 }
 
 void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf *out)
 {
-    char what[200] = "";
-    buf_add_byte(out, '{');
+    json_object(out, NULL);
     if (r->role) {
-        json_pair(out, "name", r->role);
-        json_pair(out, "class", r->class_name);
+        json_put_z(out, "name", r->role);
+        json_put_z(out, "class", r->class_name);
     }
-    if (r->component)
-        component_describe(r->component, what, sizeof what);
-    json_pair(out, "path", r->path);
-    json_pair(out, "format", format_name(r));
-    json_pair(out, "kind",
-              component_kind_id(r->component ? component_kind(r->component) : COMPONENT_UNKNOWN));
-    json_pair(out, "description", r->component ? what : NULL);
-    json_pair(out, "naming", r->component ? component_naming(r->component) : NULL);
-    buf_add_z(out, "\"serves\": [");
-    if (r->serves)
-        json_add_z(out, r->serves);
-    buf_add_z(out, "], \"also\": [");
-    for (size_t i = 0; i < r->n_also; i++) {
-        buf_add_z(out, i ? ", " : "");
-        json_add_z(out, r->also[i]);
-    }
-    buf_add_z(out, "], ");
+    json_put_z(out, "path", r->path);
+    json_put_z(out, "format", format_name(r));
+    json_kind(r, out);
     json_files(r, out);
     json_sizes(r, out);
     json_widened(r, out);
     json_metadata(r, out);
     json_problems(r, out);
-    size_t n = shown_tensors(r, max_tensors);
-    buf_printf(out, "\"tensor_count\": %zu, \"tensors\": [", r->cp ? checkpoint_count(r->cp) : 0);
-    for (size_t i = 0; i < n; i++) {
-        buf_add_z(out, i ? ", " : "");
-        json_tensor(r->cp, checkpoint_at(r->cp, i), out);
-    }
-    buf_add_z(out, "]}");
+    json_put_uint(out, "tensor_count", r->cp ? checkpoint_count(r->cp) : 0);
+    json_tensors(r->cp, shown_tensors(r, max_tensors), out);
+    json_end_object(out);
 }
 
 /* ---- pipelines --------------------------------------------------------------------------------- */
@@ -367,11 +352,12 @@ void inspect_json(const struct inspect_report *r, size_t max_tensors, struct buf
 void inspect_pipeline_begin(const char *dir, struct str class_name, bool as_json, struct buf *out)
 {
     if (as_json) {
-        buf_add_byte(out, '{');
-        json_pair(out, "path", dir);
-        buf_add_z(out, "\"format\": \"diffusers\", \"kind\": \"pipeline\", \"pipeline\": ");
-        json_add_str(out, class_name);
-        buf_add_z(out, ", \"components\": [");
+        json_object(out, NULL);
+        json_put_z(out, "path", dir);
+        json_put_z(out, "format", "diffusers");
+        json_put_z(out, "kind", "pipeline");
+        json_put_str(out, "pipeline", class_name);
+        json_array(out, "components");
         return;
     }
     plain_line(out, str_from(dir));
@@ -382,6 +368,8 @@ void inspect_pipeline_begin(const char *dir, struct str class_name, bool as_json
 
 void inspect_pipeline_end(bool as_json, struct buf *out)
 {
-    if (as_json)
-        buf_add_z(out, "]}");
+    if (as_json) {
+        json_end_array(out);
+        json_end_object(out);
+    }
 }

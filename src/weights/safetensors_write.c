@@ -29,23 +29,25 @@ enum err_code write_tensor_bytes(const struct write_tensor *t, uint64_t *out, st
 
 static void add_entry(struct buf *out, const struct write_tensor *t, uint64_t begin)
 {
-    json_add_z(out, t->name);
-    buf_printf(out, ":{\"dtype\":\"%s\",\"shape\":[", dtype_info(t->dtype)->name);
-    for (int i = 0; i < t->n_dims; i++)
-        buf_printf(out, "%s%" PRId64, i ? "," : "", t->dims[i]);
-    buf_printf(out, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", begin, begin + t->bytes);
+    json_key(out, str_from(t->name));
+    json_object(out, NULL);
+    json_put_z(out, "dtype", dtype_info(t->dtype)->name);
+    json_put_ints(out, "shape", t->dims, (size_t)t->n_dims);
+    json_array(out, "data_offsets");
+    json_put_uint(out, NULL, begin);
+    json_put_uint(out, NULL, begin + t->bytes);
+    json_end_array(out);
+    json_end_object(out);
 }
 
 static void add_metadata(struct buf *out, const struct write_meta *meta, size_t n)
 {
-    buf_add_z(out, "{\"__metadata__\":{");
+    json_object(out, "__metadata__");
     for (size_t i = 0; i < n; i++) {
-        buf_add_z(out, i ? "," : "");
-        json_add_str(out, meta[i].key);
-        buf_add_byte(out, ':');
-        json_add_str(out, meta[i].text);
+        json_key(out, meta[i].key);
+        json_put_str(out, NULL, meta[i].text);
     }
-    buf_add_byte(out, '}');
+    json_end_object(out);
 }
 
 static enum err_code check(struct write_tensor *t, struct err *e)
@@ -82,15 +84,15 @@ enum err_code safetensors_write_header(struct write_tensor *tensors, size_t n,
     if (rc == ERR_OK)
         qsort(order, n, sizeof(struct write_tensor *), wide_first);
     (void)buf_grow(out, sizeof(uint64_t));
+    buf_add_byte(out, '{'); /* whatever the length's last byte is, no comma goes between */
     add_metadata(out, meta, n_meta);
     for (size_t i = 0; i < n && rc == ERR_OK; i++) {
-        buf_add_byte(out, ',');
         add_entry(out, order[i], at);
         order[i]->offset = at;
         if (!ck_add_u64(at, order[i]->bytes, &at))
             rc = err_set(e, ERR_LIMIT, "the tensors are too large for a file");
     }
-    buf_add_byte(out, '}');
+    json_end_object(out);
     while (out->n % ALIGNMENT != 0 && !buf_failed(out))
         buf_add_byte(out, ' ');
     if (rc == ERR_OK && buf_failed(out))

@@ -73,6 +73,22 @@ static void strings_are_whole_and_escaped(void **state)
     buf_deinit(&b);
 }
 
+static void keys_from_elsewhere_are_escaped(void **state)
+{
+    (void)state;
+    struct buf b;
+    buf_init(&b, 4096);
+    json_object(&b, NULL);
+    json_key(&b, STR_LIT("a\"b"));
+    json_put_bool(&b, NULL, true);
+    json_key(&b, STR_LIT("shape"));
+    json_put_ints(&b, NULL, (const int64_t[]){-1, 2}, 2);
+    json_put_ints(&b, "none", NULL, 0);
+    json_end_object(&b);
+    assert_string_equal(buf_z(&b), "{\"a\\\"b\":true,\"shape\":[-1,2],\"none\":[]}");
+    buf_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +96,7 @@ int main(void)
         cmocka_unit_test(lines_begin_without_a_comma),
         cmocka_unit_test(numbers_are_json_when_they_are_not_finite),
         cmocka_unit_test(strings_are_whole_and_escaped),
+        cmocka_unit_test(keys_from_elsewhere_are_escaped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
