@@ -10,7 +10,7 @@
 #include "cli/param_arg.h"
 #include "cli/progress.h"
 #include "pipeline/lend.h"
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 
 enum {
     CAPTION_MODEL = 1,
@@ -89,31 +89,24 @@ static int set_option(struct caption_args *o, const struct cli_args *a, int id)
 static void json_caption(const struct caption_args *o, const char *image,
                          const struct vt_caption_result *r, struct buf *b)
 {
-    buf_add_z(b, "{\"caption\":");
-    json_add_z(b, vt_caption_text(r));
-    buf_printf(b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s,\"model\":",
-               o->request.language ? o->request.language : "en", vt_caption_tokens(r),
-               vt_caption_complete(r) ? "true" : "false");
-    json_add_z(b, o->named);
-    buf_add_z(b, ",\"image\":");
-    json_add_z(b, image);
-    buf_add_z(b, ",\"memory\":");
-    stats_public_json(b, vt_caption_stats(r), NULL);
-    buf_add_z(b, "}");
+    json_object(b, NULL);
+    result_json_caption(b, r, o->request.language);
+    json_put_z(b, "model", o->named);
+    json_put_z(b, "image", image);
+    result_json_memory(b, vt_caption_stats(r), NULL);
+    json_end_object(b);
 }
 
 /* A line for each image as soon as it is there; with several its name goes in front. */
 static void take_result(struct caption_args *o, int i, const struct vt_caption_result *r)
 {
     cli_progress_finish(&o->progress);
-    if (o->json) {
-        buf_add_z(&o->results, i > 0 ? "," : "");
+    if (o->json)
         json_caption(o, o->images[i], r, &o->results);
-    } else if (o->n_images > 1) {
+    else if (o->n_images > 1)
         printf("%s: %s\n", o->images[i], vt_caption_text(r));
-    } else {
+    else
         puts(vt_caption_text(r));
-    }
     (void)fflush(stdout);
     if (!vt_caption_complete(r) && !o->quiet)
         cli_say("note: the caption is cut off after %d tokens; --max-new-tokens allows more",

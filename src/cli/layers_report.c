@@ -4,7 +4,7 @@
 
 #include "base/json_text.h"
 #include "cli/layers_job.h"
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 
 static void psnr_text(const struct vt_difference *d, char *out, size_t size)
 {
@@ -83,47 +83,16 @@ void layers_json_list(const struct layer_stack *s, struct buf *b)
     buf_add_byte(b, ']');
 }
 
-/* An exact match has no finite PSNR: null. */
-static void json_difference(struct buf *b, const char *name, const struct vt_difference *d)
-{
-    buf_printf(b, "\"%s\":{\"psnr_db\":", name);
-    if (isfinite(d->psnr_db))
-        buf_printf(b, "%.4f", d->psnr_db);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"worst\":%d,\"mean\":%.5f}", d->worst, d->mean);
-}
-
 void layers_job_json(const struct layers_job *j, struct buf *b)
 {
     const struct vt_layers_report *r = vt_layers_report(j->made);
     const struct vt_stats *s = vt_layers_stats(j->made);
-    char tables[96];
-    buf_printf(b, "\"dropped_empty\":%d,\"merged\":%d,", r->layers_dropped, r->layers_merged);
-    buf_add_z(b, "\"recomposed\":{");
-    json_difference(b, "source", &r->source);
-    buf_add_byte(b, ',');
-    json_difference(b, "model_composite", &r->composite);
-    buf_add_z(b, "},\"model\":");
-    json_add_z(b, r->model);
-    buf_add_z(b, r->captioned ? ",\"caption\":" : ",\"prompt\":");
-    json_add_z(b, r->prompt);
-    buf_printf(b, ",\"seed\":%lld,\"steps\":%d,\"cfg\":%g,\"resolution\":%d,", (long long)r->seed,
-               r->steps, r->cfg, r->resolution);
-    buf_printf(b, "\"working_width\":%d,\"working_height\":%d,\"device\":", r->working_width,
-               r->working_height);
-    json_add_z(b, j->device);
-    buf_printf(b,
-               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"tables\":%.4f,"
-               "\"steps\":%.4f,\"decode\":%.4f,\"total\":%.4f}",
-               s->load_seconds, s->text_seconds, s->encode_seconds, r->table_seconds,
-               s->steps_seconds, s->decode_seconds, s->total_seconds);
-    (void)snprintf(tables, sizeof tables, ",\"table_bytes\":%llu,\"table_weight_bytes\":%llu",
-                   (unsigned long long)r->table_bytes, (unsigned long long)r->table_weight_bytes);
-    buf_add_z(b, ",\"memory\":");
-    stats_public_json(b, s, tables);
-    buf_printf(b, ",\"notes\":[%s],", buf_z(&j->progress.notes));
-    layers_doubts_json(j->doubts, j->n_doubts, b);
+    result_json_layers(b, r);
+    json_put_z(b, "device", j->device);
+    result_json_seconds(b, s, r);
+    result_json_memory(b, s, r);
+    result_json_notes(b, &j->progress.notes);
+    result_json_doubts(b, j->doubts, j->n_doubts);
 }
 
 void layers_tell_notes(const struct layer_stack *s, struct cli_progress *p)

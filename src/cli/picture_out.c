@@ -7,7 +7,7 @@
 #include "base/json_text.h"
 #include "cli/cli.h"
 #include "pipeline/picture_file.h"
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 
 enum { IMAGE_MAX_BYTES = 512 << 20, JSON_MAX_BYTES = 64 << 20 };
 
@@ -27,11 +27,15 @@ static void json_image(struct picture_out *o, const struct vt_result *res, int i
                        bool replaced)
 {
     struct vt_image im = vt_result_image(res, i);
-    buf_add_z(&o->images, o->images.n ? ",{\"path\":" : "{\"path\":");
-    json_add_z(&o->images, path);
-    buf_printf(&o->images, ",\"seed\":%lld,\"width\":%d,\"height\":%d%s}",
-               (long long)vt_result_seed(res, i), im.width, im.height,
-               replaced ? ",\"replaced\":true" : "");
+    struct buf *b = &o->images;
+    json_object(b, NULL);
+    json_put_z(b, "path", path);
+    json_put_int(b, "seed", vt_result_seed(res, i));
+    json_put_int(b, "width", im.width);
+    json_put_int(b, "height", im.height);
+    if (replaced)
+        json_put_bool(b, "replaced", true);
+    json_end_object(b);
 }
 
 static void tell(struct picture_out *o, const struct vt_result *res, int i, const char *path,
@@ -84,23 +88,16 @@ void picture_out_finish(const struct picture_out *o, const struct vt_result *res
     if (!o->json)
         return;
     buf_init(&b, JSON_MAX_BYTES);
-    buf_add_z(&b, "{\"images\":[");
-    buf_add(&b, o->images.p, o->images.n);
-    buf_add_z(&b, "],\"model\":");
-    json_add_z(&b, q->model);
-    buf_add_z(&b, ",\"prompt\":");
-    json_add_z(&b, q->prompt ? q->prompt : "");
-    buf_printf(&b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"device\":", q->steps,
-               q->guidance, q->max_tokens);
-    json_add_z(&b, device);
-    buf_printf(&b,
-               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
-               "\"decode\":%.4f,\"total\":%.4f}",
-               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
-               s->decode_seconds, s->total_seconds);
-    buf_add_z(&b, ",\"memory\":");
-    stats_public_json(&b, s, NULL);
-    buf_printf(&b, ",\"notes\":[%s]}", buf_z(&o->progress->notes));
+    json_object(&b, NULL);
+    json_array(&b, "images");
+    json_put_raw(&b, NULL, buf_str(&o->images));
+    json_end_array(&b);
+    result_json_request(&b, q);
+    json_put_z(&b, "device", device);
+    result_json_seconds(&b, s, NULL);
+    result_json_memory(&b, s, NULL);
+    result_json_notes(&b, &o->progress->notes);
+    json_end_object(&b);
     puts(buf_z(&b));
     buf_deinit(&b);
 }

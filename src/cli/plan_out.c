@@ -4,7 +4,7 @@
 
 #include "base/json_text.h"
 #include "cli/cli.h"
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 
 static double mib(uint64_t bytes)
 {
@@ -43,7 +43,7 @@ int plan_out_print(const struct vt_plan *p, bool json)
     if (json) {
         struct buf b;
         buf_init(&b, 1u << 20);
-        plan_public_json(&b, p);
+        result_json_plan(&b, p);
         puts(buf_z(&b));
         buf_deinit(&b);
     } else {

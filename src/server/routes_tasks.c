@@ -1,7 +1,7 @@
 /* routes_tasks.c - what the engine is asked to do: each answers 202 and a job, or waits for its result. */
 #include <string.h>
 
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 #include "server/job_json.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -199,7 +199,7 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
         rq->status = e->code == ERR_NOTFOUND ? 422 : 0;
         return e->code;
     }
-    plan_public_json(&re->body, &o->plan);
+    result_json_plan(&re->body, &o->plan);
     return ERR_OK;
 }
 

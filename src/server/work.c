@@ -1,16 +1,14 @@
 #include "server/work.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "pipeline/layered/doubt.h"
 #include "pipeline/lend.h"
 #include "pipeline/picture_file.h"
-#include "pipeline/plan_public.h"
+#include "pipeline/result_json.h"
 #include "server/http.h"
 #include "server/limits.h"
 #include "server/model_choice.h"
@@ -172,25 +170,27 @@ static enum err_code put(struct store *store, struct work_result *r, struct str 
     return ERR_OK;
 }
 
-static void add_stats(struct buf *b, const struct vt_stats *s)
+static void put_stats(struct buf *b, const struct vt_stats *s)
 {
-    buf_printf(b,
-               ",\"seconds\":{\"load\":%.4f,\"text\":%.4f,\"encode\":%.4f,\"steps\":%.4f,"
-               "\"decode\":%.4f,\"total\":%.4f}",
-               s->load_seconds, s->text_seconds, s->encode_seconds, s->steps_seconds,
-               s->decode_seconds, s->total_seconds);
-    buf_add_z(b, ",\"memory\":");
-    stats_public_json(b, s, NULL);
+    result_json_seconds(b, s, NULL);
+    result_json_memory(b, s, NULL);
 }
 
-static void add_tail(struct buf *b, const struct vt_engine *engine, const struct buf *notes,
+/* Where only the whole time is known. */
+static void put_total(struct buf *b, double seconds)
+{
+    json_object(b, "seconds");
+    json_put_fixed(b, "total", seconds, 4);
+    json_end_object(b);
+}
+
+static void put_tail(struct buf *b, const struct vt_engine *engine, const struct buf *notes,
                      const struct layers_doubt *doubts, size_t n_doubts)
 {
-    buf_add_z(b, ",\"device\":");
-    json_add_z(b, vt_engine_device(engine));
-    buf_printf(b, ",\"notes\":[%s],", buf_z(notes));
-    layers_doubts_json(doubts, n_doubts, b);
-    buf_add_byte(b, '}');
+    json_put_z(b, "device", vt_engine_device(engine));
+    result_json_notes(b, notes);
+    result_json_doubts(b, doubts, n_doubts);
+    json_end_object(b);
 }
 
 /* ---- pictures ---------------------------------------------------------------------------------------- */
@@ -207,20 +207,22 @@ static enum err_code put_picture(struct store *store, const struct vt_result *re
     if (rc == ERR_OK)
         rc = put(store, r, buf_str(&png), name, &a, e);
     buf_deinit(&png);
-    if (rc == ERR_OK)
-        buf_printf(&r->images, "%s{\"asset\":\"%s\",\"seed\":%lld,\"width\":%d,\"height\":%d}",
-                   i ? "," : "", a.id, (long long)vt_result_seed(res, i), a.width, a.height);
-    return rc;
+    if (rc != ERR_OK)
+        return rc;
+    json_object(&r->images, NULL);
+    json_put_z(&r->images, "asset", a.id);
+    json_put_int(&r->images, "seed", vt_result_seed(res, i));
+    json_put_int(&r->images, "width", a.width);
+    json_put_int(&r->images, "height", a.height);
+    json_end_object(&r->images);
+    return ERR_OK;
 }
 
 static void how_made(const struct vt_request *q, struct buf *b)
 {
-    buf_add_z(b, "\"model\":");
-    json_add_z(b, q->model);
-    buf_add_z(b, ",\"prompt\":");
-    json_add_z(b, q->prompt ? q->prompt : "");
-    buf_printf(b, ",\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"width\":%d,\"height\":%d",
-               q->steps, q->guidance, q->max_tokens, q->width, q->height);
+    result_json_request(b, q);
+    json_put_int(b, "width", q->width);
+    json_put_int(b, "height", q->height);
 }
 
 enum err_code work_keep_image(struct store *store, const struct vt_result *res, int i,
@@ -233,10 +235,11 @@ enum err_code work_keep_image(struct store *store, const struct vt_result *res, 
 
 static void begin_images(struct work_result *r)
 {
-    buf_add_z(&r->json, "{\"images\":[");
-    buf_add_str(&r->json, buf_str(&r->images));
-    buf_add_z(&r->json, "],");
-    buf_add_str(&r->json, buf_str(&r->made));
+    json_object(&r->json, NULL);
+    json_array(&r->json, "images");
+    json_put_raw(&r->json, NULL, buf_str(&r->images));
+    json_end_array(&r->json);
+    json_put_raw(&r->json, NULL, buf_str(&r->made));
 }
 
 void work_keep_rest(const struct vt_engine *engine, const struct buf *notes, double seconds,
@@ -246,8 +249,8 @@ void work_keep_rest(const struct vt_engine *engine, const struct buf *notes, dou
     if (!r->images.n)
         return;
     begin_images(r);
-    buf_printf(&r->json, ",\"seconds\":{\"total\":%.4f}", seconds);
-    add_tail(&r->json, engine, notes, NULL, 0);
+    put_total(&r->json, seconds);
+    put_tail(&r->json, engine, notes, NULL, 0);
 }
 
 static enum err_code run_picture(struct vt_engine *engine, struct store *store, bool edit,
@@ -277,8 +280,8 @@ static enum err_code run_picture(struct vt_engine *engine, struct store *store, 
     }
     if (rc == ERR_OK && res) {
         begin_images(r);
-        add_stats(&r->json, vt_result_stats(res));
-        add_tail(&r->json, engine, notes, NULL, 0);
+        put_stats(&r->json, vt_result_stats(res));
+        put_tail(&r->json, engine, notes, NULL, 0);
     }
     vt_result_free(res);
     inputs_free(in);
@@ -318,14 +321,18 @@ static bool is_opaque(const struct vt_image *im)
     return true;
 }
 
-static void add_difference(struct buf *b, const char *name, const struct vt_difference *d)
+static void put_layer(struct buf *b, const struct vt_layer *l, const char *asset)
 {
-    buf_printf(b, "\"%s\":{\"psnr_db\":", name);
-    if (isfinite(d->psnr_db))
-        buf_printf(b, "%.4f", d->psnr_db);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"worst\":%d,\"mean\":%.5f}", d->worst, d->mean);
+    json_object(b, NULL);
+    json_put_z(b, "asset", asset);
+    json_put_z(b, "id", l->id);
+    json_put_z(b, "name", l->name);
+    result_json_place(b, l->x, l->y, l->image.width, l->image.height);
+    json_put_int(b, "opacity", 1);
+    json_put_z(b, "blend_mode", "normal");
+    json_put_bool(b, "visible", true);
+    json_put_bool(b, "opaque", is_opaque(&l->image));
+    json_end_object(b);
 }
 
 static enum err_code put_layers(struct store *store, const struct vt_layers_result *res,
@@ -335,27 +342,22 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
     struct buf *b = &r->json;
     struct asset a;
     enum err_code rc = ERR_OK;
-    buf_printf(b, "{\"width\":%d,\"height\":%d,\"layers\":[", rep->width, rep->height);
+    json_object(b, NULL);
+    json_put_int(b, "width", rep->width);
+    json_put_int(b, "height", rep->height);
+    json_array(b, "layers");
     for (int i = 0; rc == ERR_OK && i < vt_layers_count(res); i++) {
         struct vt_layer l = vt_layers_layer(res, i);
         rc = put_rgba(store, r, &l.image, l.name, &a, e);
-        if (rc != ERR_OK)
-            break;
-        bool opaque = is_opaque(&l.image);
-        buf_printf(b, "%s{\"asset\":\"%s\",\"id\":", i ? "," : "", a.id);
-        json_add_z(b, l.id);
-        buf_add_z(b, ",\"name\":");
-        json_add_z(b, l.name);
-        buf_printf(b,
-                   ",\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d,\"opacity\":1,"
-                   "\"blend_mode\":\"normal\",\"visible\":true,\"opaque\":%s}",
-                   l.x, l.y, l.image.width, l.image.height, opaque ? "true" : "false");
+        if (rc == ERR_OK)
+            put_layer(b, &l, a.id);
     }
+    json_end_array(b);
     struct vt_image composite = vt_layers_composite(res);
     if (rc == ERR_OK)
         rc = put_rgba(store, r, &composite, "composite", &a, e);
     if (rc == ERR_OK)
-        buf_printf(b, "],\"composite\":\"%s\"", a.id);
+        json_put_z(b, "composite", a.id);
     return rc;
 }
 
@@ -367,22 +369,10 @@ static enum err_code layers_result(struct vt_engine *engine, struct store *store
     struct buf *b = &r->json;
     struct layers_doubt doubts[LAYERS_DOUBTS_MAX];
     enum err_code rc = put_layers(store, res, r, e);
-    buf_printf(b, ",\"layers_asked\":%d,\"dropped_empty\":%d,\"merged\":%d,\"recomposed\":{",
-               rep->layers_asked, rep->layers_dropped, rep->layers_merged);
-    add_difference(b, "source", &rep->source);
-    buf_add_byte(b, ',');
-    add_difference(b, "model_composite", &rep->composite);
-    buf_add_z(b, "},\"model\":");
-    json_add_z(b, rep->model);
-    buf_add_z(b, rep->captioned ? ",\"caption\":" : ",\"prompt\":");
-    json_add_z(b, rep->prompt);
-    buf_printf(b,
-               ",\"seed\":%lld,\"steps\":%d,\"cfg\":%g,\"resolution\":%d,\"working_width\":%d,"
-               "\"working_height\":%d",
-               (long long)rep->seed, rep->steps, rep->cfg, rep->resolution, rep->working_width,
-               rep->working_height);
-    add_stats(b, vt_layers_stats(res));
-    add_tail(b, engine, notes, doubts, layers_doubts(res, doubts));
+    json_put_int(b, "layers_asked", rep->layers_asked);
+    result_json_layers(b, rep);
+    put_stats(b, vt_layers_stats(res));
+    put_tail(b, engine, notes, doubts, layers_doubts(res, doubts));
     return rc;
 }
 
@@ -432,13 +422,10 @@ static enum err_code run_caption(struct vt_engine *engine, struct store *store, 
     if (rc == ERR_OK && vt_caption(engine, &rq, cb, &res, &err) != VT_OK)
         rc = from_vt(&err, e);
     if (rc == ERR_OK) {
-        buf_add_z(b, "{\"caption\":");
-        json_add_z(b, vt_caption_text(res));
-        buf_printf(b, ",\"language\":\"%s\",\"tokens\":%d,\"complete\":%s",
-                   rq.language ? rq.language : "en", vt_caption_tokens(res),
-                   vt_caption_complete(res) ? "true" : "false");
-        buf_printf(b, ",\"seconds\":{\"total\":%.4f}", clock_s() - start);
-        add_tail(b, engine, notes, NULL, 0);
+        json_object(b, NULL);
+        result_json_caption(b, res, rq.language);
+        put_total(b, clock_s() - start);
+        put_tail(b, engine, notes, NULL, 0);
     }
     vt_caption_result_free(res);
     inputs_free(in);

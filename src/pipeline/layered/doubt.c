@@ -51,16 +51,3 @@ size_t layers_doubts(const struct vt_layers_result *result,
     }
     return l.n;
 }
-
-void layers_doubts_json(const struct layers_doubt *doubts, size_t n, struct buf *b)
-{
-    buf_add_z(b, "\"warnings\":[");
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(b, "%s{\"code\":\"%s\",\"detail\":\"%s\"", i ? "," : "", doubts[i].code,
-                   doubts[i].text);
-        if (isfinite(doubts[i].value))
-            buf_printf(b, ",\"value\":%.4f", doubts[i].value);
-        buf_add_byte(b, '}');
-    }
-    buf_printf(b, "],\"doubtful\":%s", n ? "true" : "false");
-}

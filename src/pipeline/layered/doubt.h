@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "base/buf.h"
 #include "veetance.h"
 
 enum { LAYERS_DOUBTS_MAX = 16 };
@@ -17,7 +16,5 @@ struct layers_doubt {
 /* How many there are in out. */
 size_t layers_doubts(const struct vt_layers_result *result,
                      struct layers_doubt out[LAYERS_DOUBTS_MAX]);
-/* As "warnings":[{"code", "detail", "value"}, ...],"doubtful":true or false. */
-void layers_doubts_json(const struct layers_doubt *doubts, size_t n, struct buf *b);
 
 #endif
