@@ -472,10 +472,8 @@ static enum err_code write_layered(const struct bench_args *o, const struct benc
                                    char *path, struct err *e)
 {
     const struct qwen_image_config c = bench_layered_config();
-    enum err_code rc = bench_layered_check_memory(&c, e);
-    return rc == ERR_OK
-               ? bench_layered_get(&c, bench_layered_name, o->cache, run, path, PATH_BYTES, e)
-               : rc;
+    TRY(bench_layered_check_memory(&c, e));
+    return bench_layered_get(&c, bench_layered_name, o->cache, run, path, PATH_BYTES, e);
 }
 
 /* The synthetic model's folder, or its one file, into path. */

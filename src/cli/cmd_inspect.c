@@ -169,9 +169,7 @@ static enum err_code inspect(const char *named, bool json, size_t most, struct b
         file_unmap(&bytes);
         return is;
     }
-    enum err_code rc = cli_model_or_path(named, &m, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(cli_model_or_path(named, &m, e));
     if (m.note[0])
         cli_say("note: %s", m.note);
     if (has(m.path, "veetance.json") && !has(m.path, "model_index.json"))

@@ -45,23 +45,17 @@ static enum err_code split_layer(struct split *s, struct err *e)
 {
     size_t at = 0;
     struct image picture = {0};
-    enum err_code rc = layers_import(s->input, NULL, &s->stack, e);
-    if (rc == ERR_OK) {
-        layers_tell_notes(&s->stack, &s->job.progress);
-        rc = layers_pick(&s->stack, s->layer, &at, e);
-    }
-    if (rc == ERR_OK)
-        rc = image_copy(&s->stack.layers[at].image, &picture, e);
-    if (rc == ERR_OK)
-        rc = layers_job_run(&s->job, &picture, e);
-    if (rc == ERR_OK) {
-        struct layer_stack parts;
-        rc = layer_stack_copy(layers_job_stack(&s->job), &parts, e);
-        if (rc == ERR_OK) {
-            clip_to(&parts, &picture);
-            rc = layers_replace(&s->stack, at, &parts, e);
-        }
-    }
+    enum err_code rc;
+    TRY_GOTO(layers_import(s->input, NULL, &s->stack, e), done);
+    layers_tell_notes(&s->stack, &s->job.progress);
+    TRY_GOTO(layers_pick(&s->stack, s->layer, &at, e), done);
+    TRY_GOTO(image_copy(&s->stack.layers[at].image, &picture, e), done);
+    TRY_GOTO(layers_job_run(&s->job, &picture, e), done);
+    struct layer_stack parts;
+    TRY_GOTO(layer_stack_copy(layers_job_stack(&s->job), &parts, e), done);
+    clip_to(&parts, &picture);
+    rc = layers_replace(&s->stack, at, &parts, e);
+done:
     image_free(&picture);
     return rc;
 }

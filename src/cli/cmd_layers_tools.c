@@ -147,13 +147,13 @@ static enum err_code do_flatten(struct tool *t, struct err *e)
     struct buf file;
     const struct cli_output_words none = {"", "", 0};
     buf_init(&file, FLAT_MAX_BYTES);
-    enum err_code rc = layers_flatten(&t->stack, &flat, e);
-    if (rc == ERR_OK)
-        rc = image_save(&flat, &(struct image_save){.format = t->image}, &file, e);
-    if (rc == ERR_OK)
-        rc = cli_output_write(&t->out.to, &none, file.p, file.n, t->out.path, &t->out.replaced, e);
-    if (rc == ERR_OK)
-        cli_output_note(&t->out.to, t->out.path, t->out.replaced, &t->progress);
+    enum err_code rc;
+    TRY_GOTO(layers_flatten(&t->stack, &flat, e), done);
+    TRY_GOTO(image_save(&flat, &(struct image_save){.format = t->image}, &file, e), done);
+    TRY_GOTO(cli_output_write(&t->out.to, &none, file.p, file.n, t->out.path, &t->out.replaced, e),
+             done);
+    cli_output_note(&t->out.to, t->out.path, t->out.replaced, &t->progress);
+done:
     image_free(&flat);
     buf_deinit(&file);
     return rc;
@@ -171,19 +171,18 @@ static enum err_code do_import(struct tool *t, struct err *e)
 
 static enum err_code do_trim(struct tool *t, struct err *e)
 {
-    enum err_code rc = layers_trim(&t->stack, e);
-    return rc == ERR_OK ? write_stack(t, e) : rc;
+    TRY(layers_trim(&t->stack, e));
+    return write_stack(t, e);
 }
 
 static enum err_code do_clean(struct tool *t, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     if (t->alpha.low >= t->alpha.high)
         return err_set(e, ERR_ARG, "--low %d should be below --high %d", t->alpha.low,
                        t->alpha.high);
-    for (size_t i = 0; rc == ERR_OK && i < t->stack.n; i++)
-        rc = layer_clean_alpha(&t->stack.layers[i], &t->alpha, e);
-    return rc == ERR_OK ? write_stack(t, e) : rc;
+    for (size_t i = 0; i < t->stack.n; i++)
+        TRY(layer_clean_alpha(&t->stack.layers[i], &t->alpha, e));
+    return write_stack(t, e);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------- */

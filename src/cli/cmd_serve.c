@@ -155,9 +155,7 @@ static enum err_code read_token(struct serve *s, struct err *e)
     struct stat st;
     if (!s->token_path)
         return ERR_OK;
-    enum err_code rc = file_read(s->token_path, 4096, &s->token, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_read(s->token_path, 4096, &s->token, e));
     while (s->token.n && strchr("\r\n\t ", s->token.p[s->token.n - 1]))
         s->token.p[--s->token.n] = 0;
     if (s->token.n < 16)

@@ -38,13 +38,12 @@ struct sheet {
 
 static enum err_code load_all(struct sheet *s, struct image *images, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     if (!s->to.named && !s->to.into && s->n > 1 && !file_exists(s->paths[0]))
         return err_set(e, ERR_NOTFOUND,
                        "there is no image '%.300s'; name the sheet to write with -o", s->paths[0]);
-    for (size_t i = 0; rc == ERR_OK && i < s->n; i++)
-        rc = cli_image_load(s->paths[i], &s->progress, &images[i], e);
-    return rc;
+    for (size_t i = 0; i < s->n; i++)
+        TRY(cli_image_load(s->paths[i], &s->progress, &images[i], e));
+    return ERR_OK;
 }
 
 static enum err_code make(const struct sheet *s, const struct image *images, struct buf *file,

@@ -83,9 +83,7 @@ static enum err_code hold_budget(const char *text, struct nn_device *d, struct e
     uint64_t budget;
     if (!nn_device_is_cpu(d))
         return err_set(e, ERR_ARG, "--budget of a worker can be held on the CPU only");
-    enum err_code rc = budget_parse(text, d, &budget, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(budget_parse(text, d, &budget, e));
     const struct rlimit limit = {budget + data_bytes(), budget + data_bytes()};
     return setrlimit(RLIMIT_DATA, &limit) == 0
                ? ERR_OK
@@ -101,18 +99,16 @@ static enum err_code serve(const struct worker_args *o, struct err *e)
         cli_say("note: %s", e->text);
         err_clear(e);
     }
-    rc = nn_device_check_address(o->listen, e);
-    if (rc == ERR_OK)
-        rc = nn_device_open(o->device, (int)o->threads, &d, e);
-    if (rc == ERR_OK && o->budget)
-        rc = hold_budget(o->budget, d, e);
-    if (rc == ERR_OK) {
-        nn_device_info(d, &info);
-        cli_say("%s works for whoever reaches %s; there is no password, so let only people in that "
-                "you trust",
-                info.name, o->listen);
-        rc = nn_device_serve(d, o->listen, e);
-    }
+    TRY_GOTO(nn_device_check_address(o->listen, e), done);
+    TRY_GOTO(nn_device_open(o->device, (int)o->threads, &d, e), done);
+    if (o->budget)
+        TRY_GOTO(hold_budget(o->budget, d, e), done);
+    nn_device_info(d, &info);
+    cli_say("%s works for whoever reaches %s; there is no password, so let only people in that "
+            "you trust",
+            info.name, o->listen);
+    rc = nn_device_serve(d, o->listen, e);
+done:
     nn_device_close(d);
     return rc;
 }

@@ -142,17 +142,15 @@ static enum err_code check_folder(struct layers_out *o, struct err *e)
     if (cli_output_is_stream(path))
         return err_set(e, ERR_ARG, "a folder cannot go to %s; say --format psd, ora, pptx or zip",
                        cli_output_is_stdout(path) ? "standard output" : path);
-    enum err_code rc = stack_folder_check(path, e);
-    if (rc == ERR_OK && stack_folder_is_used(path))
+    TRY(stack_folder_check(path, e));
+    if (stack_folder_is_used(path))
         cli_output_ask(&o->to, path);
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code layers_out_check(struct layers_out *o, struct err *e)
 {
-    enum err_code rc = find_kind(o, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(find_kind(o, e));
     if (o->into_folder) {
         o->to.into = o->to.named;
         o->to.named = NULL;
@@ -219,17 +217,17 @@ static enum err_code write_folder(struct layers_out *o, const struct layer_stack
                                   struct str recipe, struct cli_progress *p, struct err *e)
 {
     struct stack_folder_news news;
-    enum err_code rc = ERR_OK;
     if (!o->to.named)
-        rc = cli_output_free_name(&o->to, o->path, e);
-    else if (!stack_folder_path(o->to.named, o->path))
-        rc = err_set(e, ERR_ARG, "-o names nothing that could be written");
-    else if (o->to.number_on)
-        rc = cli_output_number_on(o->path, e);
-    if (rc == ERR_OK)
-        rc = stack_folder_write(s, o->formats, recipe, o->path, &news, e);
-    if (rc != ERR_OK)
-        return rc;
+        TRY(cli_output_free_name(&o->to, o->path, e));
+    else {
+        if (!stack_folder_path(o->to.named, o->path))
+            return err_set(e, ERR_ARG, "-o names nothing that could be written");
+        else {
+            if (o->to.number_on)
+                TRY(cli_output_number_on(o->path, e));
+        }
+    }
+    TRY(stack_folder_write(s, o->formats, recipe, o->path, &news, e));
     o->replaced = news.replaced > 0;
     tell_replaced(o, &news, p);
     return ERR_OK;
@@ -238,9 +236,7 @@ static enum err_code write_folder(struct layers_out *o, const struct layer_stack
 enum err_code layers_out_write(struct layers_out *o, const struct layer_stack *s, struct str recipe,
                                struct cli_progress *p, struct err *e)
 {
-    enum err_code rc = layers_check_stopped(e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(layers_check_stopped(e));
     if (o->kind != LAYERS_PNG)
         return write_file(o, s, o->kind, p, e);
     return o->into_folder ? write_files(o, s, p, e) : write_folder(o, s, recipe, p, e);

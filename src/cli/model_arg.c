@@ -23,11 +23,14 @@ static enum err_code hub_snapshot(const char *repo, struct cli_model *out, struc
 {
     struct models *m = models_new();
     const struct models_options o = {.distilled = -1};
-    enum err_code rc = models_add(m, repo, &o, e);
-    if (rc == ERR_OK && (m->n_models != 1 || !m->models[0].path[0]))
+    enum err_code rc;
+    TRY_GOTO(models_add(m, repo, &o, e), done);
+    if (m->n_models != 1 || !m->models[0].path[0]) {
         rc = err_set(e, ERR_NOTFOUND, "'%s' has no snapshot of a whole model", repo);
-    if (rc == ERR_OK)
-        (void)snprintf(out->path, sizeof out->path, "%s", m->models[0].path);
+        goto done;
+    }
+    (void)snprintf(out->path, sizeof out->path, "%s", m->models[0].path);
+done:
     models_free(m);
     return rc;
 }
@@ -140,9 +143,7 @@ enum err_code cli_model_find(const char *name, struct cli_model *out, struct err
     out->note[0] = 0;
     if (!*name)
         return err_set(e, ERR_ARG, "no model is named; give one with -m, e.g. -m micro-klein");
-    enum err_code rc = find_named(name, out, &known, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(find_named(name, out, &known, e));
     if (!known && !file_native_path(name, out->path, sizeof out->path))
         return not_found(name, e);
     if (known || file_exists(out->path)) {
@@ -157,9 +158,7 @@ enum err_code cli_model_find(const char *name, struct cli_model *out, struct err
 enum err_code cli_model_take(const char **name, struct cli_model *out,
                              struct cli_progress *progress, struct err *e)
 {
-    enum err_code rc = cli_model_find(*name, out, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(cli_model_find(*name, out, e));
     if (out->note[0])
         cli_progress_note(progress, out->note);
     *name = out->path;

@@ -95,9 +95,7 @@ enum err_code cli_output_check_folder(const char *path, struct err *e)
     char dir[FOLDER_PATH_BYTES];
     if (strlen(path) >= CLI_PATH_BYTES - 64)
         return err_set(e, ERR_ARG, "the path '%.60s...' is too long", path);
-    enum err_code rc = folder_of(path, dir, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(folder_of(path, dir, e));
     if (!file_is_dir(dir))
         return missing_part(path, e);
     if (access(dir, W_OK | X_OK) != 0)
@@ -154,11 +152,10 @@ static enum err_code check_own(const struct cli_output *o, struct err *e)
 {
     char path[CLI_PATH_BYTES];
     const struct cli_output_words none = {"", "", 0};
-    enum err_code rc = output_name_own(o, &none, path, e);
-    if (rc == ERR_OK && (o->into || o->folder))
-        rc = folder_make_parents(path, 0777, e);
-    return rc == ERR_OK && !strchr(o->name ? o->name : "", '/') ? cli_output_check_folder(path, e)
-                                                                : rc;
+    TRY(output_name_own(o, &none, path, e));
+    if (o->into || o->folder)
+        TRY(folder_make_parents(path, 0777, e));
+    return !strchr(o->name ? o->name : "", '/') ? cli_output_check_folder(path, e) : ERR_OK;
 }
 
 enum err_code cli_output_check(struct cli_output *o, struct err *e)
@@ -166,9 +163,7 @@ enum err_code cli_output_check(struct cli_output *o, struct err *e)
     settle(o);
     if (!o->named)
         return check_own(o, e);
-    enum err_code rc = cli_output_check_file("-o", o->named, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(cli_output_check_file("-o", o->named, e));
     if (cli_output_is_stream(o->named))
         return check_stream(o, e);
     if (o->count == 1 && file_exists(o->named))
@@ -218,10 +213,10 @@ enum err_code cli_output_free_name(const struct cli_output *o, char path[CLI_PAT
                                    struct err *e)
 {
     const struct cli_output_words none = {"", "", 0};
-    enum err_code rc = output_name_own(o, &none, path, e);
-    if (rc == ERR_OK && o->folder)
-        rc = folder_make_parents(path, 0777, e);
-    return rc == ERR_OK ? cli_output_number_on(path, e) : rc;
+    TRY(output_name_own(o, &none, path, e));
+    if (o->folder)
+        TRY(folder_make_parents(path, 0777, e));
+    return cli_output_number_on(path, e);
 }
 
 static enum err_code write_stdout(const void *p, size_t n, struct err *e)
@@ -241,11 +236,11 @@ enum err_code cli_output_place(const struct cli_output *o, const struct cli_outp
                                char path[CLI_PATH_BYTES], bool *replaced, struct err *e)
 {
     *replaced = false;
-    enum err_code rc = output_name_first(o, words, path, e);
-    if (rc == ERR_OK && !o->named && (o->into || o->folder))
-        rc = folder_make_parents(path, 0777, e);
-    if (rc != ERR_OK || strcmp(path, "-") == 0)
-        return rc;
+    TRY(output_name_first(o, words, path, e));
+    if (!o->named && (o->into || o->folder))
+        TRY(folder_make_parents(path, 0777, e));
+    if (strcmp(path, "-") == 0)
+        return ERR_OK;
     if (keeps(o))
         return free_path(path, e);
     *replaced = file_exists(path) && !file_out_is_direct(path);

@@ -131,14 +131,14 @@ static enum err_code read_file(const char *path, yyjson_doc **doc, struct err *e
     *doc = NULL;
     if (!path[0] || !file_exists(path))
         return ERR_OK;
-    enum err_code rc = json_read_file(path, FILE_MAX_BYTES, doc, e);
-    if (rc == ERR_OK && !yyjson_is_obj(yyjson_doc_get_root(*doc))) {
+    TRY(json_read_file(path, FILE_MAX_BYTES, doc, e));
+    if (!yyjson_is_obj(yyjson_doc_get_root(*doc))) {
         yyjson_doc_free(*doc);
         *doc = NULL;
-        rc = err_set(e, ERR_FORMAT, "'%s' should be an object: {\"model\": \"klein-4b\", ...}",
-                     path);
+        return err_set(e, ERR_FORMAT, "'%s' should be an object: {\"model\": \"klein-4b\", ...}",
+                       path);
     }
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code take_file(struct cli_settings *s, struct err *e)
@@ -170,13 +170,13 @@ enum err_code cli_settings_load(struct cli_settings *s, struct err *e)
         (void)snprintf(s->of[i].text, SETTING_BYTES, "%s", cli_setting_rows[i].built_in);
     if (find_file(s->path, NULL) != ERR_OK)
         s->path[0] = 0;
-    enum err_code rc = take_file(s, e);
-    for (int i = 0; rc == ERR_OK && i < SETTINGS; i++) {
+    TRY(take_file(s, e));
+    for (int i = 0; i < SETTINGS; i++) {
         const char *value = getenv(cli_setting_rows[i].variable);
         if (value)
-            rc = take(s, i, value, SETTING_VARIABLE, cli_setting_rows[i].variable, e);
+            TRY(take(s, i, value, SETTING_VARIABLE, cli_setting_rows[i].variable, e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- changing ------------------------------------------------------------------------------------------ */
