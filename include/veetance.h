@@ -1,4 +1,4 @@
-/* veetance.h - the C library: make and edit pictures on this machine.
+/* veetance.h - the C library: make, edit and take apart images on this machine.
  *
  *     struct vt_error err;
  *     struct vt_engine *engine;
@@ -9,13 +9,24 @@
  *     rq.prompt = "a red star on a white background";
  *     struct vt_result *result;
  *     if (vt_generate(engine, &rq, NULL, &result, &err) == VT_OK)
- *         save(vt_result_image(result, 0));
+ *         save(vt_result_image(result, 0));   // its pixels belong to the result
  *     vt_result_free(result);
  *     vt_engine_close(engine);
  *
  * An engine runs one request at a time; calls from several threads must be serialised by the caller, except
  * vt_engine_cancel, which any thread and any signal handler may call. Models stay open between requests.
  * Nothing here talks to the network, prints, or ends the process.
+ *
+ * Who owns what:
+ * - The caller frees an engine with vt_engine_close, and each result with the _free function of its kind. A result does
+ *   not need its engine: it may be used and freed after vt_engine_close.
+ * - Strings and pixels in a struct that the caller passes in (options, requests) are borrowed for that call alone. The
+ *   one exception is vt_result_request, see there.
+ * - Strings and pixels that come out of a result are borrowed from it, until it is freed. Nothing else that comes out is
+ *   to be freed; what is a "static string" is valid for ever.
+ * - What a callback gets is valid until the callback returns.
+ * - struct vt_error, vt_device, vt_memory, vt_plan and vt_stats hold copies: nothing in them points anywhere.
+ * err may be NULL wherever it is taken; on success its text is "".
  */
 #ifndef VEETANCE_H
 #define VEETANCE_H
@@ -51,6 +62,7 @@ struct vt_error {
 
 /* "format", "not_found", ...: a stable word. Static string. */
 VT_API const char *vt_status_name(enum vt_status status);
+/* "1.2.0". Static string. */
 VT_API const char *vt_version(void);
 
 /* ---- devices and the engine ----------------------------------------------------------------------- */
@@ -62,46 +74,48 @@ struct vt_device {
     uint64_t total_bytes, free_bytes; /* memory; 0 when unknown */
 };
 
+/* Fills out[0 .. *n - 1] with copies, at most max. */
 VT_API enum vt_status vt_devices(struct vt_device *out, size_t max, size_t *n,
                                  struct vt_error *err);
 
+/* Strings are read by vt_engine_open and not kept. */
 struct vt_engine_options {
-    const char
-        *device; /* "cpu", "vulkan", "cuda", "auto", a device's name, or "rpc:HOST:PORT" for a
-                         * `veetance worker`; NULL = auto */
-    const char
-        *place;  /* components on other devices than that: "text=vulkan1,vae=cpu"; the third is
-                         * transformer; NULL = none */
-    int threads; /* for the CPU; 0 = one a core */
-    /* The most memory that may be used of each device; by default what is free now less 1 GiB. On the CPU, where weights lie
-     * in mapped files, it bounds what is computed and converted. */
-    const char
-        *budget; /* "16G", "512M", "80%" (of the device's memory), or bytes; NULL = the default */
+    /* "cpu", "vulkan", "cuda", "auto", a device's name, or "rpc:HOST:PORT" for a `veetance worker`. NULL: auto. */
+    const char *device;
+    /* Components on devices of their own: "text=vulkan1,vae=cpu"; the third name is transformer. NULL: none. */
+    const char *place;
+    int threads; /* for the CPU; 0: one a core */
+    /* The most memory that may be used of each device: "16G", "512M", "80%" (of the device's memory), or bytes. NULL:
+     * what is free now less 1 GiB. On the CPU, where weights stay in mapped files, it bounds what is computed and
+     * converted. */
+    const char *budget;
     /* The type that transformers and text encoders run in ("q8_0", "q5_0", "q4_k", ...). They are converted when
-     * they are first opened, which takes a while and room on the disk, and kept in $VEETANCE_HOME/cache/weights
+     * they are first opened, which takes time and disk space, and kept in $VEETANCE_HOME/cache/weights
      * (else $XDG_CACHE_HOME/veetance/weights, ~/.cache/veetance/weights). NULL: as stored. */
     const char *weights;
 };
 
 struct vt_engine;
 
+/* options may be NULL: all defaults. The caller frees *out with vt_engine_close; NULL on failure. */
 VT_API enum vt_status vt_engine_open(const struct vt_engine_options *options,
                                      struct vt_engine **out, struct vt_error *err);
+/* Accepts NULL. Not while a request runs. */
 VT_API void vt_engine_close(struct vt_engine *engine);
 /* Stops the running request within a step; safe in a signal handler. The next request runs as usual. */
 VT_API void vt_engine_cancel(struct vt_engine *engine);
-/* Name of the device that the transformer is on. Borrowed from the engine. */
+/* Name of the device that the transformer is on. Borrowed from the engine, until it is closed. */
 VT_API const char *vt_engine_device(const struct vt_engine *engine);
 
-/* ---- pictures ------------------------------------------------------------------------------------- */
+/* ---- images --------------------------------------------------------------------------------------- */
 
-/* Interleaved sRGB with straight alpha, rows from the top without gaps. */
+/* Interleaved sRGB with straight alpha, rows from the top without gaps. It never owns its pixels: in a request they are
+ * the caller's, from a result they are the result's. */
 struct vt_image {
     int width, height;
     int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
     const uint8_t *pixels;
-    /* Of a sample: 8 (0 means 8, too), or 16 in the machine's byte order. Models see all 16; results have 8. */
-    int bits;
+    int bits; /* a sample: 8 (0 means 8, too), or 16 in the machine's byte order. Models see all 16; results have 8. */
 };
 
 /* ---- memory --------------------------------------------------------------------------------------- */
@@ -113,10 +127,10 @@ struct vt_memory { /* bytes */
 };
 
 VT_API void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out);
-/* From the next request on; weights that no longer fit go at once. 0: the default. Not while a request runs. */
+/* For the next requests; weights that no longer fit are evicted at once. 0: the default. Not while a request runs. */
 VT_API enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes,
                                            struct vt_error *err);
-/* "16G", "512M", "80%" or bytes, for vt_engine_set_budget. Per cent are of the device with the least memory. */
+/* Reads "16G", "512M", "80%" or bytes for vt_engine_set_budget. A percentage is of the device with the least memory. */
 VT_API enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char *text,
                                              uint64_t *bytes, struct vt_error *err);
 /* Takes every weight off the device; the models stay open. */
@@ -138,7 +152,8 @@ struct vt_plan_stage {
     char device[64];
     uint64_t resident_bytes, streamed_bytes, compute_bytes;
     uint64_t peak_bytes; /* of the device while it is in use */
-    /* Weights of less than 16 bits a value that the device holds wider: "float8", "bfloat16", by so much. "": none. */
+    /* Weights stored in less than 16 bits a value that the device holds in a wider type: from "float8" to "bfloat16",
+     * and how many bytes that costs. "": none. */
     char widened_from[64], widened_to[16];
     uint64_t widened_bytes;
 };
@@ -166,44 +181,45 @@ enum { VT_MAX_IMAGES = 10, VT_MAX_COUNT = 1000 };
 #define VT_SEED_RANDOM (-1)
 #define VT_DEFAULT (-1)
 
+/* Strings and pixels belong to the caller, who keeps them until vt_generate, vt_edit or vt_plan_picture returns. */
 struct vt_request {
-    const char
-        *model; /* a diffusers folder, a folder with veetance.json, or an embedded model's name */
+    /* A diffusers folder, a folder with veetance.json, or an embedded model's name. */
+    const char *model;
     const char *prompt; /* UTF-8; NULL is the empty prompt */
     int width, height;  /* 64 to 2048; VT_DEFAULT: the model's, or the first image's */
     int steps;          /* VT_DEFAULT: the model's (4 distilled, 50 base) */
     int64_t seed;       /* 0 or more; VT_SEED_RANDOM */
     double guidance;    /* negative: the model's (4.0 for base models; distilled ones have none) */
-    int count;          /* pictures, with seeds seed, seed + 1, ... */
+    int count;          /* images, with seeds seed, seed + 1, ... */
     int max_tokens;     /* length that the prompt is padded to; VT_DEFAULT: the model's (512) */
-    /* "default" (as NULL), or "int8": products of eight bits in the blocks of transformer and text encoder, on the CPU
-     * about twice as fast and a little less exact. */
+    /* "default" (as NULL), or "int8": int8 matmul in the blocks of transformer and text encoder, on the CPU about twice
+     * as fast and a little less exact. */
     const char *compute;
 
-    /* Editing. Images: references, or with a mask or strength first the picture to paint in. */
+    /* Editing. References; with a mask or strength the first image is the one that is painted in. */
     struct vt_image images[VT_MAX_IMAGES];
     int image_count;
-    const char *image_names
-        [VT_MAX_IMAGES]; /* for the recipe that goes into the result's file; NULL: not told */
+    /* File names for the recipe that is written into the result's file; NULL: the recipe does not name them. */
+    const char *image_names[VT_MAX_IMAGES];
     const char *mask_name;
     struct vt_image mask; /* white = paint; any mode, its own alpha counts; pixels NULL: none */
     int mask_from_alpha;  /* take the first image's alpha: transparent = paint */
     double strength;      /* 0 to 1; negative: 0.8 with a mask, otherwise not an inpainting run */
     int extend[4]; /* left, top, right, bottom: pixels added around the first image and painted */
     int feather;   /* pixels inside the mask over which the result fades in */
-    /* What images with alpha are put on before the model sees them: "white" (as NULL), "black", "grey", "#rrggbb".
-     * "none": images as the reference implementation prepares them, with the colours that lie under alpha, and
-     * sizes cut or resampled to whole tokens. */
+    /* The colour behind transparent pixels when the model sees an image: "white" (as NULL), "black", "grey", "#rrggbb".
+     * "none": images are prepared as the reference implementation does it, with the colours that are stored under alpha,
+     * and sizes cut or resampled to whole tokens. */
     const char *matte;
 
-    /* Named tensors of the run as safetensors, a file for each picture (with the seed before the ending
-     * when there are several); NULL: none. */
+    /* Where to write named tensors of the run as safetensors, one file an image (with several images the seed goes
+     * before the ending); NULL: nowhere. */
     const char *trace_path;
     int trace_blocks; /* also the blocks of the first step, and of the VAE */
 
-    const char
-        *cache_dir; /* folder for prompt embeddings across processes; NULL: this process only */
-    int previews;   /* of a plan: count what previews take. A run has them when its callbacks do. */
+    /* Folder for prompt embeddings across processes; NULL: this process only. */
+    const char *cache_dir;
+    int previews; /* for a plan: count what previews take. A run makes them when its callbacks ask for them. */
 };
 
 VT_API struct vt_request vt_request_defaults(void);
@@ -212,10 +228,10 @@ enum vt_stage { VT_STAGE_LOAD, VT_STAGE_TEXT, VT_STAGE_ENCODE, VT_STAGE_STEPS, V
 
 struct vt_progress {
     enum vt_stage stage;
-    int image, image_count; /* which picture of the request, from 0 */
-    /* VT_STAGE_STEPS: steps done, of how many; VT_STAGE_LOAD: percent converted, of 100, while weights are converted;
-     * VT_STAGE_TEXT: tokens of a caption, of the most there may be; VT_STAGE_DECODE of layers: images decoded, of all
-     * that are, the whole one first; else 0 of 0. */
+    int image, image_count; /* which image of the request, from 0 */
+    /* VT_STAGE_STEPS: steps done and their number. VT_STAGE_LOAD: percent converted, and 100, while weights are
+     * converted. VT_STAGE_TEXT: tokens of a caption, and the most there may be. VT_STAGE_DECODE of layers: images decoded
+     * and their number, the whole one first. Otherwise 0 and 0. */
     int step, step_count;
     double done;         /* of this stage (and image), 0 to 1, never less than before */
     double step_seconds; /* time of the last step; 0 before the first */
@@ -224,22 +240,24 @@ struct vt_progress {
 
 struct vt_result;
 
-/* What an image seems to become: RGB, an eighth of its sides. For layers it is one sheet: `tiles` of equal size side by
- * side, without gaps, the bottom layer at the left, on a grey chequer where they are transparent. */
+/* An early guess of the image: RGB, an eighth of its width and height. For layers it is one sheet: `tiles` of equal size
+ * side by side, without gaps, the bottom layer at the left, on a grey chequer where they are transparent. */
 struct vt_preview {
-    struct vt_image image; /* gone when the callback returns */
+    struct vt_image image; /* valid until the callback returns */
     int tiles;             /* 1 for generate and edit */
     int step;              /* after this one, from 1 */
 };
 
+/* Each may be NULL. They are called while the request runs and may ask the engine things or cancel; they must not run a
+ * request, set the budget, unload or close. What they are given is valid until they return; user is passed through. */
 struct vt_callbacks {
     void (*progress)(const struct vt_progress *progress, void *user);
-    /* Something a person should know that is no failure (a size was rounded, a mask resized). */
+    /* Something that a person should know and that is not an error (a size was rounded, a mask resized). */
     void (*note)(const char *text, void *user);
     /* After each step, before its progress. Costs little; NULL: none is made. */
     void (*preview)(const struct vt_preview *preview, void *user);
-    /* vt_generate, vt_edit: image i is done. The result has it and those before, and is the callee's to read until
-     * it returns. */
+    /* vt_generate, vt_edit: image i is done. The result has it and those before it; it may be read until the callback
+     * returns, and must not be freed. */
     void (*image)(const struct vt_result *result, int i, void *user);
     void *user;
 };
@@ -248,23 +266,23 @@ struct vt_callbacks {
 
 struct vt_stats {
     double load_seconds, text_seconds, encode_seconds, steps_seconds, decode_seconds, total_seconds;
-    uint64_t device_weight_bytes, mapped_weight_bytes; /* the largest of the components' */
-    uint64_t compute_bytes;                            /* the largest graph's */
+    uint64_t device_weight_bytes, mapped_weight_bytes; /* of the component with the most */
+    uint64_t compute_bytes;                            /* of the largest graph */
     uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
     uint64_t pinned_bytes;                             /* page-locked, for uploads */
-    /* What the governor counted, on the transformer's device; and on each device. */
+    /* Memory as counted against the budget: on the transformer's device, and on each. */
     uint64_t budget_bytes, device_peak_bytes, device_current_bytes;
     int device_count;
     struct vt_device_memory devices[VT_MAX_DEVICES];
 };
 
-/* Plans a request of vt_generate or vt_edit without touching its weights. A request that does not fit is no
- * failure: out->verdict is VT_REFUSED. */
+/* Plans a request of vt_generate or vt_edit without reading its weights. A request that does not fit is not an error:
+ * out->verdict is VT_REFUSED. */
 VT_API enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request *request,
                                       struct vt_plan *out, struct vt_error *err);
 
-/* Both take the same request; vt_edit wants at least one image, vt_generate wants none. callbacks may be
- * NULL. *out is freed with vt_result_free; NULL on failure. */
+/* Both take the same request; vt_edit needs at least one image, vt_generate takes none. callbacks may be NULL. The
+ * caller frees *out with vt_result_free; NULL on failure. */
 VT_API enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *request,
                                   const struct vt_callbacks *callbacks, struct vt_result **out,
                                   struct vt_error *err);
@@ -274,53 +292,59 @@ VT_API enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request 
 /* Accepts NULL. */
 VT_API void vt_result_free(struct vt_result *result);
 VT_API int vt_result_count(const struct vt_result *result);
-/* Borrowed from the result. */
+/* i from 0 to vt_result_count - 1. The pixels are borrowed from the result, until it is freed. */
 VT_API struct vt_image vt_result_image(const struct vt_result *result, int i);
 VT_API int64_t vt_result_seed(const struct vt_result *result, int i);
+/* Borrowed from the result, until it is freed. */
 VT_API const struct vt_stats *vt_result_stats(const struct vt_result *result);
 /* What the run really used, defaults filled in: model (its name), width, height, steps, guidance, count, seed,
- * max_tokens. Borrowed from the result. */
+ * max_tokens. The struct and its model are borrowed from the result, until it is freed. All its other strings and images
+ * are those of the request that the caller passed in: read them only while the caller still has them. */
 VT_API const struct vt_request *vt_result_request(const struct vt_result *result);
 
-/* ---- taking a picture apart ------------------------------------------------------------------------ */
+/* ---- taking an image apart ------------------------------------------------------------------------- */
 
+/* Strings and pixels belong to the caller, who keeps them until vt_layers or vt_plan_layers returns. */
 struct vt_layers_request {
     const char *model;
     struct vt_image image;
-    const char *prompt; /* what is in the picture; NULL: the model's; "": a caption is made */
+    const char *prompt; /* what the image shows; NULL: the model's; "": a caption is made */
     const char *negative_prompt; /* NULL: a single space */
     const char *language;        /* of the caption: "en" or "zh"; NULL: "en" */
     int layers, steps;           /* VT_DEFAULT: the model's, else 4 and 50 */
-    int resolution; /* about so many pixels squared; VT_DEFAULT: the model's, else 640 */
+    int resolution; /* the model works at about this many pixels squared; VT_DEFAULT: the model's, else 640 */
     int64_t seed;
-    double cfg; /* guidance, 1 is none; negative: the model's, else 4 */
+    double cfg; /* guidance; 1: none; negative: the model's, else 4 */
     int cfg_normalize;
     int keep_empty;       /* keep layers that hold nothing */
-    int merge_duplicates; /* make one of neighbours that hardly differ */
-    int full_size;        /* bring the layers to the picture's size and, where known, its colours */
+    int merge_duplicates; /* merge neighbouring layers that hardly differ */
+    int full_size;        /* bring the layers to the image's size and, where known, its colours */
     int no_modulation_tables; /* same result, more memory */
-    /* The colour that the model sees where alpha is 0; as in struct vt_request. The alpha itself stays. */
+    /* The colour that the model sees where alpha is 0; as in struct vt_request. The alpha itself is kept. */
     const char *matte;
-    const char *trace_path; /* named tensors of the run as safetensors; NULL: none */
-    const char *compute;    /* as in struct vt_request */
-    int previews;           /* as in struct vt_request */
+    const char
+        *trace_path;     /* where to write named tensors of the run as safetensors; NULL: nowhere */
+    const char *compute; /* as in struct vt_request */
+    int previews;        /* as in struct vt_request */
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);
 
+/* Pixels and strings are borrowed from the result, until it is freed. */
 struct vt_layer {
     struct vt_image image; /* RGBA */
     int x, y;              /* on the canvas */
-    const char *id, *name;
+    const char *id, *name; /* UTF-8 */
 };
 
-/* How far a flattened stack is from a picture, over 8-bit values. */
+/* How far a flattened stack is from an image, over 8-bit values. */
 struct vt_difference {
     double psnr_db; /* infinite when they are equal */
     double mean;
     int worst;
 };
 
+/* Its strings are borrowed from the result, until it is freed. */
 struct vt_layers_report {
     int width, height;                 /* of the canvas */
     int working_width, working_height; /* that the model worked at */
@@ -331,33 +355,35 @@ struct vt_layers_report {
     const char *model;  /* its name */
     const char *prompt; /* given, the model's own, or the caption */
     int captioned;
-    struct vt_difference source;              /* the flattened stack against the picture */
+    struct vt_difference source;              /* the flattened stack against the image */
     struct vt_difference composite;           /* all layers against the model's own composite */
-    uint64_t table_bytes, table_weight_bytes; /* of the weights that tables stand for */
+    uint64_t table_bytes, table_weight_bytes; /* of the weights that tables replace */
     double table_seconds;
 };
 
 struct vt_layers_result;
 
+/* callbacks may be NULL. The caller frees *out with vt_layers_result_free; NULL on failure. */
 VT_API enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_request *request,
                                 const struct vt_callbacks *callbacks, struct vt_layers_result **out,
                                 struct vt_error *err);
-/* What vt_layers would take. As vt_plan_picture. */
+/* What vt_layers would take; otherwise as vt_plan_picture. */
 VT_API enum vt_status vt_plan_layers(struct vt_engine *engine,
                                      const struct vt_layers_request *request, struct vt_plan *out,
                                      struct vt_error *err);
 /* Accepts NULL. */
 VT_API void vt_layers_result_free(struct vt_layers_result *result);
 VT_API int vt_layers_count(const struct vt_layers_result *result);
-/* 0 is the bottom. Borrowed from the result, as what the next three give. */
+/* Layer 0 is the bottom. What this and the next three give is borrowed from the result, until it is freed. */
 VT_API struct vt_layer vt_layers_layer(const struct vt_layers_result *result, int i);
 /* The layers flattened, RGBA. */
 VT_API struct vt_image vt_layers_composite(const struct vt_layers_result *result);
 VT_API const struct vt_layers_report *vt_layers_report(const struct vt_layers_result *result);
 VT_API const struct vt_stats *vt_layers_stats(const struct vt_layers_result *result);
 
-/* ---- a picture in words ---------------------------------------------------------------------------- */
+/* ---- captions --------------------------------------------------------------------------------------- */
 
+/* Strings and pixels belong to the caller, who keeps them until vt_caption returns. */
 struct vt_caption_request {
     const char *model; /* a layered model, or a Qwen2.5-VL folder or file */
     struct vt_image image;
@@ -370,22 +396,27 @@ VT_API struct vt_caption_request vt_caption_request_defaults(void);
 
 struct vt_caption_result;
 
+/* callbacks may be NULL. The caller frees *out with vt_caption_result_free; NULL on failure. */
 VT_API enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_request *request,
                                  const struct vt_callbacks *callbacks,
                                  struct vt_caption_result **out, struct vt_error *err);
+/* Accepts NULL. */
 VT_API void vt_caption_result_free(struct vt_caption_result *result);
-/* UTF-8, without white space at its ends. Borrowed. */
+/* UTF-8, without white space at its ends. Borrowed from the result, until it is freed. */
 VT_API const char *vt_caption_text(const struct vt_caption_result *result);
+/* Borrowed from the result, until it is freed. */
 VT_API const struct vt_stats *vt_caption_stats(const struct vt_caption_result *result);
 VT_API int vt_caption_tokens(const struct vt_caption_result *result);
-/* 1 when it ended by itself, 0 when it was cut off at max_new_tokens. */
+/* 1: the text came to its end; 0: it was cut off at max_new_tokens. */
 VT_API int vt_caption_complete(const struct vt_caption_result *result);
 
-/* Opens a model and checks its files without running it; engages nothing. */
+/* ---- the open model --------------------------------------------------------------------------------- */
+
+/* Opens a model and checks its files without running it; puts nothing on the device. model is copied. */
 VT_API enum vt_status vt_engine_load(struct vt_engine *engine, const char *model,
                                      struct vt_error *err);
-/* The path or name of the open model as it was given; "" when none is. Borrowed from the engine until the next
- * request. */
+/* The path or name of the open model as it was given; "" when none is open. Borrowed from the engine, until the next
+ * request or call that opens or closes a model. */
 VT_API const char *vt_engine_model(const struct vt_engine *engine);
 /* Closes the open model, and takes its weights off the device. */
 VT_API void vt_engine_unload(struct vt_engine *engine);

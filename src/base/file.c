@@ -1,3 +1,10 @@
+/* file.c - reads, maps and writes whole files; paths.
+ *
+ * Files are opened without blocking and must be regular: a pipe or a device in place of a checkpoint would hang
+ * the program or never end. Sizes are checked before memory is taken. A mapping stays valid when the file is
+ * replaced (file_out.h renames, so the old bytes live on), but not when another program shortens the file in
+ * place.
+ */
 #include "base/file.h"
 
 #include <ctype.h>

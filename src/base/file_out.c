@@ -1,3 +1,17 @@
+/* file_out.c - writes a file so that nobody ever sees half of one.
+ *
+ * Order, which is what makes a crash harmless: write into a file that has no name yet; fsync it; give it a
+ * temporary name beside the target (only a named file can replace another); rename over the target; fsync the
+ * folder. Before the rename the old file is untouched, after it the new one is complete. O_TMPFILE is tried first,
+ * since the kernel then removes a half-written file whatever happens to us; file systems without it get a hidden
+ * named file, which file_out_end removes.
+ *
+ * The target is found first, behind every link, as a rename over a link would replace the link. What cannot be
+ * replaced (a pipe, /dev/stdout) is written to directly and only in order.
+ *
+ * A file_out belongs to one caller; file_out_write on a regular file may be called from several threads at once,
+ * with ranges that do not overlap.
+ */
 #include "base/file_out.h"
 
 #include <errno.h>

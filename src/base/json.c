@@ -1,3 +1,9 @@
+/* json.c - parses JSON from strangers, and takes values out of it with their types and ranges checked.
+ *
+ * Documents come from strangers, so what could hurt is refused before yyjson parses: text nested so deep that code
+ * which walks the document by recursion would run out of stack. A key that is absent or null leaves *out as it
+ * was, so callers put their default there first.
+ */
 #include "base/json.h"
 
 #include <math.h>

@@ -1,3 +1,10 @@
+/* json_text.c - writes JSON into a buffer.
+ *
+ * Nothing is remembered but the buffer itself: whether a comma is missing is told from the last byte that was
+ * written. So there is no state to get wrong, several functions may write parts of one document, and a line of a
+ * JSON-lines file needs no reset. A text that is not UTF-8 (a file name, say) is written with U+FFFD in place of
+ * each bad byte, because one such byte would make the whole document invalid.
+ */
 #include "base/json_text.h"
 
 #include <math.h>

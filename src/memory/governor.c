@@ -1,3 +1,14 @@
+/* governor.c - the ledger of a device's memory, and who is evicted when it is full.
+ *
+ * Three parts. The ledger counts bytes by kind and the peak; it evicts idle components, least recently used first,
+ * before it refuses. Entries remember which parameter sets were ever engaged here, and whether the current step of
+ * the request uses them (in_use: never evicted). Stages collect what each component took in this request, for the
+ * plan.
+ *
+ * A dry run must leave no trace: governor_begin(dry) saves the ledger and governor_end_dry puts it back. While dry
+ * nothing is refused; `over` is set instead, so that the plan sees the true need. The device calls back (take,
+ * give, gone, ran); the governor owns its entries, not the parameter sets. One thread, that of the device.
+ */
 #include "memory/governor.h"
 
 #include <stdio.h>

@@ -1,3 +1,12 @@
+/* plan.c - finds how a request fits into the budgets, by running it dry.
+ *
+ * Order: place everything resident, rehearse the request on dry devices, and where a device came out over its
+ * budget stream the component that did not fit, with as many of its blocks resident as there is room for; rehearse
+ * again. A few passes do, as each only takes memory away from weights. What is still too much is refused, with the
+ * least budget that would do, found from one slot a component.
+ *
+ * The placements stay with the governors when this returns: the run that follows uses them.
+ */
 #include "memory/plan.h"
 
 #include <stdarg.h>

@@ -1,3 +1,10 @@
+/* buffer.c - memory of a device, and the bytes of tensors in it.
+ *
+ * The one place that knows where a tensor's bytes are: in a ggml buffer, on an NVIDIA card, or, on a dry device,
+ * nowhere. Memory is taken from the accountant first and from the device second, and given back in the other
+ * order, so that the ledger never says less than what is held. Reading back from a card that failed gives NaN (all
+ * bits set) and not old bytes, so that whoever checks a result for NaN refuses it.
+ */
 #include "nn/buffer.h"
 
 #include <ggml.h>

@@ -1,3 +1,9 @@
+/* device_pin.c - loads the library that pin.json names, and writes the file.
+ *
+ * A pin only ever saves time: whatever is wrong with it (gone, changed, for another processor) costs a warning and
+ * a search, never a failed start. So loading answers with one of three states, and only a stale pin is written
+ * anew. No pin is read or written while VEETANCE_GGML_DIR or VEETANCE_CPU_ISA choose libraries by hand.
+ */
 #include "nn/device_pin.h"
 
 #include <ctype.h>

@@ -1,3 +1,13 @@
+/* device_search.c - finds the device that a name asks for, and loads the library that drives it.
+ *
+ * Order for a name: the pinned library, if a pin says which; for "cuda" and "auto" NVIDIA's driver; then ggml's
+ * backends, of which only those are loaded that the name can mean; for "auto" the CPU last. ggml's CPU library
+ * must be the variant that fits this processor best: each is opened, asked for its score and closed, and only the
+ * winner is loaded.
+ *
+ * Backends stay loaded until the process ends. GGML_VK_DISABLE_F16 has to be set before the Vulkan backend loads.
+ * Called from one thread, at start or before a request; ggml's registry has no lock.
+ */
 #include "nn/device_search.h"
 
 #include <ctype.h>

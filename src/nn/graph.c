@@ -1,3 +1,14 @@
+/* graph.c - building, allocating and running one graph.
+ *
+ * Order: init, build, nn_graph_output, prepare (which fixes the order of the nodes, checks that the device has
+ * every operation, takes the memory from the accountant and allocates), then set, run, get as often as wanted,
+ * deinit. After prepare no node may be added.
+ *
+ * Checks come first because ggml ends the process where it cannot go on: when a context is full (so tensor records
+ * grow in pieces here) and when a backend lacks an operation. A graph runs on one of three ways: whole, node by
+ * node under the profiler, or in segments while weights are streamed. Cancelling is polled by ggml between nodes
+ * and here between pieces. A graph belongs to the device's thread; only `cancel` may be set from elsewhere.
+ */
 #include "nn/graph.h"
 
 #include <math.h>

@@ -1,3 +1,15 @@
+/* graph_segments.c - cuts a prepared graph at the blocks whose weights are streamed, and runs the pieces.
+ *
+ * A graph becomes a list of moves: take a block, compute nodes [first, end), leave a block. It is made once, when
+ * the graph is prepared, from the first and last node that read each block's weights. Two blocks that share a slot
+ * must not be alive at once; the model's order of nodes could break that, so it is checked and reported instead of
+ * computing with the wrong weights.
+ *
+ * Each piece is a graph of its own over the same nodes, at the addresses that the whole graph was allocated with.
+ * A run that stops early must still leave the blocks that it took, or the stream's thread would wait for them for
+ * ever. One thread runs the segments, that of the device; it meets the stream's thread only in nn_stream_acquire
+ * and _done.
+ */
 #include "nn/graph_segments.h"
 
 #include <ggml.h>

@@ -1,3 +1,14 @@
+/* moments.c - group normalisation whose sums may come from bands.
+ *
+ * The same norm in three forms. On the CPU two custom nodes (sums, then normalising) keep four doubles a channel
+ * and add rows in one fixed order, so bands and the whole agree bit for bit. On an NVIDIA card the sums are a
+ * kernel. On other devices they are ggml's operations in float32: there a band's own mean comes first and squares
+ * are taken around it, because x^2 alone would lose the digits that the variance needs.
+ *
+ * Order for a banded map: every band's sums (nn_moments_take joins them on the host), then every band's
+ * normalising with the joined sums (nn_moments_give). A nn_moments_sum belongs to the run that made it; one
+ * thread.
+ */
 #include "nn/moments.h"
 
 #include <math.h>

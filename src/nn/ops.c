@@ -1,3 +1,13 @@
+/* ops.c - each building block as nodes of a graph, for whatever device the graph is on.
+ *
+ * Every block tries three makers in the same order: a node of an NVIDIA card (nv_*), a node of the CPU (nn_cpu_*),
+ * and last the same arithmetic in ggml's operations, which every backend has. The first two answer NULL when the
+ * graph is on another device, when it is exact, or when a shape or type is not theirs; no block asks which device
+ * it is on.
+ *
+ * All of this only adds nodes to a graph; nothing is computed and nothing can fail here. Shapes were checked when
+ * the parameters were declared (params.h): ggml would abort on a wrong one.
+ */
 #include "nn/ops.h"
 
 #include <string.h>

@@ -1,3 +1,17 @@
+/* params.c - the life of a parameter set: declared, engaged, streamed, released.
+ *
+ * A parameter set goes through: declared (nn_params_add), recorded (make_records: a ggml tensor without memory for
+ * each, once and for good), engaged (places and contents), released (places forgotten, records kept). Engaging
+ * again after a release is cheap to decide and costs only the transfer.
+ *
+ * Group 0 is always resident; each other group is a block, and some of the blocks are streamed: they share slots
+ * and are loaded by the stream's thread (stream.h) while others compute. lay_out alone decides which, so that a
+ * plan and a run agree. On a dry device only the accountant is told; `dry` and `real` keep the two states apart,
+ * since a plan may be made while weights are engaged.
+ *
+ * Order that matters: nn_param_upload before the graph runs; the uploader exists before the stream's thread
+ * starts; release stops that thread before it frees what it writes to. A set belongs to the device's thread.
+ */
 #include "nn/params.h"
 
 #include <ggml-alloc.h>

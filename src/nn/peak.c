@@ -1,3 +1,9 @@
+/* peak.c - the fastest matrix product that oneDNN does on this processor.
+ *
+ * The numbers in `veetance bench` are shares of this peak, so it has to be what the libraries of this machine can
+ * reach and not a figure from a data sheet. Unlike everything else here the product may use oneDNN's own threads;
+ * their number is put back afterwards. Memory is touched before the clock starts.
+ */
 #include "nn/peak.h"
 
 #include <stdio.h>

@@ -1,3 +1,9 @@
+/* pin.c - the file pin.json, and whether the libraries it names are still the same.
+ *
+ * Reading, writing and checking pin.json; which device to pin is decided in device_pin.c. Size and modification
+ * time are compared first, as hashing a library of 60 MB costs more than all the rest of a start; the hash is only
+ * computed when they differ, so that a reinstalled but identical library stays pinned.
+ */
 #include "nn/pin.h"
 
 #include <errno.h>

@@ -1,3 +1,13 @@
+/* stream.c - the thread that loads blocks of weights ahead of the computation.
+ *
+ * One thread loads, one thread (the device's) computes. Each slot passes through: empty, loading, wanted (loaded,
+ * not yet used), in use, empty. The loader always goes for the next block of the order and stops when that block's
+ * slot is wanted or in use, so it is at most `slots` blocks ahead.
+ *
+ * The lock guards everything below it in struct nn_stream and is given up while a block is loaded. A block asked
+ * for out of turn moves `next`; the load that is then under way finishes but its result is dropped (load_next
+ * compares `next` afterwards). An error of the loader is kept and told to the next nn_stream_acquire, once.
+ */
 #include "nn/stream.h"
 
 #include <pthread.h>

@@ -1,3 +1,14 @@
+/* upload.c - worker threads that bring tensors from mapped files to a device.
+ *
+ * Why threads: one core reads a mapped file and converts at a few GB/s, a PCIe bus takes far more. An upload is
+ * cut into slices that a core's cache holds; workers take the next slice from an atomic counter, fill their own
+ * page-locked buffer and send it. The caller is worker 0, so small tensors start no thread at all.
+ *
+ * Order of a shared upload: set what/bytes/part/next, raise `turn` and `busy` under the lock (this publishes
+ * them), wake the workers, work along, wait until busy is 0. Threads are started once, before the first turn, and
+ * sleep between uploads. `one` serialises uploads; `lock` guards what the struct says. The first error wins and
+ * stops the others.
+ */
 #include "nn/upload.h"
 
 #include <ggml-backend.h>

@@ -1,3 +1,13 @@
+/* catalogue.c - the list of tensors and metadata while a checkpoint opens.
+ *
+ * Everything in here came from a file that may be hostile: names are checked before they become C strings, sizes
+ * are multiplied with overflow checks, and a tensor's span must lie inside the file before a pointer to it is
+ * kept.
+ *
+ * Order: readers add tensors and metadata as they meet them; catalogue_finish sorts by place to find overlaps,
+ * then by name to find doubles. The second order is the one that stays, because lookups search it by halves. Names
+ * live in the checkpoint's arena, data stays in the map.
+ */
 #include "weights/catalogue.h"
 
 #include <inttypes.h>

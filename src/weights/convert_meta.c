@@ -1,3 +1,11 @@
+/* convert_meta.c - the metadata of a converted file.
+ *
+ * What the source says about itself is kept, except what would be wrong in the new file (alignment, file type,
+ * original shapes, shards). GGUF values are copied as bytes, type and all, since arrays of strings would otherwise
+ * have to be taken apart and written again; value_bytes may trust the lengths because the reader has checked them.
+ * For a language model that comes from safetensors the dimensions that llama.cpp needs are written from the
+ * shapes.
+ */
 #include "weights/convert_meta.h"
 
 #include <inttypes.h>

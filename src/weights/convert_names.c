@@ -1,3 +1,11 @@
+/* convert_names.c - what a checkpoint's tensors are called in another naming.
+ *
+ * For each stored tensor: which canonical tensors is it (rules read backwards, then confirmed by asking the
+ * component for that name and comparing the tensor found), and where does the other naming put each of them (rules
+ * read forwards). Confirming is what makes an ambiguous rule harmless. Among rules for whole tensors, the one that
+ * spells out more of the name wins. Tensors without a place in the other naming are counted and the first is
+ * named; nothing is dropped silently.
+ */
 #include "weights/convert_names.h"
 
 #include <inttypes.h>

@@ -1,3 +1,12 @@
+/* convert_plan.c - works out a converted file before anything is written.
+ *
+ * Order: choose the naming, list the pieces (convert_names.h) sorted by their new name, put the pieces of one name
+ * together, choose each tensor's type, make the metadata, then the header, whose size gives every offset. A tensor
+ * whose parts are incomplete or do not fit is refused here, before a file of many gigabytes is begun.
+ *
+ * struct owner has the plan as its first member: callers hold the plan, and convert_plan_free finds the owner by
+ * it.
+ */
 #include "weights/convert_plan.h"
 
 #include <inttypes.h>

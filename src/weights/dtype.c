@@ -1,3 +1,12 @@
+/* dtype.c - element types, and conversions between plain ones.
+ *
+ * One table for both formats; the last column is GGUF's number, -1 where GGUF has no such type. is_float says that
+ * the numbers are values (scaled or not) and may be converted to float, so that I8, U4 and F4 are "float" and the
+ * 6-bit types, which nothing here reads, are not.
+ *
+ * Conversions round to nearest even, as PyTorch and numpy do; dtype_f32_to_f16 gets subnormals right by adding
+ * 0.5, whose last place is their step.
+ */
 #include "weights/dtype.h"
 
 #include <string.h>

@@ -1,3 +1,11 @@
+/* quantised.c - finds the scales and the marker that belong to a stored matrix.
+ *
+ * Order for a matrix: what lies beside it (look_beside), what the marker says (find_marker), then the form decides
+ * (quantised_forms.c) and marks what it used. Whatever is left over is an error: a scale that was not applied
+ * gives an image that looks wrong for no visible reason, which is worse than a refusal. Tensors beside a matrix
+ * are found by searching the sorted names, as asking for each possible name would cost a lookup a name and a
+ * tensor.
+ */
 #include "weights/quantised.h"
 
 #include <inttypes.h>

@@ -1,3 +1,9 @@
+/* view.c - turns stored numbers into values.
+ *
+ * The order of the steps in weights_view_apply is part of the formats and not free: block scales, rounding, row
+ * and tensor scale, offsets, rotation, column scales. Each file form uses some of them. Called for bands of rows,
+ * from several threads at once: a view is only read.
+ */
 #include "weights/view.h"
 
 #include <math.h>

@@ -1,3 +1,17 @@
+/* transformer.c - the FLUX.2 transformer: its parameters, and the graph of one step.
+ *
+ * A flux2_transformer declares parameters and outlives its passes; a flux2_pass is one graph for one number of
+ * tokens and is run once a step with a new time. Three modes: plain; KV_EXTRACT, in which references attend only
+ * to each other, at time 0, and each block's keys and values of them are kept in a flux2_kv; KV_CACHED, which
+ * reads them instead of computing the reference tokens again in every step. The flux2_kv belongs to the caller and
+ * outlives both passes.
+ *
+ * Easy to get wrong: tokens are joined as [text, image, references], for attention and for the rotary tables;
+ * modulation comes as shift, scale, gate, twice for double blocks and once for single blocks; norm_out has scale
+ * and shift as two matrices. Rotary angles are computed in double and rounded once, as in the reference.
+ *
+ * Text and rotary tables are set once where the device keeps inputs (p->keeps), and before each run elsewhere.
+ */
 #include "model/flux2/transformer.h"
 
 #include <math.h>

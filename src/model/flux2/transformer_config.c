@@ -1,3 +1,9 @@
+/* transformer_config.c - the transformer's numbers, from its shapes and config.json.
+ *
+ * Shapes first, config.json on top where there is one, and then both compared: a checkpoint of one file has no
+ * config, and a folder may hold the config of another model. FLUX.2-dev shares the architecture but needs guidance
+ * embeddings; it is refused by that flag.
+ */
 #include <math.h>
 
 #include "model/blocks.h"

@@ -1,3 +1,10 @@
+/* vae.c - the FLUX.2 autoencoder: its two halves, and packing latents into tokens.
+ *
+ * Writes down both halves as lists of operations, with the names that diffusers gives to tensors and traces;
+ * building and running them is model/vae's. Beside that it holds the batch norm's statistics, which belong to
+ * neither half and are read from the file to the host, and packs latents into tokens with them. Order inside a
+ * token: channel, row, column.
+ */
 #include "model/flux2/vae.h"
 
 #include <math.h>

@@ -1,3 +1,10 @@
+/* config.c - the model's numbers, from whichever source has them.
+ *
+ * Sources in the order in which later ones win: the tensors' shapes with what published models share, GGUF
+ * metadata, config.json. At the end the result is checked against the shapes again, so that a config of another
+ * model is refused here, with the key's name, and not by ggml. JSON values out of range are errors; GGUF metadata
+ * out of range is ignored, and what the shapes say stands in for it.
+ */
 #include "model/qwen2_5_vl/config.h"
 
 #include <stdio.h>

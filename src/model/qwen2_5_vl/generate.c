@@ -1,3 +1,10 @@
+/* generate.c - writes text, one token after the other.
+ *
+ * Order: prefill (the prompt in chunks; only the last one asks for scores), then choose a token and step with it,
+ * until an end token or the limit. Positions behind an image are not the token's index, hence `delta`. The penalty
+ * is applied to a copy of the scores, so that a test can see both. Scores that are NaN or infinite end the run:
+ * choosing among them would give plausible nonsense.
+ */
 #include "model/qwen2_5_vl/generate.h"
 
 #include <math.h>

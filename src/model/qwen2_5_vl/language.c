@@ -1,3 +1,10 @@
+/* language.c - the language model: its parameters, and encoding a prompt.
+ *
+ * Declares the parameters and encodes a prompt; the graph of a chunk is layers.c, generating text is generate.c. A
+ * prompt of one chunk needs no cache. A longer one takes its cache for the whole prompt before the first chunk, so
+ * that running out of memory is found before anything is computed. The embedding matrix is never put on the
+ * device: rows are read from the mapped file.
+ */
 #include "model/qwen2_5_vl/language.h"
 
 #include <math.h>

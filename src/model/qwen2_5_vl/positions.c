@@ -1,3 +1,11 @@
+/* positions.c - positions of tokens and patches, rotary tables, windows.
+ *
+ * Pure functions and tables; no device. Angles are computed in float32 in the order of transformers' code, because
+ * the model was trained with their rounding: in double the last digits differ and parity tests fail.
+ *
+ * Windows are made in two steps, first in reading order (what the reference's tests know), then grouped by size,
+ * so that all windows of a size are one attention without a mask.
+ */
 #include "model/qwen2_5_vl/positions.h"
 
 #include <math.h>

@@ -1,3 +1,12 @@
+/* vision.c - the vision tower: its parameters, its graph, and an image's way through it.
+ *
+ * Why window order: attention inside windows is cheap only when each window's patches lie side by side. So the
+ * host puts patches (and their rotary angles) into window order once, the graph never permutes them, and read_out
+ * puts the merged rows back. Windows of one size are seen as more heads of one attention.
+ *
+ * The kernel of the patch embedding is an input and not a parameter: its frames are summed on the host first, see
+ * vision.h. A pass is made for each image and freed after it, as no two images need have the same grid.
+ */
 #include "model/qwen2_5_vl/vision.h"
 
 #include <math.h>

@@ -1,3 +1,13 @@
+/* qwen3.c - Qwen3 as a text encoder: its parameters, its graph, and encoding a prompt.
+ *
+ * Only as many layers are declared as the last tap needs; the rest of the file is never read. The embedding stays
+ * in the mapped file and rows are taken from it on the host, so that 150,000 rows cost no device memory. A graph
+ * is built for each prompt and freed after it: prompts come rarely, and their lengths differ.
+ *
+ * Padding: keys that are padding are hidden by the mask. Where all of it is behind the tokens, its number goes
+ * along as well, and devices that can count need no mask. The taps of a token lie side by side in the result,
+ * [n_tokens, n_taps * hidden], which is the order FLUX.2 was trained with.
+ */
 #include "model/qwen3/qwen3.h"
 
 #include <math.h>

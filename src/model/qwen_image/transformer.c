@@ -1,3 +1,14 @@
+/* transformer.c - the Qwen-Image transformer: its parameters, and the graph of one step.
+ *
+ * Parameters come in three sets: the blocks and ends (m->params), the time embedding once more for building tables
+ * (m->time_params), and each block's modulation (m->modulation). A pass either reads modulation from tables, made
+ * before by modulation.c, or computes it in place; both have the same kernels and shapes, so the same bits.
+ *
+ * Easy to get wrong: tokens are joined as [text, image]; each modulation is shift, scale, gate for attention and
+ * the same for the MLP; text positions start behind the largest position of the image; in the last block the text
+ * stream gives keys and values only, as nobody reads its result. Values outside the range of half floats are
+ * scaled down and back where a device might hold halves (headroom).
+ */
 #include "model/qwen_image/transformer.h"
 
 #include <math.h>

@@ -1,3 +1,9 @@
+/* transformer_config.c - the transformer's numbers, from its shapes and config.json.
+ *
+ * As flux2's: shapes first, config.json on top, then both compared. Plain Qwen-Image has the same tensors but for
+ * one embedding; it is told apart by that embedding or by two flags, and refused with a message that says what is
+ * needed.
+ */
 #include "model/blocks.h"
 #include "model/qwen_image/transformer.h"
 

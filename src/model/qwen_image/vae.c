@@ -1,3 +1,9 @@
+/* vae.c - the Qwen-Image-Layered autoencoder: its two halves.
+ *
+ * Writes down both halves as lists of operations (model/vae runs them). Two traps: the encoder's down blocks are
+ * numbered in one flat list, resnets and downsamplings alike, and the decoder's upsampling halves the channels.
+ * Kernels of three dimensions are declared as such and only their last slice is used (vae.h says why).
+ */
 #include "model/qwen_image/vae.h"
 
 #include "base/mem.h"

@@ -1,3 +1,9 @@
+/* half.c - the list of operations that a half is, and the builder that fills it.
+ *
+ * The list grows while parameters are declared, in the order of the network: each vae_add_* declares a block's
+ * tensors and appends its operations, and b->channels carries the width from one block to the next. After an error
+ * every further call does nothing, so a family checks the builder once, at the end.
+ */
 #include "model/vae/half.h"
 
 #include <stdarg.h>

@@ -1,3 +1,13 @@
+/* plan.c - chooses stages, slots and bands so that a half fits into its limit of memory.
+ *
+ * Order: shapes, stages (cut_stages), which slot each map lies in (place_maps), the graph of a modest band for
+ * each stage (choose_modest), where the slots lie (choose_places), then bands as large as the rest allows
+ * (choose_bands). Maps on the device and larger bands want the same memory: maps come first, beside modest bands,
+ * and bands then take what is left.
+ *
+ * Nothing is allocated; sizes come from measuring graphs, which needs the parameters' tensors to exist but not
+ * their contents. The plan owns its arrays and borrows half and device.
+ */
 #include "model/vae/plan.h"
 
 #include <string.h>

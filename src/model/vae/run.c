@@ -1,3 +1,13 @@
+/* run.c - runs a half whole, or band by band as its plan says.
+ *
+ * Stages in order; for each: open the slots that begin with it, run its bands from top to bottom, close those that
+ * have ended. Top to bottom matters twice: a result may be written over rows of its own input that were read
+ * already (plan.h), and sums for a norm are added in the order of the rows. A stage's sums are complete only after
+ * its last band, so the next stage gets them as `before`.
+ *
+ * A graph is used again for the next band while the band has the same shape; only those at the edges differ.
+ * Everything belongs to this call and the device's thread.
+ */
 #include "model/vae/run.h"
 
 #include <string.h>

@@ -1,3 +1,12 @@
+/* walk.c - which rows a band needs, and the graph of a band.
+ *
+ * Rows are worked out backwards: from the rows of the result that are wanted to those of the input that are
+ * needed. The second loop turns the absolute rows into what each step must cut off from what it has. A kept map
+ * (the shortcut of a resnet) is needed where it is added and where it was kept, so KEEP takes the union.
+ *
+ * At the edges of the image the missing rows are padding, inside the image they are real rows of the neighbouring
+ * band: this is why bands give the bits of the whole.
+ */
 #include "model/vae/walk.h"
 
 #include <math.h>

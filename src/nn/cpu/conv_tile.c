@@ -1,3 +1,10 @@
+/* conv_tile.c - oneDNN's convolution of one tile of rows.
+ *
+ * A tile_conv lives as long as one thread's part of one convolution. It is made twice: without scratch, only to
+ * ask oneDNN how it wants the kernel packed and how much scratch it needs, while memory is planned; and with both,
+ * to run. The packed layout is read out here (tile_packing_of) so that our own node can pack the kernel once for
+ * all threads; a layout that it cannot produce makes the convolution fall back to another way.
+ */
 #include "nn/cpu/conv_tile.h"
 
 #include <string.h>

@@ -1,3 +1,10 @@
+/* isa.c - which instructions this process may use.
+ *
+ * The limit exists for tests: a machine with AVX-512 must be able to run what a machine with AVX2 runs, in ggml,
+ * oneDNN and our own kernels alike. It is read once, under pthread_once, before the first of the three is loaded,
+ * and never changes; so no two of them can disagree. nn_isa_check refuses a bad value with a message; nn_isa_get,
+ * which cannot fail, then falls back to what the processor has.
+ */
 #include "nn/cpu/isa.h"
 
 #if defined(__x86_64__)

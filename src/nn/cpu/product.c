@@ -1,3 +1,10 @@
+/* product.c - oneDNN's matrix product in one thread.
+ *
+ * Making a product asks oneDNN for an implementation and passes over those whose sums depend on how many rows
+ * there are: a row must give the same bits alone and among others, or bands and streaming would change results.
+ * Order: describe, choose, read the scratch size, then (only when scratch is given) make it runnable. A product is
+ * made with oneDNN's threads set to one, see onednn.h. A struct product is used by the thread that made it.
+ */
 #include "nn/cpu/product.h"
 
 #include <string.h>

@@ -1,3 +1,17 @@
+/* card.c - one NVIDIA card: context, memory, copies, kernels, and what happens when it fails.
+ *
+ * Every entry point makes the card's context current for the calling thread first (enter); the driver keeps that
+ * per thread, and uploads come from several. Lane 0 is the stream that computes; the others belong to upload
+ * workers.
+ *
+ * Failure: the first error that is not "out of memory" marks the context as failed and keeps the driver's words.
+ * Calls then return that error until nv_card_generation, which whoever takes new memory or starts a request calls,
+ * makes a new context. Handles of the old one are worthless, so drop_context forgets them all; memory carries the
+ * generation it was taken in, and freeing memory of an older one does nothing.
+ *
+ * Kernels are loaded with the module of the first one that is used: compiling all of the PTX would slow every
+ * start. The lock guards context, generation, failure and the making of streams; computing is one thread's.
+ */
 #include "nn/nvidia/card.h"
 
 #include <ctype.h>

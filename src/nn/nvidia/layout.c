@@ -1,3 +1,12 @@
+/* layout.c - gives the tensors of a graph their places in one piece of memory.
+ *
+ * Order: collect (who needs which tensor from when to when), overwrite (a node takes over the memory of an input
+ * that nobody reads afterwards), pack (addresses), place (pointers, once the memory exists). Up to `place` no
+ * tensor is changed, so measuring a graph is making a layout and throwing it away.
+ *
+ * Packing is greedy: the largest first, each at the lowest place that is free for its whole life. It gives the
+ * same answer each time, which a plan relies on.
+ */
 #include "nn/nvidia/layout.h"
 
 #include <stdbool.h>

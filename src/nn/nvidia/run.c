@@ -1,3 +1,10 @@
+/* run.c - a graph on a card: laid out once, launched node by node.
+ *
+ * A graph holds one piece of the card's memory from nv_graph_new to nv_graph_free; nodes are then launched one
+ * after the other on one stream, and nothing waits until the end. Every 64 nodes the host waits for the batch
+ * before the last one: far enough behind that the card never idles, near enough that cancelling takes effect soon.
+ * nv_wait is called on every way out, since memory may be freed right after.
+ */
 #include "nn/nvidia/run.h"
 
 #include <string.h>
