@@ -63,6 +63,12 @@ void sha256_hex(struct sha256 *h, char out[SHA256_HEX_SIZE])
     out[SHA256_HEX_SIZE - 1] = '\0';
 }
 
+bool sha256_is_hex(const char *text)
+{
+    return text && strlen(text) == SHA256_HEX_SIZE - 1 &&
+           strspn(text, "0123456789abcdef") == SHA256_HEX_SIZE - 1;
+}
+
 static enum err_code add_file(struct sha256 *h, int fd, unsigned char *piece, const char *path,
                               struct err *e)
 {

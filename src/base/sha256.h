@@ -10,6 +10,7 @@
 #ifndef VT_BASE_SHA256_H
 #define VT_BASE_SHA256_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,8 @@ void sha256_add(struct sha256 *h, const void *p, size_t n);
 void sha256_end(struct sha256 *h, unsigned char out[SHA256_BYTES]);
 /* sha256_end, as 64 lower-case digits and a NUL. */
 void sha256_hex(struct sha256 *h, char out[SHA256_HEX_SIZE]);
+/* Text of that shape. NULL is none. */
+bool sha256_is_hex(const char *text);
 
 /* A whole regular file, read piece by piece. */
 ERR_MUST_CHECK enum err_code sha256_file(const char *path, char out[SHA256_HEX_SIZE],

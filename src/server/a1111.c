@@ -55,7 +55,7 @@ static enum err_code add_image(struct http_request *rq, const struct a1111_paste
     struct image im = {0};
     struct buf file;
     if (!paste->original)
-        return face_base64(http_store(rq), asset, face_png, b, e);
+        return face_base64(store_of(rq), asset, face_png, b, e);
     buf_init(&file, LIMIT_FILE);
     enum err_code rc;
     TRY_GOTO(a1111_finish(rq, paste, asset, &im, e), done);
@@ -114,7 +114,7 @@ static enum err_code add_parameters(struct http_request *rq, struct buf *b, stru
 static enum err_code answer(struct http_request *rq, struct http_reply *re,
                             const struct job_record *rec, struct err *e)
 {
-    struct face_image *images = arena_array(&rq->arena, FACE_MAX_IMAGES, sizeof *images);
+    struct face_image *images = arena_array(http_arena(rq), FACE_MAX_IMAGES, sizeof *images);
     struct buf *b = &re->body, texts;
     size_t n = 0;
     enum err_code rc = images ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the answer");
@@ -125,7 +125,7 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     buf_init(&texts, LIMIT_INFOTEXTS);
     buf_add_z(b, "{\"images\":[");
     if (rc == ERR_OK)
-        rc = add_images(rq, rq->face, images, n, &texts, b, e);
+        rc = add_images(rq, http_memo(rq)->face, images, n, &texts, b, e);
     buf_add_z(b, "],\"parameters\":");
     if (rc == ERR_OK)
         rc = add_parameters(rq, b, e);
@@ -145,13 +145,13 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, bool ed
     if (!face_heavy(rq, re))
         return ERR_OK;
     if (!http_again(rq)) {
-        rq->face = arena_alloc(&rq->arena, sizeof(struct a1111_paste));
-        rc = rq->face ? take(rq, edit, &f, rq->face, e)
-                      : err_set(e, ERR_NOMEM, "no memory for the request");
+        http_memo(rq)->face = arena_alloc(http_arena(rq), sizeof(struct a1111_paste));
+        rc = http_memo(rq)->face ? take(rq, edit, &f, http_memo(rq)->face, e)
+                                 : err_set(e, ERR_NOMEM, "no memory for the request");
         if (rc == ERR_OK)
             rc = face_submit(rq, &f, &rec, e);
-        if (rc != ERR_OK && strcmp(rq->field, "model") == 0) /* as it was named here */
-            (void)snprintf(rq->field, sizeof rq->field, "override_settings.sd_model_checkpoint");
+        if (rc != ERR_OK && strcmp(http_error_field(rq), "model") == 0) /* as it was named here */
+            http_set_error_field(rq, "override_settings.sd_model_checkpoint");
     }
     if (rc == ERR_OK)
         rc = job_wait_end(rq, rec.id, &re->later, &ended, e);

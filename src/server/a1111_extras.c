@@ -156,7 +156,7 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
     if (rc == ERR_OK) {
         rc = image_load_memory(buf_str(&file), NULL, NULL, &im, e);
         if (rc != ERR_OK)
-            (void)snprintf(rq->field, sizeof rq->field, "%s", field);
+            http_set_error_field(rq, "%s", field);
     }
     if (rc == ERR_OK && image_parameters(buf_str(&file), &parameters, &missing) != ERR_OK)
         err_clear(&missing);

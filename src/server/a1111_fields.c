@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "server/a1111.h"
+#include "server/check.h"
 #include "server/server_internal.h"
 
 enum { BATCH_MAX = 16, BLUR_MAX = 256 };

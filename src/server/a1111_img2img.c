@@ -12,6 +12,7 @@
 #include "pipeline/klein/klein.h"
 #include "server/a1111.h"
 #include "server/server_internal.h"
+#include "store/assets.h"
 
 enum {
     SIDE_MIN = 64,
@@ -85,11 +86,11 @@ static enum err_code take_mask(struct http_request *rq, const char *text, const 
     const char *id = NULL;
     enum err_code rc = face_upload(rq, str_from(text), "mask", &id, e);
     if (rc == ERR_OK)
-        rc = asset_load(http_store(rq), id, &im, e);
+        rc = asset_load(store_of(rq), id, &im, e);
     if (rc == ERR_OK) {
         rc = klein_mask_check(&im, original, NULL, e);
         if (rc != ERR_OK)
-            (void)snprintf(rq->field, sizeof rq->field, "mask");
+            http_set_error_field(rq, "mask");
     }
     if (rc == ERR_OK)
         rc = inpaint_mask(&im, a->invert, &hard, e);
@@ -205,14 +206,14 @@ static enum err_code take_masked(struct http_request *rq, const char *mask, stru
 {
     struct work w = {0};
     struct asset info;
-    enum err_code rc = asset_get(http_store(rq), f->images[0], &info, e);
+    enum err_code rc = asset_get(store_of(rq), f->images[0], &info, e);
     if (rc == ERR_OK && (int64_t)info.width * info.height > MASKED_MAX_PIXELS)
         rc = http_refuse(rq, 422, "init_images[0]", e,
                          "an image of %d x %d pixels; with a mask up to %d million pixels can be "
                          "worked on",
                          info.width, info.height, MASKED_MAX_PIXELS >> 20);
     if (rc == ERR_OK)
-        rc = asset_load(http_store(rq), f->images[0], &w.original, e);
+        rc = asset_load(store_of(rq), f->images[0], &w.original, e);
     if (rc == ERR_OK)
         rc = take_mask(rq, mask, a, &w.original, &w.blend, e);
     if (rc == ERR_OK)
@@ -241,7 +242,7 @@ static enum err_code take_unmasked(struct http_request *rq, struct asked *a, str
     struct image im = {0};
     if (a->w <= 0 && a->h <= 0)
         return ERR_OK;
-    enum err_code rc = asset_load(http_store(rq), f->images[0], &im, e);
+    enum err_code rc = asset_load(store_of(rq), f->images[0], &im, e);
     a->w = a->w > 0 ? a->w : im.w;
     a->h = a->h > 0 ? a->h : im.h;
     if (rc == ERR_OK && (a->w != im.w || a->h != im.h)) {
@@ -271,9 +272,9 @@ enum err_code a1111_finish(struct http_request *rq, const struct a1111_paste *pa
 {
     struct image original = {0}, mask = {0}, made = {0};
     enum err_code rc;
-    TRY_GOTO(asset_load(http_store(rq), result, &made, e), done);
-    TRY_GOTO(asset_load(http_store(rq), paste->original, &original, e), done);
-    TRY_GOTO(asset_load(http_store(rq), paste->mask, &mask, e), done);
+    TRY_GOTO(asset_load(store_of(rq), result, &made, e), done);
+    TRY_GOTO(asset_load(store_of(rq), paste->original, &original, e), done);
+    TRY_GOTO(asset_load(store_of(rq), paste->mask, &mask, e), done);
     rc = inpaint_paste(&original, &made, paste->place, &mask, out, e);
 done:
     image_free(&original);

@@ -12,6 +12,7 @@
 #include "image/png_save.h"
 #include "image/save.h"
 #include "server/a1111.h"
+#include "server/check.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
 
@@ -23,7 +24,7 @@ enum err_code a1111_infotext(struct http_request *rq, const char *asset,
     struct buf file;
     struct err missing = {0};
     buf_init(&file, LIMIT_FILE);
-    enum err_code rc = face_file(http_store(rq), asset, face_png, &file, e);
+    enum err_code rc = face_file(store_of(rq), asset, face_png, &file, e);
     if (rc == ERR_OK && image_parameters(buf_str(&file), out, &missing) != ERR_OK)
         err_clear(&missing);
     buf_deinit(&file);
@@ -251,7 +252,7 @@ enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, str
     if (rc == ERR_OK) {
         rc = read_texts(buf_str(&bytes), &found, e);
         if (rc != ERR_OK)
-            (void)snprintf(rq->field, sizeof rq->field, "image");
+            http_set_error_field(rq, "image");
     }
     buf_add_z(b, "{\"info\":");
     json_add_str(b, buf_str(&found.parameters));

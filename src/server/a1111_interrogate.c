@@ -4,6 +4,7 @@
 #include "base/json_text.h"
 #include "server/a1111.h"
 #include "server/server_internal.h"
+#include "store/assets.h"
 
 const struct http_field a1111_interrogate_body[] = {
     {.name = "image", .type = HTTP_STRING, .required = true, .help = "in base64"},

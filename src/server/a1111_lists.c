@@ -42,7 +42,7 @@ static void add_preview(struct http_request *rq, const char *id, struct buf *b)
     int step;
     buf_init(&jpeg, 1 << 20);
     if (*id && !http_query_bool(rq, "skip_current_image", false) &&
-        queue_preview(rq->server->queue, id, &jpeg, &step)) {
+        queue_preview(server_of(rq)->queue, id, &jpeg, &step)) {
         buf_add_byte(b, '"');
         base64_add(b, buf_str(&jpeg));
         buf_add_byte(b, '"');
@@ -58,9 +58,9 @@ static enum err_code run_progress(struct http_request *rq, struct http_reply *re
     struct queue_view v = {0};
     struct buf *b = &re->body;
     (void)e;
-    queue_state(rq->server->queue, &q);
+    queue_state(server_of(rq)->queue, &q);
     if (q.running)
-        queue_view(rq->server->queue, q.running_id, &v);
+        queue_view(server_of(rq)->queue, q.running_id, &v);
     double left = v.has_progress && v.progress.seconds_left > 0 ? v.progress.seconds_left : 0;
     buf_printf(
         b,
@@ -79,8 +79,8 @@ static enum err_code cancel_running(struct http_request *rq)
 {
     struct queue_state q;
     struct err ignored = {0};
-    queue_state(rq->server->queue, &q);
-    if (q.running && queue_cancel(rq->server->queue, q.running_id, &ignored) != ERR_OK)
+    queue_state(server_of(rq)->queue, &q);
+    if (q.running && queue_cancel(server_of(rq)->queue, q.running_id, &ignored) != ERR_OK)
         err_clear(&ignored);
     return ERR_OK;
 }
@@ -97,9 +97,9 @@ static enum err_code run_skip(struct http_request *rq, struct http_reply *re, st
 {
     struct queue_state q;
     struct queue_view v = {0};
-    queue_state(rq->server->queue, &q);
+    queue_state(server_of(rq)->queue, &q);
     if (q.running)
-        queue_view(rq->server->queue, q.running_id, &v);
+        queue_view(server_of(rq)->queue, q.running_id, &v);
     if (v.live && v.progress.image_count > 1)
         return http_refuse(rq, 409, NULL, e,
                            "one image of a batch cannot be skipped; interrupt ends the batch");
@@ -190,12 +190,13 @@ GIVES(object, "{}")
 
 static enum err_code run_flags(struct http_request *rq, struct http_reply *re, struct err *e)
 {
+    const struct http_core *core = server_of(rq)->http;
     (void)e;
     buf_printf(&re->body,
                "{\"api\":true,\"nowebui\":true,\"listen\":%s,\"port\":%d,\"ckpt\":null,"
                "\"vae_path\":null,\"lowvram\":false,\"medvram\":false,\"no_half\":false,"
                "\"gradio_auth\":null,\"api_auth\":null,\"subpath\":null}",
-               rq->server->is_loopback ? "false" : "true", rq->server->port);
+               http_core_is_loopback(core) ? "false" : "true", http_core_port(core));
     return ERR_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/json_text.h"
 #include "server/a1111.h"
+#include "server/check.h"
 #include "server/model_choice.h"
 #include "server/server_internal.h"
 
@@ -109,8 +110,8 @@ enum err_code a1111_model(struct http_request *rq, const char **out, struct err 
                    ? ERR_OK
                    : a1111_prefer_model(rq, model, e);
     }
-    preferred_model(rq->server, kept);
-    *out = kept[0] ? arena_strdup(&rq->arena, str_from(kept)) : NULL;
+    preferred_model(server_of(rq), kept);
+    *out = kept[0] ? arena_strdup(http_arena(rq), str_from(kept)) : NULL;
     return kept[0] && !*out ? err_set(e, ERR_NOMEM, "no memory for the request") : ERR_OK;
 }
 
@@ -119,13 +120,14 @@ enum err_code a1111_prefer_model(struct http_request *rq, const char *model, str
     char name[MODEL_NAME_BYTES];
     enum err_code rc = model_choose(model, MODEL_TASK_PICTURES, name, NULL, e);
     if (rc != ERR_OK) {
-        (void)snprintf(rq->field, sizeof rq->field, "sd_model_checkpoint");
-        rq->status = 422;
+        http_set_error_field(rq, "sd_model_checkpoint");
+        http_set_error_status(rq, 422);
         return rc;
     }
-    pthread_mutex_lock(&rq->server->settings_lock);
-    (void)snprintf(rq->server->preferred_model, sizeof rq->server->preferred_model, "%s", name);
-    pthread_mutex_unlock(&rq->server->settings_lock);
+    pthread_mutex_lock(&server_of(rq)->settings_lock);
+    (void)snprintf(server_of(rq)->preferred_model, sizeof server_of(rq)->preferred_model, "%s",
+                   name);
+    pthread_mutex_unlock(&server_of(rq)->settings_lock);
     return ERR_OK;
 }
 
@@ -142,9 +144,9 @@ enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, 
 {
     char model[MODEL_NAME_BYTES];
     (void)e;
-    preferred_model(rq->server, model);
-    if (!model[0] && server_model(rq->server, NULL, MODEL_TASK_PICTURES))
-        (void)snprintf(model, sizeof model, "%s", rq->server->model);
+    preferred_model(server_of(rq), model);
+    if (!model[0] && server_model(server_of(rq), NULL, MODEL_TASK_PICTURES))
+        (void)snprintf(model, sizeof model, "%s", server_of(rq)->model);
     else if (!model[0])
         model_each(first_model, model);
     buf_add_z(&re->body, "{\"sd_model_checkpoint\":");

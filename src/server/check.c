@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sha256.h"
+
 static const char *const type_words[] = {
     [HTTP_STRING] = "a string",           [HTTP_INT] = "a whole number", [HTTP_NUMBER] = "a number",
     [HTTP_BOOL] = "true or false",        [HTTP_OBJECT] = "an object",   [HTTP_ARRAY] = "a list",
@@ -113,7 +115,7 @@ static enum err_code check_value(const struct http_field *f, enum http_type type
         return check_number(f, yyjson_get_num(v), e);
     if (type == HTTP_STRING)
         return check_string(f, (struct str){yyjson_get_str(v), yyjson_get_len(v)}, e);
-    if (type == HTTP_ASSET && !asset_is_id(yyjson_get_str(v)))
+    if (type == HTTP_ASSET && !sha256_is_hex(yyjson_get_str(v)))
         return err_set(e, ERR_ARG,
                        "%s should be the id of a picture: 64 hexadecimal digits, as POST "
                        "/v1/assets gives",

@@ -1,4 +1,4 @@
-/* check.h - values from outside against a table of fields. Pure: no connection, no store. */
+/* check.h - values from outside against a table of fields. Pure: no connection. */
 #ifndef VT_SERVER_CHECK_H
 #define VT_SERVER_CHECK_H
 

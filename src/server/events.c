@@ -8,8 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/http_internal.h"
-#include "server/limits.h"
-#include "server/server_internal.h"
+#include "server/http_limits.h"
 
 enum {
     MAX_STREAMS = 512,
@@ -28,11 +27,11 @@ struct past {
 struct subscription {
     struct http_stream base; /* first: a stream is one */
     struct events_hub *hub;
-    struct server *server;
+    struct http_core *core;
     struct MHD_Connection *connection;
     struct http_nap nap;
     char topic[EVENTS_TOPIC_SIZE];
-    void (*left)(struct server *s, const char *topic);
+    void (*left)(void *app, const char *topic);
     char left_topic[EVENTS_TOPIC_SIZE];
     struct buf out;
     size_t sent;
@@ -43,6 +42,7 @@ struct subscription {
 };
 
 struct events_hub {
+    size_t stream_bytes;
     pthread_mutex_t lock; /* guards everything below, and every subscription */
     struct subscription *first;
     size_t n;
@@ -54,9 +54,10 @@ struct events_hub {
     uint64_t lost; /* the last number that should be kept and is not */
 };
 
-struct events_hub *events_hub_new(void)
+struct events_hub *events_hub_new(size_t stream_bytes)
 {
     struct events_hub *h = mem_alloc(sizeof *h);
+    h->stream_bytes = stream_bytes;
     pthread_mutex_init(&h->lock, NULL);
     (void)snprintf(h->era, sizeof h->era, "%llx", (unsigned long long)clock_ns());
     return h;
@@ -120,9 +121,37 @@ static void stream_close(struct http_stream *base)
     bool left = s->left && !s->ended;
     pthread_mutex_unlock(&h->lock);
     if (left)
-        s->left(s->server, s->left_topic);
+        s->left(s->core->app.user, s->left_topic);
     buf_deinit(&s->out);
     mem_free(s);
+}
+
+static ptrdiff_t stream_read(struct http_stream *base, char *out, size_t max)
+{
+    struct subscription *s = (struct subscription *)base;
+    ptrdiff_t n = 0;
+    if (http_nap_gone(&s->nap))
+        return HTTP_STREAM_BROKEN;
+    pthread_mutex_lock(&s->hub->lock);
+    s->asleep = false;
+    size_t waiting = s->out.n - s->sent;
+    if (waiting) {
+        n = (ptrdiff_t)(waiting < max ? waiting : max);
+        memcpy(out, s->out.p + s->sent, (size_t)n);
+        s->sent += (size_t)n;
+        if (s->sent == s->out.n) {
+            buf_clear(&s->out);
+            s->sent = 0;
+        }
+    } else if (s->ended) {
+        n = HTTP_STREAM_END;
+    } else {
+        /* Under the lock: who publishes sees that it sleeps. */
+        http_nap_begin(&s->nap, s->core->sleepers, s->connection, true);
+        s->asleep = true;
+    }
+    pthread_mutex_unlock(&s->hub->lock);
+    return n;
 }
 
 /* The number in "ERA-NUMBER"; false when it is none of this process. */
@@ -163,13 +192,14 @@ enum err_code events_subscribe(struct events_hub *h, struct http_request *rq, co
                                struct http_stream **out, struct err *e)
 {
     struct subscription *s = mem_alloc(sizeof *s);
+    s->base.read = stream_read;
     s->base.close = stream_close;
     s->hub = h;
-    s->server = rq->server;
+    s->core = rq->core;
     s->connection = rq->connection;
     (void)snprintf(s->topic, sizeof s->topic, "%s", topic);
     const char *last = http_header(rq, "Last-Event-ID");
-    buf_init(&s->out, LIMIT_STREAM);
+    buf_init(&s->out, h->stream_bytes);
     if (rq->method == HTTP_GET)
         buf_printf(&s->out, "retry: %d\n\n", RETRY_MS);
     pthread_mutex_lock(&h->lock);
@@ -230,7 +260,7 @@ void events_tell(struct http_stream *base, const char *id, const char *name, str
     struct subscription *s = (struct subscription *)base;
     char own[EVENTS_TOPIC_SIZE];
     struct buf b;
-    buf_init(&b, LIMIT_STREAM);
+    buf_init(&b, s->hub->stream_bytes);
     pthread_mutex_lock(&s->hub->lock);
     if (!id)
         next_id(s->hub, own);
@@ -240,7 +270,7 @@ void events_tell(struct http_stream *base, const char *id, const char *name, str
     buf_deinit(&b);
 }
 
-void events_on_leave(struct http_stream *base, void (*left)(struct server *s, const char *topic),
+void events_on_leave(struct http_stream *base, void (*left)(void *app, const char *topic),
                      const char *topic)
 {
     struct subscription *s = (struct subscription *)base;
@@ -276,7 +306,7 @@ void events_publish(struct events_hub *h, const char *topic, const char *name, s
         next_id(h, id);
         if (flags & EVENTS_LAST)
             (void)snprintf(id, sizeof id, "end-%s", name);
-        buf_init(&b, LIMIT_STREAM);
+        buf_init(&b, h->stream_bytes);
         event_text(&b, id, name, data);
         for (struct subscription *s = h->first; s; s = s->next)
             if (listens(s, topic, flags))
@@ -342,38 +372,4 @@ size_t events_count(struct events_hub *h)
     size_t n = h->n;
     pthread_mutex_unlock(&h->lock);
     return n;
-}
-
-ssize_t events_read(void *stream, uint64_t at, char *out, size_t max)
-{
-    struct subscription *s = stream;
-    ssize_t n = 0;
-    (void)at;
-    if (http_nap_gone(&s->nap))
-        return MHD_CONTENT_READER_END_WITH_ERROR;
-    pthread_mutex_lock(&s->hub->lock);
-    s->asleep = false;
-    size_t waiting = s->out.n - s->sent;
-    if (waiting) {
-        n = (ssize_t)(waiting < max ? waiting : max);
-        memcpy(out, s->out.p + s->sent, (size_t)n);
-        s->sent += (size_t)n;
-        if (s->sent == s->out.n) {
-            buf_clear(&s->out);
-            s->sent = 0;
-        }
-    } else if (s->ended) {
-        n = MHD_CONTENT_READER_END_OF_STREAM;
-    } else {
-        /* Under the lock: who publishes sees that it sleeps. */
-        http_nap_begin(&s->nap, s->server->sleepers, s->connection, true);
-        s->asleep = true;
-    }
-    pthread_mutex_unlock(&s->hub->lock);
-    return n;
-}
-
-void events_free(void *stream)
-{
-    stream_close(stream);
 }

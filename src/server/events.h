@@ -8,21 +8,16 @@
 #ifndef VT_SERVER_EVENTS_H
 #define VT_SERVER_EVENTS_H
 
-#include <microhttpd.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "base/str.h"
+#include "server/http.h"
 
-struct http_request;
 struct events_hub;
-struct server;
 
-/* What http_reply.stream is. */
-struct http_stream {
-    void (*close)(struct http_stream *s); /* frees it; the connection is not used any more */
-};
-
-struct events_hub *events_hub_new(void);
+/* stream_bytes: what may wait for one reader, the largest event at least. */
+struct events_hub *events_hub_new(size_t stream_bytes);
 /* Every subscription must have been freed. Accepts NULL. */
 void events_hub_free(struct events_hub *h);
 
@@ -41,7 +36,7 @@ void events_mute(struct http_stream *base, unsigned flags);
 void events_tell(struct http_stream *base, const char *id, const char *name, struct str data);
 /* left is called with the topic when the client goes before the stream has ended; from a thread of HTTP, without
  * a lock. */
-void events_on_leave(struct http_stream *base, void (*left)(struct server *s, const char *topic),
+void events_on_leave(struct http_stream *base, void (*left)(void *app, const char *topic),
                      const char *topic);
 /* The stream ends when what it holds is sent. */
 void events_end(struct http_stream *base);
@@ -66,9 +61,5 @@ void events_keep_alive(struct events_hub *h);
 /* Ends every stream, for the server's end. */
 void events_end_all(struct events_hub *h);
 size_t events_count(struct events_hub *h);
-
-/* For MHD_create_response_from_callback. */
-ssize_t events_read(void *stream, uint64_t at, char *out, size_t max);
-void events_free(void *stream);
 
 #endif

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "server/server_internal.h"
+#include "server/check.h"
 #include "server/limits.h"
+#include "server/server_internal.h"
 
 enum { WORK_BYTES = 256 << 20 /* what an image of 32 million pixels takes twice */ };
 
@@ -59,11 +60,14 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     struct buf b;
     buf_init(&b, LIMIT_REQUEST);
     request_json(f, &b);
+    char field[CHECK_FIELD_SIZE] = "";
     enum err_code rc;
     TRY_GOTO(json_parse(buf_str(&b), "the request", &doc, e), done);
-    TRY_GOTO(check_object(f->n_images ? fields_edit : fields_generate, yyjson_doc_get_root(doc),
-                          false, rq->field, e),
-             done);
+    rc = check_object(f->n_images ? fields_edit : fields_generate, yyjson_doc_get_root(doc), false,
+                      field, e);
+    http_set_error_field(rq, "%s", field);
+    if (rc != ERR_OK)
+        goto done;
     rc = job_submit(rq, kind, yyjson_doc_get_root(doc), out, e);
 done:
     yyjson_doc_free(doc);
@@ -89,7 +93,7 @@ enum err_code face_check_prompt(struct http_request *rq, struct err *e)
 
 bool face_heavy(struct http_request *rq, struct http_reply *re)
 {
-    return http_heavy(rq, re, WORK_BYTES + 3 * (uint64_t)rq->body.n);
+    return http_heavy(rq, re, WORK_BYTES + 3 * (uint64_t)http_body_bytes(rq));
 }
 
 enum err_code face_images(const char *result, struct face_image out[FACE_MAX_IMAGES], size_t *n,

@@ -4,6 +4,7 @@
 #define VT_SERVER_FACE_H
 
 #include "server/job_json.h"
+#include "store/assets.h"
 
 /* An image asked for in somebody else's words. */
 struct face_request {

@@ -32,10 +32,11 @@ static bool is_openai(struct str url)
 
 static enum face face_of(const struct http_request *rq)
 {
-    struct str url = str_from(rq->url ? rq->url : "");
+    struct str url = str_from(http_url(rq) ? http_url(rq) : "");
     if (str_starts(url, STR_LIT("/sdapi/")))
         return FACE_A1111;
-    if (is_openai(url) || (rq->method == HTTP_GET && str_starts(url, STR_LIT("/v1/models"))))
+    if (is_openai(url) ||
+        (http_method_of(rq) == HTTP_GET && str_starts(url, STR_LIT("/v1/models"))))
         return FACE_OPENAI;
     return FACE_NONE;
 }
@@ -48,14 +49,14 @@ int face_status(const struct http_request *rq, int status)
 static void openai_error(const struct http_request *rq, int status, struct buf *b)
 {
     buf_add_z(b, ",\"error\":{\"message\":");
-    json_add_z(b, rq->err.text);
+    json_add_z(b, http_error(rq)->text);
     buf_printf(
         b, ",\"type\":\"%s\",\"param\":", status < 500 ? "invalid_request_error" : "server_error");
-    if (rq->field[0])
-        json_add_z(b, rq->field);
+    if (http_error_field(rq)[0])
+        json_add_z(b, http_error_field(rq));
     else
         buf_add_z(b, "null");
-    buf_printf(b, ",\"code\":\"%s\"}", http_code(rq, status));
+    buf_printf(b, ",\"code\":\"%s\"}", http_error_code(rq, status));
 }
 
 /* "layers[2].opacity" as "layers",2,"opacity". */
@@ -78,18 +79,18 @@ static void add_location(const char *field, struct buf *b)
 
 static void a1111_error(const struct http_request *rq, int status, struct buf *b)
 {
-    if (status == 422 && rq->field[0]) {
+    if (status == 422 && http_error_field(rq)[0]) {
         buf_add_z(b, ",\"detail\":[{\"type\":\"value_error\",\"loc\":[\"body\"");
-        add_location(rq->field, b);
+        add_location(http_error_field(rq), b);
         buf_add_z(b, "],\"msg\":");
-        json_add_z(b, rq->err.text);
+        json_add_z(b, http_error(rq)->text);
         buf_add_z(b, "}]");
         return;
     }
     buf_add_z(b, ",\"detail\":");
-    json_add_z(b, rq->err.text);
+    json_add_z(b, http_error(rq)->text);
     buf_add_z(b, ",\"error\":\"HTTPException\",\"body\":\"\",\"errors\":");
-    json_add_z(b, rq->err.text);
+    json_add_z(b, http_error(rq)->text);
 }
 
 bool face_error(const struct http_request *rq, int status, struct buf *b)

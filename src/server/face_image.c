@@ -8,8 +8,9 @@
 #include "image/save.h"
 #include "server/base64.h"
 #include "server/face.h"
-#include "server/server_internal.h"
 #include "server/limits.h"
+#include "server/server_internal.h"
+#include "store/assets.h"
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
@@ -121,7 +122,7 @@ enum err_code face_bytes(struct http_request *rq, struct str text, const char *f
 static enum err_code keep_id(struct http_request *rq, const struct asset *a, const char **id,
                              struct err *e)
 {
-    *id = arena_strdup(&rq->arena, str_from(a->id));
+    *id = arena_strdup(http_arena(rq), str_from(a->id));
     return *id ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the request");
 }
 
@@ -133,11 +134,11 @@ enum err_code face_upload(struct http_request *rq, struct str text, const char *
     buf_init(&bytes, LIMIT_FILE);
     enum err_code rc = face_bytes(rq, text, field, &bytes, e);
     if (rc == ERR_OK)
-        rc = asset_put(rq->server->store, buf_str(&bytes), NULL, &a, e);
+        rc = asset_put(server_of(rq)->store, buf_str(&bytes), NULL, &a, e);
     if (rc == ERR_OK)
         rc = keep_id(rq, &a, id, e);
     else
-        (void)snprintf(rq->field, sizeof rq->field, "%s", field);
+        http_set_error_field(rq, "%s", field);
     buf_deinit(&bytes);
     return rc;
 }
@@ -147,7 +148,7 @@ enum err_code face_put(struct http_request *rq, const struct image *im, const ch
 {
     struct asset_note note = {.name = name, .origin = "upload", .trusted = true};
     struct asset a;
-    TRY(asset_put_image(rq->server->store, im, &note, &a, e));
+    TRY(asset_put_image(server_of(rq)->store, im, &note, &a, e));
     return keep_id(rq, &a, id, e);
 }
 
@@ -155,7 +156,7 @@ enum err_code face_mask_of_alpha(struct http_request *rq, const char *asset, con
                                  struct err *e)
 {
     struct image im = {0}, mask = {0};
-    enum err_code rc = asset_load(rq->server->store, asset, &im, e);
+    enum err_code rc = asset_load(server_of(rq)->store, asset, &im, e);
     *id = asset;
     if (rc == ERR_OK && image_has_alpha(&im)) {
         rc = image_mask_of_alpha(&im, &mask, e);

@@ -9,19 +9,13 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/server_internal.h"
-#include "server/limits.h"
+#include "server/http_limits.h"
 
 enum { REQUEST_ARENA_BYTES = 1 << 20 };
 
-struct store *http_store(const struct http_request *rq)
+void *http_app_of(const struct http_request *rq)
 {
-    return rq->server->store;
-}
-
-struct server *http_server(const struct http_request *rq)
-{
-    return rq->server;
+    return rq->core->app.user;
 }
 
 struct arena *http_arena(struct http_request *rq)
@@ -29,12 +23,38 @@ struct arena *http_arena(struct http_request *rq)
     return &rq->arena;
 }
 
-static struct http_request *request_new(struct server *s, struct MHD_Connection *c, const char *url)
+enum http_method http_method_of(const struct http_request *rq)
+{
+    return rq->method;
+}
+
+const char *http_url(const struct http_request *rq)
+{
+    return rq->url;
+}
+
+const char *http_host(const struct http_request *rq)
+{
+    return rq->host;
+}
+
+struct http_memo *http_memo(struct http_request *rq)
+{
+    return &rq->memo;
+}
+
+bool http_again(const struct http_request *rq)
+{
+    return rq->memo.user != NULL;
+}
+
+static struct http_request *request_new(struct http_core *core, struct MHD_Connection *c,
+                                        const char *url)
 {
     struct http_request *rq = mem_try_alloc(sizeof *rq);
     if (!rq)
         return NULL;
-    rq->server = s;
+    rq->core = core;
     rq->connection = c;
     rq->start_ns = clock_ns();
     arena_init(&rq->arena, REQUEST_ARENA_BYTES);
@@ -56,7 +76,7 @@ static void request_free(struct http_request *rq)
     mem_free(rq);
 }
 
-void http_completed(void *server, struct MHD_Connection *connection, void **state,
+void http_completed(void *core, struct MHD_Connection *connection, void **state,
                     enum MHD_RequestTerminationCode why)
 {
     struct http_request *rq = *state;
@@ -64,16 +84,16 @@ void http_completed(void *server, struct MHD_Connection *connection, void **stat
     (void)why;
     if (!rq)
         return;
-    if (rq->left && !rq->is_answered)
-        rq->left(rq);
-    server_request_ended(server, rq);
+    if (rq->memo.left && !rq->is_answered)
+        rq->memo.left(rq);
+    http_request_ended(core, rq);
     request_free(rq);
     *state = NULL;
 }
 
 void http_sleep(struct http_request *rq, bool watched)
 {
-    http_nap_begin(&rq->nap, rq->server->sleepers, rq->connection, watched);
+    http_nap_begin(&rq->nap, rq->core->sleepers, rq->connection, watched);
 }
 
 void http_wake(struct http_request *rq)
@@ -107,7 +127,7 @@ static enum err_code open_request(struct http_request *rq, const char *method, s
     rc = http_guard_token(rq, e);
     if (rc == ERR_OK)
         rc = http_query_check(rq, e);
-    if (rc == ERR_OK && server_is_stopping(rq->server) && rq->method != HTTP_GET)
+    if (rc == ERR_OK && atomic_load(&rq->core->stopping) && rq->method != HTTP_GET)
         rc = http_refuse(rq, 503, NULL, e, "the server is about to end");
     return rc == ERR_OK ? http_body_begin(rq, e) : rc;
 }
@@ -168,8 +188,8 @@ static enum MHD_Result hand_over(struct http_request *rq, uint64_t bytes)
 {
     struct err e = {0};
     rq->task = (struct pool_task){.run = run_heavy, .bytes = bytes};
-    http_nap_hold(&rq->nap, rq->server->sleepers, rq->connection);
-    enum err_code rc = pool_add(rq->server->pool, &rq->task, &e);
+    http_nap_hold(&rq->nap, rq->core->sleepers, rq->connection);
+    enum err_code rc = pool_add(rq->core->pool, &rq->task, &e);
     if (rc != ERR_OK) {
         refuse_heavy(rq, rc, &e);
         http_nap_release(&rq->nap, true);
@@ -185,7 +205,7 @@ bool http_heavy(struct http_request *rq, struct http_reply *re, uint64_t bytes)
 
 bool http_is_left(struct http_request *rq)
 {
-    return http_nap_gone(&rq->nap) || atomic_load(&rq->server->ending);
+    return http_nap_gone(&rq->nap) || atomic_load(&rq->core->ending);
 }
 
 static enum MHD_Result answer(struct http_request *rq)
@@ -250,27 +270,27 @@ static enum MHD_Result take(struct http_request *rq, const char *p, size_t n)
     return rq->received > LIMIT_DRAIN ? MHD_NO : MHD_YES;
 }
 
-enum MHD_Result http_access(void *server, struct MHD_Connection *connection, const char *url,
+enum MHD_Result http_access(void *core, struct MHD_Connection *connection, const char *url,
                             const char *method, const char *version, const char *upload,
                             size_t *upload_bytes, void **state)
 {
     struct http_request *rq = *state;
     (void)version;
     if (!rq) {
-        rq = request_new(server, connection, url);
+        rq = request_new(core, connection, url);
         if (!rq)
             return MHD_NO;
         *state = rq;
-        server_request_began(server, rq);
+        http_request_began(core, rq);
         return begin(rq, method);
     }
     if (*upload_bytes) {
-        server_request_read(server, rq, *upload_bytes);
+        http_request_read(core, rq, *upload_bytes);
         enum MHD_Result ok = take(rq, upload, *upload_bytes);
         *upload_bytes = 0;
         return ok;
     }
     if (!rq->is_read)
-        server_request_read(server, rq, 0);
+        http_request_read(core, rq, 0);
     return http_nap_gone(&rq->nap) ? MHD_NO : answer(rq);
 }

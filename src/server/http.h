@@ -10,7 +10,7 @@
  *     {
  *         int64_t limit = http_query_int(rq, "limit", 50);
  *         struct asset_list l;
- *         enum err_code rc = asset_list(http_store(rq), 0, (int)limit, &l, e);
+ *         enum err_code rc = asset_list(store_of(rq), 0, (int)limit, &l, e);
  *         if (rc != ERR_OK)
  *             return rc;              // the core makes problem+json of it, with the status that fits
  *         ... buf_printf(&re->body, ...);
@@ -22,8 +22,8 @@
  *
  * Before a handler runs, the core has checked: Host, Origin, token, content type, size, the query against
  * .query, and the body against .body (types, ranges, unknown and missing members; what is wrong is answered
- * 400 or 422 with the member's name). Multipart files, and bodies of HTTP_BYTES, were written to the store as
- * they came in and are assets already.
+ * 400 or 422 with the member's name). Multipart files, and bodies of HTTP_BYTES, were written to the
+ * application's sink (http_core.h) as they came in and have their ids already.
  *
  * Threads: handlers run on several threads at once, each request on one. What takes longer than a look into the
  * database is done on others (http_heavy), or while the request sleeps.
@@ -39,10 +39,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/json.h"
-#include "store/assets.h"
-#include "store/store.h"
 
-struct server;       /* server.h */
 struct http_request; /* one request; lives until it is answered */
 
 /* ---- tables --------------------------------------------------------------------------------------- */
@@ -56,7 +53,7 @@ enum http_type {
     HTTP_BOOL,
     HTTP_OBJECT, /* .fields; without them any object */
     HTTP_ARRAY,  /* of .items, objects have .fields */
-    HTTP_ASSET,  /* a string that is an asset's id; in multipart a file may stand for it */
+    HTTP_ASSET, /* a string that is a file's id, SHA-256 in hex; in multipart a file may stand for it */
     HTTP_ANY,
 };
 
@@ -79,10 +76,9 @@ struct http_field {
 };
 
 enum {
-    HTTP_JSON = 1, /* application/json: an object of .body */
-    HTTP_MULTIPART =
-        2,          /* multipart/form-data: the same members as form fields; files become assets */
-    HTTP_BYTES = 4, /* image/png, image/jpeg, image/webp: the body is a picture */
+    HTTP_JSON = 1,      /* application/json: an object of .body */
+    HTTP_MULTIPART = 2, /* multipart/form-data: the same members as form fields; files become ids */
+    HTTP_BYTES = 4,     /* the body is a file, of a type that the application's sink takes */
 };
 
 enum {
@@ -96,6 +92,14 @@ enum {
 };
 
 struct http_reply;
+
+/* An answer that comes bit by bit (events.h). */
+enum { HTTP_STREAM_END = -1, HTTP_STREAM_BROKEN = -2 };
+struct http_stream {
+    /* Bytes read; 0: none yet, the connection sleeps until there are; HTTP_STREAM_END, HTTP_STREAM_BROKEN. */
+    ptrdiff_t (*read)(struct http_stream *s, char *out, size_t max);
+    void (*close)(struct http_stream *s); /* frees it; the connection is not used any more */
+};
 
 struct http_route {
     enum http_method method;
@@ -111,7 +115,7 @@ struct http_route {
     unsigned accepts;               /* HTTP_JSON | ...; 0: no body is read */
     unsigned flags;
     size_t max_body;          /* bytes of JSON or form fields; 0: 1 MiB */
-    size_t max_file;          /* bytes of one file; 0: the store's default */
+    size_t max_file;          /* bytes of one file; 0: 256 MiB */
     int status;               /* of success, 0: 200 */
     const char *waited;       /* the schema of what ?wait=true gives */
     const char *const *emits; /* of a stream: "name Schema", ...; ends with NULL */
@@ -119,8 +123,8 @@ struct http_route {
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
-struct store *http_store(const struct http_request *rq);
-struct server *http_server(const struct http_request *rq);
+/* What the application gave the core for itself (struct http_app). */
+void *http_app_of(const struct http_request *rq);
 /* Memory that lives as long as the request; small things only. */
 struct arena *http_arena(struct http_request *rq);
 
@@ -137,22 +141,50 @@ ERR_MUST_CHECK enum err_code http_if_match(struct http_request *rq, int64_t *rev
                                            struct err *e);
 
 /* The body, checked against .body; form fields of multipart are brought into the same shape, an uploaded file
- * being its asset's id. NULL when there was none. */
+ * being its id. NULL when there was none. */
 yyjson_val *http_body(const struct http_request *rq);
+/* Another in its place, which the request frees; what was borrowed from the old one is gone. */
+void http_set_body(struct http_request *rq, yyjson_doc *doc);
 /* Members of it: the fallback when absent or null. Borrowed. */
 const char *http_body_str(const struct http_request *rq, const char *name, const char *fallback);
 int64_t http_body_int(const struct http_request *rq, const char *name, int64_t fallback);
 double http_body_double(const struct http_request *rq, const char *name, double fallback);
 bool http_body_bool(const struct http_request *rq, const char *name, bool fallback);
 
-/* Files that came with the request, in order. name: of the form field; "" for HTTP_BYTES. */
+/* Files that came with the request, in order. */
 struct http_upload {
-    char name[64];
-    struct asset asset;
-    bool existed; /* these bytes were in the store before */
+    char name[64];    /* of the form field; "" for HTTP_BYTES */
+    const char *id;   /* that the application's sink gave it */
+    const void *info; /* what else the sink says of it */
 };
 size_t http_upload_count(const struct http_request *rq);
 const struct http_upload *http_upload(const struct http_request *rq, size_t i);
+
+enum http_method http_method_of(const struct http_request *rq);
+/* The path as sent; NULL before it was read. */
+const char *http_url(const struct http_request *rq);
+/* Of the target, else the header; NULL: none. */
+const char *http_host(const struct http_request *rq);
+/* HTTP_JSON, ...; 0: none. */
+unsigned http_body_kind(const struct http_request *rq);
+/* Of JSON, as it came. */
+size_t http_body_bytes(const struct http_request *rq);
+
+/* What a handler remembers until it is called again; all zero when the request begins. */
+struct http_memo {
+    void *user; /* set by who puts the request to sleep */
+    void *face; /* of a handler above that one */
+    bool owner; /* what it waits for was begun by this request, and ends with it */
+    /* Called when the request ends without an answer, before it is freed: its client has gone. */
+    void (*left)(struct http_request *rq);
+};
+struct http_memo *http_memo(struct http_request *rq);
+/* The handler sets re->later and is called again after http_wake. watched: a client that goes meanwhile ends the
+ * request at once (left). */
+void http_sleep(struct http_request *rq, bool watched);
+void http_wake(struct http_request *rq);
+/* True when the handler is called for the second time, after the request slept. */
+bool http_again(const struct http_request *rq);
 
 /* ---- answers -------------------------------------------------------------------------------------- */
 
@@ -175,7 +207,7 @@ struct http_reply {
         char value[200];
     } extra[HTTP_EXTRA_HEADERS];
     int n_extra;
-    struct http_stream *stream; /* events.h: an answer that comes bit by bit; the core frees it */
+    struct http_stream *stream; /* instead of the body; the core frees it */
     bool later;     /* set by who puts the request to sleep: the handler is called again */
     uint64_t heavy; /* set by http_heavy */
     bool no_size;   /* the answer to HEAD does not know how long the body would be */
@@ -196,9 +228,21 @@ void http_reply_header(struct http_reply *re, const char *name, const char *fmt,
 
 /* A failure with a status of its own and the member, parameter or header that is wrong (NULL: none):
  *     return http_refuse(rq, 412, "If-Match", e, "the project is at revision %lld", r);
- * Other failures get theirs by code: ARG, FORMAT 422, NOTFOUND 404, LIMIT 413, BUSY 409 (412 for a project's
- * conflict), DEVICE and NOMEM 503, a full disk 507, the rest 500. */
+ * Other failures get theirs from the application (struct http_app), or by code: ARG, FORMAT 422, NOTFOUND 404, LIMIT
+ * 413, BUSY 409, DEVICE and NOMEM 503, the rest 500. */
 enum err_code http_refuse(struct http_request *rq, int status, const char *field, struct err *e,
                           const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+int http_status_of(const struct err *e);
+
+/* Of a failure that is being told: what went wrong, the member that is wrong ("": none), the status (0: by code). */
+const struct err *http_error(const struct http_request *rq);
+const char *http_error_field(const struct http_request *rq);
+int http_error_status(const struct http_request *rq);
+/* For a failure that http_refuse did not make. */
+void http_set_error_field(struct http_request *rq, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void http_set_error_status(struct http_request *rq, int status);
+/* The problem's code: one for each status that says it all, else that of the error. */
+const char *http_error_code(const struct http_request *rq, int status);
 
 #endif

@@ -1,34 +1,35 @@
-/* http_body.c - what a request brings: JSON kept in memory up to a bound, pictures straight into the store. */
+/* http_body.c - what a request brings: JSON kept in memory up to a bound, files straight into the application's sink. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "server/http_internal.h"
-#include "server/server_internal.h"
-#include "server/limits.h"
+#include "server/http_limits.h"
 
-enum {
-    POST_BUFFER_BYTES = 32 << 10,
-    FILE_LEAST_BYTES = 1 << 20, /* to look at a file that is no picture */
-};
+enum { POST_BUFFER_BYTES = 32 << 10 };
 
-static unsigned kind_of(const char *type)
+static const struct http_sink *sink(const struct http_request *rq)
+{
+    return &rq->core->app.sink;
+}
+
+static bool is_type(const char *type, size_t n, const char *name)
+{
+    return strlen(name) == n && strncasecmp(type, name, n) == 0;
+}
+
+static unsigned kind_of(const struct http_request *rq, const char *type)
 {
     size_t n = type ? strcspn(type, "; \t") : 0;
-    static const struct {
-        const char *name;
-        unsigned kind;
-    } known[] = {
-        {"application/json", HTTP_JSON}, {"multipart/form-data", HTTP_MULTIPART},
-        {"image/png", HTTP_BYTES},       {"image/jpeg", HTTP_BYTES},
-        {"image/webp", HTTP_BYTES},      {"image/tiff", HTTP_BYTES},
-        {"image/heic", HTTP_BYTES},      {"image/heif", HTTP_BYTES},
-        {"image/avif", HTTP_BYTES},      {"image/gif", HTTP_BYTES},
-        {"image/bmp", HTTP_BYTES},
-    };
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strlen(known[i].name) == n && strncasecmp(type, known[i].name, n) == 0)
-            return known[i].kind;
+    if (n == 0)
+        return 0;
+    if (is_type(type, n, "application/json"))
+        return HTTP_JSON;
+    if (is_type(type, n, "multipart/form-data"))
+        return HTTP_MULTIPART;
+    for (const char *const *name = sink(rq)->types; name && *name; name++)
+        if (is_type(type, n, *name))
+            return HTTP_BYTES;
     return 0;
 }
 
@@ -55,6 +56,16 @@ static int64_t declared_length(const struct http_request *rq)
     const char *v = http_header(rq, "Content-Length");
     int64_t n;
     return v && str_to_i64(str_from(v), &n) && n >= 0 ? n : -1;
+}
+
+unsigned http_body_kind(const struct http_request *rq)
+{
+    return rq->body_kind;
+}
+
+size_t http_body_bytes(const struct http_request *rq)
+{
+    return rq->body.n;
 }
 
 bool http_has_body(const struct http_request *rq)
@@ -89,7 +100,14 @@ static enum err_code begin_file(struct http_request *rq, const char *filename, s
         return err_set(e, ERR_NOMEM, "no memory for files");
     rq->file_bytes = 0;
     enum err_code rc = take_file_name(rq, filename ? filename : "", e);
-    return rc != ERR_OK ? rc : asset_writer_begin(http_store(rq), file_max(rq), &rq->writer, e);
+    return rc != ERR_OK ? rc : sink(rq)->begin(http_app_of(rq), file_max(rq), &rq->writer, e);
+}
+
+static void drop(const struct http_request *rq, void **writer)
+{
+    if (*writer)
+        sink(rq)->abort(*writer);
+    *writer = NULL;
 }
 
 /* The file just ended: its bytes are looked at when all has come. */
@@ -110,21 +128,18 @@ static const char *field_of(const struct http_request *rq, const struct http_fil
 static enum err_code read_file(struct http_request *rq, struct http_file *f, struct err *e)
 {
     struct http_upload *u = &rq->uploads[rq->n_uploads];
-    struct asset_note note = {.name = f->name, .origin = "upload"};
-    struct asset_writer *w = f->writer;
+    void *w = f->writer;
     const char *field = field_of(rq, f);
     f->writer = NULL;
     (void)snprintf(u->name, sizeof u->name, "%s", field);
-    int64_t before = store_now_ms(http_store(rq));
-    enum err_code rc = asset_writer_finish(w, &note, &u->asset, e);
+    enum err_code rc = sink(rq)->finish(http_app_of(rq), w, f->name, &rq->arena, u, e);
     if (rc != ERR_OK) {
         (void)snprintf(rq->field, sizeof rq->field, "%s", field[0] ? field : "body");
         return rc;
     }
-    u->existed = u->asset.created_ms < before;
     rq->n_uploads++;
     if (rq->n_form)
-        buf_add_z(&rq->form[f->field].text, u->asset.id);
+        buf_add_z(&rq->form[f->field].text, u->id);
     return ERR_OK;
 }
 
@@ -139,12 +154,11 @@ static enum err_code read_files(struct http_request *rq, struct err *e)
     return ERR_OK;
 }
 
-/* Decoded, and once more while colours are brought to sRGB or the picture is turned. */
 uint64_t http_body_weight(const struct http_request *rq)
 {
     uint64_t most = 0;
     for (size_t i = 0; i < rq->n_files; i++) {
-        uint64_t n = 2 * 4 * asset_writer_pixels(rq->files[i].writer) + FILE_LEAST_BYTES;
+        uint64_t n = sink(rq)->weight(rq->files[i].writer);
         most = n > most ? n : most;
     }
     return most;
@@ -164,8 +178,7 @@ static enum err_code end_field(struct http_request *rq, struct err *e)
     if (!f || !f->is_file || !rq->writer)
         return ERR_OK;
     if (rq->file_bytes == 0) {
-        asset_writer_abort(rq->writer);
-        rq->writer = NULL;
+        drop(rq, &rq->writer);
         /* A browser's file field in which nothing was chosen. */
         if (!rq->file_name[0]) {
             buf_deinit(&f->text);
@@ -197,7 +210,7 @@ static enum err_code add_part(struct http_request *rq, const char *name, const c
     rq->form_bytes += n;
     if (f->is_file) {
         rq->file_bytes += n;
-        rc = n ? asset_writer_write(rq->writer, p, n, e) : ERR_OK;
+        rc = n ? sink(rq)->write(rq->writer, p, n, e) : ERR_OK;
         if (rc != ERR_OK)
             (void)snprintf(rq->field, sizeof rq->field, "%s", name);
         return rc;
@@ -230,7 +243,7 @@ enum err_code http_body_begin(struct http_request *rq, struct err *e)
     const char *type = http_header(rq, "Content-Type");
     int64_t length = declared_length(rq);
     const char *coding = http_header(rq, "Content-Encoding");
-    unsigned kind = kind_of(type);
+    unsigned kind = kind_of(rq, type);
     if (!http_has_body(rq))
         return ERR_OK;
     if (rq->route->accepts == 0) {
@@ -272,7 +285,7 @@ enum err_code http_body_add(struct http_request *rq, const char *p, size_t n, st
                    : ERR_OK;
     case HTTP_BYTES:
         rq->file_bytes += n;
-        return asset_writer_write(rq->writer, p, n, e);
+        return sink(rq)->write(rq->writer, p, n, e);
     case HTTP_MULTIPART:
         if (MHD_post_process(rq->post, p, n) != MHD_YES && !rq->refused)
             return http_refuse(rq, 400, NULL, e, "the form is not well-formed");
@@ -344,10 +357,9 @@ void http_body_free(struct http_request *rq)
     if (rq->post)
         (void)MHD_destroy_post_processor(rq->post);
     rq->post = NULL;
-    asset_writer_abort(rq->writer);
-    rq->writer = NULL;
+    drop(rq, &rq->writer);
     for (size_t i = 0; i < rq->n_files; i++)
-        asset_writer_abort(rq->files[i].writer);
+        drop(rq, &rq->files[i].writer);
     rq->n_files = 0;
     for (size_t i = 0; i < rq->n_form; i++)
         buf_deinit(&rq->form[i].text);

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "server/http_internal.h"
-#include "server/limits.h"
+#include "server/http_limits.h"
 
 enum err_code http_form_add(struct http_request *rq, const char *name, bool is_file,
                             struct http_form_field **out, struct err *e)

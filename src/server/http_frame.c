@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "server/http_internal.h"
-#include "server/limits.h"
+#include "server/http_limits.h"
 
 struct counts {
     int hosts, lengths, codings;

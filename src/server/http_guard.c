@@ -21,7 +21,6 @@
 #include "base/file.h"
 #include "server/base64.h"
 #include "server/http_internal.h"
-#include "server/server_internal.h"
 
 /* ---- Host ------------------------------------------------------------------------------------------- */
 
@@ -65,37 +64,37 @@ static size_t name_bytes(const char *host)
 }
 
 /* One of the names that the server's owner gave it: whatever stands in front of it chooses the port. */
-static bool is_named(const struct server *s, const char *host)
+static bool is_named(const struct http_core *c, const char *host)
 {
     size_t n = name_bytes(host);
-    for (size_t i = 0; n && i < s->n_hosts; i++)
-        if (strlen(s->hosts[i]) == n && strncasecmp(s->hosts[i], host, n) == 0)
+    for (size_t i = 0; n && i < c->n_hosts; i++)
+        if (strlen(c->hosts[i]) == n && strncasecmp(c->hosts[i], host, n) == 0)
             return true;
     return false;
 }
 
-bool http_host_allowed(const struct server *s, const char *host)
+bool http_host_allowed(const struct http_core *c, const char *host)
 {
     static const char *const own[] = {"127.0.0.1", "localhost", "[::1]"};
     if (!host)
         return false;
     for (size_t i = 0; i < sizeof own / sizeof own[0]; i++)
-        if (same_host(host, own[i], s->port))
+        if (same_host(host, own[i], c->port))
             return true;
-    if (is_named(s, host))
+    if (is_named(c, host))
         return true;
-    return !s->is_loopback && is_address(host, s->port);
+    return !c->is_loopback && is_address(host, c->port);
 }
 
 /* ---- Origin ----------------------------------------------------------------------------------------- */
 
 /* This host (already known to be ours) and its port by http; by https where a proxy in front of the server, which the
  * owner has named, speaks it. Some proxies hand on the Host without its port. */
-static bool own_origin(const struct server *s, const char *origin, const char *host)
+static bool own_origin(const struct http_core *c, const char *origin, const char *host)
 {
     if (strncmp(origin, "http://", 7) == 0)
         return strcasecmp(origin + 7, host) == 0;
-    if (strncmp(origin, "https://", 8) != 0 || !is_named(s, host))
+    if (strncmp(origin, "https://", 8) != 0 || !is_named(c, host))
         return false;
     size_t n = name_bytes(origin + 8);
     return strcasecmp(origin + 8, host) == 0 ||
@@ -107,7 +106,7 @@ static enum err_code check_origin(struct http_request *rq, struct err *e)
     const char *origin = http_header(rq, "Origin");
     const char *site = http_header(rq, "Sec-Fetch-Site");
     const char *mode = http_header(rq, "Sec-Fetch-Mode");
-    if (origin && !own_origin(rq->server, origin, rq->host))
+    if (origin && !own_origin(rq->core, origin, rq->host))
         return http_refuse(rq, 403, "Origin", e, "pages of another origin may not ask this server");
     if (!site || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0)
         return ERR_OK;
@@ -136,7 +135,7 @@ static bool token_in_address(struct http_request *rq)
     const char *given = MHD_lookup_connection_value(rq->connection, MHD_GET_ARGUMENT_KIND, "token");
     const char *mode = http_header(rq, "Sec-Fetch-Mode");
     if (!given || rq->method != HTTP_GET || (mode && strcmp(mode, "navigate") != 0) ||
-        !http_token_equal(given, rq->server->token))
+        !http_token_equal(given, rq->core->token))
         return false;
     rq->set_cookie = true;
     return true;
@@ -146,7 +145,7 @@ static bool token_in_address(struct http_request *rq)
 static bool token_as_password(const char *auth, const char *token)
 {
     struct buf b;
-    buf_init(&b, 2 * SERVER_TOKEN_BYTES);
+    buf_init(&b, 2 * HTTP_TOKEN_BYTES);
     bool good = base64_decode(str_from(auth), &b);
     const char *colon = good ? strchr(buf_z(&b), ':') : NULL;
     good = colon && strlen(buf_z(&b)) == b.n && http_token_equal(colon + 1, token);
@@ -159,7 +158,7 @@ static enum err_code check_token(struct http_request *rq, struct err *e)
     const char *auth = http_header(rq, "Authorization");
     const char *cookie =
         MHD_lookup_connection_value(rq->connection, MHD_COOKIE_KIND, "veetance_token");
-    const char *token = rq->server->token;
+    const char *token = rq->core->token;
     if (!token[0])
         return ERR_OK;
     if (auth && strncasecmp(auth, "Bearer ", 7) == 0 && http_token_equal(auth + 7, token))
@@ -222,7 +221,7 @@ static enum err_code check_intent(struct http_request *rq, struct err *e)
 enum err_code http_guard(struct http_request *rq, struct err *e)
 {
     const char *host = http_header(rq, "Host");
-    if (!http_host_allowed(rq->server, rq->host) || (host && !http_host_allowed(rq->server, host)))
+    if (!http_host_allowed(rq->core, rq->host) || (host && !http_host_allowed(rq->core, host)))
         return http_refuse(rq, rq->host ? 421 : 400, "Host", e,
                            "this server does not answer to that Host");
     TRY(check_origin(rq, e));

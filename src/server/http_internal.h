@@ -1,11 +1,14 @@
-/* http_internal.h - one request on its way: shared by the files http_*.c, events.c and those that wait. */
+/* http_internal.h - the core's insides and one request on its way: for the files of HTTP alone. */
 #ifndef VT_SERVER_HTTP_INTERNAL_H
 #define VT_SERVER_HTTP_INTERNAL_H
 
 #include <microhttpd.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "server/check.h"
 #include "server/http.h"
+#include "server/http_core.h"
 #include "server/http_sleep.h"
 #include "server/pool.h"
 
@@ -14,23 +17,64 @@ enum {
     HTTP_MAX_QUERY = 16,
     HTTP_MAX_UPLOADS = 16,
     HTTP_MAX_FORM_FIELDS = 64,
+    HTTP_TOKEN_BYTES = 256,
+    HTTP_HOST_BYTES = 256,
+};
+
+/* A connection, for the deadlines that libmicrohttpd does not know. */
+struct http_connection {
+    int fd;
+    int64_t
+        since_ns; /* it waits for a request's headers, or its body, since then; 0: one is being handled */
+    bool in_body;
+    uint64_t bytes; /* of the body so far */
+    struct http_connection *next, *before;
+};
+
+struct http_counters {
+    atomic_ullong replies[6]; /* by hundreds of the status */
+    atomic_ullong micros;
+    atomic_ullong connections, requests; /* open now */
+    atomic_ullong refused_slow;
+};
+
+struct http_core {
+    /* set at the start, never changed */
+    struct http_app app;
+    char address[128];
+    int port;
+    bool is_loopback;
+    char token[HTTP_TOKEN_BYTES];
+    char hosts[HTTP_MAX_HOSTS][HTTP_HOST_BYTES];
+    size_t n_hosts;
+    int threads;
+    uint64_t work_memory;
+    struct http_sleepers *sleepers;
+    struct pool *pool; /* heavy work of requests */
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+
+    atomic_bool stopping, ending; /* ending: what is still worked on is for nobody */
+    struct http_counters counters;
+    pthread_mutex_t connections_lock; /* guards the list and its items */
+    struct http_connection *connections;
 };
 
 struct http_form_field {
     char name[64];
     bool is_file;
-    struct buf text; /* an asset's id for files */
+    struct buf text; /* the id, of files */
 };
 
 /* A file that came whole. */
 struct http_file {
-    struct asset_writer *writer;
-    char name[ASSET_NAME_SIZE];
+    void *writer; /* the sink's */
+    char name[HTTP_FILE_NAME_BYTES];
     size_t field; /* of the form */
 };
 
 struct http_request {
-    struct server *server;
+    struct http_core *core;
     struct MHD_Connection *connection;
     struct arena arena;
     const struct http_route *route; /* NULL: refused before one was found */
@@ -52,11 +96,11 @@ struct http_request {
     struct MHD_PostProcessor *post;
     struct http_form_field *form;
     size_t n_form, form_bytes;
-    struct asset_writer *writer; /* of the file that comes in */
+    void *writer; /* the sink's, of the file that comes in */
     uint64_t file_bytes;
     struct http_file *files; /* that came, not looked at yet; in the arena, made for the first */
     size_t n_files;
-    char file_name[ASSET_NAME_SIZE];
+    char file_name[HTTP_FILE_NAME_BYTES];
     struct http_upload *uploads; /* in the arena, made for the first */
     size_t n_uploads;
     yyjson_doc *doc;
@@ -71,21 +115,26 @@ struct http_request {
     bool ends_connection; /* where the next request begins is not known */
     bool set_cookie;      /* a token came in the address of a page */
 
-    /* Between two calls of one handler: set by who puts the request to sleep. */
-    void *user;
-    void *face; /* what a face remembers until then; in the arena */
+    struct http_memo memo; /* between two calls of one handler */
     struct http_nap nap;
-    /* Called when the request ends without an answer, before it is freed: its client has gone. */
-    void (*left)(struct http_request *rq);
     bool is_answered;
     struct pool_task task; /* heavy work for this request */
     bool on_pool;          /* it runs */
     bool is_read;          /* the body is complete and checked */
     struct http_reply reply;
     bool is_ready; /* the reply waits to be sent */
-    bool owns_job; /* what it waits for was begun by this request, and ends with it */
     int64_t start_ns;
 };
+
+/* http_core.c */
+void http_count_reply(struct http_core *c, int status, double seconds);
+void http_request_began(struct http_core *c, struct http_request *rq);
+/* n bytes of its body have come; 0: that was all. */
+void http_request_read(struct http_core *c, struct http_request *rq, size_t n);
+void http_request_ended(struct http_core *c, struct http_request *rq);
+
+/* http_listen.c: the socket, its address as text, and whether it is this machine's alone. */
+ERR_MUST_CHECK enum err_code http_listen(struct http_core *c, const char *address, struct err *e);
 
 /* http_frame.c: one Host, one length, and a target that is a path: rq->url and rq->host. */
 ERR_MUST_CHECK enum err_code http_frame_check(struct http_request *rq, struct err *e);
@@ -100,6 +149,8 @@ bool http_unescape(char *text, bool plus_is_space);
 /* http_guard.c: who may ask. */
 ERR_MUST_CHECK enum err_code http_guard(struct http_request *rq, struct err *e);
 ERR_MUST_CHECK enum err_code http_guard_token(struct http_request *rq, struct err *e);
+bool http_host_allowed(const struct http_core *c, const char *host);
+bool http_token_equal(const char *a, const char *b);
 
 /* http_query.c */
 ERR_MUST_CHECK enum err_code http_query_check(struct http_request *rq, struct err *e);
@@ -124,28 +175,16 @@ ERR_MUST_CHECK enum err_code http_form_to_json(struct http_request *rq, struct e
 /* http_reply.c */
 void http_reply_init(struct http_reply *re, const struct http_route *route);
 void http_reply_free(struct http_reply *re);
-/* problem+json for rq->err. */
-void http_problem(struct http_request *rq, struct http_reply *re);
-int http_status_of(const struct err *e);
-const char *http_status_text(int status);
-/* The problem's code: one for each status that says it all, else that of the error. */
-const char *http_code(const struct http_request *rq, int status);
 enum MHD_Result http_reply_send(struct http_request *rq, struct http_reply *re);
 
+/* http_problem.c: problem+json for rq->err. */
+void http_problem(struct http_request *rq, struct http_reply *re);
+
 /* http.c */
-enum MHD_Result http_access(void *server, struct MHD_Connection *connection, const char *url,
+enum MHD_Result http_access(void *core, struct MHD_Connection *connection, const char *url,
                             const char *method, const char *version, const char *upload,
                             size_t *upload_bytes, void **state);
-void http_completed(void *server, struct MHD_Connection *connection, void **state,
+void http_completed(void *core, struct MHD_Connection *connection, void **state,
                     enum MHD_RequestTerminationCode why);
-/* The handler sets re->later and is called again after http_wake. watched: a client that goes meanwhile ends the
- * request at once (rq->left). */
-void http_sleep(struct http_request *rq, bool watched);
-void http_wake(struct http_request *rq);
-/* True when the handler is called for the second time, after the connection slept. */
-static inline bool http_again(const struct http_request *rq)
-{
-    return rq->user != NULL;
-}
 
 #endif

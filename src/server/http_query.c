@@ -118,6 +118,12 @@ yyjson_val *http_body(const struct http_request *rq)
     return yyjson_doc_get_root(rq->doc);
 }
 
+void http_set_body(struct http_request *rq, yyjson_doc *doc)
+{
+    yyjson_doc_free(rq->doc);
+    rq->doc = doc;
+}
+
 static yyjson_val *member(const struct http_request *rq, const char *name)
 {
     return yyjson_obj_get(http_body(rq), name);

@@ -1,5 +1,5 @@
 /* http_reply.c - from a reply to bytes on the wire: compression, ranges, ETags, the headers that every answer
- * has, and failures as problem+json (RFC 9457). */
+ * has. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,14 +7,9 @@
 #include <zlib.h>
 
 #include "base/clock.h"
-#include "base/json_text.h"
 #include "base/mem.h"
-#include "server/events.h"
-#include "server/face.h"
 #include "server/http_internal.h"
-#include "server/server_internal.h"
-#include "server/limits.h"
-#include "store/projects.h"
+#include "server/http_limits.h"
 
 enum { GZIP_MIN_BYTES = 1024 };
 
@@ -54,125 +49,6 @@ void http_reply_header(struct http_reply *re, const char *name, const char *fmt,
     format(re->extra[re->n_extra].value, sizeof re->extra[0].value, fmt, ap);
     va_end(ap);
     re->n_extra++;
-}
-
-/* ---- failures --------------------------------------------------------------------------------------- */
-
-enum err_code http_refuse(struct http_request *rq, int status, const char *field, struct err *e,
-                          const char *fmt, ...)
-{
-    char text[sizeof e->text];
-    va_list ap;
-    va_start(ap, fmt);
-    format(text, sizeof text, fmt, ap);
-    va_end(ap);
-    rq->status = status;
-    (void)snprintf(rq->field, sizeof rq->field, "%s", field ? field : "");
-    return err_set(e, ERR_ARG, "%s", text);
-}
-
-int http_status_of(const struct err *e)
-{
-    if (store_is_full(e))
-        return 507;
-    if (project_is_conflict(e))
-        return 412;
-    switch (e->code) {
-    case ERR_ARG:
-    case ERR_FORMAT:
-        return 422;
-    case ERR_NOTFOUND:
-        return 404;
-    case ERR_LIMIT:
-        return 413;
-    case ERR_BUSY:
-    case ERR_CANCELLED:
-        return 409;
-    case ERR_NOMEM:
-    case ERR_DEVICE:
-        return 503;
-    default:
-        return 500;
-    }
-}
-
-/* code: what a program can tell from it where the error itself does not say more. */
-static const struct {
-    int status;
-    const char *text, *code;
-} statuses[] = {
-    {400, "Bad Request", NULL},
-    {401, "Unauthorized", "unauthorised"},
-    {403, "Forbidden", "forbidden_origin"},
-    {404, "Not Found", "not_found"},
-    {405, "Method Not Allowed", "method"},
-    {409, "Conflict", "conflict"},
-    {412, "Precondition Failed", "precondition"},
-    {413, "Content Too Large", "too_large"},
-    {414, "URI Too Long", "too_large"},
-    {415, "Unsupported Media Type", "media_type"},
-    {416, "Range Not Satisfiable", "range"},
-    {421, "Misdirected Request", "forbidden_host"},
-    {422, "Unprocessable Content", NULL},
-    {428, "Precondition Required", "precondition"},
-    {429, "Too Many Requests", "queue_full"},
-    {431, "Request Header Fields Too Large", "too_large"},
-    {500, "Internal Server Error", NULL},
-    {501, "Not Implemented", "not_implemented"},
-    {503, "Service Unavailable", "unavailable"},
-    {507, "Insufficient Storage", "no_room"},
-};
-
-const char *http_status_text(int status)
-{
-    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        if (statuses[i].status == status)
-            return statuses[i].text;
-    return "Error";
-}
-
-const char *http_code(const struct http_request *rq, int status)
-{
-    if (status == 403 && strcmp(rq->field, "X-Veetance") == 0)
-        return "missing_header";
-    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
-        if (statuses[i].status == status && statuses[i].code)
-            return statuses[i].code;
-    return err_code_name(rq->err.code);
-}
-
-void http_problem(struct http_request *rq, struct http_reply *re)
-{
-    struct buf *b = &re->body;
-    int status = face_status(rq, rq->status ? rq->status : http_status_of(&rq->err));
-    const char *cache = re->cache;
-    http_reply_free(re);
-    http_reply_init(re, NULL);
-    re->cache = cache && status == 404 ? NULL : re->cache;
-    re->status = status;
-    re->type = "application/problem+json";
-    buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d",
-               http_status_text(status), status);
-    if (!face_error(rq, status, b)) {
-        buf_add_z(b, ",\"detail\":");
-        json_add_z(b, rq->err.text);
-    }
-    buf_printf(b, ",\"code\":\"%s\"", http_code(rq, status));
-    if (rq->field[0]) {
-        buf_add_z(b, ",\"field\":");
-        json_add_z(b, rq->field);
-    }
-    buf_add_byte(b, '}');
-    if (status == 405)
-        http_reply_header(re, "Allow", "%s", rq->allow);
-    if (status == 401) {
-        http_reply_header(re, "WWW-Authenticate", "Bearer realm=\"veetance\"");
-        http_reply_header(re, "WWW-Authenticate", "Basic realm=\"veetance\", charset=\"UTF-8\"");
-    }
-    if (rq->ends_connection)
-        http_reply_header(re, "Connection", "close");
-    if (status == 429 || status == 503)
-        http_reply_header(re, "Retry-After", "%d", server_retry_after(rq->server));
 }
 
 /* ---- ETags and ranges -------------------------------------------------------------------------------- */
@@ -302,9 +178,9 @@ static void add_common_headers(struct http_request *rq, const struct http_reply 
     for (int i = 0; i < re->n_extra; i++)
         add_header(r, re->extra[i].name, re->extra[i].value);
     if (rq->set_cookie) {
-        char cookie[SERVER_TOKEN_BYTES + 64];
+        char cookie[HTTP_TOKEN_BYTES + 64];
         (void)snprintf(cookie, sizeof cookie,
-                       "veetance_token=%s; HttpOnly; SameSite=Strict; Path=/", rq->server->token);
+                       "veetance_token=%s; HttpOnly; SameSite=Strict; Path=/", rq->core->token);
         add_header(r, "Set-Cookie", cookie);
     }
 }
@@ -330,6 +206,22 @@ static void add_filename(struct MHD_Response *r, const char *name)
     add_header(r, "Content-Disposition", value);
 }
 
+static ssize_t stream_read(void *stream, uint64_t at, char *out, size_t max)
+{
+    struct http_stream *s = stream;
+    (void)at;
+    ptrdiff_t n = s->read(s, out, max);
+    return n >= 0                 ? n
+           : n == HTTP_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM
+                                  : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void stream_close(void *stream)
+{
+    struct http_stream *s = stream;
+    s->close(s);
+}
+
 static struct MHD_Response *stream_response(struct http_reply *re, bool is_head)
 {
     struct MHD_Response *r;
@@ -337,8 +229,8 @@ static struct MHD_Response *stream_response(struct http_reply *re, bool is_head)
         re->stream->close(re->stream);
         r = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     } else {
-        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 << 10, events_read, re->stream,
-                                              events_free);
+        r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16 << 10, stream_read, re->stream,
+                                              stream_close);
     }
     re->stream = NULL;
     return r;
@@ -454,7 +346,7 @@ enum MHD_Result http_reply_send(struct http_request *rq, struct http_reply *re)
     struct MHD_Response *r = make_response(rq, re);
     if (!r)
         return MHD_NO;
-    server_count_reply(rq->server, re->status, (double)(clock_ns() - rq->start_ns) * 1e-9);
+    http_count_reply(rq->core, re->status, (double)(clock_ns() - rq->start_ns) * 1e-9);
     rq->is_answered = true;
     enum MHD_Result ok = MHD_queue_response(rq->connection, (unsigned)re->status, r);
     MHD_destroy_response(r);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "server/http_internal.h"
-#include "server/routes.h"
 
 static const char *const http_method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH",
                                                             "DELETE"};
@@ -93,8 +92,8 @@ enum err_code http_route_find(struct http_request *rq, struct err *e)
 {
     bool path_is_known = false;
     const struct http_route *found = NULL;
-    for (size_t t = 0; routes_all[t]; t++)
-        for (const struct http_route *r = routes_all[t]; r->path; r++) {
+    for (const struct http_route *const *table = rq->core->app.routes; *table; table++)
+        for (const struct http_route *r = *table; r->path; r++) {
             if (!match(rq, r->path, rq->url))
                 continue;
             path_is_known = true;

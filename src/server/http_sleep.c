@@ -1,6 +1,7 @@
 #include "server/http_sleep.h"
 
 #include <errno.h>
+#include <microhttpd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>

@@ -8,13 +8,13 @@
 #ifndef VT_SERVER_HTTP_SLEEP_H
 #define VT_SERVER_HTTP_SLEEP_H
 
-#include <microhttpd.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 struct http_sleepers;
+struct MHD_Connection;
 
 /* Part of what sleeps: a request, an event stream. Zero: awake. */
 struct http_nap {

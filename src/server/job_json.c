@@ -244,17 +244,18 @@ static enum err_code other_request(struct http_request *rq, struct err *e)
 /* Sent again: the job that there is; what nobody could take at the time runs now. */
 static enum err_code submit_repeated(struct http_request *rq, struct job_record *rec, struct err *e)
 {
-    queue_settle(rq->server->queue);
+    queue_settle(server_of(rq)->queue);
     if (rec->state != JOB_INTERRUPTED && !queue_was_abandoned(rec))
         return ERR_OK;
     enum err_code rc = queue_again(rq, rec->id, e);
-    if (rc != ERR_OK && (rc != ERR_ARG || rq->status)) /* ARG: it was queued a moment ago */
+    if (rc != ERR_OK &&
+        (rc != ERR_ARG || http_error_status(rq))) /* ARG: it was queued a moment ago */
         return rc;
     char id[STORE_ID_SIZE];
     memcpy(id, rec->id, sizeof id);
     job_record_deinit(rec);
-    rq->owns_job = rc == ERR_OK;
-    return jobs_get(rq->server->store, id, rec, e);
+    http_memo(rq)->owner = rc == ERR_OK;
+    return jobs_get(server_of(rq)->store, id, rec, e);
 }
 
 static enum err_code submit_new(struct http_request *rq, struct job_new *job, yyjson_val *body,
@@ -270,8 +271,8 @@ static enum err_code submit_new(struct http_request *rq, struct job_new *job, yy
     if (rc == ERR_BUSY)
         return other_request(rq, e);
     if (rc == ERR_NOTFOUND)
-        rq->status = 422;
-    rq->owns_job = rc == ERR_OK && !out->repeated;
+        http_set_error_status(rq, 422);
+    http_memo(rq)->owner = rc == ERR_OK && !out->repeated;
     return rc;
 }
 
@@ -287,17 +288,17 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
     if (rc == ERR_OK)
         rc = read_key(rq, kind, body, &key, e);
     if (rc == ERR_OK && key.key)
-        rc = jobs_of_key(rq->server->store, key.key, key.digest, out, &repeated, e);
+        rc = jobs_of_key(server_of(rq)->store, key.key, key.digest, out, &repeated, e);
     if (rc == ERR_BUSY)
         return other_request(rq, e);
     if (rc != ERR_OK || repeated)
         return rc == ERR_OK ? submit_repeated(rq, out, e) : rc;
     rc = model_choose(
-        server_model(rq->server, yyjson_get_str(yyjson_obj_get(body, "model")), k->tasks), k->tasks,
-        model, path, e);
+        server_model(server_of(rq), yyjson_get_str(yyjson_obj_get(body, "model")), k->tasks),
+        k->tasks, model, path, e);
     if (rc != ERR_OK) {
-        (void)snprintf(rq->field, sizeof rq->field, "model");
-        rq->status = 422;
+        http_set_error_field(rq, "model");
+        http_set_error_status(rq, 422);
         return rc;
     }
     find_inputs(k->fields, body, &in);
@@ -348,17 +349,18 @@ enum err_code job_failure(struct http_request *rq, const struct job_record *rec,
 
 static void waiter_left(struct http_request *rq)
 {
-    queue_leave(rq->server->queue, rq->user, rq);
+    queue_leave(server_of(rq)->queue, http_memo(rq)->user, rq);
 }
 
-static void stream_left(struct server *s, const char *job)
+static void stream_left(void *app, const char *job)
 {
+    struct server *s = app;
     queue_abandon(s->queue, job);
 }
 
 void job_follow(struct http_request *rq, const char *id, struct http_stream *stream)
 {
-    if (rq->owns_job)
+    if (http_memo(rq)->owner)
         events_on_leave(stream, stream_left, id);
 }
 
@@ -367,16 +369,16 @@ enum err_code job_wait_end(struct http_request *rq, const char *id, bool *later,
 {
     *later = false;
     if (!http_again(rq)) {
-        rq->user = arena_strdup(&rq->arena, str_from(id));
-        if (!rq->user)
+        http_memo(rq)->user = arena_strdup(http_arena(rq), str_from(id));
+        if (!http_memo(rq)->user)
             return err_set(e, ERR_NOMEM, "no memory to wait");
-        rq->left = waiter_left;
-        if (queue_wait(rq->server->queue, id, rq)) {
+        http_memo(rq)->left = waiter_left;
+        if (queue_wait(server_of(rq)->queue, id, rq)) {
             *later = true;
             return ERR_OK;
         }
     }
-    return jobs_get(rq->server->store, rq->user, out, e);
+    return jobs_get(server_of(rq)->store, http_memo(rq)->user, out, e);
 }
 
 enum err_code job_wait(struct http_request *rq, const char *id, bool *later, struct job_record *out,

@@ -1,20 +1,15 @@
-/* limits.h - how many bytes of what: every bound of the server in one place, so that what one part makes another
- * takes. */
+/* limits.h - how many bytes of what: every bound of the server in one place but those of plain HTTP, so that what one
+ * part makes another takes. */
 #ifndef VT_SERVER_LIMITS_H
 #define VT_SERVER_LIMITS_H
 
+#include "server/http_limits.h"
+
 enum {
     /* in */
-    LIMIT_TARGET = 8 << 10,        /* the path */
-    LIMIT_HEADERS = 24 << 10,      /* with the request's line */
-    LIMIT_JSON_BODY = 1 << 20,     /* whose route names no other */
     LIMIT_PROJECT_BODY = 4 << 20,  /* a thousand layers */
     LIMIT_TASK_BODY = 6 << 20,     /* a prompt of 4 MiB, with escapes */
     LIMIT_IMAGES_BODY = 128 << 20, /* images in base64 within JSON */
-    LIMIT_FILE = 256 << 20,        /* an image's file, uploaded or handed on */
-    LIMIT_DRAIN =
-        8 << 20, /* read and thrown away after a refusal, so that the client gets to see it */
-    LIMIT_UNWANTED_BODY = 64 << 20, /* where none is taken */
 
     /* jobs */
     LIMIT_REQUEST =
@@ -25,7 +20,6 @@ enum {
     LIMIT_JOB_PNG = 512 << 20, /* a result of 100 million pixels that cannot be packed */
 
     /* out */
-    LIMIT_REPLY = 64 << 20,       /* that its handler has not given another bound */
     LIMIT_IMAGES_REPLY = 1 << 30, /* images in base64 within JSON */
     LIMIT_INFOTEXTS = 16 << 20,   /* what an answer says of how its images were made */
     LIMIT_SMALL_EVENT = 1 << 16,
@@ -34,11 +28,7 @@ enum {
     LIMIT_JOB_EVENT = LIMIT_RESULT + (1 << 20), /* a result, and what stands around it */
     LIMIT_IMAGE_EVENT = LIMIT_FILE / 3 * 4 + (1 << 20),
 
-    /* what waits for one reader of events: past the first bound previews are left out, past the second it is ended */
-    LIMIT_STREAM_SOFT = 1 << 20,
-    LIMIT_STREAM = LIMIT_IMAGE_EVENT + LIMIT_JOB_EVENT,
-    /* what is kept for readers that come back */
-    LIMIT_PAST_EVENTS = 8 << 20,
+    LIMIT_STREAM = LIMIT_IMAGE_EVENT + LIMIT_JOB_EVENT, /* what waits for one reader of events */
 };
 
 _Static_assert(LIMIT_TASK_BODY < LIMIT_REQUEST, "what is taken is kept");

@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/check.h"
 #include "server/face.h"
+#include "server/limits.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
-#include "server/limits.h"
+#include "store/assets.h"
 
 enum {
     SIDE_UNIT = 16,
@@ -200,8 +202,8 @@ static const char *without_address(const struct http_request *rq, const char *te
     const char *rest = strncmp(text, "https://", 8) == 0  ? text + 8
                        : strncmp(text, "http://", 7) == 0 ? text + 7
                                                           : text;
-    size_t n = rest != text && rq->host ? strlen(rq->host) : 0;
-    if (rest != text && (!n || strncasecmp(rest, rq->host, n) != 0))
+    size_t n = rest != text && http_host(rq) ? strlen(http_host(rq)) : 0;
+    if (rest != text && (!n || strncasecmp(rest, http_host(rq), n) != 0))
         return text;
     rest += n;
     return strncmp(rest, "/v1/assets/", 11) == 0 ? rest + 11 : text;
@@ -216,7 +218,7 @@ static enum err_code take_image(struct http_request *rq, const char *text, const
     if (strncmp(text, "data:", 5) == 0)
         return face_upload(rq, str_from(text), field, id, e);
     *id = without_address(rq, text);
-    if (asset_is_id(*id) && asset_get(http_store(rq), *id, &a, &missing) == ERR_OK)
+    if (asset_is_id(*id) && asset_get(store_of(rq), *id, &a, &missing) == ERR_OK)
         return ERR_OK;
     err_clear(&missing);
     return http_refuse(rq, 400, field, e,
@@ -263,7 +265,7 @@ static enum err_code take_images(struct http_request *rq, struct face_request *f
     TRY(take_list(rq, "image", f, e));
     TRY(take_list(rq, "images", f, e));
     if (!f->n_images)
-        TRY(http_refuse(rq, 400, rq->body_kind == HTTP_MULTIPART ? "image" : "images", e,
+        TRY(http_refuse(rq, 400, http_body_kind(rq) == HTTP_MULTIPART ? "image" : "images", e,
                         "there is no image to edit"));
     if (!mask || yyjson_is_null(mask))
         return ERR_OK;
@@ -298,14 +300,14 @@ static enum err_code add_url(struct http_request *rq, const char *id, struct fac
     enum err_code rc = ERR_OK;
     buf_init(&file, LIMIT_FILE);
     if (format.kind != IMAGE_FORMAT_PNG) {
-        rc = face_file(http_store(rq), id, format, &file, e);
+        rc = face_file(store_of(rq), id, format, &file, e);
         if (rc == ERR_OK)
-            rc = asset_put(http_store(rq), buf_str(&file), &note, &a, e);
+            rc = asset_put(store_of(rq), buf_str(&file), &note, &a, e);
         id = a.id;
     }
     if (rc == ERR_OK)
         buf_printf(b, "%s://%s/v1/assets/%s",
-                   proto && strcasecmp(proto, "https") == 0 ? "https" : "http", rq->host, id);
+                   proto && strcasecmp(proto, "https") == 0 ? "https" : "http", http_host(rq), id);
     buf_deinit(&file);
     return rc;
 }
@@ -314,7 +316,7 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
                             const struct job_record *rec, struct face_format format, struct err *e)
 {
     bool url = strcmp(http_body_str(rq, "response_format", "b64_json"), "url") == 0;
-    struct face_image *images = arena_array(&rq->arena, FACE_MAX_IMAGES, sizeof *images);
+    struct face_image *images = arena_array(http_arena(rq), FACE_MAX_IMAGES, sizeof *images);
     struct buf *b = &re->body;
     size_t n = 0;
     enum err_code rc = images ? face_images(rec->result, images, &n, e)
@@ -325,7 +327,7 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         buf_printf(b, "%s{\"%s\":\"", i ? "," : "", url ? "url" : "b64_json");
         rc = url ? add_url(rq, images[i].asset, format, b, e)
-                 : face_base64(http_store(rq), images[i].asset, format, b, e);
+                 : face_base64(store_of(rq), images[i].asset, format, b, e);
         buf_add_z(b, "\"}");
     }
     buf_add_byte(b, ']');

@@ -204,17 +204,17 @@ enum err_code openai_stream(struct http_request *rq, struct http_reply *re,
     char topic[EVENTS_TOPIC_SIZE];
     struct queue_view v;
     topic_of(topic, job, asked);
-    enum err_code rc = events_subscribe(rq->server->events, rq, topic, &re->stream, e);
+    enum err_code rc = events_subscribe(server_of(rq)->events, rq, topic, &re->stream, e);
     if (rc != ERR_OK)
         return rc;
     re->type = "text/event-stream";
     job_follow(rq, job, re->stream);
-    queue_view(rq->server->queue, job, &v);
+    queue_view(server_of(rq)->queue, job, &v);
     if (!v.live) {
         struct job_record rec = {0};
-        rc = jobs_get(http_store(rq), job, &rec, e);
+        rc = jobs_get(store_of(rq), job, &rec, e);
         if (rc == ERR_OK)
-            openai_tell_end(rq->server, job, rec.state, rec.result, rec.error);
+            openai_tell_end(server_of(rq), job, rec.state, rec.result, rec.error);
         job_record_deinit(&rec);
     }
     return rc;

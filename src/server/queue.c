@@ -133,7 +133,7 @@ void queue_close(struct queue *q)
 
 static enum err_code check_room(struct http_request *rq, struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     pthread_mutex_lock(&q->lock);
     bool full = q->length >= q->max_length;
     pthread_mutex_unlock(&q->lock);
@@ -144,9 +144,9 @@ static enum err_code check_room(struct http_request *rq, struct err *e)
 static enum err_code add(struct http_request *rq, const struct job_new *job, struct job_record *out,
                          struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     TRY(check_room(rq, e));
-    TRY(jobs_add(rq->server->store, job, out, e));
+    TRY(jobs_add(server_of(rq)->store, job, out, e));
     if (out->repeated)
         return ERR_OK;
     struct live *j = live_new(out->id, out->kind, out->model);
@@ -162,7 +162,7 @@ static enum err_code add(struct http_request *rq, const struct job_new *job, str
 enum err_code queue_add(struct http_request *rq, const struct job_new *job, struct job_record *out,
                         struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     pthread_mutex_lock(&q->add_lock);
     enum err_code rc = add(rq, job, out, e);
     pthread_mutex_unlock(&q->add_lock);
@@ -232,7 +232,7 @@ enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
 
 static enum err_code again(struct http_request *rq, const char *id, struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     struct job_record rec = {0};
     enum err_code rc = check_room(rq, e);
     if (rc == ERR_OK)
@@ -254,7 +254,7 @@ static enum err_code again(struct http_request *rq, const char *id, struct err *
 
 enum err_code queue_again(struct http_request *rq, const char *id, struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     pthread_mutex_lock(&q->add_lock);
     enum err_code rc = again(rq, id, e);
     pthread_mutex_unlock(&q->add_lock);
@@ -282,14 +282,14 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out)
 
 bool queue_wait(struct queue *q, const char *id, struct http_request *rq)
 {
-    struct waiter *w = arena_alloc(&rq->arena, sizeof *w);
+    struct waiter *w = arena_alloc(http_arena(rq), sizeof *w);
     pthread_mutex_lock(&q->lock);
     struct live *j = w && !q->ended ? line_find(q, id) : NULL;
     if (j) {
         w->rq = rq;
         w->next = j->waiters;
         j->waiters = w;
-        j->is_attended = j->is_attended || rq->owns_job;
+        j->is_attended = j->is_attended || http_memo(rq)->owner;
         http_sleep(rq, true);
     }
     pthread_mutex_unlock(&q->lock);
@@ -320,7 +320,7 @@ void queue_leave(struct queue *q, const char *id, struct http_request *rq)
 void queue_abandon(struct queue *q, const char *id)
 {
     struct err e = {0};
-    if (server_is_stopping(q->server))
+    if (http_core_is_draining(q->server->http))
         return; /* the job stays in the store for the next start */
     if (cancel(q, id, abandoned, &e) != ERR_OK)
         err_clear(&e); /* it has ended meanwhile */
@@ -388,7 +388,7 @@ static void append_order(struct queue *q, struct queue_order *o)
 bool queue_order(struct queue *q, struct queue_order *order)
 {
     pthread_mutex_lock(&q->lock);
-    order->rq->user = order;
+    http_memo(order->rq)->user = order;
     bool sleeps = !q->ended && !q->stopping;
     if (!sleeps) {
         (void)err_set(&order->err, ERR_DEVICE, "the server is about to end");

@@ -16,7 +16,7 @@
 
 #include "pipeline/model_dir.h"
 #include "server/events.h"
-#include "server/http_internal.h"
+#include "server/http.h"
 #include "server/server.h"
 #include "store/jobs.h"
 #include "veetance.h"
@@ -60,7 +60,7 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out);
 /* Puts the request to sleep until the job has ended; false when it has already. The handler then sets
  * re->later and is called again. */
 bool queue_wait(struct queue *q, const char *id, struct http_request *rq);
-/* The request's client has gone. A job that a request of its own waited for (rq->owns_job) is cancelled with the
+/* The request's client has gone. A job that a request of its own waited for (http_memo(rq)->owner) is cancelled with the
  * last that waited. */
 void queue_leave(struct queue *q, const char *id, struct http_request *rq);
 /* Cancels the job: nobody is left who would take its result. */

@@ -55,7 +55,7 @@ done:
 static void error_json(const struct err *e, struct buf *b)
 {
     buf_printf(b, "{\"code\":\"%s\",\"status\":%d,\"detail\":", err_code_name(e->code),
-               http_status_of(e));
+               server_status_of(e));
     json_add_z(b, e->text);
     buf_add_byte(b, '}');
 }

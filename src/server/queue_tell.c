@@ -231,7 +231,7 @@ static void tell_all(struct queue *q, struct http_stream *s)
 
 enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out, struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     TRY(events_subscribe(q->server->events, rq, QUEUE_ALL_EVENTS, out, e));
     if (events_started(*out) == EVENTS_LOST)
         events_tell(*out, NULL, "reset", STR_LIT("{}"));
@@ -286,7 +286,7 @@ static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
 enum err_code queue_subscribe(struct http_request *rq, const char *id, struct http_stream **out,
                               struct err *e)
 {
-    struct queue *q = rq->server->queue;
+    struct queue *q = server_of(rq)->queue;
     struct queue_view v;
     struct buf b;
     TRY(events_subscribe(q->server->events, rq, id, out, e));

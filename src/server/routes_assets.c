@@ -5,6 +5,8 @@
 
 #include "base/json_text.h"
 #include "server/routes.h"
+#include "server/server_internal.h"
+#include "store/assets.h"
 
 /* A picture's bytes never change under its id. Private: a shared cache would answer without a token. */
 static const char forever[] = "private, max-age=31536000, immutable";
@@ -82,14 +84,14 @@ static enum err_code upload(struct http_request *rq, struct http_reply *re, stru
     if (n == 0)
         return http_refuse(rq, 422, NULL, e, "there is no file in the request");
     for (size_t i = 0; i < n; i++)
-        existed = existed && http_upload(rq, i)->asset.existed;
-    const char *id = http_upload(rq, 0)->asset.id;
+        existed = existed && ((const struct asset *)http_upload(rq, i)->info)->existed;
+    const char *id = http_upload(rq, 0)->id;
     buf_printf(&re->body, "{\"id\":\"%s\",\"url\":\"/v1/assets/%s\",\"existed\":%s,\"assets\":[",
                id, id, existed ? "true" : "false");
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_add_byte(&re->body, ',');
-        asset_json(&http_upload(rq, i)->asset, &re->body);
+        asset_json(http_upload(rq, i)->info, &re->body);
     }
     buf_add_z(&re->body, "]}");
     snprintf(re->location, sizeof re->location, "/v1/assets/%s", id);
@@ -131,7 +133,7 @@ static const struct http_field list_gives[] = {
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset_list l;
-    TRY(asset_list(http_store(rq), http_query_int(rq, "before", 0),
+    TRY(asset_list(store_of(rq), http_query_int(rq, "before", 0),
                    (int)http_query_int(rq, "limit", 50), &l, e));
     buf_add_z(&re->body, "{\"assets\":[");
     for (size_t i = 0; i < l.n; i++) {
@@ -181,16 +183,16 @@ static enum err_code get_thumb(struct http_request *rq, int side, struct http_re
     int used = 0;
     const char *id = http_path(rq, "id");
     struct asset a;
-    TRY(asset_thumb_find(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e));
+    TRY(asset_thumb_find(store_of(rq), id, side, &re->fd, &re->fd_bytes, &used, e));
     snprintf(re->etag, sizeof re->etag, "%.64s-w%d", id, used);
     re->type = "image/webp";
     re->cache = forever;
     if (re->fd >= 0 || !http_wants_body(rq, re))
         return ERR_OK;
-    TRY(asset_get(http_store(rq), id, &a, e));
+    TRY(asset_get(store_of(rq), id, &a, e));
     if (!http_heavy(rq, re, 8 * (uint64_t)a.width * (uint64_t)a.height + (1 << 20)))
         return ERR_OK;
-    return asset_thumb_open(http_store(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
+    return asset_thumb_open(store_of(rq), id, side, &re->fd, &re->fd_bytes, &used, e);
 }
 
 static enum err_code get(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -199,7 +201,7 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
     int side = (int)http_query_int(rq, "w", 0);
     if (side > 0)
         return get_thumb(rq, side, re, e);
-    TRY(asset_open(http_store(rq), http_path(rq, "id"), &a, &re->fd, e));
+    TRY(asset_open(store_of(rq), http_path(rq, "id"), &a, &re->fd, e));
     snprintf(re->etag, sizeof re->etag, "%s", a.id);
     re->fd_bytes = a.bytes;
     re->type = asset_mime(a.format);
@@ -212,14 +214,14 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
 static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset a;
-    TRY(asset_get(http_store(rq), http_path(rq, "id"), &a, e));
+    TRY(asset_get(store_of(rq), http_path(rq, "id"), &a, e));
     asset_json(&a, &re->body);
     return ERR_OK;
 }
 
 static enum err_code delete (struct http_request *rq, struct http_reply *re, struct err *e) {
     enum err_code rc = info(rq, re, e);
-    return rc == ERR_OK ? asset_delete(http_store(rq), http_path(rq, "id"), e) : rc;
+    return rc == ERR_OK ? asset_delete(store_of(rq), http_path(rq, "id"), e) : rc;
 }
 
 const struct http_route routes_assets[] = {

@@ -33,12 +33,12 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
     enum job_state state;
     const char *name = http_query(rq, "state");
     unsigned states = name && job_state_from_name(str_from(name), &state) ? 1u << state : 0;
-    TRY(jobs_list(http_store(rq), states, http_query_int(rq, "before", 0),
+    TRY(jobs_list(store_of(rq), states, http_query_int(rq, "before", 0),
                   (int)http_query_int(rq, "limit", 50), &l, e));
     buf_add_z(&re->body, "{\"jobs\":[");
     for (size_t i = 0; i < l.n; i++) {
         buf_add_z(&re->body, i ? "," : "");
-        job_json(rq->server->queue, &l.items[i], &re->body);
+        job_json(server_of(rq)->queue, &l.items[i], &re->body);
     }
     if (l.next)
         buf_printf(&re->body, "],\"next\":%lld}", (long long)l.next);
@@ -51,9 +51,9 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
 static enum err_code answer_job(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct job_record rec = {0};
-    enum err_code rc = jobs_get(http_store(rq), http_path(rq, "id"), &rec, e);
+    enum err_code rc = jobs_get(store_of(rq), http_path(rq, "id"), &rec, e);
     if (rc == ERR_OK)
-        job_json(rq->server->queue, &rec, &re->body);
+        job_json(server_of(rq)->queue, &rec, &re->body);
     job_record_deinit(&rec);
     return rc;
 }
@@ -69,7 +69,7 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
 {
     struct job_record rec = {0};
     const char *id = http_path(rq, "id");
-    enum err_code rc = jobs_get(http_store(rq), id, &rec, e);
+    enum err_code rc = jobs_get(store_of(rq), id, &rec, e);
     bool ended = rc == ERR_OK && rec.state != JOB_QUEUED && rec.state != JOB_RUNNING;
     bool cancelled = rc == ERR_OK && rec.state == JOB_CANCELLED;
     job_record_deinit(&rec);
@@ -77,18 +77,18 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
         return rc;
     if (ended && http_query_bool(rq, "forget", false)) {
         rc = answer_job(rq, re, e);
-        return rc == ERR_OK ? jobs_forget(http_store(rq), id, e) : rc;
+        return rc == ERR_OK ? jobs_forget(store_of(rq), id, e) : rc;
     }
     if (!cancelled)
-        rc = queue_cancel(rq->server->queue, id, e);
+        rc = queue_cancel(server_of(rq)->queue, id, e);
     return rc == ERR_OK ? answer_job(rq, re, e) : rc;
 }
 
 static enum err_code run_again(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc = queue_again(rq, http_path(rq, "id"), e);
-    if (rc == ERR_ARG && !rq->status)
-        rq->status = 409;
+    if (rc == ERR_ARG && !http_error_status(rq))
+        http_set_error_status(rq, 409);
     return rc == ERR_OK ? answer_job(rq, re, e) : rc;
 }
 
@@ -96,7 +96,7 @@ static enum err_code run_events(struct http_request *rq, struct http_reply *re, 
 {
     struct job_record rec = {0};
     const char *last = http_header(rq, "Last-Event-ID");
-    enum err_code rc = jobs_get(http_store(rq), http_path(rq, "id"), &rec, e);
+    enum err_code rc = jobs_get(store_of(rq), http_path(rq, "id"), &rec, e);
     /* The client has seen how it ended: an answer that keeps an EventSource from coming back for ever. */
     bool told = rc == ERR_OK && last && strncmp(last, "end-", 4) == 0 &&
                 strcmp(last + 4, job_state_name(rec.state)) == 0;
@@ -112,7 +112,7 @@ static enum err_code run_events(struct http_request *rq, struct http_reply *re, 
 static enum err_code run_preview(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     int step = 0;
-    if (!queue_preview(rq->server->queue, http_path(rq, "id"), &re->body, &step))
+    if (!queue_preview(server_of(rq)->queue, http_path(rq, "id"), &re->body, &step))
         return err_set(e, ERR_NOTFOUND, "the job has no preview now");
     http_reply_header(re, "X-Step", "%d", step);
     return ERR_OK;

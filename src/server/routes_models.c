@@ -57,7 +57,7 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
 {
     struct listing l = {.b = &re->body};
     (void)e;
-    queue_state(rq->server->queue, &l.queue);
+    queue_state(server_of(rq)->queue, &l.queue);
     buf_add_z(&re->body, "{\"object\":\"list\",\"data\":[");
     model_each(add_model, &l);
     buf_add_z(&re->body, "]}");
@@ -67,7 +67,7 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
 static enum err_code run_get(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct listing l = {.b = &re->body, .only = http_path(rq, "id")};
-    queue_state(rq->server->queue, &l.queue);
+    queue_state(server_of(rq)->queue, &l.queue);
     model_each(add_model, &l);
     return l.n ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no model '%.100s'", l.only);
 }
@@ -79,16 +79,16 @@ static enum err_code order(struct http_request *rq, struct http_reply *re,
                            const struct queue_order *what, struct err *e)
 {
     if (!http_again(rq)) {
-        struct queue_order *o = arena_alloc(&rq->arena, sizeof *o);
+        struct queue_order *o = arena_alloc(http_arena(rq), sizeof *o);
         if (!o)
             return err_set(e, ERR_NOMEM, "no memory for the order");
         *o = *what;
         o->rq = rq;
-        re->later = queue_order(rq->server->queue, o);
+        re->later = queue_order(server_of(rq)->queue, o);
         if (re->later)
             return ERR_OK;
     }
-    const struct queue_order *o = rq->user;
+    const struct queue_order *o = http_memo(rq)->user;
     *e = o->err;
     return o->err.code;
 }
@@ -104,7 +104,7 @@ static const struct http_field loaded_fields[] = {
 static enum err_code leave_or_order(struct http_request *rq, struct http_reply *re,
                                     const struct queue_order *o, struct err *e)
 {
-    enum queue_answer a = http_again(rq) ? QUEUE_NOW : queue_leave_order(rq->server->queue, o);
+    enum queue_answer a = http_again(rq) ? QUEUE_NOW : queue_leave_order(server_of(rq)->queue, o);
     re->status = a == QUEUE_LATER ? 202 : 200;
     return a == QUEUE_NOW ? order(rq, re, o, e) : ERR_OK;
 }
@@ -172,7 +172,7 @@ static enum err_code run_budget(struct http_request *rq, struct http_reply *re, 
 {
     struct queue_state q;
     (void)e;
-    queue_state(rq->server->queue, &q);
+    queue_state(server_of(rq)->queue, &q);
     buf_add_z(&re->body, "{\"budget\":");
     if (q.budget[0])
         json_add_z(&re->body, q.budget);
@@ -190,7 +190,7 @@ static enum err_code run_set_budget(struct http_request *rq, struct http_reply *
     (void)snprintf(o.budget, sizeof o.budget, "%s", http_body_str(rq, "budget", ""));
     enum err_code rc = order(rq, re, &o, e);
     if (rc == ERR_ARG)
-        (void)snprintf(rq->field, sizeof rq->field, "budget");
+        http_set_error_field(rq, "budget");
     return rc != ERR_OK || re->later ? rc : run_budget(rq, re, e);
 }
 

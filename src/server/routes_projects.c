@@ -218,7 +218,7 @@ static const struct http_field list_gives[] = {
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct project_list l;
-    enum err_code rc = project_list(http_store(rq), http_query_int(rq, "before", 0),
+    enum err_code rc = project_list(store_of(rq), http_query_int(rq, "before", 0),
                                     (int)http_query_int(rq, "limit", 50), &l, e);
     if (rc != ERR_OK)
         return rc;
@@ -259,11 +259,11 @@ static enum err_code create(struct http_request *rq, struct http_reply *re, stru
     enum err_code rc = ERR_OK;
     project_init(&p, 0, 0);
     if (job)
-        TRY_GOTO(blame_reference(rq, project_import(http_store(rq), &p, job, NULL, e), "job", e),
+        TRY_GOTO(blame_reference(rq, project_import(store_of(rq), &p, job, NULL, e), "job", e),
                  done);
     if (!job || yyjson_obj_size(body) > 1)
         TRY_GOTO(blame(rq, read_new(body, &p, e), e), done);
-    TRY_GOTO(blame_reference(rq, project_create(http_store(rq), &p, e), "layers", e), done);
+    TRY_GOTO(blame_reference(rq, project_create(store_of(rq), &p, e), "layers", e), done);
     snprintf(re->location, sizeof re->location, "/v1/projects/%s", p.id);
     rc = give(&p, re, e);
 done:
@@ -274,7 +274,7 @@ done:
 static enum err_code get(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct project p;
-    enum err_code rc = project_get(http_store(rq), http_path(rq, "id"), &p, e);
+    enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
     if (rc == ERR_OK)
         rc = give(&p, re, e);
     project_deinit(&p);
@@ -286,7 +286,7 @@ static enum err_code drop(struct http_request *rq, struct http_reply *re, struct
     int64_t revision;
     (void)re;
     TRY(http_if_match(rq, &revision, e));
-    return project_delete(http_store(rq), http_path(rq, "id"), revision, e);
+    return project_delete(store_of(rq), http_path(rq, "id"), revision, e);
 }
 
 /* ---- changes ------------------------------------------------------------------------------------ */
@@ -316,7 +316,7 @@ static bool is_empty(const struct http_request *rq)
 static enum err_code attempt(struct http_request *rq, int64_t if_match, const char *label,
                              change_fn change, struct project *p, struct err *e)
 {
-    struct store *s = http_store(rq);
+    struct store *s = store_of(rq);
     TRY(project_get(s, http_path(rq, "id"), p, e));
     const struct project_change c = {.if_revision = if_match ? if_match : p->revision,
                                      .label =
@@ -462,7 +462,7 @@ static enum err_code import_change(struct http_request *rq, struct project *p, s
     const char *replace = http_body_str(rq, "replace", NULL);
     const char *field = replace && project_find(p, replace) == p->n ? "replace" : "job";
     return blame_reference(
-        rq, project_import(http_store(rq), p, http_body_str(rq, "job", ""), replace, e), field, e);
+        rq, project_import(store_of(rq), p, http_body_str(rq, "job", ""), replace, e), field, e);
 }
 
 static enum err_code import(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -480,8 +480,8 @@ static enum err_code step(struct http_request *rq, struct http_reply *re, bool u
     if (rc != ERR_OK)
         return rc;
     const char *id = http_path(rq, "id");
-    rc = undo ? project_undo(http_store(rq), id, revision, &p, e)
-              : project_redo(http_store(rq), id, revision, &p, e);
+    rc = undo ? project_undo(store_of(rq), id, revision, &p, e)
+              : project_redo(store_of(rq), id, revision, &p, e);
     if (rc == ERR_ARG)
         return http_refuse(rq, 409, NULL, e, "there is nothing to %s", undo ? "undo" : "redo");
     if (rc == ERR_OK)
@@ -520,7 +520,7 @@ static enum err_code history(struct http_request *rq, struct http_reply *re, str
     struct project_point points[PROJECT_UNDO_MAX + 1];
     size_t n = 0;
     enum err_code rc =
-        project_history(http_store(rq), http_path(rq, "id"), points, PROJECT_UNDO_MAX + 1, &n, e);
+        project_history(store_of(rq), http_path(rq, "id"), points, PROJECT_UNDO_MAX + 1, &n, e);
     if (rc != ERR_OK)
         return rc;
     buf_add_z(&re->body, "{\"points\":[");
@@ -553,17 +553,17 @@ static enum err_code make_export(struct http_request *rq, struct http_reply *re,
                                  const struct project *p, enum project_format format, struct err *e)
 {
     const struct project_stop stop = {is_left, rq};
-    struct exports *x = http_server(rq)->exports;
+    struct exports *x = server_of(rq)->exports;
     char key[80];
     uint64_t bytes = 0;
     (void)snprintf(key, sizeof key, "%s %lld %s", p->id, (long long)p->revision,
                    project_format_name(format));
     if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
         return ERR_OK;
-    TRY(project_weight(http_store(rq), p, format, &bytes, e));
+    TRY(project_weight(store_of(rq), p, format, &bytes, e));
     if (!http_heavy(rq, re, bytes))
         return ERR_OK;
-    TRY(project_export(http_store(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
+    TRY(project_export(store_of(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
     exports_keep(x, key, re->fd, re->fd_bytes);
     return ERR_OK;
 }
@@ -573,7 +573,7 @@ static enum err_code export(struct http_request *rq, struct http_reply *re, stru
     const char *name = http_query(rq, "format");
     if (name && !project_format_from_name(str_from(name), &format)) return http_refuse(
         rq, 422, "format", e, "there is no format '%.20s'", name);
-    enum err_code rc = project_get(http_store(rq), http_path(rq, "id"), &p, e);
+    enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
     if (rc != ERR_OK) return rc;
     re->type = project_format_mime(format);
     re->cache = "private, no-cache";

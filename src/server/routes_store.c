@@ -83,9 +83,9 @@ static enum err_code run_store(struct http_request *rq, struct http_reply *re, s
     struct store_limits l;
     struct caretaker_seen seen;
     struct buf *b = &re->body;
-    TRY(store_count(http_store(rq), &n, e));
-    TRY(store_limits_get(http_store(rq), &l, e));
-    caretaker_seen(http_server(rq)->caretaker, &seen);
+    TRY(store_count(store_of(rq), &n, e));
+    TRY(store_limits_get(store_of(rq), &l, e));
+    caretaker_seen(server_of(rq)->caretaker, &seen);
     buf_printf(b,
                "{\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,\"jobs\":%llu,"
                "\"database_bytes\":%llu,\"limits\":",
@@ -106,12 +106,12 @@ static enum err_code run_store(struct http_request *rq, struct http_reply *re, s
 static enum err_code run_limits(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct store_limits l;
-    TRY(store_limits_get(http_store(rq), &l, e));
+    TRY(store_limits_get(store_of(rq), &l, e));
     l.job_days = http_body_int(rq, "job_days", l.job_days);
     l.jobs = http_body_int(rq, "jobs", l.jobs);
     l.asset_days = http_body_int(rq, "asset_days", l.asset_days);
     l.bytes = http_body_int(rq, "bytes", l.bytes);
-    TRY(store_limits_set(http_store(rq), &l, e));
+    TRY(store_limits_set(store_of(rq), &l, e));
     limits_json(&l, &re->body);
     return ERR_OK;
 }
@@ -121,7 +121,7 @@ static enum err_code run_tidy(struct http_request *rq, struct http_reply *re, st
     struct store_tidied t;
     if (!http_heavy(rq, re, TIDY_BYTES))
         return ERR_OK;
-    TRY(caretaker_tidy(http_server(rq)->caretaker, &t, e));
+    TRY(caretaker_tidy(server_of(rq)->caretaker, &t, e));
     tidied_json(&t, &re->body);
     return ERR_OK;
 }

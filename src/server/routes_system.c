@@ -25,9 +25,9 @@ static enum err_code run_health(struct http_request *rq, struct http_reply *re, 
 
 static enum err_code run_ready(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    if (server_is_stopping(rq->server))
+    if (http_core_is_draining(server_of(rq)->http))
         return http_refuse(rq, 503, NULL, e, "the server is about to end");
-    TRY(store_has_room(rq->server->store, READY_BYTES, e));
+    TRY(store_has_room(server_of(rq)->store, READY_BYTES, e));
     buf_add_z(&re->body, "{\"status\":\"ready\"}");
     return ERR_OK;
 }
@@ -55,37 +55,36 @@ static void metric(struct buf *b, const char *name, const char *type, const char
                name, type, name, v);
 }
 
-static void add_replies(struct server *s, struct buf *b)
+static void add_replies(const struct http_counts *c, struct buf *b)
 {
     buf_add_z(b, "# HELP veetance_http_responses_total Answers by class of status.\n"
                  "# TYPE veetance_http_responses_total counter\n");
     for (int i = 1; i <= 5; i++)
         buf_printf(b, "veetance_http_responses_total{class=\"%dxx\"} %llu\n", i,
-                   (unsigned long long)atomic_load(&s->counters.replies[i]));
+                   (unsigned long long)c->replies[i]);
 }
 
 static enum err_code run_metrics(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    struct server *s = rq->server;
+    struct server *s = server_of(rq);
     struct queue_state q;
-    struct pool_state w;
+    struct http_counts c;
     struct buf *b = &re->body;
     (void)e;
     queue_state(s->queue, &q);
-    add_replies(s, b);
-    metric(b, "http_seconds_total", "counter", "Time spent on answers.",
-           (double)atomic_load(&s->counters.micros) * 1e-6);
-    metric(b, "http_connections", "gauge", "Open connections.",
-           (double)atomic_load(&s->counters.connections));
-    metric(b, "http_requests", "gauge", "Requests that wait for their answer.",
-           (double)atomic_load(&s->counters.requests));
+    http_core_counts(s->http, &c);
+    add_replies(&c, b);
+    metric(b, "http_seconds_total", "counter", "Time spent on answers.", c.seconds);
+    metric(b, "http_connections", "gauge", "Open connections.", (double)c.connections);
+    metric(b, "http_requests", "gauge", "Requests that wait for their answer.", (double)c.requests);
     metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
-           (double)atomic_load(&s->counters.refused_slow));
-    pool_state(s->pool, &w);
-    metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.", w.running);
-    metric(b, "work_waiting", "gauge", "Requests that wait for that.", w.waiting);
-    metric(b, "work_total", "counter", "Times that was begun since the start.", (double)w.begun);
-    metric(b, "work_bytes", "gauge", "Memory set aside for that now.", (double)w.bytes);
+           (double)c.refused_slow);
+    metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.",
+           c.work.running);
+    metric(b, "work_waiting", "gauge", "Requests that wait for that.", c.work.waiting);
+    metric(b, "work_total", "counter", "Times that was begun since the start.",
+           (double)c.work.begun);
+    metric(b, "work_bytes", "gauge", "Memory set aside for that now.", (double)c.work.bytes);
     metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));
     metric(b, "jobs_waiting", "gauge", "Jobs in the queue.", q.waiting);
     metric(b, "jobs_running", "gauge", "Jobs that run.", q.running);
@@ -115,7 +114,7 @@ const struct http_field telemetry_fields[] = {
 static enum err_code run_telemetry(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     (void)e;
-    telemetry_json(rq->server, &re->body);
+    telemetry_json(server_of(rq), &re->body);
     return ERR_OK;
 }
 
@@ -123,9 +122,9 @@ static enum err_code run_telemetry_events(struct http_request *rq, struct http_r
                                           struct err *e)
 {
     struct buf b;
-    TRY(events_subscribe(rq->server->events, rq, "telemetry", &re->stream, e));
+    TRY(events_subscribe(server_of(rq)->events, rq, "telemetry", &re->stream, e));
     buf_init(&b, LIMIT_TELEMETRY);
-    telemetry_json(rq->server, &b);
+    telemetry_json(server_of(rq), &b);
     events_tell(re->stream, NULL, "telemetry", buf_str(&b));
     buf_deinit(&b);
     return ERR_OK;

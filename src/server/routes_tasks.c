@@ -2,11 +2,12 @@
 #include <string.h>
 
 #include "pipeline/result_json.h"
+#include "server/check.h"
 #include "server/job_json.h"
-#include "server/routes.h"
-#include "server/server_internal.h"
 #include "server/limits.h"
 #include "server/model_choice.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
 
 static const struct http_field wait_query[] = {
     {.name = "wait",
@@ -18,7 +19,7 @@ static const struct http_field wait_query[] = {
 static enum err_code answer_result(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct job_record rec = {0};
-    enum err_code rc = job_wait(rq, rq->user, &re->later, &rec, e);
+    enum err_code rc = job_wait(rq, http_memo(rq)->user, &re->later, &rec, e);
     if (rc == ERR_OK && !re->later) {
         re->status = 200;
         buf_printf(&re->body, "{\"job\":\"%s\",", rec.id);
@@ -43,7 +44,7 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, const c
             rc = answer_result(rq, re, e);
     } else if (rc == ERR_OK) {
         (void)snprintf(re->location, sizeof re->location, "/v1/jobs/%s", rec.id);
-        job_json(rq->server->queue, &rec, &re->body);
+        job_json(server_of(rq)->queue, &rec, &re->body);
     }
     job_record_deinit(&rec);
     return rc;
@@ -148,7 +149,7 @@ static enum err_code name_model(struct http_request *rq, unsigned tasks, yyjson_
                                 struct err *e)
 {
     const char *named = yyjson_get_str(yyjson_obj_get(*body, "model"));
-    const char *model = server_model(rq->server, named, tasks);
+    const char *model = server_model(server_of(rq), named, tasks);
     yyjson_doc *doc = NULL;
     struct buf text;
     if (!model || model == named)
@@ -160,8 +161,7 @@ static enum err_code name_model(struct http_request *rq, unsigned tasks, yyjson_
     buf_deinit(&text);
     if (rc != ERR_OK)
         return rc;
-    yyjson_doc_free(rq->doc);
-    rq->doc = doc;
+    http_set_body(rq, doc);
     *body = yyjson_doc_get_root(doc);
     return ERR_OK;
 }
@@ -173,30 +173,30 @@ static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, 
     yyjson_val *body = yyjson_obj_get(http_body(rq), "request");
     enum err_code rc = check_object(task->fields, body, false, inner, e);
     if (rc != ERR_OK) {
-        (void)snprintf(rq->field, sizeof rq->field, "request.%.140s", inner);
-        rq->status = 422;
+        http_set_error_field(rq, "request.%.140s", inner);
+        http_set_error_status(rq, 422);
         return rc;
     }
     rc = name_model(rq, task->tasks, &body, e);
     if (rc != ERR_OK)
         return rc;
-    struct queue_order *o = arena_alloc(&rq->arena, sizeof *o);
+    struct queue_order *o = arena_alloc(http_arena(rq), sizeof *o);
     if (!o)
         return err_set(e, ERR_NOMEM, "no memory for a plan");
     *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task->name, .body = body, .rq = rq};
-    re->later = queue_order(rq->server->queue, o);
+    re->later = queue_order(server_of(rq)->queue, o);
     return ERR_OK;
 }
 
 static enum err_code run_plan(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc = http_again(rq) ? ERR_OK : begin_plan(rq, re, e);
-    struct queue_order *o = rq->user;
+    struct queue_order *o = http_memo(rq)->user;
     if (rc != ERR_OK || re->later)
         return rc;
     if (o->err.code != ERR_OK) {
         *e = o->err;
-        rq->status = e->code == ERR_NOTFOUND ? 422 : 0;
+        http_set_error_status(rq, e->code == ERR_NOTFOUND ? 422 : 0);
         return e->code;
     }
     result_json_plan(&re->body, &o->plan);

@@ -12,6 +12,7 @@
 #include "server/http.h"
 #include "server/limits.h"
 #include "server/model_choice.h"
+#include "store/assets.h"
 
 enum {
     RESULT_ARENA_BYTES = 1 << 20,

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "base/sha256.h"
 #include "store/jobs.h"
 #include "store/schema.h"
 
@@ -120,7 +121,7 @@ bool store_is_id(const char *id, char letter)
 
 bool asset_is_id(const char *id)
 {
-    return id && is_hex(id, ASSET_ID_SIZE - 1);
+    return sha256_is_hex(id);
 }
 
 /* ---- the lock ----------------------------------------------------------------------------------- */

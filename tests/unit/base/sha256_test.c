@@ -86,6 +86,19 @@ static void file_digest_is_that_of_its_bytes_when_it_can_be_read(void **state)
     assert_int_equal(sha256_file("/", hex, NULL), ERR_IO);
 }
 
+static void text_is_a_digest_when_it_has_64_lower_case_digits(void **state)
+{
+    (void)state;
+    char hex[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    assert_true(sha256_is_hex(hex));
+    assert_false(sha256_is_hex(hex + 1));
+    assert_false(sha256_is_hex(NULL));
+    hex[10] = 'A';
+    assert_false(sha256_is_hex(hex));
+    hex[10] = '/';
+    assert_false(sha256_is_hex(hex));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -93,6 +106,7 @@ int main(void)
         cmocka_unit_test(digest_is_the_same_when_input_comes_in_pieces),
         cmocka_unit_test(fast_loop_agrees_when_compared_with_the_plain_one),
         cmocka_unit_test(file_digest_is_that_of_its_bytes_when_it_can_be_read),
+        cmocka_unit_test(text_is_a_digest_when_it_has_64_lower_case_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* listen.c - an address in words to a socket that listens. No names are resolved: that would be a question to the
+/* http_listen.c - an address in words to a socket that listens. No names are resolved: that would be a question to the
  * network. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/listen_fds.h"
-#include "server/server_internal.h"
+#include "server/http_internal.h"
 
 enum { BACKLOG = 1024 };
 
@@ -58,61 +58,61 @@ static bool is_loopback(const union address *a)
     return IN6_IS_ADDR_LOOPBACK(&a->v6.sin6_addr);
 }
 
-static void name_of(struct server *s, const union address *a)
+static void name_of(struct http_core *c, const union address *a)
 {
     char host[INET6_ADDRSTRLEN] = "";
     bool six = a->any.sa_family == AF_INET6;
     (void)inet_ntop(a->any.sa_family,
                     six ? (const void *)&a->v6.sin6_addr : (const void *)&a->v4.sin_addr, host,
                     sizeof host);
-    s->port = ntohs(six ? a->v6.sin6_port : a->v4.sin_port);
-    (void)snprintf(s->address, sizeof s->address, six ? "[%s]:%d" : "%s:%d", host, s->port);
+    c->port = ntohs(six ? a->v6.sin6_port : a->v4.sin_port);
+    (void)snprintf(c->address, sizeof c->address, six ? "[%s]:%d" : "%s:%d", host, c->port);
 }
 
 /* Who can be reached from other machines asks for a token. */
-static enum err_code check_reach(struct server *s, const union address *a, const char *text,
+static enum err_code check_reach(struct http_core *c, const union address *a, const char *text,
                                  struct err *e)
 {
-    s->is_loopback = is_loopback(a);
-    if (s->is_loopback || s->token[0])
+    c->is_loopback = is_loopback(a);
+    if (c->is_loopback || c->token[0])
         return ERR_OK;
     return err_set(e, ERR_ARG,
                    "'%.60s' can be reached from other machines: give a token with --token", text);
 }
 
 /* The socket that a service manager opened for us goes before any address. */
-static enum err_code take_over(struct server *s, int fd, struct err *e)
+static enum err_code take_over(struct http_core *c, int fd, struct err *e)
 {
     union address a;
     socklen_t n = sizeof a;
-    s->listen_fd = fd;
+    c->listen_fd = fd;
     if (getsockname(fd, &a.any, &n) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot tell where the given socket listens");
     if (a.any.sa_family != AF_INET && a.any.sa_family != AF_INET6)
         return err_set(e, ERR_ARG, "the given socket listens neither for IPv4 nor for IPv6");
-    name_of(s, &a);
-    return check_reach(s, &a, s->address, e);
+    name_of(c, &a);
+    return check_reach(c, &a, c->address, e);
 }
 
-enum err_code server_listen(struct server *s, const char *text, struct err *e)
+enum err_code http_listen(struct http_core *c, const char *text, struct err *e)
 {
     union address a;
     socklen_t n = 0;
     int on = 1, given = listen_fds_take();
     if (given >= 0)
-        return take_over(s, given, e);
+        return take_over(c, given, e);
     TRY(parse(text, &a, &n, e));
-    TRY(check_reach(s, &a, text, e));
-    s->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (s->listen_fd < 0)
+    TRY(check_reach(c, &a, text, e));
+    c->listen_fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (c->listen_fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot make a socket");
-    (void)setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    (void)setsockopt(c->listen_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (a.any.sa_family == AF_INET6)
-        (void)setsockopt(s->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    if (bind(s->listen_fd, &a.any, n) != 0 || listen(s->listen_fd, BACKLOG) != 0)
+        (void)setsockopt(c->listen_fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(c->listen_fd, &a.any, n) != 0 || listen(c->listen_fd, BACKLOG) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot listen at %.60s", text);
-    if (getsockname(s->listen_fd, &a.any, &n) != 0)
+    if (getsockname(c->listen_fd, &a.any, &n) != 0)
         return err_set_sys(e, ERR_IO, errno, "cannot tell where it listens");
-    name_of(s, &a);
+    name_of(c, &a);
     return ERR_OK;
 }

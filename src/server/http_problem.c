@@ -1,0 +1,161 @@
+/* http_problem.c - failures as problem+json (RFC 9457): which status, which code, and which member was wrong. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "server/http_internal.h"
+
+enum err_code http_refuse(struct http_request *rq, int status, const char *field, struct err *e,
+                          const char *fmt, ...)
+{
+    char text[sizeof e->text];
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    rq->status = status;
+    (void)snprintf(rq->field, sizeof rq->field, "%s", field ? field : "");
+    return err_set(e, ERR_ARG, "%s", text);
+}
+
+int http_status_of(const struct err *e)
+{
+    switch (e->code) {
+    case ERR_ARG:
+    case ERR_FORMAT:
+        return 422;
+    case ERR_NOTFOUND:
+        return 404;
+    case ERR_LIMIT:
+        return 413;
+    case ERR_BUSY:
+    case ERR_CANCELLED:
+        return 409;
+    case ERR_NOMEM:
+    case ERR_DEVICE:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+/* code: what a program can tell from it where the error itself does not say more. */
+static const struct {
+    int status;
+    const char *text, *code;
+} statuses[] = {
+    {400, "Bad Request", NULL},
+    {401, "Unauthorized", "unauthorised"},
+    {403, "Forbidden", "forbidden_origin"},
+    {404, "Not Found", "not_found"},
+    {405, "Method Not Allowed", "method"},
+    {409, "Conflict", "conflict"},
+    {412, "Precondition Failed", "precondition"},
+    {413, "Content Too Large", "too_large"},
+    {414, "URI Too Long", "too_large"},
+    {415, "Unsupported Media Type", "media_type"},
+    {416, "Range Not Satisfiable", "range"},
+    {421, "Misdirected Request", "forbidden_host"},
+    {422, "Unprocessable Content", NULL},
+    {428, "Precondition Required", "precondition"},
+    {429, "Too Many Requests", "queue_full"},
+    {431, "Request Header Fields Too Large", "too_large"},
+    {500, "Internal Server Error", NULL},
+    {501, "Not Implemented", "not_implemented"},
+    {503, "Service Unavailable", "unavailable"},
+    {507, "Insufficient Storage", "no_room"},
+};
+
+static const char *status_text(int status)
+{
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].status == status)
+            return statuses[i].text;
+    return "Error";
+}
+
+const char *http_error_code(const struct http_request *rq, int status)
+{
+    if (status == 403 && strcmp(rq->field, "X-Veetance") == 0)
+        return "missing_header";
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].status == status && statuses[i].code)
+            return statuses[i].code;
+    return err_code_name(rq->err.code);
+}
+
+static int status_to_tell(const struct http_request *rq)
+{
+    const struct http_app *app = &rq->core->app;
+    int status = rq->status       ? rq->status
+                 : app->status_of ? app->status_of(&rq->err)
+                                  : http_status_of(&rq->err);
+    return app->face_status ? app->face_status(rq, status) : status;
+}
+
+void http_problem(struct http_request *rq, struct http_reply *re)
+{
+    const struct http_app *app = &rq->core->app;
+    struct buf *b = &re->body;
+    int status = status_to_tell(rq);
+    const char *cache = re->cache;
+    http_reply_free(re);
+    http_reply_init(re, NULL);
+    re->cache = cache && status == 404 ? NULL : re->cache;
+    re->status = status;
+    re->type = "application/problem+json";
+    buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", status_text(status),
+               status);
+    if (!(app->face_error && app->face_error(rq, status, b))) {
+        buf_add_z(b, ",\"detail\":");
+        json_add_z(b, rq->err.text);
+    }
+    buf_printf(b, ",\"code\":\"%s\"", http_error_code(rq, status));
+    if (rq->field[0]) {
+        buf_add_z(b, ",\"field\":");
+        json_add_z(b, rq->field);
+    }
+    buf_add_byte(b, '}');
+    if (status == 405)
+        http_reply_header(re, "Allow", "%s", rq->allow);
+    if (status == 401) {
+        http_reply_header(re, "WWW-Authenticate", "Bearer realm=\"veetance\"");
+        http_reply_header(re, "WWW-Authenticate", "Basic realm=\"veetance\", charset=\"UTF-8\"");
+    }
+    if (rq->ends_connection)
+        http_reply_header(re, "Connection", "close");
+    if (status == 429 || status == 503)
+        http_reply_header(re, "Retry-After", "%d",
+                          app->retry_after ? app->retry_after(app->user) : 1);
+}
+
+/* ---- what handlers and faces ask and say of it --------------------------------------------------------- */
+
+const struct err *http_error(const struct http_request *rq)
+{
+    return &rq->err;
+}
+
+const char *http_error_field(const struct http_request *rq)
+{
+    return rq->field;
+}
+
+int http_error_status(const struct http_request *rq)
+{
+    return rq->status;
+}
+
+void http_set_error_field(struct http_request *rq, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    (void)vsnprintf(rq->field, sizeof rq->field, fmt, ap);
+    va_end(ap);
+}
+
+void http_set_error_status(struct http_request *rq, int status)
+{
+    rq->status = status;
+}
