@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/json_text.h"
 #include "bench/cache.h"
 #include "bench/synthetic_list.h"
 
@@ -183,17 +184,25 @@ static enum err_code copy_tokenizer(const char *from, const char *model, struct 
 static enum err_code write_small_files(const struct bench_synthetic *s, const char *model,
                                        struct err *e)
 {
-    char scheduler[PATH_BYTES], own[256];
-    (void)snprintf(
-        own, sizeof own,
-        "{\"name\":\"synthetic %.64s\",\"pipeline\":\"klein\",\"defaults\":{\"width\":256,"
-        "\"height\":256}}\n",
-        s->name);
+    char scheduler[PATH_BYTES], name[80];
+    struct buf own;
+    (void)snprintf(name, sizeof name, "synthetic %.64s", s->name);
+    buf_init(&own, 1 << 12);
+    json_object(&own, NULL);
+    json_put_z(&own, "name", name);
+    json_put_z(&own, "pipeline", "klein");
+    json_object(&own, "defaults");
+    json_put_int(&own, "width", 256);
+    json_put_int(&own, "height", 256);
+    json_end_object(&own);
+    json_end_object(&own);
+    buf_add_byte(&own, '\n');
     enum err_code rc =
         write_text(model, "model_index.json",
                    STR_LIT("{\"_class_name\":\"Flux2KleinPipeline\",\"is_distilled\":true}\n"), e);
     if (rc == ERR_OK)
-        rc = write_text(model, "veetance.json", str_from(own), e);
+        rc = write_text(model, "veetance.json", buf_str(&own), e);
+    buf_deinit(&own);
     if (rc == ERR_OK)
         rc = file_join(scheduler, sizeof scheduler, model, "scheduler", e);
     if (rc == ERR_OK)

@@ -1,6 +1,8 @@
 #include "bench/synthetic_list.h"
 
-#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/json_text.h"
 
 static void matrix(struct bench_weights *w, const char *prefix, const char *name, int64_t out,
                    int64_t in)
@@ -74,20 +76,24 @@ void bench_list_transformer(const struct bench_synthetic *s, struct bench_weight
 void bench_config_transformer(const struct bench_synthetic *s, struct buf *b)
 {
     const struct flux2_config *c = &s->transformer;
-    const int64_t *axes = c->axes_dims;
-    buf_printf(b,
-               "{\"_class_name\":\"Flux2Transformer2DModel\",\"in_channels\":%" PRId64
-               ",\"out_channels\":null,\"num_layers\":%" PRId64 ",\"num_single_layers\":%" PRId64
-               ",\"num_attention_heads\":%" PRId64 ",\"attention_head_dim\":%" PRId64
-               ",\"joint_attention_dim\":%" PRId64 ",\"timestep_guidance_channels\":%" PRId64,
-               c->in_channels, c->n_double, c->n_single, c->heads, c->head_dim, c->joint_dim,
-               c->time_channels);
-    buf_printf(b,
-               ",\"mlp_ratio\":%.6g,\"axes_dims_rope\":[%" PRId64 ",%" PRId64 ",%" PRId64
-               ",%" PRId64 "],\"rope_theta\":%.0f,\"eps\":%g,\"guidance_embeds\":false,"
-               "\"patch_size\":1}\n",
-               (double)c->mlp_dim / (double)c->dim, axes[0], axes[1], axes[2], axes[3],
-               c->rope_theta, c->eps);
+    json_object(b, NULL);
+    json_put_z(b, "_class_name", "Flux2Transformer2DModel");
+    json_put_int(b, "in_channels", c->in_channels);
+    json_put_null(b, "out_channels");
+    json_put_int(b, "num_layers", c->n_double);
+    json_put_int(b, "num_single_layers", c->n_single);
+    json_put_int(b, "num_attention_heads", c->heads);
+    json_put_int(b, "attention_head_dim", c->head_dim);
+    json_put_int(b, "joint_attention_dim", c->joint_dim);
+    json_put_int(b, "timestep_guidance_channels", c->time_channels);
+    json_put_number(b, "mlp_ratio", (double)c->mlp_dim / (double)c->dim);
+    json_put_ints(b, "axes_dims_rope", c->axes_dims, 4);
+    json_put_fixed(b, "rope_theta", c->rope_theta, 0);
+    json_put_number(b, "eps", c->eps);
+    json_put_bool(b, "guidance_embeds", false);
+    json_put_int(b, "patch_size", 1);
+    json_end_object(b);
+    buf_add_byte(b, '\n');
 }
 
 /* ---- text encoder ----------------------------------------------------------------------------------- */
@@ -118,15 +124,25 @@ void bench_list_text(const struct bench_synthetic *s, struct bench_weights *w)
 void bench_config_text(const struct bench_synthetic *s, struct buf *b)
 {
     const struct qwen3_config *c = &s->text;
-    buf_printf(b,
-               "{\"architectures\":[\"Qwen3ForCausalLM\"],\"model_type\":\"qwen3\","
-               "\"hidden_size\":%" PRId64 ",\"intermediate_size\":%" PRId64
-               ",\"num_hidden_layers\":%" PRId64 ",\"num_attention_heads\":%" PRId64
-               ",\"num_key_value_heads\":%" PRId64 ",\"head_dim\":%" PRId64
-               ",\"vocab_size\":%" PRId64 ",\"rms_norm_eps\":%g,\"rope_theta\":%.0f,"
-               "\"hidden_act\":\"silu\",\"tie_word_embeddings\":true,\"dtype\":\"bfloat16\"}\n",
-               c->hidden, c->intermediate, c->layers, c->heads, c->kv_heads, c->head_dim, c->vocab,
-               c->rms_eps, c->rope_theta);
+    json_object(b, NULL);
+    json_array(b, "architectures");
+    json_put_z(b, NULL, "Qwen3ForCausalLM");
+    json_end_array(b);
+    json_put_z(b, "model_type", "qwen3");
+    json_put_int(b, "hidden_size", c->hidden);
+    json_put_int(b, "intermediate_size", c->intermediate);
+    json_put_int(b, "num_hidden_layers", c->layers);
+    json_put_int(b, "num_attention_heads", c->heads);
+    json_put_int(b, "num_key_value_heads", c->kv_heads);
+    json_put_int(b, "head_dim", c->head_dim);
+    json_put_int(b, "vocab_size", c->vocab);
+    json_put_number(b, "rms_norm_eps", c->rms_eps);
+    json_put_fixed(b, "rope_theta", c->rope_theta, 0);
+    json_put_z(b, "hidden_act", "silu");
+    json_put_bool(b, "tie_word_embeddings", true);
+    json_put_z(b, "dtype", "bfloat16");
+    json_end_object(b);
+    buf_add_byte(b, '\n');
 }
 
 /* ---- VAE -------------------------------------------------------------------------------------------- */
@@ -226,28 +242,22 @@ void bench_list_vae(const struct bench_synthetic *s, struct bench_weights *w)
     decoder(w, &s->vae);
 }
 
-static void widths(struct buf *b, const char *key, const int64_t *channels, int64_t n)
-{
-    buf_printf(b, ",\"%s\":[", key);
-    for (int64_t i = 0; i < n; i++)
-        buf_printf(b, "%s%" PRId64, i ? "," : "", channels[i]);
-    buf_add_z(b, "]");
-}
-
 void bench_config_vae(const struct bench_synthetic *s, struct buf *b)
 {
     const struct flux2_vae_config *c = &s->vae;
-    buf_printf(b,
-               "{\"_class_name\":\"AutoencoderKLFlux2\",\"in_channels\":%" PRId64
-               ",\"out_channels\":%" PRId64 ",\"latent_channels\":%" PRId64
-               ",\"layers_per_block\":%" PRId64 ",\"norm_num_groups\":%" PRId64,
-               c->in_channels, c->out_channels, c->latent_channels, c->layers_per_block,
-               c->norm_groups);
-    widths(b, "block_out_channels", c->encoder_channels, c->n_levels);
-    widths(b, "decoder_block_out_channels", c->decoder_channels, c->n_levels);
-    buf_printf(b,
-               ",\"batch_norm_eps\":%g,\"use_quant_conv\":%s,\"use_post_quant_conv\":%s,"
-               "\"mid_block_add_attention\":%s}\n",
-               c->batch_norm_eps, c->use_quant_conv ? "true" : "false",
-               c->use_post_quant_conv ? "true" : "false", c->mid_attention ? "true" : "false");
+    json_object(b, NULL);
+    json_put_z(b, "_class_name", "AutoencoderKLFlux2");
+    json_put_int(b, "in_channels", c->in_channels);
+    json_put_int(b, "out_channels", c->out_channels);
+    json_put_int(b, "latent_channels", c->latent_channels);
+    json_put_int(b, "layers_per_block", c->layers_per_block);
+    json_put_int(b, "norm_num_groups", c->norm_groups);
+    json_put_ints(b, "block_out_channels", c->encoder_channels, (size_t)c->n_levels);
+    json_put_ints(b, "decoder_block_out_channels", c->decoder_channels, (size_t)c->n_levels);
+    json_put_number(b, "batch_norm_eps", c->batch_norm_eps);
+    json_put_bool(b, "use_quant_conv", c->use_quant_conv);
+    json_put_bool(b, "use_post_quant_conv", c->use_post_quant_conv);
+    json_put_bool(b, "mid_block_add_attention", c->mid_attention);
+    json_end_object(b);
+    buf_add_byte(b, '\n');
 }

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -10,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "bench/fill_kern.h"
 #include "sample/rng.h"
@@ -73,16 +73,22 @@ static struct bench_tensor list_at(const struct bench_weights *w, size_t i)
 
 static void write_header(const struct bench_weights *w, struct buf *b)
 {
-    buf_add_z(b, "{\"__metadata__\":{\"format\":\"pt\"}");
+    json_object(b, NULL);
+    json_object(b, "__metadata__");
+    json_put_z(b, "format", "pt");
+    json_end_object(b);
     for (size_t i = 0; i < list_size(w); i++) {
         struct bench_tensor t = list_at(w, i);
-        buf_printf(b, ",\"%s\":{\"dtype\":\"BF16\",\"shape\":[", t.name);
-        for (int k = 0; k < t.n_dims; k++)
-            buf_printf(b, "%s%" PRId64, k ? "," : "", t.dims[k]);
-        buf_printf(b, "],\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", 2 * t.first,
-                   2 * (t.first + t.count));
+        json_object(b, t.name);
+        json_put_z(b, "dtype", "BF16");
+        json_put_ints(b, "shape", t.dims, (size_t)t.n_dims);
+        json_array(b, "data_offsets");
+        json_put_uint(b, NULL, 2 * t.first);
+        json_put_uint(b, NULL, 2 * (t.first + t.count));
+        json_end_array(b);
+        json_end_object(b);
     }
-    buf_add_z(b, "}");
+    json_end_object(b);
     while ((sizeof(uint64_t) + b->n) % HEADER_ALIGN != 0 && !buf_failed(b))
         buf_add_byte(b, ' ');
 }

@@ -112,21 +112,27 @@ bool args_int(const struct args *a, int64_t lo, int64_t hi, int64_t *out)
     return false;
 }
 
-void print_json_string(const char *z)
+void print_json(const struct buf *b)
 {
-    struct buf b;
-    buf_init(&b, 1u << 20);
-    json_add_z(&b, z);
-    fputs(buf_z(&b), stdout);
-    buf_deinit(&b);
+    if (buf_failed(b))
+        say("the answer in JSON is too large");
+    else
+        puts(buf_z(b));
 }
 
 int fail(const struct err *e, bool json)
 {
     if (json) {
-        printf("{\"error\":{\"code\":\"%s\",\"message\":", err_code_name(e->code));
-        print_json_string(e->text);
-        puts("}}");
+        struct buf b;
+        buf_init(&b, 1u << 16);
+        json_object(&b, NULL);
+        json_object(&b, "error");
+        json_put_z(&b, "code", err_code_name(e->code));
+        json_put_z(&b, "message", e->text);
+        json_end_object(&b);
+        json_end_object(&b);
+        print_json(&b);
+        buf_deinit(&b);
     }
     say("%s", e->text);
     if (e->code == ERR_CANCELLED)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_STOPPED = 130 };
@@ -54,7 +55,8 @@ void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Says the error (as JSON on standard output, too, when json) and gives the exit code. */
 int fail(const struct err *e, bool json);
 /* A JSON string, quoted, on standard output. */
-void print_json_string(const char *z);
+/* A line on standard output; an answer that is too large is named as such instead. */
+void print_json(const struct buf *b);
 
 /* Set by Ctrl-C and SIGTERM once stop_on_signals was called; a second one ends the process. */
 extern atomic_bool stop_wanted;

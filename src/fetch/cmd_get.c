@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "fetch/args.h"
 #include "fetch/display.h"
@@ -161,11 +162,16 @@ static void print_result(const struct session *s)
     struct get_totals t = get_totals(s->get);
     char size[32];
     if (s->json) {
-        printf("{\"set\":");
-        print_json_string(s->request.set);
-        printf(",\"dir\":");
-        print_json_string(get_dir(s->get));
-        printf(",\"files\":%zu,\"bytes\":%llu}\n", t.files, (unsigned long long)t.bytes);
+        struct buf b;
+        buf_init(&b, 1u << 16);
+        json_object(&b, NULL);
+        json_put_z(&b, "set", s->request.set);
+        json_put_z(&b, "dir", get_dir(s->get));
+        json_put_uint(&b, "files", t.files);
+        json_put_uint(&b, "bytes", t.bytes);
+        json_end_object(&b);
+        print_json(&b);
+        buf_deinit(&b);
         return;
     }
     printf("%s\n", get_dir(s->get));

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "fetch/args.h"
 #include "fetch/catalogue.h"
 #include "fetch/paths.h"
@@ -70,45 +71,56 @@ static void print_set(const struct catalogue_set *s)
     }
 }
 
-static void json_choice(const struct catalogue_choice *h)
+static void json_choice(struct buf *b, const struct catalogue_choice *h)
 {
     bool known;
     uint64_t bytes = catalogue_choice_bytes(h, &known);
-    printf("{\"name\":");
-    print_json_string(h->name);
-    printf(",\"repo\":");
-    print_json_string(h->source->repo);
-    printf(",\"revision\":");
-    print_json_string(h->source->revision);
-    printf(",\"licence\":");
-    print_json_string(h->source->licence->id);
-    printf(",\"gated\":%s,\"files\":%zu,\"bytes\":", h->source->gated ? "true" : "false",
-           h->file_count);
+    json_object(b, NULL);
+    json_put_z(b, "name", h->name);
+    json_put_z(b, "repo", h->source->repo);
+    json_put_z(b, "revision", h->source->revision);
+    json_put_z(b, "licence", h->source->licence->id);
+    json_put_bool(b, "gated", h->source->gated);
+    json_put_uint(b, "files", h->file_count);
     if (known)
-        printf("%llu}", (unsigned long long)bytes);
+        json_put_uint(b, "bytes", bytes);
     else
-        printf("null}");
+        json_put_null(b, "bytes");
+    json_end_object(b);
 }
 
-static void json_set(const struct catalogue_set *s)
+static void json_set(struct buf *b, const struct catalogue_set *s)
 {
-    printf("{\"name\":");
-    print_json_string(s->name);
-    printf(",\"title\":");
-    print_json_string(s->title);
-    printf(",\"gated\":%s,\"components\":[", has_gated(s) ? "true" : "false");
+    json_object(b, NULL);
+    json_put_z(b, "name", s->name);
+    json_put_z(b, "title", s->title);
+    json_put_bool(b, "gated", has_gated(s));
+    json_array(b, "components");
     for (size_t c = 0; c < s->component_count; c++) {
-        printf("%s{\"name\":", c ? "," : "");
-        print_json_string(s->components[c].name);
-        printf(",\"choices\":[");
-        for (size_t i = 0; i < s->components[c].choice_count; i++) {
-            if (i)
-                putchar(',');
-            json_choice(&s->components[c].choices[i]);
-        }
-        printf("]}");
+        json_object(b, NULL);
+        json_put_z(b, "name", s->components[c].name);
+        json_array(b, "choices");
+        for (size_t i = 0; i < s->components[c].choice_count; i++)
+            json_choice(b, &s->components[c].choices[i]);
+        json_end_array(b);
+        json_end_object(b);
     }
-    printf("]}");
+    json_end_array(b);
+    json_end_object(b);
+}
+
+static void print_all_json(const struct catalogue *c)
+{
+    struct buf b;
+    buf_init(&b, 16u << 20);
+    json_object(&b, NULL);
+    json_array(&b, "sets");
+    for (size_t i = 0; i < catalogue_count(c); i++)
+        json_set(&b, catalogue_at(c, i));
+    json_end_array(&b);
+    json_end_object(&b);
+    print_json(&b);
+    buf_deinit(&b);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -129,17 +141,9 @@ static int run(const struct command *self, int argc, char **argv)
     if (catalogue_open(NULL, &c, &e) != ERR_OK)
         return fail(&e, json);
     if (json)
-        printf("{\"sets\":[");
-    for (size_t i = 0; i < catalogue_count(c); i++) {
-        if (json && i)
-            putchar(',');
-        if (json)
-            json_set(catalogue_at(c, i));
-        else
-            print_set(catalogue_at(c, i));
-    }
-    if (json)
-        puts("]}");
+        print_all_json(c);
+    for (size_t i = 0; !json && i < catalogue_count(c); i++)
+        print_set(catalogue_at(c, i));
     catalogue_free(c);
     return EXIT_DONE;
 }

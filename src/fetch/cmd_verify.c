@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "fetch/args.h"
 #include "fetch/verify.h"
 
@@ -13,18 +14,22 @@ static const struct arg_option options[] = {
     {0},
 };
 
+enum { OUT_MAX_BYTES = 256 << 20 };
+
 struct session {
     bool json;
-    size_t models, bad_models, files; /* files: printed of the model under way */
+    size_t models, bad_models;
+    struct buf out; /* the answer in JSON */
 };
 
 static void on_file(const struct record_file *f, enum verify_state s, void *user)
 {
     struct session *v = user;
     if (v->json) {
-        printf("%s{\"path\":", v->files++ ? "," : "");
-        print_json_string(f->path);
-        printf(",\"state\":\"%s\"}", verify_state_name(s));
+        json_object(&v->out, NULL);
+        json_put_z(&v->out, "path", f->path);
+        json_put_z(&v->out, "state", verify_state_name(s));
+        json_end_object(&v->out);
         return;
     }
     printf("%-10s %s\n", verify_state_name(s), f->path);
@@ -41,19 +46,20 @@ static enum err_code verify_one(struct session *v, const char *dir, struct err *
                      "'%s' has no " FETCH_RECORD ": nothing was downloaded into it", dir);
     if (rc == ERR_OK) {
         if (v->json) {
-            printf("%s{\"dir\":", v->models ? "," : "");
-            print_json_string(dir);
-            printf(",\"set\":");
-            print_json_string(r.set);
-            printf(",\"files\":[");
+            json_object(&v->out, NULL);
+            json_put_z(&v->out, "dir", dir);
+            json_put_z(&v->out, "set", r.set);
+            json_array(&v->out, "files");
         } else {
             printf("%s\n", dir);
         }
         v->models++;
-        v->files = 0;
         rc = verify_dir(dir, &r, &stop_wanted, on_file, v, &bad, e);
-        if (v->json)
-            printf("],\"ok\":%s}", rc == ERR_OK && bad == 0 ? "true" : "false");
+        if (v->json) {
+            json_end_array(&v->out);
+            json_put_bool(&v->out, "ok", rc == ERR_OK && bad == 0);
+            json_end_object(&v->out);
+        }
     }
     v->bad_models += bad > 0;
     if (bad > 0)
@@ -109,11 +115,15 @@ static int run(const struct command *self, int argc, char **argv)
     enum err_code rc = name ? verify_find(name, dir, &e) : ERR_OK;
     if (rc != ERR_OK)
         return fail(&e, v.json);
-    if (v.json)
-        printf("{\"models\":[");
+    buf_init(&v.out, OUT_MAX_BYTES);
+    json_object(&v.out, NULL);
+    json_array(&v.out, "models");
     rc = name ? verify_one(&v, dir, &e) : verify_all(&v, &e);
+    json_end_array(&v.out);
+    json_end_object(&v.out);
     if (v.json)
-        printf("]}\n");
+        print_json(&v.out);
+    buf_deinit(&v.out);
     if (rc != ERR_OK)
         return fail(&e, false);
     return v.bad_models ? EXIT_FAILED : EXIT_DONE;
