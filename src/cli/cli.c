@@ -144,19 +144,25 @@ int cli_fail_err(const struct err *e)
     return cli_fail(&ve);
 }
 
+void cli_print_json(struct buf *b)
+{
+    puts(buf_z(b));
+    buf_deinit(b);
+}
+
 void cli_error_json(enum vt_status status, const char *text)
 {
     struct buf b;
     if (!errors_as_json)
         return;
     buf_init(&b, 1 << 16);
-    buf_add_z(&b, "{\"error\":{\"code\":");
-    json_add_z(&b, vt_status_name(status));
-    buf_add_z(&b, ",\"message\":");
-    json_add_z(&b, text);
-    buf_add_z(&b, "}}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_object(&b, NULL);
+    json_object(&b, "error");
+    json_put_z(&b, "code", vt_status_name(status));
+    json_put_z(&b, "message", text);
+    json_end_object(&b);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 int cli_fail(const struct vt_error *e)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "veetance.h"
 
@@ -90,6 +91,8 @@ int cli_no_subcommand(const struct cli_command *c, const char *name);
 int cli_fail(const struct vt_error *e);
 int cli_fail_err(const struct err *e);
 /* The error as JSON on standard output, if the arguments ask for JSON; for what has its own words for people. */
+/* A line on standard output; frees it. */
+void cli_print_json(struct buf *b);
 void cli_error_json(enum vt_status status, const char *text);
 
 /* Ctrl-C and SIGTERM set the flag and cancel this engine (NULL: none); a second one ends the process. */

@@ -306,108 +306,142 @@ static void print_layered(const struct bench_peak *p, const struct bench_layered
 
 /* ---- results as JSON -------------------------------------------------------------------------------- */
 
-static void json_stage(struct buf *b, const char *name, const struct bench_stage *s, double peak)
+static void json_stage(struct buf *b, const char *key, const struct bench_stage *s, double peak)
 {
     double flops = bench_flops_total(&s->flops);
-    buf_printf(b,
-               "\"%s\":{\"seconds\":%.6f,\"cpu_seconds\":%.3f,\"flop\":{\"matmul\":%.0f,"
-               "\"attention\":%.0f,\"conv\":%.0f"
-               "},\"gflops\":%.3f,\"share_of_peak\":",
-               name, s->seconds, s->cpu_seconds, s->flops.matmul, s->flops.attention, s->flops.conv,
-               s->seconds > 0 ? flops / s->seconds * 1e-9 : 0);
+    json_object(b, key);
+    json_put_fixed(b, "seconds", s->seconds, 6);
+    json_put_fixed(b, "cpu_seconds", s->cpu_seconds, 3);
+    json_object(b, "flop");
+    json_put_fixed(b, "matmul", s->flops.matmul, 0);
+    json_put_fixed(b, "attention", s->flops.attention, 0);
+    json_put_fixed(b, "conv", s->flops.conv, 0);
+    json_end_object(b);
+    json_put_fixed(b, "gflops", s->seconds > 0 ? flops / s->seconds * 1e-9 : 0, 3);
     if (peak > 0 && s->seconds > 0)
-        buf_printf(b, "%.5f", flops / s->seconds / peak);
+        json_put_fixed(b, "share_of_peak", flops / s->seconds / peak, 5);
     else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}",
-               (unsigned long long)s->anonymous_bytes, (unsigned long long)s->file_bytes);
+        json_put_null(b, "share_of_peak");
+    json_put_uint(b, "anonymous_bytes", s->anonymous_bytes);
+    json_put_uint(b, "mapped_bytes", s->file_bytes);
+    json_end_object(b);
+}
+
+static void json_peak(struct buf *b, const struct bench_peak *p)
+{
+    json_object(b, "peak");
+    json_put_ints(b, "shape", (const int64_t[]){p->shape.m, p->shape.k, p->shape.n}, 3);
+    json_put_z(b, "onednn", p->onednn);
+    json_put_fixed(b, "bf16_gflops", p->bf16_flops * 1e-9, 3);
+    json_put_fixed(b, "f32_gflops", p->f32_flops * 1e-9, 3);
+    json_put_fixed(b, "conv_bf16_gflops", p->conv_flops * 1e-9, 3);
+    json_put_fixed(b, "copy_bytes_per_second", p->copy_bytes, 0);
+    json_put_fixed(b, "copy_into_new_bytes_per_second", p->copy_into_new_bytes, 0);
+    json_array(b, "attention");
+    for (int i = 0; i < BENCH_ATTENTIONS; i++) {
+        json_object(b, NULL);
+        json_put_int(b, "tokens", p->attention[i].tokens);
+        json_put_fixed(b, "gflops", p->attention[i].flops * 1e-9, 3);
+        json_end_object(b);
+    }
+    json_end_array(b);
+    json_end_object(b);
 }
 
 static void json_machine(struct buf *b, const struct bench_peak *p)
 {
-    buf_add_z(b, "\"machine\":{\"cpu\":");
-    json_add_z(b, p->cpu);
-    buf_printf(
-        b, ",\"cores\":%d,\"load\":%.2f,\"peak\":{\"shape\":[%lld,%lld,%lld],\"onednn\":", p->cores,
-        p->load, (long long)p->shape.m, (long long)p->shape.k, (long long)p->shape.n);
-    json_add_z(b, p->onednn);
-    buf_printf(b,
-               ",\"bf16_gflops\":%.3f,\"f32_gflops\":%.3f,\"conv_bf16_gflops\":%.3f,"
-               "\"copy_bytes_per_second\":%.0f,\"copy_into_new_bytes_per_second\":%.0f,"
-               "\"attention\":[",
-               p->bf16_flops * 1e-9, p->f32_flops * 1e-9, p->conv_flops * 1e-9, p->copy_bytes,
-               p->copy_into_new_bytes);
-    for (int i = 0; i < BENCH_ATTENTIONS; i++)
-        buf_printf(b, "%s{\"tokens\":%lld,\"gflops\":%.3f}", i ? "," : "",
-                   (long long)p->attention[i].tokens, p->attention[i].flops * 1e-9);
-    buf_add_z(b, "]}}");
+    json_object(b, "machine");
+    json_put_z(b, "cpu", p->cpu);
+    json_put_int(b, "cores", p->cores);
+    json_put_fixed(b, "load", p->load, 2);
+    json_peak(b, p);
+    json_end_object(b);
 }
 
-static void json_kinds(struct buf *b, const struct nn_profile *p)
+static void json_kinds(struct buf *b, const char *key, const struct nn_profile *p)
 {
-    buf_add_z(b, "[");
-    for (int k = 0; k < p->n; k++)
-        buf_printf(b,
-                   "%s{\"kind\":\"%s\",\"nodes\":%d,\"seconds\":%.6f,"
-                   "\"cpu_seconds\":%.6f,\"flop\":%.0f}",
-                   k ? "," : "", p->kinds[k].name, p->kinds[k].nodes, p->kinds[k].seconds,
-                   p->kinds[k].cpu_seconds, p->kinds[k].flops);
-    buf_add_z(b, "]");
+    json_array(b, key);
+    for (int k = 0; k < p->n; k++) {
+        json_object(b, NULL);
+        json_put_z(b, "kind", p->kinds[k].name);
+        json_put_int(b, "nodes", p->kinds[k].nodes);
+        json_put_fixed(b, "seconds", p->kinds[k].seconds, 6);
+        json_put_fixed(b, "cpu_seconds", p->kinds[k].cpu_seconds, 6);
+        json_put_fixed(b, "flop", p->kinds[k].flops, 0);
+        json_end_object(b);
+    }
+    json_end_array(b);
 }
 
-/* ,"profile":{"text":[{"kind":..., "nodes":..., ...}, ...], ...}; nothing where none was asked for. */
+/* "profile":{"text":[{"kind":..., "nodes":..., ...}, ...], ...}; nothing where none was asked for. */
 static void json_profiles(struct buf *b, const struct bench_result *r)
 {
-    const char *comma = ",\"profile\":{";
+    bool any = false;
     for (int i = 0; i < BENCH_PROFILES; i++) {
-        const struct nn_profile *p = &r->profiles[i];
-        if (p->n == 0)
+        if (r->profiles[i].n == 0)
             continue;
-        buf_printf(b, "%s\"%s\":", comma, profile_names[i]);
-        json_kinds(b, p);
-        comma = ",";
+        if (!any)
+            json_object(b, "profile");
+        any = true;
+        json_kinds(b, profile_names[i], &r->profiles[i]);
     }
-    if (*comma == ',' && !comma[1])
-        buf_add_z(b, "}");
+    if (any)
+        json_end_object(b);
+}
+
+static void json_images(struct buf *b, const struct bench_peak *p, const struct bench_result *r,
+                        double peak)
+{
+    json_array(b, "pictures");
+    for (int i = 0; i < r->n_pictures; i++) {
+        const struct bench_picture *q = &r->pictures[i];
+        json_object(b, NULL);
+        json_put_int(b, "width", q->width);
+        json_put_int(b, "height", q->height);
+        json_put_fixed(b, "mean_step_seconds", q->mean_step_seconds, 6);
+        json_put_uint(b, "compute_bytes", q->compute_bytes);
+        json_stage(b, "step", &q->step, peak);
+        json_stage(b, "decode", &q->decode, r->on_cpu && p->conv_flops > 0 ? p->conv_flops : peak);
+        json_end_object(b);
+    }
+    json_end_array(b);
+}
+
+static void json_memory(struct buf *b, const struct bench_result *r)
+{
+    json_object(b, "weights");
+    json_put_uint(b, "mapped_bytes", r->mapped_bytes);
+    json_put_uint(b, "own_bytes", r->own_bytes);
+    json_put_fixed(b, "load_seconds", r->load_seconds, 6);
+    json_end_object(b);
+    json_object(b, "memory");
+    json_put_uint(b, "anonymous_bytes", r->anonymous_bytes);
+    json_put_uint(b, "mapped_bytes", r->file_bytes);
+    json_end_object(b);
+    if (r->swap.bytes == 0)
+        return;
+    json_object(b, "swap");
+    json_put_uint(b, "bytes", r->swap.bytes);
+    json_put_fixed(b, "bytes_per_second", r->swap.bytes_per_second, 0);
+    json_put_uint(b, "disk_bytes", r->swap.disk_bytes);
+    json_end_object(b);
 }
 
 static void json_result(struct buf *b, const struct bench_peak *p, const struct bench_result *r)
 {
     double peak = r->on_cpu ? p->bf16_flops : 0;
-    buf_add_z(b, "{");
+    json_object(b, NULL);
     json_machine(b, p);
-    buf_add_z(b, ",\"model\":");
-    json_add_z(b, r->model);
-    buf_add_z(b, ",\"device\":");
-    json_add_z(b, r->device);
-    buf_printf(b, ",\"threads\":%d,\"steps\":%d,\"max_tokens\":%d,", r->threads, r->steps,
-               r->text_tokens);
+    json_put_z(b, "model", r->model);
+    json_put_z(b, "device", r->device);
+    json_put_int(b, "threads", r->threads);
+    json_put_int(b, "steps", r->steps);
+    json_put_int(b, "max_tokens", r->text_tokens);
     json_stage(b, "text", &r->text, peak);
-    buf_add_z(b, ",\"pictures\":[");
-    for (int i = 0; i < r->n_pictures; i++) {
-        const struct bench_picture *q = &r->pictures[i];
-        buf_printf(b,
-                   "%s{\"width\":%d,\"height\":%d,\"mean_step_seconds\":%.6f,"
-                   "\"compute_bytes\":%llu,",
-                   i ? "," : "", q->width, q->height, q->mean_step_seconds,
-                   (unsigned long long)q->compute_bytes);
-        json_stage(b, "step", &q->step, peak);
-        buf_add_z(b, ",");
-        json_stage(b, "decode", &q->decode, r->on_cpu && p->conv_flops > 0 ? p->conv_flops : peak);
-        buf_add_z(b, "}");
-    }
-    buf_printf(b,
-               "],\"weights\":{\"mapped_bytes\":%llu,\"own_bytes\":%llu,\"load_seconds\":%.6f},"
-               "\"memory\":{\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu}",
-               (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
-               r->load_seconds, (unsigned long long)r->anonymous_bytes,
-               (unsigned long long)r->file_bytes);
-    if (r->swap.bytes > 0)
-        buf_printf(b, ",\"swap\":{\"bytes\":%llu,\"bytes_per_second\":%.0f,\"disk_bytes\":%llu}",
-                   (unsigned long long)r->swap.bytes, r->swap.bytes_per_second,
-                   (unsigned long long)r->swap.disk_bytes);
+    json_images(b, p, r, peak);
+    json_memory(b, r);
     json_profiles(b, r);
-    buf_add_z(b, "}");
+    json_end_object(b);
 }
 
 static void print_json(const struct bench_peak *p, const struct bench_result *r)
@@ -415,37 +449,38 @@ static void print_json(const struct bench_peak *p, const struct bench_result *r)
     struct buf b;
     buf_init(&b, 1 << 20);
     json_result(&b, p, r);
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    cli_print_json(&b);
 }
 
 static void print_layered_json(const struct bench_peak *p, const struct bench_layered_result *r)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    buf_add_z(&b, "{");
+    json_object(&b, NULL);
     json_machine(&b, p);
-    buf_add_z(&b, ",\"model\":\"synthetic qwen-layered\",\"device\":");
-    json_add_z(&b, r->device);
-    buf_printf(&b,
-               ",\"threads\":%d,\"side\":%d,\"layers\":%d,\"image_tokens\":%d,"
-               "\"text_tokens\":%d,\"mean_step_seconds\":%.6f,\"compute_bytes\":%llu,",
-               r->threads, r->side, r->layers, r->image_tokens, r->text_tokens,
-               r->mean_step_seconds, (unsigned long long)r->compute_bytes);
+    json_put_z(&b, "model", "synthetic qwen-layered");
+    json_put_z(&b, "device", r->device);
+    json_put_int(&b, "threads", r->threads);
+    json_put_int(&b, "side", r->side);
+    json_put_int(&b, "layers", r->layers);
+    json_put_int(&b, "image_tokens", r->image_tokens);
+    json_put_int(&b, "text_tokens", r->text_tokens);
+    json_put_fixed(&b, "mean_step_seconds", r->mean_step_seconds, 6);
+    json_put_uint(&b, "compute_bytes", r->compute_bytes);
     json_stage(&b, "step", &r->step, r->on_cpu ? p->bf16_flops : 0);
-    buf_printf(&b,
-               ",\"weights\":{\"mapped_bytes\":%llu,\"own_bytes\":%llu,\"load_seconds\":%.6f,"
-               "\"table_seconds\":%.6f}",
-               (unsigned long long)r->mapped_bytes, (unsigned long long)r->own_bytes,
-               r->load_seconds, r->table_seconds);
+    json_object(&b, "weights");
+    json_put_uint(&b, "mapped_bytes", r->mapped_bytes);
+    json_put_uint(&b, "own_bytes", r->own_bytes);
+    json_put_fixed(&b, "load_seconds", r->load_seconds, 6);
+    json_put_fixed(&b, "table_seconds", r->table_seconds, 6);
+    json_end_object(&b);
     if (r->profile.n > 0) {
-        buf_add_z(&b, ",\"profile\":{\"step\":");
-        json_kinds(&b, &r->profile);
-        buf_add_z(&b, "}");
+        json_object(&b, "profile");
+        json_kinds(&b, "step", &r->profile);
+        json_end_object(&b);
     }
-    buf_add_z(&b, "}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 /* ---- running ---------------------------------------------------------------------------------------- */

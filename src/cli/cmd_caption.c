@@ -116,11 +116,18 @@ static void take_result(struct caption_args *o, int i, const struct vt_caption_r
 /* An object for one image, a list for several. */
 static void print_json(struct caption_args *o)
 {
-    const char *one = buf_z(&o->results);
-    if (o->n_images == 1)
-        puts(one);
-    else
-        printf("{\"captions\":[%s]}\n", one);
+    struct buf b;
+    buf_init(&b, 64u << 20);
+    if (o->n_images > 1) {
+        json_object(&b, NULL);
+        json_array(&b, "captions");
+    }
+    json_put_raw(&b, NULL, buf_str(&o->results));
+    if (o->n_images > 1) {
+        json_end_array(&b);
+        json_end_object(&b);
+    }
+    cli_print_json(&b);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #include "cli/suggest.h"
 #include "nn/quantise.h"
 #include "pipeline/convert/convert.h"
+#include "pipeline/result_json.h"
 #include "weights/convert_types.h"
 
 enum {
@@ -159,18 +160,20 @@ static void print_json(const struct convert_args *o, const struct convert_result
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    buf_add_z(&b, "{\"source\":");
-    json_add_z(&b, o->rq.source);
-    buf_add_z(&b, ",\"path\":");
-    json_add_z(&b, o->rq.target);
-    buf_printf(&b,
-               ",\"type\":\"%s\",\"files\":%zu,\"tensors\":%zu,\"quantised\":%zu,\"fallback\":%zu,"
-               "\"source_bytes\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"notes\":[%s]}",
-               o->rq.type == DTYPE_INVALID ? "keep" : dtype_info(o->rq.type)->name, r->files,
-               r->tensors, r->quantised, r->fallback, (unsigned long long)r->source_bytes,
-               (unsigned long long)r->file_bytes, r->seconds, buf_z(&o->progress.notes));
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_object(&b, NULL);
+    json_put_z(&b, "source", o->rq.source);
+    json_put_z(&b, "path", o->rq.target);
+    json_put_z(&b, "type", o->rq.type == DTYPE_INVALID ? "keep" : dtype_info(o->rq.type)->name);
+    json_put_uint(&b, "files", r->files);
+    json_put_uint(&b, "tensors", r->tensors);
+    json_put_uint(&b, "quantised", r->quantised);
+    json_put_uint(&b, "fallback", r->fallback);
+    json_put_uint(&b, "source_bytes", r->source_bytes);
+    json_put_uint(&b, "bytes", r->file_bytes);
+    json_put_fixed(&b, "seconds", r->seconds, 6);
+    result_json_notes(&b, &o->progress.notes);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 static int execute(struct convert_args *o)

@@ -119,28 +119,24 @@ static void print_json(const struct devices_job *j)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    buf_add_z(&b, "{\"devices\":[");
+    json_object(&b, NULL);
+    json_array(&b, "devices");
     for (size_t i = 0; i < j->n; i++) {
         const struct nn_device_info *d = &j->list[i];
-        buf_printf(&b, "%s{\"name\":", i ? "," : "");
-        json_add_z(&b, d->name);
-        buf_add_z(&b, ",\"description\":");
-        json_add_z(&b, d->description);
-        buf_printf(&b, ",\"kind\":\"%s\",\"total_bytes\":%llu,\"free_bytes\":%llu",
-                   d->is_cpu ? "cpu" : "gpu", (unsigned long long)d->total_bytes,
-                   (unsigned long long)d->free_bytes);
+        json_object(&b, NULL);
+        json_put_z(&b, "name", d->name);
+        json_put_z(&b, "description", d->description);
+        json_put_z(&b, "kind", d->is_cpu ? "cpu" : "gpu");
+        json_put_uint(&b, "total_bytes", d->total_bytes);
+        json_put_uint(&b, "free_bytes", d->free_bytes);
         if (j->flops[i] > 0)
-            buf_printf(&b, ",\"gflops\":%.1f", j->flops[i] * 1e-9);
-        buf_add_z(&b, "}");
+            json_put_fixed(&b, "gflops", j->flops[i] * 1e-9, 1);
+        json_end_object(&b);
     }
-    buf_add_z(&b, "],\"pinned\":");
-    if (j->pinned[0])
-        json_add_z(&b, j->pinned);
-    else
-        buf_add_z(&b, "null");
-    buf_add_z(&b, "}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_end_array(&b);
+    json_put_z(&b, "pinned", j->pinned[0] ? j->pinned : NULL);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 static void print_text(const struct devices_job *j)

@@ -47,19 +47,22 @@ static void print_json(const struct doctor *d)
 {
     struct buf b;
     buf_init(&b, 4u << 20);
-    buf_printf(&b, "{\"state\":\"%s\",\"findings\":[", state_words[worst(d)]);
+    json_object(&b, NULL);
+    json_put_z(&b, "state", state_words[worst(d)]);
+    json_array(&b, "findings");
     for (size_t i = 0; i < d->n; i++) {
         const struct doctor_finding *f = &d->found[i];
-        buf_printf(&b, "%s{\"area\":\"%s\",\"state\":\"%s\",\"text\":", i ? "," : "", f->area,
-                   state_words[f->state]);
-        json_add_z(&b, f->text);
-        buf_add_z(&b, ",\"next\":");
-        json_add_z(&b, f->next);
-        buf_add_z(&b, "}");
+        json_object(&b, NULL);
+        json_put_z(&b, "area", f->area);
+        json_put_z(&b, "state", state_words[f->state]);
+        json_put_z(&b, "text", f->text);
+        json_put_z(&b, "next", f->next);
+        json_end_object(&b);
     }
-    buf_printf(&b, "]%s}", buf_z(&d->details));
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_end_array(&b);
+    json_put_raw(&b, NULL, buf_str(&d->details));
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 static void print_text(const struct doctor *d)
@@ -114,7 +117,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
     }
     struct doctor *d = mem_alloc(sizeof *d);
     buf_init(&d->details, 1u << 20);
-    buf_printf(&d->details, ",\"version\":\"%s\"", vt_version());
+    json_put_z(&d->details, "version", vt_version());
     examine(d, air_gap);
     if (json)
         print_json(d);

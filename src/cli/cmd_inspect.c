@@ -34,24 +34,26 @@ static enum err_code inspect_parts(const char *path, bool json, size_t most, str
                  {"vae", dir->vae.weights},
                  {"vision", dir->vision.weights}};
     if (rc == ERR_OK && json) {
-        buf_add_z(out, "{\"path\":");
-        json_add_z(out, path);
-        buf_add_z(out, ",\"format\":\"veetance\",\"kind\":\"pipeline\",\"name\":");
-        json_add_z(out, dir->name);
-        buf_add_z(out, ",\"components\":[");
+        json_object(out, NULL);
+        json_put_z(out, "path", path);
+        json_put_z(out, "format", "veetance");
+        json_put_z(out, "kind", "pipeline");
+        json_put_z(out, "name", dir->name);
+        json_array(out, "components");
     } else if (rc == ERR_OK) {
         buf_printf(out, "%s\n  %s\n", path, dir->name);
     }
     for (size_t i = 0; rc == ERR_OK && i < sizeof parts / sizeof parts[0]; i++) {
         if (!parts[i].path[0])
             continue;
-        if (json)
-            buf_printf(out, "%s", i ? "," : "");
-        else
+        if (!json)
             buf_printf(out, "\n%s\n", parts[i].name);
         rc = inspect_path(parts[i].path, json, most, out, e);
     }
-    buf_add_z(out, rc == ERR_OK && json ? "]}" : "");
+    if (json) {
+        json_end_array(out);
+        json_end_object(out);
+    }
     mem_free(dir);
     return rc;
 }
@@ -81,7 +83,7 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
                    {"guidance", r->guidance},
                    {"max tokens", r->max_tokens},
                    {"strength", r->strength}};
-    buf_printf(out, "  prompt      %s\n", buf_z((struct buf *)(uintptr_t)&r->prompt));
+    buf_printf(out, "  prompt      %s\n", buf_z(&r->prompt));
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].text[0])
             buf_printf(out, "  %-11s %s\n", texts[i].name, texts[i].text);
@@ -94,19 +96,19 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
 
 static void json_recipe(const struct recipe *r, struct buf *b)
 {
-    buf_add_z(b, "{\"task\":");
-    json_add_z(b, r->task);
-    buf_add_z(b, ",\"prompt\":");
-    json_add_z(b, buf_z((struct buf *)(uintptr_t)&r->prompt));
-    buf_add_z(b, ",\"model\":");
-    json_add_z(b, r->model);
-    buf_printf(b, ",\"seed\":%lld,\"steps\":%d,\"guidance\":%g,\"max_tokens\":%d,\"images\":[",
-               (long long)r->seed, r->steps, r->guidance, r->max_tokens);
-    for (int i = 0; i < r->image_count; i++) {
-        buf_add_z(b, i ? "," : "");
-        json_add_z(b, r->images[i]);
-    }
-    buf_add_z(b, "]}");
+    json_object(b, "recipe");
+    json_put_z(b, "task", r->task);
+    json_put_z(b, "prompt", buf_z(&r->prompt));
+    json_put_z(b, "model", r->model);
+    json_put_int(b, "seed", r->seed);
+    json_put_int(b, "steps", r->steps);
+    json_put_number(b, "guidance", r->guidance);
+    json_put_int(b, "max_tokens", r->max_tokens);
+    json_array(b, "images");
+    for (int i = 0; i < r->image_count; i++)
+        json_put_z(b, NULL, r->images[i]);
+    json_end_array(b);
+    json_end_object(b);
 }
 
 /* What an image is, and the recipe that it carries. */
@@ -121,17 +123,19 @@ static enum err_code inspect_image(const char *path, struct str bytes, bool json
     bool told = rc == ERR_OK && image_parameters(bytes, &text, NULL) == ERR_OK;
     bool known = recipe_read(buf_str(&text), &r, NULL) == ERR_OK && told;
     if (rc == ERR_OK && json) {
-        buf_add_z(out, "{\"path\":");
-        json_add_z(out, path);
-        buf_printf(out,
-                   ",\"kind\":\"image\",\"format\":\"%s\",\"width\":%d,\"height\":%d,"
-                   "\"channels\":%d,\"bit_depth\":%d,\"recipe\":",
-                   image_format_name(info.format), info.w, info.h, info.channels, info.bit_depth);
+        json_object(out, NULL);
+        json_put_z(out, "path", path);
+        json_put_z(out, "kind", "image");
+        json_put_z(out, "format", image_format_name(info.format));
+        json_put_int(out, "width", info.w);
+        json_put_int(out, "height", info.h);
+        json_put_int(out, "channels", info.channels);
+        json_put_int(out, "bit_depth", info.bit_depth);
         if (known)
             json_recipe(&r, out);
         else
-            buf_add_z(out, "null");
-        buf_add_byte(out, '}');
+            json_put_null(out, "recipe");
+        json_end_object(out);
     } else if (rc == ERR_OK) {
         buf_printf(out, "%s\n  image       %s, %d x %d, %d channel%s of %d bit\n", path,
                    image_format_name(info.format), info.w, info.h, info.channels,

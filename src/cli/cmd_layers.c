@@ -97,16 +97,11 @@ static void print_result(const struct layers *o)
     struct buf b;
     if (j->json) {
         buf_init(&b, 64u << 20);
-        buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, o->out.path);
-        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
-                   o->out.replaced ? ",\"replaced\":true" : "", made->w, made->h);
-        layers_json_list(made, &b);
-        buf_add_byte(&b, ',');
+        json_object(&b, NULL);
+        layers_json_stack(&o->out, made, &b);
         layers_job_json(j, &b);
-        buf_add_byte(&b, '}');
-        puts(buf_z(&b));
-        buf_deinit(&b);
+        json_end_object(&b);
+        cli_print_json(&b);
     } else if (!j->quiet) {
         FILE *to = cli_output_lines(o->out.path);
         fprintf(to, "%s  seed %lld  %zu layer%s of %d x %d  %.2f s\n", cli_output_name(o->out.path),

@@ -65,16 +65,13 @@ static void print_result(const struct split *s)
     struct buf b;
     if (s->job.json) {
         buf_init(&b, 64u << 20);
-        buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, s->out.path);
-        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
-                   s->out.replaced ? ",\"replaced\":true" : "", s->stack.w, s->stack.h);
-        layers_json_list(&s->stack, &b);
-        buf_add_z(&b, ",\"split\":{");
+        json_object(&b, NULL);
+        layers_json_stack(&s->out, &s->stack, &b);
+        json_object(&b, "split");
         layers_job_json(&s->job, &b);
-        buf_add_z(&b, "}}");
-        puts(buf_z(&b));
-        buf_deinit(&b);
+        json_end_object(&b);
+        json_end_object(&b);
+        cli_print_json(&b);
     } else if (!s->job.quiet) {
         FILE *to = cli_output_lines(s->out.path);
         fprintf(to, "%s  seed %lld  %zu layers, %d of them from '%s'  %.2f s\n",

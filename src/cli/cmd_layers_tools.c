@@ -12,6 +12,7 @@
 #include "image/save.h"
 #include "layers/clean.h"
 #include "layers/file.h"
+#include "pipeline/result_json.h"
 
 enum {
     TOOL_OUTPUT = 1,
@@ -354,15 +355,12 @@ static void print_result(const struct tool *t)
     struct buf b;
     if (t->json) {
         buf_init(&b, 64u << 20);
-        buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, t->out.path);
-        buf_printf(&b, "%s,\"width\":%d,\"height\":%d,\"layers\":",
-                   t->out.replaced ? ",\"replaced\":true" : "", t->stack.w, t->stack.h);
-        layers_json_list(&t->stack, &b);
+        json_object(&b, NULL);
+        layers_json_stack(&t->out, &t->stack, &b);
         layers_json_merged(&t->stack, &b);
-        buf_printf(&b, ",\"notes\":[%s]}", buf_z(&t->progress.notes));
-        puts(buf_z(&b));
-        buf_deinit(&b);
+        result_json_notes(&b, &t->progress.notes);
+        json_end_object(&b);
+        cli_print_json(&b);
     } else if (!t->quiet) {
         fprintf(cli_output_lines(t->out.path), "%s  %zu layer%s, %d x %d\n",
                 cli_output_name(t->out.path), t->stack.n, t->stack.n == 1 ? "" : "s", t->stack.w,

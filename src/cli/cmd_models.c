@@ -123,74 +123,60 @@ static void find_others(struct models_job *j)
 
 /* ---- list and show --------------------------------------------------------------------------------- */
 
-static void json_component(struct buf *b, const struct models *m, const struct models_component *c)
+static void json_component(struct buf *b, const char *key, const struct models *m,
+                           const struct models_component *c)
 {
     char path[MODELS_PATH_BYTES];
     enum models_state s = models_component_state(c, path);
-    buf_add_z(b, "{\"id\":");
-    json_add_z(b, c->id);
-    buf_add_z(b, ",\"kind\":");
-    json_add_z(b, c->kind);
-    buf_add_z(b, ",\"about\":");
-    json_add_z(b, c->about);
-    buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"users\":%zu,\"path\":", models_state_name(s),
-               (unsigned long long)models_component_bytes(c), models_users(m, c));
-    json_add_z(b, path[0] ? path : c->n_places ? c->places[0].path : "");
-    buf_add_z(b, ",\"sha256\":[");
-    for (size_t i = 0; i < c->n_files; i++) {
-        buf_add_z(b, i ? "," : "");
-        if (c->files[i].sha256[0])
-            json_add_z(b, c->files[i].sha256);
-        else
-            buf_add_z(b, "null");
-    }
-    buf_add_z(b, "]}");
+    json_object(b, key);
+    json_put_z(b, "id", c->id);
+    json_put_z(b, "kind", c->kind);
+    json_put_z(b, "about", c->about);
+    json_put_z(b, "state", models_state_name(s));
+    json_put_uint(b, "bytes", models_component_bytes(c));
+    json_put_uint(b, "users", models_users(m, c));
+    json_put_z(b, "path", path[0] ? path : c->n_places ? c->places[0].path : "");
+    json_array(b, "sha256");
+    for (size_t i = 0; i < c->n_files; i++)
+        json_put_z(b, NULL, c->files[i].sha256[0] ? c->files[i].sha256 : NULL);
+    json_end_array(b);
+    json_end_object(b);
 }
 
 static void json_model(struct buf *b, const struct models *m, const struct models_model *x)
 {
-    bool first = true;
-    buf_add_z(b, "{\"name\":");
-    json_add_z(b, x->name);
-    buf_printf(b, ",\"pipeline\":\"%s\",\"layout\":", x->pipeline);
-    json_add_z(b, x->layout);
-    buf_printf(b, ",\"state\":\"%s\",\"bytes\":%llu,\"path\":",
-               models_state_name(models_model_state(m, x, NULL)),
-               (unsigned long long)models_model_bytes(m, x));
-    json_add_z(b, x->path);
-    buf_add_z(b, ",\"parts\":{");
+    json_object(b, NULL);
+    json_put_z(b, "name", x->name);
+    json_put_z(b, "pipeline", x->pipeline);
+    json_put_z(b, "layout", x->layout);
+    json_put_z(b, "state", models_state_name(models_model_state(m, x, NULL)));
+    json_put_uint(b, "bytes", models_model_bytes(m, x));
+    json_put_z(b, "path", x->path);
+    json_object(b, "parts");
     for (int r = 0; r < MODELS_ROLES; r++) {
         const struct models_component *c = models_component(m, x->parts[r]);
-        if (!c)
-            continue;
-        buf_printf(b, "%s\"%s\":", first ? "" : ",", models_role_name((enum models_role)r));
-        json_component(b, m, c);
-        first = false;
+        if (c)
+            json_component(b, models_role_name((enum models_role)r), m, c);
     }
-    buf_add_z(b, "}}");
+    json_end_object(b);
+    json_end_object(b);
 }
 
 static void json_all(struct buf *b, const struct models *m, const struct models *others)
 {
-    bool first = true;
-    buf_add_z(b, "{\"models\":[");
-    for (size_t i = 0; i < m->n_models; i++) {
-        buf_add_z(b, i ? "," : "");
+    json_object(b, NULL);
+    json_array(b, "models");
+    for (size_t i = 0; i < m->n_models; i++)
         json_model(b, m, &m->models[i]);
-    }
-    for (size_t i = 0; i < others->n_models; i++) {
-        buf_add_z(b, i || m->n_models ? "," : "");
+    for (size_t i = 0; i < others->n_models; i++)
         json_model(b, others, &others->models[i]);
-    }
-    buf_add_z(b, "],\"unused\":[");
-    for (size_t i = 0; i < m->n_components; i++) {
-        if (models_users(m, &m->components[i]))
-            continue;
-        buf_add_z(b, first ? "" : ",");
-        json_component(b, m, &m->components[i]);
-        first = false;
-    }
-    buf_add_z(b, "]}");
+    json_end_array(b);
+    json_array(b, "unused");
+    for (size_t i = 0; i < m->n_components; i++)
+        if (!models_users(m, &m->components[i]))
+            json_component(b, NULL, m, &m->components[i]);
+    json_end_array(b);
+    json_end_object(b);
 }
 
 struct size_text {
@@ -405,10 +391,17 @@ static int verify(struct models_job *j)
     size_t broken = models_verify(j->m, &j->o);
     if (models_save(j->m, &e) != ERR_OK)
         return cli_fail_err(&e);
-    if (j->json)
-        printf("{\"components\":%zu,\"broken\":%zu}\n", j->m->n_components, broken);
-    else
+    if (j->json) {
+        struct buf b;
+        buf_init(&b, 1 << 12);
+        json_object(&b, NULL);
+        json_put_uint(&b, "components", j->m->n_components);
+        json_put_uint(&b, "broken", broken);
+        json_end_object(&b);
+        cli_print_json(&b);
+    } else {
         printf("%zu components, %zu broken\n", j->m->n_components, broken);
+    }
     return broken ? CLI_FAILED : CLI_OK;
 }
 

@@ -21,23 +21,20 @@ static void print_json(const struct cli_settings *s)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    buf_add_z(&b, "{\"path\":");
-    json_add_z(&b, s->path);
-    buf_add_z(&b, ",\"settings\":{");
+    json_object(&b, NULL);
+    json_put_z(&b, "path", s->path);
+    json_object(&b, "settings");
     for (int i = 0; i < SETTINGS; i++) {
         const struct cli_setting_row *row = &cli_setting_rows[i];
-        const char *value = cli_setting(s, (enum cli_setting)i);
-        buf_printf(&b, "%s\"%s\":{\"value\":", i ? "," : "", row->key);
-        if (value)
-            json_add_z(&b, value);
-        else
-            buf_add_z(&b, "null");
-        buf_printf(&b, ",\"source\":\"%s\",\"variable\":\"%s\"}", sources[s->of[i].source],
-                   row->variable);
+        json_object(&b, row->key);
+        json_put_z(&b, "value", cli_setting(s, (enum cli_setting)i));
+        json_put_z(&b, "source", sources[s->of[i].source]);
+        json_put_z(&b, "variable", row->variable);
+        json_end_object(&b);
     }
-    buf_add_z(&b, "}}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_end_object(&b);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 static void print_table(const struct cli_settings *s)

@@ -10,6 +10,7 @@
 #include "cli/settings.h"
 #include "image/composite.h"
 #include "image/save.h"
+#include "pipeline/result_json.h"
 
 enum { SHEET_OUTPUT = 1, SHEET_COLUMNS, SHEET_GAP, SHEET_FORCE, SHEET_JSON, SHEET_QUIET };
 enum { MAX_PICTURES = 256, SHEET_MAX_BYTES = 512 << 20 };
@@ -65,12 +66,14 @@ static void print_result(struct sheet *s, const char *path, bool replaced)
     struct buf b;
     if (s->json) {
         buf_init(&b, 1 << 16);
-        buf_add_z(&b, "{\"path\":");
-        json_add_z(&b, path);
-        buf_printf(&b, ",\"images\":%zu%s,\"notes\":[%s]}", s->n,
-                   replaced ? ",\"replaced\":true" : "", buf_z(&s->progress.notes));
-        puts(buf_z(&b));
-        buf_deinit(&b);
+        json_object(&b, NULL);
+        json_put_z(&b, "path", path);
+        json_put_uint(&b, "images", s->n);
+        if (replaced)
+            json_put_bool(&b, "replaced", true);
+        result_json_notes(&b, &s->progress.notes);
+        json_end_object(&b);
+        cli_print_json(&b);
     } else if (!s->quiet) {
         fprintf(cli_output_lines(path), "%s  %zu image%s\n", cli_output_name(path), s->n,
                 s->n == 1 ? "" : "s");

@@ -53,6 +53,18 @@ static double mib(uint64_t bytes)
     return (double)bytes / (1 << 20);
 }
 
+static void json_begin(struct buf *b)
+{
+    buf_init(b, 1 << 16);
+    json_object(b, NULL);
+}
+
+static void json_finish(struct buf *b)
+{
+    json_end_object(b);
+    cli_print_json(b);
+}
+
 /* ---- check -------------------------------------------------------------------------------------- */
 
 static void print_finding(const char *line, void *user)
@@ -62,6 +74,22 @@ static void print_finding(const char *line, void *user)
         cli_say("%s", line);
     else
         printf("%s\n", line);
+}
+
+static void json_check(const struct store_report *r, const struct store_numbers *n, bool sound)
+{
+    struct buf b;
+    json_begin(&b);
+    json_put_bool(&b, "sound", sound);
+    json_put_uint(&b, "assets", r->assets);
+    json_put_uint(&b, "asset_bytes", n->asset_bytes);
+    json_put_uint(&b, "projects", r->projects);
+    json_put_uint(&b, "jobs", r->jobs);
+    json_put_uint(&b, "damaged", r->damaged);
+    json_put_uint(&b, "dangling", r->dangling);
+    json_put_uint(&b, "broken_rows", r->broken_rows);
+    json_put_uint(&b, "strays", r->strays);
+    json_finish(&b);
 }
 
 static int check(struct store_job *j, struct store *s)
@@ -74,14 +102,7 @@ static int check(struct store_job *j, struct store *s)
         return cli_fail_err(&e);
     bool sound = r.damaged + r.dangling + r.broken_rows == 0;
     if (j->json)
-        printf("{\"sound\":%s,\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,"
-               "\"jobs\":%llu,\"damaged\":%llu,\"dangling\":%llu,\"broken_rows\":%llu,"
-               "\"strays\":%llu}\n",
-               sound ? "true" : "false", (unsigned long long)r.assets,
-               (unsigned long long)n.asset_bytes, (unsigned long long)r.projects,
-               (unsigned long long)r.jobs, (unsigned long long)r.damaged,
-               (unsigned long long)r.dangling, (unsigned long long)r.broken_rows,
-               (unsigned long long)r.strays);
+        json_check(&r, &n, sound);
     else
         printf(
             "%s: %llu pictures (%.1f MiB), %llu projects, %llu jobs; %llu damaged, %llu dangling, "
@@ -95,6 +116,18 @@ static int check(struct store_job *j, struct store *s)
 
 /* ---- gc and backup ------------------------------------------------------------------------------ */
 
+static void json_gc(const struct store_gc_result *r, bool dry_run)
+{
+    struct buf b;
+    json_begin(&b);
+    json_put_uint(&b, "assets", r->assets);
+    json_put_uint(&b, "strays", r->strays + r->thumbs);
+    json_put_uint(&b, "temporary", r->temporary);
+    json_put_uint(&b, "bytes", r->bytes);
+    json_put_bool(&b, "dry_run", dry_run);
+    json_finish(&b);
+}
+
 static int collect(struct store_job *j, struct store *s)
 {
     struct err e = {0};
@@ -102,11 +135,7 @@ static int collect(struct store_job *j, struct store *s)
     if (store_gc(s, &j->gc, &r, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (j->json)
-        printf("{\"assets\":%llu,\"strays\":%llu,\"temporary\":%llu,\"bytes\":%llu,"
-               "\"dry_run\":%s}\n",
-               (unsigned long long)r.assets, (unsigned long long)r.strays + r.thumbs,
-               (unsigned long long)r.temporary, (unsigned long long)r.bytes,
-               j->gc.dry_run ? "true" : "false");
+        json_gc(&r, j->gc.dry_run);
     else
         printf("%s %llu pictures that nothing refers to, %llu stray and %llu temporary files: "
                "%.1f MiB\n",
@@ -114,6 +143,17 @@ static int collect(struct store_job *j, struct store *s)
                (unsigned long long)r.strays + r.thumbs, (unsigned long long)r.temporary,
                mib(r.bytes));
     return CLI_OK;
+}
+
+static void json_tidied(const struct store_tidied *t, uint64_t strays)
+{
+    struct buf b;
+    json_begin(&b);
+    json_put_uint(&b, "jobs", t->jobs);
+    json_put_uint(&b, "assets", t->gc.assets);
+    json_put_uint(&b, "strays", strays);
+    json_put_uint(&b, "bytes", t->gc.bytes);
+    json_finish(&b);
 }
 
 static int tidy(struct store_job *j, struct store *s)
@@ -125,9 +165,7 @@ static int tidy(struct store_job *j, struct store *s)
         return cli_fail_err(&e);
     uint64_t strays = t.gc.strays + t.gc.thumbs + t.gc.temporary;
     if (j->json)
-        printf("{\"jobs\":%llu,\"assets\":%llu,\"strays\":%llu,\"bytes\":%llu}\n",
-               (unsigned long long)t.jobs, (unsigned long long)t.gc.assets,
-               (unsigned long long)strays, (unsigned long long)t.gc.bytes);
+        json_tidied(&t, strays);
     else
         printf("removed %llu jobs, %llu images and %llu stray files: %.1f MiB\n",
                (unsigned long long)t.jobs, (unsigned long long)t.gc.assets,
@@ -146,6 +184,17 @@ static bool take_over(int64_t named, int64_t *limit)
     return true;
 }
 
+static void json_limits(const struct store_limits *l)
+{
+    struct buf b;
+    json_begin(&b);
+    json_put_int(&b, "job_days", l->job_days);
+    json_put_int(&b, "jobs", l->jobs);
+    json_put_int(&b, "asset_days", l->asset_days);
+    json_put_int(&b, "bytes", l->bytes);
+    json_finish(&b);
+}
+
 static int limits(struct store_job *j, struct store *s)
 {
     struct err e = {0};
@@ -159,9 +208,7 @@ static int limits(struct store_job *j, struct store *s)
     if (changes && store_limits_set(s, &l, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (j->json)
-        printf("{\"job_days\":%lld,\"jobs\":%lld,\"asset_days\":%lld,\"bytes\":%lld}\n",
-               (long long)l.job_days, (long long)l.jobs, (long long)l.asset_days,
-               (long long)l.bytes);
+        json_limits(&l);
     else
         printf("0: no limit\nfinished jobs            %lld days, the newest %lld\n"
                "images nothing refers to %lld days\nall images               %.1f MiB\n",
@@ -178,11 +225,10 @@ static int back_up(struct store_job *j, struct store *s)
         return cli_fail_err(&e);
     if (j->json) {
         struct buf b;
-        buf_init(&b, 1 << 16);
-        buf_add_z(&b, "{\"to\":");
-        json_add_z(&b, j->target);
-        printf("%s,\"assets\":%llu}\n", buf_z(&b), (unsigned long long)files);
-        buf_deinit(&b);
+        json_begin(&b);
+        json_put_z(&b, "to", j->target);
+        json_put_uint(&b, "assets", files);
+        json_finish(&b);
     } else {
         printf("copied the database and %llu pictures to %s\n", (unsigned long long)files,
                j->target);

@@ -25,7 +25,7 @@ struct doctor_finding {
 struct doctor {
     struct doctor_finding found[DOCTOR_MAX];
     size_t n;
-    struct buf details; /* members of the JSON answer, each with a comma in front */
+    struct buf details; /* members of the JSON answer */
 };
 
 /* Adds a finding; next may be NULL. */

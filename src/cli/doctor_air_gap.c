@@ -21,8 +21,7 @@ struct libraries {
 static void take_library(const char *name, void *user)
 {
     struct libraries *l = user;
-    buf_add_z(&l->names, l->n ? "," : "");
-    json_add_z(&l->names, name);
+    json_put_z(&l->names, NULL, name);
     if (l->at < sizeof l->plain)
         l->at += (size_t)snprintf(l->plain + l->at, sizeof l->plain - l->at, "%s%s",
                                   l->n ? " " : "", name);
@@ -46,7 +45,9 @@ static void look_at_libraries(struct doctor *d)
                    "the program is linked with %zu libraries, none of them a network client", l.n);
     if (l.n)
         doctor_add(d, DOCTOR_OK, "air gap", NULL, "linked with: %s", l.plain);
-    buf_printf(&d->details, ",\"libraries\":[%s]", buf_z(&l.names));
+    json_array(&d->details, "libraries");
+    json_put_raw(&d->details, NULL, buf_str(&l.names));
+    json_end_array(&d->details);
     buf_deinit(&l.names);
 }
 
@@ -54,19 +55,19 @@ static void try_the_network(struct doctor *d)
 {
     struct sandbox_attempt a[SANDBOX_MAX_ATTEMPTS];
     int n = sandbox_try_network(a);
-    buf_add_z(&d->details, ",\"attempts\":[");
+    json_array(&d->details, "attempts");
     for (int i = 0; i < n; i++) {
         doctor_add(d, a[i].refused ? DOCTOR_OK : DOCTOR_BAD, "air gap",
                    a[i].refused ? NULL : "do not rely on the air gap on this system", "%s: %s%s",
                    a[i].what, a[i].refused ? "refused: " : "went through",
                    a[i].refused ? strerror(a[i].sys) : "");
-        buf_printf(&d->details, "%s{\"what\":", i ? "," : "");
-        json_add_z(&d->details, a[i].what);
-        buf_printf(&d->details, ",\"refused\":%s,\"error\":", a[i].refused ? "true" : "false");
-        json_add_z(&d->details, a[i].refused ? strerror(a[i].sys) : "");
-        buf_add_z(&d->details, "}");
+        json_object(&d->details, NULL);
+        json_put_z(&d->details, "what", a[i].what);
+        json_put_bool(&d->details, "refused", a[i].refused);
+        json_put_z(&d->details, "error", a[i].refused ? strerror(a[i].sys) : "");
+        json_end_object(&d->details);
     }
-    buf_add_z(&d->details, "]");
+    json_end_array(&d->details);
 }
 
 void doctor_air_gap(struct doctor *d)

@@ -16,20 +16,19 @@ static const double GIB = 1024.0 * 1024.0 * 1024.0;
 
 /* ---- devices --------------------------------------------------------------------------------------- */
 
-static void json_device(struct doctor *d, const struct nn_device_info *info, const char *library,
-                        bool first)
+static void json_device(struct doctor *d, const struct nn_device_info *info, const char *library)
 {
-    buf_printf(&d->details, "%s{\"name\":", first ? "" : ",");
-    json_add_z(&d->details, info->name);
-    buf_add_z(&d->details, ",\"description\":");
-    json_add_z(&d->details, info->description);
-    buf_add_z(&d->details, ",\"library\":");
-    json_add_z(&d->details, library);
-    buf_printf(&d->details, ",\"total_bytes\":%llu,\"free_bytes\":%llu}",
-               (unsigned long long)info->total_bytes, (unsigned long long)info->free_bytes);
+    struct buf *b = &d->details;
+    json_object(b, NULL);
+    json_put_z(b, "name", info->name);
+    json_put_z(b, "description", info->description);
+    json_put_z(b, "library", library);
+    json_put_uint(b, "total_bytes", info->total_bytes);
+    json_put_uint(b, "free_bytes", info->free_bytes);
+    json_end_object(b);
 }
 
-static void one_device(struct doctor *d, const struct nn_device_info *info, bool first)
+static void one_device(struct doctor *d, const struct nn_device_info *info)
 {
     struct nn_device *device = NULL;
     struct err e = {0};
@@ -42,7 +41,7 @@ static void one_device(struct doctor *d, const struct nn_device_info *info, bool
                info->description, (double)info->free_bytes / GIB, (double)info->total_bytes / GIB,
                nn_device_library(device),
                info->is_software ? "; emulated, never chosen unasked" : "");
-    json_device(d, info, nn_device_library(device), first);
+    json_device(d, info, nn_device_library(device));
     nn_device_close(device);
 }
 
@@ -65,12 +64,12 @@ void doctor_devices(struct doctor *d)
     if (nn_device_list(list, MAX_DEVICES, &n, &e) != ERR_OK)
         doctor_add(d, DOCTOR_BAD, "devices", "install ggml's backends (package libggml0)", "%s",
                    e.text);
-    buf_add_z(&d->details, ",\"devices\":[");
+    json_array(&d->details, "devices");
     for (size_t i = 0; i < n; i++) {
-        one_device(d, &list[i], i == 0);
+        one_device(d, &list[i]);
         gpu = gpu || (!list[i].is_cpu && !list[i].is_software);
     }
-    buf_add_z(&d->details, "]");
+    json_end_array(&d->details);
     if (n && !gpu)
         doctor_add(d, DOCTOR_NOTE, "devices",
                    "with a GPU in the machine: install its Vulkan driver and the package "
@@ -98,16 +97,14 @@ void doctor_pin(struct doctor *d)
     enum err_code rc = nn_pin_path(path, sizeof path, &e);
     if (rc == ERR_OK)
         rc = nn_pin_read(path, pin, &e);
-    buf_add_z(&d->details, ",\"pinned\":");
+    json_put_z(&d->details, "pinned", rc == ERR_OK ? pin->device : NULL);
     if (rc == ERR_OK) {
-        json_add_z(&d->details, pin->device);
         if (check_library(d, &pin->library) == DOCTOR_OK &&
             check_library(d, &pin->cpu) == DOCTOR_OK)
             doctor_add(d, DOCTOR_OK, "pin", NULL,
                        "'%s' is pinned: starts load %s and look no further", pin->device,
                        pin->library.path[0] ? pin->library.path : pin->cpu.path);
     } else {
-        buf_add_z(&d->details, "null");
         doctor_add(d, DOCTOR_NOTE, "pin", "`veetance devices --pin` makes starts quicker", "%s",
                    e.text);
     }
@@ -145,6 +142,6 @@ void doctor_models(struct doctor *d)
         doctor_add(d, DOCTOR_NOTE, "models",
                    "`veetance models scan DIR`, or `veetance-fetch get klein-4b`",
                    "no models are known but the embedded ones (micro-klein, micro-layered)");
-    buf_printf(&d->details, ",\"models\":%zu", m->n_models);
+    json_put_uint(&d->details, "models", m->n_models);
     models_free(m);
 }

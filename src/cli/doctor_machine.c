@@ -70,8 +70,8 @@ void doctor_processor(struct doctor *d)
     doctor_add(d, has_slow_units() ? DOCTOR_NOTE : DOCTOR_OK, "processor",
                has_slow_units() ? "expect long waits without a graphics processor" : NULL,
                "%d cores to use; instructions: %s", cores(), features);
-    buf_printf(&d->details, ",\"cores\":%d,\"cpu_features\":", cores());
-    json_add_z(&d->details, features);
+    json_put_int(&d->details, "cores", cores());
+    json_put_z(&d->details, "cpu_features", features);
 }
 
 /* ---- limits ---------------------------------------------------------------------------------------- */
@@ -116,8 +116,10 @@ void doctor_limits(struct doctor *d)
                    : NULL,
                "address space %s, locked memory %s, %llu open files", limit_text(space.rlim_cur, a),
                limit_text(locked.rlim_cur, b), (unsigned long long)files.rlim_cur);
-    buf_printf(&d->details, ",\"memory\":{\"total_bytes\":%llu,\"available_bytes\":%llu}",
-               (unsigned long long)total, (unsigned long long)available);
+    json_object(&d->details, "memory");
+    json_put_uint(&d->details, "total_bytes", total);
+    json_put_uint(&d->details, "available_bytes", available);
+    json_end_object(&d->details);
 }
 
 /* ---- disk ------------------------------------------------------------------------------------------ */
@@ -186,14 +188,14 @@ void doctor_disk(struct doctor *d)
                    low ? "pictures and downloads need room; models may lie on any other drive"
                        : NULL,
                    "%.1f GiB free for '%.300s'", (double)free_bytes / GIB, home);
-        buf_printf(&d->details, ",\"disk_free_bytes\":%llu", (unsigned long long)free_bytes);
+        json_put_uint(&d->details, "disk_free_bytes", free_bytes);
     }
     try_files(dir, &maps, &direct);
     doctor_add(d, maps ? DOCTOR_OK : DOCTOR_NOTE, "disk",
                maps ? NULL : "keep models on a drive that can map files",
                "files there can%s be mapped and %s be read past the cache (O_DIRECT)",
                maps ? "" : "not", direct ? "can" : "cannot");
-    buf_printf(&d->details, ",\"mmap\":%s,\"o_direct\":%s,\"home\":", maps ? "true" : "false",
-               direct ? "true" : "false");
-    json_add_z(&d->details, home);
+    json_put_bool(&d->details, "mmap", maps);
+    json_put_bool(&d->details, "o_direct", direct);
+    json_put_z(&d->details, "home", home);
 }

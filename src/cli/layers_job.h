@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/engine_args.h"
+#include "cli/layers_out.h"
 #include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "image/image.h"
@@ -107,9 +108,10 @@ int layers_decompose(const struct cli_command *self, int argc, char **argv, bool
 /* Results: lines for people, or members of a JSON object without its braces. */
 void layers_job_print(const struct layers_job *j, FILE *to);
 void layers_job_json(const struct layers_job *j, struct buf *b);
-/* The layers of a stack as lines, and as a JSON array. */
+/* The layers of a stack as lines. */
 void layers_print_list(const struct layer_stack *s, FILE *to);
-void layers_json_list(const struct layer_stack *s, struct buf *b);
+/* Members: where a stack was written, its size and its layers. */
+void layers_json_stack(const struct layers_out *out, const struct layer_stack *s, struct buf *b);
 
 /* ---- for all layer commands ---------------------------------------------------------------------------- */
 

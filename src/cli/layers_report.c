@@ -64,23 +64,26 @@ void layers_job_print(const struct layers_job *j, FILE *to)
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
 
-void layers_json_list(const struct layer_stack *s, struct buf *b)
+void layers_json_stack(const struct layers_out *out, const struct layer_stack *s, struct buf *b)
 {
     char file[32];
-    buf_add_byte(b, '[');
+    json_put_z(b, "path", out->path);
+    if (out->replaced)
+        json_put_bool(b, "replaced", true);
+    json_put_int(b, "width", s->w);
+    json_put_int(b, "height", s->h);
+    json_array(b, "layers");
     for (size_t i = 0; i < s->n; i++) {
         const struct layer *l = &s->layers[i];
         (void)snprintf(file, sizeof file, "layer_%zu.png", i);
-        buf_add_z(b, i ? ",{\"file\":" : "{\"file\":");
-        json_add_z(b, file);
-        buf_add_z(b, ",\"id\":");
-        json_add_z(b, l->id);
-        buf_add_z(b, ",\"name\":");
-        json_add_z(b, l->name);
-        buf_printf(b, ",\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d}", l->x, l->y, l->image.w,
-                   l->image.h);
+        json_object(b, NULL);
+        json_put_z(b, "file", file);
+        json_put_z(b, "id", l->id);
+        json_put_z(b, "name", l->name);
+        result_json_place(b, l->x, l->y, l->image.w, l->image.h);
+        json_end_object(b);
     }
-    buf_add_byte(b, ']');
+    json_end_array(b);
 }
 
 void layers_job_json(const struct layers_job *j, struct buf *b)
@@ -106,27 +109,19 @@ void layers_tell_notes(const struct layer_stack *s, struct cli_progress *p)
     }
 }
 
-static void add_db(struct buf *b, const char *name, double db)
-{
-    buf_printf(b, ",\"%s\":", name);
-    if (isfinite(db))
-        buf_printf(b, "%.2f", db);
-    else
-        buf_add_z(b, "null");
-}
-
 void layers_json_merged(const struct layer_stack *s, struct buf *b)
 {
     const struct layers_merged *m = &s->merged;
     if (!m->known)
         return;
-    buf_printf(b, ",\"merged\":{\"equal\":%s", isfinite(m->psnr_db) ? "false" : "true");
-    add_db(b, "psnr_db", m->psnr_db);
+    json_object(b, "merged");
+    json_put_bool(b, "equal", !isfinite(m->psnr_db));
+    json_put_fixed(b, "psnr_db", m->psnr_db, 2);
     if (isfinite(m->psnr_db)) {
-        buf_printf(b, ",\"worst\":{\"x\":%d,\"y\":%d,\"width\":%d,\"height\":%d", m->worst.x,
-                   m->worst.y, m->worst.w, m->worst.h);
-        add_db(b, "psnr_db", m->worst_psnr_db);
-        buf_add_byte(b, '}');
+        json_object(b, "worst");
+        result_json_place(b, m->worst.x, m->worst.y, m->worst.w, m->worst.h);
+        json_put_fixed(b, "psnr_db", m->worst_psnr_db, 2);
+        json_end_object(b);
     }
-    buf_add_byte(b, '}');
+    json_end_object(b);
 }

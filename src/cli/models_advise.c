@@ -138,29 +138,28 @@ static void print_json(const struct advised *list, size_t n)
 {
     struct buf b;
     buf_init(&b, 16u << 20);
-    buf_add_z(&b, "{\"models\":[");
+    json_object(&b, NULL);
+    json_array(&b, "models");
     for (size_t i = 0; i < n; i++) {
         const struct advised *a = &list[i];
-        buf_add_z(&b, i ? ",{\"name\":" : "{\"name\":");
-        json_add_z(&b, a->x->name);
-        buf_printf(&b, ",\"pipeline\":\"%s\",\"bytes\":%llu", a->x->pipeline,
-                   (unsigned long long)a->bytes);
+        json_object(&b, NULL);
+        json_put_z(&b, "name", a->x->name);
+        json_put_z(&b, "pipeline", a->x->pipeline);
+        json_put_uint(&b, "bytes", a->bytes);
         if (a->why[0]) {
-            buf_add_z(&b, ",\"error\":");
-            json_add_z(&b, a->why);
+            json_put_z(&b, "error", a->why);
         } else {
-            buf_printf(&b,
-                       ",\"verdict\":\"%s\",\"fits\":%s,\"peak_bytes\":%llu,\"mapped_bytes\":%llu,"
-                       "\"streamed_bytes\":%llu",
-                       vt_verdict_name(a->plan.verdict), fits(a) ? "true" : "false",
-                       (unsigned long long)a->plan.peak_bytes, (unsigned long long)a->mapped,
-                       (unsigned long long)a->streamed);
+            json_put_z(&b, "verdict", vt_verdict_name(a->plan.verdict));
+            json_put_bool(&b, "fits", fits(a));
+            json_put_uint(&b, "peak_bytes", a->plan.peak_bytes);
+            json_put_uint(&b, "mapped_bytes", a->mapped);
+            json_put_uint(&b, "streamed_bytes", a->streamed);
         }
-        buf_add_z(&b, "}");
+        json_end_object(&b);
     }
-    buf_add_z(&b, "]}");
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    json_end_array(&b);
+    json_end_object(&b);
+    cli_print_json(&b);
 }
 
 int models_advise(struct models *m, const char *budget, bool json)

@@ -98,8 +98,7 @@ void picture_out_finish(const struct picture_out *o, const struct vt_result *res
     result_json_memory(&b, s, NULL);
     result_json_notes(&b, &o->progress->notes);
     json_end_object(&b);
-    puts(buf_z(&b));
-    buf_deinit(&b);
+    cli_print_json(&b);
 }
 
 int picture_out_fail(const struct picture_out *o, const struct vt_error *err)

@@ -44,8 +44,7 @@ int plan_out_print(const struct vt_plan *p, bool json)
         struct buf b;
         buf_init(&b, 1u << 20);
         result_json_plan(&b, p);
-        puts(buf_z(&b));
-        buf_deinit(&b);
+        cli_print_json(&b);
     } else {
         print_table(p);
     }

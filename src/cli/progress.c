@@ -76,9 +76,7 @@ static void on_progress(const struct vt_progress *v, void *user)
 
 void cli_progress_note(struct cli_progress *p, const char *text)
 {
-    if (p->notes.n)
-        buf_add_byte(&p->notes, ',');
-    json_add_z(&p->notes, text);
+    json_put_z(&p->notes, NULL, text);
     if (p->quiet)
         return;
     cli_progress_finish(p);
