@@ -14,7 +14,7 @@
 
 #include "base/json_text.h"
 #include "base/json_write.h"
-#include "server/base64.h"
+#include "http/base64.h"
 #include "server/limits.h"
 #include "server/routes.h"
 #include "server/server_internal.h"

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/base64.h"
 #include "image/resize.h"
 #include "image/save.h"
 #include "server/a1111.h"
-#include "server/base64.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/check.h"
 #include "server/a1111.h"
-#include "server/check.h"
 #include "server/server_internal.h"
 
 enum { BATCH_MAX = 16, BLUR_MAX = 256 };

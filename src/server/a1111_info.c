@@ -9,10 +9,10 @@
 #include <time.h>
 
 #include "base/json_text.h"
+#include "http/check.h"
 #include "image/png_save.h"
 #include "image/save.h"
 #include "server/a1111.h"
-#include "server/check.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
 

@@ -5,9 +5,9 @@
 #include <sys/sysinfo.h>
 
 #include "base/json_text.h"
+#include "http/base64.h"
 #include "pipeline/procmem.h"
 #include "server/a1111.h"
-#include "server/base64.h"
 #include "server/model_choice.h"
 #include "server/routes.h"
 #include "server/server_internal.h"

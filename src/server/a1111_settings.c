@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "http/check.h"
 #include "server/a1111.h"
-#include "server/check.h"
 #include "server/model_choice.h"
 #include "server/server_internal.h"
 

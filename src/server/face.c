@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "server/check.h"
+#include "http/check.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
 

@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/base64.h"
 #include "image/mask.h"
 #include "image/save.h"
-#include "server/base64.h"
 #include "server/face.h"
 #include "server/limits.h"
 #include "server/server_internal.h"

@@ -3,7 +3,7 @@
 #ifndef VT_SERVER_LIMITS_H
 #define VT_SERVER_LIMITS_H
 
-#include "server/http_limits.h"
+#include "http/limits.h"
 
 enum {
     /* in */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/check.h"
+#include "http/check.h"
 #include "server/face.h"
 #include "server/limits.h"
 #include "server/routes.h"

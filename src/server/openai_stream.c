@@ -10,11 +10,11 @@
 
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "http/base64.h"
 #include "image/resize.h"
-#include "server/base64.h"
 #include "server/face.h"
-#include "server/server_internal.h"
 #include "server/limits.h"
+#include "server/server_internal.h"
 
 enum {
     /* Previews have a pixel for each latent one; these are of the finished image's size. */

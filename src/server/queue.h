@@ -14,9 +14,9 @@
 #ifndef VT_SERVER_QUEUE_H
 #define VT_SERVER_QUEUE_H
 
+#include "http/events.h"
+#include "http/request.h"
 #include "pipeline/model_dir.h"
-#include "server/events.h"
-#include "server/http.h"
 #include "server/server.h"
 #include "store/jobs.h"
 #include "veetance.h"

@@ -3,11 +3,11 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
+#include "http/base64.h"
 #include "image/save.h"
-#include "server/base64.h"
 #include "server/face.h"
-#include "server/queue_internal.h"
 #include "server/limits.h"
+#include "server/queue_internal.h"
 
 /* ---- while it runs ------------------------------------------------------------------------------------ */
 

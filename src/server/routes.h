@@ -2,7 +2,7 @@
 #ifndef VT_SERVER_ROUTES_H
 #define VT_SERVER_ROUTES_H
 
-#include "server/http.h"
+#include "http/request.h"
 
 extern const struct http_route routes_system[], routes_tasks[], routes_jobs[], routes_models[],
     routes_assets[], routes_projects[], routes_openai[], routes_a1111[], routes_pages[],

@@ -2,12 +2,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/events.h"
+#include "http/events.h"
+#include "server/limits.h"
 #include "server/queue.h"
 #include "server/routes.h"
 #include "server/schemas.h"
 #include "server/server_internal.h"
-#include "server/limits.h"
 #include "veetance.h"
 
 enum { READY_BYTES = 256 << 10 }; /* what a small image and its record take */

@@ -1,8 +1,8 @@
 /* routes_tasks.c - what the engine is asked to do: each answers 202 and a job, or waits for its result. */
 #include <string.h>
 
+#include "http/check.h"
 #include "pipeline/result_json.h"
-#include "server/check.h"
 #include "server/job_json.h"
 #include "server/limits.h"
 #include "server/model_choice.h"

@@ -3,7 +3,7 @@
 #ifndef VT_SERVER_SCHEMAS_H
 #define VT_SERVER_SCHEMAS_H
 
-#include "server/http.h"
+#include "http/request.h"
 
 struct schema_name {
     const char *name;

@@ -8,14 +8,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/events.h"
 #include "sandbox/sandbox.h"
 #include "server/caretaker.h"
-#include "server/events.h"
 #include "server/exports.h"
-#include "server/queue.h"
-#include "server/server_internal.h"
 #include "server/limits.h"
 #include "server/model_choice.h"
+#include "server/queue.h"
+#include "server/server_internal.h"
 
 enum {
     TICK_MS = 500,         /* telemetry, deadlines */

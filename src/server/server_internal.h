@@ -4,8 +4,8 @@
 
 #include <pthread.h>
 
-#include "server/http.h"
-#include "server/http_core.h"
+#include "http/core.h"
+#include "http/request.h"
 #include "server/server.h"
 #include "store/store.h"
 

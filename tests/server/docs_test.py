@@ -135,7 +135,7 @@ def test_options_are_there(program):
 def test_codes_are_those_of_errors(program):
     """Every code that the page lists can be met; the statuses beside it are the server's."""
     with Server(program) as s:
-        source = read(os.path.join(ROOT, "src", "server", "http_reply.c")).decode()
+        source = read(os.path.join(ROOT, "src", "http", "problem.c")).decode()
         listed = PAGE[PAGE.index("a stable `code`"):PAGE.index("else what went wrong")]
         for code in re.findall(r"`(\w+)`", listed)[1:]:
             assert f'"{code}"' in source, code

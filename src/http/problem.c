@@ -1,10 +1,10 @@
-/* http_problem.c - failures as problem+json (RFC 9457): which status, which code, and which member was wrong. */
+/* problem.c - failures as problem+json (RFC 9457): which status, which code, and which member was wrong. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
-#include "server/http_internal.h"
+#include "http/internal.h"
 
 enum err_code http_refuse(struct http_request *rq, int status, const char *field, struct err *e,
                           const char *fmt, ...)

@@ -5,14 +5,14 @@
  * previews, past the second it is ended.
  *
  * Threads: any may publish; the hub's lock guards every subscription. */
-#ifndef VT_SERVER_EVENTS_H
-#define VT_SERVER_EVENTS_H
+#ifndef VT_HTTP_EVENTS_H
+#define VT_HTTP_EVENTS_H
 
 #include <stdbool.h>
 
 #include "base/err.h"
 #include "base/str.h"
-#include "server/http.h"
+#include "http/request.h"
 
 struct events_hub;
 

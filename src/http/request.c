@@ -1,7 +1,7 @@
-/* http.c - the life of a request: found, guarded, read, handled, answered. libmicrohttpd calls http_access first
+/* request.c - the life of a request: found, guarded, read, handled, answered. libmicrohttpd calls http_access first
  * with the headers, then with pieces of the body, then once more without; and again when a connection that
  * slept was woken. */
-#include "server/http_internal.h"
+#include "http/internal.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/http_limits.h"
+#include "http/limits.h"
 
 enum { REQUEST_ARENA_BYTES = 1 << 20 };
 

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "server/events.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/events.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum { STREAM_BYTES = 512 << 20 };
 

@@ -1,11 +1,11 @@
-/* http_form.c - form fields into the object that a JSON body would have been, so that both are checked and used
+/* form.c - form fields into the object that a JSON body would have been, so that both are checked and used
  * alike: numbers and switches by the route's table, a name that comes several times as a list. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum err_code http_form_add(struct http_request *rq, const char *name, bool is_file,
                             struct http_form_field **out, struct err *e)

@@ -1,10 +1,10 @@
-/* http_body.c - what a request brings: JSON kept in memory up to a bound, files straight into the application's sink. */
+/* body.c - what a request brings: JSON kept in memory up to a bound, files straight into the application's sink. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum { POST_BUFFER_BYTES = 32 << 10 };
 

@@ -1,4 +1,4 @@
-#include "server/events.h"
+#include "http/events.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum {
     MAX_STREAMS = 512,

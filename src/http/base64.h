@@ -1,6 +1,6 @@
 /* base64.h - RFC 4648, with padding. */
-#ifndef VT_SERVER_BASE64_H
-#define VT_SERVER_BASE64_H
+#ifndef VT_HTTP_BASE64_H
+#define VT_HTTP_BASE64_H
 
 #include <stdbool.h>
 

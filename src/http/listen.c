@@ -1,4 +1,4 @@
-/* http_listen.c - an address in words to a socket that listens. No names are resolved: that would be a question to the
+/* listen.c - an address in words to a socket that listens. No names are resolved: that would be a question to the
  * network. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/listen_fds.h"
-#include "server/http_internal.h"
+#include "http/internal.h"
 
 enum { BACKLOG = 1024 };
 

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "server/http.h"
-#include "server/http_core.h"
+#include "http/core.h"
+#include "http/request.h"
 
 enum { WAIT_SECONDS = 60, MAX_FILE = 64 };
 

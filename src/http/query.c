@@ -1,8 +1,8 @@
-/* http_query.c - what a request says about itself: path values, query, headers. */
+/* query.c - what a request says about itself: path values, query, headers. */
 #include <stdio.h>
 #include <string.h>
 
-#include "server/http_internal.h"
+#include "http/internal.h"
 
 /* libmicrohttpd leaves the escapes in (server.c): decoded copies are kept in the arena. */
 static enum err_code keep(struct http_request *rq, const char *key, const char *value,

@@ -4,8 +4,8 @@
  * waits at the head for memory lets nobody pass: nothing starves.
  *
  * Threads: any may call. run is called without a lock. */
-#ifndef VT_SERVER_POOL_H
-#define VT_SERVER_POOL_H
+#ifndef VT_HTTP_POOL_H
+#define VT_HTTP_POOL_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "server/http_sleep.h"
+#include "http/sleep.h"
 
 #include <errno.h>
 #include <microhttpd.h>

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/http_sleep.h"
+#include "http/sleep.h"
 
 enum { WAIT_SECONDS = 60 };
 

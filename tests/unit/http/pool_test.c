@@ -9,7 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#include "server/pool.h"
+#include "http/pool.h"
 
 /* A gate that tasks wait at, and what they have seen. */
 struct gate {

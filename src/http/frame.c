@@ -1,10 +1,10 @@
-/* http_frame.c - what a request says about its own shape, before anything else is believed. Two answers to where it
+/* frame.c - what a request says about its own shape, before anything else is believed. Two answers to where it
  * ends, or to whom it is for, are how requests are smuggled past a proxy: such a one is refused, and its connection
  * ends. */
 #include <string.h>
 
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 struct counts {
     int hosts, lengths, codings;

@@ -1,4 +1,4 @@
-/* http_core.h - what answers HTTP: a socket, its threads, connections and their deadlines. It knows no store and no
+/* core.h - what answers HTTP: a socket, its threads, connections and their deadlines. It knows no store and no
  * queue: an application hands in its tables of routes and a sink for files, and is asked what only it can tell.
  *
  *     struct http_app app = {.user = me, .routes = my_routes, .sink = my_sink};
@@ -11,8 +11,8 @@
  *     http_core_free(core);
  *
  * Threads: the application's functions are called on several at once. */
-#ifndef VT_SERVER_HTTP_CORE_H
-#define VT_SERVER_HTTP_CORE_H
+#ifndef VT_HTTP_CORE_H
+#define VT_HTTP_CORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "server/pool.h"
+#include "http/pool.h"
 
 struct http_core;
 struct http_request;

@@ -1,4 +1,4 @@
-#include "server/check.h"
+#include "http/check.h"
 
 #include <math.h>
 #include <stdio.h>

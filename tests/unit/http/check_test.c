@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "server/base64.h"
-#include "server/check.h"
+#include "http/base64.h"
+#include "http/check.h"
 
 static const struct http_field inner[] = {
     {.name = "opacity", .type = HTTP_NUMBER, .lo = 0, .hi = 1, .required = true}, {0}};

@@ -1,4 +1,4 @@
-/* http_guard.c - who may ask, decided before anything is read.
+/* guard.c - who may ask, decided before anything is read.
  *
  * The server stands on a person's own machine, so every web page that the person visits can send it requests.
  * Three things keep those out:
@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "server/base64.h"
-#include "server/http_internal.h"
+#include "http/base64.h"
+#include "http/internal.h"
 
 /* ---- Host ------------------------------------------------------------------------------------------- */
 

@@ -1,12 +1,12 @@
-/* http_sleep.h - connections that sleep while something is done for them, and whose client may leave meanwhile.
+/* sleep.h - connections that sleep while something is done for them, and whose client may leave meanwhile.
  *
  * libmicrohttpd does not look at a connection that is suspended, so it would hear of a client that has gone only
  * when it writes to it. One thread here watches the sockets of all that sleep: it wakes those whose client has
  * closed, or half closed, its side, so that what is done for nobody can end.
  *
  * Threads: any may wake; the lock inside comes last in the order of locks. */
-#ifndef VT_SERVER_HTTP_SLEEP_H
-#define VT_SERVER_HTTP_SLEEP_H
+#ifndef VT_HTTP_SLEEP_H
+#define VT_HTTP_SLEEP_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* http.h - routes as tables, requests as checked values, answers as plain structs.
+/* request.h - routes as tables, requests as checked values, answers as plain structs.
  *
  * A route is one row: method, path, what it takes, what it gives, and a handler. The same rows run the server,
  * check what comes in, and make /openapi.json, so the document cannot say anything else than what happens.
@@ -23,13 +23,13 @@
  * Before a handler runs, the core has checked: Host, Origin, token, content type, size, the query against
  * .query, and the body against .body (types, ranges, unknown and missing members; what is wrong is answered
  * 400 or 422 with the member's name). Multipart files, and bodies of HTTP_BYTES, were written to the
- * application's sink (http_core.h) as they came in and have their ids already.
+ * application's sink (core.h) as they came in and have their ids already.
  *
  * Threads: handlers run on several threads at once, each request on one. What takes longer than a look into the
  * database is done on others (http_heavy), or while the request sleeps.
  */
-#ifndef VT_SERVER_HTTP_H
-#define VT_SERVER_HTTP_H
+#ifndef VT_HTTP_REQUEST_H
+#define VT_HTTP_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

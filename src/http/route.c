@@ -1,8 +1,8 @@
-/* http_route.c - from method and path to a row of the tables. */
+/* route.c - from method and path to a row of the tables. */
 #include <stdio.h>
 #include <string.h>
 
-#include "server/http_internal.h"
+#include "http/internal.h"
 
 static const char *const http_method_names[HTTP_METHODS] = {"GET", "POST", "PUT", "PATCH",
                                                             "DELETE"};

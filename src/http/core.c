@@ -1,4 +1,4 @@
-/* http_core.c - the core's life: options, connections and their deadlines, libmicrohttpd, the end. */
+/* core.c - the core's life: options, connections and their deadlines, libmicrohttpd, the end. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum {
     DEFAULT_THREADS = 4,

@@ -1,4 +1,4 @@
-#include "server/base64.h"
+#include "http/base64.h"
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 

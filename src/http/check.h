@@ -1,8 +1,8 @@
 /* check.h - values from outside against a table of fields. Pure: no connection. */
-#ifndef VT_SERVER_CHECK_H
-#define VT_SERVER_CHECK_H
+#ifndef VT_HTTP_CHECK_H
+#define VT_HTTP_CHECK_H
 
-#include "server/http.h"
+#include "http/request.h"
 
 enum { CHECK_FIELD_SIZE = 160 };
 

@@ -1,4 +1,4 @@
-/* http_reply.c - from a reply to bytes on the wire: compression, ranges, ETags, the headers that every answer
+/* reply.c - from a reply to bytes on the wire: compression, ranges, ETags, the headers that every answer
  * has. */
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/http_internal.h"
-#include "server/http_limits.h"
+#include "http/internal.h"
+#include "http/limits.h"
 
 enum { GZIP_MIN_BYTES = 1024 };
 

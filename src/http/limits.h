@@ -1,6 +1,6 @@
-/* http_limits.h - how many bytes of what HTTP takes and gives, where a route names no other bound. */
-#ifndef VT_SERVER_HTTP_LIMITS_H
-#define VT_SERVER_HTTP_LIMITS_H
+/* limits.h - how many bytes of what HTTP takes and gives, where a route names no other bound. */
+#ifndef VT_HTTP_LIMITS_H
+#define VT_HTTP_LIMITS_H
 
 enum {
     /* in */

@@ -1,16 +1,16 @@
-/* http_internal.h - the core's insides and one request on its way: for the files of HTTP alone. */
-#ifndef VT_SERVER_HTTP_INTERNAL_H
-#define VT_SERVER_HTTP_INTERNAL_H
+/* internal.h - the core's insides and one request on its way: for the files of HTTP alone. */
+#ifndef VT_HTTP_INTERNAL_H
+#define VT_HTTP_INTERNAL_H
 
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "server/check.h"
-#include "server/http.h"
-#include "server/http_core.h"
-#include "server/http_sleep.h"
-#include "server/pool.h"
+#include "http/check.h"
+#include "http/core.h"
+#include "http/pool.h"
+#include "http/request.h"
+#include "http/sleep.h"
 
 enum {
     HTTP_MAX_PATH_PARAMS = 3,
@@ -126,36 +126,36 @@ struct http_request {
     int64_t start_ns;
 };
 
-/* http_core.c */
+/* core.c */
 void http_count_reply(struct http_core *c, int status, double seconds);
 void http_request_began(struct http_core *c, struct http_request *rq);
 /* n bytes of its body have come; 0: that was all. */
 void http_request_read(struct http_core *c, struct http_request *rq, size_t n);
 void http_request_ended(struct http_core *c, struct http_request *rq);
 
-/* http_listen.c: the socket, its address as text, and whether it is this machine's alone. */
+/* listen.c: the socket, its address as text, and whether it is this machine's alone. */
 ERR_MUST_CHECK enum err_code http_listen(struct http_core *c, const char *address, struct err *e);
 
-/* http_frame.c: one Host, one length, and a target that is a path: rq->url and rq->host. */
+/* frame.c: one Host, one length, and a target that is a path: rq->url and rq->host. */
 ERR_MUST_CHECK enum err_code http_frame_check(struct http_request *rq, struct err *e);
 
-/* http_route.c: the method first, for the guard asks for it; HTTP_METHODS for one that is not known. Then the route
+/* route.c: the method first, for the guard asks for it; HTTP_METHODS for one that is not known. Then the route
  * and its path parameters; 404 or 405 where there is none. */
 void http_method_read(struct http_request *rq, const char *method);
 ERR_MUST_CHECK enum err_code http_route_find(struct http_request *rq, struct err *e);
 /* Percent-decoding in place; false for a broken escape or a zero byte. */
 bool http_unescape(char *text, bool plus_is_space);
 
-/* http_guard.c: who may ask. */
+/* guard.c: who may ask. */
 ERR_MUST_CHECK enum err_code http_guard(struct http_request *rq, struct err *e);
 ERR_MUST_CHECK enum err_code http_guard_token(struct http_request *rq, struct err *e);
 bool http_host_allowed(const struct http_core *c, const char *host);
 bool http_token_equal(const char *a, const char *b);
 
-/* http_query.c */
+/* query.c */
 ERR_MUST_CHECK enum err_code http_query_check(struct http_request *rq, struct err *e);
 
-/* http_body.c: begin chooses by Content-Type and refuses what is too large; add takes bytes as they come; close
+/* body.c: begin chooses by Content-Type and refuses what is too large; add takes bytes as they come; close
  * takes the last; end parses, looks at files and checks: on a thread for such work when there are files. */
 bool http_has_body(const struct http_request *rq);
 ERR_MUST_CHECK enum err_code http_body_begin(struct http_request *rq, struct err *e);
@@ -167,20 +167,20 @@ ERR_MUST_CHECK enum err_code http_body_end(struct http_request *rq, struct err *
 uint64_t http_body_weight(const struct http_request *rq);
 void http_body_free(struct http_request *rq);
 
-/* http_form.c: form fields into the object that a JSON body would have been. */
+/* form.c: form fields into the object that a JSON body would have been. */
 ERR_MUST_CHECK enum err_code http_form_add(struct http_request *rq, const char *name, bool is_file,
                                            struct http_form_field **out, struct err *e);
 ERR_MUST_CHECK enum err_code http_form_to_json(struct http_request *rq, struct err *e);
 
-/* http_reply.c */
+/* reply.c */
 void http_reply_init(struct http_reply *re, const struct http_route *route);
 void http_reply_free(struct http_reply *re);
 enum MHD_Result http_reply_send(struct http_request *rq, struct http_reply *re);
 
-/* http_problem.c: problem+json for rq->err. */
+/* problem.c: problem+json for rq->err. */
 void http_problem(struct http_request *rq, struct http_reply *re);
 
-/* http.c */
+/* request.c */
 enum MHD_Result http_access(void *core, struct MHD_Connection *connection, const char *url,
                             const char *method, const char *version, const char *upload,
                             size_t *upload_bytes, void **state);
