@@ -28,11 +28,12 @@ enum err_code folder_of(const char *path, char out[FOLDER_PATH_BYTES], struct er
 
 static enum err_code make_one(const char *dir, mode_t mode, struct err *e)
 {
-    if (mkdir(dir, mode) == 0 || file_is_dir(dir))
+    int sys = mkdir(dir, mode) == 0 ? 0 : errno;
+    if (sys == 0 || file_is_dir(dir))
         return ERR_OK;
-    if (errno == EEXIST || errno == ENOTDIR)
+    if (sys == EEXIST || sys == ENOTDIR)
         return err_set(e, ERR_IO, "'%s' is in the way: it is not a folder", dir);
-    return err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", dir);
+    return err_set_sys(e, ERR_IO, sys, "cannot make the folder '%s'", dir);
 }
 
 enum err_code folder_make(const char *dir, mode_t mode, struct err *e)

@@ -194,6 +194,9 @@ static int execute(struct convert_args *o)
     rq.source = source.path;
     if (failed == ERR_OK)
         failed = convert_any(&rq, &r, &e);
+    const char *dot = rq.target ? strrchr(rq.target, '.') : NULL;
+    if (failed == ERR_ARG && dot)
+        failed = cli_suggest_add(&e, dot + 1, "gguf safetensors");
     cli_progress_finish(&o->progress);
     if (failed != ERR_OK) {
         rc = cli_fail_err(&e);

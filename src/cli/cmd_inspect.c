@@ -6,6 +6,7 @@
 #include "base/mem.h"
 
 #include "cli/commands.h"
+#include "cli/image_in.h"
 #include "cli/model_arg.h"
 #include "image/load.h"
 #include "image/save.h"
@@ -13,7 +14,7 @@
 #include "pipeline/recipe.h"
 #include "weights/inspect.h"
 
-enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_RECIPE = 8 << 20 };
+enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_RECIPE = 8 << 20, MAX_STREAM = 512 << 20 };
 
 static const struct cli_option options[] = {
     {INSPECT_JSON, 0, "json", NULL, "print JSON, with every tensor"},
@@ -162,11 +163,28 @@ static bool seems_image(const char *path, struct file_map *m)
     return false;
 }
 
+/* Checkpoints are mapped, which a pipe cannot be. */
+static enum err_code inspect_stream(const char *path, bool json, struct buf *out, struct err *e)
+{
+    struct buf bytes;
+    const char *name = cli_input_name(path);
+    TRY(cli_read_input(path, MAX_STREAM, &bytes, e));
+    enum err_code rc =
+        image_sniff(buf_str(&bytes)) == IMAGE_FORMAT_UNKNOWN
+            ? err_set(e, ERR_FORMAT, "'%s' is no image; checkpoints are read from files alone",
+                      name)
+            : inspect_image(name, buf_str(&bytes), json, out, e);
+    buf_deinit(&bytes);
+    return rc;
+}
+
 static enum err_code inspect(const char *named, bool json, size_t most, struct buf *out,
                              struct err *e)
 {
     struct cli_model m;
     struct file_map bytes;
+    if (cli_input_is_stream(named))
+        return inspect_stream(named, json, out, e);
     if (seems_image(named, &bytes)) {
         enum err_code is =
             inspect_image(named, (struct str){(const char *)bytes.p, bytes.n}, json, out, e);
@@ -201,7 +219,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
         else
             path = a.value;
     }
-    if (!path)
+    if (!path || !*path)
         return cli_usage_error(self, "name a file or folder, or a model");
     struct buf out;
     struct err e = {0};

@@ -221,7 +221,8 @@ static int take_recipe(struct layers *o, const struct cli_command *self)
     if (cli_recipe_read(o->from, &o->recipe, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (strcmp(o->recipe.task, "layers") != 0)
-        return cli_usage_error(self, "'%.200s' was not made by `veetance layers`", o->from);
+        return cli_usage_error(self, "'%.200s' was not made by `veetance layers`",
+                               cli_input_name(o->from));
     fill_request(&o->job.request, &o->recipe);
     if (o->image)
         return CLI_OK;

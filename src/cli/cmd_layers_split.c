@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "cli/image_in.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
@@ -46,7 +47,7 @@ static enum err_code split_layer(struct split *s, struct err *e)
     size_t at = 0;
     struct image picture = {0};
     enum err_code rc;
-    TRY_GOTO(layers_import(s->input, NULL, &s->stack, e), done);
+    TRY_GOTO(cli_stack_load(s->input, &s->stack, e), done);
     layers_tell_notes(&s->stack, &s->job.progress);
     TRY_GOTO(layers_pick(&s->stack, s->layer, &at, e), done);
     TRY_GOTO(image_copy(&s->stack.layers[at].image, &picture, e), done);

@@ -4,6 +4,7 @@
 
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "cli/image_in.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
@@ -375,7 +376,7 @@ static int execute(struct tool *t)
     t->progress.quiet = t->quiet;
     enum err_code rc = check_output(t, &e);
     if (rc == ERR_OK)
-        rc = layers_import(t->input, NULL, &t->stack, &e);
+        rc = cli_stack_load(t->input, &t->stack, &e);
     if (rc == ERR_OK) {
         layers_tell_notes(&t->stack, &t->progress);
         rc = action_of(t->command)->act(t, &e);

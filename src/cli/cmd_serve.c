@@ -209,7 +209,9 @@ static int take_model(const struct serve *s, const char *option, enum cli_settin
         (void)err_note(&e, "%s", option);
         return cli_fail_err(&e);
     }
-    cli_say("note: the setting %s is not used here: %s", cli_setting_rows[setting].key, e.text);
+    cli_say("note: the setting %s is not used here: '%.100s' is none of `veetance models list` "
+            "that can do it",
+            cli_setting_rows[setting].key, wanted);
     return CLI_OK;
 }
 

@@ -37,8 +37,19 @@ struct sheet {
     struct cli_progress progress;
 };
 
+static size_t from_stdin(const struct sheet *s)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < s->n; i++)
+        n += strcmp(s->paths[i], "-") == 0;
+    return n;
+}
+
 static enum err_code load_all(struct sheet *s, struct image *images, struct err *e)
 {
+    if (from_stdin(s) > 1)
+        return err_set(e, ERR_ARG, "standard input is one image, and is named %zu times",
+                       from_stdin(s));
     if (!s->to.named && !s->to.into && s->n > 1 && !file_exists(s->paths[0]))
         return err_set(e, ERR_NOTFOUND,
                        "there is no image '%.300s'; name the sheet to write with -o", s->paths[0]);

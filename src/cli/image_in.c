@@ -8,9 +8,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/folder.h"
+#include "cli/cli.h"
 #include "image/load.h"
+#include "layers/file.h"
+#include "layers/json.h"
 
-static const char *name_of(const char *path)
+const char *cli_input_name(const char *path)
 {
     return strcmp(path, "-") == 0 ? "standard input" : path;
 }
@@ -21,30 +25,33 @@ static enum err_code read_all(int fd, const char *path, size_t max, struct buf *
     buf_init(out, max);
     for (;;) {
         ssize_t n = read(fd, chunk, sizeof chunk);
+        if (n < 0 && errno == EINTR && atomic_load(cli_stop_flag()))
+            return err_set(e, ERR_CANCELLED, "stopped while reading '%s'", cli_input_name(path));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return err_set_sys(e, ERR_IO, errno, "cannot read '%s'", name_of(path));
+            return err_set_sys(e, ERR_IO, errno, "cannot read '%s'", cli_input_name(path));
         if (n == 0)
             return ERR_OK;
         buf_add(out, chunk, (size_t)n);
         if (buf_failed(out))
-            return err_set(e, ERR_LIMIT, "'%s' gives more than %zu bytes", name_of(path), max);
+            return err_set(e, ERR_LIMIT, "'%s' gives more than %zu bytes", cli_input_name(path),
+                           max);
     }
 }
 
-/* Is it a stream rather than a file? A folder is neither: reading it as a file says so. */
-static bool is_stream(const char *path)
+bool cli_input_is_stream(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 &&
-           (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode));
+    return strcmp(path, "-") == 0 ||
+           (stat(path, &st) == 0 &&
+            (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode)));
 }
 
 enum err_code cli_read_input(const char *path, size_t max, struct buf *out, struct err *e)
 {
     bool standard = strcmp(path, "-") == 0;
-    if (!standard && !is_stream(path))
+    if (!cli_input_is_stream(path))
         return file_read(path, max, out, e);
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
@@ -57,23 +64,29 @@ enum err_code cli_read_input(const char *path, size_t max, struct buf *out, stru
     return rc;
 }
 
+static size_t max_bytes(void)
+{
+    uint64_t max = image_limits_defaults().max_file_bytes;
+    return max < SIZE_MAX ? (size_t)max : SIZE_MAX;
+}
+
 static enum err_code load(const char *path, bool deep, struct cli_progress *p, struct image *out,
                           struct err *e)
 {
     struct image_info info = {0};
     struct buf bytes;
     char note[768];
-    uint64_t max = image_limits_defaults().max_file_bytes;
     *out = (struct image){0};
-    enum err_code rc = cli_read_input(path, max < SIZE_MAX ? (size_t)max : SIZE_MAX, &bytes, e);
+    enum err_code rc = cli_read_input(path, max_bytes(), &bytes, e);
     if (rc == ERR_OK) {
         rc = deep ? image_load_deep(buf_str(&bytes), NULL, &info, out, e)
                   : image_load_memory(buf_str(&bytes), NULL, &info, out, e);
         buf_deinit(&bytes);
     }
     if (rc != ERR_OK)
-        return strstr(e->text, name_of(path)) ? rc : err_note(e, "'%s'", name_of(path));
-    (void)snprintf(note, sizeof note, "%.300s: %s", name_of(path), info.notes);
+        return strstr(e->text, cli_input_name(path)) ? rc
+                                                     : err_note(e, "'%s'", cli_input_name(path));
+    (void)snprintf(note, sizeof note, "%.300s: %s", cli_input_name(path), info.notes);
     if (p && info.notes[0])
         cli_progress_note(p, note);
     return ERR_OK;
@@ -89,4 +102,25 @@ enum err_code cli_image_load_deep(const char *path, struct cli_progress *p, stru
                                   struct err *e)
 {
     return load(path, true, p, out, e);
+}
+
+/* The folder that path lies in, if it is that of a manifest. */
+static bool folder_of_manifest(const char *path, char dir[FOLDER_PATH_BYTES])
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, LAYERS_JSON_NAME) == 0 &&
+           folder_of(path, dir, NULL) == ERR_OK;
+}
+
+enum err_code cli_stack_load(const char *path, struct layer_stack *out, struct err *e)
+{
+    char dir[FOLDER_PATH_BYTES];
+    struct buf bytes;
+    if (!cli_input_is_stream(path))
+        return layers_import(folder_of_manifest(path, dir) ? dir : path, NULL, out, e);
+    layer_stack_init(out, 0, 0);
+    TRY(cli_read_input(path, max_bytes(), &bytes, e));
+    enum err_code rc = layers_import_memory(buf_str(&bytes), NULL, out, e);
+    buf_deinit(&bytes);
+    return rc == ERR_OK ? rc : err_note(e, "'%s'", cli_input_name(path));
 }

@@ -1,13 +1,20 @@
-/* image_in.h - images that a person gives to a command: a file, "-" for standard input, or a pipe ("<(...)",
+/* image_in.h - images, and stacks of layers, that a person gives to a command: a file, "-" for standard input, or a pipe ("<(...)",
  * /dev/stdin). */
 #ifndef VT_CLI_IMAGE_IN_H
 #define VT_CLI_IMAGE_IN_H
+
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/progress.h"
 #include "image/image.h"
+#include "layers/stack.h"
 
+/* "-" or a pipe: what can be read once, and not be mapped. */
+bool cli_input_is_stream(const char *path);
+/* "standard input" for "-". */
+const char *cli_input_name(const char *path);
 /* All bytes of what path names, at most max; out is initialised here and empty after a failure. */
 ERR_MUST_CHECK enum err_code cli_read_input(const char *path, size_t max, struct buf *out,
                                             struct err *e);
@@ -17,5 +24,8 @@ ERR_MUST_CHECK enum err_code cli_image_load(const char *path, struct cli_progres
                                             struct image *out, struct err *e);
 ERR_MUST_CHECK enum err_code cli_image_load_deep(const char *path, struct cli_progress *p,
                                                  struct image *out, struct err *e);
+/* A folder of layers or its layers.json, a document, or a plain image. */
+ERR_MUST_CHECK enum err_code cli_stack_load(const char *path, struct layer_stack *out,
+                                            struct err *e);
 
 #endif

@@ -159,7 +159,7 @@ int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool 
         return cli_fail_err(&e);
     if (!edit && strcmp(r->recipe.task, "edit") == 0)
         return cli_usage_error(c, "'%.200s' was made by `veetance edit`, which can run it again",
-                               r->from);
+                               cli_input_name(r->from));
     fill_request(&r->request, &r->recipe, edit);
     return CLI_OK;
 }

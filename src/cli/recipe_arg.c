@@ -21,6 +21,7 @@ enum err_code cli_recipe_read(const char *from, struct recipe *out, struct err *
         buf_deinit(&bytes);
     }
     buf_deinit(&text);
+    from = cli_input_name(from);
     return rc == ERR_OK || strstr(e->text, from) ? rc : err_note(e, "'%s'", from);
 }
 

@@ -189,7 +189,7 @@ enum err_code cli_settings_change(enum cli_setting which, const char *value, str
     const char *key = cli_setting_rows[which].key;
     enum err_code rc = find_file(path, e);
     if (rc == ERR_OK && value)
-        rc = take(&scratch, (int)which, value, SETTING_FILE, "the value", e);
+        rc = take(&scratch, (int)which, value, SETTING_FILE, "settings", e);
     if (rc == ERR_OK)
         rc = read_file(path, &old, e);
     if (rc != ERR_OK)

@@ -125,6 +125,16 @@ static enum err_code decode_any(struct str bytes, const struct layers_limits *li
     return decode_picture(bytes, limits, out, e);
 }
 
+enum err_code layers_import_memory(struct str bytes, const struct layers_limits *limits,
+                                   struct layer_stack *out, struct err *e)
+{
+    layer_stack_init(out, 0, 0);
+    enum err_code rc = decode_any(bytes, limits, out, e);
+    if (rc != ERR_OK)
+        layer_stack_deinit(out);
+    return rc;
+}
+
 enum err_code layers_import(const char *path, const struct layers_limits *limits,
                             struct layer_stack *out, struct err *e)
 {
@@ -132,14 +142,8 @@ enum err_code layers_import(const char *path, const struct layers_limits *limits
     layer_stack_init(out, 0, 0);
     if (file_is_dir(path))
         return layers_folder_read(path, limits, out, e);
-    enum err_code rc = file_map(path, &m, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = decode_any((struct str){(const char *)m.p, m.n}, limits, out, e);
+    TRY(file_map(path, &m, e));
+    enum err_code rc = layers_import_memory((struct str){(const char *)m.p, m.n}, limits, out, e);
     file_unmap(&m);
-    if (rc != ERR_OK) {
-        layer_stack_deinit(out);
-        return err_note(e, "'%s'", path);
-    }
-    return ERR_OK;
+    return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
 }

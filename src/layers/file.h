@@ -35,5 +35,9 @@ ERR_MUST_CHECK enum err_code layers_export(const struct layer_stack *s, enum lay
  * Caller: layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code layers_import(const char *path, const struct layers_limits *limits,
                                            struct layer_stack *out, struct err *e);
+/* The same of bytes; a folder is none. */
+ERR_MUST_CHECK enum err_code layers_import_memory(struct str bytes,
+                                                  const struct layers_limits *limits,
+                                                  struct layer_stack *out, struct err *e);
 
 #endif

@@ -276,7 +276,7 @@ def test_requests_without_a_model_get_that_of_the_settings(program):
             json.dump({"model": "micro-klein", "layers_model": "/some/folder"}, f)
         got, said = models_of()
         assert got == ["micro-klein", "my-layers", "mine", "micro-klein"], got
-        assert "note: the setting layers_model is not used here: there is no model '/some/folder'" in said, said
+        assert "note: the setting layers_model is not used here: '/some/folder' is none of" in said, said
         for options in (["-m", "nowhere"], ["-m", "micro-layered"], ["--layers-model", "micro-klein"]):
             r = subprocess.run([program, "serve", *options], capture_output=True, env={**os.environ, **env}, timeout=60)
             assert r.returncode in (1, 2) and b"--model: " in r.stderr or b"--layers-model: " in r.stderr, r
