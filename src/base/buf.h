@@ -35,7 +35,7 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 /* Makes room for n more bytes and returns where they go (counted as appended); NULL on failure. */
 void *buf_grow(struct buf *b, size_t n);
 void buf_clear(struct buf *b); /* n = 0, memory kept, failure kept */
-/* Keeps the first n bytes, of at least as many; the way to give back what buf_grow made room for in vain. */
+/* Keeps the first n bytes (n is at most b->n): undoes a buf_grow whose room was not needed. */
 void buf_cut(struct buf *b, size_t n);
 
 static inline bool buf_failed(const struct buf *b)

@@ -1,7 +1,7 @@
-/* err.h - how everything in this program says that it failed.
+/* err.h - how every function in this program reports a failure.
  *
  * A function that can fail returns `enum err_code` and takes a caller-owned `struct err *` last (NULL
- * when the caller wants no text). Who detects the failure writes the text (what, which, expected, got);
+ * when the caller wants no text). The code that detects the failure writes the text (what, which, expected, got);
  * a layer above may put one prefix in front with err_note (which file, which step) and never replaces
  * it. Needs no allocation, so it also works when memory has run out. Not thread-local and not global:
  * a job that changes threads carries its own error.
@@ -21,11 +21,11 @@ enum err_code {
     ERR_FORMAT,    /* bytes from outside are not what they claim to be */
     ERR_LIMIT,     /* sound, but larger than this program allows */
     ERR_IO,        /* the operating system failed to read or write */
-    ERR_NOMEM,     /* memory (host or device) would not suffice */
+    ERR_NOMEM,     /* not enough memory (host or device) */
     ERR_DEVICE,    /* a compute device failed, or cannot do what is needed */
     ERR_BUSY,      /* try again later */
-    ERR_CANCELLED, /* somebody asked to stop */
-    ERR_NUMERIC,   /* NaN or infinity where numbers should be */
+    ERR_CANCELLED, /* the run was asked to stop */
+    ERR_NUMERIC,   /* NaN or infinity where finite numbers should be */
     ERR_INTERNAL,  /* a bug of ours */
 };
 

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* A small fixed allocation failed: nothing sensible can go on. One line on stderr, exit code 1. */
+/* A small fixed allocation failed: the program cannot continue. One line on stderr, exit code 1. */
 void fatal_out_of_memory(size_t wanted_bytes) __attribute__((noreturn));
 
 #endif

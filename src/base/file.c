@@ -130,7 +130,7 @@ bool file_is_dir(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Of "\\\\wsl.localhost\\NAME\\home" or "\\\\wsl$\\NAME\\home" what stands after the name; NULL: it is none. */
+/* The part behind NAME of "\\\\wsl.localhost\\NAME\\home" or "\\\\wsl$\\NAME\\home"; NULL for other paths. */
 static const char *after_share(const char *path)
 {
     static const char *const starts[] = {"\\\\wsl.localhost\\", "\\\\wsl$\\"};

@@ -23,8 +23,8 @@ void file_unmap(struct file_map *m);
 ERR_MUST_CHECK enum err_code file_read(const char *path, size_t max_bytes, struct buf *out,
                                        struct err *e);
 
-/* Writes a whole file as base/file_out.h says: path holds either the old bytes or all the new ones. mode: of a
- * file that is not there yet, less the umask. */
+/* Writes a whole file as base/file_out.h says: path holds either the old bytes or all the new ones. mode: for
+ * a new file, less the umask. */
 ERR_MUST_CHECK enum err_code file_write_mode(const char *path, mode_t mode, const void *p, size_t n,
                                              struct err *e);
 /* The same with mode 0666. */
@@ -33,8 +33,9 @@ ERR_MUST_CHECK enum err_code file_write_atomic(const char *path, const void *p, 
 
 bool file_exists(const char *path); /* any kind of thing */
 bool file_is_dir(const char *path);
-/* A path as Windows writes it, as Linux has it beside Windows: "D:\models" and "D:/models" are /mnt/d/models,
- * "\\wsl.localhost\NAME\home" is /home, "a\b" is a/b. What exists as it is, and any other path, is copied. false: too long. */
+/* Turns a Windows path into the one that Linux on the same machine (WSL) uses: "D:\models" and "D:/models" are
+ * /mnt/d/models, "\\wsl.localhost\NAME\home" is /home, "a\b" is a/b. A path that exists as it is, and any other, is
+ * copied. False when the result is too long. */
 bool file_native_path(const char *path, char *out, size_t out_size);
 /* "DIR/NAME" into out; ERR_LIMIT when it does not fit. */
 ERR_MUST_CHECK enum err_code file_join(char *out, size_t out_size, const char *dir,

@@ -10,8 +10,8 @@
 
 #include "base/err.h"
 
-/* Opens or makes the file (relative to the folder `at`, which may be AT_FDCWD) and locks it. Without wait it is
- * ERR_BUSY when another holds it. On failure *fd is -1. */
+/* Opens or makes the file (relative to the folder `at`, which may be AT_FDCWD) and locks it. Without wait it
+ * fails with ERR_BUSY when another holds it. On failure *fd is -1. */
 ERR_MUST_CHECK enum err_code file_lock(int at, const char *path, mode_t mode, bool wait, int *fd,
                                        struct err *e);
 /* Accepts -1. */

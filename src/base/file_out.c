@@ -62,7 +62,7 @@ static int own_descriptor(const char *path)
     return strncmp(real, ours, strlen(ours)) == 0 ? (int)number : -1;
 }
 
-/* Links in /proc lead to open files whatever their text says. */
+/* Links in /proc lead to open files, whatever path they show. */
 static bool is_in_proc(const char *path)
 {
     char dir[PATH_BYTES];
@@ -160,7 +160,7 @@ enum err_code file_write_all(int fd, const void *p, size_t n, struct err *e)
     return ERR_OK;
 }
 
-/* A file without a name gets one through /proc. */
+/* Without /proc a file opened like this could not be given a name later. */
 static int open_nameless(int folder, mode_t mode)
 {
     if (access("/proc/self/fd", X_OK) != 0)
@@ -194,7 +194,7 @@ static enum err_code open_direct(struct file_out *f, const char *path, struct er
     return f->fd >= 0 ? ERR_OK : cannot_write(f->path, errno, e);
 }
 
-/* What is replaced hands on its owner, where we may do that, and its permissions. */
+/* The new file gets the permissions of the one that it replaces, and its owner where we may set it. */
 static enum err_code keep_rights(const struct file_out *f, const struct stat *old, mode_t mode,
                                  struct err *e)
 {
@@ -238,7 +238,7 @@ static enum err_code open_temp(struct file_out *f, mode_t mode, struct err *e)
     return rc == ERR_OK ? rc : cannot_write(f->path, why.sys, e);
 }
 
-/* File systems that cannot take room in advance are no reason to stop, a full one is. */
+/* A file system that cannot reserve space is no reason to stop; a full one is. */
 static enum err_code take_room(const struct file_out *f, uint64_t bytes, struct err *e)
 {
     if (bytes > 0 && fallocate(f->fd, 0, 0, (off_t)bytes) != 0 &&

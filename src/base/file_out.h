@@ -1,13 +1,13 @@
 /* file_out.h - the one way in which this program writes a file.
  *
- * Nobody ever sees half of one, and any number of threads and processes may write the same path: one of them
- * is what stays. The bytes go into a file without a name where the system can do that (it vanishes by itself
+ * Nobody ever sees half of one, and any number of threads and processes may write the same path: the last to
+ * commit wins. The bytes go into a file without a name where the system can do that (the kernel removes it
  * whatever happens to the process), elsewhere into a hidden file of a random name in the target's folder.
  * file_out_commit syncs the file, gives it the name and syncs the folder; until then an older file of that
  * name stays as it is.
  *
- * A path that is a link is followed: the file behind it is replaced, the link stays. A file that is replaced
- * hands its permissions on. What cannot be replaced is written to directly, in order: pipes, terminals,
+ * A path that is a link is followed: the file behind it is replaced, the link stays. The new file gets
+ * the permissions of the old one. What cannot be replaced is written to directly, in order: pipes, terminals,
  * /dev/null, and the descriptors behind /dev/stdout and /dev/fd/N.
  *
  *     struct file_out f;
@@ -33,21 +33,21 @@ struct file_out {
     int fd, folder;                  /* the file and the folder it will be in; -1 when not open */
     bool direct;                     /* fd is what the path names: nothing to rename */
     bool linked;                     /* the temporary name is there */
-    _Atomic uint64_t next;           /* when direct: where the next byte must belong */
+    _Atomic uint64_t next;           /* when direct: the offset that the next write must have */
     char *path;                      /* as the caller wrote it, for messages */
     char *name;                      /* within the folder */
-    char temp[FILE_TEMP_NAME_BYTES]; /* likewise; where it is, or will be for a moment */
+    char temp[FILE_TEMP_NAME_BYTES]; /* the temporary name in that folder */
 };
 
-/* Takes room for `bytes` bytes at once, so that a full disk shows before any work (0: not known). mode: of a
- * file that is not there yet, less the umask; one without rights for others (0600) also takes them from a file
- * that is. On failure there is nothing to end. */
+/* Reserves `bytes` bytes at once, so that a full disk is reported before any work (0: size not known). mode: for a new
+ * file, less the umask; a mode without rights for others (0600) also removes those of a file that is replaced. On
+ * failure there is nothing to end. */
 ERR_MUST_CHECK enum err_code file_out_begin(struct file_out *f, const char *path, mode_t mode,
                                             uint64_t bytes, struct err *e);
 /* Any thread, any order; but in order, without gaps, where the file is written to directly (ERR_ARG). */
 ERR_MUST_CHECK enum err_code file_out_write(struct file_out *f, const void *p, size_t n,
                                             uint64_t at, struct err *e);
-/* The file is there, whole and on the disk, when this succeeds. */
+/* When this succeeds the file is there, complete and synced to the disk. */
 ERR_MUST_CHECK enum err_code file_out_commit(struct file_out *f, struct err *e);
 /* After a commit: frees. Without one: removes every trace. */
 void file_out_end(struct file_out *f);

@@ -1,4 +1,4 @@
-/* folder.h - folders: made with those above them, synced, removed with all that is in them. */
+/* folder.h - making folders and their parents, syncing them, removing whole trees. */
 #ifndef VT_BASE_FOLDER_H
 #define VT_BASE_FOLDER_H
 
@@ -13,14 +13,14 @@ enum { FOLDER_PATH_BYTES = 4096 };
 ERR_MUST_CHECK enum err_code folder_of(const char *path, char out[FOLDER_PATH_BYTES],
                                        struct err *e);
 /* Makes dir and the folders above it that are missing, each with this mode (0700: for the user alone; 0777: what
- * the umask allows). A folder that is there stays as it is. */
+ * the umask allows). An existing folder is left as it is. */
 ERR_MUST_CHECK enum err_code folder_make(const char *dir, mode_t mode, struct err *e);
 /* The same for the folder that the file of this path lies in. */
 ERR_MUST_CHECK enum err_code folder_make_parents(const char *path, mode_t mode, struct err *e);
 /* Makes an empty folder of a random name beside path ("PATH.tmp-..."), to be filled and renamed. */
 ERR_MUST_CHECK enum err_code folder_make_temp(const char *path, char *out, size_t out_size,
                                               struct err *e);
-/* Makes the names in a folder outlive a power cut. A file system that cannot do that is no failure. */
+/* Syncs a folder, so that the names in it survive a power cut. Not an error on file systems that cannot do it. */
 ERR_MUST_CHECK enum err_code folder_sync_fd(int fd, struct err *e);
 /* The same for the folder that path lies in. Best effort. */
 void folder_sync_of(const char *path);

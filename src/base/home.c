@@ -14,7 +14,7 @@ static enum err_code folder(enum home_kind kind, char *out, size_t size, struct 
     int n;
     if (own && *own)
         n = snprintf(out, size, "%s", own);
-    else if (xdg && xdg[0] == '/') /* the specification: relative ones are to be ignored */
+    else if (xdg && xdg[0] == '/') /* the XDG specification: ignore relative paths */
         n = snprintf(out, size, "%s/veetance", xdg);
     else if (home && *home)
         n = snprintf(out, size, "%s/%s/veetance", home,

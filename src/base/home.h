@@ -11,7 +11,7 @@ enum home_kind {
     HOME_DATA,   /* $XDG_DATA_HOME/veetance, ~/.local/share/veetance */
 };
 
-/* The folder, with "/NAME" behind it unless name is NULL; nothing is made. ERR_NOTFOUND without a home. */
+/* The folder's path, with "/NAME" appended unless name is NULL; creates nothing. ERR_NOTFOUND when no home is set. */
 ERR_MUST_CHECK enum err_code home_path(enum home_kind kind, const char *name, char *out,
                                        size_t out_size, struct err *e);
 

@@ -1,4 +1,4 @@
-/* json.h - reading JSON files that came from somebody else, on top of yyjson.
+/* json.h - reading JSON from files and requests that may be hostile, on top of yyjson.
  *
  * json_parse bounds size and nesting first. The json_get_* helpers turn "missing, of the wrong type or
  * out of range" into one sentence that names the key; `what` is the document's name for messages.

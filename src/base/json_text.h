@@ -1,6 +1,6 @@
 /* json_text.h - JSON as it is written, piece by piece, into a buffer. Reading JSON is yyjson's.
  *
- * A comma is put where one is missing: before whatever does not follow an opening bracket or the begin of a line.
+ * A comma is put where one is missing: before whatever does not follow an opening bracket or the beginning of a line.
  *
  *     json_object(b, NULL);
  *     json_put_z(b, "id", job->id);
@@ -27,7 +27,7 @@ void json_end_object(struct buf *b);
 void json_array(struct buf *b, const char *key);
 void json_end_array(struct buf *b);
 
-/* The name of a member that is not ours, escaped; its value is put next. */
+/* A member's name that comes from outside, escaped; put its value next. */
 void json_key(struct buf *b, struct str key);
 
 void json_put_str(struct buf *b, const char *key, struct str value);
@@ -37,11 +37,11 @@ void json_put_uint(struct buf *b, const char *key, uint64_t value);
 void json_put_ints(struct buf *b, const char *key, const int64_t *values, size_t n); /* an array */
 void json_put_bool(struct buf *b, const char *key, bool value);
 void json_put_null(struct buf *b, const char *key);
-/* With so many digits behind the point; infinity and NaN, which JSON lacks, as null. */
+/* With this many decimals; infinity and NaN, which JSON lacks, become null. */
 void json_put_fixed(struct buf *b, const char *key, double value, int digits);
 /* As short as %g. */
 void json_put_number(struct buf *b, const char *key, double value);
-/* What is JSON already. */
+/* A value that is JSON already. */
 void json_put_raw(struct buf *b, const char *key, struct str json);
 
 /* A quoted string, and nothing else; bytes that are not UTF-8 become U+FFFD. */

@@ -30,7 +30,7 @@ int listen_fds_take(void)
     uint64_t pid = 0, count = 0;
     bool ours = number("LISTEN_PID", &pid) && pid == (uint64_t)getpid() &&
                 number("LISTEN_FDS", &count) && count > 0 && is_listening(FIRST_FD);
-    /* Programs that are started from here are meant by none of it. */
+    /* Child processes must not take the descriptors for theirs. */
     (void)unsetenv("LISTEN_PID");
     (void)unsetenv("LISTEN_FDS");
     (void)unsetenv("LISTEN_FDNAMES");

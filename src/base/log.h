@@ -1,7 +1,7 @@
 /* log.h - one line per event to one sink. Libraries never print; they log.
  *
  * Levels: error, warn (default threshold), info, debug, trace. The sink is set once at start (before
- * other threads run) by whoever owns the process; the default writes "veetance: level: text" to stderr.
+ * other threads run) by the program's main function; the default writes "veetance: level: text" to stderr.
  * No prompt text and no paths above debug level. */
 #ifndef VT_BASE_LOG_H
 #define VT_BASE_LOG_H

@@ -2,7 +2,7 @@
  *
  * Two families. `mem_try_*` may return NULL: for every size that comes from a file, a request or a
  * model; the caller answers with ERR_NOMEM. `mem_*` without try never returns NULL: for small fixed
- * sizes; when the system has nothing left it prints one line and ends the process (base/fatal.c).
+ * sizes; when memory is exhausted it prints one line and ends the process (base/fatal.c).
  * All memory is zeroed. Tests make allocations fail on purpose with mem_fail_after.
  */
 #ifndef VT_BASE_MEM_H

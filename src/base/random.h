@@ -1,5 +1,5 @@
-/* random.h - random bytes from the system, for names and keys that nobody can guess. Pictures' noise comes from
- * sample/rng.h, which repeats itself on purpose. */
+/* random.h - random bytes from the system, for names and keys that nobody can guess. The noise of images comes
+ * from sample/rng.h, which is repeatable on purpose. */
 #ifndef VT_BASE_RANDOM_H
 #define VT_BASE_RANDOM_H
 

@@ -44,7 +44,7 @@ void sha256_end(struct sha256 *h, unsigned char out[SHA256_BYTES])
 {
     uint64_t bits = h->total * 8;
     unsigned char pad[72] = {0x80};
-    size_t n = 64 - (h->total + 8) % 64; /* one byte at least, and the length ends a block */
+    size_t n = 64 - (h->total + 8) % 64; /* padding: 1 byte or more, up to the length */
     for (int i = 0; i < 8; i++)
         pad[n + (size_t)i] = (unsigned char)(bits >> (56 - 8 * i));
     sha256_add(h, pad, n + 8);

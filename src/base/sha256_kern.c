@@ -81,7 +81,7 @@ kern_sha(uint32_t state[8], const unsigned char *p, size_t blocks)
             __m128i sum = _mm_add_epi32(now, _mm_load_si128((const void *)(k + 4 * (size_t)i)));
             cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
             abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0e));
-            if (i < 12) { /* the four words that come sixteen later, in the place of these */
+            if (i < 12) { /* the four words for sixteen rounds later overwrite these */
                 __m128i last = w[(i + 3) & 3];
                 __m128i x = _mm_sha256msg1_epu32(now, w[(i + 1) & 3]);
                 x = _mm_add_epi32(x, _mm_alignr_epi8(last, w[(i + 2) & 3], 4));

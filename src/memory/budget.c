@@ -18,7 +18,7 @@ static uint64_t whole_memory(const struct nn_device *d)
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
 }
 
-/* What a suffix stands for; 0: not one of ours. */
+/* The factor that a suffix stands for; 0: unknown suffix. */
 static double unit(const char *suffix)
 {
     static const struct {
@@ -45,13 +45,13 @@ enum err_code budget_parse(const char *text, const struct nn_device *d, uint64_t
     double v = 0, scale = strcmp(text + digits, "%") == 0 ? -1 : unit(text + digits);
     *bytes = 0;
     if (digits == 0 || !str_to_double((struct str){text, digits}, &v) || scale == 0)
-        return err_set(e, ERR_ARG, "the budget '%.40s' is none: write 16G, 512M, 80%% or bytes",
-                       text);
+        return err_set(e, ERR_ARG,
+                       "the budget '%.40s' is not a size: write 16G, 512M, 80%% or bytes", text);
     if (scale < 0) {
         uint64_t whole = whole_memory(d);
         if (whole == 0)
             return err_set(e, ERR_ARG,
-                           "the device does not tell its memory: give the budget in "
+                           "the device does not report its memory: give the budget in "
                            "bytes, not in percent");
         if (v > 100)
             return err_set(e, ERR_ARG, "the budget is %g %% of the memory; at most 100", v);

@@ -1,4 +1,4 @@
-/* budget.h - a budget as people write it. */
+/* budget.h - reading and writing budgets as text: "16G", "80%". */
 #ifndef VT_MEMORY_BUDGET_H
 #define VT_MEMORY_BUDGET_H
 
@@ -9,7 +9,7 @@
 ERR_MUST_CHECK enum err_code budget_parse(const char *text, const struct nn_device *d,
                                           uint64_t *bytes, struct err *e);
 
-/* "16.00 GiB", "2.50 MiB": rounded up, so that what is asked for suffices. */
+/* "16.00 GiB", "2.50 MiB": rounded up, so that a budget of the printed size is enough. */
 struct budget_text {
     char z[24];
 };

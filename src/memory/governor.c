@@ -71,12 +71,12 @@ static struct entry *oldest_idle(const struct governor *g)
     return old;
 }
 
-/* Lets idle components go until `bytes` more fit. */
+/* Evicts idle components until `bytes` more fit. */
 static void make_room(struct governor *g, uint64_t bytes)
 {
     struct entry *y;
     while (held(g) + bytes > g->budget && (y = oldest_idle(g)) != NULL) {
-        log_debug("memory: %s gives way (%s)", y->component,
+        log_debug("memory: %s is evicted (%s)", y->component,
                   budget_text(nn_params_device_bytes(y->ps)).z);
         nn_params_release(y->ps);
     }
@@ -166,20 +166,20 @@ static void ran(void *user, uint64_t streamed)
 
 /* ---- life -------------------------------------------------------------------------------------------- */
 
-/* Of what is free and what is held already. */
+/* From what is free plus what this program holds already. */
 static uint64_t default_budget(const struct governor *g)
 {
     struct nn_device_info info;
     nn_device_info(g->device, &info);
     uint64_t free_bytes = info.is_cpu ? host_available_bytes() : info.free_bytes;
-    if (free_bytes == 0) /* a device that cannot tell */
+    if (free_bytes == 0) /* a device that does not report it */
         return UINT64_MAX / 2;
     uint64_t gib = 1ull << 30;
     free_bytes += held(g);
     return free_bytes > 2 * gib ? free_bytes - gib : free_bytes / 2;
 }
 
-/* Of what a budget allows, the device takes a share for itself. */
+/* The budget for our own use: the device takes a share of it for itself. */
 static enum err_code own_share(const struct governor *g, uint64_t budget, uint64_t *out,
                                struct err *e)
 {
@@ -189,7 +189,7 @@ static enum err_code own_share(const struct governor *g, uint64_t budget, uint64
     if (budget == 0 || budget > own)
         return ERR_OK;
     nn_device_info(g->device, &info);
-    return err_set(e, ERR_NOMEM, "%s takes %s by itself: a budget of %s leaves nothing", info.name,
+    return err_set(e, ERR_NOMEM, "%s uses %s for itself: a budget of %s leaves nothing", info.name,
                    budget_text(own).z, budget_text(budget).z);
 }
 
@@ -286,7 +286,7 @@ static struct nn_placement placement_of(const struct governor *g, const char *co
     return (struct nn_placement){0};
 }
 
-/* The stage of a component; what it has in use is added up as it comes. */
+/* Finds or adds the stage of a component; measure_stage and note_peak then fill it in. */
 static void enter_stage(struct governor *g, const char *component, struct nn_params *ps)
 {
     struct governor_stage *s = NULL;

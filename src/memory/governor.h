@@ -1,12 +1,12 @@
-/* governor.h - who may hold the device's memory: a budget, a ledger, and whose turn it is.
+/* governor.h - who may hold the device's memory: a budget, a ledger, and eviction.
  *
- * Everything on the device is taken through the governor (nn/buffer.h, nn/graph.h). The component in use never
- * gives way; others stay engaged for as long as there is room and go, least recently used first, when there is
- * not. What would pass the budget is refused with ERR_NOMEM.
+ * Everything on the device is taken through the governor (nn/buffer.h, nn/graph.h). The component in use is never
+ * evicted; others stay engaged for as long as there is room and are then evicted, least recently used first. A request
+ * that would exceed the budget even so fails with ERR_NOMEM.
  *
  *     governor_new(device, 0, &g, e);                  attaches itself to the device
- *     governor_engage(device, "transformer", ps, e);   releases others if it must
- *     governor_idle(device);                           everything may go now
+ *     governor_engage(device, "transformer", ps, e);   evicts others if it must
+ *     governor_idle(device);                           from now on everything may be evicted
  *     governor_free(g);
  *
  * On the CPU weights lie in mapped files, and the budget bounds what is computed and converted. One thread
@@ -24,7 +24,7 @@ enum { GOVERNOR_MAX_STAGES = 8, GOVERNOR_NAME_BYTES = 32 };
 struct governor_usage {
     uint64_t budget, current, peak; /* bytes on the device */
     uint64_t weights, compute;      /* parts of current */
-    uint64_t moved;                 /* bytes of weights brought to the device, ever */
+    uint64_t moved;                 /* bytes of weights uploaded to the device since the start */
 };
 
 /* One component's part in what ran since governor_begin. */
@@ -47,28 +47,28 @@ void governor_free(struct governor *g);
 /* The device's governor; NULL when it has none. */
 struct governor *governor_of(const struct nn_device *d);
 
-/* Makes room at once if less is allowed than is held; ERR_NOMEM if what is in use does not fit. 0: default. */
+/* Evicts at once what no longer fits; ERR_NOMEM if what is in use does not fit. 0: the default. */
 ERR_MUST_CHECK enum err_code governor_set_budget(struct governor *g, uint64_t bytes, struct err *e);
 uint64_t governor_budget(const struct governor *g);
 const struct nn_device *governor_device(const struct governor *g);
 void governor_usage(const struct governor *g, struct governor_usage *out);
 
 /* Engages ps and makes it the one in use, placed as governor_place said for its component. Without a governor
- * it is engaged whole. `also` keeps those in use that were. */
+ * it is engaged whole. governor_engage_also leaves those in use that were. */
 ERR_MUST_CHECK enum err_code governor_engage(struct nn_device *d, const char *component,
                                              struct nn_params *ps, struct err *e);
 ERR_MUST_CHECK enum err_code governor_engage_also(struct nn_device *d, const char *component,
                                                   struct nn_params *ps, struct err *e);
 /* Nothing is in use; what is engaged stays for the next run. */
 void governor_idle(struct nn_device *d);
-/* Off the device, all of it. */
+/* Takes all weights off the device. */
 void governor_release_all(struct nn_device *d);
 
-/* Where a component's blocks lie from its next engagement on. */
+/* Which of a component's blocks will be resident or streamed, from its next engagement on. */
 void governor_place(struct governor *g, const char *component, struct nn_placement want);
 void governor_place_all_resident(struct governor *g);
 
-/* What may be computed beside the weights of the component in use, if all others go; 0: no bound. */
+/* Bytes left for computing beside the weights of the component in use, once all others are evicted; 0: no limit. */
 uint64_t governor_compute_room(const struct nn_device *d);
 
 /* ---- measuring (plan.h) ----------------------------------------------------------------------------- */
@@ -77,7 +77,7 @@ uint64_t governor_compute_room(const struct nn_device *d);
 void governor_begin(struct governor *g, bool dry);
 /* Ends a dry run: the device is as it was. */
 void governor_end_dry(struct governor *g);
-/* A dry run never refuses; this tells whether it would have. */
+/* A dry run never refuses; this says whether a real one would have. */
 bool governor_over_budget(const struct governor *g);
 size_t governor_stages(const struct governor *g, const struct governor_stage **out);
 

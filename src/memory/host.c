@@ -43,7 +43,7 @@ uint64_t host_available_in(const char *proc, const char *group)
         number_behind(read_small(proc, "meminfo", text, sizeof text), "MemAvailable:") * 1024;
     uint64_t limit = number(read_small(group, "memory.max", text, sizeof text));
     uint64_t used = number(read_small(group, "memory.current", text, sizeof text));
-    /* Files that were read count as used until someone wants the room: mapped weights, above all. */
+    /* Cached file pages (above all mapped weights) count as used, but the kernel gives them up when needed. */
     read_small(group, "memory.stat", text, sizeof text);
     uint64_t files =
         number_behind(text, "\ninactive_file ") + number_behind(text, "\nactive_file ");

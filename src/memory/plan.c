@@ -27,8 +27,8 @@ static uint64_t placed(const struct governor_stage *s, struct nn_placement want)
     return resident;
 }
 
-/* As many blocks as fit stay; the rest flow through two slots, or through one where even that is much. False
- * when nothing helps. */
+/* Makes as many blocks resident as fit and streams the rest through two slots, or one where two are too much. False
+ * when even that does not fit. */
 static bool place_streamed(struct governor *g, const struct governor_stage *s, uint64_t room)
 {
     uint64_t now = placed(s, s->placement), beside = s->weights > now ? s->weights - now : 0;
@@ -41,7 +41,7 @@ static bool place_streamed(struct governor *g, const struct governor_stage *s, u
         want.slots = 1;
     if (placed(s, want) > room)
         return false;
-    int lo = 0, hi = sizes.blocks - want.slots; /* lo fits, behind hi nothing would flow */
+    int lo = 0, hi = sizes.blocks - want.slots; /* lo fits; above hi nothing would be streamed */
     while (lo < hi) {
         int mid = lo + (hi - lo + 1) / 2;
         if (placed(s, (struct nn_placement){mid, want.slots}) <= room)
@@ -121,7 +121,7 @@ static void fill_all(const struct memory_governors *all, struct memory_plan *out
     out->peak_bytes = out->devices[0].peak_bytes;
 }
 
-/* The least that each component can do with, and the largest of these. */
+/* The least budget that each component can run in, and the largest of these. */
 static void find_least(const struct governor *g, struct memory_plan *out)
 {
     const struct governor_stage *stages;
@@ -161,7 +161,8 @@ static void fill_advice(struct memory_plan *p)
             whole = all;
     }
     if (p->verdict == MEMORY_REFUSED) {
-        advise(p, "a budget of %s or more (--budget) would do", budget_text(p->least_bytes).z);
+        advise(p, "a budget of %s or more (--budget) would be enough",
+               budget_text(p->least_bytes).z);
         if (compute > weights)
             advise(p, "a smaller picture: computing takes up to %s", budget_text(compute).z);
         else

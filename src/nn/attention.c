@@ -1,9 +1,10 @@
 /* attention.c - attention whose memory grows linearly with tokens.
  *
- * Where ggml's flash attention takes the shapes it is used: keys and values in float32 on the CPU, in half
+ * ggml's flash attention is used where it supports the shapes: keys and values in float32 on the CPU, in half
  * precision on other devices. Otherwise (an exact graph, or a head size that the device's kernel lacks)
- * queries go in bands through plain products and a softmax, a band's scores at a time. Flash attention adds
- * up one key after the other in float32, which over some ten thousand keys costs three digits.
+ * queries are computed in bands by plain products and a softmax, so that only one band's scores exist at a time.
+ * Exact graphs need that, too: flash attention adds up one key after the other in float32, which loses three digits
+ * over some ten thousand keys.
  * On the CPU and on NVIDIA cards our own kernels (cpu/attention.c, nvidia/attention.c) come before both. */
 #include "nn/cpu/nodes.h"
 #include "nn/heads.h"
@@ -12,8 +13,8 @@
 
 enum { BAND_SCORES = 8 << 20 }; /* scores held at a time: 32 MiB of float32 */
 
-/* Keys or values in half precision, head by head as a tensor. In memory they stay as they lie: a copy that
- * changes the order, too, is slower. */
+/* Keys or values in half precision, as a tensor head by head. Their order in memory is kept: a copy that also changes
+ * the order is slower. */
 static struct ggml_tensor *half_by_head(struct nn_graph *g, struct ggml_tensor *x)
 {
     if (nn_lies_by_head(x))
@@ -71,8 +72,7 @@ static struct ggml_tensor *banded(struct nn_graph *g, struct ggml_tensor *q, str
                                                    (size_t)t * mask->nb[1]));
         struct ggml_tensor *y = band(g, qb, kh, vt, mb, scale);
         out = out ? ggml_concat(nn_ctx(g), out, y, 1) : y;
-        nn_graph_add(
-            g, out); /* ggml puts nodes in order by recursion: one band deep, not all of them */
+        nn_graph_add(g, out); /* ggml sorts nodes by recursion: this limits its depth to one band */
     }
     return out;
 }

@@ -10,7 +10,7 @@
 
 struct nn_buffer;
 
-/* Of MiB, and of what for: the budget allowed it, but the device refuses. */
+/* Format with MiB and a purpose, for memory that the budget allowed and the device refused. */
 #define NN_NO_ROOM                                                                                 \
     "the device has no %zu MiB for %s; end what else uses its memory, or give a smaller --budget"
 
@@ -22,7 +22,7 @@ ERR_MUST_CHECK enum err_code nn_buffer_new(struct nn_device *d, enum nn_memory_k
 void nn_buffer_free(struct nn_buffer *b);
 /* False on a dry device. */
 bool nn_buffer_is_real(const struct nn_buffer *b);
-/* Where it lies if that is memory of the host; NULL otherwise. */
+/* Its address if it is host memory; NULL otherwise. */
 void *nn_buffer_host(const struct nn_buffer *b);
 
 /* Gives t its place, `at` bytes into b (a multiple of the device's alignment). ERR_DEVICE when it refuses. */
@@ -31,8 +31,8 @@ ERR_MUST_CHECK enum err_code nn_buffer_place(const struct nn_buffer *b, struct g
 
 /* Whether t has memory that may be read and written: false on a dry device, and for an input that no node uses. */
 bool nn_tensor_is_real(const struct nn_device *d, const struct ggml_tensor *t);
-/* Bytes `at` to at + n of t, which must be real. What a card refuses is told by the next run; what is read from it then
- * is NaN. */
+/* Bytes `at` to at + n of t, which must be real. An error of a card is reported by the next run; what is read
+ * from it until then is NaN. */
 void nn_tensor_set(struct nn_device *d, struct ggml_tensor *t, const void *data, size_t at,
                    size_t n);
 void nn_tensor_get(struct nn_device *d, const struct ggml_tensor *t, void *data, size_t at,

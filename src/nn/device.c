@@ -99,8 +99,8 @@ enum err_code nn_device_serve(const struct nn_device *d, const char *address, st
 {
     if (d->card)
         return err_set(e, ERR_DEVICE,
-                       "a worker can lend the processor and what Vulkan offers, but "
-                       "no device of CUDA: use --device vulkan");
+                       "a worker can offer the CPU or a Vulkan device, but not a CUDA "
+                       "one: use --device vulkan");
     TRY(device_load_rpc(e));
     return nn_rpc_serve(address, d->dev, d->threads, e);
 }

@@ -28,7 +28,7 @@ struct nn_device_info {
     char description[128]; /* the driver's words */
     bool is_cpu;
     bool is_software;                 /* emulates a GPU on the processor: for tests */
-    uint64_t total_bytes, free_bytes; /* memory; 0 when the backend cannot tell */
+    uint64_t total_bytes, free_bytes; /* memory; 0 when the backend does not report it */
 };
 
 /* All devices of all backends that are installed. */
@@ -40,21 +40,21 @@ ERR_MUST_CHECK enum err_code nn_device_list(struct nn_device_info *out, size_t m
 ERR_MUST_CHECK enum err_code nn_device_open(const char *want, int threads, struct nn_device **out,
                                             struct err *e);
 void nn_device_close(struct nn_device *d);
-/* Lets other machines compute on this device, one after the other; "HOST:PORT". Returns only when it cannot. */
+/* Serves this device to other machines on "HOST:PORT", one client after the other. Returns only on failure. */
 ERR_MUST_CHECK enum err_code nn_device_serve(const struct nn_device *d, const char *address,
                                              struct err *e);
 
-/* Refuses what is no "HOST:PORT". */
+/* ERR_ARG unless the address is "HOST:PORT". */
 ERR_MUST_CHECK enum err_code nn_device_check_address(const char *address, struct err *e);
-/* fn is told why, right before ggml ends the process: a worker that vanished, a driver that failed. */
+/* fn is called with the reason right before ggml ends the process: a worker that vanished, a driver that failed. */
 void nn_device_on_abort(void (*fn)(const char *why));
 
-/* The backend library that the device came from; "" when that cannot be told. Borrowed. */
+/* Path of the backend library that drives the device; "" when unknown. Borrowed from d. */
 const char *nn_device_library(const struct nn_device *d);
-/* Multiplies matrices for about a quarter of a second. Floating point operations a second. */
+/* Multiplies matrices for about a quarter of a second and gives the floating point operations a second. */
 ERR_MUST_CHECK enum err_code nn_device_measure(const struct nn_device *d, double *out,
                                                struct err *e);
-/* Makes this device the one that later starts open unasked, and writes that down. flops: measured, or 0. */
+/* Pins this device (nn/pin.h): later starts open it by default. flops: measured, or 0. */
 ERR_MUST_CHECK enum err_code nn_device_pin(const struct nn_device *d, double flops, struct err *e);
 
 /* The card, NULL: the device is a backend of ggml. */
@@ -66,9 +66,9 @@ bool nn_device_is_cpu(const struct nn_device *d);
 int nn_device_threads(const struct nn_device *d);
 /* For the next graphs: at most n of the device's threads. No effect on other devices than the CPU. */
 void nn_device_use_threads(struct nn_device *d, int n);
-/* A processor that multiplies eight bits faster than anything else. */
+/* Whether the device is a CPU on which int8 matmul is the fastest. */
 bool nn_device_has_int8(const struct nn_device *d);
-/* For the next graphs: products of eight bits where models allow them, if the device has them. */
+/* For the next graphs: int8 matmul where models allow it, if the device has it. */
 void nn_device_use_int8(struct nn_device *d, bool wanted);
 bool nn_device_int8(const struct nn_device *d);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
@@ -80,10 +80,10 @@ struct nn_uploader;
 struct nn_profile;
 enum nn_memory_kind { NN_MEMORY_WEIGHTS, NN_MEMORY_COMPUTE };
 
-/* Who is asked before anything takes the device's memory, and told when it is given back (src/memory). take
- * may release other weights to make room, or refuse with ERR_NOMEM; `what` names the taker for messages. gone
- * says that a parameter set is about to be freed; ran that a graph ran for which so many bytes of weights
- * flowed through slots. Without an accountant everything is granted. */
+/* The accountant (src/memory) is asked before anything takes the device's memory, and told when it is given back.
+ * take: may evict other weights to make room, or refuse with ERR_NOMEM; `what` names the purpose for messages.
+ * gone: a parameter set is about to be freed. ran: a graph has run for which this many bytes of weights were
+ * streamed. Without an accountant everything is granted. */
 struct nn_accountant {
     enum err_code (*take)(void *user, enum nn_memory_kind kind, uint64_t bytes, const char *what,
                           struct err *e);
@@ -107,34 +107,34 @@ ERR_MUST_CHECK enum err_code nn_device_take(struct nn_device *d, enum nn_memory_
                                             uint64_t bytes, const char *what, struct err *e);
 void nn_device_give(struct nn_device *d, enum nn_memory_kind kind, uint64_t bytes);
 
-/* After a device failed it is started anew, and whatever was in its memory is gone: then this says so, once. */
+/* A device that failed is restarted, and everything in its memory is lost: this gives true once after that. */
 bool nn_device_renew(struct nn_device *d);
-/* Memory that the device's own administration takes beside what is asked for. */
+/* Memory that the device's own context takes, beside what is allocated. */
 uint64_t nn_device_overhead(const struct nn_device *d);
 
-/* Whether its matrix units take bf16; matrices in bf16 become half precision on the way where they do not. */
+/* Whether its matrix units take bf16; where they do not, bf16 matrices are converted to half precision on upload. */
 bool nn_device_has_bf16(const struct nn_device *d);
-/* What fills the memory of parameters; made when first asked for. */
+/* The uploader that fills the memory of parameters; made on first use. */
 struct nn_uploader *nn_device_uploader(struct nn_device *d);
 /* Page-locked host memory in use. */
 uint64_t nn_device_locked_bytes(const struct nn_device *d);
 
-/* The parameter set whose blocks flow through slots at present (at most one a device); NULL: none. */
+/* The parameter set whose blocks are being streamed (at most one a device); NULL: none. */
 void nn_device_set_streaming(struct nn_device *d, struct nn_params *ps);
 struct nn_params *nn_device_streaming(const struct nn_device *d);
 
-/* Until it is set to NULL every graph adds its nodes' times to p (profile.h), but for graphs whose weights flow
- * through slots. */
+/* Until it is set to NULL every graph adds its nodes' times to p (profile.h), except for graphs whose weights
+ * are streamed. */
 void nn_device_set_profile(struct nn_device *d, struct nn_profile *p);
 struct nn_profile *nn_device_profile(const struct nn_device *d);
 
-/* While it says so, engaging stops with ERR_CANCELLED, within a few megabytes of weights. NULL: never. */
+/* While *cancel is true, engaging stops with ERR_CANCELLED, within a few megabytes of weights. NULL: never. */
 void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel);
 const atomic_bool *nn_device_cancel(const struct nn_device *d);
 
-/* Who is told how far the device's graphs are, from the thread that runs them: 0 to 1, never less than before, many times
- * a second. NULL: nobody. What takes several graphs says before each which part of all of them it is: spans nest, and
- * who set one sets the one before it again. */
+/* The watch is told how far the device's graphs are, on the thread that runs them: 0 to 1, never less than before, many
+ * times a second. NULL: none. Work that takes several graphs sets a span before each, which says which part of the whole
+ * that graph is. Spans nest: whoever sets one restores the one before it. */
 struct nn_watch {
     void (*fn)(void *user, double done);
     void *user;

@@ -41,7 +41,7 @@ static const struct nn_pin_library *pinned_for(const struct nn_pin *pin, const c
     return lib && lib->path[0] ? lib : NULL;
 }
 
-/* A CPU library's own word on whether this processor can run it: homes are shared between machines. */
+/* Asks a CPU library whether this processor can run it: home folders are shared between machines. */
 static bool runs_here(const char *path)
 {
     void *lib = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -64,7 +64,7 @@ static bool is_loaded(const char *path)
     return false;
 }
 
-/* NVIDIA's driver is opened by whoever uses it: here it only has to be the one that was noted. */
+/* NVIDIA's driver is opened by nv_card_open: here it is only checked to be the recorded one. */
 static bool load_library(const struct nn_pin_library *lib, const char *device)
 {
     struct err e = {0};
@@ -72,14 +72,14 @@ static bool load_library(const struct nn_pin_library *lib, const char *device)
     if (is_loaded(lib->path))
         return true;
     if (nn_pin_library_check(lib, &e) != ERR_OK) {
-        log_warn("%s; looking for the devices anew", e.text);
+        log_warn("%s; searching for devices again", e.text);
         return false;
     }
     if (is_of_kind(device, "cuda"))
         return true;
     if (!runs_here(lib->path) || !ggml_backend_load(lib->path)) {
         log_warn(
-            "the pinned library '%s' does not run on this machine; looking for the devices anew",
+            "the pinned library '%s' does not run on this machine; searching for devices again",
             lib->path);
         return false;
     }
@@ -103,7 +103,7 @@ enum device_pin_state device_pin_load(const char *want, char name[DEVICE_NAME_BY
         if (lib)
             state = load_library(lib, name) ? DEVICE_PIN_LOADED : DEVICE_PIN_STALE;
     } else if (rc != ERR_NOTFOUND) {
-        log_warn("the pin cannot be used: %s; looking for the devices anew", e.text);
+        log_warn("the pin cannot be used: %s; searching for devices again", e.text);
         state = DEVICE_PIN_STALE;
     }
     mem_free(pin);
@@ -149,7 +149,7 @@ void device_pin_renew(const char *want, const struct nn_device_info *found, cons
     if (rc == ERR_OK)
         rc = nn_pin_write(path, pin, &e);
     if (rc == ERR_OK)
-        log_warn("pinned anew: '%s' (`veetance devices --pin` measures again)", pin->device);
+        log_warn("pinned again: '%s' (`veetance devices --pin` measures again)", pin->device);
     else
         log_warn("the pin could not be renewed: %s", e.text);
     mem_free(pin);

@@ -1,5 +1,5 @@
-/* device_run.c - what a run sets on its device: who accounts for memory, whether it only measures, who watches and who
- * may stop it. */
+/* device_run.c - what a run sets on its device: the accountant for memory, dry runs, the watch for progress, and the
+ * callback that can stop it. */
 #include "nn/device_impl.h"
 
 #include "nn/nvidia/card.h"

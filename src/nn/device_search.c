@@ -52,7 +52,7 @@ static void ggml_log_sink(enum ggml_log_level level, const char *text, void *use
         log_line(LOG_DEBUG, "ggml: %s", text);
 }
 
-/* While a backend is only tried: that a machine has no driver for it is no news. */
+/* While a backend is only tried: a missing driver is normal and not worth a warning. */
 static void ggml_log_quiet(enum ggml_log_level level, const char *text, void *user)
 {
     (void)level;
@@ -149,7 +149,7 @@ static void prepare_vulkan(void)
         (void)setenv("GGML_VK_DISABLE_F16", "1", 0);
 }
 
-/* Loads libggml-KIND.so if it is installed; silence when it is not (the caller sees no device). */
+/* Loads libggml-KIND.so if it is installed; not an error when it is not (the caller finds no device). */
 static enum err_code load_gpu(const char *kind, struct err *e)
 {
     char dir[PATH_BYTES], name[80], path[PATH_BYTES];
@@ -169,7 +169,7 @@ static enum err_code load_gpu(const char *kind, struct err *e)
     return ERR_OK;
 }
 
-/* NVIDIA's cards are ours (nn/nvidia), but for old ones, which Vulkan takes. */
+/* NVIDIA cards run on our own engine (nn/nvidia), except old ones, which use Vulkan. */
 static const char *const gpu_kinds[] = {"hip", "vulkan", "sycl"};
 
 static enum err_code load_all(struct err *e)
@@ -185,7 +185,7 @@ bool device_is_cpu(ggml_backend_dev_t dev)
     return ggml_backend_dev_type(dev) == GGML_BACKEND_DEVICE_TYPE_CPU;
 }
 
-/* A software rasteriser answers as a GPU; it is for tests and never chosen unasked. */
+/* A software rasteriser looks like a GPU; it is for tests and never chosen by default. */
 static bool is_software(ggml_backend_dev_t dev)
 {
     return strstr(ggml_backend_dev_description(dev), "llvmpipe") != NULL;
@@ -293,7 +293,7 @@ static enum err_code search_ggml(const char *want, ggml_backend_dev_t *out, stru
     return ERR_OK;
 }
 
-/* For "auto" an NVIDIA card comes first; that there is none is no news, that it does not start is. */
+/* For "auto" an NVIDIA card comes first. Having none is normal; one that does not start is worth a warning. */
 static enum err_code search(const char *want, struct device_found *out, struct err *e)
 {
     bool automatic = strcasecmp(want, "auto") == 0;
@@ -342,8 +342,7 @@ static void renew_pin(const char *want, const struct device_found *found)
     device_pin_renew(want, &info, library);
 }
 
-/* The pinned library where there is a pin that holds; else whatever is found, which a pin that did not hold
- * is replaced with. */
+/* The pinned device if its pin is valid; else whatever the search finds, and a stale pin is rewritten for that. */
 static enum err_code choose(const char *want, struct device_found *out, struct err *e)
 {
     char pinned[DEVICE_NAME_BYTES];
@@ -354,7 +353,7 @@ static enum err_code choose(const char *want, struct device_found *out, struct e
     if (pin == DEVICE_PIN_LOADED) {
         if (find_pinned(pinned, out))
             return ERR_OK;
-        log_warn("the pinned device '%s' is not there; looking for the devices anew", pinned);
+        log_warn("the pinned device '%s' is not there; searching for devices again", pinned);
         pin = DEVICE_PIN_STALE;
     }
     TRY(search(want, out, e));

@@ -1,4 +1,4 @@
-/* device_search.h - device.c's part that finds devices: loads ggml's backends, asks NVIDIA's driver, heeds the pin. */
+/* device_search.h - finds devices for device.c: loads ggml's backends, asks NVIDIA's driver, follows the pin. */
 #ifndef VT_NN_DEVICE_SEARCH_H
 #define VT_NN_DEVICE_SEARCH_H
 

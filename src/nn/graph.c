@@ -86,7 +86,7 @@ void nn_graph_add(struct nn_graph *g, struct ggml_tensor *t)
         g->added[g->n_added++] = t;
 }
 
-/* More than there can be nodes, and more than there can be leafs (those of others are sources of nodes). */
+/* An upper bound for nodes and for leafs alike (leafs from outside this graph appear as sources of nodes). */
 static size_t count_nodes(const struct nn_graph *g)
 {
     size_t n = 1;
@@ -100,7 +100,7 @@ static size_t count_nodes(const struct nn_graph *g)
     return n;
 }
 
-/* Puts what was added into the order in which it is computed. */
+/* Sorts what was added into the order of computation. */
 static enum err_code put_in_order(struct nn_graph *g, struct err *e)
 {
     if (g->out_of_memory)
@@ -159,7 +159,7 @@ struct ggml_tensor *nn_input_ints(struct nn_graph *g, int64_t n)
     return t;
 }
 
-/* What must outlast the run has memory of its own. */
+/* An output has memory of its own, so it outlasts the run. */
 bool nn_graph_keep(struct nn_graph *g, struct ggml_tensor *input)
 {
     if (!nn_device_card(g->device))
@@ -200,8 +200,8 @@ void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x)
     nn_graph_add(g, x);
 }
 
-/* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that costs
- * more than a second thread brings, and on a busy machine a hundred times more. */
+/* ggml's threads wait for each other by spinning after every node. Below about a megaflop a node that wait costs more
+ * than a second thread gains, and a hundred times more on a busy machine. */
 static int threads_for(const struct nn_graph *g)
 {
     double flops = 0;
@@ -297,12 +297,12 @@ void nn_graph_set(struct nn_graph *g, struct ggml_tensor *input, const float *da
 
 void nn_graph_set_bytes(struct nn_graph *g, struct ggml_tensor *input, const void *data)
 {
-    bool sound = !g->on_card || nv_graph_is_sound(g->on_card); /* else the next run says so */
+    bool sound = !g->on_card || nv_graph_is_sound(g->on_card); /* else the next run reports it */
     if (sound && nn_tensor_is_real(g->device, input))
         nn_tensor_set(g->device, input, data, 0, ggml_nbytes(input));
 }
 
-/* Tells the accountant what flowed through slots for this run. */
+/* Tells the accountant how many bytes were streamed for this run. */
 static void account_run(const struct nn_graph *g)
 {
     const struct nn_accountant *a = nn_device_accountant(g->device);

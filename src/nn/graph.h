@@ -41,7 +41,7 @@ struct nn_records;
 
 struct nn_graph {
     struct nn_device *device;
-    struct nn_records *records; /* of tensors, in as many pieces as the graph needs: see nn_ctx */
+    struct nn_records *records; /* tensor records, in pieces: see nn_ctx */
     struct ggml_tensor **added; /* what nn_graph_add was given, in this order */
     size_t n_added, room_for_added;
     bool out_of_memory;         /* while it was built; nn_graph_prepare says so */
@@ -52,24 +52,24 @@ struct nn_graph {
     int threads;              /* on the CPU; set by nn_graph_prepare from the amount of work */
     bool exact;               /* float32 arithmetic throughout: no half-precision keys and values */
     bool int8;                /* see nn_graph_allow_int8 */
-    struct ggml_tensor *int8_of, *int8_x; /* brought to eight bits last, and the result (nn/cpu) */
+    struct ggml_tensor *int8_of, *int8_x; /* last tensor quantised to int8, and the result */
     bool trace;
     struct nn_mid *mids; /* when tracing */
     size_t n_mids, room_for_mids;
-    /* The last tensor that products took in another form, and that form: several products read the same. */
+    /* The last tensor converted for products, and the result: several products read the same tensor. */
     struct ggml_tensor *wide, *narrow;
     struct nn_rope_table rope[NN_ROPE_TABLES];
     int n_rope;
     size_t compute_bytes;         /* taken from the device */
-    struct nn_segments *segments; /* NULL unless blocks of its weights flow through slots */
+    struct nn_segments *segments; /* NULL unless its weights are streamed */
 };
 
 /* A graph has no limit of its own: it grows with what is put into it. */
 void nn_graph_init(struct nn_graph *g, struct nn_device *d, bool trace);
 void nn_graph_deinit(struct nn_graph *g);
 
-/* Where ggml's functions put the next tensor of g. It changes while the graph grows, so it is to be asked for
- * in each call; the calls of one expression may make up to NN_EXPRESSION_TENSORS. */
+/* Where ggml's functions put the next tensor of g. It changes while the graph grows, so call it anew in
+ * every expression; one expression may create up to NN_EXPRESSION_TENSORS tensors. */
 enum { NN_EXPRESSION_TENSORS = 32 };
 struct ggml_context *nn_ctx(struct nn_graph *g);
 /* t, and what it is made of, is computed before anything that is added later. */
@@ -80,8 +80,8 @@ struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64
                              int64_t ne3);
 /* n int32, filled with nn_graph_set_bytes. */
 struct ggml_tensor *nn_input_ints(struct nn_graph *g, int64_t n);
-/* Asks that an input keep what it was set to from run to run. True where it does: where bringing it again would take
- * time. */
+/* Asks for an input to keep its contents from run to run. True where it does (on a card, where setting it again costs
+ * a transfer). */
 bool nn_graph_keep(struct nn_graph *g, struct ggml_tensor *input);
 /* Marks a result that will be read. */
 void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t);
@@ -89,16 +89,16 @@ void nn_graph_output(struct nn_graph *g, struct ggml_tensor *t);
 struct ggml_tensor *nn_mid(struct nn_graph *g, struct ggml_tensor *t, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A block of weights ends here: x is computed before anything of the next block, so that its weights may go. */
+/* A block of weights ends here: x is computed before anything of the next block, so that its slot becomes free. */
 void nn_graph_block_end(struct nn_graph *g, struct ggml_tensor *x);
 
-/* Linear layers that are made from here on may multiply in eight bits, if the device is told to. Models allow it
- * for the blocks, not for what leads into them and out of them. */
+/* Linear layers that are made from here on may use int8 matmul, if the device is told to (nn_device). Models allow it
+ * for the repeated blocks, not for the layers before and after them. */
 void nn_graph_allow_int8(struct nn_graph *g, bool allowed);
 
 /* Checks that the device can do every operation, then allocates. */
 ERR_MUST_CHECK enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e);
-/* What the graph's own tensors will take: they are laid out without allocating. */
+/* Bytes that the graph's own tensors will take: they are laid out without allocating. */
 ERR_MUST_CHECK enum err_code nn_graph_measure(struct nn_graph *g, size_t *bytes, struct err *e);
 /* Bytes of compute memory that nn_graph_prepare took. */
 size_t nn_graph_compute_bytes(const struct nn_graph *g);
@@ -111,7 +111,7 @@ ERR_MUST_CHECK enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool 
                                           struct err *e);
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst);
 
-/* For what runs a graph piece by piece: nodes first .. end - 1, of which gf is a graph of its own (on an NVIDIA card
+/* For running a graph piece by piece: nodes first .. end - 1, of which gf is a graph of its own (on an NVIDIA card
  * not needed: NULL). */
 struct nn_piece {
     struct ggml_cgraph *gf;

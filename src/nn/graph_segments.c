@@ -168,7 +168,7 @@ void nn_segments_free(struct nn_segments *s)
     mem_free(s);
 }
 
-/* Lets go of blocks that a run that ended early still holds. */
+/* Releases the blocks that a run which ended early still holds. */
 static void leave_from(const struct nn_segments *s, int reached)
 {
     struct nn_stream *stream = nn_params_stream(s->ps);

@@ -1,7 +1,7 @@
-/* graph_segments.h - running a graph piece by piece while its blocks of weights flow through slots.
+/* graph_segments.h - running a graph piece by piece while its blocks of weights are streamed through slots.
  *
  * The graph is one, allocated as a whole; only its execution is cut: before the first node that uses a block's
- * weights the block is waited for, and behind the last one its slot is free again. So results are those of the
+ * weights the block is waited for, and after the last one its slot is free again. So results are those of the
  * uncut graph, bit for bit. */
 #ifndef VT_NN_GRAPH_SEGMENTS_H
 #define VT_NN_GRAPH_SEGMENTS_H
@@ -15,7 +15,7 @@ struct nn_segments;
 ERR_MUST_CHECK enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
                                               struct nn_segments **out, struct err *e);
 void nn_segments_free(struct nn_segments *s);
-/* A block that could not be loaded is an error, too. Between segments cancel is looked at, and the watch told. */
+/* A block that could not be loaded is an error, too. Between segments cancel is checked and the watch told. */
 ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, struct nn_running *running,
                                              struct err *e);
 

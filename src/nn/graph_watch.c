@@ -2,7 +2,7 @@
 
 #include "nn/profile.h"
 
-/* What a value costs beside the arithmetic of matrices, in their operations: reading and writing it. */
+/* The cost of reading and writing a value, in operations, so that it can be added to the arithmetic of matrices. */
 enum { VALUE_WORK = 20 };
 
 /* Views and the like are no operations. */

@@ -1,7 +1,7 @@
 /* graph_watch.h - tells the device's watch (device.h) how far a graph is, measured by its arithmetic.
  *
- * On the CPU ggml calls back after each operation, on the thread that runs the graph. Elsewhere it is known where the
- * pieces of a graph end whose weights flow through slots, and where all of it ends. */
+ * On the CPU ggml calls back after each operation, on the thread that runs the graph. Elsewhere progress is
+ * known only at the end of a graph, or of each of its pieces where weights are streamed. */
 #ifndef VT_NN_GRAPH_WATCH_H
 #define VT_NN_GRAPH_WATCH_H
 

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* n values, rounded to nearest even; below the smallest half they become 0. False when one is beyond the
- * largest half (or is NaN or infinite). */
+/* n values, rounded to nearest even; below the smallest half they become 0. False when one is too large
+ * for a half (or is NaN or infinite). */
 bool half_from_bf16(const uint16_t *src, uint16_t *dst, size_t n);
 
 #endif

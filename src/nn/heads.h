@@ -1,7 +1,7 @@
 /* heads.h - in which order the rows of queries and keys lie in memory.
  *
- * As tensors they are [tokens, heads, head_dim] everywhere. Attention kernels go head by head, so whoever makes
- * them anew may as well write them head by head: the tensor then is a view, and nobody needs to copy it. */
+ * As tensors they are [tokens, heads, head_dim] everywhere. Attention kernels go head by head, so an
+ * operation that creates such a tensor may write it head by head: the tensor is then a view, and needs no copy later. */
 #ifndef VT_NN_HEADS_H
 #define VT_NN_HEADS_H
 

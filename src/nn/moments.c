@@ -22,8 +22,7 @@
 
 enum { FLOAT_SUMS_BIT = 1u << 30 };
 
-/* What a node's function needs to know travels in the user pointer: there is no other place that outlives the
- * building of the graph. */
+/* A node's parameters are packed into its user pointer: nothing else lives as long as the node. */
 static void *pack(int groups, float eps, enum nn_moments moments)
 {
     uint32_t bits, low = (uint32_t)groups | (moments == NN_MOMENTS_FLOAT_SUMS ? FLOAT_SUMS_BIT : 0);
@@ -212,7 +211,7 @@ static void join(double *state, double n, double mean, double squares)
     if (state[0] == 0)
         state[1] = mean;
     double before = state[0], d = mean - state[1];
-    /* state holds sums around its pivot: the band's, moved there. */
+    /* state holds sums around its pivot, so the band's sums are moved to that pivot first. */
     state[2] += n * d;
     state[3] += squares + n * d * d;
     state[0] = before + n;

@@ -1,6 +1,6 @@
-/* moments.h - group normalisation in two steps, so that a picture need not be there as a whole.
+/* moments.h - group normalisation in two steps, so that an image need not be in memory as a whole.
  *
- * First the sums of every channel are gathered, a band of rows after the other; then any band can be normalised.
+ * First the sums of every channel are gathered, one band of rows after another; then any band can be normalised.
  * On the CPU the sums are added up row by row in one order, however the rows were cut into bands: bands and the
  * whole give the same bits. Other devices sum a band on the device (its mean, then centred squares) and the
  * bands are joined on the host in double.
@@ -35,7 +35,7 @@ ERR_MUST_CHECK enum err_code nn_moments_sum_init(struct nn_moments_sum *s, int64
                                                  struct err *e);
 void nn_moments_sum_deinit(struct nn_moments_sum *s);
 
-/* A place in the graph for what nn_moments_give hands over. */
+/* An input of the graph for the sums that nn_moments_give sets. */
 struct ggml_tensor *nn_moments_input(struct nn_graph *g, int64_t channels);
 /* The sums of x [channels, rows, width], added to carry (NULL: to nothing). */
 struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
@@ -45,8 +45,8 @@ struct ggml_tensor *nn_moments_add(struct nn_graph *g, struct ggml_tensor *x,
 struct ggml_tensor *nn_moments_apply(struct nn_graph *g, struct ggml_tensor *x,
                                      struct ggml_tensor *sums, const struct nn_group_norm *norm);
 
-/* What a node of nn_moments_apply does, for a kernel that does it on the way; its sources are x, the sums, w and
- * b. False for other nodes, and where sums are the reference's float32 ones. */
+/* The parameters of a node of nn_moments_apply, for a kernel that fuses it; the node's sources are x, the sums, w and b.
+ * False for other nodes, and where sums are the reference's float32 ones. */
 struct nn_moments_norm {
     int groups;
     float eps;
@@ -56,7 +56,7 @@ bool nn_moments_norm_of(const struct ggml_tensor *t, struct nn_moments_norm *out
 /* Before a run. norm: the input is for nn_moments_apply; NULL: it is a carry. */
 void nn_moments_give(const struct nn_moments_sum *s, struct nn_graph *g, struct ggml_tensor *input,
                      const struct nn_group_norm *norm);
-/* After a run: the sums are now those of `result`, which added a band of so many pixels. */
+/* After a run: the sums are now those of `result`, which added a band of this many pixels. */
 void nn_moments_take(struct nn_moments_sum *s, const struct nn_graph *g,
                      const struct ggml_tensor *result, int64_t pixels);
 

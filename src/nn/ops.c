@@ -16,7 +16,7 @@
 #include "nn/heads.h"
 #include "nn/nvidia/nodes.h"
 
-/* What ggml's kernels take: the CPU's own may hand on bf16. */
+/* ggml's kernels take float32 only; our own on the CPU may pass on bf16. */
 static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
 {
     return x->type == GGML_TYPE_F32 ? x : ggml_cast(nn_ctx(g), x, GGML_TYPE_F32);
@@ -36,7 +36,7 @@ static struct ggml_tensor *linear_by_ggml(struct nn_graph *g, const struct nn_pa
     return b ? ggml_add(nn_ctx(g), y, b->t) : y;
 }
 
-/* What a processor or a card of ours makes of it in one node; NULL: neither. */
+/* The layer as one node of our own, on a card or the CPU; NULL: neither can. */
 static struct ggml_tensor *linear_of_ours(struct nn_graph *g, const struct nn_cpu_linear *l,
                                           enum nv_act act)
 {
@@ -76,8 +76,8 @@ struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param
     struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     if (y)
         return y;
-    /* What leaves a block grew on its way (the products of SwiGLU most of all) and may pass the largest half,
-     * into which the device turns it beside such weights. A power of two takes nothing from it. */
+    /* Beside weights in half precision the device converts x to halves as well. At the end of a block (after SwiGLU
+     * most of all) values may be too large for that, so they are scaled down; by a power of two, which is exact. */
     const float room = w->halved ? 32.0f : 1.0f;
     if (room != 1.0f)
         x = ggml_scale(nn_ctx(g), x, 1.0f / room);
@@ -125,8 +125,8 @@ struct ggml_tensor *nn_layer_norm(struct nn_graph *g, struct ggml_tensor *x, flo
     return ggml_norm(nn_ctx(g), x, eps);
 }
 
-/* Vulkan gives every row of its own norm 512 threads, four times what a head needs. Sums of squares are a
- * product with ones, which it does well. NULL where the norm as such is better. */
+/* Vulkan's norm uses 512 threads a row, four times what a head needs. Here the sums of squares are a matrix product
+ * with a vector of ones, which Vulkan does well. NULL where the plain norm is better. */
 static struct ggml_tensor *rms_norm_of_heads(struct nn_graph *g, struct ggml_tensor *x, float eps)
 {
     enum { SHORT_ROW = 256, MANY_ROWS = 4096 };

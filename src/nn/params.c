@@ -92,7 +92,7 @@ enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const
 
 /* ---- what form a parameter takes on the device --------------------------------------------------- */
 
-/* On a card of ours everything that is multiplied is bf16. */
+/* On NVIDIA cards every matrix and kernel is bf16. */
 static bool is_bf16_on_card(const struct nn_params *ps, const struct nn_param *p)
 {
     return nn_device_card(ps->device) && ps->precision != NN_PRECISION_F32 && p->role != NN_VECTOR;
@@ -159,11 +159,12 @@ static enum err_code check_rows(const struct nn_params *ps, const struct nn_para
     int64_t row = p->view.n_dims ? p->view.dims[p->view.n_dims - 1] : 1;
     int64_t block = ggml_blck_size(device_type(ps, p));
     if (row % block != 0)
-        return err_set(e, ERR_FORMAT, "tensor '%s': rows of %lld elements are no multiple of %lld",
-                       p->name, (long long)row, (long long)block);
+        return err_set(e, ERR_FORMAT,
+                       "tensor '%s': rows of %lld elements are not a multiple of %lld", p->name,
+                       (long long)row, (long long)block);
     if (dtype_info(p->view.dtype)->quantised &&
         (p->view.n_scales > 0 || (p->view.scale != 1.0f && p->view.dtype != DTYPE_NVFP4)))
-        return err_set(e, ERR_FORMAT, "tensor '%s' is %s and has scales besides", p->name,
+        return err_set(e, ERR_FORMAT, "tensor '%s' is %s and has scales as well", p->name,
                        dtype_info(p->view.dtype)->name);
     if (p->view.n_dims > GGML_MAX_DIMS + (p->role == NN_KERNEL_LAST_SLICE))
         return err_set(e, ERR_FORMAT, "tensor '%s' has %d dimensions", p->name, p->view.n_dims);
@@ -230,8 +231,8 @@ struct layout {
     int blocks, slots;
 };
 
-/* Whether block i of n flows when so many do: spread evenly, so that there is always something to compute
- * while the next one comes. */
+/* Whether block i of n is streamed when `flowing` of them are: spread evenly, so that there is always something to
+ * compute while the next one is loaded. */
 static bool flows(int i, int n, int flowing)
 {
     return (int64_t)(i + 1) * flowing / n > (int64_t)i * flowing / n;
@@ -245,7 +246,7 @@ static int count_blocks(const struct nn_params *ps)
     return n;
 }
 
-/* Group 0 stays, and so do as many blocks as are wanted; the others flow through slots. */
+/* Group 0 and as many blocks as wanted are resident; the others are streamed through slots. */
 static struct layout lay_out(struct nn_params *ps, struct nn_placement want)
 {
     struct layout y = {0};
@@ -335,7 +336,7 @@ static void remember(struct nn_params *ps, struct nn_param *p, const struct ggml
         (struct nn_streamed){.t = t, .p = t == p->t ? p : NULL, .block = block};
 }
 
-/* Everything gets its place, and what stays its contents. */
+/* Gives everything its place, and resident parameters their contents. */
 static enum err_code fill(struct nn_params *ps, struct err *e)
 {
     enum err_code rc = ERR_OK;
@@ -363,7 +364,7 @@ static enum err_code fill(struct nn_params *ps, struct err *e)
     return rc;
 }
 
-/* On the stream's thread. Never cancelled: what failed would be told to the next run. */
+/* On the stream's thread. Never cancelled: a cancelled load would be reported to the next run as an error. */
 static enum err_code load_block(void *user, int block, struct err *e)
 {
     struct nn_params *ps = user;
@@ -379,7 +380,7 @@ static enum err_code start_stream(struct nn_params *ps, const struct layout *y, 
     struct nn_stream_spec spec = {
         .blocks = y->blocks, .slots = y->slots, .load = load_block, .user = ps};
     ps->n_blocks = y->blocks;
-    (void)nn_device_uploader(ps->device); /* made before two threads could both find none */
+    (void)nn_device_uploader(ps->device); /* made now: later two threads could both try to */
     TRY(nn_stream_start(&spec, &ps->stream, e));
     nn_device_set_streaming(ps->device, ps);
     return ERR_OK;
@@ -412,8 +413,8 @@ static enum err_code engage_real(struct nn_params *ps, const struct layout *y, s
     return ERR_OK;
 }
 
-/* Takes what engage_real would, piece by piece, as others may have to give way for each. Tensors without a place
- * get one that is not real. */
+/* Takes from the accountant what engage_real would, in the same pieces, as each may evict something. Tensors without a
+ * place get an address that is not real. */
 static enum err_code engage_dry(struct nn_params *ps, const struct layout *y, struct err *e)
 {
     for (int i = 0; i < ps->n_groups; i++) {
@@ -448,7 +449,7 @@ enum err_code nn_params_engage(struct nn_params *ps, struct err *e)
     } else {
         rc = engage_real(ps, &y, e);
     }
-    h->engaged = true; /* release undoes half an engagement, too */
+    h->engaged = true; /* so that release also undoes a half-finished engagement */
     h->placement = ps->wanted;
     h->device_bytes = rc == ERR_OK || h == &ps->real ? bytes : 0;
     if (rc != ERR_OK)

@@ -32,11 +32,11 @@ enum nn_param_role {
 };
 
 /* How matrices are held. STORED: as in the file (float8 as bf16, int8 as Q8_0). F32: converted, so that arithmetic is plain
- * float32 throughout: what the reference computes, for small models and for proof. */
+ * float32 throughout, as in the reference: for small models and for tests. */
 enum nn_precision { NN_PRECISION_STORED, NN_PRECISION_F32 };
 
-/* What suits a component: one under 64 MiB costs nothing in float32, and then agrees with the reference to the
- * last digits. */
+/* The precision for a component: one under 64 MiB is held in float32, which costs little and agrees with the
+ * reference to the last digits. */
 enum nn_precision nn_precision_for(const struct component *c);
 
 struct nn_param {
@@ -48,15 +48,15 @@ struct nn_param {
     enum nn_param_role role;
     int group;
     bool in_place;
-    bool halved; /* bf16 or float8 that became half precision: the device has no bf16 */
+    bool halved; /* bf16 or float8 held in half precision, since the device has no bf16 */
     struct nn_param *next;
 };
 
 struct nn_params;
 struct nn_stream;
 
-/* Where the groups lie while engaged. Group 0 always stays. slots 0: every group stays. Otherwise `resident` of
- * the groups that take room on the device stay, and the others, evenly spread, flow through so many slots. */
+/* Residency of the groups while engaged. Group 0 is always resident. slots 0: every group is. Otherwise `resident` of
+ * the groups that take room on the device are, and the others, evenly spread, are streamed through `slots` slots. */
 struct nn_placement {
     int resident, slots;
 };
@@ -74,11 +74,11 @@ ERR_MUST_CHECK enum err_code nn_params_add(struct nn_params *ps, enum nn_param_r
                                            const char *name, int n_dims, const int64_t *dims,
                                            struct nn_param **out, struct err *e);
 
-/* For the next engagement; all stay until told otherwise. */
+/* For the next engagement. Until this is called everything is resident. */
 void nn_params_place(struct nn_params *ps, struct nn_placement want);
 ERR_MUST_CHECK enum err_code nn_params_engage(struct nn_params *ps, struct err *e);
 void nn_params_release(struct nn_params *ps);
-/* These speak of the plan that is being made while the device is dry. A plan starts with nn_params_begin_dry
+/* While the device is dry these are about the plan that is being made. A plan starts with nn_params_begin_dry
  * from what is really engaged, and ends with nn_params_release while still dry. */
 bool nn_params_engaged(const struct nn_params *ps);
 struct nn_placement nn_params_placement(const struct nn_params *ps);
@@ -86,19 +86,19 @@ void nn_params_begin_dry(struct nn_params *ps);
 
 struct nn_params_sizes {
     uint64_t total, shared; /* bytes on the device; of group 0 */
-    int blocks;             /* groups that could flow */
+    int blocks;             /* groups that could be streamed */
 };
-/* What engaging takes, from shapes alone. */
+/* Bytes that engaging takes, from shapes alone. */
 ERR_MUST_CHECK enum err_code nn_params_sizes(struct nn_params *ps, struct nn_params_sizes *out,
                                              struct err *e);
-/* What a placement holds on the device, and what flows through its slots in one pass. */
+/* Bytes that a placement holds on the device, and that it streams through its slots in one pass. */
 ERR_MUST_CHECK enum err_code nn_params_placed_bytes(struct nn_params *ps, struct nn_placement want,
                                                     uint64_t *resident, uint64_t *streamed,
                                                     struct err *e);
 
 /* The type that most bytes of its matrices have on the device, in small letters ("bf16"). Static string. */
 const char *nn_params_dtype_name(const struct nn_params *ps);
-/* Matrices of less than 16 bits a value in their files that have more on the device. */
+/* Matrices stored in less than 16 bits a value that are held in a wider type on the device. */
 struct nn_widened {
     char from[64];  /* the forms in the files: "float8, NVFP4"; "" when there are none */
     const char *to; /* "bfloat16"; static */
@@ -115,8 +115,8 @@ uint64_t nn_params_mapped_bytes(const struct nn_params *ps);
 /* What all declared tensors take in their files, engaged or not. */
 uint64_t nn_params_stored_bytes(const struct nn_params *ps);
 
-/* For graphs: the streamed block that t belongs to (-1: it stays), how many blocks and slots there are, and
- * the stream to take blocks from (NULL: nothing flows). */
+/* For graphs: the streamed block that t belongs to (-1: it is resident), how many blocks and slots there are,
+ * and the stream to take blocks from (NULL: nothing is streamed). */
 int nn_params_block_of(const struct nn_params *ps, const struct ggml_tensor *t);
 int nn_params_blocks(const struct nn_params *ps);
 int nn_params_slots(const struct nn_params *ps);

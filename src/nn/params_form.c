@@ -1,4 +1,4 @@
-/* params_form.c - matrices of the quantised forms of safetensors as ggml's blocks, losing nothing to speak of.
+/* params_form.c - converts quantised matrices of safetensors files to ggml's blocks, with next to no loss.
  *
  *   int8 with a scale a row   Q8_0, whose blocks of 32 have that scale (in half precision)
  *   NVFP4                     NVFP4: the same blocks of 16 in another order; the scale of all goes to the product

@@ -9,7 +9,7 @@
 
 enum { NN_PARAMS_MAX_FILES = 256 };
 
-/* What an engagement holds; there is a real one and one for plans. */
+/* State of an engagement: there is a real one and one for plans. */
 struct nn_held {
     bool engaged;
     struct nn_placement placement;
@@ -18,8 +18,8 @@ struct nn_held {
 
 struct nn_group {
     uint64_t bytes;           /* on the device */
-    int stream;               /* its place in the order of streamed groups; -1: stays */
-    struct nn_buffer *buffer; /* real, of one that stays: cards limit the size of a single buffer */
+    int stream;               /* its place in the order of streamed groups; -1: resident */
+    struct nn_buffer *buffer; /* of a resident group: one each, as cards limit its size */
 };
 
 struct nn_streamed { /* a tensor in a slot, for finding it by address */

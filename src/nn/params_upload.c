@@ -69,7 +69,7 @@ static struct conversion conversion_of(const struct nn_param *p)
     return c;
 }
 
-/* m stored rows in f become rows as they are kept, in f or (with channels) in `turned`; gives where they are. */
+/* Turns m stored rows in f into the form that is kept, in f or (with channels) in `turned`; returns where they are. */
 static float *keep(const struct conversion *c, float *f, float *turned, int64_t m)
 {
     if (c->channels) {
@@ -143,7 +143,7 @@ static bool all_finite(const float *f, int64_t n)
     return bad == 0;
 }
 
-/* Rows of ggml's blocks into bf16, by the processor's own instructions where it has some for them. */
+/* Unpacks rows of ggml's blocks into bf16, with vector instructions where there are loops for the type. */
 static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
     const struct nn_param *p = user;

@@ -1,4 +1,4 @@
-/* peak.h - how fast this machine multiplies matrices: the yardstick of `veetance bench`.
+/* peak.h - how fast this machine multiplies matrices: what `veetance bench` compares with.
  *
  * A plain product of one layer's shape through oneDNN, with the weights [n, k] in place as a checkpoint holds
  * them, the best of several runs.

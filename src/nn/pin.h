@@ -1,4 +1,4 @@
-/* pin.h - which backend library and device a start loads, so that it need not look for them.
+/* pin.h - which backend library and device to load at a start, so that no search is needed.
  *
  * `veetance devices --pin` measures the devices and writes pin.json into the config folder:
  *
@@ -40,7 +40,7 @@ struct nn_pin {
     struct nn_pin_library cpu;
 };
 
-/* pin.json's own place. */
+/* The path of pin.json. */
 ERR_MUST_CHECK enum err_code nn_pin_path(char *out, size_t size, struct err *e);
 /* ERR_NOTFOUND when there is no pin. *out is large: not on a small stack. */
 ERR_MUST_CHECK enum err_code nn_pin_read(const char *path, struct nn_pin *out, struct err *e);
@@ -52,7 +52,7 @@ ERR_MUST_CHECK enum err_code nn_pin_write(const char *path, const struct nn_pin 
 /* Records the file as it is now, hash and all. */
 ERR_MUST_CHECK enum err_code nn_pin_library_note(const char *path, struct nn_pin_library *out,
                                                  struct err *e);
-/* Still the file that was recorded? ERR_NOTFOUND: gone, ERR_FORMAT: other bytes. */
+/* Checks that it is still the recorded file. ERR_NOTFOUND: gone, ERR_FORMAT: changed. */
 ERR_MUST_CHECK enum err_code nn_pin_library_check(const struct nn_pin_library *lib, struct err *e);
 
 #endif

@@ -28,7 +28,7 @@ static double cpu_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* The last kind takes whatever finds no place. */
+/* When the table is full, all further kinds are added to the last one. */
 static struct nn_profile_kind *kind_of(struct nn_profile *p, const struct ggml_tensor *t)
 {
     const char *name = nn_cpu_kind(t);

@@ -24,10 +24,10 @@ static enum err_code check(enum dtype t, const float *src, int64_t n, const char
                            struct err *e)
 {
     bool half = t == DTYPE_F16;
-    /* Nearly always all is well: one pass without a branch an element finds out. */
+    /* First a pass without branches, as there is nearly never anything to report. NaN fails the comparison. Infinity is
+     * allowed in a half, but no number may become infinite. */
     int bad = 0;
-    for (int64_t i = 0; i < n;
-         i++) /* NaN fails the comparison; a half may be infinite, not become it */
+    for (int64_t i = 0; i < n; i++)
         bad |= !(fabsf(src[i]) <= (half ? float16_max : 3.4028235e38f));
     for (int64_t i = 0; bad && i < n; i++) {
         if (half && isfinite(src[i]) && isinf(dtype_f16_to_f32(dtype_f32_to_f16(src[i]))))

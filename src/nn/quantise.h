@@ -7,7 +7,7 @@
 
 #include "weights/component.h"
 
-/* Plain types always; of GGUF's the ones that ggml can make without knowing which weights matter. */
+/* True for plain types, and for GGUF's types that ggml can make without an importance matrix. */
 bool nn_can_quantise(enum dtype t);
 
 /* n_rows rows of row elements to dst. ERR_NUMERIC names the first element that the type cannot hold: NaN and

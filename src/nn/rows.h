@@ -12,7 +12,7 @@ struct nn_rows {
     int64_t row_stride, channel_stride;
 };
 
-/* A tensor [channels, rows, width] of what is there when the graph runs. */
+/* A tensor [channels, rows, width], read when the graph runs. */
 struct ggml_tensor *nn_rows_load(struct nn_graph *g, const struct nn_rows *from, int64_t width,
                                  int64_t rows, int64_t channels);
 /* Writes x [channels, rows, width] there when the graph runs. */

@@ -1,9 +1,8 @@
-/* stream.h - blocks that flow through a few slots: block i + 1 is loaded by a thread of its own while block i
- * computes.
+/* stream.h - streams blocks through a few slots: a thread of its own loads block i + 1 while block i is computed.
  *
  * Blocks are used in order 0 .. n - 1, again and again; block i always lies in slot i % slots, so that a tensor
- * keeps its address. A block that is asked for out of turn (a run that was stopped half way) starts the order
- * anew from there.
+ * keeps its address. A block that is asked for out of turn (a run that was stopped half way) restarts the
+ * order from there.
  */
 #ifndef VT_NN_STREAM_H
 #define VT_NN_STREAM_H
@@ -23,7 +22,7 @@ struct nn_stream_spec {
 
 ERR_MUST_CHECK enum err_code nn_stream_start(const struct nn_stream_spec *spec,
                                              struct nn_stream **out, struct err *e);
-/* Ends the thread after the block that it is at. Accepts NULL. */
+/* Ends the thread once the block that it is loading is done. Accepts NULL. */
 void nn_stream_stop(struct nn_stream *s);
 
 /* Waits until the block is in its slot, and keeps it there until nn_stream_done. A load that failed is

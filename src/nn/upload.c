@@ -193,7 +193,7 @@ static void *help(void *arg)
 
 /* ---- uploading ---------------------------------------------------------------------------------------- */
 
-/* They wait for the next turn from 0 on: started before the first. */
+/* Workers count turns from 0, so they must be started before the first turn. */
 static void start_workers(struct nn_uploader *u)
 {
     while (u->n < u->wanted && u->turn == 0) {

@@ -1,4 +1,4 @@
-/* upload.h - tensors from mapped files to their place on a device, converted on the way where they must be.
+/* upload.h - copies tensors from mapped files to their place on a device, converting them where needed.
  *
  * Several threads share a tensor, a few megabytes at a time: each fills a slice of its own in page-locked memory
  * from the map and sends it off, so that copying, converting and the bus overlap. Memory that the processor writes
@@ -13,7 +13,7 @@
 
 struct nn_uploader;
 
-/* What to put into all of t. */
+/* The contents for the whole of t. */
 struct nn_upload {
     struct ggml_tensor *t;
     const void *src; /* its bytes as they are; NULL: fill makes them */

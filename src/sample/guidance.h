@@ -1,4 +1,4 @@
-/* guidance.h - how two predictions become one, and how a mask keeps part of a picture.
+/* guidance.h - classifier-free guidance, and keeping the unmasked part of an image.
  *
  * Pure float functions; latents are packed [tokens, channels].
  */

@@ -24,7 +24,7 @@ enum { RNG_STATE_WORDS = 624 };
 struct rng {
     uint32_t state[RNG_STATE_WORDS];
     uint32_t next;   /* state words used since the last twist */
-    bool has_cached; /* the second half of a pair of small draws waits in cached */
+    bool has_cached; /* cached holds the second number of a pair of small draws */
     double cached;
 };
 

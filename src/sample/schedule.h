@@ -1,8 +1,8 @@
 /* schedule.h - the noise levels of a run: flow matching with Euler steps.
  *
  * A run of n steps goes through n + 1 noise levels `sigmas`, from 1 (pure noise) down to a final 0
- * (the picture). The evenly spaced levels are shifted towards noise, the more the larger the picture
- * (`mu`), and step i moves the latents by (sigma[i+1] - sigma[i]) * v, v being what the network said.
+ * (the picture). The evenly spaced levels are shifted towards noise, more for larger images
+ * (`mu`), and step i moves the latents by (sigma[i+1] - sigma[i]) * v, where v is the network's output.
  *
  *     struct schedule_request rq = {SCHEDULE_GRID_KLEIN, steps, schedule_mu_klein(tokens, steps)};
  *     if ((rc = schedule_build(&cfg, &rq, sigmas, timesteps, e)) != ERR_OK) ...
@@ -87,7 +87,7 @@ void schedule_step(float *x, const float *v, size_t n, float sigma, float sigma_
  * be x or noise. */
 void schedule_scale_noise(float *out, const float *x, const float *noise, size_t n, float sigma);
 
-/* First step of a run that starts from a picture: 0 for strength 1, later the weaker. A result equal
+/* First step of a run that starts from an image: 0 for strength 1, later for less. A result equal
  * to steps means that nothing is left to do (the reference refuses that). strength in [0, 1]. */
 int schedule_start_step(int steps, double strength);
 

@@ -82,7 +82,7 @@ enum err_code size_klein_reference(struct size_px picture, int unit, struct size
     if ((double)longer / shorter > SIZE_REFERENCE_MAX_ASPECT)
         return err_set(
             e, ERR_ARG,
-            "a reference picture of %d x %d pixels; its sides may differ %d times at most",
+            "a reference picture of %d x %d pixels; one side may be at most %d times the other",
             picture.w, picture.h, SIZE_REFERENCE_MAX_ASPECT);
     out->resized = size_limit_area(picture, SIZE_REFERENCE_AREA);
     struct size_px cut = size_floor_to(out->resized, unit);
@@ -151,7 +151,7 @@ enum err_code size_vision_input(struct size_px picture, const struct size_vision
     double longer = picture.w < picture.h ? picture.h : picture.w;
     if (longer / shorter > VISION_MAX_ASPECT)
         return err_set(e, ERR_ARG,
-                       "a picture of %d x %d pixels; its sides may differ %d times at most",
+                       "a picture of %d x %d pixels; one side may be at most %d times the other",
                        picture.w, picture.h, VISION_MAX_ASPECT);
     double factor = limits->factor;
     double w = size_round_half_even(picture.w / factor) * factor;

@@ -1,6 +1,6 @@
 /* size.h - size arithmetic of the pipelines, in pixels, as the reference rounds it.
  *
- * `unit` is what a klein picture's sides must be multiples of: twice the VAE's scale factor (16 for the
+ * The sides of a klein image must be multiples of `unit`: twice the VAE's scale factor (16 for the
  * real model: one token is 2 x 2 latents). Pure functions; sides are positive ints, checked against
  * SIZE_MAX_SIDE where they come from outside.
  */
@@ -35,7 +35,7 @@ double size_round_half_even(double x);
 /* Largest multiple of unit that is not above each side (0 when a side is below unit). */
 struct size_px size_floor_to(struct size_px s, int unit);
 
-/* A picture that is more than area pixels large, scaled down to it; sides truncated, never below 1. */
+/* An image of more than area pixels, scaled down to that; sides truncated, never below 1. */
 struct size_px size_limit_area(struct size_px s, int64_t area);
 
 /* Size of the picture that klein generates: each wanted side that is not 0, else the first reference's

@@ -2,9 +2,9 @@
  *
  * Long words: symbols form a doubly linked list over the byte positions where they begin. Every pair
  * that merges waits under the key rank << 32 | position, so the smallest key is the best rank,
- * leftmost. The pairs of the beginning wait in a sorted list, those that merging makes in a heap, which
- * so stays small enough for the cache. Entries are not taken out when a neighbour changes; one whose turn
- * comes is stale, and dropped, unless the pair that stands at its position now has exactly its rank.
+ * leftmost. The pairs of the unmerged word wait in a sorted list, those that merges create in a heap, which
+ * therefore stays small enough for the cache. Entries are not removed when a neighbour changes; when an entry
+ * is taken and the pair now at its position does not have its rank, it is stale and dropped.
  * A merge adds at most two pairs, so n entries in the list and 2 n in the heap suffice.
  */
 #include "text/bpe.h"
@@ -87,7 +87,9 @@ enum err_code bpe_merges_index(struct bpe_merges *m, struct err *e)
                 is_pair(&m->list[hash_slot_index(m->slots[at])], merge->left, merge->right))
                 break;
             if (probes >= HASH_MAX_PROBES)
-                return err_set(e, ERR_FORMAT, "the merges collide; the file was made to");
+                return err_set(
+                    e, ERR_FORMAT,
+                    "the merges collide in the hash table, as only those of a crafted file do");
             at = (at + 1) & m->slot_mask;
         }
         m->slots[at] = hash_slot(h, rank);
@@ -187,7 +189,7 @@ static uint64_t heap_pop(struct long_word *w)
     return top;
 }
 
-/* The smallest key of all that wait. False when none does. */
+/* Takes the smallest key of list and heap. False when both are empty. */
 static bool next_key(struct long_word *w, uint64_t *key)
 {
     bool listed = w->sorted_at < w->sorted_n;

@@ -35,7 +35,7 @@ void bpe_merges_deinit(struct bpe_merges *m);
 ERR_MUST_CHECK enum err_code bpe_merges_add(struct bpe_merges *m, struct bpe_merge merge,
                                             struct err *e);
 
-/* Enters all merges into the table, once. ERR_FORMAT when they were made to collide. */
+/* Enters all merges into the table, once. ERR_FORMAT for a crafted file whose merges collide. */
 ERR_MUST_CHECK enum err_code bpe_merges_index(struct bpe_merges *m, struct err *e);
 
 enum { BPE_NO_RANK = -1 };

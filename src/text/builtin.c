@@ -1,7 +1,7 @@
 /* builtin.c - a tokenizer out of its merges alone.
  *
  * Token 256 + i is what merge i joins; the first 256 are the bytes, in GPT-2's order: the printable ones, then the
- * others. So the merges' parts as ids are all there is to keep: the left ones, then the right ones, each as three
+ * others. So only the merges' parts need to be stored, as ids: the left ones, then the right ones, each as three
  * planes of bytes (low, middle, high), under zlib. tools/tokenizer/pack_merges.py makes them of the published file
  * (Apache License 2.0).
  */

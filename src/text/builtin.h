@@ -1,7 +1,8 @@
-/* builtin.h - the tokenizers of Qwen3 and Qwen2.5-VL, which come with the program: ComfyUI's files and most single
- * ones bring none. They are made when asked for, from half a megabyte in the program (data/qwen_merges.zlib).
+/* builtin.h - the tokenizers of Qwen3 and Qwen2.5-VL, which come with the program, because ComfyUI's files and most
+ * single-file checkpoints have none. They are built when needed, from half a megabyte of data in the program
+ * (data/qwen_merges.zlib).
  *
- * A name stands where a path of a tokenizer's files may stand: "builtin:qwen3", "builtin:qwen2.5".
+ * Their names are accepted wherever the path of a tokenizer is: "builtin:qwen3", "builtin:qwen2.5".
  */
 #ifndef VT_TEXT_BUILTIN_H
 #define VT_TEXT_BUILTIN_H

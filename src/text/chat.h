@@ -55,7 +55,7 @@ struct prompt_cut {
     size_t total; /* tokens of the prompt and the text around it */
     size_t limit;
     size_t cut;      /* tokens that are left out at the end; 0: it fits */
-    char behind[80]; /* the last words that are kept */
+    char behind[80]; /* the last words that are kept, for the message */
 };
 
 /* What klein_encode and layered_encode leave out of a prompt. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum {
-    REPEAT_MAX_PERIOD = 400, /* bytes; a refrain that is longer is left to readers */
+    REPEAT_MAX_PERIOD = 400, /* bytes; a longer repeated part is not looked for */
     REPEAT_MIN_TIMES = 4,
     REPEAT_MIN_BYTES = 80,
 };

@@ -131,7 +131,7 @@ enum err_code tokenizer_put_merge_line(struct tokenizer *t, struct str line, str
 
 /* ---- added tokens ------------------------------------------------------------------------------ */
 
-/* The token's place in the vocabulary: a new entry, or the one that is there with the same text. */
+/* The token's place in the vocabulary: a new entry, or the existing one with the same text. */
 static enum err_code put_added_word(struct tokenizer *t, const struct tokenizer_added *a,
                                     struct err *e)
 {

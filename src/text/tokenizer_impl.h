@@ -73,7 +73,7 @@ ERR_MUST_CHECK enum err_code tokenizer_finish(struct tokenizer *t, struct err *e
 
 /* ---- from JSON values (tokenizer_source.c) ----------------------------------------------------- */
 
-/* Where the parts lie; NULL for what there is not. Borrowed from their documents. */
+/* Where each part is; NULL for one that is missing. Borrowed from their documents. */
 struct tokenizer_source {
     const char *what;        /* for messages */
     yyjson_val *vocab;       /* {"text": id} */
@@ -99,8 +99,8 @@ struct json_owned {
     size_t doc_max; /* bytes that the document may take */
 };
 
-/* Takes the bytes of text over (it is empty afterwards) and parses them where they lie. j stays where it
- * is until json_owned_deinit. */
+/* Takes over the bytes of text (which is empty afterwards) and parses them in place. j must not be moved until
+ * json_owned_deinit. */
 ERR_MUST_CHECK enum err_code json_owned_parse(struct json_owned *j, struct buf *text,
                                               const char *what, struct err *e);
 void json_owned_deinit(struct json_owned *j);

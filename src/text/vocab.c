@@ -74,7 +74,9 @@ static enum err_code enter(struct vocab *v, uint32_t id, uint64_t h, struct err 
             return err_set(e, ERR_FORMAT, "tokens %" PRIu32 " and %" PRIu32 " are the same text",
                            other, id);
         if (probes >= HASH_MAX_PROBES)
-            return err_set(e, ERR_FORMAT, "the vocabulary's tokens collide; it was made to");
+            return err_set(e, ERR_FORMAT,
+                           "the vocabulary's tokens collide in the hash table, as only those of a "
+                           "crafted file do");
         at = (at + 1) & v->slot_mask;
     }
     v->slots[at] = hash_slot(h, id);

@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "weights/checkpoint.h"
 
-/* Far above what real checkpoints hold (a few thousand tensors, 40 keys), far below what hurts. */
+/* Far above what real checkpoints hold (a few thousand tensors, 40 keys), far below what would use too much memory. */
 enum {
     CATALOGUE_MAX_TENSORS = 200000,
     CATALOGUE_MAX_NAME_BYTES = 512,

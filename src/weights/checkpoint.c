@@ -61,7 +61,7 @@ static bool begins(const struct weights_file *f, const char *magic)
     return f->n >= n && memcmp(f->p, magic, n) == 0;
 }
 
-/* What people hand over by mistake, said in one sentence. */
+/* Files that are given by mistake, each with a sentence for the message. */
 static enum err_code refuse_stranger(const struct weights_file *f, struct err *e)
 {
     const char *what = "neither a safetensors nor a GGUF file";

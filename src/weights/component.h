@@ -76,7 +76,7 @@ ERR_MUST_CHECK enum err_code component_find(const struct component *c, const cha
                                             struct err *e);
 
 /* Can a pipeline use it? ERR_FORMAT when it only looks like a network of its kind, or when its numbers are stored
- * in a form that is not known or have scales that are not: the values would be silently wrong. */
+ * in an unknown form or with unknown scales: the values would be silently wrong. */
 ERR_MUST_CHECK enum err_code component_check(const struct component *c, struct err *e);
 /* Stored tensors that networks of this kind do not have and that are not known as harmless: up to max names,
  * borrowed; returns how many there are. */

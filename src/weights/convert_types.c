@@ -76,8 +76,8 @@ bool convert_type_quantises(enum component_kind kind, const char *canonical, int
     return false;
 }
 
-/* What is not converted: as stored, but float8 and the like mean little without their scales, and float64 is for
- * nobody. */
+/* The type of tensors that are not quantised: as stored, except float8 and the like, which mean little without their
+ * scales, and float64, which nothing needs. */
 static enum dtype kept(enum dtype stored)
 {
     if (stored == DTYPE_F8_E4M3 || stored == DTYPE_F8_E5M2 || stored == DTYPE_F4 ||

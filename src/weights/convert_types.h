@@ -1,6 +1,6 @@
 /* convert_types.h - which type a tensor is written in.
  *
- * Quantised are the matrices of the repeated blocks, where nearly all bytes and nearly all tolerance is.
+ * Quantised are the matrices of the repeated blocks, which hold nearly all bytes and tolerate it well.
  * What every token or every layer passes through stays as it is stored: norms, biases, embeddings, the
  * projections in and out, the modulation that all blocks share, convolution kernels. That is what published
  * GGUF files do. Qwen-Image's modulation belongs to each block and is a third of the network: quantised there,

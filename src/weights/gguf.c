@@ -66,7 +66,7 @@ static bool take_string(struct cursor *in, uint64_t max, struct str *out)
 
 static enum err_code cut_short(const char *where, struct err *e)
 {
-    return err_set(e, ERR_FORMAT, "the file ends, or a length lies, in %s", where);
+    return err_set(e, ERR_FORMAT, "the file ends early, or a length is wrong, in %s", where);
 }
 
 static enum err_code in_key(const struct meta_item *m, const char *what, struct err *e)
@@ -133,7 +133,7 @@ static enum err_code read_key(struct checkpoint *c, int file, struct cursor *in,
     return catalogue_add_meta(c, &m, e);
 }
 
-/* The last key wins no race here: a double key is refused once all are sorted. */
+/* Double keys are refused later, once all are sorted. */
 static enum err_code find_alignment(const struct checkpoint *c, uint64_t *out, struct err *e)
 {
     *out = GGUF_DEFAULT_ALIGNMENT;

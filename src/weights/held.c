@@ -33,7 +33,7 @@ enum dtype weights_held(const struct weights_view *v, enum weights_device on)
         return DTYPE_Q8_0;
     if (on == WEIGHTS_CPU && is_nvfp4(v))
         return DTYPE_NVFP4;
-    /* With nothing but scales of all values and of rows, which go to the product. */
+    /* Only with a scale for the whole matrix or for rows, which can be applied to the product. */
     if (on == WEIGHTS_CPU && is_float8(v->dtype) && !has_blocks(v))
         return v->dtype;
     return DTYPE_BF16;

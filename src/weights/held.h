@@ -1,4 +1,4 @@
-/* held.h - in which type a device holds a matrix: as it is stored where it can, else wider. */
+/* held.h - in which type a device holds a matrix: as stored where it can, else in a wider one. */
 #ifndef VT_WEIGHTS_HELD_H
 #define VT_WEIGHTS_HELD_H
 
@@ -16,9 +16,9 @@ enum weights_device {
 
 /* The type of a matrix on the device: its own, Q8_0 for int8, NVFP4 for what can become that without loss, or BF16. */
 enum dtype weights_held(const struct weights_view *v, enum weights_device on);
-/* "float8", "NVFP4", "int8", "Q4_0", ...: what a person calls the form that it is stored in. Static string. */
+/* "float8", "NVFP4", "int8", "Q4_0", ...: the usual name of the stored form. Static string. */
 const char *weights_form_name(const struct weights_view *v);
-/* Has it less than 16 bits a value, so that a plain type is wider? */
+/* Whether it has less than 16 bits a value, so that a plain type is wider. */
 bool weights_is_narrow(enum dtype t);
 /* Adds the name to a list "float8, NVFP4" of n bytes, unless it is there. */
 void weights_add_form(char *list, size_t n, const char *form);

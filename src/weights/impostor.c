@@ -1,5 +1,5 @@
-/* impostor.c - what makes a component what it is: networks with the very tensors of one that the pipelines use, but
- * made for something else. They would run, and give noise or a poor image. */
+/* impostor.c - recognises networks that have exactly the tensors of one that the pipelines use, but were made for
+ * something else. They would run, and give noise or a poor image. */
 #include <math.h>
 #include <stdio.h>
 
@@ -37,7 +37,7 @@ static void read_config(yyjson_val *root, struct said *out)
 }
 
 /* The config.json of the checkpoint: in its folder, or beside the one file that a repository's folder has. Beside
- * a file of another name it may be anybody's. */
+ * a file of another name it may belong to something else. */
 static bool find_config(const char *checkpoint, char *out, size_t n)
 {
     static const char file[] = "/model.safetensors";

@@ -72,7 +72,7 @@ static bool is_multiplied(const struct weights_view *v)
            !strstr(v->stored->name, "lm_head");
 }
 
-/* What each kind of device would hold in a wider type than the files. */
+/* What each kind of device would hold in a wider type than it is stored in. */
 static void add_widened(struct inspect_report *r)
 {
     for (size_t i = 0; r->bytes >= WEIGHTS_EXACT_BELOW_BYTES && i < checkpoint_count(r->cp); i++) {
@@ -93,7 +93,7 @@ static void add_widened(struct inspect_report *r)
     }
 }
 
-/* Which place in which pipeline the network can take. */
+/* Which component of which pipeline the network can serve as. */
 static void add_serves(struct inspect_report *r)
 {
     static const char *const places[COMPONENT_COUNT] = {
@@ -266,7 +266,7 @@ static enum err_code inspect_part(const char *dir, yyjson_val *key, yyjson_val *
     r->class_name = yyjson_get_str(yyjson_arr_get(v, 1));
     rc = file_is_dir(path) ? collect(path, r, &why)
                            : err_set(&why, ERR_NOTFOUND, "the folder '%s' is missing", path);
-    /* Schedulers and tokenizers have no weights, which is no problem. */
+    /* Schedulers and tokenizers have no weights, and need none. */
     bool has_weights =
         strstr(name, "encoder") || strstr(name, "transformer") || strstr(name, "vae");
     if (rc != ERR_OK && (has_weights || rc != ERR_NOTFOUND || !file_is_dir(path)))

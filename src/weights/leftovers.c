@@ -1,4 +1,4 @@
-/* leftovers.c - which stored tensors no network of the kind has, and what of that makes its values doubtful. */
+/* leftovers.c - finds stored tensors that no network of the kind has, and those that make its values doubtful. */
 #include "weights/component_impl.h"
 #include "weights/convert_names.h"
 #include "weights/quantised.h"
@@ -46,7 +46,7 @@ size_t component_leftovers(const struct component *c, const char **names, size_t
     return n;
 }
 
-/* Words of tensors by which other programs' forms of quantisation make numbers of what is stored. */
+/* Words in the names of tensors that other programs' quantised forms need for their values. */
 static const char *const quantising_words[] = {
     "scale", "zero", "quant", "absmax", "codebook", "qweight", "packed", "g_idx", "qmap",
 };

@@ -43,7 +43,7 @@ static bool match_canonical(const char *pattern, const char *name, struct match 
     return *name == '\0';
 }
 
-/* The number that a placeholder stands for; uses up one or two of the remembered ones. */
+/* The number that a placeholder stands for; takes one or two of the remembered ones. */
 static int64_t placeholder(char kind, const struct match *m, int *next,
                            const struct naming_numbers *numbers)
 {

@@ -52,7 +52,7 @@ bool quantised_describes(const struct checkpoint *cp, const char *name)
         const struct weights_tensor *t = checkpoint_find(cp, weight);
         return t && t->dtype == DTYPE_NVFP4;
     }
-    return strcmp(last, "scaled_fp8") == 0; /* a mark of the whole file */
+    return strcmp(last, "scaled_fp8") == 0; /* a marker for the whole file */
 }
 
 /* ---- what lies beside ---------------------------------------------------------------------------- */
@@ -73,8 +73,9 @@ static enum err_code take(struct stored *s, const struct weights_tensor *x, cons
         if (strcmp(last, besides[i].name) != 0)
             continue;
         if (s->at[is] && is != NO_MATTER)
-            return err_set(e, ERR_FORMAT, "'%s' and '%s' say the same of '%s'", s->at[is]->name,
-                           x->name, s->t->name);
+            return err_set(e, ERR_FORMAT,
+                           "'%s' and '%s' both describe '%s'; only one of them is expected",
+                           s->at[is]->name, x->name, s->t->name);
         s->at[is] = x;
         return ERR_OK;
     }
@@ -151,7 +152,7 @@ static enum err_code read_marker(yyjson_val *v, const char *name, struct marker 
     yyjson_val *f = yyjson_is_obj(v) ? yyjson_obj_get(v, "format") : v;
     yyjson_val *rotation = said_of(v, "convrot_groupsize");
     if (!yyjson_is_str(f) || yyjson_get_len(f) == 0 || yyjson_get_len(f) >= sizeof m->format)
-        return err_set(e, ERR_FORMAT, "the mark of '%s' names no format", name);
+        return err_set(e, ERR_FORMAT, "the marker of '%s' names no format", name);
     (void)snprintf(m->format, sizeof m->format, "%s", yyjson_get_str(f));
     m->rotated = yyjson_is_true(said_of(v, "convrot"));
     m->rotation = rotation ? yyjson_get_sint(rotation) : ROTATION;
@@ -187,7 +188,7 @@ static enum err_code find_marker(const struct stored *s, yyjson_doc *markers, co
     return v ? read_marker(v, s->t->name, m, e) : ERR_OK;
 }
 
-/* Is there something beside the matrix that its form has no use for? Its values would be doubtful. */
+/* Refuses tensors beside the matrix that its form does not use: its values would be doubtful. */
 static enum err_code refuse_unused(const struct stored *s, const struct marker *m, struct err *e)
 {
     for (int i = 0; i < COLUMN_SCALE; i++)

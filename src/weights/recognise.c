@@ -62,7 +62,7 @@ enum err_code component_refuse_unknown(const struct checkpoint *cp, struct err *
     const struct weights_tensor *t = checkpoint_at(cp, 0);
     return err_set(
         e, ERR_FORMAT,
-        "'%s' is no network that is known here: it has %zu tensors, the first is '%s' %s",
+        "'%s' is not a network that this program knows: it has %zu tensors, the first is '%s' %s",
         checkpoint_path(cp), checkpoint_count(cp), catalogue_show(str_from(t->name)).z,
         catalogue_shape(t->dims, t->n_dims).z);
 }

@@ -59,7 +59,7 @@ edit_header "s/$entry\"data_offsets\":\[([0-9]+),/\1\"data_offsets\":[1\2,/" "$n
 edit_header "s/$entry\"data_offsets\":\[[^]]*\]/\1\"data_offsets\":[0,0]/" "$name"
 edit_header "s/$entry\"data_offsets\":\[[^]]*\]/\1\"data_offsets\":[18446744073709551615,8]/" "$name"
 edit_header "s/\"${name//./\\.}\"/\"x_embedder.wei\\\\u0000ght\"/" 'bad.safetensors\|x_embedder'
-edit_header "s/\"${name//./\\.}\"/\"y_embedder.weight\"/" 'no network that is known'
+edit_header "s/\"${name//./\\.}\"/\"y_embedder.weight\"/" 'not a network that this program knows'
 edit_header 's/"proj_out.weight"/"proj_in.weight"/' 'proj_'
 # A second tensor over the bytes of the first.
 edit_header "s/$entry\}/\1},\"twin\":\{\"dtype\":\"U8\",\"shape\":[8],\"data_offsets\":[0,8]\}/" 'bad.safetensors'

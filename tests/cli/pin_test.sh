@@ -71,8 +71,8 @@ for script in 's/"mtime_ns": [0-9]*/"mtime_ns": 1/;s/"sha256": "./"sha256": "x/'
     sed -i "$script" "$VEETANCE_HOME/pin.json"
     quick generate -o "$work/mended.png"
     expect 0 "a picture with an invalid pin ($script)"
-    err_has 'looking for the devices anew' "the invalid pin is reported ($script)"
-    err_has "pinned anew: 'cpu'" "it is made again ($script)"
+    err_has 'searching for devices again' "the invalid pin is reported ($script)"
+    err_has "pinned again: 'cpu'" "it is made again ($script)"
     quick generate -o "$work/mended.png" --verbose
     err_has 'boot: pinned library loaded' "and holds ($script)"
 done

@@ -276,7 +276,7 @@ static struct nn_qkv project(struct flux2_pass *p, const struct projections *w, 
                                                .mode = NN_ROPE_PAIRS});
 }
 
-/* Everything but references sees all tokens, references see each other; what they offer is kept. */
+/* Other tokens attend to all tokens, references only to each other; the keys and values of references are kept. */
 static struct ggml_tensor *attend_and_keep(struct flux2_pass *p, int block, struct ggml_tensor *q,
                                            struct ggml_tensor *k, struct ggml_tensor *v,
                                            float scale)

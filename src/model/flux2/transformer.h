@@ -62,7 +62,7 @@ void flux2_kv_free(struct flux2_kv *kv);
 
 enum flux2_mode {
     FLUX2_PLAIN,      /* every token sees every token */
-    FLUX2_KV_EXTRACT, /* reference tokens see each other alone; their keys and values go to kv */
+    FLUX2_KV_EXTRACT, /* reference tokens see only each other; their keys and values go to kv */
     FLUX2_KV_CACHED,  /* no reference tokens; their keys and values come from kv */
 };
 

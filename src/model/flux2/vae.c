@@ -123,8 +123,9 @@ static enum err_code read_statistics(struct flux2_vae *v, struct component *c, s
             rc = err_set(e, ERR_NUMERIC, "tensor 'bn.running_mean' holds NaN or infinity at %lld",
                          (long long)i);
         else if (!(v->std[i] > 0))
-            rc = err_set(e, ERR_NUMERIC, "tensor 'bn.running_var' holds no variance at %lld",
-                         (long long)i);
+            rc =
+                err_set(e, ERR_NUMERIC,
+                        "tensor 'bn.running_var' holds no positive variance at %lld", (long long)i);
     }
     return rc;
 }

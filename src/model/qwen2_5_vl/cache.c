@@ -67,7 +67,7 @@ static enum err_code layer_alloc(const struct qwen_vl *m, struct ggml_context *c
     return nn_buffer_place(y->buffer, y->v, one, e);
 }
 
-/* Through the host: no device lacks that, and it happens once in hundreds of tokens. */
+/* Through the host, which every device supports; it happens once in hundreds of tokens. */
 static enum err_code copy_used(struct nn_device *d, const struct ggml_tensor *from,
                                struct ggml_tensor *to, int64_t used, struct err *e)
 {
@@ -115,8 +115,7 @@ enum err_code qwen_vl_cache_reserve(struct qwen_vl_cache *c, int64_t n, struct e
         return err_set(e, ERR_NOMEM, "no memory for tensor records");
     for (int64_t i = 0; i < c->m->cfg.layers; i++) {
         enum err_code rc = layer_grow(c, ctx, capacity, &c->layers[i], e);
-        if (rc !=
-            ERR_OK) { /* some layers are in the new records already: nothing of it is usable */
+        if (rc != ERR_OK) { /* some layers have been moved already: the cache is unusable */
             for (int64_t k = 0; k < c->m->cfg.layers; k++) {
                 nn_buffer_free(c->layers[k].buffer);
                 c->layers[k] = (struct layer_cache){0};

@@ -143,7 +143,7 @@ static void read_gguf(const struct checkpoint *cp, struct qwen_vl_config *c, siz
     if (!gguf_key(cp, "rope.dimension_sections", key, sizeof key) ||
         checkpoint_meta_array_count(cp, key) < QWEN_VL_AXES)
         return;
-    for (size_t i = 0; i < QWEN_VL_AXES; i++) { /* a fourth section is there and is 0 */
+    for (size_t i = 0; i < QWEN_VL_AXES; i++) { /* files have a fourth section, which is 0 */
         double v = 0;
         if (checkpoint_meta_array_double(cp, key, i, &v) && v >= 0 && v < MODEL_MAX_DIM)
             c->mrope[i] = (int64_t)v;
@@ -164,7 +164,7 @@ static enum err_code check(struct qwen_vl_config *c, const struct component *com
         c->heads % c->kv_heads != 0 || c->heads * c->head_dim != q ||
         c->kv_heads * c->head_dim != kv)
         return err_set(e, ERR_FORMAT,
-                       "%s: %lld heads, %lld of them with keys, of %lld do not fit projections to "
+                       "%s: %lld heads and %lld key-value heads of %lld do not fit projections to "
                        "%lld and %lld",
                        what, (long long)c->heads, (long long)c->kv_heads, (long long)c->head_dim,
                        (long long)q, (long long)kv);

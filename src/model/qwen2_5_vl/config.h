@@ -33,7 +33,7 @@ struct qwen_vl_vision_config {
     bool full[MODEL_MAX_BLOCKS];                            /* blocks that attend everywhere */
 };
 
-/* Does the component have a vision tower? A language model alone has not. */
+/* Does the component have a vision tower? A language model alone does not. */
 bool qwen_vl_has_vision(const struct component *c);
 
 /* c: a whole model or a vision tower alone; json is the whole model's config.json, or NULL. */

@@ -14,9 +14,9 @@ struct qwen_vl_generate_options {
     struct qwen_vl_generation rules;
     const atomic_bool *cancel; /* NULL: never */
     void *user;
-    /* After each token; n counts from 1. NULL: nobody wants to know. */
+    /* After each token; n counts from 1. May be NULL. */
     void (*token)(void *user, int32_t id, int64_t n);
-    /* Before each choice: scores as the model gave them, and with the penalty, [vocab]; for proof. */
+    /* Before each choice: scores as the model gave them, and with the penalty, [vocab]; for tests. May be NULL. */
     void (*scores)(void *user, const float *raw, const float *penalised, int64_t vocab);
 };
 

@@ -71,7 +71,7 @@ static void build(struct nn_graph *g, struct qwen_vl *m, const struct qwen_vl_ch
     in->x = nn_input(g, cfg->hidden, c->n, 1, 1);
     in->cos = nn_input(g, cfg->head_dim / 2, c->n, 1, 1);
     in->sin = nn_input(g, cfg->head_dim / 2, c->n, 1, 1);
-    /* A single token sees everything that is there. */
+    /* A single token sees every key, so it needs no mask. */
     in->mask = c->n > 1 ? nn_input(g, c->first + c->n, c->n, 1, 1) : NULL;
     struct ggml_tensor *x = in->x;
     nn_graph_allow_int8(g, true);
@@ -170,7 +170,7 @@ static enum err_code read_taps(const struct nn_graph *g, const struct qwen_vl_ch
     return ERR_OK;
 }
 
-/* As its part of what the caller waits for. */
+/* Sets the span of progress that this chunk is of the whole prompt. */
 static enum err_code run_graph(struct nn_graph *g, const struct qwen_vl_chunk *c,
                                const atomic_bool *cancel, struct err *e)
 {

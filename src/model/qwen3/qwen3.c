@@ -144,7 +144,7 @@ static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_
     return nn_linear_gate_add(g, y->down, NULL, h, NULL, x);
 }
 
-/* padded_behind: what is padding comes last. */
+/* padded_behind: all padding comes after the tokens. */
 static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, bool padded_behind,
                   const int64_t *taps, size_t n_taps, struct inputs *in, struct ggml_tensor **out)
 {

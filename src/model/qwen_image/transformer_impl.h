@@ -19,7 +19,7 @@ struct qwen_image_stream { /* one stream of a block */
     struct nn_param *norm_q, *norm_k;
 };
 
-/* The last block's text stream ends in its keys and values: what would follow is read by nobody. */
+/* The last block's text stream ends in its keys and values, as nobody would read its result. */
 struct qwen_image_block {
     struct qwen_image_stream img, txt;
 };

@@ -1,8 +1,8 @@
 /* half.h - an encoder or a decoder as a flat list of operations.
  *
- * Both autoencoders here are made of the same things in one line, so each half is a list that is written down
- * once, when its parameters are declared, and walked by whoever needs it: to build the graph of a whole
- * picture, to work out which rows of its input a band of rows needs, or to cut the list into stages.
+ * Both autoencoders here are chains of the same few operations, so each half is a list that is written down once, when
+ * its parameters are declared, and walked to build the graph of a whole image, to work out which rows of its input a
+ * band of rows needs, or to cut the list into stages.
  *
  *     resnet      KEEP, NORM + SiLU, CONV, NORM + SiLU, CONV, ADD (with a 1 x 1 CONV on what was kept when the
  *                 widths differ)
@@ -67,7 +67,7 @@ struct vae_shape {
 void vae_half_shapes(const struct vae_half *h, int64_t height, int64_t width,
                      struct vae_shape *out /* [n + 1] */);
 
-/* About how many operations that takes, in no unit: to tell one stretch of the list from another. */
+/* A rough amount of work, without a unit: to weigh stretches of the list against each other. */
 double vae_half_work(const struct vae_half *h, const struct vae_shape *shapes, int first, int last);
 
 /* ---- making one ------------------------------------------------------------------------------------ */

@@ -14,9 +14,9 @@
 
 #include "base/mem.h"
 
-/* Above this much for a band's graph nothing gets faster: a GPU is filled; a CPU's caches overflow, and memory
- * that is taken anew for each graph costs more to get than to use. Below so many rows what is computed twice
- * shows. */
+/* With more memory than this for a band's graph nothing gets faster: a GPU is busy already, a CPU's caches overflow, and
+ * allocating fresh memory costs more than using it. With fewer rows than this the rows that are computed twice
+ * become noticeable. */
 #define MIB ((size_t)1 << 20)
 enum { COMFORT_MIB_CPU = 31, COMFORT_MIB_GPU = 256 };
 enum { COMFORT_ROWS = 8, ATTENTION_MIN_TOKENS = 64 };
@@ -95,14 +95,14 @@ static int64_t reach(const struct vae_plan *p, const struct vae_stage *s)
     return last - in.lo;
 }
 
-/* Where a stage's result goes: over an input that nobody needs afterwards, or to a slot of its own. */
+/* Where a stage's result goes: over an input that is no longer needed, or to a slot of its own. */
 static struct vae_map place_result(struct vae_plan *p, int j)
 {
     struct vae_stage *s = &p->stages[j];
     struct vae_shape out = p->shapes[s->last];
     bool plain =
         s->in.slot >= 0 && !s->attends && !s->even && !is_downsampling(&p->half->ops[s->first]);
-    /* The input is what a later stage adds: it must stay. */
+    /* A later stage adds the input, so it must not be overwritten. */
     bool in_stays = j + 1 < p->n_stages && p->stages[j + 1].keep >= 0;
     if (plain && s->kept.slot >= 0 && p->slots[s->kept.slot].row_bytes == row_bytes(out))
         return s->kept;
@@ -206,8 +206,8 @@ static enum err_code measure_stage(const struct vae_plan *p, const struct vae_st
     return rc;
 }
 
-/* A band that is worth it: of a few rows, or all rows of an attention, whose keys and values are made anew for
- * each band. */
+/* A reasonable band: a few rows, or all rows of an attention, whose keys and values are computed again for each
+ * band. */
 static int64_t modest_band(const struct vae_plan *p, const struct vae_stage *s)
 {
     int64_t height = p->shapes[s->last].h, least = smallest_band(s, p->shapes[s->last]);
@@ -373,7 +373,8 @@ static enum err_code refuse(struct vae_plan *p, size_t limit, struct err *e)
     size_t least;
     TRY(smallest(p, &least, e));
     return err_set(
-        e, ERR_NOMEM, "the VAE needs at least %zu MiB for a picture of %lld x %lld, there are %zu",
+        e, ERR_NOMEM,
+        "the VAE needs at least %zu MiB for a picture of %lld x %lld; %zu MiB are available",
         (least + MIB - 1) / MIB, (long long)picture->w, (long long)picture->h, limit / MIB);
 }
 

@@ -78,7 +78,7 @@ struct vae_plan {
     struct vae_need need;
 };
 
-/* The parameters must be engaged (or dry). ERR_NOMEM when the limit is below what any way of running takes. */
+/* The parameters must be engaged (or dry). ERR_NOMEM when nothing fits into the limit. */
 ERR_MUST_CHECK enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *device,
                                            bool exact, struct vae_shape in,
                                            struct vae_limits limits, struct vae_plan *out,

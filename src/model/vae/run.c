@@ -62,7 +62,7 @@ struct bands {
     bool has_graph;
     float *rows; /* a band of the caller's picture, rows first */
     size_t rows_room;
-    double work, done; /* of all bands, for who watches the device; of those that have ended */
+    double work, done; /* of all bands, and of those that have ended: for progress */
 };
 
 static enum err_code make_room(struct bands *b, const struct ggml_tensor *t, struct err *e)
@@ -193,7 +193,7 @@ static double stage_work(const struct vae_plan *p, const struct vae_stage *s)
     return vae_half_work(p->half, p->shapes, s->first, s->last);
 }
 
-/* One band, as its part of what the caller waits for. */
+/* Runs one band, with the span of progress that it is of the whole. */
 static enum err_code run_band(struct bands *b, const struct vae_stage *s, const struct band *at,
                               const struct nn_moments_sum *before, struct err *e)
 {
@@ -235,8 +235,8 @@ static enum err_code run_bands(struct bands *b, const struct vae_stage *s,
     return rc;
 }
 
-/* Memory of a slot that has ended and is as large as the new one is used again: new pages cost as much as
- * the arithmetic on them. */
+/* Reuses the memory of a slot that has ended and is as large as the new one: fresh pages cost as much as the arithmetic
+ * on them. */
 static void take_over(struct bands *b, int to, int stage)
 {
     const struct vae_slot *slots = b->plan->slots;
@@ -315,7 +315,7 @@ enum err_code vae_half_run(const struct vae_run *r, struct err *e)
     if (r->mid)
         limits.compute = 0;
     enum err_code rc = make_plan(r, limits, &p, e);
-    /* A dry run is to say what the least would be, not that there is too little. */
+    /* A dry run should find the least that is needed, not fail because there is too little. */
     if (rc == ERR_NOMEM && nn_device_is_dry(r->device)) {
         rc = vae_half_smallest(r, &limits.compute, e);
         if (rc == ERR_OK)

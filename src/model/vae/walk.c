@@ -124,7 +124,7 @@ static struct ggml_tensor *group_norm(const struct vae_half *h, struct nn_graph 
                                       struct ggml_tensor *sums)
 {
     struct nn_group_norm n = vae_group_norm(h, g, op);
-    bool shows = op->mid[0] && g->trace; /* what is shown is from before SiLU */
+    bool shows = op->mid[0] && g->trace; /* the trace shows the result before SiLU */
     n.silu = op->silu && !shows;
     x = nn_moments_apply(g, x, sums, &n);
     if (!shows)

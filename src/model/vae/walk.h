@@ -12,10 +12,10 @@ struct vae_rows {
 
 /* What one operation does to a band: bands whose steps are equal have the same graph. */
 struct vae_step {
-    int64_t crop, rows;          /* rows left away from the top of what there is, and taken */
+    int64_t crop, rows;          /* rows skipped at the top of the input, and rows taken */
     int64_t pad_top, pad_bottom; /* rows of zeros around them: the picture ends there */
-    int64_t skip, out_rows;      /* rows left away from the top of the result, and given on */
-    int64_t kept_skip;           /* ADD: rows left away from the top of what was kept */
+    int64_t skip, out_rows;      /* rows skipped at the top of the result, and rows passed on */
+    int64_t kept_skip;           /* ADD: rows skipped at the top of what was kept */
 };
 
 /* Operations [first, last) of h, which give rows `out`: fills steps [last - first]. *input: the rows of their

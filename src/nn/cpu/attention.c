@@ -1,9 +1,9 @@
-/* attention.c - softmax(scale q k^T + mask) v in tiles, with a softmax that goes along (online).
+/* attention.c - softmax(scale q k^T + mask) v in tiles, with an online softmax.
  *
  * A unit of work is a head times a tile of queries. It walks the keys in tiles: the scores of a tile are one
  * product, their exponentials (bf16 where the processor has it) times the values a second one, which adds to
- * the tile's sums; when a row's greatest score grows, what was summed before shrinks accordingly. A tile whose
- * every score is hidden by the mask is left out: half of all work where the mask is causal. Memory: one tile a
+ * the tile's sums; when a row's greatest score grows, its earlier sums are scaled down. Tiles that the mask
+ * hides completely are skipped: half of all work where the mask is causal. Memory: one tile a
  * thread, whatever the number of tokens. */
 #include <math.h>
 #include <string.h>
@@ -251,7 +251,7 @@ void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user)
         if (w.made[i >> 2][i & 1][i >> 1 & 1])
             product_free(&w.products[i >> 2][i & 1][i >> 1 & 1]);
     onednn_restore(w.d, before);
-    if (!ok) /* no memory: the shapes were tried when the node was made. NaN shows it. */
+    if (!ok) /* out of memory (the shapes were checked when the node was made): the result becomes NaN */
         memset(dst->data, 0xff, ggml_nbytes(dst));
 }
 

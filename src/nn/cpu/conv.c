@@ -2,8 +2,8 @@
  *
  * Three nodes: the picture becomes rows of channels (conv_rows.c); the kernel is packed as oneDNN wants it; and
  * tiles of rows are convolved, each worker its own, with a primitive for one thread. A tile's height depends on
- * the row's length alone and there is no padding left at its edges, so that neither the number of threads nor
- * which band of rows is computed decides how a pixel is added up. */
+ * the row's length alone, and padding is added beforehand, so that a pixel's sums do not depend on the number of
+ * threads or on which band of rows is computed. */
 #include <string.h>
 
 #include "nn/cpu/conv_tile.h"
@@ -151,7 +151,7 @@ void nn_cpu_conv_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     int before = onednn_alone(d);
     nn_cpu_share((height + s.rows - 1) / s.rows, ith, nth, &first, &last);
     for (int64_t i = first; ok && i < last; i++) {
-        /* The last tile reaches back over rows that the one before it has written. */
+        /* The last tile overlaps the one before it, so that all tiles have one height. */
         int64_t y = i * s.rows + s.rows <= height ? i * s.rows : height - s.rows;
         const unsigned char *from =
             (const unsigned char *)rows->data + (size_t)(y * s.stride) * rows->nb[2];
@@ -162,7 +162,7 @@ void nn_cpu_conv_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     onednn_restore(d, before);
     if (conv.d)
         tile_free(&conv);
-    if (!ok) /* no memory: the shape was tried when the node was made. NaN shows it. */
+    if (!ok) /* out of memory (the shape was checked when the node was made): the result becomes NaN */
         memset(dst->data, 0xff, ggml_nbytes(dst));
 }
 

@@ -1,6 +1,6 @@
 /* conv_rows.c - a picture [channels, height, width] as rows of channels with padding around it, in the type of
- * products. What comes before a convolution and needs no neighbours happens on the way: the scale and shift of
- * a norm over groups, SiLU, doubling of pixels. */
+ * products. Operations before a convolution that work on single pixels are fused into this copy: the scale and shift
+ * of a group norm, SiLU, upsampling. */
 #include <math.h>
 #include <string.h>
 
@@ -102,8 +102,8 @@ static bool is_upsampled_twice(const struct ggml_tensor *t)
            t->ne[1] == 2 * t->src[0]->ne[1] && t->ne[2] == t->src[0]->ne[2];
 }
 
-/* A node that the convolution's input was made by, if its work can be done on the way, is stepped over: with no
- * other reader it never becomes a part of the graph. */
+/* Skips the node that made the convolution's input if its work can be fused here: without another reader it never
+ * becomes part of the graph. */
 struct ggml_tensor *nn_cpu_rows(struct nn_graph *g, struct ggml_tensor *x, struct nn_padding pad,
                                 bool bf16)
 {

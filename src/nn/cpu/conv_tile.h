@@ -27,8 +27,8 @@ struct tile_conv {
     size_t scratch_bytes;
 };
 
-/* False when oneDNN cannot; nothing to free then. kernel in the packed form; scratch as in product.h: NULL only
- * asks. */
+/* False when oneDNN cannot do it; there is nothing to free then. kernel: packed. scratch: as in product.h; with NULL
+ * this only checks. */
 bool tile_make(struct tile_conv *c, const struct onednn *d, const struct tile_shape *s,
                void *kernel, void *scratch);
 void tile_free(struct tile_conv *c);
@@ -44,7 +44,7 @@ struct tile_packing {
     int64_t blocks[12];
     int axes[12];
 };
-/* False for a form that blocks are not enough to describe. */
+/* False for a packing that cannot be described by blocks. */
 bool tile_packing_of(const struct tile_conv *c, struct tile_packing *p);
 
 #endif

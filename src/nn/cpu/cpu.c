@@ -6,7 +6,7 @@
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/onednn.h"
 
-/* VEETANCE_CPU_KERNELS, the choice by hand. */
+/* Whether VEETANCE_CPU_KERNELS asks for these. */
 static bool chosen(const char *kernels)
 {
     const char *wanted = getenv("VEETANCE_CPU_KERNELS");
@@ -41,7 +41,7 @@ static void nothing(struct ggml_tensor *dst, int ith, int nth, void *user)
 
 struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes)
 {
-    /* ggml aligns tensors to 32 bytes: one more line a part makes room to begin at 64. */
+    /* ggml aligns tensors to 32 bytes: 64 bytes more for each part leave room to align it to 64. */
     int64_t part = (int64_t)nn_cpu_pad(bytes) + 64;
     return ggml_custom_4d(nn_ctx(g), GGML_TYPE_I8, part, nn_device_threads(g->device), 1, 1, NULL,
                           0, nothing, 1, NULL);

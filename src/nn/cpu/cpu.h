@@ -1,4 +1,4 @@
-/* cpu.h - what the CPU's own operations share: which kernels a graph gets, and memory to work in.
+/* cpu.h - what the CPU's own operations share: which kernels a graph gets, and scratch memory.
  *
  * Our operations are ggml custom nodes, so that ggml's workers run them and its allocator plans their memory.
  * A node's scratch is a tensor of its own, made by a node that does nothing: it is allocated right before the
@@ -16,7 +16,7 @@ enum nn_cpu_mode { NN_CPU_GGML, NN_CPU_F32, NN_CPU_BF16 };
 
 enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g);
 
-/* Whether this processor multiplies eight bits faster than anything else. */
+/* Whether int8 matmul is the fastest on this processor. */
 bool nn_cpu_has_int8(void);
 
 /* Bytes for each of the device's threads, 64-aligned. */
@@ -29,7 +29,7 @@ static inline size_t nn_cpu_pad(size_t n)
     return (n + 63) / 64 * 64;
 }
 
-/* Two numbers in the pointer that a custom node carries: it has no other place that outlives its making. */
+/* Two numbers packed into the user pointer of a custom node: nothing else lives as long as the node. */
 static inline void *nn_cpu_pack(uint32_t low, float high)
 {
     union {
@@ -63,7 +63,7 @@ static inline void nn_cpu_share(int64_t n, int ith, int nth, int64_t *first, int
 /* Multiplications and additions of a node of ours; 0 for all others. */
 double nn_cpu_flops(const struct ggml_tensor *t);
 
-/* What kind of work a node of ours is, for profiles: "linear", "attention", ...; NULL for all others. */
+/* The kind of a node of ours, for profiles: "linear", "attention", ...; NULL for all others. */
 const char *nn_cpu_kind(const struct ggml_tensor *t);
 
 /* The function behind a custom node (NULL for others), and the pointer that it carries. */

@@ -1,5 +1,5 @@
-/* float8.c - weights of float8, which ggml has no type for: it carries their bytes as I8. The CPU's own products unpack
- * them a panel at a time (linear.c); where ggml has to multiply, they become float32 as a whole. */
+/* float8.c - float8 weights. ggml has no type for them, so their bytes are kept as I8. The CPU's own products unpack
+ * them a panel at a time (linear.c); where ggml has to multiply, the whole matrix is converted to float32. */
 #include "nn/cpu/nodes.h"
 
 void nn_cpu_float8_table(bool e5m2, float table[256])

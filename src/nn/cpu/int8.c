@@ -1,7 +1,7 @@
-/* int8.c - rows of activations in eight bits, for linear layers that multiply whole numbers.
+/* int8.c - quantises rows of activations to 8 bits, for int8 matmul.
  *
- * A row of the node is the bytes, room up to a multiple of 64, and a struct vec_row_u8 that says what they mean, in
- * 64 bytes of its own. */
+ * A row of the node holds the bytes, padding to a multiple of 64, and a struct vec_row_u8 with the row's scale and zero
+ * point, in 64 bytes of its own. */
 #include <string.h>
 
 #include "nn/cpu/nodes.h"
@@ -39,7 +39,7 @@ void nn_cpu_to_u8_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     }
 }
 
-/* What reads the same x (queries, keys, values, the first half of a feed-forward) shares one node. */
+/* Layers that read the same x (queries, keys, values, the first half of a feed-forward) share one node. */
 struct ggml_tensor *nn_cpu_to_u8(struct nn_graph *g, struct ggml_tensor *x)
 {
     if (g->int8_of == x)

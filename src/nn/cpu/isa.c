@@ -25,7 +25,7 @@ static const char *const names[] = {
 };
 enum { N_NAMES = sizeof names / sizeof names[0] };
 
-/* ggml's names for what it builds its CPU backend for; others use more than any limit allows. */
+/* ggml's names for the variants of its CPU backend; those not listed use more than any limit allows. */
 static const struct {
     const char *name;
     enum nn_isa isa;
@@ -38,7 +38,7 @@ static const struct {
 };
 
 #if defined(__x86_64__)
-/* Not every compiler knows it by name. */
+/* Not every compiler has a name for this feature. */
 static bool has_avx_vnni(void)
 {
     unsigned a, b, c, d;

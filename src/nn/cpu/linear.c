@@ -1,11 +1,11 @@
 /* linear.c - linear layers: bf16 products in place in the mapped file, everything else unpacked a panel at a
- * time; or all of them as products of eight bits, unpacked and quantised a panel at a time.
+ * time; or int8 matmul, with weights unpacked and quantised a panel at a time.
  *
  * A unit of work is a panel of output columns (rows of the weights) times a block of tokens. Its size depends
  * on the layer's shape alone, never on the number of threads: neither does the result. Workers take
  * consecutive units, panels outermost, so that an unpacked panel serves all blocks of tokens. The product of a
- * unit goes straight to its place; or, when more is to be done with it (bias, activation, gate, residual), to
- * a tile in scratch that is still in cache when it is worked off. */
+ * unit is written straight to its place, or, when a bias, activation, gate or residual follows, to a tile in scratch
+ * that is still in cache when these are applied. */
 #include <string.h>
 
 #include "nn/cpu/nodes.h"
@@ -17,7 +17,7 @@ enum {
     NARROW_COLUMNS = 64, /* unpacked, or two panels at once */
     FEW_TOKENS = 8,      /* below it unpacking costs more than ggml's products of quantised rows */
     FEW_FOR_INT8 = 16,
-    MOST_FOR_INT8 = 65536, /* summands of 255 x 127 that 32 bits hold */
+    MOST_FOR_INT8 = 65536, /* how many products of 255 x 127 fit into a 32-bit sum */
 };
 
 enum {
@@ -39,8 +39,8 @@ struct job {
     int64_t w2_row; /* of w2, where it begins */
     /* the shape */
     int64_t m, n, k, block, n_blocks, panel, n_panels;
-    bool bf16; /* products of bf16 */
-    bool int8; /* products of x in eight bits (int8.c) and of weights brought to eight bits here */
+    bool bf16;     /* bf16 matmul */
+    bool int8;     /* int8 matmul: x quantised by int8.c, weights quantised here */
     bool unpack;   /* the weights are of another type than the product */
     bool straight; /* nothing to do after the product */
     bool e5m2;     /* weights of one byte are float8 of that kind */
@@ -194,7 +194,7 @@ static void unpack_float8(const struct worker *w, const unsigned char *src, void
         w->v->to_bf16(w->row, dst, k);
 }
 
-/* A stored row as the numbers of dst. */
+/* Unpacks a stored row into dst. */
 static void unpack_row(const struct worker *w, enum ggml_type type, const void *src, void *dst,
                        bool bf16)
 {
@@ -285,7 +285,7 @@ static void finish_tile(const struct worker *w, int64_t row, int64_t rows, int64
     w->v->tile(&t);
 }
 
-/* Products of eight bits become numbers. */
+/* Dequantises the int32 sums of a tile to float32. */
 static void finish_int8(const struct worker *w, const struct panel *p, int64_t row, int64_t rows,
                         int64_t cols, void *c)
 {
@@ -349,7 +349,7 @@ static bool do_unit(struct worker *w, int64_t panel, int64_t block)
     return true;
 }
 
-/* Cannot happen but for want of memory: the shapes were tried when the node was made. NaN shows it. */
+/* Only when memory is out, as the shapes were checked when the node was made. The result becomes NaN. */
 static void spoil(struct ggml_tensor *dst)
 {
     memset(dst->data, 0xff, ggml_nbytes(dst));
@@ -410,13 +410,13 @@ static bool type_is_known(const struct ggml_tensor *w)
     return t && t->to_float && w->ne[0] % ggml_blck_size(w->type) == 0;
 }
 
-/* Few tokens are not worth bringing weights to eight bits, nor a row that 32 bits cannot add up. */
+/* Not for few tokens, for which quantising the weights costs too much, nor for rows whose sums overflow 32 bits. */
 static bool suits_int8(const struct nn_cpu_linear *l)
 {
     return ggml_nrows(l->x) >= FEW_FOR_INT8 && l->w->t->ne[0] <= MOST_FOR_INT8;
 }
 
-/* Scales are for one matrix only: a pair must have none. */
+/* Scales can be applied to one matrix only, so a pair must have none. */
 static bool suits(const struct nn_cpu_linear *l, enum nn_cpu_mode mode)
 {
     const struct nn_param *w = l->w, *w2 = l->w2;
@@ -475,7 +475,7 @@ static int sources(const struct nn_cpu_linear *l, struct ggml_tensor *x,
     return n;
 }
 
-/* The node for x as it is to be multiplied; NULL when oneDNN cannot. */
+/* The node for x in the type of the product; NULL when oneDNN cannot do it. */
 static struct ggml_tensor *make(struct nn_graph *g, const struct nn_cpu_linear *l,
                                 struct ggml_tensor *x)
 {
@@ -485,7 +485,7 @@ static struct ggml_tensor *make(struct nn_graph *g, const struct nn_cpu_linear *
     int64_t out = l->halves ? l->w->t->ne[1] / 2 : l->w->t->ne[1];
     bool bf16 = l->for_product && nn_cpu_mode(g) == NN_CPU_BF16;
     void *user = nn_cpu_pack(flags, l->w->scale);
-    /* A node without scratch first: it tells how much there must be. */
+    /* First without scratch, to find how much is needed. */
     struct ggml_tensor *trial =
         ggml_custom_4d(nn_ctx(g), bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32, out, x->ne[1], 1, 1, src,
                        n, nn_cpu_linear_op, GGML_N_TASKS_MAX, user);

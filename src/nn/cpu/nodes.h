@@ -15,7 +15,7 @@ struct nn_cpu_linear {
     bool halves; /* instead of w2: W is the first half of w's rows, W2 the second */
     struct ggml_tensor *gate, *residual; /* [1, out], [tokens, out] */
     enum vec_act act;
-    bool for_product; /* the result is read by products alone: bf16 where they are of bf16 */
+    bool for_product; /* the result is read by products alone: bf16 where they use bf16 */
 };
 
 /* NULL when this layer is better left to ggml. */
@@ -25,20 +25,20 @@ double nn_cpu_linear_flops(const struct ggml_tensor *t);
 
 /* ---- float8: float8.c ---------------------------------------------------------------------------------- */
 
-/* The number behind each code. */
+/* The value of each code. */
 void nn_cpu_float8_table(bool e5m2, float table[256]);
 /* The matrix as ggml can multiply it: itself, or float8 as float32. */
 struct ggml_tensor *nn_cpu_plain_weights(struct nn_graph *g, const struct nn_param *w);
 void nn_cpu_float8_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 
-/* ---- eight bits: int8.c ------------------------------------------------------------------------------- */
+/* ---- int8 matmul: int8.c ------------------------------------------------------------------------------ */
 
-/* Whether linear layers that are made now multiply whole numbers of eight bits. */
+/* Whether linear layers that are made now use int8 matmul. */
 bool nn_cpu_int8(const struct nn_graph *g);
-/* x, float32 or bf16, by rows in eight bits. */
+/* x (float32 or bf16), each row quantised to unsigned 8 bits. */
 struct ggml_tensor *nn_cpu_to_u8(struct nn_graph *g, struct ggml_tensor *x);
 void nn_cpu_to_u8_op(struct ggml_tensor *dst, int ith, int nth, void *user);
-/* Where in a row of n what the bytes mean is told. */
+/* Offset of the struct vec_row_u8 in a row of n bytes. */
 size_t nn_cpu_u8_row_at(int64_t n);
 
 /* ---- attention: attention.c --------------------------------------------------------------------------- */
@@ -55,7 +55,7 @@ double nn_cpu_attention_flops(const struct ggml_tensor *t);
 /* See nn_conv2d; w and b in float32. NULL when ggml has to do it. */
 struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struct ggml_tensor *b,
                                 struct ggml_tensor *x, int stride, struct nn_padding pad);
-/* x as [height, width, channels] with its padding. NULL for a form of x that it does not read. */
+/* x as [height, width, channels] with its padding. NULL for a layout of x that it does not support. */
 struct ggml_tensor *nn_cpu_rows(struct nn_graph *g, struct ggml_tensor *x, struct nn_padding pad,
                                 bool bf16);
 void nn_cpu_conv_op(struct ggml_tensor *dst, int ith, int nth, void *user);
@@ -80,7 +80,7 @@ struct ggml_tensor *nn_cpu_norm_modulate(struct nn_graph *g, struct ggml_tensor 
 struct ggml_tensor *nn_cpu_norm_rope(struct nn_graph *g, struct ggml_tensor *x,
                                      struct ggml_tensor *weight, float eps, struct ggml_tensor *cos,
                                      struct ggml_tensor *sin, bool pairs);
-/* b behind a along an axis of ne; bf16 when one of them is. */
+/* b appended to a along an axis of ne; bf16 when one of them is. */
 struct ggml_tensor *nn_cpu_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
                                 int axis);
 void nn_cpu_norm_op(struct ggml_tensor *dst, int ith, int nth, void *user);

@@ -49,7 +49,7 @@ static bool find_functions(void *handle, struct onednn *d)
     return true;
 }
 
-/* oneDNN looks at the processor itself, unless it is told, before anything else, to see less. */
+/* oneDNN detects the processor itself; a limit has to be set before its first use. */
 static void limit_isa(const struct onednn *d)
 {
     static const dnnl_cpu_isa_t limits[] = {
@@ -74,7 +74,7 @@ static void load(void)
     unsigned isa = (unsigned)library.get_effective_cpu_isa();
     library.f32 = (isa & dnnl_cpu_isa_avx2) == dnnl_cpu_isa_avx2;
     library.bf16 = (isa & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
-    /* Before VNNI pairs of products are added in 16 bits, which hold no two of 255 times 127. */
+    /* Without VNNI pairs of products are added in 16 bits, which overflows for 2 x 255 x 127. */
     library.int8 = (isa & dnnl_cpu_isa_avx2_vnni) == dnnl_cpu_isa_avx2_vnni ||
                    (isa & dnnl_cpu_isa_avx512_core_vnni) == dnnl_cpu_isa_avx512_core_vnni;
     usable = true;

@@ -6,7 +6,7 @@
  *
  * How its threads and ours get along: every primitive here is made for one thread and runs in the thread that
  * executes it. ggml's workers split the work among themselves and each calls oneDNN for its part, so there is
- * one pool of threads and nobody waits spinning for another pool. onednn_alone() in a worker sees to that.
+ * one pool of threads and none that spins waiting for another. onednn_alone() in a worker sees to that.
  */
 #ifndef VT_NN_CPU_ONEDNN_H
 #define VT_NN_CPU_ONEDNN_H
@@ -59,13 +59,13 @@ struct onednn {
     dnnl_engine_t engine;
     bool f32;  /* it has products of float32 that product.c takes: those for AVX2 and above */
     bool bf16; /* this processor multiplies bf16 faster than float32 */
-    bool int8; /* ... and eight bits faster than both, without saturating in between */
+    bool int8; /* ... and int8 faster than both, without saturating intermediate sums */
 };
 
 /* NULL where oneDNN is not installed or does not start. Any thread; the same answer each time. */
 const struct onednn *onednn_get(void);
 
-/* From here on what this thread calls runs in this thread alone; returns what onednn_restore takes. */
+/* From here on oneDNN uses the calling thread alone; returns the value for onednn_restore. */
 int onednn_alone(const struct onednn *d);
 void onednn_restore(const struct onednn *d, int before);
 

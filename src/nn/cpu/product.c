@@ -27,7 +27,7 @@ static bool describe(struct product *p, const struct product_shape *s)
            d->memory_desc_create_with_strides(&p->desc[PRODUCT_C], 2, c, out, c_at) == 0;
 }
 
-/* Scratch comes from the caller, so that it is counted where memory is planned. */
+/* The caller provides the scratch, so that plans count it. */
 static bool attributes(const struct onednn *d, const struct product_shape *s,
                        dnnl_primitive_attr_t *attr)
 {
@@ -131,7 +131,7 @@ bool product_run(const struct product *p, const void *a, const void *b, void *c)
         {DNNL_ARG_DST, p->memory[PRODUCT_C]},
         {DNNL_ARG_SCRATCHPAD, p->memory[PRODUCT_SCRATCH]},
     };
-    /* oneDNN does not write to its sources; its handles know no const. */
+    /* oneDNN does not write to its sources, but its handles are not const. */
     return d->memory_set_data_handle(p->memory[PRODUCT_A], (void *)(uintptr_t)a) == 0 &&
            d->memory_set_data_handle(p->memory[PRODUCT_B], (void *)(uintptr_t)b) == 0 &&
            d->memory_set_data_handle(p->memory[PRODUCT_C], c) == 0 &&

@@ -4,7 +4,7 @@
  * as checkpoints hold weights. Making one costs some microseconds once oneDNN has generated the code for the
  * shape, which it keeps; so they are made where they are used and live as long as one operation.
  *
- * One column into rows with gaps (n = 1, ldc > 1) is refused: oneDNN 3.7 then writes as if there were none.
+ * One column into rows with gaps (n = 1, ldc > 1) is refused: oneDNN 3.7 ignores the gaps then.
  */
 #ifndef VT_NN_CPU_PRODUCT_H
 #define VT_NN_CPU_PRODUCT_H
@@ -18,7 +18,7 @@ struct product_shape {
     int64_t m, n, k;
     int64_t lda, ldb, ldc;
     bool bf16;      /* A and B are bf16, otherwise float32 */
-    bool int8;      /* instead: A unsigned bytes, B signed ones, C whole numbers of 32 bits */
+    bool int8;      /* instead: A uint8, B int8, C int32 */
     bool bf16_out;  /* C is bf16, otherwise float32 */
     bool b_by_rows; /* B is [n, k] */
     bool add;       /* C += A B */
@@ -36,8 +36,8 @@ struct product {
     size_t scratch_bytes;
 };
 
-/* False when oneDNN cannot; nothing to free then. scratch: a place of scratch_bytes, 64-aligned, that no other
- * thread uses meanwhile; NULL only asks whether it can, and for scratch_bytes. */
+/* False when oneDNN cannot do it; there is nothing to free then. scratch: scratch_bytes bytes, 64-aligned, that no
+ * other thread uses meanwhile; with NULL this only checks, and finds scratch_bytes. */
 bool product_make(struct product *p, const struct onednn *d, const struct product_shape *s,
                   void *scratch);
 void product_free(struct product *p);

@@ -55,7 +55,7 @@ void nn_cpu_norm_op(struct ggml_tensor *dst, int ith, int nth, void *user)
         v->norm(&job, row_at(x, r), (unsigned char *)dst->data + (size_t)r * dst->nb[1], n);
 }
 
-/* What linear layers and attention read where products are of bf16. */
+/* The input type of linear layers and attention where products use bf16. */
 static enum ggml_type product_type(enum nn_cpu_mode mode)
 {
     return mode == NN_CPU_BF16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
@@ -139,7 +139,7 @@ struct ggml_tensor *nn_cpu_norm_rope(struct nn_graph *g, struct ggml_tensor *x,
 
 /* ---- two tensors side by side ---------------------------------------------------------------------------- */
 
-/* Row r of dst is made of rows of both (axis 0) or is a row of one of them. */
+/* Row r of dst is a row of each, side by side (axis 0), or a row of one of them. */
 void nn_cpu_join_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
     const struct ggml_tensor *a = dst->src[0], *b = dst->src[1];

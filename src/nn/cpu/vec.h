@@ -1,4 +1,4 @@
-/* vec.h - our own loops over float32 and bf16, in one form an instruction set.
+/* vec.h - our own loops over float32 and bf16, compiled once for each instruction set.
  *
  * vec_body.h holds the loops, written with the compiler's vectors of 16 floats; four files compile it for
  * AVX-512 with bf16 and without, for AVX2 and for whatever every x86-64 (or another processor) has. vec_get() names the one that
@@ -14,7 +14,7 @@
 
 enum vec_act { VEC_NONE, VEC_SILU, VEC_GELU_TANH, VEC_SILU_MUL /* silu(c) * c2 */ };
 
-/* What becomes of a product's tile: y = residual + gate * act(c * scale * scales + bias). NULL leaves a step
+/* What follows a product, applied to a tile: y = residual + gate * act(c * scale * scales + bias). NULL leaves a step
  * out. scales, bias and gate are one value a column. */
 struct vec_tile {
     const float *c, *c2;
@@ -71,7 +71,7 @@ struct vec_from_channels {
     int64_t plane, channels, n, ldx;
 };
 
-/* Rows in eight bits: x = scale * (u - zero), and w = scale * q with the sum of all q. */
+/* Quantised rows: activations are x = scale * (u - zero), weights w = scale * q, kept with the sum of all q. */
 struct vec_row_u8 {
     float scale;
     int32_t zero;
@@ -81,13 +81,13 @@ struct vec_row_s8 {
     int32_t sum;
 };
 
-/* A tile of products of such rows, whole numbers of 32 bits, becomes float32 in place. */
+/* Dequantises a tile of int32 sums of such rows to float32, in place. */
 struct vec_from_int8 {
     float *c;
     int64_t ldc, rows, cols;
     const void *x; /* a struct vec_row_u8 for each row, so many bytes apart */
     size_t x_step;
-    const float *scales, *sums; /* [cols]; sums are whole numbers of 32 bits, too */
+    const float *scales, *sums; /* [cols]; sums are int32 */
 };
 
 struct vec {
@@ -97,7 +97,7 @@ struct vec {
     void (*tile)(const struct vec_tile *t);
     void (*norm)(const struct vec_norm *j, const float *x, void *y, int64_t n);
     void (*rope)(const struct vec_rope *j, const float *x, void *y, int64_t head_dim);
-    /* Returns what sums made before must be multiplied with; 1 when the greatest stayed. */
+    /* Returns the factor for earlier sums; 1 when the greatest score did not change. */
     float (*softmax)(const struct vec_softmax *j);
     void (*scale)(float *x, float f, int64_t n);
     void (*to_channels)(const struct vec_to_channels *j);

@@ -1,5 +1,5 @@
 /* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set, and
- * VEC_BF16 and its like where there are instructions for them that compilers do not find.
+ * VEC_BF16 and its like where there are instructions for them that compilers do not use by themselves.
  *
  * Sixteen floats are one register with AVX-512, two with AVX2, four elsewhere: the compiler splits them.
  * What is left of a row after whole sixteens goes through a padded copy. */
@@ -9,7 +9,7 @@
 #include "nn/cpu/vec.h"
 #include "nn/cpu/vec_quants.h"
 
-/* Vectors are passed between functions of this file alone, which are all put in line. */
+/* Vectors are passed only between functions of this file, which are all inlined. */
 #pragma GCC diagnostic ignored "-Wpsabi"
 #if defined(__clang__)
 #pragma clang fp contract(fast)
@@ -18,7 +18,7 @@
 #endif
 
 /* gcc's AddressSanitizer puts variables on a stack of its own that is aligned to 32 bytes, where a register of 64
- * cannot be stored: these loops go unchecked then, but for the copies of what is left of a row. */
+ * cannot be stored: these loops are not instrumented then, except for the copies of a row's rest. */
 #if defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
 #define LOOP static __attribute__((no_sanitize_address))
 #else
@@ -282,7 +282,7 @@ INLINE float weight_at(const float *w, int64_t i)
     return w ? w[i] : 1.0f;
 }
 
-/* Eight angles, each for both members of its pair. */
+/* Eight angles, each repeated for both members of its pair. */
 INLINE v16 twice_each(const float *p)
 {
     v8 v;
@@ -395,7 +395,7 @@ LOOP float softmax(const struct vec_softmax *j)
 
 /* ---- pictures --------------------------------------------------------------------------------------- */
 
-/* One of four steps of a transposition: rows i and i + 8 are woven into each other. */
+/* One of four steps of a transposition: interleaves rows i and i + 8. */
 INLINE void weave(v16 to[LANES], const v16 from[LANES])
 {
     for (int i = 0; i < LANES / 2; i++) {

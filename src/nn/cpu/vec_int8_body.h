@@ -1,14 +1,15 @@
-/* vec_int8_body.h - rows of numbers to eight bits, and products of such rows back to numbers; a part of vec_body.h.
+/* vec_int8_body.h - quantises rows to 8 bits, and dequantises int32 sums of their products to float; a part of
+ * vec_body.h.
  *
- * A row of activations becomes x = scale * (u - zero), u unsigned with zero for 0: whole numbers represent 0 exactly, and
- * a row that is hardly ever negative (behind SiLU or GELU) loses nothing. A row of weights becomes w = scale * q, q
- * signed. So x w = scale_x * scale_w * (sum of u q - zero * sum of q). */
+ * A row of activations becomes x = scale * (u - zero), u unsigned, with an integer zero point, so that 0 is
+ * represented exactly and a row that is hardly ever negative (after SiLU or GELU) uses the whole range. A row of
+ * weights becomes w = scale * q, q signed. So x w = scale_x * scale_w * (sum of u q - zero * sum of q). */
 
-#define LEAST_RANGE 1e-30f /* a row of less is a row of zeros; the factor stays finite */
+#define LEAST_RANGE 1e-30f /* a row of a smaller range counts as zeros: the factor stays finite */
 
 enum {
     AHEAD = 2048
-}; /* weights come from memory: the row behind, over the page's end, which stops the processor */
+}; /* prefetch this many values ahead (a page): the processor's own prefetch stops at a page's end */
 
 /* Sixteen numbers, given as bf16 or float32. */
 INLINE v16 number_at(const void *x, int64_t i, int64_t n, bool bf16)
@@ -23,7 +24,7 @@ INLINE v16 number_at(const void *x, int64_t i, int64_t n, bool bf16)
     return of_bf16(h);
 }
 
-/* v, small against 2^22, to the nearest whole number, ties to even. */
+/* Rounds v (well below 2^22) to the nearest integer, ties to even. */
 INLINE i16v whole_of(v16 v)
 {
     return (i16v)(v + 12582912.0f) - 0x4b400000;
@@ -53,7 +54,7 @@ INLINE float spoilt(v16 zeros)
     return sum_of(zeros);
 }
 
-/* 254 steps between the least and the greatest, so that rounding twice never leaves eight bits. */
+/* 254 steps between the least and the greatest, so that rounding twice cannot overflow 8 bits. */
 INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
 {
     v16 lo = {0}, hi = {0}, zeros = {0};
@@ -146,7 +147,7 @@ LOOP struct vec_row_s8 to_s8(const void *x, bool bf16, int8_t *y, int64_t n)
     return bf16 ? quantise_s8(x, true, y, n) : quantise_s8(x, false, y, n);
 }
 
-/* In place: row r of the tile holds whole numbers, then float32. */
+/* In place: row r of the tile holds int32, afterwards float32. */
 LOOP void from_int8(const struct vec_from_int8 *j)
 {
     for (int64_t r = 0; r < j->rows; r++) {

@@ -2,8 +2,8 @@
  * vec_body.h. The order of multiplications is ggml's. */
 #include <ggml.h>
 
-/* Half to float: the bits moved into place, the exponent's bias mended by a product, which also does right by
- * denormals; then infinities and NaN. */
+/* Half to float: the bits are moved into place and a multiplication corrects the exponent's bias, which handles
+ * denormals, too; then infinities and NaN. */
 INLINE v16 of_half(h16 h)
 {
 #ifdef VEC_HALVES

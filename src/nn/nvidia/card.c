@@ -72,7 +72,7 @@ static const struct kernel_row kernels[] = {
 
 /* ---- errors ------------------------------------------------------------------------------------------- */
 
-/* What the driver says; the context is of no more use unless it only lacked memory. */
+/* Reports the driver's error, and marks the context as failed unless it only ran out of memory. */
 static enum err_code fail(struct nv_card *c, nv_result r, const char *what, struct err *e)
 {
     char words[160];
@@ -139,7 +139,7 @@ static int count_cards(const struct nv_driver *d)
     return n < MAX_CARDS ? n : MAX_CARDS;
 }
 
-/* The driver tells a card's free memory only in a context. */
+/* The driver reports a card's free memory only within a context. */
 static uint64_t free_without_context(const struct nv_driver *d, nv_dev dev)
 {
     struct nv_context *context;
@@ -166,7 +166,7 @@ size_t nv_card_list(struct nv_card_info *out, size_t max)
     return n;
 }
 
-/* The ordinal that a name asks for: -1 for the first that will do, -2 for a name that is no card's. */
+/* The ordinal that a name asks for: -1 for the first suitable one, -2 for a name that is not a card's. */
 static int wanted_ordinal(const char *want)
 {
     if (strncasecmp(want, "cuda", 4) != 0)
@@ -193,7 +193,7 @@ static enum err_code choose(struct nv_card *c, const char *want, struct err *e)
     }
     if (older)
         return err_set(e, ERR_DEVICE,
-                       "%s is of compute capability %d.%d, and ours begin at %d.0: use --device "
+                       "%s has compute capability %d.%d, but at least %d.0 is needed: use --device "
                        "vulkan",
                        c->info.description, c->info.major, c->info.minor, OLDEST_MAJOR);
     return err_set(e, ERR_NOTFOUND, "there is no device '%s'", want);
@@ -250,7 +250,7 @@ static enum err_code make_context(struct nv_card *c, struct err *e)
     return ERR_OK;
 }
 
-/* Nothing but the context is on the card yet, and what others hold, which cannot be told apart. */
+/* At this point only the context is on the card, and what other programs hold, which cannot be told apart. */
 static void measure_overhead(struct nv_card *c)
 {
     size_t free_bytes = 0, total = 0;
@@ -329,7 +329,7 @@ unsigned nv_card_generation(struct nv_card *c)
     pthread_mutex_lock(&c->lock);
     if (c->failed || !c->context) {
         struct err e = {0};
-        log_warn("%s starts anew after: %s", c->info.name, c->failure.text);
+        log_warn("restarting %s after an error: %s", c->info.name, c->failure.text);
         if (make_context(c, &e) != ERR_OK)
             log_warn("%s", e.text);
     }
@@ -342,8 +342,7 @@ enum err_code nv_card_check(struct nv_card *c, unsigned generation, struct err *
 {
     TRY(enter(c, e));
     if (generation != c->generation)
-        return err_set(e, ERR_DEVICE, "%s was started anew, and what was on it is gone",
-                       c->info.name);
+        return err_set(e, ERR_DEVICE, "%s was restarted, and its memory was lost", c->info.name);
     return ERR_OK;
 }
 
@@ -398,7 +397,7 @@ enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
     if (n == 0)
         return ERR_OK;
     nv_result r = c->d->to_device(dst, src, n, s);
-    /* Of ordinary memory the driver has a copy by now; other lanes read page-locked memory. */
+    /* On lane 0 src is ordinary memory, which the driver has copied by now; other lanes read page-locked memory. */
     if (r == NV_SUCCESS && lane > 0)
         r = c->d->stream_wait(s);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy to the card", e);
@@ -435,7 +434,7 @@ static nv_result ask_for_part(struct nv_card *c, nv_ptr src, size_t n, size_t at
     return r == NV_SUCCESS ? c->d->event_record(c->arrived[i], c->lanes[0]) : r;
 }
 
-/* While one part is copied to its place the next one comes. */
+/* While one part is copied to its place the next one is transferred. */
 static nv_result read_parts(struct nv_card *c, unsigned char *dst, nv_ptr src, size_t n)
 {
     nv_result r = make_parts(c);
@@ -589,7 +588,7 @@ enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
     if (r == NV_SUCCESS)
         return ERR_OK;
     char words[160];
-    return err_set(e, ERR_INTERNAL, "no map of %llu x %llu x %llu: %s",
+    return err_set(e, ERR_INTERNAL, "the driver refuses a tensor map of %llu x %llu x %llu: %s",
                    (unsigned long long)s->outer, (unsigned long long)s->rows,
                    (unsigned long long)s->columns, nv_driver_words(c->d, r, words, sizeof words));
 }

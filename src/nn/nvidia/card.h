@@ -1,8 +1,8 @@
 /* card.h - one NVIDIA card: its context, memory, kernels and streams.
  *
  * Everything on the card belongs to a context, which is ours alone. When the driver reports an error while the card
- * computes (a lost device, a kernel that read outside of its memory) the context is of no more use: that call says
- * so, and the next one that needs the card makes the context anew, which counts a generation. Memory of an earlier
+ * computes (a lost device, a kernel that read outside of its memory) the context is of no more use: that call reports
+ * it, and the next one that needs the card makes a new context, which increases the generation. Memory of an earlier
  * generation is gone; freeing it does nothing, using it is refused.
  *
  * Computing belongs to one thread at a time. Memory may be written from several threads, each in a lane of its own.
@@ -29,24 +29,24 @@ struct nv_card_info {
     uint64_t total_bytes, free_bytes;
 };
 
-/* The cards that this engine can use: those of sm_80 and later. 0 without a driver. free_bytes is what the driver
- * says now. */
+/* The cards that this engine can use: those of sm_80 and later. 0 without a driver. free_bytes is what the
+ * driver reports now. */
 size_t nv_card_list(struct nv_card_info *out, size_t max);
 
-/* want: "cuda" (the first) or "cuda1". ERR_DEVICE says why it cannot be. */
+/* want: "cuda" (the first) or "cuda1". ERR_DEVICE with the reason when it cannot be used. */
 ERR_MUST_CHECK enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e);
 void nv_card_close(struct nv_card *c);
 void nv_card_describe(struct nv_card *c, struct nv_card_info *out);
 const char *nv_card_library(const struct nv_card *c);
-/* What the context takes of the card's memory by itself. */
+/* Bytes of the card's memory that the context takes for itself. */
 uint64_t nv_card_overhead(const struct nv_card *c);
 /* 90: the kernels of sm_90a are used beside those of sm_80; else 80. */
 int nv_card_architecture(const struct nv_card *c);
 int nv_card_multiprocessors(const struct nv_card *c);
 
-/* Counts contexts: what was taken from an earlier one is gone. A context that has failed is made anew first. */
+/* The number of the context: memory taken from an earlier one is gone. Replaces a context that has failed first. */
 unsigned nv_card_generation(struct nv_card *c);
-/* ERR_DEVICE when what was taken from that context is gone. */
+/* ERR_DEVICE when memory taken from that context is gone. */
 ERR_MUST_CHECK enum err_code nv_card_check(struct nv_card *c, unsigned generation, struct err *e);
 
 /* ---- memory ----------------------------------------------------------------------------------------------- */
@@ -56,23 +56,23 @@ struct nv_memory {
     unsigned generation;
 };
 
-/* ERR_NOMEM when the card has no such piece; ERR_DEVICE when it cannot be asked. */
+/* ERR_NOMEM when the card has not enough memory; ERR_DEVICE when the card failed. */
 ERR_MUST_CHECK enum err_code nv_memory_new(struct nv_card *c, size_t bytes, struct nv_memory *out,
                                            struct err *e);
 void nv_memory_free(struct nv_card *c, struct nv_memory *m);
 
-/* Page-locked memory of the host; NULL when there is none. It goes with the context. */
+/* Page-locked memory of the host; NULL when there is none. It is gone when the context is. */
 void *nv_host_new(struct nv_card *c, size_t bytes);
 void nv_host_free(struct nv_card *c, void *p, unsigned generation);
 
-/* Page-locked memory that reading goes through. */
+/* Bytes of page-locked memory that reads go through. */
 uint64_t nv_card_locked_bytes(const struct nv_card *c);
 
-/* Lane 0 returns when src may be changed, and whatever is computed afterwards sees the bytes. Other lanes return
- * when the bytes are on the card. */
+/* Lane 0 returns when src may be changed, and later computations see the bytes. Other lanes return when the bytes are
+ * on the card. */
 ERR_MUST_CHECK enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
                                       size_t n, struct err *e);
-/* After everything that was computed before. */
+/* Ordered after everything launched before. */
 ERR_MUST_CHECK enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n,
                                      struct err *e);
 ERR_MUST_CHECK enum err_code nv_copy(struct nv_card *c, nv_ptr dst, nv_ptr src, size_t n,
@@ -92,13 +92,13 @@ struct nv_grid {
     int64_t x, y, z; /* 0 counts as 1 */
 };
 
-/* Puts the kernel behind what was launched before. params: the struct that kernels.h names. */
+/* Queues the kernel after what was launched before. params: the struct that kernels.h names. */
 ERR_MUST_CHECK enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid,
                                        void *params, struct err *e);
 /* Waits for everything that was launched. */
 ERR_MUST_CHECK enum err_code nv_wait(struct nv_card *c, struct err *e);
-/* Waits for what was launched before the call of this function before the last one: keeps the card's queue short
- * enough that stopping takes effect soon. */
+/* Waits for what had been launched when this was called the last time: keeps the card's queue short enough for
+ * stopping to take effect soon. */
 ERR_MUST_CHECK enum err_code nv_throttle(struct nv_card *c, struct err *e);
 
 /* A map of [outer, rows, columns] for the kernels of sm_90a, columns side by side; strides in elements. */

@@ -109,7 +109,7 @@ struct nv_driver {
     char path[4096];
 };
 
-/* NULL when there is no driver, or none that will start; why (may be NULL) says so. Opened once. */
+/* NULL when there is no driver, or it does not start; why (may be NULL) gets the reason. Opened once. */
 const struct nv_driver *nv_driver_get(struct err *why);
 
 /* The driver's own words: "CUDA_ERROR_INVALID_VALUE: invalid argument". Static string where it has none. */

@@ -1,7 +1,7 @@
 /* image.c - images, channels last: a tensor [channels, height, width] whose channels of a pixel lie side by side.
  *
  * To the rest of the program such a tensor looks like any other, with other strides (a permuted view). Rows of an
- * image are a view, whatever the operation; only what leaves the card is turned round. */
+ * image are a view, whatever the operation; only results that leave the card are transposed. */
 #include "nn/nvidia/nodes.h"
 
 static int64_t divide_up(int64_t a, int64_t b)

@@ -1,7 +1,7 @@
-/* join.c - tensors behind one another without copies: what makes the parts writes them where they belong.
+/* join.c - joins tensors without copies: the nodes that make the parts write them into the joined tensor.
  *
- * The joined tensor has memory and is made by a node that does nothing. A part that a node of ours makes, and that
- * nobody has given a place yet, becomes a view of the joined tensor; any other part is copied there. */
+ * The joined tensor has memory and is made by a node that does nothing. A part that is made by a node of ours, and has
+ * no place yet, becomes a view of the joined tensor; any other part is copied there. */
 #include "nn/nvidia/nodes.h"
 
 static enum err_code launch_nothing(const struct nv_job *j)

@@ -210,7 +210,7 @@ static void overwrite(struct nv_layout *l, const struct nv_layout_rules *rules)
     }
 }
 
-/* Only those that hold memory themselves are packed. */
+/* Packs only the items that have memory of their own. */
 static enum err_code pack(struct nv_layout *l, struct err *e)
 {
     size_t n = 0;
@@ -269,7 +269,7 @@ size_t nv_layout_bytes(const struct nv_layout *l)
     return l->bytes;
 }
 
-/* Views in graphs may be made before what they are views of has its place, or is moved into something else. */
+/* A view may have been made before its base got its place or became a view itself, so its address is set last. */
 static void place_view(struct ggml_tensor *t)
 {
     if (!t->view_src)

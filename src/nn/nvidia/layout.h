@@ -5,7 +5,7 @@
  * largest is placed first, each as low as it fits. A node that is the last to read something may write over it.
  * Tensors that have an address already (weights, caches) are left alone.
  *
- * Nodes run in order on one stream, so whoever writes memory anew comes after the last reader.
+ * Nodes run in order on one stream, so memory is reused only after its last reader has run.
  */
 #ifndef VT_NN_NVIDIA_LAYOUT_H
 #define VT_NN_NVIDIA_LAYOUT_H

@@ -1,4 +1,4 @@
-/* linear.c - linear layers with all that follows a product in its epilogue. */
+/* linear.c - linear layers; everything that follows the product is done in its epilogue. */
 #include "nn/nvidia/nodes.h"
 
 enum { X, W, W2, SCALES, SCALES2, BIAS, BIAS2, GATE, RESIDUAL, SOURCES };
@@ -70,7 +70,7 @@ static bool suits_bf16(const struct nv_gemm *g)
            g->ldw % 8 == 0 && g->ldy % 2 == 0 && aligned(g->x) && aligned(g->w) && aligned(g->w2);
 }
 
-/* The old value is added to where it lies: nobody reads it. */
+/* The result overwrites the residual, so the product is added in place. */
 static bool is_in_place(const struct nv_gemm *g)
 {
     return g->residual == g->y;
@@ -120,7 +120,7 @@ static const struct {
 } tma_tiles[] = {
     {NV_KERNEL_gemm_tma_256, 256}, {NV_KERNEL_gemm_tma_192, 192}, {NV_KERNEL_gemm_tma_128, 128}};
 
-/* Blocks work in pairs, on two tiles of 128 rows. */
+/* Thread blocks work in pairs, on two tiles of 128 rows. */
 static int64_t pairs_of_tiles(const struct nv_gemm *g, int columns)
 {
     return divide_up(divide_up(g->m, 128), 2) * divide_up(g->n, columns);

@@ -2,7 +2,7 @@
  *
  * A node of ours is a custom node of ggml that carries a row of a table (what it is called, how it is launched, what
  * scratch it needs) and a few parameters; ggml never runs it. Plain operations of ggml that models use are launched, too
- * (plain.c); whatever has no launcher is refused by name when a graph is prepared.
+ * (plain.c); an operation without a launcher is refused by name when a graph is prepared.
  *
  * What nodes read and write is bf16 between products, and float32 in exact graphs and along the residual stream.
  * Images are held with their channels last: such a tensor looks like [channels, height, width] with other strides.
@@ -37,7 +37,7 @@ enum err_code nv_mul_mat_launch(const struct nv_job *j);
 
 /* ---- queries, keys and values at once: project.c ------------------------------------------------------------ */
 
-/* NULL also where that is better done apart. */
+/* NULL also where separate layers are better. */
 struct ggml_tensor *nv_project(struct nn_graph *g, struct ggml_tensor *x,
                                const struct nn_projections *p);
 /* The views of its result. */
@@ -78,7 +78,7 @@ struct ggml_tensor *nv_attend(struct nn_graph *g, const struct nv_attend *a);
 
 /* ---- joining: join.c -------------------------------------------------------------------------------------- */
 
-/* b behind a along an axis of ne. What makes a and b writes into the joined tensor where it can. */
+/* b behind a along an axis of ne. The nodes that make a and b write into the joined tensor where they can. */
 struct ggml_tensor *nv_join(struct nn_graph *g, struct ggml_tensor *a, struct ggml_tensor *b,
                             int axis);
 
@@ -140,7 +140,7 @@ const struct nv_op *nv_op_of(const struct ggml_tensor *t);
 /* Copies the parameters of a node of ours. */
 void nv_params_of(const struct ggml_tensor *t, void *out, size_t bytes);
 
-/* x converted and made contiguous in one go; x itself where it is both already. */
+/* x converted and made contiguous in one step; x itself where it is both already. */
 struct ggml_tensor *nv_as(struct nn_graph *g, struct ggml_tensor *x, enum ggml_type type);
 /* x as rows [rows, n] of what products read, values of a row side by side. Several products of one x share it. */
 struct ggml_tensor *nv_rows_for_product(struct nn_graph *g, struct ggml_tensor *x);

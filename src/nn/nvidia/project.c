@@ -6,7 +6,7 @@
 enum { X, W_Q, W_K, W_V, B_Q, B_K, B_V, COS, SIN, SOURCES };
 enum { HEAD = 128, PARTS = 3, FEW_ROWS = 8 };
 
-/* Norms are weights: they have their place, whoever reads them. */
+/* Norms are weights and have their addresses already, so they need not be sources of the node. */
 struct params {
     const struct ggml_tensor *norm_q, *norm_k;
     int pairs;

@@ -113,7 +113,7 @@ static bool stopped(const atomic_bool *cancel)
 enum err_code nv_graph_run(struct nv_graph *r, int first, int end, const atomic_bool *cancel,
                            struct err *e)
 {
-    enum { AHEAD = 64 }; /* nodes that may wait on the card before we look whether to stop */
+    enum { AHEAD = 64 }; /* nodes that are queued on the card between two waits */
     enum err_code rc = nv_card_check(r->card, r->memory.generation, e);
     if (rc != ERR_OK)
         return rc;

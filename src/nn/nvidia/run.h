@@ -9,14 +9,14 @@
 
 /* Whether the card can do this node. */
 bool nv_can(const struct ggml_tensor *t);
-/* The name of a node of ours, and its operations; NULL and 0 for others. */
+/* The name of a node of ours, and its number of operations; NULL and 0 for others. */
 const char *nv_kind(const struct ggml_tensor *t);
 double nv_flops(const struct ggml_tensor *t);
 
 /* Bytes that the graph's own tensors take. */
 ERR_MUST_CHECK enum err_code nv_measure(struct ggml_cgraph *gf, size_t *bytes, struct err *e);
 
-/* A graph whose tensors have their places. */
+/* Lays the graph out and gives its tensors their places. */
 struct nv_graph;
 
 ERR_MUST_CHECK enum err_code nv_graph_new(struct nv_card *c, struct ggml_cgraph *gf,
