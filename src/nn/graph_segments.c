@@ -134,28 +134,30 @@ enum err_code nn_segments_make(struct ggml_cgraph *gf, struct nn_params *ps,
     *out = NULL;
     struct nn_segments *s = mem_try_alloc(sizeof *s);
     struct span *spans = mem_try_array((size_t)blocks + 1, sizeof *spans);
-    enum err_code rc = s && spans ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a graph");
-    if (rc == ERR_OK && s && spans) {
-        s->ps = ps;
-        find_spans(gf, ps, spans);
-        rc = check_spans(spans, ps, e);
-        for (int b = 0; b < blocks; b++)
-            used += spans[b].last >= 0;
+    enum err_code rc;
+    if (!s || !spans) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a graph");
+        goto done;
     }
-    if (rc == ERR_OK && s && used > 0) {
-        s->moves = mem_try_array(4 * (size_t)used + 1, sizeof *s->moves);
-        if (!s->moves) {
-            rc = err_set(e, ERR_NOMEM, "no memory for a graph");
-        } else {
-            cut(s, ggml_graph_n_nodes(gf), spans);
-            rc = make_graphs(s, gf, e);
-        }
+    s->ps = ps;
+    find_spans(gf, ps, spans);
+    TRY_GOTO(check_spans(spans, ps, e), done);
+    for (int b = 0; b < blocks; b++)
+        used += spans[b].last >= 0;
+    if (used == 0)
+        goto done;
+    s->moves = mem_try_array(4 * (size_t)used + 1, sizeof *s->moves);
+    if (!s->moves) {
+        rc = err_set(e, ERR_NOMEM, "no memory for a graph");
+        goto done;
     }
+    cut(s, ggml_graph_n_nodes(gf), spans);
+    TRY_GOTO(make_graphs(s, gf, e), done);
+    *out = s;
+    s = NULL;
+done:
     mem_free(spans);
-    if (rc != ERR_OK || used == 0)
-        nn_segments_free(s);
-    else
-        *out = s;
+    nn_segments_free(s);
     return rc;
 }
 

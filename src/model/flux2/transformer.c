@@ -191,14 +191,15 @@ enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, str
     struct ggml_init_params init = {.mem_size = (size_t)(2 * blocks + 1) * ggml_tensor_overhead(),
                                     .no_alloc = true};
     kv->ctx = ggml_init(init);
-    enum err_code rc =
-        kv->ctx ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the reference cache");
-    for (int64_t i = 0; kv->ctx && i < blocks; i++) {
+    if (!kv->ctx) {
+        flux2_kv_free(kv);
+        return err_set(e, ERR_NOMEM, "no memory for the reference cache");
+    }
+    for (int64_t i = 0; i < blocks; i++) {
         kv->k[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
         kv->v[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
     }
-    if (rc == ERR_OK)
-        rc = kv_place(kv, m->device, blocks, e);
+    enum err_code rc = kv_place(kv, m->device, blocks, e);
     if (rc != ERR_OK) {
         flux2_kv_free(kv);
         return rc;

@@ -406,10 +406,12 @@ enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
 static nv_result make_parts(struct nv_card *c)
 {
     void *p = NULL;
-    nv_result r = c->parts ? NV_SUCCESS : c->d->host_new(&p, READ_PARTS * READ_BYTES, 0);
-    for (int i = 0; i < READ_PARTS && r == NV_SUCCESS && p; i++)
+    if (c->parts)
+        return NV_SUCCESS;
+    nv_result r = c->d->host_new(&p, READ_PARTS * READ_BYTES, 0);
+    for (int i = 0; i < READ_PARTS && r == NV_SUCCESS; i++)
         r = c->d->event_new(&c->arrived[i], NV_EVENT_NO_TIMING);
-    if (r == NV_SUCCESS && p)
+    if (r == NV_SUCCESS)
         c->parts = p;
     return r;
 }
