@@ -1,4 +1,11 @@
-/* device.c - a device opened, and what it can do. What a run sets on it is in device_run.c. */
+/* device.c - opening and closing a device, and what it can do; what a run sets on it is in device_run.c.
+ *
+ * A device is either an NVIDIA card (d->card) or a backend of ggml (d->dev, d->backend), never both; everything
+ * else asks nn_device_card which. Finding it is device_search.c's. The uploader is made later, on first use, and
+ * freed before the backend or the card whose memory it holds; after a card was restarted (nn_device_renew) its
+ * uploader is dropped, because its page-locked memory went with the old context. The device owns all of these. One
+ * thread, except for the uploader.
+ */
 #include "nn/device_impl.h"
 
 #include <sched.h>

@@ -1,5 +1,9 @@
-/* device_run.c - what a run sets on its device: the accountant for memory, dry runs, the watch for progress, and the
- * callback that can stop it. */
+/* device_run.c - what a run sets on its device: accountant, dry runs, the watch for progress, stopping.
+ *
+ * These are pointers and flags that belong to whoever sets them and are reset to NULL or false afterwards; the
+ * device only keeps them. The accountant is copied, so its struct may live on the stack. Progress never goes back:
+ * spans of nested work are mapped to the whole, and the last value that was told is remembered.
+ */
 #include "nn/device_impl.h"
 
 #include "nn/nvidia/card.h"

@@ -1,4 +1,13 @@
-/* params_upload.c - one parameter from the map into its place on the device, converted on the way. */
+/* params_upload.c - one parameter from the mapped file into its place on the device, converted on the way.
+ *
+ * Four ways, cheapest first: the bytes as they are; bf16 to half by a vector loop; blocks unpacked to bf16; and,
+ * for all else, rows to float32, reordered where the kernel's channels come last, then narrowed. The uploader's
+ * workers call these functions for ranges of whole rows (`unit`), several at once: they read `user` only and take
+ * scratch of their own.
+ *
+ * NaN and infinities are refused wherever values are converted, with both names of the tensor; a value too large
+ * for half precision is refused as well, since it would silently become infinite.
+ */
 #include <math.h>
 #include <string.h>
 

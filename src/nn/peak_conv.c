@@ -1,4 +1,8 @@
-/* peak_conv.c - the fastest convolution that oneDNN does on this processor: see peak.h. */
+/* peak_conv.c - the fastest convolution that oneDNN does on this processor: see peak.h.
+ *
+ * As peak.c, for a 3 x 3 convolution with channels last. The kernel is repacked into the layout that oneDNN asks
+ * for before the clock starts, because a model also packs its kernels once and then uses them for many tiles.
+ */
 #include <oneapi/dnnl/dnnl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,9 @@
-/* size.c - size arithmetic in double, in the reference's order of operations. */
+/* size.c - size arithmetic in double, in the reference's order of operations.
+ *
+ * The reference mixes Python's round (halves to even), truncation and ceiling, and a size that is off by one unit
+ * is another image. So every function follows one function of the reference step by step, and none is simplified.
+ * Sizes that come from outside are checked here against SIZE_MAX_SIDE; what is left cannot overflow.
+ */
 #include "sample/size.h"
 
 #include <math.h>

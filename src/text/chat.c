@@ -1,4 +1,9 @@
-/* chat.c - see chat.h. The texts are data of the models; every blank and line break counts. */
+/* chat.c - the texts around prompts, and prompts to ids: see chat.h.
+ *
+ * The texts are data of the models: every blank and line break counts, and none may be "corrected". Prompts are
+ * checked to be UTF-8 before they are put between them, so that an error names an offset in the prompt. Padding is
+ * <|endoftext|> even where a file names another token, because that is what the models were trained with.
+ */
 #include "text/chat.h"
 
 #include <string.h>

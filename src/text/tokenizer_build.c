@@ -1,4 +1,10 @@
-/* tokenizer_build.c - the steps in which a tokenizer comes to be, common to all file formats. */
+/* tokenizer_build.c - the steps in which every reader builds a tokenizer, whatever the file format.
+ *
+ * tokenizer_impl.h gives their order. Sizes are known first, so each table is allocated once; a reader that
+ * counted wrong gets an error ("no room") and not an overflow. Words come before merges, because a merge names its
+ * parts and its result by text, and added tokens last, as they may repeat a word. tokenizer_finish checks that
+ * every byte has a token, without which some text could not be encoded.
+ */
 #include <inttypes.h>
 
 #include "base/mem.h"

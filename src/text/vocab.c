@@ -1,4 +1,9 @@
-/* vocab.c - see vocab.h. */
+/* vocab.c - tokens' bytes by id, and ids by bytes: see vocab.h.
+ *
+ * Filling has two phases: vocab_put stores bytes and spans only; vocab_index then enters all keys in one pass that
+ * asks for each slot's memory some keys ahead, since a table of this size does not fit into the cache and lookups
+ * one by one would wait for memory every time. After that the vocabulary is only read, from any thread.
+ */
 #include "text/vocab.h"
 
 #include <inttypes.h>

@@ -1,5 +1,10 @@
-/* impostor.c - recognises networks that have exactly the tensors of one that the pipelines use, but were made for
- * something else. They would run, and give noise or a poor image. */
+/* impostor.c - recognises networks with the tensors of a supported one that were made for something else.
+ *
+ * They would run, and give noise or a poor image, so component_check refuses them and says what is needed instead.
+ * What tells them apart is a tensor that only they have or lack, a config.json beside the checkpoint, or GGUF's
+ * keys: so `said` is collected first, then the rows of the table are tried for the component's kind. Language
+ * models with a small vocabulary are miniatures made for tests, of which nothing is known; those checks pass them.
+ */
 #include <math.h>
 #include <stdio.h>
 

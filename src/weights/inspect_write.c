@@ -1,4 +1,10 @@
-/* inspect_write.c - a report as text for people and as JSON for programs. */
+/* inspect_write.c - a report as text for people and as JSON for programs.
+ *
+ * Everything comes from struct inspect_report; nothing is read or decided here. Names and metadata come from a
+ * file, so text turns control characters and broken UTF-8 into '?', and both forms cut long values. The JSON keys
+ * are a contract; the text may change. Whoever writes several components calls inspect_pipeline_begin and _end
+ * around them.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

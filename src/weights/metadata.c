@@ -1,4 +1,10 @@
-/* metadata.c - answers about a checkpoint's key-value pairs, read from the map when asked for. */
+/* metadata.c - answers about a checkpoint's key-value pairs, read from the map when asked for.
+ *
+ * Nothing is converted while a checkpoint opens, as most keys are never asked for. Keys are sorted by then and are
+ * found by bisection. A number is given in whatever width it was stored if it fits; a value of another kind counts
+ * as absent, so callers need one test only. Lengths are trusted here, because the reader has checked every one.
+ * Thread-safe: only reads.
+ */
 #include "weights/catalogue.h"
 
 static const struct meta_item *find(const struct checkpoint *c, const char *key)

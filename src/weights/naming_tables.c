@@ -1,4 +1,10 @@
-/* naming_tables.c - the namings we know. docs/formats/naming.md explains where each comes from. */
+/* naming_tables.c - the namings we know. docs/formats/naming.md explains where each comes from.
+ *
+ * Order counts twice. Rules of one naming: the first whose stored tensor exists wins, so special names come before
+ * patterns, and alternatives one after the other. Namings of the table at the end: the most specific first, as the
+ * probes of a general one may all be there in a file of a special one. A rule without a stored name hides a name
+ * that a later pattern would match. Adding a naming is adding rules, probes and a row; no code changes.
+ */
 #include "weights/naming.h"
 
 #define RULES(list) .rules = (list), .n_rules = sizeof(list) / sizeof((list)[0])

@@ -1,4 +1,11 @@
-/* quantised_forms.c - each form of quantisation: what it needs beside the numbers, and what that makes of them. */
+/* quantised_forms.c - each quantised form: which tensors it needs beside the matrix, and how to apply them.
+ *
+ * A form is chosen by the marker's word, or, without a marker, by the matrix's type and what lies beside it. Its
+ * function checks shapes and types of everything it takes and records them in struct quantised; weights/view.c
+ * later applies them in its fixed order. use() notes what was taken, because quantised.c refuses whatever is left
+ * over. A form that is not exactly understood is an error that names the files which do work.
+ * docs/formats/quantised.md has the layouts.
+ */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,10 @@
-/* cache.c - keys and values of earlier tokens, kept on the device. */
+/* cache.c - keys and values of earlier tokens, kept on the device.
+ *
+ * Room is reserved before a chunk runs and grows in steps: all layers get new tensor records of the new capacity,
+ * and each layer's buffer is copied and freed in turn, so that the peak is the cache and one layer more. When a
+ * layer cannot be had the whole cache is dropped, as old and new records would be mixed. `used` is set by the
+ * caller once a chunk has run. The cache belongs to the caller and must not outlive the model.
+ */
 #include "base/mem.h"
 #include "model/qwen2_5_vl/layers.h"
 #include "nn/buffer.h"

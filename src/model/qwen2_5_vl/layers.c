@@ -1,4 +1,11 @@
-/* layers.c - the graph of a chunk of tokens, and its inputs. */
+/* layers.c - the graph of one chunk of tokens, its inputs, and running it.
+ *
+ * A graph is built for each chunk and freed after it: its mask grows with every chunk, and a chunk is large enough
+ * to pay for that. With a cache, keys and values stay float32 until qwen_vl_cache_append has stored them; without
+ * one they are only read by the attention and may be bf16 at once. Order: build, make the host's inputs, prepare,
+ * set, run, read; the cache counts the new tokens as used only after all of that succeeded, so a failed chunk can
+ * be repeated.
+ */
 #include "model/qwen2_5_vl/layers.h"
 
 #include <math.h>

@@ -1,4 +1,14 @@
-/* modulation.c - what the blocks' modulation depends on (the time embedding), and its tables for a schedule. */
+/* modulation.c - the blocks' modulation for each time step: the time embedding, and tables of it.
+ *
+ * Order of a build: engage the time embedder and embed every time step, release it; then for each block engage its
+ * modulation, compute all time steps, read the rows to the host, release it. At most one block's modulation is on
+ * the device at a time, which is why tables save a third of the model's memory. A set that was engaged before is
+ * left engaged.
+ *
+ * One time step goes through the layers at a time, as sums may depend on the number of rows and the result must be
+ * that of a pass in place; a card computes up to 8 rows each by itself, so there 8 go at once. Tables live on the
+ * host, immutable once built.
+ */
 #include <string.h>
 
 #include "base/ck.h"

@@ -1,4 +1,10 @@
-/* small.c - operations that read and write each value once. */
+/* small.c - norms, rotary embedding, joins and conversions: operations that read and write each value once.
+ *
+ * They are limited by memory and not by arithmetic, so each fuses what it can (norm with modulation, norm with
+ * rotation) and writes bf16 where the next reader is a bf16 product: that halves the bytes. Work is shared out by
+ * rows, and a row is computed by one thread in one order, so the number of threads does not change a result. Rows
+ * may lie at any stride; values within a row must lie side by side, and a builder answers NULL when they do not.
+ */
 #include <string.h>
 
 #include "nn/cpu/nodes.h"

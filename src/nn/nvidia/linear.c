@@ -1,4 +1,14 @@
-/* linear.c - linear layers; everything that follows the product is done in its epilogue. */
+/* linear.c - linear layers; everything that follows the product is done in its epilogue.
+ *
+ * The kernel is chosen at launch from the shape, in this order: gemv for up to 8 rows, of any type; gemm_exact
+ * where an operand is not bf16 or not aligned for the matrix units; on sm_90 the TMA kernels; else the tiled bf16
+ * kernels. Tile widths are chosen so that the last round leaves as few multiprocessors idle as possible. The
+ * choice depends on shapes and the card alone, so results repeat to the bit.
+ *
+ * y may be written over the residual (over_residual tells the layout): each element is read before it is written,
+ * by the same thread. Two products with one epilogue (SwiGLU) need equal scales; otherwise they become two layers
+ * and a product.
+ */
 #include "nn/nvidia/nodes.h"
 
 enum { X, W, W2, SCALES, SCALES2, BIAS, BIAS2, GATE, RESIDUAL, SOURCES };

@@ -1,4 +1,11 @@
-/* plain.c - operations of ggml that models use beside the blocks: arithmetic, copies, joins. */
+/* plain.c - operations of ggml that models use beside the blocks: arithmetic, copies, joins.
+ *
+ * Nearly all are one kernel, `map`: an elementwise operation over four dimensions with any strides. Before a
+ * launch neighbouring dimensions are merged where all tensors allow it, as the kernel divides once for each
+ * dimension that is left; copies that only exchange the two innermost dimensions go to the transpose kernel. Views
+ * need no launch. Whatever nv_plain_known refuses is reported when the graph is prepared, so a launch here cannot
+ * meet an unknown operation.
+ */
 #include "nn/nvidia/nodes.h"
 
 #include <string.h>

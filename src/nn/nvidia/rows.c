@@ -1,4 +1,9 @@
-/* rows.c - norms, rotary embedding and small operations on rows. */
+/* rows.c - norms, rotary embedding and small operations on rows.
+ *
+ * Norms take any number of rows at one stride, so heads are seen as rows of a flattened view; a layout that cannot
+ * be seen like this is copied first. Weights, scales and shifts are read as float32. A result for products is bf16
+ * except in exact graphs. Builders answer NULL off the card.
+ */
 #include "nn/nvidia/nodes.h"
 
 static int64_t divide_up(int64_t a, int64_t b)
