@@ -13,7 +13,7 @@
 #include "cli/commands.h"
 #include "cli/engine_args.h"
 #include "memory/budget.h"
-#include "server/model_choice.h"
+#include "server/jobs/model_choice.h"
 #include "server/server.h"
 
 enum {

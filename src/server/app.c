@@ -1,7 +1,7 @@
 /* app.c - what the server tells the HTTP core: files that come with requests become images in the store, and failures
  * of the store have statuses of their own. */
-#include "server/face.h"
-#include "server/queue.h"
+#include "server/compat/face.h"
+#include "server/jobs/queue.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
 #include "store/assets.h"

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "server/a1111.h"
+#include "server/compat/a1111.h"
 
 const struct http_route *const routes_all[] = {
     routes_system,   routes_store,  routes_tasks, routes_jobs, routes_models, routes_assets,

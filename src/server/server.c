@@ -10,11 +10,11 @@
 #include "base/mem.h"
 #include "http/events.h"
 #include "sandbox/sandbox.h"
-#include "server/caretaker.h"
-#include "server/exports.h"
+#include "server/api/exports.h"
+#include "server/jobs/caretaker.h"
+#include "server/jobs/model_choice.h"
+#include "server/jobs/queue.h"
 #include "server/limits.h"
-#include "server/model_choice.h"
-#include "server/queue.h"
 #include "server/server_internal.h"
 
 enum {

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "server/exports.h"
+#include "server/api/exports.h"
 
 enum { KEPT = 16 };
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "server/inpaint.h"
+#include "server/compat/inpaint.h"
 
 static struct image grey(int w, int h, unsigned char v)
 {

@@ -1,0 +1,137 @@
+/* routes_jobs.c - jobs: how they stand, what they tell while they run, and ending them. */
+#include <string.h>
+
+#include "server/api/job_json.h"
+#include "server/api/schemas.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+
+static const struct http_field list_query[] = {
+    {.name = "state",
+     .type = HTTP_STRING,
+     .values = "queued|running|done|failed|cancelled|interrupted",
+     .help = "only those"},
+    {.name = "before", .type = HTTP_INT, .lo = 0, .hi = 9e15, .help = "`next` of the page before"},
+    {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
+    {0}};
+
+static const struct http_field list_fields[] = {{.name = "jobs",
+                                                 .type = HTTP_ARRAY,
+                                                 .items = HTTP_OBJECT,
+                                                 .fields = job_fields,
+                                                 .required = true},
+                                                {.name = "next",
+                                                 .type = HTTP_INT,
+                                                 .nullable = true,
+                                                 .required = true,
+                                                 .help = "`before` for the next page"},
+                                                {0}};
+
+static enum err_code run_list(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct job_list l = {0};
+    enum job_state state;
+    const char *name = http_query(rq, "state");
+    unsigned states = name && job_state_from_name(str_from(name), &state) ? 1u << state : 0;
+    TRY(jobs_list(store_of(rq), states, http_query_int(rq, "before", 0),
+                  (int)http_query_int(rq, "limit", 50), &l, e));
+    buf_add_z(&re->body, "{\"jobs\":[");
+    for (size_t i = 0; i < l.n; i++) {
+        buf_add_z(&re->body, i ? "," : "");
+        job_json(server_of(rq)->queue, &l.items[i], &re->body);
+    }
+    if (l.next)
+        buf_printf(&re->body, "],\"next\":%lld}", (long long)l.next);
+    else
+        buf_add_z(&re->body, "],\"next\":null}");
+    job_list_deinit(&l);
+    return ERR_OK;
+}
+
+static enum err_code answer_job(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct job_record rec = {0};
+    enum err_code rc = jobs_get(store_of(rq), http_path(rq, "id"), &rec, e);
+    if (rc == ERR_OK)
+        job_json(server_of(rq)->queue, &rec, &re->body);
+    job_record_deinit(&rec);
+    return rc;
+}
+
+static const struct http_field forget_query[] = {
+    {.name = "forget",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "remove the record of a job that has ended"},
+    {0}};
+
+static enum err_code run_delete(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct job_record rec = {0};
+    const char *id = http_path(rq, "id");
+    enum err_code rc = jobs_get(store_of(rq), id, &rec, e);
+    bool ended = rc == ERR_OK && rec.state != JOB_QUEUED && rec.state != JOB_RUNNING;
+    bool cancelled = rc == ERR_OK && rec.state == JOB_CANCELLED;
+    job_record_deinit(&rec);
+    if (rc != ERR_OK)
+        return rc;
+    if (ended && http_query_bool(rq, "forget", false)) {
+        rc = answer_job(rq, re, e);
+        return rc == ERR_OK ? jobs_forget(store_of(rq), id, e) : rc;
+    }
+    if (!cancelled)
+        rc = queue_cancel(server_of(rq)->queue, id, e);
+    return rc == ERR_OK ? answer_job(rq, re, e) : rc;
+}
+
+static enum err_code run_again(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    enum err_code rc = queue_again(rq, http_path(rq, "id"), e);
+    if (rc == ERR_ARG && !http_error_status(rq))
+        http_set_error_status(rq, 409);
+    return rc == ERR_OK ? answer_job(rq, re, e) : rc;
+}
+
+static enum err_code run_events(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct job_record rec = {0};
+    const char *last = http_header(rq, "Last-Event-ID");
+    enum err_code rc = jobs_get(store_of(rq), http_path(rq, "id"), &rec, e);
+    /* The client has seen how it ended: an answer that keeps an EventSource from coming back for ever. */
+    bool told = rc == ERR_OK && last && strncmp(last, "end-", 4) == 0 &&
+                strcmp(last + 4, job_state_name(rec.state)) == 0;
+    job_record_deinit(&rec);
+    if (told) {
+        re->status = 204;
+        re->type = "";
+        return ERR_OK;
+    }
+    return rc == ERR_OK ? queue_subscribe(rq, http_path(rq, "id"), &re->stream, e) : rc;
+}
+
+static enum err_code run_preview(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    int step = 0;
+    if (!queue_preview(server_of(rq)->queue, http_path(rq, "id"), &re->body, &step))
+        return err_set(e, ERR_NOTFOUND, "the job has no preview now");
+    http_reply_header(re, "X-Step", "%d", step);
+    return ERR_OK;
+}
+
+const struct http_route routes_jobs[] = {
+    {HTTP_GET, "/v1/jobs", "listJobs", "List jobs, newest first", "jobs", run_list,
+     .query = list_query, .gives = list_fields},
+    {HTTP_GET, "/v1/jobs/{id}", "getJob", "How a job stands, and its result", "jobs", answer_job,
+     .gives = job_fields},
+    {HTTP_DELETE, "/v1/jobs/{id}", "cancelJob",
+     "Cancel a job that waits or runs; with forget remove the record of one that has ended", "jobs",
+     run_delete, .query = forget_query, .gives = job_fields},
+    {HTTP_POST, "/v1/jobs/{id}/again", "againJob",
+     "Queue again what failed, was cancelled or interrupted", "jobs", run_again,
+     .gives = job_fields, .status = 202, .accepts = HTTP_JSON},
+    {HTTP_GET, "/v1/jobs/{id}/events", "jobEvents",
+     "Events of a job: queued, stage, step, preview, done, failed, cancelled", "jobs", run_events,
+     .type = "text/event-stream", .flags = HTTP_EVENTS, .emits = schema_job_events},
+    {HTTP_GET, "/v1/jobs/{id}/preview", "jobPreview",
+     "What the running job's picture seems to become", "jobs", run_preview, .type = "image/jpeg"},
+    {0}};

@@ -1,0 +1,209 @@
+/* routes_models.c - models, and the memory that they may take. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "server/jobs/model_choice.h"
+#include "server/jobs/queue.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+
+const struct http_field model_fields[] = {
+    {.name = "id", .type = HTTP_STRING, .required = true},
+    {.name = "object", .type = HTTP_STRING, .required = true},
+    {.name = "created", .type = HTTP_INT, .required = true},
+    {.name = "owned_by", .type = HTTP_STRING, .required = true},
+    {.name = "tasks", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},
+    {.name = "state", .type = HTTP_STRING, .required = true},
+    {.name = "bytes", .type = HTTP_INT, .required = true},
+    {.name = "embedded", .type = HTTP_BOOL, .required = true},
+    {.name = "open", .type = HTTP_BOOL, .required = true},
+    {0}};
+
+static const struct http_field list_fields[] = {
+    {.name = "object", .type = HTTP_STRING, .required = true},
+    {.name = "data",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = model_fields,
+     .required = true},
+    {0}};
+
+struct listing {
+    struct buf *b;
+    const char *only; /* NULL: all */
+    struct queue_state queue;
+    int n;
+};
+
+static bool add_model(const struct model_seen *m, void *user)
+{
+    struct listing *l = user;
+    struct buf *b = l->b;
+    if (l->only && strcmp(l->only, m->name) != 0)
+        return true;
+    buf_add_z(b, l->n++ ? ",{\"id\":" : "{\"id\":");
+    json_add_z(b, m->name);
+    buf_printf(b,
+               ",\"object\":\"model\",\"created\":0,\"owned_by\":\"veetance\",\"tasks\":[%s],"
+               "\"state\":\"%s\",\"bytes\":%llu,\"embedded\":%s,\"open\":%s}",
+               m->tasks & MODEL_TASK_LAYERS ? "\"layers\",\"caption\"" : "\"generate\",\"edit\"",
+               m->state, (unsigned long long)m->bytes, m->embedded ? "true" : "false",
+               strcmp(l->queue.model, m->name) == 0 ? "true" : "false");
+    return !l->only;
+}
+
+static enum err_code run_list(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct listing l = {.b = &re->body};
+    (void)e;
+    queue_state(server_of(rq)->queue, &l.queue);
+    buf_add_z(&re->body, "{\"object\":\"list\",\"data\":[");
+    model_each(add_model, &l);
+    buf_add_z(&re->body, "]}");
+    return ERR_OK;
+}
+
+static enum err_code run_get(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct listing l = {.b = &re->body, .only = http_path(rq, "id")};
+    queue_state(server_of(rq)->queue, &l.queue);
+    model_each(add_model, &l);
+    return l.n ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no model '%.100s'", l.only);
+}
+
+/* ---- orders to the engine ------------------------------------------------------------------------------ */
+
+/* Sends the order at the first call; at the second gives what came of it. */
+static enum err_code order(struct http_request *rq, struct http_reply *re,
+                           const struct queue_order *what, struct err *e)
+{
+    if (!http_again(rq)) {
+        struct queue_order *o = arena_alloc(http_arena(rq), sizeof *o);
+        if (!o)
+            return err_set(e, ERR_NOMEM, "no memory for the order");
+        *o = *what;
+        o->rq = rq;
+        re->later = queue_order(server_of(rq)->queue, o);
+        if (re->later)
+            return ERR_OK;
+    }
+    const struct queue_order *o = http_memo(rq)->user;
+    *e = o->err;
+    return o->err.code;
+}
+
+static const struct http_field loaded_fields[] = {
+    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "open",
+     .type = HTTP_BOOL,
+     .help = "with 202: how it stands while a job runs, after which the model is opened or closed"},
+    {0}};
+
+/* Leaves the order behind a running job, which is a 202; else waits until it is done. */
+static enum err_code leave_or_order(struct http_request *rq, struct http_reply *re,
+                                    const struct queue_order *o, struct err *e)
+{
+    enum queue_answer a = http_again(rq) ? QUEUE_NOW : queue_leave_order(server_of(rq)->queue, o);
+    re->status = a == QUEUE_LATER ? 202 : 200;
+    return a == QUEUE_NOW ? order(rq, re, o, e) : ERR_OK;
+}
+
+enum err_code route_load_model(struct http_request *rq, struct http_reply *re, const char *name,
+                               unsigned tasks, struct err *e)
+{
+    struct queue_order o = {.task = QUEUE_LOAD};
+    TRY(model_choose(name, tasks, o.model, o.path, e));
+    return leave_or_order(rq, re, &o, e);
+}
+
+enum err_code route_unload_model(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return leave_or_order(rq, re, &(struct queue_order){.task = QUEUE_UNLOAD}, e);
+}
+
+static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    enum err_code rc =
+        route_load_model(rq, re, http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS, e);
+    if (rc != ERR_OK || re->later)
+        return rc;
+    buf_add_z(&re->body, "{\"model\":");
+    json_add_z(&re->body, http_path(rq, "id"));
+    buf_add_z(&re->body, re->status == 202 ? ",\"open\":false}" : "}");
+    return ERR_OK;
+}
+
+static enum err_code run_unload(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    TRY(route_unload_model(rq, re, e));
+    if (!re->later)
+        buf_add_z(&re->body,
+                  re->status == 202 ? "{\"model\":null,\"open\":true}" : "{\"model\":null}");
+    return ERR_OK;
+}
+
+/* ---- budget -------------------------------------------------------------------------------------------- */
+
+static const struct http_field budget_fields[] = {
+    {.name = "budget",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .help = "as it was asked for; null: the device's default"},
+    {.name = "budget_bytes",
+     .type = HTTP_INT,
+     .required = true,
+     .help = "0 until the device is open"},
+    {.name = "used_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
+static const struct http_field budget_body[] = {
+    {.name = "budget",
+     .type = HTTP_STRING,
+     .hi = 31,
+     .nullable = true,
+     .required = true,
+     .help = "16G, 512M, 80% of the device's memory, or bytes; null: the default"},
+    {0}};
+
+static enum err_code run_budget(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct queue_state q;
+    (void)e;
+    queue_state(server_of(rq)->queue, &q);
+    buf_add_z(&re->body, "{\"budget\":");
+    if (q.budget[0])
+        json_add_z(&re->body, q.budget);
+    else
+        buf_add_z(&re->body, "null");
+    buf_printf(&re->body, ",\"budget_bytes\":%llu,\"used_bytes\":%llu,\"peak_bytes\":%llu}",
+               (unsigned long long)q.memory.budget, (unsigned long long)q.memory.current,
+               (unsigned long long)q.memory.peak);
+    return ERR_OK;
+}
+
+static enum err_code run_set_budget(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct queue_order o = {.task = QUEUE_BUDGET};
+    (void)snprintf(o.budget, sizeof o.budget, "%s", http_body_str(rq, "budget", ""));
+    enum err_code rc = order(rq, re, &o, e);
+    if (rc == ERR_ARG)
+        http_set_error_field(rq, "budget");
+    return rc != ERR_OK || re->later ? rc : run_budget(rq, re, e);
+}
+
+const struct http_route routes_models[] = {
+    {HTTP_GET, "/v1/models", "listModels", "List models", "models", run_list, .gives = list_fields},
+    {HTTP_GET, "/v1/models/{id}", "getModel", "One model", "models", run_get,
+     .gives = model_fields},
+    {HTTP_POST, "/v1/models/{id}/load", "loadModel", "Open a model ahead of the first job",
+     "models", run_load, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
+    {HTTP_POST, "/v1/models/unload", "unloadModel", "Close the open model and free its memory",
+     "models", run_unload, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
+    {HTTP_GET, "/v1/budget", "getBudget", "Device memory that may be used", "models", run_budget,
+     .gives = budget_fields},
+    {HTTP_PUT, "/v1/budget", "setBudget", "Change it, from the next job on", "models",
+     run_set_budget, .body = budget_body, .gives = budget_fields, .accepts = HTTP_JSON},
+    {0}};

@@ -1,0 +1,629 @@
+/* routes_projects.c - projects: JSON documents with a revision as their ETag, undo, and export.
+ *
+ * A change may name the revision that it was made from (If-Match); another one in between is then a 412. A
+ * change without If-Match to a part (PATCH, layers) is applied to whatever the project is now. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "base/mem.h"
+#include "server/api/exports.h"
+#include "server/limits.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+#include "store/project_json.h"
+#include "store/projects.h"
+
+enum { ATTEMPTS = 8 };
+
+/* ---- what a project is -------------------------------------------------------------------------- */
+
+#define BLEND_MODE_NAMES                                                                           \
+    "normal|multiply|screen|overlay|darken|lighten|color-dodge|color-burn|hard-light|soft-light|"  \
+    "difference|exclusion|add|hue|saturation|color|luminosity"
+
+#define LAYER_ROWS                                                                                 \
+    {.name = "id",                                                                                 \
+     .type = HTTP_STRING,                                                                          \
+     .lo = 0,                                                                                      \
+     .hi = LAYER_ID_SIZE - 1,                                                                      \
+     .help = "stays with the layer for life; made when it is not given"},                          \
+        {.name = "name", .type = HTTP_STRING, .hi = LAYER_NAME_SIZE - 1, .help = "for people"},    \
+        {.name = "mask",                                                                           \
+         .type = HTTP_ASSET,                                                                       \
+         .nullable = true,                                                                         \
+         .help = "grey levels, stretched over the layer's picture; black hides"},                  \
+        {.name = "x",                                                                              \
+         .type = HTTP_NUMBER,                                                                      \
+         .lo = -LAYER_OFFSET_MAX,                                                                  \
+         .hi = LAYER_OFFSET_MAX,                                                                   \
+         .fallback = "0",                                                                          \
+         .help = "of the picture's upper left corner on the canvas"},                              \
+        {.name = "y",                                                                              \
+         .type = HTTP_NUMBER,                                                                      \
+         .lo = -LAYER_OFFSET_MAX,                                                                  \
+         .hi = LAYER_OFFSET_MAX,                                                                   \
+         .fallback = "0"},                                                                         \
+        {.name = "scale_x",                                                                        \
+         .type = HTTP_NUMBER,                                                                      \
+         .lo = -1000,                                                                              \
+         .hi = 1000,                                                                               \
+         .fallback = "1",                                                                          \
+         .help = "not 0; negative mirrors"},                                                       \
+        {.name = "scale_y", .type = HTTP_NUMBER, .lo = -1000, .hi = 1000, .fallback = "1"},        \
+        {.name = "rotation",                                                                       \
+         .type = HTTP_NUMBER,                                                                      \
+         .lo = -360,                                                                               \
+         .hi = 360,                                                                                \
+         .fallback = "0",                                                                          \
+         .help = "degrees, clockwise, about the picture's upper left corner"},                     \
+        {.name = "opacity", .type = HTTP_NUMBER, .lo = 0, .hi = 1, .fallback = "1"},               \
+        {.name = "blend_mode",                                                                     \
+         .type = HTTP_STRING,                                                                      \
+         .values = BLEND_MODE_NAMES,                                                               \
+         .fallback = "\"normal\""},                                                                \
+        {.name = "visible", .type = HTTP_BOOL, .fallback = "true"},                                \
+    {                                                                                              \
+        .name = "locked", .type = HTTP_BOOL, .fallback = "false"                                   \
+    }
+
+const struct http_field layer_fields[] = {
+    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the picture that it shows"},
+    LAYER_ROWS,
+    {0}};
+
+static const struct http_field layer_body[] = {
+    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the picture that it shows"},
+    {.name = "index",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = PROJECT_LAYERS_MAX,
+     .help = "its place in the stack, 0 is the bottom; a new layer goes on top"},
+    LAYER_ROWS,
+    {0}};
+
+#define PROJECT_ROWS                                                                               \
+    {.name = "name", .type = HTTP_STRING, .hi = PROJECT_NAME_SIZE - 1, .help = "for people"},      \
+        {.name = "width",                                                                          \
+         .type = HTTP_INT,                                                                         \
+         .lo = 1,                                                                                  \
+         .hi = PROJECT_SIDE_MAX,                                                                   \
+         .help = "of the canvas"},                                                                 \
+        {.name = "height", .type = HTTP_INT, .lo = 1, .hi = PROJECT_SIDE_MAX},                     \
+    {                                                                                              \
+        .name = "layers", .type = HTTP_ARRAY, .items = HTTP_OBJECT, .fields = layer_fields,        \
+        .lo = 0, .hi = PROJECT_LAYERS_MAX, .help = "bottom first"                                  \
+    }
+
+/* What GET gives and PUT may hand back: set by the store, read over. */
+#define STORE_ROWS                                                                                 \
+    {.name = "id", .type = HTTP_STRING},                                                           \
+        {.name = "revision",                                                                       \
+         .type = HTTP_INT,                                                                         \
+         .help = "grows with every change, also by undo; the ETag"},                               \
+        {.name = "created_ms", .type = HTTP_INT, .help = "milliseconds since 1970"},               \
+        {.name = "updated_ms", .type = HTTP_INT}, {.name = "can_undo", .type = HTTP_BOOL},         \
+    {                                                                                              \
+        .name = "can_redo", .type = HTTP_BOOL                                                      \
+    }
+
+const struct http_field project_fields[] = {PROJECT_ROWS, STORE_ROWS, {0}};
+
+static const struct http_field create_body[] = {
+    {.name = "job",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = 64,
+     .help = "a finished job: its layers or pictures become the project's"},
+    PROJECT_ROWS,
+    STORE_ROWS,
+    {0}};
+
+/* ---- answers ------------------------------------------------------------------------------------ */
+
+static enum err_code write_json(yyjson_mut_doc *doc, yyjson_mut_val *root, struct buf *out,
+                                struct err *e)
+{
+    size_t n = 0;
+    if (root)
+        yyjson_mut_doc_set_root(doc, root);
+    char *text = root ? yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &n) : NULL;
+    bool made = text != NULL;
+    if (made)
+        buf_add(out, text, n);
+    mem_free(text); /* yyjson's default allocator is the one behind mem_free */
+    return made && !buf_failed(out) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the answer");
+}
+
+static enum err_code give(const struct project *p, struct http_reply *re, struct err *e)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    enum err_code rc = write_json(doc, doc ? project_json_value(doc, p) : NULL, &re->body, e);
+    yyjson_mut_doc_free(doc);
+    snprintf(re->etag, sizeof re->etag, "%lld", (long long)p->revision);
+    re->cache = "private, no-cache";
+    return rc;
+}
+
+/* The store begins its text with the field that is wrong, in quotes: says so to the client, too. */
+static enum err_code blame(struct http_request *rq, enum err_code rc, struct err *e)
+{
+    char text[sizeof e->text], field[80];
+    const char *end = e && e->text[0] == '\'' ? strchr(e->text + 1, '\'') : NULL;
+    if ((rc != ERR_ARG && rc != ERR_LIMIT) || !end || end - e->text > (long)sizeof field)
+        return rc;
+    snprintf(field, sizeof field, "%.*s", (int)(end - e->text - 1), e->text + 1);
+    snprintf(text, sizeof text, "%s", e->text);
+    return http_refuse(rq, 422, field, e, "%s", text);
+}
+
+/* The body is one layer: its members have no "layers[2]." in front. */
+static enum err_code blame_member(struct http_request *rq, enum err_code rc, struct err *e)
+{
+    char text[sizeof e->text];
+    const char *end = e && e->text[0] == '\'' ? strchr(e->text + 1, '\'') : NULL;
+    const char *dot = end ? memchr(e->text, '.', (size_t)(end - e->text)) : NULL;
+    if (dot) {
+        snprintf(text, sizeof text, "'%s", dot + 1);
+        memcpy(e->text, text, sizeof text);
+    }
+    return blame(rq, rc, e);
+}
+
+/* A reference to what is not there is the request's fault, not the address'. */
+static enum err_code blame_reference(struct http_request *rq, enum err_code rc, const char *field,
+                                     struct err *e)
+{
+    char text[sizeof e->text];
+    if (rc != ERR_NOTFOUND || !e)
+        return blame(rq, rc, e);
+    snprintf(text, sizeof text, "%s", e->text);
+    return http_refuse(rq, 422, field, e, "%s", text);
+}
+
+/* ---- whole projects ----------------------------------------------------------------------------- */
+
+static const struct http_field list_query[] = {
+    {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
+    {.name = "before",
+     .type = HTTP_INT,
+     .lo = 1,
+     .hi = 9e15,
+     .help = "the last answer's next: the page behind it"},
+    {0}};
+
+static const struct http_field head_fields[] = {
+    {.name = "name", .type = HTTP_STRING},
+    {.name = "width", .type = HTTP_INT},
+    {.name = "height", .type = HTTP_INT},
+    {.name = "layer_count", .type = HTTP_INT},
+    {.name = "layers", .type = HTTP_ARRAY, .items = HTTP_ANY, .help = "of an empty project: []"},
+    STORE_ROWS,
+    {0}};
+
+static const struct http_field list_gives[] = {
+    {.name = "projects",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = head_fields,
+     .required = true,
+     .help = "the last changed first, without their layers"},
+    {.name = "next",
+     .type = HTTP_INT,
+     .required = true,
+     .nullable = true,
+     .help = "before= for the next page; null at the end"},
+    {0}};
+
+static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct project_list l;
+    enum err_code rc = project_list(store_of(rq), http_query_int(rq, "before", 0),
+                                    (int)http_query_int(rq, "limit", 50), &l, e);
+    if (rc != ERR_OK)
+        return rc;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
+    yyjson_mut_val *items = doc ? yyjson_mut_obj_add_arr(doc, root, "projects") : NULL;
+    bool good = items != NULL;
+    for (size_t i = 0; good && i < l.n; i++)
+        good = yyjson_mut_arr_append(items, project_json_value(doc, &l.items[i]));
+    good = good && (l.next ? yyjson_mut_obj_add_sint(doc, root, "next", l.next)
+                           : yyjson_mut_obj_add_null(doc, root, "next"));
+    rc = write_json(doc, good ? root : NULL, &re->body, e);
+    yyjson_mut_doc_free(doc);
+    project_list_deinit(&l);
+    return rc;
+}
+
+/* The body without "job", which is not the project's. */
+static enum err_code read_new(yyjson_val *body, struct project *p, struct err *e)
+{
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *copy = doc ? yyjson_val_mut_copy(doc, body) : NULL;
+    if (copy)
+        (void)yyjson_mut_obj_remove_key(copy, "job");
+    yyjson_doc *rest = copy ? yyjson_mut_val_imut_copy(copy, NULL) : NULL;
+    enum err_code rc = rest ? project_json_patch(p, yyjson_doc_get_root(rest), e)
+                            : err_set(e, ERR_NOMEM, "no memory for a project");
+    yyjson_doc_free(rest);
+    yyjson_mut_doc_free(doc);
+    return rc;
+}
+
+static enum err_code create(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct project p;
+    yyjson_val *body = http_body(rq);
+    const char *job = http_body_str(rq, "job", NULL);
+    enum err_code rc = ERR_OK;
+    project_init(&p, 0, 0);
+    if (job)
+        TRY_GOTO(blame_reference(rq, project_import(store_of(rq), &p, job, NULL, e), "job", e),
+                 done);
+    if (!job || yyjson_obj_size(body) > 1)
+        TRY_GOTO(blame(rq, read_new(body, &p, e), e), done);
+    TRY_GOTO(blame_reference(rq, project_create(store_of(rq), &p, e), "layers", e), done);
+    snprintf(re->location, sizeof re->location, "/v1/projects/%s", p.id);
+    rc = give(&p, re, e);
+done:
+    project_deinit(&p);
+    return rc;
+}
+
+static enum err_code get(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct project p;
+    enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
+    if (rc == ERR_OK)
+        rc = give(&p, re, e);
+    project_deinit(&p);
+    return rc;
+}
+
+static enum err_code drop(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    int64_t revision;
+    (void)re;
+    TRY(http_if_match(rq, &revision, e));
+    return project_delete(store_of(rq), http_path(rq, "id"), revision, e);
+}
+
+/* ---- changes ------------------------------------------------------------------------------------ */
+
+static const struct http_field change_query[] = {
+    {.name = "label",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = PROJECT_LABEL_SIZE - 1,
+     .help = "what the undo point is called"},
+    {.name = "amend",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "no undo point of its own: one more step of a drag"},
+    {0}};
+
+/* Changes *p by the request; what it answers ends the attempt. */
+typedef enum err_code (*change_fn)(struct http_request *rq, struct project *p, struct err *e);
+
+/* A body that names no member. */
+static bool is_empty(const struct http_request *rq)
+{
+    yyjson_val *body = http_body(rq);
+    return yyjson_is_obj(body) && yyjson_obj_size(body) == 0;
+}
+
+static enum err_code attempt(struct http_request *rq, int64_t if_match, const char *label,
+                             change_fn change, struct project *p, struct err *e)
+{
+    struct store *s = store_of(rq);
+    TRY(project_get(s, http_path(rq, "id"), p, e));
+    const struct project_change c = {.if_revision = if_match ? if_match : p->revision,
+                                     .label =
+                                         http_query(rq, "label") ? http_query(rq, "label") : label,
+                                     .amend = http_query_bool(rq, "amend", false),
+                                     .nothing = is_empty(rq)};
+    TRY(change(rq, p, e));
+    return blame_reference(rq, project_save(s, p, &c, e), "asset", e);
+}
+
+/* Reads, changes, saves. Without If-Match somebody else's change in between is no conflict: the change is
+ * made to what is there now. */
+static enum err_code change_project(struct http_request *rq, struct http_reply *re,
+                                    const char *label, change_fn change, struct err *e)
+{
+    struct project p;
+    int64_t if_match;
+    enum err_code rc = http_if_match(rq, &if_match, e);
+    if (rc != ERR_OK)
+        return rc;
+    for (int i = 0; i < ATTEMPTS; i++) {
+        rc = attempt(rq, if_match, label, change, &p, e);
+        if (rc == ERR_OK || if_match || !project_is_conflict(e))
+            break;
+        project_deinit(&p);
+    }
+    if (rc == ERR_OK)
+        rc = give(&p, re, e);
+    project_deinit(&p);
+    return rc;
+}
+
+static enum err_code patch_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    return blame(rq, project_json_patch(p, http_body(rq), e), e);
+}
+
+static enum err_code patch(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "change", patch_change, e);
+}
+
+static enum err_code put_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    struct project fresh;
+    TRY(blame(rq, project_json_read(http_body(rq), &fresh, e), e));
+    memcpy(fresh.id, p->id, sizeof fresh.id);
+    fresh.seq = p->seq;
+    fresh.created_ms = p->created_ms;
+    project_deinit(p);
+    *p = fresh;
+    return ERR_OK;
+}
+
+static enum err_code put(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "replace", put_change, e);
+}
+
+/* ---- single layers ------------------------------------------------------------------------------ */
+
+static enum err_code find_layer(struct http_request *rq, const struct project *p, size_t *at,
+                                struct err *e)
+{
+    const char *id = http_path(rq, "layer");
+    *at = project_find(p, id);
+    if (*at == p->n)
+        return err_set(e, ERR_NOTFOUND, "the project has no layer '%.70s'", id);
+    return ERR_OK;
+}
+
+static enum err_code add_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    struct project_layer l = project_layer_defaults();
+    enum err_code rc = project_json_layer(http_body(rq), "layer", &l, e);
+    int64_t index = http_body_int(rq, "index", (int64_t)p->n);
+    if (rc == ERR_OK)
+        rc = project_insert(p, (size_t)index, &l, e);
+    if (rc == ERR_OK)
+        rc = project_check(p, e);
+    return blame_member(rq, rc, e);
+}
+
+static enum err_code add_layer(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "add layer", add_change, e);
+}
+
+static enum err_code layer_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    size_t at = 0;
+    enum err_code rc = find_layer(rq, p, &at, e);
+    if (rc != ERR_OK)
+        return rc;
+    if (strcmp(http_body_str(rq, "id", p->layers[at].id), p->layers[at].id) != 0)
+        return http_refuse(rq, 422, "id", e, "a layer's id stays with it for life");
+    rc = project_json_layer(http_body(rq), "layer", &p->layers[at], e);
+    int64_t index = http_body_int(rq, "index", (int64_t)at);
+    if (rc == ERR_OK && (uint64_t)index >= p->n)
+        rc = err_set(e, ERR_ARG, "'index' is %lld; the project has %zu layers", (long long)index,
+                     p->n);
+    if (rc == ERR_OK)
+        project_move(p, at, (size_t)index);
+    if (rc == ERR_OK)
+        rc = project_check(p, e);
+    return blame_member(rq, rc, e);
+}
+
+static enum err_code patch_layer(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "change layer", layer_change, e);
+}
+
+static enum err_code remove_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    size_t at = 0;
+    TRY(find_layer(rq, p, &at, e));
+    project_remove(p, at);
+    return ERR_OK;
+}
+
+static enum err_code remove_layer(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "remove layer", remove_change, e);
+}
+
+static const struct http_field import_body[] = {
+    {.name = "job",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = 64,
+     .required = true,
+     .help = "a finished job with layers or pictures"},
+    {.name = "replace",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = LAYER_ID_SIZE - 1,
+     .help = "the layer whose picture was taken apart; without it they go on top"},
+    {0}};
+
+static enum err_code import_change(struct http_request *rq, struct project *p, struct err *e)
+{
+    const char *replace = http_body_str(rq, "replace", NULL);
+    const char *field = replace && project_find(p, replace) == p->n ? "replace" : "job";
+    return blame_reference(
+        rq, project_import(store_of(rq), p, http_body_str(rq, "job", ""), replace, e), field, e);
+}
+
+static enum err_code import(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return change_project(rq, re, "import", import_change, e);
+}
+
+/* ---- history ------------------------------------------------------------------------------------ */
+
+static enum err_code step(struct http_request *rq, struct http_reply *re, bool undo, struct err *e)
+{
+    struct project p;
+    int64_t revision;
+    enum err_code rc = http_if_match(rq, &revision, e);
+    if (rc != ERR_OK)
+        return rc;
+    const char *id = http_path(rq, "id");
+    rc = undo ? project_undo(store_of(rq), id, revision, &p, e)
+              : project_redo(store_of(rq), id, revision, &p, e);
+    if (rc == ERR_ARG)
+        return http_refuse(rq, 409, NULL, e, "there is nothing to %s", undo ? "undo" : "redo");
+    if (rc == ERR_OK)
+        rc = give(&p, re, e);
+    project_deinit(&p);
+    return rc;
+}
+
+static enum err_code undo(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return step(rq, re, true, e);
+}
+
+static enum err_code redo(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    return step(rq, re, false, e);
+}
+
+static const struct http_field point_fields[] = {
+    {.name = "position", .type = HTTP_INT, .required = true},
+    {.name = "label", .type = HTTP_STRING, .required = true},
+    {.name = "at_ms", .type = HTTP_INT, .required = true},
+    {.name = "current", .type = HTTP_BOOL, .required = true},
+    {0}};
+
+static const struct http_field history_gives[] = {{.name = "points",
+                                                   .type = HTTP_ARRAY,
+                                                   .items = HTTP_OBJECT,
+                                                   .fields = point_fields,
+                                                   .required = true,
+                                                   .help = "oldest first"},
+                                                  {0}};
+
+static enum err_code history(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct project_point points[PROJECT_UNDO_MAX + 1];
+    size_t n = 0;
+    enum err_code rc =
+        project_history(store_of(rq), http_path(rq, "id"), points, PROJECT_UNDO_MAX + 1, &n, e);
+    if (rc != ERR_OK)
+        return rc;
+    buf_add_z(&re->body, "{\"points\":[");
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&re->body, "%s{\"position\":%lld,\"label\":", i > 0 ? "," : "",
+                   (long long)points[i].position);
+        json_add_z(&re->body, points[i].label);
+        buf_printf(&re->body, ",\"at_ms\":%lld,\"current\":%s}", (long long)points[i].at_ms,
+                   points[i].current ? "true" : "false");
+    }
+    buf_add_z(&re->body, "]}");
+    return ERR_OK;
+}
+
+/* ---- export ------------------------------------------------------------------------------------- */
+
+static const struct http_field export_query[] = {{.name = "format",
+                                                  .type = HTTP_STRING,
+                                                  .values = "png|psd|ora|zip|webp",
+                                                  .fallback = "\"png\""},
+                                                 {0}};
+
+static bool is_left(void *rq)
+{
+    return http_is_left(rq);
+}
+
+/* From what was made before, or made now. */
+static enum err_code make_export(struct http_request *rq, struct http_reply *re,
+                                 const struct project *p, enum project_format format, struct err *e)
+{
+    const struct project_stop stop = {is_left, rq};
+    struct exports *x = server_of(rq)->exports;
+    char key[80];
+    uint64_t bytes = 0;
+    (void)snprintf(key, sizeof key, "%s %lld %s", p->id, (long long)p->revision,
+                   project_format_name(format));
+    if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
+        return ERR_OK;
+    TRY(project_weight(store_of(rq), p, format, &bytes, e));
+    if (!http_heavy(rq, re, bytes))
+        return ERR_OK;
+    TRY(project_export(store_of(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
+    exports_keep(x, key, re->fd, re->fd_bytes);
+    return ERR_OK;
+}
+
+static enum err_code export(struct http_request *rq, struct http_reply *re, struct err *e) {
+    struct project p; enum project_format format = PROJECT_PNG;
+    const char *name = http_query(rq, "format");
+    if (name && !project_format_from_name(str_from(name), &format)) return http_refuse(
+        rq, 422, "format", e, "there is no format '%.20s'", name);
+    enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
+    if (rc != ERR_OK) return rc;
+    re->type = project_format_mime(format);
+    re->cache = "private, no-cache";
+    snprintf(re->etag, sizeof re->etag, "%lld-%s", (long long)p.revision,
+             project_format_name(format));
+    snprintf(re->filename, sizeof re->filename, "%s.%s", p.name[0] ? p.name : "project",
+             project_format_name(format));
+    rc = make_export(rq, re, &p, format, e);
+    project_deinit(&p);
+    return rc;
+}
+
+#define TAG .tag = "projects"
+
+const struct http_route routes_projects[] = {
+    {HTTP_GET, "/v1/projects", "listProjects", "List projects", TAG, .run = list,
+     .query = list_query, .gives = list_gives},
+    {HTTP_POST, "/v1/projects", "createProject",
+     "Make a project: from a size and layers, or from a job's result", TAG, .run = create,
+     .body = create_body, .gives = project_fields, .accepts = HTTP_JSON,
+     .max_body = LIMIT_PROJECT_BODY, .status = 201},
+    {HTTP_GET, "/v1/projects/{id}", "getProject", "A project with its layers", TAG, .run = get,
+     .gives = project_fields, .flags = HTTP_ETAG},
+    {HTTP_PUT, "/v1/projects/{id}", "replaceProject", "Replace all of a project", TAG, .run = put,
+     .flags = HTTP_IF_MATCH, .query = change_query, .body = project_fields, .gives = project_fields,
+     .accepts = HTTP_JSON, .max_body = LIMIT_PROJECT_BODY},
+    {HTTP_PATCH, "/v1/projects/{id}", "changeProject", "Replace the members that are named", TAG,
+     .run = patch, .query = change_query, .body = project_fields, .gives = project_fields,
+     .accepts = HTTP_JSON, .flags = HTTP_MERGE | HTTP_IF_MATCH, .max_body = LIMIT_PROJECT_BODY},
+    {HTTP_DELETE, "/v1/projects/{id}", "deleteProject", "Delete a project and its history", TAG,
+     .run = drop, .flags = HTTP_IF_MATCH, .status = 204},
+    {HTTP_POST, "/v1/projects/{id}/undo", "undoProject", "Go back to the undo point before", TAG,
+     .run = undo, .flags = HTTP_IF_MATCH, .gives = project_fields},
+    {HTTP_POST, "/v1/projects/{id}/redo", "redoProject", "Go forward again", TAG, .run = redo,
+     .flags = HTTP_IF_MATCH, .gives = project_fields},
+    {HTTP_GET, "/v1/projects/{id}/history", "listUndoPoints", "The undo points", TAG,
+     .run = history, .gives = history_gives},
+    {HTTP_POST, "/v1/projects/{id}/import", "importIntoProject",
+     "Put a job's layers or pictures into a project", TAG, .run = import, .flags = HTTP_IF_MATCH,
+     .query = change_query, .body = import_body, .gives = project_fields, .accepts = HTTP_JSON},
+    {HTTP_POST, "/v1/projects/{id}/layers", "addLayer", "Add a layer", TAG, .run = add_layer,
+     .flags = HTTP_IF_MATCH, .query = change_query, .body = layer_body, .gives = project_fields,
+     .accepts = HTTP_JSON, .status = 201},
+    {HTTP_PATCH, "/v1/projects/{id}/layers/{layer}", "changeLayer",
+     "Change a layer, or its place in the stack", TAG, .run = patch_layer, .query = change_query,
+     .body = layer_body, .gives = project_fields, .accepts = HTTP_JSON,
+     .flags = HTTP_MERGE | HTTP_IF_MATCH},
+    {HTTP_DELETE, "/v1/projects/{id}/layers/{layer}", "removeLayer", "Take a layer out", TAG,
+     .run = remove_layer, .flags = HTTP_IF_MATCH, .query = change_query, .gives = project_fields},
+    {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
+     "The project as a picture or a layered file", TAG, .run = export, .query = export_query,
+     .type = "application/octet-stream", .flags = HTTP_ETAG},
+    {0}};

@@ -1,0 +1,138 @@
+/* routes_store.c - how much the store holds, its limits, and tidying it. */
+#include "server/jobs/caretaker.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+
+enum { TIDY_BYTES = 8 << 20 }; /* memory that it takes at most */
+
+static const struct http_field limit_fields[] = {
+    {.name = "job_days",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = 36500,
+     .required = true,
+     .help = "days after which a job that has ended is forgotten; 0: never"},
+    {.name = "jobs",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = 100000000,
+     .required = true,
+     .help = "jobs that have ended and are kept, the newest; 0: any number"},
+    {.name = "asset_days",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = 36500,
+     .required = true,
+     .help = "days after which a picture that no project and no job refers to goes; 0: never"},
+    {.name = "bytes",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = 9e15,
+     .required = true,
+     .help = "of all pictures; above it the oldest go that no project refers to; 0: no limit"},
+    {0}};
+
+static const struct http_field tidied_fields[] = {
+    {.name = "jobs", .type = HTTP_INT, .required = true, .help = "jobs that were forgotten"},
+    {.name = "assets", .type = HTTP_INT, .required = true, .help = "pictures that went"},
+    {.name = "strays",
+     .type = HTTP_INT,
+     .required = true,
+     .help = "files that nothing knew, and small versions of pictures that are gone"},
+    {.name = "bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
+static const struct http_field store_fields[] = {
+    {.name = "assets", .type = HTTP_INT, .required = true},
+    {.name = "asset_bytes", .type = HTTP_INT, .required = true},
+    {.name = "projects", .type = HTTP_INT, .required = true},
+    {.name = "jobs", .type = HTTP_INT, .required = true},
+    {.name = "database_bytes", .type = HTTP_INT, .required = true},
+    {.name = "limits", .type = HTTP_OBJECT, .fields = limit_fields, .required = true},
+    {.name = "tidied_ms",
+     .type = HTTP_INT,
+     .required = true,
+     .nullable = true,
+     .help = "when the limits were applied last, since 1970; null: not yet"},
+    {.name = "tidied",
+     .type = HTTP_OBJECT,
+     .fields = tidied_fields,
+     .required = true,
+     .nullable = true,
+     .help = "what went then"},
+    {0}};
+
+static void limits_json(const struct store_limits *l, struct buf *b)
+{
+    buf_printf(b, "{\"job_days\":%lld,\"jobs\":%lld,\"asset_days\":%lld,\"bytes\":%lld}",
+               (long long)l->job_days, (long long)l->jobs, (long long)l->asset_days,
+               (long long)l->bytes);
+}
+
+static void tidied_json(const struct store_tidied *t, struct buf *b)
+{
+    buf_printf(b, "{\"jobs\":%llu,\"assets\":%llu,\"strays\":%llu,\"bytes\":%llu}",
+               (unsigned long long)t->jobs, (unsigned long long)t->gc.assets,
+               (unsigned long long)t->gc.strays + t->gc.thumbs + t->gc.temporary,
+               (unsigned long long)t->gc.bytes);
+}
+
+static enum err_code run_store(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct store_numbers n;
+    struct store_limits l;
+    struct caretaker_seen seen;
+    struct buf *b = &re->body;
+    TRY(store_count(store_of(rq), &n, e));
+    TRY(store_limits_get(store_of(rq), &l, e));
+    caretaker_seen(server_of(rq)->caretaker, &seen);
+    buf_printf(b,
+               "{\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,\"jobs\":%llu,"
+               "\"database_bytes\":%llu,\"limits\":",
+               (unsigned long long)n.assets, (unsigned long long)n.asset_bytes,
+               (unsigned long long)n.projects, (unsigned long long)n.jobs,
+               (unsigned long long)n.database_bytes);
+    limits_json(&l, b);
+    if (seen.at_ms) {
+        buf_printf(b, ",\"tidied_ms\":%lld,\"tidied\":", (long long)seen.at_ms);
+        tidied_json(&seen.last, b);
+        buf_add_byte(b, '}');
+    } else {
+        buf_add_z(b, ",\"tidied_ms\":null,\"tidied\":null}");
+    }
+    return ERR_OK;
+}
+
+static enum err_code run_limits(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct store_limits l;
+    TRY(store_limits_get(store_of(rq), &l, e));
+    l.job_days = http_body_int(rq, "job_days", l.job_days);
+    l.jobs = http_body_int(rq, "jobs", l.jobs);
+    l.asset_days = http_body_int(rq, "asset_days", l.asset_days);
+    l.bytes = http_body_int(rq, "bytes", l.bytes);
+    TRY(store_limits_set(store_of(rq), &l, e));
+    limits_json(&l, &re->body);
+    return ERR_OK;
+}
+
+static enum err_code run_tidy(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct store_tidied t;
+    if (!http_heavy(rq, re, TIDY_BYTES))
+        return ERR_OK;
+    TRY(caretaker_tidy(server_of(rq)->caretaker, &t, e));
+    tidied_json(&t, &re->body);
+    return ERR_OK;
+}
+
+const struct http_route routes_store[] = {
+    {HTTP_GET, "/v1/store", "getStore", "How much the store holds, and its limits", .tag = "system",
+     .run = run_store, .gives = store_fields},
+    {HTTP_PATCH, "/v1/store/limits", "setStoreLimits",
+     "Change when finished jobs and pictures that nobody needs go by themselves", .tag = "system",
+     .run = run_limits, .body = limit_fields, .gives = limit_fields, .accepts = HTTP_JSON,
+     .flags = HTTP_MERGE},
+    {HTTP_POST, "/v1/store/tidy", "tidyStore", "Apply the limits now", .tag = "system",
+     .run = run_tidy, .gives = tidied_fields, .accepts = HTTP_JSON},
+    {0}};

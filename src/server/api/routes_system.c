@@ -1,0 +1,165 @@
+/* routes_system.c - is it there, does it work, how much does it take. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "http/events.h"
+#include "server/api/schemas.h"
+#include "server/jobs/queue.h"
+#include "server/limits.h"
+#include "server/routes.h"
+#include "server/server_internal.h"
+#include "veetance.h"
+
+enum { READY_BYTES = 256 << 10 }; /* what a small image and its record take */
+
+static const struct http_field health_fields[] = {
+    {.name = "status", .type = HTTP_STRING, .required = true}, {0}};
+
+static enum err_code run_health(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)rq;
+    (void)e;
+    buf_add_z(&re->body, "{\"status\":\"ok\"}");
+    return ERR_OK;
+}
+
+static enum err_code run_ready(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    if (http_core_is_draining(server_of(rq)->http))
+        return http_refuse(rq, 503, NULL, e, "the server is about to end");
+    TRY(store_has_room(server_of(rq)->store, READY_BYTES, e));
+    buf_add_z(&re->body, "{\"status\":\"ready\"}");
+    return ERR_OK;
+}
+
+static const struct http_field version_fields[] = {
+    {.name = "name", .type = HTTP_STRING, .required = true},
+    {.name = "version", .type = HTTP_STRING, .required = true},
+    {.name = "api", .type = HTTP_STRING, .required = true},
+    {0}};
+
+static enum err_code run_version(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)rq;
+    (void)e;
+    buf_printf(&re->body, "{\"name\":\"veetance\",\"version\":\"%s\",\"api\":\"v1\"}",
+               vt_version());
+    return ERR_OK;
+}
+
+/* ---- metrics ------------------------------------------------------------------------------------------ */
+
+static void metric(struct buf *b, const char *name, const char *type, const char *help, double v)
+{
+    buf_printf(b, "# HELP veetance_%s %s\n# TYPE veetance_%s %s\nveetance_%s %.10g\n", name, help,
+               name, type, name, v);
+}
+
+static void add_replies(const struct http_counts *c, struct buf *b)
+{
+    buf_add_z(b, "# HELP veetance_http_responses_total Answers by class of status.\n"
+                 "# TYPE veetance_http_responses_total counter\n");
+    for (int i = 1; i <= 5; i++)
+        buf_printf(b, "veetance_http_responses_total{class=\"%dxx\"} %llu\n", i,
+                   (unsigned long long)c->replies[i]);
+}
+
+static enum err_code run_metrics(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct server *s = server_of(rq);
+    struct queue_state q;
+    struct http_counts c;
+    struct buf *b = &re->body;
+    (void)e;
+    queue_state(s->queue, &q);
+    http_core_counts(s->http, &c);
+    add_replies(&c, b);
+    metric(b, "http_seconds_total", "counter", "Time spent on answers.", c.seconds);
+    metric(b, "http_connections", "gauge", "Open connections.", (double)c.connections);
+    metric(b, "http_requests", "gauge", "Requests that wait for their answer.", (double)c.requests);
+    metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
+           (double)c.refused_slow);
+    metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.",
+           c.work.running);
+    metric(b, "work_waiting", "gauge", "Requests that wait for that.", c.work.waiting);
+    metric(b, "work_total", "counter", "Times that was begun since the start.",
+           (double)c.work.begun);
+    metric(b, "work_bytes", "gauge", "Memory set aside for that now.", (double)c.work.bytes);
+    metric(b, "event_streams", "gauge", "Open event streams.", (double)events_count(s->events));
+    metric(b, "jobs_waiting", "gauge", "Jobs in the queue.", q.waiting);
+    metric(b, "jobs_running", "gauge", "Jobs that run.", q.running);
+    metric(b, "jobs_done_total", "counter", "Jobs done since the start.", (double)q.done);
+    metric(b, "jobs_failed_total", "counter", "Jobs failed since the start.", (double)q.failed);
+    metric(b, "jobs_cancelled_total", "counter", "Jobs cancelled since the start.",
+           (double)q.cancelled);
+    metric(b, "device_budget_bytes", "gauge", "Device memory that may be used.",
+           (double)q.memory.budget);
+    metric(b, "device_bytes", "gauge", "Device memory in use.", (double)q.memory.current);
+    metric(b, "device_peak_bytes", "gauge", "Peak of the last run.", (double)q.memory.peak);
+    metric(b, "uptime_seconds", "gauge", "Since the start.",
+           (double)(clock_ns() - s->started_ns) * 1e-9);
+    return ERR_OK;
+}
+
+/* ---- telemetry ---------------------------------------------------------------------------------------- */
+
+const struct http_field telemetry_fields[] = {
+    {.name = "device", .type = HTTP_OBJECT, .required = true},
+    {.name = "host", .type = HTTP_OBJECT, .required = true},
+    {.name = "queue", .type = HTTP_OBJECT, .required = true},
+    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "uptime", .type = HTTP_NUMBER, .required = true},
+    {0}};
+
+static enum err_code run_telemetry(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)e;
+    telemetry_json(server_of(rq), &re->body);
+    return ERR_OK;
+}
+
+static enum err_code run_telemetry_events(struct http_request *rq, struct http_reply *re,
+                                          struct err *e)
+{
+    struct buf b;
+    TRY(events_subscribe(server_of(rq)->events, rq, "telemetry", &re->stream, e));
+    buf_init(&b, LIMIT_TELEMETRY);
+    telemetry_json(server_of(rq), &b);
+    events_tell(re->stream, NULL, "telemetry", buf_str(&b));
+    buf_deinit(&b);
+    return ERR_OK;
+}
+
+static const struct http_field events_query[] = {
+    {.name = "previews", .type = HTTP_BOOL, .fallback = "true", .help = "with those of images"},
+    {.name = "telemetry", .type = HTTP_BOOL, .fallback = "true", .help = "twice a second"},
+    {0}};
+
+static enum err_code run_events(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    unsigned muted = (http_query_bool(rq, "previews", true) ? 0u : (unsigned)EVENTS_PREVIEW) |
+                     (http_query_bool(rq, "telemetry", true) ? 0u : (unsigned)EVENTS_TELEMETRY);
+    TRY(queue_subscribe_all(rq, &re->stream, e));
+    events_mute(re->stream, muted);
+    return ERR_OK;
+}
+
+const struct http_route routes_system[] = {
+    {HTTP_GET, "/healthz", "health", "The server answers", "system", run_health,
+     .gives = health_fields, .flags = HTTP_OPEN},
+    {HTTP_GET, "/readyz", "ready", "The server takes work", "system", run_ready,
+     .gives = health_fields, .flags = HTTP_OPEN},
+    {HTTP_GET, "/version", "version", "Name and version", "system", run_version,
+     .gives = version_fields},
+    {HTTP_GET, "/metrics", "metrics", "Counters for Prometheus", "system", run_metrics,
+     .type = "text/plain; version=0.0.4; charset=utf-8"},
+    {HTTP_GET, "/v1/telemetry", "telemetry", "Memory, budget, what is open, CPU, queue", "system",
+     run_telemetry, .gives = telemetry_fields},
+    {HTTP_GET, "/v1/telemetry/events", "telemetryEvents", "The same, twice a second", "system",
+     run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS,
+     .emits = schema_telemetry_events},
+    {HTTP_GET, "/v1/events", "events",
+     "All that happens, as one stream: jobs, the queue, the open model, telemetry", "system",
+     run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS,
+     .emits = schema_all_events},
+    {0}};

@@ -1,0 +1,127 @@
+#include "server/compat/face.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json_text.h"
+#include "http/check.h"
+#include "server/limits.h"
+#include "server/server_internal.h"
+
+enum { WORK_BYTES = 256 << 20 /* what an image of 32 million pixels takes twice */ };
+
+struct face_request face_request_defaults(void)
+{
+    return (struct face_request){.width = -1,
+                                 .height = -1,
+                                 .steps = -1,
+                                 .seed = -1,
+                                 .count = -1,
+                                 .guidance = -1,
+                                 .strength = -1};
+}
+
+static void add_int(struct buf *b, const char *name, int64_t v)
+{
+    if (v >= 0)
+        buf_printf(b, ",\"%s\":%lld", name, (long long)v);
+}
+
+static void request_json(const struct face_request *f, struct buf *b)
+{
+    buf_add_z(b, "{\"prompt\":");
+    json_add_z(b, f->prompt ? f->prompt : "");
+    if (f->model) {
+        buf_add_z(b, ",\"model\":");
+        json_add_z(b, f->model);
+    }
+    add_int(b, "width", f->width);
+    add_int(b, "height", f->height);
+    add_int(b, "steps", f->steps);
+    add_int(b, "seed", f->seed);
+    add_int(b, "count", f->count);
+    if (f->guidance >= 0)
+        buf_printf(b, ",\"guidance\":%.9g", f->guidance);
+    if (f->strength >= 0)
+        buf_printf(b, ",\"strength\":%.9g", f->strength);
+    for (size_t i = 0; i < f->n_images; i++)
+        buf_printf(b, "%s\"%s\"", i ? "," : ",\"images\":[", f->images[i]);
+    buf_add_z(b, f->n_images ? "]" : "");
+    if (f->mask)
+        buf_printf(b, ",\"mask\":\"%s\"", f->mask);
+    buf_add_byte(b, '}');
+}
+
+enum err_code face_submit(struct http_request *rq, const struct face_request *f,
+                          struct job_record *out, struct err *e)
+{
+    const char *kind = f->n_images ? "edit" : "generate";
+    yyjson_doc *doc = NULL;
+    struct buf b;
+    buf_init(&b, LIMIT_REQUEST);
+    request_json(f, &b);
+    char field[CHECK_FIELD_SIZE] = "";
+    enum err_code rc;
+    TRY_GOTO(json_parse(buf_str(&b), "the request", &doc, e), done);
+    rc = check_object(f->n_images ? fields_edit : fields_generate, yyjson_doc_get_root(doc), false,
+                      field, e);
+    http_set_error_field(rq, "%s", field);
+    if (rc != ERR_OK)
+        goto done;
+    rc = job_submit(rq, kind, yyjson_doc_get_root(doc), out, e);
+done:
+    yyjson_doc_free(doc);
+    buf_deinit(&b);
+    return rc;
+}
+
+enum err_code face_check_prompt(struct http_request *rq, struct err *e)
+{
+    static const char *const kinds[] = {"<lora:", "<lyco:", "<hypernet:"};
+    const char *prompt = http_body_str(rq, "prompt", "");
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *at = strcasestr(prompt, kinds[i]);
+        size_t n = at ? strcspn(at, ">\n") : 0;
+        if (at)
+            return http_refuse(rq, 422, "prompt", e,
+                               "the prompt asks for %.*s>: extra networks cannot be used yet; take "
+                               "it out of the prompt",
+                               n > 60 ? 60 : (int)n, at);
+    }
+    return ERR_OK;
+}
+
+bool face_heavy(struct http_request *rq, struct http_reply *re)
+{
+    return http_heavy(rq, re, WORK_BYTES + 3 * (uint64_t)http_body_bytes(rq));
+}
+
+enum err_code face_images(const char *result, struct face_image out[FACE_MAX_IMAGES], size_t *n,
+                          struct err *e)
+{
+    yyjson_doc *doc = NULL;
+    yyjson_val *v;
+    size_t i, max;
+    *n = 0;
+    enum err_code rc = json_parse(str_from(result), "the result", &doc, e);
+    yyjson_val *list = yyjson_obj_get(yyjson_doc_get_root(doc), "images");
+    yyjson_arr_foreach(list, i, max, v)
+    {
+        struct face_image *p = &out[*n];
+        struct str id = {0};
+        if (rc == ERR_OK)
+            rc = json_get_str(v, "asset", &id, "the result", e);
+        if (rc == ERR_OK)
+            rc = json_get_i64(v, "seed", 0, INT64_MAX, &p->seed, "the result", e);
+        if (rc == ERR_OK)
+            rc = json_get_i64(v, "width", 1, 100000, &p->width, "the result", e);
+        if (rc == ERR_OK)
+            rc = json_get_i64(v, "height", 1, 100000, &p->height, "the result", e);
+        if (rc != ERR_OK || *n == FACE_MAX_IMAGES - 1)
+            break;
+        (void)snprintf(p->asset, sizeof p->asset, "%.*s", (int)id.n, id.p);
+        (*n)++;
+    }
+    yyjson_doc_free(doc);
+    return rc;
+}

@@ -1,0 +1,104 @@
+/* face_error.c - failures as the clients of other APIs expect them. They stay problem+json; what those clients look
+ * for is there beside its members.
+ *
+ *     OpenAI           "error": {"message", "type", "param", "code"}
+ *     Automatic1111    "detail": [{"type", "loc": ["body", "steps"], "msg"}] for a wrong value, as FastAPI has it;
+ *                      for others its text, and "error", "body", "errors" beside it */
+#include <string.h>
+
+#include "base/json_text.h"
+#include "server/compat/face.h"
+#include "server/server_internal.h"
+
+enum face { FACE_NONE, FACE_OPENAI, FACE_A1111 };
+
+/* By the path: a request may be refused before its route is known. */
+/* What clients of that API ask for, also where there is nothing of that kind here. */
+static bool is_openai(struct str url)
+{
+    static const char *const paths[] = {
+        "images", "chat",  "completions", "responses",   "embeddings", "audio",   "files",
+        "videos", "batch", "fine_tuning", "moderations", "assistants", "threads", "uploads"};
+    if (!str_starts(url, STR_LIT("/v1/")))
+        return false;
+    url = str_skip(url, 4);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        size_t n = strlen(paths[i]);
+        if (str_starts(url, str_from(paths[i])) && (url.n == n || url.p[n] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static enum face face_of(const struct http_request *rq)
+{
+    struct str url = str_from(http_url(rq) ? http_url(rq) : "");
+    if (str_starts(url, STR_LIT("/sdapi/")))
+        return FACE_A1111;
+    if (is_openai(url) ||
+        (http_method_of(rq) == HTTP_GET && str_starts(url, STR_LIT("/v1/models"))))
+        return FACE_OPENAI;
+    return FACE_NONE;
+}
+
+int face_status(const struct http_request *rq, int status)
+{
+    return status == 422 && face_of(rq) == FACE_OPENAI ? 400 : status;
+}
+
+static void openai_error(const struct http_request *rq, int status, struct buf *b)
+{
+    buf_add_z(b, ",\"error\":{\"message\":");
+    json_add_z(b, http_error(rq)->text);
+    buf_printf(
+        b, ",\"type\":\"%s\",\"param\":", status < 500 ? "invalid_request_error" : "server_error");
+    if (http_error_field(rq)[0])
+        json_add_z(b, http_error_field(rq));
+    else
+        buf_add_z(b, "null");
+    buf_printf(b, ",\"code\":\"%s\"}", http_error_code(rq, status));
+}
+
+/* "layers[2].opacity" as "layers",2,"opacity". */
+static void add_location(const char *field, struct buf *b)
+{
+    for (const char *p = field; *p;) {
+        size_t n = strcspn(p, ".[]");
+        size_t digits = strspn(p, "0123456789");
+        if (n) {
+            buf_add_byte(b, ',');
+            if (digits == n && p != field && p[-1] == '[')
+                buf_add(b, p, n);
+            else
+                json_add_str(b, (struct str){p, n});
+        }
+        p += n;
+        p += *p ? 1 : 0;
+    }
+}
+
+static void a1111_error(const struct http_request *rq, int status, struct buf *b)
+{
+    if (status == 422 && http_error_field(rq)[0]) {
+        buf_add_z(b, ",\"detail\":[{\"type\":\"value_error\",\"loc\":[\"body\"");
+        add_location(http_error_field(rq), b);
+        buf_add_z(b, "],\"msg\":");
+        json_add_z(b, http_error(rq)->text);
+        buf_add_z(b, "}]");
+        return;
+    }
+    buf_add_z(b, ",\"detail\":");
+    json_add_z(b, http_error(rq)->text);
+    buf_add_z(b, ",\"error\":\"HTTPException\",\"body\":\"\",\"errors\":");
+    json_add_z(b, http_error(rq)->text);
+}
+
+bool face_error(const struct http_request *rq, int status, struct buf *b)
+{
+    enum face face = face_of(rq);
+    if (face == FACE_OPENAI)
+        openai_error(rq, status, b);
+    if (face == FACE_A1111)
+        a1111_error(rq, status, b);
+    return face == FACE_A1111;
+}

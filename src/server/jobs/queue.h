@@ -1,0 +1,125 @@
+/* queue.h - jobs in line for the one engine.
+ *
+ * Durable first: a job is in the store before its client hears of it, and so is what came of it; this remembers
+ * only what is lost with the process anyway: who waits, how far the running one is, its preview.
+ *
+ *   order     first come, first served; a job of the model that is open may pass others, each of which is
+ *             passed QUEUE_MAX_PASSED times at most
+ *   cancel    within a step: a flag that the engine's callback looks at, and vt_engine_cancel
+ *   engine    opened by the worker at the first job, never before: the server answers long before a model could
+ *
+ * Threads: any may call; one worker has the engine. The queue's lock guards the line and what the running job
+ * tells about itself; the store is never called under it, and of the engine only
+ * vt_engine_cancel. Lock order: queue, then events. */
+#ifndef VT_SERVER_JOBS_QUEUE_H
+#define VT_SERVER_JOBS_QUEUE_H
+
+#include "http/events.h"
+#include "http/request.h"
+#include "pipeline/model_dir.h"
+#include "server/server.h"
+#include "store/jobs.h"
+#include "veetance.h"
+
+enum { QUEUE_MAX_PASSED = 4, QUEUE_DEFAULT_LENGTH = 1000 };
+
+struct queue;
+
+/* Takes up what the store has waiting, and starts the worker. */
+ERR_MUST_CHECK enum err_code queue_open(struct server *s, const struct server_options *o,
+                                        struct queue **out, struct err *e);
+/* No further job starts; at_once: the running one is cancelled, too. */
+void queue_stop(struct queue *q, bool at_once);
+/* Nothing runs, and after queue_stop nothing will. */
+bool queue_is_idle(struct queue *q);
+void queue_join(struct queue *q);
+void queue_close(struct queue *q);
+
+/* ---- jobs ------------------------------------------------------------------------------------------ */
+
+/* Stores and queues it. 429 when the line is full. */
+ERR_MUST_CHECK enum err_code queue_add(struct http_request *rq, const struct job_new *job,
+                                       struct job_record *out, struct err *e);
+/* Who found a job in the store finds it in the line, too, from here on. */
+void queue_settle(struct queue *q);
+/* Queued or running -> cancelled. ERR_BUSY when it has ended already. */
+ERR_MUST_CHECK enum err_code queue_cancel(struct queue *q, const char *id, struct err *e);
+/* Queues again what failed, was cancelled or interrupted. 429 when the line is full. */
+ERR_MUST_CHECK enum err_code queue_again(struct http_request *rq, const char *id, struct err *e);
+
+/* What is known about a job that waits or runs. */
+struct queue_view {
+    bool live;    /* false: it does neither */
+    int position; /* 0 runs, 1 is next, ... */
+    struct vt_progress progress;
+    bool has_progress;
+    double seconds; /* since it started */
+};
+void queue_view(struct queue *q, const char *id, struct queue_view *out);
+
+/* Puts the request to sleep until the job has ended; false when it has already. The handler then sets
+ * re->later and is called again. */
+bool queue_wait(struct queue *q, const char *id, struct http_request *rq);
+/* The request's client has gone. A job that a request of its own waited for (http_memo(rq)->owner) is cancelled with the
+ * last that waited. */
+void queue_leave(struct queue *q, const char *id, struct http_request *rq);
+/* Cancels the job: nobody is left who would take its result. */
+void queue_abandon(struct queue *q, const char *id);
+/* Cancelled by that. */
+bool queue_was_abandoned(const struct job_record *rec);
+/* A stream of the job's events; begins with how it stands. A job that has ended gives that alone. */
+ERR_MUST_CHECK enum err_code queue_subscribe(struct http_request *rq, const char *id,
+                                             struct http_stream **out, struct err *e);
+/* The topic of all that happens: "job.NAME" as the jobs' own events, "queue", "models", "telemetry". */
+#define QUEUE_ALL_EVENTS "events"
+/* A stream of it; begins with how all stands, or with what the client missed. */
+ERR_MUST_CHECK enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out,
+                                                 struct err *e);
+/* The last preview as JPEG, appended to b; false when there is none (yet). */
+bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step);
+
+/* ---- the engine ------------------------------------------------------------------------------------ */
+
+enum queue_task { QUEUE_LOAD, QUEUE_UNLOAD, QUEUE_BUDGET, QUEUE_PLAN };
+
+/* Work for an engine that is no job. To load and unload waits for its turn behind the running job, before those that
+ * wait; plans and budgets are answered at once (queue_plan.c). */
+struct queue_order {
+    enum queue_task task;
+    char model[256]; /* to load: its name, and where it lies */
+    char path[MODEL_PATH_BYTES];
+    char budget[32];
+    const char *kind; /* of a plan: "generate", "edit", "layers" */
+    yyjson_val *body; /* of a plan: the request */
+    struct vt_plan plan;
+    struct err err;
+    struct http_request *rq; /* NULL: nobody waits; the order is on the heap */
+    struct queue_order *next;
+};
+
+/* Puts rq to sleep until the order is done: the handler sets re->later, returns at once, and looks at the order only
+ * when it is called again. False when the server ends: the order has its error. It lives in the request's arena. */
+bool queue_order(struct queue *q, struct queue_order *order);
+
+/* To load and unload without waiting for the running job. OPEN: that job has the model open; LATER: a copy of the order
+ * is carried out when the job has ended, and takes the place of another that was left so; NOW: nothing runs, queue_order
+ * will do. */
+enum queue_answer { QUEUE_NOW, QUEUE_OPEN, QUEUE_LATER };
+enum queue_answer queue_leave_order(struct queue *q, const struct queue_order *what);
+
+/* What the engine was last seen to do; for telemetry. */
+struct queue_state {
+    int waiting;
+    bool running;
+    char running_id[STORE_ID_SIZE], running_kind[24];
+    char model[256]; /* open; "" none */
+    char device[64]; /* "" until the engine is open */
+    char stage[24];  /* of the running job */
+    struct vt_memory memory;
+    char budget[32]; /* as asked for; "" the device's default */
+    uint64_t done, failed, cancelled;
+};
+void queue_state(struct queue *q, struct queue_state *out);
+double queue_seconds_left(struct queue *q);
+
+#endif

@@ -1,0 +1,115 @@
+/* queue_internal.h - shared by the files queue*.c only. queue.c: opening, ending, and what routes ask for;
+ * queue_line.c: who waits; queue_run.c: the worker; queue_plan.c: questions; queue_tell.c: what clients hear. */
+#ifndef VT_SERVER_JOBS_QUEUE_INTERNAL_H
+#define VT_SERVER_JOBS_QUEUE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "server/jobs/queue.h"
+#include "server/jobs/work.h"
+#include "server/server_internal.h"
+
+/* Who sleeps until a job has ended; in the request's arena. */
+struct waiter {
+    struct http_request *rq;
+    struct waiter *next;
+};
+
+struct live {
+    char id[STORE_ID_SIZE], kind[24];
+    char *model;
+    int passed;
+    atomic_bool cancel;
+    bool
+        is_ending; /* the store is being told that it is cancelled: keeps its place, is not chosen */
+    bool is_attended; /* ends when the last of its waiters has left */
+    const char
+        *why; /* JSON: who cancelled it, where it was nobody's wish; NULL or "" else. Static */
+    double started;
+    struct vt_progress progress;
+    bool has_progress;
+    struct buf preview; /* JPEG */
+    int preview_step;
+    struct buf notes;           /* JSON strings, commas between; the worker's alone */
+    struct work_result *result; /* while it runs; the worker's alone */
+    struct waiter *waiters;
+    struct live *next;
+};
+
+struct queue {
+    struct server *server;
+    struct vt_engine_options engine_options;
+    char device[64], budget[32];
+    int max_length;
+    pthread_t thread, planner_thread;
+    bool has_thread, has_planner; /* no planner: its questions are orders, too */
+    struct vt_engine *planner;    /* its thread's alone; NULL until the first question */
+
+    /* Held from a job's row to its place in the line. Before the lock. */
+    pthread_mutex_t add_lock;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake;
+    struct live *first, *running;
+    struct queue_order *orders;
+    struct queue_order *questions; /* for the planner */
+    pthread_cond_t asked;
+    uint64_t new_budget; /* what the engine has not taken up yet; 0: the default */
+    bool has_new_budget;
+    int length;
+    bool stopping, at_once, ended, busy;
+    struct vt_engine *engine; /* NULL until the first job */
+    char open_model[256];
+    struct vt_memory memory;
+    double mean_seconds;
+    uint64_t done, failed, cancelled;
+};
+
+/* ---- the line: the lock is held, but for live_new and live_free --------------------------------------- */
+
+/* NULL without memory. */
+struct live *live_new(const char *id, const char *kind, const char *model);
+/* Accepts NULL. */
+void live_free(struct live *j);
+/* Its sleeping requests go on. */
+void live_wake_waiters(struct live *j);
+void line_append(struct queue *q, struct live *j);
+struct live *line_take(struct queue *q, struct live *j);
+struct live *line_find_waiting(struct queue *q, const char *id);
+/* One that is being cancelled. */
+struct live *line_find_ending(struct queue *q, const char *id);
+/* Waiting or running. */
+struct live *line_find(struct queue *q, const char *id);
+/* Takes the first, or one with the open model that may pass those before it. NULL when there is none but those
+ * that are being cancelled. */
+struct live *line_choose(struct queue *q);
+
+/* ---- what clients hear ------------------------------------------------------------------------------- */
+
+const char *queue_stage_name(enum vt_stage stage);
+/* For the engine, of the running job. */
+struct vt_callbacks queue_callbacks(struct queue *q);
+/* Notes what the engine holds, for telemetry. The lock is free. */
+void queue_see_memory(struct queue *q);
+/* The lock is held for all. */
+void queue_tell_positions(struct queue *q);
+void queue_tell_added(struct queue *q, const struct live *j);
+void queue_tell_line(struct queue *q);
+void queue_tell_model(struct queue *q);
+void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
+                    const struct job_outcome *o);
+
+/* ---- the worker --------------------------------------------------------------------------------------- */
+
+/* The thread's function. */
+void *queue_work(void *queue);
+
+/* ---- queue_plan.c --------------------------------------------------------------------------------------- */
+
+void *queue_plan_work(void *queue);
+/* A plan or a budget, by whichever engine. */
+ERR_MUST_CHECK enum err_code queue_ask(struct queue *q, struct vt_engine *g, struct queue_order *o,
+                                       struct err *e);
+/* The worker's engine gets the budget that was asked for meanwhile. */
+void queue_take_budget(struct queue *q);
+
+#endif

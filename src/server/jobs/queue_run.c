@@ -1,0 +1,310 @@
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/json_text.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/compat/face.h"
+#include "server/jobs/queue_internal.h"
+#include "server/jobs/work.h"
+
+enum { RETRY_SECONDS = 2 };
+
+/* ---- a job --------------------------------------------------------------------------------------------- */
+
+static enum err_code open_engine(struct queue *q, struct err *e)
+{
+    struct vt_engine *engine;
+    struct vt_error err;
+    if (q->engine)
+        return ERR_OK;
+    struct vt_engine_options o = q->engine_options;
+    o.budget = q->budget[0] ? q->budget : NULL;
+    if (vt_engine_open(&o, &engine, &err) != VT_OK)
+        return err_set(e, (enum err_code)err.status, "%s", err.text);
+    pthread_mutex_lock(&q->lock);
+    q->engine = engine;
+    (void)snprintf(q->device, sizeof q->device, "%s", vt_engine_device(engine));
+    pthread_mutex_unlock(&q->lock);
+    queue_see_memory(q);
+    return ERR_OK;
+}
+
+static enum err_code run_request(struct queue *q, struct live *j, const struct job_record *rec,
+                                 struct work_result *r, struct err *e)
+{
+    const struct vt_callbacks cb = queue_callbacks(q);
+    yyjson_doc *doc = NULL;
+    enum err_code rc;
+    TRY_GOTO(json_parse(str_from(rec->request), "the request", &doc, e), done);
+    TRY_GOTO(open_engine(q, e), done);
+    queue_take_budget(q);
+    if (atomic_load(&j->cancel)) {
+        rc = err_set(e, ERR_CANCELLED, "cancelled");
+        goto done;
+    }
+    rc = work_run(q->engine, q->server->store, j->kind, yyjson_doc_get_root(doc), &cb, &j->notes, r,
+                  e);
+done:
+    yyjson_doc_free(doc);
+    return rc;
+}
+
+static void error_json(const struct err *e, struct buf *b)
+{
+    buf_printf(b, "{\"code\":\"%s\",\"status\":%d,\"detail\":", err_code_name(e->code),
+               server_status_of(e));
+    json_add_z(b, e->text);
+    buf_add_byte(b, '}');
+}
+
+/* False: at once is to be stopped, and the job's end is not kept. */
+static bool wait_to_retry(struct queue *q)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += RETRY_SECONDS;
+    pthread_mutex_lock(&q->lock);
+    if (!q->at_once)
+        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+    bool go_on = !q->at_once;
+    pthread_mutex_unlock(&q->lock);
+    return go_on;
+}
+
+static bool still_runs(struct queue *q, const char *id)
+{
+    struct job_record rec = {0};
+    bool runs = jobs_get(q->server->store, id, &rec, NULL) == ERR_OK && rec.state == JOB_RUNNING;
+    job_record_deinit(&rec);
+    return runs;
+}
+
+/* A disk may be full for a while, a database locked: the job's end is worth waiting for. An end that the store
+ * refuses (a picture of the result is gone) becomes a failure. text holds that one's error. */
+static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o, struct buf *text)
+{
+    bool told = false, replaced = false;
+    for (;;) {
+        struct err e = {0};
+        enum err_code rc = jobs_finish(q->server->store, id, o, &e);
+        bool refused = rc == ERR_ARG || rc == ERR_NOTFOUND;
+        if (rc == ERR_OK || (refused && (replaced || !still_runs(q, id))))
+            return;
+        if (!told)
+            log_error("job %s: its end cannot be kept now: %s", id, e.text);
+        told = true;
+        if (refused) {
+            buf_clear(text);
+            error_json(&e, text);
+            *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(text)};
+            replaced = true;
+        } else if (!wait_to_retry(q)) {
+            o->state = JOB_INTERRUPTED; /* what the store will say at the next start */
+            o->result = o->error = (struct str){"", 0};
+            return;
+        }
+    }
+}
+
+static void count(struct queue *q, enum job_state state, double seconds)
+{
+    q->done += state == JOB_DONE;
+    q->failed += state == JOB_FAILED;
+    q->cancelled += state == JOB_CANCELLED;
+    if (state == JOB_DONE)
+        q->mean_seconds = q->mean_seconds > 0 ? 0.7 * q->mean_seconds + 0.3 * seconds : seconds;
+}
+
+static void finish(struct queue *q, struct live *j, enum err_code rc, struct work_result *r,
+                   const struct err *e)
+{
+    struct buf error;
+    buf_init(&error, 1 << 16);
+    struct job_outcome o = {.state = rc == ERR_OK          ? JOB_DONE
+                                     : rc == ERR_CANCELLED ? JOB_CANCELLED
+                                                           : JOB_FAILED};
+    /* Ended by us, not by who asked: it can run again. */
+    if (o.state == JOB_CANCELLED && !atomic_load(&j->cancel))
+        o.state = JOB_INTERRUPTED;
+    if (rc != ERR_OK && q->engine)
+        work_keep_rest(q->engine, &j->notes, clock_s() - j->started, r);
+    if (r->json.n) {
+        o.result = buf_str(&r->json);
+        o.assets = r->assets;
+        o.n_assets = r->n_assets;
+    }
+    if (rc != ERR_OK) {
+        pthread_mutex_lock(&q->lock);
+        const char *why = o.state == JOB_CANCELLED && j->why ? j->why : "";
+        pthread_mutex_unlock(&q->lock);
+        if (*why)
+            buf_add_z(&error, why);
+        else
+            error_json(e, &error);
+        o.error = buf_str(&error);
+    }
+    keep_outcome(q, j->id, &o, &error);
+    pthread_mutex_lock(&q->lock);
+    queue_tell_end(q, j, o.state,
+                   &o); /* under the lock: who subscribes now sees either this, or that it ended */
+    count(q, o.state, clock_s() - j->started);
+    q->running = NULL;
+    queue_tell_line(q);
+    live_wake_waiters(j);
+    pthread_mutex_unlock(&q->lock);
+    /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
+    openai_tell_end(q->server, j->id, o.state, o.state == JOB_DONE ? buf_z(&r->json) : "",
+                    buf_z(&error));
+    buf_deinit(&error);
+}
+
+/* What the engine had open before a job or an order. */
+struct before {
+    char model[MODEL_PATH_BYTES];
+};
+
+static void see_before(const struct queue *q, struct before *b)
+{
+    (void)snprintf(b->model, sizeof b->model, "%s", q->engine ? vt_engine_model(q->engine) : "");
+}
+
+/* The line prefers jobs of the open model, so this must be what is open, not what was asked for. `used`: what was
+ * asked for went well. */
+static void note_open_model(struct queue *q, const char *name, const struct before *b, bool used)
+{
+    const char *now = q->engine ? vt_engine_model(q->engine) : "";
+    char was[sizeof q->open_model];
+    pthread_mutex_lock(&q->lock);
+    memcpy(was, q->open_model, sizeof was);
+    if (!*now)
+        q->open_model[0] = 0;
+    else if (used || strcmp(now, b->model) != 0)
+        (void)snprintf(q->open_model, sizeof q->open_model, "%s", name);
+    if (strcmp(was, q->open_model) != 0)
+        queue_tell_model(q);
+    pthread_mutex_unlock(&q->lock);
+}
+
+static void run_job(struct queue *q, struct live *j)
+{
+    struct work_result *r = mem_alloc(sizeof *r);
+    struct job_record rec = {0};
+    struct err e = {0};
+    struct before before;
+    work_result_init(r);
+    j->result = r;
+    see_before(q, &before);
+    enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);
+    if (rc == ERR_OK)
+        rc = run_request(q, j, &rec, r, &e);
+    queue_see_memory(q);
+    note_open_model(q, j->model, &before, rc == ERR_OK);
+    finish(q, j, rc, r, &e);
+    job_record_deinit(&rec);
+    work_result_deinit(r);
+    mem_free(r);
+    live_free(j);
+}
+
+/* False: it is no longer queued, or the store cannot write now and it waits again. */
+static bool start(struct queue *q, struct live *j)
+{
+    struct err e = {0};
+    enum err_code rc = jobs_start(q->server->store, j->id, &e);
+    if (rc == ERR_OK)
+        return true;
+    pthread_mutex_lock(&q->lock);
+    q->running = NULL;
+    if (rc != ERR_ARG && rc != ERR_NOTFOUND && !q->stopping) {
+        log_error("job %s cannot be started now: %s", j->id, e.text);
+        j->next = q->first;
+        q->first = j;
+        q->length++;
+        struct timespec t;
+        clock_gettime(CLOCK_REALTIME, &t);
+        t.tv_sec += RETRY_SECONDS;
+        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+        j = NULL;
+    } else {
+        live_wake_waiters(j);
+    }
+    pthread_mutex_unlock(&q->lock);
+    live_free(j);
+    return false;
+}
+
+/* ---- an order ------------------------------------------------------------------------------------------ */
+
+static enum err_code carry_out(struct queue *q, struct queue_order *o, struct err *e)
+{
+    struct vt_error err = {0};
+    TRY(o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e));
+    if (!q->engine)
+        return ERR_OK;
+    if (o->task == QUEUE_LOAD)
+        return vt_engine_load(q->engine, o->path, &err) == VT_OK
+                   ? ERR_OK
+                   : err_set(e, (enum err_code)err.status, "%s", err.text);
+    if (o->task != QUEUE_UNLOAD)
+        return queue_ask(q, q->engine, o, e);
+    vt_engine_unload(q->engine);
+    vt_engine_release(q->engine);
+    return ERR_OK;
+}
+
+static void run_order(struct queue *q, struct queue_order *o)
+{
+    struct before before;
+    see_before(q, &before);
+    enum err_code rc = carry_out(q, o, &o->err);
+    o->err.code = rc;
+    queue_take_budget(q);
+    queue_see_memory(q);
+    note_open_model(q, o->model, &before, rc == ERR_OK && o->task == QUEUE_LOAD);
+    if (rc != ERR_OK && !o->rq)
+        log_error("the model '%s' cannot be opened: %s", o->model, o->err.text);
+    pthread_mutex_lock(&q->lock);
+    if (o->rq)
+        http_wake(o->rq);
+    else
+        mem_free(o);
+    pthread_mutex_unlock(&q->lock);
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------------- */
+
+void *queue_work(void *queue)
+{
+    struct queue *q = queue;
+    pthread_mutex_lock(&q->lock);
+    while (!q->stopping) {
+        struct queue_order *order = q->orders;
+        struct live *j = NULL;
+        if (order)
+            q->orders = order->next;
+        else if (q->first)
+            q->running = j = line_choose(q);
+        if (j) {
+            j->started = clock_s();
+            queue_tell_positions(q);
+        }
+        q->busy = order || j;
+        if (!q->busy) {
+            pthread_cond_wait(&q->wake, &q->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&q->lock);
+        if (order)
+            run_order(q, order);
+        else if (start(q, j))
+            run_job(q, j);
+        pthread_mutex_lock(&q->lock);
+        q->busy = false;
+    }
+    q->ended = true;
+    pthread_mutex_unlock(&q->lock);
+    return NULL;
+}

@@ -1,9 +1,0 @@
-/* openapi.h - the document of the API. */
-#ifndef VT_SERVER_OPENAPI_H
-#define VT_SERVER_OPENAPI_H
-
-#include "base/buf.h"
-
-void openapi_write(struct buf *b);
-
-#endif
