@@ -11,6 +11,7 @@
 #include "http/events.h"
 #include "sandbox/sandbox.h"
 #include "server/api/exports.h"
+#include "server/compat/face.h"
 #include "server/jobs/caretaker.h"
 #include "server/jobs/model_choice.h"
 #include "server/jobs/queue.h"
@@ -83,6 +84,7 @@ static enum err_code open_http(struct server *s, const struct server_options *o,
 
 static enum err_code open_parts(struct server *s, const struct server_options *o, struct err *e)
 {
+    static const struct queue_watcher watcher = {openai_tell_preview, openai_tell_end};
     struct store_options so = {.dir = o->store_dir};
     TRY(stage(s, open_http(s, o, e), "listening"));
     TRY(stage(s, drop_rights(s, o, e), "network and capabilities given up"));
@@ -90,7 +92,7 @@ static enum err_code open_parts(struct server *s, const struct server_options *o
     s->events = events_hub_new(LIMIT_STREAM);
     s->exports = exports_new();
     TRY(caretaker_open(s->store, o->tidy_seconds, &s->caretaker, e));
-    TRY(stage(s, queue_open(s, o, &s->queue, e), "worker started"));
+    TRY(stage(s, queue_open(s, o, &watcher, &s->queue, e), "worker started"));
     return stage(s, http_core_start(s->http, e), "ready for requests");
 }
 

@@ -6,7 +6,6 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "server/compat/face.h"
 #include "server/jobs/queue_internal.h"
 
 enum { FIRST_LOAD = 10000 };
@@ -55,12 +54,13 @@ static enum err_code take_up(struct queue *q, struct err *e)
     return rc;
 }
 
-enum err_code queue_open(struct server *s, const struct server_options *o, struct queue **out,
-                         struct err *e)
+enum err_code queue_open(struct server *s, const struct server_options *o,
+                         const struct queue_watcher *watcher, struct queue **out, struct err *e)
 {
     struct queue *q = mem_alloc(sizeof *q);
     *out = q;
     q->server = s;
+    q->watcher = *watcher;
     const struct vt_engine_options *g = &o->engine;
     q->engine_options = *g;
     (void)snprintf(q->device, sizeof q->device, "%s", g->device ? g->device : "");
@@ -220,7 +220,7 @@ static enum err_code cancel(struct queue *q, const char *id, const char *why, st
     }
     pthread_mutex_unlock(&q->lock);
     if (rc == ERR_OK)
-        openai_tell_end(q->server, id, JOB_CANCELLED, "", why);
+        q->watcher.end(q->server, id, JOB_CANCELLED, "", why);
     live_free(j);
     return rc;
 }

@@ -23,11 +23,21 @@
 
 enum { QUEUE_MAX_PASSED = 4, QUEUE_DEFAULT_LENGTH = 1000 };
 
+struct image;
 struct queue;
+
+/* Who tells of jobs in words of its own. Both are called without a lock, by the thread that runs the job or cancels it. */
+struct queue_watcher {
+    void (*preview)(struct server *s, const char *job, const struct vt_progress *at, int step,
+                    const struct image *preview);
+    void (*end)(struct server *s, const char *job, enum job_state state, const char *result,
+                const char *error);
+};
 
 /* Takes up what the store has waiting, and starts the worker. */
 ERR_MUST_CHECK enum err_code queue_open(struct server *s, const struct server_options *o,
-                                        struct queue **out, struct err *e);
+                                        const struct queue_watcher *watcher, struct queue **out,
+                                        struct err *e);
 /* No further job starts; at_once: the running one is cancelled, too. */
 void queue_stop(struct queue *q, bool at_once);
 /* Nothing runs, and after queue_stop nothing will. */

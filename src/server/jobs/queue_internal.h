@@ -38,6 +38,7 @@ struct live {
 
 struct queue {
     struct server *server;
+    struct queue_watcher watcher;
     struct vt_engine_options engine_options;
     char device[64], budget[32];
     int max_length;

@@ -6,7 +6,6 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "server/compat/face.h"
 #include "server/jobs/queue_internal.h"
 #include "server/jobs/work.h"
 
@@ -156,8 +155,8 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     live_wake_waiters(j);
     pthread_mutex_unlock(&q->lock);
     /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
-    openai_tell_end(q->server, j->id, o.state, o.state == JOB_DONE ? buf_z(&r->json) : "",
-                    buf_z(&error));
+    q->watcher.end(q->server, j->id, o.state, o.state == JOB_DONE ? buf_z(&r->json) : "",
+                   buf_z(&error));
     buf_deinit(&error);
 }
 

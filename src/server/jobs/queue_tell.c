@@ -5,7 +5,6 @@
 #include "base/json_text.h"
 #include "http/base64.h"
 #include "image/save.h"
-#include "server/compat/face.h"
 #include "server/jobs/queue_internal.h"
 #include "server/limits.h"
 
@@ -120,8 +119,8 @@ static void on_preview(const struct vt_preview *p, void *user)
         preview_json(j, p, &b);
         pthread_mutex_unlock(&q->lock);
         tell_job(q, j->id, "preview", buf_str(&b), EVENTS_DROPPABLE | EVENTS_PREVIEW);
-        openai_tell_preview(q->server, j->id, &j->progress, p->step,
-                            &view); /* only this thread changes it */
+        q->watcher.preview(q->server, j->id, &j->progress, p->step,
+                           &view); /* only this thread changes it */
     } else {
         err_clear(&e);
         buf_deinit(&jpeg);
