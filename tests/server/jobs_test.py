@@ -266,16 +266,20 @@ def test_requests_without_a_model_get_that_of_the_settings(program):
                    s.post("/v1/generate", {**small, "model": "mine"}).json()["model"],
                    s.get("/sdapi/v1/options").json()["sd_model_checkpoint"]]
             assert s.post("/v1/plan", {"task": "generate", "request": small}).status == 200
+            for job in s.get("/v1/jobs").json()["jobs"]:
+                s.wait_for(job["id"])
+            assert s.post("/sdapi/v1/reload-checkpoint").status == 200
+            got.append([m["id"] for m in s.get("/v1/models").json()["data"] if m["open"]][0])
             return got, s.said()
     try:
-        assert models_of()[0] == ["mine", "my-layers", "mine", "mine"]
+        assert models_of()[0] == ["mine", "my-layers", "mine", "mine", "mine"]
         assert models_of(VEETANCE_MODEL="micro-klein", VEETANCE_LAYERS_MODEL="micro-layered")[0] == \
-            ["micro-klein", "micro-layered", "mine", "micro-klein"]
+            ["micro-klein", "micro-layered", "mine", "micro-klein", "micro-klein"]
         assert models_of("-m", "micro-klein", VEETANCE_MODEL="mine")[0][0] == "micro-klein"
         with open(os.path.join(home, "settings.json"), "w", encoding="utf-8") as f:
             json.dump({"model": "micro-klein", "layers_model": "/some/folder"}, f)
         got, said = models_of()
-        assert got == ["micro-klein", "my-layers", "mine", "micro-klein"], got
+        assert got == ["micro-klein", "my-layers", "mine", "micro-klein", "micro-klein"], got
         assert "note: the setting layers_model is not used here: '/some/folder' is none of" in said, said
         for options in (["-m", "nowhere"], ["-m", "micro-layered"], ["--layers-model", "micro-klein"]):
             r = subprocess.run([program, "serve", *options], capture_output=True, env={**os.environ, **env}, timeout=60)

@@ -113,7 +113,7 @@ enum err_code route_load_model(struct http_request *rq, struct http_reply *re, c
                                unsigned tasks, struct err *e)
 {
     struct queue_order o = {.task = QUEUE_LOAD};
-    TRY(model_choose(name, tasks, o.model, o.path, e));
+    TRY(model_choose(server_model(server_of(rq), name, tasks), tasks, o.model, o.path, e));
     return leave_or_order(rq, re, &o, e);
 }
 
