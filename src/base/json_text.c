@@ -147,6 +147,8 @@ void json_put_number(struct buf *b, const char *key, double value)
 
 void json_put_raw(struct buf *b, const char *key, struct str json)
 {
+    while (json.n > 0 && json.p[json.n - 1] == '\n')
+        json.n--; /* what follows would be taken for the begin of a line */
     begin(b, key);
     buf_add_str(b, json);
 }

@@ -41,7 +41,7 @@ void json_put_null(struct buf *b, const char *key);
 void json_put_fixed(struct buf *b, const char *key, double value, int digits);
 /* As short as %g. */
 void json_put_number(struct buf *b, const char *key, double value);
-/* A value that is JSON already. */
+/* A value that is JSON already; a newline at its end is left out. */
 void json_put_raw(struct buf *b, const char *key, struct str json);
 
 /* A quoted string, and nothing else; bytes that are not UTF-8 become U+FFFD. */

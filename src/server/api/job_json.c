@@ -74,38 +74,44 @@ const struct http_field job_fields[] = {
     {.name = "error", .type = HTTP_OBJECT, .nullable = true, .schemas = "JobError"},
     {0}};
 
-static void add_progress(const struct queue_view *v, struct buf *b)
+static void put_progress(const struct queue_view *v, struct buf *b)
 {
     static const char *const stages[] = {"load", "text", "encode", "steps", "decode"};
-    buf_printf(b, ",\"position\":%d", v->position);
+    const struct vt_progress *p = &v->progress;
+    json_put_int(b, "position", v->position);
     if (v->position == 0)
-        buf_printf(b, ",\"elapsed\":%.3f", v->seconds);
+        json_put_fixed(b, "elapsed", v->seconds, 3);
     if (!v->has_progress)
         return;
-    buf_printf(b,
-               ",\"stage\":\"%s\",\"done\":%.4f,\"step\":%d,\"steps\":%d,\"image\":%d,"
-               "\"images\":%d",
-               stages[v->progress.stage], v->progress.done, v->progress.step,
-               v->progress.step_count, v->progress.image, v->progress.image_count);
-    if (v->progress.seconds_left >= 0)
-        buf_printf(b, ",\"seconds_left\":%.3f", v->progress.seconds_left);
+    json_put_z(b, "stage", stages[p->stage]);
+    json_put_fixed(b, "done", p->done, 4);
+    json_put_int(b, "step", p->step);
+    json_put_int(b, "steps", p->step_count);
+    json_put_int(b, "image", p->image);
+    json_put_int(b, "images", p->image_count);
+    if (p->seconds_left >= 0)
+        json_put_fixed(b, "seconds_left", p->seconds_left, 3);
 }
 
 void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
 {
     struct queue_view v;
     queue_view(q, rec->id, &v);
-    buf_printf(b, "{\"id\":\"%s\",\"kind\":\"%s\",\"model\":", rec->id, rec->kind);
-    json_add_z(b, rec->model);
-    buf_printf(b, ",\"state\":\"%s\",\"attempts\":%d,\"created_ms\":%lld,\"started_ms\":%lld",
-               job_state_name(rec->state), rec->attempts, (long long)rec->created_ms,
-               (long long)rec->started_ms);
-    buf_printf(b, ",\"finished_ms\":%lld", (long long)rec->finished_ms);
+    json_object(b, NULL);
+    json_put_z(b, "id", rec->id);
+    json_put_z(b, "kind", rec->kind);
+    json_put_z(b, "model", rec->model);
+    json_put_z(b, "state", job_state_name(rec->state));
+    json_put_int(b, "attempts", rec->attempts);
+    json_put_int(b, "created_ms", rec->created_ms);
+    json_put_int(b, "started_ms", rec->started_ms);
+    json_put_int(b, "finished_ms", rec->finished_ms);
     if (v.live && (rec->state == JOB_QUEUED || rec->state == JOB_RUNNING))
-        add_progress(&v, b);
-    buf_printf(b, ",\"request\":%s,\"result\":%s,\"error\":%s}",
-               rec->request[0] ? rec->request : "{}", rec->result[0] ? rec->result : "null",
-               rec->error[0] ? rec->error : "null");
+        put_progress(&v, b);
+    json_put_raw(b, "request", str_from(rec->request[0] ? rec->request : "{}"));
+    json_put_raw(b, "result", str_from(rec->result[0] ? rec->result : "null"));
+    json_put_raw(b, "error", str_from(rec->error[0] ? rec->error : "null"));
+    json_end_object(b);
 }
 
 /* ---- putting in line ---------------------------------------------------------------------------------- */

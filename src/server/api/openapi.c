@@ -12,71 +12,101 @@
 static void schema(const struct http_field *f, enum http_type type, bool is_form, bool merge,
                    struct buf *b);
 
-static void add_ref(struct buf *b, const char *name, size_t n)
+/* A member that stands for something of the components. */
+static void put_ref(struct buf *b, const char *kind, struct str name)
 {
-    buf_printf(b, "{\"$ref\":\"#/components/schemas/%.*s\"}", (int)n, name);
+    char path[160];
+    (void)snprintf(path, sizeof path, "#/components/%s/%.*s", kind, STR_ARG(name));
+    json_put_z(b, "$ref", path);
+}
+
+static void put_ref_object(struct buf *b, const char *key, const char *kind, const char *name)
+{
+    json_object(b, key);
+    put_ref(b, kind, str_from(name));
+    json_end_object(b);
+}
+
+/* The next of "A|B"; empty at the end. */
+static struct str next_word(const char **list)
+{
+    struct str word = {*list, strcspn(*list, "|")};
+    *list += word.n + ((*list)[word.n] == '|');
+    return word;
 }
 
 /* "A|B", and null: one of these shapes. */
-static void add_shapes(const struct http_field *f, struct buf *b)
+static void put_shapes(const struct http_field *f, struct buf *b)
 {
-    buf_add_z(b, "\"anyOf\":[");
-    for (const char *p = f->schemas;; p++) {
-        size_t n = strcspn(p, "|");
-        add_ref(b, p, n);
-        p += n;
-        if (!*p)
-            break;
-        buf_add_byte(b, ',');
+    const char *list = f->schemas;
+    json_array(b, "anyOf");
+    for (struct str name; (name = next_word(&list)).n > 0;) {
+        json_object(b, NULL);
+        put_ref(b, "schemas", name);
+        json_end_object(b);
     }
-    buf_add_z(b, f->nullable ? ",{\"type\":\"null\"}]" : "]");
+    if (f->nullable) {
+        json_object(b, NULL);
+        json_put_z(b, "type", "null");
+        json_end_object(b);
+    }
+    json_end_array(b);
+}
+
+static void put_required(const struct http_field *fields, struct buf *b)
+{
+    bool any = false;
+    for (const struct http_field *f = fields; f && f->name; f++)
+        if (f->required) {
+            if (!any)
+                json_array(b, "required");
+            any = true;
+            json_put_z(b, NULL, f->name);
+        }
+    if (any)
+        json_end_array(b);
 }
 
 static void object_schema(const struct http_field *fields, bool is_form, bool merge, struct buf *b)
 {
-    bool any = !fields, first = true;
-    buf_add_z(b, "\"properties\":{");
+    bool any = !fields;
+    json_object(b, "properties");
     for (const struct http_field *f = fields; f && f->name; f++) {
         if (strcmp(f->name, "*") == 0) {
             any = true;
             continue;
         }
-        buf_add_z(b, first ? "" : ",");
-        first = false;
-        json_add_z(b, f->name);
-        buf_add_z(b, ":{");
+        json_object(b, f->name);
         schema(f, f->type, is_form, merge, b);
-        buf_add_byte(b, '}');
+        json_end_object(b);
     }
-    buf_add_byte(b, '}');
-    first = true;
-    for (const struct http_field *f = fields; f && f->name && !merge; f++)
-        if (f->required) {
-            buf_add_z(b, first ? ",\"required\":[" : ",");
-            json_add_z(b, f->name);
-            first = false;
-        }
-    buf_add_z(b, first ? "" : "]");
-    buf_printf(b, ",\"additionalProperties\":%s", any ? "true" : "false");
+    json_end_object(b);
+    if (!merge)
+        put_required(fields, b);
+    json_put_bool(b, "additionalProperties", any);
 }
 
-static void add_type(const struct http_field *f, const char *type, struct buf *b)
+static void put_type(const struct http_field *f, const char *type, struct buf *b)
 {
-    buf_printf(b, f->nullable ? "\"type\":[\"%s\",\"null\"]" : "\"type\":\"%s\"", type);
+    if (!f->nullable) {
+        json_put_z(b, "type", type);
+        return;
+    }
+    json_array(b, "type");
+    json_put_z(b, NULL, type);
+    json_put_z(b, NULL, "null");
+    json_end_array(b);
 }
 
-static void add_values(const struct http_field *f, struct buf *b)
+static void put_values(const struct http_field *f, struct buf *b)
 {
-    buf_add_z(b, ",\"enum\":[");
-    for (const char *p = f->values;; p++) {
-        size_t n = strcspn(p, "|");
-        json_add_str(b, (struct str){p, n});
-        p += n;
-        if (!*p)
-            break;
-        buf_add_byte(b, ',');
-    }
-    buf_add_z(b, f->nullable ? ",null]" : "]");
+    const char *list = f->values;
+    json_array(b, "enum");
+    for (struct str value; (value = next_word(&list)).n > 0;)
+        json_put_str(b, NULL, value);
+    if (f->nullable)
+        json_put_null(b, NULL);
+    json_end_array(b);
 }
 
 static bool has_range(const struct http_field *f)
@@ -84,117 +114,141 @@ static bool has_range(const struct http_field *f)
     return f->lo < f->hi || f->hi != 0;
 }
 
-static void add_string(const struct http_field *f, struct buf *b)
+static void put_string(const struct http_field *f, struct buf *b)
 {
-    add_type(f, "string", b);
-    if (f->values)
-        add_values(f, b);
-    else if (has_range(f))
-        buf_printf(b, ",\"minLength\":%.0f,\"maxLength\":%.0f", f->lo, f->hi);
+    put_type(f, "string", b);
+    if (f->values) {
+        put_values(f, b);
+    } else if (has_range(f)) {
+        json_put_fixed(b, "minLength", f->lo, 0);
+        json_put_fixed(b, "maxLength", f->hi, 0);
+    }
 }
 
-static void add_number(const struct http_field *f, const char *type, struct buf *b)
+/* A bound to its last digit. */
+static void put_bound(struct buf *b, const char *key, double value)
 {
-    add_type(f, type, b);
-    if (has_range(f))
-        buf_printf(b, ",\"minimum\":%.17g,\"maximum\":%.17g", f->lo, f->hi);
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.17g", value);
+    json_put_raw(b, key, str_from(text));
 }
 
-static void add_array(const struct http_field *f, bool is_form, bool merge, struct buf *b)
+static void put_number(const struct http_field *f, const char *type, struct buf *b)
+{
+    put_type(f, type, b);
+    if (has_range(f)) {
+        put_bound(b, "minimum", f->lo);
+        put_bound(b, "maximum", f->hi);
+    }
+}
+
+static void put_array(const struct http_field *f, bool is_form, bool merge, struct buf *b)
 {
     struct http_field item = *f;
     bool numbers = f->items == HTTP_INT || f->items == HTTP_NUMBER;
-    add_type(f, "array", b);
+    put_type(f, "array", b);
     item.nullable = false;
     item.help = item.fallback = NULL;
     if (!numbers) {
-        if (has_range(f))
-            buf_printf(b, ",\"minItems\":%.0f,\"maxItems\":%.0f", f->lo, f->hi);
+        if (has_range(f)) {
+            json_put_fixed(b, "minItems", f->lo, 0);
+            json_put_fixed(b, "maxItems", f->hi, 0);
+        }
         item.lo = item.hi = 0;
     }
-    buf_add_z(b, ",\"items\":{");
+    json_object(b, "items");
     schema(&item, f->items, is_form, merge, b);
-    buf_add_byte(b, '}');
+    json_end_object(b);
+}
+
+static void put_object(const struct http_field *f, bool is_form, bool merge, struct buf *b)
+{
+    const char *name = schema_name_of(f->fields);
+    if (f->schemas) {
+        put_shapes(f, b);
+    } else if (name && !is_form && !merge && !f->nullable) {
+        put_ref(b, "schemas", str_from(name));
+    } else {
+        put_type(f, "object", b);
+        object_schema(f->fields, is_form, merge, b);
+    }
 }
 
 static void schema(const struct http_field *f, enum http_type type, bool is_form, bool merge,
                    struct buf *b)
 {
-    size_t start = b->n;
     switch (is_form && f->file && type != HTTP_ARRAY ? HTTP_ASSET : type) {
     case HTTP_STRING:
-        add_string(f, b);
+        put_string(f, b);
         break;
     case HTTP_ASSET:
-        add_type(f, "string", b);
-        buf_add_z(b, is_form ? ",\"format\":\"binary\"" : ",\"pattern\":\"^[0-9a-f]{64}$\"");
+        put_type(f, "string", b);
+        json_put_z(b, is_form ? "format" : "pattern", is_form ? "binary" : "^[0-9a-f]{64}$");
         break;
     case HTTP_INT:
-        add_number(f, "integer", b);
+        put_number(f, "integer", b);
         break;
     case HTTP_NUMBER:
-        add_number(f, "number", b);
+        put_number(f, "number", b);
         break;
     case HTTP_BOOL:
-        add_type(f, "boolean", b);
+        put_type(f, "boolean", b);
         break;
     case HTTP_OBJECT:
-        if (f->schemas) {
-            add_shapes(f, b);
-        } else if (schema_name_of(f->fields) && !is_form && !merge && !f->nullable) {
-            buf_printf(b, "\"$ref\":\"#/components/schemas/%s\"", schema_name_of(f->fields));
-        } else {
-            add_type(f, "object", b);
-            buf_add_byte(b, ',');
-            object_schema(f->fields, is_form, merge, b);
-        }
+        put_object(f, is_form, merge, b);
         break;
     case HTTP_ARRAY:
-        add_array(f, is_form, merge, b);
+        put_array(f, is_form, merge, b);
         break;
     case HTTP_ANY:
     default:
         break;
     }
-    if (f->help) {
-        buf_add_z(b, b->n > start ? ",\"description\":" : "\"description\":");
-        json_add_z(b, f->help);
-    }
+    if (f->help)
+        json_put_z(b, "description", f->help);
     if (f->fallback)
-        buf_printf(b, b->n > start ? ",\"default\":%s" : "\"default\":%s", f->fallback);
+        json_put_raw(b, "default", str_from(f->fallback));
 }
 
-/* {...} of a whole body or answer. */
-static void shape(const struct http_field *fields, bool is_form, bool merge, struct buf *b)
+/* A whole body or answer. */
+static void put_schema(struct buf *b, const struct http_field *fields, bool is_form, bool merge)
 {
     const char *name = is_form || merge ? NULL : schema_name_of(fields);
+    json_object(b, "schema");
     if (name) {
-        add_ref(b, name, strlen(name));
-        return;
+        put_ref(b, "schemas", str_from(name));
+    } else {
+        json_put_z(b, "type", "object");
+        object_schema(fields, is_form, merge, b);
     }
-    buf_add_z(b, "{\"type\":\"object\",");
-    object_schema(fields, is_form, merge, b);
-    buf_add_byte(b, '}');
+    json_end_object(b);
+}
+
+/* A type of contents of which nothing more is known. */
+static void put_any_content(struct buf *b, const char *type)
+{
+    json_object(b, type);
+    json_object(b, "schema");
+    json_end_object(b);
+    json_end_object(b);
 }
 
 /* ---- operations --------------------------------------------------------------------------------------- */
 
-static void add_parameter(struct buf *b, bool *first, const char *in, const struct http_field *f)
+static void put_parameter(struct buf *b, const char *in, const struct http_field *f)
 {
     struct http_field shown = *f;
     shown.help = NULL;
-    buf_add_z(b, *first ? "{\"name\":" : ",{\"name\":");
-    *first = false;
-    json_add_z(b, f->name);
-    buf_printf(b, ",\"in\":\"%s\",\"required\":%s,\"schema\":{", in,
-               f->required ? "true" : "false");
+    json_object(b, NULL);
+    json_put_z(b, "name", f->name);
+    json_put_z(b, "in", in);
+    json_put_bool(b, "required", f->required);
+    json_object(b, "schema");
     schema(&shown, f->type, false, false, b);
-    buf_add_byte(b, '}');
-    if (f->help) {
-        buf_add_z(b, ",\"description\":");
-        json_add_z(b, f->help);
-    }
-    buf_add_byte(b, '}');
+    json_end_object(b);
+    if (f->help)
+        json_put_z(b, "description", f->help);
+    json_end_object(b);
 }
 
 /* A page sends a form, a DELETE or a POST without a body only with a header of its own. */
@@ -204,7 +258,7 @@ static bool wants_own_header(const struct http_route *r)
            (r->method == HTTP_POST && !r->body);
 }
 
-static void add_headers(const struct http_route *r, bool *first, struct buf *b)
+static void put_headers(const struct http_route *r, struct buf *b)
 {
     const struct {
         const char *name;
@@ -215,37 +269,31 @@ static void add_headers(const struct http_route *r, bool *first, struct buf *b)
         {"XVeetance", wants_own_header(r)},
     };
     for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++)
-        if (headers[i].is_there) {
-            buf_printf(b, "%s{\"$ref\":\"#/components/parameters/%s\"}", *first ? "" : ",",
-                       headers[i].name);
-            *first = false;
-        }
+        if (headers[i].is_there)
+            put_ref_object(b, NULL, "parameters", headers[i].name);
 }
 
-static void add_parameters(const struct http_route *r, struct buf *b)
+static void put_parameters(const struct http_route *r, struct buf *b)
 {
-    bool first = true;
     char name[64];
-    buf_add_z(b, ",\"parameters\":[");
+    json_array(b, "parameters");
     for (const char *p = strchr(r->path, '{'); p; p = strchr(p + 1, '{')) {
         (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(p + 1, "}"), p + 1);
-        add_parameter(b, &first, "path",
+        put_parameter(b, "path",
                       &(struct http_field){.name = name, .type = HTTP_STRING, .required = true});
     }
     for (const struct http_field *f = r->query; f && f->name; f++)
         if (strcmp(f->name, "*") != 0)
-            add_parameter(b, &first, "query", f);
-    add_headers(r, &first, b);
-    buf_add_byte(b, ']');
+            put_parameter(b, "query", f);
+    put_headers(r, b);
+    json_end_array(b);
 }
 
-static void add_body_type(const struct http_route *r, const char *type, bool is_form, bool *first,
-                          struct buf *b)
+static void put_body_type(const struct http_route *r, const char *type, bool is_form, struct buf *b)
 {
-    buf_printf(b, "%s\"%s\":{\"schema\":", *first ? "" : ",", type);
-    *first = false;
-    shape(r->body, is_form, r->flags & HTTP_MERGE, b);
-    buf_add_byte(b, '}');
+    json_object(b, type);
+    put_schema(b, r->body, is_form, r->flags & HTTP_MERGE);
+    json_end_object(b);
 }
 
 static bool needs_body(const struct http_route *r)
@@ -258,139 +306,162 @@ static bool needs_body(const struct http_route *r)
     return false;
 }
 
-static void add_request_body(const struct http_route *r, struct buf *b)
+static void put_request_body(const struct http_route *r, struct buf *b)
 {
-    static const char *const pictures[] = {"image/png",  "image/jpeg", "image/webp",
-                                           "image/tiff", "image/heic", "image/heif",
-                                           "image/avif", "image/gif",  "image/bmp"};
-    bool first = true;
+    static const char *const images[] = {"image/png", "image/jpeg", "image/webp"};
     if (!r->accepts)
         return;
-    buf_printf(b, ",\"requestBody\":{\"required\":%s,\"content\":{",
-               needs_body(r) ? "true" : "false");
+    json_object(b, "requestBody");
+    json_put_bool(b, "required", needs_body(r));
+    json_object(b, "content");
     if (r->accepts & HTTP_JSON)
-        add_body_type(r, "application/json", false, &first, b);
+        put_body_type(r, "application/json", false, b);
     if (r->accepts & HTTP_MULTIPART)
-        add_body_type(r, "multipart/form-data", true, &first, b);
-    for (size_t i = 0; (r->accepts & HTTP_BYTES) && i < 3; i++) {
-        buf_printf(b, "%s\"%s\":{\"schema\":{}}", first ? "" : ",", pictures[i]);
-        first = false;
-    }
-    buf_add_z(b, "}}");
+        put_body_type(r, "multipart/form-data", true, b);
+    for (size_t i = 0; (r->accepts & HTTP_BYTES) && i < sizeof images / sizeof images[0]; i++)
+        put_any_content(b, images[i]);
+    json_end_object(b);
+    json_end_object(b);
 }
 
 /* The events of a stream: OpenAPI 3.1 has no word for them but the text that they come in. */
-static void add_events(const struct http_route *r, struct buf *b)
+static void put_events(const struct http_route *r, struct buf *b)
 {
-    buf_add_z(b, ",\"content\":{\"text/event-stream\":{\"schema\":{\"type\":\"string\","
-                 "\"description\":\"Server-sent events; data is one line of JSON\"},"
-                 "\"x-events\":{");
+    json_object(b, "content");
+    json_object(b, "text/event-stream");
+    json_object(b, "schema");
+    json_put_z(b, "type", "string");
+    json_put_z(b, "description", "Server-sent events; data is one line of JSON");
+    json_end_object(b);
+    json_object(b, "x-events");
     for (const char *const *p = r->emits; *p; p++) {
         size_t n = strcspn(*p, " ");
-        buf_printf(b, "%s\"%.*s\":", p == r->emits ? "" : ",", (int)n, *p);
-        add_ref(b, *p + n + 1, strlen(*p + n + 1));
+        json_key(b, (struct str){*p, n});
+        put_ref_object(b, NULL, "schemas", *p + n + 1);
     }
-    buf_add_z(b, "}}}");
+    json_end_object(b);
+    json_end_object(b);
+    json_end_object(b);
 }
 
-static void add_answer_headers(const struct http_route *r, int status, struct buf *b)
+static void put_answer_headers(const struct http_route *r, int status, struct buf *b)
 {
     bool etag = (r->flags & HTTP_ETAG) || ((r->flags & HTTP_IF_MATCH) && r->gives);
     bool location = status == 201 || (status == 202 && r->status == 202);
     if (!etag && !location)
         return;
-    buf_printf(b, ",\"headers\":{%s%s%s}",
-               etag ? "\"ETag\":{\"$ref\":\"#/components/headers/ETag\"}" : "",
-               etag && location ? "," : "",
-               location ? "\"Location\":{\"$ref\":\"#/components/headers/Location\"}" : "");
+    json_object(b, "headers");
+    if (etag)
+        put_ref_object(b, "ETag", "headers", "ETag");
+    if (location)
+        put_ref_object(b, "Location", "headers", "Location");
+    json_end_object(b);
 }
 
-static void add_success(const struct http_route *r, int status, const char *what, struct buf *b)
+static void begin_answer(struct buf *b, int status, const char *what)
 {
-    buf_printf(b, "\"%d\":{\"description\":\"%s\"", status, what);
-    add_answer_headers(r, status, b);
-    if (r->emits) {
-        add_events(r, b);
-    } else if (r->gives) {
-        buf_add_z(b, ",\"content\":{\"application/json\":{\"schema\":");
-        shape(r->gives, false, false, b);
-        buf_add_z(b, "}}");
-    } else if (r->type) {
-        buf_printf(b, ",\"content\":{\"%s\":{\"schema\":{}}}", r->type);
-    }
-    buf_add_byte(b, '}');
+    char key[12];
+    (void)snprintf(key, sizeof key, "%d", status);
+    json_object(b, key);
+    json_put_z(b, "description", what);
 }
 
-static void add_waited(const struct http_route *r, struct buf *b)
+/* Without a body. */
+static void put_answer(struct buf *b, int status, const char *what)
+{
+    begin_answer(b, status, what);
+    json_end_object(b);
+}
+
+static void put_success(const struct http_route *r, int status, const char *what, struct buf *b)
+{
+    begin_answer(b, status, what);
+    put_answer_headers(r, status, b);
+    if (r->emits) {
+        put_events(r, b);
+    } else if (r->gives || r->type) {
+        json_object(b, "content");
+        if (r->gives) {
+            json_object(b, "application/json");
+            put_schema(b, r->gives, false, false);
+            json_end_object(b);
+        } else {
+            put_any_content(b, r->type);
+        }
+        json_end_object(b);
+    }
+    json_end_object(b);
+}
+
+static void put_waited(const struct http_route *r, struct buf *b)
 {
     if (!r->waited)
         return;
-    buf_add_z(b, ",\"200\":{\"description\":\"With wait: the result\",\"content\":{"
-                 "\"application/json\":{\"schema\":");
-    add_ref(b, r->waited, strlen(r->waited));
-    buf_add_z(b, "}}}");
+    begin_answer(b, 200, "With wait: the result");
+    json_object(b, "content");
+    json_object(b, "application/json");
+    put_ref_object(b, "schema", "schemas", r->waited);
+    json_end_object(b);
+    json_end_object(b);
+    json_end_object(b);
 }
 
-static void add_responses(const struct http_route *r, struct buf *b)
+static void put_responses(const struct http_route *r, struct buf *b)
 {
     int status = r->status ? r->status : 200;
-    buf_add_z(b, ",\"responses\":{");
-    add_success(r, status,
+    json_object(b, "responses");
+    put_success(r, status,
                 status == 202   ? "Accepted: the job"
                 : status == 201 ? "Created"
                                 : "Success",
                 b);
-    if (status == 201) {
-        buf_add_byte(b, ',');
-        add_success(r, 200, "It was there already", b);
-    }
-    if (r->flags & HTTP_LATER) {
-        buf_add_byte(b, ',');
-        add_success(r, 202, "A job runs; it is done after that", b);
-    }
-    add_waited(r, b);
+    if (status == 201)
+        put_success(r, 200, "It was there already", b);
+    if (r->flags & HTTP_LATER)
+        put_success(r, 202, "A job runs; it is done after that", b);
+    put_waited(r, b);
     if (r->emits == schema_job_events)
-        buf_add_z(b, ",\"204\":{\"description\":\"The client has seen how the job ended\"}");
+        put_answer(b, 204, "The client has seen how the job ended");
     if (r->flags & HTTP_ETAG)
-        buf_add_z(b, ",\"304\":{\"description\":\"The client has it\"}");
+        put_answer(b, 304, "The client has it");
     if (r->flags & HTTP_IF_MATCH)
-        buf_add_z(b, ",\"412\":{\"$ref\":\"#/components/responses/Problem\"}");
+        put_ref_object(b, "412", "responses", "Problem");
     if (r->method != HTTP_GET)
-        buf_add_z(b, ",\"429\":{\"$ref\":\"#/components/responses/Later\"}");
-    buf_printf(b,
-               ",\"503\":{\"$ref\":\"#/components/responses/Later\"}"
-               ",\"default\":{\"$ref\":\"#/components/responses/%s\"}}",
-               strcmp(r->tag, "a1111") == 0 ? "ProblemA1111" : "Problem");
+        put_ref_object(b, "429", "responses", "Later");
+    put_ref_object(b, "503", "responses", "Later");
+    put_ref_object(b, "default", "responses",
+                   strcmp(r->tag, "a1111") == 0 ? "ProblemA1111" : "Problem");
+    json_end_object(b);
 }
 
-static void add_operation(const struct http_route *r, struct buf *b)
+static void put_operation(const struct http_route *r, struct buf *b)
 {
     static const char *const methods[] = {"get", "post", "put", "patch", "delete"};
-    buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"summary\":", methods[r->method], r->name);
-    json_add_z(b, r->summary);
-    buf_printf(b, ",\"tags\":[\"%s\"]", r->tag);
-    add_parameters(r, b);
-    add_request_body(r, b);
-    add_responses(r, b);
-    if (r->flags & HTTP_OPEN)
-        buf_add_z(b, ",\"security\":[]");
-    buf_add_byte(b, '}');
+    json_object(b, methods[r->method]);
+    json_put_z(b, "operationId", r->name);
+    json_put_z(b, "summary", r->summary);
+    json_array(b, "tags");
+    json_put_z(b, NULL, r->tag);
+    json_end_array(b);
+    put_parameters(r, b);
+    put_request_body(r, b);
+    put_responses(r, b);
+    if (r->flags & HTTP_OPEN) {
+        json_array(b, "security");
+        json_end_array(b);
+    }
+    json_end_object(b);
 }
 
 /* A path's operations stand together, where the first of them is. */
-static void add_path(const struct http_route *first, struct buf *b)
+static void put_path(const struct http_route *first, struct buf *b)
 {
-    bool any = false;
-    json_add_z(b, first->path);
-    buf_add_z(b, ":{");
+    json_object(b, first->path);
     for (size_t t = 0; routes_all[t]; t++)
         for (const struct http_route *r = routes_all[t]; r->path; r++)
-            if (strcmp(r->path, first->path) == 0) {
-                buf_add_z(b, any ? "," : "");
-                any = true;
-                add_operation(r, b);
-            }
-    buf_add_byte(b, '}');
+            if (strcmp(r->path, first->path) == 0)
+                put_operation(r, b);
+    json_end_object(b);
 }
 
 static bool is_first(const struct http_route *route)
@@ -402,120 +473,153 @@ static bool is_first(const struct http_route *route)
     return false;
 }
 
-static void add_header_parameter(struct buf *b, const char *key, const char *header,
-                                 const char *what)
-{
-    buf_printf(b,
-               "\"%s\":{\"name\":\"%s\",\"in\":\"header\",\"schema\":{\"type\":\"string\"},"
-               "\"description\":",
-               key, header);
-    json_add_z(b, what);
-    buf_add_byte(b, '}');
-}
+/* ---- components --------------------------------------------------------------------------------------- */
 
-static void add_named_parameters(struct buf *b)
+static void put_named_parameters(struct buf *b)
 {
-    buf_add_z(b, "\"parameters\":{");
-    add_header_parameter(
-        b, "IfMatch", "If-Match",
-        "the ETag of the revision that the change was made from; 412 when there is "
-        "another by now");
-    buf_add_byte(b, ',');
-    add_header_parameter(b, "IfNoneMatch", "If-None-Match", "an ETag that the client has: 304");
-    buf_add_byte(b, ',');
-    add_header_parameter(
-        b, "IdempotencyKey", "Idempotency-Key",
-        "1 to 255 characters: the same request sent again is the same job; 422 when "
-        "it asks for something else");
-    buf_add_byte(b, ',');
-    add_header_parameter(b, "LastEventId", "Last-Event-ID",
-                         "the id of the last event that the client has seen");
-    buf_add_byte(b, ',');
-    add_header_parameter(
-        b, "XVeetance", "X-Veetance",
-        "any value; a web page must send it with a form, a DELETE, or a POST without a "
-        "body, and so does nobody else need to but with a form: a page of another "
-        "origin cannot");
-    buf_add_byte(b, '}');
+    static const struct {
+        const char *key, *header, *what;
+    } named[] = {
+        {"IfMatch", "If-Match",
+         "the ETag of the revision that the change was made from; 412 when there is another by "
+         "now"},
+        {"IfNoneMatch", "If-None-Match", "an ETag that the client has: 304"},
+        {"IdempotencyKey", "Idempotency-Key",
+         "1 to 255 characters: the same request sent again is the same job; 422 when it asks for "
+         "something else"},
+        {"LastEventId", "Last-Event-ID", "the id of the last event that the client has seen"},
+        {"XVeetance", "X-Veetance",
+         "any value; a web page must send it with a form, a DELETE, or a POST without a body, and "
+         "so does nobody else need to but with a form: a page of another origin cannot"},
+    };
+    json_object(b, "parameters");
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        json_object(b, named[i].key);
+        json_put_z(b, "name", named[i].header);
+        json_put_z(b, "in", "header");
+        json_object(b, "schema");
+        json_put_z(b, "type", "string");
+        json_end_object(b);
+        json_put_z(b, "description", named[i].what);
+        json_end_object(b);
+    }
+    json_end_object(b);
 }
 
 /* detail: the schema of that member; a face has its own. */
-static void add_problem(const char *name, const char *detail, struct buf *b)
+static void put_problem(const char *name, const char *detail, struct buf *b)
 {
-    buf_printf(b,
-               "\"%s\":{\"type\":\"object\",\"required\":[\"title\",\"status\",\"detail\","
-               "\"code\"],\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
-               "\"string\"},\"status\":{\"type\":\"integer\"},\"detail\":%s,"
-               "\"code\":{\"type\":\"string\"},\"field\":{\"type\":\"string\",\"description\":"
-               "\"the member, parameter or header that is wrong\"}}}",
-               name, detail);
+    json_object(b, name);
+    json_put_z(b, "type", "object");
+    json_put_raw(b, "required", STR_LIT("[\"title\",\"status\",\"detail\",\"code\"]"));
+    json_object(b, "properties");
+    json_put_raw(b, "type", STR_LIT("{\"type\":\"string\"}"));
+    json_put_raw(b, "title", STR_LIT("{\"type\":\"string\"}"));
+    json_put_raw(b, "status", STR_LIT("{\"type\":\"integer\"}"));
+    json_put_raw(b, "detail", str_from(detail));
+    json_put_raw(b, "code", STR_LIT("{\"type\":\"string\"}"));
+    json_object(b, "field");
+    json_put_z(b, "type", "string");
+    json_put_z(b, "description", "the member, parameter or header that is wrong");
+    json_end_object(b);
+    json_end_object(b);
+    json_end_object(b);
 }
 
-static void add_schemas(struct buf *b)
+static void put_schemas(struct buf *b)
 {
-    buf_add_z(b, "\"schemas\":{");
+    json_object(b, "schemas");
     for (const struct schema_name *n = schema_names; n->name; n++) {
-        buf_printf(b, "\"%s\":{\"type\":\"object\",", n->name);
+        json_object(b, n->name);
+        json_put_z(b, "type", "object");
         object_schema(n->fields, false, false, b);
-        buf_add_z(b, "},");
+        json_end_object(b);
     }
-    add_problem("Problem", "{\"type\":\"string\"}", b);
-    buf_add_byte(b, ',');
-    add_problem("ProblemA1111",
+    put_problem("Problem", "{\"type\":\"string\"}", b);
+    put_problem("ProblemA1111",
                 "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":"
                 "\"object\",\"required\":[\"type\",\"loc\",\"msg\"],\"properties\":{\"type\":{"
                 "\"type\":\"string\"},\"loc\":{\"type\":\"array\"},\"msg\":{\"type\":"
                 "\"string\"}}}}]}",
                 b);
-    buf_add_byte(b, '}');
+    json_end_object(b);
 }
 
-static void add_problem_answer(const char *name, struct buf *b)
+static void put_problem_content(struct buf *b, const char *name)
 {
-    buf_printf(
-        b,
-        "\"%s\":{\"description\":\"What went wrong\",\"content\":{"
-        "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}},",
-        name, name);
+    json_object(b, "content");
+    json_object(b, "application/problem+json");
+    put_ref_object(b, "schema", "schemas", name);
+    json_end_object(b);
+    json_end_object(b);
 }
 
-static void add_components(struct buf *b)
+static void put_problem_answer(struct buf *b, const char *name)
 {
-    buf_add_z(b, "\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":"
-                 "\"bearer\"},\"password\":{\"type\":\"http\",\"scheme\":\"basic\"}},");
-    add_schemas(b);
-    buf_add_byte(b, ',');
-    add_named_parameters(b);
-    buf_add_z(b, ",\"headers\":{\"ETag\":{\"schema\":{\"type\":\"string\"},\"description\":"
-                 "\"for If-Match and If-None-Match\"},\"Location\":{\"schema\":{\"type\":"
-                 "\"string\"},\"description\":\"where it is\"},\"RetryAfter\":{\"schema\":{"
-                 "\"type\":\"integer\"},\"description\":\"seconds until it is worth trying "
-                 "again\"}},");
-    buf_add_z(b, "\"responses\":{");
-    add_problem_answer("Problem", b);
-    add_problem_answer("ProblemA1111", b);
-    buf_add_z(b, "\"Later\":{\"description\":\"Not now: the "
-                 "queue is full, or the server is busy\",\"headers\":{\"Retry-After\":{\"$ref\":"
-                 "\"#/components/headers/RetryAfter\"}},\"content\":{\"application/problem+json\":{"
-                 "\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}}");
+    json_object(b, name);
+    json_put_z(b, "description", "What went wrong");
+    put_problem_content(b, name);
+    json_end_object(b);
+}
+
+static void put_named_responses(struct buf *b)
+{
+    json_object(b, "responses");
+    put_problem_answer(b, "Problem");
+    put_problem_answer(b, "ProblemA1111");
+    json_object(b, "Later");
+    json_put_z(b, "description", "Not now: the queue is full, or the server is busy");
+    json_object(b, "headers");
+    put_ref_object(b, "Retry-After", "headers", "RetryAfter");
+    json_end_object(b);
+    put_problem_content(b, "Problem");
+    json_end_object(b);
+    json_end_object(b);
+}
+
+static void put_header(struct buf *b, const char *key, const char *type, const char *what)
+{
+    json_object(b, key);
+    json_object(b, "schema");
+    json_put_z(b, "type", type);
+    json_end_object(b);
+    json_put_z(b, "description", what);
+    json_end_object(b);
+}
+
+static void put_components(struct buf *b)
+{
+    json_object(b, "components");
+    json_put_raw(b, "securitySchemes",
+                 STR_LIT("{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+                         "\"password\":{\"type\":\"http\",\"scheme\":\"basic\"}}"));
+    put_schemas(b);
+    put_named_parameters(b);
+    json_object(b, "headers");
+    put_header(b, "ETag", "string", "for If-Match and If-None-Match");
+    put_header(b, "Location", "string", "where it is");
+    put_header(b, "RetryAfter", "integer", "seconds until it is worth trying again");
+    json_end_object(b);
+    put_named_responses(b);
+    json_end_object(b);
 }
 
 void openapi_write(struct buf *b)
 {
-    bool any = false;
-    buf_printf(b,
-               "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Veetance Asset Editor\",\"version\":"
-               "\"%s\",\"summary\":\"Make, edit and take apart images on this machine\"},",
-               vt_version());
-    buf_add_z(b, "\"security\":[{},{\"token\":[]},{\"password\":[]}],\"paths\":{");
+    json_object(b, NULL);
+    json_put_z(b, "openapi", "3.1.0");
+    json_object(b, "info");
+    json_put_z(b, "title", "Veetance Asset Editor");
+    json_put_z(b, "version", vt_version());
+    json_put_z(b, "summary", "Make, edit and take apart images on this machine");
+    json_end_object(b);
+    json_put_raw(b, "security", STR_LIT("[{},{\"token\":[]},{\"password\":[]}]"));
+    json_object(b, "paths");
     for (size_t t = 0; routes_all[t]; t++)
         for (const struct http_route *r = routes_all[t]; r->path; r++)
-            if (is_first(r)) {
-                buf_add_z(b, any ? "," : "");
-                any = true;
-                add_path(r, b);
-            }
-    buf_add_z(b, "},");
-    add_components(b);
-    buf_add_byte(b, '}');
+            if (is_first(r))
+                put_path(r, b);
+    json_end_object(b);
+    put_components(b);
+    json_end_object(b);
 }

@@ -12,8 +12,6 @@
 #include "server/jobs/queue.h"
 #include "server/server_internal.h"
 
-typedef unsigned long long ull;
-
 static double cpu_seconds(void)
 {
     struct rusage u;
@@ -42,22 +40,18 @@ static uint64_t host_available(void)
     return kib * 1024;
 }
 
-static void add_device(const struct queue_state *q, struct buf *b)
+static void put_device(const struct queue_state *q, struct buf *b)
 {
-    buf_add_z(b, "{\"device\":{\"name\":");
-    if (q->device[0])
-        json_add_z(b, q->device);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"budget_bytes\":%llu,\"used_bytes\":%llu,\"peak_bytes\":%llu,\"budget\":",
-               (ull)q->memory.budget, (ull)q->memory.current, (ull)q->memory.peak);
-    if (q->budget[0])
-        json_add_z(b, q->budget);
-    else
-        buf_add_z(b, "null");
+    json_object(b, "device");
+    json_put_z(b, "name", q->device[0] ? q->device : NULL);
+    json_put_uint(b, "budget_bytes", q->memory.budget);
+    json_put_uint(b, "used_bytes", q->memory.current);
+    json_put_uint(b, "peak_bytes", q->memory.peak);
+    json_put_z(b, "budget", q->budget[0] ? q->budget : NULL);
+    json_end_object(b);
 }
 
-static void add_host(struct buf *b)
+static void put_host(struct buf *b)
 {
     struct sysinfo i = {0};
     uint64_t anonymous = 0, mapped = 0;
@@ -65,31 +59,45 @@ static void add_host(struct buf *b)
     procmem_read(&anonymous, &mapped);
     (void)sysinfo(&i);
     (void)getloadavg(load, 3);
-    buf_printf(b,
-               "},\"host\":{\"total_bytes\":%llu,\"available_bytes\":%llu,"
-               "\"anonymous_bytes\":%llu,\"mapped_bytes\":%llu,\"cpus\":%ld,"
-               "\"cpu_seconds\":%.3f,\"load\":%.2f}",
-               (ull)i.totalram * i.mem_unit, (ull)host_available(), (ull)anonymous, (ull)mapped,
-               sysconf(_SC_NPROCESSORS_ONLN), cpu_seconds(), load[0]);
+    json_object(b, "host");
+    json_put_uint(b, "total_bytes", (uint64_t)i.totalram * i.mem_unit);
+    json_put_uint(b, "available_bytes", host_available());
+    json_put_uint(b, "anonymous_bytes", anonymous);
+    json_put_uint(b, "mapped_bytes", mapped);
+    json_put_int(b, "cpus", sysconf(_SC_NPROCESSORS_ONLN));
+    json_put_fixed(b, "cpu_seconds", cpu_seconds(), 3);
+    json_put_fixed(b, "load", load[0], 2);
+    json_end_object(b);
+}
+
+static void put_queue(const struct queue_state *q, struct buf *b)
+{
+    json_object(b, "queue");
+    json_put_int(b, "waiting", q->waiting);
+    if (q->running) {
+        json_object(b, "running");
+        json_put_z(b, "id", q->running_id);
+        json_put_z(b, "kind", q->running_kind);
+        json_put_z(b, "stage", q->stage);
+        json_end_object(b);
+    } else {
+        json_put_null(b, "running");
+    }
+    json_put_uint(b, "done", q->done);
+    json_put_uint(b, "failed", q->failed);
+    json_put_uint(b, "cancelled", q->cancelled);
+    json_end_object(b);
 }
 
 void telemetry_json(struct server *s, struct buf *b)
 {
     struct queue_state q;
     queue_state(s->queue, &q);
-    add_device(&q, b);
-    add_host(b);
-    buf_printf(b, ",\"queue\":{\"waiting\":%d,\"running\":", q.waiting);
-    if (q.running)
-        buf_printf(b, "{\"id\":\"%s\",\"kind\":\"%s\",\"stage\":\"%s\"}", q.running_id,
-                   q.running_kind, q.stage);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"done\":%llu,\"failed\":%llu,\"cancelled\":%llu},\"model\":", (ull)q.done,
-               (ull)q.failed, (ull)q.cancelled);
-    if (q.model[0])
-        json_add_z(b, q.model);
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"uptime\":%.3f}", (double)(clock_ns() - s->started_ns) * 1e-9);
+    json_object(b, NULL);
+    put_device(&q, b);
+    put_host(b);
+    put_queue(&q, b);
+    json_put_z(b, "model", q.model[0] ? q.model : NULL);
+    json_put_fixed(b, "uptime", (double)(clock_ns() - s->started_ns) * 1e-9, 3);
+    json_end_object(b);
 }

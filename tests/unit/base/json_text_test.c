@@ -25,11 +25,12 @@ static void commas_stand_between_values_alone(void **state)
     json_put_bool(&b, "yes", true);
     json_put_null(&b, "none");
     json_put_z(&b, "nothing", NULL);
-    json_put_raw(&b, "raw", STR_LIT("[1,2]"));
+    json_put_raw(&b, "raw", STR_LIT("[1,2]\n"));
+    json_put_int(&b, "last", 3);
     json_end_object(&b);
     assert_string_equal(buf_z(&b),
                         "{\"a\":\"x:{,\",\"list\":[-1,{},[],18446744073709551615],\"yes\":true,"
-                        "\"none\":null,\"nothing\":null,\"raw\":[1,2]}");
+                        "\"none\":null,\"nothing\":null,\"raw\":[1,2],\"last\":3}");
     buf_deinit(&b);
 }
 
