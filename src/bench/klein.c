@@ -1,3 +1,10 @@
+/* klein.c - times and memory of a klein model, measured on an ordinary run; see klein.h.
+ *
+ * Nothing is computed specially for the measurement: the progress callbacks of klein_generate tell which stage
+ * runs, and stage changes read the clock and switch the slot of the memory watcher. On the CPU all weights are put
+ * in place first, so that no stage's time contains loading; a device with its own memory loads as it does for a
+ * user. Of the steps the fastest counts, because other processes only ever add time.
+ */
 #include "bench/klein.h"
 
 #include <stdio.h>

@@ -1,3 +1,10 @@
+/* layered.c - one step of Qwen-Image-Layered's transformer, alone; see layered.h.
+ *
+ * The whole model would not fit most machines, and the step is what takes the time, so only the transformer is
+ * opened and its inputs are random numbers. What the pipeline does around a step is done here in the same order:
+ * modulation tables, then the other weights, then a pass. Memory is checked first, since running out ends the
+ * process.
+ */
 #include "bench/layered.h"
 
 #include <string.h>

@@ -1,3 +1,9 @@
+/* peak.c - what the machine can do at best: copying, products, convolutions, attention; see peak.h.
+ *
+ * Shapes are those of klein-4B, so that a share of the peak means the same for a layer as for the whole. oneDNN's
+ * own times are the peak of products and convolutions; attention is measured with our kernel, by its own time from
+ * a profile. Something that this machine lacks has a peak of 0 and is no error.
+ */
 #include "bench/peak.h"
 
 #include <math.h>

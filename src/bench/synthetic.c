@@ -1,3 +1,9 @@
+/* synthetic.c - the folder of a synthetic klein model: dims of the published ones, written file by file.
+ *
+ * The dims are in one table. bench/synthetic_list.c turns them into tensor names and config.json, bench/weights.c
+ * into files, and bench/cache.c makes the folder appear only when it is whole. The tokenizer is copied from an
+ * embedded model: nothing that is measured depends on the words.
+ */
 #include "bench/synthetic.h"
 
 #include <stdio.h>

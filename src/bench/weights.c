@@ -1,3 +1,10 @@
+/* weights.c - a safetensors file of random bf16 numbers, by several threads; see weights.h.
+ *
+ * Drawing normal numbers for gigabytes would take longer than writing them, so one block of a prime number of them
+ * is drawn, and each piece starts at another offset in it, scaled by its tensor's fan-in. Pieces are numbered in
+ * order of the file, so the bytes do not depend on the number of threads. The caller's thread works too and is the
+ * one that reports.
+ */
 #include "bench/weights.h"
 
 #include <errno.h>

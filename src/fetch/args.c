@@ -1,3 +1,8 @@
+/* args.c - options by table, help from the same table, signals, and the list of commands; see args.h.
+ *
+ * Ctrl-C sets stop_wanted, which everything that takes long looks at: the state of downloads is saved, and the
+ * exit code tells. A second one ends the process at once.
+ */
 #include "fetch/args.h"
 
 #include <signal.h>

@@ -1,3 +1,10 @@
+/* bundle_export.c - a model's folder into one tar file; see bundle.h.
+ *
+ * The manifest is the first entry, so every file is listed, with its size and digest, before the first byte is
+ * written. For files that fetch.json knows the digest is taken from there and compared while they are copied;
+ * others are read twice. The size is checked against the free space first, and the file gets its name when it is
+ * whole.
+ */
 #include "fetch/bundle.h"
 
 #include <dirent.h>

@@ -1,3 +1,10 @@
+/* bundle_import.c - a bundle into a model's folder, from a file or a pipe; see bundle.h.
+ *
+ * The input may be a stream, so each entry is handled as it comes: it must be one that the manifest lists, with
+ * that size and not seen before; it is hashed while it is written, and renamed to its place when the digest fits.
+ * fetch.json is saved after every file: an import that was broken off leaves a folder that `verify` understands.
+ * The names come from outside and have passed path_check with the manifest.
+ */
 #include "fetch/bundle.h"
 
 #include <dirent.h>

@@ -1,3 +1,10 @@
+/* catalogue.c - models/catalogue.json into structs, with every value checked; see catalogue.h.
+ *
+ * Licences are read first, then sources, which refer to them, then sets, which refer to sources: each reference is
+ * a pointer to what is there already. Strings are those of the JSON document, which lives as long as the
+ * catalogue; arrays are the arena's. Names that become part of an address or a path are checked here, so nobody
+ * later has to.
+ */
 #include "fetch/catalogue.h"
 
 #include <stdio.h>

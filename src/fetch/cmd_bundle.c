@@ -1,3 +1,7 @@
+/* cmd_bundle.c - `veetance-fetch export` and `import`: arguments and progress; the work is in bundle_*.c.
+ *
+ * Neither opens a connection. Progress goes to standard error, so that an import can come from a pipe.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,3 +1,10 @@
+/* cmd_get.c - `veetance-fetch get`: arguments, the question about licences, and what is shown; the work is in
+ * get.c.
+ *
+ * In order: names are checked without touching anything, a mirror is named, licences are agreed to, then signals
+ * are caught and the download runs. Standard output gets the folder (or JSON) and nothing else, for use in
+ * scripts.
+ */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/* cmd_list.c - `veetance-fetch list`: the catalogue for people, or as JSON. Opens no connection.
+ *
+ * A set's size is that of its default choices, and is shown only where the catalogue knows nearly all of it.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,3 +1,8 @@
+/* cmd_login.c - `veetance-fetch login` and `logout`: the token in and out of its file (token.c).
+ *
+ * The token is read from standard input, never from the arguments, which other users can see, and not shown on a
+ * terminal. The line is wiped from memory when it has been saved.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,7 @@
+/* cmd_verify.c - `veetance-fetch verify`: one folder, or all of the models folder, compared with their fetch.json.
+ *
+ * Lines and JSON are printed while files are read, since reading a model takes minutes.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,10 @@
+/* display.c - progress on standard error: a block that is redrawn on a terminal, plain lines elsewhere; see
+ * display.h.
+ *
+ * The block is taken off with one escape sequence and written again, so that ordinary lines (a file that is done,
+ * a note) can go above it. Speed is that of the last samples, not of the whole download, to follow a line that
+ * changes.
+ */
 #include "fetch/display.h"
 
 #include <stdio.h>

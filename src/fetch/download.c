@@ -1,3 +1,14 @@
+/* download.c - the engine: many files over a few connections, on one thread with libcurl's multi interface.
+ *
+ * A round of the loop: let libcurl transfer, settle segments that have ended, look for files that are complete,
+ * hand free connections the next lease, wait. A job (file) and its slots (connections) belong to this thread; the
+ * keeper's thread (part.c) hashes and saves, and wakes the loop.
+ *
+ * When a segment ends badly, settle() decides by its verdict: try later with a growing wait, ask the hub for a
+ * fresh link, start the file over, or give up. A file that turns out to be another one is started over at most
+ * MAX_RESTARTS times. Connections are added one by one while they still make the line faster. The header is
+ * download.h.
+ */
 #include "fetch/download.h"
 
 #include <stdio.h>

@@ -1,3 +1,11 @@
+/* get.c - a set of the catalogue into a folder, in two rounds; see get.h.
+ *
+ * The second round is needed for indexes: which shards a model has is known only when its index is there. In
+ * order: lock the folder, note licences and set in fetch.json, take what the record vouches for, fetch missing
+ * indexes, add the shards, fetch the rest, write veetance.json, remove the work folder. The record is saved after
+ * each file, so that a run that was broken off goes on from there. Before each round the hub is asked about every
+ * file, and the disk for room.
+ */
 #include "fetch/get.h"
 
 #include <fcntl.h>

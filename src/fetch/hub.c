@@ -1,3 +1,10 @@
+/* hub.c - questions to the hub; see hub.h.
+ *
+ * A HEAD request is asked first. A server that answers it without a size, and storage hosts, whose links may be
+ * good for GET only, get a GET of one byte. Redirects are followed by hand: each target is checked (https unless
+ * the user named an http hub), and hub_prepare gives the token only to the hub's own origin. Failures are retried
+ * as words.c advises. What the server sends is kept as printable ASCII.
+ */
 #include "fetch/hub.h"
 
 #include <stdio.h>

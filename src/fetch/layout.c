@@ -1,3 +1,8 @@
+/* layout.c - veetance.json of a downloaded set, and the list of shards in an index; see layout.h.
+ *
+ * A veetance.json that somebody changed is not overwritten. It is recognised by its digest: the record keeps that
+ * of the one that was written last.
+ */
 #include "fetch/layout.h"
 
 #include <string.h>

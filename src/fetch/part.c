@@ -1,3 +1,11 @@
+/* part.c - unfinished files, and the keeper, the thread that hashes them and saves their states; see part.h.
+ *
+ * Order is what makes a kill at any moment harmless: bytes are written, then blocks are marked in memory; a state
+ * is encoded, then the bytes are flushed, then the state is written, so it never claims a byte that is not on the
+ * disk; a file is hashed from its first byte and flushed before it gets its name. `epoch` counts restarts: the
+ * keeper lets go of the lock while it reads or flushes, and throws its result away when the epoch has changed
+ * meanwhile.
+ */
 #include "fetch/part.h"
 
 #include <errno.h>

@@ -1,3 +1,9 @@
+/* record.c - fetch.json, read with suspicion and written whole; see record.h.
+ *
+ * A record may come from a bundle, so paths are checked, digests must be digests, and a path may be listed once.
+ * Strings live in the record's arena; replacing one leaves the old one there, which is fine for the few that
+ * change.
+ */
 #include "fetch/record.h"
 
 #include <stdlib.h>

@@ -1,3 +1,8 @@
+/* segments.c - the bits that say which blocks of a file are there, and their file; the format is in segments.h.
+ *
+ * Blocks grow with the file, to keep the state small and a lost block cheap. Decoding accepts only exactly what
+ * encoding makes: any other length, sum or bit is an unreadable state, which costs a fresh start and nothing else.
+ */
 #include "fetch/segments.h"
 
 #include <string.h>

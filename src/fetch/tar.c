@@ -1,3 +1,9 @@
+/* tar.c - tar headers and entries as streams; what is written and read is said in tar.h.
+ *
+ * Nothing seeks: export may write to a pipe and import read from one. The reader keeps how much of the current
+ * entry and its padding is left, and skips it before the next header. A header is believed only when its sum is
+ * right; extended headers are bounded before they are read.
+ */
 #include "fetch/tar.h"
 
 #include <stdio.h>

@@ -1,3 +1,9 @@
+/* token.c - which secret goes with which origin, and the file that keeps them; see token.h.
+ *
+ * Every copy of a secret, in buffers too, is wiped before its memory is given back. The file is replaced as a
+ * whole, with mode 0600 from its creation on; one that others can read is refused, and logging in again repairs
+ * it.
+ */
 #include "fetch/token.h"
 
 #include <ctype.h>

@@ -1,3 +1,9 @@
+/* words.c - libcurl's codes and HTTP statuses as messages that say what to do, and whether to try again; see
+ * words.h.
+ *
+ * The rule: what another attempt may change (a broken connection, a server error, "too many requests") is tried
+ * again; what only the user can change (access, a token, a certificate, a wrong name) is not.
+ */
 #include "fetch/words.h"
 
 #include <stdio.h>

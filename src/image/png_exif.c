@@ -1,3 +1,9 @@
+/* png_exif.c - the orientation of a PNG, from every place where programs put it; see png_exif.h.
+ *
+ * The chunk eXIf is the standard and wins. Before it existed, ImageMagick and others wrote EXIF or XMP as
+ * hexadecimal in a text chunk ("Raw profile type ..."); Adobe's programs write XMP as an iTXt. All texts are
+ * bounded, and damage in them means no orientation, never an error: the image itself may be fine.
+ */
 #include "image/png_exif.h"
 
 #include <string.h>

@@ -1,3 +1,14 @@
+/* assemble.c - groups, clipping and Porter-Duff operators to a flat stack; see assemble.h.
+ *
+ * Our stacks know only layers over each other, so each thing a document can say more is turned into alpha, opacity
+ * or blend modes of layers, as late as possible: a group's opacity, blend mode and mask are applied when the group
+ * ends, a clipping base's when nothing more is clipped to it, because only then is it known what they apply to.
+ * Masks and erasers with hard edges can go to several layers one by one; soft ones cannot (two half covered layers
+ * do not add up to one), so there the layers are merged and a note says so.
+ *
+ * Everything works on a range of the stack, from `first` to its top, and in 8 bits. Levels (struct layers_level)
+ * are the open groups, the document itself being level 0.
+ */
 #include "layers/assemble.h"
 
 #include <string.h>

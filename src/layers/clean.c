@@ -1,3 +1,9 @@
+/* clean.c - the clean-up of a stack, in place; see clean.h.
+ *
+ * Empty layers are dropped before duplicates are merged: an empty layer equals any other empty one. Differences
+ * are measured over the pixels that either layer covers, so layers of any size and place can be compared without
+ * padding them. Cleaning alpha is the only step that changes what is seen.
+ */
 #include "layers/clean.h"
 
 #include <limits.h>

@@ -1,3 +1,10 @@
+/* file.c - one door to all layer formats: export by name, import by content.
+ *
+ * Import tells the format by the first bytes, never by the file's name: PSD and ZIP have a signature, and inside a
+ * ZIP an entry "mimetype" means OpenRaster, layers.json our own export. What is left is read as a plain image and
+ * becomes a stack of one layer. Export writes beside the target and renames, so that a failure leaves the old
+ * file.
+ */
 #include "layers/file.h"
 
 #include "base/file.h"

@@ -1,3 +1,10 @@
+/* fit.c - layers at the source's size and in its colours, and how well they add up; see fit.h.
+ *
+ * Sizes come first, then colours. Colours are fitted from the top layer down with one plane of floats, free_way,
+ * that says how much of a pixel can still be seen through the layers above. A layer's colour is replaced by the
+ * source's only where it is nearly alone in being seen; the limit is gradual (certainty), since a hard one would
+ * draw an edge.
+ */
 #include "layers/fit.h"
 
 #include "base/mem.h"

@@ -1,3 +1,10 @@
+/* json.c - PNG files and layers.json in a folder or a ZIP; see json.h.
+ *
+ * Writing: images first, the manifest last, so that a folder with a manifest is complete. Folder and archive share
+ * the code through two small tables of functions (sink, source). Reading trusts nothing: names in the manifest are
+ * checked before they are joined to a folder, links are resolved and must stay inside, and every image is counted
+ * against the limits by its header before it is decoded.
+ */
 #include "layers/json.h"
 
 #include <errno.h>

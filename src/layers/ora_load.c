@@ -1,3 +1,10 @@
+/* ora_load.c - OpenRaster to layers; see ora.h.
+ *
+ * The archive's type is checked, stack.xml becomes a list of entries (ora_xml.c), and the list, which has the
+ * topmost layer first, is walked backwards, since layers/assemble.h wants the bottom first: a stack's end then
+ * comes before its layers. At the end the merged image of the document, where there is one, is compared with our
+ * layers.
+ */
 #include "layers/ora.h"
 
 #include "base/file.h"

@@ -1,3 +1,10 @@
+/* ora_xml.c - stack.xml on expat; see ora_xml.h.
+ *
+ * One pass with a stack of levels: offsets are relative to the enclosing stack, so each level carries their sum. A
+ * stack becomes two entries, its start and its end, both with what the stack says. A handler that finds a fault
+ * cannot return it through expat: it keeps the first error in struct parsing and stops the parser, and every
+ * handler does nothing from then on.
+ */
 #include "layers/ora_xml.h"
 
 #include <expat.h>

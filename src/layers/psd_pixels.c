@@ -1,3 +1,9 @@
+/* psd_pixels.c - the colours of a PSD to RGBA in sRGB; see psd_pixels.h.
+ *
+ * All planes are read into the document's own mode and depth first, and converted as a whole: a profile needs all
+ * channels of a pixel, and 16 bits are rounded once, after it. CMYK has no room for alpha in our images, so its
+ * alpha is a plane of its own until the end.
+ */
 #include "layers/psd_pixels.h"
 
 #include "image/icc.h"

@@ -1,3 +1,9 @@
+/* psd_plane.c - the four compressions of a PSD channel: raw, PackBits, zlib, and zlib over differences.
+ *
+ * Each is unpacked row by row into one channel of an image with interleaved channels (scatter_row). Raw and
+ * PackBits are used in layers and in the flattened image alike, where the table of row lengths stands in front of
+ * all channels; the two zlib ones, which Photoshop uses for 16 bits, occur in layers only and are unpacked whole.
+ */
 #include "layers/psd_plane.h"
 
 #include <zlib.h>

@@ -1,3 +1,9 @@
+/* psd_record.c - one layer record: rectangle, channels, blending, mask, names, and tagged blocks.
+ *
+ * Only the fixed part can make a document unreadable. The tagged blocks are optional and differ between programs:
+ * unknown ones are skipped by their length, and one that makes no sense ends the list without an error. Later
+ * blocks win: the Unicode name over the Pascal one, a group's own blend mode over the record's.
+ */
 #include "layers/psd_record.h"
 
 #include "image/unicode.h"

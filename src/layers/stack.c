@@ -1,3 +1,10 @@
+/* stack.c - layers and stacks in memory; see stack.h.
+ *
+ * Whatever comes in is made sound at the door: names become UTF-8 without control characters, ids are checked or
+ * made from the pixels and place (so that the same input gives the same ids, and tests can compare files), sizes
+ * and offsets are bounded. The format writers rely on that and do not check again. Functions that take a layer
+ * free it on failure too.
+ */
 #include "layers/stack.h"
 
 #include <assert.h>

@@ -1,3 +1,9 @@
+/* zipfile.c - reading ZIP archives on libzip, within limits; the writer is zipfile_write.c.
+ *
+ * The directory of an archive is a claim by whoever made it. Entries, sizes, their sum and the packing ratio are
+ * checked before anything is unpacked, and unpacking then reads exactly the claimed number of bytes and insists on
+ * the end.
+ */
 #include "layers/zipfile.h"
 
 #include <zip.h>

@@ -1,3 +1,9 @@
+/* engine_inputs.c - the images of a request, made ready for the model; see engine_inputs.h.
+ *
+ * The order matters: the mask is read in the image's own size, then image and mask are extended by the same
+ * border, and only then does the matte remove alpha from what the model sees. The original keeps its alpha, as
+ * kept pixels are taken from it at the end. All images here are copies; the request is not changed.
+ */
 #include "pipeline/engine_inputs.h"
 
 #include <stdio.h>

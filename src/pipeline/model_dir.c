@@ -1,3 +1,12 @@
+/* model_dir.c - a model's name to the files of its components; see model_dir.h.
+ *
+ * For each component the first source that names it wins: veetance.json, then the folder that it gives as base,
+ * then the model's own subfolders. Only fields that are still empty are filled. A tokenizer that nobody named
+ * comes from the text encoder's GGUF file, else from the program, unless the vocabulary is a miniature's. At the
+ * end every file must exist, so that a missing one is reported before any weight is read. Settings (is it
+ * distilled, the schedule) go the other way round: base, own folder, veetance.json, and the last one that says
+ * something counts.
+ */
 #include "pipeline/model_dir.h"
 
 #include <dirent.h>

@@ -1,3 +1,10 @@
+/* placement.c - devices for components, each opened once, with one governor of its memory; see placement.h.
+ *
+ * The transformer's device comes first, since it is the one that others share and the one that results name. Two
+ * names may mean one device ("gpu", "vulkan0"), which only opening tells: a device that turns out to be open
+ * already is closed again and the first one used, because two governors on one device would each spend the whole
+ * budget.
+ */
 #include "pipeline/placement.h"
 
 #include <stdio.h>

@@ -1,3 +1,10 @@
+/* preview.c - previews from latents by a linear map; see preview.h.
+ *
+ * The map is fitted once a model: a pattern of patches and gradients goes through the model's own encoder, and
+ * least squares with a little ridge finds the colours for the latents. That costs one small encoding, no decoder,
+ * and no table of constants per model. A step's latents still hold noise, so what is drawn is latents - sigma *
+ * velocity, the model's own guess of the image without it.
+ */
 #include "pipeline/preview.h"
 
 #include <math.h>

@@ -1,3 +1,9 @@
+/* report.c - progress, notes and previews for whoever asked; see report.h.
+ *
+ * A run is stages, a stage is equal parts, a part is what a device's graphs do. Progress inside a part comes from
+ * the device's watch and is passed on once a whole per cent, since a callback may write to a terminal or a socket.
+ * Callbacks run on the thread that computes.
+ */
 #include "pipeline/report.h"
 
 #include <stdarg.h>

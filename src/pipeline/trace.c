@@ -1,3 +1,9 @@
+/* trace.c - named intermediate tensors of a run, as one safetensors file; see trace.h.
+ *
+ * Data are copied when they are added, because the buffers behind them are used again in the next step. The file
+ * is written at the end in one go: a safetensors header needs all sizes first. A name that is too long or memory
+ * that is out marks the trace as failed, so the computing code needs no error path for it.
+ */
 #include "pipeline/trace.h"
 
 #include <string.h>

@@ -1,3 +1,9 @@
+/* check.c - a store compared with itself: database, references, projects, files.
+ *
+ * Nothing is repaired here; each finding is one line for the user and a number in the report, and only a failure
+ * to look is an error. The database is checked under its lock, the files without it: reading them all may take
+ * minutes, during which the store stays usable.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

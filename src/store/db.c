@@ -1,3 +1,13 @@
+/* db.c - SQLite: opening, errors in our codes, transactions, and statements that are used again.
+ *
+ * Settings are part of the promise in store.h: WAL with synchronous = FULL means that what was committed is on the
+ * disk. The database file comes from outside after a restore or a crash, so trusted_schema is off, cell sizes are
+ * checked, and attaching is forbidden. Corruption is marked with its own errno (BROKEN_SYS), because only it makes
+ * the store move the file aside; everything else is an ordinary failure.
+ *
+ * A prepared statement is kept in a small table by the hash of its text and taken out while it runs. All of a
+ * struct db is guarded by its lock; callers hold it around queries.
+ */
 #include "store/db.h"
 
 #include <errno.h>

@@ -1,3 +1,11 @@
+/* files.c - the folders of a store; see files.h.
+ *
+ * All work is relative to descriptors of the store's own folders, opened once and never through a link: whatever
+ * is put in a folder's place later, a removal cannot be led elsewhere. A new file is made in tmp/ under a name
+ * that begins with this process's token, so that a later process can tell its own from what a killed one left, and
+ * is renamed to its place when it is whole. The order is: file data synced by the caller, rename, then the folder
+ * synced.
+ */
 #include "store/files.h"
 
 #include <dirent.h>

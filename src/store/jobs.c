@@ -1,3 +1,10 @@
+/* jobs.c - the table of jobs: one transaction a change of state.
+ *
+ * A change first reads the state within the same transaction and refuses it unless it is one of the allowed ones
+ * (the diagram is in jobs.h), so that two processes, or a cancel and a finish, cannot both succeed. The assets
+ * that a job names are entered as references of owner "j:ID" in that transaction too. Lists come in pages by seq,
+ * bounded in rows and bytes, because requests may be large.
+ */
 #include "store/jobs.h"
 
 #include <stdio.h>

@@ -1,3 +1,9 @@
+/* project_json.c - projects from and to JSON by one table of fields; see project_json.h.
+ *
+ * A key that is not in the table is refused, so a misspelt one cannot be lost silently. Patches are applied to a
+ * copy that replaces the original only when everything was right. Checks of ranges are not here but in
+ * project_check, which every way into the store shares.
+ */
 #include "store/project_json.h"
 
 #include <math.h>

@@ -1,3 +1,9 @@
+/* schema.c - the tables as a list of migrations; entry i brings form i to form i + 1.
+ *
+ * PRAGMA user_version holds the form, application_id says that the file is ours. Each migration runs in one
+ * transaction with the new number, so a crash between two leaves a form that is known. Released entries are never
+ * edited: stores that have run them would not run them again.
+ */
 #include "store/schema.h"
 
 #include <stdio.h>

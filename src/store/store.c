@@ -1,3 +1,14 @@
+/* store.c - opening and closing a store, its clock, its ids and its locks; see store.h.
+ *
+ * Opening as the owner goes in this order: folders, the lock on the process (DIR/lock, which also tells whether
+ * the last owner closed properly), the lock on files, rights, the database with its quick check and rescue, the
+ * clock, then tidying up what the last process left. The read connection is opened last, when the tables are
+ * there. A store opened to look, or beside the owner, takes no process lock and repairs nothing.
+ *
+ * The clock is the wall clock at opening plus the time since boot: it does not jump while the process runs, and at
+ * opening it is moved forward to the newest row (unless that lies absurdly far ahead), so that new things never
+ * look older than old ones.
+ */
 #include "store/store_impl.h"
 
 #include <errno.h>

@@ -1,3 +1,9 @@
+/* tidy.c - what goes by itself, by age, number and size; the limits are kept in the table meta.
+ *
+ * Jobs are trimmed first, because their references keep images alive; then images by age; then, only if the store
+ * is still too large, images by size, and when none is left that nothing refers to, the oldest jobs, twenty at a
+ * time, with theirs. That last step spares everything newer than an hour: somebody may be about to refer to it.
+ */
 #include "store/tidy.h"
 
 #include <inttypes.h>

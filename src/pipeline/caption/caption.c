@@ -1,3 +1,10 @@
+/* caption.c - an image in words: opening the parts, looking, reading, answering; see caption.h.
+ *
+ * Opening checks what can be checked without reading weights: that tokenizer, language model and vision tower have
+ * sizes that fit each other. A run engages the vision tower, keeps its rows on the host, and then engages the
+ * language model, so that a device needs room for one of them. The rules of generation are the model's own
+ * (generation_config.json); end tokens are completed by those that the chat format always uses.
+ */
 #include "pipeline/caption/caption.h"
 
 #include <stdio.h>

@@ -1,3 +1,11 @@
+/* cache.c - converted weights, made once and found again; see cache.h.
+ *
+ * The mark is the heart of it: one line a source file with path, size, time and hashes of its head and tail, and a
+ * first line with the version of the conversion. Its hash is part of the copy's name, and the whole mark is stored
+ * in the copy and compared, so neither a collision nor a changed source is taken for a hit. Under a lock on the
+ * folder: look again (another process may have made it while we waited), remove copies of changed sources,
+ * convert.
+ */
 #include "pipeline/convert/cache.h"
 
 #include <dirent.h>
@@ -29,7 +37,7 @@ enum {
 };
 
 /* Changes when the same source would be converted differently. */
-static const char recipe[] = "veetance convert 1";
+static const char version[] = "veetance convert 1";
 
 /* ---- which source ------------------------------------------------------------------------------------- */
 
@@ -63,7 +71,7 @@ static enum err_code mark_source(const struct checkpoint *cp, enum dtype type, s
                                  struct err *e)
 {
     buf_init(mark, MAX_MARK_BYTES);
-    buf_printf(mark, "%s to %s\n", recipe, dtype_info(type)->name);
+    buf_printf(mark, "%s to %s\n", version, dtype_info(type)->name);
     for (size_t i = 0; i < checkpoint_file_count(cp); i++)
         TRY(mark_file(cp, i, mark, e));
     if (buf_failed(mark))

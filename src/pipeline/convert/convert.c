@@ -1,3 +1,10 @@
+/* convert.c - the threads that convert a component; the plan (weights/convert_plan.h) says what goes where.
+ *
+ * Threads take pieces of about a million elements from a common place (struct writer) and write them at their
+ * offsets in the new file, which is therefore the same for any number of threads. The first failure stops the
+ * others at their next piece. Pages of the source are given back after each piece, so the process does not grow
+ * with the file. Only the calling thread reports progress.
+ */
 #include "pipeline/convert/convert.h"
 
 #include <inttypes.h>

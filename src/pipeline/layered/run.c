@@ -1,3 +1,10 @@
+/* run.c - a decomposition from its request to decoded layers; its state is struct state.
+ *
+ * Order: size and room on the host are checked before anything runs; source, prompts (or a caption) and latents
+ * are prepared with one component engaged at a time; the modulation becomes tables before the transformer is
+ * engaged, because it is a third of the network's weights; passes are released before the decoder needs memory.
+ * The noisy frames come first in all token arrays, the condition's behind them. Frame 0 is the model's composite.
+ */
 #include "pipeline/layered/layered.h"
 
 #include <stdio.h>
