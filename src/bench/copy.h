@@ -1,4 +1,4 @@
-/* copy.h - how fast this machine copies memory: the yardstick for bringing weights onto a device. */
+/* copy.h - how fast this machine copies memory: to compare the upload of weights with. */
 #ifndef VT_BENCH_COPY_H
 #define VT_BENCH_COPY_H
 

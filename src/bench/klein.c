@@ -238,7 +238,8 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
         rc = klein_open(dir, devices_all(d), &b->k, e);
     nn_device_info(d, &info);
     if (rc == ERR_OK && b->rq->swap_only && info.is_cpu)
-        rc = err_set(e, ERR_ARG, "on the CPU weights stay where they are: nothing is brought");
+        rc = err_set(e, ERR_ARG,
+                     "on the CPU weights are used in place: there is no upload to measure");
     if (rc == ERR_OK && !b->rq->swap_only)
         rc = make_pictures(b, e);
     if (rc == ERR_OK) {

@@ -26,8 +26,8 @@ struct bench_request {
     int max_tokens; /* that the prompt is padded to */
     const char *device;
     int threads;         /* 0 = one a core */
-    const char *weights; /* type to run in, as convert_cache.h has it; NULL: as stored */
-    const char *compute; /* as compute.h has it */
+    const char *weights; /* type to run in, as pipeline/convert/cache.h has it; NULL: as stored */
+    const char *compute; /* as pipeline/compute.h has it */
     bool profile;        /* time every operation: results then hold a profile a stage */
     bool swap_only; /* make no picture: only bring the transformer to the device, several times */
     const atomic_bool *cancel;

@@ -21,7 +21,7 @@ struct qwen_image_config bench_layered_config(void);
 /* Bytes of weights on disk. */
 uint64_t bench_layered_bytes(const struct qwen_image_config *c);
 
-/* The model's GGUF under cache_dir, made if it is not there (bench_cache.h). run's done_before, total and
+/* The model's GGUF under cache_dir, made if it is not there (bench/cache.h). run's done_before, total and
  * threads are not read. */
 ERR_MUST_CHECK enum err_code bench_layered_get(const struct qwen_image_config *c, const char *name,
                                                const char *cache_dir,
@@ -38,7 +38,7 @@ struct bench_layered_request {
     int text_tokens, steps;
     const char *device;
     int threads;         /* 0 = one a core */
-    const char *compute; /* as compute.h has it */
+    const char *compute; /* as pipeline/compute.h has it */
     bool profile;        /* time every operation */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */

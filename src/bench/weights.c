@@ -301,13 +301,11 @@ enum err_code bench_weights_write(const struct bench_weights *w, const char *pat
     TRY_GOTO(fd >= 0 ? write_open_file(w, fd, path, block, run, e)
                      : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path),
              done);
-    if (fsync(fd) != 0) {
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
-        goto done;
-    }
-    if (fd >= 0 && close(fd) != 0)
+    if (fsync(fd) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
 done:
+    if (fd >= 0 && close(fd) != 0 && rc == ERR_OK)
+        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
     if (rc != ERR_OK && fd >= 0)
         (void)unlink(path);
     mem_free(block);

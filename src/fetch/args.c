@@ -174,9 +174,9 @@ static const struct command *const commands[] = {&cmd_list,   &cmd_get,    &cmd_
 
 static void print_overview(void)
 {
-    printf(
-        "Downloads models for veetance, the only program of it that opens outward connections.\n\n"
-        "Usage: veetance-fetch COMMAND [OPTIONS]\n\nCommands:\n");
+    printf("Downloads models for veetance; the only one of its programs that connects to the "
+           "internet.\n\n"
+           "Usage: veetance-fetch COMMAND [OPTIONS]\n\nCommands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
         printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n`veetance-fetch COMMAND --help` explains one.\n\nExamples:\n"

@@ -38,7 +38,7 @@ struct catalogue {
     size_t licence_count, source_count, set_count;
 };
 
-/* ---- helpers: one sentence for everything that is not as it should be ---------------------------------- */
+/* ---- helpers: one message for each kind of mistake ---------------------------------- */
 
 static enum err_code need_str(struct catalogue *c, yyjson_val *o, const char *key, const char **out,
                               struct err *e)
@@ -68,8 +68,8 @@ static enum err_code room_for(struct catalogue *c, yyjson_val *v, const char *ke
         return err_set(e, ERR_FORMAT, "%s: \"%s\" should be %s", c->what, key,
                        object ? "an object" : "an array");
     if (n < 1 || n > most)
-        return err_set(e, ERR_FORMAT, "%s: \"%s\" has %zu items; 1 to %zu are sound", c->what, key,
-                       n, most);
+        return err_set(e, ERR_FORMAT, "%s: \"%s\" has %zu items, not 1 to %zu", c->what, key, n,
+                       most);
     *out = arena_array(&c->arena, n, item_bytes);
     if (!*out)
         return err_set(e, ERR_NOMEM, "%s: no memory for %zu items", c->what, n);
@@ -159,7 +159,7 @@ static enum err_code read_sources(struct catalogue *c, yyjson_val *v, struct err
             (rc = json_get_bool(o, "gated", &s->gated, c->what, e)) != ERR_OK)
             return rc;
         if (!is_repo(s->repo) || !path_is_plain_name(s->revision))
-            return err_set(e, ERR_FORMAT, "%s: source '%s' has no sound \"repo\" or \"revision\"",
+            return err_set(e, ERR_FORMAT, "%s: source '%s' has no valid \"repo\" or \"revision\"",
                            c->what, s->id);
     }
     return ERR_OK;

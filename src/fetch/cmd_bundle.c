@@ -56,7 +56,7 @@ static int read_args(struct session *s, const struct command *self, int argc, ch
             s->quiet = true;
     }
     s->terminal = isatty(STDERR_FILENO);
-    return s->count == needed ? EXIT_DONE : args_usage_error(self, "something is missing");
+    return s->count == needed ? EXIT_DONE : args_usage_error(self, "an argument is missing");
 }
 
 static void on_progress(const char *doing, uint64_t done, uint64_t total, void *user)

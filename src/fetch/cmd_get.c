@@ -37,7 +37,7 @@ static const struct arg_option options[] = {
     {OPT_JOBS, "jobs", "N", "connections at once, 1 to 64 (default 8)"},
     {OPT_TRIES, "tries", "N", "give up after N failures in a row (default 12)"},
     {OPT_ACCEPT, "accept-licence", NULL, "agree to the licences that are shown"},
-    {OPT_TRUST, "trust-hub", NULL, "take the hub's file where it is not the one that is pinned"},
+    {OPT_TRUST, "trust-hub", NULL, "accept the hub's file where it differs from the pinned one"},
     {OPT_QUIET, "quiet", NULL, "no progress"},
     {OPT_JSON, "json", NULL, "the result, or the error, as one JSON object"},
     {0},
@@ -234,11 +234,12 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command cmd_get = {
     .name = "get",
-    .summary = "Downloads a set of files, or goes on with it",
+    .summary = "Downloads a set of files, or continues a download",
     .usage = "SET [OPTIONS]",
     .details =
-        "The folder is then a model: `veetance generate -m DIR`. Stopped, killed or cut off, the\n"
-        "same command goes on where it was. Every file is checked before it gets its name.\n"
+        "The folder is then a model: `veetance generate -m DIR`. After a stop or a broken line "
+        "the\n"
+        "same command continues. Every file is checked before it gets its name.\n"
         "Gated sets need a token: `veetance-fetch login`, or HF_TOKEN. HF_ENDPOINT is a lasting\n"
         "--mirror; https_proxy, no_proxy and SSL_CERT_FILE are honoured.\n",
     .examples = "  veetance-fetch get klein-4b --accept-licence\n"

@@ -68,8 +68,7 @@ static enum err_code verify_one(struct session *v, const char *dir, struct err *
     v->bad_models += bad > 0;
     if (bad > 0)
         say("%zu of %zu files of '%s' are not what was downloaded; `veetance-fetch get %s --to "
-            "'%s'` "
-            "after removing them brings them back",
+            "'%s'` after removing them downloads them again",
             bad, r.count, dir, *r.set ? r.set : "SET", dir);
     record_deinit(&r);
     return rc;

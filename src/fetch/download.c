@@ -210,7 +210,8 @@ static enum err_code job_check(struct engine *g, struct job *j, struct err *e)
     return g->o->published ? g->o->published(f, g->o->user, e) : ERR_OK;
 }
 
-/* ---- handing out work ---------------------------------------------------------------------------------------------- */
+/* ---- handing out work
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Shorter towards the end, so that no connection is left with a long rest. */
 static uint64_t lease_size(const struct engine *g, const struct job *j)
@@ -276,7 +277,8 @@ static enum err_code hand_out(struct engine *g, struct err *e)
     return ERR_OK;
 }
 
-/* ---- when a segment ends --------------------------------------------------------------------------------------------- */
+/* ---- when a segment ends
+ * --------------------------------------------------------------------------------------------- */
 
 /* A broken line ends all of a file's connections at once: that is one failure, not many. */
 static enum err_code try_later(struct engine *g, const struct slot *s, struct job *j,
@@ -309,7 +311,7 @@ static enum err_code follow(struct engine *g, struct slot *s, struct job *j, str
     char *to = NULL;
     (void)curl_easy_getinfo(s->easy, CURLINFO_REDIRECT_URL, &to);
     if (!to || strlen(to) >= HUB_URL_BYTES || ++j->hops > MAX_HOPS)
-        return err_set(e, ERR_IO, "%s: the server redirects to nowhere", j->f->to);
+        return err_set(e, ERR_IO, "%s: the server redirects without a usable address", j->f->to);
     TRY(hub_check_url(g->hub, to, e));
     memcpy(j->f->at.url, to, strlen(to) + 1);
     j->f->at.elsewhere = true;
@@ -415,7 +417,8 @@ static enum err_code settle(struct engine *g, struct slot *s, CURLcode code, str
         return settle_changed(g, s, j, e);
     case VERDICT_NO_RANGES:
         if (j->no_ranges)
-            return err_set(e, ERR_IO, "%s: the server sends parts nobody asked for", j->f->to);
+            return err_set(e, ERR_IO, "%s: the server sends a part that was not requested",
+                           j->f->to);
         j->no_ranges = true;
         err_set_text(&why, ERR_IO, "%s: the server cannot send parts of a file", j->f->to);
         return job_restart(g, j, &why, e);
@@ -432,7 +435,8 @@ static enum err_code settle(struct engine *g, struct slot *s, CURLcode code, str
     return settle_transfer(g, s, j, code, e);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------------------------------- */
+/* ---- the loop
+ * --------------------------------------------------------------------------------------------------------- */
 
 static enum err_code take_results(struct engine *g, struct err *e)
 {
@@ -494,10 +498,10 @@ static enum err_code loop(struct engine *g, struct err *e)
     while (g->done < g->job_count) {
         int running = 0;
         if (g->o->stop && atomic_load(g->o->stop))
-            return err_set(e, ERR_CANCELLED, "stopped; the same command goes on where it was");
+            return err_set(e, ERR_CANCELLED, "stopped; the same command continues from here");
         enum err_code rc = ERR_OK;
         if (curl_multi_perform(g->multi, &running) != CURLM_OK)
-            rc = err_set(e, ERR_INTERNAL, "libcurl lost its way");
+            rc = err_set(e, ERR_INTERNAL, "libcurl's event loop failed");
         if (rc == ERR_OK)
             rc = take_results(g, e);
         if (rc == ERR_OK)

@@ -357,7 +357,7 @@ static enum err_code read_location(struct hub *h, const struct question *q, char
     char *to = NULL;
     (void)curl_easy_getinfo(h->easy, CURLINFO_REDIRECT_URL, &to);
     if (!to || strlen(to) >= HUB_URL_BYTES)
-        return err_set(e, ERR_IO, "%s: the server redirects to nowhere", q->what);
+        return err_set(e, ERR_IO, "%s: the server redirects without a usable address", q->what);
     TRY(hub_check_url(h, to, e));
     memcpy(url, to, strlen(to) + 1);
     return ERR_OK;

@@ -63,7 +63,7 @@ static enum err_code read_one(struct record *r, yyjson_val *o, const char *what,
         (rc = path_check(str_from(f->path), what, e)) != ERR_OK)
         return rc;
     if (strlen(f->sha256) != 64 || strspn(f->sha256, "0123456789abcdef") != 64 || size < 0)
-        return err_set(e, ERR_FORMAT, "%s: '%s' has no sound size and sha256", what, f->path);
+        return err_set(e, ERR_FORMAT, "%s: '%s' has no valid size and sha256", what, f->path);
     if (record_find(r, f->path))
         return err_set(e, ERR_FORMAT, "%s: '%s' is listed twice", what, f->path);
     f->size = (uint64_t)size;

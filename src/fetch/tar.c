@@ -242,13 +242,13 @@ static enum err_code apply_pax(struct str text, struct pax *pax, struct err *e)
             return err_set(e, ERR_FORMAT, "an extended header of the archive is unreadable");
         if (str_eq_z(key, "path")) {
             if (value.n == 0 || value.n >= sizeof pax->path || memchr(value.p, 0, value.n))
-                return err_set(e, ERR_FORMAT, "an entry of the archive has an unsound name");
+                return err_set(e, ERR_FORMAT, "an entry of the archive has an invalid name");
             memcpy(pax->path, value.p, value.n);
             pax->path[value.n] = 0;
             pax->has_path = true;
         } else if (str_eq_z(key, "size")) {
             if (!str_to_u64(value, &pax->size) || pax->size >> 60)
-                return err_set(e, ERR_FORMAT, "an entry of the archive has an unsound size");
+                return err_set(e, ERR_FORMAT, "an entry of the archive has an invalid size");
             pax->has_size = true;
         } else if (str_starts(key, STR_LIT("GNU.sparse"))) {
             return err_set(e, ERR_FORMAT, "the archive holds sparse files, which bundles do not");

@@ -54,8 +54,7 @@ enum words_advice words_for_transfer(CURLcode code, const char *detail, const ch
                      host, why);
         return WORDS_GIVE_UP;
     case CURLE_UNSUPPORTED_PROTOCOL:
-        err_set_text(e, ERR_IO, "%s asks for a way of transport that is not allowed (%s)", host,
-                     why);
+        err_set_text(e, ERR_IO, "%s uses a protocol that is not allowed (%s)", host, why);
         return WORDS_GIVE_UP;
     case CURLE_OUT_OF_MEMORY:
         err_set_text(e, ERR_NOMEM, "no memory for a connection to %s", host);
@@ -96,7 +95,7 @@ static void words_for_refusal(const struct words_http *h, struct err *e)
             h->what, h->page);
     else if (gated && h->had_token)
         err_set_text(e, ERR_IO,
-                     "%s: this repository is gated (%ld), and the token is not sound (it may have "
+                     "%s: this repository is gated (%ld), and the token is not valid (it may have "
                      "expired): make one at %s/settings/tokens, then `veetance-fetch login`; its "
                      "terms are at %s",
                      h->what, h->status, h->hub, h->page);
@@ -114,7 +113,7 @@ static void words_for_refusal(const struct words_http *h, struct err *e)
     else
         err_set_text(
             e, ERR_IO,
-            "%s: one has to be signed in (401), or there is no such repository: make a token "
+            "%s: you must be signed in (401), or there is no such repository: make a token "
             "at %s/settings/tokens, then `veetance-fetch login`",
             h->what, h->hub);
     add_reason(h, e);

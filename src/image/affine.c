@@ -16,8 +16,7 @@ static struct span reach(double a, double b, double t, const struct image *src)
                          t + (w > 0 ? w : 0) + (h > 0 ? h : 0)};
 }
 
-/* The whole pixels that the span touches, within [from, from + size). A hair over a border, which is
- * rounding, touches nothing. */
+/* The whole pixels that the span touches, within [from, from + size). A rounding error past a border does not count. */
 static void touch(struct span s, int from, int size, int *first, int *count)
 {
     double lo = floor(s.lo + 1e-6), hi = ceil(s.hi - 1e-6);
@@ -38,7 +37,7 @@ enum err_code image_transform(const struct image *src, const struct image_affine
         return err_set(e, ERR_ARG, "cannot transform a picture of mode %s",
                        image_mode_name(src->channels));
     if (!(fabs(det) > 1e-12) || !isfinite(det) || !isfinite(m->tx) || !isfinite(m->ty))
-        return err_set(e, ERR_ARG, "a picture cannot be squeezed to nothing");
+        return err_set(e, ERR_ARG, "the transformation leaves no pixels");
     int w, h;
     touch(reach(m->a, m->b, m->tx, src), clip->x, clip->w, x, &w);
     touch(reach(m->c, m->d, m->ty, src), clip->y, clip->h, y, &h);

@@ -88,7 +88,7 @@ static enum err_code read_header(struct bmp *b)
         ((b->compression == BMP_MASKS || b->compression == BMP_ALPHA_MASKS) && b->bits != 16 &&
          b->bits != 32) ||
         (b->compression > BMP_MASKS && b->compression != BMP_ALPHA_MASKS))
-        return err_set(b->d->e, ERR_FORMAT, "a BMP of %u bits, compressed in way %u, is not read",
+        return err_set(b->d->e, ERR_FORMAT, "a BMP of %u bits with compression %u is not supported",
                        b->bits, b->compression);
     read_masks(b);
     b->palette = FILE_BYTES + b->header;

@@ -1,4 +1,9 @@
-/* composite.c - see composite.h. */
+/* composite.c - clipping, modes and depths around the compositing kernel; see composite.h.
+ *
+ * The kernel (composite_kern.c) works on rows of RGBA of one depth. Here a layer is cut to the canvas, its rows
+ * are brought to that form, in two lent rows where they are not, and an RGB canvas is widened and narrowed row by
+ * row. So a layer costs three rows of memory, whatever its size.
+ */
 #include "image/composite.h"
 
 #include <math.h>

@@ -39,7 +39,7 @@ struct exif {
     bool big;
 };
 
-/* Zero behind the end: no field that we read means anything as zero. */
+/* Zero past the end: zero is not a meaningful value of any field that we read. */
 static unsigned byte_at(const struct exif *x, uint64_t at)
 {
     return at < x->s.n ? (unsigned char)x->s.p[at] : 0u;

@@ -1,4 +1,5 @@
-/* exif.h - what we want from EXIF data: how the camera was held, and the comment, where recipes of images are kept. */
+/* exif.h - what we want from EXIF data: the orientation of the camera, and the comment, where recipes of images
+ * are kept. */
 #ifndef VT_IMAGE_EXIF_H
 #define VT_IMAGE_EXIF_H
 

@@ -1,4 +1,9 @@
-/* gif_load.c - GIF through giflib: the first frame, on its place on the canvas. */
+/* gif_load.c - GIF through giflib: the first frame, at its place on the canvas.
+ *
+ * giflib is opened when the first GIF comes (library.h). The screen's size is checked before anything is
+ * allocated, and the file is read up to the first image only: further frames may be damaged or huge. What the
+ * frame does not cover is transparent.
+ */
 #include <string.h>
 
 #include <gif_lib.h>

@@ -175,7 +175,7 @@ enum err_code image_pad(const struct image *src, struct image_border b, const un
     *out = (struct image){0};
     if (b.left < 0 || b.top < 0 || b.right < 0 || b.bottom < 0 || b.left > IMAGE_SIDE_MAX ||
         b.top > IMAGE_SIDE_MAX || b.right > IMAGE_SIDE_MAX || b.bottom > IMAGE_SIDE_MAX)
-        return err_set(e, ERR_ARG, "a border of %d,%d,%d,%d makes no sense", b.left, b.top, b.right,
+        return err_set(e, ERR_ARG, "a border of %d,%d,%d,%d is not valid", b.left, b.top, b.right,
                        b.bottom);
     TRY(image_new_deep(out, src->w + b.left + b.right, src->h + b.top + b.bottom, src->channels,
                        src->deep, e));

@@ -17,8 +17,7 @@
 #include "image/xmp.h"
 
 enum {
-    /* A few hundred bytes can ask for one more pass over a huge picture, as often as they like. Real
-     * files have a dozen. */
+    /* A few hundred bytes can request another pass over a huge image, any number of times. Real files have a dozen. */
     SCANS_MAX = 100,
 };
 
@@ -188,7 +187,7 @@ static void choose_colours(struct jpeg_job *j)
         d->info->channels = 3;
         break;
     default:
-        j->rc = err_set(d->e, ERR_FORMAT, "a JPEG of %d components has colours nobody knows",
+        j->rc = err_set(d->e, ERR_FORMAT, "a JPEG of %d colour components is not supported",
                         j->c.num_components);
         longjmp(j->jump, 1);
     }

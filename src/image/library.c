@@ -23,7 +23,7 @@ enum err_code library_open(struct library *l, struct err *e)
     if (!l->handle) {
         void *handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
         rc = handle ? fill(l, handle, e)
-                    : err_set(e, ERR_NOTFOUND, "%s needs %s, which is not here (package %s)",
+                    : err_set(e, ERR_NOTFOUND, "%s needs %s, which is not installed (package %s)",
                               l->task, l->file, l->package);
         if (rc == ERR_OK)
             l->handle = handle;

@@ -1,4 +1,10 @@
-/* load.c - see load.h: recognise, let the codec decode, then colours and orientation. */
+/* load.c - images from bytes: recognise the format, let its codec decode, then colours and orientation; see
+ * load.h.
+ *
+ * A codec only decodes (codec.h). What all formats have in common is done here, after it and in this order:
+ * colours to sRGB, CMYK included, while samples still have the file's depth; then the orientation, which swaps
+ * sides. On failure the image is freed here, whatever the codec had done by then.
+ */
 #include "image/load.h"
 
 #include <inttypes.h>
@@ -117,11 +123,10 @@ static enum err_code no_picture(struct str bytes, struct err *e)
 {
     if (bytes.n == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
-    return err_set(
-        e, ERR_FORMAT,
-        "this is no image that is known here (PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF, BMP; %zu "
-        "bytes)",
-        bytes.n);
+    return err_set(e, ERR_FORMAT,
+                   "not a supported image format (PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF, BMP; %zu "
+                   "bytes)",
+                   bytes.n);
 }
 
 /* Everything behind the public functions; out NULL reads the header only. */

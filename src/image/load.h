@@ -1,4 +1,4 @@
-/* load.h - pictures from bytes that nobody vouches for.
+/* load.h - images from untrusted bytes.
  *
  * The format is recognised by its first bytes, never by a name. Size and dimensions are checked against
  * the limits before a single pixel is allocated. What comes out is upright (EXIF orientation applied),

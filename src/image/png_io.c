@@ -10,7 +10,7 @@ static void on_error(png_structp png, png_const_charp text)
 {
     struct png_io *io = png_get_error_ptr(png);
     if (io->nomem)
-        io->rc = err_set(io->e, ERR_NOMEM, "%s: memory is out", io->doing);
+        io->rc = err_set(io->e, ERR_NOMEM, "%s: out of memory", io->doing);
     else if (io->past_end)
         io->rc = err_set(io->e, ERR_FORMAT, "the PNG is broken: it has data beyond its last row");
     else if (io->cut)

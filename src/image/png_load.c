@@ -1,4 +1,10 @@
-/* png_load.c - PNG through libpng. */
+/* png_load.c - PNG through libpng.
+ *
+ * The size is read from the header by ourselves, so that limits hold before libpng allocates anything. libpng
+ * reports errors by longjmp: run_header and run_pixels set the jump point and keep all their state in struct
+ * png_job. Text chunks are skipped here (png_text.c reads them). What a stream holds beyond its last row is not
+ * unpacked: it may be a thousand times the file.
+ */
 #include <string.h>
 
 #include "image/codec.h"

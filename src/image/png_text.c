@@ -1,4 +1,4 @@
-/* png_text.c - finds a text chunk without touching the pixels; the prototype is in png_write.h.
+/* png_text.c - finds a text chunk without touching the pixels; the prototypes are in png_save.h.
  *
  * A PNG is a signature of 8 bytes and chunks: length (4, big endian), name (4), data, CRC-32 of name and
  * data (4). Inside the three that hold text:
@@ -120,7 +120,7 @@ static enum err_code take_chunk(struct str *s, struct chunk *out, struct err *e)
 static enum err_code take_signature(struct str *s, struct err *e)
 {
     if (!str_starts(*s, STR_LIT("\x89PNG\r\n\x1a\n")))
-        return err_set(e, ERR_FORMAT, "this is no PNG (%zu bytes)", s->n);
+        return err_set(e, ERR_FORMAT, "not a PNG file (%zu bytes)", s->n);
     *s = str_skip(*s, SIGNATURE_BYTES);
     return ERR_OK;
 }

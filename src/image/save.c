@@ -133,6 +133,6 @@ enum err_code image_parameters(struct str bytes, struct buf *out, struct err *e)
             return ERR_OK;
         return err_set(e, ERR_NOTFOUND, "the WebP has no recipe in its EXIF data");
     default:
-        return err_set(e, ERR_FORMAT, "this is no PNG, JPEG or WebP (%zu bytes)", bytes.n);
+        return err_set(e, ERR_FORMAT, "not a PNG, JPEG or WebP file (%zu bytes)", bytes.n);
     }
 }

@@ -1,4 +1,4 @@
-/* save.h - images to files: PNG, JPEG and WebP, by name or one by one. More about PNG is in png_write.h.
+/* save.h - images to files: PNG, JPEG and WebP, by name or one by one. More about PNG is in png_save.h.
  *
  *     struct image_save s = {.format = IMAGE_FORMAT_JPEG, .quality = 90, .texts = texts, .n_texts = n};
  *     if ((rc = image_save_format("out.jpg", &s.format, e)) == ERR_OK)

@@ -121,7 +121,7 @@ static toff_t on_size(thandle_t user)
 static enum err_code broken(const struct tiff_job *j)
 {
     return err_set(j->d->e, ERR_FORMAT, "the TIFF cannot be read: %s",
-                   j->text[0] ? j->text : "its data make no sense");
+                   j->text[0] ? j->text : "its data are not valid");
 }
 
 static enum err_code open_tiff(struct tiff_job *j)
@@ -160,7 +160,7 @@ static void find_alpha(struct tiff_job *j)
         }
     if (j->samples > j->colours && j->alpha < 0)
         codec_note(j->d->info,
-                   "further channels of the TIFF are no transparency and were left out");
+                   "further channels of the TIFF are not transparency and were left out");
 }
 
 static enum err_code read_header(struct tiff_job *j)

@@ -81,7 +81,7 @@ static enum err_code read_header(struct webp_job *j)
     WebPData data = {(const uint8_t *)d->bytes.p, d->bytes.n};
     j->demux = WebPDemuxPartial(&data, &state);
     if (!j->demux)
-        return state == WEBP_DEMUX_PARSE_ERROR ? broken(d, "its chunks make no sense") : cut(d);
+        return state == WEBP_DEMUX_PARSE_ERROR ? broken(d, "its chunks are not valid") : cut(d);
     if (state == WEBP_DEMUX_PARSING_HEADER)
         return cut(d);
     uint64_t w = WebPDemuxGetI(j->demux, WEBP_FF_CANVAS_WIDTH);

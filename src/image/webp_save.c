@@ -1,4 +1,9 @@
-/* webp_save.c - see save.h. */
+/* webp_save.c - WebP through libwebp; see save.h.
+ *
+ * libwebp wants the whole image as input and keeps its own copy. It asks a callback on the way, which is where a
+ * sink can stop it. EXIF data need the muxer, which makes a second copy of the file, so files without any take the
+ * direct way.
+ */
 #include "image/save.h"
 
 #include <webp/encode.h>

@@ -1,4 +1,4 @@
-/* xmp.h - what we want from an XMP packet: how the camera was held. */
+/* xmp.h - what we want from an XMP packet: the orientation of the camera. */
 #ifndef VT_IMAGE_XMP_H
 #define VT_IMAGE_XMP_H
 

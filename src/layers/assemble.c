@@ -111,7 +111,7 @@ void layers_apply_mask(struct layer *l, const struct layers_mask *mask)
     }
 }
 
-/* Hard edges only: a factor that several layers can have one by one. */
+/* Hard edges only: such a mask can be applied to several layers one by one. */
 static bool mask_is_hard(const struct layers_mask *m)
 {
     if (m->outside != 0 && m->outside != 255)
@@ -132,7 +132,7 @@ static void mask_all(struct layer_stack *s, size_t first, const struct layers_ma
 
 /* ---- Porter-Duff ------------------------------------------------------------------------------ */
 
-/* The alpha of a layer as a mask over everything, or what it leaves (inverted). */
+/* The alpha of a layer as a mask over everything; inverted: one minus it. */
 static enum err_code mask_of_layer(const struct layer *l, bool inverted, struct image *image,
                                    struct layers_mask *out, struct err *e)
 {
@@ -148,7 +148,7 @@ static enum err_code mask_of_layer(const struct layer *l, bool inverted, struct 
     return rc;
 }
 
-/* Erases: everything visible from first on times what the layer says. */
+/* Multiplies the alpha of everything visible from first on by the layer's. */
 static enum err_code erase(struct layer_stack *s, size_t first, const struct layer *l,
                            bool inverted, struct err *e)
 {
@@ -177,7 +177,7 @@ static bool all_hard(const struct image *rgba)
     return true;
 }
 
-/* Puts the layer into the ground, a rendering of what lies below it: it is seen only there. */
+/* Composes the layer onto ground, a rendering of what is below it, and keeps ground's alpha. */
 static enum err_code atop_soft(const struct image *ground, const struct layer *l, struct image *out,
                                struct err *e)
 {
@@ -198,8 +198,8 @@ static enum err_code atop_soft(const struct image *ground, const struct layer *l
     return rc;
 }
 
-/* Where the visible layers from first on are softly transparent a layer on top cannot say "atop": they become one,
- * with this layer in it. Takes the layer over. */
+/* Shows the layer only where the visible layers from first on are. Where those are partly transparent a
+ * separate layer cannot do that: they are merged, with this layer in them. Takes the layer over. */
 static enum err_code atop(struct layer_stack *s, size_t first, struct layer *l, struct err *e)
 {
     struct image ground = {0}, mixed = {0};
@@ -242,7 +242,7 @@ done:
     return rc;
 }
 
-/* What lies below stays where the layer is, over the layer; all is cut to the layer. Takes the layer over. */
+/* The layers below are kept only where this layer is, on top of it. Takes the layer over. */
 static enum err_code below_atop(struct layer_stack *s, size_t first, struct layer *l, struct err *e)
 {
     struct image ground = {0};
@@ -317,20 +317,19 @@ static enum err_code dress(struct layer_stack *s, size_t first, const struct lay
         blends = blends || (s->layers[i].visible && s->layers[i].blend != BLEND_NORMAL);
     bool soft = g->mask && !mask_is_hard(g->mask);
     bool fades = (g->opacity < 1 || soft) && overlap(s, first);
-    /* With nothing below there is nothing that blending inside or outside of the group could tell apart. */
+    /* With nothing below the group, isolated and not isolated blending give the same result. */
     bool alone = count_visible(s, 0) == n;
     bool mixes = g->isolated && (g->blend != BLEND_NORMAL || blends) && !alone;
     if (n > 1 && (mixes || (fades && (!blends || alone)))) {
-        layer_stack_note(
-            s, "'%s' became one layer: its parts cannot lie in a flat stack and look the same",
-            g->name);
+        layer_stack_note(s, "'%s' became one layer: its parts would look different in a flat stack",
+                         g->name);
         enum err_code rc = merge(s, first, g->name, e);
         if (rc != ERR_OK)
             return rc;
     } else if (n > 1 && fades) {
         layer_stack_note(s,
-                         "the opacity or mask of the group '%s' went to each of its layers; where "
-                         "they overlap it looks otherwise",
+                         "the opacity or mask of the group '%s' was applied to each of its layers; "
+                         "where they overlap it looks different",
                          g->name);
     }
     if (g->isolated && count_visible(s, first) == 1)
@@ -341,7 +340,7 @@ static enum err_code dress(struct layer_stack *s, size_t first, const struct lay
     return ERR_OK;
 }
 
-/* Layers were clipped to the base: all together they get what the base had. */
+/* The base and what was clipped to it get, together, the opacity and blend mode that the base had. */
 static enum err_code end_clipping(struct layers_assembly *a, struct err *e)
 {
     struct layers_level *l = &a->levels[a->depth];
@@ -360,7 +359,7 @@ static enum err_code end_clipping(struct layers_assembly *a, struct err *e)
     return dress(a->stack, l->base, &g, e);
 }
 
-/* The base of what is clipped next lies bare: normal and opaque, until the end. */
+/* While layers are clipped to it the base is normal and opaque; end_clipping restores its values. */
 static void begin_clipping(struct layers_assembly *a)
 {
     struct layers_level *l = &a->levels[a->depth];

@@ -1,6 +1,6 @@
 /* assemble.h - documents with groups, clipping and erasing layers to a flat stack that looks the same.
  *
- * A reader tells what it finds from the bottom up:
+ * A reader reports what it finds from the bottom up:
  *
  *     struct layers_assembly a;
  *     layers_assembly_init(&a, stack);
@@ -9,7 +9,7 @@
  *     layers_assembly_end(&a, &group, e);                     // the group itself
  *     layers_assembly_finish(&a, e);
  *
- * Layers stay layers where a flat stack can say what the document says: with normal blending, over masks and
+ * Layers stay separate where a flat stack can look like the document: with normal blending, over masks and
  * erasers without soft edges. Where it cannot (a half transparent group of layers that overlap, a blend mode inside
  * an isolated group, a soft mask over several layers) the group becomes one layer, and a note in the stack says so.
  * Hidden layers stay what they are, hidden. */
@@ -80,8 +80,8 @@ ERR_MUST_CHECK enum err_code layers_assembly_finish(struct layers_assembly *a, s
 /* Multiplies the layer's alpha by the mask. */
 void layers_apply_mask(struct layer *l, const struct layers_mask *mask);
 
-/* Compares the flattened stack with the image that the document itself has of it (RGB: on white), and notes in the
- * stack where they differ to the eye. */
+/* Compares the flattened stack with the document's flattened image (RGB: on white), and notes in the stack
+ * where they differ visibly. */
 ERR_MUST_CHECK enum err_code layers_check_merged(struct layer_stack *s, const struct image *merged,
                                                  struct err *e);
 

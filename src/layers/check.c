@@ -1,11 +1,11 @@
-/* check.c - a document's own image of itself against what we made of it; see layers_assemble.h. */
+/* check.c - a document's flattened image against our flattened layers; see layers/assemble.h. */
 #include <math.h>
 
 #include "layers/assemble.h"
 
 enum { BLOCK = 32 };
 
-/* Under these the difference is seen: of the whole, and of the worst block. */
+/* Below these a difference is visible: PSNR of the whole image, and of the worst block. */
 static const double WHOLE_DB = 40, WORST_DB = 25;
 
 static double psnr(uint64_t squares, double samples)
@@ -51,7 +51,7 @@ enum err_code layers_check_merged(struct layer_stack *s, const struct image *mer
     static const unsigned char white[3] = {255, 255, 255};
     struct image flat = {0}, ours = {0}, theirs = {0};
     if (merged->w != s->w || merged->h != s->h) {
-        layer_stack_note(s, "the document's own image of itself is %d x %d, its canvas %d x %d",
+        layer_stack_note(s, "the document's flattened image is %d x %d, its canvas %d x %d",
                          merged->w, merged->h, s->w, s->h);
         return ERR_OK;
     }
@@ -66,8 +66,8 @@ enum err_code layers_check_merged(struct layer_stack *s, const struct image *mer
     const struct layers_merged *m = &s->merged;
     if (m->psnr_db < WHOLE_DB || m->worst_psnr_db < WORST_DB)
         layer_stack_note(s,
-                         "the layers put together differ from the document's own image of "
-                         "itself: PSNR %.1f dB, most at %d,%d (%d x %d pixels, %.1f dB)",
+                         "the flattened layers differ from the document's flattened image: PSNR "
+                         "%.1f dB, most at %d,%d (%d x %d pixels, %.1f dB)",
                          m->psnr_db, m->worst.x, m->worst.y, m->worst.w, m->worst.h,
                          m->worst_psnr_db);
 done:

@@ -107,7 +107,8 @@ enum err_code layers_merge_chosen(struct layer_stack *s, const size_t *indexes, 
 {
     for (size_t i = 0; i < n; i++)
         if (indexes[i] >= s->n || (i > 0 && indexes[i] <= indexes[i - 1]))
-            return err_set(e, ERR_ARG, "layers to merge are named once each, from 0 to %zu",
+            return err_set(e, ERR_ARG,
+                           "layers to merge must be distinct and ascending, from 0 to %zu",
                            s->n - 1);
     if (n < 2)
         return err_set(e, ERR_ARG, "%zu layers to merge; at least 2 are needed", n);
@@ -226,7 +227,7 @@ enum err_code layer_clean_alpha(struct layer *l, const struct layer_alpha_params
 {
     if (params->low < 0 || params->high > 255 || params->low >= params->high ||
         params->radius < 0 || params->radius > 64)
-        return err_set(e, ERR_ARG, "alpha clean-up from %d to %d with radius %d makes no sense",
+        return err_set(e, ERR_ARG, "alpha clean-up from %d to %d with radius %d is not valid",
                        params->low, params->high, params->radius);
     threshold_alpha(&l->image, params->low, params->high);
     if (params->radius == 0)

@@ -1,4 +1,4 @@
-/* clean.h - making a stack tidy: what a model leaves is soft, large and without names.
+/* clean.h - tidying a stack: a model's layers have soft edges, full size and no names.
  *
  * All functions work in place and keep what the stack looks like as far as their name allows: dropping
  * and trimming what is transparent, merging and naming change nothing that can be seen; cleaning alpha

@@ -52,7 +52,7 @@ enum err_code layers_write(const struct layer_stack *s, enum layers_format forma
     case LAYERS_ZIP:
         return layers_zip_write(s, out, e);
     default:
-        return err_set(e, ERR_ARG, "layers as %s are a folder, no file",
+        return err_set(e, ERR_ARG, "layers as %s are written to a folder, not to a file",
                        layers_format_name(format));
     }
 }

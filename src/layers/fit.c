@@ -92,7 +92,7 @@ static void fit_row(unsigned char *layer, const unsigned char *source, float *fr
     }
 }
 
-/* One layer against the source, and its shade for those below. */
+/* One layer against the source, and what it hides of those below. */
 static void fit_layer(const struct layer_stack *s, struct layer *l, const struct image *source,
                       float *free_way)
 {

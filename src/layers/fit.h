@@ -1,7 +1,7 @@
 /* fit.h - layers of a model's size brought back to the size of the picture they came from.
  *
  * A model works at its bucket's size, so its layers are smaller than the source and a little off in
- * colour. Two things bring them home: alpha-aware (premultiplied) Lanczos resampling of each layer, and
+ * colour. Two steps correct that: alpha-aware (premultiplied) Lanczos resampling of each layer, and
  * then, where a layer is opaque and nothing lies over it, the source's own pixels, for there they are
  * known. Between "known" and "not" the change is smooth, by the alpha of the layer and of what lies
  * above. Soft edges and hidden parts stay as the model made them. */

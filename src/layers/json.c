@@ -251,7 +251,7 @@ static enum err_code parse_entry(yyjson_val *o, struct entry *t, struct err *e)
         (rc = json_get_bool(o, "visible", &t->visible, what, e)) != ERR_OK)
         return rc;
     if (!is_inside_name(t->file))
-        return err_set(e, ERR_FORMAT, "the file name '%.*s' is no name inside the folder",
+        return err_set(e, ERR_FORMAT, "the file name '%.*s' does not name a file inside the folder",
                        STR_ARG(t->file));
     return ERR_OK;
 }
@@ -290,7 +290,7 @@ static enum err_code read_entry(struct reading *r, yyjson_val *o, struct err *e)
     if (!blend_mode_from_name(t.blend_mode, &l.blend))
         return err_set(e, ERR_FORMAT, "there is no blend mode '%.*s'", STR_ARG(t.blend_mode));
     if (t.id.n && !layer_set_id(&l, t.id))
-        return err_set(e, ERR_FORMAT, "'%.*s' is no layer id", STR_ARG(t.id));
+        return err_set(e, ERR_FORMAT, "'%.*s' is not a valid layer id", STR_ARG(t.id));
     layer_set_name(&l, t.name);
     l.x = (int)t.x;
     l.y = (int)t.y;

@@ -24,7 +24,7 @@ static const char *const colour_words[COLOUR_WORDS] = {
     "yellow", "green", "cyan",  "blue", "purple", "pink",
 };
 
-/* A colour that has less of the layer than this does not speak for it. */
+/* A colour with a smaller share of the layer than this is not named. */
 static const double DOMINANT_SHARE = 0.35;
 /* From here on a layer "fills" the canvas. */
 static const double FULL_COVER = 0.9;

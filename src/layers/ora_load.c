@@ -64,7 +64,7 @@ static enum err_code read_layer(struct zipfile_reader *z, const struct ora_entry
                         : err_note(e, "layer '%s'", l.name);
 }
 
-/* A stack that says nothing of its own is no group. */
+/* A stack without opacity, mode or isolation of its own has no effect and is not treated as a group. */
 static bool is_group(const struct ora_entry *t)
 {
     return t->layer.opacity < 1 || t->layer.blend != BLEND_NORMAL || t->op != LAYERS_OVER ||
@@ -89,7 +89,7 @@ static enum err_code read_entry(struct zipfile_reader *z, const struct ora_entry
                                 : layers_assembly_begin(a, t->isolated, false, e);
 }
 
-/* The document's own image of itself, where it has one that can be read. */
+/* Compares with mergedimage.png, where the document has one that can be read. */
 static enum err_code check_merged(struct zipfile_reader *z, const struct layers_limits *limits,
                                   struct layer_stack *s, struct err *e)
 {
@@ -135,7 +135,7 @@ static enum err_code read_archive(struct zipfile_reader *z, const struct layers_
     if (rc == ERR_OK)
         rc = layers_assembly_finish(&a, e);
     if (rc == ERR_OK && im.unknown[0])
-        layer_stack_note(out, "the composite-op '%s' is not known; such layers are normal",
+        layer_stack_note(out, "the composite-op '%s' is unknown; such layers use normal",
                          im.unknown);
     if (rc == ERR_OK)
         rc = check_merged(z, limits, out, e);
@@ -152,7 +152,7 @@ enum err_code ora_decode(struct str bytes, const struct layers_limits *limits,
     layer_stack_init(out, 0, 0);
     if (!limits)
         limits = &defaults;
-    /* PNG never needs more than this, so an entry that does is no layer of the allowed size. */
+    /* A PNG within the allowed size never needs more bytes than this. */
     if (limits->max_pixels < zl.max_entry_bytes / 8)
         zl.max_entry_bytes = (size_t)limits->max_pixels * 8 + XML_BYTES_MAX;
     enum err_code rc = zipfile_open(bytes, &zl, &z, e);

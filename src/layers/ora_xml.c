@@ -110,13 +110,14 @@ static struct ora_entry *new_entry(struct parsing *p, const char **pairs, enum o
     if (!read_offset(attribute(pairs, "x"), &t->layer.x) ||
         !read_offset(attribute(pairs, "y"), &t->layer.y) ||
         !read_opacity(attribute(pairs, "opacity"), &t->layer.opacity)) {
-        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: x, y or opacity of '%s' makes no sense",
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: x, y or opacity of '%s' is not valid",
                         t->layer.name));
         return NULL;
     }
     const struct level *l = &p->level[p->depth - 1];
     if (abs(t->layer.x + l->x) > LAYER_OFFSET_MAX || abs(t->layer.y + l->y) > LAYER_OFFSET_MAX) {
-        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: '%s' lies too far away", t->layer.name));
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: '%s' is too far outside the canvas",
+                        t->layer.name));
         return NULL;
     }
     t->layer.x += l->x;
@@ -161,7 +162,7 @@ static void open_layer(struct parsing *p, const char **pairs)
     if (++p->layers > p->max_layers)
         stop(p, err_set(p->e, ERR_LIMIT, "stack.xml has more than %zu layers", p->max_layers));
     else if (src.n == 0 || src.n >= sizeof t->src)
-        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: src of layer '%s' makes no sense",
+        stop(p, err_set(p->e, ERR_FORMAT, "stack.xml: src of layer '%s' is empty or too long",
                         t->layer.name));
     else
         (void)snprintf(t->src, sizeof t->src, "%s", src.p);
@@ -227,7 +228,7 @@ enum err_code ora_xml_parse(struct str text, size_t max_layers, struct ora_image
     XML_SetElementHandler(p.parser, on_start, on_end);
     XML_SetStartDoctypeDeclHandler(p.parser, on_doctype);
     if (XML_Parse(p.parser, text.p, (int)text.n, 1) != XML_STATUS_OK && p.rc == ERR_OK)
-        p.rc = err_set(e, ERR_FORMAT, "stack.xml is not sound: %s",
+        p.rc = err_set(e, ERR_FORMAT, "stack.xml is not well-formed: %s",
                        XML_ErrorString(XML_GetErrorCode(p.parser)));
     XML_ParserFree(p.parser);
     if (p.rc == ERR_OK && !p.image_seen)

@@ -20,7 +20,7 @@ enum {
 
     PSD_CHANNEL_ALPHA = -1,
     PSD_CHANNEL_MASK = -2,
-    PSD_CHANNEL_REAL_MASK = -3, /* -2 then has the vector mask in it, too */
+    PSD_CHANNEL_REAL_MASK = -3, /* -2 then includes the vector mask */
 
     PSD_RESOURCE_RESOLUTION = 1005,
     PSD_RESOURCE_ICC = 1039,

@@ -23,8 +23,9 @@ enum err_code psd_admit(struct psd_reading *r, const char *what, int64_t w, int6
                         size_t packed_bytes, struct err *e)
 {
     if (w > r->limits->max_side || h > r->limits->max_side)
-        return err_set(e, ERR_LIMIT, "%s is %" PRId64 " x %" PRId64 " pixels, over %d a side", what,
-                       w, h, r->limits->max_side);
+        return err_set(e, ERR_LIMIT,
+                       "%s is %" PRId64 " x %" PRId64 " pixels, the limit is %d per side", what, w,
+                       h, r->limits->max_side);
     uint64_t area = (uint64_t)w * (uint64_t)h;
     if (area / PIXELS_A_BYTE_MAX > packed_bytes)
         return err_set(e, ERR_FORMAT, "%s has %zu bytes for %" PRIu64 " pixels", what, packed_bytes,
@@ -76,8 +77,8 @@ static enum err_code read_header(struct psd_cursor *c, struct psd_reading *r, st
     return ERR_OK;
 }
 
-/* Our own resource, the profile, and whether the flattened image is real. Nothing in this section is needed, so its
- * faults are no failure. */
+/* Our own resource, the profile, and whether the flattened image is real. Nothing in this section is required,
+ * so damage in it is not an error. */
 static void read_resources(struct psd_cursor *c, struct psd_reading *r)
 {
     while (!c->failed && psd_left(c) > 0) {
@@ -109,7 +110,7 @@ static void note_colours(struct psd_reading *r)
         layer_stack_note(r->out, "%d further channel%s (saved selections) %s left out", further,
                          further == 1 ? "" : "s", further == 1 ? "is" : "are");
     if (r->colours.bytes == 2)
-        layer_stack_note(r->out, "16 bits a channel became 8");
+        layer_stack_note(r->out, "16 bits per channel were reduced to 8");
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */

@@ -1,7 +1,8 @@
 /* psd_load_flat.c - the flattened image of a PSD, which stands behind the layers.
  *
- * Without layers it becomes the one layer. With layers it is only compared with what they look like when put together, so
- * that a note tells the user what was lost; a flattened image that cannot be read is then a note too, no failure.
+ * Without layers it becomes the one layer. With layers it is only compared with what they look like when put
+ * together, so that a note tells the user what was lost; a flattened image that cannot be read is then a note too,
+ * no failure.
  */
 #include "layers/psd_load.h"
 
@@ -55,7 +56,7 @@ enum err_code psd_flat_as_layer(struct psd_cursor *c, struct psd_reading *r, str
     return layer_stack_add(r->out, &l, e);
 }
 
-/* The document's own image of itself, where it has one that can be read. */
+/* Compares with the flattened image, where the document has one that can be read. */
 enum err_code psd_check_merged(struct psd_cursor *c, struct psd_reading *r, struct err *e)
 {
     struct image im = {0}, rgb = {0};
@@ -66,7 +67,7 @@ enum err_code psd_check_merged(struct psd_cursor *c, struct psd_reading *r, stru
     if (rc == ERR_NOMEM)
         return err_set(e, ERR_NOMEM, "%s", why.text);
     if (rc != ERR_OK) {
-        layer_stack_note(r->out, "the document's own image of itself cannot be read: %s", why.text);
+        layer_stack_note(r->out, "the document's flattened image cannot be read: %s", why.text);
         return ERR_OK;
     }
     bool alpha = r->transparency && r->channels > psd_colours_count(&r->colours);

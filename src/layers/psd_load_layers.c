@@ -18,7 +18,7 @@ enum { MASK_RELATIVE = 1, MASK_DISABLED = 2, RECORD_BYTES_MIN = 34 };
 
 /* ---- pixels ---------------------------------------------------------------------------------- */
 
-/* Sides of a rectangle from the file; false when it is turned inside out. */
+/* Sides of a rectangle from the file; false when one is negative. */
 static bool rect_size(const struct psd_rect *rect, int64_t *w, int64_t *h)
 {
     *w = (int64_t)rect->right - rect->left;
@@ -31,7 +31,7 @@ static unsigned char with_density(const struct psd_record *rec, unsigned v)
     return (unsigned char)(255 - ((255 - v) * rec->mask_density + 127) / 255);
 }
 
-/* A mask in canvas coordinates, as much of it as its density lets through. *image is the caller's to free. */
+/* A mask in canvas coordinates, weakened by its density. *image is the caller's to free. */
 static enum err_code read_mask(struct psd_reading *r, const struct psd_record *rec,
                                struct psd_cursor *channel, struct image *image,
                                struct layers_mask *out, struct err *e)
@@ -39,7 +39,7 @@ static enum err_code read_mask(struct psd_reading *r, const struct psd_record *r
     int64_t w, h;
     *image = (struct image){0};
     if (!rect_size(&rec->mask, &w, &h))
-        return err_set(e, ERR_FORMAT, "the mask's rectangle is inside out");
+        return err_set(e, ERR_FORMAT, "the mask's rectangle has a negative size");
     enum err_code rc = ERR_OK;
     if (w > 0 && h > 0) {
         rc = psd_admit(r, "the mask", w, h, psd_left(channel), e);
@@ -169,7 +169,7 @@ static void fill_layer(struct psd_reading *r, const struct psd_record *rec, stru
     l->opacity *= rec->fill;
     l->blend = psd_blend_from_key(rec->blend_key);
     if (!psd_blend_is_known(rec->blend_key))
-        layer_stack_note(r->out, "'%s': its blend mode '%.4s' is not known; it is normal", l->name,
+        layer_stack_note(r->out, "'%s': its blend mode '%.4s' is unknown; normal is used", l->name,
                          rec->blend_key);
 }
 
@@ -214,7 +214,7 @@ static enum err_code read_layer(struct psd_reading *r, const struct psd_record *
     int64_t w, h;
     struct layer l;
     if (!rect_size(&rec->rect, &w, &h))
-        return err_set(e, ERR_FORMAT, "a layer's rectangle is inside out");
+        return err_set(e, ERR_FORMAT, "a layer's rectangle has a negative size");
     if (w == 0 || h == 0)
         return skip_layer(r, rec, c, e);
     TRY(psd_admit(r, "a layer", w, h, colour_bytes(rec), e));
@@ -282,7 +282,7 @@ static enum err_code read_records(struct psd_cursor *c, struct psd_reading *r, s
     const int count = (int16_t)psd_u16(c);
     r->transparency = count < 0;
     const size_t n = (size_t)(count < 0 ? -count : count);
-    /* Each group takes two records, and stands around one layer at least in any sane document. */
+    /* Each group takes two records and, in a sane document, contains a layer. */
     if (n > 3 * r->limits->max_layers)
         return err_set(e, ERR_LIMIT, "%zu layers and groups, the limit is %zu layers", n,
                        r->limits->max_layers);

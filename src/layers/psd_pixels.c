@@ -19,14 +19,15 @@ enum err_code psd_colours_check(unsigned mode, unsigned depth, struct psd_colour
                                         "5",      "6",    "multichannel", "duotone", "Lab"};
     *out = (struct psd_colours){.mode = (int)mode, .bytes = depth == 16 ? 2 : 1};
     if (depth != 8 && depth != 16)
-        return err_set(e, ERR_FORMAT, "%u bits a channel; PSDs of 8 and 16 bits are read", depth);
+        return err_set(e, ERR_FORMAT, "%u bits per channel; PSDs of 8 and 16 bits are supported",
+                       depth);
     if (mode == PSD_MODE_DUOTONE)
-        out->mode = PSD_MODE_GREY; /* as the format asks of who does not know its inks */
+        out->mode = PSD_MODE_GREY; /* as the format asks of readers that do not know its inks */
     if (out->mode == PSD_MODE_GREY || mode == PSD_MODE_RGB || mode == PSD_MODE_CMYK ||
         (mode == PSD_MODE_INDEXED && depth == 8))
         return ERR_OK;
     return err_set(e, ERR_FORMAT,
-                   "colour mode %s (%u); PSDs in RGB, grey, CMYK and indexed colours are read",
+                   "colour mode %s (%u); PSDs in RGB, grey, CMYK and indexed colours are supported",
                    mode < sizeof names / sizeof names[0] ? names[mode] : "unknown", mode);
 }
 
@@ -138,7 +139,8 @@ enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *
             rc = join_alpha(&rgb, &p->alpha, out, e);
     } else if (c->mode == PSD_MODE_INDEXED) {
         if (c->palette.n < PALETTE_BYTES)
-            rc = err_set(e, ERR_FORMAT, "a palette of %zu bytes", c->palette.n);
+            rc = err_set(e, ERR_FORMAT, "the palette has %zu bytes, too few for 256 colours",
+                         c->palette.n);
         else
             rc = image_convert(&p->colour, 4, out, e);
         if (rc == ERR_OK) {

@@ -35,7 +35,7 @@ void psd_pixels_deinit(struct psd_pixels *p);
 /* Where a colour channel, or PSD_CHANNEL_ALPHA, goes. False when such pixels have no such channel. */
 bool psd_pixels_plane(const struct psd_pixels *p, const struct psd_colours *c, int channel,
                       struct psd_plane *out);
-/* Undoes the white that the colours of a flattened image are kept on. */
+/* Undoes the blending with white that is stored in the colours of a flattened image. */
 void psd_pixels_lift_off_white(struct psd_pixels *p, const struct psd_colours *c);
 /* RGBA in sRGB, of 8 bits from here on. Notes about colours go into info. */
 ERR_MUST_CHECK enum err_code psd_pixels_finish(struct psd_pixels *p, const struct psd_colours *c,

@@ -71,7 +71,8 @@ enum err_code psd_plane_read_rows(int compression, struct psd_cursor *table, str
         return read_raw(c, plane, e);
     if (compression == PSD_COMPRESSION_RLE)
         return read_rle(table, c, plane, e);
-    return err_set(e, ERR_FORMAT, "pixels are compressed in way %d; 0 and 1 are read here",
+    return err_set(e, ERR_FORMAT,
+                   "pixels have compression %d; 0 (raw) and 1 (RLE) are supported here",
                    compression);
 }
 

@@ -150,8 +150,8 @@ enum err_code psd_record_read(struct psd_cursor *c, struct psd_record *r, struct
     r->rect = read_rect(c);
     r->n_channels = psd_u16(c);
     if (r->n_channels > PSD_CHANNELS_MAX)
-        return err_set(e, ERR_FORMAT, "a layer has %zu channels, at most %d are possible",
-                       r->n_channels, PSD_CHANNELS_MAX);
+        return err_set(e, ERR_FORMAT, "a layer has %zu channels, the limit is %d", r->n_channels,
+                       PSD_CHANNELS_MAX);
     for (size_t i = 0; i < r->n_channels; i++) {
         r->channels[i].id = (int16_t)psd_u16(c);
         r->channels[i].bytes = psd_u32(c);

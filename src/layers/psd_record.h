@@ -31,10 +31,10 @@ struct psd_record {
     bool has_mask;
     struct psd_rect mask;
     unsigned mask_default, mask_flags;
-    unsigned mask_density; /* 255: the mask hides wholly */
+    unsigned mask_density; /* 255: the mask has its full effect */
     bool mask_feathered, has_vector_mask, has_effects, is_adjustment;
     size_t
-        group; /* of a group's record: the one that ends it, and the other way round; else PSD_NO_GROUP */
+        group; /* of a group's record: the index of its end, and of an end: of its group; else PSD_NO_GROUP */
 };
 
 #define PSD_NO_GROUP SIZE_MAX

@@ -1,6 +1,6 @@
 /* psd_rows.h - the channels of an image as packed rows. Internal.
  *
- * The format wants lengths in front of what they measure. So everything is packed twice: measured, and then written
+ * The format has lengths in front of the data. So everything is packed twice: measured, and then written
  * row by row, with no more memory than two bytes a row. */
 #ifndef VT_LAYERS_PSD_ROWS_H
 #define VT_LAYERS_PSD_ROWS_H

@@ -10,7 +10,7 @@
 #include "layers/psd_format.h"
 #include "layers/psd_rows.h"
 
-/* Documents of this kind end at 2 GiB. */
+/* The format's limit is 2 GiB. */
 static const size_t MAX_BYTES = ((size_t)2 << 30) - 2;
 
 enum { LAYER_CHANNELS = PSD_ROWS_CHANNELS, RESOLUTION_DPI = 72, HEAD_MAX_BYTES = 64 << 20 };
@@ -285,7 +285,7 @@ static enum err_code check_sides(const char *what, int w, int h, struct err *e)
 {
     if (w > PSD_MAX_SIDE || h > PSD_MAX_SIDE)
         return err_set(e, ERR_LIMIT,
-                       "%s is %d x %d pixels; PSD ends at %d a side (export OpenRaster or PNG)",
+                       "%s is %d x %d pixels; PSD allows %d per side (export OpenRaster or PNG)",
                        what, w, h, PSD_MAX_SIDE);
     return ERR_OK;
 }
@@ -311,7 +311,7 @@ static enum err_code write_document(const struct layer_stack *s, const struct ps
     for (size_t i = 0; i <= s->n; i++)
         bytes += rows[i].bytes + 8 * ((uint64_t)rows[i].im->h + 1);
     if (head->n + bytes + 8 > MAX_BYTES)
-        return err_set(e, ERR_LIMIT, "the PSD would pass 2 GiB");
+        return err_set(e, ERR_LIMIT, "the PSD would be larger than 2 GiB");
     TRY(image_out_write(out, head->p, head->n, e));
     TRY(write_layers(s, rows, pad, out, e));
     return write_flattened(&rows[s->n], out, e);

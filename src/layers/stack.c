@@ -174,11 +174,11 @@ static enum err_code check_layer(const struct layer *l, struct err *e)
 {
     const struct image *im = &l->image;
     if (im->channels != 4 || im->w < 1 || im->h < 1 || !im->p)
-        return err_set(e, ERR_ARG, "layer '%s' is no RGBA picture", l->name);
+        return err_set(e, ERR_ARG, "layer '%s' is not an RGBA image", l->name);
     if (l->x < -LAYER_OFFSET_MAX || l->x > LAYER_OFFSET_MAX || l->y < -LAYER_OFFSET_MAX ||
         l->y > LAYER_OFFSET_MAX)
-        return err_set(e, ERR_ARG, "layer '%s' lies at %d, %d; up to %d are possible", l->name,
-                       l->x, l->y, LAYER_OFFSET_MAX);
+        return err_set(e, ERR_ARG, "layer '%s' is at %d, %d; the limit is %d in each direction",
+                       l->name, l->x, l->y, LAYER_OFFSET_MAX);
     if (!(l->opacity >= 0 && l->opacity <= 1))
         return err_set(e, ERR_ARG, "layer '%s' has opacity %g, not 0 to 1", l->name, l->opacity);
     return ERR_OK;
@@ -204,7 +204,7 @@ enum err_code layer_stack_insert(struct layer_stack *s, size_t index, struct lay
 {
     enum err_code rc = check_layer(l, e);
     if (rc == ERR_OK && index > s->n)
-        rc = err_set(e, ERR_ARG, "place %zu in a stack of %zu layers", index, s->n);
+        rc = err_set(e, ERR_ARG, "index %zu is outside a stack of %zu layers", index, s->n);
     if (rc == ERR_OK)
         rc = make_room(s, e);
     if (rc != ERR_OK) {

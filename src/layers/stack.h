@@ -47,7 +47,7 @@ struct layer {
     struct image image; /* RGBA, at least 1 x 1 */
 };
 
-/* How the flattened stack compares with the image that a document had of itself. */
+/* How the flattened stack compares with the flattened image of the document it came from. */
 struct layers_merged {
     bool known;              /* the document had one */
     double psnr_db;          /* infinite when they are equal */

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 
-/* Small files may pack well without being a bomb: a plain image is nothing but zeros. */
+/* Small files may compress very well without being a bomb: an image of one colour does. */
 static const size_t RATIO_COUNTS_FROM = (size_t)4 << 20;
 
 struct zipfile_reader {

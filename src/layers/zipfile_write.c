@@ -73,7 +73,7 @@ static void put_facts(struct buf *b, const struct entry *t)
     put(b, 0, 2);
 }
 
-/* What a sink says; its error is that of the archive. */
+/* Keeps the first error of the sink as that of the archive. */
 static enum err_code keep(struct zipfile_writer *z, enum err_code rc)
 {
     return rc == ERR_OK || z->err.code != ERR_OK

@@ -1,4 +1,4 @@
-/* discover.c - adding what a person names; walk.c looks through folders with it.
+/* discover.c - adding what the user names; walk.c scans folders with it.
  *
  * Layouts, told by what is in them:
  *   model_index.json or veetance.json       a model folder; its parts are its subfolders or what the file names
@@ -114,10 +114,11 @@ static enum err_code check_name(const char *name, struct err *e)
     if (name[0] && name[0] != '.' && name[0] != '-' && strlen(name) < MODELS_NAME_BYTES &&
         !strchr(name, '/') && str_is_utf8(str_from(name), NULL))
         return ERR_OK;
-    return err_set(e, ERR_ARG,
-                   "'%.60s' is no name for a model: at most %d bytes, no slash, and no dot or dash "
-                   "in front",
-                   name, MODELS_NAME_BYTES - 1);
+    return err_set(
+        e, ERR_ARG,
+        "'%.60s' is not a valid model name: at most %d bytes, no slash, and no dot or dash "
+        "in front",
+        name, MODELS_NAME_BYTES - 1);
 }
 
 /* A new entry under the name that was asked for or is made of the path; or the one that this already is. */
@@ -325,7 +326,7 @@ enum err_code models_add_folder(struct models_scan *s, const char *dir, struct e
         return rc;
     const char *pipeline = pipeline_of(models_component(s->m, ids[MODELS_TRANSFORMER]));
     if (!pipeline)
-        return err_set(e, ERR_FORMAT, "'%s' is a model for no pipeline of this program", dir);
+        return err_set(e, ERR_FORMAT, "no pipeline of this program can run '%s'", dir);
     models_volume_of(dir, volume);
     struct models_model found = {
         .pipeline = pipeline,
@@ -368,7 +369,7 @@ bool models_folder_is_whole(const struct models *m, const struct models_model *x
 
 /* ---- single components ----------------------------------------------------------------------------- */
 
-/* A person's word counts first; of what nothing is known is distilled, as most are. */
+/* What the user says comes first; where nothing is known, distilled is assumed, as most are. */
 static void guess_settings(struct models_scan *s, const char *path,
                            const struct models_component *c, struct models_model *x)
 {

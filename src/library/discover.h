@@ -1,4 +1,4 @@
-/* discover.h - between adding one thing (models_scan.c) and looking for many (models_walk.c). */
+/* discover.h - shared by adding one path (discover.c) and scanning a folder (walk.c). */
 #ifndef VT_LIBRARY_DISCOVER_H
 #define VT_LIBRARY_DISCOVER_H
 
@@ -18,7 +18,7 @@ ERR_MUST_CHECK enum err_code models_canonical(const char *path, char out[MODELS_
 bool models_seems_weights(const char *path);
 /* Holds the index of a component in shards. */
 bool models_has_index(const char *dir);
-/* models_hub.c: the revision of a repository in the hub's cache: the newest that is whole, which is reported where it
+/* hub_cache.c: the revision of a repository in the hub's cache: the newest that is whole, which is reported where it
  * is not the newest of all. */
 bool models_hub_snapshot(const char *repo, const struct models_options *o,
                          char out[MODELS_PATH_BYTES]);

@@ -1,4 +1,11 @@
-/* identify.c - what a file or folder is: opened as a component, measured, fingerprinted, entered. */
+/* identify.c - what a file or folder is: opened as a component, measured, fingerprinted, entered.
+ *
+ * Recognising looks at tensor names and shapes only, never at the file's name. A component's id comes from "quick"
+ * hashes: size and sixteen pieces of each file, which tells fine-tunes and quantisations of one model apart in
+ * milliseconds, where a hash of all bytes takes as long as reading them (that one is added on request, or for free
+ * from the hub's cache, which names its blobs by it). A component that is known already gets another place, and
+ * whatever the manifest believed to be at that path before is removed from it.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -168,13 +175,13 @@ static enum err_code add_place(struct models *m, struct models_component *c, con
     }
     struct models_place *more = models_grow(m, c->places, c->n_places, sizeof p);
     if (!more || c->n_places >= MODELS_MAX_FILES)
-        return err_set(e, ERR_LIMIT, "'%s' has too many places", c->id);
+        return err_set(e, ERR_LIMIT, "'%s' is stored in too many places", c->id);
     more[c->n_places++] = p;
     c->places = more;
     return ERR_OK;
 }
 
-/* The path now holds this component: another of its kind is there no more. Of other kinds a folder or a file may
+/* The path now holds this component, so another of its kind is no longer there. Of other kinds a folder or a file may
  * hold several: weights beside their tokenizer, a checkpoint with its text encoder. */
 static void leave_others(struct models *m, const struct models_component *keep, const char *path)
 {
@@ -298,12 +305,12 @@ static enum err_code list_files(const struct checkpoint *cp, const char *path, s
             return err_set(e, ERR_LIMIT, "a path below '%s' is too long", path);
         memcpy(f->files[i], file, strlen(file) + 1);
         if (file_is_dir(path) && (strncmp(file, path, dir) != 0 || strchr(file + dir + 1, '/')))
-            return err_set(e, ERR_FORMAT, "'%s' spreads over other folders", path);
+            return err_set(e, ERR_FORMAT, "'%s' has files in other folders", path);
     }
     return ERR_OK;
 }
 
-/* Tensors that networks of the kind do not have: used for nothing, which a person should know. */
+/* Tensors that networks of the kind do not have: they are not used, which the user should know. */
 static void tell_leftovers(const struct component *c, const char *path,
                            const struct models_options *o)
 {
@@ -316,7 +323,7 @@ static void tell_leftovers(const struct component *c, const char *path,
     models_say(o, MODELS_NOTE, path, text);
 }
 
-/* The network of that kind in the file or folder, where it may be in company of others. */
+/* The network of that kind in the file or folder, which may hold others too. */
 static enum err_code look_for(struct models *m, const char *path, enum component_kind kind,
                               bool in_company, const struct models_options *o,
                               struct models_component **out, struct err *e)
@@ -391,7 +398,7 @@ static enum err_code enter_small(struct models *m, const char *dir, const char *
             f.c.n_files++;
     }
     if (rc == ERR_OK && f.c.n_files == 0)
-        rc = err_set(e, ERR_FORMAT, "'%s' holds nothing of that kind", dir);
+        rc = err_set(e, ERR_FORMAT, "'%s' contains no such files", dir);
     const struct models_options hash = {.hash = true}; /* small files: at once */
     if (rc == ERR_OK)
         rc = enter(m, &f, &hash, out, e);

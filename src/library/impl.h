@@ -13,7 +13,7 @@ enum {
     MODELS_PUBLISHED_VOCABULARY = 151643, /* tokens of Qwen3 and Qwen2.5, without the added ones */
 };
 
-/* models_manifest.c: room for one more, zeroed; NULL when there are too many. */
+/* manifest.c: room for one more, zeroed; NULL when there are too many. */
 struct models_model *models_more(struct models *m);
 struct models_component *models_more_components(struct models *m);
 /* Grows an array that lives in the arena; NULL when memory is out. */
@@ -22,12 +22,12 @@ void *models_grow(struct models *m, void *old, size_t n, size_t size);
  * arena's limit is far beyond the file's). */
 const char *models_keep(struct models *m, const char *z);
 
-/* models_find.c: the mount point that a path lies on. */
+/* locate.c: the mount point that a path lies on. */
 void models_volume_of(const char *path, char out[MODELS_PATH_BYTES]);
 /* Path of a component's i-th file at a place. False when it does not fit. */
 bool models_file_path(const struct models_place *p, size_t i, char out[MODELS_PATH_BYTES]);
 
-/* models_look.c: recognises a file or folder. The component is added to m, or the place to the one that is
+/* identify.c: recognises a file or folder. The component is added to m, or the place to the one that is
  * known already; *out borrowed from m (until the next is added). ERR_FORMAT: none of ours. */
 ERR_MUST_CHECK enum err_code models_look(struct models *m, const char *path,
                                          const struct models_options *o,
@@ -44,24 +44,24 @@ ERR_MUST_CHECK enum err_code models_hash(const char *path, const struct models_o
 void models_say(const struct models_options *o, enum models_news news, const char *path,
                 const char *text);
 
-/* models_scan.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
+/* discover.c: does the model's own folder name all that it needs, and is it there? Then it is used as it is. */
 bool models_folder_is_whole(const struct models *m, const struct models_model *x);
 
 /* A folder with model_index.json or veetance.json. */
 bool models_is_folder(const char *dir);
 
-/* models_same.c: the model that has the same content in another folder; NULL when there is none. */
+/* same.c: the model that has the same content in another folder; NULL when there is none. */
 struct models_model *models_twin(const struct models *m, const struct models_model *x);
 
-/* models_published.c: which klein a single file is, as far as can be told. */
+/* published.c: which klein a single file is, as far as can be told. */
 enum models_klein { KLEIN_UNKNOWN, KLEIN_DISTILLED, KLEIN_BASE, KLEIN_KV };
 enum models_klein models_klein_of(const struct models_component *c, const char *path);
 
-/* models_settings.c: what the folder says besides its parts, as JSON in the arena: is_distilled, reference_cache,
+/* settings.c: what the folder says besides its parts, as JSON in the arena: is_distilled, reference_cache,
  * defaults, scheduler. NULL when that is too large. */
 const char *models_settings_of(struct models *m, const char *dir);
 
-/* models_match.c: fills the roles that are empty with the best components that fit; of an assembled model all roles,
+/* match.c: fills the roles that are empty with the best components that fit; of an assembled model all roles,
  * and reports where that changes one. */
 void models_complete(const struct models *m, struct models_model *x,
                      const struct models_options *o);
@@ -69,7 +69,7 @@ void models_complete_all(struct models *m, const struct models_options *o);
 /* Which role a component can have; false: none. */
 bool models_role_of(const struct models_component *c, enum models_role *out);
 
-/* models_assemble.c: the folder with the generated veetance.json. */
+/* assemble.c: the folder with the generated veetance.json. */
 ERR_MUST_CHECK enum err_code models_assemble(struct models *m, const struct models_model *model,
                                              char out[MODELS_PATH_BYTES], struct err *e);
 ERR_MUST_CHECK enum err_code models_assembled_dir(const struct models *m, const char *name,

@@ -1,9 +1,9 @@
-/* locate.c - where a component's files are at this moment: in their place, on a drive that is away, on one
+/* locate.c - where a component's files are at this moment: in their place, on a drive that is offline, on one
  * that is mounted elsewhere, or gone.
  *
  * A place remembers the mount point that it was seen under. When its path is not there, the rest of the path is
- * tried under every other mount point (a drive that got another name). When nothing is mounted where it was, the
- * drive is away; otherwise the file is missing. */
+ * tried under every other mount point (a drive that got another name). When nothing is mounted where it was,
+ * the drive is offline (state "away"); otherwise the file is missing. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -258,9 +258,9 @@ static enum err_code refuse(const struct models *m, const struct models_model *x
     const char *where = c && c->n_places ? c->places[0].path : "";
     if (s == MODELS_AWAY)
         return err_set(e, ERR_NOTFOUND,
-                       "the model '%s' is away: its %s lies on '%s', where nothing is mounted; "
+                       "the model '%s' is offline: nothing is mounted at '%s', where its %s is; "
                        "connect the drive",
-                       x->name, models_role_name(r), c && c->n_places ? c->places[0].volume : "");
+                       x->name, c && c->n_places ? c->places[0].volume : "", models_role_name(r));
     if (s == MODELS_INCOMPLETE)
         return err_set(
             e, ERR_NOTFOUND,

@@ -1,5 +1,12 @@
-/* manifest.c - models.json, read and written. A file that somebody edited by hand is read with as much
- * suspicion as any other: every text is bounded, every reference is checked. */
+/* manifest.c - models.json in memory: its tables, reading, locking and writing; the format is
+ * docs/formats/models-manifest.md.
+ *
+ * A file that somebody edited by hand is read with as much suspicion as any other: every text is bounded, every
+ * reference is checked. Components are read before models, which refer to them by id. All texts live in the
+ * store's arena until models_free. Changing takes a lock of its own (models.lock) before the file is read, and
+ * keeps it until models_free, so that no other process's change is lost in between; the file is then replaced as a
+ * whole.
+ */
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -334,11 +341,11 @@ static enum err_code read_model(struct models *m, yyjson_val *o, struct err *e)
         return err_set(e, ERR_LIMIT, "%s has too many models", what);
     enum err_code rc = read_text(m, o, "name", &x->name, e);
     if (rc == ERR_OK && !is_name(x->name))
-        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is no model's name", what, x->name);
+        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is not a valid model name", what, x->name);
     if (rc == ERR_OK)
         rc = read_text(m, o, "pipeline", &x->pipeline, e);
     if (rc == ERR_OK && strcmp(x->pipeline, "klein") != 0 && strcmp(x->pipeline, "layered") != 0)
-        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is no pipeline", what, x->pipeline);
+        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is not a pipeline", what, x->pipeline);
     if (rc == ERR_OK)
         rc = read_text(m, o, "layout", &x->layout, e);
     if (rc == ERR_OK)

@@ -93,7 +93,7 @@ static size_t nearness(const struct models_component *t, const struct models_com
     return best;
 }
 
-/* Lies it in a file with other networks, which it is meant to be used with? */
+/* Is it in a file with other networks, which it is meant to be used with? */
 static bool has_company(const struct models *m, const struct models_component *c)
 {
     for (size_t i = 0; i < m->n_components; i++) {

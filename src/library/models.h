@@ -12,8 +12,9 @@
  *         rc = models_save(m, e);
  *     models_free(m);
  *
- * A drive that is not there makes its models "away"; the rest works. A component with a second place is used from
- * there. A struct models belongs to one thread. models_resolve may be called from any: it loads for itself.
+ * While a drive is offline (nothing is mounted where it was) its models have the state "away"; the rest works. A
+ * component with a second place is used from there. A struct models belongs to one thread. models_resolve may be
+ * called from any: it loads for itself.
  */
 #ifndef VT_LIBRARY_MODELS_H
 #define VT_LIBRARY_MODELS_H
@@ -77,8 +78,8 @@ struct models_model {
     const char *layout;   /* "folder", "hub" or "assembled" */
     const char *path;     /* the folder; "" for an assembled one */
     const char *volume;
-    const char *
-        settings; /* JSON: what the folder says besides its parts (models_settings.c); NULL: not known */
+    const char
+        *settings; /* JSON: what the folder says besides its parts (settings.c); NULL: not known */
     const char
         *chosen; /* JSON: what a person, or the file's name, says before all others; may be NULL */
     bool distilled;                  /* klein, assembled: no guidance */
@@ -97,7 +98,7 @@ struct models {
 
 enum models_state {
     MODELS_READY,
-    MODELS_AWAY,       /* its drive is not there */
+    MODELS_AWAY,       /* its drive is offline */
     MODELS_MISSING,    /* the drive is, the file is not */
     MODELS_CHANGED,    /* another file of that name */
     MODELS_INCOMPLETE, /* a model without one of its parts */
@@ -137,7 +138,8 @@ struct models_component *models_component(const struct models *m, const char *id
  * ERR_NOTFOUND: the store knows the name, but files are not there (the text says which, and why). */
 ERR_MUST_CHECK enum err_code models_resolve(const char *name, char out[MODELS_PATH_BYTES],
                                             struct err *e);
-/* For a name of an opened store only (else ERR_NOTFOUND); brings the generated veetance.json of an assembled model up to date. */
+/* For a name of an opened store only (else ERR_NOTFOUND); brings the generated veetance.json of an assembled
+ * model up to date. */
 ERR_MUST_CHECK enum err_code models_resolve_in(struct models *m, const char *name,
                                                char out[MODELS_PATH_BYTES], struct err *e);
 
@@ -200,7 +202,7 @@ ERR_MUST_CHECK enum err_code models_add(struct models *m, const char *path,
 ERR_MUST_CHECK enum err_code models_scan(struct models *m, const char *dir,
                                          const struct models_options *o, struct err *e);
 /* Compares every file that is there with what was recorded; with o->hash all bytes, and missing hashes are added.
- * Returns how many components are broken or gone (on a drive that is away counts for nothing). */
+ * Returns how many components are broken or gone (those on a drive that is offline do not count). */
 size_t models_verify(struct models *m, const struct models_options *o);
 /* Sets "reference_cache" or "distilled" to "yes" or "no" ("true", "false"). */
 ERR_MUST_CHECK enum err_code models_set(struct models *m, const char *name, const char *key,

@@ -13,7 +13,7 @@ static bool holds(const char *dir, const char *name)
     return file_join(path, sizeof path, dir, name, NULL) == ERR_OK && file_exists(path);
 }
 
-/* A published folder. One with a veetance.json was put together by a person, who wants it under its own name. */
+/* A published folder. One with a veetance.json was put together by the user, who wants it under its own name. */
 static bool is_published(const char *dir)
 {
     return holds(dir, "model_index.json") && !holds(dir, "veetance.json");

@@ -95,7 +95,8 @@ enum err_code models_set(struct models *m, const char *name, const char *key, co
         return err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
     enum err_code rc = read_choice(key, value, &own, &on, e);
     if (rc == ERR_OK && strcmp(x->pipeline, "klein") != 0)
-        rc = err_set(e, ERR_ARG, "'%s' is no klein model, which '%s' is for", name, key);
+        rc =
+            err_set(e, ERR_ARG, "'%s' is not a klein model; '%s' applies only to those", name, key);
     yyjson_doc *doc = NULL;
     if (rc == ERR_OK && x->chosen)
         rc = json_parse(str_from(x->chosen), "chosen", &doc, e);

@@ -1,4 +1,9 @@
-/* verify.c - are the files still what they were? */
+/* verify.c - are the files still those that were recorded?
+ *
+ * A place is good when each of its files has the recorded size and quick hash, and all bytes when asked to read
+ * them. A component is broken when a copy that is there differs, or when no copy is there and no drive is offline: a
+ * copy on an unplugged drive is not an error. A place that is gone for good is forgotten once there is another.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -93,8 +98,8 @@ static bool verify_component(struct models *m, struct models_component *c,
     if (any)
         return sound;
     models_say(o, MODELS_BROKEN, c->n_places ? c->places[0].path : "",
-               away ? "its drive is away" : "it is not there any more");
-    return away; /* nothing is wrong with a drive that lies in a drawer */
+               away ? "its drive is offline" : "it is missing");
+    return away; /* an unplugged drive is not an error */
 }
 
 size_t models_verify(struct models *m, const struct models_options *o)

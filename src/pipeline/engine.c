@@ -1,4 +1,13 @@
-/* engine.c - veetance.h on top of the pipelines: defaults, checks, seeds, one model kept open. */
+/* engine.c - veetance.h on top of the pipelines: the engine, requests for images, and their results.
+ *
+ * One model is open at a time; another one, or another kind of work, closes it first. A request goes through the
+ * same steps whatever it asks for: check everything that needs no model, open the model, fill in defaults (the
+ * model's, then ours), make the inputs, plan on a dry device, and run only what the plan allows. vt_plan_* stops
+ * before the run, so a plan is that of the run. A result owns its images and a copy of the request with every
+ * default filled in.
+ *
+ * Calls on one engine come from one thread; only vt_engine_cancel may come from another.
+ */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -483,8 +492,6 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     TRY(compute_choose(g->placement.devices, rq->compute, cb, e));
     TRY(engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e));
     TRY(new_result(rq, &r, e));
-    if (!r || !g->dir)
-        return ERR_OK;
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);
     r->request.model = r->model;
@@ -498,7 +505,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
     struct vt_result *r = NULL;
     double began = clock_s();
     enum err_code rc = start(g, rq, cb, &r, e);
-    if (rc != ERR_OK || !r)
+    if (rc != ERR_OK)
         return rc;
     rc = run_all(g, r, cb, NULL, e);
     if (rc != ERR_OK) {

@@ -1,4 +1,4 @@
-/* engine.h - what the program's own faces use of the engine beside veetance.h. */
+/* engine.h - what the command line and the server use of the engine beside veetance.h. */
 #ifndef VT_PIPELINE_ENGINE_H
 #define VT_PIPELINE_ENGINE_H
 
@@ -8,7 +8,7 @@
 
 /* The prompt's size and that it is UTF-8. what: "prompt". NULL is fine. */
 ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *text, struct err *e);
-/* The same for what is to be made, which must not ask for what there is not: "<lora:...>". */
+/* The same for a prompt for generating, which must not ask for what is not supported: "<lora:...>". */
 ERR_MUST_CHECK enum err_code engine_check_prompt(const char *text, struct err *e);
 /* "en", "zh" or NULL. */
 ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct err *e);

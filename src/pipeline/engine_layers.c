@@ -1,4 +1,9 @@
-/* engine_layers.c - vt_layers: a picture taken apart, through the public library. */
+/* engine_layers.c - vt_layers: an image taken apart, through the public library.
+ *
+ * The steps are those of engine.c. After the run the decomposition becomes a stack (layered/stack.c), and the
+ * report compares it with the source and with the model's own composite, so that a client can tell a bad result.
+ * The prompt in the report is the caption where none was given.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -47,13 +47,13 @@ static enum err_code parse_one(struct str item, struct wanted *w, struct err *e)
     if (role == ROLES)
         return err_set(
             e, ERR_ARG,
-            "'%.*s' places nothing; it should be COMPONENT=DEVICE with text, transformer "
+            "'%.*s' is not a placement; it should be COMPONENT=DEVICE with text, transformer "
             "or vae",
             item.n > 60 ? 60 : (int)item.n, item.p);
     if (w->device[role][0])
         return err_set(e, ERR_ARG, "%s is placed twice", role_names[role]);
     if (device.n == 0 || device.n >= NAME_BYTES)
-        return err_set(e, ERR_ARG, "%s is placed on no device; `veetance devices` lists them",
+        return err_set(e, ERR_ARG, "no device is named for %s; `veetance devices` lists them",
                        role_names[role]);
     (void)snprintf(w->device[role], NAME_BYTES, "%.*s", (int)device.n, device.p);
     return ERR_OK;

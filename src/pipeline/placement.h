@@ -1,4 +1,4 @@
-/* placement.h - which device each component runs on, and who may hold how much of each device's memory.
+/* placement.h - which device each component runs on, and how much of each device's memory may be used.
  *
  *     placement_open(&(struct placement_options){.device = "vulkan0", .place = "vae=cpu"}, &p, e);
  *     klein_open(dir, &p.devices, &k, e);

@@ -1,4 +1,4 @@
-/* plan_public.h - memory plans in the words of veetance.h. */
+/* plan_public.h - memory plans in the terms of veetance.h. */
 #ifndef VT_PIPELINE_PLAN_PUBLIC_H
 #define VT_PIPELINE_PLAN_PUBLIC_H
 

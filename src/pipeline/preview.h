@@ -1,4 +1,4 @@
-/* preview.h - what an image seems to become, from its latents alone: a linear map from a latent pixel's channels to
+/* preview.h - what an image will look like, from its latents alone: a linear map from a latent pixel's channels to
  * a colour, fitted once a model to what its own encoder makes of a pattern. Tokens are 2 x 2 latent pixels, and there
  * is a map for each place in a token, since a model may normalise each by itself. */
 #ifndef VT_PIPELINE_PREVIEW_H

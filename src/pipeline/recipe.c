@@ -1,3 +1,8 @@
+/* recipe.c - the writing half of recipe.h: a request and its result as one line of "Key: value".
+ *
+ * The first keys are those that other programs look for, in their order; ours follow, most of them only where the
+ * request set them, so that a plain image has a plain recipe. Names of files are cut to their last part.
+ */
 #include "pipeline/recipe.h"
 
 #include <stdio.h>

@@ -49,7 +49,7 @@ void report_prompt_cut(const struct vt_callbacks *cb, const struct prompt_cut *c
     if (cut->cut > 0)
         report_note(cb,
                     "the prompt is %zu token%s too long (%zu with the text around it, the limit is "
-                    "%zu): it is cut behind '%s'",
+                    "%zu): it is cut after '%s'",
                     cut->cut, cut->cut == 1 ? "" : "s", cut->total, cut->limit, cut->behind);
 }
 
@@ -118,7 +118,7 @@ void report_caption_begin(struct report_caption *r, const struct vt_callbacks *c
         nn_device_set_watch(d, &(struct nn_watch){on_looking, &r->graphs});
 }
 
-/* Words are to a caption what steps are to a picture. How many there will be is not known. */
+/* A caption's steps are its tokens. How many there will be is not known. */
 void report_caption_token(void *user, int32_t id, int64_t n)
 {
     const struct report_caption *r = user;

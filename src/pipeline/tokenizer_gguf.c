@@ -31,8 +31,8 @@ static enum err_code read_strings(const struct checkpoint *cp, const char *key, 
 {
     for (size_t i = 0; i < n; i++)
         if (!checkpoint_meta_array_str(cp, key, i, &out[i]))
-            return err_set(e, ERR_FORMAT, "'%s': entry %zu of %s is no string", checkpoint_path(cp),
-                           i, key);
+            return err_set(e, ERR_FORMAT, "'%s': entry %zu of %s is not a string",
+                           checkpoint_path(cp), i, key);
     return ERR_OK;
 }
 
@@ -51,7 +51,7 @@ enum err_code tokenizer_from_checkpoint(const struct checkpoint *cp, struct toke
     };
     *out = NULL;
     if (a.n_tokens == 0)
-        return err_set(e, ERR_NOTFOUND, "'%s' carries no tokenizer", checkpoint_path(cp));
+        return err_set(e, ERR_NOTFOUND, "'%s' has no tokenizer", checkpoint_path(cp));
     (void)checkpoint_meta_str(cp, "tokenizer.ggml.model", &a.model);
     (void)checkpoint_meta_str(cp, "tokenizer.ggml.pre", &a.pre);
     l.tokens = mem_try_array(a.n_tokens, sizeof *l.tokens);

@@ -61,7 +61,7 @@ int sandbox_landlock_abi(void)
     return abi >= LANDLOCK_NETWORK_ABI ? (int)abi : 0;
 }
 
-/* The second lock on the door; kernels without it have the first. */
+/* A second barrier, where the kernel has it. */
 static void landlock_no_tcp(void)
 {
     struct landlock_rules r = {.handled_access_net = LANDLOCK_BIND_TCP | LANDLOCK_CONNECT_TCP};
@@ -156,6 +156,6 @@ enum err_code sandbox_drop_network(enum sandbox_network network, struct err *e)
     seccomp_release(ctx);
     if (bad != 0)
         return err_set_sys(e, ERR_DEVICE, bad < 0 ? -bad : bad,
-                           "the kernel takes no filter of system calls (seccomp)");
+                           "the kernel does not support system call filters (seccomp)");
     return ERR_OK;
 }

@@ -77,7 +77,7 @@ enum err_code asset_writer_begin(struct store *s, uint64_t max_bytes, struct ass
 {
     *out = NULL;
     if (s->look_only)
-        return err_set_sys(e, ERR_IO, EROFS, "the store was opened only to look at it");
+        return err_set_sys(e, ERR_IO, EROFS, "the store was opened read-only");
     struct asset_writer *w = mem_alloc(sizeof *w);
     w->s = s;
     w->max_bytes = max_bytes ? max_bytes : image_limits_defaults().max_file_bytes;

@@ -1,6 +1,6 @@
 /* backup.c - the database first, by SQLite's own backup; then the files that the copy names. Assets never
  * change, so the only thing that can happen meanwhile is that a collection removes one which the copy still
- * lists as an orphan: that one is taken out of the copy. */
+ * lists as an orphan: its row is deleted from the copy. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

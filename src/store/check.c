@@ -105,7 +105,7 @@ static void check_file(struct checking *c, const char *id, uint64_t bytes)
     c->out->assets++;
     files_asset_name(id, name);
     if (fstatat(c->s->files.assets, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        say(c, "asset %s: its file is not there", id);
+        say(c, "asset %s: its file is missing", id);
     else if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
         say(c, "asset %s: its file has %lld bytes, not %llu", id, (long long)st.st_size,
             (unsigned long long)bytes);
@@ -143,7 +143,7 @@ static enum err_code see_file(const char *name, void *user, struct err *e)
         return rc;
     err_clear(e);
     c->out->strays++;
-    say(c, "file assets/%.80s: the database does not know it", name);
+    say(c, "file assets/%.80s: not in the database", name);
     return ERR_OK;
 }
 

@@ -57,7 +57,8 @@ static void close_to_others(int at, const char *name)
         S_ISLNK(st.st_mode))
         return;
     if (fchmodat(at, name, st.st_mode & 0700, 0) != 0)
-        log_warn("others may read '%s' in the store, and this cannot be changed", name);
+        log_warn("other users can read '%s' in the store, and its permissions cannot be changed",
+                 name);
 }
 
 void files_close_to_others(const struct files *f)
@@ -152,7 +153,7 @@ enum err_code files_settle(const struct files *f, const char *name, int to_dir, 
     if (dir >= 0)
         close(dir);
     if (sys != 0)
-        return err_set_sys(e, ERR_IO, sys, "cannot keep a file in the store");
+        return err_set_sys(e, ERR_IO, sys, "cannot move a file into the store");
     return ERR_OK;
 }
 

@@ -23,7 +23,7 @@ struct files {
 ERR_MUST_CHECK enum err_code files_open(struct files *f, const char *dir, bool look_only,
                                         struct err *e);
 void files_close(struct files *f);
-/* What others may read of a store that is there already (0644, 0755) becomes the owner's alone. The store's own
+/* In an existing store, files that others may read (0644, 0755) become private to the owner. The store's own
  * folder stays as it is where downloaded models lie in it: those may be shared. */
 void files_close_to_others(const struct files *f);
 

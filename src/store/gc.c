@@ -1,4 +1,4 @@
-/* gc.c - what nobody needs goes.
+/* gc.c - removing what nothing refers to.
  *
  * An asset goes row first, file second, under files_lock: whoever puts the same bytes in meanwhile waits,
  * and then finds neither. A crash between the two leaves a file without a row, which a later collection
@@ -37,7 +37,7 @@ static void drop_thumbs(struct store *s, const char *id)
     }
 }
 
-/* A clock that was in the future when something was put in would keep that forever. */
+/* Something put in while the clock was in the future would otherwise be kept forever. */
 static enum err_code pull_back(struct store *s, struct err *e)
 {
     struct db_query q =
@@ -179,7 +179,7 @@ static enum err_code see_asset(const char *name, void *user, struct err *e)
     uint64_t bytes = 0;
     bool is_known = true;
     const char *id = strlen(name) > 3 ? name + 3 : "";
-    /* Names that are not of our making are somebody's, not ours to remove. */
+    /* A name that this program did not make is not removed: the file may be somebody else's. */
     if (is_stopped(c))
         return err_set(e, ERR_CANCELLED, "stopped");
     if (!asset_is_id(id) || !is_old(c, c->s->files.assets, name, &bytes))
@@ -239,7 +239,7 @@ enum err_code store_gc(struct store *s, const struct store_gc_params *params,
 {
     *out = (struct store_gc_result){0};
     if (params->grace_s < 0 || params->grace_s > INT64_MAX / 1000)
-        return err_set(e, ERR_ARG, "a grace time of %lld seconds makes no sense",
+        return err_set(e, ERR_ARG, "a grace time of %lld seconds is out of range",
                        (long long)params->grace_s);
     struct collection c = {.s = s,
                            .params = params,
@@ -259,7 +259,7 @@ enum err_code store_gc(struct store *s, const struct store_gc_params *params,
 
 /* ---- one picture ---------------------------------------------------------------------------------- */
 
-/* Who refers to it, as a person would say it. */
+/* What refers to it, for a message. */
 static void name_owner(struct str owner, char *out, size_t out_size)
 {
     const char *what = owner.n && owner.p[0] == 'j' ? "job" : "project";

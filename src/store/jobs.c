@@ -134,7 +134,7 @@ static enum err_code of_key(struct db *db, const char *key, const char *digest,
     }
     enum err_code rc = db_done(&q);
     if (rc == ERR_OK && other)
-        rc = err_set(e, ERR_BUSY, "job %s was asked for with this key, and for something else",
+        rc = err_set(e, ERR_BUSY, "this key was used for job %s, which asked for something else",
                      out->id);
     if (rc != ERR_OK)
         job_record_deinit(out);

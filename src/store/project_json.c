@@ -84,7 +84,7 @@ static enum err_code read_text(yyjson_val *v, const char *what, const struct fie
         return ERR_OK;
     }
     if (s.n >= f->size || memchr(s.p, '\0', s.n))
-        return err_set(e, ERR_ARG, "'%s.%s' has %zu bytes; it is no id", what, f->key, s.n);
+        return err_set(e, ERR_ARG, "'%s.%s' has %zu bytes; it is not an id", what, f->key, s.n);
     memcpy(out, s.p, s.n + 1);
     return ERR_OK;
 }
@@ -110,8 +110,8 @@ static enum err_code read_field(yyjson_val *v, const char *what, const struct fi
         if (!yyjson_is_str(v))
             return wrong_kind(what, f->key, "the name of a blend mode", v, e);
         if (!blend_mode_from_name(str_from(yyjson_get_str(v)), &l->blend))
-            return err_set(e, ERR_ARG, "'%s.%s' is '%.40s', which is no blend mode", what, f->key,
-                           yyjson_get_str(v));
+            return err_set(e, ERR_ARG, "'%s.%s' is '%.40s', which is not a blend mode", what,
+                           f->key, yyjson_get_str(v));
         return ERR_OK;
     case KIND_SKIP:
         return ERR_OK;
@@ -132,7 +132,7 @@ enum err_code project_json_layer(yyjson_val *obj, const char *what, struct proje
     {
         const struct field *f = find_field(yyjson_get_str(key));
         if (!f)
-            return err_set(e, ERR_ARG, "'%s.%.60s' is no key that a layer has", what,
+            return err_set(e, ERR_ARG, "'%s.%.60s' is not a key of a layer", what,
                            yyjson_get_str(key));
         enum err_code rc = read_field(v, what, f, &changed, e);
         if (rc != ERR_OK)
@@ -201,7 +201,7 @@ static enum err_code read_member(const char *key, yyjson_val *v, struct project 
         return read_layers(v, p, e);
     if (is_read_only(key))
         return ERR_OK;
-    return err_set(e, ERR_ARG, "'%.60s' is no key that a project has", key);
+    return err_set(e, ERR_ARG, "'%.60s' is not a key of a project", key);
 }
 
 static enum err_code read_members(yyjson_val *obj, struct project *p, struct err *e)

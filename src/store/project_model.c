@@ -112,10 +112,10 @@ static enum err_code check_ids(const struct project *p, size_t i, struct err *e)
             return err_set(e, ERR_ARG, "'layers[%zu].id' is '%s', which layer %zu has already", i,
                            l->id, j);
     if (!asset_is_id(l->asset))
-        return err_set(e, ERR_ARG, "'layers[%zu].asset' is '%.70s', which is no asset's id", i,
+        return err_set(e, ERR_ARG, "'layers[%zu].asset' is '%.70s', which is not an asset id", i,
                        l->asset);
     if (l->mask[0] && !asset_is_id(l->mask))
-        return err_set(e, ERR_ARG, "'layers[%zu].mask' is '%.70s', which is no asset's id", i,
+        return err_set(e, ERR_ARG, "'layers[%zu].mask' is '%.70s', which is not an asset id", i,
                        l->mask);
     return ERR_OK;
 }

@@ -1,7 +1,7 @@
-/* schema.c - the tables as a list of migrations; entry i brings form i to form i + 1.
+/* schema.c - the tables as a list of migrations; entry i brings schema version i to i + 1.
  *
- * PRAGMA user_version holds the form, application_id says that the file is ours. Each migration runs in one
- * transaction with the new number, so a crash between two leaves a form that is known. Released entries are never
+ * PRAGMA user_version holds the schema version, application_id says that the file is ours. Each migration runs in one
+ * transaction with the new number, so a crash between two leaves a version that is known. Released entries are never
  * edited: stores that have run them would not run them again.
  */
 #include "store/schema.h"
@@ -85,11 +85,11 @@ static enum err_code identify(struct db *db, int64_t *version, struct err *e)
     TRY(db_number(db, "PRAGMA application_id", &application, e));
     TRY(db_number(db, "PRAGMA user_version", version, e));
     if (tables > 0 && application != APPLICATION_ID)
-        return err_set(e, ERR_FORMAT, "the database is that of another program");
+        return err_set(e, ERR_FORMAT, "the database belongs to another program");
     if (*version > NEWEST)
         return err_set(e, ERR_FORMAT,
-                       "the database has form %lld, made by a newer version of this program, which "
-                       "knows forms up to %d",
+                       "the database has schema version %lld, made by a newer version of this "
+                       "program; this one knows versions up to %d",
                        (long long)*version, NEWEST);
     return ERR_OK;
 }
@@ -124,7 +124,8 @@ enum err_code schema_expect(struct db *db, struct err *e)
     TRY(identify(db, &version, e));
     if (version != NEWEST)
         return err_set(e, ERR_FORMAT,
-                       "the database has form %lld, not %d: start the program on it once",
+                       "the database has schema version %lld, not %d: open the store once with "
+                       "this program to migrate it",
                        (long long)version, NEWEST);
     return ERR_OK;
 }

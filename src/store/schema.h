@@ -19,10 +19,10 @@
     " WHERE o.updated_ms < projects.updated_ms"                                                    \
     " OR (o.updated_ms = projects.updated_ms AND o.seq <= projects.seq));"
 
-/* Brings the database to the newest form. *fresh: it was empty. ERR_FORMAT when a newer program, or
+/* Brings the database to the newest schema version. *fresh: it was empty. ERR_FORMAT when a newer program, or
  * another one, made it. */
 ERR_MUST_CHECK enum err_code schema_migrate(struct db *db, bool *fresh, struct err *e);
-/* ERR_FORMAT unless it has the newest form already. */
+/* ERR_FORMAT unless it has the newest version already. */
 ERR_MUST_CHECK enum err_code schema_expect(struct db *db, struct err *e);
 
 #endif

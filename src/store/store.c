@@ -34,7 +34,7 @@ enum {
     QUICK_BYTES = 32 << 20, /* a database up to this size is always checked when it is opened */
 };
 
-/* A clock that was wrong by more than this is not believed to have been right. */
+/* Rows dated further in the future than this come from a wrong clock and are ignored. */
 #define CLOCK_TRUST_MS ((int64_t)400 * 24 * 3600 * 1000)
 
 /* ---- where and when ----------------------------------------------------------------------------- */
@@ -102,7 +102,7 @@ enum err_code store_has_room(struct store *s, uint64_t bytes, struct err *e)
     TRY(store_scratch(s, &fd, e));
     int sys = posix_fallocate(fd, 0, (off_t)bytes);
     (void)close(fd);
-    return sys ? err_set_sys(e, ERR_IO, sys, "the store cannot take anything now") : ERR_OK;
+    return sys ? err_set_sys(e, ERR_IO, sys, "the store cannot be written to now") : ERR_OK;
 }
 
 /* ---- ids ---------------------------------------------------------------------------------------- */
@@ -242,7 +242,7 @@ static bool is_large(const char *path)
     return stat(path, &st) == 0 && st.st_size > QUICK_BYTES;
 }
 
-/* Opens the database; a broken one goes aside, and what can be had of it comes back. */
+/* Opens the database; a broken one is moved aside, and what can be read of it is copied into a new one. */
 static enum err_code open_database(struct store *s, const char *path, bool was_clean, struct err *e)
 {
     char moved[4200] = "";
@@ -380,7 +380,7 @@ void store_close(struct store *s)
 enum err_code store_begin(struct store *s, struct err *e)
 {
     if (s->look_only)
-        return err_set_sys(e, ERR_IO, EROFS, "the store was opened only to look at it");
+        return err_set_sys(e, ERR_IO, EROFS, "the store was opened read-only");
     return db_begin(&s->rw, e);
 }
 

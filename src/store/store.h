@@ -33,11 +33,11 @@ struct store;
 
 struct store_options {
     const char *dir; /* NULL: store_default_dir */
-    /* A look beside the process that owns the store: takes no lock, repairs and migrates nothing, and
+    /* Read-only beside the process that owns the store: takes no lock, repairs and migrates nothing, and
      * fails every call that would write. For check and backup. */
     bool look_only;
-    /* A hand beside the process that owns the store: deletes, collects and keeps settings as that one does, at the same
-     * time, and leaves the rest alone. */
+    /* Beside the process that owns the store, and at the same time: may delete, collect and keep settings,
+     * nothing else. */
     bool beside;
     /* Milliseconds since 1970; NULL: the system's. Tests make the clock jump with it. */
     int64_t (*wall_clock_ms)(void *user);

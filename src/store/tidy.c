@@ -55,7 +55,8 @@ static enum err_code check(const struct store_limits *l, struct err *e)
     if (l->job_days < 0 || l->job_days > MAX_DAYS || l->asset_days < 0 || l->asset_days > MAX_DAYS)
         return err_set(e, ERR_ARG, "a limit of days is 0 to %d", MAX_DAYS);
     if (l->jobs < 0 || l->jobs > max_jobs || l->bytes < 0 || l->bytes > max_bytes)
-        return err_set(e, ERR_ARG, "a limit is not below 0, and not beyond all measure");
+        return err_set(e, ERR_ARG,
+                       "a limit cannot be negative, or over 100,000,000 jobs or 2^60 bytes");
     return ERR_OK;
 }
 

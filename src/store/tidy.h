@@ -22,7 +22,7 @@ struct store_limits {
 struct store_limits store_limits_defaults(void);
 ERR_MUST_CHECK enum err_code store_limits_get(struct store *s, struct store_limits *out,
                                               struct err *e);
-/* ERR_ARG for a number that makes no sense. */
+/* ERR_ARG for a number that is out of range. */
 ERR_MUST_CHECK enum err_code store_limits_set(struct store *s, const struct store_limits *limits,
                                               struct err *e);
 

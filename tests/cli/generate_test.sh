@@ -54,7 +54,7 @@ check "neither is part of the prompt" cmp -s "$work/s.png" "$work/a.png"
 words=$(for i in 1 2 3 4 5 6 7 8 9 10; do printf 'one two three '; done)
 quick generate -p "a star $words" --seed 5 -o "$work/s.png"
 expect 0 "a long prompt"
-err_has "note: the prompt is [0-9]* tokens too long ([0-9]* with the text around it, the limit is 40): it is cut behind '.*two three" \
+err_has "note: the prompt is [0-9]* tokens too long ([0-9]* with the text around it, the limit is 40): it is cut after '.*two three" \
     "a long prompt is said to be cut, and where"
 quick generate --seed 5 -o "$work/s.png"
 is "one that fits says nothing" "$(grep -c 'too long' "$work/stderr")" 0

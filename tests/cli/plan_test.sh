@@ -62,10 +62,10 @@ is "one device is told once" "$(grep -o '"devices":\[[^]]*' "$work/stdout" | gre
 run generate "${small[@]}" --place text=cpu,transformer=cpu,vae=cpu -o "$work/placed.png" -q
 expect 0 "a placed run"
 check "the placed picture is the same" cmp -s "$work/whole.png" "$work/placed.png"
-refuse 2 'places nothing' plan generate "${small[@]}" --place cpu
-refuse 2 'places nothing' plan generate "${small[@]}" --place unet=cpu
+refuse 2 'is not a placement' plan generate "${small[@]}" --place cpu
+refuse 2 'is not a placement' plan generate "${small[@]}" --place unet=cpu
 refuse 2 'placed twice' plan generate "${small[@]}" --place vae=cpu,vae=cpu
-refuse 2 'on no device' plan generate "${small[@]}" --place text=
+refuse 2 'no device is named' plan generate "${small[@]}" --place text=
 refuse 2 "there is no device 'abacus'" plan generate "${small[@]}" --place text=abacus
 
 # ---- other tasks ------------------------------------------------------------------------------------

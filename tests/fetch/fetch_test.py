@@ -377,7 +377,7 @@ class Words(Case):
     def test_gated_with_an_unsound_token(self):
         self.standard(token="somebody else's", gated=True)
         self.env["HF_TOKEN"] = "unsound-token"
-        self.bad(["the token is not sound", "the hub says: Access to model", "veetance-fetch login"])
+        self.bad(["the token is not valid", "the hub says: Access to model", "veetance-fetch login"])
 
     def test_a_fine_grained_token_without_the_right_to_gated_repositories(self):
         words = "Please enable access to public gated repositories in your fine-grained token settings to view this repository."
@@ -554,7 +554,7 @@ class Killed(Case):
         time.sleep(0.7)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(), 130)
-        self.assertIn(b"goes on where it was", child.stderr.read())
+        self.assertIn(b"continues from here", child.stderr.read())
         child.stderr.close()
         file.rate = 0
         ranges = []

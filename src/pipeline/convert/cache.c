@@ -108,7 +108,7 @@ static enum err_code cache_folder(char *out, struct err *e)
         n = snprintf(out, MODEL_PATH_BYTES, "%s/.cache/veetance/weights", home);
     else
         return err_set(e, ERR_ARG,
-                       "there is no place for converted weights: VEETANCE_HOME, XDG_CACHE_HOME and "
+                       "no folder for converted weights: VEETANCE_HOME, XDG_CACHE_HOME and "
                        "HOME are not set");
     if (n < 0 || n >= MODEL_PATH_BYTES - 128)
         return err_set(e, ERR_LIMIT, "the path of the cache folder is too long");

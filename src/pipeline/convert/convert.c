@@ -166,8 +166,8 @@ static enum err_code do_piece(const struct writer *wr, const struct piece *p, st
     return file_out_write(wr->file, s->out, (size_t)bytes, p->at, e);
 }
 
-/* Takes pages that were read out of this process: they stay in the system's cache, but a file of any size does
- * not fill the process. Pages that a neighbour still reads come back by themselves. */
+/* Unmaps pages that were read, so that a file of any size does not fill the process; they stay in the system's
+ * cache. Pages that another thread still reads are mapped again by themselves. */
 static void let_go(const struct piece *p)
 {
     uint64_t row_bytes = 1, page = (uint64_t)sysconf(_SC_PAGESIZE);
@@ -284,12 +284,15 @@ static void say_notes(const struct convert_request *rq, const struct convert_pla
                      "a type that fits",
                      p->fallback, title, type);
     if (p->unfit > 0)
-        convert_note(rq, "%zu matrices of the %s have rows that fit no quantised type: they stay",
-                     p->unfit, title);
+        convert_note(
+            rq,
+            "%zu matrices of the %s have rows that fit no quantised type: they stay as they are",
+            p->unfit, title);
     if (p->requantised > 0)
-        convert_note(rq, "the %s was quantised before: what was lost then stays lost", title);
+        convert_note(rq, "the %s was quantised before: the precision lost then does not come back",
+                     title);
     if (dtype_info(rq->type)->quantised && p->quantised + p->fallback + p->unfit == 0)
-        convert_note(rq, "the %s has no matrix that bears quantisation: it stays as it is", title);
+        convert_note(rq, "the %s has no matrix that can be quantised: it stays as it is", title);
 }
 
 static enum err_code format_of(const struct convert_request *rq, enum checkpoint_format *out,
@@ -305,7 +308,8 @@ static enum err_code format_of(const struct convert_request *rq, enum checkpoint
     if (!gguf && !safe)
         return err_set(e, ERR_ARG, "'%s' ends neither in .gguf nor in .safetensors", rq->target);
     if (safe && dtype_info(rq->type)->quantised)
-        return err_set(e, ERR_ARG, "a safetensors file cannot hold %s: let the target end in .gguf",
+        return err_set(e, ERR_ARG,
+                       "a safetensors file cannot hold %s: choose a target that ends in .gguf",
                        dtype_info(rq->type)->name);
     return ERR_OK;
 }
@@ -313,8 +317,7 @@ static enum err_code format_of(const struct convert_request *rq, enum checkpoint
 enum err_code convert_check(const struct convert_request *rq, struct err *e)
 {
     if (rq->type != DTYPE_INVALID && !nn_can_quantise(rq->type))
-        return err_set(e, ERR_ARG, "nothing can be converted to %s here",
-                       dtype_info(rq->type)->name);
+        return err_set(e, ERR_ARG, "converting to %s is not supported", dtype_info(rq->type)->name);
     if (!rq->force && file_exists(rq->target))
         return err_set(e, ERR_ARG, "'%s' is there already; --force replaces it", rq->target);
     if (file_is_dir(rq->target))

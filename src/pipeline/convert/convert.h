@@ -44,7 +44,7 @@ ERR_MUST_CHECK enum err_code convert_run(const struct convert_request *rq,
                                          struct convert_result *out, struct err *e);
 
 /* A component, or a whole model into a new folder: its networks, and beside them everything else that makes it
- * a model. With a quantised type the VAE, which does not bear it, keeps its file. */
+ * a model. With a quantised type the VAE, which would lose too much, keeps its file. */
 ERR_MUST_CHECK enum err_code convert_any(const struct convert_request *rq,
                                          struct convert_result *out, struct err *e);
 

@@ -23,7 +23,7 @@ static void to_pixels(const float *planes, struct image *out)
     }
 }
 
-/* A picture of one single value is what a broken decoder makes; real ones never do. */
+/* A broken decoder makes an image of one single value; a working one never does. */
 static enum err_code check_decoded(const struct klein_state *s, const float *x, int64_t n,
                                    struct err *e)
 {

@@ -57,7 +57,7 @@ struct klein_canvas {
     float *latents;    /* [tokens, channels] of the picture */
 };
 
-/* klein_text.c: embeddings of a prompt, [rq->max_tokens, joint_dim]; borrowed from k until the next call but one.
+/* text.c: embeddings of a prompt, [rq->max_tokens, joint_dim]; borrowed from k until the next call but one.
  * part: of the text stage. */
 ERR_MUST_CHECK enum err_code klein_embed(struct klein *k, struct str prompt,
                                          struct report_part part, const struct klein_request *rq,
@@ -75,7 +75,7 @@ struct klein_size {
         result; /* what comes out: inner, scaled up again if the canvas was scaled down */
 };
 
-/* klein_size.c; notes what was changed. */
+/* size.c; notes what was changed. */
 ERR_MUST_CHECK enum err_code klein_size_make(const struct klein *k, const struct klein_request *rq,
                                              const struct klein_run *run, struct klein_size *out,
                                              struct err *e);
@@ -83,7 +83,7 @@ ERR_MUST_CHECK enum err_code klein_size_make(const struct klein *k, const struct
 ERR_MUST_CHECK enum err_code klein_size_finish(const struct klein_size *s, struct image *picture,
                                                struct err *e);
 
-/* klein_canvas.c */
+/* canvas.c */
 ERR_MUST_CHECK enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
                                                const struct klein_run *run,
                                                const struct klein_size *size,
@@ -103,14 +103,14 @@ ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, 
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
 
-/* klein_image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. part: of the
+/* image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. part: of the
  * stage that encodes images. */
 ERR_MUST_CHECK enum err_code klein_encode_picture(struct klein *k, const struct image *im,
                                                   struct report_part part,
                                                   const struct klein_run *run, float *tokens,
                                                   struct err *e);
 
-/* klein_preview.c: fits the maps when the run wants previews and there are none yet. */
+/* preview.c: fits the maps when the run wants previews and there are none yet. */
 void klein_preview_prepare(struct klein *k, const struct klein_run *run);
 /* After a step: shows what the latents would be without their noise. */
 void klein_preview_show(struct klein *k, const struct klein_run *run, const struct preview_at *at,

@@ -49,7 +49,7 @@ struct klein_request {
     const char *cache_dir; /* NULL: embeddings are kept in the process only */
 };
 
-/* What goes along with a run. */
+/* What a run gets besides its request. */
 struct klein_run {
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */

@@ -1,4 +1,10 @@
-/* open.c - a model's components: opened, checked against each other, engaged in turn. */
+/* open.c - a klein model's components: opened, checked against each other, engaged in turn.
+ *
+ * Opening reads headers and configurations, no weights. Components that are each valid may come from different
+ * models: the widths at which they meet are compared here, where a message can say so. The text encoder is cut off
+ * after the last layer whose states the transformer takes. Engaging goes through the governor of the component's
+ * device.
+ */
 #include "pipeline/klein/internal.h"
 
 #include "base/clock.h"

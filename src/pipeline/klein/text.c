@@ -1,4 +1,4 @@
-/* text.c - prompts to embeddings, and not twice.
+/* text.c - prompts to embeddings, with a cache.
  *
  * The last few embeddings stay in the process. With a cache folder they are also files there, named by a
  * hash of everything that they depend on: the token ids, which of them are padding, and the text encoder's
@@ -113,7 +113,7 @@ static enum err_code cache_path(const struct klein *k, const char *dir, const in
     return file_join(out, out_size, dir, name, e);
 }
 
-/* A file of another length or with a NaN in it is none of ours: encoded again and replaced. */
+/* A file of another length or with a NaN in it is not used: the prompt is encoded again and the file replaced. */
 static bool cache_read(const char *path, float *out, size_t n)
 {
     struct buf b;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* Under this the layers put together are another image to the eye. */
+/* Below this the flattened layers are visibly another image. */
 static const double doubtful_psnr_db = 20.0;
 
 struct list {
@@ -32,7 +32,7 @@ size_t layers_doubts(const struct vt_layers_result *result,
     const struct vt_layers_report *r = vt_layers_report(result);
     struct list l = {out, 0};
     if (vt_layers_count(result) == 0)
-        add(&l, "no_layers", "no layer holds anything", (double)NAN);
+        add(&l, "no_layers", "all layers are empty", (double)NAN);
     if (r->source.psnr_db < doubtful_psnr_db)
         add(&l, "far_from_source", "the flattened layers differ much from the picture",
             r->source.psnr_db);
@@ -41,7 +41,8 @@ size_t layers_doubts(const struct vt_layers_result *result,
             "the flattened layers differ much from the model's own composite",
             r->composite.psnr_db);
     if (r->layers_dropped > 0)
-        add(&l, "dropped_layers", "fewer layers than asked for hold anything", r->layers_dropped);
+        add(&l, "dropped_layers", "fewer layers than asked for have any content",
+            r->layers_dropped);
     for (int i = 1; i < vt_layers_count(result); i++) {
         struct vt_layer layer = vt_layers_layer(result, i);
         bool covers = layer.image.width >= r->width && layer.image.height >= r->height;

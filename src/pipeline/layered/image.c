@@ -1,5 +1,10 @@
-/* image.c - what goes into a run and comes out: prompts to embeddings, a picture to latents, latents
- * to layers. */
+/* image.c - what goes into a run and comes out: prompts to embeddings, an image to latents, latents to layers.
+ *
+ * Each step engages its component, runs it and checks its output for NaN, naming the weight that holds one if
+ * there is such a weight. Latents are decoded one frame at a time, so the decoder's memory does not grow with the
+ * number of layers; the decoded frames stay on the host as floats until all are there, which layered_check_room
+ * has planned for.
+ */
 #include <math.h>
 #include <string.h>
 

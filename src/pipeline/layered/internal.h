@@ -1,4 +1,4 @@
-/* internal.h - shared by the files layered*.c only. */
+/* internal.h - shared by the files of this folder only. */
 #ifndef VT_PIPELINE_LAYERED_INTERNAL_H
 #define VT_PIPELINE_LAYERED_INTERNAL_H
 
@@ -35,14 +35,14 @@ ERR_MUST_CHECK enum err_code
 layered_engage_modulation(struct layered *l, const struct layered_run *run, struct err *e);
 void layered_release_modulation(struct layered *l);
 
-/* layered_caption.c: what the vision model sees in the picture (RGBA of the working size); the first of `parts` of
+/* caption.c: what the vision model sees in the picture (RGBA of the working size); the first of `parts` of
  * the text stage. */
 ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *picture,
                                              enum chat_language language,
                                              const struct layered_run *run, int parts,
                                              struct buf *out, struct err *e);
 
-/* layered_image.c: a prompt's embeddings [n, joint_dim]; the caller frees data with mem_free. */
+/* image.c: a prompt's embeddings [n, joint_dim]; the caller frees data with mem_free. */
 struct layered_text {
     float *data;
     int64_t n;
@@ -59,7 +59,7 @@ ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, const struct layer
 ERR_MUST_CHECK enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
                                                     const struct layered_run *run, float *tokens,
                                                     struct err *e);
-/* layered_preview.c: fits the maps when the run wants previews and there are none yet. */
+/* preview.c: fits the maps when the run wants previews and there are none yet. */
 void layered_preview_prepare(struct layered *l, const struct layered_run *run);
 /* After a step: what the layers would be without their noise; `first` is the bottom one, the others follow. */
 void layered_preview_show(const struct layered *l, const struct layered_run *run,

@@ -56,7 +56,7 @@ struct layered_request {
     bool in_place_modulation; /* keep the modulation's weights engaged instead of making tables */
 };
 
-/* What goes along with a run. */
+/* What a run gets besides its request. */
 struct layered_run {
     const atomic_bool *cancel;            /* may be NULL */
     const struct vt_callbacks *callbacks; /* may be NULL */

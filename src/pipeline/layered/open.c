@@ -1,4 +1,10 @@
-/* open.c - a layered model's components: opened, checked against each other, engaged in turn. */
+/* open.c - a layered model's components: opened, checked against each other, engaged in turn.
+ *
+ * Opening reads headers and configurations, no weights. Components that are each valid may come from different
+ * models: the widths at which they meet are compared here, where a message can say so. Engaging goes through the
+ * governor of the component's device, which releases others when the budget asks for it; the blocks' modulation is
+ * a parameter set of its own.
+ */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "memory/governor.h"

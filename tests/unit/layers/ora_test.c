@@ -336,7 +336,7 @@ static void what_differs_from_the_merged_image_is_noted(void **state)
         if (same) {
             assert_true(s.notes.n == 0 && isinf(s.merged.psnr_db));
         } else {
-            assert_non_null(strstr(buf_z(&s.notes), "differ from the document's own image"));
+            assert_non_null(strstr(buf_z(&s.notes), "differ from the document's flattened image"));
             assert_int_equal(s.merged.worst.x, 96);
             assert_int_equal(s.merged.worst.w, 4);
         }
@@ -381,8 +381,8 @@ static void reading_is_refused_when_it_is_no_openraster(void **state)
 static void reading_is_refused_when_stack_xml_is_unsound(void **state)
 {
     (void)state;
-    assert_xml_refused("", ERR_FORMAT, "not sound");
-    assert_xml_refused("<image w='1' h='1'><stack></image>", ERR_FORMAT, "not sound");
+    assert_xml_refused("", ERR_FORMAT, "not well-formed");
+    assert_xml_refused("<image w='1' h='1'><stack></image>", ERR_FORMAT, "not well-formed");
     assert_xml_refused("<stack/>", ERR_FORMAT, "stack");
     assert_xml_refused("<image w='1'/>", ERR_FORMAT, "size");
     assert_xml_refused("<image w='0' h='1'/>", ERR_FORMAT, "0 x 1");

@@ -429,7 +429,7 @@ static const struct {
      BLUE,
      BLUE,
      2,
-     "'xxxx' is not known"},
+     "'xxxx' is unknown"},
 };
 
 static void documents_look_as_they_should(void **state)
@@ -464,7 +464,7 @@ static void depths_and_colours_are_read(void **state)
         {{.mode = 3, .depth = 16, .channels = 3},
          {200, 100, 50, 255},
          {200, 100, 50, 255},
-         "16 bits a channel became 8"},
+         "16 bits per channel were reduced to 8"},
         {{.mode = 1, .depth = 8, .channels = 1}, {77, 0, 0, 255}, {77, 77, 77, 255}, NULL},
         {{.mode = 1, .depth = 16, .channels = 1}, {77, 0, 0, 255}, {77, 77, 77, 255}, "16 bits"},
         {{.mode = 4, .depth = 8, .channels = 4},
@@ -506,8 +506,8 @@ static void the_net_catches_what_differs(void **state)
         look(&d, &ground, 1, &s, &flat);
         assert_true(s.merged.known);
         assert_int_equal(isinf(s.merged.psnr_db) != 0, same);
-        assert_int_equal(strstr(buf_z(&s.notes), "differ from the document's own image") == NULL,
-                         same);
+        assert_int_equal(
+            strstr(buf_z(&s.notes), "differ from the document's flattened image") == NULL, same);
         assert_non_null(strstr(buf_z(&s.notes), "1 further channel")); /* no transparency */
         layer_stack_deinit(&s);
         image_free(&flat);

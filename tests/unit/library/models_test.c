@@ -386,7 +386,7 @@ static void a_model_is_away_when_its_drive_is(void **state)
     set_volume(m, "/nonexistent/usb", "/nonexistent/usb/klein/transformer");
     assert_int_equal(models_model_state(m, &m->models[0], NULL), MODELS_AWAY);
     assert_int_equal(models_resolve_in(m, "folder", out, &e), ERR_NOTFOUND);
-    assert_non_null(strstr(e.text, "away"));
+    assert_non_null(strstr(e.text, "offline"));
     assert_non_null(strstr(e.text, "/nonexistent/usb"));
     assert_int_equal(models_verify(m, NULL), 0);
     m = again(m);
