@@ -328,8 +328,6 @@ enum err_code inspect_path(const char *path, bool as_json, size_t max_tensors, s
             inspect_text(r, max_tensors, out);
         report_free(r);
     }
-    if (rc == ERR_OK && as_json)
-        buf_add_byte(out, '\n');
     if (rc == ERR_OK && buf_failed(out))
         return err_set(e, ERR_NOMEM, "no memory for the report on '%s'", path);
     return rc;
