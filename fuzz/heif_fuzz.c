@@ -1,6 +1,6 @@
 #include "image_fuzz.h"
 
-/* Debian 12's libdav1d leaks a picture's header when a damaged AVIF stops it; nothing of ours can free that. */
+/* Debian 12's libdav1d leaks an image's header when a damaged AVIF stops it; nothing of ours can free that. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {

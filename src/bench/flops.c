@@ -91,7 +91,7 @@ struct bench_flops bench_flops_vae_decode(const struct flux2_vae_config *c, int6
         width = out;
         if (i + 1 == n)
             break;
-        h *= 2; /* the upsampler's convolution runs on the larger picture */
+        h *= 2; /* the upsampler's convolution runs on the larger image */
         w *= 2;
         f.conv += conv(h, w, 3, width, width);
     }

@@ -29,7 +29,7 @@ struct bench_flops bench_flops_flux2(const struct flux2_config *c, int64_t n_tex
 /* One pass over text, frames and condition; the blocks' modulation comes from tables and does not count. */
 struct bench_flops bench_flops_qwen_image(const struct qwen_image_config *c,
                                           const struct qwen_image_layout *l);
-/* Latents of h x w to a picture. */
+/* Latents of h x w to an image. */
 struct bench_flops bench_flops_vae_decode(const struct flux2_vae_config *c, int64_t h, int64_t w);
 
 #endif

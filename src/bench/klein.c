@@ -17,9 +17,9 @@
 #include "pipeline/convert/cache.h"
 #include "pipeline/klein/internal.h"
 
-enum { SLOT_LOAD = 0, SLOT_TEXT, SLOT_FIRST_PICTURE, SLOTS_PER_PICTURE = 2 };
+enum { SLOT_LOAD = 0, SLOT_TEXT, SLOT_FIRST_IMAGE, SLOTS_PER_IMAGE = 2 };
 
-_Static_assert(SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * BENCH_MAX_SIZES <= BENCH_MEMORY_SLOTS,
+_Static_assert(SLOT_FIRST_IMAGE + SLOTS_PER_IMAGE * BENCH_MAX_SIZES <= BENCH_MEMORY_SLOTS,
                "every stage has a slot");
 
 static const char PROMPT[] =
@@ -30,7 +30,7 @@ struct bench {
     struct bench_result *out;
     struct klein *k;
     struct bench_memory memory;
-    int picture; /* the one that is being made */
+    int image; /* the one that is being made */
     double step_sum;
     struct bench_stage best_step; /* times only */
     int steps_done;
@@ -66,7 +66,7 @@ static void follow_profile(struct bench *b, enum vt_stage stage)
 /* Each stage has its own slot of memory peaks. */
 static void follow_memory(struct bench *b, enum vt_stage stage)
 {
-    int first = SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * b->picture;
+    int first = SLOT_FIRST_IMAGE + SLOTS_PER_IMAGE * b->image;
     follow_profile(b, stage);
     if (stage == VT_STAGE_TEXT)
         bench_memory_slot(&b->memory, SLOT_TEXT);
@@ -106,9 +106,9 @@ static void on_note(const char *text, void *user)
     report_note(b->rq->callbacks, "%s", text);
 }
 
-/* ---- pictures --------------------------------------------------------------------------------------- */
+/* ---- images --------------------------------------------------------------------------------------- */
 
-static void count_picture(struct bench *b, struct bench_picture *p)
+static void count_image(struct bench *b, struct bench_image *p)
 {
     const struct flux2_config *t = flux2_transformer_config(b->k->transformer);
     const struct flux2_vae_config *v = flux2_vae_config(b->k->vae);
@@ -117,11 +117,11 @@ static void count_picture(struct bench *b, struct bench_picture *p)
     p->decode.flops = bench_flops_vae_decode(v, 2 * rows, 2 * cols);
 }
 
-static enum err_code make_picture(struct bench *b, int i, struct err *e)
+static enum err_code make_image(struct bench *b, int i, struct err *e)
 {
-    struct bench_picture *p = &b->out->pictures[i];
+    struct bench_image *p = &b->out->images[i];
     struct vt_stats stats = {0};
-    struct image picture;
+    struct image image;
     const struct vt_callbacks callbacks = {.progress = on_progress, .note = on_note, .user = b};
     const struct klein_request rq = {
         .prompt = STR_LIT(PROMPT),
@@ -136,13 +136,13 @@ static enum err_code make_picture(struct bench *b, int i, struct err *e)
                                   .image = i,
                                   .image_count = b->rq->n_sizes,
                                   .stats = &stats};
-    b->picture = i;
+    b->image = i;
     b->step_sum = 0;
     b->steps_done = 0;
-    TRY(klein_generate(b->k, &rq, &run, &picture, e));
-    p->width = picture.w;
-    p->height = picture.h;
-    image_free(&picture);
+    TRY(klein_generate(b->k, &rq, &run, &image, e));
+    p->width = image.w;
+    p->height = image.h;
+    image_free(&image);
     p->decode.cpu_seconds = bench_cpu_seconds() - b->cpu_start;
     p->step.seconds = b->best_step.seconds;
     p->step.cpu_seconds = b->best_step.cpu_seconds;
@@ -151,8 +151,8 @@ static enum err_code make_picture(struct bench *b, int i, struct err *e)
     p->compute_bytes = stats.compute_bytes;
     b->out->text.seconds += stats.text_seconds; /* 0 but for the first: the embedding is kept */
     b->out->load_seconds += stats.load_seconds;
-    count_picture(b, p);
-    b->out->n_pictures = i + 1;
+    count_image(b, p);
+    b->out->n_images = i + 1;
     return ERR_OK;
 }
 
@@ -172,7 +172,7 @@ static enum err_code load(struct bench *b, struct err *e)
     return rc;
 }
 
-static enum err_code make_pictures(struct bench *b, struct err *e)
+static enum err_code make_images(struct bench *b, struct err *e)
 {
     enum err_code rc = bench_memory_start(&b->memory, e);
     if (rc != ERR_OK)
@@ -181,7 +181,7 @@ static enum err_code make_pictures(struct bench *b, struct err *e)
     if (nn_device_is_cpu(b->k->on.transformer))
         rc = load(b, e);
     for (int i = 0; rc == ERR_OK && i < b->rq->n_sizes; i++)
-        rc = make_picture(b, i, e);
+        rc = make_image(b, i, e);
     bench_memory_stop(&b->memory);
     return rc;
 }
@@ -208,10 +208,10 @@ static void read_memory(struct bench *b)
     struct bench_stage loading;
     read_peak(b, SLOT_LOAD, &loading);
     read_peak(b, SLOT_TEXT, &r->text);
-    for (int i = 0; i < r->n_pictures; i++) {
-        int first = SLOT_FIRST_PICTURE + SLOTS_PER_PICTURE * i;
-        read_peak(b, first, &r->pictures[i].step);
-        read_peak(b, first + 1, &r->pictures[i].decode);
+    for (int i = 0; i < r->n_images; i++) {
+        int first = SLOT_FIRST_IMAGE + SLOTS_PER_IMAGE * i;
+        read_peak(b, first, &r->images[i].step);
+        read_peak(b, first + 1, &r->images[i].decode);
     }
     for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
         r->mapped_bytes += nn_params_mapped_bytes(params[i]);
@@ -241,7 +241,7 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
         rc = err_set(e, ERR_ARG,
                      "on the CPU weights are used in place: there is no upload to measure");
     if (rc == ERR_OK && !b->rq->swap_only)
-        rc = make_pictures(b, e);
+        rc = make_images(b, e);
     if (rc == ERR_OK) {
         struct bench_result *r = b->out;
         memcpy(r->device, info.name, sizeof r->device);

@@ -1,6 +1,6 @@
 /* klein.h - how fast a klein model runs here, and in how much memory.
  *
- * Pictures are made as for a user (klein_generate), so that what is measured is what runs: the text encoder
+ * Images are made as for a user (klein_generate), so that what is measured is what runs: the text encoder
  * once, then for each size so many steps and the VAE decoder.
  */
 #ifndef VT_BENCH_KLEIN_H
@@ -20,16 +20,16 @@ enum { BENCH_MAX_SIZES = 8, BENCH_TEXT_TOKENS = 512 };
 
 struct bench_request {
     const char *model;          /* as model_dir_open takes it */
-    int sizes[BENCH_MAX_SIZES]; /* sides of square pictures */
+    int sizes[BENCH_MAX_SIZES]; /* sides of square images */
     int n_sizes;
-    int steps;      /* of each picture */
+    int steps;      /* of each image */
     int max_tokens; /* that the prompt is padded to */
     const char *device;
     int threads;         /* 0 = one a core */
     const char *weights; /* type to run in, as pipeline/convert/cache.h has it; NULL: as stored */
     const char *compute; /* as pipeline/compute.h has it */
     bool profile;        /* time every operation: results then hold a profile a stage */
-    bool swap_only; /* make no picture: only bring the transformer to the device, several times */
+    bool swap_only; /* make no image: only bring the transformer to the device, several times */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */
 };
@@ -41,7 +41,7 @@ struct bench_stage {
     uint64_t anonymous_bytes, file_bytes; /* the most that the process held meanwhile */
 };
 
-struct bench_picture {
+struct bench_image {
     int width, height;
     struct bench_stage step; /* the fastest of the steps */
     double mean_step_seconds;
@@ -62,8 +62,8 @@ struct bench_result {
     int threads;
     int text_tokens, steps;
     struct bench_stage text;
-    struct bench_picture pictures[BENCH_MAX_SIZES];
-    int n_pictures;
+    struct bench_image images[BENCH_MAX_SIZES];
+    int n_images;
     struct nn_profile profiles[BENCH_PROFILES]; /* of all sizes together */
     double load_seconds;                        /* putting weights in place, all components */
     uint64_t mapped_bytes, own_bytes;     /* weights in place in files, and converted or uploaded */

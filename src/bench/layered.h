@@ -1,8 +1,8 @@
-/* layered.h - how fast one step of taking a picture apart runs here, with a synthetic transformer.
+/* layered.h - how fast one step of taking an image apart runs here, with a synthetic transformer.
  *
  * Only the transformer exists: 60 blocks of the published dimensions, random weights in Q5_0, written as
  * blocks of that type straight away. A step is what a decomposition does in one: the noisy frames (the layers
- * and the composite) and the picture itself as condition, its modulation from tables made beforehand.
+ * and the composite) and the image itself as condition, its modulation from tables made beforehand.
  */
 #ifndef VT_BENCH_LAYERED_H
 #define VT_BENCH_LAYERED_H
@@ -34,7 +34,7 @@ ERR_MUST_CHECK enum err_code bench_layered_check_memory(const struct qwen_image_
 
 struct bench_layered_request {
     const char *weights; /* of the transformer */
-    int side, layers;    /* of a square picture; a multiple of 32 */
+    int side, layers;    /* of a square image; a multiple of 32 */
     int text_tokens, steps;
     const char *device;
     int threads;         /* 0 = one a core */

@@ -20,10 +20,10 @@
 #include "nn/profile.h"
 #include "sample/rng.h"
 
-/* A linear layer of klein-4B on a 256 x 256 picture: 256 image and 512 text tokens. */
+/* A linear layer of klein-4B on a 256 x 256 image: 256 image and 512 text tokens. */
 static const struct nn_peak_shape LAYER = {768, 3072, 9216};
-/* The decoder's widest convolution on a 512 x 512 picture. */
-static const struct nn_peak_picture PICTURE = {128, 512};
+/* The decoder's widest convolution on a 512 x 512 image. */
+static const struct nn_peak_image NEEDED_IMAGE = {128, 512};
 
 static void describe_cpu(struct bench_peak *p)
 {
@@ -161,7 +161,7 @@ static enum err_code measure_conv(int threads, double seconds, const atomic_bool
                                   struct bench_peak *p, struct err *e)
 {
     struct nn_peak_result r;
-    enum err_code rc = nn_peak_conv(&p->picture, threads, seconds, cancel, &r, e);
+    enum err_code rc = nn_peak_conv(&p->image, threads, seconds, cancel, &r, e);
     p->conv_flops = rc == ERR_OK ? r.flops_per_second : 0;
     if (rc != ERR_NOTFOUND && rc != ERR_DEVICE)
         return rc;
@@ -174,7 +174,7 @@ enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool 
 {
     memset(out, 0, sizeof *out);
     out->shape = LAYER;
-    out->picture = PICTURE;
+    out->image = NEEDED_IMAGE;
     describe_cpu(out);
     if (threads <= 0)
         threads = out->cores;

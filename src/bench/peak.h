@@ -22,7 +22,7 @@ struct bench_peak {
     struct nn_peak_shape shape;
     char onednn[32];              /* its version; "" when it is not there, and both rates are 0 */
     double bf16_flops, f32_flops; /* a second; 0: this processor cannot */
-    struct nn_peak_picture picture;
+    struct nn_peak_image image;
     double conv_flops; /* of bf16 convolutions on it; 0 as above */
     struct bench_attention attention[BENCH_ATTENTIONS];
     double copy_bytes;          /* a second: read once and written once, all threads together */

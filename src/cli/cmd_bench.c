@@ -43,8 +43,8 @@ static const struct cli_option options[] = {
     {BENCH_SYNTHETIC, 0, "synthetic", "klein-4b|klein-9b|qwen-layered",
      "random weights of the real dimensions, made once"},
     {BENCH_MODEL, 'm', "model", "MODEL", "measure this model instead (default micro-klein)"},
-    {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square pictures (default 256; 640)"},
-    {BENCH_STEPS, 0, "steps", "N", "steps of each picture; the fastest counts (default 1; 8)"},
+    {BENCH_SIZE, 0, "size", "PX[,PX...]", "sides of square images (default 256; 640)"},
+    {BENCH_STEPS, 0, "steps", "N", "steps of each image; the fastest counts (default 1; 8)"},
     {BENCH_CACHE, 0, "cache", "DIR",
      "where synthetic models are kept (default ~/.cache/veetance/bench)"},
     {BENCH_DEVICE, 0, "device", "NAME",
@@ -52,7 +52,7 @@ static const struct cli_option options[] = {
     {BENCH_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
     {BENCH_WEIGHTS, 0, "weights", "TYPE",
      "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
-    {BENCH_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},
+    {BENCH_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},
     {BENCH_PROFILE, 0, "profile", NULL, "say what kinds of operations the time goes to"},
     {BENCH_SWAP, 0, "swap", NULL, "only measure how fast weights come onto the device"},
     {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
@@ -230,8 +230,8 @@ static void print_machine(const struct bench_peak *p)
     print_rate("f32", p->f32_flops);
     printf(", copy %.1f GB/s, into new memory %.1f GB/s\n", p->copy_bytes * 1e-9,
            p->copy_into_new_bytes * 1e-9);
-    printf("          convolution 3 x 3, %lld channels, %lld x %lld",
-           (long long)p->picture.channels, (long long)p->picture.side, (long long)p->picture.side);
+    printf("          convolution 3 x 3, %lld channels, %lld x %lld", (long long)p->image.channels,
+           (long long)p->image.side, (long long)p->image.side);
     print_rate("bf16", p->conv_flops);
     puts("");
     for (int i = 0; i < BENCH_ATTENTIONS; i++) {
@@ -259,10 +259,10 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
     print_machine(p);
     print_columns(r->model, r->device, r->threads);
     (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
-    if (r->n_pictures > 0)
+    if (r->n_images > 0)
         print_stage(name, &r->text, peak);
-    for (int i = 0; i < r->n_pictures; i++) {
-        const struct bench_picture *q = &r->pictures[i];
+    for (int i = 0; i < r->n_images; i++) {
+        const struct bench_image *q = &r->images[i];
         (void)snprintf(name, sizeof name, "step, %d x %d", q->width, q->height);
         print_stage(name, &q->step, peak);
         (void)snprintf(name, sizeof name, "decode, %d x %d", q->width, q->height);
@@ -279,9 +279,9 @@ static void print_text(const struct bench_peak *p, const struct bench_result *r)
                100 * r->swap.bytes_per_second / p->copy_into_new_bytes, mib(r->swap.disk_bytes));
     printf("memory    at most %.0f MiB anonymous, %.0f MiB of mapped files\n",
            mib(r->anonymous_bytes), mib(r->file_bytes));
-    for (int i = 0; i < r->n_pictures; i++)
+    for (int i = 0; i < r->n_images; i++)
         printf("          %.0f MiB for the activations of a step at %d x %d\n",
-               mib(r->pictures[i].compute_bytes), r->pictures[i].width, r->pictures[i].height);
+               mib(r->images[i].compute_bytes), r->images[i].width, r->images[i].height);
     for (int i = 0; i < BENCH_PROFILES; i++)
         if (r->profiles[i].n > 0)
             print_profile(profile_names[i], &r->profiles[i]);
@@ -393,8 +393,8 @@ static void json_images(struct buf *b, const struct bench_peak *p, const struct 
                         double peak)
 {
     json_array(b, "pictures");
-    for (int i = 0; i < r->n_pictures; i++) {
-        const struct bench_picture *q = &r->pictures[i];
+    for (int i = 0; i < r->n_images; i++) {
+        const struct bench_image *q = &r->images[i];
         json_object(b, NULL);
         json_put_int(b, "width", q->width);
         json_put_int(b, "height", q->height);

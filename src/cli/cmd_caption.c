@@ -32,7 +32,7 @@ static const struct cli_option options[] = {
      "image to describe; several give a caption each, - is standard input"},
     {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
-    {CAPTION_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},
+    {CAPTION_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},
     ENGINE_OPTIONS,
     {CAPTION_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {CAPTION_QUIET, 'q', "quiet", NULL, "no progress"},
@@ -223,7 +223,7 @@ static int parse(struct caption_args *o, const struct cli_command *self, int arg
     if (!o->request.model)
         return cli_usage_error(self, "no model is named; give one with -m, e.g. -m micro-layered");
     if (!o->n_images)
-        return cli_usage_error(self, "no picture is given; name one with -i");
+        return cli_usage_error(self, "no image is given; name one with -i");
     return CLI_OK;
 }
 

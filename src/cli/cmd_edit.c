@@ -4,12 +4,12 @@
 #include "cli/commands.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
-#include "cli/picture_run.h"
+#include "cli/image_run.h"
 #include "cli/recipe_arg.h"
 #include "pipeline/lend.h"
 
 enum {
-    EDIT_IMAGE = PICTURE_FIRST_OWN,
+    EDIT_IMAGE = IMAGE_FIRST_OWN,
     EDIT_MASK,
     EDIT_STRENGTH,
     EDIT_EXTEND,
@@ -27,12 +27,12 @@ static const struct cli_option options[] = {
     {EDIT_EXTEND, 0, "extend", "L,T,R,B", "add so many pixels at each side and paint them"},
     {EDIT_FEATHER, 0, "feather", "PX", PARAM_HELP_EDIT_feather},
     {EDIT_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_EDIT_matte " (default white)"},
-    PICTURE_OPTIONS,
+    IMAGE_OPTIONS,
     {0},
 };
 
 struct edit {
-    struct picture_run run;
+    struct image_run run;
     const char *paths[VT_MAX_IMAGES], *mask_path; /* read once every option is known */
     struct image images[VT_MAX_IMAGES], mask;
     char found[VT_MAX_IMAGES + 1][CLI_PATH_BYTES]; /* those that a recipe names */
@@ -135,7 +135,7 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
     case EDIT_EXTEND:
         return set_extend(d, a);
     default:
-        return picture_run_option(&d->run, a, id);
+        return image_run_option(&d->run, a, id);
     }
 }
 
@@ -168,12 +168,12 @@ static int images_of_recipe(struct edit *d)
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
-int picture_edit(const struct cli_command *self, int argc, char **argv, bool plan)
+int image_edit(const struct cli_command *self, int argc, char **argv, bool plan)
 {
     struct edit d = {0};
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
-    picture_run_init(&d.run);
+    image_run_init(&d.run);
     d.run.plan = plan;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
@@ -181,28 +181,28 @@ int picture_edit(const struct cli_command *self, int argc, char **argv, bool pla
         rc = id == CLI_ERROR ? CLI_USAGE : own_option(&d, &a, id);
     }
     if (rc == CLI_OK)
-        rc = picture_run_recipe(&d.run, self, true);
+        rc = image_run_recipe(&d.run, self, true);
     if (rc == CLI_OK && d.run.from)
         rc = images_of_recipe(&d);
     if (rc == CLI_OK && d.run.request.image_count == 0)
-        rc = cli_usage_error(self, "no image is given; name the picture to edit with -i");
+        rc = cli_usage_error(self, "no image is given; name the image to edit with -i");
     if (rc == CLI_OK)
-        rc = picture_run_check(&d.run, self);
+        rc = image_run_check(&d.run, self);
     if (rc == CLI_OK)
         rc = load_all(&d);
     if (rc == CLI_OK)
-        rc = picture_run_execute(&d.run, true);
+        rc = image_run_execute(&d.run, true);
 done:
     for (int i = 0; i < VT_MAX_IMAGES; i++)
         image_free(&d.images[i]);
     image_free(&d.mask);
-    picture_run_deinit(&d.run);
+    image_run_deinit(&d.run);
     return rc;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    return picture_edit(self, argc, argv, false);
+    return image_edit(self, argc, argv, false);
 }
 
 const struct cli_command cli_cmd_edit = {

@@ -1,14 +1,14 @@
 #include "cli/commands.h"
-#include "cli/picture_run.h"
+#include "cli/image_run.h"
 
-static const struct cli_option options[] = {PICTURE_OPTIONS, {0}};
+static const struct cli_option options[] = {IMAGE_OPTIONS, {0}};
 
-int picture_generate(const struct cli_command *self, int argc, char **argv, bool plan)
+int image_generate(const struct cli_command *self, int argc, char **argv, bool plan)
 {
-    struct picture_run r;
+    struct image_run r;
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
-    picture_run_init(&r);
+    image_run_init(&r);
     r.plan = plan;
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
@@ -17,22 +17,22 @@ int picture_generate(const struct cli_command *self, int argc, char **argv, bool
             rc = cli_usage_error(self, "'%.60s' is not expected here; the prompt goes behind -p",
                                  a.value);
         else
-            rc = id == CLI_ERROR ? CLI_USAGE : picture_run_option(&r, &a, id);
+            rc = id == CLI_ERROR ? CLI_USAGE : image_run_option(&r, &a, id);
     }
     if (rc == CLI_OK)
-        rc = picture_run_recipe(&r, self, false);
+        rc = image_run_recipe(&r, self, false);
     if (rc == CLI_OK)
-        rc = picture_run_check(&r, self);
+        rc = image_run_check(&r, self);
     if (rc == CLI_OK)
-        rc = picture_run_execute(&r, false);
+        rc = image_run_execute(&r, false);
 done:
-    picture_run_deinit(&r);
+    image_run_deinit(&r);
     return rc;
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    return picture_generate(self, argc, argv, false);
+    return image_generate(self, argc, argv, false);
 }
 
 const struct cli_command cli_cmd_generate = {

@@ -33,7 +33,7 @@ static const struct cli_option options[] = {
     {LAYERS_FROM, 0, "from", "IMAGE",
      "run the recipe of this composite.png again; options that are given go before it"},
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
-     "bring the layers to the picture's size and, where known, its colours"},
+     "bring the layers to the image's size and, where known, its colours"},
     LAYERS_JOB_OPTIONS,
     {0},
 };
@@ -66,7 +66,7 @@ static int set_option(struct layers *o, const struct cli_args *a, int id)
     switch (id) {
     case LAYERS_IMAGE:
         if (o->image)
-            return cli_usage_error(a->command, "one picture is taken apart at a time");
+            return cli_usage_error(a->command, "one image is taken apart at a time");
         o->image = a->value;
         return CLI_OK;
     case LAYERS_OUTPUT:
@@ -253,7 +253,7 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
     if (o->from && (rc = take_recipe(o, self)) != CLI_OK)
         return rc;
     if (!o->image)
-        return cli_usage_error(self, "no picture is given; name one with -i");
+        return cli_usage_error(self, "no image is given; name one with -i");
     return CLI_OK;
 }
 

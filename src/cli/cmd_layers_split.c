@@ -45,19 +45,19 @@ static void clip_to(struct layer_stack *parts, const struct image *parent)
 static enum err_code split_layer(struct split *s, struct err *e)
 {
     size_t at = 0;
-    struct image picture = {0};
+    struct image image = {0};
     enum err_code rc;
     TRY_GOTO(cli_stack_load(s->input, &s->stack, e), done);
     layers_tell_notes(&s->stack, &s->job.progress);
     TRY_GOTO(layers_pick(&s->stack, s->layer, &at, e), done);
-    TRY_GOTO(image_copy(&s->stack.layers[at].image, &picture, e), done);
-    TRY_GOTO(layers_job_run(&s->job, &picture, e), done);
+    TRY_GOTO(image_copy(&s->stack.layers[at].image, &image, e), done);
+    TRY_GOTO(layers_job_run(&s->job, &image, e), done);
     struct layer_stack parts;
     TRY_GOTO(layer_stack_copy(layers_job_stack(&s->job), &parts, e), done);
-    clip_to(&parts, &picture);
+    clip_to(&parts, &image);
     rc = layers_replace(&s->stack, at, &parts, e);
 done:
-    image_free(&picture);
+    image_free(&image);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* cmd_layers_tools.c - layer tools that need no model: a stack in, a stack or picture out. */
+/* cmd_layers_tools.c - layer tools that need no model: a stack in, a stack or image out. */
 #include <stdio.h>
 #include <string.h>
 
@@ -189,7 +189,7 @@ static enum err_code do_clean(struct tool *t, struct err *e)
 
 /* ---- running ------------------------------------------------------------------------------------------- */
 
-enum result_kind { RESULT_STACK, RESULT_PICTURE, RESULT_EXPORT, RESULT_FOLDER };
+enum result_kind { RESULT_STACK, RESULT_IMAGE, RESULT_EXPORT, RESULT_FOLDER };
 
 struct action {
     struct cli_command command;
@@ -213,13 +213,13 @@ static const struct action actions[] = {
      RESULT_STACK,
      do_merge},
     {{.name = "layers flatten",
-      .summary = "Compose all visible layers into one picture",
+      .summary = "Compose all visible layers into one image",
       .usage = "STACK -o FILE",
       .examples = "  veetance layers flatten poster -o poster.png\n"
                   "  veetance layers flatten poster.psd -o poster.png\n",
       .options = flatten_options,
       .run = run_tool},
-     RESULT_PICTURE,
+     RESULT_IMAGE,
      do_flatten},
     {{.name = "layers export",
       .summary = "Write a stack as PSD, OpenRaster, PowerPoint, ZIP or a folder of PNGs",
@@ -337,7 +337,7 @@ static enum err_code check_output(struct tool *t, struct err *e)
 {
     enum result_kind result = action_of(t->command)->result;
     enum err_code rc;
-    if (result == RESULT_PICTURE) {
+    if (result == RESULT_IMAGE) {
         t->out.to.name = "flat";
         t->out.to.ending = NULL;
         rc = cli_output_image(&t->out.to, &t->image, e);

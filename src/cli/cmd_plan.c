@@ -2,7 +2,7 @@
 
 #include "cli/commands.h"
 #include "cli/layers_job.h"
-#include "cli/picture_run.h"
+#include "cli/image_run.h"
 
 static const struct cli_option options[] = {{0}};
 
@@ -22,9 +22,9 @@ static int plan(const struct cli_command *task, const char *name, int argc, char
     c.examples = cli_cmd_plan.examples;
     c.subcommands = NULL;
     if (task == &cli_cmd_generate)
-        return picture_generate(&c, argc, argv, true);
+        return image_generate(&c, argc, argv, true);
     if (task == &cli_cmd_edit)
-        return picture_edit(&c, argc, argv, true);
+        return image_edit(&c, argc, argv, true);
     return layers_decompose(&c, argc, argv, true);
 }
 

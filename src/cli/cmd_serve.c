@@ -35,7 +35,7 @@ static const struct cli_option options[] = {
     {SERVE_LISTEN, 0, "listen", "ADDRESS:PORT",
      "where to listen (default 127.0.0.1:8188); other machines need --token"},
     {SERVE_STORE, 0, "store", "DIR",
-     "pictures, projects and jobs (default $VEETANCE_HOME or ~/.local/share/veetance)"},
+     "images, projects and jobs (default $VEETANCE_HOME or ~/.local/share/veetance)"},
     {SERVE_TOKEN, 0, "token", "FILE", "every request must carry the token in this file"},
     {SERVE_MODEL, 'm', "model", "MODEL",
      "of requests to generate and edit that name none (default: the settings', or the first that "
@@ -224,7 +224,7 @@ static int take_settings(struct serve *s)
     if (s->settings.unknown[0])
         cli_say("note: %s", s->settings.unknown);
     engine_args_defaults(&o->engine, &s->settings);
-    int rc = take_model(s, "--model", SETTING_MODEL, MODEL_TASK_PICTURES, &o->model);
+    int rc = take_model(s, "--model", SETTING_MODEL, MODEL_TASK_IMAGES, &o->model);
     return rc == CLI_OK ? take_model(s, "--layers-model", SETTING_LAYERS_MODEL, MODEL_TASK_LAYERS,
                                      &o->layers_model)
                         : rc;

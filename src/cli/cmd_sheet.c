@@ -13,7 +13,7 @@
 #include "pipeline/result_json.h"
 
 enum { SHEET_OUTPUT = 1, SHEET_COLUMNS, SHEET_GAP, SHEET_FORCE, SHEET_JSON, SHEET_QUIET };
-enum { MAX_PICTURES = 256, SHEET_MAX_BYTES = 512 << 20 };
+enum { MAX_IMAGES = 256, SHEET_MAX_BYTES = 512 << 20 };
 
 static const struct cli_option options[] = {
     {SHEET_OUTPUT, 'o', "output", "FILE|DIR/",
@@ -31,7 +31,7 @@ struct sheet {
     struct cli_output to;
     struct image_sheet_params params;
     enum image_format format; /* by the ending of the sheet */
-    const char *paths[MAX_PICTURES];
+    const char *paths[MAX_IMAGES];
     size_t n;
     bool json, quiet;
     struct cli_progress progress;
@@ -61,7 +61,7 @@ static enum err_code load_all(struct sheet *s, struct image *images, struct err 
 static enum err_code make(const struct sheet *s, const struct image *images, struct buf *file,
                           struct err *e)
 {
-    const struct image *list[MAX_PICTURES];
+    const struct image *list[MAX_IMAGES];
     struct image sheet = {0};
     for (size_t i = 0; i < s->n; i++)
         list[i] = &images[i];
@@ -149,8 +149,8 @@ static int set_option(struct sheet *s, const struct cli_args *a, int id)
         s->quiet = true;
         return CLI_OK;
     case CLI_POSITIONAL:
-        if (s->n == MAX_PICTURES)
-            return cli_usage_error(a->command, "at most %d images fit on a sheet", MAX_PICTURES);
+        if (s->n == MAX_IMAGES)
+            return cli_usage_error(a->command, "at most %d images fit on a sheet", MAX_IMAGES);
         s->paths[s->n++] = a->value;
         return CLI_OK;
     default:

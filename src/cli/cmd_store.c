@@ -1,4 +1,4 @@
-/* cmd_store.c - `veetance store`: looking after pictures, projects and jobs. */
+/* cmd_store.c - `veetance store`: looking after images, projects and jobs. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,10 +24,10 @@ enum {
 static const struct cli_option options[] = {
     {STORE_DIR, 0, "store", "DIR",
      "the store's folder (default: $VEETANCE_HOME, or veetance in the user's data folder)"},
-    {STORE_DEEP, 0, "deep", NULL, "check: read every picture and compare its sha256"},
+    {STORE_DEEP, 0, "deep", NULL, "check: read every image and compare its sha256"},
     {STORE_GRACE, 0, "grace", "DAYS", "gc: what was put in later than this stays (default 7)"},
     {STORE_FOUND, 0, "found", NULL,
-     "gc: also pictures that were found again after the database was lost"},
+     "gc: also images that were found again after the database was lost"},
     {STORE_DRY, 'n', "dry-run", NULL, "gc: count only"},
     {STORE_JOB_DAYS, 0, "job-days", "DAYS",
      "limits: days after which a finished job is forgotten; 0: never"},
@@ -104,13 +104,12 @@ static int check(struct store_job *j, struct store *s)
     if (j->json)
         json_check(&r, &n, sound);
     else
-        printf(
-            "%s: %llu pictures (%.1f MiB), %llu projects, %llu jobs; %llu damaged, %llu dangling, "
-            "%llu broken, %llu files that nothing knows\n",
-            sound ? "sound" : "NOT SOUND", (unsigned long long)r.assets, mib(n.asset_bytes),
-            (unsigned long long)r.projects, (unsigned long long)r.jobs,
-            (unsigned long long)r.damaged, (unsigned long long)r.dangling,
-            (unsigned long long)r.broken_rows, (unsigned long long)r.strays);
+        printf("%s: %llu images (%.1f MiB), %llu projects, %llu jobs; %llu damaged, %llu dangling, "
+               "%llu broken, %llu files that nothing knows\n",
+               sound ? "sound" : "NOT SOUND", (unsigned long long)r.assets, mib(n.asset_bytes),
+               (unsigned long long)r.projects, (unsigned long long)r.jobs,
+               (unsigned long long)r.damaged, (unsigned long long)r.dangling,
+               (unsigned long long)r.broken_rows, (unsigned long long)r.strays);
     return sound ? CLI_OK : CLI_FAILED;
 }
 
@@ -137,7 +136,7 @@ static int collect(struct store_job *j, struct store *s)
     if (j->json)
         json_gc(&r, j->gc.dry_run);
     else
-        printf("%s %llu pictures that nothing refers to, %llu stray and %llu temporary files: "
+        printf("%s %llu images that nothing refers to, %llu stray and %llu temporary files: "
                "%.1f MiB\n",
                j->gc.dry_run ? "would remove" : "removed", (unsigned long long)r.assets,
                (unsigned long long)r.strays + r.thumbs, (unsigned long long)r.temporary,
@@ -230,8 +229,7 @@ static int back_up(struct store_job *j, struct store *s)
         json_put_uint(&b, "assets", files);
         json_finish(&b);
     } else {
-        printf("copied the database and %llu pictures to %s\n", (unsigned long long)files,
-               j->target);
+        printf("copied the database and %llu images to %s\n", (unsigned long long)files, j->target);
     }
     return CLI_OK;
 }
@@ -361,7 +359,7 @@ static const struct cli_subcommand subcommands[] = {
 
 const struct cli_command cli_cmd_store = {
     .name = "store",
-    .summary = "Check, tidy and back up pictures, projects and jobs",
+    .summary = "Check, tidy and back up images, projects and jobs",
     .usage = "SUBCOMMAND [--store DIR] [--json]",
     .examples = "  veetance store check --deep\n"
                 "  veetance store gc --grace 30 -n\n"

@@ -185,8 +185,7 @@ void doctor_disk(struct doctor *d)
         uint64_t free_bytes = (uint64_t)st.f_bavail * st.f_frsize;
         bool low = free_bytes < (uint64_t)5 << 30;
         doctor_add(d, low ? DOCTOR_NOTE : DOCTOR_OK, "disk",
-                   low ? "pictures and downloads need room; models may lie on any other drive"
-                       : NULL,
+                   low ? "images and downloads need room; models may lie on any other drive" : NULL,
                    "%.1f GiB free for '%.300s'", (double)free_bytes / GIB, home);
         json_put_uint(&d->details, "disk_free_bytes", free_bytes);
     }

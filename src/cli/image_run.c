@@ -1,4 +1,4 @@
-#include "cli/picture_run.h"
+#include "cli/image_run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,19 +13,19 @@
 
 enum { MAX_STDIN_PROMPT = 4 << 20 };
 
-void picture_run_init(struct picture_run *r)
+void image_run_init(struct image_run *r)
 {
     memset(r, 0, sizeof *r);
     r->request = vt_request_defaults();
     r->request.prompt = NULL;
-    picture_out_init(&r->out);
+    result_out_init(&r->out);
     buf_init(&r->prompt, MAX_STDIN_PROMPT);
     cli_progress_init(&r->progress, false);
 }
 
-void picture_run_deinit(struct picture_run *r)
+void image_run_deinit(struct image_run *r)
 {
-    picture_out_deinit(&r->out);
+    result_out_deinit(&r->out);
     recipe_deinit(&r->recipe);
     buf_deinit(&r->prompt);
     cli_progress_deinit(&r->progress);
@@ -44,7 +44,7 @@ static void plain_text(struct buf *b)
     buf_cut(b, n);
 }
 
-static int read_stdin_prompt(struct picture_run *r, const struct cli_command *c)
+static int read_stdin_prompt(struct image_run *r, const struct cli_command *c)
 {
     struct err e = {0};
     if (cli_read_input("-", MAX_STDIN_PROMPT, &r->prompt, &e) != ERR_OK)
@@ -61,56 +61,56 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\r\n")] == 0;
 }
 
-int picture_run_option(struct picture_run *r, const struct cli_args *a, int id)
+int image_run_option(struct image_run *r, const struct cli_args *a, int id)
 {
     struct vt_request *q = &r->request;
     int64_t quality;
     switch (id) {
-    case PICTURE_MODEL:
+    case IMAGE_MODEL:
         q->model = a->value;
         return CLI_OK;
-    case PICTURE_PROMPT:
+    case IMAGE_PROMPT:
         q->prompt = a->value;
         r->prompt_from_stdin = strcmp(a->value, "-") == 0;
         return CLI_OK;
-    case PICTURE_WIDTH:
-    case PICTURE_HEIGHT:
-    case PICTURE_STEPS:
-    case PICTURE_SEED:
-    case PICTURE_GUIDANCE:
-    case PICTURE_COUNT:
-    case PICTURE_MAX_TOKENS:
-    case PICTURE_COMPUTE:
+    case IMAGE_WIDTH:
+    case IMAGE_HEIGHT:
+    case IMAGE_STEPS:
+    case IMAGE_SEED:
+    case IMAGE_GUIDANCE:
+    case IMAGE_COUNT:
+    case IMAGE_MAX_TOKENS:
+    case IMAGE_COMPUTE:
         return cli_param_set(a, id, params_generate, q);
-    case PICTURE_OUTPUT:
+    case IMAGE_OUTPUT:
         r->out.to.named = a->value;
         return CLI_OK;
-    case PICTURE_FROM:
+    case IMAGE_FROM:
         r->from = a->value;
         return CLI_OK;
-    case PICTURE_FORCE:
+    case IMAGE_FORCE:
         r->out.to.force = true;
         return CLI_OK;
-    case PICTURE_QUALITY:
+    case IMAGE_QUALITY:
         if (!cli_int(a, 1, 100, &quality))
             return CLI_USAGE;
         r->out.quality = (int)quality;
         return CLI_OK;
-    case PICTURE_TRACE:
+    case IMAGE_TRACE:
         q->trace_path = a->value;
         return CLI_OK;
-    case PICTURE_TRACE_LEVEL:
+    case IMAGE_TRACE_LEVEL:
         return cli_choice(a, "steps|blocks", &q->trace_blocks) ? CLI_OK : CLI_USAGE;
-    case PICTURE_CACHE:
+    case IMAGE_CACHE:
         q->cache_dir = a->value;
         return CLI_OK;
-    case PICTURE_JSON:
+    case IMAGE_JSON:
         r->json = true;
         return CLI_OK;
-    case PICTURE_QUIET:
+    case IMAGE_QUIET:
         r->quiet = true;
         return CLI_OK;
-    case PICTURE_VERBOSE:
+    case IMAGE_VERBOSE:
         r->progress.verbose = true;
         log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
@@ -150,7 +150,7 @@ static void fill_request(struct vt_request *q, struct recipe *r, bool edit)
         q->guidance = r->guidance;
 }
 
-int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool edit)
+int image_run_recipe(struct image_run *r, const struct cli_command *c, bool edit)
 {
     struct err e = {0};
     if (!r->from)
@@ -167,7 +167,7 @@ int picture_run_recipe(struct picture_run *r, const struct cli_command *c, bool 
 /* ---- checks ------------------------------------------------------------------------------------------- */
 
 /* What the person did not say and the settings do. */
-static void picture_run_defaults(struct picture_run *r)
+static void image_run_defaults(struct image_run *r)
 {
     const struct cli_settings *s = &r->settings;
     if (s->unknown[0])
@@ -179,7 +179,7 @@ static void picture_run_defaults(struct picture_run *r)
     engine_args_defaults(&r->engine, s);
 }
 
-static int check_format(struct picture_run *r, const struct cli_command *c)
+static int check_format(struct image_run *r, const struct cli_command *c)
 {
     struct err e = {0};
     if (cli_output_image(&r->out.to, &r->out.format, &e) != ERR_OK)
@@ -190,7 +190,7 @@ static int check_format(struct picture_run *r, const struct cli_command *c)
     return CLI_OK;
 }
 
-int picture_run_check(struct picture_run *r, const struct cli_command *c)
+int image_run_check(struct image_run *r, const struct cli_command *c)
 {
     struct err e = {0};
     enum err_code bad;
@@ -202,7 +202,7 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
     bad = cli_settings_load(&r->settings, &e);
     if (bad != ERR_OK)
         return cli_fail_err(&e);
-    picture_run_defaults(r);
+    image_run_defaults(r);
     if (!r->request.model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-klein");
     if (!r->request.prompt)
@@ -227,7 +227,7 @@ int picture_run_check(struct picture_run *r, const struct cli_command *c)
 
 /* ---- running ------------------------------------------------------------------------------------------ */
 
-static int plan(const struct picture_run *r, struct vt_engine *engine)
+static int plan(const struct image_run *r, struct vt_engine *engine)
 {
     struct vt_error err;
     struct vt_plan p;
@@ -241,10 +241,10 @@ static int plan(const struct picture_run *r, struct vt_engine *engine)
 static void on_image(const struct vt_result *result, int i, void *user)
 {
     struct cli_progress *p = user;
-    picture_out_take(p->out, result, i);
+    result_out_take(p->out, result, i);
 }
 
-int picture_run_execute(struct picture_run *r, bool edit)
+int image_run_execute(struct image_run *r, bool edit)
 {
     struct vt_engine *engine;
     struct vt_result *res = NULL;
@@ -265,9 +265,9 @@ int picture_run_execute(struct picture_run *r, bool edit)
     cli_progress_finish(p);
     int rc = CLI_OK;
     if (st != VT_OK || r->out.failed.code != ERR_OK)
-        rc = picture_out_fail(&r->out, &err);
+        rc = result_out_fail(&r->out, &err);
     else
-        picture_out_finish(&r->out, res, vt_engine_device(engine));
+        result_out_finish(&r->out, res, vt_engine_device(engine));
     vt_result_free(res);
     p->engine = NULL;
     cli_cancel_on_signal(NULL);

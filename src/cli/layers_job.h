@@ -62,7 +62,7 @@ enum layers_job_option {
         {LAYERS_JOB_IN_PLACE, 0, "no-modulation-tables", NULL,                                     \
          PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
         {LAYERS_JOB_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_LAYERS_matte " (default white)"}, \
-        {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_PICTURE_compute},            \
+        {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},              \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_STRICT, 0, "strict", NULL,                                                     \
@@ -74,7 +74,7 @@ enum layers_job_option {
     }
 
 struct layers_job {
-    struct vt_layers_request request; /* without its picture */
+    struct vt_layers_request request; /* without its image */
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
     struct cli_settings settings;

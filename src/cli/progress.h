@@ -8,14 +8,14 @@
 #include "base/buf.h"
 #include "veetance.h"
 
-struct picture_out;
+struct result_out;
 
 struct cli_progress {
     bool quiet, verbose, terminal, line_open;
     unsigned told; /* stages of this image that have had their line, a bit each */
     int last_image;
     struct vt_engine *engine; /* cancelled at the next report after a signal; NULL: nobody */
-    struct picture_out *out;  /* takes images as they are done; NULL: nobody */
+    struct result_out *out;   /* takes images as they are done; NULL: nobody */
     struct buf notes;         /* JSON strings, comma-separated: for --json */
 };
 

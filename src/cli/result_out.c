@@ -1,4 +1,4 @@
-#include "cli/picture_out.h"
+#include "cli/result_out.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -6,24 +6,24 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "cli/cli.h"
-#include "pipeline/picture_file.h"
+#include "pipeline/image_file.h"
 #include "pipeline/result_json.h"
 
 enum { IMAGE_MAX_BYTES = 512 << 20, JSON_MAX_BYTES = 64 << 20 };
 
-void picture_out_init(struct picture_out *o)
+void result_out_init(struct result_out *o)
 {
     memset(o, 0, sizeof *o);
     o->to.count = 1;
     buf_init(&o->images, JSON_MAX_BYTES);
 }
 
-void picture_out_deinit(struct picture_out *o)
+void result_out_deinit(struct result_out *o)
 {
     buf_deinit(&o->images);
 }
 
-static void json_image(struct picture_out *o, const struct vt_result *res, int i, const char *path,
+static void json_image(struct result_out *o, const struct vt_result *res, int i, const char *path,
                        bool replaced)
 {
     struct vt_image im = vt_result_image(res, i);
@@ -38,7 +38,7 @@ static void json_image(struct picture_out *o, const struct vt_result *res, int i
     json_end_object(b);
 }
 
-static void tell(struct picture_out *o, const struct vt_result *res, int i, const char *path,
+static void tell(struct result_out *o, const struct vt_result *res, int i, const char *path,
                  bool replaced)
 {
     struct vt_image im = vt_result_image(res, i);
@@ -55,7 +55,7 @@ static void tell(struct picture_out *o, const struct vt_result *res, int i, cons
     (void)fflush(stdout);
 }
 
-void picture_out_take(struct picture_out *o, const struct vt_result *res, int i)
+void result_out_take(struct result_out *o, const struct vt_result *res, int i)
 {
     char path[CLI_PATH_BYTES];
     bool replaced = false;
@@ -66,7 +66,7 @@ void picture_out_take(struct picture_out *o, const struct vt_result *res, int i)
     if (o->failed.code != ERR_OK)
         return;
     buf_init(&bytes, IMAGE_MAX_BYTES);
-    enum err_code rc = picture_file(res, i, o->format, o->quality, &bytes, &o->failed);
+    enum err_code rc = image_file(res, i, o->format, o->quality, &bytes, &o->failed);
     if (rc == ERR_OK)
         rc = cli_output_write(&o->to, &words, bytes.p, bytes.n, path, &replaced, &o->failed);
     buf_deinit(&bytes);
@@ -79,8 +79,7 @@ void picture_out_take(struct picture_out *o, const struct vt_result *res, int i)
     o->since_ns = clock_ns();
 }
 
-void picture_out_finish(const struct picture_out *o, const struct vt_result *res,
-                        const char *device)
+void result_out_finish(const struct result_out *o, const struct vt_result *res, const char *device)
 {
     const struct vt_request *q = vt_result_request(res);
     const struct vt_stats *s = vt_result_stats(res);
@@ -101,7 +100,7 @@ void picture_out_finish(const struct picture_out *o, const struct vt_result *res
     cli_print_json(&b);
 }
 
-int picture_out_fail(const struct picture_out *o, const struct vt_error *err)
+int result_out_fail(const struct result_out *o, const struct vt_error *err)
 {
     struct vt_error told = *err;
     if (o->failed.code != ERR_OK) {

@@ -1,6 +1,6 @@
-/* picture_out.h - the images of a run: each is written as soon as it is done, so that stopping keeps what is there. */
-#ifndef VT_CLI_PICTURE_OUT_H
-#define VT_CLI_PICTURE_OUT_H
+/* result_out.h - the images of a run: each is written as soon as it is done, so that stopping keeps what is there. */
+#ifndef VT_CLI_RESULT_OUT_H
+#define VT_CLI_RESULT_OUT_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -9,7 +9,7 @@
 #include "image/load.h"
 #include "veetance.h"
 
-struct picture_out {
+struct result_out {
     struct cli_output to;
     struct cli_progress *progress;
     struct vt_engine *engine; /* cancelled when an image cannot be written */
@@ -22,14 +22,13 @@ struct picture_out {
     int64_t since_ns;  /* start of the image that is being made */
 };
 
-void picture_out_init(struct picture_out *o);
-void picture_out_deinit(struct picture_out *o);
+void result_out_init(struct result_out *o);
+void result_out_deinit(struct result_out *o);
 /* Writes image i of the result so far; for vt_callbacks.image. */
-void picture_out_take(struct picture_out *o, const struct vt_result *res, int i);
+void result_out_take(struct result_out *o, const struct vt_result *res, int i);
 /* The whole result, once it is there: JSON if asked for. */
-void picture_out_finish(const struct picture_out *o, const struct vt_result *res,
-                        const char *device);
+void result_out_finish(const struct result_out *o, const struct vt_result *res, const char *device);
 /* Exit code of a run that failed or was stopped: says why, and what was written before. */
-int picture_out_fail(const struct picture_out *o, const struct vt_error *err);
+int result_out_fail(const struct result_out *o, const struct vt_error *err);
 
 #endif

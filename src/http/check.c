@@ -7,9 +7,9 @@
 #include "base/sha256.h"
 
 static const char *const type_words[] = {
-    [HTTP_STRING] = "a string",           [HTTP_INT] = "a whole number", [HTTP_NUMBER] = "a number",
-    [HTTP_BOOL] = "true or false",        [HTTP_OBJECT] = "an object",   [HTTP_ARRAY] = "a list",
-    [HTTP_ASSET] = "the id of a picture", [HTTP_ANY] = "any value",
+    [HTTP_STRING] = "a string",          [HTTP_INT] = "a whole number", [HTTP_NUMBER] = "a number",
+    [HTTP_BOOL] = "true or false",       [HTTP_OBJECT] = "an object",   [HTTP_ARRAY] = "a list",
+    [HTTP_ASSET] = "the id of an image", [HTTP_ANY] = "any value",
 };
 
 const struct http_field *check_find(const struct http_field *fields, struct str name)
@@ -117,7 +117,7 @@ static enum err_code check_value(const struct http_field *f, enum http_type type
         return check_string(f, (struct str){yyjson_get_str(v), yyjson_get_len(v)}, e);
     if (type == HTTP_ASSET && !sha256_is_hex(yyjson_get_str(v)))
         return err_set(e, ERR_ARG,
-                       "%s should be the id of a picture: 64 hexadecimal digits, as POST "
+                       "%s should be the id of an image: 64 hexadecimal digits, as POST "
                        "/v1/assets gives",
                        at->field);
     if (type == HTTP_OBJECT && f->fields)

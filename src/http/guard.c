@@ -7,7 +7,7 @@
  *            says Host: evil.example.
  *   Origin   when a browser sends it, must be this server's, compared whole; "null" (sandboxed frames, files)
  *            is nobody's. Sec-Fetch-Site, where sent, may be cross-site only for plain navigation to a page.
- *   content  what changes something must come in a form that a page cannot send unasked: JSON, a picture, or
+ *   content  what changes something must come in a form that a page cannot send unasked: JSON, an image, or
  *            with a header of its own (X-Veetance, X-Requested-With, Authorization: Bearer). We never answer the
  *            browser's question for permission, so such requests of other origins end there. Without a body, and
  *            without a sign of a page (Origin, Referer, Sec-Fetch-*), nothing more is asked for.

@@ -16,7 +16,7 @@
  *         ... buf_printf(&re->body, ...);
  *     }
  *     const struct http_route routes_assets[] = {
- *         {HTTP_GET, "/v1/assets", "listAssets", "List pictures", .tag = "assets", .run = list, .query = query,
+ *         {HTTP_GET, "/v1/assets", "listAssets", "List images", .tag = "assets", .run = list, .query = query,
  *          .gives = asset_list_fields},
  *         {0}};
  *

@@ -8,7 +8,7 @@ struct span {
     double lo, hi;
 };
 
-/* Where the picture's corners go, along one axis of the output. */
+/* Where the image's corners go, along one axis of the output. */
 static struct span reach(double a, double b, double t, const struct image *src)
 {
     double w = a * src->w, h = b * src->h;
@@ -34,7 +34,7 @@ enum err_code image_transform(const struct image *src, const struct image_affine
     *out = (struct image){0};
     double det = m->a * m->d - m->b * m->c;
     if (src->channels != 4)
-        return err_set(e, ERR_ARG, "cannot transform a picture of mode %s",
+        return err_set(e, ERR_ARG, "cannot transform an image of mode %s",
                        image_mode_name(src->channels));
     if (!(fabs(det) > 1e-12) || !isfinite(det) || !isfinite(m->tx) || !isfinite(m->ty))
         return err_set(e, ERR_ARG, "the transformation leaves no pixels");

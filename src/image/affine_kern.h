@@ -1,4 +1,4 @@
-/* affine_kern.h - one row of a moved picture. */
+/* affine_kern.h - one row of a moved image. */
 #ifndef VT_IMAGE_AFFINE_KERN_H
 #define VT_IMAGE_AFFINE_KERN_H
 

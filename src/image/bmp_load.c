@@ -151,7 +151,7 @@ static enum err_code read_plain(const struct bmp *b)
     const uint64_t stride = ((uint64_t)b->w * b->bits + 31) / 32 * 4;
     if (b->begin + stride * (uint64_t)b->h > b->d->bytes.n + 3) /* some lack the last padding */
         return err_set(b->d->e, ERR_FORMAT,
-                       "the BMP is cut: its %zu bytes end before the picture does", b->d->bytes.n);
+                       "the BMP is cut: its %zu bytes end before the image does", b->d->bytes.n);
     for (int y = 0; y < b->h; y++)
         put_row(b, b->begin + stride * (uint64_t)y, y);
     return ERR_OK;

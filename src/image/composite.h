@@ -1,9 +1,9 @@
-/* composite.h - layers onto a canvas, stacks to one picture, and how far two pictures differ.
+/* composite.h - layers onto a canvas, stacks to one image, and how far two images differ.
  *
  * Blending follows the W3C's "Compositing and Blending": with backdrop b, source s and blend function B,
  *     as' = as * opacity,  ao = as' + ab (1 - as'),
  *     co = (cs (1 - ab) + ab B(cb, cs)) as' + cb ab (1 - as'),  all over ao,
- * in sRGB values as they are (what browsers and picture editors do). Computed in float and rounded once
+ * in sRGB values as they are (what browsers and image editors do). Computed in float and rounded once
  * a layer, to the canvas' depth. An opaque normal pixel replaces the canvas exactly; a transparent one leaves it exactly. */
 #ifndef VT_IMAGE_COMPOSITE_H
 #define VT_IMAGE_COMPOSITE_H
@@ -72,14 +72,14 @@ ERR_MUST_CHECK enum err_code image_compare(const struct image *a, const struct i
 
 struct image_sheet_params {
     int columns;                 /* 0 = about a square */
-    int gap;                     /* pixels between and around the pictures */
+    int gap;                     /* pixels between and around the images */
     unsigned char background[4]; /* RGBA */
-    bool checker;                /* a grey chequer under pictures with alpha */
+    bool checker;                /* a grey chequer under images with alpha */
 };
 
 struct image_sheet_params image_sheet_defaults(void); /* gap 8 on opaque white, chequered */
 
-/* A contact sheet: every picture centred in a cell of the largest width and height. RGB when the
+/* A contact sheet: every image centred in a cell of the largest width and height. RGB when the
  * background is opaque, else RGBA. ERR_ARG when n is 0. */
 ERR_MUST_CHECK enum err_code image_sheet(const struct image *const *images, size_t n,
                                          const struct image_sheet_params *params, struct image *out,

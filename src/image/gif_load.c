@@ -56,7 +56,7 @@ static enum err_code broken(const struct gif_job *j)
 {
     if (j->at >= j->d->bytes.n)
         return err_set(j->d->e, ERR_FORMAT,
-                       "the GIF is cut: its %zu bytes end before the picture does", j->d->bytes.n);
+                       "the GIF is cut: its %zu bytes end before the image does", j->d->bytes.n);
     return err_set(j->d->e, ERR_FORMAT, "the GIF is broken");
 }
 
@@ -85,7 +85,7 @@ static enum err_code find_frame(struct gif_job *j)
         if (type == IMAGE_DESC_RECORD_TYPE)
             return gif.DGifGetImageDesc(j->g) == GIF_OK ? ERR_OK : broken(j);
         if (type == TERMINATE_RECORD_TYPE)
-            return err_set(j->d->e, ERR_FORMAT, "the GIF has no picture");
+            return err_set(j->d->e, ERR_FORMAT, "the GIF has no image");
         if (type == EXTENSION_RECORD_TYPE && !skip_extension(j))
             return broken(j);
     }

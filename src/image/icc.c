@@ -61,7 +61,7 @@ static bool icc_open(struct icc *c, struct str profile, cmsUInt32Number from_typ
         return false;
     }
     if (_cmsLCMScolorSpace(cmsGetColorSpace(c->from)) != (int)T_COLORSPACE(from_type)) {
-        codec_note(info, "the ICC profile is for another kind of picture and was ignored");
+        codec_note(info, "the ICC profile is for another kind of image and was ignored");
         return false;
     }
     c->to = T_COLORSPACE(to_type) == PT_GRAY ? grey_srgb(c->context)

@@ -6,7 +6,7 @@
 #include "image/load.h"
 
 /* In place; alpha stays. A profile that is sRGB within one level of 255 leaves every bit as it is. One that is
- * broken or made for another kind of picture leaves the pixels alone and adds a note. */
+ * broken or made for another kind of image leaves the pixels alone and adds a note. */
 void icc_to_srgb(struct image *im, struct str profile, struct image_info *info);
 
 /* cmyk holds four inverted channels (Adobe's way); out becomes RGB. Without a usable profile

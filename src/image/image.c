@@ -1,4 +1,4 @@
-/* image.c - allocation, modes, cutting and turning of pictures; see image.h. */
+/* image.c - allocation, modes, cutting and turning of images; see image.h. */
 #include "image/image.h"
 
 #include <inttypes.h>
@@ -21,16 +21,15 @@ enum err_code image_check_size(uint64_t w, uint64_t h, const struct image_limits
     struct image_limits l = limits ? *limits : image_limits_defaults();
     uint64_t pixels;
     if (w == 0 || h == 0)
-        return err_set(e, ERR_FORMAT, "the picture is %" PRIu64 " x %" PRIu64 " pixels: empty", w,
-                       h);
+        return err_set(e, ERR_FORMAT, "the image is %" PRIu64 " x %" PRIu64 " pixels: empty", w, h);
     if (!ck_mul_u64(w, h, &pixels) || pixels > l.max_pixels)
         return err_set(e, ERR_LIMIT,
-                       "the picture is %" PRIu64 " x %" PRIu64 " pixels, the limit is %.4g "
+                       "the image is %" PRIu64 " x %" PRIu64 " pixels, the limit is %.4g "
                        "megapixels",
                        w, h, (double)l.max_pixels * 1e-6);
     if (w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX)
         return err_set(e, ERR_LIMIT,
-                       "the picture is %" PRIu64 " x %" PRIu64 " pixels, the longest side allowed "
+                       "the image is %" PRIu64 " x %" PRIu64 " pixels, the longest side allowed "
                        "is %d",
                        w, h, IMAGE_SIDE_MAX);
     return ERR_OK;
@@ -46,15 +45,15 @@ enum err_code image_new_deep(struct image *out, int w, int h, int channels, bool
 {
     *out = (struct image){0};
     if (w <= 0 || h <= 0 || w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX)
-        return err_set(e, ERR_ARG, "a picture cannot be %d x %d pixels", w, h);
+        return err_set(e, ERR_ARG, "an image cannot be %d x %d pixels", w, h);
     if (channels < 1 || channels > 4)
-        return err_set(e, ERR_ARG, "a picture cannot have %d channels", channels);
+        return err_set(e, ERR_ARG, "an image cannot have %d channels", channels);
     size_t stride = (size_t)w * (size_t)channels * sample_bytes(deep), bytes;
     if (!ck_mul_size(stride, (size_t)h, &bytes))
-        return err_set(e, ERR_NOMEM, "a picture of %d x %d pixels does not fit in memory", w, h);
+        return err_set(e, ERR_NOMEM, "an image of %d x %d pixels does not fit in memory", w, h);
     unsigned char *p = mem_try_alloc(bytes);
     if (!p)
-        return err_set(e, ERR_NOMEM, "no memory for a picture of %d x %d pixels (%zu bytes)", w, h,
+        return err_set(e, ERR_NOMEM, "no memory for an image of %d x %d pixels (%zu bytes)", w, h,
                        bytes);
     *out = (struct image){
         .w = w, .h = h, .channels = channels, .stride = stride, .p = p, .deep = deep};
@@ -135,8 +134,8 @@ enum err_code image_crop(const struct image *src, struct image_rect r, struct im
     *out = (struct image){0};
     if (r.x < 0 || r.y < 0 || r.w <= 0 || r.h <= 0 || r.w > src->w || r.h > src->h ||
         r.x > src->w - r.w || r.y > src->h - r.h)
-        return err_set(e, ERR_ARG, "a cut of %d x %d at %d,%d leaves a picture of %d x %d", r.w,
-                       r.h, r.x, r.y, src->w, src->h);
+        return err_set(e, ERR_ARG, "a cut of %d x %d at %d,%d leaves an image of %d x %d", r.w, r.h,
+                       r.x, r.y, src->w, src->h);
     TRY(image_new_deep(out, r.w, r.h, src->channels, src->deep, e));
     for (int y = 0; y < r.h; y++)
         memcpy(image_row(out, y), image_row(src, r.y + y) + (size_t)r.x * image_pixel_bytes(src),

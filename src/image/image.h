@@ -1,6 +1,6 @@
-/* image.h - a picture in memory, and the plain operations on it.
+/* image.h - an image in memory, and the plain operations on it.
  *
- * One kind of picture in the whole program: 8 bits a channel, straight (not premultiplied) alpha, sRGB,
+ * One kind of image in the whole program: 8 bits a channel, straight (not premultiplied) alpha, sRGB,
  * rows from the top, channels interleaved. The channel count is the mode: 1 L, 2 LA, 3 RGB, 4 RGBA.
  * What decoders, networks and layered formats hand over is brought into this form at the border.
  *
@@ -18,7 +18,7 @@
  *
  * Ownership: a struct image that a function fills belongs to the caller, who frees it with image_free.
  * Such a function overwrites *out without freeing what was there, and leaves it all zero on failure.
- * Inputs are never changed unless the name or comment says "in place". A picture belongs to one thread
+ * Inputs are never changed unless the name or comment says "in place". An image belongs to one thread
  * at a time; one that nobody changes may be read by many.
  */
 #ifndef VT_IMAGE_IMAGE_H
@@ -32,7 +32,7 @@
 #include "base/err.h"
 #include "base/str.h"
 
-enum { IMAGE_SIDE_MAX = 1000000 }; /* longest side of any picture; keeps int arithmetic safe */
+enum { IMAGE_SIDE_MAX = 1000000 }; /* longest side of any image; keeps int arithmetic safe */
 
 struct image {
     int w, h;
@@ -50,7 +50,7 @@ struct image_limits {
 
 struct image_limits image_limits_defaults(void);
 
-/* ERR_LIMIT when a picture of that size is over the limits (NULL = defaults), ERR_FORMAT when a side is
+/* ERR_LIMIT when an image of that size is over the limits (NULL = defaults), ERR_FORMAT when a side is
  * zero. For numbers straight from a file, before any allocation. */
 ERR_MUST_CHECK enum err_code image_check_size(uint64_t w, uint64_t h,
                                               const struct image_limits *limits, struct err *e);
@@ -61,7 +61,7 @@ ERR_MUST_CHECK enum err_code image_new(struct image *out, int w, int h, int chan
 /* The same, deep or not. */
 ERR_MUST_CHECK enum err_code image_new_deep(struct image *out, int w, int h, int channels,
                                             bool deep, struct err *e);
-/* Accepts NULL and a zeroed picture; leaves it zeroed. */
+/* Accepts NULL and a zeroed image; leaves it zeroed. */
 void image_free(struct image *im);
 
 static inline bool image_has_alpha(const struct image *im)
@@ -111,7 +111,7 @@ struct image_rect {
     int x, y, w, h;
 };
 
-/* The rectangle must lie inside the picture. */
+/* The rectangle must lie inside the image. */
 ERR_MUST_CHECK enum err_code image_crop(const struct image *src, struct image_rect rect,
                                         struct image *out, struct err *e);
 /* Size w x h from the middle; the offset is (size - target) / 2, rounded down. */
@@ -132,7 +132,7 @@ void image_flip_horizontal(struct image *im);
 void image_flip_vertical(struct image *im);
 void image_fill(struct image *im, const unsigned char *colour); /* im->channels bytes */
 
-/* Turns a picture whose EXIF orientation is 1..8 upright; other values copy. */
+/* Turns an image whose EXIF orientation is 1..8 upright; other values copy. */
 ERR_MUST_CHECK enum err_code image_orient(const struct image *src, int orientation,
                                           struct image *out, struct err *e);
 

@@ -1,9 +1,9 @@
 /* jpeg_load.c - JPEG through libjpeg-turbo.
  *
  * libjpeg goes on after most damage with a warning and grey or torn pixels. Here such a warning ends
- * the decoding: what comes out is the whole picture or an error. Harmless oddities become notes. A file
+ * the decoding: what comes out is the whole image or an error. Harmless oddities become notes. A file
  * that ends early gets an end marker from us; if the decoder then lacks data, or more scans were to
- * come, the picture is cut. */
+ * come, the image is cut. */
 #include "image/codec.h"
 
 #include <setjmp.h>
@@ -21,7 +21,7 @@ enum {
     SCANS_MAX = 100,
 };
 
-/* A pass costs about a nanosecond a pixel: the largest pictures may have 21. */
+/* A pass costs about a nanosecond a pixel: the largest images may have 21. */
 static const uint64_t scan_pixels_max = (uint64_t)1 << 31;
 
 struct jpeg_job {
@@ -44,8 +44,8 @@ static struct jpeg_job *job_of(j_common_ptr c)
 
 static void fail_cut(struct jpeg_job *j)
 {
-    j->rc = err_set(j->d->e, ERR_FORMAT,
-                    "the JPEG is cut: its %zu bytes end before the picture does", j->d->bytes.n);
+    j->rc = err_set(j->d->e, ERR_FORMAT, "the JPEG is cut: its %zu bytes end before the image does",
+                    j->d->bytes.n);
     longjmp(j->jump, 1);
 }
 

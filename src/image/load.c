@@ -119,7 +119,7 @@ static enum err_code finish_orientation(struct decode *d)
     return ERR_OK;
 }
 
-static enum err_code no_picture(struct str bytes, struct err *e)
+static enum err_code no_image(struct str bytes, struct err *e)
 {
     if (bytes.n == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
@@ -138,11 +138,11 @@ static enum err_code load(struct str bytes, const struct image_limits *limits, b
     info = info ? info : &mine;
     *info = (struct image_info){.orientation = 1, .frames = 1};
     if (bytes.n > l.max_file_bytes)
-        return err_set(e, ERR_LIMIT, "the picture's file has %zu bytes, the limit is %" PRIu64,
+        return err_set(e, ERR_LIMIT, "the image's file has %zu bytes, the limit is %" PRIu64,
                        bytes.n, l.max_file_bytes);
     info->format = image_sniff(bytes);
     if (info->format == IMAGE_FORMAT_UNKNOWN)
-        return no_picture(bytes, e);
+        return no_image(bytes, e);
     struct decode d = {
         .bytes = bytes, .limits = &l, .header_only = !out, .deep = deep, .info = info, .e = e};
     buf_init(&d.icc, CODEC_ICC_MAX_BYTES + 1);

@@ -2,13 +2,13 @@
  *
  * The format is recognised by its first bytes, never by a name. Size and dimensions are checked against
  * the limits before a single pixel is allocated. What comes out is upright (EXIF orientation applied),
- * in sRGB, 8 bits a channel, in the picture's own mode: L, LA, RGB or RGBA.
+ * in sRGB, 8 bits a channel, in the image's own mode: L, LA, RGB or RGBA.
  *
  *     struct image_info info;
  *     if ((rc = image_load_file("photo.jpg", NULL, &info, &im, e)) != ERR_OK) ...
  *     if (info.notes[0]) log_warn("photo.jpg: %s", info.notes);
  *
- * A picture that is cut or damaged is an error, never a picture with a grey rest. Things that were
+ * An image that is cut or damaged is an error, never an image with a grey rest. Things that were
  * left as they are, or read in part, are told in info.notes.
  *
  * More than 8 bits a channel become round(v * 255 / max). image_load_deep is for what a model will see: it keeps
@@ -45,7 +45,7 @@ enum image_format {
 struct image_info {
     enum image_format format;
     int w, h;        /* upright */
-    int channels;    /* mode of the decoded picture */
+    int channels;    /* mode of the decoded image */
     int bit_depth;   /* of the file's samples or palette entries' indices: 1, 2, 4, 8, 16 */
     int orientation; /* EXIF 1..8; 1 when there is none */
     int frames;      /* 1, or the length of an animation */

@@ -106,8 +106,7 @@ enum err_code image_mask_read(const struct image *mask, struct image *out, enum 
 enum err_code image_mask_of_alpha(const struct image *im, struct image *mask, struct err *e)
 {
     if (!image_has_alpha(im))
-        return err_set(e, ERR_ARG,
-                       "the mask should come from the picture's alpha, but it has none");
+        return err_set(e, ERR_ARG, "the mask should come from the image's alpha, but it has none");
     TRY(image_new(mask, im->w, im->h, 1, e));
     copy_alpha(im, mask);
     for (int y = 0; y < im->h; y++)

@@ -51,7 +51,7 @@ static void on_read(png_structp png, png_bytep to, size_t n)
     }
     if (io->in_tail && n > io->tail_left) {
         io->past_end = true;
-        png_error(png, "data beyond the picture");
+        png_error(png, "data beyond the image");
     }
     if (io->in_tail)
         io->tail_left -= n;

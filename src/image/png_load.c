@@ -75,7 +75,7 @@ static void set_gamma(struct png_job *j)
         png_set_gamma_fixed(j->io.png, PNG_GAMMA_sRGB, gamma);
 }
 
-/* Rows that hold data: an interlaced picture's passes have fewer, some none. */
+/* Rows that hold data: an interlaced image's passes have fewer, some none. */
 static uint64_t rows_of(const struct png_job *j)
 {
     uint32_t w = png_get_image_width(j->io.png, j->io.info);

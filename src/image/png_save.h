@@ -1,4 +1,4 @@
-/* png_save.h - pictures to PNG, without losing a bit, with text chunks. */
+/* png_save.h - images to PNG, without losing a bit, with text chunks. */
 #ifndef VT_IMAGE_PNG_SAVE_H
 #define VT_IMAGE_PNG_SAVE_H
 
@@ -17,7 +17,7 @@ struct image_text {
 };
 
 /* Appends the file's bytes to out (which the caller has given its maximum). The mode, alpha and all
- * colours under zero alpha are kept; the picture is marked sRGB. */
+ * colours under zero alpha are kept; the image is marked sRGB. */
 ERR_MUST_CHECK enum err_code image_png_write(const struct image *im, const struct image_text *texts,
                                              size_t n_texts, struct buf *out, struct err *e);
 

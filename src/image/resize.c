@@ -224,7 +224,7 @@ enum err_code image_resize(const struct image *src, int w, int h, enum image_fil
 {
     *out = (struct image){0};
     if (w <= 0 || h <= 0 || w > IMAGE_SIDE_MAX || h > IMAGE_SIDE_MAX)
-        return err_set(e, ERR_ARG, "a picture cannot be resized to %d x %d", w, h);
+        return err_set(e, ERR_ARG, "an image cannot be resized to %d x %d", w, h);
     if (w == src->w && h == src->h)
         return image_copy(src, out, e);
     if (filter == IMAGE_NEAREST) {

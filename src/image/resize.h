@@ -25,7 +25,7 @@ ERR_MUST_CHECK enum err_code image_resize(const struct image *src, int w, int h,
                                           enum image_filter filter, struct image *out,
                                           struct err *e);
 
-/* The largest size with the same aspect inside w x h (never larger than the picture), Lanczos. */
+/* The largest size with the same aspect inside w x h (never larger than the image), Lanczos. */
 ERR_MUST_CHECK enum err_code image_thumbnail(const struct image *src, int w, int h,
                                              struct image *out, struct err *e);
 

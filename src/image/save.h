@@ -38,7 +38,7 @@ ERR_MUST_CHECK enum err_code image_save_file(const char *path, const struct imag
  * none, ERR_FORMAT for a file that is none of them, or broken. */
 ERR_MUST_CHECK enum err_code image_parameters(struct str bytes, struct buf *out, struct err *e);
 
-/* quality 1..100. 4:2:0 chroma up to 89, 4:4:4 from 90 on. JPEG has no alpha: a picture that has is put
+/* quality 1..100. 4:2:0 chroma up to 89, 4:4:4 from 90 on. JPEG has no alpha: an image that has is put
  * on white. Sides up to 65,500. exif is EXIF data without "Exif\0\0"; "" for none. */
 ERR_MUST_CHECK enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out,
                                               struct err *e);
@@ -50,7 +50,7 @@ ERR_MUST_CHECK enum err_code image_jpeg_write_file(const char *path, const struc
 enum { IMAGE_WEBP_LOSSLESS = 101, IMAGE_JPEG_EXIF_MAX = 65533 - 6 };
 
 /* quality 1..100, or IMAGE_WEBP_LOSSLESS, which keeps every bit (colours under zero alpha, too). Grey
- * pictures become RGB. Sides up to 16,383. */
+ * images become RGB. Sides up to 16,383. */
 ERR_MUST_CHECK enum err_code image_webp_write(const struct image *im, int quality, struct buf *out,
                                               struct err *e);
 /* The same; out is asked on the way whether it is still wanted, and gets the bytes at the end. */

@@ -25,7 +25,7 @@ static void draw_checker(struct image *sheet, struct image_rect r)
     }
 }
 
-/* columns (or rows) of cells with gaps between and around; -1 when no picture is that long. */
+/* columns (or rows) of cells with gaps between and around; -1 when no image is that long. */
 static int side_of(int cells, int cell, int gap)
 {
     int64_t n = (int64_t)cells * ((int64_t)cell + gap) + gap;
@@ -38,7 +38,7 @@ enum err_code image_sheet(const struct image *const *images, size_t n,
     struct image_sheet_params p = params ? *params : image_sheet_defaults();
     *out = (struct image){0};
     if (n == 0 || n > IMAGE_SIDE_MAX || p.gap < 0 || p.gap > 4096 || p.columns < 0)
-        return err_set(e, ERR_ARG, "no sheet of %zu pictures in %d columns with gaps of %d", n,
+        return err_set(e, ERR_ARG, "no sheet of %zu images in %d columns with gaps of %d", n,
                        p.columns, p.gap);
     int columns = p.columns ? p.columns : (int)ceil(sqrt((double)n));
     columns = (size_t)columns > n ? (int)n : columns;
@@ -49,7 +49,7 @@ enum err_code image_sheet(const struct image *const *images, size_t n,
     }
     int w = side_of(columns, cell_w, p.gap), h = side_of(rows, cell_h, p.gap);
     if (w < 0 || h < 0)
-        return err_set(e, ERR_LIMIT, "a sheet of %zu pictures would be too large", n);
+        return err_set(e, ERR_LIMIT, "a sheet of %zu images would be too large", n);
     enum err_code rc = image_new(out, w, h, p.background[3] == 255 ? 3 : 4, e);
     if (rc != ERR_OK)
         return rc;

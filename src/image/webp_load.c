@@ -14,7 +14,7 @@ enum { FRAMES_MAX = 10000 };
 struct webp_job {
     struct decode *d;
     WebPDemuxer *demux;
-    WebPIterator frame; /* the first; its fragment is a whole picture of its own */
+    WebPIterator frame; /* the first; its fragment is a whole image of its own */
     bool have_frame;
 };
 
@@ -25,7 +25,7 @@ static enum err_code broken(struct decode *d, const char *what)
 
 static enum err_code cut(struct decode *d)
 {
-    return err_set(d->e, ERR_FORMAT, "the WebP is cut: its %zu bytes end before the picture does",
+    return err_set(d->e, ERR_FORMAT, "the WebP is cut: its %zu bytes end before the image does",
                    d->bytes.n);
 }
 
@@ -93,7 +93,7 @@ static enum err_code read_header(struct webp_job *j)
         return cut(d);
     j->have_frame = WebPDemuxGetFrame(j->demux, 1, &j->frame) != 0;
     if (!j->have_frame || !j->frame.complete)
-        return broken(d, "it has no picture");
+        return broken(d, "it has no image");
     bool animated = (WebPDemuxGetI(j->demux, WEBP_FF_FORMAT_FLAGS) & ANIMATION_FLAG) != 0;
     d->info->bit_depth = 8;
     d->info->frames = animated ? (int)WebPDemuxGetI(j->demux, WEBP_FF_FRAME_COUNT) : 1;

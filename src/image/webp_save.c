@@ -17,22 +17,22 @@ struct target {
     struct err *e;
 };
 
-static int on_write(const uint8_t *p, size_t n, const WebPPicture *picture)
+static int on_write(const uint8_t *p, size_t n, const WebPPicture *image)
 {
-    struct target *t = picture->custom_ptr;
+    struct target *t = image->custom_ptr;
     t->rc = image_out_write(t->out, p, n, t->e);
     return t->rc == ERR_OK;
 }
 
-static int on_progress(int percent, const WebPPicture *picture)
+static int on_progress(int percent, const WebPPicture *image)
 {
-    struct target *t = picture->user_data;
+    struct target *t = image->user_data;
     (void)percent;
     t->rc = image_out_poll(t->out, t->e);
     return t->rc == ERR_OK;
 }
 
-static enum err_code import(WebPPicture *picture, const struct image *im, struct err *e)
+static enum err_code import(WebPPicture *image, const struct image *im, struct err *e)
 {
     struct image colour = {0};
     if (im->channels < 3) {
@@ -41,25 +41,25 @@ static enum err_code import(WebPPicture *picture, const struct image *im, struct
             return rc;
         im = &colour;
     }
-    int ok = im->channels == 4 ? WebPPictureImportRGBA(picture, im->p, (int)im->stride)
-                               : WebPPictureImportRGB(picture, im->p, (int)im->stride);
+    int ok = im->channels == 4 ? WebPPictureImportRGBA(image, im->p, (int)im->stride)
+                               : WebPPictureImportRGB(image, im->p, (int)im->stride);
     enum err_code rc = ok ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a WebP");
     image_free(&colour);
     return rc;
 }
 
-static enum err_code encode(WebPPicture *picture, const WebPConfig *config,
+static enum err_code encode(WebPPicture *image, const WebPConfig *config,
                             const struct image_out *out, struct err *e)
 {
     struct target t = {.out = out, .e = e};
-    picture->writer = on_write;
-    picture->progress_hook = on_progress;
-    picture->custom_ptr = picture->user_data = &t;
-    if (WebPEncode(config, picture))
+    image->writer = on_write;
+    image->progress_hook = on_progress;
+    image->custom_ptr = image->user_data = &t;
+    if (WebPEncode(config, image))
         return ERR_OK;
     if (t.rc != ERR_OK)
         return t.rc;
-    WebPEncodingError code = picture->error_code;
+    WebPEncodingError code = image->error_code;
     if (code == VP8_ENC_ERROR_OUT_OF_MEMORY || code == VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY)
         return err_set(e, ERR_NOMEM, "no memory for a WebP");
     return err_set(e, ERR_INTERNAL, "cannot write a WebP: error %d of the encoder", (int)code);
@@ -75,25 +75,25 @@ enum err_code image_webp_write_to(const struct image *im, int quality, const str
                                   struct err *e)
 {
     WebPConfig config;
-    WebPPicture picture;
+    WebPPicture image;
     bool lossless = quality == IMAGE_WEBP_LOSSLESS;
     if (quality < 1 || quality > IMAGE_WEBP_LOSSLESS)
         return err_set(e, ERR_ARG, "the WebP quality %d is not in 1..100", quality);
     if (im->w > WEBP_MAX_DIMENSION || im->h > WEBP_MAX_DIMENSION)
         return err_set(e, ERR_LIMIT, "WebP cannot hold %d x %d pixels, only %d a side", im->w,
                        im->h, WEBP_MAX_DIMENSION);
-    if (!WebPConfigInit(&config) || !WebPPictureInit(&picture))
+    if (!WebPConfigInit(&config) || !WebPPictureInit(&image))
         return err_set(e, ERR_INTERNAL, "libwebp is of another version than its headers");
     config.quality = lossless ? 50.0f : (float)quality; /* lossless: effort */
     config.lossless = lossless;
     config.exact = lossless;
-    picture.use_argb = lossless;
-    picture.width = im->w;
-    picture.height = im->h;
-    enum err_code rc = import(&picture, im, e);
+    image.use_argb = lossless;
+    image.width = im->w;
+    image.height = im->h;
+    enum err_code rc = import(&image, im, e);
     if (rc == ERR_OK)
-        rc = encode(&picture, &config, out, e);
-    WebPPictureFree(&picture);
+        rc = encode(&image, &config, out, e);
+    WebPPictureFree(&image);
     return rc;
 }
 

@@ -103,8 +103,8 @@ static enum err_code decode_zip(struct str bytes, const struct layers_limits *li
     return typed ? ora_decode(bytes, limits, out, e) : layers_zip_decode(bytes, limits, out, e);
 }
 
-static enum err_code decode_picture(struct str bytes, const struct layers_limits *limits,
-                                    struct layer_stack *out, struct err *e)
+static enum err_code decode_image(struct str bytes, const struct layers_limits *limits,
+                                  struct layer_stack *out, struct err *e)
 {
     struct layers_limits defaults = layers_limits_defaults();
     struct image_limits il = image_limits_defaults();
@@ -129,7 +129,7 @@ static enum err_code decode_any(struct str bytes, const struct layers_limits *li
         return psd_decode(bytes, limits, out, e);
     if (str_starts(bytes, STR_LIT("PK\x03\x04")))
         return decode_zip(bytes, limits, out, e);
-    return decode_picture(bytes, limits, out, e);
+    return decode_image(bytes, limits, out, e);
 }
 
 enum err_code layers_import_memory(struct str bytes, const struct layers_limits *limits,

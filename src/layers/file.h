@@ -31,7 +31,7 @@ ERR_MUST_CHECK enum err_code layers_export(const struct layer_stack *s, enum lay
                                            const char *path, struct err *e);
 
 /* A folder or file in any of the formats that are read, told by its bytes, not by its name; a plain
- * picture gives one layer. out is initialised here and empty after a failure. limits NULL = defaults.
+ * image gives one layer. out is initialised here and empty after a failure. limits NULL = defaults.
  * Caller: layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code layers_import(const char *path, const struct layers_limits *limits,
                                            struct layer_stack *out, struct err *e);

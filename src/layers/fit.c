@@ -18,7 +18,7 @@ static bool fills_canvas(const struct layer *l, const struct layer_stack *s)
     return l->x == 0 && l->y == 0 && l->image.w == s->w && l->image.h == s->h;
 }
 
-/* The layer's part of the canvas on a picture of the canvas' size. What reaches over the edges is cut:
+/* The layer's part of the canvas on an image of the canvas' size. What reaches over the edges is cut:
  * a model's layers never do. */
 static enum err_code spread_on_canvas(struct layer *l, int w, int h, struct err *e)
 {
@@ -124,8 +124,8 @@ static enum err_code fit_rgba(struct layer_stack *s, const struct image *source,
 static enum err_code check_size(const struct layer_stack *s, const struct image *im, struct err *e)
 {
     if (im->w != s->w || im->h != s->h)
-        return err_set(e, ERR_ARG, "the picture is %d x %d pixels, the canvas %d x %d", im->w,
-                       im->h, s->w, s->h);
+        return err_set(e, ERR_ARG, "the image is %d x %d pixels, the canvas %d x %d", im->w, im->h,
+                       s->w, s->h);
     return ERR_OK;
 }
 
@@ -150,7 +150,7 @@ enum err_code layers_to_full_size(struct layer_stack *s, const struct image *sou
     return layers_fit_colours(s, source, e);
 }
 
-/* ---- how well the stack gives the picture back ----------------------------------------------- */
+/* ---- how well the stack gives the image back ----------------------------------------------- */
 
 static bool is_opaque(const struct image *rgba)
 {

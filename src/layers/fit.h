@@ -1,4 +1,4 @@
-/* fit.h - layers of a model's size brought back to the size of the picture they came from.
+/* fit.h - layers of a model's size brought back to the size of the image they came from.
  *
  * A model works at its bucket's size, so its layers are smaller than the source and a little off in
  * colour. Two steps correct that: alpha-aware (premultiplied) Lanczos resampling of each layer, and
@@ -21,7 +21,7 @@ ERR_MUST_CHECK enum err_code layers_resize(struct layer_stack *s, int w, int h, 
 ERR_MUST_CHECK enum err_code layers_fit_colours(struct layer_stack *s, const struct image *source,
                                                 struct err *e);
 
-/* How the flattened stack differs from a picture of the canvas' size, any mode. Over RGB when both are
+/* How the flattened stack differs from an image of the canvas' size, any mode. Over RGB when both are
  * opaque; else over RGBA with colours multiplied by alpha. */
 ERR_MUST_CHECK enum err_code layers_recompose_report(const struct layer_stack *s,
                                                      const struct image *reference,

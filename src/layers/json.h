@@ -3,7 +3,7 @@
  *
  * Written: layer_0.png (bottom) ... layer_{n-1}.png, composite.png (the stack flattened), layers.json.
  * Read: any manifest of version 1. Its file names are relative and stay inside the folder, links
- * included; the pictures have the sizes that it tells. One thread at a time per call; no state. */
+ * included; the images have the sizes that it tells. One thread at a time per call; no state. */
 #ifndef VT_LAYERS_JSON_H
 #define VT_LAYERS_JSON_H
 

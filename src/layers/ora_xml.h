@@ -16,10 +16,10 @@ enum ora_kind { ORA_LAYER, ORA_STACK, ORA_STACK_END };
 
 struct ora_entry {
     enum ora_kind kind;
-    struct layer layer; /* all but the picture; of a stack and its end: what the stack says */
+    struct layer layer; /* all but the image; of a stack and its end: what the stack says */
     enum layers_op op;
     bool isolated;          /* stacks: composed by themselves */
-    char src[ORA_SRC_SIZE]; /* layers: name of the picture in the archive */
+    char src[ORA_SRC_SIZE]; /* layers: name of the image in the archive */
 };
 
 struct ora_image {

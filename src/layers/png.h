@@ -1,4 +1,4 @@
-/* png.h - a layer's picture from PNG bytes out of somebody's archive or folder, and into an archive. Internal. */
+/* png.h - a layer's image from PNG bytes out of somebody's archive or folder, and into an archive. Internal. */
 #ifndef VT_LAYERS_PNG_H
 #define VT_LAYERS_PNG_H
 

@@ -1,7 +1,7 @@
-/* pptx.h - a stack as a PowerPoint file: one slide of the canvas' shape, one picture a layer, each at
+/* pptx.h - a stack as a PowerPoint file: one slide of the canvas' shape, one image a layer, each at
  * its place, named, and movable. For people whose editor is a slide.
  *
- * Opacity is kept; hidden layers are there and hidden. Blend modes have no counterpart: all pictures
+ * Opacity is kept; hidden layers are there and hidden. Blend modes have no counterpart: all images
  * are laid over each other as they are. Only written, never read. */
 #ifndef VT_LAYERS_PPTX_H
 #define VT_LAYERS_PPTX_H

@@ -1,5 +1,5 @@
 /* The smallest package that PowerPoint and LibreOffice take without repair: a presentation, a master
- * with an empty layout and a theme (all three are required), and the slide with its pictures.
+ * with an empty layout and a theme (all three are required), and the slide with its images.
  *
  * Lengths are in EMU, 914,400 an inch: 9,525 a pixel at 96 an inch. A slide's sides go from 1 to 56
  * inches, so large canvases get fewer EMU a pixel and small ones more. */
@@ -48,7 +48,7 @@ static void put_presentation(struct buf *b, const struct layer_stack *s, double 
 }
 
 /* Edges are rounded, not sizes, so that what touches in the stack touches on the slide. */
-static void put_picture(struct buf *b, const struct layer *l, size_t index, double scale)
+static void put_image(struct buf *b, const struct layer *l, size_t index, double scale)
 {
     long long x0 = llround(l->x * scale), x1 = llround((l->x + l->image.w) * scale);
     long long y0 = llround(l->y * scale), y1 = llround((l->y + l->image.h) * scale);
@@ -70,7 +70,7 @@ static void put_slide(struct buf *b, const struct layer_stack *s, double scale)
 {
     buf_add_z(b, PPTX_XML_HEAD "<p:sld " PPTX_NAMESPACES "><p:cSld><p:spTree>" PPTX_EMPTY_GROUP);
     for (size_t i = 0; i < s->n; i++)
-        put_picture(b, &s->layers[i], i, scale);
+        put_image(b, &s->layers[i], i, scale);
     buf_add_z(b, "</p:spTree></p:cSld><p:clrMapOvr><a:masterClrMapping/></p:clrMapOvr></p:sld>");
 }
 

@@ -22,7 +22,7 @@ ERR_MUST_CHECK enum err_code psd_colours_check(unsigned mode, unsigned depth,
 /* Colour channels of a pixel: 1, 3 or 4. */
 int psd_colours_count(const struct psd_colours *c);
 
-/* One picture while its channels are read, in the document's depth. */
+/* One image while its channels are read, in the document's depth. */
 struct psd_pixels {
     struct image colour; /* LA, RGBA or CMYK (255 or 65535 is no ink) */
     struct image alpha;  /* mode L; only with CMYK */

@@ -150,7 +150,7 @@ size_t layer_stack_find(const struct layer_stack *s, struct str id)
     return i;
 }
 
-static uint64_t hash_picture(const struct layer *l)
+static uint64_t hash_image(const struct layer *l)
 {
     const int numbers[4] = {l->x, l->y, l->image.w, l->image.h};
     uint64_t h = str_hash((struct str){(const char *)numbers, sizeof numbers});
@@ -164,7 +164,7 @@ static uint64_t hash_picture(const struct layer *l)
 /* Gives the layer an id that the stack does not have yet. */
 static void make_id(const struct layer_stack *s, struct layer *l)
 {
-    uint64_t h = hash_picture(l);
+    uint64_t h = hash_image(l);
     do {
         (void)snprintf(l->id, sizeof l->id, "layer-%016" PRIx64, h++);
     } while (layer_stack_find(s, str_from(l->id)) < s->n);

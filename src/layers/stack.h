@@ -1,13 +1,13 @@
-/* stack.h - a stack of RGBA layers on a canvas: what a picture is taken apart into, what the person
+/* stack.h - a stack of RGBA layers on a canvas: what an image is taken apart into, what the person
  * edits, and what all layer formats are written from and read to.
  *
- * A layer is an RGBA picture at a place on the canvas; it may be smaller than the canvas and may reach
+ * A layer is an RGBA image at a place on the canvas; it may be smaller than the canvas and may reach
  * over its edges. Layers are kept bottom first. A layer's id never changes once it is in a stack: not
  * when it is moved, renamed or repainted, nor through a PSD or OpenRaster file and back.
  *
  *     struct layer_stack s;
  *     layer_stack_init(&s, 640, 640);
- *     struct layer l = layer_from_image(&picture); // takes the pixels
+ *     struct layer l = layer_from_image(&image); // takes the pixels
  *     layer_set_name(&l, STR_LIT("red, upper left"));
  *     rc = layer_stack_add(&s, &l, e);             // takes the layer, whatever rc is
  *     ...
@@ -40,7 +40,7 @@ enum {
 struct layer {
     char id[LAYER_ID_SIZE]; /* "" until the layer is put into a stack */
     char name[LAYER_NAME_SIZE];
-    int x, y;       /* of the picture's upper left pixel on the canvas */
+    int x, y;       /* of the image's upper left pixel on the canvas */
     double opacity; /* 0 to 1 */
     enum blend_mode blend;
     bool visible;
@@ -97,7 +97,7 @@ void layer_stack_note(struct layer_stack *s, const char *fmt, ...)
 
 /* Puts the layer at index (0 = bottom, s->n = top) and takes it over. A layer without an id, or with
  * one that the stack already has, gets one from its pixels and place (the same for the same input).
- * ERR_ARG for a picture that is not RGBA, or values out of range; ERR_LIMIT; ERR_NOMEM. */
+ * ERR_ARG for an image that is not RGBA, or values out of range; ERR_LIMIT; ERR_NOMEM. */
 ERR_MUST_CHECK enum err_code layer_stack_insert(struct layer_stack *s, size_t index,
                                                 struct layer *l, struct err *e);
 ERR_MUST_CHECK enum err_code layer_stack_add(struct layer_stack *s, struct layer *l, struct err *e);
@@ -126,7 +126,7 @@ ERR_MUST_CHECK enum err_code layers_flatten(const struct layer_stack *s, struct 
 ERR_MUST_CHECK enum err_code layers_merge(struct layer_stack *s, size_t first, size_t last,
                                           struct err *e);
 
-/* Puts a decomposition of the layer at index into its place: sub's canvas is that layer's picture,
+/* Puts a decomposition of the layer at index into its place: sub's canvas is that layer's image,
  * resampled when it was made at another size. The new layers get the parent's offset, opacity and
  * visibility, the bottom one its blend mode, and its name in front of theirs. Takes sub over. */
 ERR_MUST_CHECK enum err_code layers_replace(struct layer_stack *s, size_t index,

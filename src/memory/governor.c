@@ -109,7 +109,7 @@ static enum err_code refuse(const struct governor *g, uint64_t bytes, const char
 {
     return err_set(e, ERR_NOMEM,
                    "%s needs %s more, %s of the budget of %s are in use; a larger --budget, a "
-                   "smaller picture or --weights q8_0 would help",
+                   "smaller image or --weights q8_0 would help",
                    what, budget_text(bytes).z, budget_text(held(g)).z, budget_text(g->budget).z);
 }
 

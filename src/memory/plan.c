@@ -164,7 +164,7 @@ static void fill_advice(struct memory_plan *p)
         advise(p, "a budget of %s or more (--budget) would be enough",
                budget_text(p->least_bytes).z);
         if (compute > weights)
-            advise(p, "a smaller picture: computing takes up to %s", budget_text(compute).z);
+            advise(p, "a smaller image: computing takes up to %s", budget_text(compute).z);
         else
             advise(p, "smaller weights (--weights q8_0 or q5_0): they take up to %s",
                    budget_text(weights).z);

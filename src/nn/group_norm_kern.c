@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-/* Sum and sum of squares around pivot, in double: exact enough for any picture in one pass over the data. */
+/* Sum and sum of squares around pivot, in double: exact enough for any image in one pass over the data. */
 static void moments(const float *x, int64_t n, double *mean, double *variance)
 {
     double pivot = n > 0 ? (double)x[0] : 0, s = 0, s2 = 0;

@@ -14,7 +14,7 @@ struct nn_group_norm_job {
     bool float_sums;
 };
 
-/* Mean and variance of each group in double (or, with float_sums, as the reference adds up pictures that it
+/* Mean and variance of each group in double (or, with float_sums, as the reference adds up images that it
  * holds channels-last: see nn_moments in ops.h); then y = x * scale + shift with scale = w / sqrt(var + eps) and
  * shift = b - mean * scale in float32, the order of operations of the reference. */
 void nn_group_norm_kern(struct nn_group_norm_job j);

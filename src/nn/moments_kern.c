@@ -32,7 +32,7 @@ static struct row_sums sum_row(const float *x, int64_t n, double pivot)
     return r;
 }
 
-/* In float32 one pixel after the other, as the reference adds up channels-last pictures. */
+/* In float32 one pixel after the other, as the reference adds up channels-last images. */
 static void sum_channel_floats(const float *x, int64_t n, double *state)
 {
     float s = (float)state[2], s2 = (float)state[3];

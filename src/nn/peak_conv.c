@@ -43,15 +43,15 @@ static void conv_free(struct conv *c)
         (void)d->stream_destroy(c->stream);
 }
 
-static bool describe(struct conv *c, const struct nn_peak_picture *s)
+static bool describe(struct conv *c, const struct nn_peak_image *s)
 {
     const struct onednn *d = c->d;
-    const dnnl_dims_t picture = {1, s->channels, s->side, s->side},
+    const dnnl_dims_t image = {1, s->channels, s->side, s->side},
                       kernel = {s->channels, s->channels, 3, 3}, ones = {1, 1}, zeros = {0, 0};
-    return d->memory_desc_create_with_tag(&c->desc[SRC], 4, picture, dnnl_bf16, dnnl_nhwc) == 0 &&
+    return d->memory_desc_create_with_tag(&c->desc[SRC], 4, image, dnnl_bf16, dnnl_nhwc) == 0 &&
            d->memory_desc_create_with_tag(&c->desc[WEIGHTS], 4, kernel, dnnl_bf16,
                                           dnnl_format_tag_any) == 0 &&
-           d->memory_desc_create_with_tag(&c->desc[DST], 4, picture, dnnl_f32, dnnl_nhwc) == 0 &&
+           d->memory_desc_create_with_tag(&c->desc[DST], 4, image, dnnl_f32, dnnl_nhwc) == 0 &&
            d->convolution_forward_primitive_desc_create(
                &c->primitive_desc, d->engine, dnnl_forward_inference, dnnl_convolution_direct,
                c->desc[SRC], c->desc[WEIGHTS], NULL, c->desc[DST], ones, zeros, ones, ones,
@@ -73,12 +73,12 @@ static enum err_code allocate(struct conv *c, struct err *e)
         for (size_t k = 0; k < n / 2; k++)
             ((uint16_t *)c->bytes[i])[k] = BF16_SMALL;
         if (d->memory_create(&c->memory[i], desc[i], d->engine, c->bytes[i]) != 0)
-            return err_set(e, ERR_DEVICE, "oneDNN refuses a picture");
+            return err_set(e, ERR_DEVICE, "oneDNN refuses an image");
     }
     return ERR_OK;
 }
 
-static enum err_code conv_make(struct conv *c, const struct nn_peak_picture *s, struct err *e)
+static enum err_code conv_make(struct conv *c, const struct nn_peak_image *s, struct err *e)
 {
     const struct onednn *d = c->d;
     if (!describe(c, s))
@@ -113,7 +113,7 @@ static enum err_code best_run(const struct conv *c, double budget, const atomic_
     return ERR_OK;
 }
 
-enum err_code nn_peak_conv(const struct nn_peak_picture *shape, int threads, double seconds,
+enum err_code nn_peak_conv(const struct nn_peak_image *shape, int threads, double seconds,
                            const atomic_bool *cancel, struct nn_peak_result *out, struct err *e)
 {
     struct conv c = {.d = onednn_get()};

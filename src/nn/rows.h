@@ -1,4 +1,4 @@
-/* rows.h - rows of a picture that lies in host memory, as nodes of a graph on the CPU: read and written where they
+/* rows.h - rows of an image that lies in host memory, as nodes of a graph on the CPU: read and written where they
  * are, by all threads, without a copy in between. Other devices use nn_input and nn_graph_get. */
 #ifndef VT_NN_ROWS_H
 #define VT_NN_ROWS_H

@@ -309,7 +309,7 @@ int64_t engine_random_seed(void)
     return s;
 }
 
-/* Fills every default that does not depend on the pictures. */
+/* Fills every default that does not depend on the images. */
 static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks *cb,
                           struct vt_request *rq)
 {
@@ -333,7 +333,7 @@ static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks
 
 /* ---- running ----------------------------------------------------------------------------------------- */
 
-/* "t.safetensors" for one picture; the seed goes before the ending for several. */
+/* "t.safetensors" for one image; the seed goes before the ending for several. */
 static void trace_name(const struct vt_request *rq, int i, char *out, size_t size)
 {
     const char *p = rq->trace_path, *dot = strrchr(p, '.'), *slash = strrchr(p, '/');
@@ -409,13 +409,13 @@ struct rehearsal {
     bool previews;
 };
 
-/* The first two pictures of the request, on a device that is dry: the second finds what the first left, and the
+/* The first two images of the request, on a device that is dry: the second finds what the first left, and the
  * others take the same. A traced run keeps more, and its decoder cannot work in bands. */
 static enum err_code rehearse(void *user, struct err *e)
 {
     const struct rehearsal *h = user;
-    struct image pictures[2] = {{0}};
-    struct vt_result scratch = {.images = pictures, .request = *h->request};
+    struct image images[2] = {{0}};
+    struct vt_result scratch = {.images = images, .request = *h->request};
     struct trace *trace = NULL;
     enum err_code rc = h->request->trace_path ? trace_new_dry(&trace, e) : ERR_OK;
     klein_forget_dry(h->g->klein);
@@ -425,14 +425,14 @@ static enum err_code rehearse(void *user, struct err *e)
         rc = make_image(h->g, &scratch, h->in, &run, e);
     }
     trace_free(trace);
-    image_free(&pictures[0]);
-    image_free(&pictures[1]);
+    image_free(&images[0]);
+    image_free(&images[1]);
     return rc;
 }
 
-static enum err_code run_pictures(struct vt_engine *g, struct vt_result *r,
-                                  const struct engine_inputs *in, const struct vt_callbacks *cb,
-                                  struct err *e)
+static enum err_code run_images(struct vt_engine *g, struct vt_result *r,
+                                const struct engine_inputs *in, const struct vt_callbacks *cb,
+                                struct err *e)
 {
     enum err_code rc = ERR_OK;
     engine_begin_run(g);
@@ -463,7 +463,7 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
     if (rc == ERR_OK)
         rc = engine_plan(g, rehearse, &h, plan, e);
     if (rc == ERR_OK && !plan)
-        rc = run_pictures(g, r, &in, cb, e);
+        rc = run_images(g, r, &in, cb, e);
     engine_inputs_deinit(&in);
     return rc;
 }
@@ -475,7 +475,7 @@ static enum err_code new_result(const struct vt_request *rq, struct vt_result **
         r->images = mem_try_array((size_t)rq->count, sizeof *r->images);
     if (!r || !r->images) {
         mem_free(r);
-        return err_set(e, ERR_NOMEM, "no memory for %d pictures", rq->count);
+        return err_set(e, ERR_NOMEM, "no memory for %d images", rq->count);
     }
     r->request = *rq;
     *out = r;

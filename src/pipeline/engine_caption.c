@@ -1,4 +1,4 @@
-/* engine_caption.c - vt_caption: a picture in words, through the public library; and opening models ahead. */
+/* engine_caption.c - vt_caption: an image in words, through the public library; and opening models ahead. */
 #include <stdio.h>
 #include <string.h>
 
@@ -44,7 +44,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                          struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
-    struct image given = borrow_image(&rq->image), picture = {0};
+    struct image given = borrow_image(&rq->image), image = {0};
     int64_t max = rq->max_new_tokens == VT_DEFAULT ? CAPTION_MAX_NEW_TOKENS : rq->max_new_tokens;
     struct report_caption report;
     struct nn_device *d = g->placement.devices.text;
@@ -60,7 +60,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     if (rc == ERR_OK)
         rc = open_captioner(g, rq->model, cb, e);
     if (rc == ERR_OK)
-        rc = image_on_ground(&given, white, &picture, e);
+        rc = image_on_ground(&given, white, &image, e);
     if (rc != ERR_OK)
         return rc;
     double start = clock_s();
@@ -71,12 +71,12 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                                 .token = report_caption_token};
     engine_begin_run(g);
     report_caption_begin(&report, cb, 1, max, d);
-    rc = caption_run(g->captioner, &picture, &q, &out->r, e);
+    rc = caption_run(g->captioner, &image, &q, &out->r, e);
     report_graphs_end(d);
     if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
         caption_result_deinit(&out->r);
     engine_end_run(g, &out->stats);
-    image_free(&picture);
+    image_free(&image);
     out->stats.total_seconds = clock_s() - start;
     return rc;
 }

@@ -84,13 +84,13 @@ static int pick(int asked, int64_t of_model, int otherwise)
 }
 
 static void fill(struct vt_layers_result *r, const struct model_dir *dir,
-                 const struct vt_layers_request *rq, const struct image *picture)
+                 const struct vt_layers_request *rq, const struct image *image)
 {
     const struct model_defaults *d = &dir->defaults;
     (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
     buf_add_z(&r->prompt, rq->prompt ? rq->prompt : d->prompt);
     r->used = (struct layered_request){
-        .picture = picture,
+        .image = image,
         .matte = r->matte.none ? NULL : r->matte.rgb,
         .prompt = buf_str(&r->prompt),
         .language = engine_language(rq->language),
@@ -154,12 +154,12 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
     struct layered_run run = {
         .cancel = &g->cancel, .callbacks = cb, .previews = cb && cb->preview, .stats = &r->stats};
     struct image eight = {0}; /* bits, as layers have */
-    const bool deep = r->used.picture->deep;
-    struct layered_stack_options options = {.source = deep ? &eight : r->used.picture,
+    const bool deep = r->used.image->deep;
+    struct layered_stack_options options = {.source = deep ? &eight : r->used.image,
                                             .full_size = rq->full_size != 0,
                                             .keep_empty = rq->keep_empty != 0,
                                             .merge_duplicates = rq->merge_duplicates != 0};
-    enum err_code rc = deep ? image_narrowed(r->used.picture, &eight, e) : ERR_OK;
+    enum err_code rc = deep ? image_narrowed(r->used.image, &eight, e) : ERR_OK;
     if (rc == ERR_OK && rq->trace_path)
         rc = trace_new(&run.trace, e);
     engine_begin_run(g);
@@ -195,7 +195,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
                          const struct vt_callbacks *cb, struct vt_plan *plan,
                          struct vt_layers_result *r, struct err *e)
 {
-    struct image picture = borrow_image(&rq->image);
+    struct image image = borrow_image(&rq->image);
     int w, h;
     double start = clock_s();
     atomic_store(&g->cancel, false);
@@ -207,8 +207,8 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
     if (rc == ERR_OK)
         rc = engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e);
     if (rc == ERR_OK) {
-        fill(r, g->dir, rq, &picture);
-        rc = layered_size(&picture, r->used.resolution, &w, &h, e);
+        fill(r, g->dir, rq, &image);
+        rc = layered_size(&image, r->used.resolution, &w, &h, e);
     }
     struct rehearsal dry = {g->layered, &r->used, plan ? rq->previews != 0 : cb && cb->preview};
     if (rc == ERR_OK)

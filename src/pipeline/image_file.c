@@ -1,4 +1,4 @@
-#include "pipeline/picture_file.h"
+#include "pipeline/image_file.h"
 
 #include <stdio.h>
 
@@ -7,8 +7,8 @@
 
 enum { TEXT_MAX_BYTES = 8 << 20 };
 
-enum err_code picture_file(const struct vt_result *result, int i, enum image_format format,
-                           int quality, struct buf *out, struct err *e)
+enum err_code image_file(const struct vt_result *result, int i, enum image_format format,
+                         int quality, struct buf *out, struct err *e)
 {
     const struct vt_request *q = vt_result_request(result);
     const char *prompt = q->prompt ? q->prompt : "";

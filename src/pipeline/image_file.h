@@ -1,7 +1,7 @@
-/* picture_file.h - a finished image as the file that every way out of this program writes: with what it was made
+/* image_file.h - a finished image as the file that every way out of this program writes: with what it was made
  * of in it. */
-#ifndef VT_PIPELINE_PICTURE_FILE_H
-#define VT_PIPELINE_PICTURE_FILE_H
+#ifndef VT_PIPELINE_IMAGE_FILE_H
+#define VT_PIPELINE_IMAGE_FILE_H
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -9,8 +9,8 @@
 #include "veetance.h"
 
 /* Image i of the result, appended to out. quality of JPEG and WebP: 1..100, 0 for the default. */
-ERR_MUST_CHECK enum err_code picture_file(const struct vt_result *result, int i,
-                                          enum image_format format, int quality, struct buf *out,
-                                          struct err *e);
+ERR_MUST_CHECK enum err_code image_file(const struct vt_result *result, int i,
+                                        enum image_format format, int quality, struct buf *out,
+                                        struct err *e);
 
 #endif

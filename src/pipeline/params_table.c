@@ -2,11 +2,11 @@
 
 #define ROW_OF(STRUCT, MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP)                               \
     {#MEMBER, PARAM_##TYPE, LO, HI, VALUES, FALLBACK, HELP, offsetof(struct STRUCT, MEMBER)},
-#define PICTURE_ROW(...) ROW_OF(vt_request, __VA_ARGS__)
+#define IMAGE_ROW(...) ROW_OF(vt_request, __VA_ARGS__)
 #define LAYERS_ROW(...) ROW_OF(vt_layers_request, __VA_ARGS__)
 #define CAPTION_ROW(...) ROW_OF(vt_caption_request, __VA_ARGS__)
 
-const struct param params_generate[] = {PARAMS_PICTURE(PICTURE_ROW){0}};
-const struct param params_edit[] = {PARAMS_PICTURE(PICTURE_ROW) PARAMS_EDIT(PICTURE_ROW){0}};
+const struct param params_generate[] = {PARAMS_IMAGE(IMAGE_ROW){0}};
+const struct param params_edit[] = {PARAMS_IMAGE(IMAGE_ROW) PARAMS_EDIT(IMAGE_ROW){0}};
 const struct param params_layers[] = {PARAMS_LAYERS(LAYERS_ROW){0}};
 const struct param params_caption[] = {PARAMS_CAPTION(CAPTION_ROW){0}};

@@ -3,7 +3,7 @@
  *
  * X(MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP): MEMBER is the member of the request struct and the name in
  * JSON; the command line writes '-' for '_'. TYPE: TEXT, INT (int), LONG (int64_t), NUMBER (double), SWITCH (int),
- * CHOICE (text out of VALUES), MATTE (a colour or "none"), SIDES (four ints), IMAGE, PICTURE (one that
+ * CHOICE (text out of VALUES), MATTE (a colour or "none"), SIDES (four ints), IMAGE, NEEDED_IMAGE (one that
  * is required), IMAGES. LO and HI bound numbers, bytes of texts and the
  * count of lists. FALLBACK is the default as JSON where it does not depend on the model, else NULL. */
 #ifndef VT_PIPELINE_PARAMS_TABLE_H
@@ -17,31 +17,31 @@
 #define PARAM_PROMPT_MAX 4194304
 
 /* Help, for the command line to add to. */
-#define PARAM_HELP_PICTURE_model "model to use (default: the first that can do this)"
-#define PARAM_HELP_PICTURE_prompt "what to make"
-#define PARAM_HELP_PICTURE_width "pixels (default: the model's, or the first image's)"
-#define PARAM_HELP_PICTURE_height "pixels (default: the model's, or the first image's)"
-#define PARAM_HELP_PICTURE_steps "default: 4 for distilled models, 50 for base models"
-#define PARAM_HELP_PICTURE_seed "same seed, same picture (default: random, told in the result)"
-#define PARAM_HELP_PICTURE_guidance "classifier-free guidance of base models (default 4)"
-#define PARAM_HELP_PICTURE_count "so many pictures, with seeds S, S+1, ..."
-#define PARAM_HELP_PICTURE_max_tokens "length that the prompt is padded to (default 512)"
-#define PARAM_HELP_PICTURE_compute "int8: on the CPU about twice as fast, a little less exact"
-#define PARAM_HELP_EDIT_images "the picture to edit; more are references"
+#define PARAM_HELP_IMAGE_model "model to use (default: the first that can do this)"
+#define PARAM_HELP_IMAGE_prompt "what to make"
+#define PARAM_HELP_IMAGE_width "pixels (default: the model's, or the first image's)"
+#define PARAM_HELP_IMAGE_height "pixels (default: the model's, or the first image's)"
+#define PARAM_HELP_IMAGE_steps "default: 4 for distilled models, 50 for base models"
+#define PARAM_HELP_IMAGE_seed "same seed, same image (default: random, told in the result)"
+#define PARAM_HELP_IMAGE_guidance "classifier-free guidance of base models (default 4)"
+#define PARAM_HELP_IMAGE_count "so many images, with seeds S, S+1, ..."
+#define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
+#define PARAM_HELP_IMAGE_compute "int8: on the CPU about twice as fast, a little less exact"
+#define PARAM_HELP_EDIT_images "the image to edit; more are references"
 #define PARAM_HELP_EDIT_mask                                                                       \
     "paint only where it is white; strokes on transparent ground: only the strokes"
-#define PARAM_HELP_EDIT_mask_from_alpha "paint where the picture is transparent"
-#define PARAM_HELP_EDIT_strength "start from the picture, noised so far (default with a mask: 0.8)"
+#define PARAM_HELP_EDIT_mask_from_alpha "paint where the image is transparent"
+#define PARAM_HELP_EDIT_strength "start from the image, noised so far (default with a mask: 0.8)"
 #define PARAM_HELP_EDIT_extend "pixels to add at left, top, right and bottom, and to paint"
 #define PARAM_HELP_EDIT_feather "fade the painted part in over so many pixels inside the mask"
 #define PARAM_HELP_EDIT_matte                                                                      \
     "colour that images with alpha are put on (white, black, grey, #rrggbb), or none: all as the " \
     "reference implementation does"
 #define PARAM_HELP_LAYERS_model "model to use (default: the first that can do this)"
-#define PARAM_HELP_LAYERS_image "picture to take apart; its alpha counts"
+#define PARAM_HELP_LAYERS_image "image to take apart; its alpha counts"
 #define PARAM_HELP_LAYERS_layers "how many (default: the model's, or 4)"
 #define PARAM_HELP_LAYERS_prompt                                                                   \
-    "what is in the picture (default: the model's, or a caption; \"\" asks for one)"
+    "what is in the image (default: the model's, or a caption; \"\" asks for one)"
 #define PARAM_HELP_LAYERS_negative_prompt "what guidance leads away from"
 #define PARAM_HELP_LAYERS_cfg "classifier-free guidance; 1 is none (default: the model's, or 4)"
 #define PARAM_HELP_LAYERS_cfg_normalize "keep the length that the prediction has without guidance"
@@ -53,29 +53,29 @@
 #define PARAM_HELP_LAYERS_keep_empty "keep layers that hold nothing"
 #define PARAM_HELP_LAYERS_merge_duplicates "make one of neighbours that hardly differ"
 #define PARAM_HELP_LAYERS_full_size                                                                \
-    "bring the layers to the picture's size and, where known, its colours"
+    "bring the layers to the image's size and, where known, its colours"
 #define PARAM_HELP_LAYERS_no_modulation_tables                                                     \
     "evaluate the modulation in place: same result, needs more memory"
 #define PARAM_HELP_LAYERS_matte                                                                    \
     "colour that is seen where the image is transparent (white, black, grey, #rrggbb), or none: "  \
     "the one that lies there"
 #define PARAM_HELP_CAPTION_model "model to use (default: the first that can do this)"
-#define PARAM_HELP_CAPTION_image "picture to describe"
+#define PARAM_HELP_CAPTION_image "image to describe"
 #define PARAM_HELP_CAPTION_language "language of the caption"
 #define PARAM_HELP_CAPTION_max_new_tokens "longest caption"
 
-/* struct vt_request, without pictures */
-#define PARAMS_PICTURE(X)                                                                          \
-    X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_PICTURE_model)                                   \
-    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\"\"", PARAM_HELP_PICTURE_prompt)                  \
-    X(width, INT, 64, 2048, NULL, NULL, PARAM_HELP_PICTURE_width)                                  \
-    X(height, INT, 64, 2048, NULL, NULL, PARAM_HELP_PICTURE_height)                                \
-    X(steps, INT, 1, 1000, NULL, NULL, PARAM_HELP_PICTURE_steps)                                   \
-    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL, PARAM_HELP_PICTURE_seed)                          \
-    X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_PICTURE_guidance)                           \
-    X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_PICTURE_count)                                    \
-    X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_PICTURE_max_tokens)                         \
-    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_PICTURE_compute)
+/* struct vt_request, without images */
+#define PARAMS_IMAGE(X)                                                                            \
+    X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_IMAGE_model)                                     \
+    X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\"\"", PARAM_HELP_IMAGE_prompt)                    \
+    X(width, INT, 64, 2048, NULL, NULL, PARAM_HELP_IMAGE_width)                                    \
+    X(height, INT, 64, 2048, NULL, NULL, PARAM_HELP_IMAGE_height)                                  \
+    X(steps, INT, 1, 1000, NULL, NULL, PARAM_HELP_IMAGE_steps)                                     \
+    X(seed, LONG, 0, PARAM_SEED_MAX, NULL, NULL, PARAM_HELP_IMAGE_seed)                            \
+    X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_IMAGE_guidance)                             \
+    X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_IMAGE_count)                                      \
+    X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_IMAGE_max_tokens)                           \
+    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)
 
 /* struct vt_request, what editing has beside them */
 #define PARAMS_EDIT(X)                                                                             \
@@ -90,7 +90,7 @@
 /* struct vt_layers_request */
 #define PARAMS_LAYERS(X)                                                                           \
     X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_LAYERS_model)                                    \
-    X(image, PICTURE, 0, 0, NULL, NULL, PARAM_HELP_LAYERS_image)                                   \
+    X(image, NEEDED_IMAGE, 0, 0, NULL, NULL, PARAM_HELP_LAYERS_image)                              \
     X(layers, INT, 1, 10, NULL, NULL, PARAM_HELP_LAYERS_layers)                                    \
     X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, NULL, PARAM_HELP_LAYERS_prompt)                     \
     X(negative_prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\" \"",                                   \
@@ -106,15 +106,15 @@
     X(full_size, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_full_size)                         \
     X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
-    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_PICTURE_compute)
+    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)
 
 /* struct vt_caption_request */
 #define PARAMS_CAPTION(X)                                                                          \
     X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_CAPTION_model)                                   \
-    X(image, PICTURE, 0, 0, NULL, NULL, PARAM_HELP_CAPTION_image)                                  \
+    X(image, NEEDED_IMAGE, 0, 0, NULL, NULL, PARAM_HELP_CAPTION_image)                             \
     X(language, CHOICE, 0, 0, "en|zh", "\"en\"", PARAM_HELP_CAPTION_language)                      \
     X(max_new_tokens, INT, 1, 16384, NULL, "512", PARAM_HELP_CAPTION_max_new_tokens)               \
-    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_PICTURE_compute)
+    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)
 
 enum param_type {
     PARAM_TEXT,
@@ -126,7 +126,7 @@ enum param_type {
     PARAM_MATTE,
     PARAM_SIDES,
     PARAM_IMAGE,
-    PARAM_PICTURE,
+    PARAM_NEEDED_IMAGE,
     PARAM_IMAGES
 };
 

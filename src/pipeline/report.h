@@ -9,7 +9,7 @@
 #include "veetance.h"
 
 void report_progress(const struct vt_callbacks *cb, const struct vt_progress *p);
-/* A stage of a picture begins. */
+/* A stage of an image begins. */
 void report_stage(const struct vt_callbacks *cb, enum vt_stage stage, int image, int image_count);
 void report_note(const struct vt_callbacks *cb, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -48,7 +48,7 @@ void report_caption_begin(struct report_caption *r, const struct vt_callbacks *c
 /* For struct caption_request, with a struct report_caption. */
 void report_caption_token(void *user, int32_t id, int64_t n);
 
-/* A picture's steps. */
+/* An image's steps. */
 struct report_steps {
     const struct vt_callbacks *callbacks;
     int image, image_count, count;

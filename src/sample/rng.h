@@ -2,7 +2,7 @@
  *
  * A Mersenne Twister (mt19937) seeded with the low 32 bits of the seed, and two ways from its bits to
  * normal numbers, chosen by how many are asked for at once: see rng.c. Seed S therefore means the same
- * picture on every device. Draws are sequential: the n-th call depends on how many numbers the calls
+ * image on every device. Draws are sequential: the n-th call depends on how many numbers the calls
  * before it took, and asking for 32 numbers is not the same as asking twice for 16 + 16 where one of
  * the parts is no multiple of 16.
  *

@@ -1,7 +1,7 @@
 /* schedule.h - the noise levels of a run: flow matching with Euler steps.
  *
  * A run of n steps goes through n + 1 noise levels `sigmas`, from 1 (pure noise) down to a final 0
- * (the picture). The evenly spaced levels are shifted towards noise, more for larger images
+ * (the image). The evenly spaced levels are shifted towards noise, more for larger images
  * (`mu`), and step i moves the latents by (sigma[i+1] - sigma[i]) * v, where v is the network's output.
  *
  *     struct schedule_request rq = {SCHEDULE_GRID_KLEIN, steps, schedule_mu_klein(tokens, steps)};
@@ -66,9 +66,9 @@ ERR_MUST_CHECK enum err_code schedule_build(const struct schedule_config *cfg,
                                             const struct schedule_request *rq, float *sigmas,
                                             float *timesteps, struct err *e);
 
-/* mu of klein: fitted by its makers to the number of tokens of the generated picture and the steps. */
+/* mu of klein: fitted by its makers to the number of tokens of the generated image and the steps. */
 double schedule_mu_klein(int64_t tokens, int steps);
-/* mu of layered: by the number of tokens of the condition picture alone. */
+/* mu of layered: by the number of tokens of the condition image alone. */
 double schedule_mu_layered(int64_t condition_tokens);
 /* mu on the line from (base_image_seq_len, base_shift) to (max_image_seq_len, max_shift). */
 double schedule_mu_linear(const struct schedule_config *cfg, int64_t tokens);

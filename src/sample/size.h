@@ -13,7 +13,7 @@
 
 enum {
     SIZE_MAX_SIDE = 1 << 20,
-    SIZE_REFERENCE_AREA = 1024 * 1024, /* larger reference pictures are scaled down */
+    SIZE_REFERENCE_AREA = 1024 * 1024, /* larger reference images are scaled down */
     SIZE_REFERENCE_MIN_SIDE = 64,
     SIZE_REFERENCE_MAX_ASPECT = 8,
 };
@@ -38,7 +38,7 @@ struct size_px size_floor_to(struct size_px s, int unit);
 /* An image of more than area pixels, scaled down to that; sides truncated, never below 1. */
 struct size_px size_limit_area(struct size_px s, int64_t area);
 
-/* Size of the picture that klein generates: each wanted side that is not 0, else the first reference's
+/* Size of the image that klein generates: each wanted side that is not 0, else the first reference's
  * cropped side, else 64 * unit (1024), rounded down to unit. ERR_ARG when a side ends below unit or a
  * number is negative or too large. */
 ERR_MUST_CHECK enum err_code size_klein_output(struct size_px wanted,
@@ -46,33 +46,33 @@ ERR_MUST_CHECK enum err_code size_klein_output(struct size_px wanted,
                                                struct size_px *out, struct err *e);
 
 struct size_reference {
-    struct size_px resized; /* resample the picture to this (LANCZOS) if it differs ... */
+    struct size_px resized; /* resample the image to this (LANCZOS) if it differs ... */
     struct size_rect crop;  /* ... then cut this out of the middle, without resampling */
 };
 
-/* What happens to a klein reference picture. ERR_ARG when it is too small (a side under 64) or more
+/* What happens to a klein reference image. ERR_ARG when it is too small (a side under 64) or more
  * than 8 times as long as wide. */
-ERR_MUST_CHECK enum err_code size_klein_reference(struct size_px picture, int unit,
+ERR_MUST_CHECK enum err_code size_klein_reference(struct size_px image, int unit,
                                                   struct size_reference *out, struct err *e);
 
 struct size_inpaint {
     struct size_px limited; /* resample to this first if it differs (area limit) ... */
-    struct size_px work;    /* ... then resample picture and mask to this; also the output size */
+    struct size_px work;    /* ... then resample image and mask to this; also the output size */
 };
 
-/* Sizes of an inpainting run: the picture decides, width and height that were asked for do not count.
+/* Sizes of an inpainting run: the image decides, width and height that were asked for do not count.
  * ERR_ARG when a side ends below unit. */
-ERR_MUST_CHECK enum err_code size_klein_inpaint(struct size_px picture, int unit,
+ERR_MUST_CHECK enum err_code size_klein_inpaint(struct size_px image, int unit,
                                                 struct size_inpaint *out, struct err *e);
 
 /* The same without losing a pixel: work is limited with sides rounded up to unit, to be reached by padding. */
-ERR_MUST_CHECK enum err_code size_klein_padded(struct size_px picture, int unit,
+ERR_MUST_CHECK enum err_code size_klein_padded(struct size_px image, int unit,
                                                struct size_inpaint *out, struct err *e);
 
 /* The layered pipeline's working size: about resolution^2 pixels, sides multiples of 32 with the
- * picture's aspect. ERR_ARG when the picture is so narrow that a side would become 0. */
-ERR_MUST_CHECK enum err_code size_layered(struct size_px picture, int resolution,
-                                          struct size_px *out, struct err *e);
+ * image's aspect. ERR_ARG when the image is so narrow that a side would become 0. */
+ERR_MUST_CHECK enum err_code size_layered(struct size_px image, int resolution, struct size_px *out,
+                                          struct err *e);
 
 struct size_vision {
     int factor; /* patch size * merge size: 28 */
@@ -80,9 +80,9 @@ struct size_vision {
     int64_t max_pixels;
 };
 
-/* The vision tower's input size: multiples of factor near the picture's own, area within the limits.
+/* The vision tower's input size: multiples of factor near the image's own, area within the limits.
  * ERR_ARG for an aspect above 200. */
-ERR_MUST_CHECK enum err_code size_vision_input(struct size_px picture,
+ERR_MUST_CHECK enum err_code size_vision_input(struct size_px image,
                                                const struct size_vision *limits,
                                                struct size_px *out, struct err *e);
 

@@ -7,7 +7,7 @@
 #include "store/assets.h"
 #include "store/projects.h"
 
-enum { FILE_LEAST_BYTES = 1 << 20 /* to look at a file that is no picture */ };
+enum { FILE_LEAST_BYTES = 1 << 20 /* to look at a file that is no image */ };
 
 _Static_assert((int)HTTP_FILE_NAME_BYTES <= (int)ASSET_NAME_SIZE, "no file's name is cut");
 
@@ -25,7 +25,7 @@ static enum err_code write_file(void *file, const void *p, size_t n, struct err 
     return asset_writer_write(file, p, n, e);
 }
 
-/* Decoded, and once more while colours are brought to sRGB or the picture is turned. */
+/* Decoded, and once more while colours are brought to sRGB or the image is turned. */
 static uint64_t weight(const void *file)
 {
     return 2 * 4 * asset_writer_pixels(file) + FILE_LEAST_BYTES;

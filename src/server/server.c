@@ -44,7 +44,7 @@ static void copy_models(struct server *s, const struct server_options *o)
 
 const char *server_model(const struct server *s, const char *named, unsigned tasks)
 {
-    const char *own = tasks & MODEL_TASK_PICTURES ? s->model : s->layers_model;
+    const char *own = tasks & MODEL_TASK_IMAGES ? s->model : s->layers_model;
     if (named && *named)
         return named;
     return own[0] ? own : NULL;

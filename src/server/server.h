@@ -30,9 +30,9 @@ struct server_options {
     int http_threads;                /* 0: 4 */
     int max_queue;                   /* jobs that may wait; 0: 1,000 */
     int tidy_seconds;                /* between two times that limits are applied; 0: 3,600 */
-    uint64_t work_memory; /* bytes for reading and rendering pictures; 0: by the machine */
-    bool sandbox;         /* give up the network once it listens */
-    bool network_stays;   /* for a compute server that the person named */
+    uint64_t work_memory;            /* bytes for reading and rendering images; 0: by the machine */
+    bool sandbox;                    /* give up the network once it listens */
+    bool network_stays;              /* for a compute server that the person named */
     const char *hosts[SERVER_MAX_HOSTS]; /* further names that the Host header may have */
     size_t n_hosts;
 };

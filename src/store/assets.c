@@ -1,7 +1,7 @@
-/* assets.c - see assets.h. The way of a picture into the store:
+/* assets.c - see assets.h. The way of an image into the store:
  *
  *     bytes -> tmp/x, hashed as they come       asset_writer_write
- *     read as a picture                         check_picture
+ *     read as an image                         check_image
  *     fsync(tmp/x)                              its bytes are on the disk
  *     rename to assets/ab/abcd..., fsync folder its name is
  *     row                                       it exists
@@ -110,7 +110,7 @@ void asset_writer_abort(struct asset_writer *w)
     mem_free(w);
 }
 
-/* Reads the bytes as a picture, all of it unless trusted, and takes its measures. */
+/* Reads the bytes as an image, all of it unless trusted, and takes its measures. */
 static enum err_code measure(struct str bytes, bool trusted, struct asset *a, struct err *e)
 {
     struct image_info info = {0};
@@ -127,8 +127,8 @@ static enum err_code measure(struct str bytes, bool trusted, struct asset *a, st
     return ERR_OK;
 }
 
-static enum err_code check_picture(struct asset_writer *w, bool trusted, struct asset *a,
-                                   struct err *e)
+static enum err_code check_image(struct asset_writer *w, bool trusted, struct asset *a,
+                                 struct err *e)
 {
     if (w->bytes == 0)
         return err_set(e, ERR_FORMAT, "the file is empty");
@@ -184,7 +184,7 @@ static enum err_code clean_name(char out[ASSET_NAME_SIZE], const char *name, str
         }
     }
     if (last.n >= ASSET_NAME_SIZE)
-        return err_set(e, ERR_ARG, "the picture's name has %zu bytes; at most %d are kept", last.n,
+        return err_set(e, ERR_ARG, "the image's name has %zu bytes; at most %d are kept", last.n,
                        ASSET_NAME_SIZE - 1);
     layer_set_name(&l, last);
     memcpy(out, l.name, ASSET_NAME_SIZE);
@@ -201,7 +201,7 @@ enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_not
     sha256_hex(&w->hash, a.id);
     enum err_code rc = clean_name(a.name, note->name ? note->name : "", e);
     if (rc == ERR_OK)
-        rc = check_picture(w, note->trusted, &a, e);
+        rc = check_image(w, note->trusted, &a, e);
     if (rc == ERR_OK)
         rc = settle(w, &a, e);
     asset_writer_abort(w); /* after a success the temporary name is gone already */

@@ -1,4 +1,4 @@
-/* assets.h - pictures as files that never change: the id of a picture is the sha256 of its bytes.
+/* assets.h - images as files that never change: the id of an image is the sha256 of its bytes.
  *
  *     struct asset_writer *w;
  *     if ((rc = asset_writer_begin(s, max_bytes, &w, e)) != ERR_OK) ...
@@ -6,7 +6,7 @@
  *         if ((rc = asset_writer_write(w, p, n, e)) != ERR_OK) { asset_writer_abort(w); ... }
  *     rc = asset_writer_finish(w, &(struct asset_note){.name = "cat.png", .origin = "upload"}, &a, e);
  *
- * Bytes become an asset only after they were read as a picture (image/load.h) without a complaint.
+ * Bytes become an asset only after they were read as an image (image/load.h) without a complaint.
  * The same bytes twice give the same asset. Ids are 64 lower-case hexadecimal digits; everything that takes
  * one checks that, and answers ERR_NOTFOUND for other text, so ids never act as paths.
  *
@@ -62,9 +62,9 @@ ERR_MUST_CHECK enum err_code asset_writer_begin(struct store *s, uint64_t max_by
 /* ERR_LIMIT past max_bytes. After a failure only abort makes sense. */
 ERR_MUST_CHECK enum err_code asset_writer_write(struct asset_writer *w, const void *p, size_t n,
                                                 struct err *e);
-/* What the header says of what was written so far; 0 when it is no picture that would be taken. */
+/* What the header says of what was written so far; 0 when it is no image that would be taken. */
 uint64_t asset_writer_pixels(const struct asset_writer *w);
-/* Frees w, whatever comes back. ERR_FORMAT: not a picture, or a damaged one. note may be NULL. */
+/* Frees w, whatever comes back. ERR_FORMAT: not an image, or a damaged one. note may be NULL. */
 ERR_MUST_CHECK enum err_code asset_writer_finish(struct asset_writer *w,
                                                  const struct asset_note *note, struct asset *out,
                                                  struct err *e);
@@ -75,7 +75,7 @@ void asset_writer_abort(struct asset_writer *w);
 ERR_MUST_CHECK enum err_code asset_put(struct store *s, struct str bytes,
                                        const struct asset_note *note, struct asset *out,
                                        struct err *e);
-/* A picture as PNG. */
+/* An image as PNG. */
 ERR_MUST_CHECK enum err_code asset_put_image(struct store *s, const struct image *im,
                                              const struct asset_note *note, struct asset *out,
                                              struct err *e);
@@ -114,7 +114,7 @@ void asset_list_deinit(struct asset_list *l);
 enum { ASSET_THUMB_MAX = 1024 };
 
 /* A WebP that fits into a square of `side` pixels, rounded up to 64, 128, 256, 512 or 1024, never larger
- * than the picture; made at the first call. The caller closes *fd. *bytes and *side_used may be NULL. */
+ * than the image; made at the first call. The caller closes *fd. *bytes and *side_used may be NULL. */
 /* Only what is made already: *fd is -1 otherwise. */
 ERR_MUST_CHECK enum err_code asset_thumb_find(struct store *s, const char *id, int side, int *fd,
                                               uint64_t *bytes, int *side_used, struct err *e);

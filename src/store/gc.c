@@ -196,7 +196,7 @@ static enum err_code see_asset(const char *name, void *user, struct err *e)
     return rc;
 }
 
-/* A small version that was made while its picture went. "ab/ID.256.webp" */
+/* A small version that was made while its image went. "ab/ID.256.webp" */
 static enum err_code see_thumb(const char *name, void *user, struct err *e)
 {
     struct collection *c = user;
@@ -257,7 +257,7 @@ enum err_code store_gc(struct store *s, const struct store_gc_params *params,
     return rc;
 }
 
-/* ---- one picture ---------------------------------------------------------------------------------- */
+/* ---- one image ---------------------------------------------------------------------------------- */
 
 /* What refers to it, for a message. */
 static void name_owner(struct str owner, char *out, size_t out_size)

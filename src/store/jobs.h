@@ -11,7 +11,7 @@
  *              '----------- jobs_again (not from done) ----------------'
  *
  * The queue's order is by `turn`, a number that only grows: clocks do not matter. Which job runs next is the
- * server's decision; this only remembers. Pictures named as inputs or results of a job stay as long as its
+ * server's decision; this only remembers. Images named as inputs or results of a job stay as long as its
  * record.
  *
  * A job that left layers says so in its result, and project_import takes it from there:
@@ -19,7 +19,7 @@
  *     {"width": 640, "height": 480, "layers": [{"asset": "<id>", "name": "...", "x": 0, "y": 0,
  *      "opacity": 1.0, "blend_mode": "normal", "visible": true}, ...]}          bottom first
  *
- * and one that left pictures: {"images": [{"asset": "<id>", ...}, ...]}. Other keys are the server's own.
+ * and one that left images: {"images": [{"asset": "<id>", ...}, ...]}. Other keys are the server's own.
  */
 #ifndef VT_STORE_JOBS_H
 #define VT_STORE_JOBS_H
@@ -85,7 +85,7 @@ struct job_outcome {
     enum job_state state; /* done, failed, cancelled or interrupted */
     struct str result;    /* JSON or empty */
     struct str error;
-    const char *const *assets; /* pictures that the result names */
+    const char *const *assets; /* images that the result names */
     size_t n_assets;
 };
 
@@ -114,7 +114,7 @@ ERR_MUST_CHECK enum err_code jobs_list(struct store *s, unsigned states, int64_t
 ERR_MUST_CHECK enum err_code jobs_waiting(struct store *s, int limit, struct job_list *out,
                                           struct err *e);
 
-/* Forgets a job that neither waits nor runs (ERR_BUSY otherwise); its pictures may then be collected. */
+/* Forgets a job that neither waits nor runs (ERR_BUSY otherwise); its images may then be collected. */
 ERR_MUST_CHECK enum err_code jobs_forget(struct store *s, const char *id, struct err *e);
 /* Forgets finished jobs but for the newest `keep` (negative: all stay), and those that ended before before_ms (0:
  * none). *gone may be NULL. */

@@ -60,7 +60,7 @@ static enum err_code read_batch(struct store *s, yyjson_val *root, const char *k
     if (!yyjson_is_arr(list))
         list = yyjson_obj_get(root, "images");
     if (!yyjson_is_arr(list) || yyjson_arr_size(list) == 0)
-        return err_set(e, ERR_ARG, "the job left no layers and no pictures");
+        return err_set(e, ERR_ARG, "the job left no layers and no images");
     enum err_code rc = json_get_i64(root, "width", 1, PROJECT_SIDE_MAX, &w, "the job's result", e);
     if (rc == ERR_OK)
         rc = json_get_i64(root, "height", 1, PROJECT_SIDE_MAX, &h, "the job's result", e);
@@ -105,7 +105,7 @@ static enum err_code batch_of_job(struct store *s, const char *job_id, struct ba
 
 /* ---- into the place of a layer ------------------------------------------------------------------ */
 
-/* Child c of the parent's picture, which was k times its canvas: canvas = parent + R S k (c + p). */
+/* Child c of the parent's image, which was k times its canvas: canvas = parent + R S k (c + p). */
 static void inherit(const struct project_layer *parent, double kx, double ky, bool bottom,
                     struct project_layer *c)
 {

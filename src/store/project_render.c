@@ -1,6 +1,6 @@
-/* project_render.c - a project's layers as pictures on the canvas.
+/* project_render.c - a project's layers as images on the canvas.
  *
- * A layer's picture goes mask, mirror, resize, turn. Scaling is done by image/resize (Lanczos, nothing
+ * A layer's image goes mask, mirror, resize, turn. Scaling is done by image/resize (Lanczos, nothing
  * aliases); what is left - rotation, parts of a pixel - by image/affine. A layer without scale and rotation
  * at whole pixels stays as it is, bit for bit. */
 #include <math.h>
@@ -11,7 +11,7 @@
 #include "image/resize.h"
 #include "store/projects.h"
 
-/* A picture enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
+/* An image enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
 #define RESIZE_MAX_PIXELS ((double)(16 << 20))
 
 struct placed {
@@ -109,7 +109,7 @@ static enum err_code place(struct image *im, const struct project_layer *l,
     if (l->scale_y < 0)
         image_flip_vertical(im);
     TRY(resize(im, w, h, e));
-    /* A mirrored picture lies left of (above) its corner. */
+    /* A mirrored image lies left of (above) its corner. */
     double ox = l->scale_x < 0 ? -w : 0, oy = l->scale_y < 0 ? -h : 0;
     double kx = w / im->w, ky = h / im->h;
     struct image_affine m = {.a = cs * kx,

@@ -1,8 +1,8 @@
 /* projects.h - a canvas with an ordered stack of layers, kept with its history.
  *
- * A layer shows an asset. A point p of its picture lies on the canvas at
+ * A layer shows an asset. A point p of its image lies on the canvas at
  *     (x, y) + R(rotation) S(scale_x, scale_y) p
- * rotation in degrees, clockwise on the screen, about the picture's upper left corner; a negative scale
+ * rotation in degrees, clockwise on the screen, about the image's upper left corner; a negative scale
  * mirrors. JSON form: docs/formats/project.md; project_json.h reads and writes it.
  *
  * Every change makes a new revision, a number that only grows, also by undo: it is the project's ETag. A
@@ -39,7 +39,7 @@ struct project_layer {
     char name[LAYER_NAME_SIZE];
     char asset[ASSET_ID_SIZE];
     char mask
-        [ASSET_ID_SIZE]; /* "" none; grey levels, stretched over the layer's picture; black hides */
+        [ASSET_ID_SIZE]; /* "" none; grey levels, stretched over the layer's image; black hides */
     double x, y;         /* -1,000,000 to 1,000,000 */
     double scale_x, scale_y; /* 0.0001 to 1000 in size; negative mirrors */
     double rotation;         /* degrees, -360 to 360 */
@@ -129,13 +129,13 @@ void project_list_deinit(struct project_list *l);
 
 /* ---- from jobs -------------------------------------------------------------------------------- */
 
-/* Puts the layers (or pictures) of a finished job into p: on top, or in place of the layer `replace`, whose
- * place, transform, opacity, blend mode and visibility they inherit (they were made from its picture). A
+/* Puts the layers (or images) of a finished job into p: on top, or in place of the layer `replace`, whose
+ * place, transform, opacity, blend mode and visibility they inherit (they were made from its image). A
  * project that has no layers and no size yet (0 x 0) gets the job's. */
 ERR_MUST_CHECK enum err_code project_import(struct store *s, struct project *p, const char *job_id,
                                             const char *replace, struct err *e);
 
-/* ---- as pictures ------------------------------------------------------------------------------ */
+/* ---- as images ------------------------------------------------------------------------------ */
 
 enum project_format {
     PROJECT_PNG,
@@ -171,7 +171,7 @@ ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct projec
                                             enum project_format format,
                                             const struct project_stop *stop, int *fd,
                                             uint64_t *bytes, struct err *e);
-/* The memory that exporting takes at most. ERR_NOTFOUND when a picture is not there. */
+/* The memory that exporting takes at most. ERR_NOTFOUND when an image is not there. */
 ERR_MUST_CHECK enum err_code project_weight(struct store *s, const struct project *p,
                                             enum project_format format, uint64_t *bytes,
                                             struct err *e);

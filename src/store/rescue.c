@@ -1,4 +1,4 @@
-/* rescue.c - when the database is broken or gone: the pictures come back from their files, projects and
+/* rescue.c - when the database is broken or gone: the images come back from their files, projects and
  * jobs from whatever SQLite can still read of the old one. */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,14 +42,14 @@ enum err_code rescue_move_aside(const char *dir, char *moved, size_t moved_size,
     return move_one(dir, "", mark, e);
 }
 
-/* ---- pictures ----------------------------------------------------------------------------------- */
+/* ---- images ----------------------------------------------------------------------------------- */
 
 struct finding {
     struct store *s;
     uint64_t n;
 };
 
-/* Header and times of a file in assets/; false when it is no picture of ours. */
+/* Header and times of a file in assets/; false when it is no image of ours. */
 static bool probe(struct store *s, const char *name, struct asset *a)
 {
     struct stat st;
@@ -79,8 +79,7 @@ static enum err_code enter(const char *name, void *user, struct err *e)
     struct asset a = {.origin = "found"};
     if (strlen(name) != 3 + ASSET_ID_SIZE - 1 || !asset_is_id(name + 3) ||
         strncmp(name, name + 3, 2) != 0 || !probe(f->s, name, &a)) {
-        log_warn("the store's file assets/%.80s is no picture that it knows; it is left alone",
-                 name);
+        log_warn("the store's file assets/%.80s is no image that it knows; it is left alone", name);
         return ERR_OK;
     }
     snprintf(a.id, sizeof a.id, "%s", name + 3);
@@ -116,7 +115,7 @@ static const struct table {
     {"refs", "owner, asset", 2, false},
 };
 
-/* One row of the old database into the new. What does not fit there (a picture that is gone, a row twice)
+/* One row of the old database into the new. What does not fit there (an image that is gone, a row twice)
  * is left out. */
 static void copy_row(struct store *s, const char *insert, sqlite3_stmt *from, int columns,
                      uint64_t *n)

@@ -264,10 +264,10 @@ static enum err_code open_database(struct store *s, const char *path, bool was_c
     if (rc != ERR_OK || (!moved[0] && files == 0))
         return rc;
     if (moved[0])
-        log_warn("%s; it is now '%s', a new one has %llu pictures and %llu projects and jobs of it",
+        log_warn("%s; it is now '%s', a new one has %llu images and %llu projects and jobs of it",
                  why.text, moved, (unsigned long long)files, (unsigned long long)rows);
     else
-        log_warn("the store had no database; a new one knows its %llu pictures",
+        log_warn("the store had no database; a new one knows its %llu images",
                  (unsigned long long)files);
     return ERR_OK;
 }

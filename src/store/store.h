@@ -1,7 +1,7 @@
-/* store.h - what outlives the process: pictures, projects and jobs in one folder.
+/* store.h - what outlives the process: images, projects and jobs in one folder.
  *
  *     DIR/veetance.db       SQLite in WAL: everything but pixels
- *     DIR/assets/ab/abcd... one file a picture, named by the sha256 of its bytes
+ *     DIR/assets/ab/abcd... one file an image, named by the sha256 of its bytes
  *     DIR/thumbs/ab/...     small versions, made again when they are gone
  *     DIR/tmp/              what is being written
  *     DIR/lock              held while a process has the store open
@@ -49,7 +49,7 @@ ERR_MUST_CHECK enum err_code store_default_dir(char *out, size_t out_size, struc
 
 /* Makes the folder when it is not there, takes the lock, checks the database, migrates it, marks jobs that
  * ran when the last process ended as interrupted, and removes what it left in tmp/. A database that is
- * broken is moved aside (veetance.db.broken-N), said with log_warn, and made anew: pictures from their
+ * broken is moved aside (veetance.db.broken-N), said with log_warn, and made anew: images from their
  * files, projects and jobs as far as they can be read.
  *
  * ERR_BUSY: another process has it open. ERR_IO: cannot be read or written (store_is_full tells a full disk
@@ -97,7 +97,7 @@ struct store_report {
     uint64_t assets, projects, jobs; /* looked at */
     uint64_t damaged;                /* asset files that are missing, cut or changed */
     uint64_t strays;                 /* files in assets/ that the database does not know */
-    uint64_t dangling;               /* references to pictures that are not there */
+    uint64_t dangling;               /* references to images that are not there */
     uint64_t broken_rows;            /* projects that cannot be read, findings of SQLite */
 };
 
@@ -111,11 +111,11 @@ enum { STORE_GRACE_S = 7 * 24 * 3600 };
 
 struct store_gc_result {
     uint64_t assets, strays, temporary; /* files that went */
-    uint64_t thumbs;                    /* small versions of pictures that are gone */
+    uint64_t thumbs;                    /* small versions of images that are gone */
     uint64_t bytes;
 };
 
-/* Removes pictures that no project, undo point or job refers to and that nobody has put in for grace_s
+/* Removes images that no project, undo point or job refers to and that nobody has put in for grace_s
  * seconds, files that no row knows, and what is left in tmp/, each older than the grace time. What was
  * found again after a broken database counts as referred to, unless `found_too`. dry_run only counts.
  * Safe while other threads work. */
@@ -124,14 +124,14 @@ struct store_gc_params {
     bool found_too;
     bool dry_run;
     uint64_t
-        enough; /* only pictures, the oldest first, until so many bytes went; 0: all, and files, too */
+        enough; /* only images, the oldest first, until so many bytes went; 0: all, and files, too */
     const atomic_bool *stop; /* ends it early with ERR_CANCELLED; NULL: nothing does */
 };
 ERR_MUST_CHECK enum err_code store_gc(struct store *s, const struct store_gc_params *params,
                                       struct store_gc_result *out, struct err *e);
 
 /* A copy of the whole store into a new or empty folder, consistent as of its start, also while another
- * process writes. Opens as a store. *files (may be NULL): pictures copied. */
+ * process writes. Opens as a store. *files (may be NULL): images copied. */
 ERR_MUST_CHECK enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files,
                                           struct err *e);
 

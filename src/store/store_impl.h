@@ -23,8 +23,7 @@ struct store {
      * and by one process, for whom it is a lock on the file. See store_lock_files. */
     pthread_mutex_t files_lock;
     int files_lock_fd;
-    pthread_mutex_t
-        thumbs_lock; /* one thumbnail is made at a time: each may hold a large picture */
+    pthread_mutex_t thumbs_lock; /* one thumbnail is made at a time: each may hold a large image */
     int64_t wall_at_open_ms, boot_at_open_ms;
 };
 

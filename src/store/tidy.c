@@ -101,7 +101,7 @@ static enum err_code trim_jobs(struct store *s, const struct store_limits *l,
     return jobs_trim(s, l->jobs ? l->jobs : -1, before, &out->jobs, e);
 }
 
-/* Pictures that nothing refers to, until the rest fits; true when it does, or none is left. */
+/* Images that nothing refers to, until the rest fits; true when it does, or none is left. */
 static enum err_code shrink_once(struct store *s, int64_t limit, const atomic_bool *stop,
                                  struct store_tidied *out, bool *fits, struct err *e)
 {

@@ -1,6 +1,6 @@
-/* tidy.h - what goes by itself: finished jobs and pictures that nobody needs, by age, number and size.
+/* tidy.h - what goes by itself: finished jobs and images that nobody needs, by age, number and size.
  *
- * The limits are kept in the store. A picture that a project, an undo point or a waiting job refers to never goes. */
+ * The limits are kept in the store. An image that a project, an undo point or a waiting job refers to never goes. */
 #ifndef VT_STORE_TIDY_H
 #define VT_STORE_TIDY_H
 
@@ -12,8 +12,8 @@
 struct store_limits {
     int64_t job_days;   /* since a job ended; then it is forgotten */
     int64_t jobs;       /* that have ended: the newest so many stay */
-    int64_t asset_days; /* since a picture that nothing refers to was put in last; then it goes */
-    /* Of all pictures. Above it those that nothing refers to go, the oldest first, then the oldest jobs with theirs;
+    int64_t asset_days; /* since an image that nothing refers to was put in last; then it goes */
+    /* Of all images. Above it those that nothing refers to go, the oldest first, then the oldest jobs with theirs;
      * nothing of the last hour. What projects hold stays, even if that is more. */
     int64_t bytes;
 };

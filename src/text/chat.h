@@ -66,12 +66,12 @@ ERR_MUST_CHECK enum err_code layered_prompt_cut(const struct tokenizer *t, struc
                                                 size_t max_tokens, struct prompt_cut *out,
                                                 struct err *e);
 
-/* The question that makes the vision model describe a picture; one <|image_pad|> stands for the
- * picture. Static. */
+/* The question that makes the vision model describe an image; one <|image_pad|> stands for the
+ * image. Static. */
 struct str chat_caption_text(enum chat_language language);
 
 /* Appends the question's ids with <|image_pad|> n_image times in a row (one for every merged patch of
- * the picture). *image_at is the index in out of the first one. */
+ * the image). *image_at is the index in out of the first one. */
 ERR_MUST_CHECK enum err_code caption_encode(const struct tokenizer *t, enum chat_language language,
                                             size_t n_image, struct tokens *out, size_t *image_at,
                                             struct err *e);

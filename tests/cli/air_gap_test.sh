@@ -44,13 +44,13 @@ fi
 
 traced "$work/generate.log" generate -m micro-klein --device cpu --threads 1 --steps 1 -W 64 -H 64 \
     -p star -o "$work/star.png"
-expect 0 "a traced job makes its picture"
-check "the picture is there" [ -s "$work/star.png" ]
+expect 0 "a traced job makes its image"
+check "the image is there" [ -s "$work/star.png" ]
 is "generate asks for no socket" "$(foreign "$work/generate.log")" ""
 
 traced "$work/layers.log" layers -i "$work/star.png" -m micro-layered --device cpu --threads 1 \
     -n 2 --steps 2 -p star --resolution 64 -o "$work/star"
-expect 0 "a traced job takes the picture apart"
+expect 0 "a traced job takes the image apart"
 is "layers asks for no socket" "$(foreign "$work/layers.log")" ""
 
 # The server: the one socket is the one that listens, though a job runs and is asked for over it.
@@ -61,7 +61,7 @@ body = {"model": "micro-klein", "prompt": "star", "steps": 1, "width": 64, "heig
 request = urllib.request.Request(sys.argv[1] + "v1/generate?wait=true", json.dumps(body).encode(),
                                  {"Content-Type": "application/json"})
 answer = json.load(urllib.request.urlopen(request, timeout=120))
-print(len(answer.get("images", [])), "picture")
+print(len(answer.get("images", [])), "image")
 PYTHON
 }
 
@@ -80,7 +80,7 @@ if "$program" help serve >/dev/null 2>&1 && have python3; then
         "$program" serve --listen 127.0.0.1:0 --store "$work/store" --device cpu --threads 1 \
         >"$work/address" 2>"$work/stderr" </dev/null &
     server=$!
-    is "the server does a job" "$(ask "$(await_address "$work/address")" 2>&1)" "1 picture"
+    is "the server does a job" "$(ask "$(await_address "$work/address")" 2>&1)" "1 image"
     # The first line of the trace is the server itself; strace would not pass the signal on.
     kill -TERM "$(head -n 1 "$work/serve.log" | cut -d' ' -f1)"
     wait "$server"
@@ -106,7 +106,7 @@ PYTHON
     server=$!
     address=$(await_address "$work/address2")
     is "the given socket's address is named" "$(echo "$address" | grep -c '^http://127.0.0.1:[1-9]')" 1
-    is "a server without network does a job" "$(ask "$address" 2>&1)" "1 picture"
+    is "a server without network does a job" "$(ask "$address" 2>&1)" "1 image"
     kill -TERM "$server"
     wait "$server"
     [ ${#bare[@]} -gt 0 ] || skip "no network namespace can be made here: the server had the machine's"

@@ -11,7 +11,7 @@ picture() {
     local model=$1 out=$2
     shift 2
     run generate -m "$model" -p "$prompt" --device cpu --threads 1 --seed 1 -q -o "$out" "$@"
-    expect 0 "a picture of $model"
+    expect 0 "an image of $model"
 }
 
 # ---- one network ------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ run generate -m micro-klein -p "$prompt" --device cpu --threads 1 --seed 1 -o "$
 expect 0 "the second run"
 checks=$((checks + 1))
 ! grep -q converting "$work/stderr" || fail "the second run converts again"
-check "the same picture" cmp -s "$work/w1.png" "$work/w2.png"
+check "the same image" cmp -s "$work/w1.png" "$work/w2.png"
 refuse 2 'not .q9' generate -m micro-klein -p x -o "$work/out/x.png" --weights q9
 
 cp -r "$models/micro-klein" "$work/changing"

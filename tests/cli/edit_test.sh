@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# edit_test.sh - editing: pictures in, masks, strength, borders, the prompt cache, and what is refused.
+# edit_test.sh - editing: images in, masks, strength, borders, the prompt cache, and what is refused.
 # shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
@@ -13,7 +13,7 @@ expect 0 "another one"
 # ---- plain edits ------------------------------------------------------------------------------------
 run edit $m -i "$work/scene.png" -o "$work/a.png"
 expect 0 "an edit"
-out_has '  64 x 64  ' "an edit has the first picture's size"
+out_has '  64 x 64  ' "an edit has the first image's size"
 run edit $m -i "$work/scene.png" -o "$work/b.png"
 check "the same edit gives the same file" cmp -s "$work/a.png" "$work/b.png"
 run edit $m -i "$work/scene.png" -i "$work/other.png" -W 96 -H 64 -o "$work/b.png" --trace "$work/t.safetensors"
@@ -33,8 +33,8 @@ run edit $m $ten -o "$work/b.png" --steps 1
 expect 0 "ten images"
 refuse 2 'at most 10 images' edit $m $ten -i "$work/other.png" -o "$work/out/a.png"
 
-# ---- pictures in ------------------------------------------------------------------------------------
-printf 'not a picture' >"$work/bad.png"
+# ---- images in ------------------------------------------------------------------------------------
+printf 'not an image' >"$work/bad.png"
 refuse 1 'bad.png' edit $m -i "$work/bad.png" -o "$work/out/a.png"
 : >"$work/bad.png"
 refuse 1 'bad.png' edit $m -i "$work/bad.png" -o "$work/out/a.png"
@@ -56,7 +56,7 @@ fi
 im() {
     convert "$@" 2>"$work/im"
 }
-# Differing pixels between two pictures, alpha and all.
+# Differing pixels between two images, alpha and all.
 differing() {
     compare -metric AE "$1" "$2" null: 2>&1
 }
@@ -73,9 +73,9 @@ im -size 64x64 xc:red xc:blue -loop 0 "$work/two.webp" && run edit $m -i "$work/
         expect 0 "an animated WebP"
         err_has 'note: .*frame' "an animated WebP is said to be one"
         run edit $m -i "$work/two.webp" -o "$work/b.png" -q
-        is "notes of pictures obey --quiet" "$(cat "$work/stderr")" ""
+        is "notes of images obey --quiet" "$(cat "$work/stderr")" ""
         run edit $m -i "$work/two.webp" -o "$work/b.png" --json -q
-        out_has '"notes":\[".*frame' "notes of pictures are in the JSON"
+        out_has '"notes":\[".*frame' "notes of images are in the JSON"
     else
         skip "an animated WebP (this ImageMagick writes none)"
     fi
@@ -95,7 +95,7 @@ expect 0 "a mask"
 im "$work/scene.png" -crop 32x64+32+0 +repage "$work/keep0.png"
 im "$work/b.png" -crop 32x64+32+0 +repage "$work/keep1.png"
 is "what the mask keeps is the same to the bit" "$(differing "$work/keep0.png" "$work/keep1.png")" 0
-check "what the mask paints is another picture" test "$(differing "$work/scene.png" "$work/b.png")" -gt 500
+check "what the mask paints is another image" test "$(differing "$work/scene.png" "$work/b.png")" -gt 500
 run edit $m -i "$work/scene.png" --mask "$work/left.png" --feather 8 -o "$work/f.png"
 expect 0 "a soft edge"
 im "$work/f.png" -crop 32x64+32+0 +repage "$work/keep1.png"
@@ -114,11 +114,11 @@ refuse 2 'the mask is empty' edit $m -i "$work/scene.png" --mask "$work/none.png
 im "$work/left.png" -resize 32x32 "$work/small.png"
 run edit $m -i "$work/scene.png" --mask "$work/small.png" -o "$work/c.png"
 expect 0 "a mask of another size"
-err_has 'note: the mask is 32 x 32, the picture 64 x 64' "a mask of another size is said to be one"
+err_has 'note: the mask is 32 x 32, the image 64 x 64' "a mask of another size is said to be one"
 im -size 64x20 xc:white "$work/flat.png"
-refuse 2 'the mask is 64 x 20, the picture 64 x 64' edit $m -i "$work/scene.png" --mask "$work/flat.png" -o "$work/out/a.png"
+refuse 2 'the mask is 64 x 20, the image 64 x 64' edit $m -i "$work/scene.png" --mask "$work/flat.png" -o "$work/out/a.png"
 
-# Transparent where the mask was white: the same picture.
+# Transparent where the mask was white: the same image.
 im "$work/scene.png" \( "$work/left.png" -negate \) -alpha off -compose CopyOpacity -composite "png32:$work/alpha.png"
 run edit $m -i "$work/alpha.png" --mask alpha -o "$work/c.png"
 expect 0 "a mask from alpha"
@@ -158,7 +158,7 @@ run edit $m -i "$work/scene.png" --extend 16,0,32,16 -o "$work/w.png"
 expect 0 "a border"
 out_has '  112 x 80  ' "a border adds to the size"
 im "$work/w.png" -crop 64x64+16+0 +repage "$work/inner.png"
-is "inside the border the picture is the same to the bit" "$(differing "$work/scene.png" "$work/inner.png")" 0
+is "inside the border the image is the same to the bit" "$(differing "$work/scene.png" "$work/inner.png")" 0
 run edit $m -i "$work/scene.png" --mask "$work/left.png" --extend 16,0,0,0 -o "$work/w.png"
 expect 0 "a border and a mask"
 im "$work/w.png" -crop 32x64+48+0 +repage "$work/inner.png"
@@ -167,14 +167,14 @@ run edit $m -i "$work/scene.png" --mask "$work/small.png" --extend 16,0,0,0 -o "
 expect 0 "a border and a mask of another size"
 im "$work/x.png" -crop 28x64+52+0 +repage "$work/inner.png"
 im "$work/scene.png" -crop 28x64+36+0 +repage "$work/inner0.png"
-is "a mask of another size stays on its picture" "$(differing "$work/inner0.png" "$work/inner.png")" 0
+is "a mask of another size stays on its image" "$(differing "$work/inner0.png" "$work/inner.png")" 0
 run edit $m -i "$work/scene.png" --extend 10,0,0,0 -o "$work/w.png"
 expect 0 "a border that is no whole token"
 out_has '  74 x 64  ' "a border that is no whole token"
 im "$work/w.png" -crop 64x64+10+0 +repage "$work/inner.png"
 is "what is inside it is the same to the bit" "$(differing "$work/scene.png" "$work/inner.png")" 0
 run edit $m -i "$work/scene.png" --extend 10,0,0,0 --matte none -o "$work/w.png"
-err_has 'note: the picture of 74 x 64 is resampled to 64 x 64' "as the reference implementation does it"
+err_has 'note: the image of 74 x 64 is resampled to 64 x 64' "as the reference implementation does it"
 refuse 1 'megapixels' edit $m -i "$work/scene.png" --extend 8192,8192,8192,8192 -o "$work/out/a.png"
 
 # ---- contact sheets ---------------------------------------------------------------------------------
@@ -245,12 +245,12 @@ cached "an empty cache" no $g -o "$work/c1.png" --cache "$work/cache"
 is "one file for one prompt" "$(files_in "$work/cache")" 1
 cached "a hit" yes $g -o "$work/c2.png" --cache "$work/cache"
 is "a hit says nothing of text" "$(grep -c 'encoding the prompt' "$work/stderr")" 0
-check "the picture is the same without a cache" cmp -s "$work/c0.png" "$work/c1.png"
-check "the picture is the same after a hit" cmp -s "$work/c0.png" "$work/c2.png"
+check "the image is the same without a cache" cmp -s "$work/c0.png" "$work/c1.png"
+check "the image is the same after a hit" cmp -s "$work/c0.png" "$work/c2.png"
 cached "another prompt" no generate $m -W 64 -H 64 -p circle -o "$work/c3.png" --cache "$work/cache"
 cached "another length" no $g --max-tokens 41 -o "$work/c3.png" --cache "$work/cache"
 is "three files for three embeddings" "$(files_in "$work/cache")" 3
-cached "an edit with the prompt of a picture" yes edit $m -i "$work/scene.png" -o "$work/c4.png" --cache "$work/cache"
+cached "an edit with the prompt of an image" yes edit $m -i "$work/scene.png" -o "$work/c4.png" --cache "$work/cache"
 # The same weights under another configuration are another text encoder.
 sed -E 's/"rope_theta": [0-9.]+/"rope_theta": 5000.0/' "$models/micro-klein/text_encoder/config.json" >"$work/config.json"
 check "the configuration is another one" test -n "$(cmp "$work/config.json" "$models/micro-klein/text_encoder/config.json" 2>&1)"
@@ -268,7 +268,7 @@ check "an entry cut short is replaced" cmp -s "$entry" "$work/entry"
 put "$entry" 0 '\000\000\300\177'
 cached "an entry with NaN" no $g -o "$work/c3.png" --cache "$work/cache"
 check "an entry with NaN is replaced" cmp -s "$entry" "$work/entry"
-check "the picture is the same after all that" cmp -s "$work/c0.png" "$work/c3.png"
+check "the image is the same after all that" cmp -s "$work/c0.png" "$work/c3.png"
 : >"$work/file"
 cached "a cache that cannot be written" no $g -o "$work/c3.png" --cache "$work/file"
 finish

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# generate_test.sh - pictures from prompts: what is written, what is said, and that it is the same every time.
+# generate_test.sh - images from prompts: what is written, what is said, and that it is the same every time.
 # shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
 # ---- the same every time ----------------------------------------------------------------------------
 quick generate --seed 5 -o "$work/a.png"
-expect 0 "a picture"
+expect 0 "an image"
 is "a result is one line" "$(wc -l <"$work/stdout")" 1
 out_has "^$work/a.png  seed 5  64 x 64  " "a result names file, seed and size"
 quick generate --seed 5 -o "$work/b.png"
 check "the same seed gives the same file" cmp -s "$work/a.png" "$work/b.png"
 quick generate --seed 6 -o "$work/c.png"
-check "another seed gives another picture" test -n "$(cmp "$work/a.png" "$work/c.png" 2>&1)"
+check "another seed gives another image" test -n "$(cmp "$work/a.png" "$work/c.png" 2>&1)"
 
 quick generate --seed 5 --count 3 -o "$work/n.png"
 expect 0 "--count 3"
@@ -29,14 +29,14 @@ quick generate -o "$work/f.png"
 expect 0 "no seed"
 seed=$(sed -E 's/.*seed ([0-9]+) .*/\1/' "$work/stdout")
 quick generate --seed "$seed" -o "$work/g.png"
-check "the printed random seed makes the picture again" cmp -s "$work/f.png" "$work/g.png"
+check "the printed random seed makes the image again" cmp -s "$work/f.png" "$work/g.png"
 
 # ---- prompts ----------------------------------------------------------------------------------------
 printf 'star\n' | "$program" generate -m micro-klein --device cpu --threads 1 --steps 1 -W 64 -H 64 -p - \
     --seed 5 -o "$work/s.png" >"$work/stdout" 2>"$work/stderr"
 rc=$?
 expect 0 "a prompt from standard input"
-check "a prompt from standard input makes the same picture" cmp -s "$work/s.png" "$work/a.png"
+check "a prompt from standard input makes the same image" cmp -s "$work/s.png" "$work/a.png"
 for empty in '' ' ' $'\n\t'; do
     refuse 2 'the prompt is empty' generate -m micro-klein -p "$empty" -o "$work/out/s.png"
 done
@@ -157,7 +157,7 @@ fi
 quick generate --seed 5 --quiet -o "$work/q.png"
 expect 0 "--quiet"
 is "--quiet says nothing" "$(cat "$work/stdout" "$work/stderr")" ""
-check "--quiet makes the same picture" cmp -s "$work/q.png" "$work/a.png"
+check "--quiet makes the same image" cmp -s "$work/q.png" "$work/a.png"
 quick generate --seed 5 --quiet --json -o "$work/q.png"
 is "--quiet --json says nothing on standard error" "$(cat "$work/stderr")" ""
 out_has '^{"images"' "--quiet --json"
@@ -204,7 +204,7 @@ expect 0 "our own trace can be inspected"
 cp "$work/t.png" "$work/t0.png"
 quick generate --steps 2 --seed 5 --trace "$work/m.safetensors" --trace-level blocks -o "$work/t.png"
 expect 0 "--trace-level blocks"
-check "a trace does not change the picture" cmp -s "$work/t.png" "$work/t0.png"
+check "a trace does not change the image" cmp -s "$work/t.png" "$work/t0.png"
 shapes "$work/m.safetensors" >"$work/shapes"
 for name in mid.x_embedder mid.context_embedder mid.time_guidance_embed mid.double_stream_modulation_img \
     mid.transformer_blocks.0 mid.single_transformer_blocks.0 mid.norm_out mid.decoder.conv_in \
@@ -212,5 +212,5 @@ for name in mid.x_embedder mid.context_embedder mid.time_guidance_embed mid.doub
     check "the trace of blocks has $name" grep -q "^$name" "$work/shapes"
 done
 quick generate --seed 5 --count 2 --trace "$work/two.safetensors" -o "$work/two.png"
-is "a trace a picture" "$(cd "$work" && echo two*.safetensors)" 'two-5.safetensors two-6.safetensors'
+is "a trace an image" "$(cd "$work" && echo two*.safetensors)" 'two-5.safetensors two-6.safetensors'
 finish

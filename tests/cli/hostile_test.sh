@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # hostile_test.sh - broken checkpoints, folders, disks and prompts: one sentence and exit code 1 or 2, no
-# picture, no crash.
+# image, no crash.
 # shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
@@ -225,7 +225,7 @@ err_has "cannot read 'standard input'" "a folder as standard input"
 rc=$?
 expect 1 "a closed standard input"
 
-# ---- where the picture goes -------------------------------------------------------------------------
+# ---- where the image goes -------------------------------------------------------------------------
 refuse 1 "there is no folder '$work/nowhere'" generate -m micro-klein $args -o "$work/nowhere/a.png"
 refuse 1 'is a folder' generate -m micro-klein $args --trace "$work"
 refuse 1 'is no folder' generate -m micro-klein $args -o "$tf/a.png"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# layers_test.sh - pictures taken apart: the folder, its exports, the tools, and what is refused.
+# layers_test.sh - images taken apart: the folder, its exports, the tools, and what is refused.
 # shellcheck source=tests/cli/lib.sh disable=SC2086 # lists of arguments are split on purpose
 . tests/cli/lib.sh
 
@@ -15,7 +15,7 @@ layer_count() {
 
 # ---- taking apart -----------------------------------------------------------------------------------
 run layers -m micro-layered --device cpu -i "$scene" -n 3 --seed 3000 -o "$work/a" --format psd,ora,pptx,zip
-expect 0 "a picture is taken apart"
+expect 0 "an image is taken apart"
 for f in layer_0.png layer_1.png layer_2.png composite.png layers.json stack.psd stack.ora stack.pptx stack.zip; do
     check "$f is there" test -s "$work/a/$f"
 done
@@ -47,7 +47,7 @@ check "the same seed gives the same layer, tables or not" cmp -s "$work/b/layer_
 check "and the same manifest" cmp -s "$work/b/layers.json" "$work/c/layers.json"
 run layers $m -i "$scene" -n 1 -o "$work/full" -q --keep-empty --full-size --trace "$work/t.safetensors"
 expect 0 "full size"
-check "layers have the picture's size" grep -q '"width": 128' "$work/full/layers.json"
+check "layers have the image's size" grep -q '"width": 128' "$work/full/layers.json"
 check "the trace has its tensors" grep -q -a '"latents_step_0"' "$work/t.safetensors"
 # An empty prompt asks for a caption. The small model's words are noise, which is told and never used.
 run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --cfg 1.5 --cfg-normalize --negative-prompt bad
@@ -205,7 +205,7 @@ refuse 2 'from 1 to 10' layers $m -i "$scene" -n 11 $o
 refuse 2 'multiple of 32' layers $m -i "$scene" -n 2 --resolution 100 $o
 refuse 2 'is no format' layers $m -i "$scene" -n 2 --format gif $o
 refuse 2 'takes one of en, zh' layers $m -i "$scene" -n 2 --language de $o
-refuse 2 'no picture is given' layers $m -n 2 $o
+refuse 2 'no image is given' layers $m -n 2 $o
 refuse 2 'no model is named' layers -i "$scene" -n 2 $o
 : >"$work/nothing.png"
 refuse 1 'nothing.png.*empty' layers $m -i "$work/nothing.png" -n 2 $o

@@ -5,7 +5,7 @@
 #
 #     . tests/cli/lib.sh
 #     run generate -m micro-klein ...      # fills $rc, $work/stdout, $work/stderr
-#     expect 0 "a picture is made"
+#     expect 0 "an image is made"
 #     refuse 2 'takes a whole number' generate --steps x
 #     finish
 set -u
@@ -96,7 +96,7 @@ refuse() {
     [ -z "$(ls -A "$work/out" 2>/dev/null)" ] || fail "$*: a file was left: $(ls -A "$work/out")"
 }
 
-# psnr A B: of two pictures by ImageMagick's compare, in whole decibels; 200 when no pixel differs, which its
+# psnr A B: of two images by ImageMagick's compare, in whole decibels; 200 when no pixel differs, which its
 # versions say as "inf" or as "0 (0)".
 psnr() {
     if [ "$(compare -metric AE "$1" "$2" null: 2>&1 | sed 's/[. ].*//')" = 0 ]; then
@@ -114,7 +114,7 @@ skip() {
     printf 'skipped: %s\n' "$*"
 }
 
-# A small and quick picture on one thread; further arguments follow.
+# A small and quick image on one thread; further arguments follow.
 quick() {
     local command=$1
     shift

@@ -8,7 +8,7 @@ args="-p star --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 1"
 run generate -m micro-klein $args -o "$work/a.png"
 expect 0 "the model by its name"
 
-# same WHAT ARGUMENTS...: the run makes the very picture that the embedded model makes (its text chunks name
+# same WHAT ARGUMENTS...: the run makes the very image that the embedded model makes (its text chunks name
 # another model, so pixels are compared).
 same() {
     local what=$1

@@ -70,11 +70,11 @@ check "nothing was copied" [ "$(du -sk "$VEETANCE_HOME" | cut -f1)" -lt 100 ]
 for name in star own; do
     run generate -m $name --device cpu --threads 1 --steps 1 -W 64 -H 64 -p star --seed 3 \
         -o "$work/$name.png" --max-tokens 40 --guidance 1
-    expect 0 "-m $name makes a picture"
+    expect 0 "-m $name makes an image"
 done
 run generate --model=own --device cpu --threads 1 --steps 1 -W 64 -H 64 -p -m -o "$work/eq.png"
 expect 0 "--model=NAME works, and a prompt may be -m"
-is "both are the same picture" "$(tail -c 3000 "$work/star.png" | cksum)" \
+is "both are the same image" "$(tail -c 3000 "$work/star.png" | cksum)" \
     "$(tail -c 3000 "$work/own.png" | cksum)"
 # Every command knows every name.
 run plan generate -m star -p star -W 64 -H 64
@@ -127,7 +127,7 @@ run models add "$models/micro-layered" --quick
 expect 0 "the rest of its parts come from a folder"
 run layers -m small -i "$work/star.png" -n 2 --steps 2 -p star --resolution 64 --device cpu --threads 1 \
     -o "$work/layers"
-expect 0 "the linked file takes a picture apart"
+expect 0 "the linked file takes an image apart"
 
 # A text encoder in GGUF brings its tokenizer along.
 if have python3; then
@@ -149,7 +149,7 @@ END
     for name in gguf own "$work/gguf"; do
         run generate -m "$name" --device cpu --threads 1 --steps 1 -W 64 -H 64 --seed 3 --max-tokens 40 \
             --guidance 1 -p "a red star, and a naïve 图" -o "$work/t-$(basename "$(dirname "$name")")-$(basename "$name").png"
-        expect 0 "-m $name makes a picture"
+        expect 0 "-m $name makes an image"
     done
     is "all tokenizers say the same" \
         "$(for each in "$work"/t-*.png; do tail -c 3000 "$each" | cksum; done | sort -u | wc -l)" 1

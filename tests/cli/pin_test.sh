@@ -6,7 +6,7 @@ export VEETANCE_HOME=$work/home
 unset VEETANCE_GGML_DIR
 
 quick generate -o "$work/before.png"
-expect 0 "a picture without a pin"
+expect 0 "an image without a pin"
 
 run devices --pin cpu --json
 expect 0 "the CPU is pinned"
@@ -70,7 +70,7 @@ for script in 's/"mtime_ns": [0-9]*/"mtime_ns": 1/;s/"sha256": "./"sha256": "x/'
     's/"bytes": [0-9]*/"bytes": 1/' 's/"path": ".*"/"path": "\/gone\/libggml-cpu.so"/' 's/{/[/'; do
     sed -i "$script" "$VEETANCE_HOME/pin.json"
     quick generate -o "$work/mended.png"
-    expect 0 "a picture with an invalid pin ($script)"
+    expect 0 "an image with an invalid pin ($script)"
     err_has 'searching for devices again' "the invalid pin is reported ($script)"
     err_has "pinned again: 'cpu'" "it is made again ($script)"
     quick generate -o "$work/mended.png" --verbose
@@ -83,7 +83,7 @@ is "a library with another date is no news" "$(grep -c pin "$work/stderr")" 0
 # A device that is gone.
 sed -i 's/"device": "cpu"/"device": "vulkan7"/;s/"cpu_library"/"library"/' "$VEETANCE_HOME/pin.json"
 quick generate --device auto -o "$work/gone.png"
-expect 0 "a picture though the pinned device is gone"
+expect 0 "an image though the pinned device is gone"
 err_has "pinned device 'vulkan7' is not there" "the loss is said"
 
 refuse 1 "there is no device 'nonesuch'" devices --pin nonesuch

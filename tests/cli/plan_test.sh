@@ -14,7 +14,7 @@ run plan generate "${small[@]}"
 expect 0 "a plan"
 out_has '^transformer  *f32 ' "a plan has a line for the transformer"
 out_has '^resident: peak ' "a plan has a verdict"
-check "a plan writes no picture" test ! -e out.png
+check "a plan writes no image" test ! -e out.png
 
 run plan generate "${small[@]}" --json
 expect 0 "a plan as JSON"
@@ -41,7 +41,7 @@ for percent in 60 40; do
     run generate "${small[@]}" --budget $budget -o "$work/less.png" -q --json
     expect 0 "a run at $percent %"
     check "the run at $percent % keeps to it" test "$(peak)" -le $budget
-    check "the picture at $percent % is the same" cmp -s "$work/whole.png" "$work/less.png"
+    check "the image at $percent % is the same" cmp -s "$work/whole.png" "$work/less.png"
 done
 run plan generate "${small[@]}" --budget 5M
 out_has '^streamed: ' "a small budget is streamed"
@@ -61,7 +61,7 @@ expect 0 "every component placed"
 is "one device is told once" "$(grep -o '"devices":\[[^]]*' "$work/stdout" | grep -o '"name"' | wc -l)" 1
 run generate "${small[@]}" --place text=cpu,transformer=cpu,vae=cpu -o "$work/placed.png" -q
 expect 0 "a placed run"
-check "the placed picture is the same" cmp -s "$work/whole.png" "$work/placed.png"
+check "the placed image is the same" cmp -s "$work/whole.png" "$work/placed.png"
 refuse 2 'is not a placement' plan generate "${small[@]}" --place cpu
 refuse 2 'is not a placement' plan generate "${small[@]}" --place unet=cpu
 refuse 2 'placed twice' plan generate "${small[@]}" --place vae=cpu,vae=cpu
@@ -71,7 +71,7 @@ refuse 2 "there is no device 'abacus'" plan generate "${small[@]}" --place text=
 # ---- other tasks ------------------------------------------------------------------------------------
 run plan edit "${small[@]}" -i "$work/whole.png" --json
 expect 0 "a plan of an edit"
-out_has '"component":"vae_encoder"' "an edit encodes its picture"
+out_has '"component":"vae_encoder"' "an edit encodes its image"
 run plan layers -m micro-layered -i "$work/whole.png" -n 2 --device cpu --threads 1 --json
 expect 0 "a plan of layers"
 out_has '"component":"modulation"' "layers have modulation tables"

@@ -93,15 +93,15 @@ done
 err_has 'keeps the network open' "the log says that the air gap is open"
 if have compare; then
     db=$(psnr "$work/local.png" "$work/remote.png")
-    echo "the worker's picture: $db dB from this machine's"
-    check "the same picture as here" test "$db" -ge 40
+    echo "the worker's image: $db dB from this machine's"
+    check "the same image as here" test "$db" -ge 40
 fi
 # A worker is a device like others, however it is written; and blocks flow to it, too.
 remote generate -m micro-klein -p "$prompt" --seed 1 --device "RPC:$address" --budget 4M -W 64 -H 64 -o "$work/flow.png"
 expect 0 "streaming to a worker named by --device"
 remote generate -m micro-klein -p "$prompt" --seed 1 --rpc "$address" -W 64 -H 64 -o "$work/whole.png"
 expect 0 "the same without streaming"
-check "the same picture with streaming" cmp -s "$work/flow.png" "$work/whole.png"
+check "the same image with streaming" cmp -s "$work/flow.png" "$work/whole.png"
 remote generate -m micro-klein -p x --place text=RPC:127.0.0.1:1 -o "$work/out.png"
 expect 1 "a worker that is not there"
 err_has '127.0.0.1:1 is gone, or is no worker\|no worker answers' "a worker that is not there"
@@ -117,7 +117,7 @@ out_has '"devices":\[{"name":"cpu.*{"name":"rpc' "memory is told for both device
 err_has 'keeps the network open' "a placed worker opens the air gap, and the log says so"
 if have compare; then
     db=$(psnr "$work/local.png" "$work/placed.png")
-    check "the same picture with a placed text encoder" test "$db" -ge 40
+    check "the same image with a placed text encoder" test "$db" -ge 40
 fi
 remote plan generate -m micro-klein -p "$prompt" --device cpu --place "text=rpc:$address" --json
 expect 0 "a plan over two devices"

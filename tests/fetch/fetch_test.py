@@ -320,7 +320,7 @@ class Model(Case):
                 with open(os.path.join(folder, name), "rb") as f:
                     self.add(path, f.read(), kind="small" if path.endswith("json") else "lfs")
         self.good()
-        picture = os.path.join(self.work, "picture.png")
+        picture = os.path.join(self.work, "image.png")
         done = subprocess.run(
             [veetance, "generate", "-m", self.dir, "-p", "a red house", "--steps", "1", "-W", "64", "-H", "64", "--threads", "1", "-o", picture],
             env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120,

@@ -50,7 +50,7 @@ VT_INTEROP_OUT=$work "$unit" >"$work/unit.log" 2>&1 || {
     die "the unit test could not write the files"
 }
 
-# The pictures of a set as raw RGBA, for programs that read no PNG.
+# The images of a set as raw RGBA, for programs that read no PNG.
 raw_set() {
     local png
     for png in "$1"/*.png; do

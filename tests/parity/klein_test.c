@@ -17,7 +17,7 @@
 
 static struct vt_engine *engine;
 
-static struct image load_picture(const struct parity_case *c, const char *file)
+static struct image load_image(const struct parity_case *c, const char *file)
 {
     char path[1200];
     struct image im;
@@ -133,14 +133,14 @@ static void check_trace(const struct parity_case *c, const char *path)
     assert_true(ok);
 }
 
-/* The picture within the case's tolerance; where a mask kept pixels, only if the reference has them too. */
-static void check_picture(const struct parity_case *c, struct vt_image got, bool masked)
+/* The image within the case's tolerance; where a mask kept pixels, only if the reference has them too. */
+static void check_image(const struct parity_case *c, struct vt_image got, bool masked)
 {
     yyjson_val *spec =
         yyjson_obj_get(yyjson_obj_get(yyjson_obj_get(c->root, "expected"), "images"), "out_0");
     if (!spec || masked)
         return;
-    struct image want = load_picture(c, yyjson_get_str(yyjson_obj_get(spec, "file")));
+    struct image want = load_image(c, yyjson_get_str(yyjson_obj_get(spec, "file")));
     struct image have = {.w = got.width,
                          .h = got.height,
                          .channels = got.channels,
@@ -164,7 +164,7 @@ static void run_case(const struct parity_case *c)
     struct vt_request rq = vt_request_defaults();
     struct vt_result *res = NULL;
     struct vt_error err;
-    struct image pictures[VT_MAX_IMAGES], mask = {0};
+    struct image images[VT_MAX_IMAGES], mask = {0};
     char trace[] = "/tmp/vt-parity-XXXXXX";
     int fd = mkstemp(trace);
     assert_true(fd >= 0);
@@ -178,12 +178,12 @@ static void run_case(const struct parity_case *c)
     static const char *const names[] = {"image", "reference", "ref0", "ref1", "ref2", "ref3"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (has_input(c, names[i])) {
-            pictures[rq.image_count] = load_picture(c, input_file(c, names[i]));
-            rq.images[rq.image_count] = view(&pictures[rq.image_count]);
+            images[rq.image_count] = load_image(c, input_file(c, names[i]));
+            rq.images[rq.image_count] = view(&images[rq.image_count]);
             rq.image_count++;
         }
     if (has_input(c, "mask")) {
-        mask = load_picture(c, input_file(c, "mask"));
+        mask = load_image(c, input_file(c, "mask"));
         rq.mask = view(&mask);
     }
     enum vt_status st = rq.image_count ? vt_edit(engine, &rq, NULL, &res, &err)
@@ -191,15 +191,15 @@ static void run_case(const struct parity_case *c)
     if (st != VT_OK)
         fail_msg("%s: %s", c->name, err.text);
     check_trace(c, trace);
-    check_picture(c, vt_result_image(res, 0), mask.p != NULL);
+    check_image(c, vt_result_image(res, 0), mask.p != NULL);
     vt_result_free(res);
     for (int i = 0; i < rq.image_count; i++)
-        image_free(&pictures[i]);
+        image_free(&images[i]);
     image_free(&mask);
     unlink(trace);
 }
 
-/* Several pictures from one draw of noise are not what `count` means here (seeds S, S + 1, ...). */
+/* Several images from one draw of noise are not what `count` means here (seeds S, S + 1, ...). */
 static bool one_draw_for_several(const struct parity_case *c)
 {
     return yyjson_obj_get(yyjson_obj_get(c->call, "args"), "num_images_per_prompt") != NULL;

@@ -26,7 +26,7 @@ static void must(enum err_code rc, const struct err *e)
         fail_msg("%s", e->text);
 }
 
-static struct image load_picture(const struct parity_case *c, const char *file)
+static struct image load_image(const struct parity_case *c, const char *file)
 {
     char path[1200];
     struct image im;
@@ -184,7 +184,7 @@ static void check_layer(const struct parity_case *c, int i, const struct layered
     must(layered_to_image(r->planes + (size_t)i * 4 * (size_t)r->w * (size_t)r->h, r->w, r->h, &got,
                           &e),
          &e);
-    want = load_picture(c, yyjson_get_str(yyjson_obj_get(spec, "file")));
+    want = load_image(c, yyjson_get_str(yyjson_obj_get(spec, "file")));
     if (step > 1) { /* every step-th pixel */
         for (int y = 0; y < want.h; y++)
             for (int x = 0; x < want.w; x++)
@@ -228,9 +228,9 @@ static void run_case(const struct parity_case *c)
     struct layered_result r;
     struct vt_stats stats = {0};
     struct model m = open_model(c);
-    struct image picture = load_picture(c, "image.png");
+    struct image image = load_image(c, "image.png");
     struct layered_request rq = read_request(c);
-    rq.picture = &picture;
+    rq.image = &image;
     must(trace_new(&trace, &e), &e);
     struct layered_run run = {.trace = trace, .stats = &stats};
     must(layered_decompose(m.l, &rq, &run, &r, &e), &e);
@@ -240,7 +240,7 @@ static void run_case(const struct parity_case *c)
         check_layer(c, i, &r);
     layered_result_free(&r);
     trace_free(trace);
-    image_free(&picture);
+    image_free(&image);
     close_model(&m);
 }
 
@@ -273,10 +273,10 @@ static void modulation_in_place_gives_the_same_layers(void **state)
     (void)state;
     struct parity_case c = small_case();
     struct model m = open_model(&c);
-    struct image picture = load_picture(&c, "image.png");
+    struct image image = load_image(&c, "image.png");
     struct layered_request rq = read_request(&c);
     struct layered_result a, b;
-    rq.picture = &picture;
+    rq.image = &image;
     run_variant(&m, &rq, &a);
     rq.in_place_modulation = true;
     run_variant(&m, &rq, &b);
@@ -285,7 +285,7 @@ static void modulation_in_place_gives_the_same_layers(void **state)
     assert_memory_equal(a.planes, b.planes, n * sizeof *a.planes);
     layered_result_free(&a);
     layered_result_free(&b);
-    image_free(&picture);
+    image_free(&image);
     close_model(&m);
     parity_case_close(&c);
 }
@@ -305,12 +305,12 @@ static void bad_requests_are_refused_with_reasons(void **state)
     struct layered_request bad[5];
     for (size_t i = 0; i < 5; i++) {
         bad[i] = good;
-        bad[i].picture = &strip;
+        bad[i].image = &strip;
     }
     bad[1].layers = 0;
     bad[2].layers = LAYERED_MAX_LAYERS + 1;
     bad[3].resolution = 100;
-    bad[4].picture = &empty;
+    bad[4].image = &empty;
     const char *const reasons[] = {"too narrow", "0 layers", "11 layers", "resolution is 100",
                                    "no pixels"};
     for (size_t i = 0; i < 5; i++) {
@@ -344,7 +344,7 @@ static void a_run_stops_when_cancelled(void **state)
     (void)state;
     struct parity_case c = small_case();
     struct model m = open_model(&c);
-    struct image picture = load_picture(&c, "image.png");
+    struct image image = load_image(&c, "image.png");
     struct layered_request rq = read_request(&c);
     struct layered_result r;
     struct stop stop = {.step = 0};
@@ -352,11 +352,11 @@ static void a_run_stops_when_cancelled(void **state)
     struct vt_callbacks callbacks = {.progress = stop_after_a_step, .user = &stop};
     struct layered_run run = {.cancel = &stop.cancel, .callbacks = &callbacks, .stats = &stats};
     struct err e = {0};
-    rq.picture = &picture;
+    rq.image = &image;
     assert_int_equal(layered_decompose(m.l, &rq, &run, &r, &e), ERR_CANCELLED);
     assert_int_equal(stop.step, 1);
     assert_null(r.planes);
-    image_free(&picture);
+    image_free(&image);
     close_model(&m);
     parity_case_close(&c);
 }
@@ -388,7 +388,7 @@ static struct layered_result flat_result(void)
     fill(r.planes + 2 * plane, red, 0, SIDE / 2);
     fill(r.frame, blue, 0, SIDE);
     fill(r.frame, red, 0, SIDE / 2);
-    must(layered_to_image(r.frame, SIDE, SIDE, &r.picture, &e), &e);
+    must(layered_to_image(r.frame, SIDE, SIDE, &r.image, &e), &e);
     return r;
 }
 
@@ -398,13 +398,13 @@ static void empty_layers_go_and_the_rest_adds_up(void **state)
     struct err e = {0};
     struct layered_stack s;
     struct layered_result r = flat_result();
-    struct layered_stack_options o = {.source = &r.picture};
+    struct layered_stack_options o = {.source = &r.image};
     must(layered_stack_make(&r, &o, &s, &e), &e);
     assert_int_equal(s.dropped, 1);
     assert_int_equal(s.stack.n, 2);
     assert_true(isinf(s.source.psnr_db) && isinf(s.frame.psnr_db));
     assert_string_equal(s.stack.layers[0].name, "background");
-    assert_memory_equal(image_row(&s.composite, 3), image_row(&r.picture, 3), 4 * SIDE);
+    assert_memory_equal(image_row(&s.composite, 3), image_row(&r.image, 3), 4 * SIDE);
     layered_stack_deinit(&s);
     o.keep_empty = true;
     must(layered_stack_make(&r, &o, &s, &e), &e);

@@ -88,7 +88,7 @@ static struct layered_stack take_apart(const struct model *m, yyjson_val *c)
     struct layered_stack made;
     struct image source = load_scene(yyjson_obj_get(c, "image"));
     struct layered_request rq = {
-        .picture = &source,
+        .image = &source,
         .prompt = str_from(yyjson_get_str(yyjson_obj_get(c, "prompt"))),
         .cfg = yyjson_get_num(yyjson_obj_get(c, "cfg")),
         .layers = (int)yyjson_get_sint(yyjson_obj_get(c, "layers")),

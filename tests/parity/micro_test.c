@@ -1,5 +1,5 @@
 /* micro_test.c - the embedded model, end to end: prompts and edits of scenes that it was not trained on, through
- * the public library, against the reference's pictures, and against what the prompt says.
+ * the public library, against the reference's images, and against what the prompt says.
  *
  * tests/data/micro/klein/manifest.json lists the cases. VT_MICRO_CASES=N runs the first N of each kind, 0 all. */
 #include <setjmp.h>
@@ -67,7 +67,7 @@ static struct image load(const char *file)
     return im;
 }
 
-/* ---- what a picture should show --------------------------------------------------------------------- */
+/* ---- what an image should show --------------------------------------------------------------------- */
 
 static int distance(const unsigned char *p, yyjson_val *rgb)
 {
@@ -198,7 +198,7 @@ static void run_kind(bool edits, int most)
     assert_int_equal(wrong, 0);
 }
 
-static void pictures_of_prompts_agree_with_the_reference(void **state)
+static void images_of_prompts_agree_with_the_reference(void **state)
 {
     (void)state;
     run_kind(false, DEFAULT_PROMPTS);
@@ -213,7 +213,7 @@ static void edits_agree_with_the_reference(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_of_prompts_agree_with_the_reference),
+        cmocka_unit_test(images_of_prompts_agree_with_the_reference),
         cmocka_unit_test(edits_agree_with_the_reference),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

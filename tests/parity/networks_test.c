@@ -214,11 +214,11 @@ static void run_flux2_vae_encode(const struct parity_case *c)
     const struct flux2_vae_config *cfg = flux2_vae_config(v);
     const struct weights_tensor *t = checkpoint_find(c->golden, "image");
     size_t n_in, n;
-    float *picture = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
-    if (t && picture && moments) {
+    float *image = parity_golden(c, "image", &n_in), *moments = parity_golden(c, "moments", &n);
+    if (t && image && moments) {
         int64_t h = t->dims[2], w = t->dims[3], s = flux2_vae_scale(cfg), lh = h / s, lw = w / s;
         struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-        must(vae_encode(flux2_vae_net(v), picture, h, w, moments, &run, &e), &e);
+        must(vae_encode(flux2_vae_net(v), image, h, w, moments, &run, &e), &e);
         assert_true(parity_check(c, "moments", moments, n));
         assert_true(parity_check(c, "latents", moments, n / 2));
         float *packed = calloc(n / 2, sizeof *packed);
@@ -226,7 +226,7 @@ static void run_flux2_vae_encode(const struct parity_case *c)
         assert_true(parity_check(c, "packed", packed, n / 2));
         free(packed);
     }
-    free(picture);
+    free(image);
     free(moments);
     flux2_vae_free(v);
     component_close(comp);

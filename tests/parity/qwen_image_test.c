@@ -288,8 +288,8 @@ static void run_vae_decode(const struct parity_case *c)
     component_close(comp);
 }
 
-/* The case's picture as [4, h, w], -1 to 1. */
-static float *load_picture(const struct parity_case *c, int64_t *h, int64_t *w)
+/* The case's image as [4, h, w], -1 to 1. */
+static float *load_image(const struct parity_case *c, int64_t *h, int64_t *w)
 {
     char path[1200];
     struct image im;
@@ -317,10 +317,10 @@ static void run_vae_encode(const struct parity_case *c)
     const struct qwen_image_vae_config *cfg = qwen_image_vae_config(v);
     size_t n;
     int64_t h, w, s = qwen_image_vae_scale(cfg);
-    float *picture = load_picture(c, &h, &w), *moments = parity_golden(c, "moments", &n);
-    assert_true(parity_check(c, "image", picture, (size_t)(4 * h * w)));
+    float *image = load_image(c, &h, &w), *moments = parity_golden(c, "moments", &n);
+    assert_true(parity_check(c, "image", image, (size_t)(4 * h * w)));
     struct vae_call run = {.mid = check_mid, .user = (void *)(uintptr_t)c};
-    must(vae_encode(qwen_image_vae_net(v), picture, h, w, moments, &run, &e), &e);
+    must(vae_encode(qwen_image_vae_net(v), image, h, w, moments, &run, &e), &e);
     assert_true(parity_check(c, "moments", moments, n));
     assert_true(parity_check(c, "latents", moments, n / 2));
     h /= s;
@@ -334,7 +334,7 @@ static void run_vae_encode(const struct parity_case *c)
     assert_memory_equal(back, moments, n / 2 * sizeof *back);
     free(packed);
     free(back);
-    free(picture);
+    free(image);
     free(moments);
     qwen_image_vae_free(v);
     component_close(comp);

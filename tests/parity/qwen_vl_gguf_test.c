@@ -310,25 +310,25 @@ static void caption_is_the_same(const char *model)
     struct parity_case c;
     struct caption_files *files = calloc(1, sizeof *files);
     struct captioner *cap;
-    struct image picture = {0};
+    struct image image = {0};
     struct caption_result r;
     char path[1200];
     size_t n;
     assert_true(parity_case_open("qwen25vl-caption-2-layered-b", &c));
     (void)snprintf(path, sizeof path, "%s/image.png", c.dir);
-    must(image_load_file(path, NULL, NULL, &picture, &e), &e);
+    must(image_load_file(path, NULL, NULL, &image, &e), &e);
     must(caption_files_find(model, files, &e), &e);
     must(caption_open(files, device, &cap, &e), &e);
     float *want = parity_golden(&c, "new_ids", &n);
     struct caption_request rq = {.language = CHAT_ENGLISH, .max_new_tokens = (int64_t)n};
-    must(caption_run(cap, &picture, &rq, &r, &e), &e);
+    must(caption_run(cap, &image, &rq, &r, &e), &e);
     assert_int_equal(r.generated.n, n);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(r.generated.ids[i], (int32_t)want[i]);
     free(want);
     caption_result_deinit(&r);
     caption_close(cap);
-    image_free(&picture);
+    image_free(&image);
     parity_case_close(&c);
     free(files);
 }
@@ -363,18 +363,18 @@ static void caption_stops_when_cancelled(void **state)
     struct err e = {0};
     struct caption_files *files = calloc(1, sizeof *files);
     struct captioner *cap;
-    struct image picture = {0};
+    struct image image = {0};
     struct caption_result r;
     atomic_bool cancel = true;
     (void)state;
     must(caption_files_find(folder, files, &e), &e);
     must(caption_open(files, device, &cap, &e), &e);
-    must(image_new(&picture, 60, 40, 4, &e), &e);
+    must(image_new(&image, 60, 40, 4, &e), &e);
     struct caption_request rq = {.max_new_tokens = 4, .cancel = &cancel};
-    assert_int_equal(caption_run(cap, &picture, &rq, &r, &e), ERR_CANCELLED);
+    assert_int_equal(caption_run(cap, &image, &rq, &r, &e), ERR_CANCELLED);
     assert_int_equal(r.generated.n, 0);
     caption_close(cap);
-    image_free(&picture);
+    image_free(&image);
     free(files);
 }
 

@@ -47,7 +47,7 @@ static yyjson_doc *read_json(const char *path)
     return doc;
 }
 
-static void load_picture(const struct parity_case *c, const char *file, struct image *out)
+static void load_image(const struct parity_case *c, const char *file, struct image *out)
 {
     char path[1400];
     struct err e = {0};
@@ -255,7 +255,7 @@ static struct tower open_tower(const struct parity_case *c)
     return t;
 }
 
-/* The reference has each channel's picture once a frame. */
+/* The reference has each channel's image once a frame. */
 static float *double_frames(const struct tower *t, const float *patches, size_t n)
 {
     size_t area = (size_t)(t->cfg->patch * t->cfg->patch), planes = (size_t)t->cfg->channels;
@@ -279,11 +279,11 @@ static void check_pixels(const struct parity_case *c, const struct tower *t,
     free(all);
     same_ints(c, "image_grid_thw", (int32_t[]){1, (int32_t)p->grid.h, (int32_t)p->grid.w}, 3);
 
-    /* The picture that the reference resized to: resizing it again changes nothing. */
+    /* The image that the reference resized to: resizing it again changes nothing. */
     struct image resized = {0};
     struct caption_patches again;
     struct err e = {0};
-    load_picture(c, "resized.png", &resized);
+    load_image(c, "resized.png", &resized);
     must(caption_patches_make(&t->processor, t->cfg, &resized, &again, &e), &e);
     assert_int_equal(again.grid.h, p->grid.h);
     assert_int_equal(again.grid.w, p->grid.w);
@@ -348,10 +348,10 @@ static void run_vision(const struct parity_case *c)
 {
     struct err e = {0};
     struct tower t = open_tower(c);
-    struct image picture = {0};
+    struct image image = {0};
     struct caption_patches p;
-    load_picture(c, "image.png", &picture);
-    must(caption_patches_make(&t.processor, t.cfg, &picture, &p, &e), &e);
+    load_image(c, "image.png", &image);
+    must(caption_patches_make(&t.processor, t.cfg, &image, &p, &e), &e);
     check_pixels(c, &t, &p);
     check_windows(c, &t, p.grid);
     size_t n = (size_t)(qwen_vl_cells(t.cfg, p.grid) * t.cfg->out_hidden);
@@ -363,7 +363,7 @@ static void run_vision(const struct parity_case *c)
     assert_true(parity_check(c, "image_embeds", out, n));
     free(out);
     caption_patches_free(&p);
-    image_free(&picture);
+    image_free(&image);
     qwen_vl_vision_free(t.v);
     component_close(t.comp);
 }
@@ -409,7 +409,7 @@ static void check_positions(const struct parity_case *c, const struct captioner 
     const struct weights_tensor *t = checkpoint_find(c->golden, "image_grid_thw");
     int64_t thw[3];
     int32_t pad = tokenizer_token_id(caption_tokenizer(cap), "<|image_pad|>");
-    struct qwen_vl_picture p = {.at = 0};
+    struct qwen_vl_image p = {.at = 0};
     assert_non_null(t);
     memcpy(thw, t->data, sizeof thw);
     p.cells_h = thw[1] / merge;
@@ -454,9 +454,9 @@ static void run_caption(const struct parity_case *c)
 {
     struct err e = {0};
     struct captioner *cap = open_captioner(c);
-    struct image picture = {0};
+    struct image image = {0};
     struct caption_result r;
-    load_picture(c, "image.png", &picture);
+    load_image(c, "image.png", &image);
     int64_t max = call_int(c, "max_new_tokens");
     struct scores s = {.c = c, .max_steps = (size_t)max};
     s.top2 = calloc(2 * s.max_steps, sizeof *s.top2);
@@ -469,7 +469,7 @@ static void run_caption(const struct parity_case *c)
         .token = count_token,
         .scores = take_scores,
     };
-    must(caption_run(cap, &picture, &rq, &r, &e), &e);
+    must(caption_run(cap, &image, &rq, &r, &e), &e);
     same_ints(c, "input_ids", r.prompt.ids, r.prompt.n);
     same_ints(c, "new_ids", r.generated.ids, r.generated.n);
     assert_true(parity_check(c, "top2_scores", s.top2, 2 * s.steps));
@@ -477,7 +477,7 @@ static void run_caption(const struct parity_case *c)
     check_text(c, &r);
     free(s.top2);
     caption_result_deinit(&r);
-    image_free(&picture);
+    image_free(&image);
     caption_close(cap);
 }
 

@@ -73,7 +73,7 @@ def mask_of(inside, w=128, h=128):
 
 
 DISC = encode(128, 128, 3, lambda x, y: (220, 30, 30) if (x - 64) ** 2 + (y - 64) ** 2 < 500 else (255, 255, 255))
-# A picture in which no two neighbours are alike: what is resampled shows.
+# An image in which no two neighbours are alike: what is resampled shows.
 NOISE = encode(128, 128, 3, lambda x, y: ((x * 37 + y * 91) & 255, (x * y * 7) & 255, (x * 13 ^ y * 29) & 255))
 
 

@@ -1,4 +1,4 @@
-/* vae.h - the FLUX.2 autoencoder (diffusers' AutoencoderKLFlux2): pictures to latents and back.
+/* vae.h - the FLUX.2 autoencoder (diffusers' AutoencoderKLFlux2): images to latents and back.
  *
  *   decode: post_quant_conv, conv_in, mid block (resnet, attention, resnet), up blocks of layers + 1 resnets
  *           each with a 2x upsampling but for the last, GroupNorm, SiLU, conv_out
@@ -46,7 +46,7 @@ ERR_MUST_CHECK enum err_code flux2_vae_new(struct component *c, struct nn_device
                                            const struct flux2_vae_config *cfg, int sides,
                                            struct flux2_vae **out, struct err *e);
 void flux2_vae_free(struct flux2_vae *v);
-/* For runs. A decoded picture is about -1 to 1, not clamped. */
+/* For runs. A decoded image is about -1 to 1, not clamped. */
 const struct vae *flux2_vae_net(const struct flux2_vae *v);
 const struct flux2_vae_config *flux2_vae_config(const struct flux2_vae *v);
 

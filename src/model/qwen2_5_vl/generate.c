@@ -42,7 +42,7 @@ static enum err_code run_init(struct run *r, struct err *e)
     r->seen = mem_try_array(vocab, sizeof *r->seen);
     if (!r->pos || !r->raw || !r->scores || !r->seen)
         return err_set(e, ERR_NOMEM, "no memory to generate text");
-    r->delta = qwen_vl_positions(r->prompt->picture, r->prompt->n, r->pos);
+    r->delta = qwen_vl_positions(r->prompt->image, r->prompt->n, r->pos);
     for (int64_t i = 0; i < r->prompt->n; i++)
         if (r->prompt->ids[i] >= 0 && r->prompt->ids[i] < r->m->cfg.vocab)
             r->seen[r->prompt->ids[i]] = true;
@@ -63,7 +63,7 @@ static enum err_code prefill(struct run *r, struct err *e)
             .of = n,
             .n = left < QWEN_VL_CHUNK ? left : QWEN_VL_CHUNK,
             .cache = r->cache,
-            .picture = r->prompt->picture,
+            .image = r->prompt->image,
             .logits = left <= QWEN_VL_CHUNK ? r->raw : NULL,
         };
         TRY(qwen_vl_chunk_run(r->m, &c, r->o->cancel, e));
@@ -119,7 +119,7 @@ static bool is_end(const struct qwen_vl_generation *g, int32_t id)
 static enum err_code check(const struct qwen_vl *m, const struct qwen_vl_prompt *p,
                            const struct qwen_vl_generate_options *o, struct err *e)
 {
-    const struct qwen_vl_picture *pic = p->picture;
+    const struct qwen_vl_image *pic = p->image;
     if (!m->head)
         return err_set(e, ERR_INTERNAL, "this language model was opened for encoding only");
     if (p->n < 1 || o->max_new_tokens < 0 || p->n > INT32_MAX / 2 - o->max_new_tokens)
@@ -127,7 +127,7 @@ static enum err_code check(const struct qwen_vl *m, const struct qwen_vl_prompt 
                        (long long)o->max_new_tokens);
     if (pic && (pic->at < 0 || pic->cells_h < 1 || pic->cells_w < 1 ||
                 pic->at + pic->cells_h * pic->cells_w > p->n))
-        return err_set(e, ERR_INTERNAL, "a picture's tokens lie outside its prompt");
+        return err_set(e, ERR_INTERNAL, "an image's tokens lie outside its prompt");
     return ERR_OK;
 }
 

@@ -1,6 +1,6 @@
 /* generate.h - greedy continuation of a prompt: the most likely token, again and again.
  *
- * Before each choice the scores of all ids that are in the prompt (placeholders of the picture included) or
+ * Before each choice the scores of all ids that are in the prompt (placeholders of the image included) or
  * were generated already are divided by the repetition penalty when positive, multiplied when negative.
  * It ends with an end token, which is part of the result, or after max_new_tokens. */
 #ifndef VT_MODEL_QWEN2_5_VL_GENERATE_H

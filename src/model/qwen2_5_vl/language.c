@@ -97,14 +97,14 @@ const struct qwen_vl_config *qwen_vl_config(const struct qwen_vl *m)
 static enum err_code check_prompt(const struct qwen_vl *m, const struct qwen_vl_prompt *p,
                                   const int64_t *taps, size_t n_taps, struct err *e)
 {
-    const struct qwen_vl_picture *pic = p->picture;
+    const struct qwen_vl_image *pic = p->image;
     if (p->n < 1 || p->n > INT32_MAX / 2)
         return err_set(e, ERR_ARG, "a prompt of %lld tokens", (long long)p->n);
     if (n_taps == 0 || n_taps > QWEN_VL_MAX_TAPS || taps[n_taps - 1] > m->cfg.layers)
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
     if (pic && (pic->at < 0 || pic->cells_h < 1 || pic->cells_w < 1 ||
                 pic->at + pic->cells_h * pic->cells_w > p->n))
-        return err_set(e, ERR_INTERNAL, "a picture's tokens lie outside its prompt");
+        return err_set(e, ERR_INTERNAL, "an image's tokens lie outside its prompt");
     return ERR_OK;
 }
 
@@ -125,7 +125,7 @@ enum err_code qwen_vl_encode(struct qwen_vl *m, const struct qwen_vl_prompt *pro
         rc = err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)prompt->n);
         goto done;
     } else
-        (void)qwen_vl_positions(prompt->picture, prompt->n, pos);
+        (void)qwen_vl_positions(prompt->image, prompt->n, pos);
     for (int64_t t = 0; t < prompt->n; t += QWEN_VL_CHUNK) {
         struct qwen_vl_chunk c = {
             .ids = prompt->ids + t,
@@ -134,7 +134,7 @@ enum err_code qwen_vl_encode(struct qwen_vl *m, const struct qwen_vl_prompt *pro
             .of = prompt->n,
             .n = prompt->n - t < QWEN_VL_CHUNK ? prompt->n - t : QWEN_VL_CHUNK,
             .cache = cache,
-            .picture = prompt->picture,
+            .image = prompt->image,
             .taps = taps,
             .n_taps = n_taps,
             .tapped = out + t * (int64_t)n_taps * m->cfg.hidden,

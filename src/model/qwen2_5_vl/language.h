@@ -1,6 +1,6 @@
 /* language.h - the Qwen2.5-VL language model (transformers' Qwen2_5_VLTextModel with its output matrix).
  *
- *   x = embedding of tokens; the rows of a picture's tokens are what the vision tower gave
+ *   x = embedding of tokens; the rows of an image's tokens are what the vision tower gave
  *   per layer:  x += o_proj(attention(rope(q), rope(k), v))   on input_layernorm(x); q, k, v have biases
  *               x += down(silu(gate) * up)                    on post_attention_layernorm(x)
  *   norm; lm_head for generating
@@ -39,9 +39,9 @@ struct nn_params *qwen_vl_params(struct qwen_vl *m);
 const struct qwen_vl_config *qwen_vl_config(const struct qwen_vl *m);
 
 struct qwen_vl_prompt {
-    const int32_t *ids; /* those of the picture's tokens are not looked at */
+    const int32_t *ids; /* those of the image's tokens are not looked at */
     int64_t n;
-    const struct qwen_vl_picture *picture; /* NULL: text alone */
+    const struct qwen_vl_image *image; /* NULL: text alone */
 };
 
 /* taps: hidden states to return, ascending. out: [n, n_taps * hidden], taps side by side. The parameters must

@@ -114,7 +114,7 @@ static void host_inputs_free(struct host_inputs *h)
 static enum err_code embed(struct qwen_vl *m, const struct qwen_vl_chunk *c, float *x,
                            struct err *e)
 {
-    const struct qwen_vl_picture *p = c->picture;
+    const struct qwen_vl_image *p = c->image;
     int64_t hidden = m->cfg.hidden, cells = p ? p->cells_h * p->cells_w : 0;
     for (int64_t i = 0; i < c->n; i++) {
         int64_t cell = p ? c->first + i - p->at : 0;

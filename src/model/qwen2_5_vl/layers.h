@@ -49,7 +49,7 @@ struct qwen_vl_chunk {
     int64_t first, n;            /* its place in the whole sequence */
     int64_t of;                  /* tokens that the caller runs in chunks; 0: only this one */
     struct qwen_vl_cache *cache; /* NULL: first must be 0 */
-    const struct qwen_vl_picture *picture;
+    const struct qwen_vl_image *image;
     /* What is wanted: hidden states as in qwen_vl_encode, or the next token's scores [vocab], or nothing. */
     const int64_t *taps;
     size_t n_taps;

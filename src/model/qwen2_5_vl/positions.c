@@ -15,19 +15,19 @@
 
 /* ---- language model ----------------------------------------------------------------------------------- */
 
-int64_t qwen_vl_positions(const struct qwen_vl_picture *picture, int64_t n, int32_t *out)
+int64_t qwen_vl_positions(const struct qwen_vl_image *image, int64_t n, int32_t *out)
 {
-    int64_t at = picture ? picture->at : n;
-    int64_t cells = picture ? picture->cells_h * picture->cells_w : 0;
+    int64_t at = image ? image->at : n;
+    int64_t cells = image ? image->cells_h * image->cells_w : 0;
     int64_t longer = 0;
-    if (picture)
-        longer = picture->cells_h > picture->cells_w ? picture->cells_h : picture->cells_w;
+    if (image)
+        longer = image->cells_h > image->cells_w ? image->cells_h : image->cells_w;
     for (int64_t i = 0; i < n; i++) {
         int64_t p[QWEN_VL_AXES] = {i, i, i};
         if (i >= at && i < at + cells) {
             p[0] = at;
-            p[1] = at + (i - at) / picture->cells_w;
-            p[2] = at + (i - at) % picture->cells_w;
+            p[1] = at + (i - at) / image->cells_w;
+            p[2] = at + (i - at) % image->cells_w;
         } else if (i >= at) {
             p[0] = p[1] = p[2] = i - cells + longer;
         }
@@ -75,7 +75,7 @@ enum err_code qwen_vl_windows_init(const struct qwen_vl_vision_config *c, struct
         mem_try_array((size_t)w->n_cells, sizeof *w->size); /* never more windows than cells */
     if (!w->cell || !w->size) {
         qwen_vl_windows_deinit(w);
-        return err_set(e, ERR_NOMEM, "no memory for the windows of a picture");
+        return err_set(e, ERR_NOMEM, "no memory for the windows of an image");
     }
     int64_t at = 0;
     for (int64_t y = 0; y < h; y += side) {
@@ -124,7 +124,7 @@ enum err_code qwen_vl_windows_group(struct qwen_vl_windows *w, struct err *e)
     to.size = mem_try_array((size_t)w->n_windows, sizeof *to.size);
     if (!to.cell || !to.size) {
         qwen_vl_windows_deinit(&to);
-        return err_set(e, ERR_NOMEM, "no memory for the windows of a picture");
+        return err_set(e, ERR_NOMEM, "no memory for the windows of an image");
     }
     for (int32_t size = next_size(w, INT32_MAX); size > 0; size = next_size(w, size))
         take_size(w, size, &to);

@@ -1,10 +1,10 @@
 /* positions.h - where tokens and patches are: rotary positions, and the vision tower's windows.
  *
  * Language model: a position has three axes (time, row, column). Text counts all three up together; the cells
- * of a picture that starts at position p all have time p, row p + y, column p + x; text goes on at
+ * of an image that starts at position p all have time p, row p + y, column p + x; text goes on at
  * p + max(rows, columns).
  *
- * Vision tower: a picture of grid_h x grid_w patches is a grid of cells (merge x merge patches, one token
+ * Vision tower: an image of grid_h x grid_w patches is a grid of cells (merge x merge patches, one token
  * each later). Patches come cell by cell. Blocks with windows attend inside squares of cells; edge windows
  * are smaller. So that windows of one size lie side by side, and attention over all of them is one
  * operation, cells are brought into window order, larger windows first, and back at the end.
@@ -18,16 +18,16 @@
 
 /* ---- language model ----------------------------------------------------------------------------------- */
 
-/* A picture among the tokens of a prompt. */
-struct qwen_vl_picture {
+/* An image among the tokens of a prompt. */
+struct qwen_vl_image {
     const float *rows; /* [cells_h * cells_w, hidden]: what the vision tower gave */
     int64_t at;        /* index of its first token */
     int64_t cells_h, cells_w;
 };
 
-/* axis[a] gets n positions, axes one after the other: out[QWEN_VL_AXES][n]. picture may be NULL. Returns what
+/* axis[a] gets n positions, axes one after the other: out[QWEN_VL_AXES][n]. image may be NULL. Returns what
  * must be added to a token's index to get its position, for tokens after the prompt. */
-int64_t qwen_vl_positions(const struct qwen_vl_picture *picture, int64_t n, int32_t *out);
+int64_t qwen_vl_positions(const struct qwen_vl_image *image, int64_t n, int32_t *out);
 
 /* cos, sin: [n, head_dim / 2]. axis[a][i] is token i's position. */
 void qwen_vl_rope_tables(const struct qwen_vl_config *c, const int32_t *const axis[QWEN_VL_AXES],

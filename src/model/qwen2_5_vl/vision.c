@@ -306,7 +306,7 @@ static enum err_code host_inputs_make(const struct pass *p, const float *patches
     h->sin = mem_try_array(n * half, sizeof *h->sin);
     h->at = mem_try_array(n, sizeof *h->at);
     if (!h->x || !h->kernel || !h->cos || !h->sin || !h->at)
-        return err_set(e, ERR_NOMEM, "no memory for a picture of %lld x %lld patches",
+        return err_set(e, ERR_NOMEM, "no memory for an image of %lld x %lld patches",
                        (long long)p->grid.w, (long long)p->grid.h);
     for (int64_t cell = 0; cell < p->windows.n_cells; cell++) {
         int64_t from = p->windows.cell[cell] * per_cell, to = cell * per_cell;
@@ -348,7 +348,7 @@ static enum err_code read_out(const struct pass *p, float *out, struct err *e)
     size_t dim = (size_t)p->v->cfg.out_hidden;
     float *rows = mem_try_array((size_t)p->windows.n_cells * dim, sizeof *rows);
     if (!rows)
-        return err_set(e, ERR_NOMEM, "no memory for a picture's embedding");
+        return err_set(e, ERR_NOMEM, "no memory for an image's embedding");
     nn_graph_get(&p->g, p->out, rows);
     for (int64_t i = 0; i < p->windows.n_cells; i++)
         memcpy(out + (size_t)p->windows.cell[i] * dim, rows + (size_t)i * dim, dim * sizeof *out);

@@ -1,4 +1,4 @@
-/* vision.h - the Qwen2.5-VL vision tower (transformers' Qwen2_5_VisionTransformer) for one still picture.
+/* vision.h - the Qwen2.5-VL vision tower (transformers' Qwen2_5_VisionTransformer) for one still image.
  *
  *   patches [n, channels * patch * patch], cell by cell --patch_embed--> window order
  *   per block:  x += proj(attention(rope(q), rope(k), v))   on norm1(x), inside windows or everywhere
@@ -6,8 +6,8 @@
  *   merger: norm, the patches of a cell side by side, linear, exact GELU, linear -> one row a cell; back from
  *   window order
  *
- * A still picture is a video whose frames are all the same: the reference repeats it and has a kernel slice
- * for each frame. Here the slices are added up once and the picture comes once.
+ * A still image is a video whose frames are all the same: the reference repeats it and has a kernel slice
+ * for each frame. Here the slices are added up once and the image comes once.
  */
 #ifndef VT_MODEL_QWEN2_5_VL_VISION_H
 #define VT_MODEL_QWEN2_5_VL_VISION_H

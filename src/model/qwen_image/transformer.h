@@ -8,7 +8,7 @@
  *                                           v                img_mod.1 and txt_mod.1, 6 * dim each
  *     norm_out (scale, shift of silu(temb)), proj_out -> velocity for every image token
  *
- * Tokens: text, then frames 0 .. layers (frame 0 is the whole picture), then the condition picture. Rotary
+ * Tokens: text, then frames 0 .. layers (frame 0 is the whole image), then the condition image. Rotary
  * axes are (frame, row, column); the condition's frame is -1; rows and columns are centred; text goes on
  * behind the largest position on all three axes.
  *

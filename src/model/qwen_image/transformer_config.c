@@ -115,7 +115,7 @@ enum err_code qwen_image_config_read(yyjson_val *json, const char *what, const s
         TRY(read_json(json, what, out, &layered, e));
     if (!layered)
         return err_set(e, ERR_FORMAT,
-                       "%s: this is a plain Qwen-Image transformer; taking pictures apart needs "
+                       "%s: this is a plain Qwen-Image transformer; taking images apart needs "
                        "Qwen-Image-Layered (use_additional_t_cond and use_layer3d_rope)",
                        what);
     const struct {

@@ -1,4 +1,4 @@
-/* vae.h - the RGBA autoencoder of Qwen-Image-Layered (diffusers' AutoencoderKLQwenImage) for single pictures.
+/* vae.h - the RGBA autoencoder of Qwen-Image-Layered (diffusers' AutoencoderKLQwenImage) for single images.
  *
  *   encode: conv_in, resnets and downsamplings in one flat list (a downsampling pads right and bottom by one),
  *           mid block (resnet, attention, resnet), norm, SiLU, conv_out, quant_conv -> mean and log variance;
@@ -7,7 +7,7 @@
  *           the channels but for the last, norm, SiLU, conv_out, clamped to -1 .. 1
  *
  * The network is a causal video model. Its first frame sees two frames of zeros before it, so of each kernel
- * over time only the last slice counts, and a picture goes through as plain 2-D convolutions; the temporal
+ * over time only the last slice counts, and an image goes through as plain 2-D convolutions; the temporal
  * resampling (time_conv) is not reached at all. The norm divides a pixel by its length over the channels.
  *
  * Latents [C, h, w] are normalised channel by channel, (x - mean) / std from the config, and packed 2 x 2 into
@@ -54,7 +54,7 @@ ERR_MUST_CHECK enum err_code qwen_image_vae_new(struct component *c, struct nn_d
                                                 const struct qwen_image_vae_config *cfg, int sides,
                                                 struct qwen_image_vae **out, struct err *e);
 void qwen_image_vae_free(struct qwen_image_vae *v);
-/* For runs. A decoded picture is RGBA, clamped to -1 to 1; an encoded one RGBA from -1 to 1. */
+/* For runs. A decoded image is RGBA, clamped to -1 to 1; an encoded one RGBA from -1 to 1. */
 const struct vae *qwen_image_vae_net(const struct qwen_image_vae *v);
 const struct qwen_image_vae_config *qwen_image_vae_config(const struct qwen_image_vae *v);
 

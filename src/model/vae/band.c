@@ -1,4 +1,4 @@
-/* band.c - the graphs of a run: of a band of rows of one stage, or of the whole picture. */
+/* band.c - the graphs of a run: of a band of rows of one stage, or of the whole image. */
 #include <string.h>
 
 #include "model/vae/plan.h"

@@ -10,7 +10,7 @@
  *     upsampling  UPSAMPLE, CONV        downsampling  CONV with stride 2, padded right and bottom by one
  *
  * A list is made with a vae_builder: the model says which blocks follow each other, the names of parameters come
- * from the loader's prefix. Two families differ in their norms (over groups of channels and the whole picture,
+ * from the loader's prefix. Two families differ in their norms (over groups of channels and the whole image,
  * or over the channels of a pixel) and in the form their kernels are stored in.
  */
 #ifndef VT_MODEL_VAE_HALF_H

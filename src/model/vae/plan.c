@@ -369,13 +369,13 @@ static enum err_code smallest(struct vae_plan *p, size_t *bytes, struct err *e)
 static enum err_code refuse(struct vae_plan *p, size_t limit, struct err *e)
 {
     const struct vae_shape *a = &p->shapes[0], *b = &p->shapes[p->half->n];
-    const struct vae_shape *picture = a->h > b->h ? a : b;
+    const struct vae_shape *image = a->h > b->h ? a : b;
     size_t least;
     TRY(smallest(p, &least, e));
     return err_set(
         e, ERR_NOMEM,
-        "the VAE needs at least %zu MiB for a picture of %lld x %lld; %zu MiB are available",
-        (least + MIB - 1) / MIB, (long long)picture->w, (long long)picture->h, limit / MIB);
+        "the VAE needs at least %zu MiB for an image of %lld x %lld; %zu MiB are available",
+        (least + MIB - 1) / MIB, (long long)image->w, (long long)image->h, limit / MIB);
 }
 
 static enum err_code plan_bands(struct vae_plan *p, size_t limit, enum vae_place elsewhere,

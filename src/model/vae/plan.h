@@ -1,7 +1,7 @@
 /* plan.h - how a half is run inside a limit of memory: as one graph, or in stages and bands.
  *
- * Stages. The list of operations is cut where a map of the whole picture must be there before anything behind
- * it can be computed (a norm over the whole picture needs its sums), and where a cut costs little (before
+ * Stages. The list of operations is cut where a map of the whole image must be there before anything behind
+ * it can be computed (a norm over the whole image needs its sums), and where a cut costs little (before
  * a resnet, an upsampling, a downsampling). Between two stages the map lies in a slot: rows one after the other,
  * [height, channels, width], so that a band of rows is one piece of memory. A stage goes through its result's
  * rows from top to bottom, a band at a time, with a graph that reads the band's rows of the input and those
@@ -47,7 +47,7 @@ struct vae_slot {
     bool tried; /* while places are chosen */
 };
 
-enum { VAE_CALLER = -1, VAE_NONE = -2 }; /* the caller's picture or latents; nothing */
+enum { VAE_CALLER = -1, VAE_NONE = -2 }; /* the caller's image or latents; nothing */
 
 /* Row r of the map is row r + lead - up of the slot. */
 struct vae_map {

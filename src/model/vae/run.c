@@ -60,7 +60,7 @@ struct bands {
     struct vae_band_graph
         graph; /* of the band before this one, used again while the steps are equal */
     bool has_graph;
-    float *rows; /* a band of the caller's picture, rows first */
+    float *rows; /* a band of the caller's image, rows first */
     size_t rows_room;
     double work, done; /* of all bands, and of those that have ended: for progress */
 };
@@ -73,7 +73,7 @@ static enum err_code make_room(struct bands *b, const struct ggml_tensor *t, str
     mem_free(b->rows);
     b->rows = mem_try_array(n, sizeof *b->rows);
     b->rows_room = b->rows ? n : 0;
-    return b->rows ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a band of the picture");
+    return b->rows ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a band of the image");
 }
 
 /* The caller's planes [channels, height, width], rows from lo on, to [rows, channels, width]. */

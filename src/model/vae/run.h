@@ -1,4 +1,4 @@
-/* run.h - runs a half on a picture or latents, as one graph or band by band (plan.h), with the same result: on
+/* run.h - runs a half on an image or latents, as one graph or band by band (plan.h), with the same result: on
  * the CPU bit for bit. */
 #ifndef VT_MODEL_VAE_RUN_H
 #define VT_MODEL_VAE_RUN_H

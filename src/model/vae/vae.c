@@ -67,13 +67,13 @@ enum err_code vae_decode(const struct vae *v, const float *latents, int64_t h, i
     return run(v, VAE_DECODER, latents, h, w, out, call, e);
 }
 
-enum err_code vae_encode(const struct vae *v, const float *picture, int64_t h, int64_t w,
+enum err_code vae_encode(const struct vae *v, const float *image, int64_t h, int64_t w,
                          float *moments, const struct vae_call *call, struct err *e)
 {
     if (h % v->scale != 0 || w % v->scale != 0)
-        return err_set(e, ERR_INTERNAL, "a picture of %lld x %lld is no multiple of %d",
+        return err_set(e, ERR_INTERNAL, "an image of %lld x %lld is no multiple of %d",
                        (long long)w, (long long)h, v->scale);
-    return run(v, VAE_ENCODER, picture, h, w, moments, call, e);
+    return run(v, VAE_ENCODER, image, h, w, moments, call, e);
 }
 
 enum err_code vae_need(const struct vae *v, enum vae_side side, int64_t h, int64_t w,

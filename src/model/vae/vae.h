@@ -1,7 +1,7 @@
 /* vae.h - an autoencoder of two halves, whichever family it is of: the family declares the operations (half.h),
  * runs are the same.
  *
- * Pictures and latents are float32, [channels, height, width]. */
+ * Images and latents are float32, [channels, height, width]. */
 #ifndef VT_MODEL_VAE_VAE_H
 #define VT_MODEL_VAE_VAE_H
 
@@ -35,16 +35,16 @@ struct vae_call {
     const atomic_bool *cancel;
     vae_mid_fn mid; /* NULL: no trace */
     void *user;
-    struct vae_limits limits; /* zeros: one graph over the whole picture */
+    struct vae_limits limits; /* zeros: one graph over the whole image */
 };
 
-/* Latents of h x w, un-normalised, to a picture of h scale x w scale. call may be NULL. */
+/* Latents of h x w, un-normalised, to an image of h scale x w scale. call may be NULL. */
 ERR_MUST_CHECK enum err_code vae_decode(const struct vae *v, const float *latents, int64_t h,
                                         int64_t w, float *out, const struct vae_call *call,
                                         struct err *e);
-/* A picture with sides multiples of the scale to moments [2 * latent channels, h / scale, w / scale]; the first
+/* An image with sides multiples of the scale to moments [2 * latent channels, h / scale, w / scale]; the first
  * half of the channels is the mean. */
-ERR_MUST_CHECK enum err_code vae_encode(const struct vae *v, const float *picture, int64_t h,
+ERR_MUST_CHECK enum err_code vae_encode(const struct vae *v, const float *image, int64_t h,
                                         int64_t w, float *moments, const struct vae_call *call,
                                         struct err *e);
 

@@ -1,5 +1,5 @@
 /* walk.h - walks a stretch of a half's operations: backwards to find which rows a band needs, forwards to build
- * the graph of that band. A whole picture is the band of all its rows. */
+ * the graph of that band. A whole image is the band of all its rows. */
 #ifndef VT_MODEL_VAE_WALK_H
 #define VT_MODEL_VAE_WALK_H
 
@@ -13,7 +13,7 @@ struct vae_rows {
 /* What one operation does to a band: bands whose steps are equal have the same graph. */
 struct vae_step {
     int64_t crop, rows;          /* rows skipped at the top of the input, and rows taken */
-    int64_t pad_top, pad_bottom; /* rows of zeros around them: the picture ends there */
+    int64_t pad_top, pad_bottom; /* rows of zeros around them: the image ends there */
     int64_t skip, out_rows;      /* rows skipped at the top of the result, and rows passed on */
     int64_t kept_skip;           /* ADD: rows skipped at the top of what was kept */
 };

@@ -1,6 +1,6 @@
 /* conv.c - convolutions through oneDNN with channels last and no im2col.
  *
- * Three nodes: the picture becomes rows of channels (conv_rows.c); the kernel is packed as oneDNN wants it; and
+ * Three nodes: the image becomes rows of channels (conv_rows.c); the kernel is packed as oneDNN wants it; and
  * tiles of rows are convolved, each worker its own, with a primitive for one thread. A tile's height depends on
  * the row's length alone, and padding is added beforehand, so that a pixel's sums do not depend on the number of
  * threads or on which band of rows is computed. */
@@ -14,7 +14,7 @@ enum { TILE_BYTES = 256 << 10 }; /* of a tile's result; a row is the least */
 enum { MAX_INNER = 1 << 13 }; /* elements of a packed block */
 enum { BIAS = 1 << 24 };
 
-/* The tile's shape from the picture's rows and the kernel's dims. */
+/* The tile's shape from the image's rows and the kernel's dims. */
 static struct tile_shape shape_of(const struct ggml_tensor *rows, int64_t out, int64_t kh,
                                   int64_t kw, int stride)
 {

@@ -1,4 +1,4 @@
-/* conv_rows.c - a picture [channels, height, width] as rows of channels with padding around it, in the type of
+/* conv_rows.c - an image [channels, height, width] as rows of channels with padding around it, in the type of
  * products. Operations before a convolution that work on single pixels are fused into this copy: the scale and shift
  * of a group norm, SiLU, upsampling. */
 #include <math.h>
@@ -15,7 +15,7 @@ enum { MAX_PADDING = 255, MAX_GROUPS = 255 };
 struct job {
     const struct ggml_tensor *x;
     struct ggml_tensor *dst;          /* [height + padding, width + padding, channels] */
-    int64_t left, top, width, height; /* where the picture is in dst */
+    int64_t left, top, width, height; /* where the image is in dst */
     bool twice;
     struct vec_to_channels row;
 };
@@ -28,16 +28,16 @@ static void write_row(const struct vec *v, struct job *j, int64_t y)
         memset(row, 0, j->dst->nb[2]);
         return;
     }
-    unsigned char *picture = row + (size_t)j->left * pixel;
-    unsigned char *right = picture + (size_t)j->width * pixel;
+    unsigned char *image = row + (size_t)j->left * pixel;
+    unsigned char *right = image + (size_t)j->width * pixel;
     memset(row, 0, (size_t)j->left * pixel);
     memset(right, 0, (size_t)(j->dst->ne[1] - j->left - j->width) * pixel);
     int64_t from = (y - j->top) / (j->twice ? 2 : 1);
     j->row.x = (const float *)(const void *)((const unsigned char *)j->x->data +
                                              (size_t)from * j->x->nb[1]);
-    j->row.y = picture;
+    j->row.y = image;
     v->to_channels(&j->row);
-    for (unsigned char *p = picture; j->twice && p < right; p += 2 * pixel)
+    for (unsigned char *p = image; j->twice && p < right; p += 2 * pixel)
         memcpy(p + pixel, p, pixel);
 }
 

@@ -11,7 +11,7 @@
 struct tile_shape {
     int64_t in, out, kh, kw, width_in, width, rows, rows_in;
     int stride;
-    bool bf16; /* of picture and kernel; otherwise float32 */
+    bool bf16; /* of image and kernel; otherwise float32 */
 };
 
 enum { TILE_SRC, TILE_WEIGHTS, TILE_DST, TILE_SCRATCH, TILE_ARGS };

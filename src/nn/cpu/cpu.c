@@ -89,7 +89,7 @@ static const struct {
     {nn_cpu_attention_op, "attention", nn_cpu_attention_flops},
     {nn_cpu_conv_op, "convolution", nn_cpu_conv_flops},
     {nn_cpu_pack_op, "kernel packing", NULL},
-    {nn_cpu_rows_op, "picture to rows", NULL},
+    {nn_cpu_rows_op, "image to rows", NULL},
     {nn_cpu_to_bf16_op, "convert", NULL},
     {nn_cpu_to_u8_op, "quantise", NULL},
     {nn_cpu_float8_op, "unpack float8", NULL},

@@ -55,8 +55,8 @@ struct vec_softmax {
     bool bf16;
 };
 
-/* Pictures [channels, height, width] to rows of channels. Channels first .. last - 1 of pixels
- * [p0, p0 + n) of one row of the picture: y[i * ldy + c] = act(x[c * plane + i] * scale[c] + shift[c]). */
+/* Images [channels, height, width] to rows of channels. Channels first .. last - 1 of pixels
+ * [p0, p0 + n) of one row of the image: y[i * ldy + c] = act(x[c * plane + i] * scale[c] + shift[c]). */
 struct vec_to_channels {
     const float *x, *scale, *shift; /* scale and shift NULL: as it is */
     int64_t plane, channels, n, ldy;

@@ -393,7 +393,7 @@ LOOP float softmax(const struct vec_softmax *j)
     return again;
 }
 
-/* ---- pictures --------------------------------------------------------------------------------------- */
+/* ---- images --------------------------------------------------------------------------------------- */
 
 /* One of four steps of a transposition: interleaves rows i and i + 8. */
 INLINE void weave(v16 to[LANES], const v16 from[LANES])

@@ -75,10 +75,9 @@ static enum err_code open_vision(struct captioner *c, const struct caption_files
         what = f->vision;
     }
     if (rc == ERR_OK && !qwen_vl_has_vision(comp))
-        rc =
-            err_set(e, ERR_NOTFOUND, "'%s' has no vision tower, which looking at a picture needs%s",
-                    checkpoint_path(component_checkpoint(comp)),
-                    f->vision[0] ? "" : " (for llama.cpp files it is the mmproj file)");
+        rc = err_set(e, ERR_NOTFOUND, "'%s' has no vision tower, which looking at an image needs%s",
+                     checkpoint_path(component_checkpoint(comp)),
+                     f->vision[0] ? "" : " (for llama.cpp files it is the mmproj file)");
     if (rc == ERR_OK)
         rc = qwen_vl_vision_config_read(json, what, comp, &cfg, e);
     if (rc == ERR_OK && cfg.out_hidden != qwen_vl_config(c->language)->hidden)
@@ -239,7 +238,7 @@ static struct nn_span begin_part(const struct captioner *c, int part)
 }
 
 /* What the vision tower sees: [cells, hidden] in *rows, freed by the caller. */
-static enum err_code look(struct captioner *c, const struct image *picture,
+static enum err_code look(struct captioner *c, const struct image *image,
                           const struct caption_request *rq, float **rows, struct qwen_vl_grid *grid,
                           struct err *e)
 {
@@ -249,11 +248,11 @@ static enum err_code look(struct captioner *c, const struct image *picture,
     struct qwen_vl_vision_run run = {.cancel = rq->cancel};
     struct nn_span whole = begin_part(c, LOOKING);
     enum err_code rc;
-    TRY_GOTO(caption_patches_make(&c->processor, cfg, picture, &patches, e), done);
+    TRY_GOTO(caption_patches_make(&c->processor, cfg, image, &patches, e), done);
     *grid = patches.grid;
     *rows = mem_try_array((size_t)(qwen_vl_cells(cfg, *grid) * cfg->out_hidden), sizeof **rows);
     if (!*rows) {
-        rc = err_set(e, ERR_NOMEM, "no memory for a picture's embedding");
+        rc = err_set(e, ERR_NOMEM, "no memory for an image's embedding");
         goto done;
     }
     TRY_GOTO(governor_engage(c->device, "vision", ps, e), done);
@@ -278,7 +277,7 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
 {
     const struct qwen_vl_vision_config *v = qwen_vl_vision_config(c->vision);
     struct nn_params *ps = qwen_vl_params(c->language);
-    struct qwen_vl_picture seen = {
+    struct qwen_vl_image seen = {
         .rows = rows, .cells_h = grid.h / v->merge, .cells_w = grid.w / v->merge};
     struct qwen_vl_generate_options o = {.max_new_tokens = rq->max_new_tokens,
                                          .rules = c->rules,
@@ -294,7 +293,7 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
                                       (size_t)(seen.cells_h * seen.cells_w), &out->prompt, &at, e);
     seen.at = (int64_t)at;
     struct qwen_vl_prompt prompt = {
-        .ids = out->prompt.ids, .n = (int64_t)out->prompt.n, .picture = &seen};
+        .ids = out->prompt.ids, .n = (int64_t)out->prompt.n, .image = &seen};
     if (rc == ERR_OK)
         rc = governor_engage(c->device, "caption", ps, e);
     if (rc == ERR_OK)
@@ -304,7 +303,7 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
     return rc;
 }
 
-enum err_code caption_run(struct captioner *c, const struct image *picture,
+enum err_code caption_run(struct captioner *c, const struct image *image,
                           const struct caption_request *rq, struct caption_result *out,
                           struct err *e)
 {
@@ -318,7 +317,7 @@ enum err_code caption_run(struct captioner *c, const struct image *picture,
                      (long long)rq->max_new_tokens, CAPTION_MAX_NEW_TOKENS_LIMIT);
         goto done;
     }
-    TRY_GOTO(look(c, picture, rq, &rows, &grid, e), done);
+    TRY_GOTO(look(c, image, rq, &rows, &grid, e), done);
     TRY_GOTO(answer(c, rq, rows, grid, out, e), done);
     rc = answer_text(c, &out->generated, &out->text, e);
 done:

@@ -1,13 +1,13 @@
-/* caption.h - a picture in words: what Qwen2.5-VL answers when asked to describe it.
+/* caption.h - an image in words: what Qwen2.5-VL answers when asked to describe it.
  *
- *   picture -> RGB (alpha dropped) -> sides to multiples of 28 -> patches -> vision tower -> rows
+ *   image -> RGB (alpha dropped) -> sides to multiples of 28 -> patches -> vision tower -> rows
  *   question with a placeholder for each row -> language model, greedily -> text without special tokens
  *
  * The layered pipeline does this when it gets no prompt; `veetance caption` does it alone.
  *
  *     caption_files_find("micro-layered", files, e);
  *     caption_open(files, device, &c, e);
- *     caption_run(c, &picture, &(struct caption_request){.max_new_tokens = 512}, &text, e);
+ *     caption_run(c, &image, &(struct caption_request){.max_new_tokens = 512}, &text, e);
  *
  * The vision tower and the language model are engaged in turn, and released again by who engaged them.
  */
@@ -48,7 +48,7 @@ struct caption_patches {
 /* Any mode and size; an alpha channel is dropped, not composited. Freed with caption_patches_free. */
 ERR_MUST_CHECK enum err_code caption_patches_make(const struct caption_processor *processor,
                                                   const struct qwen_vl_vision_config *vision,
-                                                  const struct image *picture,
+                                                  const struct image *image,
                                                   struct caption_patches *out, struct err *e);
 void caption_patches_free(struct caption_patches *p);
 
@@ -99,7 +99,7 @@ struct caption_result {
 };
 
 /* On failure *out holds nothing. */
-ERR_MUST_CHECK enum err_code caption_run(struct captioner *c, const struct image *picture,
+ERR_MUST_CHECK enum err_code caption_run(struct captioner *c, const struct image *image,
                                          const struct caption_request *rq,
                                          struct caption_result *out, struct err *e);
 /* ERR_NUMERIC when the answer is noise rather than a description (text/sense.h). */

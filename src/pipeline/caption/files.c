@@ -148,11 +148,10 @@ enum err_code caption_files_find(const char *model, struct caption_files *out, s
     enum err_code rc;
     TRY_GOTO(model_dir_open(model, dir, e), done);
     if (dir->pipeline != MODEL_PIPELINE_LAYERED) {
-        rc = err_set(
-            e, ERR_ARG,
-            "'%s' is a klein model, which cannot describe pictures; a Qwen-Image-Layered or "
-            "Qwen2.5-VL model can",
-            dir->name);
+        rc = err_set(e, ERR_ARG,
+                     "'%s' is a klein model, which cannot describe images; a Qwen-Image-Layered or "
+                     "Qwen2.5-VL model can",
+                     dir->name);
         goto done;
     }
     caption_files_of(dir, out);

@@ -1,4 +1,4 @@
-/* patches.c - a picture as the vision tower takes it. */
+/* patches.c - an image as the vision tower takes it. */
 #include <string.h>
 
 #include "base/file.h"
@@ -81,7 +81,7 @@ enum err_code caption_processor_read(const char *dir, struct caption_processor *
 
 /* RGB at a size that the tower takes. */
 static enum err_code resized_rgb(const struct caption_processor *pr,
-                                 const struct qwen_vl_vision_config *v, const struct image *picture,
+                                 const struct qwen_vl_vision_config *v, const struct image *image,
                                  struct image *out, struct err *e)
 {
     struct image rgb = {0};
@@ -90,8 +90,8 @@ static enum err_code resized_rgb(const struct caption_processor *pr,
                                  .min_pixels = pr->min_pixels,
                                  .max_pixels = pr->max_pixels};
     enum err_code rc;
-    TRY_GOTO(size_vision_input((struct size_px){picture->w, picture->h}, &limits, &to, e), done);
-    TRY_GOTO(image_convert(picture, 3, &rgb, e), done);
+    TRY_GOTO(size_vision_input((struct size_px){image->w, image->h}, &limits, &to, e), done);
+    TRY_GOTO(image_convert(image, 3, &rgb, e), done);
     rc = image_resize(&rgb, to.w, to.h, IMAGE_TORCH_BICUBIC, out, e);
 done:
     image_free(&rgb);
@@ -113,16 +113,16 @@ static void fill_patch(const struct image *rgb, struct qwen_vl_patch_at at, int6
 
 enum err_code caption_patches_make(const struct caption_processor *processor,
                                    const struct qwen_vl_vision_config *vision,
-                                   const struct image *picture, struct caption_patches *out,
+                                   const struct image *image, struct caption_patches *out,
                                    struct err *e)
 {
     struct image rgb = {0};
     float mean[3], std[3];
     memset(out, 0, sizeof *out);
     if (vision->channels != 3)
-        return err_set(e, ERR_FORMAT, "the vision tower takes %lld channels, a picture has 3",
+        return err_set(e, ERR_FORMAT, "the vision tower takes %lld channels, an image has 3",
                        (long long)vision->channels);
-    enum err_code rc = resized_rgb(processor, vision, picture, &rgb, e);
+    enum err_code rc = resized_rgb(processor, vision, image, &rgb, e);
     if (rc != ERR_OK)
         return rc;
     for (int i = 0; i < 3; i++) {
@@ -133,7 +133,7 @@ enum err_code caption_patches_make(const struct caption_processor *processor,
     int64_t n = out->grid.h * out->grid.w, floats = qwen_vl_patch_floats(vision);
     out->p = mem_try_array((size_t)(n * floats), sizeof *out->p);
     if (!out->p)
-        rc = err_set(e, ERR_NOMEM, "no memory for a picture of %d x %d pixels", rgb.w, rgb.h);
+        rc = err_set(e, ERR_NOMEM, "no memory for an image of %d x %d pixels", rgb.w, rgb.h);
     for (int64_t i = 0; rc == ERR_OK && i < n; i++)
         fill_patch(&rgb, qwen_vl_patch_position(vision, out->grid, i), vision->patch, mean, std,
                    out->p + i * floats);

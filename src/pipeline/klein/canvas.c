@@ -16,18 +16,18 @@
 
 /* ---- canvas and mask --------------------------------------------------------------------------------- */
 
-enum err_code klein_mask_check(const struct image *mask, const struct image *picture,
+enum err_code klein_mask_check(const struct image *mask, const struct image *image,
                                const struct vt_callbacks *cb, struct err *e)
 {
-    if (mask->w == picture->w && mask->h == picture->h)
+    if (mask->w == image->w && mask->h == image->h)
         return ERR_OK;
-    double a = (double)mask->w / mask->h, b = (double)picture->w / picture->h;
+    double a = (double)mask->w / mask->h, b = (double)image->w / image->h;
     if (a / b > MASK_MAX_STRETCH || b / a > MASK_MAX_STRETCH)
         return err_set(e, ERR_ARG,
-                       "the mask is %d x %d, the picture %d x %d: they do not belong together",
-                       mask->w, mask->h, picture->w, picture->h);
-    report_note(cb, "the mask is %d x %d, the picture %d x %d: the mask is resized", mask->w,
-                mask->h, picture->w, picture->h);
+                       "the mask is %d x %d, the image %d x %d: they do not belong together",
+                       mask->w, mask->h, image->w, image->h);
+    report_note(cb, "the mask is %d x %d, the image %d x %d: the mask is resized", mask->w, mask->h,
+                image->w, image->h);
     return ERR_OK;
 }
 
@@ -102,8 +102,8 @@ static enum err_code make_token_mask(const struct image *mask, const struct klei
 }
 
 /* What the model sees of the canvas. */
-static enum err_code make_picture(const struct klein_request *rq, const struct klein_size *size,
-                                  struct klein_canvas *c, struct err *e)
+static enum err_code make_image(const struct klein_request *rq, const struct klein_size *size,
+                                struct klein_canvas *c, struct err *e)
 {
     struct image limited = {0}, whole = {0};
     enum err_code rc =
@@ -113,7 +113,7 @@ static enum err_code make_picture(const struct klein_request *rq, const struct k
     else if (rc == ERR_OK)
         rc = pad_to(&limited, size->work, &whole, e);
     if (rc == ERR_OK)
-        rc = image_convert(&whole, 3, &c->picture, e);
+        rc = image_convert(&whole, 3, &c->image, e);
     image_free(&limited);
     image_free(&whole);
     return rc;
@@ -124,7 +124,7 @@ static enum err_code make_kept(const struct klein_request *rq, struct klein_canv
 {
     enum err_code rc =
         rq->as_reference
-            ? image_copy(&c->picture, &c->kept, e)
+            ? image_copy(&c->image, &c->kept, e)
             : image_convert(rq->original, image_has_alpha(rq->original) ? 4 : 3, &c->kept, e);
     image_narrow(&c->kept);
     return rc;
@@ -140,7 +140,7 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
     enum err_code rc =
         rq->mask ? klein_mask_check(rq->mask, &rq->images[0], run->callbacks, e) : ERR_OK;
     if (rc == ERR_OK)
-        rc = make_picture(rq, size, c, e);
+        rc = make_image(rq, size, c, e);
     if (rc == ERR_OK && rq->mask)
         rc = make_kept(rq, c, e);
     if (rc == ERR_OK && rq->mask)
@@ -152,8 +152,8 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
             mem_try_array((size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels),
                           sizeof(float));
         struct report_part first = {0, rq->n_images};
-        rc = c->latents ? klein_encode_picture(k, &c->picture, first, run, c->latents, e)
-                        : err_set(e, ERR_NOMEM, "no memory for the picture's latents");
+        rc = c->latents ? klein_encode_image(k, &c->image, first, run, c->latents, e)
+                        : err_set(e, ERR_NOMEM, "no memory for the image's latents");
     }
     if (rc != ERR_OK)
         klein_canvas_free(c);
@@ -162,7 +162,7 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
 
 void klein_canvas_free(struct klein_canvas *c)
 {
-    image_free(&c->picture);
+    image_free(&c->image);
     image_free(&c->kept);
     mem_free(c->pixel_mask);
     mem_free(c->token_mask);
@@ -235,10 +235,10 @@ static void weights_of_row(const float *mask, const float *distance, int n, int 
             distance && mask[x] > 0 ? fminf(1.0f, distance[x] / (float)(feather + 1)) : mask[x];
 }
 
-enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, struct image *picture,
+enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, struct image *image,
                                    struct err *e)
 {
-    int w = picture->w, h = picture->h;
+    int w = image->w, h = image->h;
     size_t pixels = (size_t)w * (size_t)h;
     struct image out = {0}, rgb = {0};
     if (!c->pixel_mask)
@@ -253,7 +253,7 @@ enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, st
     for (int y = 0; rc == ERR_OK && weights && y < h; y++) {
         size_t row = (size_t)y * (size_t)w;
         weights_of_row(c->pixel_mask + row, d ? d + row : NULL, w, feather, weights);
-        restore_row(image_row(picture, y), image_row(&c->kept, y), weights, w, out.channels,
+        restore_row(image_row(image, y), image_row(&c->kept, y), weights, w, out.channels,
                     image_row(&out, y));
     }
     if (rc == ERR_OK && out.channels == 4 && is_opaque(&out)) {
@@ -267,7 +267,7 @@ enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, st
         image_free(&out);
         return rc;
     }
-    image_free(picture);
-    *picture = out;
+    image_free(image);
+    *image = out;
     return ERR_OK;
 }

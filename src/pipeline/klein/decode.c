@@ -34,14 +34,14 @@ static enum err_code check_decoded(const struct klein_state *s, const float *x, 
         return rc != ERR_OK
                    ? err_note(e, "VAE")
                    : err_set(e, ERR_NUMERIC,
-                             "the VAE decoder's output holds NaN or infinity: no picture is made");
+                             "the VAE decoder's output holds NaN or infinity: no image is made");
     }
     for (int64_t i = 0; i < n; i++) {
         lo = fminf(lo, x[i]);
         hi = fmaxf(hi, x[i]);
     }
     if (hi - lo < 1e-6f && !nn_device_is_dry(s->k->on.vae))
-        return err_set(e, ERR_NUMERIC, "the VAE decoder made a picture of the single value %g",
+        return err_set(e, ERR_NUMERIC, "the VAE decoder made an image of the single value %g",
                        (double)lo);
     return ERR_OK;
 }
@@ -54,7 +54,7 @@ enum err_code klein_decode(struct klein_state *s, struct image *out, struct err 
     float *latents = mem_try_array((size_t)(c * h * w), sizeof *latents);
     float *planes = mem_try_array((size_t)n, sizeof *planes);
     enum err_code rc =
-        latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the picture");
+        latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the image");
     if (rc == ERR_OK)
         rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e);
     if (rc == ERR_OK && latents && planes) {

@@ -27,15 +27,14 @@ static enum err_code check_moments(struct klein *k, const float *x, int64_t n, s
     return ERR_OK;
 }
 
-enum err_code klein_encode_picture(struct klein *k, const struct image *im, struct report_part part,
-                                   const struct klein_run *run, float *tokens, struct err *e)
+enum err_code klein_encode_image(struct klein *k, const struct image *im, struct report_part part,
+                                 const struct klein_run *run, float *tokens, struct err *e)
 {
     int s = flux2_vae_scale(flux2_vae_config(k->vae));
     int64_t h = im->h / s, w = im->w / s, c = flux2_vae_config(k->vae)->latent_channels;
     float *planes = mem_try_array(3 * (size_t)im->w * (size_t)im->h, sizeof *planes);
     float *moments = mem_try_array((size_t)(2 * c * h * w), sizeof *moments);
-    enum err_code rc =
-        planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
+    enum err_code rc = planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for an image");
     if (rc == ERR_OK)
         rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK && planes && moments) {
@@ -63,7 +62,7 @@ enum err_code klein_encode_picture(struct klein *k, const struct image *im, stru
 
 /* ---- condition tokens -------------------------------------------------------------------------------- */
 
-/* Appends the latents of a picture of w x h pixels as reference number index (time 10, 20, ...). */
+/* Appends the latents of an image of w x h pixels as reference number index (time 10, 20, ...). */
 static enum err_code condition_grow(struct klein *k, struct klein_condition *c, int w, int h,
                                     int index, float **latents, struct err *e)
 {
@@ -77,7 +76,7 @@ static enum err_code condition_grow(struct klein *k, struct klein_condition *c, 
     if (ids)
         c->ids = ids;
     if (!l || !ids)
-        return err_set(e, ERR_NOMEM, "no memory for reference picture %d", index + 1);
+        return err_set(e, ERR_NOMEM, "no memory for reference image %d", index + 1);
     for (int64_t i = 0; i < rows * cols; i++)
         ids[c->n + i] = (struct flux2_id){
             .axis = {10 + 10 * index, (int32_t)(i / cols), (int32_t)(i % cols), 0}};
@@ -99,8 +98,8 @@ static enum err_code to_tokens(const struct image *sized, const struct klein_req
     return image_pad(sized, b, NULL, out, e);
 }
 
-static enum err_code reference_picture(const struct klein *k, const struct klein_request *rq,
-                                       int index, struct image *out, struct err *e)
+static enum err_code reference_image(const struct klein *k, const struct klein_request *rq,
+                                     int index, struct image *out, struct err *e)
 {
     struct size_reference sr;
     struct image sized = {0}, whole = {0};
@@ -115,7 +114,7 @@ static enum err_code reference_picture(const struct klein *k, const struct klein
         rc = image_convert(&whole, 3, out, e);
     image_free(&sized);
     image_free(&whole);
-    return rc == ERR_OK ? rc : err_note(e, "reference picture %d", index + 1);
+    return rc == ERR_OK ? rc : err_note(e, "reference image %d", index + 1);
 }
 
 enum err_code klein_condition_make(struct klein *k, const struct klein_request *rq,
@@ -127,7 +126,7 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
     enum err_code rc = ERR_OK;
     memset(c, 0, sizeof *c);
     if (rq->inpaint) { /* the canvas itself is always the first reference */
-        const struct image *p = &canvas->picture;
+        const struct image *p = &canvas->image;
         int64_t n = (int64_t)(p->w / klein_size_unit(k)) * (p->h / klein_size_unit(k));
         rc = condition_grow(k, c, p->w, p->h, index++, &at, e);
         if (rc == ERR_OK && at)
@@ -138,11 +137,11 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
     }
     for (int i = first; rc == ERR_OK && i < rq->n_images; i++, index++) {
         struct image im = {0};
-        rc = reference_picture(k, rq, i, &im, e);
+        rc = reference_image(k, rq, i, &im, e);
         if (rc == ERR_OK)
             rc = condition_grow(k, c, im.w, im.h, index, &at, e);
         if (rc == ERR_OK)
-            rc = klein_encode_picture(k, &im, (struct report_part){i, rq->n_images}, run, at, e);
+            rc = klein_encode_image(k, &im, (struct report_part){i, rq->n_images}, run, at, e);
         image_free(&im);
     }
     if (rc != ERR_OK)

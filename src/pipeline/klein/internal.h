@@ -40,7 +40,7 @@ struct klein {
     struct preview preview;
 };
 
-/* Condition tokens of reference pictures. */
+/* Condition tokens of reference images. */
 struct klein_condition {
     float *latents;       /* [n, channels] */
     struct flux2_id *ids; /* [n] */
@@ -49,12 +49,12 @@ struct klein_condition {
 
 /* What an inpainting run starts from. */
 struct klein_canvas {
-    struct image picture; /* RGB at the working size: what the model sees */
+    struct image image; /* RGB at the working size: what the model sees */
     struct image
         kept; /* RGB or RGBA of the result's size: what comes back where nothing is painted */
     float *pixel_mask; /* [kept.h, kept.w], 0 or 1; NULL: everywhere */
     float *token_mask; /* [tokens]; NULL: everywhere */
-    float *latents;    /* [tokens, channels] of the picture */
+    float *latents;    /* [tokens, channels] of the image */
 };
 
 /* text.c: embeddings of a prompt, [rq->max_tokens, joint_dim]; borrowed from k until the next call but one.
@@ -79,8 +79,8 @@ struct klein_size {
 ERR_MUST_CHECK enum err_code klein_size_make(const struct klein *k, const struct klein_request *rq,
                                              const struct klein_run *run, struct klein_size *out,
                                              struct err *e);
-/* A decoded picture of the working size becomes one of the result's. */
-ERR_MUST_CHECK enum err_code klein_size_finish(const struct klein_size *s, struct image *picture,
+/* A decoded image of the working size becomes one of the result's. */
+ERR_MUST_CHECK enum err_code klein_size_finish(const struct klein_size *s, struct image *image,
                                                struct err *e);
 
 /* canvas.c */
@@ -94,21 +94,21 @@ ERR_MUST_CHECK enum err_code klein_condition_make(struct klein *k, const struct 
                                                   const struct klein_run *run,
                                                   struct klein_condition *c, struct err *e);
 void klein_condition_free(struct klein_condition *c);
-/* Puts the kept pixels of the canvas back over a finished picture (RGB of the same size), which gets alpha where
+/* Puts the kept pixels of the canvas back over a finished image (RGB of the same size), which gets alpha where
  * they have some. */
 ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
-                                                  struct image *picture, struct err *e);
+                                                  struct image *image, struct err *e);
 
 /* Engages one component; its device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);
 
-/* image.c: RGB picture with sides in whole tokens -> packed, normalised latents [tokens, 4C]. part: of the
+/* image.c: RGB image with sides in whole tokens -> packed, normalised latents [tokens, 4C]. part: of the
  * stage that encodes images. */
-ERR_MUST_CHECK enum err_code klein_encode_picture(struct klein *k, const struct image *im,
-                                                  struct report_part part,
-                                                  const struct klein_run *run, float *tokens,
-                                                  struct err *e);
+ERR_MUST_CHECK enum err_code klein_encode_image(struct klein *k, const struct image *im,
+                                                struct report_part part,
+                                                const struct klein_run *run, float *tokens,
+                                                struct err *e);
 
 /* preview.c: fits the maps when the run wants previews and there are none yet. */
 void klein_preview_prepare(struct klein *k, const struct klein_run *run);

@@ -1,8 +1,8 @@
 /* klein.h - FLUX.2-klein: text to image, editing with references, inpainting.
  *
- *   prompt -> Qwen3 -> embeddings            picture, references -> VAE encoder -> condition tokens
+ *   prompt -> Qwen3 -> embeddings            image, references -> VAE encoder -> condition tokens
  *                   \                          /
- *   noise of seed -> transformer, step by step (Euler) -> latents -> VAE decoder -> picture
+ *   noise of seed -> transformer, step by step (Euler) -> latents -> VAE decoder -> image
  *
  * Follows the reference's Flux2KleinPipeline and Flux2KleinInpaintPipeline step for step.
  */
@@ -65,8 +65,8 @@ ERR_MUST_CHECK enum err_code klein_generate(struct klein *k, const struct klein_
                                             const struct klein_run *run, struct image *out,
                                             struct err *e);
 
-/* A mask of quite another shape than the picture is refused; of another size it is fine, with a note. */
-ERR_MUST_CHECK enum err_code klein_mask_check(const struct image *mask, const struct image *picture,
+/* A mask of quite another shape than the image is refused; of another size it is fine, with a note. */
+ERR_MUST_CHECK enum err_code klein_mask_check(const struct image *mask, const struct image *image,
                                               const struct vt_callbacks *cb, struct err *e);
 
 /* Pixels that sides are multiples of. */

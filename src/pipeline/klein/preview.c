@@ -12,7 +12,7 @@ static enum err_code encode(void *user, const struct image *pattern, float *toke
     const struct encoding *n = user;
     struct vt_stats stats = {0};
     struct klein_run quiet = {.cancel = n->run->cancel, .stats = &stats};
-    return klein_encode_picture(n->k, pattern, (struct report_part){0, 1}, &quiet, tokens, e);
+    return klein_encode_image(n->k, pattern, (struct report_part){0, 1}, &quiet, tokens, e);
 }
 
 void klein_preview_prepare(struct klein *k, const struct klein_run *run)

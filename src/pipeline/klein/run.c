@@ -153,7 +153,7 @@ static enum err_code explain_nan(struct klein_state *s, int step, struct err *e)
     }
     return err_set(
         e, ERR_NUMERIC,
-        "step %d of %d gave NaN or infinity%s: no picture is made (try another precision of the "
+        "step %d of %d gave NaN or infinity%s: no image is made (try another precision of the "
         "weights or another device)",
         step + 1, s->rq->steps, where);
 }
@@ -180,7 +180,7 @@ static enum err_code predict(struct klein_state *s, int i, int step, struct err 
     return ERR_OK;
 }
 
-/* Known parts of the picture, noised to the level that the latents now have. */
+/* Known parts of the image, noised to the level that the latents now have. */
 static void blend_known(struct klein_state *s, int step)
 {
     size_t n = (size_t)(s->tokens * s->channels);

@@ -30,7 +30,7 @@ static enum err_code free_size(const struct klein *k, const struct klein_request
         struct size_px src = {rq->images[0].w, rq->images[0].h};
         enum err_code rc = size_klein_reference(src, unit, &sr, e);
         if (rc != ERR_OK)
-            return err_note(e, "reference picture 1");
+            return err_note(e, "reference image 1");
         first = rq->as_reference ? (struct size_px){sr.crop.w, sr.crop.h}
                                  : size_ceil_to(sr.resized, unit);
     } else {
@@ -58,17 +58,17 @@ static void note_size(const struct klein_request *rq, const struct klein_size *s
     const struct image *src = rq->n_images > 0 ? &rq->images[0] : NULL;
     if ((rq->width && rq->width != s->result.w) || (rq->height && rq->height != s->result.h))
         report_note(cb, "the size is %d x %d: %s", s->result.w, s->result.h,
-                    rq->inpaint ? "the picture that is painted in decides"
+                    rq->inpaint ? "the image that is painted in decides"
                                 : "sides are rounded down to whole tokens");
     if (!src || rq->width || rq->height)
         return;
     if (s->result.w != src->w || s->result.h != src->h)
-        report_note(cb, "the picture of %d x %d is %s to %d x %d%s", src->w, src->h,
+        report_note(cb, "the image of %d x %d is %s to %d x %d%s", src->w, src->h,
                     rq->as_reference && !rq->inpaint ? "scaled and cut" : "resampled", s->result.w,
                     s->result.h, rq->inpaint ? ", kept parts too (sides are whole tokens)" : "");
     else if (s->inner.w != src->w || s->inner.h != src->h)
         report_note(cb,
-                    "the picture of %d x %d is painted at %d x %d and scaled up again; what is "
+                    "the image of %d x %d is painted at %d x %d and scaled up again; what is "
                     "kept stays as it is",
                     src->w, src->h, s->inner.w, s->inner.h);
 }
@@ -81,19 +81,19 @@ enum err_code klein_size_make(const struct klein *k, const struct klein_request 
     return ERR_OK;
 }
 
-enum err_code klein_size_finish(const struct klein_size *s, struct image *picture, struct err *e)
+enum err_code klein_size_finish(const struct klein_size *s, struct image *image, struct err *e)
 {
     struct image inner = {0}, sized = {0};
-    if (picture->w == s->result.w && picture->h == s->result.h)
+    if (image->w == s->result.w && image->h == s->result.h)
         return ERR_OK;
     enum err_code rc =
-        image_crop(picture, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e);
+        image_crop(image, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e);
     if (rc == ERR_OK)
         rc = image_resize(&inner, s->result.w, s->result.h, IMAGE_LANCZOS, &sized, e);
     image_free(&inner);
     if (rc != ERR_OK)
         return rc;
-    image_free(picture);
-    *picture = sized;
+    image_free(image);
+    *image = sized;
     return ERR_OK;
 }

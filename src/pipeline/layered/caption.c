@@ -1,4 +1,4 @@
-/* caption.c - no prompt: the vision model of the same folder says what is in the picture. */
+/* caption.c - no prompt: the vision model of the same folder says what is in the image. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -17,7 +17,7 @@ static void trace_ids(struct trace *t, const char *name, const struct tokens *id
     mem_free(wide);
 }
 
-static enum err_code describe(struct layered *l, const struct image *picture,
+static enum err_code describe(struct layered *l, const struct image *image,
                               enum chat_language language, const struct layered_run *run, int parts,
                               struct buf *out, struct err *e)
 {
@@ -31,7 +31,7 @@ static enum err_code describe(struct layered *l, const struct image *picture,
         .token = report_caption_token,
     };
     report_caption_begin(&report, run->callbacks, parts, CAPTION_MAX_NEW_TOKENS, l->on.text);
-    enum err_code rc = caption_run(l->captioner, picture, &rq, &r, e);
+    enum err_code rc = caption_run(l->captioner, image, &rq, &r, e);
     report_graphs_end(l->on.text);
     if (rc != ERR_OK)
         return rc;
@@ -61,19 +61,19 @@ static enum err_code open_captioner(struct layered *l, struct err *e)
     enum err_code rc = caption_open(files, l->on.text, &l->captioner, e);
     mem_free(files);
     if (rc == ERR_NOTFOUND)
-        rc = err_note(e, "a picture without a prompt needs a caption (give one with -p to do "
+        rc = err_note(e, "an image without a prompt needs a caption (give one with -p to do "
                          "without)");
     return rc;
 }
 
-enum err_code layered_caption(struct layered *l, const struct image *picture,
+enum err_code layered_caption(struct layered *l, const struct image *image,
                               enum chat_language language, const struct layered_run *run, int parts,
                               struct buf *out, struct err *e)
 {
     int64_t start = clock_ns();
     enum err_code rc = open_captioner(l, e);
     if (rc == ERR_OK)
-        rc = describe(l, picture, language, run, parts, out, e);
+        rc = describe(l, image, language, run, parts, out, e);
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     return rc;
 }

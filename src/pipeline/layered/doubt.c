@@ -34,7 +34,7 @@ size_t layers_doubts(const struct vt_layers_result *result,
     if (vt_layers_count(result) == 0)
         add(&l, "no_layers", "all layers are empty", (double)NAN);
     if (r->source.psnr_db < doubtful_psnr_db)
-        add(&l, "far_from_source", "the flattened layers differ much from the picture",
+        add(&l, "far_from_source", "the flattened layers differ much from the image",
             r->source.psnr_db);
     if (r->composite.psnr_db < doubtful_psnr_db)
         add(&l, "far_from_composite",

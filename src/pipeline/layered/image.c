@@ -81,7 +81,7 @@ done:
     return rc;
 }
 
-/* ---- picture to latents ------------------------------------------------------------------------------ */
+/* ---- image to latents ------------------------------------------------------------------------------ */
 
 static void trace_vae_mid(const char *name, const float *data, const int64_t *dims, int n_dims,
                           void *user)
@@ -99,16 +99,15 @@ static struct vae_call vae_run(const struct layered *l, const struct layered_run
     };
 }
 
-enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
-                                     const struct layered_run *run, float *tokens, struct err *e)
+enum err_code layered_encode_image(struct layered *l, const struct image *image,
+                                   const struct layered_run *run, float *tokens, struct err *e)
 {
     const struct qwen_image_vae_config *c = qwen_image_vae_config(l->vae);
     int s = qwen_image_vae_scale(c);
-    int64_t h = picture->h / s, w = picture->w / s, n = c->latent_channels * h * w;
-    float *planes = mem_try_array(4 * (size_t)picture->w * (size_t)picture->h, sizeof *planes);
+    int64_t h = image->h / s, w = image->w / s, n = c->latent_channels * h * w;
+    float *planes = mem_try_array(4 * (size_t)image->w * (size_t)image->h, sizeof *planes);
     float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
-    enum err_code rc =
-        planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a picture");
+    enum err_code rc = planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for an image");
     if (rc == ERR_OK)
         rc = layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), run, e);
     if (rc == ERR_OK) {
@@ -118,9 +117,8 @@ enum err_code layered_encode_picture(struct layered *l, const struct image *pict
         int64_t start = clock_ns();
         report_graphs_begin(&report, l->on.vae);
         struct vae_call vr = vae_run(l, run, true);
-        image_planes(picture, planes);
-        rc =
-            vae_encode(qwen_image_vae_net(l->vae), planes, picture->h, picture->w, moments, &vr, e);
+        image_planes(image, planes);
+        rc = vae_encode(qwen_image_vae_net(l->vae), planes, image->h, image->w, moments, &vr, e);
         report_graphs_end(l->on.vae);
         run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
     }

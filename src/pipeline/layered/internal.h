@@ -19,7 +19,7 @@ struct layered {
     struct qwen_vl *text;
     struct qwen_image_transformer *transformer;
     struct qwen_image_vae *vae;
-    struct captioner *captioner; /* opened when a picture comes without a prompt */
+    struct captioner *captioner; /* opened when an image comes without a prompt */
     int64_t joint_dim;
     struct preview preview;
 };
@@ -35,9 +35,9 @@ ERR_MUST_CHECK enum err_code
 layered_engage_modulation(struct layered *l, const struct layered_run *run, struct err *e);
 void layered_release_modulation(struct layered *l);
 
-/* caption.c: what the vision model sees in the picture (RGBA of the working size); the first of `parts` of
+/* caption.c: what the vision model sees in the image (RGBA of the working size); the first of `parts` of
  * the text stage. */
-ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *picture,
+ERR_MUST_CHECK enum err_code layered_caption(struct layered *l, const struct image *image,
                                              enum chat_language language,
                                              const struct layered_run *run, int parts,
                                              struct buf *out, struct err *e);
@@ -56,9 +56,9 @@ ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, const struct layer
                                            const struct layered_run *run, struct layered_text *out,
                                            struct err *e);
 /* RGBA of the working size -> packed, normalised latents [tokens, 4C]. */
-ERR_MUST_CHECK enum err_code layered_encode_picture(struct layered *l, const struct image *picture,
-                                                    const struct layered_run *run, float *tokens,
-                                                    struct err *e);
+ERR_MUST_CHECK enum err_code layered_encode_image(struct layered *l, const struct image *image,
+                                                  const struct layered_run *run, float *tokens,
+                                                  struct err *e);
 /* preview.c: fits the maps when the run wants previews and there are none yet. */
 void layered_preview_prepare(struct layered *l, const struct layered_run *run);
 /* After a step: what the layers would be without their noise; `first` is the bottom one, the others follow. */

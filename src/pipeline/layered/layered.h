@@ -1,11 +1,11 @@
-/* layered.h - Qwen-Image-Layered: one picture taken apart into RGBA layers, background first.
+/* layered.h - Qwen-Image-Layered: one image taken apart into RGBA layers, background first.
  *
- *   prompt, negative prompt -> Qwen2.5-VL -> embeddings        picture -> VAE encoder -> condition tokens
+ *   prompt, negative prompt -> Qwen2.5-VL -> embeddings        image -> VAE encoder -> condition tokens
  *                                        \                      /
  *   noise of seed for layers + 1 frames -> transformer, step by step (Euler) -> a frame's latents at a time
  *                                                                             -> VAE decoder -> RGBA
  *
- * Frame 0 is the model's own idea of the whole picture; the layers are frames 1 .. N. Follows the reference's
+ * Frame 0 is the model's own idea of the whole image; the layers are frames 1 .. N. Follows the reference's
  * QwenImageLayeredPipeline step for step, for any working size. On a device with memory of its own one
  * component is engaged at a time; the blocks' modulation goes into tables before the run
  * (model/qwen_image/transformer.h).
@@ -39,10 +39,10 @@ void layered_free(struct layered *l);
 
 /* A request with every default filled in. */
 struct layered_request {
-    const struct image *picture; /* any mode; worked on as RGBA */
+    const struct image *image; /* any mode; worked on as RGBA */
     /* RGB that is seen where alpha is 0; NULL: what lies there, as the reference implementation has it. */
     const unsigned char *matte;
-    /* What is in the picture. Empty or a single space: the vision model is asked, in this language. */
+    /* What is in the image. Empty or a single space: the vision model is asked, in this language. */
     struct str prompt;
     enum chat_language language;
     struct str negative;
@@ -71,7 +71,7 @@ struct layered_result {
     float *planes; /* [layers, 4, h, w] RGBA, straight alpha, -1 to 1; bottom layer first */
     float *frame;  /* [4, h, w]: the model's own composite (frame 0) */
     struct image
-        picture; /* RGBA: the source at the working size, as the model saw it (but of 8 bits) */
+        image; /* RGBA: the source at the working size, as the model saw it (but of 8 bits) */
     struct buf caption; /* the prompt that the vision model gave; empty when one was given */
     size_t table_bytes; /* on the host; 0 when the modulation was evaluated in place */
     double table_seconds;
@@ -79,14 +79,14 @@ struct layered_result {
         table_weight_bytes; /* of the weights that the tables stand for: never engaged with the rest */
 };
 
-/* The working size of a picture. ERR_ARG for a picture too narrow to have one. */
-ERR_MUST_CHECK enum err_code layered_size(const struct image *picture, int resolution, int *w,
-                                          int *h, struct err *e);
+/* The working size of an image. ERR_ARG for an image too narrow to have one. */
+ERR_MUST_CHECK enum err_code layered_size(const struct image *image, int resolution, int *w, int *h,
+                                          struct err *e);
 
 ERR_MUST_CHECK enum err_code layered_decompose(struct layered *l, const struct layered_request *rq,
                                                const struct layered_run *run,
                                                struct layered_result *out, struct err *e);
-/* The same on dry devices, for a plan. A picture without a prompt gets the longest caption. */
+/* The same on dry devices, for a plan. An image without a prompt gets the longest caption. */
 ERR_MUST_CHECK enum err_code layered_rehearse(struct layered *l, const struct layered_request *rq,
                                               bool previews, struct err *e);
 /* Accepts NULL and a zeroed result. */

@@ -14,7 +14,7 @@ static enum err_code encode(void *user, const struct image *pattern, float *toke
     const struct encoding *n = user;
     struct vt_stats stats = {0};
     struct layered_run quiet = {.cancel = n->run->cancel, .stats = &stats};
-    return layered_encode_picture(n->l, pattern, &quiet, tokens, e);
+    return layered_encode_image(n->l, pattern, &quiet, tokens, e);
 }
 
 void layered_preview_prepare(struct layered *l, const struct layered_run *run)

@@ -76,17 +76,16 @@ static enum err_code check_request(const struct layered_request *rq, struct err 
     return ERR_OK;
 }
 
-enum err_code layered_size(const struct image *picture, int resolution, int *w, int *h,
-                           struct err *e)
+enum err_code layered_size(const struct image *image, int resolution, int *w, int *h, struct err *e)
 {
     struct size_px s;
     if (resolution < LAYERED_SIDE_UNIT || resolution > LAYERED_MAX_RESOLUTION ||
         resolution % LAYERED_SIDE_UNIT != 0)
         return err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d, %d to %d",
                        resolution, LAYERED_SIDE_UNIT, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION);
-    if (!picture->p || picture->w < 1 || picture->h < 1)
+    if (!image->p || image->w < 1 || image->h < 1)
         return err_set(e, ERR_ARG, "the image has no pixels");
-    TRY(size_layered((struct size_px){picture->w, picture->h}, resolution, &s, e));
+    TRY(size_layered((struct size_px){image->w, image->h}, resolution, &s, e));
     *w = s.w;
     *h = s.h;
     return ERR_OK;
@@ -97,10 +96,10 @@ static enum err_code resample_source(struct state *s, struct err *e)
 {
     struct image rgba = {0};
     enum err_code rc;
-    TRY_GOTO(image_convert(s->rq->picture, 4, &rgba, e), done);
-    TRY_GOTO(image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->picture, e), done);
+    TRY_GOTO(image_convert(s->rq->image, 4, &rgba, e), done);
+    TRY_GOTO(image_resize(&rgba, s->out->w, s->out->h, IMAGE_LANCZOS, &s->out->image, e), done);
     if (s->rq->matte)
-        image_replace_hidden(&s->out->picture, s->rq->matte);
+        image_replace_hidden(&s->out->image, s->rq->matte);
 done:
     image_free(&rgba);
     return rc;
@@ -117,10 +116,10 @@ static bool is_blank(struct str s)
 static enum err_code caption(struct state *s, int parts, struct err *e)
 {
     struct image ground = {0};
-    const struct image *picture = &s->out->picture;
-    enum err_code rc = s->rq->matte ? image_on_ground(picture, s->rq->matte, &ground, e) : ERR_OK;
+    const struct image *image = &s->out->image;
+    enum err_code rc = s->rq->matte ? image_on_ground(image, s->rq->matte, &ground, e) : ERR_OK;
     if (rc == ERR_OK)
-        rc = layered_caption(s->l, ground.p ? &ground : picture, s->rq->language, s->run, parts,
+        rc = layered_caption(s->l, ground.p ? &ground : image, s->rq->language, s->run, parts,
                              &s->out->caption, e);
     image_free(&ground);
     return rc;
@@ -211,8 +210,8 @@ static enum err_code prepare(struct state *s, struct err *e)
     if (rc != ERR_OK)
         return rc;
     own = (size_t)(s->tokens * s->channels);
-    rc = layered_encode_picture(s->l, &s->out->picture, s->run, s->input + own, e);
-    image_narrow(&s->out->picture); /* the model has seen it */
+    rc = layered_encode_image(s->l, &s->out->image, s->run, s->input + own, e);
+    image_narrow(&s->out->image); /* the model has seen it */
     if (rc == ERR_OK)
         layered_preview_prepare(s->l, s->run);
     if (rc == ERR_OK)
@@ -413,7 +412,7 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     memset(out, 0, sizeof *out);
     enum err_code rc = check_request(rq, e);
     if (rc == ERR_OK)
-        rc = layered_size(rq->picture, rq->resolution, &out->w, &out->h, e);
+        rc = layered_size(rq->image, rq->resolution, &out->w, &out->h, e);
     if (rc == ERR_OK)
         rc = layered_check_room(rq->layers, out->w, out->h, host_available_bytes(), e);
     if (rc != ERR_OK)
@@ -453,7 +452,7 @@ void layered_result_free(struct layered_result *r)
 {
     if (!r)
         return;
-    image_free(&r->picture);
+    image_free(&r->image);
     buf_deinit(&r->caption);
     mem_free(r->planes);
     mem_free(r->frame);

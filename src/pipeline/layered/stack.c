@@ -49,7 +49,7 @@ enum err_code layered_stack_make(const struct layered_result *r,
     if (options->full_size)
         TRY_GOTO(layers_to_full_size(s, options->source, e), done);
     layers_suggest_names(s);
-    TRY_GOTO(layers_recompose_report(s, options->full_size ? options->source : &r->picture,
+    TRY_GOTO(layers_recompose_report(s, options->full_size ? options->source : &r->image,
                                      &out->source, e),
              done);
     rc = layers_flatten(s, &out->composite, e);

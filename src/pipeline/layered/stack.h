@@ -8,7 +8,7 @@
 #include "pipeline/layered/layered.h"
 
 struct layered_stack_options {
-    const struct image *source; /* the picture as it was given, any mode, 8 bits */
+    const struct image *source; /* the image as it was given, any mode, 8 bits */
     bool full_size; /* bring the layers to the source's size, and its colours where known */
     bool keep_empty;
     bool merge_duplicates; /* neighbours that hardly differ become one */

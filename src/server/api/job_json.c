@@ -25,7 +25,7 @@
 #define KIND_SWITCH .type = HTTP_BOOL, .nullable = true
 #define KIND_SIDES .type = HTTP_ARRAY, .items = HTTP_INT, .nullable = true
 #define KIND_IMAGE .type = HTTP_ASSET, .nullable = true
-#define KIND_PICTURE .type = HTTP_ASSET, .required = true
+#define KIND_NEEDED_IMAGE .type = HTTP_ASSET, .required = true
 #define KIND_IMAGES .type = HTTP_ARRAY, .items = HTTP_ASSET, .required = true
 
 #define FIELD(MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP)                                        \
@@ -37,8 +37,8 @@
      .fallback = FALLBACK,                                                                         \
      KIND_##TYPE},
 
-const struct http_field fields_generate[] = {PARAMS_PICTURE(FIELD){0}};
-const struct http_field fields_edit[] = {PARAMS_PICTURE(FIELD) PARAMS_EDIT(FIELD){0}};
+const struct http_field fields_generate[] = {PARAMS_IMAGE(FIELD){0}};
+const struct http_field fields_edit[] = {PARAMS_IMAGE(FIELD) PARAMS_EDIT(FIELD){0}};
 const struct http_field fields_layers[] = {PARAMS_LAYERS(FIELD){0}};
 const struct http_field fields_caption[] = {PARAMS_CAPTION(FIELD){0}};
 
@@ -58,7 +58,7 @@ const struct http_field job_fields[] = {
     {.name = "done", .type = HTTP_NUMBER, .help = "of this stage, 0 to 1"},
     {.name = "step", .type = HTTP_INT},
     {.name = "steps", .type = HTTP_INT},
-    {.name = "image", .type = HTTP_INT, .help = "which of the pictures, from 0"},
+    {.name = "image", .type = HTTP_INT, .help = "which of the images, from 0"},
     {.name = "images", .type = HTTP_INT},
     {.name = "elapsed", .type = HTTP_NUMBER, .help = "seconds since it started"},
     {.name = "seconds_left", .type = HTTP_NUMBER, .help = "of this stage"},
@@ -123,8 +123,8 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-    {"generate", MODEL_TASK_PICTURES, fields_generate},
-    {"edit", MODEL_TASK_PICTURES, fields_edit},
+    {"generate", MODEL_TASK_IMAGES, fields_generate},
+    {"edit", MODEL_TASK_IMAGES, fields_edit},
     {"layers", MODEL_TASK_LAYERS, fields_layers},
     {"caption", MODEL_TASK_LAYERS, fields_caption},
 };

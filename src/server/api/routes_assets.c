@@ -1,4 +1,4 @@
-/* routes_assets.c - pictures in and out. The core has written uploads to the store before a handler runs. */
+/* routes_assets.c - images in and out. The core has written uploads to the store before a handler runs. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include "server/server_internal.h"
 #include "store/assets.h"
 
-/* A picture's bytes never change under its id. Private: a shared cache would answer without a token. */
+/* An image's bytes never change under its id. Private: a shared cache would answer without a token. */
 static const char forever[] = "private, max-age=31536000, immutable";
 
 const struct http_field asset_fields[] = {
@@ -149,7 +149,7 @@ static enum err_code list(struct http_request *rq, struct http_reply *re, struct
     return ERR_OK;
 }
 
-/* ---- one picture -------------------------------------------------------------------------------- */
+/* ---- one image -------------------------------------------------------------------------------- */
 
 static const struct http_field get_query[] = {
     {.name = "w",
@@ -164,7 +164,7 @@ static const struct http_field get_query[] = {
      .help = "as an attachment with a file name"},
     {0}};
 
-/* "cat.png" for "cat.jpeg" when it is a PNG; "picture.png" without a name. */
+/* "cat.png" for "cat.jpeg" when it is a PNG; "image.png" without a name. */
 static void name_file(const struct asset *a, struct http_reply *re)
 {
     const char *dot = strrchr(a->name, '.');
@@ -173,7 +173,7 @@ static void name_file(const struct asset *a, struct http_reply *re)
         snprintf(re->filename, sizeof re->filename, "%.*s.%s", (int)n, a->name,
                  asset_extension(a->format));
     else
-        snprintf(re->filename, sizeof re->filename, "picture-%.8s.%s", a->id,
+        snprintf(re->filename, sizeof re->filename, "image-%.8s.%s", a->id,
                  asset_extension(a->format));
 }
 
@@ -226,17 +226,17 @@ static enum err_code delete (struct http_request *rq, struct http_reply *re, str
 
 const struct http_route routes_assets[] = {
     {HTTP_POST, "/v1/assets", "uploadAssets",
-     "Put pictures in: PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF or BMP, as the body or as files of a "
+     "Put images in: PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF or BMP, as the body or as files of a "
      "form",
      .tag = "assets", .run = upload, .body = upload_body, .gives = upload_gives,
      .accepts = HTTP_BYTES | HTTP_MULTIPART, .status = 201},
-    {HTTP_GET, "/v1/assets", "listAssets", "List pictures, newest first", .tag = "assets",
+    {HTTP_GET, "/v1/assets", "listAssets", "List images, newest first", .tag = "assets",
      .run = list, .query = list_query, .gives = list_gives},
-    {HTTP_GET, "/v1/assets/{id}", "getAsset", "A picture's file, or a small version of it",
+    {HTTP_GET, "/v1/assets/{id}", "getAsset", "An image's file, or a small version of it",
      .tag = "assets", .run = get, .query = get_query, .type = "image/*", .flags = HTTP_ETAG},
-    {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of a picture",
+    {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of an image",
      .tag = "assets", .run = info, .gives = asset_fields},
     {HTTP_DELETE, "/v1/assets/{id}", "deleteAsset",
-     "Remove a picture and its small versions; 409 while a project or a job refers to it",
+     "Remove an image and its small versions; 409 while a project or a job refers to it",
      .tag = "assets", .run = delete, .gives = asset_fields},
     {0}};

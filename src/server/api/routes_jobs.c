@@ -133,5 +133,5 @@ const struct http_route routes_jobs[] = {
      "Events of a job: queued, stage, step, preview, done, failed, cancelled", "jobs", run_events,
      .type = "text/event-stream", .flags = HTTP_EVENTS, .emits = schema_job_events},
     {HTTP_GET, "/v1/jobs/{id}/preview", "jobPreview",
-     "What the running job's picture seems to become", "jobs", run_preview, .type = "image/jpeg"},
+     "What the running job's image seems to become", "jobs", run_preview, .type = "image/jpeg"},
     {0}};

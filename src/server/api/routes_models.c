@@ -125,7 +125,7 @@ enum err_code route_unload_model(struct http_request *rq, struct http_reply *re,
 static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc =
-        route_load_model(rq, re, http_path(rq, "id"), MODEL_TASK_PICTURES | MODEL_TASK_LAYERS, e);
+        route_load_model(rq, re, http_path(rq, "id"), MODEL_TASK_IMAGES | MODEL_TASK_LAYERS, e);
     if (rc != ERR_OK || re->later)
         return rc;
     buf_add_z(&re->body, "{\"model\":");

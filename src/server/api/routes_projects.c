@@ -32,13 +32,13 @@ enum { ATTEMPTS = 8 };
         {.name = "mask",                                                                           \
          .type = HTTP_ASSET,                                                                       \
          .nullable = true,                                                                         \
-         .help = "grey levels, stretched over the layer's picture; black hides"},                  \
+         .help = "grey levels, stretched over the layer's image; black hides"},                    \
         {.name = "x",                                                                              \
          .type = HTTP_NUMBER,                                                                      \
          .lo = -LAYER_OFFSET_MAX,                                                                  \
          .hi = LAYER_OFFSET_MAX,                                                                   \
          .fallback = "0",                                                                          \
-         .help = "of the picture's upper left corner on the canvas"},                              \
+         .help = "of the image's upper left corner on the canvas"},                                \
         {.name = "y",                                                                              \
          .type = HTTP_NUMBER,                                                                      \
          .lo = -LAYER_OFFSET_MAX,                                                                  \
@@ -56,7 +56,7 @@ enum { ATTEMPTS = 8 };
          .lo = -360,                                                                               \
          .hi = 360,                                                                                \
          .fallback = "0",                                                                          \
-         .help = "degrees, clockwise, about the picture's upper left corner"},                     \
+         .help = "degrees, clockwise, about the image's upper left corner"},                       \
         {.name = "opacity", .type = HTTP_NUMBER, .lo = 0, .hi = 1, .fallback = "1"},               \
         {.name = "blend_mode",                                                                     \
          .type = HTTP_STRING,                                                                      \
@@ -68,12 +68,12 @@ enum { ATTEMPTS = 8 };
     }
 
 const struct http_field layer_fields[] = {
-    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the picture that it shows"},
+    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the image that it shows"},
     LAYER_ROWS,
     {0}};
 
 static const struct http_field layer_body[] = {
-    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the picture that it shows"},
+    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the image that it shows"},
     {.name = "index",
      .type = HTTP_INT,
      .lo = 0,
@@ -114,7 +114,7 @@ static const struct http_field create_body[] = {
      .type = HTTP_STRING,
      .lo = 1,
      .hi = 64,
-     .help = "a finished job: its layers or pictures become the project's"},
+     .help = "a finished job: its layers or images become the project's"},
     PROJECT_ROWS,
     STORE_ROWS,
     {0}};
@@ -449,12 +449,12 @@ static const struct http_field import_body[] = {
      .lo = 1,
      .hi = 64,
      .required = true,
-     .help = "a finished job with layers or pictures"},
+     .help = "a finished job with layers or images"},
     {.name = "replace",
      .type = HTTP_STRING,
      .lo = 1,
      .hi = LAYER_ID_SIZE - 1,
-     .help = "the layer whose picture was taken apart; without it they go on top"},
+     .help = "the layer whose image was taken apart; without it they go on top"},
     {0}};
 
 static enum err_code import_change(struct http_request *rq, struct project *p, struct err *e)
@@ -612,7 +612,7 @@ const struct http_route routes_projects[] = {
     {HTTP_GET, "/v1/projects/{id}/history", "listUndoPoints", "The undo points", TAG,
      .run = history, .gives = history_gives},
     {HTTP_POST, "/v1/projects/{id}/import", "importIntoProject",
-     "Put a job's layers or pictures into a project", TAG, .run = import, .flags = HTTP_IF_MATCH,
+     "Put a job's layers or images into a project", TAG, .run = import, .flags = HTTP_IF_MATCH,
      .query = change_query, .body = import_body, .gives = project_fields, .accepts = HTTP_JSON},
     {HTTP_POST, "/v1/projects/{id}/layers", "addLayer", "Add a layer", TAG, .run = add_layer,
      .flags = HTTP_IF_MATCH, .query = change_query, .body = layer_body, .gives = project_fields,
@@ -624,6 +624,6 @@ const struct http_route routes_projects[] = {
     {HTTP_DELETE, "/v1/projects/{id}/layers/{layer}", "removeLayer", "Take a layer out", TAG,
      .run = remove_layer, .flags = HTTP_IF_MATCH, .query = change_query, .gives = project_fields},
     {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
-     "The project as a picture or a layered file", TAG, .run = export, .query = export_query,
+     "The project as an image or a layered file", TAG, .run = export, .query = export_query,
      .type = "application/octet-stream", .flags = HTTP_ETAG},
     {0}};

@@ -23,22 +23,22 @@ static const struct http_field limit_fields[] = {
      .lo = 0,
      .hi = 36500,
      .required = true,
-     .help = "days after which a picture that no project and no job refers to goes; 0: never"},
+     .help = "days after which an image that no project and no job refers to goes; 0: never"},
     {.name = "bytes",
      .type = HTTP_INT,
      .lo = 0,
      .hi = 9e15,
      .required = true,
-     .help = "of all pictures; above it the oldest go that no project refers to; 0: no limit"},
+     .help = "of all images; above it the oldest go that no project refers to; 0: no limit"},
     {0}};
 
 static const struct http_field tidied_fields[] = {
     {.name = "jobs", .type = HTTP_INT, .required = true, .help = "jobs that were forgotten"},
-    {.name = "assets", .type = HTTP_INT, .required = true, .help = "pictures that went"},
+    {.name = "assets", .type = HTTP_INT, .required = true, .help = "images that went"},
     {.name = "strays",
      .type = HTTP_INT,
      .required = true,
-     .help = "files that nothing knew, and small versions of pictures that are gone"},
+     .help = "files that nothing knew, and small versions of images that are gone"},
     {.name = "bytes", .type = HTTP_INT, .required = true},
     {0}};
 
@@ -130,7 +130,7 @@ const struct http_route routes_store[] = {
     {HTTP_GET, "/v1/store", "getStore", "How much the store holds, and its limits", .tag = "system",
      .run = run_store, .gives = store_fields},
     {HTTP_PATCH, "/v1/store/limits", "setStoreLimits",
-     "Change when finished jobs and pictures that nobody needs go by themselves", .tag = "system",
+     "Change when finished jobs and images that nobody needs go by themselves", .tag = "system",
      .run = run_limits, .body = limit_fields, .gives = limit_fields, .accepts = HTTP_JSON,
      .flags = HTTP_MERGE},
     {HTTP_POST, "/v1/store/tidy", "tidyStore", "Apply the limits now", .tag = "system",

@@ -79,7 +79,7 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
     metric(b, "http_requests", "gauge", "Requests that wait for their answer.", (double)c.requests);
     metric(b, "http_slow_closed_total", "counter", "Connections ended for being slow.",
            (double)c.refused_slow);
-    metric(b, "work_running", "gauge", "Pictures being read or rendered for requests.",
+    metric(b, "work_running", "gauge", "Images being read or rendered for requests.",
            c.work.running);
     metric(b, "work_waiting", "gauge", "Requests that wait for that.", c.work.waiting);
     metric(b, "work_total", "counter", "Times that was begun since the start.",

@@ -132,8 +132,8 @@ static const struct plan_task {
     const char *name;
     const struct http_field *fields;
     unsigned tasks;
-} plan_tasks[] = {{"generate", fields_generate, MODEL_TASK_PICTURES},
-                  {"edit", fields_edit, MODEL_TASK_PICTURES},
+} plan_tasks[] = {{"generate", fields_generate, MODEL_TASK_IMAGES},
+                  {"edit", fields_edit, MODEL_TASK_IMAGES},
                   {"layers", fields_layers, MODEL_TASK_LAYERS}};
 
 static const struct plan_task *plan_task(const char *name)
@@ -206,18 +206,17 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
 #define TASK_ACCEPTS (HTTP_JSON | HTTP_MULTIPART)
 
 const struct http_route routes_tasks[] = {
-    {HTTP_POST, "/v1/generate", "generate", "Make a picture from words", "tasks", run_generate,
+    {HTTP_POST, "/v1/generate", "generate", "Make an image from words", "tasks", run_generate,
      .query = wait_query, .body = fields_generate, .gives = job_fields, .accepts = TASK_ACCEPTS,
      .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "ImagesResult"},
-    {HTTP_POST, "/v1/edit", "edit", "Change a picture by words, references, or inside a mask",
+    {HTTP_POST, "/v1/edit", "edit", "Change an image by words, references, or inside a mask",
      "tasks", run_edit, .query = wait_query, .body = fields_edit, .gives = job_fields,
      .accepts = TASK_ACCEPTS, .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202,
      .waited = "ImagesResult"},
-    {HTTP_POST, "/v1/layers", "layers", "Take a picture apart into RGBA layers", "tasks",
-     run_layers, .query = wait_query, .body = fields_layers, .gives = job_fields,
-     .accepts = TASK_ACCEPTS, .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202,
-     .waited = "LayersResult"},
-    {HTTP_POST, "/v1/caption", "caption", "Describe a picture in words", "tasks", run_caption,
+    {HTTP_POST, "/v1/layers", "layers", "Take an image apart into RGBA layers", "tasks", run_layers,
+     .query = wait_query, .body = fields_layers, .gives = job_fields, .accepts = TASK_ACCEPTS,
+     .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "LayersResult"},
+    {HTTP_POST, "/v1/caption", "caption", "Describe an image in words", "tasks", run_caption,
      .query = wait_query, .body = fields_caption, .gives = job_fields, .accepts = TASK_ACCEPTS,
      .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "CaptionResult"},
     {HTTP_POST, "/v1/plan", "plan", "Say what a request would take, without running it", "tasks",

@@ -121,7 +121,7 @@ static enum err_code run_reload(struct http_request *rq, struct http_reply *re, 
     const char *model = NULL;
     enum err_code rc = a1111_model(rq, &model, e);
     if (rc == ERR_OK)
-        rc = route_load_model(rq, re, model, MODEL_TASK_PICTURES, e);
+        rc = route_load_model(rq, re, model, MODEL_TASK_IMAGES, e);
     re->status = 200;
     if (rc == ERR_OK && !re->later)
         buf_add_z(&re->body, "{}");
@@ -138,7 +138,7 @@ struct listing {
 static bool add_model(const struct model_seen *m, void *user)
 {
     struct listing *l = user;
-    if (!(m->tasks & MODEL_TASK_PICTURES))
+    if (!(m->tasks & MODEL_TASK_IMAGES))
         return true;
     buf_add_z(l->b, l->n++ ? ",{\"title\":" : "{\"title\":");
     json_add_z(l->b, m->name);

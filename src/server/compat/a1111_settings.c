@@ -118,7 +118,7 @@ enum err_code a1111_model(struct http_request *rq, const char **out, struct err 
 enum err_code a1111_prefer_model(struct http_request *rq, const char *model, struct err *e)
 {
     char name[MODEL_NAME_BYTES];
-    enum err_code rc = model_choose(model, MODEL_TASK_PICTURES, name, NULL, e);
+    enum err_code rc = model_choose(model, MODEL_TASK_IMAGES, name, NULL, e);
     if (rc != ERR_OK) {
         http_set_error_field(rq, "sd_model_checkpoint");
         http_set_error_status(rq, 422);
@@ -135,9 +135,9 @@ enum err_code a1111_prefer_model(struct http_request *rq, const char *model, str
 
 static bool first_model(const struct model_seen *m, void *user)
 {
-    if (m->tasks & MODEL_TASK_PICTURES)
+    if (m->tasks & MODEL_TASK_IMAGES)
         (void)snprintf(user, MODEL_NAME_BYTES, "%s", m->name);
-    return !(m->tasks & MODEL_TASK_PICTURES);
+    return !(m->tasks & MODEL_TASK_IMAGES);
 }
 
 enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -145,7 +145,7 @@ enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, 
     char model[MODEL_NAME_BYTES];
     (void)e;
     preferred_model(server_of(rq), model);
-    if (!model[0] && server_model(server_of(rq), NULL, MODEL_TASK_PICTURES))
+    if (!model[0] && server_model(server_of(rq), NULL, MODEL_TASK_IMAGES))
         (void)snprintf(model, sizeof model, "%s", server_of(rq)->model);
     else if (!model[0])
         model_each(first_model, model);

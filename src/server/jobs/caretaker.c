@@ -28,9 +28,8 @@ enum err_code caretaker_tidy(struct caretaker *c, struct store_tidied *out, stru
     if (rc != ERR_OK)
         return rc;
     if (out->jobs || out->gc.assets)
-        log_info("tidied: %llu jobs and %llu pictures went, %.1f MiB",
-                 (unsigned long long)out->jobs, (unsigned long long)out->gc.assets,
-                 (double)out->gc.bytes / (1 << 20));
+        log_info("tidied: %llu jobs and %llu images went, %.1f MiB", (unsigned long long)out->jobs,
+                 (unsigned long long)out->gc.assets, (double)out->gc.bytes / (1 << 20));
     pthread_mutex_lock(&c->lock);
     c->seen = (struct caretaker_seen){.at_ms = store_now_ms(c->store), .last = *out};
     pthread_mutex_unlock(&c->lock);

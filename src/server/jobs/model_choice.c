@@ -8,7 +8,7 @@
 
 static unsigned tasks_of(const char *pipeline)
 {
-    return strcmp(pipeline, "layered") == 0 ? MODEL_TASK_LAYERS : MODEL_TASK_PICTURES;
+    return strcmp(pipeline, "layered") == 0 ? MODEL_TASK_LAYERS : MODEL_TASK_IMAGES;
 }
 
 /* ---- those of the store -------------------------------------------------------------------------------- */
@@ -40,7 +40,7 @@ static const struct {
     const char *name;
     unsigned tasks;
 } embedded[] = {
-    {"micro-klein", MODEL_TASK_PICTURES},
+    {"micro-klein", MODEL_TASK_IMAGES},
     {"micro-layered", MODEL_TASK_LAYERS},
 };
 
@@ -103,8 +103,8 @@ enum err_code model_choose(const char *name, unsigned tasks, char name_out[MODEL
                         : err_set(e, ERR_NOTFOUND, "no model is there that can do this");
     if (!(c.found_tasks & tasks))
         return err_set(e, ERR_ARG, "the model '%.100s' %s", c.name,
-                       tasks & MODEL_TASK_LAYERS ? "cannot take pictures apart"
-                                                 : "cannot make pictures");
+                       tasks & MODEL_TASK_LAYERS ? "cannot take images apart"
+                                                 : "cannot make images");
     if (c.is_embedded)
         (void)snprintf(resolved, sizeof resolved, "%s", c.name);
     else

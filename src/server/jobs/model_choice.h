@@ -11,7 +11,7 @@
 
 enum { MODEL_NAME_BYTES = 256 };
 
-enum model_task { MODEL_TASK_PICTURES = 1, MODEL_TASK_LAYERS = 2 };
+enum model_task { MODEL_TASK_IMAGES = 1, MODEL_TASK_LAYERS = 2 };
 
 struct model_seen {
     const char *name;

@@ -82,7 +82,7 @@ static bool still_runs(struct queue *q, const char *id)
 }
 
 /* A disk may be full for a while, a database locked: the job's end is worth waiting for. An end that the store
- * refuses (a picture of the result is gone) becomes a failure. text holds that one's error. */
+ * refuses (an image of the result is gone) becomes a failure. text holds that one's error. */
 static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o, struct buf *text)
 {
     bool told = false, replaced = false;

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "http/request.h"
 #include "pipeline/lend.h"
-#include "pipeline/picture_file.h"
+#include "pipeline/image_file.h"
 #include "pipeline/result_json.h"
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"
@@ -16,7 +16,7 @@
 
 enum {
     RESULT_ARENA_BYTES = 1 << 20,
-    MAX_PICTURES = VT_MAX_IMAGES + 1,
+    MAX_IMAGES = VT_MAX_IMAGES + 1,
 };
 
 void work_result_init(struct work_result *r)
@@ -38,10 +38,10 @@ void work_result_deinit(struct work_result *r)
 
 /* ---- requests ---------------------------------------------------------------------------------------- */
 
-/* Pictures and the model's path live as long as the request struct is used. */
+/* Images and the model's path live as long as the request struct is used. */
 struct inputs {
     struct store *store;
-    struct image images[MAX_PICTURES];
+    struct image images[MAX_IMAGES];
     int n;
     char path[MODEL_PATH_BYTES];
 };
@@ -55,8 +55,8 @@ static void inputs_free(struct inputs *in)
 
 static enum err_code load(struct inputs *in, yyjson_val *id, struct vt_image *out, struct err *e)
 {
-    if (in->n == MAX_PICTURES)
-        return err_set(e, ERR_ARG, "too many pictures");
+    if (in->n == MAX_IMAGES)
+        return err_set(e, ERR_ARG, "too many images");
     struct image *im = &in->images[in->n];
     TRY(asset_load_deep(in->store, yyjson_get_str(id), im, e));
     in->n++;
@@ -116,7 +116,7 @@ static enum err_code set_member(struct inputs *in, const struct param *p, yyjson
         set_sides(v, (int *)(void *)at);
         return ERR_OK;
     case PARAM_IMAGE:
-    case PARAM_PICTURE:
+    case PARAM_NEEDED_IMAGE:
         return load(in, v, (struct vt_image *)(void *)at, e);
     case PARAM_IMAGES:
     default:
@@ -162,7 +162,7 @@ static enum err_code put(struct store *store, struct work_result *r, struct str 
 {
     struct asset_note note = {.name = name, .origin = "job", .trusted = true};
     if (r->n_assets == WORK_MAX_ASSETS)
-        return err_set(e, ERR_LIMIT, "a job has at most %d pictures", WORK_MAX_ASSETS);
+        return err_set(e, ERR_LIMIT, "a job has at most %d images", WORK_MAX_ASSETS);
     TRY(asset_put(store, png, &note, a, e));
     char *id = arena_strdup(&r->arena, str_from(a->id));
     if (!id)
@@ -194,17 +194,17 @@ static void put_tail(struct buf *b, const struct vt_engine *engine, const struct
     json_end_object(b);
 }
 
-/* ---- pictures ---------------------------------------------------------------------------------------- */
+/* ---- images ---------------------------------------------------------------------------------------- */
 
-static enum err_code put_picture(struct store *store, const struct vt_result *res, int i,
-                                 struct work_result *r, struct err *e)
+static enum err_code put_image(struct store *store, const struct vt_result *res, int i,
+                               struct work_result *r, struct err *e)
 {
     struct buf png;
     struct asset a;
     char name[64];
     buf_init(&png, LIMIT_JOB_PNG);
     (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)vt_result_seed(res, i));
-    enum err_code rc = picture_file(res, i, IMAGE_FORMAT_PNG, 0, &png, e);
+    enum err_code rc = image_file(res, i, IMAGE_FORMAT_PNG, 0, &png, e);
     if (rc == ERR_OK)
         rc = put(store, r, buf_str(&png), name, &a, e);
     buf_deinit(&png);
@@ -231,7 +231,7 @@ enum err_code work_keep_image(struct store *store, const struct vt_result *res, 
 {
     if (!r->made.n)
         how_made(vt_result_request(res), &r->made);
-    return put_picture(store, res, i, r, &r->lost);
+    return put_image(store, res, i, r, &r->lost);
 }
 
 static void begin_images(struct work_result *r)
@@ -254,16 +254,16 @@ void work_keep_rest(const struct vt_engine *engine, const struct buf *notes, dou
     put_tail(&r->json, engine, notes, NULL, 0);
 }
 
-static enum err_code run_picture(struct vt_engine *engine, struct store *store, bool edit,
-                                 yyjson_val *body, const struct vt_callbacks *cb,
-                                 const struct buf *notes, struct vt_plan *plan,
-                                 struct work_result *r, struct err *e)
+static enum err_code run_image(struct vt_engine *engine, struct store *store, bool edit,
+                               yyjson_val *body, const struct vt_callbacks *cb,
+                               const struct buf *notes, struct vt_plan *plan, struct work_result *r,
+                               struct err *e)
 {
     struct vt_request rq = vt_request_defaults();
     struct vt_result *res = NULL;
     struct vt_error err = {0};
     struct inputs *in;
-    enum err_code rc = inputs_new(store, body, MODEL_TASK_PICTURES, &in, e);
+    enum err_code rc = inputs_new(store, body, MODEL_TASK_IMAGES, &in, e);
     if (rc != ERR_OK)
         return rc;
     rc = fill(in, edit ? params_edit : params_generate, body, &rq, e);
@@ -301,7 +301,7 @@ static enum err_code put_rgba(struct store *store, struct work_result *r, const 
                          .p = (unsigned char *)(uintptr_t)im->pixels};
     struct asset_note note = {.name = name, .origin = "job", .trusted = true};
     if (r->n_assets == WORK_MAX_ASSETS)
-        return err_set(e, ERR_LIMIT, "a job has at most %d pictures", WORK_MAX_ASSETS);
+        return err_set(e, ERR_LIMIT, "a job has at most %d images", WORK_MAX_ASSETS);
     enum err_code rc = asset_put_image(store, &view, &note, a, e);
     char *id = rc == ERR_OK ? arena_strdup(&r->arena, str_from(a->id)) : NULL;
     if (rc == ERR_OK && !id)
@@ -445,8 +445,8 @@ enum err_code work_run(struct vt_engine *engine, struct store *store, const char
         if (strcmp(kind, "caption") == 0)
             TRY(run_caption(engine, store, request, callbacks, notes, out, e));
         else
-            TRY(run_picture(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes,
-                            NULL, out, e));
+            TRY(run_image(engine, store, strcmp(kind, "edit") == 0, request, callbacks, notes, NULL,
+                          out, e));
     }
     if (buf_failed(&out->json))
         return err_set(e, ERR_LIMIT, "the result is larger than %d bytes", LIMIT_RESULT);
@@ -458,5 +458,5 @@ enum err_code work_plan(struct vt_engine *engine, struct store *store, const cha
 {
     if (strcmp(kind, "layers") == 0)
         return run_layers(engine, store, request, NULL, NULL, out, NULL, e);
-    return run_picture(engine, store, strcmp(kind, "edit") == 0, request, NULL, NULL, out, NULL, e);
+    return run_image(engine, store, strcmp(kind, "edit") == 0, request, NULL, NULL, out, NULL, e);
 }

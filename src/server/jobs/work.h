@@ -1,4 +1,4 @@
-/* work.h - one job on the engine: its stored request to pictures in the store and a result in JSON. Runs on the
+/* work.h - one job on the engine: its stored request to images in the store and a result in JSON. Runs on the
  * worker's thread. */
 #ifndef VT_SERVER_JOBS_WORK_H
 #define VT_SERVER_JOBS_WORK_H

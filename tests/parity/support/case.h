@@ -1,7 +1,7 @@
 /* case.h - one golden case: what the reference implementation was given and what it computed.
  *
  * A case is a folder with case.json (kind, call, tolerances), inputs.safetensors, expected.safetensors and
- * pictures. Cases refer to models beside the folder that holds them. The root is tests/parity, or
+ * images. Cases refer to models beside the folder that holds them. The root is tests/parity, or
  * VT_REFERENCE_DIR for a larger set in the same layout. */
 #ifndef VT_PARITY_CASE_H
 #define VT_PARITY_CASE_H

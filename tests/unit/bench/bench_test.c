@@ -263,22 +263,22 @@ static void synthetic_model_runs_when_written(void **state)
     if (bench_run(&rq, r, &e) != ERR_OK)
         fail_msg("%s", e.text);
     assert_string_equal(r->model, "synthetic tiny");
-    assert_int_equal(r->n_pictures, 2);
-    assert_int_equal(r->pictures[1].width, 96);
-    assert_int_equal(r->pictures[1].height, 96);
+    assert_int_equal(r->n_images, 2);
+    assert_int_equal(r->images[1].width, 96);
+    assert_int_equal(r->images[1].height, 96);
     assert_true(r->text.seconds > 0 && r->text.anonymous_bytes > 0);
-    assert_true(r->text.cpu_seconds > 0 && r->pictures[0].step.cpu_seconds > 0);
+    assert_true(r->text.cpu_seconds > 0 && r->images[0].step.cpu_seconds > 0);
     struct bench_flops step = bench_flops_flux2(&s.transformer, 40, 6 * 6);
     struct bench_flops decode = bench_flops_vae_decode(&s.vae, 12, 12);
-    assert_true(bench_flops_total(&r->pictures[1].step.flops) == bench_flops_total(&step));
-    assert_true(bench_flops_total(&r->pictures[1].decode.flops) == bench_flops_total(&decode));
+    assert_true(bench_flops_total(&r->images[1].step.flops) == bench_flops_total(&step));
+    assert_true(bench_flops_total(&r->images[1].decode.flops) == bench_flops_total(&decode));
     for (int i = 0; i < 2; i++) {
-        const struct bench_picture *p = &r->pictures[i];
+        const struct bench_image *p = &r->images[i];
         assert_true(p->step.seconds > 0 && p->step.seconds <= p->mean_step_seconds);
         assert_true(p->decode.seconds > 0 && p->compute_bytes > 0);
         assert_true(p->step.anonymous_bytes > 0 && p->step.file_bytes > 0);
     }
-    assert_true(r->anonymous_bytes >= r->pictures[0].decode.anonymous_bytes);
+    assert_true(r->anonymous_bytes >= r->images[0].decode.anonymous_bytes);
     mem_free(r);
 }
 

@@ -47,7 +47,7 @@ static void every_pixel_is_kept_when_moved_by_whole_pixels_or_quarters(void **st
     image_free(&im);
 }
 
-static void a_solid_picture_keeps_its_area_and_colour_when_turned(void **state)
+static void a_solid_image_keeps_its_area_and_colour_when_turned(void **state)
 {
     (void)state;
     struct image im, out;
@@ -91,7 +91,7 @@ static void half_a_pixel_is_half_covered_when_moved_by_it(void **state)
     image_free(&im);
 }
 
-static void only_the_clip_is_made_when_a_picture_is_huge(void **state)
+static void only_the_clip_is_made_when_an_image_is_huge(void **state)
 {
     (void)state;
     struct image im = varied(50, 50), out;
@@ -120,9 +120,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_pixel_is_kept_when_moved_by_whole_pixels_or_quarters),
-        cmocka_unit_test(a_solid_picture_keeps_its_area_and_colour_when_turned),
+        cmocka_unit_test(a_solid_image_keeps_its_area_and_colour_when_turned),
         cmocka_unit_test(half_a_pixel_is_half_covered_when_moved_by_it),
-        cmocka_unit_test(only_the_clip_is_made_when_a_picture_is_huge),
+        cmocka_unit_test(only_the_clip_is_made_when_an_image_is_huge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,7 +183,7 @@ static void layer_is_clipped_when_it_leaves_the_canvas(void **state)
     image_free(&layer);
 }
 
-static void every_mode_of_picture_can_be_a_layer_and_rgb_a_canvas(void **state)
+static void every_mode_of_image_can_be_a_layer_and_rgb_a_canvas(void **state)
 {
     (void)state;
     for (int channels = 1; channels <= 4; channels++) {
@@ -257,7 +257,7 @@ static void compare_measures_psnr_and_the_worst_pixel(void **state)
     image_free(&other);
 }
 
-static void sheet_places_every_picture(void **state)
+static void sheet_places_every_image(void **state)
 {
     (void)state;
     struct err e = {0};
@@ -326,11 +326,11 @@ int main(void)
         cmocka_unit_test(transparent_layer_leaves_the_canvas_exactly),
         cmocka_unit_test(layer_on_nothing_keeps_its_bits),
         cmocka_unit_test(layer_is_clipped_when_it_leaves_the_canvas),
-        cmocka_unit_test(every_mode_of_picture_can_be_a_layer_and_rgb_a_canvas),
+        cmocka_unit_test(every_mode_of_image_can_be_a_layer_and_rgb_a_canvas),
         cmocka_unit_test(composing_is_refused_when_it_makes_no_sense),
         cmocka_unit_test(blend_modes_have_names),
         cmocka_unit_test(compare_measures_psnr_and_the_worst_pixel),
-        cmocka_unit_test(sheet_places_every_picture),
+        cmocka_unit_test(sheet_places_every_image),
         cmocka_unit_test(composing_fails_cleanly_when_memory_is_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,7 @@ static void check_cuts(const char *folder)
     (void)closedir(dir);
 }
 
-static void damage_is_an_error_or_a_picture_never_more(void **state)
+static void damage_is_an_error_or_an_image_never_more(void **state)
 {
     (void)state;
     check_cuts(CORPUS "bmp");
@@ -192,7 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pixels_are_those_of_the_file),
-        cmocka_unit_test(damage_is_an_error_or_a_picture_never_more),
+        cmocka_unit_test(damage_is_an_error_or_an_image_never_more),
         cmocka_unit_test(dimensions_are_checked_before_pixels),
         cmocka_unit_test(run_lengths_are_read),
     };

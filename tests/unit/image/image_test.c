@@ -15,7 +15,7 @@ static void sizes_are_refused_when_they_are_over_the_limits(void **state)
     assert_int_equal(image_check_size(101, 1, &small, &e), ERR_LIMIT);
 }
 
-static void picture_is_refused_when_its_shape_makes_no_sense(void **state)
+static void image_is_refused_when_its_shape_makes_no_sense(void **state)
 {
     (void)state;
     struct err e = {0};
@@ -55,7 +55,7 @@ static void convert_follows_pil_between_all_modes(void **state)
     }
 }
 
-static void crop_is_refused_when_it_leaves_the_picture(void **state)
+static void crop_is_refused_when_it_leaves_the_image(void **state)
 {
     (void)state;
     static const struct image_rect bad[] = {{-1, 0, 2, 2},       {0, 0, 0, 2}, {4, 0, 2, 2},
@@ -112,7 +112,7 @@ static void flips_mirror_and_undo_themselves(void **state)
     image_free(&out);
 }
 
-/* The picture   1 2 3   stored as a camera would for each orientation, and turned back. */
+/* The image   1 2 3   stored as a camera would for each orientation, and turned back. */
 /*               4 5 6                                                                   */
 static void orient_turns_every_exif_orientation_upright(void **state)
 {
@@ -157,7 +157,7 @@ static void operations_fail_cleanly_when_memory_is_out(void **state)
     image_free(&in);
 }
 
-static void files_that_are_no_pictures_are_refused(void **state)
+static void files_that_are_no_images_are_refused(void **state)
 {
     (void)state;
     struct err e = {0};
@@ -204,14 +204,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_refused_when_they_are_over_the_limits),
-        cmocka_unit_test(picture_is_refused_when_its_shape_makes_no_sense),
+        cmocka_unit_test(image_is_refused_when_its_shape_makes_no_sense),
         cmocka_unit_test(convert_follows_pil_between_all_modes),
-        cmocka_unit_test(crop_is_refused_when_it_leaves_the_picture),
+        cmocka_unit_test(crop_is_refused_when_it_leaves_the_image),
         cmocka_unit_test(pad_fills_or_repeats_the_edge),
         cmocka_unit_test(flips_mirror_and_undo_themselves),
         cmocka_unit_test(orient_turns_every_exif_orientation_upright),
         cmocka_unit_test(operations_fail_cleanly_when_memory_is_out),
-        cmocka_unit_test(files_that_are_no_pictures_are_refused),
+        cmocka_unit_test(files_that_are_no_images_are_refused),
         cmocka_unit_test(load_file_names_the_file_when_it_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -402,7 +402,7 @@ static void huge_header_is_refused_before_pixels(void **state)
 }
 
 /* The first scan of a progressive file again and again: little to store, much to decode. */
-/* A picture of side x side with its first scan so many times. */
+/* An image of side x side with its first scan so many times. */
 static void refuse_scans(int side, int times)
 {
     struct err e = {0};

@@ -411,7 +411,7 @@ static void file_is_written_whole_or_not_at_all(void **state)
     image_free(&back);
 }
 
-/* Only a header, of a picture that would need 14 GB: not even the first allocation may be tried. */
+/* Only a header, of an image that would need 14 GB: not even the first allocation may be tried. */
 static void huge_header_is_refused_before_any_allocation(void **state)
 {
     (void)state;
@@ -507,7 +507,7 @@ static void more_data_than_pixels_are_not_unpacked(void **state)
     buf_deinit(&b);
 }
 
-/* A black picture of w x h grey pixels whose stream unpacks to so many zero bytes. */
+/* A black image of w x h grey pixels whose stream unpacks to so many zero bytes. */
 static struct buf png_of_zeros(unsigned w, unsigned h, bool interlaced, size_t unpacked)
 {
     unsigned char header[13] = {0, 0, 0, (unsigned char)w, 0, 0, 0, (unsigned char)h, 8};

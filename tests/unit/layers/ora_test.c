@@ -62,7 +62,7 @@ static void archive_begins_with_the_stored_type_when_written(void **state)
     layer_stack_deinit(&s);
 }
 
-static void read_picture(struct zipfile_reader *z, const char *name, struct image *im)
+static void read_image(struct zipfile_reader *z, const char *name, struct image *im)
 {
     struct err e = {0};
     struct buf b;
@@ -84,8 +84,8 @@ static void merged_image_and_thumbnail_are_there_when_written(void **state)
     put(&s, noise(600, 300, 1, false), "a", 0, 0);
     must(encode(ora_write, &s, &b, &e), &e);
     must(zipfile_open(buf_str(&b), &limits, &z, &e), &e);
-    read_picture(z, "mergedimage.png", &merged);
-    read_picture(z, "Thumbnails/thumbnail.png", &small);
+    read_image(z, "mergedimage.png", &merged);
+    read_image(z, "Thumbnails/thumbnail.png", &small);
     must(layers_flatten(&s, &flat, &e), &e);
     assert_same_image(&flat, &merged);
     assert_int_equal(small.w, 256);
@@ -119,7 +119,7 @@ static void pack(struct buf *out, const char *type, const char *xml)
         zipfile_add(z, "stack.xml", str_from(xml), ZIPFILE_DEFLATED);
     zipfile_add(z, "data/a.png", buf_str(&png), ZIPFILE_DEFLATED);
     zipfile_add(z, "data/grey.png", buf_str(&png_grey), ZIPFILE_STORED);
-    zipfile_add(z, "data/text.png", STR_LIT("no picture"), ZIPFILE_STORED);
+    zipfile_add(z, "data/text.png", STR_LIT("no image"), ZIPFILE_STORED);
     must(zipfile_finish(z, &e), &e);
     zipfile_writer_free(z);
     buf_deinit(&png);

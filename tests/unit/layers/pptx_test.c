@@ -51,7 +51,7 @@ static void every_required_part_is_there_when_written(void **state)
     layer_stack_deinit(&s);
 }
 
-static void pictures_lie_at_their_places_when_written(void **state)
+static void images_lie_at_their_places_when_written(void **state)
 {
     (void)state;
     static const char slide[] = "ppt/slides/slide1.xml";
@@ -112,7 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_required_part_is_there_when_written),
-        cmocka_unit_test(pictures_lie_at_their_places_when_written),
+        cmocka_unit_test(images_lie_at_their_places_when_written),
         cmocka_unit_test(slide_stays_in_the_formats_range_when_canvas_is_tiny_or_huge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,7 +44,7 @@ static void ids_are_unique_and_the_same_each_time_when_layers_are_added(void **s
     sample_stack(&a);
     sample_stack(&b);
     assert_same_stack(&a, &b);
-    put(&a, noise(9, 9, 6, false), "again", 44, 40); /* the same picture at the same place */
+    put(&a, noise(9, 9, 6, false), "again", 44, 40); /* the same image at the same place */
     for (size_t i = 0; i < a.n; i++)
         assert_int_equal(layer_stack_find(&a, str_from(a.layers[i].id)), i);
     layer_stack_deinit(&a);
@@ -270,7 +270,7 @@ static void near_duplicates_merge_when_they_are_neighbours(void **state)
     layer_stack_deinit(&s);
 }
 
-static void picture_stays_when_neighbours_are_merged(void **state)
+static void image_stays_when_neighbours_are_merged(void **state)
 {
     (void)state;
     struct layer_stack s;
@@ -382,7 +382,7 @@ static void no_fringe_is_left_when_alpha_is_cleaned(void **state)
 
 /* ---- splitting one layer --------------------------------------------------------------------- */
 
-static void picture_stays_when_a_layer_is_split(void **state)
+static void image_stays_when_a_layer_is_split(void **state)
 {
     (void)state;
     struct layer_stack s, sub;
@@ -613,11 +613,11 @@ int main(void)
         cmocka_unit_test(reading_is_refused_when_layers_pass_the_limits),
         cmocka_unit_test(empty_layers_go_when_dropped),
         cmocka_unit_test(near_duplicates_merge_when_they_are_neighbours),
-        cmocka_unit_test(picture_stays_when_neighbours_are_merged),
+        cmocka_unit_test(image_stays_when_neighbours_are_merged),
         cmocka_unit_test(offsets_follow_when_borders_are_trimmed),
         cmocka_unit_test(names_tell_colour_and_place_when_suggested),
         cmocka_unit_test(no_fringe_is_left_when_alpha_is_cleaned),
-        cmocka_unit_test(picture_stays_when_a_layer_is_split),
+        cmocka_unit_test(image_stays_when_a_layer_is_split),
         cmocka_unit_test(parts_take_the_parents_size_when_split_at_another_one),
         cmocka_unit_test(stack_recomposes_better_when_colours_are_fitted_to_the_source),
         cmocka_unit_test(small_layers_land_where_they_were_when_resized),

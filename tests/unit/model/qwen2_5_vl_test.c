@@ -181,10 +181,10 @@ static void windows_of_one_size_lie_together_when_grouped(void **state)
 
 /* ---- positions and generation ------------------------------------------------------------------------- */
 
-static void text_goes_on_behind_the_longer_side_of_a_picture(void **state)
+static void text_goes_on_behind_the_longer_side_of_an_image(void **state)
 {
     int32_t pos[QWEN_VL_AXES * 9];
-    struct qwen_vl_picture p = {.at = 2, .cells_h = 2, .cells_w = 3};
+    struct qwen_vl_image p = {.at = 2, .cells_h = 2, .cells_w = 3};
     static const int32_t want[QWEN_VL_AXES][9] = {
         {0, 1, 2, 2, 2, 2, 2, 2, 5}, {0, 1, 2, 2, 2, 3, 3, 3, 5}, {0, 1, 2, 3, 4, 2, 3, 4, 5}};
     (void)state;
@@ -230,7 +230,7 @@ int main(void)
         cmocka_unit_test(vision_config_is_read_under_old_and_new_keys),
         cmocka_unit_test(vision_config_is_refused_when_it_does_not_fit),
         cmocka_unit_test(windows_of_one_size_lie_together_when_grouped),
-        cmocka_unit_test(text_goes_on_behind_the_longer_side_of_a_picture),
+        cmocka_unit_test(text_goes_on_behind_the_longer_side_of_an_image),
         cmocka_unit_test(end_tokens_come_from_generation_config_when_both_have_them),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

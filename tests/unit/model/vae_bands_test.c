@@ -175,7 +175,7 @@ static void give(void *user, enum nn_memory_kind kind, uint64_t bytes)
 
 /* ---- tests ------------------------------------------------------------------------------------------- */
 
-struct picture {
+struct image {
     int64_t h, w; /* latents */
 };
 
@@ -202,7 +202,7 @@ static void on_done(void *user, double done)
 }
 
 /* One size: under limits from just below what the whole takes to the smallest. */
-static void check_size(const struct subject *v, bool decode, struct picture p)
+static void check_size(const struct subject *v, bool decode, struct image p)
 {
     struct err e = {0};
     struct count c = {0};
@@ -254,7 +254,7 @@ static void check_size(const struct subject *v, bool decode, struct picture p)
 
 static void check_model(const char *model, enum nn_precision precision)
 {
-    static const struct picture sizes[] = {{1, 1}, {2, 3}, {9, 5}, {4, 21}, {17, 12}};
+    static const struct image sizes[] = {{1, 1}, {2, 3}, {9, 5}, {4, 21}, {17, 12}};
     struct subject v = open_vae(model, precision);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         for (int decode = 0; decode < 2; decode++)
@@ -282,7 +282,7 @@ static void bands_equal_the_whole_when_weights_stay_as_stored(void **state)
     check_model("layered-b", NN_PRECISION_STORED);
 }
 
-static void a_large_picture_fits_when_the_limit_is_small(void **state)
+static void a_large_image_fits_when_the_limit_is_small(void **state)
 {
     /* Random weights; six levels, so that attention has few tokens. */
     (void)state;
@@ -304,7 +304,7 @@ static void a_large_picture_fits_when_the_limit_is_small(void **state)
     close_vae(&v);
 }
 
-/* A large picture, in no time: nothing is computed, no map is there. */
+/* A large image, in no time: nothing is computed, no map is there. */
 static void check_dry(const char *model, bool decode)
 {
     struct err e = {0};
@@ -381,7 +381,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bands_equal_the_whole_when_norms_are_over_groups),
         cmocka_unit_test(bands_equal_the_whole_when_norms_are_over_channels),
         cmocka_unit_test(bands_equal_the_whole_when_weights_stay_as_stored),
-        cmocka_unit_test(a_large_picture_fits_when_the_limit_is_small),
+        cmocka_unit_test(a_large_image_fits_when_the_limit_is_small),
         cmocka_unit_test(a_dry_run_takes_what_is_planned_when_banded),
         cmocka_unit_test(a_stopped_run_leaves_nothing_when_in_bands),
     };

@@ -1,4 +1,4 @@
-/* canvas_test.c - what an inpainting puts back over the finished picture. */
+/* canvas_test.c - what an inpainting puts back over the finished image. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,7 @@ struct canvas {
     struct image out, made;
 };
 
-/* A canvas of noise, and a finished picture of other noise. */
+/* A canvas of noise, and a finished image of other noise. */
 static struct canvas new_canvas(void)
 {
     struct canvas x = {0};
@@ -90,7 +90,7 @@ static void kept_pixels_stay_when_the_edge_is_soft(void **state)
     free_canvas(&x);
 }
 
-static void the_whole_picture_is_painted_when_nothing_is_kept(void **state)
+static void the_whole_image_is_painted_when_nothing_is_kept(void **state)
 {
     struct canvas x = new_canvas();
     (void)state;
@@ -156,7 +156,7 @@ static void count_note(const char *text, void *user)
     notes++;
 }
 
-static void a_mask_is_refused_when_it_belongs_to_another_picture(void **state)
+static void a_mask_is_refused_when_it_belongs_to_another_image(void **state)
 {
     const struct vt_callbacks cb = {.note = count_note};
     static const struct {
@@ -184,10 +184,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pixel_is_the_one_or_the_other_when_the_edge_is_hard),
         cmocka_unit_test(kept_pixels_stay_when_the_edge_is_soft),
-        cmocka_unit_test(the_whole_picture_is_painted_when_nothing_is_kept),
+        cmocka_unit_test(the_whole_image_is_painted_when_nothing_is_kept),
         cmocka_unit_test(a_fade_is_even_when_it_goes_around_a_corner),
         cmocka_unit_test(a_soft_edge_fails_cleanly_when_memory_runs_out),
-        cmocka_unit_test(a_mask_is_refused_when_it_belongs_to_another_picture),
+        cmocka_unit_test(a_mask_is_refused_when_it_belongs_to_another_image),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

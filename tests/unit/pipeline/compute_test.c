@@ -1,4 +1,4 @@
-/* compute_test.c - the parameter `compute`: pictures and layers in int8 stay near those of the default, whatever the
+/* compute_test.c - the parameter `compute`: images and layers in int8 stay near those of the default, whatever the
  * number of threads, take what was planned, and leave nothing behind for the next request. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static struct vt_engine *open_engine(int threads)
     return g;
 }
 
-static struct vt_request picture_request(const char *compute)
+static struct vt_request image_request(const char *compute)
 {
     struct vt_request rq = vt_request_defaults();
     rq.model = KLEIN;
@@ -73,15 +73,15 @@ static void expect_same(const struct vt_result *a, const struct vt_result *b)
     assert_true(isinf(psnr(vt_result_image(a, 0), vt_result_image(b, 0))));
 }
 
-static void picture_is_near_when_int8(void **state)
+static void image_is_near_when_int8(void **state)
 {
     (void)state;
     struct vt_engine *g = open_engine(1), *two = open_engine(2);
-    struct vt_request plain = picture_request(NULL), int8 = picture_request("int8");
+    struct vt_request plain = image_request(NULL), int8 = image_request("int8");
     struct vt_result *before = generate(g, &plain), *r = generate(g, &int8),
                      *of_two = generate(two, &int8), *after = generate(g, &plain);
     double db = psnr(vt_result_image(before, 0), vt_result_image(r, 0));
-    print_message("picture in int8: %.1f dB\n", db);
+    print_message("image in int8: %.1f dB\n", db);
     assert_true(db > KLEIN_LEAST_DB);
     assert_int_equal(isinf(db) != 0, !nn_cpu_has_int8());
     expect_same(r, of_two);
@@ -98,7 +98,7 @@ static void memory_is_as_planned_when_int8(void **state)
 {
     (void)state;
     struct vt_engine *g = open_engine(2);
-    struct vt_request rq = picture_request("int8");
+    struct vt_request rq = image_request("int8");
     struct vt_plan plan;
     struct vt_error err;
     assert_int_equal(vt_plan_picture(g, &rq, &plan, &err), VT_OK);
@@ -108,14 +108,14 @@ static void memory_is_as_planned_when_int8(void **state)
     vt_engine_close(g);
 }
 
-static struct vt_layers_result *take_apart(struct vt_engine *g, struct vt_image picture,
+static struct vt_layers_result *take_apart(struct vt_engine *g, struct vt_image image,
                                            const char *compute)
 {
     struct vt_layers_request rq = vt_layers_request_defaults();
     struct vt_layers_result *r = NULL;
     struct vt_error err = {0};
     rq.model = LAYERED;
-    rq.image = picture;
+    rq.image = image;
     rq.prompt = "two shapes";
     rq.layers = 2;
     rq.steps = 4;
@@ -132,17 +132,17 @@ static void layers_are_near_when_int8(void **state)
 {
     (void)state;
     struct vt_engine *g = open_engine(2);
-    struct vt_request plain = picture_request("default");
-    struct vt_result *picture = generate(g, &plain);
-    struct vt_layers_result *a = take_apart(g, vt_result_image(picture, 0), "default"),
-                            *b = take_apart(g, vt_result_image(picture, 0), "int8");
+    struct vt_request plain = image_request("default");
+    struct vt_result *image = generate(g, &plain);
+    struct vt_layers_result *a = take_apart(g, vt_result_image(image, 0), "default"),
+                            *b = take_apart(g, vt_result_image(image, 0), "int8");
     double db = psnr(vt_layers_composite(a), vt_layers_composite(b));
     print_message("layers in int8: %.1f dB\n", db);
     assert_true(db > LAYERED_LEAST_DB);
     assert_int_equal(isinf(db) != 0, !nn_cpu_has_int8());
     vt_layers_result_free(a);
     vt_layers_result_free(b);
-    vt_result_free(picture);
+    vt_result_free(image);
     vt_engine_close(g);
 }
 
@@ -155,7 +155,7 @@ static void words_are_refused_when_unknown(void **state)
 {
     (void)state;
     struct vt_engine *g = open_engine(1);
-    struct vt_request rq = picture_request("int4");
+    struct vt_request rq = image_request("int4");
     struct vt_result *r = NULL;
     struct vt_error err = {0};
     bool told = false;
@@ -173,7 +173,7 @@ static void words_are_refused_when_unknown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(picture_is_near_when_int8),
+        cmocka_unit_test(image_is_near_when_int8),
         cmocka_unit_test(memory_is_as_planned_when_int8),
         cmocka_unit_test(layers_are_near_when_int8),
         cmocka_unit_test(words_are_refused_when_unknown),

@@ -48,15 +48,15 @@ static struct vt_request small(void)
     return rq;
 }
 
-static struct vt_image picture(int channels)
+static struct vt_image image(int channels)
 {
     return (struct vt_image){64, 64, channels, pixels, 8};
 }
 
-static struct vt_request with_picture(void)
+static struct vt_request with_image(void)
 {
     struct vt_request rq = small();
-    rq.images[0] = picture(3);
+    rq.images[0] = image(3);
     rq.image_count = 1;
     return rq;
 }
@@ -126,17 +126,17 @@ static void a_request_is_refused_when_a_number_is_out_of_range(void **state)
     rq = small();
     rq.seed = INT64_MAX;
     refused(&rq, false, "the seed");
-    rq = with_picture();
+    rq = with_image();
     rq.strength = (double)NAN;
     refused(&rq, true, "strength");
     rq.strength = 1.5;
     refused(&rq, true, "strength is 1.5");
     rq.strength = 0;
     refused(&rq, true, "strength 0 leaves no step");
-    rq = with_picture();
+    rq = with_image();
     rq.feather = -1;
     refused(&rq, true, "feather");
-    rq = with_picture();
+    rq = with_image();
     rq.extend[2] = -1;
     refused(&rq, true, "extend");
 }
@@ -158,38 +158,38 @@ static void a_request_is_refused_when_its_text_is_wrong(void **state)
     refused(&rq, false, "veetance layers");
 }
 
-static void a_request_is_refused_when_its_pictures_are_wrong(void **state)
+static void a_request_is_refused_when_its_images_are_wrong(void **state)
 {
     struct vt_request rq = small();
     (void)state;
     refused(&rq, true, "at least one image");
-    rq = with_picture();
+    rq = with_image();
     refused(&rq, false, "takes no images");
     rq.image_count = VT_MAX_IMAGES + 1;
     refused(&rq, true, "11 images");
     for (int channels = -1; channels <= 5; channels += channels == -1 ? 1 : 5) {
-        rq = with_picture();
+        rq = with_image();
         rq.images[0].channels = channels;
         refused(&rq, true, "image 1 has no pixels");
-        rq = with_picture();
-        rq.mask = picture(channels);
+        rq = with_image();
+        rq.mask = image(channels);
         refused(&rq, true, "the mask has no pixels");
     }
-    rq = with_picture();
+    rq = with_image();
     rq.images[0].pixels = NULL;
     refused(&rq, true, "image 1 has no pixels");
-    rq = with_picture();
+    rq = with_image();
     rq.images[0].width = 0;
     refused(&rq, true, "image 1 is 0 x 64");
-    rq = with_picture();
-    rq.mask = picture(1);
+    rq = with_image();
+    rq.mask = image(1);
     rq.mask.height = -5;
     refused(&rq, true, "the mask is 64 x -5");
-    rq = with_picture();
+    rq = with_image();
     rq.images[0].width = 1000000;
     rq.images[0].height = 200;
     refused_with(&rq, true, NULL, VT_ERR_LIMIT, "image 1");
-    rq = with_picture();
+    rq = with_image();
     rq.mask_from_alpha = 1;
     refused(&rq, true, "has none");
     rq = small();
@@ -200,7 +200,7 @@ static void a_request_is_refused_when_its_pictures_are_wrong(void **state)
     refused(&rq, false, "needs an image");
 }
 
-static void the_same_picture_comes_when_the_engine_is_used_again(void **state)
+static void the_same_image_comes_when_the_engine_is_used_again(void **state)
 {
     const struct vt_request rq = small();
     struct vt_request many = small();
@@ -226,15 +226,15 @@ static void the_same_picture_comes_when_the_engine_is_used_again(void **state)
     vt_result_free(NULL);
 }
 
-static void pictures_of_every_mode_are_taken_when_editing(void **state)
+static void images_of_every_mode_are_taken_when_editing(void **state)
 {
     (void)state;
     for (int channels = 1; channels <= 4; channels++) {
         struct vt_request rq = small();
-        rq.images[0] = rq.images[1] = picture(channels);
+        rq.images[0] = rq.images[1] = image(channels);
         rq.image_count = 2;
         vt_result_free(made(&rq, true, NULL));
-        rq.mask = picture(5 - channels);
+        rq.mask = image(5 - channels);
         vt_result_free(made(&rq, true, NULL));
     }
 }
@@ -270,7 +270,7 @@ static bool look_alike(const struct vt_request *a, const struct vt_request *b)
 static void colours_under_alpha_do_not_reach_the_model(void **state)
 {
     static unsigned char black[64 * 64 * 4], grey[64 * 64 * 4];
-    struct vt_request a = with_picture(), b = with_picture();
+    struct vt_request a = with_image(), b = with_image();
     (void)state;
     cut_out(black, 64, 64, 0);
     cut_out(grey, 64, 64, 150);
@@ -293,7 +293,7 @@ static void models_see_all_16_bits_of_an_image(void **state)
 {
     static unsigned char levels[64 * 64 * 3], mask[64 * 64];
     static uint16_t same[64 * 64 * 3], between[64 * 64 * 3];
-    struct vt_request eight = with_picture(), wide = eight, fine = eight;
+    struct vt_request eight = with_image(), wide = eight, fine = eight;
     (void)state;
     for (size_t i = 0; i < sizeof levels; i++) {
         levels[i] = (unsigned char)(100 + i % 192 / 48);
@@ -319,7 +319,7 @@ static void models_see_all_16_bits_of_an_image(void **state)
 static void what_a_mask_keeps_keeps_every_bit(void **state)
 {
     static unsigned char source[ODD_W * ODD_H * 4], mask[ODD_W * ODD_H];
-    struct vt_request rq = with_picture();
+    struct vt_request rq = with_image();
     (void)state;
     for (size_t i = 0; i < sizeof source; i++)
         source[i] = (unsigned char)(i * 37 ^ i >> 5);
@@ -349,7 +349,7 @@ static void what_a_mask_keeps_keeps_every_bit(void **state)
 
 static void an_edit_has_the_size_of_its_image(void **state)
 {
-    struct vt_request rq = with_picture();
+    struct vt_request rq = with_image();
     static const double strengths[] = {-1, 0.7};
     (void)state;
     rq.width = rq.height = VT_DEFAULT;
@@ -421,7 +421,7 @@ static void progress_goes_on_within_every_stage(void **state)
 {
     struct watch w = {0};
     const struct vt_callbacks cb = {.progress = on_progress, .user = &w};
-    struct vt_request rq = with_picture();
+    struct vt_request rq = with_image();
     (void)state;
     rq.images[1] = rq.images[2] = rq.images[0];
     rq.image_count = 3; /* each a third of the stage */
@@ -441,13 +441,13 @@ static void a_note_says_when_something_was_changed(void **state)
     vt_result_free(made(&rq, false, &cb));
     assert_int_equal(w.notes, 1);
     assert_non_null(strstr(w.last_note, "64 x 64"));
-    rq = with_picture();
-    rq.mask = picture(1);
+    rq = with_image();
+    rq.mask = image(1);
     rq.mask.height = 60;
     vt_result_free(made(&rq, true, &cb));
     assert_int_equal(w.notes, 2);
     assert_non_null(strstr(w.last_note, "the mask is 64 x 60"));
-    rq = with_picture();
+    rq = with_image();
     rq.feather = 3;
     vt_result_free(made(&rq, true, &cb));
     assert_int_equal(w.notes, 3);
@@ -459,11 +459,11 @@ static void a_note_says_when_something_was_changed(void **state)
 /* One allocation after the other fails, first each, later ever rarer ones (a run has thousands). */
 static void a_request_fails_cleanly_when_memory_runs_out(bool edit)
 {
-    struct vt_request rq = edit ? with_picture() : small();
+    struct vt_request rq = edit ? with_image() : small();
     enum vt_status st = VT_ERR_NOMEM;
     long n = 1, tries = 0;
     if (edit) {
-        rq.mask = picture(1);
+        rq.mask = image(1);
         rq.feather = 2;
         rq.extend[0] = 16;
     }
@@ -504,9 +504,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_is_refused_when_a_number_is_out_of_range),
         cmocka_unit_test(a_request_is_refused_when_its_text_is_wrong),
-        cmocka_unit_test(a_request_is_refused_when_its_pictures_are_wrong),
-        cmocka_unit_test(the_same_picture_comes_when_the_engine_is_used_again),
-        cmocka_unit_test(pictures_of_every_mode_are_taken_when_editing),
+        cmocka_unit_test(a_request_is_refused_when_its_images_are_wrong),
+        cmocka_unit_test(the_same_image_comes_when_the_engine_is_used_again),
+        cmocka_unit_test(images_of_every_mode_are_taken_when_editing),
         cmocka_unit_test(colours_under_alpha_do_not_reach_the_model),
         cmocka_unit_test(models_see_all_16_bits_of_an_image),
         cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),

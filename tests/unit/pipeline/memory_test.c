@@ -93,7 +93,7 @@ static void set_budget(uint64_t bytes)
         fail_msg("%s", err.text);
 }
 
-static void assert_same_picture(const struct vt_result *a, const struct vt_result *b)
+static void assert_same_image(const struct vt_result *a, const struct vt_result *b)
 {
     struct vt_image x = vt_result_image(a, 0), y = vt_result_image(b, 0);
     assert_int_equal(x.width, y.width);
@@ -103,7 +103,7 @@ static void assert_same_picture(const struct vt_result *a, const struct vt_resul
 
 /* ---- planned and taken -------------------------------------------------------------------------------- */
 
-/* One request at one budget: measured <= planned <= budget, within 5 %, and the same picture. */
+/* One request at one budget: measured <= planned <= budget, within 5 %, and the same image. */
 static bool holds(const struct vt_request *rq, uint64_t budget, const struct vt_result *whole)
 {
     reopen(); /* no prompt is known: the text encoder runs */
@@ -117,12 +117,12 @@ static bool holds(const struct vt_request *rq, uint64_t budget, const struct vt_
         (double)plan.peak_bytes > 1.05 * (double)s->device_peak_bytes)
         fail_msg("taken %llu, planned %llu, budget %llu", (unsigned long long)s->device_peak_bytes,
                  (unsigned long long)plan.peak_bytes, (unsigned long long)budget);
-    assert_same_picture(r, whole);
+    assert_same_image(r, whole);
     vt_result_free(r);
     return true;
 }
 
-static void budgets_down_to_the_least_give_the_same_picture(void **state)
+static void budgets_down_to_the_least_give_the_same_image(void **state)
 {
     (void)state;
     static const struct {
@@ -324,7 +324,7 @@ static void a_plan_changes_nothing(void **state)
     vt_engine_memory(engine, &after);
     assert_int_equal(before.current, after.current);
     struct vt_result *b = made(&rq);
-    assert_same_picture(a, b);
+    assert_same_image(a, b);
     vt_result_free(a);
     vt_result_free(b);
 }
@@ -382,7 +382,7 @@ static void every_refused_request_ends_cleanly(void **state)
         enum vt_status st = vt_edit(engine, &rq, NULL, &r, &err);
         governor_fail_at(engine->placement.governors.of[0], 0);
         if (st == VT_OK) {
-            assert_same_picture(r, whole);
+            assert_same_image(r, whole);
             vt_result_free(r);
             break;
         }
@@ -395,7 +395,7 @@ static void every_refused_request_ends_cleanly(void **state)
     }
     assert_true(n > 10);
     struct vt_result *again = made(&rq);
-    assert_same_picture(again, whole);
+    assert_same_image(again, whole);
     vt_result_free(again);
     vt_result_free(whole);
     set_budget(0);
@@ -451,7 +451,7 @@ static void nothing_streams_when_it_was_only_planned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(budgets_down_to_the_least_give_the_same_picture),
+        cmocka_unit_test(budgets_down_to_the_least_give_the_same_image),
         cmocka_unit_test(previews_are_planned),
         cmocka_unit_test(traces_are_planned),
         cmocka_unit_test(a_trace_without_room_is_refused_beforehand),

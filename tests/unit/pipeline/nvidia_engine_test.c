@@ -1,4 +1,4 @@
-/* nvidia_engine_test.c - a picture on a card that is none: plans are what is taken, streaming changes nothing, a device that
+/* nvidia_engine_test.c - an image on a card that is none: plans are what is taken, streaming changes nothing, a device that
  * is lost at any launch is one clear error and a working next run. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +58,7 @@ static struct vt_result *made(const struct vt_request *rq)
     return r;
 }
 
-static bool same_picture(const struct vt_result *a, const struct vt_result *b)
+static bool same_image(const struct vt_result *a, const struct vt_result *b)
 {
     struct vt_image x = vt_result_image(a, 0), y = vt_result_image(b, 0);
     return x.width == y.width && x.height == y.height &&
@@ -78,7 +78,7 @@ static void budgets_hold_and_change_nothing(void **state)
         assert_int_equal(vt_plan_picture(engine, &rq, &plan, &err), VT_OK);
         fake_card_driver()->peak = fake_card_driver()->held;
         struct vt_result *r = made(&rq);
-        assert_true(same_picture(r, whole));
+        assert_true(same_image(r, whole));
         assert_true(fake_card_driver()->peak <= plan.peak_bytes);
         assert_true(plan.peak_bytes <= mib << 20);
         vt_result_free(r);
@@ -110,7 +110,7 @@ static void a_lost_device_is_one_error_and_the_next_run_works(void **state)
         assert_non_null(strstr(err.text, "ILLEGAL_ADDRESS"));
         assert_int_equal(fake_card_driver()->fail_launch, 0);
         struct vt_result *next = made(&rq);
-        assert_true(same_picture(next, whole));
+        assert_true(same_image(next, whole));
         vt_result_free(next);
     }
     vt_result_free(whole);

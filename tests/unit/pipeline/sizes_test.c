@@ -52,7 +52,7 @@ static int one_of(const int *values, size_t n)
     return values[random_between(0, (int)n - 1)];
 }
 
-static void plan_picture(int width, int height, int references, int side_w, int side_h)
+static void plan_image(int width, int height, int references, int side_w, int side_h)
 {
     struct vt_request rq = vt_request_defaults();
     struct vt_error err = {0};
@@ -71,7 +71,7 @@ static void plan_picture(int width, int height, int references, int side_w, int 
     assert_true(plan.peak_bytes > 0);
 }
 
-static void pictures_of_every_size_are_planned(void **state)
+static void images_of_every_size_are_planned(void **state)
 {
     (void)state;
     static const int table[][5] = {
@@ -82,11 +82,11 @@ static void pictures_of_every_size_are_planned(void **state)
         {2048, 64, 3, 256, 2048},    {640, 640, 2, 2048, 1200},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        plan_picture(table[i][0], table[i][1], table[i][2], table[i][3], table[i][4]);
+        plan_image(table[i][0], table[i][1], table[i][2], table[i][3], table[i][4]);
     for (int i = 0; i < 12; i++) {
         int w = random_between(64, LARGEST), h = random_between(64, LARGEST);
         int side = random_between(64, LARGEST);
-        plan_picture(w, h, random_between(0, 3), side, random_between(side / 8 + 64, side + 64));
+        plan_image(w, h, random_between(0, 3), side, random_between(side / 8 + 64, side + 64));
     }
 }
 
@@ -130,7 +130,7 @@ static void layers_that_the_host_cannot_hold_are_refused(void **state)
 }
 
 /* What a caller may write into a request, sense or not: an answer or a refusal with a reason. */
-static void odd_pictures_are_answered(void **state)
+static void odd_images_are_answered(void **state)
 {
     (void)state;
     static const int sides[] = {INT32_MIN, -1,  0,   1,    15,   63,   64,       65,
@@ -186,10 +186,10 @@ static void odd_layers_are_answered(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pictures_of_every_size_are_planned),
+        cmocka_unit_test(images_of_every_size_are_planned),
         cmocka_unit_test(layers_of_every_size_are_planned),
         cmocka_unit_test(layers_that_the_host_cannot_hold_are_refused),
-        cmocka_unit_test(odd_pictures_are_answered),
+        cmocka_unit_test(odd_images_are_answered),
         cmocka_unit_test(odd_layers_are_answered),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

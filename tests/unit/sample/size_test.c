@@ -11,40 +11,40 @@ static struct size_px pair_at(yyjson_val *entry, const char *key)
                             (int)yyjson_get_sint(yyjson_arr_get(pair, 1))};
 }
 
-static void check_size(struct size_px picture, struct size_px got, struct size_px want)
+static void check_size(struct size_px image, struct size_px got, struct size_px want)
 {
     if (got.w != want.w || got.h != want.h)
-        fail_msg("%d x %d: %d x %d, expected %d x %d", picture.w, picture.h, got.w, got.h, want.w,
+        fail_msg("%d x %d: %d x %d, expected %d x %d", image.w, image.h, got.w, got.h, want.w,
                  want.h);
 }
 
 static void check_layered(yyjson_val *entry)
 {
-    struct size_px picture = pair_at(entry, "image_wh"), got;
+    struct size_px image = pair_at(entry, "image_wh"), got;
     int resolution = (int)yyjson_get_sint(yyjson_obj_get(entry, "resolution"));
-    assert_int_equal(size_layered(picture, resolution, &got, NULL), ERR_OK);
-    check_size(picture, got, pair_at(entry, "calculated_wh"));
+    assert_int_equal(size_layered(image, resolution, &got, NULL), ERR_OK);
+    check_size(image, got, pair_at(entry, "calculated_wh"));
 }
 
 static void check_reference(yyjson_val *entry)
 {
-    struct size_px picture = pair_at(entry, "image_wh");
+    struct size_px image = pair_at(entry, "image_wh");
     struct size_reference got;
-    assert_int_equal(size_klein_reference(picture, 16, &got, NULL), ERR_OK);
-    check_size(picture, got.resized, pair_at(entry, "resized_wh"));
+    assert_int_equal(size_klein_reference(image, 16, &got, NULL), ERR_OK);
+    check_size(image, got.resized, pair_at(entry, "resized_wh"));
     struct size_px cropped = {got.crop.w, got.crop.h};
-    check_size(picture, cropped, pair_at(entry, "cropped_wh"));
+    check_size(image, cropped, pair_at(entry, "cropped_wh"));
     assert_int_equal(got.crop.x, (got.resized.w - cropped.w) / 2);
     assert_int_equal(got.crop.y, (got.resized.h - cropped.h) / 2);
 }
 
 static void check_vision(yyjson_val *entry)
 {
-    struct size_px picture = pair_at(entry, "image_wh"), got;
+    struct size_px image = pair_at(entry, "image_wh"), got;
     struct size_vision limits = {28, yyjson_get_sint(yyjson_obj_get(entry, "min_pixels")),
                                  yyjson_get_sint(yyjson_obj_get(entry, "max_pixels"))};
-    assert_int_equal(size_vision_input(picture, &limits, &got, NULL), ERR_OK);
-    check_size(picture, got, pair_at(entry, "resized_wh"));
+    assert_int_equal(size_vision_input(image, &limits, &got, NULL), ERR_OK);
+    check_size(image, got, pair_at(entry, "resized_wh"));
 }
 
 static void check_start(yyjson_val *entry)
@@ -119,7 +119,7 @@ static void references_are_refused_when_small_or_narrow(void **state)
                      ERR_ARG);
 }
 
-static void inpaint_works_at_the_pictures_own_size(void **state)
+static void inpaint_works_at_the_images_own_size(void **state)
 {
     (void)state;
     struct size_inpaint out;
@@ -143,7 +143,7 @@ static void padded_sizes_lose_no_pixel(void **state)
     assert_int_equal(size_klein_padded((struct size_px){90, 15}, 16, &out, NULL), ERR_ARG);
 }
 
-static void narrow_pictures_are_refused(void **state)
+static void narrow_images_are_refused(void **state)
 {
     (void)state;
     struct size_px out;
@@ -163,9 +163,9 @@ int main(void)
         cmocka_unit_test(halves_round_to_the_even_neighbour),
         cmocka_unit_test(output_takes_each_side_from_request_then_reference_then_default),
         cmocka_unit_test(references_are_refused_when_small_or_narrow),
-        cmocka_unit_test(inpaint_works_at_the_pictures_own_size),
+        cmocka_unit_test(inpaint_works_at_the_images_own_size),
         cmocka_unit_test(padded_sizes_lose_no_pixel),
-        cmocka_unit_test(narrow_pictures_are_refused),
+        cmocka_unit_test(narrow_images_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

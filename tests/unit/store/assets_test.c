@@ -35,7 +35,7 @@ static void name_is_kept_whole_or_refused(void **state)
     memset(name + 7, 'n', ASSET_NAME_SIZE);
     struct asset_note note = {.name = name};
     assert_int_equal(asset_put(s, buf_str(&png), &note, &a, &e), ERR_ARG);
-    assert_non_null(strstr(e.text, "the picture's name has 256 bytes; at most 255 are kept"));
+    assert_non_null(strstr(e.text, "the image's name has 256 bytes; at most 255 are kept"));
     name[7 + ASSET_NAME_SIZE - 1] = 0;
     assert_int_equal(asset_put(s, buf_str(&png), &note, &a, &e), ERR_OK);
     assert_string_equal(a.name, name + 7);
@@ -43,7 +43,7 @@ static void name_is_kept_whole_or_refused(void **state)
     store_close(s);
 }
 
-static void picture_comes_back_when_it_was_put_in(void **state)
+static void image_comes_back_when_it_was_put_in(void **state)
 {
     struct place *p = *state;
     struct store *s = open_store(p->dir);
@@ -93,7 +93,7 @@ static void same_bytes_are_one_asset_when_put_in_twice(void **state)
     store_close(s);
 }
 
-static void nothing_is_left_when_bytes_are_no_picture(void **state)
+static void nothing_is_left_when_bytes_are_no_image(void **state)
 {
     struct place *p = *state;
     struct store *s = open_store(p->dir);
@@ -231,9 +231,9 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
         CASE(name_is_kept_whole_or_refused),
-        CASE(picture_comes_back_when_it_was_put_in),
+        CASE(image_comes_back_when_it_was_put_in),
         CASE(same_bytes_are_one_asset_when_put_in_twice),
-        CASE(nothing_is_left_when_bytes_are_no_picture),
+        CASE(nothing_is_left_when_bytes_are_no_image),
         CASE(ids_are_not_found_when_they_look_like_paths),
         CASE(list_comes_in_pages_when_there_are_many),
         CASE(thumbnail_is_made_once_when_asked_for_twice),

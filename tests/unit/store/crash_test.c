@@ -1,4 +1,4 @@
-/* kill -9 while pictures, jobs and projects are written: what was said to be done is there and whole, and
+/* kill -9 while images, jobs and projects are written: what was said to be done is there and whole, and
  * nothing is half. */
 #include "support.h"
 
@@ -26,7 +26,7 @@ static void tell(int fd, const struct promise *p)
         _exit(0);
 }
 
-static struct asset child_picture(struct store *s, int fd, unsigned seed)
+static struct asset child_image(struct store *s, int fd, unsigned seed)
 {
     struct buf png;
     struct asset a;
@@ -64,7 +64,7 @@ static void child_job(struct store *s, int fd, const struct asset *input, unsign
     }
     if (jobs_start(s, r.id, NULL) != ERR_OK)
         _exit(1);
-    struct asset a = child_picture(s, fd, seed + 1);
+    struct asset a = child_image(s, fd, seed + 1);
     const char *out = a.id;
     struct job_outcome done = {
         .state = JOB_DONE, .result = str_from(a.id), .assets = &out, .n_assets = 1};
@@ -102,7 +102,7 @@ static void child(const char *dir, int fd, unsigned seed)
     if (store_open(&o, &s, NULL) != ERR_OK)
         _exit(1);
     for (unsigned i = 0;; i += 2) {
-        struct asset a = child_picture(s, fd, seed + i);
+        struct asset a = child_image(s, fd, seed + i);
         child_job(s, fd, &a, seed + i);
         if (i % 6 == 0)
             child_project(s, fd, &a);

@@ -47,7 +47,7 @@ static void job_goes_through_its_states_when_it_runs(void **state)
     assert_string_equal(again.result, "{\"images\":[]}");
     assert_string_equal(again.request, "{\"prompt\":\"a star\"}");
     assert_true(again.created_ms > 1600000000000 && again.finished_ms >= again.started_ms);
-    /* Its pictures stay while its record does. */
+    /* Its images stay while its record does. */
     struct store_gc_params gc = {0};
     struct store_gc_result gone;
     assert_int_equal(store_gc(s, &gc, &gone, NULL), ERR_OK);

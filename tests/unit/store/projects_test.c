@@ -1,4 +1,4 @@
-/* Projects: revisions, undo, JSON, what jobs leave, and pictures of it all. */
+/* Projects: revisions, undo, JSON, what jobs leave, and images of it all. */
 #include "support.h"
 
 #include "base/mem.h"
@@ -243,7 +243,7 @@ static void one_undo_point_is_kept_when_a_drag_amends(void **state)
     store_close(s);
 }
 
-static void old_points_go_and_their_pictures_when_history_is_long(void **state)
+static void old_points_go_and_their_images_when_history_is_long(void **state)
 {
     struct place *place = *state;
     struct store *s = open_store(place->dir);
@@ -354,7 +354,7 @@ static void save_is_refused_when_an_asset_is_not_there(void **state)
     store_close(s);
 }
 
-/* ---- pictures ----------------------------------------------------------------------------------- */
+/* ---- images ----------------------------------------------------------------------------------- */
 
 static void expect_pixel(const struct image *im, int x, int y, const unsigned char *rgba)
 {
@@ -511,7 +511,7 @@ static void weight_covers_the_pixels(void **state)
     store_close(s);
 }
 
-static void every_format_has_the_picture_when_exported(void **state)
+static void every_format_has_the_image_when_exported(void **state)
 {
     struct place *place = *state;
     struct store *s = open_store(place->dir);
@@ -639,7 +639,7 @@ static void job_becomes_a_project_when_imported(void **state)
     assert_string_equal(p.layers[1].name, "layers 2");
     assert_int_equal(p.layers[1].blend, BLEND_SCREEN);
     project_deinit(&p);
-    /* In place of a layer that shows a picture twice as large, turned by a quarter. */
+    /* In place of a layer that shows an image twice as large, turned by a quarter. */
     p = two_layers(s);
     struct project_layer *parent = &p.layers[0];
     parent->rotation = 90;
@@ -672,12 +672,12 @@ int main(void)
         CASE(states_come_back_in_order_when_undone_and_redone),
         CASE(label_is_kept_whole_or_refused),
         CASE(one_undo_point_is_kept_when_a_drag_amends),
-        CASE(old_points_go_and_their_pictures_when_history_is_long),
+        CASE(old_points_go_and_their_images_when_history_is_long),
         cmocka_unit_test(field_is_named_when_json_is_wrong),
         CASE(save_is_refused_when_an_asset_is_not_there),
         CASE(layers_lie_where_they_are_put_when_flattened),
         CASE(mask_hides_what_is_black_when_it_is_of_another_size),
-        CASE(every_format_has_the_picture_when_exported),
+        CASE(every_format_has_the_image_when_exported),
         CASE(export_ends_when_nobody_wants_it),
         CASE(weight_covers_the_pixels),
         CASE(an_error_comes_back_when_memory_runs_out),

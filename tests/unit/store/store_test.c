@@ -289,7 +289,7 @@ static void error_is_clear_when_the_folder_is_read_only(void **state)
         assert_int_equal(rc, 0);
 }
 
-/* Puts pictures in until it is refused: then all that is there must be whole, small things must still be
+/* Puts images in until it is refused: then all that is there must be whole, small things must still be
  * read, and room must help. */
 static int fill_up(const char *dir)
 {
@@ -307,7 +307,7 @@ static int fill_up(const char *dir)
         buf_deinit(&png);
     }
     if (rc != ERR_IO || !store_is_full(&e)) {
-        print_message("%u pictures: %s\n", n, e.text);
+        print_message("%u images: %s\n", n, e.text);
         return 1;
     }
     if (store_check(s, true, NULL, NULL, &r, &e) != ERR_OK || r.damaged || r.broken_rows)
@@ -513,7 +513,7 @@ struct worker {
     const char *failed; /* cmocka's assertions belong to the main thread */
 };
 
-/* Puts pictures in that others put in and collect at the same time: what a call gives must be there as long
+/* Puts images in that others put in and collect at the same time: what a call gives must be there as long
  * as something refers to it. */
 static void *work(void *arg)
 {

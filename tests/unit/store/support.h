@@ -1,4 +1,4 @@
-/* support.h - a store in a folder of its own, and small pictures to put in. */
+/* support.h - a store in a folder of its own, and small images to put in. */
 #ifndef VT_TESTS_STORE_SUPPORT_H
 #define VT_TESTS_STORE_SUPPORT_H
 
@@ -114,7 +114,7 @@ static inline struct asset put_png(struct store *s, int w, int h, unsigned seed)
     return a;
 }
 
-/* A solid RGBA picture as an asset. */
+/* A solid RGBA image as an asset. */
 static inline struct asset put_solid(struct store *s, int w, int h, const unsigned char rgba[4])
 {
     struct image im;

@@ -26,7 +26,7 @@ static struct store *open_at(const char *dir, int64_t days, bool beside)
     return s;
 }
 
-/* A finished job that left the picture. */
+/* A finished job that left the image. */
 static struct job_record finished(struct store *s, const struct asset *a)
 {
     const char *ids[] = {a->id};
@@ -68,7 +68,7 @@ static bool has_thumb(const char *dir, const struct asset *a)
     return file_exists(path);
 }
 
-static void old_jobs_go_with_their_pictures_when_tidied(void **state)
+static void old_jobs_go_with_their_images_when_tidied(void **state)
 {
     struct place *p = *state;
     struct store *s = open_at(p->dir, 0, false);
@@ -165,7 +165,7 @@ static void limits_are_kept_when_the_store_is_opened_again(void **state)
     store_close(s);
 }
 
-static void a_picture_stays_when_it_is_used_and_goes_with_its_thumbs_when_not(void **state)
+static void a_image_stays_when_it_is_used_and_goes_with_its_thumbs_when_not(void **state)
 {
     struct place *p = *state;
     struct store *s = open_store(p->dir);
@@ -244,10 +244,10 @@ int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
-        CASE(old_jobs_go_with_their_pictures_when_tidied),
+        CASE(old_jobs_go_with_their_images_when_tidied),
         CASE(the_oldest_goes_first_when_the_store_is_too_large),
         CASE(limits_are_kept_when_the_store_is_opened_again),
-        CASE(a_picture_stays_when_it_is_used_and_goes_with_its_thumbs_when_not),
+        CASE(a_image_stays_when_it_is_used_and_goes_with_its_thumbs_when_not),
         CASE(stray_thumbs_go_when_collected),
         CASE(collecting_is_safe_when_another_process_has_the_store),
     };
