@@ -129,7 +129,7 @@ refuse 2 'no model is named' generate -p star
 refuse 2 "'{dte}' is none of" settings set name '{dte}'
 refuse 2 'is no name below' settings set name ../x
 refuse 2 'should begin with /' settings set output_folder pics
-refuse 2 'the budget .lots. is none' settings set budget lots
+refuse 2 'the budget .lots. is not a size' settings set budget lots
 refuse 2 'named with --rpc' settings set device rpc:host:1
 refuse 2 'takes a key and a value' settings set model
 refuse 2 'takes a key' settings unset

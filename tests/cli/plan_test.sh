@@ -51,7 +51,7 @@ out_has '^refused: ' "too small a budget is refused"
 out_has 'a budget of .* or more' "a refusal has advice"
 refuse 1 'a budget of .* or more' generate "${small[@]}" --budget 1M -o "$work/none.png"
 check "a refused run writes nothing" test ! -e "$work/none.png"
-refuse 2 'the budget .lots. is none' generate "${small[@]}" --budget lots -o "$work/none.png"
+refuse 2 'the budget .lots. is not a size' generate "${small[@]}" --budget lots -o "$work/none.png"
 run generate "${small[@]}" --budget 50% -o "$work/half.png" -q
 expect 0 "a budget in percent"
 
