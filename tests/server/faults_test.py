@@ -165,7 +165,7 @@ def test_cancel_that_fails_leaves_the_job_in_its_place(program):
 
 
 def test_a_model_that_could_not_be_opened_is_not_open(program):
-    with Server(program, "--device", "no-such-device") as s:
+    with Server(program, "--device", "cuda7") as s:
         j = s.wait_for(s.post("/v1/generate", QUICK).json()["id"])
         assert j["state"] == "failed", j
         assert not any(m["open"] for m in s.get("/v1/models").json()["data"])

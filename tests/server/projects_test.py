@@ -65,7 +65,7 @@ def test_ids_stay_and_long_names_are_refused(program):
 
 def test_names_of_files_and_undo_points_are_kept_whole_or_refused(program):
     with Server(program) as s:
-        image, whole = png(8, 8), "n" * 251 + ".png"
+        picture, whole = png(8, 8), "n" * 251 + ".png"
         head = {"Content-Type": "image/png", "X-File-Name": "some/folder/" + whole}
         made = s.post("/v1/assets", picture, headers=head).json()
         assert s.get("/v1/assets").json()["assets"][0]["name"] == whole, made

@@ -1,4 +1,4 @@
-"""What goes: pictures on request, jobs and images by the store's limits, and what `store gc` takes beside a server."""
+"""What goes: images on request, jobs and images by the store's limits, and what `store gc` takes beside a server."""
 
 import glob
 import json
