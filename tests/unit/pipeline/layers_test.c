@@ -210,13 +210,13 @@ static void on_progress(const struct vt_progress *p, void *user)
 static void progress_only_goes_on(void **state)
 {
     (void)state;
-    struct vt_layers_request rq = request();
     uint64_t budget = 0;
     struct vt_error err;
     for (int i = 0; i < 2; i++) { /* the second time with weights that are streamed */
         struct course c = {0};
         const struct vt_callbacks cb = {.progress = on_progress, .user = &c};
         reopen();
+        struct vt_layers_request rq = request(); /* of the image that was loaded anew */
         assert_int_equal(vt_engine_set_budget(engine, budget, &err), VT_OK);
         struct vt_plan plan = planned(&rq);
         assert_int_equal(plan.verdict, i == 0 ? VT_RESIDENT : VT_STREAMED);
