@@ -585,7 +585,7 @@ static void print(const struct bench_outcome *r, bool json)
 {
     if (r->layered)
         (json ? print_layered_json : print_layered)(&r->peak, r->layered);
-    else
+    else if (r->klein)
         (json ? print_json : print_text)(&r->peak, r->klein);
 }
 

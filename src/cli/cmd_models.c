@@ -249,29 +249,34 @@ static void print_component(const struct models *m, const struct models_componen
 
 enum { NAME_COLUMN = 28, NAME_COLUMN_MOST = 48 };
 
+/* A line of the list. */
+struct row {
+    const struct models_model *model;
+};
+
 static int by_name_of(const void *a, const void *b)
 {
-    const struct models_model *const *x = a, *const *y = b;
-    int r = strcasecmp((*x)->name, (*y)->name);
-    return r ? r : strcmp((*x)->name, (*y)->name);
+    const struct row *x = a, *y = b;
+    int r = strcasecmp(x->model->name, y->model->name);
+    return r ? r : strcmp(x->model->name, y->model->name);
 }
 
 /* By name, the store's own before the others. */
 static void print_models(const struct models *m, const struct models *others)
 {
-    const struct models_model **own = mem_alloc((m->n_models + 1) * sizeof *own);
+    struct row *own = mem_alloc((m->n_models + 1) * sizeof *own);
     size_t width = NAME_COLUMN;
     for (size_t i = 0; i < m->n_models; i++) {
         size_t n = strlen(m->models[i].name);
         width = n > width && n <= NAME_COLUMN_MOST ? n : width;
-        own[i] = &m->models[i];
+        own[i].model = &m->models[i];
     }
-    qsort(own, m->n_models, sizeof(const struct models_model *), by_name_of);
+    qsort(own, m->n_models, sizeof *own, by_name_of);
     for (size_t i = 0; i < m->n_models; i++)
-        print_model_line(m, own[i], (int)width);
+        print_model_line(m, own[i].model, (int)width);
     for (size_t i = 0; i < others->n_models; i++)
         print_model_line(others, &others->models[i], (int)width);
-    mem_free((void *)own);
+    mem_free(own);
 }
 
 static void print_list(const struct models *m, const struct models *others)

@@ -1,9 +1,12 @@
 // The official OpenAI client, and a validator of OpenAPI documents, against a running server.
 // Usage: clients_test.mjs BASE_URL IMAGE GUARDED_URL TOKEN (of a server with that token and room for one waiting job)
 import assert from 'node:assert/strict'
+import { File } from 'node:buffer'
 import { createReadStream } from 'node:fs'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import OpenAI, { toFile } from 'openai'
+
+globalThis.File ??= File // no global of Node.js 18, and the client wants one
 
 const [base, picture, guarded, token] = process.argv.slice(2)
 const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'none', maxRetries: 0 })
