@@ -253,7 +253,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_cmd_serve = {
     .name = "serve",
-    .summary = "Answer over HTTP: the editor, scripts, and clients of other APIs",
+    .summary = "Answer over HTTP: jobs, images and projects, and the APIs of others",
     .usage = "[--listen 127.0.0.1:8188] [--store DIR] [--token FILE] [--budget SIZE] ...",
     .examples = "  veetance serve\n"
                 "  veetance serve --listen 0.0.0.0:8188 --token ~/.veetance-token\n"
