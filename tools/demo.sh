@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What Veetance does today, with the models that come with it: pictures in demo/.
+# What Veetance does today, with the models that come with it: images in demo/.
 # A subcommand that the program does not have yet is named and left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,7 +40,7 @@ generate() {
         i=$((i + 1))
         say "generate: $prompt"
         "$VEETANCE" generate -m "$KLEIN" -p "$prompt" --seed "$i" --quiet -o "$OUT/generate_$i.png"
-        PICTURES+=("$OUT/generate_$i.png")
+        IMAGES+=("$OUT/generate_$i.png")
     done
 }
 
@@ -53,14 +53,14 @@ edit() {
         say "edit $OUT/generate_1.png: $prompt"
         "$VEETANCE" edit -m "$KLEIN" -i "$OUT/generate_1.png" -p "$prompt" --seed "$i" --quiet \
             -o "$OUT/edit_$i.png"
-        PICTURES+=("$OUT/edit_$i.png")
+        IMAGES+=("$OUT/edit_$i.png")
     done
 }
 
-# One row: the picture, its layers from the bottom up, and what they make together.
+# One row: the image, its layers from the bottom up, and what they make together.
 explode() {
-    local picture=$1 dir=$2
-    "$VEETANCE" sheet "$picture" "$dir"/layer_*.png "$dir/composite.png" -c 8 -q -o "$dir-exploded.png"
+    local image=$1 dir=$2
+    "$VEETANCE" sheet "$image" "$dir"/layer_*.png "$dir/composite.png" -c 8 -q -o "$dir-exploded.png"
     EXPLODED+=("$dir-exploded.png")
 }
 
@@ -88,19 +88,19 @@ layers() {
 }
 
 sheet() {
-    [[ ${#PICTURES[@]} -gt 0 ]] || return 0
+    [[ ${#IMAGES[@]} -gt 0 ]] || return 0
     require sheet || return 0
-    "$VEETANCE" sheet "${PICTURES[@]}" -q -o "$OUT/sheet.png"
+    "$VEETANCE" sheet "${IMAGES[@]}" -q -o "$OUT/sheet.png"
     say "all on one sheet: $OUT/sheet.png"
 }
 
 mkdir -p "$OUT"
 export VEETANCE_MODELS=${VEETANCE_MODELS:-$PWD/models}
 HELP=$("$VEETANCE" help)
-PICTURES=()
+IMAGES=()
 EXPLODED=()
 generate
 edit
 layers
 sheet
-say "${#PICTURES[@]} pictures in $PWD/$OUT"
+say "${#IMAGES[@]} images in $PWD/$OUT"
