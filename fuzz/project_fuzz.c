@@ -10,14 +10,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void expect_same(const struct project *p, const struct project *q)
 {
-    if (p->n != q->n || p->w != q->w || p->h != q->h || strcmp(p->name, q->name) != 0)
+    if (p->n != q->n || p->w != q->w || p->h != q->h || strcmp(p->name, q->name) != 0 ||
+        strcmp(p->selection, q->selection) != 0)
         __builtin_trap();
     for (size_t i = 0; i < p->n; i++) {
         const struct project_layer *a = &p->layers[i], *b = &q->layers[i];
         if (strcmp(a->id, b->id) != 0 || strcmp(a->asset, b->asset) != 0 || a->x != b->x ||
             a->rotation != b->rotation || a->scale_x != b->scale_x || a->opacity != b->opacity ||
             a->blend != b->blend || a->visible != b->visible || strcmp(a->mask, b->mask) != 0 ||
-            strcmp(a->name, b->name) != 0)
+            strcmp(a->name, b->name) != 0 || a->kind != b->kind ||
+            strcmp(a->parent, b->parent) != 0 || strcmp(a->warning, b->warning) != 0)
             __builtin_trap();
     }
 }

@@ -56,6 +56,20 @@ static double placed_pixels(const struct project_layer *l, const struct asset *a
     return n < most ? n : most;
 }
 
+/* How many groups lie in each other, at most. */
+static size_t depth_of(const struct project *p)
+{
+    size_t deepest = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        size_t depth = 0;
+        const char *parent = p->layers[i].parent;
+        for (; parent[0]; depth++)
+            parent = p->layers[project_find(p, parent)].parent;
+        deepest = depth > deepest ? depth : deepest;
+    }
+    return deepest;
+}
+
 enum err_code project_weight(struct store *s, const struct project *p, enum project_format format,
                              uint64_t *bytes, struct err *e)
 {
@@ -64,11 +78,11 @@ enum err_code project_weight(struct store *s, const struct project *p, enum proj
     for (size_t i = 0; i < p->n; i++) {
         const struct project_layer *l = &p->layers[i];
         struct asset a, mask = {0};
-        enum err_code rc = asset_get(s, l->asset, &a, e);
-        if (rc == ERR_OK && l->mask[0])
-            rc = asset_get(s, l->mask, &mask, e);
-        if (rc != ERR_OK)
-            return rc;
+        if (l->kind == PROJECT_GROUP)
+            continue;
+        TRY(asset_get(s, l->asset, &a, e));
+        if (l->mask[0])
+            TRY(asset_get(s, l->mask, &mask, e));
         double placed = placed_pixels(l, &a, most), own = (double)a.width * a.height;
         /* As decoded and as RGBA, then with the mask's levels, then beside the placed one. */
         double peak = 4 * (own + fmax(own, placed)) + 5.0 * mask.width * mask.height;
@@ -79,6 +93,8 @@ enum err_code project_weight(struct store *s, const struct project *p, enum proj
     /* A stack is kept while its file is made, with the image of all, and in archives one packed layer in a buffer that
      * doubles. libwebp has its own copy, and its file at the end. */
     double n = 4 * canvas + (is_flat(format) ? 0 : 4 * all);
+    /* A canvas for each open group, or those that become one layer. */
+    n += is_flat(format) ? 4 * canvas * (double)depth_of(p) : depth_of(p) > 0 ? 8 * most : 0;
     if (format == PROJECT_ORA || format == PROJECT_ZIP)
         n += 8 * fmax(canvas, widest);
     if (format == PROJECT_WEBP)
@@ -106,7 +122,7 @@ static enum err_code write_flat(struct store *s, const struct project *p, bool w
                                 struct err *e)
 {
     struct image im = {0};
-    enum err_code rc = project_flatten(s, p, stop, &im, e);
+    enum err_code rc = project_flatten(s, p, NULL, stop, &im, e);
     if (rc == ERR_OK)
         rc = webp ? image_webp_write_to(&im, IMAGE_WEBP_LOSSLESS, out, e)
                   : image_png_write_to(&im, out, e);

@@ -19,6 +19,7 @@ static enum err_code insert(struct project *p, size_t at, struct project_layer *
 /* The layers of a result, with the canvas that they are on. */
 struct batch {
     int w, h;
+    char doubts[PROJECT_WARNING_SIZE]; /* of all of them together; "" none */
     size_t n;
     struct project_layer layers[PROJECT_LAYERS_MAX];
 };
@@ -84,6 +85,46 @@ static enum err_code read_batch(struct store *s, yyjson_val *root, const char *k
     return rc;
 }
 
+/* ---- what is doubtful --------------------------------------------------------------------------- */
+
+/* Sentences, one behind the other as long as they find room whole. */
+static void add_sentence(char to[PROJECT_WARNING_SIZE], struct str text)
+{
+    size_t n = strlen(to);
+    const char *space = n > 0 ? " " : "";
+    if (text.n == 0 || n + text.n + 3 > PROJECT_WARNING_SIZE)
+        return;
+    snprintf(to + n, PROJECT_WARNING_SIZE - n, "%s%.*s.", space, STR_ARG(text));
+    char *first = to + n + strlen(space);
+    if (*first >= 'a' && *first <= 'z')
+        *first = (char)(*first - 'a' + 'A');
+}
+
+/* A warning about one layer goes to that layer, every other one to all. */
+static enum err_code read_warning(yyjson_val *v, struct batch *b, struct err *e)
+{
+    static const char what[] = "the job's warning";
+    struct str code = STR_LIT(""), detail = STR_LIT("");
+    double value = -1;
+    TRY(json_get_str(v, "code", &code, what, e));
+    TRY(json_get_str(v, "detail", &detail, what, e));
+    TRY(json_get_double(v, "value", -1e18, 1e18, &value, what, e));
+    if (str_eq_z(code, "opaque_layer") && value >= 0 && value < (double)b->n)
+        add_sentence(b->layers[(size_t)value].warning,
+                     STR_LIT("this layer has no transparency and hides what is under it"));
+    else
+        add_sentence(b->doubts, detail);
+    return ERR_OK;
+}
+
+static enum err_code read_warnings(yyjson_val *root, struct batch *b, struct err *e)
+{
+    size_t i, max;
+    yyjson_val *v;
+    yyjson_arr_foreach(yyjson_obj_get(root, "warnings"), i, max, v) TRY(read_warning(v, b, e));
+    return ERR_OK;
+}
+
 static enum err_code batch_of_job(struct store *s, const char *job_id, struct batch *b,
                                   struct err *e)
 {
@@ -98,6 +139,8 @@ static enum err_code batch_of_job(struct store *s, const char *job_id, struct ba
         rc = json_parse(str_from(r.result), "the job's result", &doc, e);
     if (rc == ERR_OK)
         rc = read_batch(s, yyjson_doc_get_root(doc), r.kind, b, e);
+    if (rc == ERR_OK)
+        rc = read_warnings(yyjson_doc_get_root(doc), b, e);
     yyjson_doc_free(doc);
     job_record_deinit(&r);
     return rc;
@@ -106,11 +149,9 @@ static enum err_code batch_of_job(struct store *s, const char *job_id, struct ba
 /* ---- into the place of a layer ------------------------------------------------------------------ */
 
 /* Child c of the parent's image, which was k times its canvas: canvas = parent + R S k (c + p). */
-static void inherit(const struct project_layer *parent, double kx, double ky, bool bottom,
-                    struct project_layer *c)
+static void take_place(const struct project_layer *parent, double kx, double ky,
+                       struct project_layer *c)
 {
-    char name[2 * LAYER_NAME_SIZE + 8];
-    struct layer cleaned = {0};
     double angle = parent->rotation * (3.14159265358979323846 / 180.0);
     double sx = parent->scale_x * kx, sy = parent->scale_y * ky;
     double dx = sx * c->x, dy = sy * c->y;
@@ -120,12 +161,19 @@ static void inherit(const struct project_layer *parent, double kx, double ky, bo
     c->scale_x = sx;
     c->scale_y = sy;
     c->rotation = parent->rotation;
+    if (whole)
+        memcpy(c->mask, parent->mask, sizeof c->mask);
+}
+
+/* What a group would do for its members. */
+static void take_looks(const struct project_layer *parent, bool bottom, struct project_layer *c)
+{
+    char name[2 * LAYER_NAME_SIZE + 8];
+    struct layer cleaned = {0};
     c->opacity *= parent->opacity;
     c->visible = c->visible && parent->visible;
     if (bottom)
         c->blend = parent->blend;
-    if (whole)
-        memcpy(c->mask, parent->mask, sizeof c->mask);
     snprintf(name, sizeof name, "%s / %s", parent->name, c->name);
     if (parent->name[0])
         layer_set_name(&cleaned, str_from(name));
@@ -133,39 +181,67 @@ static void inherit(const struct project_layer *parent, double kx, double ky, bo
         memcpy(c->name, cleaned.name, sizeof c->name);
 }
 
-static enum err_code replace_layer(struct store *s, struct project *p, size_t at, struct batch *b,
-                                   struct err *e)
+/* The layer stays, as the group that its parts are the members of. */
+static void make_group(struct project_layer *l, const struct batch *b)
+{
+    l->kind = PROJECT_GROUP;
+    memcpy(l->warning, b->doubts, sizeof l->warning);
+}
+
+static enum err_code replace_layer(struct store *s, struct project *p, size_t at, bool group,
+                                   struct batch *b, struct err *e)
 {
     const struct project_layer parent = p->layers[at];
     struct asset a;
+    if (!parent.asset[0])
+        return err_set(e, ERR_ARG, "'replace' is '%s', a group that was made of no image",
+                       parent.id);
     TRY(asset_get(s, parent.asset, &a, e));
-    project_remove(p, at);
+    project_remove_members(p, at);
+    at = project_find(p, parent.id);
+    if (group)
+        make_group(&p->layers[at], b);
+    else
+        project_remove(p, at);
     for (size_t i = 0; i < b->n; i++) {
-        inherit(&parent, (double)a.width / b->w, (double)a.height / b->h, i == 0, &b->layers[i]);
-        TRY(insert(p, at + i, &b->layers[i], e));
+        struct project_layer *c = &b->layers[i];
+        memcpy(c->parent, group ? parent.id : parent.parent, sizeof c->parent);
+        take_place(&parent, (double)a.width / b->w, (double)a.height / b->h, c);
+        if (!group)
+            take_looks(&parent, i == 0, c);
+        TRY(insert(p, at + i, c, e));
     }
     return ERR_OK;
 }
 
-enum err_code project_import(struct store *s, struct project *p, const char *job_id,
-                             const char *replace, struct err *e)
+static enum err_code import_into(struct store *s, struct project *p,
+                                 const struct project_source *from, size_t at, struct batch *b,
+                                 struct err *e)
 {
-    size_t at = replace ? project_find(p, replace) : 0;
-    if (replace && at == p->n)
-        return err_set(e, ERR_NOTFOUND, "the project has no layer '%.70s'", replace);
-    struct batch *b = mem_try_alloc(sizeof *b);
-    if (!b)
-        return err_set(e, ERR_NOMEM, "no memory for a job's layers");
-    enum err_code rc = batch_of_job(s, job_id, b, e);
-    if (rc == ERR_OK && p->n == 0 && p->w == 0 && p->h == 0) {
+    TRY(batch_of_job(s, from->job, b, e));
+    if (p->n == 0 && p->w == 0 && p->h == 0) {
         p->w = b->w;
         p->h = b->h;
     }
-    if (rc == ERR_OK && replace)
-        rc = replace_layer(s, p, at, b, e);
-    else
-        for (size_t i = 0; rc == ERR_OK && i < b->n; i++)
-            rc = insert(p, p->n, &b->layers[i], e);
+    if (from->replace)
+        return replace_layer(s, p, at, from->group, b, e);
+    for (size_t i = 0; i < b->n; i++)
+        TRY(insert(p, p->n, &b->layers[i], e));
+    return ERR_OK;
+}
+
+enum err_code project_import(struct store *s, struct project *p, const struct project_source *from,
+                             struct err *e)
+{
+    size_t at = from->replace ? project_find(p, from->replace) : 0;
+    if (from->replace && at == p->n)
+        return err_set(e, ERR_NOTFOUND, "the project has no layer '%.70s'", from->replace);
+    if (from->group && !from->replace)
+        return err_set(e, ERR_ARG, "'group' needs 'replace': the layer that becomes the group");
+    struct batch *b = mem_try_alloc(sizeof *b);
+    if (!b)
+        return err_set(e, ERR_NOMEM, "no memory for a job's layers");
+    enum err_code rc = import_into(s, p, from, at, b, e);
     mem_free(b);
     return rc;
 }

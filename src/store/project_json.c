@@ -13,12 +13,13 @@
 
 #include "base/mem.h"
 
-enum kind { KIND_NUMBER, KIND_BOOL, KIND_TEXT, KIND_ID, KIND_MASK, KIND_BLEND, KIND_SKIP };
+enum kind { KIND_NUMBER, KIND_BOOL, KIND_TEXT, KIND_ID, KIND_BLEND, KIND_LAYER, KIND_SKIP };
 
 struct field {
     const char *key;
     enum kind kind;
     size_t at, size; /* in struct project_layer; size of text with its NUL */
+    bool nullable;   /* "" is null */
 };
 
 #define AT(member) offsetof(struct project_layer, member)
@@ -26,20 +27,23 @@ struct field {
     offsetof(struct project_layer, member), sizeof((struct project_layer *)0)->member
 
 static const struct field fields[] = {
-    {"id", KIND_ID, TEXT(id)},
-    {"name", KIND_TEXT, TEXT(name)},
-    {"asset", KIND_ID, TEXT(asset)},
-    {"mask", KIND_MASK, TEXT(mask)},
-    {"x", KIND_NUMBER, AT(x), 0},
-    {"y", KIND_NUMBER, AT(y), 0},
-    {"scale_x", KIND_NUMBER, AT(scale_x), 0},
-    {"scale_y", KIND_NUMBER, AT(scale_y), 0},
-    {"rotation", KIND_NUMBER, AT(rotation), 0},
-    {"opacity", KIND_NUMBER, AT(opacity), 0},
-    {"blend_mode", KIND_BLEND, AT(blend), 0},
-    {"visible", KIND_BOOL, AT(visible), 0},
-    {"locked", KIND_BOOL, AT(locked), 0},
-    {"index", KIND_SKIP, 0, 0}, /* a place in the stack: the caller's business */
+    {"id", KIND_ID, TEXT(id), false},
+    {"kind", KIND_LAYER, AT(kind), 0, false},
+    {"parent", KIND_ID, TEXT(parent), true},
+    {"name", KIND_TEXT, TEXT(name), false},
+    {"warning", KIND_TEXT, TEXT(warning), true},
+    {"asset", KIND_ID, TEXT(asset), true},
+    {"mask", KIND_ID, TEXT(mask), true},
+    {"x", KIND_NUMBER, AT(x), 0, false},
+    {"y", KIND_NUMBER, AT(y), 0, false},
+    {"scale_x", KIND_NUMBER, AT(scale_x), 0, false},
+    {"scale_y", KIND_NUMBER, AT(scale_y), 0, false},
+    {"rotation", KIND_NUMBER, AT(rotation), 0, false},
+    {"opacity", KIND_NUMBER, AT(opacity), 0, false},
+    {"blend_mode", KIND_BLEND, AT(blend), 0, false},
+    {"visible", KIND_BOOL, AT(visible), 0, false},
+    {"locked", KIND_BOOL, AT(locked), 0, false},
+    {"index", KIND_SKIP, 0, 0, false}, /* a place in the stack: the caller's business */
 };
 
 enum { N_FIELDS = sizeof fields / sizeof fields[0] };
@@ -65,13 +69,12 @@ static enum err_code wrong_kind(const char *what, const char *key, const char *w
 static enum err_code read_text(yyjson_val *v, const char *what, const struct field *f, char *out,
                                struct err *e)
 {
-    if (f->kind == KIND_MASK && yyjson_is_null(v)) {
+    if (f->nullable && yyjson_is_null(v)) {
         out[0] = '\0';
         return ERR_OK;
     }
     if (!yyjson_is_str(v))
-        return wrong_kind(what, f->key, f->kind == KIND_MASK ? "a string or null" : "a string", v,
-                          e);
+        return wrong_kind(what, f->key, f->nullable ? "a string or null" : "a string", v, e);
     struct str s = {yyjson_get_str(v), yyjson_get_len(v)};
     const char *dot = what[0] ? "." : "";
     if (f->kind == KIND_TEXT && s.n >= f->size)
@@ -84,7 +87,8 @@ static enum err_code read_text(yyjson_val *v, const char *what, const struct fie
         return ERR_OK;
     }
     if (s.n >= f->size || memchr(s.p, '\0', s.n))
-        return err_set(e, ERR_ARG, "'%s.%s' has %zu bytes; it is not an id", what, f->key, s.n);
+        return err_set(e, ERR_ARG, "'%s%s%s' has %zu bytes; it is not an id", what, dot, f->key,
+                       s.n);
     memcpy(out, s.p, s.n + 1);
     return ERR_OK;
 }
@@ -112,6 +116,10 @@ static enum err_code read_field(yyjson_val *v, const char *what, const struct fi
         if (!blend_mode_from_name(str_from(yyjson_get_str(v)), &l->blend))
             return err_set(e, ERR_ARG, "'%s.%s' is '%.40s', which is not a blend mode", what,
                            f->key, yyjson_get_str(v));
+        return ERR_OK;
+    case KIND_LAYER:
+        if (!yyjson_is_str(v) || !project_kind_from_name(str_from(yyjson_get_str(v)), &l->kind))
+            return wrong_kind(what, f->key, "'image' or 'group'", v, e);
         return ERR_OK;
     case KIND_SKIP:
         return ERR_OK;
@@ -189,10 +197,12 @@ static bool is_read_only(const char *key)
 
 static enum err_code read_member(const char *key, yyjson_val *v, struct project *p, struct err *e)
 {
-    static const struct field name = {"name", KIND_TEXT, 0, PROJECT_NAME_SIZE};
+    static const struct field name = {"name", KIND_TEXT, 0, PROJECT_NAME_SIZE, false};
+    static const struct field selection = {"selection", KIND_ID, 0, ASSET_ID_SIZE, true};
     if (strcmp(key, "name") == 0)
-        return yyjson_is_str(v) ? read_text(v, "", &name, p->name, e)
-                                : wrong_kind("", key, "a string", v, e);
+        return read_text(v, "", &name, p->name, e);
+    if (strcmp(key, "selection") == 0)
+        return read_text(v, "", &selection, p->selection, e);
     if (strcmp(key, "width") == 0)
         return read_side(v, key, &p->w, e);
     if (strcmp(key, "height") == 0)
@@ -261,25 +271,41 @@ enum err_code project_json_patch(struct project *p, yyjson_val *obj, struct err 
 
 /* ---- writing ------------------------------------------------------------------------------------ */
 
+static bool add_text(yyjson_mut_doc *doc, yyjson_mut_val *o, const char *key, const char *text,
+                     bool nullable)
+{
+    return nullable && !text[0] ? yyjson_mut_obj_add_null(doc, o, key)
+                                : yyjson_mut_obj_add_strcpy(doc, o, key, text);
+}
+
+static bool add_field(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct field *f,
+                      const struct project_layer *l)
+{
+    const char *at = (const char *)l + f->at;
+    double number;
+    switch (f->kind) {
+    case KIND_NUMBER:
+        memcpy(&number, at, sizeof number);
+        return yyjson_mut_obj_add_real(doc, o, f->key, number);
+    case KIND_BOOL:
+        return yyjson_mut_obj_add_bool(doc, o, f->key, *(const bool *)at);
+    case KIND_BLEND:
+        return yyjson_mut_obj_add_str(doc, o, f->key, blend_mode_name(l->blend));
+    case KIND_LAYER:
+        return yyjson_mut_obj_add_str(doc, o, f->key, project_kind_name(l->kind));
+    case KIND_SKIP:
+        return true;
+    default:
+        return add_text(doc, o, f->key, at, f->nullable);
+    }
+}
+
 yyjson_mut_val *project_json_layer_value(yyjson_mut_doc *doc, const struct project_layer *l)
 {
     yyjson_mut_val *o = yyjson_mut_obj(doc);
-    bool good = o && yyjson_mut_obj_add_strcpy(doc, o, "id", l->id) &&
-                yyjson_mut_obj_add_strcpy(doc, o, "name", l->name) &&
-                yyjson_mut_obj_add_strcpy(doc, o, "asset", l->asset);
-    if (good && l->mask[0])
-        good = yyjson_mut_obj_add_strcpy(doc, o, "mask", l->mask);
-    else if (good)
-        good = yyjson_mut_obj_add_null(doc, o, "mask");
-    good = good && yyjson_mut_obj_add_real(doc, o, "x", l->x) &&
-           yyjson_mut_obj_add_real(doc, o, "y", l->y) &&
-           yyjson_mut_obj_add_real(doc, o, "scale_x", l->scale_x) &&
-           yyjson_mut_obj_add_real(doc, o, "scale_y", l->scale_y) &&
-           yyjson_mut_obj_add_real(doc, o, "rotation", l->rotation) &&
-           yyjson_mut_obj_add_real(doc, o, "opacity", l->opacity) &&
-           yyjson_mut_obj_add_str(doc, o, "blend_mode", blend_mode_name(l->blend)) &&
-           yyjson_mut_obj_add_bool(doc, o, "visible", l->visible) &&
-           yyjson_mut_obj_add_bool(doc, o, "locked", l->locked);
+    bool good = o != NULL;
+    for (size_t i = 0; good && i < N_FIELDS; i++)
+        good = add_field(doc, o, &fields[i], l);
     return good ? o : NULL;
 }
 
@@ -289,8 +315,9 @@ static bool add_doc(yyjson_mut_doc *doc, yyjson_mut_val *o, const struct project
     bool good = layers && yyjson_mut_obj_add_strcpy(doc, o, "name", p->name) &&
                 yyjson_mut_obj_add_int(doc, o, "width", p->w) &&
                 yyjson_mut_obj_add_int(doc, o, "height", p->h);
-    if (p->n > 0 && !p->layers) /* a head of a list */
+    if (p->is_head)
         return good && yyjson_mut_obj_add_uint(doc, o, "layer_count", p->n);
+    good = good && add_text(doc, o, "selection", p->selection, true);
     for (size_t i = 0; good && i < p->n; i++)
         good = yyjson_mut_arr_append(layers, project_json_layer_value(doc, &p->layers[i]));
     return good && yyjson_mut_obj_add_val(doc, o, "layers", layers);

@@ -28,7 +28,7 @@ ERR_MUST_CHECK enum err_code project_json_layer(yyjson_val *obj, const char *wha
 yyjson_mut_val *project_json_layer_value(yyjson_mut_doc *doc, const struct project_layer *l);
 /* With id, revision and the rest that the store sets; heads of lists have no "layers" but a count. */
 yyjson_mut_val *project_json_value(yyjson_mut_doc *doc, const struct project *p);
-/* What the store keeps: name, width, height, layers. Appended to out. */
+/* What the store keeps: name, width, height, selection, layers. Appended to out. */
 ERR_MUST_CHECK enum err_code project_json_write(const struct project *p, struct buf *out,
                                                 struct err *e);
 

@@ -49,24 +49,51 @@ enum err_code project_insert(struct project *p, size_t index, const struct proje
     return ERR_OK;
 }
 
+static void remove_rows(struct project *p, size_t first, size_t n)
+{
+    p->n -= n;
+    memmove(p->layers + first, p->layers + first + n, (p->n - first) * sizeof *p->layers);
+}
+
 void project_remove(struct project *p, size_t index)
 {
-    if (index >= p->n)
-        return;
-    p->n--;
-    memmove(p->layers + index, p->layers + index + 1, (p->n - index) * sizeof *p->layers);
+    size_t first = index < p->n ? project_lowest(p, index) : 0;
+    if (index < p->n)
+        remove_rows(p, first, index + 1 - first);
+}
+
+void project_remove_members(struct project *p, size_t index)
+{
+    size_t first = project_lowest(p, index);
+    remove_rows(p, first, index - first);
+}
+
+static void reverse(struct project_layer *l, size_t n)
+{
+    for (size_t i = 0; i < n / 2; i++) {
+        struct project_layer kept = l[i];
+        l[i] = l[n - 1 - i];
+        l[n - 1 - i] = kept;
+    }
+}
+
+/* The first k of n rows go behind the others. */
+static void rotate(struct project_layer *l, size_t n, size_t k)
+{
+    reverse(l, k);
+    reverse(l + k, n - k);
+    reverse(l, n);
 }
 
 void project_move(struct project *p, size_t from, size_t to)
 {
-    if (from >= p->n || to >= p->n || from == to)
+    size_t first = from < p->n ? project_lowest(p, from) : 0, n = from + 1 - first;
+    if (from >= p->n || to >= p->n || to + 1 < n)
         return;
-    struct project_layer l = p->layers[from];
     if (from < to)
-        memmove(p->layers + from, p->layers + from + 1, (to - from) * sizeof l);
+        rotate(p->layers + first, to + 1 - first, n);
     else
-        memmove(p->layers + to + 1, p->layers + to, (from - to) * sizeof l);
-    p->layers[to] = l;
+        rotate(p->layers + to + 1 - n, from + n - to, from - to);
 }
 
 size_t project_find(const struct project *p, const char *layer_id)
@@ -75,6 +102,50 @@ size_t project_find(const struct project *p, const char *layer_id)
     while (i < p->n && strcmp(p->layers[i].id, layer_id) != 0)
         i++;
     return i;
+}
+
+/* ---- groups ------------------------------------------------------------------------------------- */
+
+static const char *const kind_names[PROJECT_KINDS] = {"image", "group"};
+
+const char *project_kind_name(enum project_kind kind)
+{
+    return kind_names[kind];
+}
+
+bool project_kind_from_name(struct str name, enum project_kind *out)
+{
+    for (int i = 0; i < PROJECT_KINDS; i++) {
+        if (str_eq_z(name, kind_names[i])) {
+            *out = (enum project_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t project_lowest(const struct project *p, size_t index)
+{
+    size_t first = index;
+    while (first > 0 && p->layers[first - 1].parent[0]) {
+        size_t parent = project_find(p, p->layers[first - 1].parent);
+        if (parent < first || parent > index)
+            break;
+        first--;
+    }
+    return first;
+}
+
+size_t project_unit(const struct project *p, size_t index, const char *parent)
+{
+    while (strcmp(p->layers[index].parent, parent) != 0)
+        index = project_find(p, p->layers[index].parent);
+    return index;
+}
+
+size_t project_top_of(const struct project *p, const char *parent)
+{
+    return parent[0] ? project_find(p, parent) : p->n;
 }
 
 /* ---- what is allowed ---------------------------------------------------------------------------- */
@@ -111,7 +182,12 @@ static enum err_code check_ids(const struct project *p, size_t i, struct err *e)
         if (strcmp(p->layers[j].id, l->id) == 0)
             return err_set(e, ERR_ARG, "'layers[%zu].id' is '%s', which layer %zu has already", i,
                            l->id, j);
-    if (!asset_is_id(l->asset))
+    if (!l->asset[0] && l->kind == PROJECT_IMAGE)
+        return err_set(e, ERR_ARG,
+                       "'layers[%zu].asset' is missing; a layer of kind 'image' needs "
+                       "the id of an asset",
+                       i);
+    if (l->asset[0] && !asset_is_id(l->asset))
         return err_set(e, ERR_ARG, "'layers[%zu].asset' is '%.70s', which is not an asset id", i,
                        l->asset);
     if (l->mask[0] && !asset_is_id(l->mask))
@@ -135,6 +211,44 @@ static enum err_code check_layer(const struct project *p, size_t i, struct err *
     return ERR_OK;
 }
 
+/* Why the layer cannot lie where it lies. */
+static enum err_code bad_parent(const struct project *p, size_t i, struct err *e)
+{
+    const char *parent = p->layers[i].parent;
+    size_t at = project_find(p, parent);
+    if (at == p->n)
+        return err_set(e, ERR_ARG, "'layers[%zu].parent' is '%.70s', and no layer has that id", i,
+                       parent);
+    if (p->layers[at].kind != PROJECT_GROUP)
+        return err_set(e, ERR_ARG, "'layers[%zu].parent' is '%.70s', which is not a group", i,
+                       parent);
+    return err_set(e, ERR_ARG,
+                   "'layers[%zu].parent' is '%.70s', but the layer does not lie together with the "
+                   "members of that group, directly below it",
+                   i, parent);
+}
+
+/* From the top down, so that a group is met before its members; open are the groups around the current row. */
+static enum err_code check_groups(const struct project *p, struct err *e)
+{
+    const char *open[PROJECT_DEPTH_MAX];
+    size_t depth = 0;
+    for (size_t i = p->n; i-- > 0;) {
+        const struct project_layer *l = &p->layers[i];
+        while (depth > 0 && strcmp(open[depth - 1], l->parent) != 0)
+            depth--;
+        if (depth == 0 && l->parent[0])
+            return bad_parent(p, i, e);
+        if (l->kind != PROJECT_GROUP || !l->id[0])
+            continue;
+        if (depth == PROJECT_DEPTH_MAX)
+            return err_set(e, ERR_LIMIT, "'layers[%zu].parent' nests groups deeper than %d", i,
+                           PROJECT_DEPTH_MAX);
+        open[depth++] = l->id;
+    }
+    return ERR_OK;
+}
+
 static enum err_code check_side(const char *field, int v, struct err *e)
 {
     if (v >= 1 && v <= PROJECT_SIDE_MAX)
@@ -151,7 +265,10 @@ enum err_code project_check(const struct project *p, struct err *e)
                        (unsigned long long)image_limits_defaults().max_pixels);
     if (p->n > PROJECT_LAYERS_MAX)
         return err_set(e, ERR_LIMIT, "'layers' has more than %d layers", PROJECT_LAYERS_MAX);
+    if (p->selection[0] && !asset_is_id(p->selection))
+        return err_set(e, ERR_ARG, "'selection' is '%.70s', which is not an asset id",
+                       p->selection);
     for (size_t i = 0; i < p->n; i++)
         TRY(check_layer(p, i, e));
-    return ERR_OK;
+    return check_groups(p, e);
 }

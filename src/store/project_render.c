@@ -9,6 +9,7 @@
 
 #include "image/affine.h"
 #include "image/resize.h"
+#include "layers/assemble.h"
 #include "store/projects.h"
 
 /* An image enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
@@ -159,72 +160,144 @@ enum err_code project_go_on(const struct project_stop *stop, struct err *e)
 
 /* ---- all of them -------------------------------------------------------------------------------- */
 
-enum err_code project_flatten(struct store *s, const struct project *p,
-                              const struct project_stop *stop, struct image *out, struct err *e)
+struct rendering {
+    struct store *store;
+    const struct project *p;
+    struct image_rect part; /* what is wanted of the plane */
+    const struct project_stop *stop;
+    uint64_t pixels;            /* of a stack, so far */
+    struct layers_assembly *to; /* of a stack */
+};
+
+static enum err_code compose(const struct rendering *r, size_t first, size_t end,
+                             const char *parent, struct image *canvas, struct err *e);
+
+static enum err_code compose_layer(const struct rendering *r, const struct project_layer *l,
+                                   struct image *canvas, struct err *e)
 {
-    const struct image_rect canvas = {0, 0, p->w, p->h};
-    *out = (struct image){0};
-    enum err_code rc = project_check(p, e);
+    struct placed placed;
+    enum err_code rc = render_layer(r->store, l, &r->part, r->stop, &placed, e);
+    const struct composite_layer c = {.image = &placed.image,
+                                      .x = placed.x - r->part.x,
+                                      .y = placed.y - r->part.y,
+                                      .opacity = l->opacity,
+                                      .blend = l->blend};
     if (rc == ERR_OK)
-        rc = image_new(out, p->w, p->h, 4, e);
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
-        const struct project_layer *l = &p->layers[i];
-        struct placed placed;
-        if (!l->visible)
+        rc = image_composite(canvas, &c, e);
+    image_free(&placed.image);
+    return rc;
+}
+
+static enum err_code compose_group(const struct rendering *r, size_t first, size_t at,
+                                   struct image *canvas, struct err *e)
+{
+    const struct project_layer *g = &r->p->layers[at];
+    struct image inside = {0};
+    enum err_code rc;
+    TRY_GOTO(image_new(&inside, canvas->w, canvas->h, 4, e), done);
+    TRY_GOTO(compose(r, first, at, g->id, &inside, e), done);
+    rc = image_composite(
+        canvas,
+        &(struct composite_layer){.image = &inside, .opacity = g->opacity, .blend = g->blend}, e);
+done:
+    image_free(&inside);
+    return rc;
+}
+
+/* The rows from first to before end, which lie in the group `parent`. */
+static enum err_code compose(const struct rendering *r, size_t first, size_t end,
+                             const char *parent, struct image *canvas, struct err *e)
+{
+    for (size_t i = first, at; i < end; i = at + 1) {
+        at = project_unit(r->p, i, parent);
+        const struct project_layer *l = &r->p->layers[at];
+        if (!l->visible || (l->kind == PROJECT_GROUP && at == i))
             continue;
-        rc = render_layer(s, l, &canvas, stop, &placed, e);
-        if (rc == ERR_OK) {
-            const struct composite_layer c = {.image = &placed.image,
-                                              .x = placed.x,
-                                              .y = placed.y,
-                                              .opacity = l->opacity,
-                                              .blend = l->blend};
-            rc = image_composite(out, &c, e);
-        }
-        image_free(&placed.image);
+        TRY(l->kind == PROJECT_GROUP ? compose_group(r, i, at, canvas, e)
+                                     : compose_layer(r, l, canvas, e));
     }
+    return ERR_OK;
+}
+
+enum err_code project_flatten(struct store *s, const struct project *p,
+                              const struct image_rect *part, const struct project_stop *stop,
+                              struct image *out, struct err *e)
+{
+    const struct rendering r = {.store = s,
+                                .p = p,
+                                .part = part ? *part : (struct image_rect){0, 0, p->w, p->h},
+                                .stop = stop};
+    *out = (struct image){0};
+    TRY(project_check(p, e));
+    TRY(image_new(out, r.part.w, r.part.h, 4, e));
+    enum err_code rc = compose(&r, 0, p->n, "", out, e);
     if (rc != ERR_OK)
         image_free(out);
     return rc;
 }
 
-/* Takes the pixels over. */
-static enum err_code add_layer(struct layer_stack *stack, const struct project_layer *l,
-                               struct placed *placed, struct err *e)
+/* ---- as a stack --------------------------------------------------------------------------------- */
+
+static enum err_code add_layer(struct rendering *r, const struct project_layer *l, struct err *e)
 {
-    struct layer layer = layer_from_image(&placed->image);
+    const struct layers_limits limits = layers_limits_defaults();
+    struct placed placed;
+    TRY(render_layer(r->store, l, &r->part, r->stop, &placed, e));
+    struct layer layer = layer_from_image(&placed.image);
+    r->pixels += (uint64_t)layer.image.w * (uint64_t)layer.image.h;
     layer_set_name(&layer, str_from(l->name));
     if (l->id[0])
         (void)layer_set_id(&layer, str_from(l->id));
-    layer.x = placed->x;
-    layer.y = placed->y;
+    layer.x = placed.x;
+    layer.y = placed.y;
     layer.opacity = l->opacity;
     layer.blend = l->blend;
     layer.visible = l->visible;
-    return layer_stack_add(stack, &layer, e);
+    TRY(layers_assembly_add(r->to, &layer, LAYERS_OVER, false, e));
+    if (r->pixels > limits.max_pixels)
+        return err_set(e, ERR_LIMIT, "the layers have more than %llu pixels together",
+                       (unsigned long long)limits.max_pixels);
+    return ERR_OK;
+}
+
+/* The rows from first to before end, which lie in the group `parent`. */
+static enum err_code assemble(struct rendering *r, size_t first, size_t end, const char *parent,
+                              struct err *e)
+{
+    for (size_t i = first, at; i < end; i = at + 1) {
+        at = project_unit(r->p, i, parent);
+        const struct project_layer *l = &r->p->layers[at];
+        const struct layers_group g = {.name = l->name,
+                                       .opacity = l->opacity,
+                                       .blend = l->blend,
+                                       .visible = l->visible,
+                                       .isolated = true};
+        if (l->kind == PROJECT_IMAGE) {
+            TRY(add_layer(r, l, e));
+            continue;
+        }
+        TRY(layers_assembly_begin(r->to, true, false, e));
+        TRY(assemble(r, i, at, l->id, e));
+        TRY(layers_assembly_end(r->to, &g, e));
+    }
+    return ERR_OK;
 }
 
 enum err_code project_render(struct store *s, const struct project *p,
                              const struct project_stop *stop, struct layer_stack *out,
                              struct err *e)
 {
+    struct layers_assembly a;
     /* What lies off the canvas is kept as far as the canvas is wide: a person may still move it. */
-    const struct image_rect around = {-p->w, -p->h, 3 * p->w, 3 * p->h};
-    const struct layers_limits limits = layers_limits_defaults();
-    uint64_t pixels = 0;
+    struct rendering r = {
+        .store = s, .p = p, .part = {-p->w, -p->h, 3 * p->w, 3 * p->h}, .stop = stop, .to = &a};
     layer_stack_init(out, p->w, p->h);
+    layers_assembly_init(&a, out);
     enum err_code rc = project_check(p, e);
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
-        struct placed placed;
-        rc = render_layer(s, &p->layers[i], &around, stop, &placed, e);
-        pixels += (uint64_t)placed.image.w * (uint64_t)placed.image.h;
-        if (rc == ERR_OK && pixels > limits.max_pixels)
-            rc = err_set(e, ERR_LIMIT, "the layers have more than %llu pixels together",
-                         (unsigned long long)limits.max_pixels);
-        if (rc == ERR_OK)
-            rc = add_layer(out, &p->layers[i], &placed, e);
-        image_free(&placed.image);
-    }
+    if (rc == ERR_OK)
+        rc = assemble(&r, 0, p->n, "", e);
+    if (rc == ERR_OK)
+        rc = layers_assembly_finish(&a, e);
     if (rc != ERR_OK)
         layer_stack_deinit(out);
     return rc;

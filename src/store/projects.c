@@ -90,10 +90,28 @@ static enum err_code drop_states(struct store *s, const char *id, int64_t first,
     return db_run(&q);
 }
 
+static enum err_code add_ref(struct store *s, const char *owner, const char *asset, struct err *e)
+{
+    return asset[0] ? refs_add(s, owner, asset, e) : ERR_OK;
+}
+
+/* All that the state shows or remembers. */
+static enum err_code add_refs(struct store *s, const struct project *p, int64_t position,
+                              struct err *e)
+{
+    char owner[OWNER_SIZE];
+    owner_of(p->id, position, owner);
+    TRY(add_ref(s, owner, p->selection, e));
+    for (size_t i = 0; i < p->n; i++) {
+        TRY(add_ref(s, owner, p->layers[i].asset, e));
+        TRY(add_ref(s, owner, p->layers[i].mask, e));
+    }
+    return ERR_OK;
+}
+
 static enum err_code add_state(struct store *s, const struct project *p, int64_t position,
                                const char *label, struct err *e)
 {
-    char owner[OWNER_SIZE];
     struct buf doc;
     struct layer clean = {0};
     if (strlen(label) >= PROJECT_LABEL_SIZE)
@@ -115,13 +133,7 @@ static enum err_code add_state(struct store *s, const struct project *p, int64_t
         rc = db_run(&q);
     }
     buf_deinit(&doc);
-    owner_of(p->id, position, owner);
-    for (size_t i = 0; rc == ERR_OK && i < p->n; i++) {
-        rc = refs_add(s, owner, p->layers[i].asset, e);
-        if (rc == ERR_OK && p->layers[i].mask[0])
-            rc = refs_add(s, owner, p->layers[i].mask, e);
-    }
-    return rc;
+    return rc == ERR_OK ? add_refs(s, p, position, e) : rc;
 }
 
 static enum err_code write_head(struct store *s, const struct project *p, int64_t position,
@@ -341,7 +353,8 @@ enum err_code project_list(struct store *s, int64_t before, int limit, struct pr
             out->next = last;
             break;
         }
-        read_columns(&q, &out->items[out->n++]);
+        read_columns(&q, &out->items[out->n]);
+        out->items[out->n++].is_head = true;
         last = db_int(&q, HEAD_COLUMN_COUNT);
     }
     enum err_code rc = db_done(&q);

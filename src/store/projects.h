@@ -5,6 +5,11 @@
  * rotation in degrees, clockwise on the screen, about the image's upper left corner; a negative scale
  * mirrors. JSON form: docs/formats/project.md; project_json.h reads and writes it.
  *
+ * A layer may be a group. Its members, groups among them, lie together directly below its own row, and name it as
+ * their parent; so the rows of a project are one flat array whatever lies in what. A group is composed by itself and
+ * then put onto what lies below it. One that was made by taking a layer apart keeps that layer's image, mask and place:
+ * they are referred to, but not drawn.
+ *
  * Every change makes a new revision, a number that only grows, also by undo: it is the project's ETag. A
  * change that names another revision than the current one is refused with ERR_BUSY, and project_is_conflict
  * tells so (HTTP's 412). History is a row of undo points with a cursor: a change cuts off what could be
@@ -32,12 +37,22 @@ enum {
     PROJECT_LAYERS_MAX = 1000,
     PROJECT_SIDE_MAX = 30000,
     PROJECT_UNDO_MAX = 100, /* undo points kept */
+    PROJECT_DEPTH_MAX = 16, /* groups in groups */
+    PROJECT_WARNING_SIZE = 256,
 };
+
+enum project_kind { PROJECT_IMAGE, PROJECT_GROUP, PROJECT_KINDS };
+/* "image", "group". Static string. */
+const char *project_kind_name(enum project_kind kind);
+bool project_kind_from_name(struct str name, enum project_kind *out);
 
 struct project_layer {
     char id[LAYER_ID_SIZE]; /* stays for life; "" gets one when saved */
+    enum project_kind kind;
+    char parent[LAYER_ID_SIZE]; /* the group that it lies in; "" none */
     char name[LAYER_NAME_SIZE];
-    char asset[ASSET_ID_SIZE];
+    char warning[PROJECT_WARNING_SIZE]; /* why it is doubtful; "" it is not */
+    char asset[ASSET_ID_SIZE];          /* "" none: only a group may lack it */
     char mask
         [ASSET_ID_SIZE]; /* "" none; grey levels, stretched over the layer's image; black hides */
     double x, y;         /* -1,000,000 to 1,000,000 */
@@ -52,6 +67,7 @@ struct project {
     char id[STORE_ID_SIZE]; /* "p..." */
     char name[PROJECT_NAME_SIZE];
     int w, h;
+    char selection[ASSET_ID_SIZE]; /* grey levels, stretched over the canvas; "" none */
     size_t n, cap;
     struct project_layer *layers; /* bottom first */
 
@@ -59,6 +75,7 @@ struct project {
     int64_t seq, revision;
     int64_t created_ms, updated_ms;
     bool can_undo, can_redo;
+    bool is_head; /* of a list: n says how many layers there are, but they are not here */
 };
 
 void project_init(struct project *p, int w, int h);
@@ -67,11 +84,20 @@ struct project_layer project_layer_defaults(void);
 /* Copies the layer to index (0 = bottom, p->n = top). ERR_LIMIT, ERR_NOMEM. */
 ERR_MUST_CHECK enum err_code project_insert(struct project *p, size_t index,
                                             const struct project_layer *l, struct err *e);
+/* A group goes with its members. */
 void project_remove(struct project *p, size_t index);
+/* So that the layer is at index `to` afterwards; a group's members, which stay below it, must have room there. */
 void project_move(struct project *p, size_t from, size_t to);
 /* p->n when there is none. */
 size_t project_find(const struct project *p, const char *layer_id);
-/* Ranges, ids, and that ids are unique. ERR_ARG names the layer and field. */
+/* Index of the lowest row that belongs to the layer: itself, or the lowest of a group's members. */
+size_t project_lowest(const struct project *p, size_t index);
+/* Index of the outermost row, in the group `parent` ("": in none), that the layer belongs to. It lies in there. */
+size_t project_unit(const struct project *p, size_t index, const char *parent);
+/* Index for a new row on top of the members of the group: that of the group itself; p->n for "" or none. */
+size_t project_top_of(const struct project *p, const char *parent);
+void project_remove_members(struct project *p, size_t index);
+/* Ranges, ids, that ids are unique, and that groups lie as they have to. ERR_ARG names the layer and field. */
 ERR_MUST_CHECK enum err_code project_check(const struct project *p, struct err *e);
 
 /* ---- kept ------------------------------------------------------------------------------------- */
@@ -129,11 +155,18 @@ void project_list_deinit(struct project_list *l);
 
 /* ---- from jobs -------------------------------------------------------------------------------- */
 
+struct project_source {
+    const char *job;
+    const char *replace; /* a layer's id; NULL: they go on top */
+    bool group;          /* the replaced layer becomes a group, and they its members */
+};
+
 /* Puts the layers (or images) of a finished job into p: on top, or in place of the layer `replace`, whose
- * place, transform, opacity, blend mode and visibility they inherit (they were made from its image). A
+ * place, transform, opacity, blend mode and visibility they inherit (they were made from its image). As members of
+ * a group they inherit its place and transform only. What the job says of doubtful layers becomes their warning. A
  * project that has no layers and no size yet (0 x 0) gets the job's. */
-ERR_MUST_CHECK enum err_code project_import(struct store *s, struct project *p, const char *job_id,
-                                            const char *replace, struct err *e);
+ERR_MUST_CHECK enum err_code project_import(struct store *s, struct project *p,
+                                            const struct project_source *from, struct err *e);
 
 /* ---- as images ------------------------------------------------------------------------------ */
 
@@ -162,8 +195,10 @@ ERR_MUST_CHECK enum err_code project_go_on(const struct project_stop *stop, stru
 ERR_MUST_CHECK enum err_code project_render(struct store *s, const struct project *p,
                                             const struct project_stop *stop,
                                             struct layer_stack *out, struct err *e);
-/* The visible layers composed, RGBA of the canvas' size; holds one layer at a time. Caller: image_free. */
+/* The visible layers composed, RGBA, as they are seen in that part of the plane (NULL: the canvas); holds one layer at
+ * a time, and what each group around it shows so far. Caller: image_free. */
 ERR_MUST_CHECK enum err_code project_flatten(struct store *s, const struct project *p,
+                                             const struct image_rect *part,
                                              const struct project_stop *stop, struct image *out,
                                              struct err *e);
 /* A file without a name that holds it, and its size. Caller: close(*fd). */

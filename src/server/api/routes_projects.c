@@ -28,7 +28,28 @@ enum { ATTEMPTS = 8 };
      .lo = 0,                                                                                      \
      .hi = LAYER_ID_SIZE - 1,                                                                      \
      .help = "stays with the layer for life; made when it is not given"},                          \
+        {.name = "kind",                                                                           \
+         .type = HTTP_STRING,                                                                      \
+         .values = "image|group",                                                                  \
+         .fallback = "\"image\"",                                                                  \
+         .help = "the members of a group lie together, directly below it in the list"},            \
+        {.name = "parent",                                                                         \
+         .type = HTTP_STRING,                                                                      \
+         .lo = 1,                                                                                  \
+         .hi = LAYER_ID_SIZE - 1,                                                                  \
+         .nullable = true,                                                                         \
+         .help = "the group that it lies in"},                                                     \
         {.name = "name", .type = HTTP_STRING, .hi = LAYER_NAME_SIZE - 1, .help = "for people"},    \
+        {.name = "warning",                                                                        \
+         .type = HTTP_STRING,                                                                      \
+         .hi = PROJECT_WARNING_SIZE - 1,                                                           \
+         .nullable = true,                                                                         \
+         .help = "why it is doubtful"},                                                            \
+        {.name = "asset",                                                                          \
+         .type = HTTP_ASSET,                                                                       \
+         .nullable = true,                                                                         \
+         .help = "the image that it shows, or that a group was taken apart from; an image needs "  \
+                 "one"},                                                                           \
         {.name = "mask",                                                                           \
          .type = HTTP_ASSET,                                                                       \
          .nullable = true,                                                                         \
@@ -67,18 +88,16 @@ enum { ATTEMPTS = 8 };
         .name = "locked", .type = HTTP_BOOL, .fallback = "false"                                   \
     }
 
-const struct http_field layer_fields[] = {
-    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the image that it shows"},
-    LAYER_ROWS,
-    {0}};
+const struct http_field layer_fields[] = {LAYER_ROWS, {0}};
 
 static const struct http_field layer_body[] = {
-    {.name = "asset", .type = HTTP_ASSET, .required = true, .help = "the image that it shows"},
     {.name = "index",
      .type = HTTP_INT,
      .lo = 0,
      .hi = PROJECT_LAYERS_MAX,
-     .help = "its place in the stack, 0 is the bottom; a new layer goes on top"},
+     .help =
+         "its place in the stack, 0 is the bottom; a new layer goes on top, also of its group's "
+         "members. A group's members go where it goes"},
     LAYER_ROWS,
     {0}};
 
@@ -90,6 +109,10 @@ static const struct http_field layer_body[] = {
          .hi = PROJECT_SIDE_MAX,                                                                   \
          .help = "of the canvas"},                                                                 \
         {.name = "height", .type = HTTP_INT, .lo = 1, .hi = PROJECT_SIDE_MAX},                     \
+        {.name = "selection",                                                                      \
+         .type = HTTP_ASSET,                                                                       \
+         .nullable = true,                                                                         \
+         .help = "grey levels, stretched over the canvas; white is what changes apply to"},        \
     {                                                                                              \
         .name = "layers", .type = HTTP_ARRAY, .items = HTTP_OBJECT, .fields = layer_fields,        \
         .lo = 0, .hi = PROJECT_LAYERS_MAX, .help = "bottom first"                                  \
@@ -192,14 +215,12 @@ static const struct http_field list_query[] = {
      .help = "the last answer's next: the page behind it"},
     {0}};
 
-static const struct http_field head_fields[] = {
-    {.name = "name", .type = HTTP_STRING},
-    {.name = "width", .type = HTTP_INT},
-    {.name = "height", .type = HTTP_INT},
-    {.name = "layer_count", .type = HTTP_INT},
-    {.name = "layers", .type = HTTP_ARRAY, .items = HTTP_ANY, .help = "of an empty project: []"},
-    STORE_ROWS,
-    {0}};
+static const struct http_field head_fields[] = {{.name = "name", .type = HTTP_STRING},
+                                                {.name = "width", .type = HTTP_INT},
+                                                {.name = "height", .type = HTTP_INT},
+                                                {.name = "layer_count", .type = HTTP_INT},
+                                                STORE_ROWS,
+                                                {0}};
 
 static const struct http_field list_gives[] = {
     {.name = "projects",
@@ -259,7 +280,9 @@ static enum err_code create(struct http_request *rq, struct http_reply *re, stru
     enum err_code rc = ERR_OK;
     project_init(&p, 0, 0);
     if (job)
-        TRY_GOTO(blame_reference(rq, project_import(store_of(rq), &p, job, NULL, e), "job", e),
+        TRY_GOTO(blame_reference(
+                     rq, project_import(store_of(rq), &p, &(struct project_source){.job = job}, e),
+                     "job", e),
                  done);
     if (!job || yyjson_obj_size(body) > 1)
         TRY_GOTO(blame(rq, read_new(body, &p, e), e), done);
@@ -392,7 +415,7 @@ static enum err_code add_change(struct http_request *rq, struct project *p, stru
 {
     struct project_layer l = project_layer_defaults();
     enum err_code rc = project_json_layer(http_body(rq), "layer", &l, e);
-    int64_t index = http_body_int(rq, "index", (int64_t)p->n);
+    int64_t index = http_body_int(rq, "index", (int64_t)project_top_of(p, l.parent));
     if (rc == ERR_OK)
         rc = project_insert(p, (size_t)index, &l, e);
     if (rc == ERR_OK)
@@ -405,24 +428,51 @@ static enum err_code add_layer(struct http_request *rq, struct http_reply *re, s
     return change_project(rq, re, "add layer", add_change, e);
 }
 
+/* Where the layer goes when nothing says it: into a new group on top of the members, else nowhere. */
+static size_t new_place(const struct project *p, size_t at, const char *parent_before)
+{
+    const char *parent = p->layers[at].parent;
+    size_t lowest = project_lowest(p, at), top = project_top_of(p, parent);
+    bool nowhere = top == p->n && parent[0], in_itself = top >= lowest && top <= at;
+    if (strcmp(parent, parent_before) == 0 || nowhere || in_itself)
+        return at; /* the check has the words for it */
+    return top > at ? top - 1 : top + at - lowest;
+}
+
+static enum err_code move_layer(struct project *p, size_t at, int64_t to, struct err *e)
+{
+    size_t members = at - project_lowest(p, at);
+    if ((uint64_t)to >= p->n)
+        return err_set(e, ERR_ARG, "'index' is %lld; the project has %zu layers", (long long)to,
+                       p->n);
+    if ((uint64_t)to < members)
+        return err_set(e, ERR_ARG, "'index' is %lld; the group has %zu members, which lie below it",
+                       (long long)to, members);
+    project_move(p, at, (size_t)to);
+    return project_check(p, e);
+}
+
+/* A group that becomes an image again loses its members. */
+static enum err_code change_one(struct http_request *rq, struct project *p, size_t at,
+                                struct err *e)
+{
+    const struct project_layer before = p->layers[at];
+    TRY(project_json_layer(http_body(rq), "layer", &p->layers[at], e));
+    if (before.kind == PROJECT_GROUP && p->layers[at].kind == PROJECT_IMAGE) {
+        project_remove_members(p, at);
+        at = project_find(p, before.id);
+    }
+    int64_t to = http_body_int(rq, "index", (int64_t)new_place(p, at, before.parent));
+    return move_layer(p, at, to, e);
+}
+
 static enum err_code layer_change(struct http_request *rq, struct project *p, struct err *e)
 {
     size_t at = 0;
-    enum err_code rc = find_layer(rq, p, &at, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(find_layer(rq, p, &at, e));
     if (strcmp(http_body_str(rq, "id", p->layers[at].id), p->layers[at].id) != 0)
         return http_refuse(rq, 422, "id", e, "a layer's id stays with it for life");
-    rc = project_json_layer(http_body(rq), "layer", &p->layers[at], e);
-    int64_t index = http_body_int(rq, "index", (int64_t)at);
-    if (rc == ERR_OK && (uint64_t)index >= p->n)
-        rc = err_set(e, ERR_ARG, "'index' is %lld; the project has %zu layers", (long long)index,
-                     p->n);
-    if (rc == ERR_OK)
-        project_move(p, at, (size_t)index);
-    if (rc == ERR_OK)
-        rc = project_check(p, e);
-    return blame_member(rq, rc, e);
+    return blame_member(rq, change_one(rq, p, at, e), e);
 }
 
 static enum err_code patch_layer(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -455,14 +505,19 @@ static const struct http_field import_body[] = {
      .lo = 1,
      .hi = LAYER_ID_SIZE - 1,
      .help = "the layer whose image was taken apart; without it they go on top"},
+    {.name = "group",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "the replaced layer becomes a group, which remembers its image, and they its members"},
     {0}};
 
 static enum err_code import_change(struct http_request *rq, struct project *p, struct err *e)
 {
-    const char *replace = http_body_str(rq, "replace", NULL);
-    const char *field = replace && project_find(p, replace) == p->n ? "replace" : "job";
-    return blame_reference(
-        rq, project_import(store_of(rq), p, http_body_str(rq, "job", ""), replace, e), field, e);
+    const struct project_source from = {.job = http_body_str(rq, "job", ""),
+                                        .replace = http_body_str(rq, "replace", NULL),
+                                        .group = http_body_bool(rq, "group", false)};
+    const char *field = from.replace && project_find(p, from.replace) == p->n ? "replace" : "job";
+    return blame_reference(rq, project_import(store_of(rq), p, &from, e), field, e);
 }
 
 static enum err_code import(struct http_request *rq, struct http_reply *re, struct err *e)

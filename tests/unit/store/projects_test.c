@@ -307,6 +307,12 @@ static void field_is_named_when_json_is_wrong(void **state)
         {"{\"width\":1,\"height\":1,\"layers\":[{" A ",\"id\":\"a b\"}]}", "'layers[0].id'"},
         {"{\"width\":1,\"height\":1,\"layers\":[{" A ",\"id\":\"a\"},{" A ",\"id\":\"a\"}]}",
          "'layers[1].id'"},
+        {"{\"width\":1,\"height\":1,\"layers\":[{" A ",\"kind\":\"text\"}]}", "'layers[0].kind'"},
+        {"{\"width\":1,\"height\":1,\"layers\":[{" A ",\"parent\":\"x\"}]}", "'layers[0].parent'"},
+        {"{\"width\":1,\"height\":1,\"layers\":[{" A ",\"warning\":1}]}", "'layers[0].warning'"},
+        {"{\"width\":1,\"height\":1,\"layers\":[{\"asset\":null}]}",
+         "'layers[0].asset' is missing"},
+        {"{\"width\":1,\"height\":1,\"selection\":\"x\"}", "'selection'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct project p;
@@ -368,7 +374,7 @@ static struct image flatten(struct store *s, const struct project *p)
 {
     struct image im;
     struct err e = {0};
-    if (project_flatten(s, p, NULL, &im, &e) != ERR_OK)
+    if (project_flatten(s, p, NULL, NULL, &im, &e) != ERR_OK)
         fail_msg("%s", e.text);
     return im;
 }
@@ -611,6 +617,12 @@ static void finish_layers_job(struct store *s, const char *result, char id[STORE
     job_record_deinit(&r);
 }
 
+static enum err_code import(struct store *s, struct project *p, const char *job,
+                            const char *replace, struct err *e)
+{
+    return project_import(s, p, &(struct project_source){.job = job, .replace = replace}, e);
+}
+
 static void job_becomes_a_project_when_imported(void **state)
 {
     struct place *place = *state;
@@ -626,14 +638,14 @@ static void job_becomes_a_project_when_imported(void **state)
     finish_layers_job(s, result, job);
     struct project p;
     project_init(&p, 0, 0);
-    if (project_import(s, &p, job, NULL, &e) != ERR_OK)
+    if (import(s, &p, job, NULL, &e) != ERR_OK)
         fail_msg("%s", e.text);
     assert_int_equal(project_create(s, &p, NULL), ERR_OK);
     assert_int_equal(p.w, 20);
     assert_int_equal(p.n, 2);
     assert_string_equal(p.layers[0].name, "ground");
     assert_string_equal(p.layers[0].id, "layer-1");
-    assert_int_equal(project_import(s, &p, job, NULL, NULL), ERR_OK);
+    assert_int_equal(import(s, &p, job, NULL, NULL), ERR_OK);
     assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK); /* twice: with another id */
     assert_int_equal(p.n, 4);
     assert_string_equal(p.layers[1].name, "layers 2");
@@ -645,8 +657,8 @@ static void job_becomes_a_project_when_imported(void **state)
     parent->rotation = 90;
     parent->x = 40;
     (void)snprintf(parent->name, sizeof parent->name, "parent");
-    assert_int_equal(project_import(s, &p, job, "nobody", NULL), ERR_NOTFOUND);
-    assert_int_equal(project_import(s, &p, job, parent->id, NULL), ERR_OK);
+    assert_int_equal(import(s, &p, job, "nobody", NULL), ERR_NOTFOUND);
+    assert_int_equal(import(s, &p, job, parent->id, NULL), ERR_OK);
     assert_int_equal(p.n, 3);
     assert_string_equal(p.layers[1].name, "parent / layers 2");
     assert_true(p.layers[1].scale_x == 2 && p.layers[1].rotation == 90);
@@ -656,7 +668,191 @@ static void job_becomes_a_project_when_imported(void **state)
     static const unsigned char half[4] = {128, 128, 255, 255};
     expect_pixel(&im, 30, 6, half);
     image_free(&im);
-    assert_int_equal(project_import(s, &p, "j00000000000000000000", NULL, NULL), ERR_NOTFOUND);
+    assert_int_equal(import(s, &p, "j00000000000000000000", NULL, NULL), ERR_NOTFOUND);
+    project_deinit(&p);
+    store_close(s);
+}
+
+static void layer_becomes_a_group_when_its_parts_replace_it(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct asset part = put_solid(s, 20, 15, blue);
+    struct project p = two_layers(s);
+    char job[STORE_ID_SIZE], result[800];
+    struct err e = {0};
+    (void)snprintf(result, sizeof result,
+                   "{\"width\":20,\"height\":15,\"layers\":[{\"asset\":\"%s\",\"id\":\"a\"},"
+                   "{\"asset\":\"%s\",\"id\":\"b\"}],\"warnings\":["
+                   "{\"code\":\"opaque_layer\",\"detail\":\"d\",\"value\":1},"
+                   "{\"code\":\"opaque_layer\",\"detail\":\"out of range\",\"value\":2},"
+                   "{\"code\":\"far_from_source\",\"detail\":\"the layers differ\"}]}",
+                   part.id, part.id);
+    finish_layers_job(s, result, job);
+    struct project_layer was = p.layers[0];
+    struct project_source from = {.job = job, .group = true};
+    assert_int_equal(project_import(s, &p, &from, &e), ERR_ARG);
+    assert_non_null(strstr(e.text, "'group'"));
+    p.layers[0].opacity = 0.5;
+    p.layers[0].blend = BLEND_MULTIPLY;
+    from.replace = was.id;
+    for (int again = 0; again < 2; again++) { /* the second time its old members go */
+        assert_int_equal(project_import(s, &p, &from, &e), ERR_OK);
+        assert_int_equal(p.n, 4);
+        const struct project_layer *g = &p.layers[2], *c = p.layers;
+        assert_int_equal(g->kind, PROJECT_GROUP);
+        assert_string_equal(g->id, was.id);
+        assert_string_equal(g->asset, was.asset);
+        assert_true(g->opacity == 0.5 && g->blend == BLEND_MULTIPLY);
+        assert_string_equal(g->warning, "Out of range. The layers differ.");
+        assert_string_equal(c[0].id, "a");
+        assert_string_equal(c[0].warning, "");
+        assert_string_equal(c[1].warning,
+                            "This layer has no transparency and hides what is under it.");
+        for (int i = 0; i < 2; i++) {
+            assert_string_equal(c[i].parent, was.id);
+            assert_true(c[i].opacity == 1 && c[i].blend == BLEND_NORMAL && c[i].scale_x == 2);
+        }
+    }
+    assert_int_equal(project_save(s, &p, NULL, &e), ERR_OK);
+    assert_int_equal(asset_delete(s, was.asset, &e), ERR_BUSY); /* remembered */
+    /* Groups that were made of nothing have no image that could be replaced. */
+    p.layers[2].asset[0] = 0;
+    assert_int_equal(project_import(s, &p, &from, &e), ERR_ARG);
+    project_deinit(&p);
+    store_close(s);
+}
+
+/* ---- groups ------------------------------------------------------------------------------------- */
+
+/* "a b<G c<G G d": bottom first, the group behind "<"; capitals are groups. */
+static struct project rows(const char *text)
+{
+    struct project p;
+    project_init(&p, 8, 8);
+    for (; *text; text += *text == ' ') {
+        struct project_layer l = project_layer_defaults();
+        memset(l.asset, '0', 64);
+        l.id[0] = *text;
+        l.kind = *text >= 'A' && *text <= 'Z' ? PROJECT_GROUP : PROJECT_IMAGE;
+        if (*++text == '<') {
+            l.parent[0] = text[1];
+            text += 2;
+        }
+        assert_int_equal(project_insert(&p, p.n, &l, NULL), ERR_OK);
+    }
+    return p;
+}
+
+static void expect_rows(struct project *p, const char *ids)
+{
+    char got[32] = {0};
+    for (size_t i = 0; i < p->n; i++)
+        got[i] = p->layers[i].id[0];
+    assert_string_equal(got, ids);
+    project_deinit(p);
+}
+
+static void rows_are_refused_when_groups_do_not_lie_together(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rows, *says; /* NULL: good */
+    } cases[] = {
+        {"a b<G c<G G d", NULL},
+        {"b<G a<H H<G c<G G", NULL},
+        {"a<H b<G H<G c<G G", "'layers[0].parent' is 'H', but the layer does not lie together"},
+        {"G H", NULL},
+        {"a<G b G", "'layers[0].parent' is 'G', but the layer does not lie together"},
+        {"G a<G", "'layers[1].parent' is 'G', but the layer does not lie"},
+        {"a<X", "'layers[0].parent' is 'X', and no layer has that id"},
+        {"a<b b", "'layers[0].parent' is 'b', which is not a group"},
+        {"G<G", "'layers[0].parent'"},
+        {"G<H H<G", "'layers[1].parent'"},
+        {"A<B B<C C<D D<E E<F F<G G<H H<I I<J J<K K<L L<M M<N N<O O<P P", NULL},
+        {"A<B B<C C<D D<E E<F F<G G<H H<I I<J J<K K<L L<M M<N N<O O<P P<Q Q", "deeper than 16"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct project p = rows(cases[i].rows);
+        struct err e = {0};
+        enum err_code rc = project_check(&p, &e);
+        if ((rc == ERR_OK) != !cases[i].says || (rc && !strstr(e.text, cases[i].says)))
+            fail_msg("%s: %s", cases[i].rows, e.text);
+        project_deinit(&p);
+    }
+}
+
+static void members_go_where_their_group_goes(void **state)
+{
+    (void)state;
+    static const char text[] = "a b<G c<H H<G G d";
+    static const struct {
+        size_t from, to;
+        const char *ids;
+    } moves[] = {{4, 5, "adbcHG"}, {4, 3, "bcHGad"}, {0, 5, "bcHGda"}, {5, 0, "dabcHG"},
+                 {3, 2, "acHbGd"}, {4, 4, text},     {4, 2, text},     {4, 6, text}};
+    for (size_t i = 0; i < sizeof moves / sizeof moves[0]; i++) {
+        struct project p = rows(text);
+        project_move(&p, moves[i].from, moves[i].to);
+        expect_rows(&p, moves[i].ids == text ? "abcHGd" : moves[i].ids);
+    }
+    struct project p = rows(text);
+    project_remove(&p, 4);
+    expect_rows(&p, "ad");
+    p = rows(text);
+    project_remove_members(&p, 4);
+    expect_rows(&p, "aGd");
+    p = rows(text);
+    assert_int_equal(project_lowest(&p, 4), 1);
+    assert_int_equal(project_unit(&p, 2, ""), 4);
+    assert_int_equal(project_unit(&p, 2, "G"), 3);
+    assert_int_equal(project_top_of(&p, "G"), 4);
+    assert_int_equal(project_top_of(&p, ""), 6);
+    expect_rows(&p, "abcHGd");
+}
+
+static void group_is_composed_by_itself(void **state)
+{
+    struct place *place = *state;
+    struct store *s = open_store(place->dir);
+    struct project p = two_layers(s);
+    struct asset square = put_solid(s, 10, 10, blue);
+    struct project_layer top = layer_of(&square, 5, 6), g = project_layer_defaults();
+    top.blend = BLEND_ADD; /* acts on the green square, not on the red ground */
+    (void)snprintf(g.id, sizeof g.id, "g");
+    (void)snprintf(top.parent, sizeof top.parent, "g");
+    (void)snprintf(p.layers[1].parent, sizeof p.layers[1].parent, "g");
+    g.kind = PROJECT_GROUP;
+    g.opacity = 0.5;
+    assert_int_equal(project_insert(&p, 2, &top, NULL), ERR_OK);
+    assert_int_equal(project_insert(&p, 3, &g, NULL), ERR_OK);
+    assert_int_equal(project_save(s, &p, NULL, NULL), ERR_OK);
+    static const unsigned char mixed[4] = {128, 128, 128, 255};
+    struct image im = flatten(s, &p);
+    expect_pixel(&im, 6, 7, mixed);
+    expect_pixel(&im, 2, 2, red);
+    image_free(&im);
+    const struct image_rect part = {5, 6, 2, 3};
+    assert_int_equal(project_flatten(s, &p, &part, NULL, &im, NULL), ERR_OK);
+    assert_true(im.w == 2 && im.h == 3);
+    expect_pixel(&im, 1, 2, mixed);
+    image_free(&im);
+    struct layer_stack stack;
+    assert_int_equal(project_render(s, &p, NULL, &stack, NULL), ERR_OK);
+    assert_int_equal(layers_flatten(&stack, &im, NULL), ERR_OK);
+    expect_pixel(&im, 6, 7, mixed);
+    image_free(&im);
+    layer_stack_deinit(&stack);
+    uint64_t flat, open;
+    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &open, NULL), ERR_OK);
+    p.layers[3].visible = false;
+    im = flatten(s, &p);
+    expect_pixel(&im, 6, 7, red);
+    image_free(&im);
+    project_remove(&p, 3);
+    assert_int_equal(p.n, 1);
+    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &flat, NULL), ERR_OK);
+    assert_int_equal(open - flat, 4 * 40 * 30);
     project_deinit(&p);
     store_close(s);
 }
@@ -682,6 +878,10 @@ int main(void)
         CASE(weight_covers_the_pixels),
         CASE(an_error_comes_back_when_memory_runs_out),
         CASE(job_becomes_a_project_when_imported),
+        CASE(layer_becomes_a_group_when_its_parts_replace_it),
+        cmocka_unit_test(rows_are_refused_when_groups_do_not_lie_together),
+        cmocka_unit_test(members_go_where_their_group_goes),
+        CASE(group_is_composed_by_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
