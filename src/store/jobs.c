@@ -15,9 +15,9 @@
 
 #define COLUMNS                                                                                    \
     "id, seq, turn, kind, model, state, attempts, request, result, error, created_ms, started_ms," \
-    " finished_ms"
+    " finished_ms, project, layer, candidate, placed"
 
-enum { OWNER_SIZE = STORE_ID_SIZE + 4, LIST_MAX_BYTES = 4 << 20 };
+enum { N_COLUMNS = 17, OWNER_SIZE = STORE_ID_SIZE + 4, LIST_MAX_BYTES = 4 << 20 };
 
 static const char *const state_names[JOB_STATES] = {
     [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
@@ -34,6 +34,29 @@ bool job_state_from_name(struct str name, enum job_state *out)
     for (unsigned i = 0; i < JOB_STATES; i++) {
         if (str_eq_z(name, state_names[i])) {
             *out = (enum job_state)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *const candidate_names[JOB_CANDIDATES] = {
+    [JOB_NO_CANDIDATE] = "",
+    [JOB_OPEN] = "open",
+    [JOB_ACCEPTED] = "accepted",
+    [JOB_DISCARDED] = "discarded",
+};
+
+const char *job_candidate_name(enum job_candidate candidate)
+{
+    return (unsigned)candidate < JOB_CANDIDATES ? candidate_names[candidate] : "";
+}
+
+bool job_candidate_from_name(struct str name, enum job_candidate *out)
+{
+    for (unsigned i = 0; i < JOB_CANDIDATES; i++) {
+        if (str_eq_z(name, candidate_names[i])) {
+            *out = (enum job_candidate)i;
             return true;
         }
     }
@@ -70,11 +93,16 @@ static void read_row(struct db_query *q, struct job_record *r)
                              .attempts = (int)db_int(q, 6),
                              .created_ms = db_int(q, 10),
                              .started_ms = db_int(q, 11),
-                             .finished_ms = db_int(q, 12)};
+                             .finished_ms = db_int(q, 12),
+                             .is_placed = db_int(q, 16) != 0};
     db_text_into(q, 0, r->id, sizeof r->id);
     db_text_into(q, 3, r->kind, sizeof r->kind);
     if (!job_state_from_name(db_text(q, 5), &r->state))
         r->state = JOB_FAILED;
+    db_text_into(q, 13, r->project, sizeof r->project);
+    db_text_into(q, 14, r->layer, sizeof r->layer);
+    if (!job_candidate_from_name(db_text(q, 15), &r->candidate))
+        r->candidate = JOB_NO_CANDIDATE;
     r->model = db_text_dup(q, 4);
     r->request = db_text_dup(q, 7);
     r->result = db_text_dup(q, 8);
@@ -88,18 +116,30 @@ static enum err_code not_found(const char *id, struct err *e)
 
 /* ---- in and out of the queue -------------------------------------------------------------------- */
 
+static enum err_code expect_project(struct store *s, const char *id, struct err *e)
+{
+    struct db_query q = db_query(&s->rw, "SELECT 1 FROM projects WHERE id = ?1", e);
+    db_bind_text(&q, 1, id);
+    bool there = db_row(&q);
+    TRY(db_done(&q));
+    return there ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no project '%.40s'", id);
+}
+
 static enum err_code insert(struct store *s, const struct job_new *job, struct job_record *out,
                             struct err *e)
 {
     char id[STORE_ID_SIZE], owner[OWNER_SIZE];
+    if (job->project)
+        TRY(expect_project(s, job->project, e));
     enum err_code rc = store_new_id('j', id, e);
     if (rc != ERR_OK)
         return rc;
     struct db_query q = db_query(
         &s->rw,
         "INSERT INTO jobs (id, turn, kind, model, state, attempts, request, result, error,"
-        " created_ms, started_ms, finished_ms) VALUES (?1,"
-        " (SELECT coalesce(max(turn), 0) + 1 FROM jobs), ?2, ?3, 'queued', 0, ?4, '', '', ?5, 0, 0)"
+        " created_ms, started_ms, finished_ms, project, layer, candidate) VALUES (?1,"
+        " (SELECT coalesce(max(turn), 0) + 1 FROM jobs), ?2, ?3, 'queued', 0, ?4, '', '', ?5, 0, 0,"
+        " ?6, ?7, ?8)"
         " RETURNING " COLUMNS,
         e);
     db_bind_text(&q, 1, id);
@@ -107,6 +147,9 @@ static enum err_code insert(struct store *s, const struct job_new *job, struct j
     db_bind_text(&q, 3, job->model);
     db_bind_str(&q, 4, job->request);
     db_bind_int(&q, 5, store_now_ms(s));
+    db_bind_text(&q, 6, job->project ? job->project : "");
+    db_bind_text(&q, 7, job->layer ? job->layer : "");
+    db_bind_text(&q, 8, job_candidate_name(job->project ? JOB_OPEN : JOB_NO_CANDIDATE));
     if (db_row(&q))
         read_row(&q, out);
     rc = db_run(&q);
@@ -130,7 +173,7 @@ static enum err_code of_key(struct db *db, const char *key, const char *digest,
     if (*found) {
         read_row(&q, out);
         out->repeated = true;
-        other = !str_eq_z(db_text(&q, 13), digest);
+        other = !str_eq_z(db_text(&q, N_COLUMNS), digest);
     }
     enum err_code rc = db_done(&q);
     if (rc == ERR_OK && other)
@@ -181,6 +224,8 @@ enum err_code jobs_add(struct store *s, const struct job_new *job, struct job_re
     *out = (struct job_record){0};
     if (!job->kind || strlen(job->kind) >= sizeof out->kind)
         return err_set(e, ERR_ARG, "a job needs a kind of at most %zu bytes", sizeof out->kind - 1);
+    if (job->layer && strlen(job->layer) >= sizeof out->layer)
+        return err_set(e, ERR_ARG, "a layer's id has at most %zu bytes", sizeof out->layer - 1);
     enum err_code rc = store_begin(s, e);
     if (rc != ERR_OK)
         return rc;
@@ -277,7 +322,7 @@ enum err_code jobs_again(struct store *s, const char *id, struct err *e)
     if (rc == ERR_OK) {
         struct db_query q = db_query(&s->rw,
                                      "UPDATE jobs SET state = 'queued', error = '', result = '',"
-                                     " started_ms = 0, finished_ms = 0,"
+                                     " started_ms = 0, finished_ms = 0, placed = 0,"
                                      " turn = (SELECT max(turn) + 1 FROM jobs) WHERE id = ?1",
                                      e);
         db_bind_text(&q, 1, id);
@@ -350,7 +395,7 @@ static enum err_code collect(struct db_query *q, int limit, size_t max_bytes, st
     return rc;
 }
 
-enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int limit,
+enum err_code jobs_list(struct store *s, const struct job_filter *filter, int64_t before, int limit,
                         struct job_list *out, struct err *e)
 {
     char names[160] = "";
@@ -358,17 +403,23 @@ enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int li
     *out = (struct job_list){0};
     limit = limit < 1 ? 1 : limit > 1000 ? 1000 : limit;
     for (unsigned i = 0; i < JOB_STATES; i++)
-        if (states == 0 || (states >> i & 1))
+        if (filter->states == 0 || (filter->states >> i & 1))
             n += (size_t)snprintf(names + n, sizeof names - n, " %s ", state_names[i]);
     db_lock(&s->ro);
     struct db_query q = db_query(&s->ro,
                                  "SELECT " COLUMNS " FROM jobs WHERE seq < ?1"
                                  " AND instr(?2, ' ' || state || ' ') > 0"
-                                 " ORDER BY seq DESC LIMIT ?3",
+                                 " AND (?3 = '' OR candidate = ?3)"
+                                 " AND (?4 = '' OR project = ?4) AND (?5 = '' OR kind = ?5)"
+                                 " AND (?6 = '' OR model = ?6) ORDER BY seq DESC LIMIT ?7",
                                  e);
     db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
     db_bind_text(&q, 2, names);
-    db_bind_int(&q, 3, limit + 1);
+    db_bind_text(&q, 3, job_candidate_name(filter->candidate));
+    db_bind_text(&q, 4, filter->project ? filter->project : "");
+    db_bind_text(&q, 5, filter->kind ? filter->kind : "");
+    db_bind_text(&q, 6, filter->model ? filter->model : "");
+    db_bind_int(&q, 7, limit + 1);
     enum err_code rc = collect(&q, limit, LIST_MAX_BYTES, out, e);
     db_unlock(&s->ro);
     return rc;

@@ -24,6 +24,7 @@
 #ifndef VT_STORE_JOBS_H
 #define VT_STORE_JOBS_H
 
+#include "layers/stack.h"
 #include "store/assets.h"
 #include "store/store.h"
 
@@ -41,6 +42,19 @@ enum job_state {
 const char *job_state_name(enum job_state state);
 bool job_state_from_name(struct str name, enum job_state *out);
 
+/* What became of the result of a job for a project. */
+enum job_candidate {
+    JOB_NO_CANDIDATE, /* it is for no project */
+    JOB_OPEN,
+    JOB_ACCEPTED,
+    JOB_DISCARDED,
+    JOB_CANDIDATES
+};
+
+/* "open", ...; "" for none: static string. */
+const char *job_candidate_name(enum job_candidate candidate);
+bool job_candidate_from_name(struct str name, enum job_candidate *out);
+
 struct job_record {
     char id[STORE_ID_SIZE]; /* "j..." */
     int64_t seq;            /* in order of creation */
@@ -52,8 +66,11 @@ struct job_record {
     char *request; /* JSON */
     char *result;  /* JSON, "" while there is none */
     char *error;   /* JSON (or plain text, as the server likes), "" while there is none */
-    int64_t created_ms, started_ms, finished_ms; /* 0: not yet */
-    bool repeated;                               /* jobs_add: it was there before */
+    int64_t created_ms, started_ms, finished_ms;       /* 0: not yet */
+    char project[STORE_ID_SIZE], layer[LAYER_ID_SIZE]; /* that it is for; "" none */
+    enum job_candidate candidate;
+    bool is_placed; /* somebody has ordered the queue: it keeps its place there */
+    bool repeated;  /* jobs_add: it was there before */
 };
 
 void job_record_deinit(struct job_record *r);
@@ -63,13 +80,14 @@ struct job_new {
     struct str request;        /* JSON */
     const char *const *inputs; /* asset ids */
     size_t n_inputs;
-    const char *key;    /* what the client calls this request; NULL: nothing */
-    const char *digest; /* of what was asked, with a key */
+    const char *key;             /* what the client calls this request; NULL: nothing */
+    const char *digest;          /* of what was asked, with a key */
+    const char *project, *layer; /* NULL: none; the layer need not be there any more */
 };
 
 enum { JOB_KEY_MAX = 255 };
 
-/* Queues it. ERR_NOTFOUND when an input is not there. With a key that a job has already: that job, and repeated is
+/* Queues it. ERR_NOTFOUND when an input or the project is not there. With a key that a job has already: that job, and repeated is
  * set; ERR_BUSY when that one was asked for something else. */
 ERR_MUST_CHECK enum err_code jobs_add(struct store *s, const struct job_new *job,
                                       struct job_record *out, struct err *e);
@@ -106,13 +124,29 @@ struct job_list {
 };
 void job_list_deinit(struct job_list *l);
 
-/* Newest first; states is a set of bits (1u << JOB_...), 0 for all. As asset_list; a page of large requests ends
- * after 4 MiB of them. */
-ERR_MUST_CHECK enum err_code jobs_list(struct store *s, unsigned states, int64_t before, int limit,
-                                       struct job_list *out, struct err *e);
+/* All zero: every job. */
+struct job_filter {
+    unsigned states;                    /* a set of bits (1u << JOB_...); 0: all */
+    enum job_candidate candidate;       /* JOB_NO_CANDIDATE: all */
+    const char *project, *kind, *model; /* NULL: any */
+};
+
+/* Newest first; before and limit as in asset_list. A page of large requests ends after 4 MiB of them. */
+ERR_MUST_CHECK enum err_code jobs_list(struct store *s, const struct job_filter *filter,
+                                       int64_t before, int limit, struct job_list *out,
+                                       struct err *e);
 /* What waits, in the order of its turns, at most limit (1 to 10,000): for the worker after a start. */
 ERR_MUST_CHECK enum err_code jobs_waiting(struct store *s, int limit, struct job_list *out,
                                           struct err *e);
+
+/* ---- what clients change ------------------------------------------------------------------------ */
+
+/* ERR_BUSY for a job that is for no project. */
+ERR_MUST_CHECK enum err_code jobs_set_candidate(struct store *s, const char *id,
+                                                enum job_candidate candidate, struct err *e);
+/* These are the queue, in this order, and keep their places in it. Those that wait no more are left out. */
+ERR_MUST_CHECK enum err_code jobs_place(struct store *s, const char (*ids)[STORE_ID_SIZE], size_t n,
+                                        struct err *e);
 
 /* Forgets a job that neither waits nor runs (ERR_BUSY otherwise); its images may then be collected. */
 ERR_MUST_CHECK enum err_code jobs_forget(struct store *s, const char *id, struct err *e);

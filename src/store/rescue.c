@@ -100,19 +100,21 @@ enum err_code rescue_assets(struct store *s, uint64_t *n, struct err *e)
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
+/* Newer columns are in a list of their own: a database that was never migrated lacks them. */
 static const struct table {
-    const char *name, *columns;
-    int n;
+    const char *name, *columns, *newer;
+    int n, n_newer;
     bool counts;
 } tables[] = {
     {"jobs",
      "seq, id, turn, kind, model, state, attempts, request, result, error, created_ms, started_ms,"
      " finished_ms",
-     13, true},
+     ", project, layer, candidate, placed", 13, 4, true},
     {"projects", "seq, id, name, width, height, layers, revision, position, created_ms, updated_ms",
-     10, true},
-    {"history", "project, position, label, at_ms, doc", 5, false},
-    {"refs", "owner, asset", 2, false},
+     "", 10, 0, true},
+    {"history", "project, position, label, at_ms, doc", "", 5, 0, false},
+    {"refs", "owner, asset", "", 2, 0, false},
+    {"meta", "key, value", "", 2, 0, false},
 };
 
 /* One row of the old database into the new. What does not fit there (an image that is gone, a row twice)
@@ -130,19 +132,31 @@ static void copy_row(struct store *s, const char *insert, sqlite3_stmt *from, in
     (void)sqlite3_finalize(to);
 }
 
-static void copy_table(struct store *s, struct db *old, const struct table *t, uint64_t *n)
+/* False: the old table lacks one of the columns. */
+static bool copy_columns(struct store *s, struct db *old, const struct table *t, bool newer,
+                         uint64_t *n)
 {
     char sql[512], insert[512], marks[64] = "";
     sqlite3_stmt *st = NULL;
-    for (int i = 0; i < t->n; i++)
+    const char *more = newer ? t->newer : "";
+    int columns = t->n + (newer ? t->n_newer : 0);
+    for (int i = 0; i < columns; i++)
         snprintf(marks + strlen(marks), sizeof marks - strlen(marks), i ? ", ?" : "?");
-    snprintf(sql, sizeof sql, "SELECT %s FROM %s NOT INDEXED", t->columns, t->name);
-    snprintf(insert, sizeof insert, "INSERT INTO %s (%s) VALUES (%s)", t->name, t->columns, marks);
+    snprintf(sql, sizeof sql, "SELECT %s%s FROM %s NOT INDEXED", t->columns, more, t->name);
+    snprintf(insert, sizeof insert, "INSERT INTO %s (%s%s) VALUES (%s)", t->name, t->columns, more,
+             marks);
     if (sqlite3_prepare_v2(old->h, sql, -1, &st, NULL) != SQLITE_OK)
-        return;
+        return false;
     while (sqlite3_step(st) == SQLITE_ROW)
-        copy_row(s, insert, st, t->n, n);
+        copy_row(s, insert, st, columns, n);
     (void)sqlite3_finalize(st);
+    return true;
+}
+
+static void copy_table(struct store *s, struct db *old, const struct table *t, uint64_t *n)
+{
+    if (!copy_columns(s, old, t, true, n))
+        (void)copy_columns(s, old, t, false, n);
 }
 
 /* Projects without a readable state at their position would be listed and not open. */

@@ -74,6 +74,21 @@ static const char *const migrations[] = {
     /* 3: the order of projects is that of their changes, whatever the clock says */
     "ALTER TABLE projects ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;" SCHEMA_RANK_PROJECTS
     "CREATE INDEX projects_turn ON projects (turn);",
+    /* 4: what an editor remembers: whose job it is and whether its result was taken, a place in the queue given by
+     * hand; marks of images, and what a job made them of. What jobs made has the origin "result" from here on. */
+    "ALTER TABLE jobs ADD COLUMN project TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN layer TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN candidate TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE jobs ADD COLUMN placed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX jobs_project ON jobs (project, seq) WHERE project <> '';"
+    "ALTER TABLE assets ADD COLUMN starred INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE assets ADD COLUMN trashed INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE assets ADD COLUMN job TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE assets ADD COLUMN task TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE assets ADD COLUMN model TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE assets ADD COLUMN prompt TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE assets ADD COLUMN seed INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE assets SET origin = 'result' WHERE origin = 'job';",
 };
 
 enum { NEWEST = sizeof migrations / sizeof migrations[0] };

@@ -1,9 +1,11 @@
 /* schema.h - the database's tables and how older ones become newer ones. Only for this folder.
  *
  *     meta      key, value                                   settings of the store
- *     assets    seq, id, format, width, height, alpha, bytes, name, origin, created_ms, touched_ms
+ *     assets    seq, id, format, width, height, alpha, bytes, name, origin, created_ms, touched_ms, starred, trashed;
+ *               of a result also job, task, model, prompt, seed
  *     refs      owner, asset       owner: "j:<job>" or "p:<project>:<position>"; keeps an asset alive
- *     jobs      seq, id, turn, kind, model, state, attempts, request, result, error, times
+ *     jobs      seq, id, turn, kind, model, state, attempts, request, result, error, times, project, layer, candidate,
+ *               placed
  *     projects  seq, id, name, width, height, layers, revision, position, created_ms, updated_ms
  *     history   project, position, label, at_ms, doc         undo points; doc is JSON
  *

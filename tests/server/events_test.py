@@ -94,6 +94,18 @@ def test_one_stream_for_everything(program):
         stream.close()
 
 
+def test_a_changed_job_is_told(program):
+    with Server(program) as s:
+        project = s.post("/v1/projects", {"width": 64, "height": 64}).json()["id"]
+        job = s.post(f"/v1/generate?wait=true&project={project}", QUICK).json()["job"]
+        stream = Stream(s, "/v1/events")
+        stream.until("models")
+        s.request("PATCH", "/v1/jobs/" + job, {"candidate": "discarded"})
+        told = stream.until("job.changed")[-1]["data"]
+        assert told["id"] == job and told["candidate"] == "discarded" and told["result"]["images"], told
+        stream.close()
+
+
 def jpeg_size(data):
     """Width and height, from the frame header."""
     at = 2

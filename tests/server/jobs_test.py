@@ -165,6 +165,48 @@ def test_wrong_requests_name_the_field(program):
         assert s.post("/v1/generate?wait=maybe", {}).status == 400
 
 
+def test_a_job_for_a_project(program):
+    with Server(program) as s:
+        project = s.post("/v1/projects", {"width": 64, "height": 64}).json()["id"]
+        quick = dict(STAR, steps=1, width=64, height=64)
+        plain = s.post("/v1/generate", quick).json()
+        assert plain["project"] is plain["layer"] is plain["candidate"] is None, plain
+        key = {"Idempotency-Key": "one"}
+        job = s.post(f"/v1/generate?project={project}&layer=sky", quick, headers=key).json()
+        assert (job["project"], job["layer"], job["candidate"]) == (project, "sky", "open"), job
+        assert s.post(f"/v1/generate?project={project}&layer=sky", quick, headers=key).json()["id"] == job["id"]
+        assert s.post("/v1/generate", quick, headers=key).status == 422
+
+        for path, field in (("/v1/generate?project=p" + "0" * 20, "project"), ("/v1/generate?layer=sky", "layer")):
+            r = s.post(path, quick)
+            assert r.status == 422 and r.json()["field"] == field, r
+        assert s.post("/v1/generate?layer=" + "x" * 64, quick).status == 400
+
+        s.wait_for(job["id"])
+        s.wait_for(plain["id"])
+
+        def listed(query):
+            return [j["id"] for j in s.get("/v1/jobs?" + query).json()["jobs"]]
+        assert listed("") == [job["id"], plain["id"]]
+        assert listed(f"project={project}") == listed("candidate=open") == [job["id"]]
+        assert listed(f"project={project}&state=queued,running") == []
+        assert listed("state=failed,done") == [job["id"], plain["id"]]
+        for query, field in (("state=done,", "state"), ("state=asleep", "state"), ("candidate=maybe", "candidate")):
+            r = s.get("/v1/jobs?" + query)
+            assert r.status == 400 and r.json()["field"] == field, r
+
+        path = "/v1/jobs/" + job["id"]
+        r = s.request("PATCH", path, {"candidate": "accepted"})
+        assert r.status == 200 and r.json()["candidate"] == "accepted" and r.json()["result"]["images"], r
+        assert listed("candidate=open") == [] and listed("candidate=accepted") == [job["id"]]
+        assert s.request("PATCH", path, {"candidate": "perhaps"}).status == 422
+        assert s.request("PATCH", "/v1/jobs/" + plain["id"], {"candidate": "open"}).status == 409
+        assert s.request("PATCH", "/v1/jobs/j" + "0" * 20, {"candidate": "open"}).status == 404
+        s.stop()
+        s.start()
+        assert s.get(path).json()["candidate"] == "accepted"
+
+
 def test_again_waits_for_room_too(program):
     with Server(program, "--queue", "1") as s:
         stop = s.post("/v1/generate", dict(STAR, steps=1000)).json()["id"]

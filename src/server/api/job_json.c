@@ -13,6 +13,7 @@
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
+#include "store/projects.h"
 
 /* ---- fields from the one table ------------------------------------------------------------------------ */
 
@@ -53,6 +54,22 @@ const struct http_field job_fields[] = {
      .type = HTTP_STRING,
      .required = true,
      .values = "queued|running|done|failed|cancelled|interrupted"},
+    {.name = "project",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .help = "the project that it is for"},
+    {.name = "layer",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .help = "the layer of that project that it is for"},
+    {.name = "candidate",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .values = "open|accepted|discarded",
+     .help = "what became of its result in that project"},
     {.name = "position", .type = HTTP_INT, .help = "in the queue: 0 runs, 1 is next"},
     {.name = "stage", .type = HTTP_STRING, .values = "load|text|encode|steps|decode"},
     {.name = "done", .type = HTTP_NUMBER, .help = "of this stage, 0 to 1"},
@@ -93,6 +110,18 @@ static void put_progress(const struct queue_view *v, struct buf *b)
         json_put_fixed(b, "seconds_left", p->seconds_left, 3);
 }
 
+static const char *or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+static void put_purpose(const struct job_record *rec, struct buf *b)
+{
+    json_put_z(b, "project", or_null(rec->project));
+    json_put_z(b, "layer", or_null(rec->layer));
+    json_put_z(b, "candidate", or_null(job_candidate_name(rec->candidate)));
+}
+
 void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
 {
     struct queue_view v;
@@ -102,6 +131,7 @@ void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
     json_put_z(b, "kind", rec->kind);
     json_put_z(b, "model", rec->model);
     json_put_z(b, "state", job_state_name(rec->state));
+    put_purpose(rec, b);
     json_put_int(b, "attempts", rec->attempts);
     json_put_int(b, "created_ms", rec->created_ms);
     json_put_int(b, "started_ms", rec->started_ms);
@@ -217,9 +247,18 @@ static bool is_key(const char *text)
     return n > 0 && n <= JOB_KEY_MAX;
 }
 
-/* Idempotency-Key, and what was asked: the kind and its members as they came. */
+static void add_purpose(struct sha256 *h, const struct job_purpose *p)
+{
+    const char *const parts[] = {p ? p->project : NULL, p ? p->layer : NULL};
+    for (size_t i = 0; i < 2; i++)
+        if (parts[i])
+            sha256_add(h, parts[i], strlen(parts[i]) + 1);
+}
+
+/* Idempotency-Key, and what was asked: the kind, its members as they came, and what it is for. */
 static enum err_code read_key(struct http_request *rq, const char *kind, yyjson_val *body,
-                              struct request_key *out, struct err *e)
+                              const struct job_purpose *purpose, struct request_key *out,
+                              struct err *e)
 {
     struct sha256 h;
     size_t n = 0;
@@ -235,6 +274,7 @@ static enum err_code read_key(struct http_request *rq, const char *kind, yyjson_
     sha256_init(&h);
     sha256_add(&h, kind, strlen(kind) + 1);
     sha256_add(&h, text, n);
+    add_purpose(&h, purpose);
     sha256_hex(&h, out->digest);
     mem_free(text); /* yyjson's default allocator is the one behind mem_free */
     return ERR_OK;
@@ -282,8 +322,26 @@ static enum err_code submit_new(struct http_request *rq, struct job_new *job, yy
     return rc;
 }
 
+/* The project, too, is looked for before anything is kept; the store looks again. */
+static enum err_code check_purpose(struct http_request *rq, const struct job_purpose *p,
+                                   struct err *e)
+{
+    struct project project;
+    if (p && p->layer && !p->project)
+        return http_refuse(rq, 422, "layer", e, "a job for a layer needs the layer's project");
+    if (!p || !p->project)
+        return ERR_OK;
+    enum err_code rc = project_get(server_of(rq)->store, p->project, &project, e);
+    if (rc == ERR_NOTFOUND) {
+        http_set_error_field(rq, "project");
+        http_set_error_status(rq, 422);
+    }
+    project_deinit(&project);
+    return rc;
+}
+
 enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *body,
-                         struct job_record *out, struct err *e)
+                         const struct job_purpose *purpose, struct job_record *out, struct err *e)
 {
     const struct kind *k = find_kind(kind);
     char model[MODEL_NAME_BYTES], path[MODEL_PATH_BYTES];
@@ -292,7 +350,9 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
     bool repeated = false;
     enum err_code rc = check_more(rq, body, e);
     if (rc == ERR_OK)
-        rc = read_key(rq, kind, body, &key, e);
+        rc = check_purpose(rq, purpose, e);
+    if (rc == ERR_OK)
+        rc = read_key(rq, kind, body, purpose, &key, e);
     if (rc == ERR_OK && key.key)
         rc = jobs_of_key(server_of(rq)->store, key.key, key.digest, out, &repeated, e);
     if (rc == ERR_BUSY)
@@ -314,7 +374,9 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
                                         .inputs = in.ids,
                                         .n_inputs = in.n,
                                         .key = key.key,
-                                        .digest = key.digest},
+                                        .digest = key.digest,
+                                        .project = purpose ? purpose->project : NULL,
+                                        .layer = purpose ? purpose->layer : NULL},
                       body, out, e);
 }
 

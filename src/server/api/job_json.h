@@ -10,10 +10,16 @@ extern const struct http_field job_fields[], fields_generate[], fields_edit[], f
 /* The record, and how far it is when it waits or runs. */
 void job_json(struct queue *q, const struct job_record *rec, struct buf *b);
 
+/* What a job is for; NULL: nothing. */
+struct job_purpose {
+    const char *project, *layer;
+};
+
 /* Checks what the tables cannot say, names the model, stores and queues it. kind: "generate", "edit", "layers",
- * "caption"; body: an object of that kind's fields. */
+ * "caption"; body: an object of that kind's fields; purpose: NULL for none. */
 ERR_MUST_CHECK enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *body,
-                                        struct job_record *out, struct err *e);
+                                        const struct job_purpose *purpose, struct job_record *out,
+                                        struct err *e);
 /* The request as it is kept: with its model. */
 ERR_MUST_CHECK enum err_code job_request_with_model(yyjson_val *body, const char *model,
                                                     struct buf *out, struct err *e);

@@ -9,7 +9,16 @@
 static const struct http_field list_query[] = {
     {.name = "state",
      .type = HTTP_STRING,
-     .values = "queued|running|done|failed|cancelled|interrupted",
+     .help = "only those: queued, running, done, failed, cancelled or interrupted, or several with "
+             "commas between"},
+    {.name = "project",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = STORE_ID_SIZE - 1,
+     .help = "only those for this project"},
+    {.name = "candidate",
+     .type = HTTP_STRING,
+     .values = "open|accepted|discarded",
      .help = "only those"},
     {.name = "before", .type = HTTP_INT, .lo = 0, .hi = 9e15, .help = "`next` of the page before"},
     {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
@@ -27,13 +36,38 @@ static const struct http_field list_fields[] = {{.name = "jobs",
                                                  .help = "`before` for the next page"},
                                                 {0}};
 
+/* "queued,running" as bits. */
+static enum err_code read_states(struct http_request *rq, unsigned *out, struct err *e)
+{
+    const char *p = http_query(rq, "state");
+    enum job_state state;
+    *out = 0;
+    while (p) {
+        struct str name = {p, strcspn(p, ",")};
+        if (!job_state_from_name(name, &state))
+            return http_refuse(rq, 400, "state", e, "'%.*s' is no state of a job",
+                               (int)(name.n < 40 ? name.n : 40), name.p);
+        *out |= 1u << state;
+        p = p[name.n] ? p + name.n + 1 : NULL;
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_filter(struct http_request *rq, struct job_filter *out, struct err *e)
+{
+    const char *candidate = http_query(rq, "candidate");
+    *out = (struct job_filter){.project = http_query(rq, "project")};
+    if (candidate)
+        (void)job_candidate_from_name(str_from(candidate), &out->candidate);
+    return read_states(rq, &out->states, e);
+}
+
 static enum err_code run_list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct job_list l = {0};
-    enum job_state state;
-    const char *name = http_query(rq, "state");
-    unsigned states = name && job_state_from_name(str_from(name), &state) ? 1u << state : 0;
-    TRY(jobs_list(store_of(rq), states, http_query_int(rq, "before", 0),
+    struct job_filter filter;
+    TRY(read_filter(rq, &filter, e));
+    TRY(jobs_list(store_of(rq), &filter, http_query_int(rq, "before", 0),
                   (int)http_query_int(rq, "limit", 50), &l, e));
     buf_add_z(&re->body, "{\"jobs\":[");
     for (size_t i = 0; i < l.n; i++) {
@@ -84,6 +118,38 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
     return rc == ERR_OK ? answer_job(rq, re, e) : rc;
 }
 
+static const struct http_field change_body[] = {
+    {.name = "candidate",
+     .type = HTTP_STRING,
+     .values = "open|accepted|discarded",
+     .help = "what became of its result in the project that it is for; 409 when it is for none"},
+    {0}};
+
+/* An event is one line; a request is kept as it came, on several: in JSON a newline is nothing but white space. */
+static void tell_changed(struct http_request *rq, const struct buf *job)
+{
+    struct buf line;
+    buf_init(&line, job->n);
+    for (size_t i = 0; i < job->n; i++)
+        buf_add_byte(&line, job->p[i] == '\n' ? ' ' : (unsigned char)job->p[i]);
+    events_publish(server_of(rq)->events, QUEUE_ALL_EVENTS, "job.changed", buf_str(&line),
+                   EVENTS_KEEP);
+    buf_deinit(&line);
+}
+
+static enum err_code run_change(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    const char *id = http_path(rq, "id");
+    const char *name = http_body_str(rq, "candidate", NULL);
+    enum job_candidate candidate;
+    if (name && job_candidate_from_name(str_from(name), &candidate))
+        TRY(jobs_set_candidate(store_of(rq), id, candidate, e));
+    TRY(answer_job(rq, re, e));
+    if (name)
+        tell_changed(rq, &re->body);
+    return ERR_OK;
+}
+
 static enum err_code run_again(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc = queue_again(rq, http_path(rq, "id"), e);
@@ -126,6 +192,9 @@ const struct http_route routes_jobs[] = {
     {HTTP_DELETE, "/v1/jobs/{id}", "cancelJob",
      "Cancel a job that waits or runs; with forget remove the record of one that has ended", "jobs",
      run_delete, .query = forget_query, .gives = job_fields},
+    {HTTP_PATCH, "/v1/jobs/{id}", "changeJob", "Say what became of a job's result", "jobs",
+     run_change, .body = change_body, .gives = job_fields, .accepts = HTTP_JSON,
+     .flags = HTTP_MERGE},
     {HTTP_POST, "/v1/jobs/{id}/again", "againJob",
      "Queue again what failed, was cancelled or interrupted", "jobs", run_again,
      .gives = job_fields, .status = 202, .accepts = HTTP_JSON},

@@ -9,11 +9,21 @@
 #include "server/routes.h"
 #include "server/server_internal.h"
 
-static const struct http_field wait_query[] = {
+static const struct http_field task_query[] = {
     {.name = "wait",
      .type = HTTP_BOOL,
      .fallback = "false",
      .help = "answer with the result when it is there, instead of at once with the job"},
+    {.name = "project",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = STORE_ID_SIZE - 1,
+     .help = "the project that it is for: the job's result is a candidate of it"},
+    {.name = "layer",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = LAYER_ID_SIZE - 1,
+     .help = "the layer of that project that it is for"},
     {0}};
 
 static enum err_code answer_result(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -33,9 +43,10 @@ static enum err_code run(struct http_request *rq, struct http_reply *re, const c
                          struct err *e)
 {
     struct job_record rec = {0};
+    const struct job_purpose purpose = {http_query(rq, "project"), http_query(rq, "layer")};
     if (http_again(rq))
         return answer_result(rq, re, e);
-    enum err_code rc = job_submit(rq, kind, http_body(rq), &rec, e);
+    enum err_code rc = job_submit(rq, kind, http_body(rq), &purpose, &rec, e);
     if (rc == ERR_OK && http_query_bool(rq, "wait", false)) {
         struct job_record ended = {0};
         rc = job_wait(rq, rec.id, &re->later, &ended, e);
@@ -207,17 +218,17 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
 
 const struct http_route routes_tasks[] = {
     {HTTP_POST, "/v1/generate", "generate", "Make an image from words", "tasks", run_generate,
-     .query = wait_query, .body = fields_generate, .gives = job_fields, .accepts = TASK_ACCEPTS,
+     .query = task_query, .body = fields_generate, .gives = job_fields, .accepts = TASK_ACCEPTS,
      .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "ImagesResult"},
     {HTTP_POST, "/v1/edit", "edit", "Change an image by words, references, or inside a mask",
-     "tasks", run_edit, .query = wait_query, .body = fields_edit, .gives = job_fields,
+     "tasks", run_edit, .query = task_query, .body = fields_edit, .gives = job_fields,
      .accepts = TASK_ACCEPTS, .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202,
      .waited = "ImagesResult"},
     {HTTP_POST, "/v1/layers", "layers", "Take an image apart into RGBA layers", "tasks", run_layers,
-     .query = wait_query, .body = fields_layers, .gives = job_fields, .accepts = TASK_ACCEPTS,
+     .query = task_query, .body = fields_layers, .gives = job_fields, .accepts = TASK_ACCEPTS,
      .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "LayersResult"},
     {HTTP_POST, "/v1/caption", "caption", "Describe an image in words", "tasks", run_caption,
-     .query = wait_query, .body = fields_caption, .gives = job_fields, .accepts = TASK_ACCEPTS,
+     .query = task_query, .body = fields_caption, .gives = job_fields, .accepts = TASK_ACCEPTS,
      .flags = HTTP_KEYED, .max_body = LIMIT_TASK_BODY, .status = 202, .waited = "CaptionResult"},
     {HTTP_POST, "/v1/plan", "plan", "Say what a request would take, without running it", "tasks",
      run_plan, .body = plan_body, .gives = plan_fields, .accepts = HTTP_JSON,

@@ -189,11 +189,19 @@ const char *const schema_job_events[] = {
     "preview JobPreview", "done JobEnd",        "failed JobEnd",
     "cancelled JobEnd",   "interrupted JobEnd", NULL};
 
-const char *const schema_all_events[] = {
-    "job.queued JobQueued",   "job.stage JobProgress",  "job.step JobProgress",
-    "job.preview JobPreview", "job.done JobEnd",        "job.failed JobEnd",
-    "job.cancelled JobEnd",   "job.interrupted JobEnd", "queue Queue",
-    "models OpenModel",       "telemetry Telemetry",    NULL};
+const char *const schema_all_events[] = {"job.queued JobQueued",
+                                         "job.stage JobProgress",
+                                         "job.step JobProgress",
+                                         "job.preview JobPreview",
+                                         "job.done JobEnd",
+                                         "job.failed JobEnd",
+                                         "job.cancelled JobEnd",
+                                         "job.interrupted JobEnd",
+                                         "job.changed Job",
+                                         "queue Queue",
+                                         "models OpenModel",
+                                         "telemetry Telemetry",
+                                         NULL};
 
 const char *const schema_telemetry_events[] = {"telemetry Telemetry", NULL};
 

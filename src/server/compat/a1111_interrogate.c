@@ -26,7 +26,7 @@ static enum err_code submit(struct http_request *rq, struct job_record *rec, str
     (void)snprintf(text, sizeof text, "{\"image\":\"%s\"}", id);
     rc = json_parse(str_from(text), "the request", &doc, e);
     if (rc == ERR_OK)
-        rc = job_submit(rq, "caption", yyjson_doc_get_root(doc), rec, e);
+        rc = job_submit(rq, "caption", yyjson_doc_get_root(doc), NULL, rec, e);
     yyjson_doc_free(doc);
     return rc;
 }

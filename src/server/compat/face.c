@@ -68,7 +68,7 @@ enum err_code face_submit(struct http_request *rq, const struct face_request *f,
     http_set_error_field(rq, "%s", field);
     if (rc != ERR_OK)
         goto done;
-    rc = job_submit(rq, kind, yyjson_doc_get_root(doc), out, e);
+    rc = job_submit(rq, kind, yyjson_doc_get_root(doc), NULL, out, e);
 done:
     yyjson_doc_free(doc);
     buf_deinit(&b);

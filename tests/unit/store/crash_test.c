@@ -207,7 +207,9 @@ static void nothing_is_lost_when_the_process_is_killed_again_and_again(void **st
         for (size_t i = before; i < n; i++)
             expect_kept(s, &promises[i]);
         struct job_list l;
-        assert_int_equal(jobs_list(s, 1u << JOB_INTERRUPTED, 0, 1000, &l, NULL), ERR_OK);
+        assert_int_equal(
+            jobs_list(s, &(struct job_filter){.states = 1u << JOB_INTERRUPTED}, 0, 1000, &l, NULL),
+            ERR_OK);
         assert_true(l.n <= 1); /* one ran; it can be run again */
         for (size_t i = 0; i < l.n; i++)
             assert_int_equal(jobs_again(s, l.items[i].id, NULL), ERR_OK);

@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "store/jobs.h"
+#include "store/projects.h"
 
 static struct job_record add_job(struct store *s, const char *kind, const char *input)
 {
@@ -127,24 +128,103 @@ static void list_shows_what_was_asked_for_when_states_are_given(void **state)
             assert_int_equal(jobs_finish(s, r.id, &failed, NULL), ERR_OK);
         job_record_deinit(&r);
     }
-    assert_int_equal(jobs_list(s, 1u << JOB_FAILED, 0, 2, &l, NULL), ERR_OK);
+    assert_int_equal(jobs_list(s, &(struct job_filter){.states = 1u << JOB_FAILED}, 0, 2, &l, NULL),
+                     ERR_OK);
     assert_int_equal(l.n, 2);
     assert_string_equal(l.items[0].error, "no memory");
     int64_t next = l.next;
     assert_true(next > 0);
     job_list_deinit(&l);
-    assert_int_equal(jobs_list(s, 1u << JOB_FAILED, next, 2, &l, NULL), ERR_OK);
+    assert_int_equal(
+        jobs_list(s, &(struct job_filter){.states = 1u << JOB_FAILED}, next, 2, &l, NULL), ERR_OK);
     assert_int_equal(l.n, 1);
     assert_int_equal(l.next, 0);
     job_list_deinit(&l);
-    assert_int_equal(jobs_list(s, 0, 0, 100, &l, NULL), ERR_OK);
+    assert_int_equal(jobs_list(s, &(struct job_filter){0}, 0, 100, &l, NULL), ERR_OK);
     assert_int_equal(l.n, 6);
     job_list_deinit(&l);
     uint64_t gone;
     assert_int_equal(jobs_trim(s, 1, 0, &gone, NULL), ERR_OK);
     assert_int_equal(gone, 2);
-    assert_int_equal(jobs_list(s, 0, 0, 100, &l, NULL), ERR_OK);
+    assert_int_equal(jobs_list(s, &(struct job_filter){0}, 0, 100, &l, NULL), ERR_OK);
     assert_int_equal(l.n, 4);
+    job_list_deinit(&l);
+    store_close(s);
+}
+
+static struct job_record add_for(struct store *s, const char *project, const char *layer)
+{
+    struct job_record r;
+    struct err e = {0};
+    struct job_new job = {.kind = "edit", .model = "m", .project = project, .layer = layer};
+    if (jobs_add(s, &job, &r, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    return r;
+}
+
+static void a_job_for_a_project_is_a_candidate_of_it(void **state)
+{
+    struct place *at = *state;
+    struct store *s = open_store(at->dir);
+    struct project p;
+    struct job_record none = add_for(s, NULL, NULL), r;
+    struct job_list l;
+    project_init(&p, 16, 16);
+    assert_int_equal(project_create(s, &p, NULL), ERR_OK);
+    struct job_record mine = add_for(s, p.id, "sky");
+    assert_int_equal(mine.candidate, JOB_OPEN);
+    assert_string_equal(mine.project, p.id);
+    assert_string_equal(mine.layer, "sky");
+    struct job_new lost = {.kind = "edit", .model = "m", .project = "p00000000000000000000"};
+    assert_int_equal(jobs_add(s, &lost, &r, NULL), ERR_NOTFOUND);
+    assert_int_equal(none.candidate, JOB_NO_CANDIDATE);
+    assert_int_equal(jobs_set_candidate(s, none.id, JOB_ACCEPTED, NULL), ERR_BUSY);
+    assert_int_equal(jobs_set_candidate(s, "j", JOB_ACCEPTED, NULL), ERR_NOTFOUND);
+    assert_int_equal(jobs_set_candidate(s, mine.id, JOB_ACCEPTED, NULL), ERR_OK);
+    assert_int_equal(jobs_get(s, mine.id, &r, NULL), ERR_OK);
+    assert_int_equal(r.candidate, JOB_ACCEPTED);
+    const struct job_filter open = {.project = p.id, .candidate = JOB_OPEN},
+                            all = {.project = p.id};
+    assert_int_equal(jobs_list(s, &open, 0, 10, &l, NULL), ERR_OK);
+    assert_int_equal(l.n, 0);
+    job_list_deinit(&l);
+    assert_int_equal(jobs_list(s, &all, 0, 10, &l, NULL), ERR_OK);
+    assert_int_equal(l.n, 1);
+    assert_string_equal(l.items[0].id, mine.id);
+    job_list_deinit(&l);
+    job_record_deinit(&none);
+    job_record_deinit(&mine);
+    job_record_deinit(&r);
+    project_deinit(&p);
+    store_close(s);
+}
+
+static void the_queue_keeps_its_order_when_somebody_gave_it(void **state)
+{
+    struct place *at = *state;
+    struct store *s = open_store(at->dir);
+    char ids[4][STORE_ID_SIZE];
+    struct job_list l;
+    for (int i = 0; i < 4; i++) {
+        struct job_record r = add_job(s, "generate", NULL);
+        memcpy(ids[i], r.id, sizeof r.id);
+        job_record_deinit(&r);
+    }
+    char order[3][STORE_ID_SIZE];
+    memcpy(order[0], ids[2], STORE_ID_SIZE);
+    memcpy(order[1], ids[0], STORE_ID_SIZE);
+    memcpy(order[2], ids[1], STORE_ID_SIZE);
+    assert_int_equal(jobs_start(s, ids[1], NULL), ERR_OK);
+    assert_int_equal(jobs_place(s, (const char(*)[STORE_ID_SIZE])order, 3, NULL), ERR_OK);
+    store_close(s);
+    s = open_store(at->dir);
+    assert_int_equal(jobs_waiting(s, 10, &l, NULL), ERR_OK);
+    assert_int_equal(l.n, 3);
+    assert_string_equal(l.items[0].id, ids[3]);
+    assert_false(l.items[0].is_placed);
+    assert_string_equal(l.items[1].id, ids[2]);
+    assert_true(l.items[1].is_placed);
+    assert_string_equal(l.items[2].id, ids[0]);
     job_list_deinit(&l);
     store_close(s);
 }
@@ -157,6 +237,8 @@ int main(void)
         CASE(nothing_is_queued_when_an_input_is_not_there),
         CASE(running_job_is_interrupted_when_the_store_opens_again),
         CASE(list_shows_what_was_asked_for_when_states_are_given),
+        CASE(a_job_for_a_project_is_a_candidate_of_it),
+        CASE(the_queue_keeps_its_order_when_somebody_gave_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ static void *look(void *user)
         struct job_list jobs = {0};
         struct store_numbers n;
         w->wrong += asset_list(w->s, 0, 100, &assets, NULL) != ERR_OK;
-        w->wrong += jobs_list(w->s, 0, 0, 100, &jobs, NULL) != ERR_OK;
+        w->wrong += jobs_list(w->s, &(struct job_filter){0}, 0, 100, &jobs, NULL) != ERR_OK;
         w->wrong += store_count(w->s, &n, NULL) != ERR_OK || n.jobs > WORKERS * ROUNDS;
         asset_list_deinit(&assets);
         job_list_deinit(&jobs);
