@@ -1,0 +1,30 @@
+// Makes dist/ from src/: files without hashes in their names, the same bytes on every machine.
+//   node build.mjs            minified, for the program
+//   node build.mjs --watch    with source maps, again after every change
+import { copyFile, mkdir } from 'node:fs/promises'
+import { basename } from 'node:path'
+import * as esbuild from 'esbuild'
+
+const watch = process.argv.includes('--watch')
+const options = {
+  entryPoints: { app: 'src/main.tsx' },
+  outdir: 'dist',
+  bundle: true,
+  format: 'esm',
+  target: ['chrome109', 'firefox115', 'safari16'],
+  jsx: 'automatic',
+  jsxImportSource: 'preact',
+  minify: !watch,
+  sourcemap: watch ? 'inline' : false,
+  legalComments: 'none',
+  charset: 'utf8',
+  loader: { '.glsl': 'text' },
+  logLevel: 'info'
+}
+
+await mkdir('dist', { recursive: true })
+for (const from of ['index.html', 'icon.svg', 'docs/docs.html', 'docs/docs.css', 'docs/docs.js']) {
+  await copyFile(`src/${from}`, `dist/${basename(from)}`)
+}
+if (watch) await (await esbuild.context(options)).watch()
+else await esbuild.build(options)

@@ -1,0 +1,155 @@
+/* client.ts - the HTTP API as functions. Every failure is a Failure: the server's own problem, or "offline". */
+import type { Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe } from './types.ts'
+
+export class Failure extends Error {
+  readonly problem: Problem
+  constructor (problem: Problem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+
+  get offline (): boolean { return this.problem.code === 'offline' }
+}
+
+interface Options {
+  method?: string
+  query?: Record<string, string | number | boolean | undefined>
+  json?: unknown
+  body?: BodyInit
+  type?: string
+  revision?: number
+  key?: string
+}
+
+function address (path: string, query: Options['query'] = {}): string {
+  const q = new URLSearchParams()
+  for (const [k, v] of Object.entries(query)) if (v !== undefined) q.set(k, String(v))
+  const text = q.toString()
+  return text ? `${path}?${text}` : path
+}
+
+async function problemOf (r: Response): Promise<Problem> {
+  const plain = { status: r.status, detail: `${r.status} ${r.statusText}`.trim(), code: 'unknown' }
+  try {
+    return { ...plain, ...await r.json() as Problem }
+  } catch {
+    return plain
+  }
+}
+
+async function send (path: string, o: Options = {}): Promise<Response> {
+  const headers: Record<string, string> = { 'X-Veetance': '1' }
+  if (o.json !== undefined) headers['Content-Type'] = 'application/json'
+  if (o.type) headers['Content-Type'] = o.type
+  if (o.revision) headers['If-Match'] = `"${o.revision}"`
+  if (o.key) headers['Idempotency-Key'] = o.key
+  const body = o.json !== undefined ? JSON.stringify(o.json) : o.body
+  let r: Response
+  try {
+    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null })
+  } catch {
+    throw new Failure({ status: 0, code: 'offline', detail: 'The server does not answer.' })
+  }
+  if (!r.ok) throw new Failure(await problemOf(r))
+  return r
+}
+
+async function get<T> (path: string, query?: Options['query']): Promise<T> {
+  return await (await send(path, { query })).json() as T
+}
+
+async function call<T> (method: string, path: string, o: Options = {}): Promise<T> {
+  const r = await send(path, { ...o, method })
+  return (r.status === 204 ? undefined : await r.json()) as T
+}
+
+/* ---- projects ----------------------------------------------------------------------------------- */
+
+export interface Page<T> { items: T[], next: number | null }
+
+export interface Change { label: string, amend?: boolean, revision?: number }
+
+const of = (id: string): string => `/v1/projects/${encodeURIComponent(id)}`
+
+export const projects = {
+  async list (before?: number): Promise<Page<ProjectHead>> {
+    const r = await get<{ projects: ProjectHead[], next: number | null }>('/v1/projects', { before, limit: 60 })
+    return { items: r.projects, next: r.next }
+  },
+  get: async (id: string) => await get<Project>(of(id)),
+  create: async (p: Partial<Project> & { job?: string }) => await call<Project>('POST', '/v1/projects', { json: p }),
+  open: async (file: Blob, name: string) =>
+    await call<Project & { notes?: string[] }>('POST', '/v1/projects/open',
+      { query: { name }, body: file, type: file.type || 'application/octet-stream' }),
+  patch: async (id: string, part: Partial<Project>, c: Change) =>
+    await call<Project>('PATCH', of(id), { json: part, query: { label: c.label, amend: c.amend || undefined }, revision: c.revision }),
+  remove: async (id: string) => await call<void>('DELETE', of(id)),
+  undo: async (id: string) => await call<Project>('POST', `${of(id)}/undo`),
+  redo: async (id: string) => await call<Project>('POST', `${of(id)}/redo`),
+  history: async (id: string) =>
+    (await get<{ points: { position: number, label: string, at_ms: number, current: boolean }[] }>(`${of(id)}/history`)).points,
+  importJob: async (id: string, body: { job: string, replace?: string, group?: boolean }, label: string) =>
+    await call<Project>('POST', `${of(id)}/import`, { json: body, query: { label } }),
+  render: async (id: string, body: { layers?: string[], region?: [number, number, number, number], hidden?: boolean, background?: string } = {}) =>
+    await call<{ asset: string, x: number, y: number, width: number, height: number }>('POST', `${of(id)}/render`, { json: body }),
+  merge: async (id: string, layers: string[], name?: string) =>
+    await call<Project>('POST', `${of(id)}/merge`, { json: { layers, name } }),
+  trim: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/trim`),
+  clean: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/clean`),
+  thumbnail: (p: { id: string, revision: number }, size = 320) => address(`${of(p.id)}/thumbnail`, { size, v: p.revision }),
+  exportUrl: (id: string, query: Record<string, string | number | boolean | undefined>) => address(`${of(id)}/export`, query)
+}
+
+/* ---- images ------------------------------------------------------------------------------------- */
+
+export interface AssetFilter { q?: string, starred?: boolean, trashed?: boolean, origin?: string, before?: number, limit?: number }
+
+export const assets = {
+  url: (id: string) => `/v1/assets/${id}`,
+  thumb: (id: string, side = 128) => `/v1/assets/${id}?w=${side}`,
+  async list (filter: AssetFilter = {}): Promise<Page<Asset>> {
+    const r = await get<{ assets: Asset[], next: number | null }>('/v1/assets', { ...filter })
+    return { items: r.assets, next: r.next }
+  },
+  info: async (id: string) => await get<Asset & { recipe?: Recipe | null }>(`/v1/assets/${id}/info`),
+  async upload (file: Blob, name = 'image.png'): Promise<{ id: string, assets: Asset[] }> {
+    const form = new FormData()
+    form.append('file', file, name)
+    return await call('POST', '/v1/assets', { body: form })
+  },
+  patch: async (id: string, part: { starred?: boolean, trashed?: boolean }) => await call<Asset>('PATCH', `/v1/assets/${id}`, { json: part })
+}
+
+/* ---- jobs --------------------------------------------------------------------------------------- */
+
+export interface Place { project?: string, layer?: string }
+
+export const jobs = {
+  submit: async (kind: JobKind, request: Record<string, unknown>, place: Place = {}, key?: string) =>
+    await call<Job>('POST', `/v1/${kind}`, { json: request, query: { ...place }, key }),
+  plan: async (task: JobKind, request: Record<string, unknown>) => await call<Plan>('POST', '/v1/plan', { json: { task, request } }),
+  list: async (filter: { project?: string, state?: string, candidate?: CandidateState, limit?: number, before?: number } = {}) =>
+    (await get<{ jobs: Job[] }>('/v1/jobs', { limit: 100, ...filter })).jobs,
+  get: async (id: string) => await get<Job>(`/v1/jobs/${id}`),
+  cancel: async (id: string) => await call<Job>('DELETE', `/v1/jobs/${id}`),
+  again: async (id: string) => await call<Job>('POST', `/v1/jobs/${id}/again`),
+  patch: async (id: string, part: { candidate?: CandidateState, position?: number }) => await call<Job>('PATCH', `/v1/jobs/${id}`, { json: part }),
+  queue: async () => await get<Queue>('/v1/queue'),
+  pause: async (paused: boolean) => await call<Queue>('PATCH', '/v1/queue', { json: { paused } })
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------- */
+
+export const models = {
+  list: async () => (await get<{ data: Model[] }>('/v1/models')).data,
+  load: async (id: string) => await call<void>('POST', `/v1/models/${encodeURIComponent(id)}/load`),
+  unload: async () => await call<void>('POST', '/v1/models/unload'),
+  setBudget: async (budget: string | null) => await call<void>('PUT', '/v1/budget', { json: { budget } })
+}
+
+export const preferences = {
+  get: async () => await get<Record<string, unknown>>('/v1/preferences'),
+  put: async (p: Record<string, unknown>) => await call<void>('PUT', '/v1/preferences', { json: p })
+}
+
+export const version = async (): Promise<{ name: string, version: string }> => await get('/version')

@@ -1,0 +1,1 @@
+export function Apart () { return null }

@@ -1,0 +1,30 @@
+/* editor.tsx - the rooms of the window around the canvas. */
+import { Canvas } from '../canvas/canvas.tsx'
+import { project } from '../state/store.ts'
+import { Header } from './header/header.tsx'
+import { History } from './history/history.tsx'
+import { Layers } from './layers/layers.tsx'
+import { Queue } from './queue/queue.tsx'
+import { Rail } from './header/rail.tsx'
+import { Splitter } from './splitter.tsx'
+import { Staging } from './staging/staging.tsx'
+import { Tasks } from './tasks.tsx'
+
+export function Editor () {
+  const open = project.value !== null
+  return (
+    <div class='editor'>
+      <Header />
+      <Rail />
+      <main class='canvas-area'>
+        {open && <Canvas />}
+        {open && <Staging />}
+      </main>
+      <aside class='column-right'>
+        <Splitter top={<Tasks />} bottom={<Layers />} />
+        <Queue />
+      </aside>
+      <History />
+    </div>
+  )
+}

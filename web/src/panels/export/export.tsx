@@ -1,0 +1,1 @@
+export function ExportDialog () { return null }

@@ -1,0 +1,1 @@
+export function Rail () { return null }

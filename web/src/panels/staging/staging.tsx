@@ -1,0 +1,1 @@
+export function Staging () { return null }

@@ -1,0 +1,21 @@
+/* tasks.tsx - the three things that the engine is asked for, a tab each. */
+import { taskPanel } from '../state/store.ts'
+import { text } from '../text.ts'
+import { Tabs } from '../ui/tabs.tsx'
+import { Apart } from './apart/apart.tsx'
+import { Change } from './change/change.tsx'
+import { Make } from './make/make.tsx'
+
+const panels = { make: Make, change: Change, apart: Apart }
+
+export function Tasks () {
+  const Panel = panels[taskPanel.value]
+  return (
+    <>
+      <Tabs label={text.tasks.label} value={taskPanel.value} controls='task-panel'
+        tabs={[{ value: 'make', label: text.tasks.make }, { value: 'change', label: text.tasks.change }, { value: 'apart', label: text.tasks.apart }]}
+        onChange={(v) => { taskPanel.value = v }} />
+      <div id='task-panel' role='tabpanel' aria-label={text.tasks[taskPanel.value]} class='panel-body'><Panel /></div>
+    </>
+  )
+}

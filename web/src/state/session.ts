@@ -1,0 +1,57 @@
+/* session.ts - from the first byte on: follows the address and the server's events for as long as the page is open. */
+import { effect } from '@preact/signals'
+import { listen } from '../api/events.ts'
+import { loadHistory } from './actions/history.ts'
+import { heardJob, heardPreview, heardQueue, loadJobs } from './actions/jobs.ts'
+import { heardModels, loadModels, loadPreferences } from './actions/machine.ts'
+import { arrive, go, loadProjects } from './actions/projects.ts'
+import { attempt } from './actions/toasts.ts'
+import { heard } from './save.ts'
+import { preferences, project, projectList, route, telemetry } from './store.ts'
+
+/* Reads again all that is shown: after the first connection, and when the stream could not tell what was missed. */
+async function refresh (): Promise<void> {
+  await Promise.all([loadModels(), loadPreferences(), loadHistory(), attempt(async () => { await loadJobs(project.value?.id ?? null) })])
+  const p = project.value
+  if (p) await attempt(async () => { await heard(p.id, Infinity) })
+  if (route.value.page === 'home') await loadProjects()
+}
+
+function later (work: () => Promise<void>): () => void {
+  let timer = 0
+  return () => {
+    window.clearTimeout(timer)
+    timer = window.setTimeout(() => { void work() }, 150)
+  }
+}
+
+const historyChanged = later(async () => { await loadHistory() })
+const projectsChanged = later(async () => { await loadProjects() })
+
+function heardProject (e: { id: string, revision: number, deleted?: boolean }): void {
+  if (e.deleted && project.value?.id === e.id) go({ page: 'home' })
+  else void attempt(async () => { await heard(e.id, e.revision) })
+  if (projectList.value !== null && route.value.page === 'home') projectsChanged()
+}
+
+export function begin (): void {
+  window.addEventListener('hashchange', () => { void arrive() })
+  effect(() => {
+    const { theme } = preferences.value
+    if (theme === 'system') delete document.documentElement.dataset['theme']
+    else document.documentElement.dataset['theme'] = theme
+  })
+  void arrive()
+  void refresh()
+  listen({
+    job: (j) => { void heardJob(j) },
+    preview: heardPreview,
+    queue: heardQueue,
+    models: (m) => { heardModels(m.open) },
+    telemetry: (t) => { telemetry.value = t },
+    project: heardProject,
+    asset: historyChanged,
+    preferences: () => { void loadPreferences() },
+    reset: () => { void refresh() }
+  })
+}

@@ -1,0 +1,133 @@
+/* store.ts - all that the editor shows, as signals. Read them anywhere; only actions (state/actions/) write them. */
+import { computed, signal } from '@preact/signals'
+import type { Asset, Job, Layer, Model, Preview, Project, ProjectHead, Queue, Telemetry } from '../api/types.ts'
+
+export { connected } from '../api/events.ts'
+
+/* ---- where the person is -------------------------------------------------------------------------- */
+
+export type Route = { page: 'home' } | { page: 'project', id: string }
+export type Tool = 'move' | 'hand' | 'brush' | 'eraser' | 'lasso' | 'rectangle' | 'wand' | 'crop' | 'zoom'
+export type TaskPanel = 'make' | 'change' | 'apart'
+
+export const route = signal<Route>({ page: 'home' })
+export const tool = signal<Tool>('move')
+export const taskPanel = signal<TaskPanel>('make')
+export const queueOpen = signal(false)
+export const historyOpen = signal(true)
+/* The name of the dialog or overlay that is open. */
+export const dialog = signal<'export' | 'settings' | 'shortcuts' | 'palette' | 'airgap' | 'new' | null>(null)
+
+/* ---- the open project ----------------------------------------------------------------------------- */
+
+export const project = signal<Project | null>(null)
+export const selectedIds = signal<string[]>([])
+/* Groups that are folded in the tree. */
+export const folded = signal<ReadonlySet<string>>(new Set())
+/* Shown alone; not part of the project. */
+export const soloId = signal<string | null>(null)
+/* Whether every change has reached the server. */
+export const saving = signal<'saved' | 'saving' | 'offline'>('saved')
+
+export const layers = computed<Layer[]>(() => project.value?.layers ?? [])
+export const selectedLayers = computed<Layer[]>(() => layers.value.filter((l) => selectedIds.value.includes(l.id)))
+export const activeLayer = computed<Layer | null>(() => selectedLayers.value.length === 1 ? selectedLayers.value[0] ?? null : null)
+
+/* ---- masks and tools ------------------------------------------------------------------------------ */
+
+export interface BrushSettings { size: number, hardness: number, erase: boolean, tolerance: number, veil: number }
+export const brush = signal<BrushSettings>({ size: 48, hardness: 0.8, erase: false, tolerance: 32, veil: 0.5 })
+/* True where a selection (the mask of a change) is painted. */
+export const hasSelection = computed(() => project.value?.selection != null)
+
+/* ---- view ----------------------------------------------------------------------------------------- */
+
+export interface ViewOptions { rulers: boolean, grid: boolean, snap: boolean }
+export const view = signal<ViewOptions>({ rulers: false, grid: true, snap: true })
+/* Screen pixels (CSS) a canvas pixel. */
+export const zoom = signal(1)
+
+/* ---- jobs ----------------------------------------------------------------------------------------- */
+
+export const jobs = signal<ReadonlyMap<string, Job>>(new Map())
+export const previews = signal<ReadonlyMap<string, Preview>>(new Map())
+export const queue = signal<Queue>({ paused: false, running: null, queued: [] })
+
+/* A result that waits to be accepted, as one picture over the place where it belongs. */
+export interface Candidate {
+  key: string // job and number of the image
+  job: Job
+  index: number
+  asset: string
+  width: number
+  height: number
+  seed: number | null
+  layers: boolean // a stack of layers: accepted as a whole
+}
+/* Which candidate is looked at. */
+export const candidateIndex = signal(0)
+
+/* How candidate and picture are compared while the comparison is held or switched on. */
+export type Comparison = 'off' | 'curtain' | 'before' | 'difference'
+export const comparison = signal<Comparison>('off')
+export const curtain = signal(0.5)
+
+/* Jobs of the open project, newest first. */
+export const projectJobs = computed<Job[]>(() => {
+  const id = project.value?.id
+  return [...jobs.value.values()].filter((j) => j.project === id && id != null)
+    .sort((a, b) => b.created_ms - a.created_ms)
+})
+
+function candidatesOf (job: Job): Candidate[] {
+  const r = job.result
+  if (!r) return []
+  if (r.layers && r.composite) {
+    return [{ key: job.id, job, index: 0, asset: r.composite, width: r.width ?? 0, height: r.height ?? 0, seed: r.seed ?? null, layers: true }]
+  }
+  return (r.images ?? []).map((im, index) => ({
+    key: `${job.id}/${index}`, job, index, asset: im.asset, width: im.width, height: im.height, seed: im.seed, layers: false
+  }))
+}
+
+/* Of the oldest job whose results were neither accepted nor discarded. */
+export const candidates = computed<Candidate[]>(() => {
+  const open = projectJobs.value.filter((j) => j.state === 'done' && j.candidate === 'open')
+  const oldest = open[open.length - 1]
+  return oldest ? candidatesOf(oldest) : []
+})
+export const candidate = computed<Candidate | null>(() => candidates.value[Math.min(candidateIndex.value, candidates.value.length - 1)] ?? null)
+
+/* ---- what the machine has ------------------------------------------------------------------------- */
+
+export const models = signal<Model[]>([])
+export const telemetry = signal<Telemetry | null>(null)
+
+/* ---- lists ---------------------------------------------------------------------------------------- */
+
+export const projectList = signal<ProjectHead[] | null>(null)
+export interface HistoryFilter { q: string, starred: boolean }
+export const historyFilter = signal<HistoryFilter>({ q: '', starred: false })
+export const historyItems = signal<Asset[] | null>(null)
+
+/* ---- preferences: kept by the server --------------------------------------------------------------- */
+
+export interface Preset { name: string, prompt: string }
+export interface Preferences {
+  theme: 'system' | 'dark' | 'light'
+  presets: Preset[]
+  toured: boolean
+  models: { images?: string, layers?: string }
+  rulers: boolean
+}
+export const preferences = signal<Preferences>({ theme: 'system', presets: [], toured: false, models: {}, rulers: false })
+
+/* ---- what is said at the edge of the screen -------------------------------------------------------- */
+
+export interface Toast {
+  id: number
+  kind: 'note' | 'good' | 'error'
+  text: string
+  action?: { label: string, run: () => void }
+}
+export const toasts = signal<Toast[]>([])

@@ -1,0 +1,46 @@
+/* text.ts - every string that a person reads. One object a panel. */
+
+const undo = {
+  show: 'show', hide: 'hide', lock: 'lock', unlock: 'unlock', blend: 'blend mode', rename: 'rename', opacity: 'opacity', move: 'move',
+  add: 'add layer', order: 'reorder', remove: 'delete layer', duplicate: 'duplicate', group: 'group', ungroup: 'ungroup',
+  reassemble: 'one layer again', apart: 'take apart', selection: 'mask', transform: 'transform', crop: 'crop', mask: 'layer mask', project: 'rename project'
+}
+
+const save = {
+  saved: 'Saved',
+  saving: 'Saving',
+  offline: 'Offline: changes wait',
+  collided: 'This project was changed elsewhere at the same time. Your last change was not kept; the newest state is shown.',
+  refused: (why: string) => `The change was not kept: ${why}`
+}
+
+const task = { generate: 'Made', edit: 'Changed', layers: 'Taken apart', caption: 'Described' }
+
+const stage = { load: 'Reading the model', text: 'Reading the prompt', encode: 'Encoding', steps: 'Step', decode: 'Decoding' }
+
+const state = { queued: 'Waiting', running: 'Running', done: 'Done', failed: 'Failed', cancelled: 'Cancelled', interrupted: 'Interrupted' }
+
+const commands = {
+  undo: 'Undo', redo: 'Redo', cut: 'Cut', duplicate: 'Duplicate', group: 'Group', ungroup: 'Ungroup', mergeDown: 'Merge down',
+  remove: 'Delete', selectAll: 'Select all layers', fit: 'Fit', actual: '100 %', zoomIn: 'Zoom in', zoomOut: 'Zoom out',
+  palette: 'Commands', shortcuts: 'Keyboard shortcuts', export: 'Export', settings: 'Settings', home: 'All projects', run: 'Run the open panel'
+}
+
+const groups = { edit: 'Edit', view: 'View', tools: 'Tools', layers: 'Layers', masks: 'Masks', candidates: 'Results', app: 'Editor' }
+
+const history = { deleted: 'Deleted from the history.' }
+
+const tasks = { label: 'What to do', make: 'Make', change: 'Change', apart: 'Take apart' }
+
+export const text = {
+  splitter: 'Border between the panels',
+  product: 'Veetance Asset Editor',
+  failed: 'That did not work.',
+  newGroup: 'Group',
+  newProject: 'New project',
+  untitled: 'Untitled',
+  close: 'Close',
+  cancel: 'Cancel',
+  copyOf: (name: string) => name ? `${name} copy` : 'copy',
+  undo, save, task, tasks, stage, state, commands, groups, history
+}

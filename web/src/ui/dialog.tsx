@@ -1,0 +1,36 @@
+/* dialog.tsx - a modal dialog on the browser's own <dialog>: focus stays in it, Escape closes it. */
+import { X } from 'lucide'
+import type { ComponentChildren } from 'preact'
+import { useEffect, useId, useRef } from 'preact/hooks'
+import { IconButton } from './button.tsx'
+
+export function Dialog ({ title, onClose, children, actions, class: cls = '', closeLabel }: {
+  title: string
+  closeLabel: string
+  onClose: () => void
+  children: ComponentChildren
+  actions?: ComponentChildren
+  class?: string
+}) {
+  const ref = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  useEffect(() => {
+    const before = document.activeElement
+    ref.current?.showModal()
+    return () => { if (before instanceof HTMLElement) before.focus() }
+  }, [])
+  return (
+    <dialog ref={ref} class={`dialog ${cls}`} aria-labelledby={id}
+      onCancel={(ev) => { ev.preventDefault(); onClose() }}
+      onPointerDown={(ev) => { if (ev.target === ref.current) onClose() }}>
+      <div class='dialog-body'>
+        <header>
+          <h2 id={id}>{title}</h2>
+          <IconButton label={closeLabel} icon={X} onClick={onClose} />
+        </header>
+        <div class='dialog-content'>{children}</div>
+        {actions && <footer>{actions}</footer>}
+      </div>
+    </dialog>
+  )
+}

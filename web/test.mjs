@@ -1,0 +1,18 @@
+// Bundles tests/*.test.ts (Node.js 18 reads no TypeScript) and runs them with Node's own runner.
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as esbuild from 'esbuild'
+
+const here = new URL('tests/', import.meta.url).pathname
+const names = (await readdir(here)).filter((n) => n.endsWith('.test.ts'))
+const out = await mkdtemp(join(tmpdir(), 'veetance-web-'))
+await esbuild.build({
+  entryPoints: names.map((n) => join(here, n)), outdir: out, outExtension: { '.js': '.mjs' }, bundle: true, format: 'esm', platform: 'node',
+  target: 'node18', jsx: 'automatic', jsxImportSource: 'preact', loader: { '.glsl': 'text' }, logLevel: 'warning'
+})
+const files = (await readdir(out)).filter((n) => n.endsWith('.mjs')).map((n) => join(out, n))
+const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' })
+await rm(out, { recursive: true, force: true })
+process.exitCode = status ?? 1
