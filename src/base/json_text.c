@@ -7,6 +7,7 @@
  */
 #include "base/json_text.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -74,6 +75,17 @@ void json_end_array(struct buf *b)
     buf_add_byte(b, ']');
 }
 
+void json_string(struct buf *b, const char *key)
+{
+    begin(b, key);
+    buf_add_byte(b, '"');
+}
+
+void json_end_string(struct buf *b)
+{
+    buf_add_byte(b, '"');
+}
+
 void json_key(struct buf *b, struct str key)
 {
     begin(b, NULL);
@@ -136,19 +148,42 @@ void json_put_fixed(struct buf *b, const char *key, double value, int digits)
         buf_add_z(b, "null");
 }
 
-void json_put_number(struct buf *b, const char *key, double value)
+static void put_digits(struct buf *b, const char *key, double value, int digits)
 {
     begin(b, key);
     if (isfinite(value))
-        buf_printf(b, "%g", value);
+        buf_printf(b, "%.*g", digits, value);
     else
         buf_add_z(b, "null");
 }
 
-void json_put_raw(struct buf *b, const char *key, struct str json)
+void json_put_number(struct buf *b, const char *key, double value)
+{
+    put_digits(b, key, value, 6);
+}
+
+void json_put_float(struct buf *b, const char *key, double value)
+{
+    put_digits(b, key, value, FLT_DECIMAL_DIG);
+}
+
+/* A newline at its end would be taken for the end of a line. */
+static struct str without_newline(struct str json)
 {
     while (json.n > 0 && json.p[json.n - 1] == '\n')
-        json.n--; /* what follows would be taken for the begin of a line */
+        json.n--;
+    return json;
+}
+
+void json_put_raw(struct buf *b, const char *key, struct str json)
+{
     begin(b, key);
-    buf_add_str(b, json);
+    buf_add_str(b, without_newline(json));
+}
+
+void json_put_members(struct buf *b, struct str object)
+{
+    object = without_newline(object);
+    if (object.n > 2 && object.p[0] == '{' && object.p[object.n - 1] == '}')
+        json_put_raw(b, NULL, (struct str){object.p + 1, object.n - 2});
 }

@@ -26,6 +26,9 @@ void json_object(struct buf *b, const char *key);
 void json_end_object(struct buf *b);
 void json_array(struct buf *b, const char *key);
 void json_end_array(struct buf *b);
+/* A string that is appended piece by piece, of characters that need no escape: base64, an address, a number. */
+void json_string(struct buf *b, const char *key);
+void json_end_string(struct buf *b);
 
 /* A member's name that comes from outside, escaped; put its value next. */
 void json_key(struct buf *b, struct str key);
@@ -41,8 +44,12 @@ void json_put_null(struct buf *b, const char *key);
 void json_put_fixed(struct buf *b, const char *key, double value, int digits);
 /* As short as %g. */
 void json_put_number(struct buf *b, const char *key, double value);
+/* With as many digits as tell every float apart. */
+void json_put_float(struct buf *b, const char *key, double value);
 /* A value that is JSON already; a newline at its end is left out. */
 void json_put_raw(struct buf *b, const char *key, struct str json);
+/* The members of an object that is JSON already. */
+void json_put_members(struct buf *b, struct str object);
 
 /* A quoted string, and nothing else; bytes that are not UTF-8 become U+FFFD. */
 void json_add_str(struct buf *b, struct str s);

@@ -94,10 +94,24 @@ static int status_to_tell(const struct http_request *rq)
     return app->face_status ? app->face_status(rq, status) : status;
 }
 
+static void put_problem(const struct http_request *rq, int status, struct buf *b)
+{
+    const struct http_app *app = &rq->core->app;
+    json_object(b, NULL);
+    json_put_z(b, "type", "about:blank");
+    json_put_z(b, "title", status_text(status));
+    json_put_int(b, "status", status);
+    if (!(app->face_error && app->face_error(rq, status, b)))
+        json_put_z(b, "detail", rq->err.text);
+    json_put_z(b, "code", http_error_code(rq, status));
+    if (rq->field[0])
+        json_put_z(b, "field", rq->field);
+    json_end_object(b);
+}
+
 void http_problem(struct http_request *rq, struct http_reply *re)
 {
     const struct http_app *app = &rq->core->app;
-    struct buf *b = &re->body;
     int status = status_to_tell(rq);
     const char *cache = re->cache;
     http_reply_free(re);
@@ -105,18 +119,7 @@ void http_problem(struct http_request *rq, struct http_reply *re)
     re->cache = cache && status == 404 ? NULL : re->cache;
     re->status = status;
     re->type = "application/problem+json";
-    buf_printf(b, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d", status_text(status),
-               status);
-    if (!(app->face_error && app->face_error(rq, status, b))) {
-        buf_add_z(b, ",\"detail\":");
-        json_add_z(b, rq->err.text);
-    }
-    buf_printf(b, ",\"code\":\"%s\"", http_error_code(rq, status));
-    if (rq->field[0]) {
-        buf_add_z(b, ",\"field\":");
-        json_add_z(b, rq->field);
-    }
-    buf_add_byte(b, '}');
+    put_problem(rq, status, &re->body);
     if (status == 405)
         http_reply_header(re, "Allow", "%s", rq->allow);
     if (status == 401) {

@@ -91,23 +91,11 @@ const struct http_field job_fields[] = {
     {.name = "error", .type = HTTP_OBJECT, .nullable = true, .schemas = "JobError"},
     {0}};
 
-static void put_progress(const struct queue_view *v, struct buf *b)
+static void put_place(const struct queue_view *v, struct buf *b)
 {
-    static const char *const stages[] = {"load", "text", "encode", "steps", "decode"};
-    const struct vt_progress *p = &v->progress;
     json_put_int(b, "position", v->position);
     if (v->position == 0)
-        json_put_fixed(b, "elapsed", v->seconds, 3);
-    if (!v->has_progress)
-        return;
-    json_put_z(b, "stage", stages[p->stage]);
-    json_put_fixed(b, "done", p->done, 4);
-    json_put_int(b, "step", p->step);
-    json_put_int(b, "steps", p->step_count);
-    json_put_int(b, "image", p->image);
-    json_put_int(b, "images", p->image_count);
-    if (p->seconds_left >= 0)
-        json_put_fixed(b, "seconds_left", p->seconds_left, 3);
+        queue_put_progress(v, b);
 }
 
 static const char *or_null(const char *text)
@@ -137,7 +125,7 @@ void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
     json_put_int(b, "started_ms", rec->started_ms);
     json_put_int(b, "finished_ms", rec->finished_ms);
     if (v.live && (rec->state == JOB_QUEUED || rec->state == JOB_RUNNING))
-        put_progress(&v, b);
+        put_place(&v, b);
     json_put_raw(b, "request", str_from(rec->request[0] ? rec->request : "{}"));
     json_put_raw(b, "result", str_from(rec->result[0] ? rec->result : "null"));
     json_put_raw(b, "error", str_from(rec->error[0] ? rec->error : "null"));

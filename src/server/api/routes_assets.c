@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json_text.h"
+#include "server/api/page.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
 #include "store/assets.h"
@@ -36,25 +37,27 @@ const struct http_field asset_fields[] = {
     {.name = "url", .type = HTTP_STRING, .required = true, .help = "path of the file"},
     {0}};
 
-static void asset_members(const struct asset *a, struct buf *b)
+static void put_url(struct buf *b, const char *id)
 {
-    buf_printf(b,
-               "\"id\":\"%s\",\"type\":\"%s\",\"width\":%d,\"height\":%d,\"alpha\":%s,"
-               "\"bytes\":%llu,\"name\":",
-               a->id, asset_mime(a->format), a->width, a->height, a->alpha ? "true" : "false",
-               (unsigned long long)a->bytes);
-    json_add_z(b, a->name);
-    buf_add_z(b, ",\"origin\":");
-    json_add_z(b, a->origin);
-    buf_printf(b, ",\"created_ms\":%lld,\"url\":\"/v1/assets/%s\"", (long long)a->created_ms,
-               a->id);
+    json_string(b, "url");
+    buf_printf(b, "/v1/assets/%s", id);
+    json_end_string(b);
 }
 
 static void asset_json(const struct asset *a, struct buf *b)
 {
-    buf_add_byte(b, '{');
-    asset_members(a, b);
-    buf_add_byte(b, '}');
+    json_object(b, NULL);
+    json_put_z(b, "id", a->id);
+    json_put_z(b, "type", asset_mime(a->format));
+    json_put_int(b, "width", a->width);
+    json_put_int(b, "height", a->height);
+    json_put_bool(b, "alpha", a->alpha);
+    json_put_uint(b, "bytes", a->bytes);
+    json_put_z(b, "name", a->name);
+    json_put_z(b, "origin", a->origin);
+    json_put_int(b, "created_ms", a->created_ms);
+    put_url(b, a->id);
+    json_end_object(b);
 }
 
 /* ---- putting in --------------------------------------------------------------------------------- */
@@ -86,14 +89,15 @@ static enum err_code upload(struct http_request *rq, struct http_reply *re, stru
     for (size_t i = 0; i < n; i++)
         existed = existed && ((const struct asset *)http_upload(rq, i)->info)->existed;
     const char *id = http_upload(rq, 0)->id;
-    buf_printf(&re->body, "{\"id\":\"%s\",\"url\":\"/v1/assets/%s\",\"existed\":%s,\"assets\":[",
-               id, id, existed ? "true" : "false");
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0)
-            buf_add_byte(&re->body, ',');
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "id", id);
+    put_url(&re->body, id);
+    json_put_bool(&re->body, "existed", existed);
+    json_array(&re->body, "assets");
+    for (size_t i = 0; i < n; i++)
         asset_json(http_upload(rq, i)->info, &re->body);
-    }
-    buf_add_z(&re->body, "]}");
+    json_end_array(&re->body);
+    json_end_object(&re->body);
     snprintf(re->location, sizeof re->location, "/v1/assets/%s", id);
     if (existed)
         re->status = 200;
@@ -102,49 +106,23 @@ static enum err_code upload(struct http_request *rq, struct http_reply *re, stru
 
 /* ---- listing ------------------------------------------------------------------------------------ */
 
-static const struct http_field list_query[] = {
-    {.name = "limit",
-     .type = HTTP_INT,
-     .lo = 1,
-     .hi = 1000,
-     .fallback = "50",
-     .help = "how many at most"},
-    {.name = "before",
-     .type = HTTP_INT,
-     .lo = 1,
-     .hi = 9e15,
-     .help = "the last answer's next: the page behind it"},
-    {0}};
-
-static const struct http_field list_gives[] = {
-    {.name = "assets",
-     .type = HTTP_ARRAY,
-     .items = HTTP_OBJECT,
-     .fields = asset_fields,
-     .required = true,
-     .help = "newest first"},
-    {.name = "next",
-     .type = HTTP_INT,
-     .required = true,
-     .nullable = true,
-     .help = "before= for the next page; null at the end"},
-    {0}};
+static const struct http_field list_gives[] = {{.name = "assets",
+                                                .type = HTTP_ARRAY,
+                                                .items = HTTP_OBJECT,
+                                                .fields = asset_fields,
+                                                .required = true,
+                                                .help = "newest first"},
+                                               PAGE_NEXT,
+                                               {0}};
 
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset_list l;
-    TRY(asset_list(store_of(rq), http_query_int(rq, "before", 0),
-                   (int)http_query_int(rq, "limit", 50), &l, e));
-    buf_add_z(&re->body, "{\"assets\":[");
-    for (size_t i = 0; i < l.n; i++) {
-        if (i > 0)
-            buf_add_byte(&re->body, ',');
+    TRY(asset_list(store_of(rq), page_before(rq), page_limit(rq), &l, e));
+    page_begin(&re->body, "assets");
+    for (size_t i = 0; i < l.n; i++)
         asset_json(&l.items[i], &re->body);
-    }
-    if (l.next)
-        buf_printf(&re->body, "],\"next\":%lld}", (long long)l.next);
-    else
-        buf_add_z(&re->body, "],\"next\":null}");
+    page_end(&re->body, l.next);
     asset_list_deinit(&l);
     return ERR_OK;
 }
@@ -219,7 +197,8 @@ static enum err_code info(struct http_request *rq, struct http_reply *re, struct
     return ERR_OK;
 }
 
-static enum err_code delete (struct http_request *rq, struct http_reply *re, struct err *e) {
+static enum err_code drop(struct http_request *rq, struct http_reply *re, struct err *e)
+{
     enum err_code rc = info(rq, re, e);
     return rc == ERR_OK ? asset_delete(store_of(rq), http_path(rq, "id"), e) : rc;
 }
@@ -231,12 +210,12 @@ const struct http_route routes_assets[] = {
      .tag = "assets", .run = upload, .body = upload_body, .gives = upload_gives,
      .accepts = HTTP_BYTES | HTTP_MULTIPART, .status = 201},
     {HTTP_GET, "/v1/assets", "listAssets", "List images, newest first", .tag = "assets",
-     .run = list, .query = list_query, .gives = list_gives},
+     .run = list, .query = page_query, .gives = list_gives},
     {HTTP_GET, "/v1/assets/{id}", "getAsset", "An image's file, or a small version of it",
      .tag = "assets", .run = get, .query = get_query, .type = "image/*", .flags = HTTP_ETAG},
     {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of an image",
      .tag = "assets", .run = info, .gives = asset_fields},
     {HTTP_DELETE, "/v1/assets/{id}", "deleteAsset",
      "Remove an image and its small versions; 409 while a project or a job refers to it",
-     .tag = "assets", .run = delete, .gives = asset_fields},
+     .tag = "assets", .run = drop, .gives = asset_fields},
     {0}};

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "server/api/job_json.h"
+#include "server/api/page.h"
 #include "server/api/schemas.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -20,8 +21,7 @@ static const struct http_field list_query[] = {
      .type = HTTP_STRING,
      .values = "open|accepted|discarded",
      .help = "only those"},
-    {.name = "before", .type = HTTP_INT, .lo = 0, .hi = 9e15, .help = "`next` of the page before"},
-    {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
+    PAGE_QUERY(0),
     {0}};
 
 static const struct http_field list_fields[] = {{.name = "jobs",
@@ -29,11 +29,7 @@ static const struct http_field list_fields[] = {{.name = "jobs",
                                                  .items = HTTP_OBJECT,
                                                  .fields = job_fields,
                                                  .required = true},
-                                                {.name = "next",
-                                                 .type = HTTP_INT,
-                                                 .nullable = true,
-                                                 .required = true,
-                                                 .help = "`before` for the next page"},
+                                                PAGE_NEXT,
                                                 {0}};
 
 /* "queued,running" as bits. */
@@ -67,17 +63,11 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
     struct job_list l = {0};
     struct job_filter filter;
     TRY(read_filter(rq, &filter, e));
-    TRY(jobs_list(store_of(rq), &filter, http_query_int(rq, "before", 0),
-                  (int)http_query_int(rq, "limit", 50), &l, e));
-    buf_add_z(&re->body, "{\"jobs\":[");
-    for (size_t i = 0; i < l.n; i++) {
-        buf_add_z(&re->body, i ? "," : "");
+    TRY(jobs_list(store_of(rq), &filter, page_before(rq), page_limit(rq), &l, e));
+    page_begin(&re->body, "jobs");
+    for (size_t i = 0; i < l.n; i++)
         job_json(server_of(rq)->queue, &l.items[i], &re->body);
-    }
-    if (l.next)
-        buf_printf(&re->body, "],\"next\":%lld}", (long long)l.next);
-    else
-        buf_add_z(&re->body, "],\"next\":null}");
+    page_end(&re->body, l.next);
     job_list_deinit(&l);
     return ERR_OK;
 }

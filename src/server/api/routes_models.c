@@ -33,23 +33,36 @@ struct listing {
     struct buf *b;
     const char *only; /* NULL: all */
     struct queue_state queue;
-    int n;
+    bool found;
 };
 
-static bool add_model(const struct model_seen *m, void *user)
+static void put_tasks(unsigned tasks, struct buf *b)
+{
+    bool layers = tasks & MODEL_TASK_LAYERS;
+    json_array(b, "tasks");
+    json_put_z(b, NULL, layers ? "layers" : "generate");
+    json_put_z(b, NULL, layers ? "caption" : "edit");
+    json_end_array(b);
+}
+
+static bool put_model(const struct model_seen *m, void *user)
 {
     struct listing *l = user;
     struct buf *b = l->b;
     if (l->only && strcmp(l->only, m->name) != 0)
         return true;
-    buf_add_z(b, l->n++ ? ",{\"id\":" : "{\"id\":");
-    json_add_z(b, m->name);
-    buf_printf(b,
-               ",\"object\":\"model\",\"created\":0,\"owned_by\":\"veetance\",\"tasks\":[%s],"
-               "\"state\":\"%s\",\"bytes\":%llu,\"embedded\":%s,\"open\":%s}",
-               m->tasks & MODEL_TASK_LAYERS ? "\"layers\",\"caption\"" : "\"generate\",\"edit\"",
-               m->state, (unsigned long long)m->bytes, m->embedded ? "true" : "false",
-               strcmp(l->queue.model, m->name) == 0 ? "true" : "false");
+    l->found = true;
+    json_object(b, NULL);
+    json_put_z(b, "id", m->name);
+    json_put_z(b, "object", "model");
+    json_put_int(b, "created", 0);
+    json_put_z(b, "owned_by", "veetance");
+    put_tasks(m->tasks, b);
+    json_put_z(b, "state", m->state);
+    json_put_uint(b, "bytes", m->bytes);
+    json_put_bool(b, "embedded", m->embedded);
+    json_put_bool(b, "open", strcmp(l->queue.model, m->name) == 0);
+    json_end_object(b);
     return !l->only;
 }
 
@@ -58,9 +71,12 @@ static enum err_code run_list(struct http_request *rq, struct http_reply *re, st
     struct listing l = {.b = &re->body};
     (void)e;
     queue_state(server_of(rq)->queue, &l.queue);
-    buf_add_z(&re->body, "{\"object\":\"list\",\"data\":[");
-    model_each(add_model, &l);
-    buf_add_z(&re->body, "]}");
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "object", "list");
+    json_array(&re->body, "data");
+    model_each(put_model, &l);
+    json_end_array(&re->body);
+    json_end_object(&re->body);
     return ERR_OK;
 }
 
@@ -68,8 +84,8 @@ static enum err_code run_get(struct http_request *rq, struct http_reply *re, str
 {
     struct listing l = {.b = &re->body, .only = http_path(rq, "id")};
     queue_state(server_of(rq)->queue, &l.queue);
-    model_each(add_model, &l);
-    return l.n ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no model '%.100s'", l.only);
+    model_each(put_model, &l);
+    return l.found ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no model '%.100s'", l.only);
 }
 
 /* ---- orders to the engine ------------------------------------------------------------------------------ */
@@ -122,15 +138,23 @@ enum err_code route_unload_model(struct http_request *rq, struct http_reply *re,
     return leave_or_order(rq, re, &(struct queue_order){.task = QUEUE_UNLOAD}, e);
 }
 
+/* model: NULL when it was closed. */
+static void loaded_json(struct http_reply *re, const char *model)
+{
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "model", model);
+    if (re->status == 202)
+        json_put_bool(&re->body, "open", !model);
+    json_end_object(&re->body);
+}
+
 static enum err_code run_load(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc =
         route_load_model(rq, re, http_path(rq, "id"), MODEL_TASK_IMAGES | MODEL_TASK_LAYERS, e);
     if (rc != ERR_OK || re->later)
         return rc;
-    buf_add_z(&re->body, "{\"model\":");
-    json_add_z(&re->body, http_path(rq, "id"));
-    buf_add_z(&re->body, re->status == 202 ? ",\"open\":false}" : "}");
+    loaded_json(re, http_path(rq, "id"));
     return ERR_OK;
 }
 
@@ -138,8 +162,7 @@ static enum err_code run_unload(struct http_request *rq, struct http_reply *re, 
 {
     TRY(route_unload_model(rq, re, e));
     if (!re->later)
-        buf_add_z(&re->body,
-                  re->status == 202 ? "{\"model\":null,\"open\":true}" : "{\"model\":null}");
+        loaded_json(re, NULL);
     return ERR_OK;
 }
 
@@ -173,14 +196,12 @@ static enum err_code run_budget(struct http_request *rq, struct http_reply *re, 
     struct queue_state q;
     (void)e;
     queue_state(server_of(rq)->queue, &q);
-    buf_add_z(&re->body, "{\"budget\":");
-    if (q.budget[0])
-        json_add_z(&re->body, q.budget);
-    else
-        buf_add_z(&re->body, "null");
-    buf_printf(&re->body, ",\"budget_bytes\":%llu,\"used_bytes\":%llu,\"peak_bytes\":%llu}",
-               (unsigned long long)q.memory.budget, (unsigned long long)q.memory.current,
-               (unsigned long long)q.memory.peak);
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "budget", q.budget[0] ? q.budget : NULL);
+    json_put_uint(&re->body, "budget_bytes", q.memory.budget);
+    json_put_uint(&re->body, "used_bytes", q.memory.current);
+    json_put_uint(&re->body, "peak_bytes", q.memory.peak);
+    json_end_object(&re->body);
     return ERR_OK;
 }
 

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "base/mem.h"
+#include "base/json_write.h"
 #include "server/api/exports.h"
+#include "server/api/page.h"
 #include "server/limits.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -144,25 +145,21 @@ static const struct http_field create_body[] = {
 
 /* ---- answers ------------------------------------------------------------------------------------ */
 
-static enum err_code write_json(yyjson_mut_doc *doc, yyjson_mut_val *root, struct buf *out,
-                                struct err *e)
+static enum err_code put_project(const struct project *p, struct buf *b, struct err *e)
 {
-    size_t n = 0;
+    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
+    yyjson_mut_val *root = doc ? project_json_value(doc, p) : NULL;
     if (root)
         yyjson_mut_doc_set_root(doc, root);
-    char *text = root ? yyjson_mut_write(doc, YYJSON_WRITE_NOFLAG, &n) : NULL;
-    bool made = text != NULL;
-    if (made)
-        buf_add(out, text, n);
-    mem_free(text); /* yyjson's default allocator is the one behind mem_free */
-    return made && !buf_failed(out) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the answer");
+    enum err_code rc =
+        root ? json_put_doc(b, NULL, doc, e) : err_set(e, ERR_NOMEM, "no memory for the answer");
+    yyjson_mut_doc_free(doc);
+    return rc;
 }
 
 static enum err_code give(const struct project *p, struct http_reply *re, struct err *e)
 {
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    enum err_code rc = write_json(doc, doc ? project_json_value(doc, p) : NULL, &re->body, e);
-    yyjson_mut_doc_free(doc);
+    enum err_code rc = put_project(p, &re->body, e);
     snprintf(re->etag, sizeof re->etag, "%lld", (long long)p->revision);
     re->cache = "private, no-cache";
     return rc;
@@ -206,15 +203,6 @@ static enum err_code blame_reference(struct http_request *rq, enum err_code rc, 
 
 /* ---- whole projects ----------------------------------------------------------------------------- */
 
-static const struct http_field list_query[] = {
-    {.name = "limit", .type = HTTP_INT, .lo = 1, .hi = 1000, .fallback = "50"},
-    {.name = "before",
-     .type = HTTP_INT,
-     .lo = 1,
-     .hi = 9e15,
-     .help = "the last answer's next: the page behind it"},
-    {0}};
-
 static const struct http_field head_fields[] = {{.name = "name", .type = HTTP_STRING},
                                                 {.name = "width", .type = HTTP_INT},
                                                 {.name = "height", .type = HTTP_INT},
@@ -229,30 +217,18 @@ static const struct http_field list_gives[] = {
      .fields = head_fields,
      .required = true,
      .help = "the last changed first, without their layers"},
-    {.name = "next",
-     .type = HTTP_INT,
-     .required = true,
-     .nullable = true,
-     .help = "before= for the next page; null at the end"},
+    PAGE_NEXT,
     {0}};
 
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct project_list l;
-    enum err_code rc = project_list(store_of(rq), http_query_int(rq, "before", 0),
-                                    (int)http_query_int(rq, "limit", 50), &l, e);
-    if (rc != ERR_OK)
-        return rc;
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = doc ? yyjson_mut_obj(doc) : NULL;
-    yyjson_mut_val *items = doc ? yyjson_mut_obj_add_arr(doc, root, "projects") : NULL;
-    bool good = items != NULL;
-    for (size_t i = 0; good && i < l.n; i++)
-        good = yyjson_mut_arr_append(items, project_json_value(doc, &l.items[i]));
-    good = good && (l.next ? yyjson_mut_obj_add_sint(doc, root, "next", l.next)
-                           : yyjson_mut_obj_add_null(doc, root, "next"));
-    rc = write_json(doc, good ? root : NULL, &re->body, e);
-    yyjson_mut_doc_free(doc);
+    TRY(project_list(store_of(rq), page_before(rq), page_limit(rq), &l, e));
+    enum err_code rc = ERR_OK;
+    page_begin(&re->body, "projects");
+    for (size_t i = 0; rc == ERR_OK && i < l.n; i++)
+        rc = put_project(&l.items[i], &re->body, e);
+    page_end(&re->body, l.next);
     project_list_deinit(&l);
     return rc;
 }
@@ -570,6 +546,16 @@ static const struct http_field history_gives[] = {{.name = "points",
                                                    .help = "oldest first"},
                                                   {0}};
 
+static void put_point(const struct project_point *p, struct buf *b)
+{
+    json_object(b, NULL);
+    json_put_int(b, "position", p->position);
+    json_put_z(b, "label", p->label);
+    json_put_int(b, "at_ms", p->at_ms);
+    json_put_bool(b, "current", p->current);
+    json_end_object(b);
+}
+
 static enum err_code history(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct project_point points[PROJECT_UNDO_MAX + 1];
@@ -578,15 +564,12 @@ static enum err_code history(struct http_request *rq, struct http_reply *re, str
         project_history(store_of(rq), http_path(rq, "id"), points, PROJECT_UNDO_MAX + 1, &n, e);
     if (rc != ERR_OK)
         return rc;
-    buf_add_z(&re->body, "{\"points\":[");
-    for (size_t i = 0; i < n; i++) {
-        buf_printf(&re->body, "%s{\"position\":%lld,\"label\":", i > 0 ? "," : "",
-                   (long long)points[i].position);
-        json_add_z(&re->body, points[i].label);
-        buf_printf(&re->body, ",\"at_ms\":%lld,\"current\":%s}", (long long)points[i].at_ms,
-                   points[i].current ? "true" : "false");
-    }
-    buf_add_z(&re->body, "]}");
+    json_object(&re->body, NULL);
+    json_array(&re->body, "points");
+    for (size_t i = 0; i < n; i++)
+        put_point(&points[i], &re->body);
+    json_end_array(&re->body);
+    json_end_object(&re->body);
     return ERR_OK;
 }
 
@@ -623,20 +606,21 @@ static enum err_code make_export(struct http_request *rq, struct http_reply *re,
     return ERR_OK;
 }
 
-static enum err_code export(struct http_request *rq, struct http_reply *re, struct err *e) {
-    struct project p; enum project_format format = PROJECT_PNG;
+static enum err_code give_export(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct project p;
+    enum project_format format = PROJECT_PNG;
     const char *name = http_query(rq, "format");
-    if (name && !project_format_from_name(str_from(name), &format)) return http_refuse(
-        rq, 422, "format", e, "there is no format '%.20s'", name);
-    enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
-    if (rc != ERR_OK) return rc;
+    if (name && !project_format_from_name(str_from(name), &format))
+        return http_refuse(rq, 422, "format", e, "there is no format '%.20s'", name);
+    TRY(project_get(store_of(rq), http_path(rq, "id"), &p, e));
     re->type = project_format_mime(format);
     re->cache = "private, no-cache";
     snprintf(re->etag, sizeof re->etag, "%lld-%s", (long long)p.revision,
              project_format_name(format));
     snprintf(re->filename, sizeof re->filename, "%s.%s", p.name[0] ? p.name : "project",
              project_format_name(format));
-    rc = make_export(rq, re, &p, format, e);
+    enum err_code rc = make_export(rq, re, &p, format, e);
     project_deinit(&p);
     return rc;
 }
@@ -645,7 +629,7 @@ static enum err_code export(struct http_request *rq, struct http_reply *re, stru
 
 const struct http_route routes_projects[] = {
     {HTTP_GET, "/v1/projects", "listProjects", "List projects", TAG, .run = list,
-     .query = list_query, .gives = list_gives},
+     .query = page_query, .gives = list_gives},
     {HTTP_POST, "/v1/projects", "createProject",
      "Make a project: from a size and layers, or from a job's result", TAG, .run = create,
      .body = create_body, .gives = project_fields, .accepts = HTTP_JSON,
@@ -679,6 +663,6 @@ const struct http_route routes_projects[] = {
     {HTTP_DELETE, "/v1/projects/{id}/layers/{layer}", "removeLayer", "Take a layer out", TAG,
      .run = remove_layer, .flags = HTTP_IF_MATCH, .query = change_query, .gives = project_fields},
     {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
-     "The project as an image or a layered file", TAG, .run = export, .query = export_query,
+     "The project as an image or a layered file", TAG, .run = give_export, .query = export_query,
      .type = "application/octet-stream", .flags = HTTP_ETAG},
     {0}};

@@ -1,4 +1,5 @@
 /* routes_store.c - how much the store holds, its limits, and tidying it. */
+#include "base/json_text.h"
 #include "server/jobs/caretaker.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -62,19 +63,24 @@ static const struct http_field store_fields[] = {
      .help = "what went then"},
     {0}};
 
-static void limits_json(const struct store_limits *l, struct buf *b)
+static void put_limits(struct buf *b, const char *key, const struct store_limits *l)
 {
-    buf_printf(b, "{\"job_days\":%lld,\"jobs\":%lld,\"asset_days\":%lld,\"bytes\":%lld}",
-               (long long)l->job_days, (long long)l->jobs, (long long)l->asset_days,
-               (long long)l->bytes);
+    json_object(b, key);
+    json_put_int(b, "job_days", l->job_days);
+    json_put_int(b, "jobs", l->jobs);
+    json_put_int(b, "asset_days", l->asset_days);
+    json_put_int(b, "bytes", l->bytes);
+    json_end_object(b);
 }
 
-static void tidied_json(const struct store_tidied *t, struct buf *b)
+static void put_tidied(struct buf *b, const char *key, const struct store_tidied *t)
 {
-    buf_printf(b, "{\"jobs\":%llu,\"assets\":%llu,\"strays\":%llu,\"bytes\":%llu}",
-               (unsigned long long)t->jobs, (unsigned long long)t->gc.assets,
-               (unsigned long long)t->gc.strays + t->gc.thumbs + t->gc.temporary,
-               (unsigned long long)t->gc.bytes);
+    json_object(b, key);
+    json_put_uint(b, "jobs", t->jobs);
+    json_put_uint(b, "assets", t->gc.assets);
+    json_put_uint(b, "strays", t->gc.strays + t->gc.thumbs + t->gc.temporary);
+    json_put_uint(b, "bytes", t->gc.bytes);
+    json_end_object(b);
 }
 
 static enum err_code run_store(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -86,20 +92,21 @@ static enum err_code run_store(struct http_request *rq, struct http_reply *re, s
     TRY(store_count(store_of(rq), &n, e));
     TRY(store_limits_get(store_of(rq), &l, e));
     caretaker_seen(server_of(rq)->caretaker, &seen);
-    buf_printf(b,
-               "{\"assets\":%llu,\"asset_bytes\":%llu,\"projects\":%llu,\"jobs\":%llu,"
-               "\"database_bytes\":%llu,\"limits\":",
-               (unsigned long long)n.assets, (unsigned long long)n.asset_bytes,
-               (unsigned long long)n.projects, (unsigned long long)n.jobs,
-               (unsigned long long)n.database_bytes);
-    limits_json(&l, b);
+    json_object(b, NULL);
+    json_put_uint(b, "assets", n.assets);
+    json_put_uint(b, "asset_bytes", n.asset_bytes);
+    json_put_uint(b, "projects", n.projects);
+    json_put_uint(b, "jobs", n.jobs);
+    json_put_uint(b, "database_bytes", n.database_bytes);
+    put_limits(b, "limits", &l);
     if (seen.at_ms) {
-        buf_printf(b, ",\"tidied_ms\":%lld,\"tidied\":", (long long)seen.at_ms);
-        tidied_json(&seen.last, b);
-        buf_add_byte(b, '}');
+        json_put_int(b, "tidied_ms", seen.at_ms);
+        put_tidied(b, "tidied", &seen.last);
     } else {
-        buf_add_z(b, ",\"tidied_ms\":null,\"tidied\":null}");
+        json_put_null(b, "tidied_ms");
+        json_put_null(b, "tidied");
     }
+    json_end_object(b);
     return ERR_OK;
 }
 
@@ -112,7 +119,7 @@ static enum err_code run_limits(struct http_request *rq, struct http_reply *re, 
     l.asset_days = http_body_int(rq, "asset_days", l.asset_days);
     l.bytes = http_body_int(rq, "bytes", l.bytes);
     TRY(store_limits_set(store_of(rq), &l, e));
-    limits_json(&l, &re->body);
+    put_limits(&re->body, NULL, &l);
     return ERR_OK;
 }
 
@@ -122,7 +129,7 @@ static enum err_code run_tidy(struct http_request *rq, struct http_reply *re, st
     if (!http_heavy(rq, re, TIDY_BYTES))
         return ERR_OK;
     TRY(caretaker_tidy(server_of(rq)->caretaker, &t, e));
-    tidied_json(&t, &re->body);
+    put_tidied(&re->body, NULL, &t);
     return ERR_OK;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json_text.h"
 #include "http/events.h"
 #include "server/api/schemas.h"
 #include "server/jobs/queue.h"
@@ -15,11 +16,18 @@ enum { READY_BYTES = 256 << 10 }; /* what a small image and its record take */
 static const struct http_field health_fields[] = {
     {.name = "status", .type = HTTP_STRING, .required = true}, {0}};
 
+static void status_json(const char *status, struct buf *b)
+{
+    json_object(b, NULL);
+    json_put_z(b, "status", status);
+    json_end_object(b);
+}
+
 static enum err_code run_health(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     (void)rq;
     (void)e;
-    buf_add_z(&re->body, "{\"status\":\"ok\"}");
+    status_json("ok", &re->body);
     return ERR_OK;
 }
 
@@ -28,7 +36,7 @@ static enum err_code run_ready(struct http_request *rq, struct http_reply *re, s
     if (http_core_is_draining(server_of(rq)->http))
         return http_refuse(rq, 503, NULL, e, "the server is about to end");
     TRY(store_has_room(server_of(rq)->store, READY_BYTES, e));
-    buf_add_z(&re->body, "{\"status\":\"ready\"}");
+    status_json("ready", &re->body);
     return ERR_OK;
 }
 
@@ -42,8 +50,11 @@ static enum err_code run_version(struct http_request *rq, struct http_reply *re,
 {
     (void)rq;
     (void)e;
-    buf_printf(&re->body, "{\"name\":\"veetance\",\"version\":\"%s\",\"api\":\"v1\"}",
-               vt_version());
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "name", "veetance");
+    json_put_z(&re->body, "version", vt_version());
+    json_put_z(&re->body, "api", "v1");
+    json_end_object(&re->body);
     return ERR_OK;
 }
 

@@ -1,6 +1,7 @@
 /* routes_tasks.c - what the engine is asked to do: each answers 202 and a job, or waits for its result. */
 #include <string.h>
 
+#include "base/json_text.h"
 #include "http/check.h"
 #include "pipeline/result_json.h"
 #include "server/api/job_json.h"
@@ -32,8 +33,10 @@ static enum err_code answer_result(struct http_request *rq, struct http_reply *r
     enum err_code rc = job_wait(rq, http_memo(rq)->user, &re->later, &rec, e);
     if (rc == ERR_OK && !re->later) {
         re->status = 200;
-        buf_printf(&re->body, "{\"job\":\"%s\",", rec.id);
-        buf_add_z(&re->body, rec.result[0] == '{' ? rec.result + 1 : "}");
+        json_object(&re->body, NULL);
+        json_put_z(&re->body, "job", rec.id);
+        json_put_members(&re->body, str_from(rec.result));
+        json_end_object(&re->body);
     }
     job_record_deinit(&rec);
     return rc;

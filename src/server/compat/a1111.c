@@ -67,30 +67,31 @@ done:
     return rc;
 }
 
-static enum err_code add_images(struct http_request *rq, const struct a1111_paste *paste,
+static enum err_code put_images(struct http_request *rq, const struct a1111_paste *paste,
                                 const struct face_image *images, size_t n, struct buf *texts,
                                 struct buf *b, struct err *e)
 {
     bool send = http_body_bool(rq, "send_images", true);
     enum err_code rc = ERR_OK;
+    json_array(b, "images");
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
         struct buf text;
         buf_init(&text, LIMIT_INFOTEXTS);
         rc = a1111_infotext(rq, images[i].asset, paste, &text, e);
-        buf_add_z(texts, i ? "," : "");
-        json_add_str(texts, buf_str(&text));
+        json_put_str(texts, NULL, buf_str(&text));
         if (rc == ERR_OK && send) {
-            buf_add_z(b, i ? ",\"" : "\"");
+            json_string(b, NULL);
             rc = add_image(rq, paste, images[i].asset, buf_str(&text), b, e);
-            buf_add_byte(b, '"');
+            json_end_string(b);
         }
         buf_deinit(&text);
     }
+    json_end_array(b);
     return rc;
 }
 
 /* The request as it came, without its images unless they are wanted back. */
-static enum err_code add_parameters(struct http_request *rq, struct buf *b, struct err *e)
+static enum err_code put_parameters(struct http_request *rq, struct buf *b, struct err *e)
 {
     static const char *const heavy[] = {"init_images", "mask", "expanded_mask"};
     bool keep = http_body_bool(rq, "include_init_images", false);
@@ -106,7 +107,7 @@ static enum err_code add_parameters(struct http_request *rq, struct buf *b, stru
     if (root)
         yyjson_mut_doc_set_root(d, root);
     if (rc == ERR_OK)
-        rc = json_write(d, b, e);
+        rc = json_put_doc(b, "parameters", d, e);
     yyjson_mut_doc_free(d);
     return rc;
 }
@@ -123,16 +124,14 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
     buf_deinit(b);
     buf_init(b, LIMIT_IMAGES_REPLY);
     buf_init(&texts, LIMIT_INFOTEXTS);
-    buf_add_z(b, "{\"images\":[");
+    json_object(b, NULL);
     if (rc == ERR_OK)
-        rc = add_images(rq, http_memo(rq)->face, images, n, &texts, b, e);
-    buf_add_z(b, "],\"parameters\":");
+        rc = put_images(rq, http_memo(rq)->face, images, n, &texts, b, e);
     if (rc == ERR_OK)
-        rc = add_parameters(rq, b, e);
-    buf_add_z(b, ",\"info\":");
+        rc = put_parameters(rq, b, e);
     if (rc == ERR_OK)
-        a1111_info(rq, rec, images, n, &texts, b);
-    buf_add_byte(b, '}');
+        a1111_put_info(rq, rec, images, n, &texts, b);
+    json_end_object(b);
     buf_deinit(&texts);
     return rc;
 }

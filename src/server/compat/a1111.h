@@ -56,9 +56,10 @@ ERR_MUST_CHECK enum err_code a1111_finish(struct http_request *rq, const struct 
 ERR_MUST_CHECK enum err_code a1111_infotext(struct http_request *rq, const char *asset,
                                             const struct a1111_paste *paste, struct buf *out,
                                             struct err *e);
-/* The answer's info, JSON; texts holds n infotexts as a list in JSON. */
-void a1111_info(struct http_request *rq, const struct job_record *rec,
-                const struct face_image *images, size_t n, const struct buf *texts, struct buf *b);
+/* The answer's "info", JSON in a string; texts holds n infotexts as items of a list in JSON. */
+void a1111_put_info(struct http_request *rq, const struct job_record *rec,
+                    const struct face_image *images, size_t n, const struct buf *texts,
+                    struct buf *b);
 enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, struct err *e);
 
 /* ---- a1111_extras.c -------------------------------------------------------------------------------------- */

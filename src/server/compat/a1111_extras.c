@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "http/base64.h"
 #include "image/resize.h"
 #include "image/save.h"
@@ -178,8 +179,10 @@ static void begin(struct http_request *rq, struct http_reply *re)
 {
     buf_deinit(&re->body);
     buf_init(&re->body, LIMIT_IMAGES_REPLY);
-    buf_printf(&re->body, "{\"html_info\":\"<p>Upscaler: %s</p>\"",
-               http_body_str(rq, "upscaler_1", "None"));
+    json_object(&re->body, NULL);
+    json_string(&re->body, "html_info");
+    buf_printf(&re->body, "<p>Upscaler: %s</p>", http_body_str(rq, "upscaler_1", "None"));
+    json_end_string(&re->body);
 }
 
 enum err_code a1111_extra_image(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -188,10 +191,11 @@ enum err_code a1111_extra_image(struct http_request *rq, struct http_reply *re, 
         return ERR_OK;
     enum err_code rc = check(rq, e);
     begin(rq, re);
-    buf_add_z(&re->body, ",\"image\":\"");
+    json_string(&re->body, "image");
     if (rc == ERR_OK)
         rc = one(rq, yyjson_obj_get(http_body(rq), "image"), "image", &re->body, e);
-    buf_add_z(&re->body, "\"}");
+    json_end_string(&re->body);
+    json_end_object(&re->body);
     return rc;
 }
 
@@ -204,15 +208,16 @@ enum err_code a1111_extra_images(struct http_request *rq, struct http_reply *re,
         return ERR_OK;
     enum err_code rc = check(rq, e);
     begin(rq, re);
-    buf_add_z(&re->body, ",\"images\":[");
+    json_array(&re->body, "images");
     yyjson_arr_foreach(yyjson_obj_get(http_body(rq), "imageList"), i, max, v)
     {
         (void)snprintf(field, sizeof field, "imageList[%zu].data", i);
-        buf_add_z(&re->body, i ? ",\"" : "\"");
+        json_string(&re->body, NULL);
         if (rc == ERR_OK)
             rc = one(rq, yyjson_obj_get(v, "data"), field, &re->body, e);
-        buf_add_byte(&re->body, '"');
+        json_end_string(&re->body);
     }
-    buf_add_z(&re->body, "]}");
+    json_end_array(&re->body);
+    json_end_object(&re->body);
     return rc;
 }

@@ -36,47 +36,28 @@ enum err_code a1111_infotext(struct http_request *rq, const char *asset,
     return ERR_OK;
 }
 
-static void add_repeated(struct buf *b, const char *name, const char *text, size_t n)
+/* Each image's is the request's. */
+static void put_prompt(struct buf *b, const char *name, const char *all, const char *text, size_t n)
 {
-    buf_printf(b, ",\"%s\":[", name);
-    for (size_t i = 0; i < n; i++) {
-        buf_add_z(b, i ? "," : "");
-        json_add_z(b, text);
-    }
-    buf_add_byte(b, ']');
+    json_put_z(b, name, text);
+    json_array(b, all);
+    for (size_t i = 0; i < n; i++)
+        json_put_z(b, NULL, text);
+    json_end_array(b);
 }
 
-static void add_text(struct buf *b, const char *name, const char *text)
+static void put_seed(struct buf *b, const char *name, const char *all,
+                     const struct face_image *images, size_t n)
 {
-    buf_printf(b, ",\"%s\":", name);
-    json_add_z(b, text);
-}
-
-static void add_prompts(struct http_request *rq, size_t n, struct buf *b)
-{
-    const char *prompt = http_body_str(rq, "prompt", "");
-    const char *negative = http_body_str(rq, "negative_prompt", "");
-    buf_add_z(b, "{\"prompt\":");
-    json_add_z(b, prompt);
-    add_repeated(b, "all_prompts", prompt, n);
-    add_text(b, "negative_prompt", negative);
-    add_repeated(b, "all_negative_prompts", negative, n);
-}
-
-static void add_seeds(const struct face_image *images, size_t n, struct buf *b)
-{
-    for (int sub = 0; sub < 2; sub++) {
-        buf_printf(b, ",\"%sseed\":%lld,\"all_%sseeds\":[", sub ? "sub" : "",
-                   n ? (long long)images[0].seed : -1, sub ? "sub" : "");
-        for (size_t i = 0; i < n; i++)
-            buf_printf(b, "%s%lld", i ? "," : "", (long long)images[i].seed);
-        buf_add_byte(b, ']');
-    }
-    buf_add_z(b, ",\"subseed_strength\":0,\"seed_resize_from_w\":-1,\"seed_resize_from_h\":-1");
+    json_put_int(b, name, n ? images[0].seed : -1);
+    json_array(b, all);
+    for (size_t i = 0; i < n; i++)
+        json_put_int(b, NULL, images[i].seed);
+    json_end_array(b);
 }
 
 /* What was asked for and has no effect, or was not made, for whoever reads it. */
-static void add_comments(struct http_request *rq, const struct job_record *rec, size_t n,
+static void put_comments(struct http_request *rq, const struct job_record *rec, size_t n,
                          struct buf *b)
 {
     const char *sampler = http_body_str(rq, "sampler_name", "");
@@ -91,55 +72,102 @@ static void add_comments(struct http_request *rq, const struct job_record *rec, 
         asked *= http_body_int(rq, "n_iter", 1);
         buf_printf(&text, "interrupted: %zu of %lld images were finished\n", n, asked);
     }
-    add_text(b, "comments", buf_z(&text));
+    json_put_z(b, "comments", buf_z(&text));
     buf_deinit(&text);
 }
 
-void a1111_info(struct http_request *rq, const struct job_record *rec,
-                const struct face_image *images, size_t n, const struct buf *texts, struct buf *b)
+static void put_time(struct buf *b, const char *name, time_t at)
+{
+    struct tm t;
+    char stamp[32];
+    (void)gmtime_r(&at, &t);
+    (void)strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", &t);
+    json_put_z(b, name, stamp);
+}
+
+static void put_version(struct buf *b)
+{
+    json_string(b, "version");
+    buf_printf(b, "veetance %s", vt_version());
+    json_end_string(b);
+}
+
+/* What was asked for. */
+static void put_request(struct http_request *rq, const struct face_image *images, size_t n,
+                        struct buf *b)
+{
+    put_prompt(b, "prompt", "all_prompts", http_body_str(rq, "prompt", ""), n);
+    put_prompt(b, "negative_prompt", "all_negative_prompts",
+               http_body_str(rq, "negative_prompt", ""), n);
+    put_seed(b, "seed", "all_seeds", images, n);
+    put_seed(b, "subseed", "all_subseeds", images, n);
+    json_put_int(b, "subseed_strength", 0);
+    json_put_int(b, "seed_resize_from_w", -1);
+    json_put_int(b, "seed_resize_from_h", -1);
+    json_put_int(b, "width", n ? images[0].width : 0);
+    json_put_int(b, "height", n ? images[0].height : 0);
+    json_put_int(b, "batch_size", http_body_int(rq, "batch_size", 1));
+    if (yyjson_obj_get(http_body(rq), "init_images"))
+        json_put_number(b, "denoising_strength", http_body_double(rq, "denoising_strength", 0.75));
+    else
+        json_put_null(b, "denoising_strength");
+}
+
+/* How the job ran it. */
+static void put_run(const struct job_record *rec, struct buf *b)
 {
     yyjson_doc *doc = yyjson_read(rec->result, strlen(rec->result), 0);
     yyjson_val *done = yyjson_doc_get_root(doc);
-    time_t at = (time_t)(rec->finished_ms / 1000);
-    struct tm t;
-    char stamp[32];
+    json_put_z(b, "sampler_name", "Euler");
+    json_put_number(b, "cfg_scale", yyjson_get_num(yyjson_obj_get(done, "guidance")));
+    json_put_int(b, "steps", (int64_t)yyjson_get_num(yyjson_obj_get(done, "steps")));
+    json_put_z(b, "sd_model_name", rec->model);
+    put_time(b, "job_timestamp", (time_t)(rec->finished_ms / 1000));
+    put_version(b);
+    json_put_z(b, "job", rec->id);
+    yyjson_doc_free(doc);
+}
+
+/* Members that clients look for and that say nothing here. */
+static void put_idle(struct buf *b)
+{
+    static const char *const none[] = {"face_restoration_model", "sd_model_hash", "sd_vae_name",
+                                       "sd_vae_hash"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        json_put_null(b, none[i]);
+    json_put_bool(b, "restore_faces", false);
+    json_put_bool(b, "is_using_inpainting_conditioning", false);
+    json_object(b, "extra_generation_params");
+    json_end_object(b);
+    json_put_int(b, "index_of_first_image", 0);
+    json_array(b, "styles");
+    json_end_array(b);
+    json_put_int(b, "clip_skip", 1);
+}
+
+void a1111_put_info(struct http_request *rq, const struct job_record *rec,
+                    const struct face_image *images, size_t n, const struct buf *texts,
+                    struct buf *b)
+{
     struct buf info;
     buf_init(&info, 2 * LIMIT_INFOTEXTS);
-    add_prompts(rq, n, &info);
-    add_seeds(images, n, &info);
-    buf_printf(&info,
-               ",\"width\":%lld,\"height\":%lld,\"sampler_name\":\"Euler\",\"cfg_scale\":%g,"
-               "\"steps\":%lld,\"batch_size\":%lld,\"restore_faces\":false,"
-               "\"face_restoration_model\":null",
-               n ? (long long)images[0].width : 0, n ? (long long)images[0].height : 0,
-               yyjson_get_num(yyjson_obj_get(done, "guidance")),
-               (long long)yyjson_get_num(yyjson_obj_get(done, "steps")),
-               (long long)http_body_int(rq, "batch_size", 1));
-    add_text(&info, "sd_model_name", rec->model);
-    buf_add_z(&info, ",\"sd_model_hash\":null,\"sd_vae_name\":null,\"sd_vae_hash\":null");
-    if (yyjson_obj_get(http_body(rq), "init_images"))
-        buf_printf(&info, ",\"denoising_strength\":%g",
-                   http_body_double(rq, "denoising_strength", 0.75));
-    else
-        buf_add_z(&info, ",\"denoising_strength\":null");
-    (void)gmtime_r(&at, &t);
-    (void)strftime(stamp, sizeof stamp, "%Y%m%d%H%M%S", &t);
-    buf_printf(&info,
-               ",\"extra_generation_params\":{},\"index_of_first_image\":0,\"infotexts\":[%s],"
-               "\"styles\":[],\"job_timestamp\":\"%s\",\"clip_skip\":1,"
-               "\"is_using_inpainting_conditioning\":false,\"version\":\"veetance %s\"",
-               buf_z(texts), stamp, vt_version());
-    add_comments(rq, rec, n, &info);
-    buf_printf(&info, ",\"job\":\"%s\"}", rec->id);
-    json_add_z(b, buf_z(&info));
+    json_object(&info, NULL);
+    put_request(rq, images, n, &info);
+    put_run(rec, &info);
+    put_idle(&info);
+    json_array(&info, "infotexts");
+    json_put_raw(&info, NULL, buf_str(texts));
+    json_end_array(&info);
+    put_comments(rq, rec, n, &info);
+    json_end_object(&info);
+    json_put_str(b, "info", buf_str(&info));
     buf_deinit(&info);
-    yyjson_doc_free(doc);
 }
 
 /* ---- out of an image ----------------------------------------------------------------------------------- */
 
 struct found {
-    struct buf parameters, items;
+    struct buf parameters, items; /* items: members in JSON */
 };
 
 static bool see_text(struct str key, struct str text, void *user)
@@ -147,10 +175,8 @@ static bool see_text(struct str key, struct str text, void *user)
     struct found *f = user;
     if (str_eq_z(key, "parameters"))
         return true;
-    buf_add_z(&f->items, f->items.n ? "," : "");
-    json_add_str(&f->items, key);
-    buf_add_byte(&f->items, ':');
-    json_add_str(&f->items, text);
+    json_key(&f->items, key);
+    json_put_str(&f->items, NULL, text);
     return true;
 }
 
@@ -176,22 +202,18 @@ static bool next_pair(struct str *s, struct str *key, struct str *value)
     return true;
 }
 
-static void add_pair(struct buf *b, struct str key, struct str value)
+static void put_pair(struct buf *b, struct str key, struct str value)
 {
     const char *x = value.n ? memchr(value.p, 'x', value.n) : NULL;
-    buf_add_byte(b, ',');
     if (str_eq_z(key, "Size") && x) {
-        buf_add_z(b, "\"Size-1\":");
-        json_add_str(b, (struct str){value.p, (size_t)(x - value.p)});
-        buf_add_z(b, ",\"Size-2\":");
-        json_add_str(b, str_skip(value, (size_t)(x - value.p) + 1));
+        json_put_str(b, "Size-1", (struct str){value.p, (size_t)(x - value.p)});
+        json_put_str(b, "Size-2", str_skip(value, (size_t)(x - value.p) + 1));
         return;
     }
-    json_add_str(b, key);
-    buf_add_byte(b, ':');
     if (value.n > 1 && value.p[0] == '"')
         value = (struct str){value.p + 1, value.n - 2};
-    json_add_str(b, value);
+    json_key(b, key);
+    json_put_str(b, NULL, value);
 }
 
 /* Where the line of settings begins: the last one, when it has pairs. */
@@ -204,7 +226,7 @@ static size_t settings_line(struct str text)
     return str_starts(last, steps) ? at : text.n;
 }
 
-static void add_parameters(struct buf *b, struct str text)
+static void put_parameters(struct buf *b, struct str text)
 {
     static const char mark[] = "Negative prompt: ";
     size_t at = settings_line(text);
@@ -219,12 +241,10 @@ static void add_parameters(struct buf *b, struct str text)
         prompt.n--;
     while (negative.n && negative.p[negative.n - 1] == '\n')
         negative.n--;
-    buf_add_z(b, "\"Prompt\":");
-    json_add_str(b, prompt);
-    buf_add_z(b, ",\"Negative prompt\":");
-    json_add_str(b, negative.p ? negative : STR_LIT(""));
+    json_put_str(b, "Prompt", prompt);
+    json_put_str(b, "Negative prompt", negative.p ? negative : STR_LIT(""));
     while (next_pair(&rest, &key, &value))
-        add_pair(b, key, value);
+        put_pair(b, key, value);
 }
 
 static enum err_code read_texts(struct str file, struct found *f, struct err *e)
@@ -254,12 +274,16 @@ enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, str
         if (rc != ERR_OK)
             http_set_error_field(rq, "image");
     }
-    buf_add_z(b, "{\"info\":");
-    json_add_str(b, buf_str(&found.parameters));
-    buf_printf(b, ",\"items\":{%s},\"parameters\":{", buf_z(&found.items));
+    json_object(b, NULL);
+    json_put_str(b, "info", buf_str(&found.parameters));
+    json_object(b, "items");
+    json_put_raw(b, NULL, buf_str(&found.items));
+    json_end_object(b);
+    json_object(b, "parameters");
     if (found.parameters.n)
-        add_parameters(b, buf_str(&found.parameters));
-    buf_add_z(b, "}}");
+        put_parameters(b, buf_str(&found.parameters));
+    json_end_object(b);
+    json_end_object(b);
     buf_deinit(&bytes);
     buf_deinit(&found.parameters);
     buf_deinit(&found.items);

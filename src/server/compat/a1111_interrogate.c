@@ -1,8 +1,7 @@
 /* a1111_interrogate.c - what is in an image: a caption, as a job of the model that describes images. */
-#include <stdio.h>
-
 #include "base/json_text.h"
 #include "server/compat/a1111.h"
+#include "server/limits.h"
 #include "server/server_internal.h"
 #include "store/assets.h"
 
@@ -18,16 +17,20 @@ const struct http_field a1111_interrogate_body[] = {
 static enum err_code submit(struct http_request *rq, struct job_record *rec, struct err *e)
 {
     const char *id = NULL;
-    char text[ASSET_ID_SIZE + 16];
+    struct buf text;
     yyjson_doc *doc = NULL;
     enum err_code rc = face_upload(rq, str_from(http_body_str(rq, "image", "")), "image", &id, e);
     if (rc != ERR_OK)
         return rc;
-    (void)snprintf(text, sizeof text, "{\"image\":\"%s\"}", id);
-    rc = json_parse(str_from(text), "the request", &doc, e);
+    buf_init(&text, LIMIT_REQUEST);
+    json_object(&text, NULL);
+    json_put_z(&text, "image", id);
+    json_end_object(&text);
+    rc = json_parse(buf_str(&text), "the request", &doc, e);
     if (rc == ERR_OK)
         rc = job_submit(rq, "caption", yyjson_doc_get_root(doc), NULL, rec, e);
     yyjson_doc_free(doc);
+    buf_deinit(&text);
     return rc;
 }
 
@@ -48,9 +51,9 @@ enum err_code a1111_interrogate(struct http_request *rq, struct http_reply *re, 
     if (doc)
         rc = json_get_str(yyjson_doc_get_root(doc), "caption", &caption, "the result", e);
     if (rc == ERR_OK && !re->later) {
-        buf_add_z(&re->body, "{\"caption\":");
-        json_add_str(&re->body, caption);
-        buf_add_byte(&re->body, '}');
+        json_object(&re->body, NULL);
+        json_put_str(&re->body, "caption", caption);
+        json_end_object(&re->body);
     }
     yyjson_doc_free(doc);
     job_record_deinit(&ended);

@@ -12,6 +12,12 @@
 #include "server/routes.h"
 #include "server/server_internal.h"
 
+static void put_nothing(struct buf *b, const char *key)
+{
+    json_object(b, key);
+    json_end_object(b);
+}
+
 /* ---- progress ------------------------------------------------------------------------------------------ */
 
 static const struct http_field progress_query[] = {
@@ -36,20 +42,35 @@ static double part_done(const struct queue_view *v)
     return v->has_progress ? ((double)p->image + within) / images : 0;
 }
 
-static void add_preview(struct http_request *rq, const char *id, struct buf *b)
+static void put_preview(struct http_request *rq, const char *id, struct buf *b)
 {
     struct buf jpeg;
     int step;
     buf_init(&jpeg, 1 << 20);
     if (*id && !http_query_bool(rq, "skip_current_image", false) &&
         queue_preview(server_of(rq)->queue, id, &jpeg, &step)) {
-        buf_add_byte(b, '"');
+        json_string(b, "current_image");
         base64_add(b, buf_str(&jpeg));
-        buf_add_byte(b, '"');
+        json_end_string(b);
     } else {
-        buf_add_z(b, "null");
+        json_put_null(b, "current_image");
     }
     buf_deinit(&jpeg);
+}
+
+static void put_state(const struct queue_state *q, const struct vt_progress *p, struct buf *b)
+{
+    json_object(b, "state");
+    json_put_bool(b, "skipped", false);
+    json_put_bool(b, "interrupted", false);
+    json_put_bool(b, "stopping_generation", false);
+    json_put_z(b, "job", q->running_id);
+    json_put_int(b, "job_count", q->waiting + q->running);
+    json_put_z(b, "job_timestamp", "0");
+    json_put_int(b, "job_no", p->image);
+    json_put_int(b, "sampling_step", p->step);
+    json_put_int(b, "sampling_steps", p->step_count);
+    json_end_object(b);
 }
 
 static enum err_code run_progress(struct http_request *rq, struct http_reply *re, struct err *e)
@@ -62,16 +83,13 @@ static enum err_code run_progress(struct http_request *rq, struct http_reply *re
     if (q.running)
         queue_view(server_of(rq)->queue, q.running_id, &v);
     double left = v.has_progress && v.progress.seconds_left > 0 ? v.progress.seconds_left : 0;
-    buf_printf(
-        b,
-        "{\"progress\":%.4f,\"eta_relative\":%.3f,\"state\":{\"skipped\":false,"
-        "\"interrupted\":false,\"stopping_generation\":false,\"job\":\"%s\",\"job_count\":%d,"
-        "\"job_timestamp\":\"0\",\"job_no\":%d,\"sampling_step\":%d,\"sampling_steps\":%d},"
-        "\"current_image\":",
-        v.live ? part_done(&v) : 0.0, left, q.running_id, q.waiting + q.running, v.progress.image,
-        v.progress.step, v.progress.step_count);
-    add_preview(rq, q.running_id, b);
-    buf_add_z(b, ",\"textinfo\":null}");
+    json_object(b, NULL);
+    json_put_fixed(b, "progress", v.live ? part_done(&v) : 0.0, 4);
+    json_put_fixed(b, "eta_relative", left, 3);
+    put_state(&q, &v.progress, b);
+    put_preview(rq, q.running_id, b);
+    json_put_null(b, "textinfo");
+    json_end_object(b);
     return ERR_OK;
 }
 
@@ -88,7 +106,7 @@ static enum err_code cancel_running(struct http_request *rq)
 static enum err_code run_interrupt(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     (void)e;
-    buf_add_z(&re->body, "{}");
+    put_nothing(&re->body, NULL);
     return cancel_running(rq);
 }
 
@@ -103,7 +121,7 @@ static enum err_code run_skip(struct http_request *rq, struct http_reply *re, st
     if (v.live && v.progress.image_count > 1)
         return http_refuse(rq, 409, NULL, e,
                            "one image of a batch cannot be skipped; interrupt ends the batch");
-    buf_add_z(&re->body, "null");
+    json_put_null(&re->body, NULL);
     return cancel_running(rq);
 }
 
@@ -112,7 +130,7 @@ static enum err_code run_unload(struct http_request *rq, struct http_reply *re, 
     enum err_code rc = route_unload_model(rq, re, e);
     re->status = 200; /* also when a job runs: theirs is no other answer */
     if (rc == ERR_OK && !re->later)
-        buf_add_z(&re->body, "{}");
+        put_nothing(&re->body, NULL);
     return rc;
 }
 
@@ -124,96 +142,186 @@ static enum err_code run_reload(struct http_request *rq, struct http_reply *re, 
         rc = route_load_model(rq, re, model, MODEL_TASK_IMAGES, e);
     re->status = 200;
     if (rc == ERR_OK && !re->later)
-        buf_add_z(&re->body, "{}");
+        put_nothing(&re->body, NULL);
     return rc;
 }
 
 /* ---- models -------------------------------------------------------------------------------------------- */
 
-struct listing {
-    struct buf *b;
-    int n;
-};
-
-static bool add_model(const struct model_seen *m, void *user)
+static bool put_model(const struct model_seen *m, void *user)
 {
-    struct listing *l = user;
+    struct buf *b = user;
     if (!(m->tasks & MODEL_TASK_IMAGES))
         return true;
-    buf_add_z(l->b, l->n++ ? ",{\"title\":" : "{\"title\":");
-    json_add_z(l->b, m->name);
-    buf_add_z(l->b, ",\"model_name\":");
-    json_add_z(l->b, m->name);
-    buf_add_z(l->b, ",\"hash\":null,\"sha256\":null,\"filename\":");
-    json_add_z(l->b, m->name);
-    buf_add_z(l->b, ",\"config\":null}");
+    json_object(b, NULL);
+    json_put_z(b, "title", m->name);
+    json_put_z(b, "model_name", m->name);
+    json_put_null(b, "hash");
+    json_put_null(b, "sha256");
+    json_put_z(b, "filename", m->name);
+    json_put_null(b, "config");
+    json_end_object(b);
     return true;
 }
 
 static enum err_code run_models(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    struct listing l = {.b = &re->body};
     (void)rq;
     (void)e;
-    buf_add_byte(&re->body, '[');
-    model_each(add_model, &l);
-    buf_add_byte(&re->body, ']');
+    json_array(&re->body, NULL);
+    model_each(put_model, &re->body);
+    json_end_array(&re->body);
     return ERR_OK;
 }
 
 /* ---- what never changes -------------------------------------------------------------------------------- */
 
-#define GIVES(NAME, JSON)                                                                          \
+static void put_strings(struct buf *b, const char *key, const char *const *texts, size_t n)
+{
+    json_array(b, key);
+    for (size_t i = 0; i < n; i++)
+        json_put_z(b, NULL, texts[i]);
+    json_end_array(b);
+}
+
+static void samplers_json(struct buf *b)
+{
+    json_array(b, NULL);
+    json_object(b, NULL);
+    json_put_z(b, "name", "Euler");
+    put_strings(b, "aliases", (const char *const[]){"k_euler", "euler"}, 2);
+    put_nothing(b, "options");
+    json_end_object(b);
+    json_end_array(b);
+}
+
+static void schedulers_json(struct buf *b)
+{
+    json_array(b, NULL);
+    json_object(b, NULL);
+    json_put_z(b, "name", "automatic");
+    json_put_z(b, "label", "Automatic");
+    json_put_null(b, "aliases");
+    json_put_int(b, "default_rho", -1);
+    json_put_bool(b, "need_inner_model", false);
+    json_end_object(b);
+    json_end_array(b);
+}
+
+static void upscalers_json(struct buf *b)
+{
+    static const char *const names[] = {"None", "Lanczos", "Nearest"};
+    json_array(b, NULL);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        json_object(b, NULL);
+        json_put_z(b, "name", names[i]);
+        json_put_null(b, "model_name");
+        json_put_null(b, "model_path");
+        json_put_null(b, "model_url");
+        json_put_int(b, "scale", 4);
+        json_end_object(b);
+    }
+    json_end_array(b);
+}
+
+static void embeddings_json(struct buf *b)
+{
+    json_object(b, NULL);
+    put_nothing(b, "loaded");
+    put_nothing(b, "skipped");
+    json_end_object(b);
+}
+
+static void scripts_json(struct buf *b)
+{
+    json_object(b, NULL);
+    put_strings(b, "txt2img", NULL, 0);
+    put_strings(b, "img2img", NULL, 0);
+    json_end_object(b);
+}
+
+static void list_json(struct buf *b)
+{
+    put_strings(b, NULL, NULL, 0);
+}
+
+static void object_json(struct buf *b)
+{
+    put_nothing(b, NULL);
+}
+
+static void null_json(struct buf *b)
+{
+    json_put_null(b, NULL);
+}
+
+#define GIVES(NAME)                                                                                \
     static enum err_code run_##NAME(struct http_request *rq, struct http_reply *re, struct err *e) \
     {                                                                                              \
         (void)rq;                                                                                  \
         (void)e;                                                                                   \
-        buf_add_z(&re->body, JSON);                                                                \
+        NAME##_json(&re->body);                                                                    \
         return ERR_OK;                                                                             \
     }
 
-GIVES(samplers, "[{\"name\":\"Euler\",\"aliases\":[\"k_euler\",\"euler\"],\"options\":{}}]")
-GIVES(schedulers, "[{\"name\":\"automatic\",\"label\":\"Automatic\",\"aliases\":null,"
-                  "\"default_rho\":-1,\"need_inner_model\":false}]")
-GIVES(
-    upscalers,
-    "[{\"name\":\"None\",\"model_name\":null,\"model_path\":null,\"model_url\":null,\"scale\":4},"
-    "{\"name\":\"Lanczos\",\"model_name\":null,\"model_path\":null,\"model_url\":null,\"scale\":4},"
-    "{\"name\":\"Nearest\",\"model_name\":null,\"model_path\":null,\"model_url\":null,"
-    "\"scale\":4}]")
-GIVES(nothing, "[]")
-GIVES(embeddings, "{\"loaded\":{},\"skipped\":{}}")
-GIVES(scripts, "{\"txt2img\":[],\"img2img\":[]}")
+GIVES(samplers)
+GIVES(schedulers)
+GIVES(upscalers)
+GIVES(embeddings)
+GIVES(scripts)
+GIVES(list)
 /* The model store is read whenever it is asked, so that nothing is left to refresh. */
-GIVES(null, "null")
-GIVES(object, "{}")
+GIVES(null)
+GIVES(object)
+
+/* ---- this process -------------------------------------------------------------------------------------- */
 
 static enum err_code run_flags(struct http_request *rq, struct http_reply *re, struct err *e)
 {
+    static const char *const none[] = {"ckpt", "vae_path", "gradio_auth", "api_auth", "subpath"};
+    static const char *const off[] = {"lowvram", "medvram", "no_half"};
     const struct http_core *core = server_of(rq)->http;
+    struct buf *b = &re->body;
     (void)e;
-    buf_printf(&re->body,
-               "{\"api\":true,\"nowebui\":true,\"listen\":%s,\"port\":%d,\"ckpt\":null,"
-               "\"vae_path\":null,\"lowvram\":false,\"medvram\":false,\"no_half\":false,"
-               "\"gradio_auth\":null,\"api_auth\":null,\"subpath\":null}",
-               http_core_is_loopback(core) ? "false" : "true", http_core_port(core));
+    json_object(b, NULL);
+    json_put_bool(b, "api", true);
+    json_put_bool(b, "nowebui", true);
+    json_put_bool(b, "listen", !http_core_is_loopback(core));
+    json_put_int(b, "port", http_core_port(core));
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        json_put_null(b, none[i]);
+    for (size_t i = 0; i < sizeof off / sizeof off[0]; i++)
+        json_put_bool(b, off[i], false);
+    json_end_object(b);
     return ERR_OK;
+}
+
+static void put_memory(struct buf *b, const char *key, uint64_t used, uint64_t total)
+{
+    json_object(b, key);
+    json_put_uint(b, "free", total - used);
+    json_put_uint(b, "used", used);
+    json_put_uint(b, "total", total);
+    json_end_object(b);
 }
 
 static enum err_code run_memory(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     uint64_t anonymous = 0, mapped = 0;
     struct sysinfo i = {0};
+    struct buf *b = &re->body;
     (void)rq;
     (void)e;
     procmem_read(&anonymous, &mapped);
     (void)sysinfo(&i);
-    unsigned long long total = (unsigned long long)i.totalram * i.mem_unit;
-    unsigned long long used = anonymous + mapped < total ? anonymous + mapped : total;
-    buf_printf(&re->body,
-               "{\"ram\":{\"free\":%llu,\"used\":%llu,\"total\":%llu},\"cuda\":{\"error\":"
-               "\"unavailable\"}}",
-               total - used, used, total);
+    uint64_t total = (uint64_t)i.totalram * i.mem_unit;
+    uint64_t used = anonymous + mapped < total ? anonymous + mapped : total;
+    json_object(b, NULL);
+    put_memory(b, "ram", used, total);
+    json_object(b, "cuda");
+    json_put_z(b, "error", "unavailable");
+    json_end_object(b);
+    json_end_object(b);
     return ERR_OK;
 }
 
@@ -240,15 +348,15 @@ const struct http_route a1111_lists[] = {
     LIST("/sdapi/v1/samplers", "a1111Samplers", "list samplers", run_samplers),
     LIST("/sdapi/v1/schedulers", "a1111Schedulers", "list schedulers", run_schedulers),
     LIST("/sdapi/v1/upscalers", "a1111Upscalers", "list upscalers", run_upscalers),
-    LIST("/sdapi/v1/latent-upscale-modes", "a1111LatentUpscaleModes", "none", run_nothing),
-    LIST("/sdapi/v1/sd-vae", "a1111Vaes", "none: models bring theirs", run_nothing),
-    LIST("/sdapi/v1/loras", "a1111Loras", "none", run_nothing),
-    LIST("/sdapi/v1/hypernetworks", "a1111Hypernetworks", "none", run_nothing),
-    LIST("/sdapi/v1/face-restorers", "a1111FaceRestorers", "none", run_nothing),
-    LIST("/sdapi/v1/realesrgan-models", "a1111RealesrganModels", "none", run_nothing),
-    LIST("/sdapi/v1/prompt-styles", "a1111PromptStyles", "none", run_nothing),
-    LIST("/sdapi/v1/script-info", "a1111ScriptInfo", "none", run_nothing),
-    LIST("/sdapi/v1/extensions", "a1111Extensions", "none", run_nothing),
+    LIST("/sdapi/v1/latent-upscale-modes", "a1111LatentUpscaleModes", "none", run_list),
+    LIST("/sdapi/v1/sd-vae", "a1111Vaes", "none: models bring theirs", run_list),
+    LIST("/sdapi/v1/loras", "a1111Loras", "none", run_list),
+    LIST("/sdapi/v1/hypernetworks", "a1111Hypernetworks", "none", run_list),
+    LIST("/sdapi/v1/face-restorers", "a1111FaceRestorers", "none", run_list),
+    LIST("/sdapi/v1/realesrgan-models", "a1111RealesrganModels", "none", run_list),
+    LIST("/sdapi/v1/prompt-styles", "a1111PromptStyles", "none", run_list),
+    LIST("/sdapi/v1/script-info", "a1111ScriptInfo", "none", run_list),
+    LIST("/sdapi/v1/extensions", "a1111Extensions", "none", run_list),
     LIST("/sdapi/v1/embeddings", "a1111Embeddings", "none", run_embeddings),
     LIST("/sdapi/v1/scripts", "a1111Scripts", "none", run_scripts),
     LIST("/sdapi/v1/cmd-flags", "a1111CmdFlags", "how it was started", run_flags),

@@ -149,11 +149,11 @@ enum err_code a1111_get_options(struct http_request *rq, struct http_reply *re, 
         (void)snprintf(model, sizeof model, "%s", server_of(rq)->model);
     else if (!model[0])
         model_each(first_model, model);
-    buf_add_z(&re->body, "{\"sd_model_checkpoint\":");
-    json_add_z(&re->body, model);
+    json_object(&re->body, NULL);
+    json_put_z(&re->body, "sd_model_checkpoint", model);
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        buf_printf(&re->body, ",\"%s\":%s", settings[i].name, settings[i].values[0]);
-    buf_add_byte(&re->body, '}');
+        json_put_raw(&re->body, settings[i].name, str_from(settings[i].values[0]));
+    json_end_object(&re->body);
     return ERR_OK;
 }
 
@@ -163,6 +163,6 @@ enum err_code a1111_set_options(struct http_request *rq, struct http_reply *re, 
     TRY(a1111_check_settings(rq, http_body(rq), "", e));
     if (model && *model)
         TRY(a1111_prefer_model(rq, model, e));
-    buf_add_z(&re->body, "null");
+    json_put_null(&re->body, NULL);
     return ERR_OK;
 }

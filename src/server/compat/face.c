@@ -21,35 +21,41 @@ struct face_request face_request_defaults(void)
                                  .strength = -1};
 }
 
-static void add_int(struct buf *b, const char *name, int64_t v)
+static void put_given(struct buf *b, const char *name, int64_t v)
 {
     if (v >= 0)
-        buf_printf(b, ",\"%s\":%lld", name, (long long)v);
+        json_put_int(b, name, v);
+}
+
+static void put_inputs(const struct face_request *f, struct buf *b)
+{
+    if (f->n_images) {
+        json_array(b, "images");
+        for (size_t i = 0; i < f->n_images; i++)
+            json_put_z(b, NULL, f->images[i]);
+        json_end_array(b);
+    }
+    if (f->mask)
+        json_put_z(b, "mask", f->mask);
 }
 
 static void request_json(const struct face_request *f, struct buf *b)
 {
-    buf_add_z(b, "{\"prompt\":");
-    json_add_z(b, f->prompt ? f->prompt : "");
-    if (f->model) {
-        buf_add_z(b, ",\"model\":");
-        json_add_z(b, f->model);
-    }
-    add_int(b, "width", f->width);
-    add_int(b, "height", f->height);
-    add_int(b, "steps", f->steps);
-    add_int(b, "seed", f->seed);
-    add_int(b, "count", f->count);
+    json_object(b, NULL);
+    json_put_z(b, "prompt", f->prompt ? f->prompt : "");
+    if (f->model)
+        json_put_z(b, "model", f->model);
+    put_given(b, "width", f->width);
+    put_given(b, "height", f->height);
+    put_given(b, "steps", f->steps);
+    put_given(b, "seed", f->seed);
+    put_given(b, "count", f->count);
     if (f->guidance >= 0)
-        buf_printf(b, ",\"guidance\":%.9g", f->guidance);
+        json_put_float(b, "guidance", f->guidance);
     if (f->strength >= 0)
-        buf_printf(b, ",\"strength\":%.9g", f->strength);
-    for (size_t i = 0; i < f->n_images; i++)
-        buf_printf(b, "%s\"%s\"", i ? "," : ",\"images\":[", f->images[i]);
-    buf_add_z(b, f->n_images ? "]" : "");
-    if (f->mask)
-        buf_printf(b, ",\"mask\":\"%s\"", f->mask);
-    buf_add_byte(b, '}');
+        json_put_float(b, "strength", f->strength);
+    put_inputs(f, b);
+    json_end_object(b);
 }
 
 enum err_code face_submit(struct http_request *rq, const struct face_request *f,

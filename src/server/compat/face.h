@@ -76,6 +76,9 @@ ERR_MUST_CHECK enum err_code face_mask_of_alpha(struct http_request *rq, const c
 int face_status(const struct http_request *rq, int status);
 /* The members that they look for, appended to the open problem+json object. True: they include "detail". */
 bool face_error(const struct http_request *rq, int status, struct buf *b);
+/* OpenAI's "error"; param: NULL for null. */
+void openai_put_error(struct buf *b, struct str message, const char *type, const char *param,
+                      const char *code);
 
 /* ---- openai_stream.c ----------------------------------------------------------------------------------- */
 
@@ -85,6 +88,9 @@ struct openai_stream {
     struct face_format format;
 };
 
+/* What an answer and an event say of an image, and of tokens, which nobody counts here. */
+void openai_put_look(struct buf *b, enum image_format format, int64_t w, int64_t h);
+void openai_put_usage(struct buf *b);
 /* The job's events in OpenAI's form. */
 ERR_MUST_CHECK enum err_code openai_stream(struct http_request *rq, struct http_reply *re,
                                            const struct openai_stream *asked, const char *job,

@@ -46,51 +46,60 @@ int face_status(const struct http_request *rq, int status)
     return status == 422 && face_of(rq) == FACE_OPENAI ? 400 : status;
 }
 
-static void openai_error(const struct http_request *rq, int status, struct buf *b)
+void openai_put_error(struct buf *b, struct str message, const char *type, const char *param,
+                      const char *code)
 {
-    buf_add_z(b, ",\"error\":{\"message\":");
-    json_add_z(b, http_error(rq)->text);
-    buf_printf(
-        b, ",\"type\":\"%s\",\"param\":", status < 500 ? "invalid_request_error" : "server_error");
-    if (http_error_field(rq)[0])
-        json_add_z(b, http_error_field(rq));
-    else
-        buf_add_z(b, "null");
-    buf_printf(b, ",\"code\":\"%s\"}", http_error_code(rq, status));
+    json_object(b, "error");
+    json_put_str(b, "message", message);
+    json_put_z(b, "type", type);
+    json_put_z(b, "param", param);
+    json_put_z(b, "code", code);
+    json_end_object(b);
 }
 
-/* "layers[2].opacity" as "layers",2,"opacity". */
-static void add_location(const char *field, struct buf *b)
+static void openai_error(const struct http_request *rq, int status, struct buf *b)
 {
+    const char *field = http_error_field(rq);
+    openai_put_error(b, str_from(http_error(rq)->text),
+                     status < 500 ? "invalid_request_error" : "server_error",
+                     field[0] ? field : NULL, http_error_code(rq, status));
+}
+
+/* "layers[2].opacity" as ["body","layers",2,"opacity"]. */
+static void put_location(const char *field, struct buf *b)
+{
+    json_array(b, "loc");
+    json_put_z(b, NULL, "body");
     for (const char *p = field; *p;) {
         size_t n = strcspn(p, ".[]");
         size_t digits = strspn(p, "0123456789");
-        if (n) {
-            buf_add_byte(b, ',');
-            if (digits == n && p != field && p[-1] == '[')
-                buf_add(b, p, n);
-            else
-                json_add_str(b, (struct str){p, n});
-        }
+        struct str part = {p, n};
+        if (n && digits == n && p != field && p[-1] == '[')
+            json_put_raw(b, NULL, part);
+        else if (n)
+            json_put_str(b, NULL, part);
         p += n;
         p += *p ? 1 : 0;
     }
+    json_end_array(b);
 }
 
 static void a1111_error(const struct http_request *rq, int status, struct buf *b)
 {
     if (status == 422 && http_error_field(rq)[0]) {
-        buf_add_z(b, ",\"detail\":[{\"type\":\"value_error\",\"loc\":[\"body\"");
-        add_location(http_error_field(rq), b);
-        buf_add_z(b, "],\"msg\":");
-        json_add_z(b, http_error(rq)->text);
-        buf_add_z(b, "}]");
+        json_array(b, "detail");
+        json_object(b, NULL);
+        json_put_z(b, "type", "value_error");
+        put_location(http_error_field(rq), b);
+        json_put_z(b, "msg", http_error(rq)->text);
+        json_end_object(b);
+        json_end_array(b);
         return;
     }
-    buf_add_z(b, ",\"detail\":");
-    json_add_z(b, http_error(rq)->text);
-    buf_add_z(b, ",\"error\":\"HTTPException\",\"body\":\"\",\"errors\":");
-    json_add_z(b, http_error(rq)->text);
+    json_put_z(b, "detail", http_error(rq)->text);
+    json_put_z(b, "error", "HTTPException");
+    json_put_z(b, "body", "");
+    json_put_z(b, "errors", http_error(rq)->text);
 }
 
 bool face_error(const struct http_request *rq, int status, struct buf *b)

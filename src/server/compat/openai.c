@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "base/mem.h"
 #include "http/check.h"
 #include "server/compat/face.h"
@@ -323,23 +324,23 @@ static enum err_code answer(struct http_request *rq, struct http_reply *re,
                               : err_set(e, ERR_NOMEM, "no memory for the answer");
     buf_deinit(b);
     buf_init(b, LIMIT_IMAGES_REPLY);
-    buf_printf(b, "{\"created\":%lld,\"data\":[", (long long)(rec->finished_ms / 1000));
+    json_object(b, NULL);
+    json_put_int(b, "created", rec->finished_ms / 1000);
+    json_array(b, "data");
     for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        buf_printf(b, "%s{\"%s\":\"", i ? "," : "", url ? "url" : "b64_json");
+        json_object(b, NULL);
+        json_string(b, url ? "url" : "b64_json");
         rc = url ? add_url(rq, images[i].asset, format, b, e)
                  : face_base64(store_of(rq), images[i].asset, format, b, e);
-        buf_add_z(b, "\"}");
+        json_end_string(b);
+        json_end_object(b);
     }
-    buf_add_byte(b, ']');
-    if (rc == ERR_OK && n)
-        buf_printf(b,
-                   ",\"output_format\":\"%s\",\"size\":\"%lldx%lld\",\"quality\":\"high\","
-                   "\"background\":\"opaque\",\"usage\":{\"total_tokens\":0,\"input_tokens\":0,"
-                   "\"output_tokens\":0,\"input_tokens_details\":{\"text_tokens\":0,"
-                   "\"image_tokens\":0}}",
-                   image_format_name(format.kind), (long long)images[0].width,
-                   (long long)images[0].height);
-    buf_add_byte(b, '}');
+    json_end_array(b);
+    if (rc == ERR_OK && n) {
+        openai_put_look(b, format.kind, images[0].width, images[0].height);
+        openai_put_usage(b);
+    }
+    json_end_object(b);
     return rc;
 }
 

@@ -56,14 +56,38 @@ static bool find_stream(struct server *s, const char *job, unsigned flags,
     return true;
 }
 
+void openai_put_look(struct buf *b, enum image_format format, int64_t w, int64_t h)
+{
+    json_put_z(b, "output_format", image_format_name(format));
+    json_string(b, "size");
+    buf_printf(b, "%lldx%lld", (long long)w, (long long)h);
+    json_end_string(b);
+    json_put_z(b, "quality", "high");
+    json_put_z(b, "background", "opaque");
+}
+
+void openai_put_usage(struct buf *b)
+{
+    json_object(b, "usage");
+    json_put_int(b, "total_tokens", 0);
+    json_put_int(b, "input_tokens", 0);
+    json_put_int(b, "output_tokens", 0);
+    json_object(b, "input_tokens_details");
+    json_put_int(b, "text_tokens", 0);
+    json_put_int(b, "image_tokens", 0);
+    json_end_object(b);
+    json_end_object(b);
+}
+
 static void begin_event(const struct openai_stream *o, const char *what, int index, int w, int h,
                         char name[48], struct buf *b)
 {
     (void)snprintf(name, 48, "%s.%s", o->edit ? "image_edit" : "image_generation", what);
-    buf_printf(b,
-               "{\"type\":\"%s\",\"index\":%d,\"created_at\":%lld,\"size\":\"%dx%d\",\"quality\":"
-               "\"high\",\"background\":\"opaque\",\"output_format\":\"%s\"",
-               name, index, (long long)time(NULL), w, h, image_format_name(o->format.kind));
+    json_object(b, NULL);
+    json_put_z(b, "type", name);
+    json_put_int(b, "index", index);
+    json_put_int(b, "created_at", time(NULL));
+    openai_put_look(b, o->format.kind, w, h);
 }
 
 /* ---- previews ------------------------------------------------------------------------------------------ */
@@ -103,9 +127,11 @@ void openai_tell_preview(struct server *s, const char *job, const struct vt_prog
     if (image_resize(preview, w, h, IMAGE_BICUBIC, &full, &e) == ERR_OK &&
         face_encode(&full, o.format, STR_LIT(""), &file, &e) == ERR_OK) {
         begin_event(&o, "partial_image", at->image, w, h, name, &b);
-        buf_printf(&b, ",\"partial_image_index\":%d,\"b64_json\":\"", index);
+        json_put_int(&b, "partial_image_index", index);
+        json_string(&b, "b64_json");
         base64_add(&b, buf_str(&file));
-        buf_add_z(&b, "\"}");
+        json_end_string(&b);
+        json_end_object(&b);
         events_publish(s->events, topic, name, buf_str(&b), EVENTS_DROPPABLE);
     }
     err_clear(&e); /* a stream without a preview is as good */
@@ -123,13 +149,12 @@ static enum err_code tell_image(struct server *s, const char *topic, const struc
     struct buf b;
     buf_init(&b, LIMIT_IMAGE_EVENT);
     begin_event(o, "completed", index, (int)im->width, (int)im->height, name, &b);
-    buf_printf(&b,
-               ",\"seed\":%lld,\"usage\":{\"total_tokens\":0,\"input_tokens\":0,"
-               "\"output_tokens\":0,\"input_tokens_details\":{\"text_tokens\":0,"
-               "\"image_tokens\":0}},\"b64_json\":\"",
-               (long long)im->seed);
+    json_put_int(&b, "seed", im->seed);
+    openai_put_usage(&b);
+    json_string(&b, "b64_json");
     enum err_code rc = face_base64(s->store, im->asset, o->format, &b, e);
-    buf_add_z(&b, "\"}");
+    json_end_string(&b);
+    json_end_object(&b);
     if (rc == ERR_OK && buf_failed(&b))
         rc = err_set(e, ERR_LIMIT, "image %d is too large for an event", index);
     if (rc == ERR_OK)
@@ -142,9 +167,10 @@ static void tell_error(struct server *s, const char *topic, struct str message, 
 {
     struct buf b;
     buf_init(&b, 1 << 16);
-    buf_add_z(&b, "{\"type\":\"error\",\"error\":{\"message\":");
-    json_add_str(&b, message);
-    buf_printf(&b, ",\"type\":\"server_error\",\"param\":null,\"code\":\"%s\"}}", code);
+    json_object(&b, NULL);
+    json_put_z(&b, "type", "error");
+    openai_put_error(&b, message, "server_error", NULL, code);
+    json_end_object(&b);
     events_publish(s->events, topic, "error", buf_str(&b), EVENTS_LAST);
     buf_deinit(&b);
 }

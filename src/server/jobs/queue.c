@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "server/jobs/queue_internal.h"
+#include "server/limits.h"
 
 enum { FIRST_LOAD = 10000 };
 
@@ -175,41 +176,32 @@ void queue_settle(struct queue *q)
     pthread_mutex_unlock(&q->add_lock);
 }
 
-static const char abandoned[] = "{\"code\":\"client_gone\",\"status\":499,\"detail\":"
-                                "\"the client that waited for the result has gone\"}";
+void queue_abandoned_json(struct buf *b)
+{
+    queue_error_json(b, "client_gone", 499, "the client that waited for the result has gone");
+}
 
 bool queue_was_abandoned(const struct job_record *rec)
 {
-    return rec->state == JOB_CANCELLED && strcmp(rec->error, abandoned) == 0;
+    struct buf b;
+    buf_init(&b, LIMIT_SMALL_EVENT);
+    queue_abandoned_json(&b);
+    bool same = rec->state == JOB_CANCELLED && b.n && str_eq_z(buf_str(&b), rec->error);
+    buf_deinit(&b);
+    return same;
 }
 
-/* why: JSON for the job's error; "" when somebody asked for it. */
-static enum err_code cancel(struct queue *q, const char *id, const char *why, struct err *e)
+/* Cancels one that waits. The store is told without the lock, so the job keeps its place that long. why: JSON for its
+ * error; "" when somebody asked for it. */
+static enum err_code end_waiting(struct queue *q, const char *id, const char *why, struct err *e)
 {
-    struct job_outcome o = {.state = JOB_CANCELLED, .error = str_from(why)};
-    pthread_mutex_lock(&q->lock);
-    struct live *j = line_find_waiting(q, id);
-    bool waits = j && !j->is_ending;
-    bool runs = !j && q->running && strcmp(q->running->id, id) == 0;
-    if (waits)
-        j->is_ending = true;
-    if (runs) {
-        q->running->why = why;
-        atomic_store(&q->running->cancel, true);
-        if (q->engine)
-            vt_engine_cancel(q->engine);
-    }
-    pthread_mutex_unlock(&q->lock);
-    if (runs)
-        return ERR_OK;
-    if (!waits)
-        return err_set(e, ERR_BUSY, "the job has ended already");
+    const struct job_outcome o = {.state = JOB_CANCELLED, .error = str_from(why)};
     enum err_code rc = jobs_finish(q->server->store, id, &o, e);
     pthread_mutex_lock(&q->lock);
-    j = line_find_ending(q, id); /* NULL: the server has ended meanwhile */
+    struct live *j = line_find_ending(q, id); /* NULL: the server has ended meanwhile */
     if (j && rc == ERR_OK) {
         line_take(q, j);
-        queue_tell_end(q, j, JOB_CANCELLED, &o);
+        queue_tell_end(q, j, &o);
         live_wake_waiters(j);
         q->cancelled++;
         queue_tell_positions(q);
@@ -220,14 +212,43 @@ static enum err_code cancel(struct queue *q, const char *id, const char *why, st
     }
     pthread_mutex_unlock(&q->lock);
     if (rc == ERR_OK)
-        q->watcher.end(q->server, id, JOB_CANCELLED, "", why);
+        q->watcher.end(q->server, id, o.state, "", why);
     live_free(j);
+    return rc;
+}
+
+/* abandoned: nobody asked for it. */
+static enum err_code cancel(struct queue *q, const char *id, bool abandoned, struct err *e)
+{
+    pthread_mutex_lock(&q->lock);
+    struct live *j = line_find_waiting(q, id);
+    bool waits = j && !j->is_ending;
+    bool runs = !j && q->running && strcmp(q->running->id, id) == 0;
+    if (waits)
+        j->is_ending = true;
+    if (runs) {
+        q->running->is_abandoned = abandoned;
+        atomic_store(&q->running->cancel, true);
+        if (q->engine)
+            vt_engine_cancel(q->engine);
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (runs)
+        return ERR_OK;
+    if (!waits)
+        return err_set(e, ERR_BUSY, "the job has ended already");
+    struct buf why;
+    buf_init(&why, LIMIT_SMALL_EVENT);
+    if (abandoned)
+        queue_abandoned_json(&why);
+    enum err_code rc = end_waiting(q, id, buf_z(&why), e);
+    buf_deinit(&why);
     return rc;
 }
 
 enum err_code queue_cancel(struct queue *q, const char *id, struct err *e)
 {
-    return cancel(q, id, "", e);
+    return cancel(q, id, false, e);
 }
 
 static enum err_code again(struct http_request *rq, const char *id, struct err *e)
@@ -266,12 +287,8 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out)
     int position = 1;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&q->lock);
-    if (q->running && strcmp(q->running->id, id) == 0) {
-        out->live = true;
-        out->progress = q->running->progress;
-        out->has_progress = q->running->has_progress;
-        out->seconds = clock_s() - q->running->started;
-    }
+    if (q->running && strcmp(q->running->id, id) == 0)
+        *out = line_view_running(q);
     for (struct live *j = q->first; j && !out->live; j = j->next, position++)
         if (strcmp(j->id, id) == 0) {
             out->live = true;
@@ -322,7 +339,7 @@ void queue_abandon(struct queue *q, const char *id)
     struct err e = {0};
     if (http_core_is_draining(q->server->http))
         return; /* the job stays in the store for the next start */
-    if (cancel(q, id, abandoned, &e) != ERR_OK)
+    if (cancel(q, id, true, &e) != ERR_OK)
         err_clear(&e); /* it has ended meanwhile */
 }
 

@@ -66,6 +66,8 @@ struct queue_view {
     double seconds; /* since it started */
 };
 void queue_view(struct queue *q, const char *id, struct queue_view *out);
+/* Members of JSON: how far a running job is. */
+void queue_put_progress(const struct queue_view *v, struct buf *b);
 
 /* Puts the request to sleep until the job has ended; false when it has already. The handler then sets
  * re->later and is called again. */

@@ -22,15 +22,14 @@ struct live {
     atomic_bool cancel;
     bool
         is_ending; /* the store is being told that it is cancelled: keeps its place, is not chosen */
-    bool is_attended; /* ends when the last of its waiters has left */
-    const char
-        *why; /* JSON: who cancelled it, where it was nobody's wish; NULL or "" else. Static */
+    bool is_attended;  /* ends when the last of its waiters has left */
+    bool is_abandoned; /* cancelled because nobody was left who would take its result */
     double started;
     struct vt_progress progress;
     bool has_progress;
     struct buf preview; /* JPEG */
     int preview_step;
-    struct buf notes;           /* JSON strings, commas between; the worker's alone */
+    struct buf notes;           /* items of a list in JSON; the worker's alone */
     struct work_result *result; /* while it runs; the worker's alone */
     struct waiter *waiters;
     struct live *next;
@@ -78,6 +77,8 @@ struct live *line_take(struct queue *q, struct live *j);
 struct live *line_find_waiting(struct queue *q, const char *id);
 /* One that is being cancelled. */
 struct live *line_find_ending(struct queue *q, const char *id);
+/* How the running one stands. */
+struct queue_view line_view_running(const struct queue *q);
 /* Waiting or running. */
 struct live *line_find(struct queue *q, const char *id);
 /* Takes the first, or one with the open model that may pass those before it. NULL when there is none but those
@@ -87,6 +88,10 @@ struct live *line_choose(struct queue *q);
 /* ---- what clients hear ------------------------------------------------------------------------------- */
 
 const char *queue_stage_name(enum vt_stage stage);
+/* The error of a job: {"code", "status", "detail"}. */
+void queue_error_json(struct buf *b, const char *code, int status, const char *detail);
+/* That of one which was abandoned. */
+void queue_abandoned_json(struct buf *b);
 /* For the engine, of the running job. */
 struct vt_callbacks queue_callbacks(struct queue *q);
 /* Notes what the engine holds, for telemetry. The lock is free. */
@@ -96,8 +101,7 @@ void queue_tell_positions(struct queue *q);
 void queue_tell_added(struct queue *q, const struct live *j);
 void queue_tell_line(struct queue *q);
 void queue_tell_model(struct queue *q);
-void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
-                    const struct job_outcome *o);
+void queue_tell_end(struct queue *q, const struct live *j, const struct job_outcome *o);
 
 /* ---- the worker --------------------------------------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "server/jobs/queue_internal.h"
 #include "server/limits.h"
@@ -53,6 +54,15 @@ struct live *line_take(struct queue *q, struct live *j)
             return j;
         }
     return NULL;
+}
+
+struct queue_view line_view_running(const struct queue *q)
+{
+    const struct live *j = q->running;
+    return (struct queue_view){.live = true,
+                               .progress = j->progress,
+                               .has_progress = j->has_progress,
+                               .seconds = clock_s() - j->started};
 }
 
 struct live *line_find_waiting(struct queue *q, const char *id)

@@ -3,7 +3,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/json_text.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/jobs/queue_internal.h"
@@ -53,10 +52,7 @@ done:
 
 static void error_json(const struct err *e, struct buf *b)
 {
-    buf_printf(b, "{\"code\":\"%s\",\"status\":%d,\"detail\":", err_code_name(e->code),
-               server_status_of(e));
-    json_add_z(b, e->text);
-    buf_add_byte(b, '}');
+    queue_error_json(b, err_code_name(e->code), server_status_of(e), e->text);
 }
 
 /* False: at once is to be stopped, and the job's end is not kept. */
@@ -137,18 +133,18 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     }
     if (rc != ERR_OK) {
         pthread_mutex_lock(&q->lock);
-        const char *why = o.state == JOB_CANCELLED && j->why ? j->why : "";
+        bool abandoned = o.state == JOB_CANCELLED && j->is_abandoned;
         pthread_mutex_unlock(&q->lock);
-        if (*why)
-            buf_add_z(&error, why);
+        if (abandoned)
+            queue_abandoned_json(&error);
         else
             error_json(e, &error);
         o.error = buf_str(&error);
     }
     keep_outcome(q, j->id, &o, &error);
     pthread_mutex_lock(&q->lock);
-    queue_tell_end(q, j, o.state,
-                   &o); /* under the lock: who subscribes now sees either this, or that it ended */
+    queue_tell_end(q, j,
+                   &o); /* under the lock: who subscribes sees either this, or that it ended */
     count(q, o.state, clock_s() - j->started);
     q->running = NULL;
     queue_tell_line(q);

@@ -1,7 +1,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/json_text.h"
 #include "http/base64.h"
 #include "image/save.h"
@@ -16,21 +15,29 @@ const char *queue_stage_name(enum vt_stage stage)
     return names[stage];
 }
 
-static void progress_json(const struct live *j, struct buf *b)
+void queue_put_progress(const struct queue_view *v, struct buf *b)
 {
-    const struct vt_progress *p = &j->progress;
-    buf_printf(b, "{\"id\":\"%s\",\"state\":\"running\",\"elapsed\":%.3f", j->id,
-               clock_s() - j->started);
-    if (j->has_progress) {
-        buf_printf(b,
-                   ",\"stage\":\"%s\",\"done\":%.4f,\"step\":%d,\"steps\":%d,\"image\":%d,"
-                   "\"images\":%d",
-                   queue_stage_name(p->stage), p->done, p->step, p->step_count, p->image,
-                   p->image_count);
-        if (p->seconds_left >= 0)
-            buf_printf(b, ",\"seconds_left\":%.3f", p->seconds_left);
-    }
-    buf_add_byte(b, '}');
+    const struct vt_progress *p = &v->progress;
+    json_put_fixed(b, "elapsed", v->seconds, 3);
+    if (!v->has_progress)
+        return;
+    json_put_z(b, "stage", queue_stage_name(p->stage));
+    json_put_fixed(b, "done", p->done, 4);
+    json_put_int(b, "step", p->step);
+    json_put_int(b, "steps", p->step_count);
+    json_put_int(b, "image", p->image);
+    json_put_int(b, "images", p->image_count);
+    if (p->seconds_left >= 0)
+        json_put_fixed(b, "seconds_left", p->seconds_left, 3);
+}
+
+static void progress_json(const char *id, const struct queue_view *v, struct buf *b)
+{
+    json_object(b, NULL);
+    json_put_z(b, "id", id);
+    json_put_z(b, "state", job_state_name(JOB_RUNNING));
+    queue_put_progress(v, b);
+    json_end_object(b);
 }
 
 /* To who listens to that job, and to who listens to everything. */
@@ -72,7 +79,8 @@ static void on_progress(const struct vt_progress *p, void *user)
     }
     if (atomic_load(&j->cancel) || q->at_once)
         vt_engine_cancel(q->engine);
-    progress_json(j, &b);
+    const struct queue_view v = line_view_running(q);
+    progress_json(j->id, &v, &b);
     pthread_mutex_unlock(&q->lock);
     queue_see_memory(q);
     tell_job(q, j->id, new_stage ? "stage" : "step", buf_str(&b), 0);
@@ -82,19 +90,22 @@ static void on_progress(const struct vt_progress *p, void *user)
 static void on_note(const char *text, void *user)
 {
     struct queue *q = user;
-    if (q->running->notes.n)
-        buf_add_byte(&q->running->notes, ',');
-    json_add_z(&q->running->notes, text);
+    json_put_z(&q->running->notes, NULL, text);
 }
 
 static void preview_json(const struct live *j, const struct vt_preview *p, struct buf *b)
 {
-    buf_printf(b,
-               "{\"id\":\"%s\",\"step\":%d,\"width\":%d,\"height\":%d,\"tiles\":%d,"
-               "\"type\":\"image/jpeg\",\"data\":\"",
-               j->id, p->step, p->image.width, p->image.height, p->tiles);
+    json_object(b, NULL);
+    json_put_z(b, "id", j->id);
+    json_put_int(b, "step", p->step);
+    json_put_int(b, "width", p->image.width);
+    json_put_int(b, "height", p->image.height);
+    json_put_int(b, "tiles", p->tiles);
+    json_put_z(b, "type", "image/jpeg");
+    json_string(b, "data");
     base64_add(b, buf_str(&j->preview));
-    buf_add_z(b, "\"}");
+    json_end_string(b);
+    json_end_object(b);
 }
 
 static void on_preview(const struct vt_preview *p, void *user)
@@ -147,37 +158,54 @@ struct vt_callbacks queue_callbacks(struct queue *q)
 
 /* ---- before and after --------------------------------------------------------------------------------- */
 
+/* kind: NULL where the client knows it. */
+static void queued_json(const char *id, const char *kind, int position, struct buf *b)
+{
+    json_object(b, NULL);
+    json_put_z(b, "id", id);
+    if (kind)
+        json_put_z(b, "kind", kind);
+    json_put_z(b, "state", job_state_name(JOB_QUEUED));
+    json_put_int(b, "position", position);
+    json_end_object(b);
+}
+
 void queue_tell_positions(struct queue *q)
 {
-    char text[160];
+    struct buf b;
     int position = 1;
+    buf_init(&b, LIMIT_SMALL_EVENT);
     for (struct live *j = q->first; j; j = j->next, position++) {
         if (!events_anyone(q->server->events, j->id))
             continue;
-        (void)snprintf(text, sizeof text, "{\"id\":\"%s\",\"state\":\"queued\",\"position\":%d}",
-                       j->id, position);
-        events_publish(q->server->events, j->id, "queued", str_from(text), 0);
+        buf_clear(&b);
+        queued_json(j->id, NULL, position, &b);
+        events_publish(q->server->events, j->id, "queued", buf_str(&b), 0);
     }
+    buf_deinit(&b);
     queue_tell_line(q);
 }
 
 static void line_json(const struct queue *q, struct buf *b)
 {
-    buf_printf(b, "{\"waiting\":%d,\"running\":", q->length);
-    if (q->running)
-        buf_printf(b, "{\"id\":\"%s\",\"kind\":\"%s\"}}", q->running->id, q->running->kind);
-    else
-        buf_add_z(b, "null}");
+    json_object(b, NULL);
+    json_put_int(b, "waiting", q->length);
+    if (q->running) {
+        json_object(b, "running");
+        json_put_z(b, "id", q->running->id);
+        json_put_z(b, "kind", q->running->kind);
+        json_end_object(b);
+    } else {
+        json_put_null(b, "running");
+    }
+    json_end_object(b);
 }
 
 static void model_json(const struct queue *q, struct buf *b)
 {
-    buf_add_z(b, "{\"open\":");
-    if (q->open_model[0])
-        json_add_z(b, q->open_model);
-    else
-        buf_add_z(b, "null");
-    buf_add_byte(b, '}');
+    json_object(b, NULL);
+    json_put_z(b, "open", q->open_model[0] ? q->open_model : NULL);
+    json_end_object(b);
 }
 
 void queue_tell_line(struct queue *q)
@@ -200,11 +228,11 @@ void queue_tell_model(struct queue *q)
 
 void queue_tell_added(struct queue *q, const struct live *j)
 {
-    char text[160];
-    (void)snprintf(text, sizeof text,
-                   "{\"id\":\"%s\",\"kind\":\"%s\",\"state\":\"queued\",\"position\":%d}", j->id,
-                   j->kind, q->length);
-    events_publish(q->server->events, QUEUE_ALL_EVENTS, "job.queued", str_from(text), EVENTS_KEEP);
+    struct buf b;
+    buf_init(&b, LIMIT_SMALL_EVENT);
+    queued_json(j->id, j->kind, q->length, &b);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, "job.queued", buf_str(&b), EVENTS_KEEP);
+    buf_deinit(&b);
     queue_tell_line(q);
 }
 
@@ -221,7 +249,8 @@ static void tell_all(struct queue *q, struct http_stream *s)
     events_tell(s, NULL, "models", buf_str(&b));
     if (q->running) {
         buf_clear(&b);
-        progress_json(q->running, &b);
+        const struct queue_view v = line_view_running(q);
+        progress_json(q->running->id, &v, &b);
         events_tell(s, NULL, "job.stage", buf_str(&b));
     }
     pthread_mutex_unlock(&q->lock);
@@ -239,22 +268,33 @@ enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **
     return ERR_OK;
 }
 
-void queue_tell_end(struct queue *q, const struct live *j, enum job_state state,
-                    const struct job_outcome *o)
+void queue_error_json(struct buf *b, const char *code, int status, const char *detail)
+{
+    json_object(b, NULL);
+    json_put_z(b, "code", code);
+    json_put_int(b, "status", status);
+    json_put_z(b, "detail", detail);
+    json_end_object(b);
+}
+
+static void end_json(const char *id, const struct job_outcome *o, struct buf *b)
+{
+    json_object(b, NULL);
+    json_put_z(b, "id", id);
+    json_put_z(b, "state", job_state_name(o->state));
+    if (o->result.n)
+        json_put_raw(b, "result", o->result);
+    if (o->error.n)
+        json_put_raw(b, "error", o->error);
+    json_end_object(b);
+}
+
+void queue_tell_end(struct queue *q, const struct live *j, const struct job_outcome *o)
 {
     struct buf b;
     buf_init(&b, LIMIT_JOB_EVENT);
-    buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", j->id, job_state_name(state));
-    if (o->result.n) {
-        buf_add_z(&b, ",\"result\":");
-        buf_add_str(&b, o->result);
-    }
-    if (o->error.n) {
-        buf_add_z(&b, ",\"error\":");
-        buf_add_str(&b, o->error);
-    }
-    buf_add_byte(&b, '}');
-    tell_job(q, j->id, job_state_name(state), buf_str(&b), EVENTS_LAST | EVENTS_KEEP);
+    end_json(j->id, o, &b);
+    tell_job(q, j->id, job_state_name(o->state), buf_str(&b), EVENTS_LAST | EVENTS_KEEP);
     buf_deinit(&b);
 }
 
@@ -266,12 +306,11 @@ static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
     struct buf b;
     buf_init(&b, LIMIT_JOB_EVENT);
     if (jobs_get(q->server->store, id, &rec, &e) == ERR_OK) {
-        buf_printf(&b, "{\"id\":\"%s\",\"state\":\"%s\"", id, job_state_name(rec.state));
-        if (rec.result[0])
-            buf_printf(&b, ",\"result\":%s", rec.result);
-        if (rec.error[0])
-            buf_printf(&b, ",\"error\":%s", rec.error);
-        buf_add_byte(&b, '}');
+        end_json(id,
+                 &(struct job_outcome){.state = rec.state,
+                                       .result = str_from(rec.result),
+                                       .error = str_from(rec.error)},
+                 &b);
         char last[32];
         (void)snprintf(last, sizeof last, "end-%s", job_state_name(rec.state));
         events_tell(s, last, job_state_name(rec.state), buf_str(&b));
@@ -294,14 +333,10 @@ enum err_code queue_subscribe(struct http_request *rq, const char *id, struct ht
     if (!v.live) {
         tell_ended(q, id, *out);
     } else if (v.position) {
-        buf_printf(&b, "{\"id\":\"%s\",\"state\":\"queued\",\"position\":%d}", id, v.position);
+        queued_json(id, NULL, v.position, &b);
         events_tell(*out, NULL, "queued", buf_str(&b));
     } else {
-        struct live shown = {.progress = v.progress,
-                             .has_progress = v.has_progress,
-                             .started = clock_s() - v.seconds};
-        (void)snprintf(shown.id, sizeof shown.id, "%s", id);
-        progress_json(&shown, &b);
+        progress_json(id, &v, &b);
         events_tell(*out, NULL, "stage", buf_str(&b));
     }
     buf_deinit(&b);
