@@ -98,6 +98,11 @@ export const candidates = computed<Candidate[]>(() => {
 })
 export const candidate = computed<Candidate | null>(() => candidates.value[Math.min(candidateIndex.value, candidates.value.length - 1)] ?? null)
 
+/* A request that the panel of its task takes over into its fields, and then sets to null: what a new project began with,
+ * what is used again from the history, what the tour asks. */
+export interface Wish { task: TaskPanel, request: Record<string, unknown> }
+export const wish = signal<Wish | null>(null)
+
 /* ---- what the machine has ------------------------------------------------------------------------- */
 
 export const models = signal<Model[]>([])
