@@ -32,6 +32,21 @@ const history = { deleted: 'Deleted from the history.' }
 
 const tasks = { label: 'What to do', make: 'Make', change: 'Change', apart: 'Take apart' }
 
+const blend = {
+  normal: 'Normal', multiply: 'Multiply', screen: 'Screen', overlay: 'Overlay', darken: 'Darken', lighten: 'Lighten', 'color-dodge': 'Color dodge',
+  'color-burn': 'Color burn', 'hard-light': 'Hard light', 'soft-light': 'Soft light', difference: 'Difference', exclusion: 'Exclusion', add: 'Add',
+  hue: 'Hue', saturation: 'Saturation', color: 'Color', luminosity: 'Luminosity'
+}
+
+const layers = {
+  title: 'Layers', tree: 'Layers', menu: 'Layer actions', blend: 'Blend mode', opacity: 'Opacity', name: 'Name of the layer', unnamed: 'Layer',
+  rename: 'Rename', merge: 'Merge layers', reassemble: 'Make one layer again', trim: 'Trim transparent edges', clean: 'Clean edges',
+  raise: 'Raise', lower: 'Lower', solo: 'Show alone', toggleVisible: 'Show or hide', toggleLock: 'Lock or unlock',
+  hide: 'Hide', show: 'Show', lock: 'Lock', unlock: 'Unlock', fold: 'Fold', unfold: 'Unfold', hidden: 'hidden', locked: 'locked', mask: 'Mask',
+  members: (n: number) => n === 1 ? '1 layer' : `${n} layers`,
+  empty: 'Nothing here yet. Make an image, or drop one onto the canvas.', emptyAction: 'Make an image'
+}
+
 export const text = {
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
@@ -42,5 +57,5 @@ export const text = {
   close: 'Close',
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
-  undo, save, task, tasks, stage, state, commands, groups, history
+  undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }
