@@ -39,6 +39,10 @@ export interface BrushSettings { size: number, hardness: number, erase: boolean,
 export const brush = signal<BrushSettings>({ size: 48, hardness: 0.8, erase: false, tolerance: 32, veil: 0.5 })
 /* True where a selection (the mask of a change) is painted. */
 export const hasSelection = computed(() => project.value?.selection != null)
+/* Pixels that a change adds around the canvas, or around the layer that it is for. */
+export interface Sides { left: number, top: number, right: number, bottom: number }
+export const NO_SIDES: Sides = { left: 0, top: 0, right: 0, bottom: 0 }
+export const extend = signal<Sides>(NO_SIDES)
 
 /* ---- view ----------------------------------------------------------------------------------------- */
 
