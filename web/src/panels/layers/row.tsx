@@ -52,7 +52,7 @@ function Name ({ layer, members }: { layer: Layer, members: number }) {
   const below = layer.kind === 'group' ? [text.layers.members(members), ...words] : words
   return (
     <span class='layer-name' title={name} onDblClick={() => { renaming.value = layer.id }}>
-      <span>{middle(name, 40)}</span>
+      <span>{middle(name, 28)}</span>
       {below.some(Boolean) && <small>{below.filter(Boolean).join(' · ')}</small>}
     </span>
   )

@@ -34,11 +34,12 @@ export async function arrive (): Promise<void> {
   }
   try {
     project.value = await projects.get(to.id)
-    await loadJobs(to.id)
   } catch (e) {
     tell(e)
     go({ page: 'home' })
+    return
   }
+  await attempt(async () => { await loadJobs(to.id) })
 }
 
 /* ---- the list ----------------------------------------------------------------------------------------- */
