@@ -47,6 +47,23 @@ const layers = {
   empty: 'Nothing here yet. Make an image, or drop one onto the canvas.', emptyAction: 'Make an image'
 }
 
+const make = {
+  prompt: 'Prompt', promptHint: 'A lighthouse at dusk, seen from the sea', needPrompt: 'Say what the image should show.', size: 'Size', canvas: 'Canvas',
+  width: 'Width', height: 'Height', swap: 'Swap width and height', steps: 'Steps', own: 'model\u2019s', seed: 'Seed', random: 'random',
+  dice: 'New seed', lock: 'Keep the last seed', unlock: 'A new seed every time', count: 'Images', model: 'Model', automatic: 'Automatic', more: 'More',
+  guidance: 'Guidance', tokens: 'Token limit', int8: 'Faster on the CPU, a little less exact (int8)', generate: 'Generate',
+  noModel: 'No model here can do this.'
+}
+
+const presets = {
+  label: 'Presets', none: 'No presets yet', save: 'Save these words as a preset', name: 'Name', keep: 'Save', remove: (name: string) => `Delete \u201c${name}\u201d`
+}
+
+const plan = {
+  asking: 'Asking what it takes', about: (s: string) => `about ${s}`, unknown: 'time not known yet', resident: 'fits', streamed: 'streams weights', refused: 'does not fit',
+  allow: (b: string) => `Allow ${b}`, smaller: 'Make it smaller'
+}
+
 export const text = {
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
@@ -57,5 +74,6 @@ export const text = {
   close: 'Close',
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
+  make, presets, plan,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

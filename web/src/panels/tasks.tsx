@@ -1,5 +1,8 @@
 /* tasks.tsx - the three things that the engine is asked for, a tab each. */
-import { taskPanel } from '../state/store.ts'
+import './tasks/tasks.css'
+import { runMake } from '../state/actions/ask.ts'
+import { register } from '../state/commands.ts'
+import { project, taskPanel, type TaskPanel } from '../state/store.ts'
 import { text } from '../text.ts'
 import { Tabs } from '../ui/tabs.tsx'
 import { Apart } from './apart/apart.tsx'
@@ -7,6 +10,12 @@ import { Change } from './change/change.tsx'
 import { Make } from './make/make.tsx'
 
 const panels = { make: Make, change: Change, apart: Apart }
+const runs: Partial<Record<TaskPanel, () => Promise<unknown>>> = { make: runMake }
+
+register({
+  id: 'task.run', title: text.commands.run, keys: ['Ctrl+Enter'], group: text.groups.app, inFields: true,
+  enabled: () => project.value !== null, run: async () => await runs[taskPanel.value]?.()
+})
 
 export function Tasks () {
   const Panel = panels[taskPanel.value]
@@ -15,7 +24,7 @@ export function Tasks () {
       <Tabs label={text.tasks.label} value={taskPanel.value} controls='task-panel'
         tabs={[{ value: 'make', label: text.tasks.make }, { value: 'change', label: text.tasks.change }, { value: 'apart', label: text.tasks.apart }]}
         onChange={(v) => { taskPanel.value = v }} />
-      <div id='task-panel' role='tabpanel' aria-label={text.tasks[taskPanel.value]} class='panel-body'><Panel /></div>
+      <div id='task-panel' role='tabpanel' aria-label={text.tasks[taskPanel.value]} class='task-panel'><Panel /></div>
     </>
   )
 }

@@ -6,6 +6,7 @@ import { heardJob, heardPreview, heardQueue, loadJobs } from './actions/jobs.ts'
 import { heardModels, loadModels, loadPreferences } from './actions/machine.ts'
 import { arrive, go, loadProjects } from './actions/projects.ts'
 import { attempt } from './actions/toasts.ts'
+import { followForms } from './forms.ts'
 import { heard } from './save.ts'
 import { preferences, project, projectList, route, telemetry } from './store.ts'
 
@@ -41,6 +42,7 @@ export function begin (): void {
     if (theme === 'system') delete document.documentElement.dataset['theme']
     else document.documentElement.dataset['theme'] = theme
   })
+  followForms()
   void arrive()
   void refresh()
   listen({

@@ -15,15 +15,24 @@ export interface NumberProps {
   digits?: number // behind the point
   disabled?: boolean
   hideLabel?: boolean
+  error?: string | undefined // what is wrong with it
   /* `gesture` is the same for all steps of one drag, null for a typed value. */
   onChange: (value: number, gesture: string | null) => void
+}
+
+/* A field that may be left to others: null, shown as `empty`; arrows and drags start at `start`. */
+export interface OptionalNumberProps extends Omit<NumberProps, 'value' | 'onChange'> {
+  value: number | null
+  empty: string
+  start: number
+  onChange: (value: number | null, gesture: string | null) => void
 }
 
 let gestures = 0
 export const newGesture = (): string => `g${++gestures}`
 
 /* Dragging the label sideways changes the value: Shift for tens. */
-function useDrag (p: NumberProps, set: (v: number, gesture: string | null) => void) {
+function useDrag (p: { value: number, step?: number, disabled?: boolean }, set: (v: number, gesture: string | null) => void) {
   const from = useRef<{ x: number, value: number, gesture: string } | null>(null)
   return {
     onPointerDown (ev: PointerEvent) {
@@ -40,27 +49,36 @@ function useDrag (p: NumberProps, set: (v: number, gesture: string | null) => vo
   }
 }
 
-export function NumberField (p: NumberProps) {
+function NumberBox ({ p, value, empty, start = 0, clear }: {
+  p: Omit<NumberProps, 'value'>
+  value: number | null
+  empty?: string
+  start?: number
+  clear?: () => void
+}) {
   const id = useId()
   const [typed, setTyped] = useState<string | null>(null)
   const step = p.step ?? 1
-  const shown = p.value.toFixed(p.digits ?? 0)
+  const from = value ?? start
+  const shown = value === null ? '' : value.toFixed(p.digits ?? 0)
   const set = (v: number, gesture: string | null): void => {
     const rounded = Number(clamp(v, p.min ?? -Infinity, p.max ?? Infinity).toFixed(p.digits ?? 0))
-    if (rounded !== p.value) p.onChange(rounded, gesture)
+    if (rounded !== value) p.onChange(rounded, gesture)
   }
   const commit = (): void => {
     const v = typed === null ? null : evaluate(typed)
+    if (typed !== null && typed.trim() === '') clear?.()
     setTyped(null)
     if (v !== null) set(v, null)
   }
-  const drag = useDrag(p, set)
+  const drag = useDrag({ value: from, step, disabled: p.disabled }, set)
   return (
-    <div class='field number'>
+    <div class={p.error ? 'field number invalid' : 'field number'}>
       <label for={id} class={p.hideLabel ? 'visually-hidden' : 'drag'} {...drag}>{p.label}</label>
       <span class='box'>
         <input id={id} inputMode='decimal' autocomplete='off' spellcheck={false} disabled={p.disabled}
-          role='spinbutton' aria-valuenow={p.value} aria-valuemin={p.min} aria-valuemax={p.max}
+          role='spinbutton' aria-valuenow={value ?? undefined} aria-valuetext={value === null ? empty : undefined} aria-valuemin={p.min} aria-valuemax={p.max}
+          aria-invalid={p.error !== undefined} aria-describedby={p.error ? `${id}-error` : undefined} placeholder={empty}
           value={typed ?? shown}
           onFocus={(ev) => { ev.currentTarget.select() }}
           onInput={(ev) => { setTyped(ev.currentTarget.value) }}
@@ -71,13 +89,23 @@ export function NumberField (p: NumberProps) {
             else if (ev.key === 'ArrowUp' || ev.key === 'ArrowDown') {
               ev.preventDefault()
               setTyped(null)
-              set(p.value + (ev.key === 'ArrowUp' ? 1 : -1) * step * (ev.shiftKey ? 10 : 1), null)
+              set(value === null ? start : value + (ev.key === 'ArrowUp' ? 1 : -1) * step * (ev.shiftKey ? 10 : 1), null)
             }
           }} />
         {p.unit && <span class='unit'>{p.unit}</span>}
       </span>
+      {p.error && <small id={`${id}-error`} class='field-error'>{p.error}</small>}
     </div>
   )
+}
+
+export function NumberField (p: NumberProps) {
+  return <NumberBox p={p} value={p.value} />
+}
+
+/* Emptied, it is null again; arrows and drags of an empty one begin at `start`. */
+export function OptionalNumberField (p: OptionalNumberProps) {
+  return <NumberBox p={p} value={p.value} empty={p.empty} start={p.start} clear={() => { p.onChange(null, null) }} />
 }
 
 export function TextField ({ label, value, onInput, onCommit, placeholder, hideLabel, type = 'text' }: {
@@ -100,19 +128,22 @@ export function TextField ({ label, value, onInput, onCommit, placeholder, hideL
   )
 }
 
-export function TextArea ({ label, value, onInput, placeholder, rows = 4, children }: {
+export function TextArea ({ label, value, onInput, placeholder, rows = 4, error, children }: {
   label: string
   value: string
   onInput: (v: string) => void
   placeholder?: string
   rows?: number
+  error?: string | undefined // what is wrong with it
   children?: ComponentChildren // beside the label
 }) {
   const id = useId()
   return (
     <div class='field tall'>
       <div class='field-head'><label for={id}>{label}</label>{children}</div>
-      <textarea id={id} rows={rows} value={value} placeholder={placeholder} onInput={(ev) => { onInput(ev.currentTarget.value) }} />
+      <textarea id={id} rows={rows} value={value} placeholder={placeholder} aria-invalid={error !== undefined}
+        aria-describedby={error ? `${id}-error` : undefined} onInput={(ev) => { onInput(ev.currentTarget.value) }} />
+      {error && <small id={`${id}-error`} class='field-error'>{error}</small>}
     </div>
   )
 }

@@ -59,12 +59,17 @@ export function heardQueue (q: Queue): void {
 
 /* ---- asking ----------------------------------------------------------------------------------------- */
 
-/* Sends a request once, however often the connection breaks. The job, or null after what went wrong was told. */
-export async function submit (kind: JobKind, request: Record<string, unknown>, place: Place = {}): Promise<Job | null> {
+/* Sends a request once, however often the connection breaks. The job; throws the Failure. */
+export async function ask (kind: JobKind, request: Record<string, unknown>, place: Place = {}): Promise<Job> {
   await flush()
-  const job = await attempt(async () => await api.submit(kind, request, place, newId('k')))
-  if (job) put(job)
+  const job = await api.submit(kind, request, place, newId('k'))
+  put(job)
   return job
+}
+
+/* The job, or null after what went wrong was told. */
+export async function submit (kind: JobKind, request: Record<string, unknown>, place: Place = {}): Promise<Job | null> {
+  return await attempt(async () => await ask(kind, request, place))
 }
 
 export async function cancel (id: string): Promise<void> {

@@ -1,0 +1,56 @@
+/* parts.tsx - what Make, Change and Take apart have in common: seed, model, the fields of a request that failed. */
+import { Dices, Lock, LockOpen } from 'lucide'
+import { prefer } from '../../state/actions/machine.ts'
+import { problems } from '../../state/forms.ts'
+import { modelsFor, newSeed, type Use } from '../../state/requests.ts'
+import { models, preferences, type TaskPanel } from '../../state/store.ts'
+import { text } from '../../text.ts'
+import { IconButton } from '../../ui/button.tsx'
+import { OptionalNumberField, Select } from '../../ui/field.tsx'
+
+/* The server's words on a member of the request, where it is the one that is wrong. */
+export function wrong (panel: TaskPanel, member: string): string | undefined {
+  const p = problems.value[panel]
+  return p?.field?.split(/[.[]/)[0] === member ? p.detail : undefined
+}
+
+/* What is wrong with the request as a whole, or with a member that has no field here. */
+export function Wrong ({ panel, fields }: { panel: TaskPanel, fields: string[] }) {
+  const p = problems.value[panel]
+  if (!p || fields.some((f) => wrong(panel, f))) return null
+  return <p class='notice error' role='alert'>{p.detail}</p>
+}
+
+/* Empty: another seed every time. The lock keeps the one that ran last. */
+export function SeedField ({ seed, last, onChange, error }: {
+  seed: number | null
+  last: number | null
+  onChange: (v: number | null) => void
+  error?: string | undefined
+}) {
+  return (
+    <div class='row seed'>
+      <div class='grow'>
+        <OptionalNumberField label={text.make.seed} value={seed} empty={text.make.random} start={last ?? 1} min={0} max={Number.MAX_SAFE_INTEGER} error={error} onChange={onChange} />
+      </div>
+      <IconButton label={text.make.dice} icon={Dices} onClick={() => { onChange(newSeed()) }} />
+      <IconButton label={seed === null ? text.make.lock : text.make.unlock} icon={seed === null ? LockOpen : Lock} pressed={seed !== null}
+        onClick={() => { onChange(seed === null ? last ?? newSeed() : null) }} />
+    </div>
+  )
+}
+
+const AUTOMATIC = ''
+
+export function ModelField ({ use }: { use: Use }) {
+  const able = modelsFor(models.value, use)
+  const preferred = preferences.value.models[use]
+  const value = able.some((m) => m.id === preferred) ? preferred ?? AUTOMATIC : AUTOMATIC
+  const first = able[0]
+  if (!first) return <p class='notice warning'>{text.make.noModel}</p>
+  return (
+    <Select label={text.make.model} value={value}
+      options={[{ value: AUTOMATIC, label: text.make.automatic }, ...able.map((m) => ({ value: m.id, label: m.id }))]}
+      onChange={(id) => { prefer({ models: { ...preferences.value.models, [use]: id || undefined } }) }} />
+  )
+}

@@ -1,0 +1,72 @@
+/* plan.tsx - what a request will cost, beside its button: memory, time, and what to do where it does not fit. */
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { Failure, jobs } from '../../api/client.ts'
+import type { JobKind, Plan } from '../../api/types.ts'
+import { setBudget } from '../../state/actions/machine.ts'
+import { budgetIn, canShrink } from '../../state/advice.ts'
+import type { Request } from '../../state/requests.ts'
+import { models, telemetry } from '../../state/store.ts'
+import { text } from '../../text.ts'
+import { Button } from '../../ui/button.tsx'
+import { bytes, seconds } from '../../ui/format.ts'
+
+const DEBOUNCE_MS = 350
+
+interface Answer { plan: Plan | null, words: string | null, stale: boolean }
+
+/* Asks again when the request, the budget or the open model is another one; the last answer stays, dimmed, meanwhile. */
+function usePlan (task: JobKind, request: Request | null): Answer {
+  const [answer, setAnswer] = useState<Answer>({ plan: null, words: null, stale: false })
+  const asked = useRef(0)
+  const budget = telemetry.value?.device.budget_bytes ?? 0
+  const key = request ? JSON.stringify([task, request, budget, models.value.find((m) => m.open)?.id]) : ''
+  useEffect(() => {
+    const mine = ++asked.current
+    if (!request) {
+      setAnswer({ plan: null, words: null, stale: false })
+      return
+    }
+    setAnswer((a) => ({ ...a, stale: true }))
+    const timer = window.setTimeout(() => {
+      const done = (a: Answer): void => { if (asked.current === mine) setAnswer(a) }
+      jobs.plan(task, request).then(
+        (plan) => { done({ plan, words: null, stale: false }) },
+        (e: unknown) => { done({ plan: null, words: e instanceof Failure ? e.problem.detail : text.failed, stale: false }) })
+    }, DEBOUNCE_MS)
+    return () => { window.clearTimeout(timer) }
+  }, [key])
+  return answer
+}
+
+function Advice ({ plan, onSmaller }: { plan: Plan, onSmaller: (() => void) | null }) {
+  return (
+    <ul class='plan-advice'>
+      {plan.advice.map((line) => {
+        const budget = budgetIn(line)
+        return (
+          <li key={line}>
+            <span>{line}</span>
+            {budget && <Button onClick={() => { void setBudget(budget) }}>{text.plan.allow(budget)}</Button>}
+            {canShrink(line) && onSmaller && <Button onClick={onSmaller}>{text.plan.smaller}</Button>}
+          </li>
+        )
+      })}
+    </ul>
+  )
+}
+
+export function PlanLine ({ task, request, onSmaller }: { task: JobKind, request: Request | null, onSmaller: (() => void) | null }) {
+  const { plan, words, stale } = usePlan(task, request)
+  if (words) return <p class='plan wrong' role='status'>{words}</p>
+  if (!plan) return <p class='plan' role='status'>{request ? text.plan.asking : ''}</p>
+  return (
+    <div class={stale ? 'plan stale' : 'plan'} role='status' aria-busy={stale}>
+      <p class={plan.verdict}>
+        <b>{bytes(plan.peak_bytes)}</b>
+        <span>{plan.seconds !== null && plan.seconds !== undefined ? text.plan.about(seconds(plan.seconds)) : text.plan.unknown}</span>
+        <span class='verdict'>{text.plan[plan.verdict]}</span>
+      </p>
+      {plan.verdict !== 'resident' && <Advice plan={plan} onSmaller={onSmaller} />}
+    </div>
+  )
+}
