@@ -1,4 +1,6 @@
+#include <math.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +14,10 @@
 #include "base/ck.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/floats.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "base/str.h"
 
 static void err_note_puts_prefix_in_front(void **state)
@@ -171,6 +175,44 @@ static void json_is_refused_when_nested_too_deep(void **state)
     assert_null(doc);
 }
 
+/* One bad number anywhere is found, in whole parts and behind them. */
+static void numbers_that_are_not_finite_are_found(void **state)
+{
+    (void)state;
+    enum { N = 2600 };
+    static float x[N];
+    for (int i = 0; i < N; i++)
+        x[i] = i % 2 ? -3.4e38f : 1e-45f;
+    for (int64_t n = 0; n <= N; n += 100)
+        assert_true(floats_finite(x, n));
+    for (int i = 0; i < N; i += 37) {
+        float kept = x[i];
+        x[i] = i % 3 == 0 ? NAN : i % 3 == 1 ? -INFINITY : INFINITY;
+        assert_false(floats_finite(x, N));
+        assert_true(floats_finite(x, i));
+        x[i] = kept;
+    }
+}
+
+static void count_piece(size_t i, void *user)
+{
+    atomic_int *done = user;
+    atomic_fetch_add(&done[i], 1);
+}
+
+static void every_piece_is_done_once(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    static atomic_int done[N];
+    for (size_t n = 0; n <= N; n += 250) {
+        memset(done, 0, sizeof done);
+        parallel_each(n, count_piece, done);
+        for (size_t i = 0; i < N; i++)
+            assert_int_equal(atomic_load(&done[i]), i < n);
+    }
+}
+
 static void json_getters_name_the_key_that_is_wrong(void **state)
 {
     (void)state;
@@ -209,6 +251,8 @@ int main(void)
         cmocka_unit_test(windows_paths_are_those_of_linux_beside_it),
         cmocka_unit_test(json_is_refused_when_nested_too_deep),
         cmocka_unit_test(json_getters_name_the_key_that_is_wrong),
+        cmocka_unit_test(numbers_that_are_not_finite_are_found),
+        cmocka_unit_test(every_piece_is_done_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

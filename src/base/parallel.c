@@ -1,0 +1,42 @@
+#include "base/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+enum { MOST_THREADS = 16 };
+
+struct pieces {
+    size_t n;
+    atomic_size_t next;
+    void (*fn)(size_t i, void *user);
+    void *user;
+};
+
+static void *work(void *arg)
+{
+    struct pieces *p = arg;
+    for (size_t i; (i = atomic_fetch_add(&p->next, 1)) < p->n;)
+        p->fn(i, p->user);
+    return NULL;
+}
+
+static size_t processors(void)
+{
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+void parallel_each(size_t n, void (*fn)(size_t i, void *user), void *user)
+{
+    pthread_t threads[MOST_THREADS];
+    struct pieces p = {.n = n, .fn = fn, .user = user};
+    size_t wanted = n > 1 ? processors() : 1, made = 0;
+    wanted = wanted < n ? wanted : n;
+    wanted = wanted < MOST_THREADS ? wanted : MOST_THREADS;
+    while (made + 1 < wanted && pthread_create(&threads[made], NULL, work, &p) == 0)
+        made++;
+    (void)work(&p);
+    for (size_t i = 0; i < made; i++)
+        (void)pthread_join(threads[i], NULL);
+}

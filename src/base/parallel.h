@@ -1,0 +1,15 @@
+/* parallel.h - independent pieces of work on several processors.
+ *
+ * Threads are made for each call, some tens of microseconds apiece, so this is for work of milliseconds. What a piece
+ * does must not depend on which thread does it, or when.
+ */
+#ifndef VT_BASE_PARALLEL_H
+#define VT_BASE_PARALLEL_H
+
+#include <stddef.h>
+
+/* fn(i, user) for every i below n, at most one at a time a processor; returns when all are done. Where no thread can be
+ * made, the caller's does everything. */
+void parallel_each(size_t n, void (*fn)(size_t i, void *user), void *user);
+
+#endif
