@@ -128,6 +128,14 @@ void image_planes(const struct image *im, float *out)
                            im->w, im->deep);
 }
 
+void image_from_planes(struct image *im, const float *planes)
+{
+    size_t plane = (size_t)im->w * (size_t)im->h;
+    for (int y = 0; y < im->h; y++)
+        sample_kern_pixels(image_row(im, y), planes + (size_t)y * (size_t)im->w, plane,
+                           im->channels, im->w);
+}
+
 enum err_code image_crop(const struct image *src, struct image_rect r, struct image *out,
                          struct err *e)
 {

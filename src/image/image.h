@@ -106,6 +106,8 @@ ERR_MUST_CHECK enum err_code image_narrowed(const struct image *src, struct imag
 
 /* What networks take: [channels, h, w] floats, v / 255 * 2 - 1 (v / 65535 of a deep one). */
 void image_planes(const struct image *im, float *out);
+/* The way back, into an image of 8 bits: values beyond -1 to 1 become the nearest of these, halves go to even. */
+void image_from_planes(struct image *im, const float *planes);
 
 struct image_rect {
     int x, y, w, h;

@@ -1,6 +1,9 @@
 /* sample_kern.c - see sample_kern.h. */
 #include "image/sample_kern.h"
 
+#include <stdint.h>
+#include <string.h>
+
 #include "image/sample.h"
 
 static inline void convert_any(unsigned char *d, int to, const unsigned char *s, int from, int w,
@@ -64,4 +67,33 @@ void sample_kern_planes(float *dst, size_t plane, const unsigned char *src, int 
         planes_any(dst, plane, src, channels, w, true);
     else
         planes_any(dst, plane, src, channels, w, false);
+}
+
+/* The nearest whole number of a value from 0 to 255 is what is left in the low bits after adding 1.5 * 2^23. */
+static void bytes_of(unsigned char *dst, const float *src, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float v = src[i] / 2.0f + 0.5f;
+        v = v > 0.0f ? v : 0.0f;
+        v = v < 1.0f ? v : 1.0f;
+        v = v * 255.0f + 12582912.0f;
+        uint32_t bits;
+        memcpy(&bits, &v, sizeof bits);
+        dst[i] = (unsigned char)bits;
+    }
+}
+
+void sample_kern_pixels(unsigned char *dst, const float *src, size_t plane, int channels, int w)
+{
+    enum { PART = 256 };
+    unsigned char part[4][PART];
+    size_t n = (size_t)channels;
+    for (size_t x = 0; x < (size_t)w; x += PART) {
+        size_t here = (size_t)w - x < PART ? (size_t)w - x : PART;
+        for (size_t c = 0; c < n; c++)
+            bytes_of(part[c], src + c * plane + x, here);
+        for (size_t i = 0; i < here; i++)
+            for (size_t c = 0; c < n; c++)
+                dst[n * (x + i) + c] = part[c][i];
+    }
 }

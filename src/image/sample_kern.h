@@ -17,4 +17,7 @@ void sample_kern_widen(unsigned char *dst, const unsigned char *src, size_t n);
 void sample_kern_planes(float *dst, size_t plane, const unsigned char *src, int channels, int w,
                         bool deep);
 
+/* The way back, to 8 bits: v / 2 + 1/2 within 0 to 1, times 255, halves to even as numpy rounds. */
+void sample_kern_pixels(unsigned char *dst, const float *src, size_t plane, int channels, int w);
+
 #endif

@@ -198,10 +198,12 @@ void flux2_vae_pack(const struct flux2_vae *v, const float *latents, int64_t h, 
 void flux2_vae_unpack(const struct flux2_vae *v, const float *tokens, int64_t h, int64_t w,
                       float *latents)
 {
-    int64_t n = 4 * v->cfg.latent_channels;
-    for (int64_t t = 0; t < h / 2 * (w / 2); t++)
+    int64_t n = 4 * v->cfg.latent_channels, across = w / 2;
+    for (int64_t row = 0; row < h / 2; row++)
         for (int64_t k = 0; k < n; k++) {
-            int64_t y = t / (w / 2) * 2 + k / 2 % 2, x = t % (w / 2) * 2 + k % 2;
-            latents[latent_at(k / 4, y, x, h, w)] = tokens[t * n + k] * v->std[k] + v->mean[k];
+            float *to = latents + latent_at(k / 4, 2 * row + k / 2 % 2, k % 2, h, w);
+            const float *from = tokens + row * across * n + k;
+            for (int64_t t = 0; t < across; t++)
+                to[2 * t] = from[t * n] * v->std[k] + v->mean[k];
         }
 }

@@ -5,7 +5,6 @@
  * number of layers; the decoded frames stay on the host as floats until all are there, which layered_check_room
  * has planned for.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -226,19 +225,9 @@ done:
     return rc;
 }
 
-/* Halves to even, as numpy rounds. */
 enum err_code layered_to_image(const float *planes, int w, int h, struct image *out, struct err *e)
 {
-    size_t plane = (size_t)w * (size_t)h;
     TRY(image_new(out, w, h, 4, e));
-    for (int y = 0; y < h; y++) {
-        unsigned char *row = image_row(out, y);
-        for (int x = 0; x < w; x++)
-            for (int c = 0; c < 4; c++) {
-                float v = planes[(size_t)c * plane + (size_t)y * (size_t)w + (size_t)x];
-                v = fminf(fmaxf(v / 2.0f + 0.5f, 0.0f), 1.0f);
-                row[4 * x + c] = (unsigned char)rintf(v * 255.0f);
-            }
-    }
+    image_from_planes(out, planes);
     return ERR_OK;
 }

@@ -1,5 +1,31 @@
 #include "image_support.h"
 
+#include <math.h>
+
+/* Halves go to even; what lies beyond black and white becomes these. */
+static void planes_become_the_nearest_bytes(void **state)
+{
+    (void)state;
+    enum { W = 300, H = 3, PLANE = W * H };
+    static float planes[4 * PLANE];
+    for (int channels = 1; channels <= 4; channels++) {
+        struct image im = noise(W, H, channels, 1);
+        for (int i = 0; i < channels * PLANE; i++)
+            planes[i] = (float)(i % 1200 - 50) / 510.0f * 2.0f / 2.16f - 1.0f;
+        planes[1] = -INFINITY;
+        planes[2] = 1e30f;
+        image_from_planes(&im, planes);
+        for (int y = 0; y < H; y++)
+            for (int x = 0; x < W; x++)
+                for (int c = 0; c < channels; c++) {
+                    float v = planes[c * PLANE + y * W + x] / 2.0f + 0.5f;
+                    v = fminf(fmaxf(v, 0.0f), 1.0f);
+                    assert_int_equal(image_row(&im, y)[x * channels + c], (int)rintf(v * 255.0f));
+                }
+        image_free(&im);
+    }
+}
+
 static void sizes_are_refused_when_they_are_over_the_limits(void **state)
 {
     (void)state;
@@ -203,6 +229,7 @@ static void load_file_names_the_file_when_it_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(planes_become_the_nearest_bytes),
         cmocka_unit_test(sizes_are_refused_when_they_are_over_the_limits),
         cmocka_unit_test(image_is_refused_when_its_shape_makes_no_sense),
         cmocka_unit_test(convert_follows_pil_between_all_modes),

@@ -1,6 +1,7 @@
 #include "image_support.h"
 
 #include <math.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <lcms2.h>
@@ -70,6 +71,54 @@ static void round_trip_loses_no_bit(void **state)
         image_free(&im);
         image_free(&back);
     }
+}
+
+/* More strips than are made at a time; rows longer than a strip; both on one processor and on all. */
+static void strips_are_one_stream_whatever_the_number_of_threads(void **state)
+{
+    (void)state;
+    static const int sizes[][2] = {{700, 2500}, {150000, 3}, {1, 1}, {3, 60000}};
+    cpu_set_t all, one;
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct image im = noise(sizes[i][0], sizes[i][1], 3, (uint32_t)i);
+        struct buf many = written(&im);
+        CPU_ZERO(&one);
+        CPU_SET((size_t)sched_getcpu(), &one);
+        assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+        struct buf alone = written(&im);
+        assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+        assert_int_equal(alone.n, many.n);
+        assert_memory_equal(alone.p, many.p, many.n);
+        struct image back = load(&many, NULL);
+        assert_same(&im, &back);
+        buf_deinit(&many);
+        buf_deinit(&alone);
+        image_free(&im);
+        image_free(&back);
+    }
+}
+
+/* Each kind of image goes with the filter that suits it. */
+static void rows_take_the_filter_with_the_least_cost(void **state)
+{
+    (void)state;
+    enum { W = 64, H = 8 };
+    struct image across = noise(W, H, 1, 0), down = noise(W, H, 1, 0), random = noise(W, H, 1, 3);
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            image_row(&across, y)[x] = (unsigned char)(y * 37 + x);
+            image_row(&down, y)[x] = image_row(&random, 0)[x];
+        }
+    struct buf a = written(&across), d = written(&down), r = written(&random);
+    assert_true(a.n < r.n / 2);
+    assert_true(d.n < r.n / 2);
+    buf_deinit(&a);
+    buf_deinit(&d);
+    buf_deinit(&r);
+    image_free(&across);
+    image_free(&down);
+    image_free(&random);
 }
 
 static void colours_under_zero_alpha_survive(void **state)
@@ -604,6 +653,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip_loses_no_bit),
+        cmocka_unit_test(strips_are_one_stream_whatever_the_number_of_threads),
+        cmocka_unit_test(rows_take_the_filter_with_the_least_cost),
         cmocka_unit_test(colours_under_zero_alpha_survive),
         cmocka_unit_test(every_colour_type_and_depth_is_read),
         cmocka_unit_test(palettes_become_rgb_and_rgba_when_they_have_alpha),
