@@ -20,7 +20,7 @@ say() { printf '%s\n' "$*" | tee -a "$out/table.txt"; }
 # Opened by name at run time, so that no program lists them.
 readonly LOADED=(libdnnl.so.3.6 libvulkan.so.1 libEGL.so.1 libGLX.so.0 libGLdispatch.so.0 libOpenGL.so.0
     libGL.so.1 libX11.so.6 libXext.so.6 libxcb.so.1 libXau.so.6 libXdmcp.so.6 libbsd.so.0 libmd.so.0)
-readonly PROGRAMS=(veetance tests/parity_networks tests/parity_klein tests/parity_qwen_image)
+readonly PROGRAMS=(veetance tests/parity_{networks,klein,qwen_image,qwen_vl,layered})
 
 libraries_of() { { ldd "$@" 2>/dev/null || true; } | awk '$3 ~ /^\// { print $3 }' | sort -u; }
 
