@@ -6,6 +6,13 @@ const undo = {
   reassemble: 'one layer again', apart: 'take apart', selection: 'mask', transform: 'transform', crop: 'crop', mask: 'layer mask', project: 'rename project'
 }
 
+const canvas = {
+  name: 'Canvas',
+  rail: 'Tools',
+  tools: { move: 'Move', hand: 'Hand', zoom: 'Zoom', crop: 'Crop' },
+  grid: 'Pixel grid'
+}
+
 const save = {
   saved: 'Saved',
   saving: 'Saving',
@@ -65,6 +72,7 @@ const plan = {
 }
 
 export const text = {
+  canvas,
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
   failed: 'That did not work.',
