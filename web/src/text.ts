@@ -71,6 +71,76 @@ const plan = {
   allow: (b: string) => `Allow ${b}`, smaller: 'Make it smaller'
 }
 
+
+const home = {
+  projects: 'Projects', search: 'Search projects', name: 'Name of the project', open: 'Open', rename: 'Rename', remove: 'Delete',
+  empty: 'Nothing here yet. Begin with a prompt, an empty canvas, or a file dropped anywhere on this page.',
+  nothingFound: (q: string) => `No project is called “${q}”.`,
+  more: (name: string) => `More for ${name}`,
+  facts: (when: string, w: number, h: number) => `${when}, ${w} × ${h}`,
+  deleted: (name: string) => `“${name}” was deleted.`
+}
+
+const creating = {
+  from: 'Begin with', fromPrompt: 'Prompt', empty: 'Empty canvas', fromFile: 'File',
+  prompt: 'Prompt', promptHint: 'What the image shows, in plain words', model: 'Model', generate: 'Generate', create: 'Create', name: 'Name',
+  noModel: 'No model that makes images is ready. Fetch one with veetance-fetch, or begin with a canvas or a file.',
+  size: 'Size', width: 'Width', height: 'Height', swap: 'Swap width and height',
+  small: 'Small', icon: 'Icon', square: 'Square', story: 'Story', screen: 'Screen', screen4k: 'Screen 4K', texture: 'Texture', a4: 'A4, 150 dpi', poster: 'A3, 300 dpi',
+  fileHint: 'Drop files anywhere on this page, or choose them here. Each becomes a project; layers stay layers.',
+  formats: 'PSD, OpenRaster, ZIP of layers, PNG, JPEG, WebP, TIFF, GIF, HEIC, AVIF, BMP',
+  choose: 'Choose files', paste: 'Paste an image', pasted: 'Pasted', nothingToPaste: 'There is no image in the clipboard.'
+}
+
+const dropping = {
+  project: 'Open as a project', projects: 'Open each as a project', layer: 'Add as a layer', layers: 'Add each as a layer',
+  layerNote: 'PSD, OpenRaster and ZIP files become projects of their own',
+  opening: (name: string) => `Opening ${name}`
+}
+
+const tour = {
+  title: 'Three things to try', intro: 'Each takes about a second, with the small models that are part of the program.', end: 'Do not show this again',
+  before: {
+    make: 'Words become an image: “a red star on a white background”.',
+    change: 'An image changes as it is told: “change the color of the red star to green”. A painted mask keeps the rest to the bit.',
+    apart: 'A flat image becomes layers with transparency. Each can be taken apart again.'
+  },
+  after: {
+    make: 'The prompt, the seed and every setting stay with the image.',
+    change: 'A change is a layer of its own: nothing is painted over.',
+    apart: 'The first is the whole image; the others are its layers. Move, hide, blend or export them as PSD.'
+  },
+  do: { make: 'Make a star', change: 'Make it green', apart: 'Take a scene apart' },
+  result: { make: 'A red star', change: 'The star, changed', apart: 'The scene and its layers' },
+  open: 'Open in the editor', star: 'A star', green: 'A green star', scene: 'Star and circle'
+}
+
+const header = {
+  menu: (name: string) => `Menu of ${name}`, rename: 'Rename project', docs: 'API reference', queue: 'Queue', history: 'Show or hide the history', offline: 'Offline',
+  queueFacts: (n: number, paused: boolean) => `Queue: ${n === 0 ? 'empty' : n === 1 ? '1 job' : `${n} jobs`}${paused ? ', paused' : ''}`,
+  zoom: (now: string) => `Zoom: ${now}`,
+  view: { rulers: 'Rulers', grid: 'Pixel grid', snap: 'Snap' },
+  model: (now: string) => `Model: ${now}`, noModel: 'No model loaded', unload: 'Unload the model', unloading: 'Unloading', loading: (id: string) => `Loading ${id}`,
+  tasks: { generate: 'makes', edit: 'changes', layers: 'takes apart', caption: 'describes' },
+  notReady: (what: string, state: string) => `${what}: ${({ away: 'its disk is not there', missing: 'files are missing', changed: 'files have changed', incomplete: 'not whole yet' } as Record<string, string>)[state] ?? state}`,
+  embedded: (what: string, size: string) => `${size}, ${what}, part of the program`,
+  fits: (what: string, size: string) => `${size}, ${what}, fits`,
+  streams: (what: string, size: string, room: string) => `${size}, ${what}, larger than ${room}: parts are streamed`
+}
+
+const memory = {
+  title: (says: string) => `Memory: ${says}`, idle: 'idle', unknown: 'The server has not told yet.', budget: 'Budget of the device', automatic: 'By the device', own: (b: string) => `Set to ${b}`, reset: 'Reset',
+  device: 'Device', noDevice: 'opened by the first job', used: 'In use', peak: 'Peak', engaged: 'At work', nothing: 'nothing', host: 'Host memory', program: 'This program', load: 'Processors',
+  components: { load: 'reading weights', text: 'text encoder', encode: 'image encoder', steps: 'transformer', decode: 'image decoder' },
+  programBytes: (own: string, mapped: string) => `${own}, and ${mapped} of files`,
+  loadOf: (load: number, cpus: number) => `${cpus}, load ${load.toFixed(1)}`
+}
+
+const theme = { title: 'Theme', system: 'As the system', dark: 'Dark', light: 'Light', command: (name: string) => `Theme: ${name.toLowerCase()}` }
+
+const airgap = { title: 'Air gap', badge: 'Air gap' }
+
+
 export const text = {
   canvas,
   splitter: 'Border between the panels',
@@ -82,6 +152,7 @@ export const text = {
   close: 'Close',
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
+  home, creating, dropping, tour, header, memory, theme, airgap,
   make, presets, plan,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

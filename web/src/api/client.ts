@@ -1,4 +1,5 @@
 /* client.ts - the HTTP API as functions. Every failure is a Failure: the server's own problem, or "offline". */
+import { signal } from '@preact/signals'
 import type { Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe } from './types.ts'
 
 export class Failure extends Error {
@@ -10,6 +11,9 @@ export class Failure extends Error {
 
   get offline (): boolean { return this.problem.code === 'offline' }
 }
+
+/* The server wants its token, and this page has none that is right. */
+export const denied = signal(false)
 
 interface Options {
   method?: string
@@ -46,10 +50,11 @@ async function send (path: string, o: Options = {}): Promise<Response> {
   const body = o.json !== undefined ? JSON.stringify(o.json) : o.body
   let r: Response
   try {
-    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null })
+    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null, keepalive: o.method === 'DELETE' })
   } catch {
     throw new Failure({ status: 0, code: 'offline', detail: 'The server does not answer.' })
   }
+  denied.value = r.status === 401
   if (!r.ok) throw new Failure(await problemOf(r))
   return r
 }

@@ -127,8 +127,9 @@ export interface Model {
 }
 
 export interface Telemetry {
-  device: { name: string, budget_bytes: number, used_bytes: number, peak_bytes: number, budget: string | null }
+  device: { name: string | null, total_bytes?: number, budget_bytes: number, used_bytes: number, peak_bytes: number, budget: string | null }
   host: { total_bytes: number, available_bytes: number, anonymous_bytes: number, mapped_bytes: number, cpus: number, load: number }
+  queue: { waiting: number, running: { id: string, kind: JobKind, stage: Stage | '' } | null, done: number, failed: number, cancelled: number }
   model: string | null
   uptime: number
 }

@@ -8,6 +8,7 @@ import { AirGap } from './header/airgap.tsx'
 import { Palette } from './header/palette.tsx'
 import { Shortcuts } from './header/shortcuts.tsx'
 import { ExportDialog } from './export/export.tsx'
+import { Drop } from './home/drop.tsx'
 import { NewProject } from './home/new.tsx'
 import { Settings } from './settings/settings.tsx'
 
@@ -18,6 +19,7 @@ export function Overlays () {
   return (
     <>
       {Open && <Open />}
+      <Drop />
       <div class='toasts' role='status' aria-live='polite'>
         {toasts.value.map((t) => (
           <div key={t.id} class={`toast ${t.kind}`}>

@@ -47,7 +47,8 @@ export function isField (target: EventTarget | null): boolean {
 
 export function commandFor (ev: KeyboardEvent): Command | null {
   const name = keyName(ev)
-  const typing = isField(ev.target)
+  /* A dialog keeps its keys to itself, like a text field. */
+  const typing = isField(ev.target) || (ev.target instanceof Element && ev.target.closest('dialog') !== null)
   for (const c of commands.value.values()) {
     if (!c.keys?.includes(name) || (typing && !c.inFields)) continue
     if (isEnabled(c)) return c

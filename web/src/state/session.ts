@@ -4,7 +4,7 @@ import { listen } from '../api/events.ts'
 import { loadHistory } from './actions/history.ts'
 import { heardJob, heardPreview, heardQueue, loadJobs } from './actions/jobs.ts'
 import { heardModels, loadModels, loadPreferences } from './actions/machine.ts'
-import { arrive, go, loadProjects } from './actions/projects.ts'
+import { arrive, go, loadProjects, removeLeaving } from './actions/projects.ts'
 import { attempt } from './actions/toasts.ts'
 import { followForms } from './forms.ts'
 import { heard } from './save.ts'
@@ -37,6 +37,7 @@ function heardProject (e: { id: string, revision: number, deleted?: boolean }): 
 
 export function begin (): void {
   window.addEventListener('hashchange', () => { void arrive() })
+  window.addEventListener('pagehide', removeLeaving)
   effect(() => {
     const { theme } = preferences.value
     if (theme === 'system') delete document.documentElement.dataset['theme']

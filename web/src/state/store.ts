@@ -2,6 +2,7 @@
 import { computed, signal } from '@preact/signals'
 import type { Asset, Job, Layer, Model, Preview, Project, ProjectHead, Queue, Telemetry } from '../api/types.ts'
 
+export { denied } from '../api/client.ts'
 export { connected } from '../api/events.ts'
 
 /* ---- where the person is -------------------------------------------------------------------------- */
@@ -107,13 +108,31 @@ export const candidate = computed<Candidate | null>(() => candidates.value[Math.
 export interface Wish { task: TaskPanel, request: Record<string, unknown> }
 export const wish = signal<Wish | null>(null)
 
+/* ---- the tour: three things made for real with the models in the program ---------------------------- */
+
+export type TourStep = 'make' | 'change' | 'apart'
+export interface TourState {
+  state: 'idle' | 'running' | 'done' | 'failed'
+  job: string | null // that runs
+  assets: string[] // what was made
+  project: string | null
+  detail: string | null // why it failed
+}
+const fresh: TourState = { state: 'idle', job: null, assets: [], project: null, detail: null }
+export const tour = signal<Record<TourStep, TourState>>({ make: fresh, change: fresh, apart: fresh })
+
 /* ---- what the machine has ------------------------------------------------------------------------- */
 
 export const models = signal<Model[]>([])
+/* What the engine is told to do with its models, until it has. */
+export interface ModelOrder { kind: 'load' | 'unload', id: string | null }
+export const modelOrder = signal<ModelOrder | null>(null)
 export const telemetry = signal<Telemetry | null>(null)
 
 /* ---- lists ---------------------------------------------------------------------------------------- */
 
+/* The name of the file that is being read. */
+export const opening = signal<string | null>(null)
 export const projectList = signal<ProjectHead[] | null>(null)
 export interface HistoryFilter { q: string, starred: boolean }
 export const historyFilter = signal<HistoryFilter>({ q: '', starred: false })
@@ -130,6 +149,8 @@ export interface Preferences {
   rulers: boolean
 }
 export const preferences = signal<Preferences>({ theme: 'system', presets: [], toured: false, models: {}, rulers: false })
+/* False until the server has told them. */
+export const preferencesRead = signal(false)
 
 /* ---- what is said at the edge of the screen -------------------------------------------------------- */
 

@@ -7,6 +7,14 @@ export function bytes (n: number): string {
   return `${n >= 100 || u === 0 ? Math.round(n) : n.toFixed(1)} ${units[u] ?? ''}`
 }
 
+/* Of two amounts that are compared, in the unit of the second: "9.4 of 16 GB". */
+export function bytesOf (part: number, whole: number): string {
+  const [number = '', unit = ''] = bytes(whole).split(' ')
+  const scale = whole > 0 ? Number(number) / whole : 0
+  const v = part * scale
+  return `${v < 0.05 || v >= 100 ? Math.round(v) : v.toFixed(1)} of ${number} ${unit}`
+}
+
 export function seconds (s: number): string {
   if (s < 10) return `${Math.max(0.1, s).toFixed(1)} s`
   if (s < 90) return `${Math.round(s)} s`

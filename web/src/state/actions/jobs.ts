@@ -140,18 +140,23 @@ export async function discard (): Promise<void> {
   if (c) await settle(c.job, 'discarded')
 }
 
-/* The words that describe an image, from the model that reads images. */
-export async function describe (asset: string, language: 'en' | 'zh'): Promise<string | null> {
-  const job = await submit('caption', { image: asset, language })
-  if (!job) return null
+/* The job as it is when it has ended. */
+export async function ended (id: string): Promise<Job> {
   return await new Promise((resolve) => {
     const stop = jobs.subscribe((all) => {
-      const now = all.get(job.id)
-      if (!now || isLive(now)) return
+      const now = all.get(id)
+      if (!now || isLive(now) || (now.state === 'done' && !now.result)) return
       queueMicrotask(() => { stop() })
-      if (now.state === 'failed' && now.error) toast({ kind: 'error', text: now.error.detail })
-      resolve(now.result?.caption ?? null)
+      resolve(now)
     })
   })
 }
 
+/* The words that describe an image, from the model that reads images. */
+export async function describe (asset: string, language: 'en' | 'zh'): Promise<string | null> {
+  const job = await submit('caption', { image: asset, language })
+  if (!job) return null
+  const now = await ended(job.id)
+  if (now.state === 'failed' && now.error) toast({ kind: 'error', text: now.error.detail })
+  return now.result?.caption ?? null
+}

@@ -1,6 +1,6 @@
 /* machine.ts - models, memory and preferences. */
 import { models as api, preferences as stored } from '../../api/client.ts'
-import { models, preferences, type Preferences } from '../store.ts'
+import { models, modelOrder, preferences, preferencesRead, type ModelOrder, type Preferences } from '../store.ts'
 import { attempt } from './toasts.ts'
 
 export async function loadModels (): Promise<void> {
@@ -12,12 +12,19 @@ export function heardModels (open: string | null): void {
   models.value = models.value.map((m) => ({ ...m, open: m.id === open }))
 }
 
+/* Both answer when they are done, which takes as long as reading the weights. */
+async function order (what: ModelOrder, work: () => Promise<void>): Promise<void> {
+  modelOrder.value = what
+  await attempt(work)
+  if (modelOrder.value === what) modelOrder.value = null
+}
+
 export async function openModel (id: string): Promise<void> {
-  await attempt(async () => { await api.load(id) })
+  await order({ kind: 'load', id }, async () => { await api.load(id) })
 }
 
 export async function closeModel (): Promise<void> {
-  await attempt(api.unload)
+  await order({ kind: 'unload', id: null }, async () => { await api.unload() })
 }
 
 export async function setBudget (budget: string | null): Promise<void> {
@@ -26,7 +33,9 @@ export async function setBudget (budget: string | null): Promise<void> {
 
 export async function loadPreferences (): Promise<void> {
   const p = await attempt(stored.get)
-  if (p) preferences.value = { ...preferences.value, ...p as Partial<Preferences> }
+  if (!p) return
+  preferences.value = { ...preferences.value, ...p as Partial<Preferences> }
+  preferencesRead.value = true
 }
 
 export function prefer (part: Partial<Preferences>): void {

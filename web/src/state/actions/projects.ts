@@ -1,8 +1,9 @@
 /* projects.ts - the list of projects, opening one, making one, and undo. */
-import { assets, projects } from '../../api/client.ts'
-import type { Project } from '../../api/types.ts'
+import { assets, projects, type Page } from '../../api/client.ts'
+import type { Project, ProjectHead } from '../../api/types.ts'
+import { text } from '../../text.ts'
 import { flush, onServer } from '../save.ts'
-import { candidateIndex, comparison, project, projectList, route, selectedIds, soloId, type Route } from '../store.ts'
+import { candidateIndex, comparison, opening, project, projectList, route, selectedIds, soloId, type Route } from '../store.ts'
 import { loadJobs } from './jobs.ts'
 import { addLayer, newLayer } from './layers.ts'
 import { attempt, tell, toast } from './toasts.ts'
@@ -44,19 +45,80 @@ export async function arrive (): Promise<void> {
 
 /* ---- the list ----------------------------------------------------------------------------------------- */
 
+const UNDO_MS = 10000
 let next: number | null = null
+let asked = 0
+/* Deleted here, and still on the server for as long as that can be undone. */
+const leaving = new Map<string, number>()
 
-export async function loadProjects (more = false): Promise<void> {
-  if (more && next === null) return
-  const page = await attempt(async () => await projects.list(more ? next ?? undefined : undefined))
-  if (!page) return
-  next = page.next
-  projectList.value = more ? [...projectList.value ?? [], ...page.items] : page.items
+async function pages (least: number): Promise<Page<ProjectHead>> {
+  let page = await projects.list()
+  const items = page.items
+  while (page.next !== null && items.length < least) {
+    page = await projects.list(page.next)
+    items.push(...page.items)
+  }
+  return { items, next: page.next }
 }
 
-export async function removeProject (id: string): Promise<void> {
-  const gone = await attempt(async () => { await projects.remove(id); return true })
-  if (gone) projectList.value = projectList.value?.filter((p) => p.id !== id) ?? null
+/* Reads as far as was read before, or one page more. */
+export async function loadProjects (more = false): Promise<void> {
+  if (more && next === null) return
+  const mine = ++asked
+  const known = projectList.value ?? []
+  const page = await attempt(async () => await (more ? projects.list(next ?? undefined) : pages(known.length)))
+  if (!page || mine !== asked) return
+  next = page.next
+  const items = page.items.filter((p) => !leaving.has(p.id))
+  projectList.value = more ? [...known, ...items.filter((p) => !known.some((k) => k.id === p.id))] : items
+}
+
+/* For a search through all of them. */
+export async function loadAllProjects (): Promise<void> {
+  while (next !== null) {
+    const before = next
+    await loadProjects(true)
+    if (next === before) return
+  }
+}
+
+async function removeNow (id: string): Promise<void> {
+  window.clearTimeout(leaving.get(id))
+  if (await attempt(async () => { await projects.remove(id); return true })) return
+  leaving.delete(id)
+  await loadProjects()
+}
+
+/* Out of sight at once, and deleted when that can no longer be undone. */
+export function removeProject (p: { id: string, name: string }): void {
+  projectList.value = projectList.value?.filter((x) => x.id !== p.id) ?? null
+  leaving.set(p.id, window.setTimeout(() => { void removeNow(p.id) }, UNDO_MS))
+  toast({ kind: 'note', text: text.home.deleted(p.name), action: { label: text.commands.undo, run: () => { restore(p.id) } } })
+}
+
+function restore (id: string): void {
+  window.clearTimeout(leaving.get(id))
+  leaving.delete(id)
+  void loadProjects()
+}
+
+/* A page that is closed keeps what it said. */
+export function removeLeaving (): void {
+  for (const id of leaving.keys()) void removeNow(id)
+}
+
+export async function renameProject (p: { id: string, revision: number }, name: string): Promise<void> {
+  const done = await attempt(async () => await projects.patch(p.id, { name }, { label: text.undo.project, revision: p.revision }))
+  if (done) projectList.value = projectList.value?.map((x) => x.id === p.id ? { ...x, name, revision: done.revision } : x) ?? null
+}
+
+/* A new project with the same layers; images are shared. */
+export async function duplicateProject (id: string): Promise<void> {
+  const made = await attempt(async () => {
+    const { name, width, height, layers } = await projects.get(id)
+    return await projects.create({ name: text.copyOf(name), width, height, layers })
+  })
+  if (made) await loadProjects()
 }
 
 /* ---- making one --------------------------------------------------------------------------------------- */
@@ -73,7 +135,9 @@ export const isLayered = (name: string): boolean => LAYERED.test(name)
 /* A file of any kind that the program reads becomes a project of its own. */
 export async function openFile (file: File): Promise<void> {
   const name = file.name.replace(/\.[^.]*$/, '')
+  opening.value = file.name
   const made = await attempt(async () => await projects.open(file, name))
+  opening.value = null
   if (!made) return
   for (const note of made.notes ?? []) toast({ kind: 'note', text: note })
   go({ page: 'project', id: made.id })
