@@ -5,8 +5,8 @@
 #include "http/request.h"
 
 extern const struct http_route routes_system[], routes_tasks[], routes_jobs[], routes_models[],
-    routes_assets[], routes_projects[], routes_openai[], routes_a1111[], routes_pages[],
-    routes_store[];
+    routes_assets[], routes_projects[], routes_project_images[], routes_openai[], routes_a1111[],
+    routes_pages[], routes_store[];
 
 /* Shapes that several of them give, by name in the document (schemas.h). */
 extern const struct http_field telemetry_fields[], project_fields[], layer_fields[], asset_fields[],

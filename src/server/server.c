@@ -90,7 +90,8 @@ static enum err_code open_parts(struct server *s, const struct server_options *o
     TRY(stage(s, drop_rights(s, o, e), "network and capabilities given up"));
     TRY(stage(s, store_open(&so, &s->store, e), "store opened"));
     s->events = events_hub_new(LIMIT_STREAM);
-    s->exports = exports_new();
+    s->exports = exports_new(EXPORTS_FILES);
+    s->thumbnails = exports_new(EXPORTS_THUMBNAILS);
     TRY(caretaker_open(s->store, o->tidy_seconds, &s->caretaker, e));
     TRY(stage(s, queue_open(s, o, &watcher, &s->queue, e), "worker started"));
     return stage(s, http_core_start(s->http, e), "ready for requests");
@@ -167,6 +168,7 @@ void server_close(struct server *s)
     queue_close(s->queue);
     caretaker_close(s->caretaker);
     exports_free(s->exports);
+    exports_free(s->thumbnails);
     http_core_free(s->http);
     events_hub_free(s->events);
     store_close(s->store);

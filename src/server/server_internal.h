@@ -19,7 +19,7 @@ struct server {
     bool is_sandboxed;
     struct http_core *http;
     struct store *store;
-    struct exports *exports;
+    struct exports *exports, *thumbnails;
     struct caretaker *caretaker;
     struct events_hub *events;
     struct queue *queue;

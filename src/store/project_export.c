@@ -1,13 +1,15 @@
 /* project_export.c - a project as a file, written to the disk as far as its format lets it be written bit by bit. */
-#include <math.h>
 #include <unistd.h>
 
 #include "base/file_out.h"
 #include "image/png_save.h"
+#include "image/resize.h"
 #include "image/save.h"
 #include "layers/file.h"
 #include "store/projects.h"
 #include "store/store_impl.h"
+
+enum { THUMBNAIL_QUALITY = 82 };
 
 static const struct {
     const char *name, *mime;
@@ -41,66 +43,9 @@ bool project_format_from_name(struct str name, enum project_format *out)
     return false;
 }
 
-static bool is_flat(enum project_format format)
+bool project_format_is_flat(enum project_format format)
 {
     return format == PROJECT_PNG || format == PROJECT_WEBP;
-}
-
-/* ---- what it takes ------------------------------------------------------------------------------ */
-
-/* Pixels of the layer as it lies on the canvas, and around it; never more than the canvas with its surroundings. */
-static double placed_pixels(const struct project_layer *l, const struct asset *a, double most)
-{
-    double w = a->width * fabs(l->scale_x), h = a->height * fabs(l->scale_y);
-    double n = l->rotation == 0 ? (w + 1) * (h + 1) : (w + h) * (w + h) / 2;
-    return n < most ? n : most;
-}
-
-/* How many groups lie in each other, at most. */
-static size_t depth_of(const struct project *p)
-{
-    size_t deepest = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        size_t depth = 0;
-        const char *parent = p->layers[i].parent;
-        for (; parent[0]; depth++)
-            parent = p->layers[project_find(p, parent)].parent;
-        deepest = depth > deepest ? depth : deepest;
-    }
-    return deepest;
-}
-
-enum err_code project_weight(struct store *s, const struct project *p, enum project_format format,
-                             uint64_t *bytes, struct err *e)
-{
-    double canvas = (double)p->w * p->h, most = is_flat(format) ? canvas : 9 * canvas;
-    double largest = 0, widest = 0, all = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        const struct project_layer *l = &p->layers[i];
-        struct asset a, mask = {0};
-        if (l->kind == PROJECT_GROUP)
-            continue;
-        TRY(asset_get(s, l->asset, &a, e));
-        if (l->mask[0])
-            TRY(asset_get(s, l->mask, &mask, e));
-        double placed = placed_pixels(l, &a, most), own = (double)a.width * a.height;
-        /* As decoded and as RGBA, then with the mask's levels, then beside the placed one. */
-        double peak = 4 * (own + fmax(own, placed)) + 5.0 * mask.width * mask.height;
-        largest = fmax(largest, peak);
-        widest = fmax(widest, placed);
-        all += placed;
-    }
-    /* A stack is kept while its file is made, with the image of all, and in archives one packed layer in a buffer that
-     * doubles. libwebp has its own copy, and its file at the end. */
-    double n = 4 * canvas + (is_flat(format) ? 0 : 4 * all);
-    /* A canvas for each open group, or those that become one layer. */
-    n += is_flat(format) ? 4 * canvas * (double)depth_of(p) : depth_of(p) > 0 ? 8 * most : 0;
-    if (format == PROJECT_ORA || format == PROJECT_ZIP)
-        n += 8 * fmax(canvas, widest);
-    if (format == PROJECT_WEBP)
-        n += 12 * canvas;
-    *bytes = (uint64_t)(n + largest) + (1 << 20);
-    return ERR_OK;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
@@ -142,6 +87,18 @@ static enum err_code write_stack(struct store *s, const struct project *p,
     return rc;
 }
 
+/* How long it became; after a failure there is none. */
+static enum err_code end_file(enum err_code rc, int *fd, uint64_t *bytes)
+{
+    off_t end = rc == ERR_OK ? lseek(*fd, 0, SEEK_CUR) : 0;
+    if (rc != ERR_OK && *fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+    *bytes = (uint64_t)end;
+    return rc;
+}
+
 enum err_code project_export(struct store *s, const struct project *p, enum project_format format,
                              const struct project_stop *stop, int *fd, uint64_t *bytes,
                              struct err *e)
@@ -151,13 +108,29 @@ enum err_code project_export(struct store *s, const struct project *p, enum proj
     struct target t = {*fd, stop};
     const struct image_out out = {to_file, &t};
     if (rc == ERR_OK)
-        rc = is_flat(format) ? write_flat(s, p, format == PROJECT_WEBP, stop, &out, e)
-                             : write_stack(s, p, format, stop, &out, e);
-    off_t end = rc == ERR_OK ? lseek(*fd, 0, SEEK_CUR) : 0;
-    if (rc != ERR_OK && *fd >= 0) {
-        (void)close(*fd);
-        *fd = -1;
-    }
-    *bytes = (uint64_t)end;
+        rc = project_format_is_flat(format)
+                 ? write_flat(s, p, format == PROJECT_WEBP, stop, &out, e)
+                 : write_stack(s, p, format, stop, &out, e);
+    return end_file(rc, fd, bytes);
+}
+
+enum err_code project_thumbnail(struct store *s, const struct project *p, int side,
+                                const struct project_stop *stop, int *fd, uint64_t *bytes,
+                                struct err *e)
+{
+    struct image whole = {0}, small = {0};
+    *fd = -1;
+    *bytes = 0;
+    enum err_code rc;
+    TRY_GOTO(project_flatten(s, p, NULL, stop, &whole, e), done);
+    TRY_GOTO(image_thumbnail(&whole, side, side, &small, e), done);
+    image_free(&whole);
+    TRY_GOTO(store_scratch(s, fd, e), done);
+    struct target t = {*fd, stop};
+    rc = image_webp_write_to(&small, THUMBNAIL_QUALITY, &(struct image_out){to_file, &t}, e);
+    rc = end_file(rc, fd, bytes);
+done:
+    image_free(&whole);
+    image_free(&small);
     return rc;
 }

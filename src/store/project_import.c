@@ -1,5 +1,4 @@
 /* project_import.c - what a job left, as layers of a project. The result's form is told in jobs.h. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -152,14 +151,10 @@ static enum err_code batch_of_job(struct store *s, const char *job_id, struct ba
 static void take_place(const struct project_layer *parent, double kx, double ky,
                        struct project_layer *c)
 {
-    double angle = parent->rotation * (3.14159265358979323846 / 180.0);
-    double sx = parent->scale_x * kx, sy = parent->scale_y * ky;
-    double dx = sx * c->x, dy = sy * c->y;
     bool whole = c->x == 0 && c->y == 0;
-    c->x = parent->x + cos(angle) * dx - sin(angle) * dy;
-    c->y = parent->y + sin(angle) * dx + cos(angle) * dy;
-    c->scale_x = sx;
-    c->scale_y = sy;
+    project_point(parent, kx * c->x, ky * c->y, &c->x, &c->y);
+    c->scale_x = parent->scale_x * kx;
+    c->scale_y = parent->scale_y * ky;
     c->rotation = parent->rotation;
     if (whole)
         memcpy(c->mask, parent->mask, sizeof c->mask);

@@ -252,19 +252,14 @@ enum err_code project_json_parse(struct str text, struct project *out, struct er
 
 enum err_code project_json_patch(struct project *p, yyjson_val *obj, struct err *e)
 {
-    struct project changed = *p;
-    changed.layers = mem_try_array(p->n ? p->n : 1, sizeof *p->layers);
-    changed.cap = p->n ? p->n : 1;
-    if (!changed.layers)
-        return err_set(e, ERR_NOMEM, "no memory for %zu layers", p->n);
-    if (p->n > 0)
-        memcpy(changed.layers, p->layers, p->n * sizeof *p->layers);
+    struct project changed;
+    TRY(project_copy(p, &changed, e));
     enum err_code rc = read_members(obj, &changed, e);
     if (rc != ERR_OK) {
-        mem_free(changed.layers);
+        project_deinit(&changed);
         return rc;
     }
-    mem_free(p->layers);
+    project_deinit(p);
     *p = changed;
     return ERR_OK;
 }

@@ -17,6 +17,44 @@ void project_deinit(struct project *p)
     *p = (struct project){0};
 }
 
+enum err_code project_copy(const struct project *p, struct project *out, struct err *e)
+{
+    *out = *p;
+    out->cap = p->n ? p->n : 1;
+    out->layers = mem_try_array(out->cap, sizeof *p->layers);
+    if (!out->layers) {
+        *out = (struct project){0};
+        return err_set(e, ERR_NOMEM, "no memory for %zu layers", p->n);
+    }
+    if (p->n > 0)
+        memcpy(out->layers, p->layers, p->n * sizeof *p->layers);
+    return ERR_OK;
+}
+
+void project_turn(double degrees, double *s, double *c)
+{
+    double quarters = degrees / 90.0, radians = degrees * (3.14159265358979323846 / 180.0);
+    if (quarters == floor(quarters)) {
+        static const int sines[4] = {0, 1, 0, -1};
+        int q = ((int)quarters % 4 + 4) % 4;
+        *s = sines[q];
+        *c = sines[(q + 1) % 4];
+        return;
+    }
+    *s = sin(radians);
+    *c = cos(radians);
+}
+
+void project_point(const struct project_layer *l, double px, double py, double *x, double *y)
+{
+    double s, c;
+    project_turn(l->rotation, &s, &c);
+    px *= l->scale_x;
+    py *= l->scale_y;
+    *x = l->x + c * px - s * py;
+    *y = l->y + s * px + c * py;
+}
+
 struct project_layer project_layer_defaults(void)
 {
     return (struct project_layer){.scale_x = 1, .scale_y = 1, .opacity = 1, .visible = true};

@@ -10,6 +10,7 @@
 #include "image/affine.h"
 #include "image/resize.h"
 #include "layers/assemble.h"
+#include "store/project_pixels.h"
 #include "store/projects.h"
 
 /* An image enlarged beyond this is enlarged by image/affine, which makes only what is seen. */
@@ -41,12 +42,21 @@ static enum err_code mask_levels(const struct image *mask, int w, int h, struct 
     return rc;
 }
 
+enum err_code project_mask(struct store *s, const char *id, int w, int h, struct image *out,
+                           struct err *e)
+{
+    struct image mask = {0};
+    *out = (struct image){0};
+    TRY(asset_load(s, id, &mask, e));
+    enum err_code rc = mask_levels(&mask, w, h, out, e);
+    image_free(&mask);
+    return rc;
+}
+
 static enum err_code apply_mask(struct store *s, const char *id, struct image *im, struct err *e)
 {
-    struct image mask = {0}, levels = {0};
-    enum err_code rc;
-    TRY_GOTO(asset_load(s, id, &mask, e), done);
-    TRY_GOTO(mask_levels(&mask, im->w, im->h, &levels, e), done);
+    struct image levels = {0};
+    TRY(project_mask(s, id, im->w, im->h, &levels, e));
     for (int y = 0; y < im->h; y++) {
         unsigned char *p = image_row(im, y);
         const unsigned char *m = image_row(&levels, y);
@@ -55,29 +65,26 @@ static enum err_code apply_mask(struct store *s, const char *id, struct image *i
             p[4 * x + 3] = (unsigned char)(((t >> 8) + t) >> 8);
         }
     }
-done:
     image_free(&levels);
-    image_free(&mask);
+    return ERR_OK;
+}
+
+enum err_code project_pixels(struct store *s, const struct project_layer *l, bool masked,
+                             struct image *out, struct err *e)
+{
+    struct image loaded = {0};
+    *out = (struct image){0};
+    TRY(asset_load(s, l->asset, &loaded, e));
+    enum err_code rc = image_convert(&loaded, 4, out, e);
+    image_free(&loaded);
+    if (rc == ERR_OK && masked && l->mask[0])
+        rc = apply_mask(s, l->mask, out, e);
+    if (rc != ERR_OK)
+        image_free(out);
     return rc;
 }
 
 /* ---- transform ---------------------------------------------------------------------------------- */
-
-/* Turns by whole right angles are exact. */
-static void sin_cos(double degrees, double *s, double *c)
-{
-    double quarters = degrees / 90.0;
-    if (quarters == floor(quarters)) {
-        static const int sines[4] = {0, 1, 0, -1};
-        int q = ((int)quarters % 4 + 4) % 4;
-        *s = sines[q];
-        *c = sines[(q + 1) % 4];
-        return;
-    }
-    double radians = degrees * (3.14159265358979323846 / 180.0);
-    *s = sin(radians);
-    *c = cos(radians);
-}
 
 /* Replaces *im by its resized self; leaves the sides alone that affine does better. */
 static enum err_code resize(struct image *im, double w, double h, struct err *e)
@@ -104,7 +111,7 @@ static enum err_code place(struct image *im, const struct project_layer *l,
                            const struct image_rect *clip, struct placed *out, struct err *e)
 {
     double sn, cs, w = im->w * fabs(l->scale_x), h = im->h * fabs(l->scale_y);
-    sin_cos(l->rotation, &sn, &cs);
+    project_turn(l->rotation, &sn, &cs);
     if (l->scale_x < 0)
         image_flip_horizontal(im);
     if (l->scale_y < 0)
@@ -135,16 +142,11 @@ static enum err_code render_layer(struct store *s, const struct project_layer *l
                                   const struct image_rect *clip, const struct project_stop *stop,
                                   struct placed *out, struct err *e)
 {
-    struct image loaded = {0}, im = {0};
+    struct image im = {0};
     *out = (struct placed){0};
     enum err_code rc = project_go_on(stop, e);
     if (rc == ERR_OK)
-        rc = asset_load(s, l->asset, &loaded, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&loaded, 4, &im, e);
-    image_free(&loaded);
-    if (rc == ERR_OK && l->mask[0])
-        rc = apply_mask(s, l->mask, &im, e);
+        rc = project_pixels(s, l, true, &im, e);
     if (rc == ERR_OK)
         rc = project_go_on(stop, e);
     if (rc == ERR_OK)

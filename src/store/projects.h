@@ -80,7 +80,14 @@ struct project {
 
 void project_init(struct project *p, int w, int h);
 void project_deinit(struct project *p);
+/* Caller: project_deinit. */
+ERR_MUST_CHECK enum err_code project_copy(const struct project *p, struct project *out,
+                                          struct err *e);
 struct project_layer project_layer_defaults(void);
+/* Sine and cosine of an angle in degrees; of whole right angles they are exact. */
+void project_turn(double degrees, double *s, double *c);
+/* Where the point px, py of the layer's image lies on the canvas. */
+void project_point(const struct project_layer *l, double px, double py, double *x, double *y);
 /* Copies the layer to index (0 = bottom, p->n = top). ERR_LIMIT, ERR_NOMEM. */
 ERR_MUST_CHECK enum err_code project_insert(struct project *p, size_t index,
                                             const struct project_layer *l, struct err *e);
@@ -182,6 +189,8 @@ enum project_format {
 const char *project_format_name(enum project_format format);
 const char *project_format_mime(enum project_format format);
 bool project_format_from_name(struct str name, enum project_format *out);
+/* One image of all, not a stack. */
+bool project_format_is_flat(enum project_format format);
 
 /* Asked between two layers and while a file is written: true ends the work with ERR_CANCELLED. NULL: never. */
 struct project_stop {
@@ -206,6 +215,10 @@ ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct projec
                                             enum project_format format,
                                             const struct project_stop *stop, int *fd,
                                             uint64_t *bytes, struct err *e);
+/* A WebP of all that fits into a square of that side; the same for the file. */
+ERR_MUST_CHECK enum err_code project_thumbnail(struct store *s, const struct project *p, int side,
+                                               const struct project_stop *stop, int *fd,
+                                               uint64_t *bytes, struct err *e);
 /* The memory that exporting takes at most. ERR_NOTFOUND when an image is not there. */
 ERR_MUST_CHECK enum err_code project_weight(struct store *s, const struct project *p,
                                             enum project_format format, uint64_t *bytes,

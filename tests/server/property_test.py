@@ -17,7 +17,7 @@ class Maker:
         self.rng, self.asset = rng, asset
 
     def valid(self, name, schema, form_field=False):
-        if name in SMALL and SMALL[name] is not None:
+        if SMALL.get(name) is not None and fits(SMALL[name], schema):
             return SMALL[name]
         if "enum" in schema:
             return self.rng.choice(schema["enum"])

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-enum { KEPT = 16, KEY_BYTES = 80 };
+enum { KEY_BYTES = 80 };
 
 static const uint64_t KEPT_BYTES = (uint64_t)1 << 30;
 
@@ -20,13 +20,15 @@ struct kept {
 
 struct exports {
     pthread_mutex_t lock; /* guards all */
-    struct kept kept[KEPT];
     uint64_t calls, bytes;
+    size_t max;
+    struct kept kept[]; /* max */
 };
 
-struct exports *exports_new(void)
+struct exports *exports_new(size_t max)
 {
-    struct exports *x = mem_alloc(sizeof *x);
+    struct exports *x = mem_alloc(sizeof *x + max * sizeof x->kept[0]);
+    x->max = max;
     pthread_mutex_init(&x->lock, NULL);
     return x;
 }
@@ -42,7 +44,7 @@ void exports_free(struct exports *x)
 {
     if (!x)
         return;
-    for (size_t i = 0; i < KEPT; i++)
+    for (size_t i = 0; i < x->max; i++)
         if (x->kept[i].key[0])
             drop(x, &x->kept[i]);
     pthread_mutex_destroy(&x->lock);
@@ -51,7 +53,7 @@ void exports_free(struct exports *x)
 
 static struct kept *find(struct exports *x, const char *key)
 {
-    for (size_t i = 0; i < KEPT; i++)
+    for (size_t i = 0; i < x->max; i++)
         if (strcmp(x->kept[i].key, key) == 0)
             return &x->kept[i];
     return NULL;
@@ -60,7 +62,7 @@ static struct kept *find(struct exports *x, const char *key)
 static struct kept *oldest(struct exports *x)
 {
     struct kept *old = NULL;
-    for (size_t i = 0; i < KEPT; i++)
+    for (size_t i = 0; i < x->max; i++)
         if (x->kept[i].key[0] && (!old || x->kept[i].used < old->used))
             old = &x->kept[i];
     return old;

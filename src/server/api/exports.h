@@ -6,11 +6,15 @@
 #define VT_SERVER_API_EXPORTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct exports;
 
-struct exports *exports_new(void);
+enum { EXPORTS_FILES = 16, EXPORTS_THUMBNAILS = 128 };
+
+/* max: how many files are kept open. */
+struct exports *exports_new(size_t max);
 /* Accepts NULL. */
 void exports_free(struct exports *x);
 

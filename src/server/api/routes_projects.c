@@ -6,16 +6,13 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "base/json_write.h"
-#include "server/api/exports.h"
 #include "server/api/page.h"
+#include "server/api/project_change.h"
 #include "server/limits.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
 #include "store/project_json.h"
 #include "store/projects.h"
-
-enum { ATTEMPTS = 8 };
 
 /* ---- what a project is -------------------------------------------------------------------------- */
 
@@ -143,64 +140,6 @@ static const struct http_field create_body[] = {
     STORE_ROWS,
     {0}};
 
-/* ---- answers ------------------------------------------------------------------------------------ */
-
-static enum err_code put_project(const struct project *p, struct buf *b, struct err *e)
-{
-    yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
-    yyjson_mut_val *root = doc ? project_json_value(doc, p) : NULL;
-    if (root)
-        yyjson_mut_doc_set_root(doc, root);
-    enum err_code rc =
-        root ? json_put_doc(b, NULL, doc, e) : err_set(e, ERR_NOMEM, "no memory for the answer");
-    yyjson_mut_doc_free(doc);
-    return rc;
-}
-
-static enum err_code give(const struct project *p, struct http_reply *re, struct err *e)
-{
-    enum err_code rc = put_project(p, &re->body, e);
-    snprintf(re->etag, sizeof re->etag, "%lld", (long long)p->revision);
-    re->cache = "private, no-cache";
-    return rc;
-}
-
-/* The store begins its text with the field that is wrong, in quotes: says so to the client, too. */
-static enum err_code blame(struct http_request *rq, enum err_code rc, struct err *e)
-{
-    char text[sizeof e->text], field[80];
-    const char *end = e && e->text[0] == '\'' ? strchr(e->text + 1, '\'') : NULL;
-    if ((rc != ERR_ARG && rc != ERR_LIMIT) || !end || end - e->text > (long)sizeof field)
-        return rc;
-    snprintf(field, sizeof field, "%.*s", (int)(end - e->text - 1), e->text + 1);
-    snprintf(text, sizeof text, "%s", e->text);
-    return http_refuse(rq, 422, field, e, "%s", text);
-}
-
-/* The body is one layer: its members have no "layers[2]." in front. */
-static enum err_code blame_member(struct http_request *rq, enum err_code rc, struct err *e)
-{
-    char text[sizeof e->text];
-    const char *end = e && e->text[0] == '\'' ? strchr(e->text + 1, '\'') : NULL;
-    const char *dot = end ? memchr(e->text, '.', (size_t)(end - e->text)) : NULL;
-    if (dot) {
-        snprintf(text, sizeof text, "'%s", dot + 1);
-        memcpy(e->text, text, sizeof text);
-    }
-    return blame(rq, rc, e);
-}
-
-/* A reference to what is not there is the request's fault, not the address'. */
-static enum err_code blame_reference(struct http_request *rq, enum err_code rc, const char *field,
-                                     struct err *e)
-{
-    char text[sizeof e->text];
-    if (rc != ERR_NOTFOUND || !e)
-        return blame(rq, rc, e);
-    snprintf(text, sizeof text, "%s", e->text);
-    return http_refuse(rq, 422, field, e, "%s", text);
-}
-
 /* ---- whole projects ----------------------------------------------------------------------------- */
 
 static const struct http_field head_fields[] = {{.name = "name", .type = HTTP_STRING},
@@ -227,7 +166,7 @@ static enum err_code list(struct http_request *rq, struct http_reply *re, struct
     enum err_code rc = ERR_OK;
     page_begin(&re->body, "projects");
     for (size_t i = 0; rc == ERR_OK && i < l.n; i++)
-        rc = put_project(&l.items[i], &re->body, e);
+        rc = project_put(&l.items[i], &re->body, e);
     page_end(&re->body, l.next);
     project_list_deinit(&l);
     return rc;
@@ -256,15 +195,16 @@ static enum err_code create(struct http_request *rq, struct http_reply *re, stru
     enum err_code rc = ERR_OK;
     project_init(&p, 0, 0);
     if (job)
-        TRY_GOTO(blame_reference(
+        TRY_GOTO(project_blame_reference(
                      rq, project_import(store_of(rq), &p, &(struct project_source){.job = job}, e),
                      "job", e),
                  done);
     if (!job || yyjson_obj_size(body) > 1)
-        TRY_GOTO(blame(rq, read_new(body, &p, e), e), done);
-    TRY_GOTO(blame_reference(rq, project_create(store_of(rq), &p, e), "layers", e), done);
+        TRY_GOTO(project_blame(rq, read_new(body, &p, e), e), done);
+    TRY_GOTO(project_blame_reference(rq, project_create(store_of(rq), &p, e), "layers", e), done);
     snprintf(re->location, sizeof re->location, "/v1/projects/%s", p.id);
-    rc = give(&p, re, e);
+    project_tell(rq, &p, false);
+    rc = project_answer(&p, re, e);
 done:
     project_deinit(&p);
     return rc;
@@ -275,7 +215,7 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
     struct project p;
     enum err_code rc = project_get(store_of(rq), http_path(rq, "id"), &p, e);
     if (rc == ERR_OK)
-        rc = give(&p, re, e);
+        rc = project_answer(&p, re, e);
     project_deinit(&p);
     return rc;
 }
@@ -283,85 +223,37 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
 static enum err_code drop(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     int64_t revision;
+    struct project p;
     (void)re;
     TRY(http_if_match(rq, &revision, e));
-    return project_delete(store_of(rq), http_path(rq, "id"), revision, e);
-}
-
-/* ---- changes ------------------------------------------------------------------------------------ */
-
-static const struct http_field change_query[] = {
-    {.name = "label",
-     .type = HTTP_STRING,
-     .lo = 1,
-     .hi = PROJECT_LABEL_SIZE - 1,
-     .help = "what the undo point is called"},
-    {.name = "amend",
-     .type = HTTP_BOOL,
-     .fallback = "false",
-     .help = "no undo point of its own: one more step of a drag"},
-    {0}};
-
-/* Changes *p by the request; what it answers ends the attempt. */
-typedef enum err_code (*change_fn)(struct http_request *rq, struct project *p, struct err *e);
-
-/* A body that names no member. */
-static bool is_empty(const struct http_request *rq)
-{
-    yyjson_val *body = http_body(rq);
-    return yyjson_is_obj(body) && yyjson_obj_size(body) == 0;
-}
-
-static enum err_code attempt(struct http_request *rq, int64_t if_match, const char *label,
-                             change_fn change, struct project *p, struct err *e)
-{
-    struct store *s = store_of(rq);
-    TRY(project_get(s, http_path(rq, "id"), p, e));
-    const struct project_change c = {.if_revision = if_match ? if_match : p->revision,
-                                     .label =
-                                         http_query(rq, "label") ? http_query(rq, "label") : label,
-                                     .amend = http_query_bool(rq, "amend", false),
-                                     .nothing = is_empty(rq)};
-    TRY(change(rq, p, e));
-    return blame_reference(rq, project_save(s, p, &c, e), "asset", e);
-}
-
-/* Reads, changes, saves. Without If-Match somebody else's change in between is no conflict: the change is
- * made to what is there now. */
-static enum err_code change_project(struct http_request *rq, struct http_reply *re,
-                                    const char *label, change_fn change, struct err *e)
-{
-    struct project p;
-    int64_t if_match;
-    enum err_code rc = http_if_match(rq, &if_match, e);
-    if (rc != ERR_OK)
-        return rc;
-    for (int i = 0; i < ATTEMPTS; i++) {
-        rc = attempt(rq, if_match, label, change, &p, e);
-        if (rc == ERR_OK || if_match || !project_is_conflict(e))
-            break;
-        project_deinit(&p);
-    }
+    TRY(project_get(store_of(rq), http_path(rq, "id"), &p, e));
+    enum err_code rc = project_delete(store_of(rq), p.id, revision, e);
     if (rc == ERR_OK)
-        rc = give(&p, re, e);
+        project_tell(rq, &p, true);
     project_deinit(&p);
     return rc;
 }
 
-static enum err_code patch_change(struct http_request *rq, struct project *p, struct err *e)
+/* ---- changes ------------------------------------------------------------------------------------ */
+
+static enum err_code patch_change(struct http_request *rq, struct project *p,
+                                  struct project_change *c, struct err *e)
 {
-    return blame(rq, project_json_patch(p, http_body(rq), e), e);
+    (void)c;
+    return project_blame(rq, project_json_patch(p, http_body(rq), e), e);
 }
 
 static enum err_code patch(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "change", patch_change, e);
+    return project_apply(rq, re, "change", patch_change, e);
 }
 
-static enum err_code put_change(struct http_request *rq, struct project *p, struct err *e)
+static enum err_code put_change(struct http_request *rq, struct project *p,
+                                struct project_change *c, struct err *e)
 {
+    (void)c;
     struct project fresh;
-    TRY(blame(rq, project_json_read(http_body(rq), &fresh, e), e));
+    TRY(project_blame(rq, project_json_read(http_body(rq), &fresh, e), e));
     memcpy(fresh.id, p->id, sizeof fresh.id);
     fresh.seq = p->seq;
     fresh.created_ms = p->created_ms;
@@ -372,7 +264,7 @@ static enum err_code put_change(struct http_request *rq, struct project *p, stru
 
 static enum err_code put(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "replace", put_change, e);
+    return project_apply(rq, re, "replace", put_change, e);
 }
 
 /* ---- single layers ------------------------------------------------------------------------------ */
@@ -387,8 +279,10 @@ static enum err_code find_layer(struct http_request *rq, const struct project *p
     return ERR_OK;
 }
 
-static enum err_code add_change(struct http_request *rq, struct project *p, struct err *e)
+static enum err_code add_change(struct http_request *rq, struct project *p,
+                                struct project_change *c, struct err *e)
 {
+    (void)c;
     struct project_layer l = project_layer_defaults();
     enum err_code rc = project_json_layer(http_body(rq), "layer", &l, e);
     int64_t index = http_body_int(rq, "index", (int64_t)project_top_of(p, l.parent));
@@ -396,12 +290,12 @@ static enum err_code add_change(struct http_request *rq, struct project *p, stru
         rc = project_insert(p, (size_t)index, &l, e);
     if (rc == ERR_OK)
         rc = project_check(p, e);
-    return blame_member(rq, rc, e);
+    return project_blame_member(rq, rc, e);
 }
 
 static enum err_code add_layer(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "add layer", add_change, e);
+    return project_apply(rq, re, "add layer", add_change, e);
 }
 
 /* Where the layer goes when nothing says it: into a new group on top of the members, else nowhere. */
@@ -442,22 +336,26 @@ static enum err_code change_one(struct http_request *rq, struct project *p, size
     return move_layer(p, at, to, e);
 }
 
-static enum err_code layer_change(struct http_request *rq, struct project *p, struct err *e)
+static enum err_code layer_change(struct http_request *rq, struct project *p,
+                                  struct project_change *c, struct err *e)
 {
+    (void)c;
     size_t at = 0;
     TRY(find_layer(rq, p, &at, e));
     if (strcmp(http_body_str(rq, "id", p->layers[at].id), p->layers[at].id) != 0)
         return http_refuse(rq, 422, "id", e, "a layer's id stays with it for life");
-    return blame_member(rq, change_one(rq, p, at, e), e);
+    return project_blame_member(rq, change_one(rq, p, at, e), e);
 }
 
 static enum err_code patch_layer(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "change layer", layer_change, e);
+    return project_apply(rq, re, "change layer", layer_change, e);
 }
 
-static enum err_code remove_change(struct http_request *rq, struct project *p, struct err *e)
+static enum err_code remove_change(struct http_request *rq, struct project *p,
+                                   struct project_change *c, struct err *e)
 {
+    (void)c;
     size_t at = 0;
     TRY(find_layer(rq, p, &at, e));
     project_remove(p, at);
@@ -466,7 +364,7 @@ static enum err_code remove_change(struct http_request *rq, struct project *p, s
 
 static enum err_code remove_layer(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "remove layer", remove_change, e);
+    return project_apply(rq, re, "remove layer", remove_change, e);
 }
 
 static const struct http_field import_body[] = {
@@ -487,18 +385,20 @@ static const struct http_field import_body[] = {
      .help = "the replaced layer becomes a group, which remembers its image, and they its members"},
     {0}};
 
-static enum err_code import_change(struct http_request *rq, struct project *p, struct err *e)
+static enum err_code import_change(struct http_request *rq, struct project *p,
+                                   struct project_change *c, struct err *e)
 {
+    (void)c;
     const struct project_source from = {.job = http_body_str(rq, "job", ""),
                                         .replace = http_body_str(rq, "replace", NULL),
                                         .group = http_body_bool(rq, "group", false)};
     const char *field = from.replace && project_find(p, from.replace) == p->n ? "replace" : "job";
-    return blame_reference(rq, project_import(store_of(rq), p, &from, e), field, e);
+    return project_blame_reference(rq, project_import(store_of(rq), p, &from, e), field, e);
 }
 
 static enum err_code import(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    return change_project(rq, re, "import", import_change, e);
+    return project_apply(rq, re, "import", import_change, e);
 }
 
 /* ---- history ------------------------------------------------------------------------------------ */
@@ -515,8 +415,10 @@ static enum err_code step(struct http_request *rq, struct http_reply *re, bool u
               : project_redo(store_of(rq), id, revision, &p, e);
     if (rc == ERR_ARG)
         return http_refuse(rq, 409, NULL, e, "there is nothing to %s", undo ? "undo" : "redo");
-    if (rc == ERR_OK)
-        rc = give(&p, re, e);
+    if (rc == ERR_OK) {
+        project_tell(rq, &p, false);
+        rc = project_answer(&p, re, e);
+    }
     project_deinit(&p);
     return rc;
 }
@@ -573,58 +475,6 @@ static enum err_code history(struct http_request *rq, struct http_reply *re, str
     return ERR_OK;
 }
 
-/* ---- export ------------------------------------------------------------------------------------- */
-
-static const struct http_field export_query[] = {{.name = "format",
-                                                  .type = HTTP_STRING,
-                                                  .values = "png|psd|ora|zip|webp",
-                                                  .fallback = "\"png\""},
-                                                 {0}};
-
-static bool is_left(void *rq)
-{
-    return http_is_left(rq);
-}
-
-/* From what was made before, or made now. */
-static enum err_code make_export(struct http_request *rq, struct http_reply *re,
-                                 const struct project *p, enum project_format format, struct err *e)
-{
-    const struct project_stop stop = {is_left, rq};
-    struct exports *x = server_of(rq)->exports;
-    char key[80];
-    uint64_t bytes = 0;
-    (void)snprintf(key, sizeof key, "%s %lld %s", p->id, (long long)p->revision,
-                   project_format_name(format));
-    if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
-        return ERR_OK;
-    TRY(project_weight(store_of(rq), p, format, &bytes, e));
-    if (!http_heavy(rq, re, bytes))
-        return ERR_OK;
-    TRY(project_export(store_of(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
-    exports_keep(x, key, re->fd, re->fd_bytes);
-    return ERR_OK;
-}
-
-static enum err_code give_export(struct http_request *rq, struct http_reply *re, struct err *e)
-{
-    struct project p;
-    enum project_format format = PROJECT_PNG;
-    const char *name = http_query(rq, "format");
-    if (name && !project_format_from_name(str_from(name), &format))
-        return http_refuse(rq, 422, "format", e, "there is no format '%.20s'", name);
-    TRY(project_get(store_of(rq), http_path(rq, "id"), &p, e));
-    re->type = project_format_mime(format);
-    re->cache = "private, no-cache";
-    snprintf(re->etag, sizeof re->etag, "%lld-%s", (long long)p.revision,
-             project_format_name(format));
-    snprintf(re->filename, sizeof re->filename, "%s.%s", p.name[0] ? p.name : "project",
-             project_format_name(format));
-    enum err_code rc = make_export(rq, re, &p, format, e);
-    project_deinit(&p);
-    return rc;
-}
-
 #define TAG .tag = "projects"
 
 const struct http_route routes_projects[] = {
@@ -637,10 +487,10 @@ const struct http_route routes_projects[] = {
     {HTTP_GET, "/v1/projects/{id}", "getProject", "A project with its layers", TAG, .run = get,
      .gives = project_fields, .flags = HTTP_ETAG},
     {HTTP_PUT, "/v1/projects/{id}", "replaceProject", "Replace all of a project", TAG, .run = put,
-     .flags = HTTP_IF_MATCH, .query = change_query, .body = project_fields, .gives = project_fields,
-     .accepts = HTTP_JSON, .max_body = LIMIT_PROJECT_BODY},
+     .flags = HTTP_IF_MATCH, .query = project_change_query, .body = project_fields,
+     .gives = project_fields, .accepts = HTTP_JSON, .max_body = LIMIT_PROJECT_BODY},
     {HTTP_PATCH, "/v1/projects/{id}", "changeProject", "Replace the members that are named", TAG,
-     .run = patch, .query = change_query, .body = project_fields, .gives = project_fields,
+     .run = patch, .query = project_change_query, .body = project_fields, .gives = project_fields,
      .accepts = HTTP_JSON, .flags = HTTP_MERGE | HTTP_IF_MATCH, .max_body = LIMIT_PROJECT_BODY},
     {HTTP_DELETE, "/v1/projects/{id}", "deleteProject", "Delete a project and its history", TAG,
      .run = drop, .flags = HTTP_IF_MATCH, .status = 204},
@@ -652,17 +502,16 @@ const struct http_route routes_projects[] = {
      .run = history, .gives = history_gives},
     {HTTP_POST, "/v1/projects/{id}/import", "importIntoProject",
      "Put a job's layers or images into a project", TAG, .run = import, .flags = HTTP_IF_MATCH,
-     .query = change_query, .body = import_body, .gives = project_fields, .accepts = HTTP_JSON},
+     .query = project_change_query, .body = import_body, .gives = project_fields,
+     .accepts = HTTP_JSON},
     {HTTP_POST, "/v1/projects/{id}/layers", "addLayer", "Add a layer", TAG, .run = add_layer,
-     .flags = HTTP_IF_MATCH, .query = change_query, .body = layer_body, .gives = project_fields,
-     .accepts = HTTP_JSON, .status = 201},
+     .flags = HTTP_IF_MATCH, .query = project_change_query, .body = layer_body,
+     .gives = project_fields, .accepts = HTTP_JSON, .status = 201},
     {HTTP_PATCH, "/v1/projects/{id}/layers/{layer}", "changeLayer",
-     "Change a layer, or its place in the stack", TAG, .run = patch_layer, .query = change_query,
-     .body = layer_body, .gives = project_fields, .accepts = HTTP_JSON,
-     .flags = HTTP_MERGE | HTTP_IF_MATCH},
+     "Change a layer, or its place in the stack", TAG, .run = patch_layer,
+     .query = project_change_query, .body = layer_body, .gives = project_fields,
+     .accepts = HTTP_JSON, .flags = HTTP_MERGE | HTTP_IF_MATCH},
     {HTTP_DELETE, "/v1/projects/{id}/layers/{layer}", "removeLayer", "Take a layer out", TAG,
-     .run = remove_layer, .flags = HTTP_IF_MATCH, .query = change_query, .gives = project_fields},
-    {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
-     "The project as an image or a layered file", TAG, .run = give_export, .query = export_query,
-     .type = "application/octet-stream", .flags = HTTP_ETAG},
+     .run = remove_layer, .flags = HTTP_IF_MATCH, .query = project_change_query,
+     .gives = project_fields},
     {0}};

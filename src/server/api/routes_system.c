@@ -170,7 +170,7 @@ const struct http_route routes_system[] = {
      run_telemetry_events, .type = "text/event-stream", .flags = HTTP_EVENTS,
      .emits = schema_telemetry_events},
     {HTTP_GET, "/v1/events", "events",
-     "All that happens, as one stream: jobs, the queue, the open model, telemetry", "system",
-     run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS,
+     "All that happens, as one stream: jobs, the queue, the open model, projects, telemetry",
+     "system", run_events, .query = events_query, .type = "text/event-stream", .flags = HTTP_EVENTS,
      .emits = schema_all_events},
     {0}};

@@ -155,6 +155,12 @@ static const struct http_field line_fields[] = {NEEDED("waiting", HTTP_INT),
                                                  .required = true},
                                                 {0}};
 
+static const struct http_field changed_fields[] = {
+    NEEDED("id", HTTP_STRING),
+    NEEDED("revision", HTTP_INT),
+    {.name = "deleted", .type = HTTP_BOOL, .help = "true when it is gone"},
+    {0}};
+
 static const struct http_field models_fields[] = {
     {.name = "open", .type = HTTP_STRING, .nullable = true, .required = true}, {0}};
 
@@ -177,6 +183,7 @@ const struct schema_name schema_names[] = {
     {"Queue", line_fields},
     {"OpenModel", models_fields},
     {"Telemetry", telemetry_fields},
+    {"ProjectChanged", changed_fields},
     {"Project", project_fields},
     {"Layer", layer_fields},
     {"Asset", asset_fields},
@@ -189,19 +196,13 @@ const char *const schema_job_events[] = {
     "preview JobPreview", "done JobEnd",        "failed JobEnd",
     "cancelled JobEnd",   "interrupted JobEnd", NULL};
 
-const char *const schema_all_events[] = {"job.queued JobQueued",
-                                         "job.stage JobProgress",
-                                         "job.step JobProgress",
-                                         "job.preview JobPreview",
-                                         "job.done JobEnd",
-                                         "job.failed JobEnd",
-                                         "job.cancelled JobEnd",
-                                         "job.interrupted JobEnd",
-                                         "job.changed Job",
-                                         "queue Queue",
-                                         "models OpenModel",
-                                         "telemetry Telemetry",
-                                         NULL};
+const char *const schema_all_events[] = {"job.queued JobQueued", "job.stage JobProgress",
+                                         "job.step JobProgress", "job.preview JobPreview",
+                                         "job.done JobEnd",      "job.failed JobEnd",
+                                         "job.cancelled JobEnd", "job.interrupted JobEnd",
+                                         "job.changed Job",      "queue Queue",
+                                         "models OpenModel",     "project ProjectChanged",
+                                         "telemetry Telemetry",  NULL};
 
 const char *const schema_telemetry_events[] = {"telemetry Telemetry", NULL};
 

@@ -50,7 +50,7 @@ static bool holds(struct exports *x, const char *key)
 
 static void kept_file_is_found_until_it_is_the_oldest(void **state)
 {
-    struct exports *x = exports_new();
+    struct exports *x = exports_new(EXPORTS_FILES);
     char key[32];
     (void)state;
     assert_false(holds(x, "project-0"));
@@ -72,7 +72,7 @@ static void kept_file_is_found_until_it_is_the_oldest(void **state)
 static void bytes_bound_what_is_kept(void **state)
 {
     const uint64_t mib = (uint64_t)1 << 20;
-    struct exports *x = exports_new();
+    struct exports *x = exports_new(EXPORTS_FILES);
     (void)state;
     keep(x, "a", 600 * mib);
     keep(x, "b", 300 * mib);
@@ -88,7 +88,7 @@ static void bytes_bound_what_is_kept(void **state)
 
 static void file_in_use_stays_when_it_goes(void **state)
 {
-    struct exports *x = exports_new();
+    struct exports *x = exports_new(EXPORTS_FILES);
     char text[16] = "", key[32];
     uint64_t bytes;
     int fd;
@@ -138,7 +138,7 @@ static void *use(void *arg)
 
 static void everyone_finds_the_right_file_when_many_keep(void **state)
 {
-    struct exports *x = exports_new();
+    struct exports *x = exports_new(EXPORTS_FILES);
     struct user users[THREADS];
     pthread_t threads[THREADS];
     (void)state;

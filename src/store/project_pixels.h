@@ -1,0 +1,14 @@
+/* project_pixels.h - a layer's image and mask as they are, before they are placed. Internal. */
+#ifndef VT_STORE_PROJECT_PIXELS_H
+#define VT_STORE_PROJECT_PIXELS_H
+
+#include "store/projects.h"
+
+/* The layer's image as RGBA, with its mask or without it. Caller: image_free. */
+ERR_MUST_CHECK enum err_code project_pixels(struct store *s, const struct project_layer *l,
+                                            bool masked, struct image *out, struct err *e);
+/* A mask's levels, stretched to that size: mode L. Caller: image_free. */
+ERR_MUST_CHECK enum err_code project_mask(struct store *s, const char *id, int w, int h,
+                                          struct image *out, struct err *e);
+
+#endif
