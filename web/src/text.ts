@@ -3,7 +3,7 @@
 const undo = {
   show: 'show', hide: 'hide', lock: 'lock', unlock: 'unlock', blend: 'blend mode', rename: 'rename', opacity: 'opacity', move: 'move',
   add: 'add layer', order: 'reorder', remove: 'delete layer', duplicate: 'duplicate', group: 'group', ungroup: 'ungroup',
-  reassemble: 'one layer again', apart: 'take apart', selection: 'mask', transform: 'transform', crop: 'crop', mask: 'layer mask', project: 'rename project'
+  reassemble: 'one layer again', apart: 'take apart', selection: 'mask', extend: 'extend the canvas', transform: 'transform', crop: 'crop', mask: 'layer mask', project: 'rename project'
 }
 
 const canvas = {
@@ -71,6 +71,20 @@ const plan = {
   allow: (b: string) => `Allow ${b}`, smaller: 'Make it smaller'
 }
 
+const queue = {
+  label: 'Queue', live: 'Running and waiting', ended: 'Ended in this session', empty: 'Nothing runs and nothing waits. What you ask for appears here.', pause: 'Pause', resume: 'Resume',
+  paused: 'Paused: what runs goes on, nothing new starts.', open: 'Show or hide the queue', pauseOrResume: 'Pause or resume the queue', cancelRunning: 'Cancel what is under way',
+  again: 'Try again', smaller: 'Try smaller', stream: 'Stream weights', show: 'Show', earlier: 'Earlier', later: 'Later', accepted: 'Accepted', discarded: 'Discarded',
+  kinds: { generate: 'Make', edit: 'Change', layers: 'Take apart', caption: 'Describe' }, step: (k: number, n: number) => `Step ${k} of ${n}`,
+  image: (i: number, n: number) => `Image ${i} of ${n}`, left: (s: string) => `${s} left`, more: (n: number) => `${n} more waiting`
+}
+
+const staging = {
+  label: 'Results', of: (i: number, n: number) => `${i} of ${n}`, previous: 'Previous result', next: 'Next result', accept: 'Accept', discard: 'Discard', compare: 'Compare',
+  how: 'How to compare', ways: { curtain: 'Curtain', before: 'What was there before', difference: 'Difference' }, vary: 'Vary: once more with new seeds', use: 'Use settings',
+  seed: (s: number) => `seed ${s}`, waiting: (n: number) => n === 1 ? '1 more result waits' : `${n} more results wait`, recomposed: (db: string) => `recomposed: ${db} dB`,
+  said: (i: number, n: number, seed: number | null) => `Result ${i} of ${n}${seed === null ? '' : `, seed ${seed}`}. Enter accepts, Escape discards.`
+}
 
 const home = {
   projects: 'Projects', search: 'Search projects', name: 'Name of the project', open: 'Open', rename: 'Rename', remove: 'Delete',
@@ -153,6 +167,6 @@ export const text = {
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
   home, creating, dropping, tour, header, memory, theme, airgap,
-  make, presets, plan,
+  make, presets, plan, queue, staging,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

@@ -8,6 +8,7 @@ import { Tabs } from '../ui/tabs.tsx'
 import { Apart } from './apart/apart.tsx'
 import { Change } from './change/change.tsx'
 import { Make } from './make/make.tsx'
+import { JobFoot } from './queue/foot.tsx'
 
 const panels = { make: Make, change: Change, apart: Apart }
 const runs: Partial<Record<TaskPanel, () => Promise<unknown>>> = { make: runMake }
@@ -25,6 +26,7 @@ export function Tasks () {
         tabs={[{ value: 'make', label: text.tasks.make }, { value: 'change', label: text.tasks.change }, { value: 'apart', label: text.tasks.apart }]}
         onChange={(v) => { taskPanel.value = v }} />
       <div id='task-panel' role='tabpanel' aria-label={text.tasks[taskPanel.value]} class='task-panel'><Panel /></div>
+      <JobFoot />
     </>
   )
 }

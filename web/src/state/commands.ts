@@ -11,6 +11,8 @@ export interface Command {
   run: () => void | Promise<unknown>
   /* Also while a text field has the focus. */
   inFields?: boolean
+  /* Of several commands with one key the highest runs; 0 by default. */
+  rank?: number
 }
 
 export const commands = signal<ReadonlyMap<string, Command>>(new Map())
@@ -45,15 +47,24 @@ export function isField (target: EventTarget | null): boolean {
   return target instanceof HTMLInputElement && !['checkbox', 'radio', 'button', 'range', 'color'].includes(target.type)
 }
 
+/* Enter and Space press the button that has the focus, arrows move its slider, and nothing else happens. */
+function usesKey (name: string, target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false
+  if (name === 'Enter' || name === 'Space') return target.closest('button, a, summary, input, [role=treeitem], [role=option]') !== null
+  return name.startsWith('Arrow') && target instanceof HTMLInputElement && target.type === 'range'
+}
+
 export function commandFor (ev: KeyboardEvent): Command | null {
   const name = keyName(ev)
+  if (usesKey(name, ev.target)) return null
   /* A dialog keeps its keys to itself, like a text field. */
   const typing = isField(ev.target) || (ev.target instanceof Element && ev.target.closest('dialog') !== null)
+  let best: Command | null = null
   for (const c of commands.value.values()) {
-    if (!c.keys?.includes(name) || (typing && !c.inFields)) continue
-    if (isEnabled(c)) return c
+    if (!c.keys?.includes(name) || (typing && !c.inFields) || !isEnabled(c)) continue
+    if (!best || (c.rank ?? 0) > (best.rank ?? 0)) best = c
   }
-  return null
+  return best
 }
 
 /* Runs shortcuts until the returned function is called. */

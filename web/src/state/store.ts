@@ -95,11 +95,15 @@ function candidatesOf (job: Job): Candidate[] {
   }))
 }
 
-/* Of the oldest job whose results were neither accepted nor discarded. */
+/* Jobs whose results were neither accepted nor discarded, oldest first. */
+export const openJobs = computed<Job[]>(() => projectJobs.value.filter((j) => j.state === 'done' && j.candidate === 'open').reverse())
+/* The one of them that a person asked for. */
+export const shownJob = signal<string | null>(null)
+/* Of the job that was asked for, else of the oldest. */
 export const candidates = computed<Candidate[]>(() => {
-  const open = projectJobs.value.filter((j) => j.state === 'done' && j.candidate === 'open')
-  const oldest = open[open.length - 1]
-  return oldest ? candidatesOf(oldest) : []
+  const open = openJobs.value
+  const job = open.find((j) => j.id === shownJob.value) ?? open[0]
+  return job ? candidatesOf(job) : []
 })
 export const candidate = computed<Candidate | null>(() => candidates.value[Math.min(candidateIndex.value, candidates.value.length - 1)] ?? null)
 

@@ -16,8 +16,10 @@ export function Tabs<T extends string> ({ label, value, tabs, onChange, controls
   return (
     <div class='tabs' role='tablist' aria-label={label}
       onKeyDown={(ev) => {
-        if (ev.key === 'ArrowRight') move(1, ev.currentTarget)
-        else if (ev.key === 'ArrowLeft') move(-1, ev.currentTarget)
+        const by = ev.key === 'ArrowRight' ? 1 : ev.key === 'ArrowLeft' ? -1 : 0
+        if (by === 0) return
+        ev.preventDefault()
+        move(by, ev.currentTarget)
       }}>
       {tabs.map((t) => (
         <button key={t.value} type='button' role='tab' data-tab={t.value} aria-selected={t.value === value} aria-controls={controls}

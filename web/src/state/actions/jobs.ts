@@ -1,18 +1,19 @@
 /* jobs.ts - asking the engine, following what it does, and taking or refusing what it made. */
 import { jobs as api, projects, type Place } from '../../api/client.ts'
-import type { Job, JobKind, Layer, Preview, Queue } from '../../api/types.ts'
+import type { Job, JobKind, Layer, Preview, Project, Queue } from '../../api/types.ts'
 import { text } from '../../text.ts'
 import { newId } from '../ids.ts'
-import { flush, onServer } from '../save.ts'
-import { candidate, candidateIndex, candidates, comparison, jobs, previews, project, queue } from '../store.ts'
-import { find } from '../tree.ts'
-import { addLayer, select } from './layers.ts'
+import { anySide, grown, placed, sidesOf } from '../place.ts'
+import { isLive } from '../progress.ts'
+import { newSeed, type Size } from '../requests.ts'
+import { change, flush, onServer } from '../save.ts'
+import { readSize, sizeOf } from '../sizes.ts'
+import { candidate, candidateIndex, candidates, comparison, jobs, previews, project, queue, shownJob, type Candidate } from '../store.ts'
+import { find, group } from '../tree.ts'
+import { addLayer, newLayer, select } from './layers.ts'
 import { attempt, toast } from './toasts.ts'
 
 /* ---- what comes in ---------------------------------------------------------------------------------- */
-
-const LIVE = new Set(['queued', 'running'])
-export const isLive = (j: Job): boolean => LIVE.has(j.state)
 
 function put (job: Job): void {
   const next = new Map(jobs.value)
@@ -33,7 +34,7 @@ export async function loadJobs (projectId: string | null): Promise<void> {
 /* An event names what changed; a job that is not known yet, or has ended, is read whole. */
 export async function heardJob (part: Partial<Job> & { id: string }): Promise<void> {
   const known = jobs.value.get(part.id)
-  const ended = part.state !== undefined && !LIVE.has(part.state)
+  const ended = part.state !== undefined && part.state !== 'queued' && part.state !== 'running'
   if (known) put({ ...known, ...part })
   if (!known || ended) {
     const whole = await attempt(async () => await api.get(part.id))
@@ -54,7 +55,7 @@ function dropPreview (id: string): void {
 }
 
 export function heardQueue (q: Queue): void {
-  queue.value = q
+  if (Array.isArray(q.queued)) queue.value = q
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------- */
@@ -105,39 +106,84 @@ async function settle (job: Job, state: 'accepted' | 'discarded'): Promise<void>
   if (!kept) put(job)
 }
 
-/* Where a candidate image lies: over the layer that was changed, or over the whole canvas. */
-export function placeOf (job: Job, size: { width: number, height: number }, layers: Layer[], canvas: { width: number, height: number }): Partial<Layer> {
-  const target = find(layers, job.layer)
-  const extend = job.request['extend'] as number[] | undefined
-  if (target && target.kind === 'image') {
-    return { x: target.x, y: target.y, scale_x: target.scale_x, scale_y: target.scale_y, rotation: target.rotation, parent: target.parent }
-  }
-  if (extend) return { x: -(extend[0] ?? 0), y: -(extend[1] ?? 0) }
-  return { scale_x: canvas.width / size.width, scale_y: canvas.height / size.height }
+/* The image that a job was sent: the first of those that it names. */
+export function sentTo (job: Job): string | undefined {
+  const images = job.request['images'] as string[] | undefined
+  return images?.[0] ?? job.request['image'] as string | undefined
 }
 
-/* The candidate that is looked at becomes a layer (or a group of layers): one undo step. */
+/* Where a candidate image lies: over the layer that was changed, or over the whole canvas. */
+export function placeOf (job: Job, size: Size, layers: Layer[], canvas: Size): Partial<Layer> {
+  return placed(job, size, sizeOf(sentTo(job)), layers, canvas)
+}
+
+/* Layers of a result: in the place of the layer that was taken apart, else as a new group on top. One undo step. */
+async function acceptLayers (c: Candidate, p: Project): Promise<boolean> {
+  const target = find(p.layers, c.job.layer)
+  const before = new Set(p.layers.map((l) => l.id))
+  const answer = await onServer(async (id) => {
+    const now = await projects.importJob(id, target ? { job: c.job.id, replace: target.id, group: true } : { job: c.job.id }, text.undo.apart)
+    if (target) return now
+    const made = now.layers.filter((l) => !before.has(l.id)).map((l) => l.id)
+    const next = group(now.layers, made, newLayer({ kind: 'group', name: text.task.layers }))
+    return await projects.patch(id, { layers: next }, { label: text.undo.apart, amend: true, revision: now.revision })
+  })
+  if (!answer) return false
+  const top = answer.layers.filter((l) => l.parent === null)
+  select([target?.id ?? top[top.length - 1]?.id ?? ''])
+  return true
+}
+
+/* What was changed lies over what it was made from; a canvas that was extended grows with it. One undo step. */
+async function acceptImage (c: Candidate, p: Project): Promise<void> {
+  const sent = sentTo(c.job)
+  if (sent) await readSize(sent)
+  const target = find(p.layers, c.job.layer)
+  const place = placeOf(c.job, c, p.layers, p)
+  const name = String(c.job.request['prompt'] ?? '').slice(0, 80) || text.task[c.job.kind]
+  const sides = sidesOf(c.job.request)
+  if (target || c.job.kind === 'edit') select(target ? [target.id] : [])
+  if (target || !anySide(sides)) {
+    addLayer({ name, asset: c.asset, ...place })
+    return
+  }
+  const layer = newLayer({ name, asset: c.asset, ...place })
+  change(grown([...p.layers, layer], p, sides), text.undo.extend)
+  select([layer.id])
+}
+
+/* The candidate that is looked at becomes a layer (or a group of layers). */
 export async function accept (): Promise<void> {
   const c = candidate.value
   const p = project.value
   if (!c || !p) return
-  if (c.layers) {
-    const target = find(p.layers, c.job.layer)
-    const answer = await onServer(async (id) => await projects.importJob(id, { job: c.job.id, replace: target?.id, group: target !== undefined }, text.undo.apart))
-    if (!answer) return
-    if (target) select([target.id])
-  } else {
-    const prompt = String(c.job.request['prompt'] ?? '')
-    const target = find(p.layers, c.job.layer)
-    if (target) select([target.id])
-    addLayer({ name: prompt.slice(0, 80) || text.task[c.job.kind], asset: c.asset, ...placeOf(c.job, c, p.layers, p) })
-  }
-  await settle(c.job, 'accepted')
+  const done = await attempt(async () => c.layers ? await acceptLayers(c, p) : (await acceptImage(c, p), true))
+  if (done) await settle(c.job, 'accepted')
 }
 
 export async function discard (): Promise<void> {
   const c = candidate.value
   if (c) await settle(c.job, 'discarded')
+}
+
+/* Asks for the same place once more, with another request. */
+export async function resubmit (job: Job, request: Record<string, unknown>): Promise<Job | null> {
+  return await submit(job.kind, request, { project: job.project ?? undefined, layer: job.layer ?? undefined })
+}
+
+/* The same once more with another seed. */
+export async function vary (job: Job): Promise<Job | null> {
+  return await resubmit(job, { ...job.request, seed: newSeed() })
+}
+
+/* Puts a result in front of the person again, whatever was decided about it. */
+export async function show (job: Job): Promise<void> {
+  if (job.candidate !== 'open') {
+    put({ ...job, candidate: 'open' })
+    await attempt(async () => await api.patch(job.id, { candidate: 'open' }))
+  }
+  shownJob.value = job.id
+  candidateIndex.value = 0
 }
 
 /* The job as it is when it has ended. */

@@ -1,0 +1,17 @@
+/* words.ts - a job's progress in words. */
+import type { Job } from '../../api/types.ts'
+import { text } from '../../text.ts'
+import { seconds } from '../../ui/format.ts'
+
+export const titleOf = (j: Job): string => String(j.request['prompt'] ?? '').trim() || text.queue.kinds[j.kind]
+
+export function wordsOf (j: Job): string {
+  if (j.state !== 'running') return text.state[j.state]
+  const stage = j.stage === 'steps' && j.steps ? text.queue.step(j.step ?? 0, j.steps) : j.stage ? text.stage[j.stage] : text.state.running
+  const parts = [
+    (j.images ?? 1) > 1 ? text.queue.image((j.image ?? 0) + 1, j.images ?? 1) : null,
+    stage,
+    j.seconds_left != null && j.seconds_left > 0 ? text.queue.left(seconds(j.seconds_left)) : null
+  ]
+  return parts.filter(Boolean).join(' · ')
+}
