@@ -29,7 +29,7 @@ const state = { queued: 'Waiting', running: 'Running', done: 'Done', failed: 'Fa
 
 const commands = {
   undo: 'Undo', redo: 'Redo', cut: 'Cut', duplicate: 'Duplicate', group: 'Group', ungroup: 'Ungroup', mergeDown: 'Merge down',
-  remove: 'Delete', selectAll: 'Select all layers', fit: 'Fit', actual: '100 %', zoomIn: 'Zoom in', zoomOut: 'Zoom out',
+  remove: 'Delete', selectAll: 'Select all layers', fit: 'Fit', actual: '100 %', double: '200 %', zoomIn: 'Zoom in', zoomOut: 'Zoom out',
   palette: 'Commands', shortcuts: 'Keyboard shortcuts', export: 'Export', settings: 'Settings', home: 'All projects', run: 'Run the open panel'
 }
 
@@ -150,6 +150,21 @@ const memory = {
   loadOf: (load: number, cpus: number) => `${cpus}, load ${load.toFixed(1)}`
 }
 
+const exporting = {
+  format: 'Format', formats: { png: 'PNG', jpeg: 'JPEG', webp: 'WebP', psd: 'PSD', ora: 'OpenRaster', pptx: 'PPTX', zip: 'ZIP' },
+  about: {
+    png: 'One image, every pixel as it is, with transparency.', jpeg: 'One small image without transparency, on a background.',
+    webp: 'One image, smaller than PNG, with transparency.', psd: 'Layers, groups, masks and blend modes, for Photoshop and others.',
+    ora: 'Layers, groups and blend modes, for Krita, GIMP and others.', pptx: 'A slide with an image for each layer, to be arranged there.',
+    zip: 'Each layer as PNG, with a list of where it lies and how it is drawn.'
+  },
+  what: 'What', all: 'Everything that is visible', selected: (n: number) => n === 0 ? 'Selected layers (none is selected)' : n === 1 ? 'The selected layer' : `The ${n} selected layers`,
+  scale: 'Scale', trim: 'Trim transparent edges', lossless: 'Lossless', quality: 'Quality', background: 'Background',
+  preview: 'Preview of the file', making: 'Making the file', empty: 'There is nothing to show yet.', unknownSize: 'Size follows',
+  receivedOf: (share: string, all: string) => `${share} of ${all}`,
+  download: 'Download', copy: 'Copy to the clipboard', copied: 'The image is in the clipboard.', saved: (name: string, size: string) => `${name} was saved, ${size}.`
+}
+
 const theme = { title: 'Theme', system: 'As the system', dark: 'Dark', light: 'Light', command: (name: string) => `Theme: ${name.toLowerCase()}` }
 
 const airgap = { title: 'Air gap', badge: 'Air gap' }
@@ -159,6 +174,7 @@ export const text = {
   canvas,
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
+  home, creating, dropping, tour, header, memory, theme, airgap, exporting,
   failed: 'That did not work.',
   newGroup: 'Group',
   newProject: 'New project',
@@ -166,7 +182,6 @@ export const text = {
   close: 'Close',
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
-  home, creating, dropping, tour, header, memory, theme, airgap,
   make, presets, plan, queue, staging,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

@@ -15,7 +15,13 @@ export class Failure extends Error {
 /* The server wants its token, and this page has none that is right. */
 export const denied = signal(false)
 
+export interface Follow {
+  signal: AbortSignal
+  onProgress?: (received: number, total: number | null) => void
+}
+
 interface Options {
+  signal?: AbortSignal
   method?: string
   query?: Record<string, string | number | boolean | undefined>
   json?: unknown
@@ -50,8 +56,9 @@ async function send (path: string, o: Options = {}): Promise<Response> {
   const body = o.json !== undefined ? JSON.stringify(o.json) : o.body
   let r: Response
   try {
-    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null, keepalive: o.method === 'DELETE' })
+    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null, keepalive: o.method === 'DELETE', signal: o.signal ?? null })
   } catch {
+    o.signal?.throwIfAborted()
     throw new Failure({ status: 0, code: 'offline', detail: 'The server does not answer.' })
   }
   denied.value = r.status === 401
@@ -66,6 +73,31 @@ async function get<T> (path: string, query?: Options['query']): Promise<T> {
 async function call<T> (method: string, path: string, o: Options = {}): Promise<T> {
   const r = await send(path, { ...o, method })
   return (r.status === 204 ? undefined : await r.json()) as T
+}
+
+export interface File { blob: Blob, name: string }
+
+/* "attachment; filename="a.png"; filename*=UTF-8''%C3%A4.png": the second, which has every letter. */
+export function nameOf (disposition: string | null): string {
+  const whole = /filename\*=UTF-8''([^;]+)/.exec(disposition ?? '')?.[1]
+  return whole ? decodeURIComponent(whole) : /filename="([^"]+)"/.exec(disposition ?? '')?.[1] ?? ''
+}
+
+/* A file as it comes, so that its progress and its failure can be shown. */
+async function download (path: string, query: Options['query'], follow: Follow): Promise<File> {
+  const r = await send(path, { query, signal: follow.signal })
+  const length = r.headers.get('Content-Length')
+  const total = length === null ? null : Number(length)
+  const parts: BlobPart[] = []
+  let received = 0
+  const reader = r.body?.getReader()
+  for (let got = await reader?.read(); got && !got.done; got = await reader?.read()) {
+    parts.push(got.value)
+    received += got.value.length
+    follow.onProgress?.(received, total)
+  }
+  const blob = new Blob(parts, { type: r.headers.get('Content-Type') ?? '' })
+  return { blob, name: nameOf(r.headers.get('Content-Disposition')) }
 }
 
 /* ---- projects ----------------------------------------------------------------------------------- */
@@ -102,6 +134,7 @@ export const projects = {
   trim: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/trim`),
   clean: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/clean`),
   thumbnail: (p: { id: string, revision: number }, size = 320) => address(`${of(p.id)}/thumbnail`, { size, v: p.revision }),
+  exportFile: async (id: string, query: Options['query'], follow: Follow) => await download(`${of(id)}/export`, query, follow),
   exportUrl: (id: string, query: Record<string, string | number | boolean | undefined>) => address(`${of(id)}/export`, query)
 }
 

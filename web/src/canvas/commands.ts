@@ -15,6 +15,7 @@ export function registerCanvasCommands (): void {
   register(
     { id: 'view.fit', title: text.commands.fit, keys: ['0', 'Ctrl+0'], group, enabled: open, run: fit },
     { id: 'view.actual', title: text.commands.actual, keys: ['1', 'Ctrl+1'], group, enabled: open, run: () => { zoomTo(1) } },
+    { id: 'view.double', title: text.commands.double, group, enabled: open, run: () => { zoomTo(2) } },
     { id: 'view.in', title: text.commands.zoomIn, keys: ['+', '=', 'Ctrl++', 'Ctrl+='], group, enabled: open, run: () => { zoomStep(1) } },
     { id: 'view.out', title: text.commands.zoomOut, keys: ['-', 'Ctrl+-'], group, enabled: open, run: () => { zoomStep(-1) } },
     { id: 'view.grid', title: text.canvas.grid, group, enabled: open, run: () => { toggle('grid') } }

@@ -1,5 +1,6 @@
 /* store.ts - all that the editor shows, as signals. Read them anywhere; only actions (state/actions/) write them. */
 import { computed, signal } from '@preact/signals'
+import type { ExportChoice } from './exporting.ts'
 import type { Asset, Job, Layer, Model, Preview, Project, ProjectHead, Queue, Telemetry } from '../api/types.ts'
 
 export { denied } from '../api/client.ts'
@@ -151,6 +152,7 @@ export interface Preferences {
   toured: boolean
   models: { images?: string, layers?: string }
   rulers: boolean
+  exporting?: Partial<ExportChoice>
 }
 export const preferences = signal<Preferences>({ theme: 'system', presets: [], toured: false, models: {}, rulers: false })
 /* False until the server has told them. */

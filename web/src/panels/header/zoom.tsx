@@ -21,7 +21,7 @@ function option (name: keyof ViewOptions): MenuItem {
 export function Zoom () {
   return (
     <MenuButton class='button quiet zoom' label={text.header.zoom(percent(zoom.value))}
-      items={() => [...menuOf('fit', 'actual', 'double', 'line', 'zoomIn', 'zoomOut', 'line'), option('rulers'), option('grid'), option('snap')]}>
+      items={() => [...menuOf('view.fit', 'view.actual', 'view.double', 'line', 'view.in', 'view.out', 'line'), option('rulers'), option('grid'), option('snap')]}>
       <span>{percent(zoom.value)}</span><Icon of={ChevronDown} size={12} />
     </MenuButton>
   )

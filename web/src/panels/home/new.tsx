@@ -4,7 +4,9 @@ import { useState } from 'preact/hooks'
 import type { Model } from '../../api/types.ts'
 import { openClipboard } from '../../state/actions/files.ts'
 import { submit } from '../../state/actions/jobs.ts'
+import { prefer } from '../../state/actions/machine.ts'
 import { createProject } from '../../state/actions/projects.ts'
+import { modelFor, modelsFor, shaped, SIDE_MAX, sideFor, UNIT, type Size } from '../../state/requests.ts'
 import { dialog, models, preferences, taskPanel, wish } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
@@ -13,29 +15,17 @@ import { Select, TextArea, TextField } from '../../ui/field.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { Tabs } from '../../ui/tabs.tsx'
 import { ChooseFiles } from './choose.tsx'
-import { CANVAS_SIZES, MODEL_SIZES, SizePicker, SMALL_SIZES, type Size } from './sizes.tsx'
+import { CANVAS_SIZES, modelSizes, SizePicker } from './sizes.tsx'
 
 type Tab = 'prompt' | 'empty' | 'file'
 
 const t = text.creating
-const MODEL_SIDE = 2048
 const CANVAS_SIDE = 30000
-const MULTIPLE = 16
 const NAME_LETTERS = 60
 
 const close = (): void => { dialog.value = null }
 
 /* ---- from a prompt --------------------------------------------------------------------------------------- */
-
-const ready = (): Model[] => models.value.filter((m) => m.tasks.includes('generate') && m.state === 'ready')
-
-/* The one that was chosen, the one that is open, or the first that is no toy. */
-function usual (): Model | undefined {
-  const all = ready()
-  return all.find((m) => m.id === preferences.value.models.images) ?? all.find((m) => m.open) ?? all.find((m) => !m.embedded) ?? all[0]
-}
-
-const sizesOf = (m: Model | undefined) => m?.embedded ? SMALL_SIZES : MODEL_SIZES
 
 async function begin (prompt: string, size: Size, model: Model | undefined): Promise<void> {
   const made = await createProject({ name: prompt.slice(0, NAME_LETTERS), ...size })
@@ -48,14 +38,16 @@ async function begin (prompt: string, size: Size, model: Model | undefined): Pro
 }
 
 function FromPrompt () {
-  const [model, setModel] = useState(usual)
+  const able = modelsFor(models.value, 'images')
+  const [model, setModel] = useState(() => modelFor(models.value, 'images', preferences.value.models.images))
   const [prompt, setPrompt] = useState('')
-  const [size, setSize] = useState<Size>(sizesOf(model)[0] ?? { width: 1024, height: 1024 })
+  const [size, setSize] = useState<Size>(() => shaped('1:1', sideFor(model)))
   const [busy, setBusy] = useState(false)
   const choose = (id: string): void => {
-    const next = ready().find((m) => m.id === id)
-    if (next?.embedded !== model?.embedded) setSize(sizesOf(next)[0] ?? size)
+    const next = able.find((m) => m.id === id)
+    if (sideFor(next) !== sideFor(model)) setSize(shaped('1:1', sideFor(next)))
     setModel(next)
+    prefer({ models: { ...preferences.value.models, images: id } })
   }
   const start = (): void => {
     if (!prompt.trim() || busy) return
@@ -66,10 +58,10 @@ function FromPrompt () {
     <form class='new-body' onSubmit={(ev) => { ev.preventDefault(); start() }}
       onKeyDown={(ev) => { if (ev.key === 'Enter' && (ev.ctrlKey || ev.metaKey)) { ev.stopPropagation(); start() } }}>
       <TextArea label={t.prompt} value={prompt} onInput={setPrompt} placeholder={t.promptHint} rows={3} />
-      <SizePicker presets={sizesOf(model)} value={size} most={MODEL_SIDE} step={MULTIPLE} onChange={setSize} />
-      {ready().length === 0
+      <SizePicker presets={modelSizes(model)} value={size} most={SIDE_MAX} step={UNIT} onChange={setSize} />
+      {able.length === 0
         ? <p class='notice warning'>{t.noModel}</p>
-        : <Select label={t.model} value={model?.id ?? ''} options={ready().map((m) => ({ value: m.id, label: m.id }))} onChange={choose} />}
+        : <Select label={t.model} value={model?.id ?? ''} options={able.map((m) => ({ value: m.id, label: m.id }))} onChange={choose} />}
       <div class='row end'><Button kind='primary' icon={Sparkles} busy={busy} disabled={!prompt.trim() || busy || !model} onClick={start}>{t.generate}</Button></div>
     </form>
   )

@@ -1,24 +1,19 @@
 /* sizes.tsx - the size of a new project: by its use, or as typed. */
 import { ArrowLeftRight } from 'lucide'
 import { useId } from 'preact/hooks'
+import type { Model } from '../../api/types.ts'
+import { RATIOS, shaped, sideFor, type Size } from '../../state/requests.ts'
 import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
 import { NumberField } from '../../ui/field.tsx'
 
-export interface Size { width: number, height: number }
 export interface SizePreset extends Size { label: string }
 
 const t = text.creating
 
-/* What the model in the program was made for, and what the large ones were. */
-export const SMALL_SIZES: SizePreset[] = [
-  { label: '1:1', width: 128, height: 128 }, { label: '3:2', width: 96, height: 64 }, { label: '2:3', width: 64, height: 96 }, { label: t.small, width: 64, height: 64 }
-]
-export const MODEL_SIZES: SizePreset[] = [
-  { label: '1:1', width: 1024, height: 1024 }, { label: '4:3', width: 1152, height: 864 }, { label: '3:2', width: 1216, height: 832 },
-  { label: '16:9', width: 1344, height: 768 }, { label: '3:4', width: 864, height: 1152 }, { label: '2:3', width: 832, height: 1216 },
-  { label: '9:16', width: 768, height: 1344 }, { label: t.small, width: 512, height: 512 }
-]
+/* As large as the model likes it, in every shape. */
+export const modelSizes = (m: Model | undefined): SizePreset[] => RATIOS.map((label) => ({ label, ...shaped(label, sideFor(m)) }))
+
 export const CANVAS_SIZES: SizePreset[] = [
   { label: t.icon, width: 512, height: 512 }, { label: t.square, width: 1080, height: 1080 }, { label: t.story, width: 1080, height: 1920 },
   { label: t.screen, width: 1920, height: 1080 }, { label: t.screen4k, width: 3840, height: 2160 }, { label: t.texture, width: 2048, height: 2048 },
