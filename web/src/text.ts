@@ -10,7 +10,14 @@ const canvas = {
   name: 'Canvas',
   rail: 'Tools',
   tools: { move: 'Move', hand: 'Hand', zoom: 'Zoom', crop: 'Crop' },
-  grid: 'Pixel grid'
+  grid: 'Pixel grid',
+  snap: 'Snap to edges and middles',
+  nudge: {
+    ArrowLeft: (by: number) => `Left by ${by}`, ArrowRight: (by: number) => `Right by ${by}`,
+    ArrowUp: (by: number) => `Up by ${by}`, ArrowDown: (by: number) => `Down by ${by}`
+  },
+  readout: (x: number, y: number, w: number, h: number, angle: number | null) =>
+    `${Math.round(x)}, ${Math.round(y)} \u00b7 ${Math.round(w)} \u00d7 ${Math.round(h)}${angle === null ? '' : ` \u00b7 ${angle}\u00b0`}`
 }
 
 const save = {

@@ -32,4 +32,6 @@ export interface Backend<P extends Texture, S extends Surface> {
   /* Blends within `part`, which lies on the surface. */
   blend: (to: S, drawing: Drawing<P, S>, part: Box) => void
   read: (s: S, part: Box) => Uint8ClampedArray
+  /* One pixel of a texture: RGBA. */
+  texel: (t: P, x: number, y: number) => Uint8ClampedArray
 }

@@ -23,6 +23,7 @@ import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
 import { Over } from './overlay/over.tsx'
 import { gesture, hovering, Pointers, spaceHeld } from './pointers.ts'
+import { registerMoveTool } from './tools/move.ts'
 import { activeTool } from './tools/tool.ts'
 import { registerViewTools } from './tools/view.ts'
 import { fit, resized } from './viewport.ts'
@@ -34,6 +35,7 @@ declare global {
   }
 }
 
+registerMoveTool()
 registerViewTools()
 registerCanvasCommands()
 

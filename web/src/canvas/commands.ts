@@ -1,6 +1,8 @@
 /* commands.ts - commands of the canvas; tools register their own. */
-import { register } from '../state/commands.ts'
-import { project, view, type ViewOptions } from '../state/store.ts'
+import { nudge } from '../state/actions/layers.ts'
+import { register, type Command } from '../state/commands.ts'
+import { newId } from '../state/ids.ts'
+import { candidate, project, selectedIds, view, type ViewOptions } from '../state/store.ts'
 import { text } from '../text.ts'
 import { fit, zoomStep, zoomTo } from './viewport.ts'
 
@@ -8,6 +10,34 @@ const open = (): boolean => project.value !== null
 
 function toggle (name: keyof ViewOptions): void {
   view.value = { ...view.value, [name]: !view.value[name] }
+}
+
+/* ---- nudging: one undo step for a burst ------------------------------------------------------------------ */
+
+const BURST_MS = 900
+let burst = { name: newId('n'), at: 0, ids: '' }
+
+function nudgeBy (dx: number, dy: number): void {
+  const ids = selectedIds.value
+  const now = performance.now()
+  const same = now - burst.at < BURST_MS && burst.ids === ids.join()
+  burst = { name: same ? burst.name : newId('n'), at: now, ids: ids.join() }
+  nudge(ids, dx, dy, burst.name)
+}
+
+/* Arrows belong to lists and fields where one has the focus, and to the results that wait. */
+function takesArrows (): boolean {
+  const on = document.activeElement
+  return project.value !== null && selectedIds.value.length > 0 && candidate.value === null && (on === null || on === document.body || on.closest('.canvas') !== null)
+}
+
+const ARROWS = [['ArrowLeft', -1, 0], ['ArrowRight', 1, 0], ['ArrowUp', 0, -1], ['ArrowDown', 0, 1]] as const
+
+function nudges (): Command[] {
+  return ARROWS.flatMap(([key, dx, dy]) => [1, 10].map((by) => ({
+    id: `layer.nudge.${key}.${by}`, title: text.canvas.nudge[key](by), keys: [by === 1 ? key : `Shift+${key}`], group: text.groups.layers,
+    enabled: takesArrows, run: () => { nudgeBy(by * dx, by * dy) }
+  })))
 }
 
 export function registerCanvasCommands (): void {
@@ -18,6 +48,8 @@ export function registerCanvasCommands (): void {
     { id: 'view.double', title: text.commands.double, group, enabled: open, run: () => { zoomTo(2) } },
     { id: 'view.in', title: text.commands.zoomIn, keys: ['+', '=', 'Ctrl++', 'Ctrl+='], group, enabled: open, run: () => { zoomStep(1) } },
     { id: 'view.out', title: text.commands.zoomOut, keys: ['-', 'Ctrl+-'], group, enabled: open, run: () => { zoomStep(-1) } },
-    { id: 'view.grid', title: text.canvas.grid, group, enabled: open, run: () => { toggle('grid') } }
+    { id: 'view.grid', title: text.canvas.grid, group, enabled: open, run: () => { toggle('grid') } },
+    { id: 'view.snap', title: text.canvas.snap, group, enabled: open, run: () => { toggle('snap') } },
+    ...nudges()
   )
 }

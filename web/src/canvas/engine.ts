@@ -1,11 +1,12 @@
 /* engine.ts - follows the store and keeps the canvas element showing it: composes what changed, then draws, once a frame. */
 import { effect, signal } from '@preact/signals'
+import type { Layer } from '../api/types.ts'
 import { brush, comparison, curtain, project, view, zoom } from '../state/store.ts'
 import { alternative } from './alternative.ts'
 import { Assets } from './assets.ts'
 import type { Backend, Surface, Texture } from './backend.ts'
 import { seenLayers } from './draft.ts'
-import type { Box } from './matrix.ts'
+import type { Box, Point } from './matrix.ts'
 import { Scene } from './scene.ts'
 import type { Rgb, Screen, Shown, View } from './screen.ts'
 import { veil } from './veil.ts'
@@ -19,6 +20,8 @@ const ARRIVAL_MS = 120
 /* What the engine knows of the open project for tools and gizmos. */
 export interface Pixels {
   sizeOf: (asset: string) => { width: number, height: number } | null
+  /* Alpha from 0 to 255 at a point of the layer's image, its mask applied. */
+  alphaOf: (l: Layer, p: Point) => number
   /* The composed canvas, or a part of it: RGBA, straight alpha. */
   read: (part?: Box) => { width: number, height: number, data: Uint8ClampedArray } | null
 }
@@ -52,7 +55,7 @@ export class Engine<T extends Texture, S extends Surface> {
     this.main = new Scene(backend, this.assets)
     this.other = new Scene(backend, this.assets)
     this.stops.push(effect(() => { this.listen() }), effect(() => { this.takeVeil() }), this.followTheme())
-    pixels.value = { sizeOf: (id) => this.assets.get(id), read: (part) => this.read(part) }
+    pixels.value = { sizeOf: (id) => this.assets.get(id), alphaOf: (l, p) => this.alphaOf(l, p), read: (part) => this.read(part) }
   }
 
   close (): void {
@@ -148,6 +151,18 @@ export class Engine<T extends Texture, S extends Surface> {
       curtain: curtain.value * area.value.w, pan: pan.value, zoom: zoom.value, ratio: area.value.ratio,
       grid: view.value.grid && zoom.value >= GRID_ZOOM, veil: brush.value.veil
     }
+  }
+
+  private alphaOf (l: Layer, p: Point): number {
+    const image = this.assets.get(l.asset ?? '')
+    const mask = l.mask === null ? null : this.assets.get(l.mask)
+    if (!image || p.x < 0 || p.y < 0 || p.x >= image.width || p.y >= image.height) return 0
+    const texel = (t: T): Uint8ClampedArray =>
+      this.backend.texel(t, Math.floor(p.x / image.width * t.width), Math.floor(p.y / image.height * t.height))
+    const alpha = texel(image.texture)[3] ?? 0
+    if (!mask) return alpha
+    const [r = 0, g = 0, b = 0, a = 0] = texel(mask.texture)
+    return alpha * (0.299 * r + 0.587 * g + 0.114 * b) / 255 * a / 255
   }
 
   private read (part?: Box): { width: number, height: number, data: Uint8ClampedArray } | null {

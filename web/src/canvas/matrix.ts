@@ -72,17 +72,19 @@ export function matrixOf (l: Placement): Matrix {
   return { a: c * l.scale_x, b: s * l.scale_x, c: -s * l.scale_y, d: c * l.scale_y, e: l.x, f: l.y }
 }
 
-/* The nearest that a layer can be to `m`: what shears is left out. Its signs are those of `like`, so that a mirrored layer
- * stays one. */
-export function placementOf (m: Matrix, like: Placement): Placement {
-  const mirrored = m.a * m.d - m.b * m.c < 0
-  const signX = Math.sign(like.scale_x) || 1
-  const signY = mirrored ? -signX : signX
-  const rotation = Math.atan2(signX * m.b, signX * m.a) * 180 / Math.PI
+/* The nearest that a layer can be to `m`: what shears is left out. Mirroring one side is the same as mirroring the other
+ * and turning by 180 degrees: the signs stay those of `like` where they can, else the turn stays the nearer one. */
+export function placementOf (m: Matrix, like: Omit<Placement, 'x' | 'y'>): Placement {
+  const det = m.a * m.d - m.b * m.c
+  const length = Math.hypot(m.a, m.b)
+  const angle = Math.atan2(m.b, m.a) * 180 / Math.PI
+  const away = (degrees: number): number => Math.abs(degrees - 360 * Math.round(degrees / 360))
+  const kept = det * like.scale_x * like.scale_y > 0
+  const nearer = away(angle - like.rotation) <= away(angle + 180 - like.rotation) ? 1 : -1
+  const sign = kept ? Math.sign(like.scale_x) : nearer
   return {
-    x: m.e, y: m.f, rotation,
-    scale_x: signX * Math.hypot(m.a, m.b),
-    scale_y: signY * Math.abs(m.a * m.d - m.b * m.c) / Math.hypot(m.a, m.b)
+    x: m.e, y: m.f, rotation: sign > 0 ? angle : angle > 0 ? angle - 180 : angle + 180,
+    scale_x: sign * length, scale_y: sign * det / length
   }
 }
 

@@ -23,6 +23,7 @@ export class GLBackend implements Backend<GLTexture, GLSurface> {
   readonly most: number
   private readonly layer: Program
   private under: GLSurface | null = null
+  private lookingGlass: WebGLFramebuffer | null = null // to read textures through
 
   constructor (gl: GL) {
     this.gl = gl
@@ -127,9 +128,21 @@ export class GLBackend implements Backend<GLTexture, GLSurface> {
   }
 
   read (s: GLSurface, part: Box): Uint8ClampedArray {
+    return this.readFrame(s.frame, part)
+  }
+
+  texel (t: GLTexture, x: number, y: number): Uint8ClampedArray {
+    const { gl } = this
+    this.lookingGlass ??= gl.createFramebuffer()
+    gl.bindFramebuffer(gl.FRAMEBUFFER, this.lookingGlass)
+    gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, t.texture, 0)
+    return this.readFrame(this.lookingGlass, { x, y, w: 1, h: 1 })
+  }
+
+  private readFrame (frame: WebGLFramebuffer, part: Box): Uint8ClampedArray {
     const { gl } = this
     const out = new Uint8Array(4 * part.w * part.h)
-    gl.bindFramebuffer(gl.FRAMEBUFFER, s.frame)
+    gl.bindFramebuffer(gl.FRAMEBUFFER, frame)
     gl.readPixels(part.x, part.y, part.w, part.h, gl.RGBA, gl.UNSIGNED_BYTE, out)
     return new Uint8ClampedArray(out.buffer)
   }

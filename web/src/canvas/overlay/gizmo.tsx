@@ -1,0 +1,67 @@
+/* gizmo.tsx - the frame around what is selected, its handles, guides, and a readout while it is dragged. */
+import { zoom } from '../../state/store.ts'
+import { text } from '../../text.ts'
+import { selectionFrame } from '../frames.ts'
+import { gesture } from '../pointers.ts'
+import type { Guide } from '../snap.ts'
+import { dragging, guides } from '../tools/dragging.ts'
+import { boxOfFrame, handlePoint, HANDLES, isUpright, KNOB, knobPoint, sides, type Frame } from '../transform.ts'
+import { area, toScreen } from '../viewport.ts'
+import { Label } from './label.tsx'
+
+const SIDE = 8
+
+function Handles ({ frame }: { frame: Frame }) {
+  const [w, h] = sides(frame)
+  const room = (s: number): boolean => s * zoom.value > 48
+  const knob = toScreen(knobPoint(frame, KNOB / zoom.value))
+  const top = toScreen(handlePoint(frame, { x: 0, y: -1 }))
+  return (
+    <>
+      <line class='frame' x1={top.x} y1={top.y} x2={knob.x} y2={knob.y} />
+      <circle class='handle' cx={knob.x} cy={knob.y} r={5} />
+      {HANDLES.filter((k) => (k.x !== 0 || room(w)) && (k.y !== 0 || room(h))).map((k) => {
+        const p = toScreen(handlePoint(frame, k))
+        return <rect key={`${k.x}${k.y}`} class='handle' x={p.x - SIDE / 2} y={p.y - SIDE / 2} width={SIDE} height={SIDE} rx={1.5} />
+      })}
+    </>
+  )
+}
+
+function GuideLine ({ of }: { of: Guide }) {
+  const line = (along: number): { x: number, y: number } => toScreen(of.axis === 'x' ? { x: of.at, y: along } : { x: along, y: of.at })
+  const a = line(of.from)
+  const b = line(of.to)
+  const between = of.gap && line((of.gap.from + of.gap.to) / 2)
+  return (
+    <>
+      <line class='guide' x1={a.x} y1={a.y} x2={b.x} y2={b.y} />
+      {between && of.gap && <Label x={between.x} y={between.y} text={`${Math.round(of.gap.to - of.gap.from)}`} class='gap' />}
+    </>
+  )
+}
+
+function Readout ({ frame }: { frame: Frame }) {
+  const d = dragging.value
+  if (!d) return null
+  const box = boxOfFrame(frame)
+  const [w, h] = isUpright(frame) ? [box.w, box.h] : sides(frame)
+  const words = text.canvas.readout(box.x, box.y, w, h, d.angle)
+  return <Label x={Math.min(d.at.x + 16, area.value.w - 130)} y={Math.min(d.at.y + 26, area.value.h - 16)} text={words} start />
+}
+
+export function Gizmo () {
+  const frame = selectionFrame.value
+  if (!frame) return null
+  const points = [{ x: -1, y: -1 }, { x: 1, y: -1 }, { x: 1, y: 1 }, { x: -1, y: 1 }].map((h) => toScreen(handlePoint(frame, h)))
+  const outline = points.map((p) => `${p.x},${p.y}`).join(' ')
+  return (
+    <>
+      <polygon class='casing' points={outline} />
+      <polygon class='frame' points={outline} />
+      {!(gesture.value && dragging.value) && <Handles frame={frame} />}
+      {guides.value.map((g) => <GuideLine key={`${g.axis}${g.at}`} of={g} />)}
+      <Readout frame={frame} />
+    </>
+  )
+}
