@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "http/events.h"
 #include "sandbox/sandbox.h"
+#include "server/api/asset_json.h"
 #include "server/api/exports.h"
 #include "server/compat/face.h"
 #include "server/jobs/caretaker.h"
@@ -90,6 +91,7 @@ static enum err_code open_parts(struct server *s, const struct server_options *o
     TRY(stage(s, drop_rights(s, o, e), "network and capabilities given up"));
     TRY(stage(s, store_open(&so, &s->store, e), "store opened"));
     s->events = events_hub_new(LIMIT_STREAM);
+    store_listen(s->store, &(struct store_listener){.asset = asset_tell, .user = s});
     s->exports = exports_new(EXPORTS_FILES);
     s->thumbnails = exports_new(EXPORTS_THUMBNAILS);
     TRY(caretaker_open(s->store, o->tidy_seconds, &s->caretaker, e));

@@ -33,8 +33,6 @@ struct asset_writer {
     char temp[FILES_NAME_SIZE];
 };
 
-#define COLUMNS "seq, id, format, width, height, alpha, bytes, name, origin, created_ms"
-
 /* ---- formats ------------------------------------------------------------------------------------ */
 
 const char *asset_mime(enum image_format format)
@@ -154,7 +152,8 @@ uint64_t asset_writer_pixels(const struct asset_writer *w)
 }
 
 /* From the temporary file to the row. */
-static enum err_code settle(struct asset_writer *w, struct asset *a, struct err *e)
+static enum err_code settle(struct asset_writer *w, const struct asset_made *made, struct asset *a,
+                            struct err *e)
 {
     struct store *s = w->s;
     char name[FILES_NAME_SIZE];
@@ -165,9 +164,11 @@ static enum err_code settle(struct asset_writer *w, struct asset *a, struct err 
     enum err_code rc;
     TRY_GOTO(files_settle(&s->files, w->temp, s->files.assets, name, true, e), done);
     TRY_GOTO(store_begin(s, e), done);
-    rc = db_end(&s->rw, asset_row_put(s, a, e), e);
+    rc = db_end(&s->rw, asset_row_put(s, made, a, e), e);
 done:
     store_unlock_files(s);
+    if (rc == ERR_OK)
+        store_tell_asset(s, a->id, false);
     return rc;
 }
 
@@ -203,7 +204,7 @@ enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_not
     if (rc == ERR_OK)
         rc = check_image(w, note->trusted, &a, e);
     if (rc == ERR_OK)
-        rc = settle(w, &a, e);
+        rc = settle(w, note->made, &a, e);
     asset_writer_abort(w); /* after a success the temporary name is gone already */
     *out = rc == ERR_OK ? a : (struct asset){0};
     return rc;
@@ -226,7 +227,7 @@ enum err_code asset_put(struct store *s, struct str bytes, const struct asset_no
 enum err_code asset_put_image(struct store *s, const struct image *im,
                               const struct asset_note *note, struct asset *out, struct err *e)
 {
-    struct asset_note own = note ? *note : (struct asset_note){.origin = "job"};
+    struct asset_note own = note ? *note : (struct asset_note){.origin = "result"};
     struct buf png;
     own.trusted = true;
     buf_init(&png, (size_t)1 << 30);
@@ -239,7 +240,17 @@ enum err_code asset_put_image(struct store *s, const struct image *im,
 
 /* ---- rows --------------------------------------------------------------------------------------- */
 
-static void read_row(struct db_query *q, struct asset *a)
+/* Cut between two characters. */
+static void read_prompt(struct str text, char out[ASSET_PROMPT_SIZE])
+{
+    size_t n = text.n < ASSET_PROMPT_SIZE ? text.n : ASSET_PROMPT_SIZE - 1;
+    while (n < text.n && n > 0 && ((unsigned char)text.p[n] & 0xc0) == 0x80)
+        n--;
+    memcpy(out, text.p, n);
+    out[n] = 0;
+}
+
+void asset_row_read(struct db_query *q, struct asset *a)
 {
     *a = (struct asset){.seq = db_int(q, 0),
                         .format = format_from_name(db_text(q, 2)),
@@ -247,10 +258,17 @@ static void read_row(struct db_query *q, struct asset *a)
                         .height = (int)db_int(q, 4),
                         .alpha = db_int(q, 5) != 0,
                         .bytes = (uint64_t)db_int(q, 6),
-                        .created_ms = db_int(q, 9)};
+                        .created_ms = db_int(q, 9),
+                        .starred = db_int(q, 10) != 0,
+                        .trashed = db_int(q, 11) != 0,
+                        .seed = db_int(q, 16)};
     db_text_into(q, 1, a->id, sizeof a->id);
     db_text_into(q, 7, a->name, sizeof a->name);
     db_text_into(q, 8, a->origin, sizeof a->origin);
+    db_text_into(q, 12, a->job, sizeof a->job);
+    db_text_into(q, 13, a->task, sizeof a->task);
+    db_text_into(q, 14, a->model, sizeof a->model);
+    read_prompt(db_text(q, 15), a->prompt);
 }
 
 static enum err_code row_exists(struct store *s, const char *id, bool *out, struct err *e)
@@ -261,18 +279,37 @@ static enum err_code row_exists(struct store *s, const char *id, bool *out, stru
     return db_done(&q);
 }
 
-enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e)
+/* What is put in again leaves the trash; the last job that made it is kept. */
+#define PUT                                                                                        \
+    "INSERT INTO assets (id, format, width, height, alpha, bytes, name, origin, created_ms,"       \
+    " touched_ms, job, task, model, prompt, seed)"                                                 \
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"                   \
+    " ON CONFLICT (id) DO UPDATE SET touched_ms = max(touched_ms, excluded.touched_ms),"           \
+    " name = CASE WHEN name = '' THEN excluded.name ELSE name END, trashed = 0,"                   \
+    " job = iif(excluded.job = '', job, excluded.job),"                                            \
+    " task = iif(excluded.job = '', task, excluded.task),"                                         \
+    " model = iif(excluded.job = '', model, excluded.model),"                                      \
+    " prompt = iif(excluded.job = '', prompt, excluded.prompt),"                                   \
+    " seed = iif(excluded.job = '', seed, excluded.seed)"                                          \
+    " RETURNING " ASSET_COLUMNS
+
+static void bind_made(struct db_query *q, int at, const struct asset_made *made)
+{
+    static const struct asset_made by_none = {.job = "", .task = "", .model = "", .prompt = ""};
+    made = made ? made : &by_none;
+    db_bind_text(q, at, made->job);
+    db_bind_text(q, at + 1, made->task);
+    db_bind_text(q, at + 2, made->model);
+    db_bind_text(q, at + 3, made->prompt ? made->prompt : "");
+    db_bind_int(q, at + 4, made->seed);
+}
+
+enum err_code asset_row_put(struct store *s, const struct asset_made *made, struct asset *a,
+                            struct err *e)
 {
     bool existed = false;
     TRY(row_exists(s, a->id, &existed, e));
-    struct db_query q = db_query(
-        &s->rw,
-        "INSERT INTO assets (id, format, width, height, alpha, bytes, name, origin, created_ms,"
-        " touched_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-        " ON CONFLICT (id) DO UPDATE SET touched_ms = max(touched_ms, excluded.touched_ms),"
-        " name = CASE WHEN name = '' THEN excluded.name ELSE name END"
-        " RETURNING " COLUMNS,
-        e);
+    struct db_query q = db_query(&s->rw, PUT, e);
     int64_t now = store_now_ms(s);
     db_bind_text(&q, 1, a->id);
     db_bind_text(&q, 2, image_format_name(a->format));
@@ -284,8 +321,9 @@ enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e)
     db_bind_text(&q, 8, a->origin);
     db_bind_int(&q, 9, a->created_ms ? a->created_ms : now);
     db_bind_int(&q, 10, now);
+    bind_made(&q, 11, made);
     if (db_row(&q))
-        read_row(&q, a);
+        asset_row_read(&q, a);
     a->existed = existed;
     return db_run(&q);
 }
@@ -297,11 +335,12 @@ enum err_code asset_get(struct store *s, const char *id, struct asset *out, stru
     enum err_code rc = ERR_OK;
     if (asset_is_id(id)) {
         db_lock(&s->ro);
-        struct db_query q = db_query(&s->ro, "SELECT " COLUMNS " FROM assets WHERE id = ?1", e);
+        struct db_query q =
+            db_query(&s->ro, "SELECT " ASSET_COLUMNS " FROM assets WHERE id = ?1", e);
         db_bind_text(&q, 1, id);
         there = db_row(&q);
         if (there)
-            read_row(&q, &found);
+            asset_row_read(&q, &found);
         rc = db_done(&q);
         db_unlock(&s->ro);
     }
@@ -363,39 +402,4 @@ enum err_code asset_load(struct store *s, const char *id, struct image *out, str
 enum err_code asset_load_deep(struct store *s, const char *id, struct image *out, struct err *e)
 {
     return load(s, id, true, out, e);
-}
-
-/* ---- lists -------------------------------------------------------------------------------------- */
-
-enum err_code asset_list(struct store *s, int64_t before, int limit, struct asset_list *out,
-                         struct err *e)
-{
-    *out = (struct asset_list){0};
-    limit = limit < 1 ? 1 : limit > 1000 ? 1000 : limit;
-    out->items = mem_try_array((size_t)limit, sizeof *out->items);
-    if (!out->items)
-        return err_set(e, ERR_NOMEM, "no memory for a list of %d assets", limit);
-    db_lock(&s->ro);
-    struct db_query q = db_query(
-        &s->ro, "SELECT " COLUMNS " FROM assets WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2", e);
-    db_bind_int(&q, 1, before > 0 ? before : INT64_MAX);
-    db_bind_int(&q, 2, limit + 1); /* one more tells whether there is a next page */
-    while (db_row(&q)) {
-        if (out->n == (size_t)limit) {
-            out->next = out->items[out->n - 1].seq;
-            break;
-        }
-        read_row(&q, &out->items[out->n++]);
-    }
-    enum err_code rc = db_done(&q);
-    db_unlock(&s->ro);
-    if (rc != ERR_OK)
-        asset_list_deinit(out);
-    return rc;
-}
-
-void asset_list_deinit(struct asset_list *l)
-{
-    mem_free(l->items);
-    *l = (struct asset_list){0};
 }

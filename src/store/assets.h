@@ -23,6 +23,10 @@ enum {
     ASSET_ID_SIZE = 65,    /* with the NUL */
     ASSET_NAME_SIZE = 256, /* with the NUL; UTF-8, no control characters */
     ASSET_ORIGIN_SIZE = 16,
+    ASSET_TASK_SIZE = 24,
+    ASSET_MODEL_SIZE = 256,
+    ASSET_PROMPT_SIZE =
+        2048, /* of a longer one this much is handed out; all of it is kept and searched */
 };
 
 struct asset {
@@ -33,10 +37,22 @@ struct asset {
     uint64_t bytes;
     char name[ASSET_NAME_SIZE]; /* what the first one who put it in called it; never a path */
     char origin
-        [ASSET_ORIGIN_SIZE]; /* "upload", "job", "preview", "found" ... : who put it in first */
+        [ASSET_ORIGIN_SIZE]; /* "upload", "result", "preview", "found" ... : who put it in first */
     int64_t created_ms;
+    bool starred; /* never collected, unless it is trashed, too */
+    bool trashed; /* until it is put in again */
+    /* Of a job's result; "" otherwise. The last job that made it, which need not be there any more. */
+    char job[STORE_ID_SIZE], task[ASSET_TASK_SIZE], model[ASSET_MODEL_SIZE];
+    char prompt[ASSET_PROMPT_SIZE];
+    int64_t seed;
     int64_t seq;  /* grows with every new asset: the key for lists */
     bool existed; /* after putting it in: these bytes were in the store before */
+};
+
+/* How a job made it. */
+struct asset_made {
+    const char *job, *task, *model, *prompt;
+    int64_t seed;
 };
 
 struct asset_note {
@@ -44,6 +60,7 @@ struct asset_note {
     const char *origin; /* NULL: "upload" */
     /* Our own encoder made the bytes: only the header is read again, not every pixel. */
     bool trusted;
+    const struct asset_made *made; /* NULL: by no job */
 };
 
 /* "image/png", ... Static string. */
@@ -94,6 +111,13 @@ ERR_MUST_CHECK enum err_code asset_load(struct store *s, const char *id, struct 
 ERR_MUST_CHECK enum err_code asset_load_deep(struct store *s, const char *id, struct image *out,
                                              struct err *e);
 
+/* Each 1 or 0, or -1 to leave it as it is. What is trashed stays until its days are over, as if it had been put in now. */
+struct asset_marks {
+    int starred, trashed;
+};
+ERR_MUST_CHECK enum err_code asset_mark(struct store *s, const char *id, struct asset_marks marks,
+                                        struct asset *out, struct err *e);
+
 /* With its small versions. ERR_BUSY while a project, an undo point or a job refers to it (the text says which). */
 ERR_MUST_CHECK enum err_code asset_delete(struct store *s, const char *id, struct err *e);
 
@@ -103,10 +127,18 @@ struct asset_list {
     int64_t next; /* `before` for the next page; 0 when there is none */
 };
 
+struct asset_filter {
+    struct asset_marks marks; /* -1: either */
+    const char *origin;       /* NULL: any */
+    const char *words; /* each of them is in the name or the prompt, without case; NULL: all */
+};
+struct asset_filter asset_filter_all(void);
+
 /* Newest first, at most limit (1 to 1000) with seq < before (0: from the newest). Caller:
  * asset_list_deinit. */
-ERR_MUST_CHECK enum err_code asset_list(struct store *s, int64_t before, int limit,
-                                        struct asset_list *out, struct err *e);
+ERR_MUST_CHECK enum err_code asset_list(struct store *s, const struct asset_filter *filter,
+                                        int64_t before, int limit, struct asset_list *out,
+                                        struct err *e);
 void asset_list_deinit(struct asset_list *l);
 
 /* ---- thumbnails ------------------------------------------------------------------------------- */

@@ -121,11 +121,12 @@ static void check_file(struct checking *c, const char *id, uint64_t bytes)
 /* In pages, so that no lock is held while files are read. */
 static enum err_code check_files(struct checking *c, struct err *e)
 {
+    const struct asset_filter all = asset_filter_all();
     int64_t before = 0;
     enum err_code rc;
     do {
         struct asset_list l;
-        rc = asset_list(c->s, before, 1000, &l, e);
+        rc = asset_list(c->s, &all, before, 1000, &l, e);
         for (size_t i = 0; rc == ERR_OK && i < l.n; i++)
             check_file(c, l.items[i].id, l.items[i].bytes);
         before = l.next;

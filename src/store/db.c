@@ -88,6 +88,7 @@ enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct
     (void)sqlite3_db_config(db->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_limit(db->h, SQLITE_LIMIT_ATTACHED, 0);
     TRY(db_exec(db, settings, e));
+    TRY(db_add_words(db, e));
     if (mode == DB_OWN)
         TRY(db_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", e));
     if (mode == DB_SHARE)

@@ -40,6 +40,8 @@ enum db_mode {
 ERR_MUST_CHECK enum err_code db_open(struct db *db, const char *path, enum db_mode mode,
                                      struct err *e);
 void db_close(struct db *db);
+/* words.c: has_words(words, name, prompt) for the connection's statements. */
+ERR_MUST_CHECK enum err_code db_add_words(struct db *db, struct err *e);
 void db_lock(struct db *db);
 void db_unlock(struct db *db);
 

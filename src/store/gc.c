@@ -24,6 +24,7 @@ struct collection {
 
 #define ORPHANS                                                                                    \
     " FROM assets WHERE touched_ms <= ?1 AND (?2 OR origin <> 'found')"                            \
+    " AND (NOT starred OR trashed)"                                                                \
     " AND NOT EXISTS (SELECT 1 FROM refs WHERE refs.asset = assets.id)"
 
 static const int sides[] = {64, 128, 256, 512, 1024};
@@ -115,6 +116,8 @@ static enum err_code drop_batch(struct collection *c, struct orphan *batch, size
     }
 done:
     store_unlock_files(s);
+    for (size_t i = 0; rc == ERR_OK && i < *n; i++)
+        store_tell_asset(s, batch[i].id, true);
     return rc;
 }
 
@@ -302,5 +305,7 @@ enum err_code asset_delete(struct store *s, const char *id, struct err *e)
     drop_thumbs(s, id);
 done:
     store_unlock_files(s);
+    if (rc == ERR_OK)
+        store_tell_asset(s, id, true);
     return rc;
 }

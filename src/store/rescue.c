@@ -84,7 +84,7 @@ static enum err_code enter(const char *name, void *user, struct err *e)
     }
     snprintf(a.id, sizeof a.id, "%s", name + 3);
     f->n++;
-    return asset_row_put(f->s, &a, e);
+    return asset_row_put(f->s, NULL, &a, e);
 }
 
 enum err_code rescue_assets(struct store *s, uint64_t *n, struct err *e)
@@ -159,6 +159,21 @@ static void copy_table(struct store *s, struct db *old, const struct table *t, u
         (void)copy_columns(s, old, t, false, n);
 }
 
+/* What people and jobs said of images whose files are here. */
+static void copy_marks(struct store *s, struct db *old, uint64_t *n)
+{
+    static const char from[] = "SELECT id, name, starred, trashed, job, task, model, prompt, seed"
+                               " FROM assets NOT INDEXED";
+    static const char to[] = "UPDATE assets SET name = ?2, starred = ?3, trashed = ?4, job = ?5,"
+                             " task = ?6, model = ?7, prompt = ?8, seed = ?9 WHERE id = ?1";
+    sqlite3_stmt *st = NULL;
+    if (sqlite3_prepare_v2(old->h, from, -1, &st, NULL) != SQLITE_OK)
+        return;
+    while (sqlite3_step(st) == SQLITE_ROW)
+        copy_row(s, to, st, 9, n);
+    (void)sqlite3_finalize(st);
+}
+
 /* Projects without a readable state at their position would be listed and not open. */
 static const char drop_empty[] = "DELETE FROM projects WHERE NOT EXISTS (SELECT 1 FROM history"
                                  " WHERE history.project = projects.id AND history.position = "
@@ -177,6 +192,7 @@ enum err_code rescue_rows(struct store *s, const char *path, uint64_t *n, struct
         (void)sqlite3_db_config(old.h, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
             copy_table(s, &old, &tables[i], tables[i].counts ? n : &others);
+        copy_marks(s, &old, &others);
     }
     db_close(&old);
     rc = db_exec(&s->rw, drop_empty, e);

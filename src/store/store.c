@@ -75,6 +75,17 @@ static enum err_code mend_clock(struct store *s, struct err *e)
     return ERR_OK;
 }
 
+void store_listen(struct store *s, const struct store_listener *listener)
+{
+    s->listener = *listener;
+}
+
+void store_tell_asset(struct store *s, const char *id, bool deleted)
+{
+    if (s->listener.asset)
+        s->listener.asset(id, deleted, s->listener.user);
+}
+
 const char *store_dir(const struct store *s)
 {
     return s->dir;

@@ -59,6 +59,14 @@ ERR_MUST_CHECK enum err_code store_open(const struct store_options *options, str
 /* Accepts NULL. No other thread may still be in a call. */
 void store_close(struct store *s);
 
+/* Is told of every image that is new, changed or deleted, by the thread that did it, without a lock. */
+struct store_listener {
+    void (*asset)(const char *id, bool deleted, void *user); /* NULL: nobody listens */
+    void *user;
+};
+/* Before other threads use the store. */
+void store_listen(struct store *s, const struct store_listener *listener);
+
 /* Borrowed from s. */
 const char *store_dir(const struct store *s);
 
@@ -115,8 +123,8 @@ struct store_gc_result {
     uint64_t bytes;
 };
 
-/* Removes images that no project, undo point or job refers to and that nobody has put in for grace_s
- * seconds, files that no row knows, and what is left in tmp/, each older than the grace time. What was
+/* Removes images that no project, undo point or job refers to, that are not starred (or are trashed, too) and that
+ * nobody has put in for grace_s seconds, files that no row knows, and what is left in tmp/, each older than the grace time. What was
  * found again after a broken database counts as referred to, unless `found_too`. dry_run only counts.
  * Safe while other threads work. */
 struct store_gc_params {

@@ -25,6 +25,7 @@ struct store {
     int files_lock_fd;
     pthread_mutex_t thumbs_lock; /* one thumbnail is made at a time: each may hold a large image */
     int64_t wall_at_open_ms, boot_at_open_ms;
+    struct store_listener listener;
 };
 
 void store_lock_files(struct store *s);
@@ -33,8 +34,17 @@ void store_unlock_files(struct store *s);
 /* ERR_IO for a store opened to look only; else begins a transaction on rw. End with db_end(&s->rw). */
 ERR_MUST_CHECK enum err_code store_begin(struct store *s, struct err *e);
 
-/* Inserts the row, or marks it as put in again. Within a transaction. Fills a->seq and what the row had. */
-ERR_MUST_CHECK enum err_code asset_row_put(struct store *s, struct asset *a, struct err *e);
+/* Tells the listener, after the commit and without a lock. */
+void store_tell_asset(struct store *s, const char *id, bool deleted);
+
+#define ASSET_COLUMNS                                                                              \
+    "seq, id, format, width, height, alpha, bytes, name, origin, created_ms, starred, trashed,"    \
+    " job, task, model, prompt, seed"
+void asset_row_read(struct db_query *q, struct asset *a);
+/* Inserts the row, or marks it as put in again. Within a transaction. Fills a->seq and what the row had. made: NULL
+ * for what no job made. */
+ERR_MUST_CHECK enum err_code asset_row_put(struct store *s, const struct asset_made *made,
+                                           struct asset *a, struct err *e);
 /* owner refers to the asset from now on. Within a transaction. ERR_NOTFOUND when there is no such asset. */
 ERR_MUST_CHECK enum err_code refs_add(struct store *s, const char *owner, const char *asset,
                                       struct err *e);

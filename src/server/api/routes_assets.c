@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json_text.h"
+#include "server/api/asset_json.h"
 #include "server/api/page.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -11,54 +12,6 @@
 
 /* An image's bytes never change under its id. Private: a shared cache would answer without a token. */
 static const char forever[] = "private, max-age=31536000, immutable";
-
-const struct http_field asset_fields[] = {
-    {.name = "id",
-     .type = HTTP_ASSET,
-     .required = true,
-     .help = "sha256 of the file: 64 hexadecimal digits"},
-    {.name = "type",
-     .type = HTTP_STRING,
-     .required = true,
-     .values = "image/png|image/jpeg|image/webp"},
-    {.name = "width", .type = HTTP_INT, .required = true, .help = "upright, in pixels"},
-    {.name = "height", .type = HTTP_INT, .required = true},
-    {.name = "alpha",
-     .type = HTTP_BOOL,
-     .required = true,
-     .help = "whether it has a channel for transparency"},
-    {.name = "bytes", .type = HTTP_INT, .required = true, .help = "size of the file"},
-    {.name = "name", .type = HTTP_STRING, .required = true, .help = "what its uploader called it"},
-    {.name = "origin",
-     .type = HTTP_STRING,
-     .required = true,
-     .help = "who put it in first: upload, job, found"},
-    {.name = "created_ms", .type = HTTP_INT, .required = true, .help = "milliseconds since 1970"},
-    {.name = "url", .type = HTTP_STRING, .required = true, .help = "path of the file"},
-    {0}};
-
-static void put_url(struct buf *b, const char *id)
-{
-    json_string(b, "url");
-    buf_printf(b, "/v1/assets/%s", id);
-    json_end_string(b);
-}
-
-static void asset_json(const struct asset *a, struct buf *b)
-{
-    json_object(b, NULL);
-    json_put_z(b, "id", a->id);
-    json_put_z(b, "type", asset_mime(a->format));
-    json_put_int(b, "width", a->width);
-    json_put_int(b, "height", a->height);
-    json_put_bool(b, "alpha", a->alpha);
-    json_put_uint(b, "bytes", a->bytes);
-    json_put_z(b, "name", a->name);
-    json_put_z(b, "origin", a->origin);
-    json_put_int(b, "created_ms", a->created_ms);
-    put_url(b, a->id);
-    json_end_object(b);
-}
 
 /* ---- putting in --------------------------------------------------------------------------------- */
 
@@ -91,7 +44,7 @@ static enum err_code upload(struct http_request *rq, struct http_reply *re, stru
     const char *id = http_upload(rq, 0)->id;
     json_object(&re->body, NULL);
     json_put_z(&re->body, "id", id);
-    put_url(&re->body, id);
+    asset_put_url(&re->body, id);
     json_put_bool(&re->body, "existed", existed);
     json_array(&re->body, "assets");
     for (size_t i = 0; i < n; i++)
@@ -106,6 +59,25 @@ static enum err_code upload(struct http_request *rq, struct http_reply *re, stru
 
 /* ---- listing ------------------------------------------------------------------------------------ */
 
+static const struct http_field list_query[] = {
+    {.name = "q",
+     .type = HTTP_STRING,
+     .lo = 0,
+     .hi = 1000,
+     .help = "words that are all in the prompt or the name, without case"},
+    {.name = "starred", .type = HTTP_BOOL, .help = "only those that are, or are not"},
+    {.name = "trashed",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "those in the trash instead of the others"},
+    {.name = "origin",
+     .type = HTTP_STRING,
+     .lo = 1,
+     .hi = ASSET_ORIGIN_SIZE - 1,
+     .help = "only those: upload, result, render, found"},
+    PAGE_QUERY(1),
+    {0}};
+
 static const struct http_field list_gives[] = {{.name = "assets",
                                                 .type = HTTP_ARRAY,
                                                 .items = HTTP_OBJECT,
@@ -115,10 +87,21 @@ static const struct http_field list_gives[] = {{.name = "assets",
                                                PAGE_NEXT,
                                                {0}};
 
+static struct asset_filter read_filter(struct http_request *rq)
+{
+    const bool by_star = http_query(rq, "starred") != NULL;
+    return (struct asset_filter){
+        .marks = {.starred = by_star ? http_query_bool(rq, "starred", false) : -1,
+                  .trashed = http_query_bool(rq, "trashed", false)},
+        .origin = http_query(rq, "origin"),
+        .words = http_query(rq, "q")};
+}
+
 static enum err_code list(struct http_request *rq, struct http_reply *re, struct err *e)
 {
+    const struct asset_filter filter = read_filter(rq);
     struct asset_list l;
-    TRY(asset_list(store_of(rq), page_before(rq), page_limit(rq), &l, e));
+    TRY(asset_list(store_of(rq), &filter, page_before(rq), page_limit(rq), &l, e));
     page_begin(&re->body, "assets");
     for (size_t i = 0; i < l.n; i++)
         asset_json(&l.items[i], &re->body);
@@ -189,7 +172,7 @@ static enum err_code get(struct http_request *rq, struct http_reply *re, struct 
     return ERR_OK;
 }
 
-static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
+static enum err_code answer_asset(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset a;
     TRY(asset_get(store_of(rq), http_path(rq, "id"), &a, e));
@@ -197,10 +180,39 @@ static enum err_code info(struct http_request *rq, struct http_reply *re, struct
     return ERR_OK;
 }
 
+static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    struct asset a;
+    TRY(asset_get(store_of(rq), http_path(rq, "id"), &a, e));
+    return asset_info_json(store_of(rq), &a, &re->body, e);
+}
+
+static const struct http_field mark_body[] = {
+    {.name = "starred", .type = HTTP_BOOL, .help = "a starred image is never tidied away"},
+    {.name = "trashed",
+     .type = HTTP_BOOL,
+     .help = "left out of lists, and deleted after the store's days unless something refers to it"},
+    {0}};
+
+/* 1, 0, or -1 where the member is missing. */
+static int read_mark(struct http_request *rq, const char *name)
+{
+    return yyjson_obj_get(http_body(rq), name) ? http_body_bool(rq, name, false) : -1;
+}
+
+static enum err_code change(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    const struct asset_marks marks = {read_mark(rq, "starred"), read_mark(rq, "trashed")};
+    struct asset a;
+    TRY(asset_mark(store_of(rq), http_path(rq, "id"), marks, &a, e));
+    asset_json(&a, &re->body);
+    return ERR_OK;
+}
+
 static enum err_code drop(struct http_request *rq, struct http_reply *re, struct err *e)
 {
-    enum err_code rc = info(rq, re, e);
-    return rc == ERR_OK ? asset_delete(store_of(rq), http_path(rq, "id"), e) : rc;
+    TRY(answer_asset(rq, re, e));
+    return asset_delete(store_of(rq), http_path(rq, "id"), e);
 }
 
 const struct http_route routes_assets[] = {
@@ -209,12 +221,16 @@ const struct http_route routes_assets[] = {
      "form",
      .tag = "assets", .run = upload, .body = upload_body, .gives = upload_gives,
      .accepts = HTTP_BYTES | HTTP_MULTIPART, .status = 201},
-    {HTTP_GET, "/v1/assets", "listAssets", "List images, newest first", .tag = "assets",
-     .run = list, .query = page_query, .gives = list_gives},
+    {HTTP_GET, "/v1/assets", "listAssets", "List and search images, newest first", .tag = "assets",
+     .run = list, .query = list_query, .gives = list_gives},
     {HTTP_GET, "/v1/assets/{id}", "getAsset", "An image's file, or a small version of it",
      .tag = "assets", .run = get, .query = get_query, .type = "image/*", .flags = HTTP_ETAG},
-    {HTTP_GET, "/v1/assets/{id}/info", "describeAsset", "What is known of an image",
-     .tag = "assets", .run = info, .gives = asset_fields},
+    {HTTP_GET, "/v1/assets/{id}/info", "describeAsset",
+     "What is known of an image, and the recipe that its file carries", .tag = "assets",
+     .run = info, .gives = asset_info_fields},
+    {HTTP_PATCH, "/v1/assets/{id}", "changeAsset", "Star an image, or put it into the trash",
+     .tag = "assets", .run = change, .body = mark_body, .gives = asset_fields, .accepts = HTTP_JSON,
+     .flags = HTTP_MERGE},
     {HTTP_DELETE, "/v1/assets/{id}", "deleteAsset",
      "Remove an image and its small versions; 409 while a project or a job refers to it",
      .tag = "assets", .run = drop, .gives = asset_fields},

@@ -161,6 +161,11 @@ static const struct http_field changed_fields[] = {
     {.name = "deleted", .type = HTTP_BOOL, .help = "true when it is gone"},
     {0}};
 
+static const struct http_field asset_changed_fields[] = {
+    NEEDED("id", HTTP_ASSET),
+    {.name = "deleted", .type = HTTP_BOOL, .help = "true: it is gone; else new or changed"},
+    {0}};
+
 static const struct http_field models_fields[] = {
     {.name = "open", .type = HTTP_STRING, .nullable = true, .required = true}, {0}};
 
@@ -182,6 +187,7 @@ const struct schema_name schema_names[] = {
     {"JobEnd", end_fields},
     {"Queue", line_fields},
     {"OpenModel", models_fields},
+    {"AssetChanged", asset_changed_fields},
     {"Telemetry", telemetry_fields},
     {"ProjectChanged", changed_fields},
     {"Project", project_fields},
@@ -196,13 +202,21 @@ const char *const schema_job_events[] = {
     "preview JobPreview", "done JobEnd",        "failed JobEnd",
     "cancelled JobEnd",   "interrupted JobEnd", NULL};
 
-const char *const schema_all_events[] = {"job.queued JobQueued", "job.stage JobProgress",
-                                         "job.step JobProgress", "job.preview JobPreview",
-                                         "job.done JobEnd",      "job.failed JobEnd",
-                                         "job.cancelled JobEnd", "job.interrupted JobEnd",
-                                         "job.changed Job",      "queue Queue",
-                                         "models OpenModel",     "project ProjectChanged",
-                                         "telemetry Telemetry",  NULL};
+const char *const schema_all_events[] = {"job.queued JobQueued",
+                                         "job.stage JobProgress",
+                                         "job.step JobProgress",
+                                         "job.preview JobPreview",
+                                         "job.done JobEnd",
+                                         "job.failed JobEnd",
+                                         "job.cancelled JobEnd",
+                                         "job.interrupted JobEnd",
+                                         "job.changed Job",
+                                         "queue Queue",
+                                         "asset AssetChanged",
+                                         "models OpenModel",
+                                         "project ProjectChanged",
+                                         "telemetry Telemetry",
+                                         NULL};
 
 const char *const schema_telemetry_events[] = {"telemetry Telemetry", NULL};
 

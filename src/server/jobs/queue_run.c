@@ -190,6 +190,9 @@ static void run_job(struct queue *q, struct live *j)
     struct err e = {0};
     struct before before;
     work_result_init(r);
+    r->job = j->id;
+    r->kind = j->kind;
+    r->model = j->model;
     j->result = r;
     see_before(q, &before);
     enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);

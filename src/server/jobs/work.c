@@ -157,10 +157,17 @@ static enum err_code from_vt(const struct vt_error *v, struct err *e)
 
 /* ---- what came out ----------------------------------------------------------------------------------- */
 
-static enum err_code put(struct store *store, struct work_result *r, struct str png,
-                         const char *name, struct asset *a, struct err *e)
+static struct asset_made made_by(const struct work_result *r, const char *prompt, int64_t seed)
 {
-    struct asset_note note = {.name = name, .origin = "job", .trusted = true};
+    return (struct asset_made){
+        .job = r->job, .task = r->kind, .model = r->model, .prompt = prompt, .seed = seed};
+}
+
+static enum err_code put(struct store *store, struct work_result *r, struct str png,
+                         const char *name, const struct asset_made *made, struct asset *a,
+                         struct err *e)
+{
+    struct asset_note note = {.name = name, .origin = "result", .trusted = true, .made = made};
     if (r->n_assets == WORK_MAX_ASSETS)
         return err_set(e, ERR_LIMIT, "a job has at most %d images", WORK_MAX_ASSETS);
     TRY(asset_put(store, png, &note, a, e));
@@ -203,10 +210,12 @@ static enum err_code put_image(struct store *store, const struct vt_result *res,
     struct asset a;
     char name[64];
     buf_init(&png, LIMIT_JOB_PNG);
-    (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)vt_result_seed(res, i));
+    const struct asset_made made =
+        made_by(r, vt_result_request(res)->prompt, vt_result_seed(res, i));
+    (void)snprintf(name, sizeof name, "seed-%lld.png", (long long)made.seed);
     enum err_code rc = image_file(res, i, IMAGE_FORMAT_PNG, 0, &png, e);
     if (rc == ERR_OK)
-        rc = put(store, r, buf_str(&png), name, &a, e);
+        rc = put(store, r, buf_str(&png), name, &made, &a, e);
     buf_deinit(&png);
     if (rc != ERR_OK)
         return rc;
@@ -292,14 +301,15 @@ static enum err_code run_image(struct vt_engine *engine, struct store *store, bo
 /* ---- layers ------------------------------------------------------------------------------------------ */
 
 static enum err_code put_rgba(struct store *store, struct work_result *r, const struct vt_image *im,
-                              const char *name, struct asset *a, struct err *e)
+                              const char *name, const struct asset_made *made, struct asset *a,
+                              struct err *e)
 {
     struct image view = {.w = im->width,
                          .h = im->height,
                          .channels = im->channels,
                          .stride = (size_t)im->width * (size_t)im->channels,
                          .p = (unsigned char *)(uintptr_t)im->pixels};
-    struct asset_note note = {.name = name, .origin = "job", .trusted = true};
+    struct asset_note note = {.name = name, .origin = "result", .trusted = true, .made = made};
     if (r->n_assets == WORK_MAX_ASSETS)
         return err_set(e, ERR_LIMIT, "a job has at most %d images", WORK_MAX_ASSETS);
     enum err_code rc = asset_put_image(store, &view, &note, a, e);
@@ -340,6 +350,7 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
                                 struct work_result *r, struct err *e)
 {
     const struct vt_layers_report *rep = vt_layers_report(res);
+    const struct asset_made made = made_by(r, rep->prompt, rep->seed);
     struct buf *b = &r->json;
     struct asset a;
     enum err_code rc = ERR_OK;
@@ -349,14 +360,14 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
     json_array(b, "layers");
     for (int i = 0; rc == ERR_OK && i < vt_layers_count(res); i++) {
         struct vt_layer l = vt_layers_layer(res, i);
-        rc = put_rgba(store, r, &l.image, l.name, &a, e);
+        rc = put_rgba(store, r, &l.image, l.name, &made, &a, e);
         if (rc == ERR_OK)
             put_layer(b, &l, a.id);
     }
     json_end_array(b);
     struct vt_image composite = vt_layers_composite(res);
     if (rc == ERR_OK)
-        rc = put_rgba(store, r, &composite, "composite", &a, e);
+        rc = put_rgba(store, r, &composite, "composite", &made, &a, e);
     if (rc == ERR_OK)
         json_put_z(b, "composite", a.id);
     return rc;

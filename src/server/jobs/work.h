@@ -21,6 +21,7 @@ struct work_result {
     struct buf images; /* of a job for images: those that are finished, as JSON, commas between */
     struct buf made;   /* members that say how they are made; since the first */
     struct err lost;   /* why a finished image could not be stored */
+    const char *job, *kind, *model; /* whose result it is, for its images; set by the caller */
 };
 
 void work_result_init(struct work_result *r);

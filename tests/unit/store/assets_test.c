@@ -156,11 +156,12 @@ static void list_comes_in_pages_when_there_are_many(void **state)
     struct store *s = open_store(p->dir);
     for (unsigned i = 0; i < 7; i++)
         (void)put_png(s, 4, 4, i);
+    const struct asset_filter all = asset_filter_all();
     struct asset_list l;
     int64_t before = 0, last = INT64_MAX;
     size_t seen = 0, pages = 0;
     do {
-        assert_int_equal(asset_list(s, before, 3, &l, NULL), ERR_OK);
+        assert_int_equal(asset_list(s, &all, before, 3, &l, NULL), ERR_OK);
         for (size_t i = 0; i < l.n; i++) {
             assert_true(l.items[i].seq < last);
             last = l.items[i].seq;
@@ -226,6 +227,132 @@ static void damaged_file_is_told_when_it_is_opened(void **state)
     store_close(s);
 }
 
+static struct asset put_made(struct store *s, unsigned seed, const char *name, const char *prompt)
+{
+    struct buf b;
+    struct asset a;
+    const struct asset_made made = {
+        .job = "j1", .task = "generate", .model = "m", .prompt = prompt, .seed = seed};
+    const struct asset_note note = {.name = name, .origin = "result", .made = &made};
+    make_png(4, 4, seed, &b);
+    assert_int_equal(asset_put(s, buf_str(&b), &note, &a, NULL), ERR_OK);
+    buf_deinit(&b);
+    return a;
+}
+
+static void expect_found(struct store *s, struct asset_filter f, size_t n, const char *first)
+{
+    struct asset_list l;
+    assert_int_equal(asset_list(s, &f, 0, 10, &l, NULL), ERR_OK);
+    assert_int_equal(l.n, n);
+    if (n > 0)
+        assert_string_equal(l.items[0].id, first);
+    asset_list_deinit(&l);
+}
+
+static struct asset_filter words(const char *text)
+{
+    struct asset_filter f = asset_filter_all();
+    f.words = text;
+    return f;
+}
+
+static void every_word_is_found_in_any_case(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset owl = put_made(s, 1, "seed-1.png",
+                                "An Owl, \xc3\x9c"
+                                "ber den B\xc3\xa4umen"),
+                 cat = put_made(s, 2, "\xd0\x9a\xd0\x9e\xd0\xa2.png", "100%_black");
+    expect_found(s, words("owl"), 1, owl.id);
+    expect_found(s,
+                 words("\xc3\xbc"
+                       "BER OWL"),
+                 1, owl.id);
+    expect_found(s, words("B\xc3\x84UMEN seed-1"), 1, owl.id);
+    expect_found(s, words("owl cat"), 0, NULL);
+    expect_found(s, words("\xd0\xba\xd0\xbe\xd1\x82"), 1, cat.id);
+    expect_found(s, words("0%_b"), 1, cat.id);
+    expect_found(s, words("%"), 1, cat.id);
+    expect_found(s, words("\xc3"), 0, NULL);
+    expect_found(s, words("  "), 2, cat.id);
+    store_close(s);
+}
+
+static void marks_are_kept_and_starred_images_stay(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct asset a = put_made(s, 1, "a", "first"), b = put_made(s, 2, "b", "second"), got;
+    struct store_gc_params gc = {0};
+    struct store_gc_result gone;
+    assert_int_equal(asset_mark(s, a.id, (struct asset_marks){1, -1}, &got, NULL), ERR_OK);
+    assert_true(got.starred && !got.trashed);
+    assert_int_equal(asset_mark(s, "x", (struct asset_marks){1, 1}, &got, NULL), ERR_NOTFOUND);
+    assert_int_equal(asset_mark(s, b.id, (struct asset_marks){-1, 1}, &got, NULL), ERR_OK);
+    assert_true(!got.starred && got.trashed);
+    assert_string_equal(got.prompt, "second");
+    assert_int_equal(got.seed, 2);
+    expect_found(s, (struct asset_filter){.marks = {-1, 0}}, 1, a.id);
+    expect_found(s, (struct asset_filter){.marks = {-1, 1}, .origin = "result"}, 1, b.id);
+    expect_found(s, (struct asset_filter){.marks = {-1, -1}, .origin = "upload"}, 0, NULL);
+    /* What is put in again leaves the trash. */
+    (void)put_made(s, 2, "b", "second");
+    expect_found(s, (struct asset_filter){.marks = {-1, 0}}, 2, b.id);
+    assert_int_equal(store_gc(s, &gc, &gone, NULL), ERR_OK);
+    assert_int_equal(gone.assets, 1);
+    expect_found(s, (struct asset_filter){.marks = {1, 0}}, 1, a.id);
+    assert_int_equal(asset_mark(s, a.id, (struct asset_marks){-1, 1}, &got, NULL), ERR_OK);
+    assert_int_equal(store_gc(s, &gc, &gone, NULL), ERR_OK);
+    assert_int_equal(gone.assets, 1);
+    store_close(s);
+}
+
+static void a_long_prompt_is_cut_between_characters(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    char prompt[3 * ASSET_PROMPT_SIZE + 8];
+    for (size_t i = 0; i < ASSET_PROMPT_SIZE; i++)
+        memcpy(prompt + 3 * i, "\xe2\x82\xac", 3);
+    memcpy(prompt + sizeof prompt - 8, " end", 5);
+    struct asset a = put_made(s, 1, "a", prompt);
+    assert_int_equal(strlen(a.prompt), (ASSET_PROMPT_SIZE - 1) / 3 * 3);
+    assert_true(str_is_utf8(str_from(a.prompt), NULL));
+    expect_found(s, words("END"), 1, a.id);
+    store_close(s);
+}
+
+static void note_asset(const char *id, bool deleted, void *user)
+{
+    struct buf *b = user;
+    buf_printf(b, "%s%.4s ", deleted ? "-" : "+", id);
+}
+
+static void listener_is_told_of_every_change(void **state)
+{
+    struct place *p = *state;
+    struct store *s = open_store(p->dir);
+    struct buf told, expected;
+    struct asset got;
+    struct store_gc_params gc = {0};
+    struct store_gc_result gone;
+    buf_init(&told, 1000);
+    buf_init(&expected, 1000);
+    store_listen(s, &(struct store_listener){.asset = note_asset, .user = &told});
+    struct asset a = put_png(s, 4, 4, 1), b = put_png(s, 4, 4, 2);
+    assert_int_equal(asset_mark(s, a.id, (struct asset_marks){1, -1}, &got, NULL), ERR_OK);
+    assert_int_equal(asset_delete(s, a.id, NULL), ERR_OK);
+    assert_int_equal(asset_delete(s, a.id, NULL), ERR_NOTFOUND);
+    assert_int_equal(store_gc(s, &gc, &gone, NULL), ERR_OK);
+    buf_printf(&expected, "+%.4s +%.4s +%.4s -%.4s -%.4s ", a.id, b.id, a.id, a.id, b.id);
+    assert_string_equal(buf_z(&told), buf_z(&expected));
+    buf_deinit(&told);
+    buf_deinit(&expected);
+    store_close(s);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
@@ -238,6 +365,10 @@ int main(void)
         CASE(list_comes_in_pages_when_there_are_many),
         CASE(thumbnail_is_made_once_when_asked_for_twice),
         CASE(damaged_file_is_told_when_it_is_opened),
+        CASE(every_word_is_found_in_any_case),
+        CASE(marks_are_kept_and_starred_images_stay),
+        CASE(a_long_prompt_is_cut_between_characters),
+        CASE(listener_is_told_of_every_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,12 +71,13 @@ static void *look_after(void *user)
 
 static void *look(void *user)
 {
+    const struct asset_filter all = asset_filter_all();
     struct worker *w = user;
     while (!atomic_load(w->over)) {
         struct asset_list assets = {0};
         struct job_list jobs = {0};
         struct store_numbers n;
-        w->wrong += asset_list(w->s, 0, 100, &assets, NULL) != ERR_OK;
+        w->wrong += asset_list(w->s, &all, 0, 100, &assets, NULL) != ERR_OK;
         w->wrong += jobs_list(w->s, &(struct job_filter){0}, 0, 100, &jobs, NULL) != ERR_OK;
         w->wrong += store_count(w->s, &n, NULL) != ERR_OK || n.jobs > WORKERS * ROUNDS;
         asset_list_deinit(&assets);
