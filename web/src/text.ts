@@ -42,7 +42,7 @@ const commands = {
 
 const groups = { edit: 'Edit', view: 'View', tools: 'Tools', layers: 'Layers', masks: 'Masks', candidates: 'Results', app: 'Editor' }
 
-const history = { deleted: 'Deleted from the history.' }
+const history = { deleted: 'Deleted from the history.', empty: 'What you make appears here, with all that made it.' }
 
 const tasks = { label: 'What to do', make: 'Make', change: 'Change', apart: 'Take apart' }
 
@@ -76,6 +76,28 @@ const presets = {
 const plan = {
   asking: 'Asking what it takes', about: (s: string) => `about ${s}`, unknown: 'time not known yet', resident: 'fits', streamed: 'streams weights', refused: 'does not fit',
   allow: (b: string) => `Allow ${b}`, smaller: 'Make it smaller'
+}
+
+const change = {
+  target: 'What to change', whole: 'Whole image', layer: 'Selected layer', selectLayer: 'Select a layer first', promptHint: 'Make the sky darker', needPrompt: 'Say what should change.',
+  nothing: 'There is nothing to change yet: make an image, or drop one onto the canvas.', toMake: 'Make an image', references: 'References', addReference: 'Add references from files',
+  fromHistory: 'Add a reference from the history', dropReferences: 'Drop images that the change should look at',
+  reference: (i: number, n: number, name: string) => `Reference ${i} of ${n}${name ? `: ${name}` : ''}. Left and Right move it, Delete removes it.`,
+  removeReference: (i: number) => `Remove reference ${i}`, strength: 'Strength', feather: 'Feather', extend: 'Extend the canvas',
+  extendHint: 'Pixels to add at the sides, and to paint. Or drag the edges of the canvas.', sides: { left: 'Left', top: 'Top', right: 'Right', bottom: 'Bottom' }, noExtend: 'Do not extend',
+  run: 'Edit', maskMisses: 'The mask covers nothing of it: paint over what should change, or clear the mask.'
+}
+
+const mask = {
+  label: 'Mask', shown: 'The mask: white is changed', inside: 'Only inside the mask', invert: 'Invert the mask', clear: 'Clear the mask', more: 'More for the mask', paint: 'Paint a mask',
+  hint: 'Everything may change. Paint or select a part of the canvas, and only that part will.', alpha: 'Mask from the layer',
+  grow: (n: number) => `Grow the mask by ${n} pixels`, shrink: (n: number) => `Shrink the mask by ${n} pixels`, feather: (n: number) => `Soften the mask by ${n} pixels`
+}
+
+const apart = {
+  target: 'What to take apart', nothing: 'There is nothing to take apart yet: make an image, or drop one onto the canvas.', run: 'Take apart', only: 'The layer',
+  promptHint: 'What is in the image. Empty: it is described first', describe: 'Describe', language: 'Language of the description', en: 'English', zh: '中文', layers: 'Layers', resolution: 'Resolution',
+  negative: 'Avoid', keepEmpty: 'Keep empty layers', mergeDuplicates: 'Merge layers that hardly differ', fullSize: 'Layers in the size of the image'
 }
 
 const queue = {
@@ -190,5 +212,6 @@ export const text = {
   cancel: 'Cancel',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
   make, presets, plan, queue, staging,
+  change, mask, apart,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

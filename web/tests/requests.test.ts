@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { budgetIn, canShrink } from '../src/state/advice.ts'
-import { EMPTY_MAKE, fitted, madeFrom, makeRequest, modelFor, shaped, side, sideFor, smaller } from '../src/state/requests.ts'
+import { EMPTY_APART, EMPTY_CHANGE, EMPTY_MAKE, apartRequest, changeRequest, changedFrom, fitted, madeFrom, makeRequest, modelFor, resolutionAs, shaped, side, sideFor, smaller, takenApartFrom } from '../src/state/requests.ts'
 import type { Model } from '../src/api/types.ts'
 
 const model = (id: string, tasks: Model['tasks'], state = 'ready'): Model => ({ id, tasks, state, bytes: 1, embedded: false, open: false })
@@ -52,6 +52,29 @@ test('fields made from a request ask for the same again', () => {
   const f = madeFrom(request)
   assert.deepEqual(makeRequest(f, f.size ?? { width: 0, height: 0 }, { model: undefined, seed: f.seed ?? -1 }), request)
   assert.equal(madeFrom({ prompt: 5, width: 'x', seed: NaN }).prompt, '')
+})
+
+test('a change names its image first, then the references in their order', () => {
+  const f = { ...EMPTY_CHANGE, prompt: 'darker', references: [{ id: 'r1', name: '' }, { id: 'r2', name: '' }], feather: 4 }
+  assert.deepEqual(changeRequest(f, { image: 'i', mask: null, extend: null }, { model: undefined, seed: 3 }), { prompt: 'darker', images: ['i', 'r1', 'r2'], seed: 3 })
+  assert.deepEqual(changeRequest({ ...f, strength: 0 }, { image: 'i', mask: 'm', extend: [1, 0, 0, 0] }, { model: 'k', seed: 3 }),
+    { model: 'k', prompt: 'darker', images: ['i', 'r1', 'r2'], mask: 'm', extend: [1, 0, 0, 0], feather: 4, strength: 0, seed: 3 })
+})
+
+test('a change that is used again keeps references that are in the store', () => {
+  const id = 'a'.repeat(64)
+  const f = changedFrom({ prompt: 'darker', images: ['b'.repeat(64), id, 'photo.png'], feather: 2, seed: 5 })
+  assert.deepEqual(f.references.map((r) => r.id), [id])
+  assert.deepEqual([f.prompt, f.feather, f.seed], ['darker', 2, 5])
+})
+
+test('taking apart', () => {
+  const f = { ...EMPTY_APART, layers: 6, prompt: ' a star ', language: 'zh' as const, resolution: 640, keepEmpty: true }
+  const request = apartRequest(f, 'i', { model: undefined, seed: 1 })
+  assert.deepEqual(request, { image: 'i', layers: 6, prompt: 'a star', language: 'zh', resolution: 640, seed: 1, keep_empty: true, full_size: true })
+  assert.deepEqual(apartRequest(takenApartFrom(request), 'i', { model: undefined, seed: 1 }), request)
+  assert.equal(resolutionAs(650), 640)
+  assert.equal(resolutionAs(1), 32)
 })
 
 test('what a button can do of the advice', () => {

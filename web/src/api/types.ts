@@ -89,7 +89,7 @@ export interface JobResult {
   seed?: number
   steps?: number
   seconds?: Record<string, number>
-  psnr_db?: number
+  recomposed?: { source?: { psnr_db?: number | null } }
   notes?: string[]
   warnings?: { code: string, detail?: string, layer?: number }[]
   doubtful?: boolean

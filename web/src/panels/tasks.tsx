@@ -1,6 +1,6 @@
 /* tasks.tsx - the three things that the engine is asked for, a tab each. */
 import './tasks/tasks.css'
-import { runMake } from '../state/actions/ask.ts'
+import { runApart, runChange, runMake } from '../state/actions/ask.ts'
 import { register } from '../state/commands.ts'
 import { project, taskPanel, type TaskPanel } from '../state/store.ts'
 import { text } from '../text.ts'
@@ -11,11 +11,11 @@ import { Make } from './make/make.tsx'
 import { JobFoot } from './queue/foot.tsx'
 
 const panels = { make: Make, change: Change, apart: Apart }
-const runs: Partial<Record<TaskPanel, () => Promise<unknown>>> = { make: runMake }
+const runs: Record<TaskPanel, () => Promise<unknown>> = { make: runMake, change: runChange, apart: runApart }
 
 register({
   id: 'task.run', title: text.commands.run, keys: ['Ctrl+Enter'], group: text.groups.app, inFields: true,
-  enabled: () => project.value !== null, run: async () => await runs[taskPanel.value]?.()
+  enabled: () => project.value !== null, run: async () => await runs[taskPanel.value]()
 })
 
 export function Tasks () {

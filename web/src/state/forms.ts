@@ -2,10 +2,12 @@
  * that neither another panel nor a reload loses a word. */
 import { effect, signal, type Signal } from '@preact/signals'
 import type { Problem } from '../api/types.ts'
-import { EMPTY_MAKE, madeFrom } from './requests.ts'
-import { project, taskPanel, wish, type TaskPanel, type Wish } from './store.ts'
+import { EMPTY_APART, EMPTY_CHANGE, EMPTY_MAKE, changedFrom, madeFrom, takenApartFrom } from './requests.ts'
+import { NO_SIDES, extend, project, taskPanel, wish, type TaskPanel, type Wish } from './store.ts'
 
 export const makeForm = signal(EMPTY_MAKE)
+export const changeForm = signal(EMPTY_CHANGE)
+export const apartForm = signal(EMPTY_APART)
 
 /* What is wrong with the request that a panel sent last. */
 export const problems = signal<Partial<Record<TaskPanel, Problem>>>({})
@@ -25,7 +27,9 @@ export function fill<T> (form: Signal<T>, panel: TaskPanel, part: Partial<T>): v
 
 /* ---- kept ------------------------------------------------------------------------------------------- */
 
-const kept: [string, Signal<object>, object][] = [['make', makeForm as Signal<object>, EMPTY_MAKE]]
+const kept: [TaskPanel, Signal<object>, object][] = [
+  ['make', makeForm as Signal<object>, EMPTY_MAKE], ['change', changeForm as Signal<object>, EMPTY_CHANGE], ['apart', apartForm as Signal<object>, EMPTY_APART]
+]
 const PANELS: TaskPanel[] = ['make', 'change', 'apart']
 const keyOf = (id: string): string => `veetance.forms.${id}`
 
@@ -46,6 +50,7 @@ function restore (id: string): void {
   const panel = all['panel'] as TaskPanel
   if (PANELS.includes(panel)) taskPanel.value = panel
   problems.value = {}
+  extend.value = NO_SIDES
   shown.value = id
 }
 
@@ -53,6 +58,8 @@ function grant (w: Wish): void {
   wish.value = null
   taskPanel.value = w.task
   if (w.task === 'make') makeForm.value = madeFrom(w.request, makeForm.value)
+  if (w.task === 'change') changeForm.value = changedFrom(w.request, changeForm.value)
+  if (w.task === 'apart') apartForm.value = takenApartFrom(w.request, apartForm.value)
 }
 
 /* Follows the open project, and takes over what others wish for, until the returned function is called. */

@@ -1,5 +1,6 @@
 /* place.ts - where a result lies on the canvas, and what the canvas becomes when it is taken. Pure. */
 import type { Job, Layer } from '../api/types.ts'
+import { at, toCanvas } from './affine.ts'
 import type { Size } from './requests.ts'
 import type { Sides } from './store.ts'
 import { find } from './tree.ts'
@@ -10,14 +11,6 @@ export function sidesOf (request: Record<string, unknown>): Sides {
 }
 
 export const anySide = (s: Sides): boolean => s.left + s.top + s.right + s.bottom > 0
-
-/* A point of the layer's image, in pixels from its corner, on the canvas. */
-export function pointOf (l: Pick<Layer, 'x' | 'y' | 'scale_x' | 'scale_y' | 'rotation'>, u: number, v: number): { x: number, y: number } {
-  const a = l.rotation * Math.PI / 180
-  const sx = u * l.scale_x
-  const sy = v * l.scale_y
-  return { x: l.x + sx * Math.cos(a) - sy * Math.sin(a), y: l.y + sx * Math.sin(a) + sy * Math.cos(a) }
-}
 
 /* Whole in the canvas, in its own shape, in the middle. */
 function contained (size: Size, canvas: Size): Partial<Layer> {
@@ -37,7 +30,7 @@ export function placed (job: Pick<Job, 'kind' | 'layer' | 'request'>, size: Size
   const mask = anySide(s) ? null : (job.request['mask'] as string | undefined) ?? null
   if (target?.asset) {
     return {
-      ...pointOf(target, -s.left, -s.top), scale_x: target.scale_x * kx, scale_y: target.scale_y * ky, rotation: target.rotation,
+      ...at(toCanvas(target), -s.left, -s.top), scale_x: target.scale_x * kx, scale_y: target.scale_y * ky, rotation: target.rotation,
       parent: target.parent, mask: mask ?? (anySide(s) ? null : target.mask)
     }
   }

@@ -103,6 +103,99 @@ export function makeRequest (f: MakeForm, size: Size, c: Chosen): Request {
   })
 }
 
+/* ---- change ----------------------------------------------------------------------------------------- */
+
+export const IMAGES_MAX = 10 // the one that is changed among them
+
+export interface Reference { id: string, name: string }
+
+export interface ChangeForm {
+  prompt: string
+  target: 'image' | 'layer'
+  references: Reference[]
+  inside: boolean // only inside the mask, where there is one
+  feather: number
+  strength: number | null
+  steps: number | null
+  seed: number | null
+  count: number
+  guidance: number | null
+  maxTokens: number | null
+  int8: boolean
+}
+
+export const EMPTY_CHANGE: ChangeForm = {
+  prompt: '', target: 'image', references: [], inside: true, feather: 0, strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false
+}
+
+export interface Sent { image: string, mask: string | null, extend: number[] | null }
+
+export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
+  return given({
+    model: c.model,
+    prompt: f.prompt.trim(),
+    images: [sent.image, ...f.references.map((r) => r.id)],
+    mask: sent.mask,
+    extend: sent.extend,
+    feather: f.feather > 0 && (sent.mask || sent.extend) ? f.feather : null,
+    strength: f.strength,
+    steps: f.steps,
+    seed: c.seed,
+    count: f.count > 1 ? f.count : null,
+    guidance: f.guidance,
+    max_tokens: f.maxTokens,
+    compute: f.int8 ? 'int8' : null
+  })
+}
+
+/* ---- take apart ------------------------------------------------------------------------------------- */
+
+export const LAYERS_MIN = 2
+export const LAYERS_MAX = 10
+export const RESOLUTION_UNIT = 32
+
+export interface ApartForm {
+  target: 'image' | 'layer'
+  layers: number
+  prompt: string
+  language: 'en' | 'zh'
+  resolution: number | null
+  steps: number | null
+  seed: number | null
+  keepEmpty: boolean
+  mergeDuplicates: boolean
+  fullSize: boolean
+  negative: string
+  cfg: number | null
+  int8: boolean
+}
+
+export const EMPTY_APART: ApartForm = {
+  target: 'layer', layers: 4, prompt: '', language: 'en', resolution: null, steps: null, seed: null, keepEmpty: false, mergeDuplicates: false, fullSize: true,
+  negative: '', cfg: null, int8: false
+}
+
+export const resolutionAs = (v: number): number => Math.min(2048, Math.max(RESOLUTION_UNIT, Math.round(v / RESOLUTION_UNIT) * RESOLUTION_UNIT))
+
+export function apartRequest (f: ApartForm, image: string, c: Chosen): Request {
+  return given({
+    model: c.model,
+    image,
+    layers: f.layers,
+    prompt: f.prompt.trim() || null,
+    negative_prompt: f.negative.trim() || null,
+    language: f.language === 'zh' ? 'zh' : null,
+    resolution: f.resolution,
+    steps: f.steps,
+    seed: c.seed,
+    cfg: f.cfg,
+    keep_empty: f.keepEmpty || null,
+    merge_duplicates: f.mergeDuplicates || null,
+    full_size: f.fullSize || null,
+    compute: f.int8 ? 'int8' : null
+  })
+}
+
 /* ---- requests to forms: "use again" ------------------------------------------------------------------- */
 
 const number = (v: unknown): number | null => typeof v === 'number' && Number.isFinite(v) ? v : null
@@ -119,6 +212,45 @@ export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
     count: 1,
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
+    int8: r['compute'] === 'int8'
+  }
+}
+
+const words = (v: unknown): string => typeof v === 'string' ? v : ''
+
+/* The image that was changed is another one now; those behind it are its references. */
+export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): ChangeForm {
+  const images = Array.isArray(r['images']) ? r['images'].filter((i): i is string => typeof i === 'string' && /^[0-9a-f]{64}$/.test(i)) : []
+  return {
+    ...now,
+    prompt: words(r['prompt']),
+    references: images.slice(1, IMAGES_MAX).map((id) => ({ id, name: '' })),
+    feather: number(r['feather']) ?? 0,
+    strength: number(r['strength']),
+    steps: number(r['steps']),
+    seed: number(r['seed']),
+    count: 1,
+    guidance: number(r['guidance']),
+    maxTokens: number(r['max_tokens']),
+    int8: r['compute'] === 'int8'
+  }
+}
+
+export function takenApartFrom (r: Request, now: ApartForm = EMPTY_APART): ApartForm {
+  const layers = number(r['layers'])
+  return {
+    ...now,
+    layers: layers ? Math.min(LAYERS_MAX, Math.max(LAYERS_MIN, layers)) : now.layers,
+    prompt: words(r['prompt']),
+    language: r['language'] === 'zh' ? 'zh' : 'en',
+    resolution: number(r['resolution']),
+    steps: number(r['steps']),
+    seed: number(r['seed']),
+    keepEmpty: r['keep_empty'] === true,
+    mergeDuplicates: r['merge_duplicates'] === true,
+    fullSize: r['full_size'] === true,
+    negative: words(r['negative_prompt']).trim(),
+    cfg: number(r['cfg']),
     int8: r['compute'] === 'int8'
   }
 }

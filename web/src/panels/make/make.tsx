@@ -6,9 +6,9 @@ import { RATIOS, SIDE_MAX, SIDE_MIN, UNIT, fitted, sameSize, shaped, side, sideF
 import { project } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
-import { NumberField, OptionalNumberField, Switch, TextArea } from '../../ui/field.tsx'
+import { NumberField, TextArea } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
-import { ModelField, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
+import { ModelField, MoreImages, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
 
@@ -38,19 +38,6 @@ function SizeFields () {
   )
 }
 
-function More ({ f }: { f: MakeForm }) {
-  return (
-    <details class='more'>
-      <summary>{text.make.more}</summary>
-      <div class='column'>
-        <OptionalNumberField label={text.make.guidance} value={f.guidance} empty={text.make.own} start={4} min={0} max={100} step={0.5} digits={1} error={wrong('make', 'guidance')} onChange={(guidance) => { put({ guidance }) }} />
-        <OptionalNumberField label={text.make.tokens} value={f.maxTokens} empty={text.make.own} start={512} min={1} max={4096} step={16} error={wrong('make', 'max_tokens')} onChange={(maxTokens) => { put({ maxTokens }) }} />
-        <Switch label={text.make.int8} value={f.int8} onChange={(int8) => { put({ int8 }) }} />
-      </div>
-    </details>
-  )
-}
-
 export function Make () {
   const f = makeForm.value
   const less = smaller(makeSize())
@@ -61,13 +48,10 @@ export function Make () {
           <Presets prompt={f.prompt} onChoose={(prompt) => { put({ prompt }) }} />
         </TextArea>
         <SizeFields />
-        <div class='row'>
-          <div class='grow'><OptionalNumberField label={text.make.steps} value={f.steps} empty={text.make.own} start={4} min={1} max={1000} error={wrong('make', 'steps')} onChange={(steps) => { put({ steps }) }} /></div>
-          <div class='grow'><NumberField label={text.make.count} value={f.count} min={1} max={100} error={wrong('make', 'count')} onChange={(count) => { put({ count }) }} /></div>
-        </div>
+        <StepsAndCount panel='make' f={f} put={put} />
         <SeedField seed={f.seed} last={lastSeeds.value.make ?? null} error={wrong('make', 'seed')} onChange={(seed) => { put({ seed }) }} />
         <ModelField use='images' />
-        <More f={f} />
+        <MoreImages panel='make' f={f} put={put} />
       </div>
       <div class='task-foot'>
         <Wrong panel='make' fields={['prompt', 'width', 'height', 'steps', 'count', 'seed', 'guidance', 'max_tokens']} />

@@ -46,8 +46,8 @@ function ways (): MenuItem[] {
 /* What a person should know before taking it. */
 function remarks (c: Candidate): string[] {
   const r = c.job.result
-  const psnr = c.layers && r?.psnr_db != null ? [text.staging.recomposed(r.psnr_db.toFixed(1))] : []
-  return [...psnr, ...(r?.warnings ?? []).map((w) => w.detail ?? w.code), ...r?.notes ?? []]
+  const db = r?.recomposed?.source?.psnr_db
+  return [...db != null ? [text.staging.recomposed(db.toFixed(1))] : [], ...(r?.warnings ?? []).map((w) => w.detail ?? w.code), ...r?.notes ?? []]
 }
 
 function Remarks ({ c }: { c: Candidate }) {
@@ -55,7 +55,7 @@ function Remarks ({ c }: { c: Candidate }) {
   if (list.length === 0) return null
   return (
     <p class='staging-remarks'>
-      {c.job.result?.doubtful && <Icon of={TriangleAlert} />}
+      {(c.job.result?.warnings ?? []).length > 0 && <Icon of={TriangleAlert} />}
       <span>{list.join(' · ')}</span>
     </p>
   )

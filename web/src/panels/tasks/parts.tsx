@@ -6,7 +6,7 @@ import { modelsFor, newSeed, type Use } from '../../state/requests.ts'
 import { models, preferences, type TaskPanel } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
-import { OptionalNumberField, Select } from '../../ui/field.tsx'
+import { NumberField, OptionalNumberField, Select, Switch } from '../../ui/field.tsx'
 
 /* The server's words on a member of the request, where it is the one that is wrong. */
 export function wrong (panel: TaskPanel, member: string): string | undefined {
@@ -37,6 +37,32 @@ export function SeedField ({ seed, last, onChange, error }: {
       <IconButton label={seed === null ? text.make.lock : text.make.unlock} icon={seed === null ? LockOpen : Lock} pressed={seed !== null}
         onClick={() => { onChange(seed === null ? last ?? newSeed() : null) }} />
     </div>
+  )
+}
+
+interface Run { steps: number | null, count: number, guidance: number | null, maxTokens: number | null, int8: boolean }
+interface RunFields { panel: TaskPanel, f: Run, put: (part: Partial<Run>) => void }
+
+export function StepsAndCount ({ panel, f, put }: RunFields) {
+  return (
+    <div class='row'>
+      <div class='grow'><OptionalNumberField label={text.make.steps} value={f.steps} empty={text.make.own} start={4} min={1} max={1000} error={wrong(panel, 'steps')} onChange={(steps) => { put({ steps }) }} /></div>
+      <div class='grow'><NumberField label={text.make.count} value={f.count} min={1} max={100} error={wrong(panel, 'count')} onChange={(count) => { put({ count }) }} /></div>
+    </div>
+  )
+}
+
+/* What is seldom touched, of models that make images. */
+export function MoreImages ({ panel, f, put }: RunFields) {
+  return (
+    <details class='more'>
+      <summary>{text.make.more}</summary>
+      <div class='column'>
+        <OptionalNumberField label={text.make.guidance} value={f.guidance} empty={text.make.own} start={4} min={0} max={100} step={0.5} digits={1} error={wrong(panel, 'guidance')} onChange={(guidance) => { put({ guidance }) }} />
+        <OptionalNumberField label={text.make.tokens} value={f.maxTokens} empty={text.make.own} start={512} min={1} max={4096} step={16} error={wrong(panel, 'max_tokens')} onChange={(maxTokens) => { put({ maxTokens }) }} />
+        <Switch label={text.make.int8} value={f.int8} onChange={(int8) => { put({ int8 }) }} />
+      </div>
+    </details>
   )
 }
 

@@ -1,12 +1,16 @@
 /* ask.ts - runs what stands in the fields of a panel. What is wrong with it is said at the field, and nothing is lost. */
 import { signal } from '@preact/signals'
-import { Failure, type Place } from '../../api/client.ts'
-import type { Job, JobKind } from '../../api/types.ts'
+import { Failure, projects, type Place } from '../../api/client.ts'
+import type { Job, JobKind, Layer, Project } from '../../api/types.ts'
 import { text } from '../../text.ts'
-import { makeForm, setProblem } from '../forms.ts'
-import { makeRequest, modelFor, newSeed, shaped, sideFor, type Request, type Size, type Use } from '../requests.ts'
-import { models, preferences, project, type TaskPanel } from '../store.ts'
-import { ask } from './jobs.ts'
+import { apartForm, changeForm, fill, makeForm, setProblem } from '../forms.ts'
+import { anySide } from '../place.ts'
+import { apartRequest, changeRequest, given, makeRequest, modelFor, newSeed, shaped, sideFor, type ChangeForm, type Request, type Size, type Use } from '../requests.ts'
+import { knowSize, readSize } from '../sizes.ts'
+import { flush } from '../save.ts'
+import { activeLayer, extend, layers, models, preferences, project, type TaskPanel } from '../store.ts'
+import { ask, ended } from './jobs.ts'
+import { maskFor } from './masks.ts'
 import { tell } from './toasts.ts'
 
 /* The seeds that the panels ran with last: what the lock keeps. */
@@ -62,4 +66,123 @@ export async function runMake (): Promise<Job | null> {
   if (!f.prompt.trim()) return refuse('make', 'prompt', text.make.needPrompt)
   const request = makeRequest(f, makeSize(), { model: named('images'), seed: seedFor('make', f.seed) })
   return await send('make', 'generate', request, { project: p.id })
+}
+
+/* ---- what is sent of the project ------------------------------------------------------------------------ */
+
+/* The layer that a request is for: the selected one, where its panel is set to layers. Null for the image as a whole. */
+export function targetOf (target: 'image' | 'layer'): Layer | null {
+  const l = activeLayer.value
+  return target === 'layer' && l?.kind === 'image' && l.asset ? l : null
+}
+
+/* Of a project with a single layer that layer is meant, selected or not. */
+export function apartTarget (): Layer | null {
+  const [only] = layers.value
+  return targetOf(apartForm.value.target) ?? (layers.value.length === 1 && only?.kind === 'image' && only.asset ? only : null)
+}
+
+interface SentImage { id: string, size: Size }
+
+async function imageOf (p: Project, target: Layer | null): Promise<SentImage> {
+  await flush()
+  if (target?.asset) return { id: target.asset, size: await readSize(target.asset) }
+  const made = await projects.render(p.id)
+  knowSize(made.asset, made)
+  return { id: made.asset, size: { width: made.width, height: made.height } }
+}
+
+/* Panels whose request is being put together. */
+export const preparing = signal<TaskPanel | null>(null)
+
+async function prepare<T> (panel: TaskPanel, work: () => Promise<T>): Promise<T | null> {
+  if (preparing.value === panel) return null
+  preparing.value = panel
+  try {
+    return await work()
+  } catch (e) {
+    tell(e)
+    return null
+  } finally {
+    preparing.value = null
+  }
+}
+
+/* ---- change ----------------------------------------------------------------------------------------- */
+
+const sidesAsked = (): number[] | null => {
+  const s = extend.value
+  return anySide(s) ? [s.left, s.top, s.right, s.bottom] : null
+}
+
+/* The same work with any seed, for the plan: of the image as a whole, which is put together only when it is sent, one of
+ * its layers stands in. Null while nothing could be sent. */
+export function plannedChange (size: Size | null): Request | null {
+  const f = changeForm.value
+  const image = targetOf(f.target)?.asset ?? layers.value.find((l) => l.kind === 'image' && l.asset)?.asset
+  if (!answering('images') || !size || !image) return null
+  const [left = 0, top = 0, right = 0, bottom = 0] = sidesAsked() ?? []
+  const whole = planned({ width: size.width + left + right, height: size.height + top + bottom })
+  return { ...changeRequest(f, { image, mask: null, extend: null }, { model: named('images'), seed: 1 }), ...whole }
+}
+
+/* As large as models work on it: at most about a megapixel, in whole tokens. */
+function planned (size: Size): Size {
+  const k = Math.min(1, 1024 / Math.sqrt(size.width * size.height))
+  const up = (v: number): number => Math.min(2048, Math.max(64, Math.ceil(v * k / 16) * 16))
+  return { width: up(size.width), height: up(size.height) }
+}
+
+async function changeOf (p: Project, f: ChangeForm, target: Layer | null): Promise<Request | null> {
+  const image = await imageOf(p, target)
+  const selection = f.inside ? p.selection : null
+  const mask = selection ? await maskFor(selection, p, image.size, target) : null
+  if (selection && !mask) return refuse('change', 'mask', text.change.maskMisses)
+  return changeRequest(f, { image: image.id, mask, extend: sidesAsked() }, { model: named('images'), seed: seedFor('change', f.seed) })
+}
+
+export async function runChange (): Promise<Job | null> {
+  const p = project.value
+  const f = changeForm.value
+  if (!p) return null
+  if (!f.prompt.trim()) return refuse('change', 'prompt', text.change.needPrompt)
+  if (p.layers.length === 0) return refuse('change', 'images', text.change.nothing)
+  const target = targetOf(f.target)
+  const request = await prepare('change', async () => await changeOf(p, f, target))
+  return request && await send('change', 'edit', request, { project: p.id, layer: target?.id })
+}
+
+/* ---- take apart ------------------------------------------------------------------------------------- */
+
+/* Of the image as a whole one of its layers stands in, as with a change. */
+export function plannedApart (): Request | null {
+  const image = apartTarget()?.asset ?? layers.value.find((l) => l.kind === 'image' && l.asset)?.asset
+  return answering('layers') && image ? apartRequest(apartForm.value, image, { model: named('layers'), seed: 1 }) : null
+}
+
+export async function runApart (): Promise<Job | null> {
+  const p = project.value
+  const f = apartForm.value
+  if (!p) return null
+  if (p.layers.length === 0) return refuse('apart', 'image', text.apart.nothing)
+  const target = apartTarget()
+  const image = await prepare('apart', async () => await imageOf(p, target))
+  if (!image) return null
+  const request = apartRequest(f, image.id, { model: named('layers'), seed: seedFor('apart', f.seed) })
+  return await send('apart', 'layers', request, { project: p.id, layer: target?.id })
+}
+
+/* Words for what would be taken apart, into the prompt. */
+export async function runDescribe (): Promise<void> {
+  const p = project.value
+  if (!p || p.layers.length === 0) return
+  const { language } = apartForm.value
+  const job = await prepare('apart', async () => {
+    const image = await imageOf(p, apartTarget())
+    const asked = await send('apart', 'caption', given({ model: named('layers'), image: image.id, language }), {})
+    return asked && await ended(asked.id)
+  })
+  if (project.value?.id !== p.id || !job) return
+  if (job.result?.caption) fill(apartForm, 'apart', { prompt: job.result.caption })
+  else if (job.error) refuse('apart', 'prompt', job.error.detail)
 }

@@ -11,7 +11,7 @@ import { readSize, sizeOf } from '../sizes.ts'
 import { candidate, candidateIndex, candidates, comparison, jobs, previews, project, queue, shownJob, type Candidate } from '../store.ts'
 import { find, group } from '../tree.ts'
 import { addLayer, newLayer, select } from './layers.ts'
-import { attempt, toast } from './toasts.ts'
+import { attempt } from './toasts.ts'
 
 /* ---- what comes in ---------------------------------------------------------------------------------- */
 
@@ -196,13 +196,4 @@ export async function ended (id: string): Promise<Job> {
       resolve(now)
     })
   })
-}
-
-/* The words that describe an image, from the model that reads images. */
-export async function describe (asset: string, language: 'en' | 'zh'): Promise<string | null> {
-  const job = await submit('caption', { image: asset, language })
-  if (!job) return null
-  const now = await ended(job.id)
-  if (now.state === 'failed' && now.error) toast({ kind: 'error', text: now.error.detail })
-  return now.result?.caption ?? null
 }
