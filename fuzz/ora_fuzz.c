@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "layers/file.h"
 #include "layers/json.h"
 #include "layers/ora.h"
 #include "layers/ora_xml.h"
@@ -14,12 +15,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct layers_limits limits = {.max_side = 512, .max_layers = 32, .max_pixels = 1 << 16};
     const struct str bytes = {(const char *)data, size};
     struct layer_stack s;
+    struct layers_size measured;
     struct ora_image im;
     if (size > 0 && data[0] == '<') {
         if (ora_xml_parse(bytes, limits.max_layers, &im, NULL) == ERR_OK)
             mem_free(im.entries);
         return 0;
     }
+    if (layers_measure(bytes, &measured, NULL) == ERR_OK && measured.largest > measured.all)
+        __builtin_trap();
     if (ora_decode(bytes, &limits, &s, NULL) == ERR_OK)
         layer_stack_deinit(&s);
     if (layers_zip_decode(bytes, &limits, &s, NULL) == ERR_OK)

@@ -1,10 +1,22 @@
 /* PSD reading. Whatever is read is written and read again: it must come back, and the writer must take
- * every stack that the reader makes. */
+ * every stack that the reader makes. Nor does reading take more pixels than were measured before. */
 #include <stdint.h>
 
 #include "layers/psd.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void read_as_measured(struct str bytes, struct layers_limits limits)
+{
+    struct layers_size size;
+    struct layer_stack s;
+    if (psd_measure(bytes, &size, NULL) != ERR_OK)
+        __builtin_trap();
+    limits.max_pixels = size.all;
+    if (psd_decode(bytes, &limits, &s, NULL) != ERR_OK)
+        __builtin_trap();
+    layer_stack_deinit(&s);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -14,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf b;
     if (psd_decode((struct str){(const char *)data, size}, &limits, &s, NULL) != ERR_OK)
         return 0;
+    read_as_measured((struct str){(const char *)data, size}, limits);
     buf_init(&b, (size_t)1 << 30);
     const struct image_out out = image_out_buf(&b);
     if (psd_write(&s, &out, NULL) != ERR_OK ||

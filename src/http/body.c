@@ -10,7 +10,7 @@ enum { POST_BUFFER_BYTES = 32 << 10 };
 
 static const struct http_sink *sink(const struct http_request *rq)
 {
-    return &rq->core->app.sink;
+    return rq->route->sink ? rq->route->sink : &rq->core->app.sink;
 }
 
 static bool is_type(const char *type, size_t n, const char *name)

@@ -40,6 +40,7 @@
 #include "base/err.h"
 #include "base/json.h"
 
+struct http_sink;    /* core.h */
 struct http_request; /* one request; lives until it is answered */
 
 /* ---- tables --------------------------------------------------------------------------------------- */
@@ -113,6 +114,7 @@ struct http_route {
     const struct http_field *gives; /* members of the JSON answer; NULL: see .type, or no body */
     const char *type;               /* of an answer that is no JSON: "image/png", ... */
     unsigned accepts;               /* HTTP_JSON | ...; 0: no body is read */
+    const struct http_sink *sink;   /* of its files; NULL: the application's */
     unsigned flags;
     size_t max_body;          /* bytes of JSON or form fields; 0: 1 MiB */
     size_t max_file;          /* bytes of one file; 0: 256 MiB */

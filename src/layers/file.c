@@ -7,6 +7,8 @@
  */
 #include "layers/file.h"
 
+#include <string.h>
+
 #include "base/file.h"
 #include "base/file_out.h"
 #include "image/load.h"
@@ -153,4 +155,49 @@ enum err_code layers_import(const char *path, const struct layers_limits *limits
     enum err_code rc = layers_import_memory((struct str){(const char *)m.p, m.n}, limits, out, e);
     file_unmap(&m);
     return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
+}
+
+/* ---- what it takes ------------------------------------------------------------------------------ */
+
+static uint64_t be32(const char *p)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    return (uint64_t)u[0] << 24 | (uint64_t)u[1] << 16 | (uint64_t)u[2] << 8 | u[3];
+}
+
+/* Of every PNG in the archive, the flattened one and the thumbnail among them. */
+static enum err_code measure_zip(struct str bytes, struct layers_size *out, struct err *e)
+{
+    const struct zipfile_limits limits = zipfile_limits_defaults();
+    struct zipfile_reader *z = NULL;
+    char head[24];
+    TRY(zipfile_open(bytes, &limits, &z, e));
+    for (size_t i = 0; i < zipfile_count(z); i++) {
+        if (!zipfile_peek(z, i, head, sizeof head) || memcmp(head, "\x89PNG\r\n\x1a\n", 8) != 0)
+            continue;
+        uint64_t area = be32(head + 16) * be32(head + 20), room = UINT64_MAX - out->all;
+        out->all += area < room ? area : room;
+        out->largest = area > out->largest ? area : out->largest;
+    }
+    out->canvas = out->largest;
+    zipfile_close(z);
+    return ERR_OK;
+}
+
+static enum err_code measure_image(struct str bytes, struct layers_size *out, struct err *e)
+{
+    struct image_info info = {0};
+    TRY(image_probe_memory(bytes, NULL, &info, e));
+    out->canvas = out->all = out->largest = (uint64_t)info.w * (uint64_t)info.h;
+    return ERR_OK;
+}
+
+enum err_code layers_measure(struct str bytes, struct layers_size *out, struct err *e)
+{
+    *out = (struct layers_size){0};
+    if (str_starts(bytes, STR_LIT("8BPS")))
+        return psd_measure(bytes, out, e);
+    if (str_starts(bytes, STR_LIT("PK\x03\x04")))
+        return measure_zip(bytes, out, e);
+    return measure_image(bytes, out, e);
 }

@@ -29,6 +29,8 @@ ERR_MUST_CHECK enum err_code psd_write(const struct layer_stack *s, const struct
 /* Into out, which this initialises (empty after a failure). Caller frees with layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code psd_decode(struct str bytes, const struct layers_limits *limits,
                                         struct layer_stack *out, struct err *e);
+/* What reading it takes, by its records alone. */
+ERR_MUST_CHECK enum err_code psd_measure(struct str bytes, struct layers_size *out, struct err *e);
 ERR_MUST_CHECK enum err_code psd_read(const char *path, const struct layers_limits *limits,
                                       struct layer_stack *out, struct err *e);
 

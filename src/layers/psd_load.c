@@ -146,6 +146,27 @@ enum err_code psd_decode(struct str bytes, const struct layers_limits *limits,
     return rc;
 }
 
+static enum err_code measure(struct psd_cursor *c, struct psd_reading *r, struct layers_size *out,
+                             struct err *e)
+{
+    TRY(read_header(c, r, e));
+    (void)psd_part(c, psd_u32(c)); /* resources */
+    struct psd_cursor layers = psd_part(c, psd_u32(c));
+    out->canvas = out->largest = out->all = (uint64_t)r->w * (uint64_t)r->h;
+    return psd_measure_layers(&layers, r, out, e);
+}
+
+enum err_code psd_measure(struct str bytes, struct layers_size *out, struct err *e)
+{
+    const struct layers_limits limits = layers_limits_defaults();
+    struct psd_reading r = {.limits = &limits};
+    struct psd_cursor c = {.p = (const unsigned char *)bytes.p, .n = bytes.n};
+    *out = (struct layers_size){0};
+    enum err_code rc = measure(&c, &r, out, e);
+    mem_free(r.records);
+    return rc;
+}
+
 enum err_code psd_read(const char *path, const struct layers_limits *limits,
                        struct layer_stack *out, struct err *e)
 {

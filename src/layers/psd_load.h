@@ -37,6 +37,10 @@ ERR_MUST_CHECK enum err_code psd_reading_finish(struct psd_reading *r, struct ps
 ERR_MUST_CHECK enum err_code psd_read_layers(struct psd_cursor *section, struct psd_reading *r,
                                              struct err *e);
 
+/* Adds the rectangles of its records to out. */
+ERR_MUST_CHECK enum err_code psd_measure_layers(struct psd_cursor *section, struct psd_reading *r,
+                                                struct layers_size *out, struct err *e);
+
 /* The flattened image, with c behind the layer section: as the only layer of r->out, or against its layers. */
 ERR_MUST_CHECK enum err_code psd_flat_as_layer(struct psd_cursor *c, struct psd_reading *r,
                                                struct err *e);

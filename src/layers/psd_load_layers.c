@@ -316,18 +316,53 @@ static struct psd_cursor find_deep_layers(struct psd_cursor *section)
     return (struct psd_cursor){.failed = true};
 }
 
-enum err_code psd_read_layers(struct psd_cursor *section, struct psd_reading *r, struct err *e)
+/* The list of layers, with its records read; failed when there is none. */
+static enum err_code open_list(struct psd_cursor *section, struct psd_reading *r,
+                               struct psd_cursor *info, struct err *e)
 {
+    *info = (struct psd_cursor){.failed = true};
     if (psd_left(section) < 4)
         return ERR_OK;
-    struct psd_cursor info = psd_part(section, psd_u32(section));
-    if (info.failed)
+    *info = psd_part(section, psd_u32(section));
+    if (info->failed)
         return err_set(e, ERR_FORMAT, "the list of layers is longer than the file");
-    if (info.n == 0)
-        info = find_deep_layers(section);
-    if (info.failed || psd_left(&info) < 2)
+    if (info->n == 0)
+        *info = find_deep_layers(section);
+    if (info->failed || psd_left(info) < 2) {
+        info->failed = true;
         return ERR_OK;
-    TRY(read_records(&info, r, e));
+    }
+    return read_records(info, r, e);
+}
+
+static void add_rect(const struct psd_rect *rect, struct layers_size *to)
+{
+    int64_t w, h;
+    if (!rect_size(rect, &w, &h))
+        return;
+    uint64_t area = (uint64_t)w * (uint64_t)h, room = UINT64_MAX - to->all;
+    to->all += area < room ? area : room;
+    to->largest = area > to->largest ? area : to->largest;
+}
+
+enum err_code psd_measure_layers(struct psd_cursor *section, struct psd_reading *r,
+                                 struct layers_size *out, struct err *e)
+{
+    struct psd_cursor info;
+    TRY(open_list(section, r, &info, e));
+    for (size_t i = 0; i < r->n_records; i++) {
+        add_rect(&r->records[i].rect, out);
+        add_rect(&r->records[i].mask, out);
+    }
+    return ERR_OK;
+}
+
+enum err_code psd_read_layers(struct psd_cursor *section, struct psd_reading *r, struct err *e)
+{
+    struct psd_cursor info;
+    TRY(open_list(section, r, &info, e));
+    if (info.failed)
+        return ERR_OK;
     for (size_t i = 0; i < r->n_records; i++) {
         if (r->out->n >= r->limits->max_layers)
             return err_set(e, ERR_LIMIT, "more than %zu layers", r->limits->max_layers);

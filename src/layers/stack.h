@@ -72,6 +72,11 @@ struct layers_limits {
 };
 struct layers_limits layers_limits_defaults(void); /* 30,000; 1,000; 512 megapixels */
 
+/* How many pixels a file with layers has, as far as its headers say. */
+struct layers_size {
+    uint64_t canvas, all, largest; /* all: of the layers and masks together */
+};
+
 /* For the canvas that a file claims: its sides and area, with which the stack will be flattened. */
 ERR_MUST_CHECK enum err_code layers_check_canvas(const struct layers_limits *limits, int64_t w,
                                                  int64_t h, struct err *e);

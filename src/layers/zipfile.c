@@ -84,6 +84,21 @@ bool zipfile_has(const struct zipfile_reader *z, const char *name)
     return zip_name_locate(z->zip, name, 0) >= 0;
 }
 
+size_t zipfile_count(const struct zipfile_reader *z)
+{
+    zip_int64_t n = zip_get_num_entries(z->zip, 0);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+bool zipfile_peek(struct zipfile_reader *z, size_t index, char *bytes, size_t n)
+{
+    zip_file_t *f = zip_fopen_index(z->zip, index, 0);
+    zip_int64_t got = f ? zip_fread(f, bytes, n) : -1;
+    if (f)
+        zip_fclose(f);
+    return got >= 0 && (size_t)got == n;
+}
+
 /* Whether an entry may be unpacked at all, by what the directory says of it. */
 static enum err_code check_entry(const struct zipfile_reader *z, const zip_stat_t *st,
                                  const char *name, struct err *e)

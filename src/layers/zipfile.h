@@ -65,6 +65,10 @@ void zipfile_close(struct zipfile_reader *z);
 
 bool zipfile_has(const struct zipfile_reader *z, const char *name);
 
+size_t zipfile_count(const struct zipfile_reader *z);
+/* The first n bytes of an entry; false when it has fewer or they cannot be read. */
+bool zipfile_peek(struct zipfile_reader *z, size_t index, char *bytes, size_t n);
+
 /* Unpacks one entry into out (which this initialises; on failure it is empty). */
 ERR_MUST_CHECK enum err_code zipfile_read(struct zipfile_reader *z, const char *name,
                                           struct buf *out, struct err *e);

@@ -1,24 +1,30 @@
 /* project_export.c - a project as a file, written to the disk as far as its format lets it be written bit by bit. */
+#include <math.h>
 #include <unistd.h>
 
 #include "base/file_out.h"
 #include "image/png_save.h"
 #include "image/resize.h"
 #include "image/save.h"
+#include "layers/clean.h"
 #include "layers/file.h"
 #include "store/projects.h"
 #include "store/store_impl.h"
 
-enum { THUMBNAIL_QUALITY = 82 };
+enum { THUMBNAIL_QUALITY = 82, JPEG_QUALITY = 95, JPEG_MAX_BYTES = 1 << 30 };
 
 static const struct {
     const char *name, *mime;
     enum layers_format layers; /* of a stack */
 } formats[PROJECT_FORMATS] = {
     [PROJECT_PNG] = {"png", "image/png", LAYERS_PNG},
+    [PROJECT_JPEG] = {"jpeg", "image/jpeg", LAYERS_PNG},
     [PROJECT_WEBP] = {"webp", "image/webp", LAYERS_PNG},
     [PROJECT_PSD] = {"psd", "image/vnd.adobe.photoshop", LAYERS_PSD},
     [PROJECT_ORA] = {"ora", "image/openraster", LAYERS_ORA},
+    [PROJECT_PPTX] = {"pptx",
+                      "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+                      LAYERS_PPTX},
     [PROJECT_ZIP] = {"zip", "application/zip", LAYERS_ZIP},
 };
 
@@ -45,7 +51,7 @@ bool project_format_from_name(struct str name, enum project_format *out)
 
 bool project_format_is_flat(enum project_format format)
 {
-    return format == PROJECT_PNG || format == PROJECT_WEBP;
+    return format == PROJECT_PNG || format == PROJECT_JPEG || format == PROJECT_WEBP;
 }
 
 /* ---- writing ------------------------------------------------------------------------------------ */
@@ -62,15 +68,66 @@ static enum err_code to_file(const void *p, size_t n, void *user, struct err *e)
     return n > 0 ? file_write_all(t->fd, p, n, e) : ERR_OK;
 }
 
-static enum err_code write_flat(struct store *s, const struct project *p, bool webp,
-                                const struct project_stop *stop, const struct image_out *out,
-                                struct err *e)
+/* Replaces *im by what of it is not transparent. */
+static enum err_code trim(struct image *im, struct err *e)
+{
+    struct layer l = layer_from_image(im);
+    enum err_code rc = layer_trim(&l, e);
+    *im = l.image;
+    return rc;
+}
+
+static enum err_code scale(struct image *im, double by, struct err *e)
+{
+    struct image sized = {0};
+    int w = (int)fmax(1, round(im->w * by)), h = (int)fmax(1, round(im->h * by));
+    TRY(image_resize(im, w, h, IMAGE_LANCZOS, &sized, e));
+    image_free(im);
+    *im = sized;
+    return ERR_OK;
+}
+
+static enum err_code write_jpeg(const struct image *im, const struct project_output *how,
+                                const struct image_out *out, struct err *e)
+{
+    static const unsigned char white[3] = {255, 255, 255};
+    struct image ground = {0};
+    struct buf b;
+    buf_init(&b, JPEG_MAX_BYTES);
+    enum err_code rc = image_on_ground(im, how->has_ground ? how->ground : white, &ground, e);
+    if (rc == ERR_OK)
+        rc = image_jpeg_write(&ground, how->quality ? how->quality : JPEG_QUALITY, &b, e);
+    if (rc == ERR_OK)
+        rc = image_out_write(out, b.p, b.n, e);
+    buf_deinit(&b);
+    image_free(&ground);
+    return rc;
+}
+
+static enum err_code write_image(const struct image *im, const struct project_output *how,
+                                 const struct image_out *out, struct err *e)
+{
+    if (how->format == PROJECT_JPEG)
+        return write_jpeg(im, how, out, e);
+    if (how->format == PROJECT_WEBP)
+        return image_webp_write_to(im, how->quality ? how->quality : IMAGE_WEBP_LOSSLESS, out, e);
+    return image_png_write_to(im, out, e);
+}
+
+static enum err_code write_flat(struct store *s, const struct project *p,
+                                const struct project_output *how, const struct project_stop *stop,
+                                const struct image_out *out, struct err *e)
 {
     struct image im = {0};
-    enum err_code rc = project_flatten(s, p, NULL, stop, &im, e);
-    if (rc == ERR_OK)
-        rc = webp ? image_webp_write_to(&im, IMAGE_WEBP_LOSSLESS, out, e)
-                  : image_png_write_to(&im, out, e);
+    enum err_code rc;
+    TRY_GOTO(project_flatten(s, p, NULL, stop, &im, e), done);
+    if (how->trim)
+        TRY_GOTO(trim(&im, e), done);
+    if (how->scale != 0 && how->scale != 1)
+        TRY_GOTO(scale(&im, how->scale, e), done);
+    TRY_GOTO(image_out_poll(out, e), done);
+    rc = write_image(&im, how, out, e);
+done:
     image_free(&im);
     return rc;
 }
@@ -99,18 +156,17 @@ static enum err_code end_file(enum err_code rc, int *fd, uint64_t *bytes)
     return rc;
 }
 
-enum err_code project_export(struct store *s, const struct project *p, enum project_format format,
-                             const struct project_stop *stop, int *fd, uint64_t *bytes,
-                             struct err *e)
+enum err_code project_export(struct store *s, const struct project *p,
+                             const struct project_output *how, const struct project_stop *stop,
+                             int *fd, uint64_t *bytes, struct err *e)
 {
     *bytes = 0;
     enum err_code rc = store_scratch(s, fd, e);
     struct target t = {*fd, stop};
     const struct image_out out = {to_file, &t};
     if (rc == ERR_OK)
-        rc = project_format_is_flat(format)
-                 ? write_flat(s, p, format == PROJECT_WEBP, stop, &out, e)
-                 : write_stack(s, p, format, stop, &out, e);
+        rc = project_format_is_flat(how->format) ? write_flat(s, p, how, stop, &out, e)
+                                                 : write_stack(s, p, how->format, stop, &out, e);
     return end_file(rc, fd, bytes);
 }
 

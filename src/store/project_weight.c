@@ -76,7 +76,7 @@ static enum err_code stack_bytes(struct store *s, const struct project *p,
                                  enum project_format format, double *bytes, struct err *e)
 {
     double canvas = (double)p->w * p->h, most = 9 * canvas;
-    bool archive = format == PROJECT_ORA || format == PROJECT_ZIP;
+    bool archive = format != PROJECT_PSD;
     struct cost c;
     TRY(measure(s, p, most, &c, e));
     *bytes = 4 * canvas + 4 * c.all + c.peak + (archive ? 8 * fmax(canvas, c.widest) : 0) +
@@ -84,14 +84,24 @@ static enum err_code stack_bytes(struct store *s, const struct project *p,
     return ERR_OK;
 }
 
-enum err_code project_weight(struct store *s, const struct project *p, enum project_format format,
-                             uint64_t *bytes, struct err *e)
+/* Beside the flattened image: cut, resized in two steps, and as the encoder has it with its file at the end. */
+static double output_bytes(const struct project_output *how, double canvas)
+{
+    double by = how->scale != 0 ? how->scale : 1, pixels = canvas * by * by;
+    return (how->trim ? 4 * canvas : 0) + (by != 1 ? 4 * (pixels + canvas * by) : 0) +
+           (how->format == PROJECT_PNG ? 0 : 12 * pixels);
+}
+
+enum err_code project_weight(struct store *s, const struct project *p,
+                             const struct project_output *how, uint64_t *bytes, struct err *e)
 {
     double n, canvas = (double)p->w * p->h;
-    TRY(project_format_is_flat(format) ? flatten_bytes(s, p, canvas, &n, e)
-                                       : stack_bytes(s, p, format, &n, e));
-    if (format == PROJECT_WEBP)
-        n += 12 * canvas; /* libwebp has its own copy, and its file at the end */
+    if (project_format_is_flat(how->format)) {
+        TRY(flatten_bytes(s, p, canvas, &n, e));
+        n += output_bytes(how, canvas);
+    } else {
+        TRY(stack_bytes(s, p, how->format, &n, e));
+    }
     *bytes = (uint64_t)n;
     return ERR_OK;
 }

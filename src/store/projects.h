@@ -179,11 +179,23 @@ ERR_MUST_CHECK enum err_code project_import(struct store *s, struct project *p,
 
 enum project_format {
     PROJECT_PNG,
+    PROJECT_JPEG,
     PROJECT_WEBP,
     PROJECT_PSD,
     PROJECT_ORA,
+    PROJECT_PPTX,
     PROJECT_ZIP,
     PROJECT_FORMATS
+};
+
+/* How a project becomes a file. All but the format is for those of one image, and may be left 0. */
+struct project_output {
+    enum project_format format;
+    bool trim;               /* cut to what is seen of the canvas */
+    double scale;            /* after that; 0: 1 */
+    int quality;             /* 1 to 100, of JPEG (0: 95) and WebP (0: lossless) */
+    bool has_ground;         /* of JPEG: ground is set, else it is white */
+    unsigned char ground[3]; /* what lies under transparent pixels */
 };
 /* "png", ...; also the extension. Static string. */
 const char *project_format_name(enum project_format format);
@@ -212,7 +224,7 @@ ERR_MUST_CHECK enum err_code project_flatten(struct store *s, const struct proje
                                              struct err *e);
 /* A file without a name that holds it, and its size. Caller: close(*fd). */
 ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct project *p,
-                                            enum project_format format,
+                                            const struct project_output *how,
                                             const struct project_stop *stop, int *fd,
                                             uint64_t *bytes, struct err *e);
 /* A WebP of all that fits into a square of that side; the same for the file. */
@@ -221,7 +233,7 @@ ERR_MUST_CHECK enum err_code project_thumbnail(struct store *s, const struct pro
                                                uint64_t *bytes, struct err *e);
 /* The memory that exporting takes at most. ERR_NOTFOUND when an image is not there. */
 ERR_MUST_CHECK enum err_code project_weight(struct store *s, const struct project *p,
-                                            enum project_format format, uint64_t *bytes,
+                                            const struct project_output *how, uint64_t *bytes,
                                             struct err *e);
 
 #endif

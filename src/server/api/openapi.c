@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "http/core.h"
 #include "server/api/schemas.h"
 #include "server/routes.h"
 #include "veetance.h"
@@ -308,7 +309,7 @@ static bool needs_body(const struct http_route *r)
 
 static void put_request_body(const struct http_route *r, struct buf *b)
 {
-    static const char *const images[] = {"image/png", "image/jpeg", "image/webp"};
+    static const char *const images[] = {"image/png", "image/jpeg", "image/webp", NULL};
     if (!r->accepts)
         return;
     json_object(b, "requestBody");
@@ -318,8 +319,9 @@ static void put_request_body(const struct http_route *r, struct buf *b)
         put_body_type(r, "application/json", false, b);
     if (r->accepts & HTTP_MULTIPART)
         put_body_type(r, "multipart/form-data", true, b);
-    for (size_t i = 0; (r->accepts & HTTP_BYTES) && i < sizeof images / sizeof images[0]; i++)
-        put_any_content(b, images[i]);
+    for (const char *const *t = r->sink ? r->sink->types : images; (r->accepts & HTTP_BYTES) && *t;
+         t++)
+        put_any_content(b, *t);
     json_end_object(b);
     json_end_object(b);
 }

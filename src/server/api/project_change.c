@@ -71,6 +71,16 @@ enum err_code project_blame_reference(struct http_request *rq, enum err_code rc,
     return http_refuse(rq, 422, field, e, "%s", text);
 }
 
+static bool is_left(void *rq)
+{
+    return http_is_left(rq);
+}
+
+struct project_stop project_stop_of(struct http_request *rq)
+{
+    return (struct project_stop){is_left, rq};
+}
+
 /* ---- events ------------------------------------------------------------------------------------- */
 
 void project_tell(struct http_request *rq, const struct project *p, bool deleted)

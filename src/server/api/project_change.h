@@ -25,6 +25,9 @@ ERR_MUST_CHECK enum err_code project_answer(const struct project *p, struct http
 /* As the next value of a JSON text. */
 ERR_MUST_CHECK enum err_code project_put(const struct project *p, struct buf *b, struct err *e);
 
+/* For work that ends when the client has gone. */
+struct project_stop project_stop_of(struct http_request *rq);
+
 /* To who listens to /v1/events. */
 void project_tell(struct http_request *rq, const struct project *p, bool deleted);
 

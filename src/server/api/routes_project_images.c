@@ -1,4 +1,4 @@
-/* routes_project_images.c - projects as images: exports, small versions, parts, and changes that make new images. All of
+/* routes_project_images.c - projects as images: small versions, parts, and changes that make new images. All of
  * it is done on the threads for such work. */
 #include <stdio.h>
 #include <string.h>
@@ -10,58 +10,6 @@
 #include "server/routes.h"
 #include "server/server_internal.h"
 #include "store/project_edit.h"
-
-static bool is_left(void *rq)
-{
-    return http_is_left(rq);
-}
-
-/* ---- export ------------------------------------------------------------------------------------- */
-
-static const struct http_field export_query[] = {{.name = "format",
-                                                  .type = HTTP_STRING,
-                                                  .values = "png|psd|ora|zip|webp",
-                                                  .fallback = "\"png\""},
-                                                 {0}};
-
-/* From what was made before, or made now. */
-static enum err_code make_export(struct http_request *rq, struct http_reply *re,
-                                 const struct project *p, enum project_format format, struct err *e)
-{
-    const struct project_stop stop = {is_left, rq};
-    struct exports *x = server_of(rq)->exports;
-    char key[80];
-    uint64_t bytes = 0;
-    (void)snprintf(key, sizeof key, "%s %lld %s", p->id, (long long)p->revision,
-                   project_format_name(format));
-    if (exports_find(x, key, &re->fd, &re->fd_bytes) || !http_wants_body(rq, re))
-        return ERR_OK;
-    TRY(project_weight(store_of(rq), p, format, &bytes, e));
-    if (!http_heavy(rq, re, bytes))
-        return ERR_OK;
-    TRY(project_export(store_of(rq), p, format, &stop, &re->fd, &re->fd_bytes, e));
-    exports_keep(x, key, re->fd, re->fd_bytes);
-    return ERR_OK;
-}
-
-static enum err_code give_export(struct http_request *rq, struct http_reply *re, struct err *e)
-{
-    struct project p;
-    enum project_format format = PROJECT_PNG;
-    const char *name = http_query(rq, "format");
-    if (name && !project_format_from_name(str_from(name), &format))
-        return http_refuse(rq, 422, "format", e, "there is no format '%.20s'", name);
-    TRY(project_get(store_of(rq), http_path(rq, "id"), &p, e));
-    re->type = project_format_mime(format);
-    re->cache = "private, no-cache";
-    snprintf(re->etag, sizeof re->etag, "%lld-%s", (long long)p.revision,
-             project_format_name(format));
-    snprintf(re->filename, sizeof re->filename, "%s.%s", p.name[0] ? p.name : "project",
-             project_format_name(format));
-    enum err_code rc = make_export(rq, re, &p, format, e);
-    project_deinit(&p);
-    return rc;
-}
 
 /* ---- small versions ----------------------------------------------------------------------------- */
 
@@ -78,7 +26,7 @@ static const struct http_field thumbnail_query[] = {{.name = "size",
 static enum err_code make_thumbnail(struct http_request *rq, struct http_reply *re,
                                     const struct project *p, int side, struct err *e)
 {
-    const struct project_stop stop = {is_left, rq};
+    const struct project_stop stop = project_stop_of(rq);
     struct exports *kept = server_of(rq)->thumbnails;
     char key[80];
     uint64_t bytes = 0;
@@ -213,7 +161,7 @@ static enum err_code read_view(struct http_request *rq, struct view *v, struct e
 static enum err_code draw(struct http_request *rq, const struct view *v, struct image *out,
                           struct err *e)
 {
-    const struct project_stop stop = {is_left, rq};
+    const struct project_stop stop = project_stop_of(rq);
     struct image seen = {0};
     TRY(project_flatten(store_of(rq), &v->p, &v->part, &stop, &seen, e));
     if (!v->has_ground) {
@@ -275,7 +223,7 @@ static const struct http_field merge_body[] = {
 static enum err_code merge_change(struct http_request *rq, struct project *p,
                                   struct project_change *c, struct err *e)
 {
-    const struct project_stop stop = {is_left, rq};
+    const struct project_stop stop = project_stop_of(rq);
     struct project_choice choice;
     (void)c;
     TRY(body_choice(rq, &choice, e));
@@ -366,9 +314,6 @@ static enum err_code clean(struct http_request *rq, struct http_reply *re, struc
 #define TAG .tag = "projects"
 
 const struct http_route routes_project_images[] = {
-    {HTTP_GET, "/v1/projects/{id}/export", "exportProject",
-     "The project as an image or a layered file", TAG, .run = give_export, .query = export_query,
-     .type = "application/octet-stream", .flags = HTTP_ETAG},
     {HTTP_GET, "/v1/projects/{id}/thumbnail", "thumbnailProject", "A small version of a project",
      TAG, .run = thumbnail, .query = thumbnail_query, .type = "image/webp", .flags = HTTP_ETAG},
     {HTTP_POST, "/v1/projects/{id}/render", "renderProject",

@@ -130,6 +130,16 @@ static const struct http_field layer_body[] = {
 
 const struct http_field project_fields[] = {PROJECT_ROWS, STORE_ROWS, {0}};
 
+const struct http_field project_opened_fields[] = {
+    PROJECT_ROWS,
+    STORE_ROWS,
+    {.name = "notes",
+     .type = HTTP_ARRAY,
+     .items = HTTP_STRING,
+     .required = true,
+     .help = "what of the file could not be kept as it was"},
+    {0}};
+
 static const struct http_field create_body[] = {
     {.name = "job",
      .type = HTTP_STRING,

@@ -456,7 +456,9 @@ static enum err_code exported(struct store *s, const struct project *p, int form
 {
     int fd = -1;
     uint64_t bytes = 0;
-    enum err_code rc = project_export(s, p, (enum project_format)format, NULL, &fd, &bytes, e);
+    enum err_code rc =
+        project_export(s, p, &(struct project_output){.format = (enum project_format)format}, NULL,
+                       &fd, &bytes, e);
     mem_fail_after(0);
     buf_init(b, (size_t)1 << 30);
     if (rc == ERR_OK) {
@@ -486,7 +488,8 @@ static void export_ends_when_nobody_wants_it(void **state)
             int calls = n, fd = -1;
             uint64_t bytes = 0;
             const struct project_stop stop = {at_last_call, &calls};
-            rc = project_export(s, &p, (enum project_format)f, &stop, &fd, &bytes, NULL);
+            rc = project_export(s, &p, &(struct project_output){.format = (enum project_format)f},
+                                &stop, &fd, &bytes, NULL);
             assert_int_equal(fd >= 0, rc == ERR_OK);
             if (fd >= 0)
                 assert_int_equal(close(fd), 0);
@@ -504,15 +507,23 @@ static void weight_covers_the_pixels(void **state)
     struct store *s = open_store(place->dir);
     struct project p = two_layers(s);
     uint64_t small = 0, large = 0, stack = 0;
-    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &small, NULL), ERR_OK);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PNG}, &small, NULL),
+        ERR_OK);
     p.w = p.h = 9999;
-    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &large, NULL), ERR_OK);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PNG}, &large, NULL),
+        ERR_OK);
     assert_true(large > (uint64_t)4 * 9999 * 9999 && small < large / 100);
     p.layers[1].scale_x = p.layers[1].scale_y = 900;
-    assert_int_equal(project_weight(s, &p, PROJECT_PSD, &stack, NULL), ERR_OK);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PSD}, &stack, NULL),
+        ERR_OK);
     assert_true(stack > large);
     memset(p.layers[1].asset, '0', ASSET_ID_SIZE - 1);
-    assert_int_equal(project_weight(s, &p, PROJECT_PSD, &stack, NULL), ERR_NOTFOUND);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PSD}, &stack, NULL),
+        ERR_NOTFOUND);
     project_deinit(&p);
     store_close(s);
 }
@@ -543,7 +554,7 @@ static void every_format_has_the_image_when_exported(void **state)
             assert_int_equal(layers_flatten(&stack, &got, NULL), ERR_OK);
             layer_stack_deinit(&stack);
         } else {
-            assert_memory_equal(b.p, "PK", 2);
+            assert_memory_equal(b.p, f == PROJECT_JPEG ? "\xff\xd8" : "PK", 2);
             buf_deinit(&b);
             continue;
         }
@@ -844,14 +855,18 @@ static void group_is_composed_by_itself(void **state)
     image_free(&im);
     layer_stack_deinit(&stack);
     uint64_t flat, open;
-    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &open, NULL), ERR_OK);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PNG}, &open, NULL),
+        ERR_OK);
     p.layers[3].visible = false;
     im = flatten(s, &p);
     expect_pixel(&im, 6, 7, red);
     image_free(&im);
     project_remove(&p, 3);
     assert_int_equal(p.n, 1);
-    assert_int_equal(project_weight(s, &p, PROJECT_PNG, &flat, NULL), ERR_OK);
+    assert_int_equal(
+        project_weight(s, &p, &(struct project_output){.format = PROJECT_PNG}, &flat, NULL),
+        ERR_OK);
     assert_int_equal(open - flat, 4 * 40 * 30);
     project_deinit(&p);
     store_close(s);

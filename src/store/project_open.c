@@ -1,0 +1,104 @@
+#include "store/project_open.h"
+
+#include <string.h>
+
+#include "layers/file.h"
+
+static const double SMALL_THINGS = 4 << 20;
+
+/* Beside the layers, those that become one; around them one that is decoded, packed or read out of an archive, and the
+ * flattened image with what it is compared with. */
+uint64_t project_open_weight(struct str bytes)
+{
+    struct layers_size n = {0};
+    struct err e = {0};
+    if (layers_measure(bytes, &n, &e) != ERR_OK)
+        err_clear(&e); /* reading it will say what is wrong */
+    return (uint64_t)(8.0 * (double)n.all + 20.0 * (double)n.largest + 24.0 * (double)n.canvas +
+                      SMALL_THINGS);
+}
+
+static void set_name(struct project *p, const char *name)
+{
+    struct layer cleaned = {0};
+    const char *dot = strrchr(name, '.');
+    size_t n = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    layer_set_name(&cleaned, (struct str){name, n});
+    memcpy(p->name, cleaned.name, sizeof p->name);
+}
+
+/* An image that the store takes as it is. */
+static enum err_code open_image(struct store *s, struct str bytes, const char *name,
+                                struct project *out, struct err *e)
+{
+    struct project_layer l = project_layer_defaults();
+    struct asset a;
+    TRY(asset_put(s, bytes, &(struct asset_note){.name = name, .origin = "upload"}, &a, e));
+    project_init(out, a.width, a.height);
+    set_name(out, name);
+    memcpy(l.asset, a.id, sizeof l.asset);
+    memcpy(l.name, out->name, sizeof l.name);
+    return project_insert(out, 0, &l, e);
+}
+
+static enum err_code put_layer(struct store *s, const struct layer *from, struct project *p,
+                               struct err *e)
+{
+    struct project_layer l = project_layer_defaults();
+    struct asset a;
+    TRY(asset_put_image(s, &from->image, &(struct asset_note){.origin = "open"}, &a, e));
+    memcpy(l.id, from->id, sizeof l.id);
+    memcpy(l.name, from->name, sizeof l.name);
+    memcpy(l.asset, a.id, sizeof l.asset);
+    l.x = from->x;
+    l.y = from->y;
+    l.opacity = from->opacity;
+    l.blend = from->blend;
+    l.visible = from->visible;
+    return project_insert(p, p->n, &l, e);
+}
+
+static enum err_code put_stack(struct store *s, const struct layer_stack *stack,
+                               struct project *out, struct err *e)
+{
+    project_init(out, stack->w, stack->h);
+    for (size_t i = 0; i < stack->n; i++)
+        TRY(put_layer(s, &stack->layers[i], out, e));
+    return project_check(out, e);
+}
+
+/* No more pixels are read than the headers spoke of. */
+static enum err_code open_stack(struct store *s, struct str bytes, const char *name,
+                                struct project *out, struct buf *notes, struct err *e)
+{
+    struct layers_limits limits = layers_limits_defaults();
+    struct layers_size size;
+    struct layer_stack stack;
+    TRY(layers_measure(bytes, &size, e));
+    limits.max_layers = PROJECT_LAYERS_MAX;
+    limits.max_pixels = size.all < limits.max_pixels ? size.all : limits.max_pixels;
+    TRY(layers_import_memory(bytes, &limits, &stack, e));
+    enum err_code rc = put_stack(s, &stack, out, e);
+    if (rc == ERR_OK) {
+        set_name(out, name);
+        *notes = stack.notes;
+        stack.notes = (struct buf){0};
+    }
+    layer_stack_deinit(&stack);
+    return rc;
+}
+
+enum err_code project_open(struct store *s, struct str bytes, const char *name, struct project *out,
+                           struct buf *notes, struct err *e)
+{
+    enum image_format format = image_sniff(bytes);
+    bool whole =
+        format == IMAGE_FORMAT_PNG || format == IMAGE_FORMAT_JPEG || format == IMAGE_FORMAT_WEBP;
+    project_init(out, 0, 0);
+    buf_init(notes, 1 << 16);
+    enum err_code rc =
+        whole ? open_image(s, bytes, name, out, e) : open_stack(s, bytes, name, out, notes, e);
+    if (rc != ERR_OK)
+        project_deinit(out);
+    return rc;
+}

@@ -1,0 +1,17 @@
+/* project_open.h - a file as a project: PSD, OpenRaster, ZIP of layers.json, or an image.
+ *
+ * Pixels become images of the store, as PNG; a PNG, JPEG or WebP is taken as it is. The bytes may be hostile. */
+#ifndef VT_STORE_PROJECT_OPEN_H
+#define VT_STORE_PROJECT_OPEN_H
+
+#include "store/projects.h"
+
+/* The memory that it takes at most, by the file's headers. */
+uint64_t project_open_weight(struct str bytes);
+
+/* Makes *out, which is to be given to project_create; name: what the file is called, or "". notes is initialised here:
+ * what could not be kept as it was, a line each. After a failure both are empty. Caller: project_deinit, buf_deinit. */
+ERR_MUST_CHECK enum err_code project_open(struct store *s, struct str bytes, const char *name,
+                                          struct project *out, struct buf *notes, struct err *e);
+
+#endif
