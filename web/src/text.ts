@@ -199,8 +199,16 @@ const theme = { title: 'Theme', system: 'As the system', dark: 'Dark', light: 'L
 const airgap = { title: 'Air gap', badge: 'Air gap' }
 
 
+const masks = {
+  brush: 'Mask brush', eraser: 'Mask eraser', lasso: 'Mask lasso', rectangle: 'Mask rectangle', wand: 'Mask by color',
+  size: 'Size', hardness: 'Hardness', veil: 'Veil', tolerance: 'Tolerance', contiguous: 'Only what hangs together',
+  areaHint: 'Shift adds, Alt takes away', invert: 'Invert the mask', clear: 'Clear the mask', grow: 'Grow the mask by 4 px', shrink: 'Shrink the mask by 4 px',
+  feather: 'Feather the mask by 4 px', fromLayer: 'Mask from the layer', nothing: 'The layer shows nothing on the canvas.',
+  smaller: 'Smaller brush', larger: 'Larger brush', softer: 'Softer brush', harder: 'Harder brush', swap: 'Swap painting and erasing'
+}
+
 export const text = {
-  canvas,
+  canvas, masks,
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
   home, creating, dropping, tour, header, memory, theme, airgap, exporting,

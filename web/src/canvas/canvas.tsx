@@ -23,7 +23,10 @@ import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
 import { Over } from './overlay/over.tsx'
 import { gesture, hovering, Pointers, spaceHeld } from './pointers.ts'
+import { registerMaskCommands } from './mask/actions.ts'
+import { registerAreaTools } from './tools/area.tsx'
 import { registerMoveTool } from './tools/move.ts'
+import { registerPaintTools } from './tools/paint.tsx'
 import { activeTool } from './tools/tool.ts'
 import { registerViewTools } from './tools/view.ts'
 import { fit, resized } from './viewport.ts'
@@ -37,6 +40,9 @@ declare global {
 
 registerMoveTool()
 registerViewTools()
+registerPaintTools()
+registerAreaTools()
+registerMaskCommands()
 registerCanvasCommands()
 
 /* Draws onto the element until the returned function is called. A lost context is made anew. */
