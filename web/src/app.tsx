@@ -1,16 +1,19 @@
 /* app.tsx - which page is shown, and what lies over every page. */
 import { useEffect } from 'preact/hooks'
+import { Boundary } from './panels/boundary.tsx'
+import { Locked } from './panels/connection.tsx'
 import { Overlays } from './panels/overlays.tsx'
 import { Editor } from './panels/editor.tsx'
 import { Home } from './panels/home/home.tsx'
 import { followKeys } from './state/commands.ts'
-import { route } from './state/store.ts'
+import { denied, route } from './state/store.ts'
 
 export function App () {
   useEffect(followKeys, [])
+  if (denied.value) return <Locked />
   return (
     <>
-      {route.value.page === 'home' ? <Home /> : <Editor />}
+      <Boundary>{route.value.page === 'home' ? <Home /> : <Editor />}</Boundary>
       <Overlays />
     </>
   )

@@ -196,7 +196,60 @@ const exporting = {
 
 const theme = { title: 'Theme', system: 'As the system', dark: 'Dark', light: 'Light', command: (name: string) => `Theme: ${name.toLowerCase()}` }
 
-const airgap = { title: 'Air gap', badge: 'Air gap' }
+const airgap = {
+  title: 'Air gap', badge: 'Air gap',
+  intro: 'The program connects to nothing. It has no telemetry and no update check, and is linked with no network client. Models are fetched by another program, which can run on another machine.',
+  page: 'What this page sees',
+  allHere: (n: number, host: string) => `All ${n} requests of this page went to ${host}, and nowhere else.`,
+  elsewhere: (n: number) => `${n} requests of this page went elsewhere: an extension of the browser may have made them.`,
+  policy: 'The server lets this page talk to itself alone: its Content-Security-Policy names no other address.',
+  noPolicy: 'A proxy in between has taken away or changed the Content-Security-Policy of this page.',
+  loopback: (host: string) => `The server listens at ${host}, which other machines cannot reach.`,
+  reachable: (host: string) => `The server answers at ${host}, which other machines can reach. It asks them for its token.`,
+  program: (name: string) => name ? `What ${name} gives up before it works` : 'What the program gives up before it works',
+  given: [
+    'New sockets, but those between programs of this machine: a seccomp filter over all threads refuses them.',
+    'Connecting and binding over TCP, also for sockets that are open: Landlock, since Linux 6.7.',
+    'io_uring and the descriptors of other processes: the same filter.',
+    'Capabilities but those about files, locked memory and priorities; privileges of programs that are started.'
+  ],
+  exceptions: 'This cannot be undone and child processes inherit it. Workers on other machines (--rpc) and --no-sandbox are exceptions; the log says so at the start.',
+  check: 'Check it yourself', checkHow: 'In a terminal on the machine of the server. The first tries every way to the network and prints the kernel\u2019s answers; its exit code is 1 if anything went through.',
+  copy: 'Copy the command', copied: 'The command is in the clipboard.'
+}
+
+const palette = { find: 'Find a command, project or model', projects: 'Project', models: 'Model', load: (id: string) => `Load ${id}`, nothing: (q: string) => `Nothing is called “${q}”.` }
+
+const settings = {
+  rooms: { looks: 'Looks', models: 'Models', memory: 'Memory', prompts: 'Prompts', kept: 'Storage' },
+  canvas: 'Canvas', tour: 'First steps', showTour: 'Show the tour while there is no project',
+  automatic: 'Automatic', automaticHow: 'The first one that is ready, or the one that the server was started with.', forImages: 'Makes and changes', forLayers: 'Takes apart, describes',
+  moreModels: 'In a terminal, “veetance-fetch list” shows which models there are, and “veetance models list” those that are here.',
+  presetsHow: 'Chosen with the bookmark beside a prompt. Kept by the server, for every browser that opens it.',
+  presetName: (n: number) => `Name of preset ${n}`, presetWords: (name: string) => `Words of ${name}`, presetRemove: (name: string) => `Delete ${name}`,
+  presetNew: (n: number) => `Preset ${n}`, presetAdd: 'New preset', presetGone: (name: string) => `“${name}” was deleted.`,
+  projects: 'Projects', images: 'Images', imagesOf: (n: number, size: string) => `${n}, ${size}`, jobs: 'Jobs', database: 'Database', tidiedLast: 'Tidied', notYet: 'not yet',
+  limits: 'What is kept', jobDays: 'Ended jobs', jobsKept: 'Ended jobs, at most', assetDays: 'Unused images', bytesKept: 'All images together', days: 'days',
+  limitsHow: '0 keeps everything. What a project uses is never deleted.', tidy: 'Tidy up now',
+  tidied: (images: number, jobs: number, size: string) => `${images} images and ${jobs} jobs went, ${size}.`,
+  folders: 'Folders', foldersHow: 'Where images, projects and models lie is set when the server starts: “veetance serve --store FOLDER”, or VEETANCE_HOME for all of it. “veetance doctor” names the folder and what is free there.'
+}
+
+const connection = {
+  lost: 'The server does not answer.', waits: 'Changes wait here and are sent when it does.',
+  locked: 'This server wants its token', lockedHow: 'It can be reached from other machines, so it asks everyone. Open it with the token in the address, or enter it here; the browser then keeps it.',
+  token: 'Token', open: 'Open', lockedWhere: 'The token is what stands in the file that the server was started with: veetance serve --token FILE.'
+}
+
+const broken = { says: 'This part has stopped working. The rest goes on, and nothing that was saved is lost.', again: 'Show it again', reload: 'Reload the page' }
+
+const pointer = {
+  title: 'Pointer',
+  rows: [
+    { title: 'Pan', keys: ['Space', 'Drag'] }, { title: 'Zoom to the cursor', keys: ['Wheel'] }, { title: 'Change a number', keys: ['Drag its name'] },
+    { title: 'Tens instead of ones', keys: ['Shift'] }, { title: 'Do a sum in a number', keys: ['512*2'] }
+  ]
+}
 
 
 const masks = {
@@ -211,7 +264,7 @@ export const text = {
   canvas, masks,
   splitter: 'Border between the panels',
   product: 'Veetance Asset Editor',
-  home, creating, dropping, tour, header, memory, theme, airgap, exporting,
+  home, creating, dropping, tour, header, memory, theme, airgap, exporting, palette, pointer, settings, connection, broken,
   failed: 'That did not work.',
   newGroup: 'Group',
   newProject: 'New project',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bytes, bytesOf, date, middle, percent, seconds } from '../src/ui/format.ts'
+import { bytes, bytesOf, date, keyLabel, middle, percent, seconds } from '../src/ui/format.ts'
 
 test('sizes', () => {
   assert.equal(bytes(0), '0 B')
@@ -31,4 +31,11 @@ test('times, shares and long names', () => {
   assert.equal(percent(0.333), '33 %')
   assert.equal(middle('short'), 'short')
   assert.equal(middle('a long name of a layer', 11), 'a lon…layer')
+})
+
+test('keys as they are printed', () => {
+  assert.equal(keyLabel('Ctrl+Shift+ArrowUp', false), 'Ctrl+Shift+\u2191')
+  assert.equal(keyLabel('Escape', false), 'Esc')
+  assert.equal(keyLabel('Ctrl+K', true), '\u2318K')
+  assert.equal(keyLabel('?', false), '?')
 })

@@ -1,6 +1,8 @@
 /* client.ts - the HTTP API as functions. Every failure is a Failure: the server's own problem, or "offline". */
 import { signal } from '@preact/signals'
-import type { Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe } from './types.ts'
+import type {
+  Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe, StoreFacts, StoreLimits, Tidied
+} from './types.ts'
 
 export class Failure extends Error {
   readonly problem: Problem
@@ -185,9 +187,20 @@ export const models = {
   setBudget: async (budget: string | null) => await call<void>('PUT', '/v1/budget', { json: { budget } })
 }
 
+export const store = {
+  get: async () => await get<StoreFacts>('/v1/store'),
+  setLimits: async (part: Partial<StoreLimits>) => await call<StoreLimits>('PATCH', '/v1/store/limits', { json: part }),
+  tidy: async () => await call<Tidied>('POST', '/v1/store/tidy')
+}
+
 export const preferences = {
   get: async () => await get<Record<string, unknown>>('/v1/preferences'),
   put: async (p: Record<string, unknown>) => await call<void>('PUT', '/v1/preferences', { json: p })
 }
 
 export const version = async (): Promise<{ name: string, version: string }> => await get('/version')
+
+/* What the server lets a page of its own ask: the header that it gives every page. */
+export async function pagePolicy (): Promise<string | null> {
+  return (await send('/')).headers.get('Content-Security-Policy')
+}

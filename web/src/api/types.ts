@@ -164,5 +164,18 @@ export interface Asset {
 /* What made an image, read from the file. Members are those of the request that would make it again. */
 export type Recipe = Record<string, unknown> & { prompt?: string, seed?: number, steps?: number, width?: number, height?: number, model?: string }
 
+export interface StoreLimits { job_days: number, jobs: number, asset_days: number, bytes: number } // 0: none
+export interface Tidied { jobs: number, assets: number, strays: number, bytes: number }
+export interface StoreFacts {
+  assets: number
+  asset_bytes: number
+  projects: number
+  jobs: number
+  database_bytes: number
+  limits: StoreLimits
+  tidied_ms: number | null
+  tidied: Tidied | null
+}
+
 /* application/problem+json */
 export interface Problem { status: number, title?: string, detail: string, code: string, field?: string }

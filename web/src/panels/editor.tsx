@@ -1,6 +1,7 @@
 /* editor.tsx - the rooms of the window around the canvas. */
 import { Canvas } from '../canvas/canvas.tsx'
 import { project } from '../state/store.ts'
+import { Boundary } from './boundary.tsx'
 import { Header } from './header/header.tsx'
 import { History } from './history/history.tsx'
 import { Layers } from './layers/layers.tsx'
@@ -14,17 +15,17 @@ export function Editor () {
   const open = project.value !== null
   return (
     <div class='editor'>
-      <Header />
-      <Rail />
+      <Boundary><Header /></Boundary>
+      <Boundary><Rail /></Boundary>
       <main class='canvas-area'>
-        {open && <Canvas />}
-        {open && <Staging />}
+        <Boundary>{open && <Canvas />}</Boundary>
+        <Boundary>{open && <Staging />}</Boundary>
       </main>
       <aside class='column-right'>
-        <Splitter top={<Tasks />} bottom={<Layers />} />
-        <Queue />
+        <Splitter top={<Boundary><Tasks /></Boundary>} bottom={<Boundary><Layers /></Boundary>} />
+        <Boundary><Queue /></Boundary>
       </aside>
-      <History />
+      <Boundary><History /></Boundary>
     </div>
   )
 }

@@ -4,6 +4,8 @@ import { dismiss } from '../state/actions/toasts.ts'
 import { dialog, toasts } from '../state/store.ts'
 import { text } from '../text.ts'
 import { Button, IconButton } from '../ui/button.tsx'
+import { Boundary } from './boundary.tsx'
+import { ConnectionBanner } from './connection.tsx'
 import { AirGap } from './header/airgap.tsx'
 import { Palette } from './header/palette.tsx'
 import { Shortcuts } from './header/shortcuts.tsx'
@@ -18,7 +20,8 @@ export function Overlays () {
   const Open = dialog.value && dialogs[dialog.value]
   return (
     <>
-      {Open && <Open />}
+      {Open && <Boundary key={dialog.value}><Open /></Boundary>}
+      <ConnectionBanner />
       <Drop />
       <div class='toasts' role='status' aria-live='polite'>
         {toasts.value.map((t) => (

@@ -36,6 +36,7 @@ function heardProject (e: { id: string, revision: number, deleted?: boolean }): 
 }
 
 export function begin (): void {
+  if (new URLSearchParams(location.search).has('token')) history.replaceState(null, '', location.pathname + location.hash)
   window.addEventListener('hashchange', () => { void arrive() })
   window.addEventListener('pagehide', removeLeaving)
   effect(() => {

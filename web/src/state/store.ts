@@ -152,6 +152,8 @@ export interface Preferences {
   toured: boolean
   models: { images?: string, layers?: string }
   rulers: boolean
+  grid?: boolean
+  snap?: boolean
   exporting?: Partial<ExportChoice>
 }
 export const preferences = signal<Preferences>({ theme: 'system', presets: [], toured: false, models: {}, rulers: false })

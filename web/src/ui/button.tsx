@@ -1,6 +1,7 @@
 /* button.tsx - buttons with words, with an icon, and ones that stay pressed. */
 import type { IconNode } from 'lucide'
 import type { ComponentChildren } from 'preact'
+import { keyLabel } from './format.ts'
 import { Icon } from './icon.tsx'
 
 interface Common {
@@ -33,7 +34,7 @@ export function IconButton ({ label, icon, keys, pressed, expanded, ...rest }: C
   expanded?: boolean
 }) {
   return (
-    <button type='button' class={`icon-button ${rest.class ?? ''}`} aria-label={label} title={keys ? `${label}  ${keys}` : label}
+    <button type='button' class={`icon-button ${rest.class ?? ''}`} aria-label={label} title={keys ? `${label}  ${keyLabel(keys)}` : label}
       aria-pressed={pressed} aria-expanded={expanded} disabled={rest.disabled} onClick={rest.onClick}>
       <Icon of={icon} />
     </button>

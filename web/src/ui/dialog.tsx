@@ -4,12 +4,13 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useRef } from 'preact/hooks'
 import { IconButton } from './button.tsx'
 
-export function Dialog ({ title, onClose, children, actions, class: cls = '', closeLabel }: {
+export function Dialog ({ title, onClose, children, actions, class: cls = '', closeLabel, bare }: {
   title: string
   closeLabel: string
   onClose: () => void
   children: ComponentChildren
   actions?: ComponentChildren
+  bare?: boolean // the title is said, not shown
   class?: string
 }) {
   const ref = useRef<HTMLDialogElement>(null)
@@ -24,10 +25,14 @@ export function Dialog ({ title, onClose, children, actions, class: cls = '', cl
       onCancel={(ev) => { ev.preventDefault(); onClose() }}
       onPointerDown={(ev) => { if (ev.target === ref.current) onClose() }}>
       <div class='dialog-body'>
-        <header>
-          <h2 id={id}>{title}</h2>
-          <IconButton label={closeLabel} icon={X} onClick={onClose} />
-        </header>
+        {bare
+          ? <h2 id={id} class='visually-hidden'>{title}</h2>
+          : (
+            <header>
+              <h2 id={id}>{title}</h2>
+              <IconButton label={closeLabel} icon={X} onClick={onClose} />
+            </header>
+            )}
         <div class='dialog-content'>{children}</div>
         {actions && <footer>{actions}</footer>}
       </div>

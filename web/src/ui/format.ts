@@ -43,3 +43,14 @@ export function middle (s: string, most = 32): string {
   const head = Math.ceil((most - 1) / 2)
   return `${c.slice(0, head).join('')}…${c.slice(c.length - (most - 1 - head)).join('')}`
 }
+
+const KEYS: Record<string, string> = {
+  ArrowLeft: '\u2190', ArrowRight: '\u2192', ArrowUp: '\u2191', ArrowDown: '\u2193', Escape: 'Esc', Delete: 'Del', ' ': 'Space'
+}
+
+/* A shortcut as it stands on the keys: "Ctrl+Shift+ArrowUp" is "Ctrl+Shift+\u2191", or "\u2318" for "Ctrl" on a Mac. */
+export function keyLabel (name: string, mac = typeof navigator !== 'undefined' && navigator.platform.startsWith('Mac')): string {
+  const key = Object.keys(KEYS).find((k) => name.endsWith(k))
+  const shown = key ? name.slice(0, -key.length) + (KEYS[key] ?? '') : name
+  return mac ? shown.replace('Ctrl+', '\u2318').replace('Shift+', '\u21e7').replace('Alt+', '\u2325') : shown
+}

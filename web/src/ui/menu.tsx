@@ -2,6 +2,7 @@
 import type { IconNode } from 'lucide'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { keyLabel } from './format.ts'
 import { Icon } from './icon.tsx'
 
 export type MenuItem = 'line' | {
@@ -54,7 +55,7 @@ export function Menu ({ items, at, label, onClose }: { items: MenuItem[], at: { 
             onClick={() => { if (!item.disabled) { onClose(); item.run() } }}>
             {item.icon ? <Icon of={item.icon} /> : <span class='icon' />}
             <span class='menu-label'>{item.label}{item.note && <small>{item.note}</small>}</span>
-            {item.keys && <kbd>{item.keys}</kbd>}
+            {item.keys && <kbd>{keyLabel(item.keys)}</kbd>}
           </button>
           ))}
     </div>

@@ -10,7 +10,7 @@ import { menuOf } from './items.ts'
 
 export function setView (part: Partial<ViewOptions>): void {
   view.value = { ...view.value, ...part }
-  if (part.rulers !== undefined) prefer({ rulers: part.rulers })
+  prefer(part)
 }
 
 function option (name: keyof ViewOptions): MenuItem {

@@ -1,6 +1,6 @@
 /* machine.ts - models, memory and preferences. */
 import { models as api, preferences as stored } from '../../api/client.ts'
-import { models, modelOrder, preferences, preferencesRead, type ModelOrder, type Preferences } from '../store.ts'
+import { models, modelOrder, preferences, preferencesRead, view, type ModelOrder, type Preferences } from '../store.ts'
 import { attempt } from './toasts.ts'
 
 export async function loadModels (): Promise<void> {
@@ -35,10 +35,21 @@ export async function loadPreferences (): Promise<void> {
   const p = await attempt(stored.get)
   if (!p) return
   preferences.value = { ...preferences.value, ...p as Partial<Preferences> }
+  const { rulers, grid = view.value.grid, snap = view.value.snap } = preferences.value
+  view.value = { rulers, grid, snap }
   preferencesRead.value = true
 }
 
 export function prefer (part: Partial<Preferences>): void {
   preferences.value = { ...preferences.value, ...part }
-  void attempt(async () => { await stored.put({ ...preferences.value }) })
+  void keep(part)
+}
+
+/* What the server has of others is known before it is written over. */
+async function keep (part: Partial<Preferences>): Promise<void> {
+  if (!preferencesRead.value) {
+    await loadPreferences()
+    preferences.value = { ...preferences.value, ...part }
+  }
+  await attempt(async () => { await stored.put({ ...preferences.value }) })
 }

@@ -75,6 +75,7 @@ export async function loadProjects (more = false): Promise<void> {
 
 /* For a search through all of them. */
 export async function loadAllProjects (): Promise<void> {
+  if (projectList.value === null) await loadProjects()
   while (next !== null) {
     const before = next
     await loadProjects(true)

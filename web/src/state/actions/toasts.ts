@@ -8,7 +8,8 @@ let last = 0
 
 export function toast (t: Omit<Toast, 'id'>): void {
   const id = ++last
-  toasts.value = [...toasts.value.slice(-3), { ...t, id }]
+  const others = toasts.value.filter((x) => x.text !== t.text || x.action)
+  toasts.value = [...others.slice(-3), { ...t, id }]
   setTimeout(() => { dismiss(id) }, 1000 * (t.action ? 10 : SECONDS[t.kind]))
 }
 
@@ -23,7 +24,7 @@ export function tell (e: unknown): void {
     toast({ kind: 'error', text: e instanceof Error ? e.message : text.failed })
     return
   }
-  toast({ kind: 'error', text: e.problem.detail })
+  if (e.problem.status !== 401) toast({ kind: 'error', text: e.problem.detail }) // of which a page of its own tells
 }
 
 /* Runs work that a click began; what fails is told, and the answer is then null. */
