@@ -21,23 +21,13 @@ enum err_code http_refuse(struct http_request *rq, int status, const char *field
 
 int http_status_of(const struct err *e)
 {
-    switch (e->code) {
-    case ERR_ARG:
-    case ERR_FORMAT:
-        return 422;
-    case ERR_NOTFOUND:
-        return 404;
-    case ERR_LIMIT:
-        return 413;
-    case ERR_BUSY:
-    case ERR_CANCELLED:
-        return 409;
-    case ERR_NOMEM:
-    case ERR_DEVICE:
-        return 503;
-    default:
-        return 500;
-    }
+    static const int by_code[] = {
+        [ERR_ARG] = 422,  [ERR_FORMAT] = 422,    [ERR_NOTFOUND] = 404, [ERR_LIMIT] = 413,
+        [ERR_BUSY] = 409, [ERR_CANCELLED] = 409, [ERR_NOMEM] = 503,    [ERR_DEVICE] = 503,
+        [ERR_IO] = 500,   [ERR_NUMERIC] = 500,   [ERR_INTERNAL] = 500,
+    };
+    bool known = e->code > ERR_OK && (size_t)e->code < sizeof by_code / sizeof by_code[0];
+    return known ? by_code[e->code] : 500;
 }
 
 /* code: what a program can tell from it where the error itself does not say more. */

@@ -19,20 +19,28 @@
 
 enum { N_COLUMNS = 17, OWNER_SIZE = STORE_ID_SIZE + 4, LIST_MAX_BYTES = 4 << 20 };
 
-static const char *const state_names[JOB_STATES] = {
-    [JOB_QUEUED] = "queued", [JOB_RUNNING] = "running",     [JOB_DONE] = "done",
-    [JOB_FAILED] = "failed", [JOB_CANCELLED] = "cancelled", [JOB_INTERRUPTED] = "interrupted",
-};
+#define STATE_ROW(STATE, NAME, FROM, VERB) [JOB_##STATE] = {NAME, FROM, VERB},
+static const struct {
+    const char *name;
+    unsigned from; /* bits */
+    const char *verb;
+} states[JOB_STATES] = {JOB_STATES_UNDERWAY(STATE_ROW) JOB_STATES_ENDED(STATE_ROW)};
 
 const char *job_state_name(enum job_state state)
 {
-    return (unsigned)state < JOB_STATES ? state_names[state] : "unknown";
+    return (unsigned)state < JOB_STATES ? states[state].name : "unknown";
+}
+
+#define OR_BIT(STATE, ...) | JOB_BIT(STATE)
+bool job_has_ended(enum job_state state)
+{
+    return (0 JOB_STATES_ENDED(OR_BIT)) >> state & 1;
 }
 
 bool job_state_from_name(struct str name, enum job_state *out)
 {
     for (unsigned i = 0; i < JOB_STATES; i++) {
-        if (str_eq_z(name, state_names[i])) {
+        if (str_eq_z(name, states[i].name)) {
             *out = (enum job_state)i;
             return true;
         }
@@ -248,87 +256,83 @@ static enum err_code current_state(struct store *s, const char *id, enum job_sta
     return there ? ERR_OK : not_found(id, e);
 }
 
-static enum err_code expect_state(struct store *s, const char *id, unsigned allowed,
-                                  const char *verb, struct err *e)
+static enum err_code expect_state(struct store *s, const char *id, enum job_state next,
+                                  struct err *e)
 {
     enum job_state state = JOB_QUEUED;
     TRY(current_state(s, id, &state, e));
-    if (!(allowed >> state & 1))
-        return err_set(e, ERR_ARG, "job %s cannot %s: it is %s", id, verb, job_state_name(state));
+    if (!(states[next].from >> state & 1))
+        return err_set(e, ERR_ARG, "job %s cannot %s: it is %s", id, states[next].verb,
+                       job_state_name(state));
     return ERR_OK;
+}
+
+/* Brings the job, or all of a state, to another one: column is "id" or "state". Their turn is left alone where it does
+ * not change: it is in indexes, which are pages more to write, and the end of a job has to fit on a disk that is full. */
+static enum err_code set_state(struct store *s, const char *column, const char *value,
+                               const struct job_outcome *next, struct err *e)
+{
+    char sql[512];
+    snprintf(sql, sizeof sql,
+             "UPDATE jobs SET state = ?2, result = ?3, error = ?4,"
+             " attempts = attempts + (?2 = 'running'),"
+             " started_ms = CASE ?2 WHEN 'queued' THEN 0 WHEN 'running' THEN ?5"
+             " ELSE started_ms END, finished_ms = CASE WHEN ?6 THEN ?5 ELSE 0 END%s"
+             " WHERE %s = ?1",
+             next->state == JOB_QUEUED ? ", placed = 0, turn = (SELECT max(turn) + 1 FROM jobs)"
+                                       : "",
+             column);
+    struct db_query q = db_query(&s->rw, sql, e);
+    db_bind_text(&q, 1, value);
+    db_bind_text(&q, 2, job_state_name(next->state));
+    db_bind_str(&q, 3, next->result);
+    db_bind_str(&q, 4, next->error);
+    db_bind_int(&q, 5, store_now_ms(s));
+    db_bind_int(&q, 6, job_has_ended(next->state));
+    return db_run(&q);
+}
+
+static enum err_code change_state(struct store *s, const char *id, const struct job_outcome *next,
+                                  struct err *e)
+{
+    char owner[OWNER_SIZE];
+    TRY(expect_state(s, id, next->state, e));
+    TRY(set_state(s, "id", id, next, e));
+    owner_of(id, owner);
+    for (size_t i = 0; i < next->n_assets; i++)
+        TRY(refs_add(s, owner, next->assets[i], e));
+    return ERR_OK;
+}
+
+static enum err_code change(struct store *s, const char *id, const struct job_outcome *next,
+                            struct err *e)
+{
+    TRY(store_begin(s, e));
+    return db_end(&s->rw, change_state(s, id, next, e), e);
 }
 
 enum err_code jobs_start(struct store *s, const char *id, struct err *e)
 {
-    enum err_code rc = store_begin(s, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = expect_state(s, id, 1u << JOB_QUEUED, "start", e);
-    if (rc == ERR_OK) {
-        struct db_query q = db_query(&s->rw,
-                                     "UPDATE jobs SET state = 'running', attempts = attempts + 1,"
-                                     " started_ms = ?2, finished_ms = 0 WHERE id = ?1",
-                                     e);
-        db_bind_text(&q, 1, id);
-        db_bind_int(&q, 2, store_now_ms(s));
-        rc = db_run(&q);
-    }
-    return db_end(&s->rw, rc, e);
-}
-
-static enum err_code finish(struct store *s, const char *id, const struct job_outcome *o,
-                            struct err *e)
-{
-    char owner[OWNER_SIZE];
-    unsigned from = 1u << JOB_RUNNING;
-    if (o->state == JOB_CANCELLED)
-        from |= 1u << JOB_QUEUED;
-    enum err_code rc = expect_state(s, id, from, "finish", e);
-    if (rc != ERR_OK)
-        return rc;
-    struct db_query q = db_query(&s->rw,
-                                 "UPDATE jobs SET state = ?2, result = ?3, error = ?4,"
-                                 " finished_ms = ?5 WHERE id = ?1",
-                                 e);
-    db_bind_text(&q, 1, id);
-    db_bind_text(&q, 2, job_state_name(o->state));
-    db_bind_str(&q, 3, o->result);
-    db_bind_str(&q, 4, o->error);
-    db_bind_int(&q, 5, store_now_ms(s));
-    rc = db_run(&q);
-    owner_of(id, owner);
-    for (size_t i = 0; rc == ERR_OK && i < o->n_assets; i++)
-        rc = refs_add(s, owner, o->assets[i], e);
-    return rc;
+    return change(s, id, &(struct job_outcome){.state = JOB_RUNNING}, e);
 }
 
 enum err_code jobs_finish(struct store *s, const char *id, const struct job_outcome *outcome,
                           struct err *e)
 {
-    if (outcome->state == JOB_QUEUED || outcome->state == JOB_RUNNING ||
-        (unsigned)outcome->state >= JOB_STATES)
+    if (!job_has_ended(outcome->state))
         return err_set(e, ERR_ARG, "a job does not finish as %s", job_state_name(outcome->state));
-    TRY(store_begin(s, e));
-    return db_end(&s->rw, finish(s, id, outcome, e), e);
+    return change(s, id, outcome, e);
 }
 
 enum err_code jobs_again(struct store *s, const char *id, struct err *e)
 {
-    enum err_code rc = store_begin(s, e);
-    if (rc != ERR_OK)
-        return rc;
-    unsigned from = 1u << JOB_FAILED | 1u << JOB_CANCELLED | 1u << JOB_INTERRUPTED;
-    rc = expect_state(s, id, from, "run again", e);
-    if (rc == ERR_OK) {
-        struct db_query q = db_query(&s->rw,
-                                     "UPDATE jobs SET state = 'queued', error = '', result = '',"
-                                     " started_ms = 0, finished_ms = 0, placed = 0,"
-                                     " turn = (SELECT max(turn) + 1 FROM jobs) WHERE id = ?1",
-                                     e);
-        db_bind_text(&q, 1, id);
-        rc = db_run(&q);
-    }
-    return db_end(&s->rw, rc, e);
+    return change(s, id, &(struct job_outcome){.state = JOB_QUEUED}, e);
+}
+
+enum err_code jobs_interrupt_running(struct store *s, struct err *e)
+{
+    return set_state(s, "state", job_state_name(JOB_RUNNING),
+                     &(struct job_outcome){.state = JOB_INTERRUPTED}, e);
 }
 
 /* ---- looking ------------------------------------------------------------------------------------ */
@@ -404,7 +408,7 @@ enum err_code jobs_list(struct store *s, const struct job_filter *filter, int64_
     limit = limit < 1 ? 1 : limit > 1000 ? 1000 : limit;
     for (unsigned i = 0; i < JOB_STATES; i++)
         if (filter->states == 0 || (filter->states >> i & 1))
-            n += (size_t)snprintf(names + n, sizeof names - n, " %s ", state_names[i]);
+            n += (size_t)snprintf(names + n, sizeof names - n, " %s ", states[i].name);
     db_lock(&s->ro);
     struct db_query q = db_query(&s->ro,
                                  "SELECT " COLUMNS " FROM jobs WHERE seq < ?1"
@@ -445,7 +449,7 @@ static enum err_code forget(struct store *s, const char *id, struct err *e)
     char owner[OWNER_SIZE];
     enum job_state state = JOB_QUEUED;
     TRY(current_state(s, id, &state, e));
-    if (state == JOB_QUEUED || state == JOB_RUNNING)
+    if (!job_has_ended(state))
         return err_set(e, ERR_BUSY, "job %s is %s", id, job_state_name(state));
     owner_of(id, owner);
     TRY(refs_drop(s, owner, e));
@@ -460,7 +464,8 @@ enum err_code jobs_forget(struct store *s, const char *id, struct err *e)
     return db_end(&s->rw, forget(s, id, e), e);
 }
 
-#define FINISHED "state NOT IN ('queued', 'running')"
+#define SQL_NAME(STATE, NAME, ...) ", '" NAME "'"
+#define FINISHED "state IN (''" JOB_STATES_ENDED(SQL_NAME) ")"
 
 /* Deletes the jobs that the query names, with what they refer to. Within a transaction. */
 static enum err_code drop_jobs(struct store *s, const char *ids, int64_t a, int64_t b,

@@ -28,19 +28,32 @@
 #include "store/assets.h"
 #include "store/store.h"
 
-enum job_state {
-    JOB_QUEUED,
-    JOB_RUNNING,
-    JOB_DONE,
-    JOB_FAILED,
-    JOB_CANCELLED,
-    JOB_INTERRUPTED,
-    JOB_STATES
-};
+/* Every state: its name in the database, in JSON and of the event that tells of it; the states that it is reached
+ * from; and what a job in another state cannot do. */
+#define JOB_STATES_UNDERWAY(ROW)                                                                   \
+    ROW(QUEUED, "queued", JOB_BIT(FAILED) | JOB_BIT(CANCELLED) | JOB_BIT(INTERRUPTED),             \
+        "run again")                                                                               \
+    ROW(RUNNING, "running", JOB_BIT(QUEUED), "start")
+#define JOB_STATES_ENDED(ROW)                                                                      \
+    ROW(DONE, "done", JOB_BIT(RUNNING), "finish")                                                  \
+    ROW(FAILED, "failed", JOB_BIT(RUNNING), "finish")                                              \
+    ROW(CANCELLED, "cancelled", JOB_BIT(RUNNING) | JOB_BIT(QUEUED), "finish")                      \
+    ROW(INTERRUPTED, "interrupted", JOB_BIT(RUNNING), "finish")
+
+#define JOB_BIT(STATE) (1u << JOB_##STATE)
+#define JOB_ENUM_ROW(STATE, ...) JOB_##STATE,
+enum job_state { JOB_STATES_UNDERWAY(JOB_ENUM_ROW) JOB_STATES_ENDED(JOB_ENUM_ROW) JOB_STATES };
+
+/* "queued|running|...", and those a job ends with, as http_field has values. */
+#define JOB_OR_NAME(STATE, NAME, ...) "|" NAME
+#define JOB_STATE_VALUES (&JOB_STATES_UNDERWAY(JOB_OR_NAME) JOB_STATES_ENDED(JOB_OR_NAME)[1])
+#define JOB_END_VALUES (&JOB_STATES_ENDED(JOB_OR_NAME)[1])
 
 /* "queued", ...: static string. */
 const char *job_state_name(enum job_state state);
 bool job_state_from_name(struct str name, enum job_state *out);
+/* It neither waits nor runs. */
+bool job_has_ended(enum job_state state);
 
 /* What became of the result of a job for a project. */
 enum job_candidate {

@@ -297,11 +297,7 @@ static enum err_code tidy_up(struct store *s, struct err *e)
 {
     TRY(files_walk(s->files.tmp, false, drop_temp, s, e));
     TRY(store_begin(s, e));
-    struct db_query q = db_query(
-        &s->rw, "UPDATE jobs SET state = 'interrupted', finished_ms = ?1 WHERE state = 'running'",
-        e);
-    db_bind_int(&q, 1, store_now_ms(s));
-    return db_end(&s->rw, db_run(&q), e);
+    return db_end(&s->rw, jobs_interrupt_running(s, e), e);
 }
 
 static enum err_code open_own(struct store *s, const char *path, struct err *e)

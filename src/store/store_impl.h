@@ -49,6 +49,8 @@ ERR_MUST_CHECK enum err_code asset_row_put(struct store *s, const struct asset_m
 ERR_MUST_CHECK enum err_code refs_add(struct store *s, const char *owner, const char *asset,
                                       struct err *e);
 ERR_MUST_CHECK enum err_code refs_drop(struct store *s, const char *owner, struct err *e);
+/* jobs.c: what ran when the process before ended. Within a transaction. */
+ERR_MUST_CHECK enum err_code jobs_interrupt_running(struct store *s, struct err *e);
 
 /* rescue.c: DIR's broken database goes aside; `moved` is its new path. */
 ERR_MUST_CHECK enum err_code rescue_move_aside(const char *dir, char *moved, size_t moved_size,

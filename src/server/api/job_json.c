@@ -50,10 +50,7 @@ const struct http_field job_fields[] = {
      .required = true,
      .help = "generate, edit, layers or caption"},
     {.name = "model", .type = HTTP_STRING, .required = true},
-    {.name = "state",
-     .type = HTTP_STRING,
-     .required = true,
-     .values = "queued|running|done|failed|cancelled|interrupted"},
+    {.name = "state", .type = HTTP_STRING, .required = true, .values = JOB_STATE_VALUES},
     {.name = "project",
      .type = HTTP_STRING,
      .nullable = true,
@@ -124,7 +121,7 @@ void job_json(struct queue *q, const struct job_record *rec, struct buf *b)
     json_put_int(b, "created_ms", rec->created_ms);
     json_put_int(b, "started_ms", rec->started_ms);
     json_put_int(b, "finished_ms", rec->finished_ms);
-    if (v.live && (rec->state == JOB_QUEUED || rec->state == JOB_RUNNING))
+    if (v.live && !job_has_ended(rec->state))
         put_place(&v, b);
     json_put_raw(b, "request", str_from(rec->request[0] ? rec->request : "{}"));
     json_put_raw(b, "result", str_from(rec->result[0] ? rec->result : "null"));

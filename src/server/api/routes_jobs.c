@@ -94,7 +94,7 @@ static enum err_code run_delete(struct http_request *rq, struct http_reply *re, 
     struct job_record rec = {0};
     const char *id = http_path(rq, "id");
     enum err_code rc = jobs_get(store_of(rq), id, &rec, e);
-    bool ended = rc == ERR_OK && rec.state != JOB_QUEUED && rec.state != JOB_RUNNING;
+    bool ended = rc == ERR_OK && job_has_ended(rec.state);
     bool cancelled = rc == ERR_OK && rec.state == JOB_CANCELLED;
     job_record_deinit(&rec);
     if (rc != ERR_OK)

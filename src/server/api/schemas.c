@@ -136,10 +136,7 @@ static const struct http_field preview_fields[] = {
 
 static const struct http_field end_fields[] = {
     NEEDED("id", HTTP_STRING),
-    {.name = "state",
-     .type = HTTP_STRING,
-     .values = "done|failed|cancelled|interrupted",
-     .required = true},
+    {.name = "state", .type = HTTP_STRING, .values = JOB_END_VALUES, .required = true},
     {.name = "result", .type = HTTP_OBJECT, .schemas = "ImagesResult|LayersResult|CaptionResult"},
     {.name = "error", .type = HTTP_OBJECT, .schemas = "JobError"},
     {0}};
@@ -197,20 +194,17 @@ const struct schema_name schema_names[] = {
     {NULL, NULL},
 };
 
-const char *const schema_job_events[] = {
-    "queued JobQueued",   "stage JobProgress",  "step JobProgress",
-    "preview JobPreview", "done JobEnd",        "failed JobEnd",
-    "cancelled JobEnd",   "interrupted JobEnd", NULL};
+#define END_EVENT(STATE, NAME, ...) NAME " JobEnd",
+const char *const schema_job_events[] = {"queued JobQueued", "stage JobProgress",
+                                         "step JobProgress", "preview JobPreview",
+                                         JOB_STATES_ENDED(END_EVENT) NULL};
 
+#define ALL_END_EVENT(STATE, NAME, ...) "job." NAME " JobEnd",
 const char *const schema_all_events[] = {"job.queued JobQueued",
                                          "job.stage JobProgress",
                                          "job.step JobProgress",
                                          "job.preview JobPreview",
-                                         "job.done JobEnd",
-                                         "job.failed JobEnd",
-                                         "job.cancelled JobEnd",
-                                         "job.interrupted JobEnd",
-                                         "job.changed Job",
+                                         JOB_STATES_ENDED(ALL_END_EVENT) "job.changed Job",
                                          "queue Queue",
                                          "asset AssetChanged",
                                          "models OpenModel",

@@ -142,15 +142,10 @@ static enum err_code check_room(struct http_request *rq, struct err *e)
                 : ERR_OK;
 }
 
-static enum err_code add(struct http_request *rq, const struct job_new *job, struct job_record *out,
-                         struct err *e)
+/* A job that the store has queued, at the end of the line. */
+static enum err_code enter(struct queue *q, const struct job_record *rec, struct err *e)
 {
-    struct queue *q = server_of(rq)->queue;
-    TRY(check_room(rq, e));
-    TRY(jobs_add(server_of(rq)->store, job, out, e));
-    if (out->repeated)
-        return ERR_OK;
-    struct live *j = live_new(out->id, out->kind, out->model);
+    struct live *j = live_new(rec->id, rec->kind, rec->model);
     if (!j)
         return err_set(e, ERR_NOMEM, "no memory for the queue");
     pthread_mutex_lock(&q->lock);
@@ -158,6 +153,15 @@ static enum err_code add(struct http_request *rq, const struct job_new *job, str
     queue_tell_added(q, j);
     pthread_mutex_unlock(&q->lock);
     return ERR_OK;
+}
+
+static enum err_code add(struct http_request *rq, const struct job_new *job, struct job_record *out,
+                         struct err *e)
+{
+    struct queue *q = server_of(rq)->queue;
+    TRY(check_room(rq, e));
+    TRY(jobs_add(server_of(rq)->store, job, out, e));
+    return out->repeated ? ERR_OK : enter(q, out, e);
 }
 
 enum err_code queue_add(struct http_request *rq, const struct job_new *job, struct job_record *out,
@@ -191,6 +195,16 @@ bool queue_was_abandoned(const struct job_record *rec)
     return same;
 }
 
+void queue_end(struct queue *q, struct live *j, const struct job_outcome *o)
+{
+    double seconds = clock_s() - j->started, mean = q->mean_seconds;
+    if (o->state == JOB_DONE)
+        q->mean_seconds = mean > 0 ? 0.7 * mean + 0.3 * seconds : seconds;
+    q->outcomes[o->state]++;
+    queue_tell_end(q, j, o);
+    live_wake_waiters(j);
+}
+
 /* Cancels one that waits. The store is told without the lock, so the job keeps its place that long. why: JSON for its
  * error; "" when somebody asked for it. */
 static enum err_code end_waiting(struct queue *q, const char *id, const char *why, struct err *e)
@@ -201,9 +215,7 @@ static enum err_code end_waiting(struct queue *q, const char *id, const char *wh
     struct live *j = line_find_ending(q, id); /* NULL: the server has ended meanwhile */
     if (j && rc == ERR_OK) {
         line_take(q, j);
-        queue_tell_end(q, j, &o);
-        live_wake_waiters(j);
-        q->cancelled++;
+        queue_end(q, j, &o);
         queue_tell_positions(q);
     } else if (j) {
         j->is_ending = false;
@@ -255,20 +267,11 @@ static enum err_code again(struct http_request *rq, const char *id, struct err *
 {
     struct queue *q = server_of(rq)->queue;
     struct job_record rec = {0};
-    enum err_code rc = check_room(rq, e);
+    TRY(check_room(rq, e));
+    TRY(jobs_again(q->server->store, id, e));
+    enum err_code rc = jobs_get(q->server->store, id, &rec, e);
     if (rc == ERR_OK)
-        rc = jobs_again(q->server->store, id, e);
-    if (rc == ERR_OK)
-        rc = jobs_get(q->server->store, id, &rec, e);
-    struct live *j = rc == ERR_OK ? live_new(id, rec.kind, rec.model) : NULL;
-    if (rc == ERR_OK && !j)
-        rc = err_set(e, ERR_NOMEM, "no memory for the queue");
-    if (j) {
-        pthread_mutex_lock(&q->lock);
-        line_append(q, j);
-        queue_tell_added(q, j);
-        pthread_mutex_unlock(&q->lock);
-    }
+        rc = enter(q, &rec, e);
     job_record_deinit(&rec);
     return rc;
 }
@@ -374,9 +377,9 @@ void queue_state(struct queue *q, struct queue_state *out)
         memcpy(out->device, q->device, sizeof out->device);
     memcpy(out->budget, q->budget, sizeof out->budget);
     out->memory = q->memory;
-    out->done = q->done;
-    out->failed = q->failed;
-    out->cancelled = q->cancelled;
+    out->done = q->outcomes[JOB_DONE];
+    out->failed = q->outcomes[JOB_FAILED];
+    out->cancelled = q->outcomes[JOB_CANCELLED];
     pthread_mutex_unlock(&q->lock);
 }
 

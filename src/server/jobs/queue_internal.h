@@ -61,8 +61,12 @@ struct queue {
     char open_model[256];
     struct vt_memory memory;
     double mean_seconds;
-    uint64_t done, failed, cancelled;
+    uint64_t outcomes[JOB_STATES]; /* how many, each way */
 };
+
+/* A job of the line has ended, and the store knows: whoever listens or waits is told, and it is counted. The lock is
+ * held. */
+void queue_end(struct queue *q, struct live *j, const struct job_outcome *o);
 
 /* ---- the line: the lock is held, but for live_new and live_free --------------------------------------- */
 

@@ -104,15 +104,6 @@ static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o,
     }
 }
 
-static void count(struct queue *q, enum job_state state, double seconds)
-{
-    q->done += state == JOB_DONE;
-    q->failed += state == JOB_FAILED;
-    q->cancelled += state == JOB_CANCELLED;
-    if (state == JOB_DONE)
-        q->mean_seconds = q->mean_seconds > 0 ? 0.7 * q->mean_seconds + 0.3 * seconds : seconds;
-}
-
 static void finish(struct queue *q, struct live *j, enum err_code rc, struct work_result *r,
                    const struct err *e)
 {
@@ -143,12 +134,9 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     }
     keep_outcome(q, j->id, &o, &error);
     pthread_mutex_lock(&q->lock);
-    queue_tell_end(q, j,
-                   &o); /* under the lock: who subscribes sees either this, or that it ended */
-    count(q, o.state, clock_s() - j->started);
     q->running = NULL;
+    queue_end(q, j, &o); /* under the lock: who subscribes sees either this, or that it ended */
     queue_tell_line(q);
-    live_wake_waiters(j);
     pthread_mutex_unlock(&q->lock);
     /* Reads files, so not under the lock: who subscribes from now on finds that the job has ended. */
     q->watcher.end(q->server, j->id, o.state, o.state == JOB_DONE ? buf_z(&r->json) : "",

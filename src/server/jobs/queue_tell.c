@@ -40,14 +40,19 @@ static void progress_json(const char *id, const struct queue_view *v, struct buf
     json_end_object(b);
 }
 
+static void tell_all_of_job(struct queue *q, const char *name, struct str data, unsigned flags)
+{
+    char full[48];
+    (void)snprintf(full, sizeof full, "job.%s", name);
+    events_publish(q->server->events, QUEUE_ALL_EVENTS, full, data, flags & ~(unsigned)EVENTS_LAST);
+}
+
 /* To who listens to that job, and to who listens to everything. */
 static void tell_job(struct queue *q, const char *id, const char *name, struct str data,
                      unsigned flags)
 {
-    char full[48];
-    (void)snprintf(full, sizeof full, "job.%s", name);
     events_publish(q->server->events, id, name, data, flags & ~(unsigned)EVENTS_KEEP);
-    events_publish(q->server->events, QUEUE_ALL_EVENTS, full, data, flags & ~(unsigned)EVENTS_LAST);
+    tell_all_of_job(q, name, data, flags);
 }
 
 void queue_see_memory(struct queue *q)
@@ -180,7 +185,7 @@ void queue_tell_positions(struct queue *q)
             continue;
         buf_clear(&b);
         queued_json(j->id, NULL, position, &b);
-        events_publish(q->server->events, j->id, "queued", buf_str(&b), 0);
+        events_publish(q->server->events, j->id, job_state_name(JOB_QUEUED), buf_str(&b), 0);
     }
     buf_deinit(&b);
     queue_tell_line(q);
@@ -231,7 +236,7 @@ void queue_tell_added(struct queue *q, const struct live *j)
     struct buf b;
     buf_init(&b, LIMIT_SMALL_EVENT);
     queued_json(j->id, j->kind, q->length, &b);
-    events_publish(q->server->events, QUEUE_ALL_EVENTS, "job.queued", buf_str(&b), EVENTS_KEEP);
+    tell_all_of_job(q, job_state_name(JOB_QUEUED), buf_str(&b), EVENTS_KEEP);
     buf_deinit(&b);
     queue_tell_line(q);
 }
@@ -334,7 +339,7 @@ enum err_code queue_subscribe(struct http_request *rq, const char *id, struct ht
         tell_ended(q, id, *out);
     } else if (v.position) {
         queued_json(id, NULL, v.position, &b);
-        events_tell(*out, NULL, "queued", buf_str(&b));
+        events_tell(*out, NULL, job_state_name(JOB_QUEUED), buf_str(&b));
     } else {
         progress_json(id, &v, &b);
         events_tell(*out, NULL, "stage", buf_str(&b));

@@ -229,10 +229,26 @@ static void the_queue_keeps_its_order_when_somebody_gave_it(void **state)
     store_close(s);
 }
 
+static void states_are_named_in_one_order(void **state)
+{
+    (void)state;
+    char all[128] = "", ended[128] = "";
+    for (enum job_state i = JOB_QUEUED; i < JOB_STATES; i++) {
+        char *to = job_has_ended(i) ? ended : all;
+        (void)snprintf(to + strlen(to), 128 - strlen(to), "%s%s", *to ? "|" : "",
+                       job_state_name(i));
+    }
+    assert_string_equal(ended, JOB_END_VALUES);
+    (void)snprintf(all + strlen(all), sizeof all - strlen(all), "|%s", ended);
+    assert_string_equal(all, JOB_STATE_VALUES);
+    assert_string_equal(all, "queued|running|done|failed|cancelled|interrupted");
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, place_setup, place_teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_are_named_in_one_order),
         CASE(job_goes_through_its_states_when_it_runs),
         CASE(nothing_is_queued_when_an_input_is_not_there),
         CASE(running_job_is_interrupted_when_the_store_opens_again),
