@@ -12,6 +12,18 @@ const canvas = {
   tools: { move: 'Move', hand: 'Hand', zoom: 'Zoom', crop: 'Crop' },
   grid: 'Pixel grid',
   snap: 'Snap to edges and middles',
+  selectNone: 'Select nothing',
+  compareSource: 'Compare with what it was taken apart from',
+  compare: {
+    line: 'Border of the comparison', before: 'Before', after: 'After', source: 'Source', recomposed: 'Recomposed', done: 'End the comparison',
+    how: 'How to compare', ways: { curtain: 'Curtain', before: 'Source', difference: 'Difference' },
+    psnr: (db: number) => db === Infinity ? 'Identical' : `PSNR ${db.toFixed(1)} dB`
+  },
+  options: 'Tool options',
+  crop: {
+    width: 'Width', height: 'Height', apply: 'Crop', cancel: 'Do not crop', tooLarge: 'A canvas has at most 30,000 pixels a side and 100 million in all.',
+    size: (w: number, h: number) => `${w} \u00d7 ${h}`
+  },
   nudge: {
     ArrowLeft: (by: number) => `Left by ${by}`, ArrowRight: (by: number) => `Right by ${by}`,
     ArrowUp: (by: number) => `Up by ${by}`, ArrowDown: (by: number) => `Down by ${by}`

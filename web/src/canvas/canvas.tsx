@@ -12,7 +12,7 @@
  * gestures of tools (pointers.ts, tools/). */
 import { useEffect, useRef } from 'preact/hooks'
 import { isField } from '../state/commands.ts'
-import { project, view } from '../state/store.ts'
+import { project } from '../state/store.ts'
 import { text } from '../text.ts'
 import { loading } from './assets.ts'
 import './canvas.css'
@@ -21,10 +21,13 @@ import { Engine, pixels, revision } from './engine.ts'
 import { GLBackend } from './gl/backend.ts'
 import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
+import { Comparison } from './overlay/comparison.tsx'
+import { ToolOptions } from './overlay/options.tsx'
 import { Over } from './overlay/over.tsx'
 import { gesture, hovering, Pointers, spaceHeld } from './pointers.ts'
 import { registerMaskCommands } from './mask/actions.ts'
 import { registerAreaTools } from './tools/area.tsx'
+import { registerCropTool } from './tools/crop.tsx'
 import { registerMoveTool } from './tools/move.ts'
 import { registerPaintTools } from './tools/paint.tsx'
 import { activeTool } from './tools/tool.ts'
@@ -39,6 +42,7 @@ declare global {
 }
 
 registerMoveTool()
+registerCropTool()
 registerViewTools()
 registerPaintTools()
 registerAreaTools()
@@ -103,9 +107,9 @@ function cursor (): string {
   return activeTool()?.cursor(hovering.value) ?? 'default'
 }
 
+/* Escape takes back what is under way, before it means anything else. */
 function pressed (ev: KeyboardEvent, pointers: Pointers): void {
-  const used = ev.key === 'Escape' && pointers.cancel() ? true : activeTool()?.press?.(ev) ?? false
-  if (!used) return
+  if (ev.key !== 'Escape' || !pointers.cancel()) return
   ev.preventDefault()
   ev.stopPropagation()
 }
@@ -129,17 +133,21 @@ export function Canvas () {
   }, [])
   useEffect(fit, [id, project.value?.width, project.value?.height])
   return (
-    <div ref={host} class='canvas' role='application' aria-label={text.canvas.name} tabIndex={0}
-      data-revision={revision.value} aria-busy={loading.value > 0} data-rulers={view.value.rulers}
-      style={{ cursor: cursor() }}
-      onPointerDown={(ev) => { pointers.current?.down(ev) }}
-      onPointerMove={(ev) => { pointers.current?.move(ev) }}
-      onPointerUp={(ev) => { pointers.current?.up(ev) }}
-      onPointerCancel={(ev) => { pointers.current?.up(ev) }}
-      onPointerLeave={() => { pointers.current?.leave() }}
-      onKeyDown={(ev) => { if (pointers.current) pressed(ev, pointers.current) }}>
-      <canvas ref={canvas} />
-      <Over />
-    </div>
+    <>
+      <div ref={host} class='canvas' role='application' aria-label={text.canvas.name} tabIndex={0}
+        data-revision={revision.value} aria-busy={loading.value > 0}
+        style={{ cursor: cursor() }}
+        onPointerDown={(ev) => { pointers.current?.down(ev) }}
+        onPointerMove={(ev) => { pointers.current?.move(ev) }}
+        onPointerUp={(ev) => { pointers.current?.up(ev) }}
+        onPointerCancel={(ev) => { pointers.current?.up(ev) }}
+        onPointerLeave={() => { pointers.current?.leave() }}
+        onKeyDown={(ev) => { if (pointers.current) pressed(ev, pointers.current) }}>
+        <canvas ref={canvas} />
+        <Over />
+      </div>
+      <Comparison />
+      <ToolOptions />
+    </>
   )
 }

@@ -2,7 +2,7 @@
 import { nudge } from '../state/actions/layers.ts'
 import { register, type Command } from '../state/commands.ts'
 import { newId } from '../state/ids.ts'
-import { candidate, project, selectedIds, view, type ViewOptions } from '../state/store.ts'
+import { activeLayer, candidate, compareGroup, comparison, project, selectedIds, view, type ViewOptions } from '../state/store.ts'
 import { text } from '../text.ts'
 import { fit, zoomStep, zoomTo } from './viewport.ts'
 
@@ -25,10 +25,10 @@ function nudgeBy (dx: number, dy: number): void {
   nudge(ids, dx, dy, burst.name)
 }
 
-/* Arrows belong to lists and fields where one has the focus, and to the results that wait. */
+/* Arrows belong to lists and fields where one has the focus. */
 function takesArrows (): boolean {
   const on = document.activeElement
-  return project.value !== null && selectedIds.value.length > 0 && candidate.value === null && (on === null || on === document.body || on.closest('.canvas') !== null)
+  return project.value !== null && selectedIds.value.length > 0 && (on === null || on === document.body || on.closest('.canvas') !== null)
 }
 
 const ARROWS = [['ArrowLeft', -1, 0], ['ArrowRight', 1, 0], ['ArrowUp', 0, -1], ['ArrowDown', 0, 1]] as const
@@ -38,6 +38,19 @@ function nudges (): Command[] {
     id: `layer.nudge.${key}.${by}`, title: text.canvas.nudge[key](by), keys: [by === 1 ? key : `Shift+${key}`], group: text.groups.layers,
     enabled: takesArrows, run: () => { nudgeBy(by * dx, by * dy) }
   })))
+}
+
+/* ---- a group beside the image that it was taken apart from ------------------------------------------------ */
+
+function comparable (): boolean {
+  const l = activeLayer.value
+  return compareGroup.value !== null || (candidate.value === null && l?.kind === 'group' && l.asset !== null)
+}
+
+export function compareSource (): void {
+  const off = compareGroup.value !== null
+  compareGroup.value = off ? null : activeLayer.value?.id ?? null
+  comparison.value = off ? 'off' : 'curtain'
 }
 
 export function registerCanvasCommands (): void {
@@ -50,6 +63,7 @@ export function registerCanvasCommands (): void {
     { id: 'view.out', title: text.commands.zoomOut, keys: ['-', 'Ctrl+-'], group, enabled: open, run: () => { zoomStep(-1) } },
     { id: 'view.grid', title: text.canvas.grid, group, enabled: open, run: () => { toggle('grid') } },
     { id: 'view.snap', title: text.canvas.snap, group, enabled: open, run: () => { toggle('snap') } },
+    { id: 'view.compareSource', title: text.canvas.compareSource, group, enabled: comparable, run: compareSource },
     ...nudges()
   )
 }

@@ -2,11 +2,12 @@
 import { effect, signal } from '@preact/signals'
 import type { Layer } from '../api/types.ts'
 import { brush, comparison, curtain, project, view, zoom } from '../state/store.ts'
-import { alternative } from './alternative.ts'
+import { alternative, type Alternative } from './alternative.ts'
 import { Assets } from './assets.ts'
 import type { Backend, Surface, Texture } from './backend.ts'
 import { seenLayers } from './draft.ts'
-import type { Box, Point } from './matrix.ts'
+import { around, corners, intersect, isEmpty, matrixOf, pixels as pixelsOf, type Box, type Point } from './matrix.ts'
+import { psnr } from './psnr.ts'
 import { Scene } from './scene.ts'
 import type { Rgb, Screen, Shown, View } from './screen.ts'
 import { veil } from './veil.ts'
@@ -16,6 +17,7 @@ import { area, pan } from './viewport.ts'
 const GRID_ZOOM = 8
 /* While images arrive one after the other, they are composed this often. */
 const ARRIVAL_MS = 120
+const MEASURE_MS = 150
 
 /* What the engine knows of the open project for tools and gizmos. */
 export interface Pixels {
@@ -26,6 +28,8 @@ export interface Pixels {
   read: (part?: Box) => { width: number, height: number, data: Uint8ClampedArray } | null
 }
 export const pixels = signal<Pixels | null>(null)
+/* Between what is compared, where they differ; null: nothing is compared. */
+export const difference = signal<number | null>(null)
 /* Grows with each drawn change of the composed image. */
 export const revision = signal(0)
 
@@ -45,6 +49,8 @@ export class Engine<T extends Texture, S extends Surface> {
   private versions = { main: 0, other: 0 }
   private frame = 0
   private timer = 0
+  private measuring = 0
+  private measured = ''
   private checks: [Rgb, Rgb] = [[0.23, 0.23, 0.23], [0.29, 0.29, 0.29]]
 
   constructor (canvas: HTMLCanvasElement, backend: Backend<T, S>, screen: Screen<S>) {
@@ -62,6 +68,7 @@ export class Engine<T extends Texture, S extends Surface> {
     for (const stop of this.stops) stop()
     cancelAnimationFrame(this.frame)
     window.clearTimeout(this.timer)
+    window.clearTimeout(this.measuring)
     this.main.free()
     this.other.free()
     this.assets.clear()
@@ -133,17 +140,22 @@ export class Engine<T extends Texture, S extends Surface> {
     if (this.canvas.height !== height) this.canvas.height = height
     const canvas = { x: 0, y: 0, w: p.width, h: p.height }
     this.compose(canvas)
-    const first = this.shown(this.main, canvas, this.versions.main)
-    if (first) this.screen.draw(this.view(first, canvas))
+    const view = this.view(canvas)
+    if (view) this.screen.draw(view)
+    this.compare()
   }
 
   private shown (scene: Scene<T, S>, frame: Box, version: number): Shown<S> | null {
     return scene.surface && { surface: scene.surface, frame, version }
   }
 
-  private view (first: Shown<S>, canvas: Box): View<S> {
+  /* What stands before and after: the canvas as it is is one of them. */
+  private view (canvas: Box): View<S> | null {
     const a = alternative.value
-    const second = a ? this.shown(this.other, a.frame, this.versions.other) : null
+    const now = this.shown(this.main, canvas, this.versions.main)
+    const other = a && this.shown(this.other, a.frame, this.versions.other)
+    if (!now) return null
+    const [first, second] = other && a.is === 'before' ? [other, now] : [now, other]
     const how = comparison.value
     return {
       first, second, canvas, checks: this.checks,
@@ -151,6 +163,28 @@ export class Engine<T extends Texture, S extends Surface> {
       curtain: curtain.value * area.value.w, pan: pan.value, zoom: zoom.value, ratio: area.value.ratio,
       grid: view.value.grid && zoom.value >= GRID_ZOOM, veil: brush.value.veil
     }
+  }
+
+  /* Measures the difference a moment after the images or the comparison changed. */
+  private compare (): void {
+    const a = alternative.value
+    const key = a && comparison.value !== 'off' ? `${this.versions.main} ${this.versions.other}` : ''
+    if (key === this.measured) return
+    this.measured = key
+    window.clearTimeout(this.measuring)
+    if (!a || key === '') difference.value = null
+    else this.measuring = window.setTimeout(() => { difference.value = this.measure(a) }, MEASURE_MS)
+  }
+
+  private measure (a: Alternative): number | null {
+    const { surface: s } = this.main
+    const { surface: o } = this.other
+    const size = a.size ?? this.assets.get(a.place.asset ?? '')
+    if (!s || !o || !size || this.main.scale !== 1 || this.other.scale !== 1) return null
+    const where = around(corners(size.width, size.height, matrixOf(a.place)))
+    const part = intersect(pixelsOf(where), { x: 0, y: 0, w: s.width, h: s.height })
+    if (isEmpty(part)) return null
+    return psnr(this.backend.read(s, part), this.backend.read(o, { ...part, x: part.x - a.frame.x, y: part.y - a.frame.y }))
   }
 
   private alphaOf (l: Layer, p: Point): number {

@@ -76,7 +76,9 @@ export const candidateIndex = signal(0)
 /* How candidate and picture are compared while the comparison is held or switched on. */
 export type Comparison = 'off' | 'curtain' | 'before' | 'difference'
 export const comparison = signal<Comparison>('off')
-export const curtain = signal(0.5)
+export const curtain = signal(0.5) // of the width of the canvas' area
+/* The group that is compared with the image that it was taken apart from. */
+export const compareGroup = signal<string | null>(null)
 
 /* Jobs of the open project, newest first. */
 export const projectJobs = computed<Job[]>(() => {

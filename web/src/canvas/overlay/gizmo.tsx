@@ -3,10 +3,10 @@ import { zoom } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { selectionFrame } from '../frames.ts'
 import { gesture } from '../pointers.ts'
-import type { Guide } from '../snap.ts'
-import { dragging, guides } from '../tools/dragging.ts'
+import { dragging } from '../tools/dragging.ts'
 import { boxOfFrame, handlePoint, HANDLES, isUpright, KNOB, knobPoint, sides, type Frame } from '../transform.ts'
 import { area, toScreen } from '../viewport.ts'
+import { Guides } from './guides.tsx'
 import { Label } from './label.tsx'
 
 const SIDE = 8
@@ -24,19 +24,6 @@ function Handles ({ frame }: { frame: Frame }) {
         const p = toScreen(handlePoint(frame, k))
         return <rect key={`${k.x}${k.y}`} class='handle' x={p.x - SIDE / 2} y={p.y - SIDE / 2} width={SIDE} height={SIDE} rx={1.5} />
       })}
-    </>
-  )
-}
-
-function GuideLine ({ of }: { of: Guide }) {
-  const line = (along: number): { x: number, y: number } => toScreen(of.axis === 'x' ? { x: of.at, y: along } : { x: along, y: of.at })
-  const a = line(of.from)
-  const b = line(of.to)
-  const between = of.gap && line((of.gap.from + of.gap.to) / 2)
-  return (
-    <>
-      <line class='guide' x1={a.x} y1={a.y} x2={b.x} y2={b.y} />
-      {between && of.gap && <Label x={between.x} y={between.y} text={`${Math.round(of.gap.to - of.gap.from)}`} class='gap' />}
     </>
   )
 }
@@ -60,7 +47,7 @@ export function Gizmo () {
       <polygon class='casing' points={outline} />
       <polygon class='frame' points={outline} />
       {!(gesture.value && dragging.value) && <Handles frame={frame} />}
-      {guides.value.map((g) => <GuideLine key={`${g.axis}${g.at}`} of={g} />)}
+      <Guides />
       <Readout frame={frame} />
     </>
   )

@@ -3,6 +3,7 @@ import { project } from '../../state/store.ts'
 import { marquee } from '../tools/marquee.ts'
 import { activeTool } from '../tools/tool.ts'
 import { boxToScreen } from '../viewport.ts'
+import { Previews } from './previews.tsx'
 
 function Border () {
   const p = project.value
@@ -22,6 +23,7 @@ export function Over () {
   return (
     <svg class='over' aria-hidden='true'>
       <Border />
+      <Previews />
       {Overlay && <Overlay />}
       <Marquee />
     </svg>

@@ -4,6 +4,7 @@
 import { MousePointer2 } from 'lucide'
 import type { Layer } from '../../api/types.ts'
 import { select } from '../../state/actions/layers.ts'
+import { register } from '../../state/commands.ts'
 import { change } from '../../state/save.ts'
 import { layers, selectedIds, view, zoom } from '../../state/store.ts'
 import { isWithin, patch } from '../../state/tree.ts'
@@ -199,4 +200,8 @@ function cursor (p: Pointer | null): string {
 
 export function registerMoveTool (): void {
   registerTool({ id: 'move', key: 'V', label: text.canvas.tools.move, icon: MousePointer2, cursor, down, Overlay: Gizmo })
+  register({
+    id: 'select.none', title: text.canvas.selectNone, keys: ['Escape'], group: text.groups.edit,
+    enabled: () => selectedIds.value.length > 0 && document.activeElement?.closest('.canvas') != null, run: () => { select([]) }
+  })
 }

@@ -4,7 +4,7 @@
  *
  * A registered tool is in the rail and has its key. `down` answers with the gesture that the pointer began, or null when it
  * began nothing. One gesture is one undo point: show what happens with draft.ts or veil.ts and call `change` once, in
- * `up`. `cancel` (Escape, a second finger) puts everything back. */
+ * `up`. `cancel` (Escape, a second finger) puts everything back. Other keys of a tool are commands. */
 import { signal } from '@preact/signals'
 import type { IconNode } from 'lucide'
 import type { ComponentType } from 'preact'
@@ -45,8 +45,6 @@ export interface Tool {
   /* Another tool is chosen, or this one. */
   leave?: () => void
   enter?: () => void
-  /* Escape and Enter while no gesture runs; true: it was used. */
-  press?: (ev: KeyboardEvent) => boolean
   /* SVG over the canvas, in CSS pixels of the area (viewport.ts converts). */
   Overlay?: ComponentType
   /* Its fields in the bar over the canvas. */
