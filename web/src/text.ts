@@ -12,6 +12,12 @@ const canvas = {
   tools: { move: 'Move', hand: 'Hand', zoom: 'Zoom', crop: 'Crop' },
   grid: 'Pixel grid',
   snap: 'Snap to edges and middles',
+  rulers: 'Rulers',
+  status: {
+    zoom: (z: number) => `${z < 0.1 ? (100 * z).toFixed(1) : Math.round(100 * z)} %`, place: (x: number, y: number) => `${x}, ${y}`, transparent: 'transparent',
+    loading: (n: number) => n === 1 ? 'Reading an image' : `Reading ${n} images`,
+    slow: 'Drawn without the graphics card', slowWhy: 'This browser has no WebGL2 here. Everything looks the same; large canvases are slower.'
+  },
   selectNone: 'Select nothing',
   compareSource: 'Compare with what it was taken apart from',
   compare: {

@@ -12,11 +12,11 @@
  * gestures of tools (pointers.ts, tools/). */
 import { useEffect, useRef } from 'preact/hooks'
 import { isField } from '../state/commands.ts'
-import { project } from '../state/store.ts'
+import { project, view } from '../state/store.ts'
 import { text } from '../text.ts'
 import { loading } from './assets.ts'
 import './canvas.css'
-import { registerCanvasCommands } from './commands.ts'
+import { followRulers, registerCanvasCommands } from './commands.ts'
 import { Engine, pixels, revision } from './engine.ts'
 import { GLBackend } from './gl/backend.ts'
 import { GLScreen } from './gl/screen.ts'
@@ -24,6 +24,7 @@ import { measurePan, type PanTimes } from './measure.ts'
 import { Comparison } from './overlay/comparison.tsx'
 import { ToolOptions } from './overlay/options.tsx'
 import { Over } from './overlay/over.tsx'
+import { Status } from './overlay/status.tsx'
 import { gesture, hovering, Pointers, spaceHeld } from './pointers.ts'
 import { registerMaskCommands } from './mask/actions.ts'
 import { registerAreaTools } from './tools/area.tsx'
@@ -32,6 +33,7 @@ import { registerMoveTool } from './tools/move.ts'
 import { registerPaintTools } from './tools/paint.tsx'
 import { activeTool } from './tools/tool.ts'
 import { registerViewTools } from './tools/view.ts'
+import { followColour } from './under.ts'
 import { fit, resized } from './viewport.ts'
 
 declare global {
@@ -128,14 +130,14 @@ export function Canvas () {
     element.readPixels = () => pixels.value?.read() ?? null
     element.measurePan = measurePan
     element.addEventListener('wheel', wheel, { passive: false })
-    const stops = [followSize(element), followSpace(), run(canvas.current)]
+    const stops = [followSize(element), followSpace(), followColour(), followRulers(), run(canvas.current)]
     return () => { for (const stop of stops) stop() }
   }, [])
   useEffect(fit, [id, project.value?.width, project.value?.height])
   return (
     <>
       <div ref={host} class='canvas' role='application' aria-label={text.canvas.name} tabIndex={0}
-        data-revision={revision.value} aria-busy={loading.value > 0}
+        data-revision={revision.value} aria-busy={loading.value > 0} data-rulers={view.value.rulers}
         style={{ cursor: cursor() }}
         onPointerDown={(ev) => { pointers.current?.down(ev) }}
         onPointerMove={(ev) => { pointers.current?.move(ev) }}
@@ -146,6 +148,7 @@ export function Canvas () {
         <canvas ref={canvas} />
         <Over />
       </div>
+      <Status />
       <Comparison />
       <ToolOptions />
     </>

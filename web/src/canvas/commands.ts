@@ -1,8 +1,10 @@
 /* commands.ts - commands of the canvas; tools register their own. */
+import { effect } from '@preact/signals'
 import { nudge } from '../state/actions/layers.ts'
+import { prefer } from '../state/actions/machine.ts'
 import { register, type Command } from '../state/commands.ts'
 import { newId } from '../state/ids.ts'
-import { activeLayer, candidate, compareGroup, comparison, project, selectedIds, view, type ViewOptions } from '../state/store.ts'
+import { activeLayer, candidate, compareGroup, comparison, preferences, project, selectedIds, view, type ViewOptions } from '../state/store.ts'
 import { text } from '../text.ts'
 import { fit, zoomStep, zoomTo } from './viewport.ts'
 
@@ -10,6 +12,14 @@ const open = (): boolean => project.value !== null
 
 function toggle (name: keyof ViewOptions): void {
   view.value = { ...view.value, [name]: !view.value[name] }
+}
+
+/* Whether rulers are shown is a preference: kept by the server. */
+export function followRulers (): () => void {
+  return effect(() => {
+    const { rulers } = preferences.value
+    if (view.peek().rulers !== rulers) view.value = { ...view.peek(), rulers }
+  })
 }
 
 /* ---- nudging: one undo step for a burst ------------------------------------------------------------------ */
@@ -62,6 +72,7 @@ export function registerCanvasCommands (): void {
     { id: 'view.in', title: text.commands.zoomIn, keys: ['+', '=', 'Ctrl++', 'Ctrl+='], group, enabled: open, run: () => { zoomStep(1) } },
     { id: 'view.out', title: text.commands.zoomOut, keys: ['-', 'Ctrl+-'], group, enabled: open, run: () => { zoomStep(-1) } },
     { id: 'view.grid', title: text.canvas.grid, group, enabled: open, run: () => { toggle('grid') } },
+    { id: 'view.rulers', title: text.canvas.rulers, keys: ['Shift+R'], group, enabled: open, run: () => { prefer({ rulers: !preferences.value.rulers }) } },
     { id: 'view.snap', title: text.canvas.snap, group, enabled: open, run: () => { toggle('snap') } },
     { id: 'view.compareSource', title: text.canvas.compareSource, group, enabled: comparable, run: compareSource },
     ...nudges()

@@ -24,10 +24,14 @@ export interface Pixels {
   sizeOf: (asset: string) => { width: number, height: number } | null
   /* Alpha from 0 to 255 at a point of the layer's image, its mask applied. */
   alphaOf: (l: Layer, p: Point) => number
+  /* What is seen at a point of the canvas: RGBA. */
+  colourAt: (p: Point) => Uint8ClampedArray | null
   /* The composed canvas, or a part of it: RGBA, straight alpha. */
   read: (part?: Box) => { width: number, height: number, data: Uint8ClampedArray } | null
 }
 export const pixels = signal<Pixels | null>(null)
+/* What blends the layers. */
+export const drawnBy = signal<'card' | 'processor'>('card')
 /* Between what is compared, where they differ; null: nothing is compared. */
 export const difference = signal<number | null>(null)
 /* Grows with each drawn change of the composed image. */
@@ -61,7 +65,7 @@ export class Engine<T extends Texture, S extends Surface> {
     this.main = new Scene(backend, this.assets)
     this.other = new Scene(backend, this.assets)
     this.stops.push(effect(() => { this.listen() }), effect(() => { this.takeVeil() }), this.followTheme())
-    pixels.value = { sizeOf: (id) => this.assets.get(id), alphaOf: (l, p) => this.alphaOf(l, p), read: (part) => this.read(part) }
+    pixels.value = { sizeOf: (id) => this.assets.get(id), alphaOf: (l, p) => this.alphaOf(l, p), colourAt: (p) => this.colourAt(p), read: (part) => this.read(part) }
   }
 
   close (): void {
@@ -197,6 +201,14 @@ export class Engine<T extends Texture, S extends Surface> {
     if (!mask) return alpha
     const [r = 0, g = 0, b = 0, a = 0] = texel(mask.texture)
     return alpha * (0.299 * r + 0.587 * g + 0.114 * b) / 255 * a / 255
+  }
+
+  private colourAt (p: Point): Uint8ClampedArray | null {
+    const scene = alternative.value?.is === 'after' && comparison.value === 'off' ? this.other : this.main
+    const { surface: s, origin, scale } = scene
+    const x = Math.floor((p.x - origin.x) * scale)
+    const y = Math.floor((p.y - origin.y) * scale)
+    return s && x >= 0 && y >= 0 && x < s.width && y < s.height ? this.backend.read(s, { x, y, w: 1, h: 1 }) : null
   }
 
   private read (part?: Box): { width: number, height: number, data: Uint8ClampedArray } | null {

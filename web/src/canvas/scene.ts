@@ -7,7 +7,7 @@
 import type { Layer } from '../api/types.ts'
 import type { Assets } from './assets.ts'
 import type { Backend, Drawing, Surface, Texture } from './backend.ts'
-import { EMPTY, intersect, isEmpty, matrixOf, multiply, pixels, scaling, translation, type Box, type Matrix } from './matrix.ts'
+import { EMPTY, intersect, isEmpty, matrixOf, multiply, pixels, scaling, translation, type Box, type Matrix, type Point } from './matrix.ts'
 import { changedBox, firstChange, unitsOf, type Unit } from './units.ts'
 
 /* Pixels of a scene's surface, at most; larger canvases are composed smaller. */
@@ -41,6 +41,10 @@ export class Scene<T extends Texture, S extends Surface> {
   constructor (backend: Backend<T, S>, assets: Assets<T, S>) {
     this.backend = backend
     this.assets = assets
+  }
+
+  get origin (): Point {
+    return this.frame
   }
 
   get surface (): S | null {

@@ -21,12 +21,15 @@ export function CropOverlay () {
   const b = boxToScreen(c)
   const { w, h } = area.value
   const thirds = [1 / 3, 2 / 3].map((t) => `M${b.x + b.w * t} ${b.y}v${b.h}M${b.x} ${b.y + b.h * t}h${b.w}`).join('')
+  const arms = HANDLES.map((k) => arm(toScreen(handlePoint(frameOfBox(c), k)), k)).join('')
   return (
     <>
       <path class='dim' fill-rule='evenodd' d={`M0 0h${w}v${h}h${-w}zM${b.x} ${b.y}h${b.w}v${b.h}h${-b.w}z`} />
       <path class='thirds' d={thirds} />
+      <rect class='casing' x={b.x} y={b.y} width={b.w} height={b.h} />
       <rect class='crop-frame' x={b.x} y={b.y} width={b.w} height={b.h} />
-      <path class='crop-arms' d={HANDLES.map((k) => arm(toScreen(handlePoint(frameOfBox(c), k)), k)).join('')} />
+      <path class='crop-arms casing' d={arms} />
+      <path class='crop-arms' d={arms} />
       <Guides />
       <Label x={b.x + b.w / 2} y={Math.min(h - 16, b.y + b.h + 20)} text={text.canvas.crop.size(c.w, c.h)} />
     </>

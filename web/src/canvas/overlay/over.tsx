@@ -4,6 +4,7 @@ import { marquee } from '../tools/marquee.ts'
 import { activeTool } from '../tools/tool.ts'
 import { boxToScreen } from '../viewport.ts'
 import { Previews } from './previews.tsx'
+import { Rulers } from './rulers.tsx'
 
 function Border () {
   const p = project.value
@@ -26,6 +27,7 @@ export function Over () {
       <Previews />
       {Overlay && <Overlay />}
       <Marquee />
+      <Rulers />
     </svg>
   )
 }
