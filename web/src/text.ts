@@ -60,7 +60,13 @@ const commands = {
 
 const groups = { edit: 'Edit', view: 'View', tools: 'Tools', layers: 'Layers', masks: 'Masks', candidates: 'Results', app: 'Editor' }
 
-const history = { deleted: 'Deleted from the history.', empty: 'What you make appears here, with all that made it.' }
+const history = {
+  label: 'History', deleted: 'Deleted from the history.', empty: 'What you make appears here, with all that made it.', nothingFound: 'Nothing like that was made.', all: 'Show all', search: 'Search prompts',
+  starred: 'Starred only', fold: 'Fold the history away', toggle: 'Show or hide the history', unnamed: 'Image', item: (name: string, starred: boolean) => `${name}${starred ? ', starred' : ''}`,
+  again: 'Use again', vary: 'Vary: the same with a new seed', layer: 'Add as a layer', project: 'Open as a project', command: 'Copy as command line', star: 'Star', unstar: 'Take the star away', remove: 'Delete',
+  noRecipe: 'Nothing is known of how this image was made.', incomplete: 'The images that it was made from are no longer known: choose them, then run it.', copied: 'The command line is in the clipboard.',
+  hasRecipe: 'This image says how it was made.', useSettings: 'Use its settings'
+}
 
 const tasks = { label: 'What to do', make: 'Make', change: 'Change', apart: 'Take apart' }
 
@@ -107,9 +113,8 @@ const change = {
 }
 
 const mask = {
-  label: 'Mask', shown: 'The mask: white is changed', inside: 'Only inside the mask', invert: 'Invert the mask', clear: 'Clear the mask', more: 'More for the mask', paint: 'Paint a mask',
-  hint: 'Everything may change. Paint or select a part of the canvas, and only that part will.', alpha: 'Mask from the layer',
-  grow: (n: number) => `Grow the mask by ${n} pixels`, shrink: (n: number) => `Shrink the mask by ${n} pixels`, feather: (n: number) => `Soften the mask by ${n} pixels`
+  label: 'Mask', shown: 'The mask: white is changed', inside: 'Only inside the mask', more: 'More for the mask', paint: 'Paint a mask', fromLayer: 'From the layer',
+  hint: 'Everything may change. Paint or select a part of the canvas, and only that part will.'
 }
 
 const apart = {

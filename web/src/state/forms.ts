@@ -3,7 +3,7 @@
 import { effect, signal, type Signal } from '@preact/signals'
 import type { Problem } from '../api/types.ts'
 import { EMPTY_APART, EMPTY_CHANGE, EMPTY_MAKE, changedFrom, madeFrom, takenApartFrom } from './requests.ts'
-import { NO_SIDES, extend, project, taskPanel, wish, type TaskPanel, type Wish } from './store.ts'
+import { NO_SIDES, extend, historyOpen, project, taskPanel, wish, type TaskPanel, type Wish } from './store.ts'
 
 export const makeForm = signal(EMPTY_MAKE)
 export const changeForm = signal(EMPTY_CHANGE)
@@ -49,6 +49,7 @@ function restore (id: string): void {
   for (const [name, form, empty] of kept) form.value = { ...empty, ...all[name] as object }
   const panel = all['panel'] as TaskPanel
   if (PANELS.includes(panel)) taskPanel.value = panel
+  historyOpen.value = all['history'] !== false
   problems.value = {}
   extend.value = NO_SIDES
   shown.value = id
@@ -66,7 +67,7 @@ function grant (w: Wish): void {
 export function followForms (): () => void {
   const stopKeeping = effect(() => {
     const id = project.value?.id ?? null
-    const all = { panel: taskPanel.value, ...Object.fromEntries(kept.map(([name, form]) => [name, form.value])) }
+    const all = { panel: taskPanel.value, history: historyOpen.value, ...Object.fromEntries(kept.map(([name, form]) => [name, form.value])) }
     if (id === null) return
     if (id === shown.value) sessionStorage.setItem(keyOf(id), JSON.stringify(all))
     else queueMicrotask(() => { restore(id) })

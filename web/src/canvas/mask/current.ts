@@ -2,7 +2,7 @@
  * a new asset after each gesture. */
 import { effect, signal } from '@preact/signals'
 import { assets } from '../../api/client.ts'
-import { clear, setFromAsset } from '../../state/actions/selection.ts'
+import { clear, holdFor, setFromAsset } from '../../state/actions/selection.ts'
 import { attempt } from '../../state/actions/toasts.ts'
 import { project } from '../../state/store.ts'
 import { setVeil, touchVeil } from '../veil.ts'
@@ -72,6 +72,10 @@ effect(() => {
 
 /* Shows `m` at once and keeps it as the project's mask: one undo step. A black one is none. */
 export async function keep (m: Mask): Promise<void> {
+  await holdFor(write(m))
+}
+
+async function write (m: Mask): Promise<void> {
   show(m)
   if (!bounds(m)) {
     held = null

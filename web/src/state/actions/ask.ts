@@ -11,6 +11,7 @@ import { flush } from '../save.ts'
 import { activeLayer, extend, layers, models, preferences, project, type TaskPanel } from '../store.ts'
 import { ask, ended } from './jobs.ts'
 import { maskFor } from './masks.ts'
+import { settled } from './selection.ts'
 import { tell } from './toasts.ts'
 
 /* The seeds that the panels ran with last: what the lock keeps. */
@@ -134,8 +135,9 @@ function planned (size: Size): Size {
 }
 
 async function changeOf (p: Project, f: ChangeForm, target: Layer | null): Promise<Request | null> {
+  await settled()
   const image = await imageOf(p, target)
-  const selection = f.inside ? p.selection : null
+  const selection = f.inside && project.value?.id === p.id ? project.value.selection : null
   const mask = selection ? await maskFor(selection, p, image.size, target) : null
   if (selection && !mask) return refuse('change', 'mask', text.change.maskMisses)
   return changeRequest(f, { image: image.id, mask, extend: sidesAsked() }, { model: named('images'), seed: seedFor('change', f.seed) })

@@ -5,6 +5,7 @@ import { text } from '../../text.ts'
 import { flush, onServer } from '../save.ts'
 import { candidateIndex, comparison, opening, project, projectList, route, selectedIds, soloId, type Route } from '../store.ts'
 import { loadJobs } from './jobs.ts'
+import { offerRecipe } from './history.ts'
 import { addLayer, newLayer } from './layers.ts'
 import { attempt, tell, toast } from './toasts.ts'
 
@@ -142,13 +143,17 @@ export async function openFile (file: File): Promise<void> {
   if (!made) return
   for (const note of made.notes ?? []) toast({ kind: 'note', text: note })
   go({ page: 'project', id: made.id })
+  const [only] = made.layers
+  if (made.layers.length === 1 && only?.asset) await offerRecipe(only.asset)
 }
 
 /* An image file becomes a layer of the open project, in the middle of the canvas, made smaller when it is larger. */
 export async function placeFile (file: File, at?: { x: number, y: number }): Promise<void> {
   const stored = await attempt(async () => await assets.upload(file, file.name))
   const asset = stored?.assets[0]
-  if (asset) placeAsset(asset, file.name.replace(/\.[^.]*$/, ''), at)
+  if (!asset) return
+  placeAsset(asset, file.name.replace(/\.[^.]*$/, ''), at)
+  await offerRecipe(asset.id)
 }
 
 export function placeAsset (asset: { id: string, width: number, height: number }, name: string, at?: { x: number, y: number }): void {
