@@ -25,7 +25,5 @@ ERR_MUST_CHECK enum err_code ora_write(const struct layer_stack *s, const struct
 /* Into out, which this initialises (empty after a failure). Caller frees with layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code ora_decode(struct str bytes, const struct layers_limits *limits,
                                         struct layer_stack *out, struct err *e);
-ERR_MUST_CHECK enum err_code ora_read(const char *path, const struct layers_limits *limits,
-                                      struct layer_stack *out, struct err *e);
 
 #endif

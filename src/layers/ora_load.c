@@ -7,7 +7,6 @@
  */
 #include "layers/ora.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "image/load.h"
 #include "layers/assemble.h"
@@ -162,17 +161,4 @@ enum err_code ora_decode(struct str bytes, const struct layers_limits *limits,
     if (rc != ERR_OK)
         layer_stack_deinit(out);
     return rc;
-}
-
-enum err_code ora_read(const char *path, const struct layers_limits *limits,
-                       struct layer_stack *out, struct err *e)
-{
-    struct file_map m;
-    layer_stack_init(out, 0, 0);
-    enum err_code rc = file_map(path, &m, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = ora_decode((struct str){(const char *)m.p, m.n}, limits, out, e);
-    file_unmap(&m);
-    return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
 }

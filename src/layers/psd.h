@@ -31,7 +31,5 @@ ERR_MUST_CHECK enum err_code psd_decode(struct str bytes, const struct layers_li
                                         struct layer_stack *out, struct err *e);
 /* What reading it takes, by its records alone. */
 ERR_MUST_CHECK enum err_code psd_measure(struct str bytes, struct layers_size *out, struct err *e);
-ERR_MUST_CHECK enum err_code psd_read(const char *path, const struct layers_limits *limits,
-                                      struct layer_stack *out, struct err *e);
 
 #endif

@@ -11,7 +11,6 @@
 
 #include <inttypes.h>
 
-#include "base/file.h"
 #include "base/mem.h"
 #include "layers/psd_format.h"
 
@@ -165,17 +164,4 @@ enum err_code psd_measure(struct str bytes, struct layers_size *out, struct err 
     enum err_code rc = measure(&c, &r, out, e);
     mem_free(r.records);
     return rc;
-}
-
-enum err_code psd_read(const char *path, const struct layers_limits *limits,
-                       struct layer_stack *out, struct err *e)
-{
-    struct file_map m;
-    layer_stack_init(out, 0, 0);
-    enum err_code rc = file_map(path, &m, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = psd_decode((struct str){(const char *)m.p, m.n}, limits, out, e);
-    file_unmap(&m);
-    return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
 }

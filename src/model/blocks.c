@@ -71,3 +71,19 @@ void model_timestep_embedding_scaled(float t, float scale, int64_t dim, float *o
         out[half + i] = sinf(a);
     }
 }
+
+enum err_code model_check_axes(const int64_t *axes, int n, int64_t head_dim, const char *what,
+                               struct err *e)
+{
+    int64_t sum = 0;
+    bool even = true;
+    for (int i = 0; i < n; i++) {
+        sum += axes[i];
+        even = even && axes[i] % 2 == 0;
+    }
+    if (sum != head_dim || !even)
+        return err_set(e, ERR_FORMAT,
+                       "%s: axes_dims_rope adds up to %lld (even parts wanted), the head has %lld",
+                       what, (long long)sum, (long long)head_dim);
+    return ERR_OK;
+}

@@ -24,6 +24,10 @@ struct nn_param *model_vector(struct model_loader *l, const char *suffix, int64_
 struct nn_param *model_kernel(struct model_loader *l, const char *suffix, int64_t out, int64_t in,
                               int64_t kh, int64_t kw);
 
+/* The parts that a head's rotary embedding has for each axis: even, and the whole head together. */
+ERR_MUST_CHECK enum err_code model_check_axes(const int64_t *axes, int n, int64_t head_dim,
+                                              const char *what, struct err *e);
+
 /* Sinusoidal time embedding of the reference: [cos, sin] of t * 10000^(-i / half), dim values. */
 void model_timestep_embedding(float t, int64_t dim, float *out);
 /* The same of scale * (t * 10000^(-i / half)): float32 products round differently in the other order. */

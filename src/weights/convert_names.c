@@ -13,9 +13,10 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "weights/naming.h"
 #include "weights/quantised.h"
 
-enum { MAX_NUMBERS = 4, MAX_DIGITS = 6, MAX_CANDIDATES = 4 };
+enum { MAX_NUMBERS = 4, MAX_CANDIDATES = 4 };
 
 /* ---- which naming ------------------------------------------------------------------------------- */
 
@@ -71,20 +72,6 @@ const struct naming *convert_naming(const struct component *c, const char *word)
 
 /* ---- backwards ---------------------------------------------------------------------------------- */
 
-static bool take_number(const char **at, int64_t *out)
-{
-    const char *p = *at;
-    int64_t v = 0;
-    int digits = 0;
-    for (; *p >= '0' && *p <= '9' && digits < MAX_DIGITS; p++, digits++)
-        v = v * 10 + (*p - '0');
-    if (digits == 0 || (digits > 1 && **at == '0'))
-        return false;
-    *at = p;
-    *out = v;
-    return true;
-}
-
 /* The canonical numbers that a stored one stands for; false when it cannot be one of this kind. */
 static bool decode(char kind, int64_t v, const struct naming_numbers *numbers, int64_t *list,
                    int *n)
@@ -117,7 +104,7 @@ bool convert_name_invert(const struct naming_rule *rule, const struct naming_num
             if (!*rest)
                 return false;
         } else if (strchr("#~@^", *p)) {
-            if (have >= MAX_NUMBERS || !take_number(&stored, &v) ||
+            if (have >= MAX_NUMBERS || !naming_take_number(&stored, &v) ||
                 !decode(*p, v, numbers, list, &have))
                 return false;
         } else if (*p != *stored++) {

@@ -11,7 +11,7 @@ struct match {
     const char *rest;
 };
 
-static bool take_number(const char **at, int64_t *out)
+bool naming_take_number(const char **at, int64_t *out)
 {
     const char *p = *at;
     int64_t v = 0;
@@ -34,7 +34,8 @@ static bool match_canonical(const char *pattern, const char *name, struct match 
             return *name != '\0';
         }
         if (*pattern == '#') {
-            if (m->n_numbers == MAX_NUMBERS || !take_number(&name, &m->numbers[m->n_numbers++]))
+            if (m->n_numbers == MAX_NUMBERS ||
+                !naming_take_number(&name, &m->numbers[m->n_numbers++]))
                 return false;
         } else if (*pattern != *name++) {
             return false;

@@ -66,4 +66,7 @@ struct naming_numbers {
 bool naming_apply(const struct naming_rule *rule, const struct naming_numbers *numbers,
                   const char *prefix, const char *canonical, char *out, size_t out_size);
 
+/* A number as names have it, without leading zeros, at *at, which then stands behind it. */
+bool naming_take_number(const char **at, int64_t *out);
+
 #endif

@@ -51,16 +51,7 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct flux2_
 
 static enum err_code check(const struct flux2_config *c, const char *what, struct err *e)
 {
-    int64_t sum = 0;
-    bool even = true;
-    for (int i = 0; i < FLUX2_AXES; i++) {
-        sum += c->axes_dims[i];
-        even = even && c->axes_dims[i] % 2 == 0;
-    }
-    if (sum != c->head_dim || !even)
-        return err_set(e, ERR_FORMAT,
-                       "%s: axes_dims_rope adds up to %lld (even parts wanted), the head has %lld",
-                       what, (long long)sum, (long long)c->head_dim);
+    TRY(model_check_axes(c->axes_dims, FLUX2_AXES, c->head_dim, what, e));
     if (c->in_channels % 4 != 0)
         return err_set(e, ERR_FORMAT, "%s: in_channels is %lld, no multiple of 4", what,
                        (long long)c->in_channels);

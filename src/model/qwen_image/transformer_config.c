@@ -54,16 +54,7 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct qwen_i
 
 static enum err_code check(const struct qwen_image_config *c, const char *what, struct err *e)
 {
-    int64_t sum = 0;
-    bool even = true;
-    for (int i = 0; i < QWEN_IMAGE_AXES; i++) {
-        sum += c->axes_dims[i];
-        even = even && c->axes_dims[i] % 2 == 0;
-    }
-    if (sum != c->head_dim || !even)
-        return err_set(e, ERR_FORMAT,
-                       "%s: axes_dims_rope adds up to %lld (even parts wanted), the head has %lld",
-                       what, (long long)sum, (long long)c->head_dim);
+    TRY(model_check_axes(c->axes_dims, QWEN_IMAGE_AXES, c->head_dim, what, e));
     if (c->in_channels % 4 != 0 || c->out_channels != c->in_channels)
         return err_set(
             e, ERR_FORMAT,

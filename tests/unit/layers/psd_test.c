@@ -1,6 +1,7 @@
 #include "layers_support.h"
 
 #include "base/mem.h"
+#include "layers/file.h"
 #include "layers/psd.h"
 #include "layers/psd_packbits.h"
 
@@ -341,8 +342,8 @@ static void channels_read_the_same_when_packed_as_zip(void **state)
     (void)state;
     struct layer_stack rle, zip;
     struct err e = {0};
-    must(psd_read(VT_SOURCE_DIR "/fuzz/corpus/psd/groups_mask.psd", NULL, &rle, &e), &e);
-    must(psd_read(VT_SOURCE_DIR "/fuzz/corpus/psd/zip.psd", NULL, &zip, &e), &e);
+    must(layers_import(VT_SOURCE_DIR "/fuzz/corpus/psd/groups_mask.psd", NULL, &rle, &e), &e);
+    must(layers_import(VT_SOURCE_DIR "/fuzz/corpus/psd/zip.psd", NULL, &zip, &e), &e);
     assert_int_equal(rle.n, 4);
     assert_string_equal(rle.layers[1].name, "in");
     assert_same_stack(&rle, &zip);
