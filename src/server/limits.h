@@ -24,6 +24,7 @@ enum {
     LIMIT_IMAGES_REPLY = 1 << 30, /* images in base64 within JSON */
     LIMIT_INFOTEXTS = 16 << 20,   /* what an answer says of how its images were made */
     LIMIT_SMALL_EVENT = 1 << 16,
+    LIMIT_QUEUE_EVENT = 4 << 20, /* the ids of the 100,000 jobs that may wait */
     LIMIT_TELEMETRY = 1 << 20,
     LIMIT_PREVIEW_EVENT = 2 * LIMIT_PREVIEW,
     LIMIT_JOB_EVENT = LIMIT_RESULT + (1 << 20), /* a result, and what stands around it */

@@ -87,7 +87,7 @@ def test_one_stream_for_everything(program):
         assert {"job.queued", "job.stage", "job.step", "job.preview", "queue", "models"} <= names, names
         assert seen[-1]["data"]["result"]["images"]
         assert {"open": "micro-klein"} in [b["data"] for b in seen if b["event"] == "models"]
-        stream.until("queue", waiting=0, running=None)
+        stream.until("queue", paused=False, queued=[], running=None)
         stream.until("telemetry")
         s.post("/v1/models/unload")
         stream.until("models", open=None)

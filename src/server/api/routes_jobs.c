@@ -113,6 +113,13 @@ static const struct http_field change_body[] = {
      .type = HTTP_STRING,
      .values = "open|accepted|discarded",
      .help = "what became of its result in the project that it is for; 409 when it is for none"},
+    {.name = "position",
+     .type = HTTP_INT,
+     .lo = 0,
+     .hi = 1000000,
+     .help = "its new place in the queue, 0 is next; 409 when it does not wait. Those that wait "
+             "now keep "
+             "their order from then on"},
     {0}};
 
 /* An event is one line; a request is kept as it came, on several: in JSON a newline is nothing but white space. */
@@ -127,15 +134,27 @@ static void tell_changed(struct http_request *rq, const struct buf *job)
     buf_deinit(&line);
 }
 
+static enum err_code move(struct http_request *rq, int index, struct err *e)
+{
+    struct job_record rec = {0};
+    const char *id = http_path(rq, "id");
+    enum err_code rc = jobs_get(store_of(rq), id, &rec, e);
+    job_record_deinit(&rec);
+    return rc == ERR_OK ? queue_move(server_of(rq)->queue, id, index, e) : rc;
+}
+
 static enum err_code run_change(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     const char *id = http_path(rq, "id");
     const char *name = http_body_str(rq, "candidate", NULL);
+    const int64_t position = http_body_int(rq, "position", -1);
     enum job_candidate candidate;
+    if (position >= 0)
+        TRY(move(rq, (int)position, e));
     if (name && job_candidate_from_name(str_from(name), &candidate))
         TRY(jobs_set_candidate(store_of(rq), id, candidate, e));
     TRY(answer_job(rq, re, e));
-    if (name)
+    if (name || position >= 0)
         tell_changed(rq, &re->body);
     return ERR_OK;
 }
@@ -182,9 +201,9 @@ const struct http_route routes_jobs[] = {
     {HTTP_DELETE, "/v1/jobs/{id}", "cancelJob",
      "Cancel a job that waits or runs; with forget remove the record of one that has ended", "jobs",
      run_delete, .query = forget_query, .gives = job_fields},
-    {HTTP_PATCH, "/v1/jobs/{id}", "changeJob", "Say what became of a job's result", "jobs",
-     run_change, .body = change_body, .gives = job_fields, .accepts = HTTP_JSON,
-     .flags = HTTP_MERGE},
+    {HTTP_PATCH, "/v1/jobs/{id}", "changeJob",
+     "Say what became of a job's result, or move it in the queue", "jobs", run_change,
+     .body = change_body, .gives = job_fields, .accepts = HTTP_JSON, .flags = HTTP_MERGE},
     {HTTP_POST, "/v1/jobs/{id}/again", "againJob",
      "Queue again what failed, was cancelled or interrupted", "jobs", run_again,
      .gives = job_fields, .status = 202, .accepts = HTTP_JSON},

@@ -100,13 +100,21 @@ static const struct http_field error_fields[] = {
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 
-static const struct http_field queued_fields[] = {NEEDED("id", HTTP_STRING),
+/* What every event of a job begins with. */
+#define EVENT_ROWS                                                                                 \
+    NEEDED("id", HTTP_STRING),                                                                     \
+        {.name = "project", .type = HTTP_STRING, .nullable = true, .required = true},              \
+    {                                                                                              \
+        .name = "layer", .type = HTTP_STRING, .nullable = true, .required = true                   \
+    }
+
+static const struct http_field queued_fields[] = {EVENT_ROWS,
                                                   NEEDED("state", HTTP_STRING),
                                                   NEEDED("position", HTTP_INT),
                                                   {.name = "kind", .type = HTTP_STRING},
                                                   {0}};
 
-static const struct http_field progress_fields[] = {NEEDED("id", HTTP_STRING),
+static const struct http_field progress_fields[] = {EVENT_ROWS,
                                                     NEEDED("state", HTTP_STRING),
                                                     NEEDED("elapsed", HTTP_NUMBER),
                                                     {.name = "stage", .type = HTTP_STRING},
@@ -122,7 +130,7 @@ static const struct http_field progress_fields[] = {NEEDED("id", HTTP_STRING),
                                                     {0}};
 
 static const struct http_field preview_fields[] = {
-    NEEDED("id", HTTP_STRING),
+    EVENT_ROWS,
     NEEDED("step", HTTP_INT),
     NEEDED("width", HTTP_INT),
     NEEDED("height", HTTP_INT),
@@ -135,22 +143,11 @@ static const struct http_field preview_fields[] = {
     {0}};
 
 static const struct http_field end_fields[] = {
-    NEEDED("id", HTTP_STRING),
+    EVENT_ROWS,
     {.name = "state", .type = HTTP_STRING, .values = JOB_END_VALUES, .required = true},
     {.name = "result", .type = HTTP_OBJECT, .schemas = "ImagesResult|LayersResult|CaptionResult"},
     {.name = "error", .type = HTTP_OBJECT, .schemas = "JobError"},
     {0}};
-
-static const struct http_field running_fields[] = {
-    NEEDED("id", HTTP_STRING), NEEDED("kind", HTTP_STRING), MORE, {0}};
-
-static const struct http_field line_fields[] = {NEEDED("waiting", HTTP_INT),
-                                                {.name = "running",
-                                                 .type = HTTP_OBJECT,
-                                                 .fields = running_fields,
-                                                 .nullable = true,
-                                                 .required = true},
-                                                {0}};
 
 static const struct http_field changed_fields[] = {
     NEEDED("id", HTTP_STRING),
@@ -182,7 +179,7 @@ const struct schema_name schema_names[] = {
     {"JobProgress", progress_fields},
     {"JobPreview", preview_fields},
     {"JobEnd", end_fields},
-    {"Queue", line_fields},
+    {"Queue", queue_fields},
     {"OpenModel", models_fields},
     {"AssetChanged", asset_changed_fields},
     {"Telemetry", telemetry_fields},

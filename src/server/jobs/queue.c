@@ -45,9 +45,9 @@ static enum err_code take_up(struct queue *q, struct err *e)
     struct job_list l = {0};
     enum err_code rc = jobs_waiting(q->server->store, FIRST_LOAD, &l, e);
     for (size_t i = 0; rc == ERR_OK && i < l.n; i++) {
-        struct live *j = live_new(l.items[i].id, l.items[i].kind, l.items[i].model);
+        struct live *j = live_new(&l.items[i]);
         if (j)
-            line_append(q, j);
+            (void)line_append(q, j);
         else
             rc = err_set(e, ERR_NOMEM, "no memory for the queue");
     }
@@ -71,7 +71,9 @@ enum err_code queue_open(struct server *s, const struct server_options *o,
     pthread_mutex_init(&q->add_lock, NULL);
     pthread_cond_init(&q->wake, NULL);
     pthread_cond_init(&q->asked, NULL);
-    enum err_code rc = take_up(q, e);
+    enum err_code rc = queue_read_pause(q, e);
+    if (rc == ERR_OK)
+        rc = take_up(q, e);
     if (rc == ERR_OK && pthread_create(&q->thread, NULL, queue_work, q) != 0)
         rc = err_set(e, ERR_NOMEM, "no thread for the engine");
     q->has_thread = rc == ERR_OK;
@@ -142,15 +144,14 @@ static enum err_code check_room(struct http_request *rq, struct err *e)
                 : ERR_OK;
 }
 
-/* A job that the store has queued, at the end of the line. */
+/* A job that the store has queued, into the line. */
 static enum err_code enter(struct queue *q, const struct job_record *rec, struct err *e)
 {
-    struct live *j = live_new(rec->id, rec->kind, rec->model);
+    struct live *j = live_new(rec);
     if (!j)
         return err_set(e, ERR_NOMEM, "no memory for the queue");
     pthread_mutex_lock(&q->lock);
-    line_append(q, j);
-    queue_tell_added(q, j);
+    queue_tell_added(q, j, line_append(q, j));
     pthread_mutex_unlock(&q->lock);
     return ERR_OK;
 }
@@ -294,7 +295,7 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out)
         *out = line_view_running(q);
     for (struct live *j = q->first; j && !out->live; j = j->next, position++)
         if (strcmp(j->id, id) == 0) {
-            out->live = true;
+            line_view(j, out);
             out->position = position;
         }
     pthread_mutex_unlock(&q->lock);

@@ -3,8 +3,8 @@
  * Durable first: a job is in the store before its client hears of it, and so is what came of it; this remembers
  * only what is lost with the process anyway: who waits, how far the running one is, its preview.
  *
- *   order     first come, first served; a job of the model that is open may pass others, each of which is
- *             passed QUEUE_MAX_PASSED times at most
+ *   order     first come, first served; a job may pass others to follow one of its own model, each of which is
+ *             passed QUEUE_MAX_PASSED times at most; once somebody has moved a job, those that waited keep their order
  *   cancel    within a step: a flag that the engine's callback looks at, and vt_engine_cancel
  *   engine    opened by the worker at the first job, never before: the server answers long before a model could
  *
@@ -57,6 +57,13 @@ ERR_MUST_CHECK enum err_code queue_cancel(struct queue *q, const char *id, struc
 /* Queues again what failed, was cancelled or interrupted. 429 when the line is full. */
 ERR_MUST_CHECK enum err_code queue_again(struct http_request *rq, const char *id, struct err *e);
 
+/* Makes a job that waits the one at this index (0: next). ERR_BUSY when it does not wait. */
+ERR_MUST_CHECK enum err_code queue_move(struct queue *q, const char *id, int index, struct err *e);
+/* A paused queue finishes the running job and starts none, also after a restart. */
+ERR_MUST_CHECK enum err_code queue_pause(struct queue *q, bool paused, struct err *e);
+/* {"paused", "running", "queued"} */
+void queue_json(struct queue *q, struct buf *b);
+
 /* What is known about a job that waits or runs. */
 struct queue_view {
     bool live;    /* false: it does neither */
@@ -64,6 +71,7 @@ struct queue_view {
     struct vt_progress progress;
     bool has_progress;
     double seconds; /* since it started */
+    char project[STORE_ID_SIZE], layer[LAYER_ID_SIZE];
 };
 void queue_view(struct queue *q, const char *id, struct queue_view *out);
 /* Members of JSON: how far a running job is. */
@@ -82,7 +90,7 @@ bool queue_was_abandoned(const struct job_record *rec);
 /* A stream of the job's events; begins with how it stands. A job that has ended gives that alone. */
 ERR_MUST_CHECK enum err_code queue_subscribe(struct http_request *rq, const char *id,
                                              struct http_stream **out, struct err *e);
-/* The topic of all that happens: "job.NAME" as the jobs' own events, "queue", "models", "telemetry". */
+/* The topic of all that happens: "job.NAME" as the jobs' own events, "job.changed", "queue", "models", "asset", ... */
 #define QUEUE_ALL_EVENTS "events"
 /* A stream of it; begins with how all stands, or with what the client missed. */
 ERR_MUST_CHECK enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **out,

@@ -1,5 +1,6 @@
 /* queue_internal.h - shared by the files queue*.c only. queue.c: opening, ending, and what routes ask for;
- * queue_line.c: who waits; queue_run.c: the worker; queue_plan.c: questions; queue_tell.c: what clients hear. */
+ * queue_line.c: who waits; queue_edit.c: what clients change of that; queue_run.c: the worker; queue_plan.c: questions;
+ * queue_tell.c: what clients hear. */
 #ifndef VT_SERVER_JOBS_QUEUE_INTERNAL_H
 #define VT_SERVER_JOBS_QUEUE_INTERNAL_H
 
@@ -17,8 +18,9 @@ struct waiter {
 
 struct live {
     char id[STORE_ID_SIZE], kind[24];
+    char project[STORE_ID_SIZE], layer[LAYER_ID_SIZE]; /* that it is for; "" none */
     char *model;
-    int passed;
+    int passed; /* by how many that came later; QUEUE_MAX_PASSED: no more pass */
     atomic_bool cancel;
     bool
         is_ending; /* the store is being told that it is cancelled: keeps its place, is not chosen */
@@ -57,6 +59,7 @@ struct queue {
     bool has_new_budget;
     int length;
     bool stopping, at_once, ended, busy;
+    bool paused;              /* no further job starts until somebody goes on */
     struct vt_engine *engine; /* NULL until the first job */
     char open_model[256];
     struct vt_memory memory;
@@ -71,22 +74,27 @@ void queue_end(struct queue *q, struct live *j, const struct job_outcome *o);
 /* ---- the line: the lock is held, but for live_new and live_free --------------------------------------- */
 
 /* NULL without memory. */
-struct live *live_new(const char *id, const char *kind, const char *model);
+struct live *live_new(const struct job_record *rec);
 /* Accepts NULL. */
 void live_free(struct live *j);
 /* Its sleeping requests go on. */
 void live_wake_waiters(struct live *j);
-void line_append(struct queue *q, struct live *j);
+/* The line is in the order in which the jobs will run. Behind the last job of its model, so that a model stays open,
+ * where those that it passes may be passed; else at the end. Its position: 1 is next. */
+int line_append(struct queue *q, struct live *j);
+/* Makes it the one at this index, or the last; from here on none of those that wait is passed. */
+void line_move(struct queue *q, struct live *j, int index);
 struct live *line_take(struct queue *q, struct live *j);
 struct live *line_find_waiting(struct queue *q, const char *id);
 /* One that is being cancelled. */
 struct live *line_find_ending(struct queue *q, const char *id);
+/* What a view says of any job that waits or runs. */
+void line_view(const struct live *j, struct queue_view *out);
 /* How the running one stands. */
 struct queue_view line_view_running(const struct queue *q);
 /* Waiting or running. */
 struct live *line_find(struct queue *q, const char *id);
-/* Takes the first, or one with the open model that may pass those before it. NULL when there is none but those
- * that are being cancelled. */
+/* Takes the first. NULL when there is none but those that are being cancelled. */
 struct live *line_choose(struct queue *q);
 
 /* ---- what clients hear ------------------------------------------------------------------------------- */
@@ -102,10 +110,15 @@ struct vt_callbacks queue_callbacks(struct queue *q);
 void queue_see_memory(struct queue *q);
 /* The lock is held for all. */
 void queue_tell_positions(struct queue *q);
-void queue_tell_added(struct queue *q, const struct live *j);
+void queue_tell_added(struct queue *q, const struct live *j, int position);
 void queue_tell_line(struct queue *q);
 void queue_tell_model(struct queue *q);
 void queue_tell_end(struct queue *q, const struct live *j, const struct job_outcome *o);
+
+/* ---- queue_edit.c -------------------------------------------------------------------------------------- */
+
+/* Whether it was paused when the last process ended. */
+ERR_MUST_CHECK enum err_code queue_read_pause(struct queue *q, struct err *e);
 
 /* ---- the worker --------------------------------------------------------------------------------------- */
 

@@ -271,7 +271,7 @@ void *queue_work(void *queue)
         struct live *j = NULL;
         if (order)
             q->orders = order->next;
-        else if (q->first)
+        else if (q->first && !q->paused)
             q->running = j = line_choose(q);
         if (j) {
             j->started = clock_s();

@@ -31,10 +31,18 @@ void queue_put_progress(const struct queue_view *v, struct buf *b)
         json_put_fixed(b, "seconds_left", p->seconds_left, 3);
 }
 
-static void progress_json(const char *id, const struct queue_view *v, struct buf *b)
+/* Every event of a job begins so. */
+static void begin_event(struct buf *b, const char *id, const char *project, const char *layer)
 {
     json_object(b, NULL);
     json_put_z(b, "id", id);
+    json_put_z(b, "project", *project ? project : NULL);
+    json_put_z(b, "layer", *layer ? layer : NULL);
+}
+
+static void progress_json(const char *id, const struct queue_view *v, struct buf *b)
+{
+    begin_event(b, id, v->project, v->layer);
     json_put_z(b, "state", job_state_name(JOB_RUNNING));
     queue_put_progress(v, b);
     json_end_object(b);
@@ -100,8 +108,7 @@ static void on_note(const char *text, void *user)
 
 static void preview_json(const struct live *j, const struct vt_preview *p, struct buf *b)
 {
-    json_object(b, NULL);
-    json_put_z(b, "id", j->id);
+    begin_event(b, j->id, j->project, j->layer);
     json_put_int(b, "step", p->step);
     json_put_int(b, "width", p->image.width);
     json_put_int(b, "height", p->image.height);
@@ -164,15 +171,21 @@ struct vt_callbacks queue_callbacks(struct queue *q)
 /* ---- before and after --------------------------------------------------------------------------------- */
 
 /* kind: NULL where the client knows it. */
-static void queued_json(const char *id, const char *kind, int position, struct buf *b)
+static void queued_json(const char *id, const struct queue_view *v, const char *kind, struct buf *b)
 {
-    json_object(b, NULL);
-    json_put_z(b, "id", id);
+    begin_event(b, id, v->project, v->layer);
     if (kind)
         json_put_z(b, "kind", kind);
     json_put_z(b, "state", job_state_name(JOB_QUEUED));
-    json_put_int(b, "position", position);
+    json_put_int(b, "position", v->position);
     json_end_object(b);
+}
+
+static struct queue_view view_waiting(const struct live *j, int position)
+{
+    struct queue_view v = {.position = position};
+    line_view(j, &v);
+    return v;
 }
 
 void queue_tell_positions(struct queue *q)
@@ -184,7 +197,8 @@ void queue_tell_positions(struct queue *q)
         if (!events_anyone(q->server->events, j->id))
             continue;
         buf_clear(&b);
-        queued_json(j->id, NULL, position, &b);
+        const struct queue_view v = view_waiting(j, position);
+        queued_json(j->id, &v, NULL, &b);
         events_publish(q->server->events, j->id, job_state_name(JOB_QUEUED), buf_str(&b), 0);
     }
     buf_deinit(&b);
@@ -194,16 +208,20 @@ void queue_tell_positions(struct queue *q)
 static void line_json(const struct queue *q, struct buf *b)
 {
     json_object(b, NULL);
-    json_put_int(b, "waiting", q->length);
-    if (q->running) {
-        json_object(b, "running");
-        json_put_z(b, "id", q->running->id);
-        json_put_z(b, "kind", q->running->kind);
-        json_end_object(b);
-    } else {
-        json_put_null(b, "running");
-    }
+    json_put_bool(b, "paused", q->paused);
+    json_put_z(b, "running", q->running ? q->running->id : NULL);
+    json_array(b, "queued");
+    for (const struct live *j = q->first; j; j = j->next)
+        json_put_z(b, NULL, j->id);
+    json_end_array(b);
     json_end_object(b);
+}
+
+void queue_json(struct queue *q, struct buf *b)
+{
+    pthread_mutex_lock(&q->lock);
+    line_json(q, b);
+    pthread_mutex_unlock(&q->lock);
 }
 
 static void model_json(const struct queue *q, struct buf *b)
@@ -216,7 +234,7 @@ static void model_json(const struct queue *q, struct buf *b)
 void queue_tell_line(struct queue *q)
 {
     struct buf b;
-    buf_init(&b, LIMIT_SMALL_EVENT);
+    buf_init(&b, LIMIT_QUEUE_EVENT);
     line_json(q, &b);
     events_publish(q->server->events, QUEUE_ALL_EVENTS, "queue", buf_str(&b), EVENTS_KEEP);
     buf_deinit(&b);
@@ -231,21 +249,25 @@ void queue_tell_model(struct queue *q)
     buf_deinit(&b);
 }
 
-void queue_tell_added(struct queue *q, const struct live *j)
+void queue_tell_added(struct queue *q, const struct live *j, int position)
 {
     struct buf b;
+    const struct queue_view v = view_waiting(j, position);
     buf_init(&b, LIMIT_SMALL_EVENT);
-    queued_json(j->id, j->kind, q->length, &b);
+    queued_json(j->id, &v, j->kind, &b);
     tell_all_of_job(q, job_state_name(JOB_QUEUED), buf_str(&b), EVENTS_KEEP);
     buf_deinit(&b);
-    queue_tell_line(q);
+    if (position < q->length)
+        queue_tell_positions(q); /* it passed others */
+    else
+        queue_tell_line(q);
 }
 
 /* How all stands now, for who has seen nothing yet. */
 static void tell_all(struct queue *q, struct http_stream *s)
 {
     struct buf b;
-    buf_init(&b, LIMIT_SMALL_EVENT);
+    buf_init(&b, LIMIT_QUEUE_EVENT);
     pthread_mutex_lock(&q->lock);
     line_json(q, &b);
     events_tell(s, NULL, "queue", buf_str(&b));
@@ -282,10 +304,8 @@ void queue_error_json(struct buf *b, const char *code, int status, const char *d
     json_end_object(b);
 }
 
-static void end_json(const char *id, const struct job_outcome *o, struct buf *b)
+static void put_end(const struct job_outcome *o, struct buf *b)
 {
-    json_object(b, NULL);
-    json_put_z(b, "id", id);
     json_put_z(b, "state", job_state_name(o->state));
     if (o->result.n)
         json_put_raw(b, "result", o->result);
@@ -298,7 +318,8 @@ void queue_tell_end(struct queue *q, const struct live *j, const struct job_outc
 {
     struct buf b;
     buf_init(&b, LIMIT_JOB_EVENT);
-    end_json(j->id, o, &b);
+    begin_event(&b, j->id, j->project, j->layer);
+    put_end(o, &b);
     tell_job(q, j->id, job_state_name(o->state), buf_str(&b), EVENTS_LAST | EVENTS_KEEP);
     buf_deinit(&b);
 }
@@ -311,11 +332,11 @@ static void tell_ended(struct queue *q, const char *id, struct http_stream *s)
     struct buf b;
     buf_init(&b, LIMIT_JOB_EVENT);
     if (jobs_get(q->server->store, id, &rec, &e) == ERR_OK) {
-        end_json(id,
-                 &(struct job_outcome){.state = rec.state,
-                                       .result = str_from(rec.result),
-                                       .error = str_from(rec.error)},
-                 &b);
+        begin_event(&b, id, rec.project, rec.layer);
+        put_end(&(struct job_outcome){.state = rec.state,
+                                      .result = str_from(rec.result),
+                                      .error = str_from(rec.error)},
+                &b);
         char last[32];
         (void)snprintf(last, sizeof last, "end-%s", job_state_name(rec.state));
         events_tell(s, last, job_state_name(rec.state), buf_str(&b));
@@ -338,7 +359,7 @@ enum err_code queue_subscribe(struct http_request *rq, const char *id, struct ht
     if (!v.live) {
         tell_ended(q, id, *out);
     } else if (v.position) {
-        queued_json(id, NULL, v.position, &b);
+        queued_json(id, &v, NULL, &b);
         events_tell(*out, NULL, job_state_name(JOB_QUEUED), buf_str(&b));
     } else {
         progress_json(id, &v, &b);
