@@ -103,12 +103,11 @@ enum err_code file_read(const char *path, size_t max_bytes, struct buf *out, str
 enum err_code file_write_mode(const char *path, mode_t mode, const void *p, size_t n, struct err *e)
 {
     struct file_out f;
-    enum err_code rc = file_out_begin(&f, path, mode, n, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = file_out_write(&f, p, n, 0, e);
-    if (rc == ERR_OK)
-        rc = file_out_commit(&f, e);
+    TRY(file_out_begin(&f, path, mode, n, e));
+    enum err_code rc;
+    TRY_GOTO(file_out_write(&f, p, n, 0, e), done);
+    rc = file_out_commit(&f, e);
+done:
     file_out_end(&f);
     return rc;
 }

@@ -307,19 +307,16 @@ enum err_code file_out_write(struct file_out *f, const void *p, size_t n, uint64
 
 enum err_code file_out_commit(struct file_out *f, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     if (f->direct)
         return ERR_OK;
     if (fsync(f->fd) != 0)
         return cannot_write(f->path, errno, e);
     if (!f->linked)
-        rc = give_temp_name(f, e);
-    if (rc == ERR_OK && renameat(f->folder, f->temp, f->folder, f->name) != 0)
-        rc = cannot_write(f->path, errno, e);
-    if (rc != ERR_OK)
-        return rc;
+        TRY(give_temp_name(f, e));
+    if (renameat(f->folder, f->temp, f->folder, f->name) != 0)
+        return cannot_write(f->path, errno, e);
     f->linked = false;
-    rc = folder_sync_fd(f->folder, e);
+    enum err_code rc = folder_sync_fd(f->folder, e);
     return rc == ERR_OK ? rc : err_note(e, "'%s'", f->path);
 }
 

@@ -49,9 +49,10 @@ enum err_code json_write_file(const yyjson_mut_doc *doc, const char *path, struc
 {
     struct buf text;
     buf_init(&text, JSON_WRITE_MAX_BYTES);
-    enum err_code rc = json_write(doc, &text, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, text.p, text.n, e);
+    enum err_code rc;
+    TRY_GOTO(json_write(doc, &text, e), done);
+    rc = file_write_atomic(path, text.p, text.n, e);
+done:
     buf_deinit(&text);
     return rc;
 }

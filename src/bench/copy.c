@@ -75,19 +75,21 @@ enum err_code bench_copy_measure(enum bench_copy_kind kind, int threads, double 
 {
     unsigned char *from = map_memory();
     double best = 0, t = 0, start = clock_s();
-    enum err_code rc = from ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to measure copying");
-    if (rc == ERR_OK)
-        memset(from, 1, COPY_BYTES);
+    enum err_code rc;
+    TRY_GOTO(from ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to measure copying"), done);
+    memset(from, 1, COPY_BYTES);
     threads = threads < MAX_THREADS ? threads : MAX_THREADS;
-    for (int i = 0; rc == ERR_OK && (i < 3 || clock_s() - start < seconds); i++) {
-        rc = time_copy(kind, from, threads, &t, e);
-        if (rc == ERR_OK && (i == 0 || t < best))
+    for (int i = 0; i < 3 || clock_s() - start < seconds; i++) {
+        TRY_GOTO(time_copy(kind, from, threads, &t, e), done);
+        if (i == 0 || t < best)
             best = t;
-        if (rc == ERR_OK && cancel && atomic_load(cancel))
+        if (cancel && atomic_load(cancel)) {
             rc = err_set(e, ERR_CANCELLED, "stopped on request");
+            goto done;
+        }
     }
-    if (rc == ERR_OK)
-        *bytes_per_second = COPY_BYTES / best;
+    *bytes_per_second = COPY_BYTES / best;
+done:
     unmap_memory(from);
     return rc;
 }

@@ -166,22 +166,23 @@ static enum err_code load(struct bench *b, struct err *e)
     struct vt_stats stats = {0};
     const struct klein_run run = {.callbacks = b->rq->callbacks, .image_count = 1, .stats = &stats};
     enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < sizeof params / sizeof params[0]; i++)
-        rc = klein_engage(b->k, params[i], &run, e);
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++)
+        TRY_GOTO(klein_engage(b->k, params[i], &run, e), done);
+done:
     b->out->load_seconds = stats.load_seconds;
     return rc;
 }
 
 static enum err_code make_images(struct bench *b, struct err *e)
 {
-    enum err_code rc = bench_memory_start(&b->memory, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(bench_memory_start(&b->memory, e));
     b->stage = VT_STAGE_LOAD;
+    enum err_code rc = ERR_OK;
     if (nn_device_is_cpu(b->k->on.transformer))
-        rc = load(b, e);
-    for (int i = 0; rc == ERR_OK && i < b->rq->n_sizes; i++)
-        rc = make_image(b, i, e);
+        TRY_GOTO(load(b, e), done);
+    for (int i = 0; i < b->rq->n_sizes; i++)
+        TRY_GOTO(make_image(b, i, e), done);
+done:
     bench_memory_stop(&b->memory);
     return rc;
 }
@@ -227,33 +228,31 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
                                           .threads = b->rq->threads,
                                           .cancel = b->rq->cancel,
                                           .callbacks = b->rq->callbacks};
-    enum err_code rc = convert_cache_check(b->rq->weights, e);
-    if (rc == ERR_OK)
-        rc = compute_choose(devices_all(d), b->rq->compute, b->rq->callbacks, e);
-    if (rc == ERR_OK)
-        rc = model_dir_open(b->rq->model, dir, e);
-    if (rc == ERR_OK)
-        rc = convert_cache_model(dir, &run, e);
-    if (rc == ERR_OK)
-        rc = klein_open(dir, devices_all(d), &b->k, e);
+    enum err_code rc;
+    TRY_GOTO(convert_cache_check(b->rq->weights, e), done);
+    TRY_GOTO(compute_choose(devices_all(d), b->rq->compute, b->rq->callbacks, e), done);
+    TRY_GOTO(model_dir_open(b->rq->model, dir, e), done);
+    TRY_GOTO(convert_cache_model(dir, &run, e), done);
+    TRY_GOTO(klein_open(dir, devices_all(d), &b->k, e), done);
     nn_device_info(d, &info);
-    if (rc == ERR_OK && b->rq->swap_only && info.is_cpu)
+    if (b->rq->swap_only && info.is_cpu) {
         rc = err_set(e, ERR_ARG,
                      "on the CPU weights are used in place: there is no upload to measure");
-    if (rc == ERR_OK && !b->rq->swap_only)
-        rc = make_images(b, e);
-    if (rc == ERR_OK) {
-        struct bench_result *r = b->out;
-        memcpy(r->device, info.name, sizeof r->device);
-        (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
-        r->on_cpu = info.is_cpu;
-        r->threads = nn_device_threads(d);
-        r->text.flops =
-            bench_flops_qwen3(qwen3_config(b->k->text), KLEIN_TEXT_LAYERS, b->rq->max_tokens);
-        read_memory(b);
-        if (!info.is_cpu)
-            rc = bench_swap_measure(flux2_transformer_params(b->k->transformer), &r->swap, e);
+        goto done;
     }
+    if (!b->rq->swap_only)
+        TRY_GOTO(make_images(b, e), done);
+    struct bench_result *r = b->out;
+    memcpy(r->device, info.name, sizeof r->device);
+    (void)snprintf(r->model, sizeof r->model, "%s", dir->name);
+    r->on_cpu = info.is_cpu;
+    r->threads = nn_device_threads(d);
+    r->text.flops =
+        bench_flops_qwen3(qwen3_config(b->k->text), KLEIN_TEXT_LAYERS, b->rq->max_tokens);
+    read_memory(b);
+    if (!info.is_cpu)
+        rc = bench_swap_measure(flux2_transformer_params(b->k->transformer), &r->swap, e);
+done:
     klein_free(b->k);
     return rc;
 }

@@ -73,17 +73,13 @@ static enum err_code prepare(struct bench *b, struct err *e)
     struct nn_params *ps = qwen_image_transformer_params(b->m);
     struct qwen_image_pass_options options = {0};
     double start = clock_s();
-    enum err_code rc = qwen_image_tables_build(b->m, &TIME, 1, 0, b->rq->cancel, &b->tables, e);
+    TRY(qwen_image_tables_build(b->m, &TIME, 1, 0, b->rq->cancel, &b->tables, e));
     b->out->table_seconds = clock_s() - start;
     start = clock_s();
-    if (rc == ERR_OK)
-        rc = governor_engage(b->device, "transformer", ps, e);
+    TRY(governor_engage(b->device, "transformer", ps, e));
     b->out->load_seconds = clock_s() - start;
     options.tables = b->tables;
-    if (rc == ERR_OK)
-        rc = qwen_image_pass_new(b->m, &b->layout, &options, &b->pass, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(qwen_image_pass_new(b->m, &b->layout, &options, &b->pass, e));
     b->out->compute_bytes = qwen_image_pass_compute_bytes(b->pass);
     b->out->mapped_bytes = nn_params_mapped_bytes(ps);
     b->out->own_bytes = nn_params_device_bytes(ps);
@@ -123,12 +119,9 @@ static enum err_code run_steps(struct bench *b, struct err *e)
 static enum err_code measure(struct bench *b, struct err *e)
 {
     struct bench_memory memory;
-    enum err_code rc = prepare(b, e);
-    if (rc == ERR_OK)
-        rc = bench_memory_start(&memory, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = run_steps(b, e);
+    TRY(prepare(b, e));
+    TRY(bench_memory_start(&memory, e));
+    enum err_code rc = run_steps(b, e);
     bench_memory_stop(&memory);
     b->out->step.anonymous_bytes = memory.peaks[0].anonymous_bytes;
     b->out->step.file_bytes = memory.peaks[0].file_bytes;

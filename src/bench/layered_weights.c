@@ -264,16 +264,14 @@ static enum err_code write_into(const void *user, const char *dir, const struct 
                                 struct err *e)
 {
     char path[PATH_BYTES];
-    enum err_code rc = file_join(path, sizeof path, dir, FILE_NAME, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, dir, FILE_NAME, e));
     struct writer w = {.fd =
                            open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666),
                        .path = path,
                        .pattern = mem_alloc(sizeof *w.pattern),
                        .run = run};
-    rc = w.fd >= 0 ? write_file(user, &w, e)
-                   : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+    enum err_code rc = w.fd >= 0 ? write_file(user, &w, e)
+                                 : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
     if (w.fd >= 0 && close(w.fd) != 0 && rc == ERR_OK)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
     mem_free(w.pattern);

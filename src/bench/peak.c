@@ -178,18 +178,11 @@ enum err_code bench_peak_measure(int threads, double seconds, const atomic_bool 
     describe_cpu(out);
     if (threads <= 0)
         threads = out->cores;
-    enum err_code rc =
-        bench_copy_measure(BENCH_COPY_IN_MEMORY, threads, seconds, cancel, &out->copy_bytes, e);
-    if (rc == ERR_OK)
-        rc = bench_copy_measure(BENCH_COPY_INTO_NEW, threads, seconds, cancel,
-                                &out->copy_into_new_bytes, e);
-    if (rc == ERR_OK)
-        rc = measure_matmul(NN_PEAK_F32, threads, seconds, cancel, out, &out->f32_flops, e);
-    if (rc == ERR_OK)
-        rc = measure_matmul(NN_PEAK_BF16, threads, seconds, cancel, out, &out->bf16_flops, e);
-    if (rc == ERR_OK)
-        rc = measure_conv(threads, seconds, cancel, out, e);
-    if (rc == ERR_OK)
-        rc = measure_attentions(threads, seconds / BENCH_ATTENTIONS, cancel, out, e);
-    return rc;
+    TRY(bench_copy_measure(BENCH_COPY_IN_MEMORY, threads, seconds, cancel, &out->copy_bytes, e));
+    TRY(bench_copy_measure(BENCH_COPY_INTO_NEW, threads, seconds, cancel, &out->copy_into_new_bytes,
+                           e));
+    TRY(measure_matmul(NN_PEAK_F32, threads, seconds, cancel, out, &out->f32_flops, e));
+    TRY(measure_matmul(NN_PEAK_BF16, threads, seconds, cancel, out, &out->bf16_flops, e));
+    TRY(measure_conv(threads, seconds, cancel, out, e));
+    return measure_attentions(threads, seconds / BENCH_ATTENTIONS, cancel, out, e);
 }

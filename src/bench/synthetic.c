@@ -142,23 +142,21 @@ static enum err_code write_part(const struct bench_synthetic *s, const struct pa
     char dir[PATH_BYTES], path[PATH_BYTES];
     struct bench_weights w;
     struct buf config;
-    enum err_code rc = file_join(dir, sizeof dir, model, part->folder, e);
-    if (rc == ERR_OK)
-        rc = folder_make(dir, 0777, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, dir, part->file, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(dir, sizeof dir, model, part->folder, e));
+    TRY(folder_make(dir, 0777, e));
+    TRY(file_join(path, sizeof path, dir, part->file, e));
     bench_weights_init(&w);
     buf_init(&config, 1 << 16);
     part->list(s, &w);
     part->config(s, &config);
-    if (buf_failed(&config))
+    enum err_code rc = ERR_OK;
+    if (buf_failed(&config)) {
         rc = err_set(e, ERR_NOMEM, "no memory for a config");
-    if (rc == ERR_OK)
-        rc = write_text(dir, "config.json", buf_str(&config), e);
-    if (rc == ERR_OK)
-        rc = bench_weights_write(&w, path, run, e);
+        goto done;
+    }
+    TRY_GOTO(write_text(dir, "config.json", buf_str(&config), e), done);
+    rc = bench_weights_write(&w, path, run, e);
+done:
     run->done_before += bench_weights_bytes(&w);
     buf_deinit(&config);
     bench_weights_deinit(&w);
@@ -203,18 +201,13 @@ static enum err_code write_small_files(const struct bench_synthetic *s, const ch
     json_end_object(&own);
     json_end_object(&own);
     buf_add_byte(&own, '\n');
-    enum err_code rc =
-        write_text(model, "model_index.json",
-                   STR_LIT("{\"_class_name\":\"Flux2KleinPipeline\",\"is_distilled\":true}\n"), e);
-    if (rc == ERR_OK)
-        rc = write_text(model, "veetance.json", buf_str(&own), e);
+    enum err_code rc = write_text(model, "veetance.json", buf_str(&own), e);
     buf_deinit(&own);
-    if (rc == ERR_OK)
-        rc = file_join(scheduler, sizeof scheduler, model, "scheduler", e);
-    if (rc == ERR_OK)
-        rc = folder_make(scheduler, 0777, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(rc);
+    TRY(write_text(model, "model_index.json",
+                   STR_LIT("{\"_class_name\":\"Flux2KleinPipeline\",\"is_distilled\":true}\n"), e));
+    TRY(file_join(scheduler, sizeof scheduler, model, "scheduler", e));
+    TRY(folder_make(scheduler, 0777, e));
     return write_text(scheduler, "scheduler_config.json",
                       STR_LIT("{\"_class_name\":\"FlowMatchEulerDiscreteScheduler\","
                               "\"num_train_timesteps\":1000,\"shift\":3.0,"

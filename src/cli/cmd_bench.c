@@ -495,10 +495,11 @@ static enum err_code write_klein(const struct bench_args *o, const struct bench_
                                  char *path, struct err *e)
 {
     struct model_dir *small = mem_alloc(sizeof *small);
-    enum err_code rc = model_dir_open(SMALL_MODEL, small, e);
-    if (rc == ERR_OK)
-        rc = bench_synthetic_get(bench_synthetic_find(o->synthetic), small->tokenizer, o->cache,
-                                 run, path, PATH_BYTES, e);
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(SMALL_MODEL, small, e), done);
+    rc = bench_synthetic_get(bench_synthetic_find(o->synthetic), small->tokenizer, o->cache, run,
+                             path, PATH_BYTES, e);
+done:
     mem_free(small);
     return rc;
 }

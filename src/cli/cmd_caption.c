@@ -178,9 +178,10 @@ static int execute(struct caption_args *o)
     struct vt_error err;
     struct vt_engine *engine;
     cli_cancel_on_signal(NULL);
-    enum err_code rc = cli_model_take(&o->request.model, &o->model, &o->progress, &e);
-    if (rc == ERR_OK)
-        rc = check_images(o, &e);
+    enum err_code rc;
+    TRY_GOTO(cli_model_take(&o->request.model, &o->model, &o->progress, &e), done);
+    rc = check_images(o, &e);
+done:
     if (rc != ERR_OK)
         return cli_fail_err(&e);
     if (vt_engine_open(&o->engine, &engine, &err) != VT_OK)

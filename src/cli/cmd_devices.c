@@ -40,9 +40,10 @@ static void read_pinned(struct devices_job *j)
     char path[NN_PIN_PATH_BYTES];
     struct err e = {0};
     struct nn_pin *pin = mem_alloc(sizeof *pin);
-    enum err_code rc = nn_pin_path(path, sizeof path, &e);
-    if (rc == ERR_OK)
-        rc = nn_pin_read(path, pin, &e);
+    enum err_code rc;
+    TRY_GOTO(nn_pin_path(path, sizeof path, &e), done);
+    rc = nn_pin_read(path, pin, &e);
+done:
     if (rc == ERR_OK)
         memcpy(j->pinned, pin->device, sizeof j->pinned);
     else if (rc != ERR_NOTFOUND)

@@ -27,30 +27,32 @@ static enum err_code inspect_parts(const char *path, bool json, size_t most, str
                                    struct err *e)
 {
     struct model_dir *dir = mem_alloc(sizeof *dir);
-    enum err_code rc = model_dir_open(path, dir, e);
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(path, dir, e), done);
     const struct {
         const char *name, *path;
     } parts[] = {{"transformer", dir->transformer.weights},
                  {"text_encoder", dir->text_encoder.weights},
                  {"vae", dir->vae.weights},
                  {"vision", dir->vision.weights}};
-    if (rc == ERR_OK && json) {
+    if (json) {
         json_object(out, NULL);
         json_put_z(out, "path", path);
         json_put_z(out, "format", "veetance");
         json_put_z(out, "kind", "pipeline");
         json_put_z(out, "name", dir->name);
         json_array(out, "components");
-    } else if (rc == ERR_OK) {
+    } else {
         buf_printf(out, "%s\n  %s\n", path, dir->name);
     }
-    for (size_t i = 0; rc == ERR_OK && i < sizeof parts / sizeof parts[0]; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (!parts[i].path[0])
             continue;
         if (!json)
             buf_printf(out, "\n%s\n", parts[i].name);
-        rc = inspect_path(parts[i].path, json, most, out, e);
+        TRY_GOTO(inspect_path(parts[i].path, json, most, out, e), done);
     }
+done:
     if (json) {
         json_end_array(out);
         json_end_object(out);

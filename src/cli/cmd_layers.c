@@ -119,9 +119,10 @@ static int print_plan(struct layers *o)
     struct image source = {0};
     struct vt_plan plan;
     o->job.plan = &plan;
-    enum err_code rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
-    if (rc == ERR_OK)
-        rc = layers_job_run(&o->job, &source, &e);
+    enum err_code rc;
+    TRY_GOTO(cli_image_load_deep(o->image, &o->job.progress, &source, &e), done);
+    rc = layers_job_run(&o->job, &source, &e);
+done:
     image_free(&source);
     return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e);
 }
@@ -144,11 +145,11 @@ static int execute(struct layers *o)
     struct err e = {0};
     struct image source = {0};
     cli_cancel_on_signal(NULL);
-    enum err_code rc = cli_image_load_deep(o->image, &o->job.progress, &source, &e);
-    if (rc == ERR_OK)
-        rc = layers_job_run(&o->job, &source, &e);
-    if (rc == ERR_OK)
-        rc = write_layers(o, &e);
+    enum err_code rc;
+    TRY_GOTO(cli_image_load_deep(o->image, &o->job.progress, &source, &e), done);
+    TRY_GOTO(layers_job_run(&o->job, &source, &e), done);
+    rc = write_layers(o, &e);
+done:
     image_free(&source);
     if (rc != ERR_OK) {
         cli_progress_finish(&o->job.progress);

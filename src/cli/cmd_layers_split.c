@@ -89,11 +89,11 @@ static int execute(struct split *s)
     struct err e = {0};
     cli_cancel_on_signal(NULL);
     s->out.to.json = s->job.json;
-    enum err_code rc = layers_out_check(&s->out, &e);
-    if (rc == ERR_OK)
-        rc = split_layer(s, &e);
-    if (rc == ERR_OK)
-        rc = layers_out_write(&s->out, &s->stack, STR_LIT(""), &s->job.progress, &e);
+    enum err_code rc;
+    TRY_GOTO(layers_out_check(&s->out, &e), done);
+    TRY_GOTO(split_layer(s, &e), done);
+    rc = layers_out_write(&s->out, &s->stack, STR_LIT(""), &s->job.progress, &e);
+done:
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);
         return cli_fail_err(&e);

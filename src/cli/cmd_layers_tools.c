@@ -127,20 +127,20 @@ static enum err_code do_merge(struct tool *t, struct err *e)
     bool *marked = mem_alloc(t->stack.n * sizeof *marked + 1);
     size_t indexes[MAX_CHOSEN], n = 0, at = 0;
     enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < t->n_chosen; i++) {
-        rc = layers_pick(&t->stack, t->chosen[i], &at, e);
-        if (rc == ERR_OK)
-            marked[at] = true;
+    for (size_t i = 0; i < t->n_chosen; i++) {
+        TRY_GOTO(layers_pick(&t->stack, t->chosen[i], &at, e), done);
+        marked[at] = true;
     }
-    for (size_t i = 0; rc == ERR_OK && i < t->stack.n; i++)
+    for (size_t i = 0; i < t->stack.n; i++)
         if (marked[i])
             indexes[n++] = i;
+done:
     mem_free(marked);
-    if (rc == ERR_OK && n < 2)
-        rc = err_set(e, ERR_ARG, "merging takes at least two different layers");
-    if (rc == ERR_OK)
-        rc = layers_merge_chosen(&t->stack, indexes, n, e);
-    return rc == ERR_OK ? write_stack(t, e) : rc;
+    TRY(rc);
+    if (n < 2)
+        return err_set(e, ERR_ARG, "merging takes at least two different layers");
+    TRY(layers_merge_chosen(&t->stack, indexes, n, e));
+    return write_stack(t, e);
 }
 
 static enum err_code do_flatten(struct tool *t, struct err *e)
@@ -374,13 +374,12 @@ static int execute(struct tool *t)
     struct err e = {0};
     cli_cancel_on_signal(NULL);
     t->progress.quiet = t->quiet;
-    enum err_code rc = check_output(t, &e);
-    if (rc == ERR_OK)
-        rc = cli_stack_load(t->input, &t->stack, &e);
-    if (rc == ERR_OK) {
-        layers_tell_notes(&t->stack, &t->progress);
-        rc = action_of(t->command)->act(t, &e);
-    }
+    enum err_code rc;
+    TRY_GOTO(check_output(t, &e), done);
+    TRY_GOTO(cli_stack_load(t->input, &t->stack, &e), done);
+    layers_tell_notes(&t->stack, &t->progress);
+    rc = action_of(t->command)->act(t, &e);
+done:
     if (rc != ERR_OK)
         return cli_fail_err(&e);
     print_result(t);

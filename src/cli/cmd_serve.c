@@ -182,14 +182,13 @@ static int serve(struct serve *s)
         cli_say("cannot catch signals: %s", strerror(errno));
         return CLI_FAILED;
     }
-    enum err_code rc = read_token(s, &e);
-    if (rc == ERR_OK)
-        rc = server_open(&s->options, &server, &e);
-    if (rc == ERR_OK) {
-        printf("http://%s/\n", server_address(server));
-        (void)fflush(stdout);
-        rc = server_run(server, signal_pipe[0], &e);
-    }
+    enum err_code rc;
+    TRY_GOTO(read_token(s, &e), done);
+    TRY_GOTO(server_open(&s->options, &server, &e), done);
+    printf("http://%s/\n", server_address(server));
+    (void)fflush(stdout);
+    rc = server_run(server, signal_pipe[0], &e);
+done:
     server_close(server);
     return rc == ERR_OK ? CLI_OK : fail(&e);
 }

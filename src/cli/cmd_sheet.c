@@ -65,9 +65,10 @@ static enum err_code make(const struct sheet *s, const struct image *images, str
     struct image sheet = {0};
     for (size_t i = 0; i < s->n; i++)
         list[i] = &images[i];
-    enum err_code rc = image_sheet(list, s->n, &s->params, &sheet, e);
-    if (rc == ERR_OK)
-        rc = image_save(&sheet, &(struct image_save){.format = s->format}, file, e);
+    enum err_code rc;
+    TRY_GOTO(image_sheet(list, s->n, &s->params, &sheet, e), done);
+    rc = image_save(&sheet, &(struct image_save){.format = s->format}, file, e);
+done:
     image_free(&sheet);
     return rc;
 }
@@ -100,15 +101,13 @@ static int execute(struct sheet *s)
     const struct cli_output_words words = {"", "", 0};
     struct image *images = mem_alloc(s->n * sizeof *images);
     buf_init(&png, SHEET_MAX_BYTES);
-    enum err_code rc = cli_output_image(&s->to, &s->format, &e);
-    if (rc == ERR_OK)
-        rc = cli_output_check(&s->to, &e);
-    if (rc == ERR_OK)
-        rc = load_all(s, images, &e);
-    if (rc == ERR_OK)
-        rc = make(s, images, &png, &e);
-    if (rc == ERR_OK)
-        rc = cli_output_write(&s->to, &words, png.p, png.n, path, &replaced, &e);
+    enum err_code rc;
+    TRY_GOTO(cli_output_image(&s->to, &s->format, &e), done);
+    TRY_GOTO(cli_output_check(&s->to, &e), done);
+    TRY_GOTO(load_all(s, images, &e), done);
+    TRY_GOTO(make(s, images, &png, &e), done);
+    rc = cli_output_write(&s->to, &words, png.p, png.n, path, &replaced, &e);
+done:
     for (size_t i = 0; i < s->n; i++)
         image_free(&images[i]);
     mem_free(images);

@@ -94,9 +94,10 @@ void doctor_pin(struct doctor *d)
     char path[NN_PIN_PATH_BYTES];
     struct err e = {0};
     struct nn_pin *pin = mem_alloc(sizeof *pin);
-    enum err_code rc = nn_pin_path(path, sizeof path, &e);
-    if (rc == ERR_OK)
-        rc = nn_pin_read(path, pin, &e);
+    enum err_code rc;
+    TRY_GOTO(nn_pin_path(path, sizeof path, &e), done);
+    rc = nn_pin_read(path, pin, &e);
+done:
     json_put_z(&d->details, "pinned", rc == ERR_OK ? pin->device : NULL);
     if (rc == ERR_OK) {
         if (check_library(d, &pin->library) == DOCTOR_OK &&

@@ -88,13 +88,13 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     engine_args_defaults(&j->engine, &j->settings);
     if (!q->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
-    enum err_code rc = engine_check_prompt(q->prompt, &e);
-    if (rc == ERR_OK)
-        rc = engine_check_text("negative prompt", q->negative_prompt, &e);
-    if (rc == ERR_OK)
-        rc = cli_model_take(&q->model, &j->model, &j->progress, &e);
-    if (rc == ERR_OK && q->trace_path)
+    enum err_code rc;
+    TRY_GOTO(engine_check_prompt(q->prompt, &e), done);
+    TRY_GOTO(engine_check_text("negative prompt", q->negative_prompt, &e), done);
+    TRY_GOTO(cli_model_take(&q->model, &j->model, &j->progress, &e), done);
+    if (q->trace_path)
         rc = cli_output_check_file("--trace", q->trace_path, &e);
+done:
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 

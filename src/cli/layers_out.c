@@ -126,11 +126,11 @@ static enum err_code find_kind(struct layers_out *o, struct err *e)
     o->into_folder = o->is_export && o->formats && !(o->formats & 1u << LAYERS_PNG);
     if (!path || cli_output_is_folder(path))
         return ERR_OK;
-    enum err_code rc = kind_of(path, o->formats, &o->kind, e);
-    if (rc == ERR_OK && o->kind == LAYERS_PNG && (o->is_export || cli_output_is_stream(path)))
+    TRY(kind_of(path, o->formats, &o->kind, e));
+    if (o->kind == LAYERS_PNG && (o->is_export || cli_output_is_stream(path)))
         o->kind = only_format(o->formats);
     o->into_folder = o->into_folder && o->kind == LAYERS_PNG;
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- before work --------------------------------------------------------------------------------------- */
@@ -165,12 +165,9 @@ static enum err_code write_file(struct layers_out *o, const struct layer_stack *
                                 enum layers_format f, struct cli_progress *p, struct err *e)
 {
     const struct cli_output_words none = {"", "", 0};
-    enum err_code rc = layers_check_stopped(e);
-    if (rc == ERR_OK)
-        rc = cli_output_place(&o->to, &none, o->path, &o->replaced, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = layers_export(s, f, strcmp(o->path, "-") == 0 ? "/dev/stdout" : o->path, e);
+    TRY(layers_check_stopped(e));
+    TRY(cli_output_place(&o->to, &none, o->path, &o->replaced, e));
+    enum err_code rc = layers_export(s, f, strcmp(o->path, "-") == 0 ? "/dev/stdout" : o->path, e);
     if (rc == ERR_OK)
         cli_output_note(&o->to, o->path, o->replaced, p);
     else

@@ -11,15 +11,14 @@ enum { MAX_RECIPE = 8 << 20, MAX_IMAGE_FILE = 512 << 20 };
 
 enum err_code cli_recipe_read(const char *from, struct recipe *out, struct err *e)
 {
-    struct buf bytes, text;
+    struct buf bytes = {0}, text;
+    enum err_code rc;
     buf_init(&text, MAX_RECIPE);
-    enum err_code rc = cli_read_input(from, MAX_IMAGE_FILE, &bytes, e);
-    if (rc == ERR_OK) {
-        rc = image_parameters(buf_str(&bytes), &text, e);
-        if (rc == ERR_OK)
-            rc = recipe_read(buf_str(&text), out, e);
-        buf_deinit(&bytes);
-    }
+    TRY_GOTO(cli_read_input(from, MAX_IMAGE_FILE, &bytes, e), done);
+    TRY_GOTO(image_parameters(buf_str(&bytes), &text, e), done);
+    rc = recipe_read(buf_str(&text), out, e);
+done:
+    buf_deinit(&bytes);
     buf_deinit(&text);
     from = cli_input_name(from);
     return rc == ERR_OK || strstr(e->text, from) ? rc : err_note(e, "'%s'", from);

@@ -66,9 +66,10 @@ void result_out_take(struct result_out *o, const struct vt_result *res, int i)
     if (o->failed.code != ERR_OK)
         return;
     buf_init(&bytes, IMAGE_MAX_BYTES);
-    enum err_code rc = image_file(res, i, o->format, o->quality, &bytes, &o->failed);
-    if (rc == ERR_OK)
-        rc = cli_output_write(&o->to, &words, bytes.p, bytes.n, path, &replaced, &o->failed);
+    enum err_code rc;
+    TRY_GOTO(image_file(res, i, o->format, o->quality, &bytes, &o->failed), done);
+    rc = cli_output_write(&o->to, &words, bytes.p, bytes.n, path, &replaced, &o->failed);
+done:
     buf_deinit(&bytes);
     if (rc != ERR_OK) {
         vt_engine_cancel(o->engine);

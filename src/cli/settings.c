@@ -187,13 +187,10 @@ enum err_code cli_settings_change(enum cli_setting which, const char *value, str
     struct cli_settings scratch;
     yyjson_doc *old = NULL;
     const char *key = cli_setting_rows[which].key;
-    enum err_code rc = find_file(path, e);
-    if (rc == ERR_OK && value)
-        rc = take(&scratch, (int)which, value, SETTING_FILE, "settings", e);
-    if (rc == ERR_OK)
-        rc = read_file(path, &old, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(find_file(path, e));
+    if (value)
+        TRY(take(&scratch, (int)which, value, SETTING_FILE, "settings", e));
+    TRY(read_file(path, &old, e));
     yyjson_mut_doc *d = old ? yyjson_doc_mut_copy(old, NULL) : yyjson_mut_doc_new(NULL);
     yyjson_doc_free(old);
     if (!yyjson_mut_doc_get_root(d))
@@ -203,9 +200,10 @@ enum err_code cli_settings_change(enum cli_setting which, const char *value, str
         (void)yyjson_mut_obj_put(root, yyjson_mut_str(d, key), yyjson_mut_str(d, value));
     else
         (void)yyjson_mut_obj_remove_key(root, key);
-    rc = folder_make_parents(path, 0700, e);
-    if (rc == ERR_OK)
-        rc = json_write_file(d, path, e);
+    enum err_code rc;
+    TRY_GOTO(folder_make_parents(path, 0700, e), done);
+    rc = json_write_file(d, path, e);
+done:
     yyjson_mut_doc_free(d);
     return rc;
 }

@@ -89,12 +89,11 @@ static enum err_code add_recipe(const struct layer_stack *s, struct str recipe, 
     char path[STACK_FOLDER_PATH_BYTES];
     struct image flat;
     const struct image_text text = {"parameters", recipe};
-    enum err_code rc = file_join(path, sizeof path, dir, "composite.png", e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = layers_flatten(s, &flat, e);
-    if (rc == ERR_OK)
-        rc = image_png_write_file(path, &flat, &text, 1, e);
+    TRY(file_join(path, sizeof path, dir, "composite.png", e));
+    enum err_code rc;
+    TRY_GOTO(layers_flatten(s, &flat, e), done);
+    rc = image_png_write_file(path, &flat, &text, 1, e);
+done:
     image_free(&flat);
     return rc;
 }
@@ -103,13 +102,12 @@ static enum err_code move_file(const char *from, const char *to, const char *nam
                                struct err *e)
 {
     char a[STACK_FOLDER_PATH_BYTES], b[STACK_FOLDER_PATH_BYTES];
-    enum err_code rc = file_join(a, sizeof a, from, name, e);
-    if (rc == ERR_OK)
-        rc = file_join(b, sizeof b, to, name, e);
-    *replaced += rc == ERR_OK && file_exists(b);
-    if (rc == ERR_OK && rename(a, b) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", b);
-    return rc;
+    TRY(file_join(a, sizeof a, from, name, e));
+    TRY(file_join(b, sizeof b, to, name, e));
+    *replaced += file_exists(b);
+    if (rename(a, b) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", b);
+    return ERR_OK;
 }
 
 /* All files but the manifest, then that. */

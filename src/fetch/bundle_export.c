@@ -204,17 +204,15 @@ static enum err_code put_contents(struct export *x, int fd, const struct record_
 static enum err_code put_file(struct export *x, const struct record_file *f, struct err *e)
 {
     char path[FETCH_PATH_BYTES], name[TAR_NAME_BYTES];
-    enum err_code rc = file_join(path, sizeof path, x->dir, f->path, e);
-    if (rc == ERR_OK)
-        rc = file_join(name, sizeof name, x->name, f->path, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, x->dir, f->path, e));
+    TRY(file_join(name, sizeof name, x->name, f->path, e));
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot open '%s'", path);
-    rc = put_header(x, name, f->size, e);
-    if (rc == ERR_OK)
-        rc = put_contents(x, fd, f, e);
+    enum err_code rc;
+    TRY_GOTO(put_header(x, name, f->size, e), done);
+    rc = put_contents(x, fd, f, e);
+done:
     close(fd);
     return rc;
 }
@@ -244,17 +242,15 @@ static enum err_code write_all(struct export *x, struct err *e)
 static enum err_code write_file(struct export *x, const char *file, struct err *e)
 {
     uint64_t free_bytes = 0;
-    enum err_code rc = file_out_is_direct(file) ? ERR_OK : path_free_bytes(file, &free_bytes, e);
-    if (rc == ERR_OK && !file_out_is_direct(file) && free_bytes < x->total)
-        rc = err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
-                     file, (unsigned long long)x->total, (unsigned long long)free_bytes);
-    if (rc == ERR_OK)
-        rc = file_out_begin(&x->file, file, 0666, 0, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = write_all(x, e);
-    if (rc == ERR_OK)
-        rc = file_out_commit(&x->file, e);
+    TRY(file_out_is_direct(file) ? ERR_OK : path_free_bytes(file, &free_bytes, e));
+    if (!file_out_is_direct(file) && free_bytes < x->total)
+        return err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
+                       file, (unsigned long long)x->total, (unsigned long long)free_bytes);
+    TRY(file_out_begin(&x->file, file, 0666, 0, e));
+    enum err_code rc;
+    TRY_GOTO(write_all(x, e), done);
+    rc = file_out_commit(&x->file, e);
+done:
     file_out_end(&x->file);
     return rc;
 }
@@ -266,24 +262,22 @@ enum err_code bundle_export(const char *dir, const char *name, const char *file,
     if (!path_is_plain_name(name))
         return err_set(e, ERR_ARG, "'%.80s' cannot be a bundle's name (letters, digits, - _ .)",
                        name);
-    enum err_code rc = record_load(dir, &x.known, e);
-    if (rc == ERR_OK)
-        rc = record_parse(STR_LIT("{\"format\":1,\"files\":[]}"), "bundle", &x.listed, e);
-    if (rc == ERR_OK)
-        rc = record_set(&x.listed, &x.listed.set, *x.known.set ? x.known.set : name, e);
-    for (size_t i = 0; rc == ERR_OK && i < x.known.licence_count; i++)
-        rc = record_add_licence(&x.listed, x.known.licences[i], e);
-    if (rc == ERR_OK)
-        rc = record_set(&x.listed, &x.listed.own, x.known.own, e);
-    if (rc == ERR_OK)
-        rc = list_folder(&x, "", 0, e);
-    if (rc == ERR_OK)
-        rc = check_model(&x, e);
+    enum err_code rc;
+    TRY_GOTO(record_load(dir, &x.known, e), done);
+    TRY_GOTO(record_parse(STR_LIT("{\"format\":1,\"files\":[]}"), "bundle", &x.listed, e), done);
+    TRY_GOTO(record_set(&x.listed, &x.listed.set, *x.known.set ? x.known.set : name, e), done);
+    for (size_t i = 0; i < x.known.licence_count; i++)
+        TRY_GOTO(record_add_licence(&x.listed, x.known.licences[i], e), done);
+    TRY_GOTO(record_set(&x.listed, &x.listed.own, x.known.own, e), done);
+    TRY_GOTO(list_folder(&x, "", 0, e), done);
+    TRY_GOTO(check_model(&x, e), done);
     x.piece = mem_try_alloc(PIECE);
-    if (rc == ERR_OK && !x.piece)
+    if (!x.piece) {
         rc = err_set(e, ERR_NOMEM, "no memory for a bundle");
-    if (rc == ERR_OK)
-        rc = write_file(&x, file, e);
+        goto done;
+    }
+    rc = write_file(&x, file, e);
+done:
     mem_free(x.piece);
     record_deinit(&x.known);
     record_deinit(&x.listed);

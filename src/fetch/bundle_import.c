@@ -39,9 +39,7 @@ static enum err_code read_manifest(struct import *m, struct err *e)
     struct tar_entry entry;
     struct buf text;
     bool end;
-    enum err_code rc = tar_next(&m->tar, &entry, &end, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(tar_next(&m->tar, &entry, &end, e));
     if (end || strcmp(entry.name, BUNDLE_MANIFEST) != 0 || entry.size > RECORD_MAX_BYTES)
         return err_set(e, ERR_FORMAT,
                        "this is no bundle: its first entry is not " BUNDLE_MANIFEST
@@ -50,21 +48,21 @@ static enum err_code read_manifest(struct import *m, struct err *e)
     char *p = entry.size ? buf_grow(&text, (size_t)entry.size) : NULL;
     size_t have = 0, got = 1;
     if (entry.size && !p)
-        rc = err_set(e, ERR_NOMEM, "no memory for a bundle's manifest");
-    while (rc == ERR_OK && have < entry.size) {
-        rc = tar_read(&m->tar, p + have, (size_t)entry.size - have, &got, e);
-        have += got;
-    }
-    if (rc == ERR_OK)
-        rc = record_parse(buf_str(&text), BUNDLE_MANIFEST, &m->listed, e);
+        return err_set(e, ERR_NOMEM, "no memory for a bundle's manifest");
+    enum err_code rc;
+    for (; have < entry.size; have += got)
+        TRY_GOTO(tar_read(&m->tar, p + have, (size_t)entry.size - have, &got, e), done);
+    rc = record_parse(buf_str(&text), BUNDLE_MANIFEST, &m->listed, e);
+done:
     buf_deinit(&text);
-    if (rc == ERR_OK && (!path_is_plain_name(m->listed.set) || m->listed.count == 0))
-        rc = err_set(e, ERR_FORMAT, BUNDLE_MANIFEST ": it names no model or no files");
-    if (rc == ERR_OK && record_find(&m->listed, FETCH_RECORD)) /* made here, from the manifest */
-        rc = err_set(e, ERR_FORMAT, BUNDLE_MANIFEST ": it lists " FETCH_RECORD);
-    for (size_t i = 0; rc == ERR_OK && i < m->listed.count; i++)
+    TRY(rc);
+    if (!path_is_plain_name(m->listed.set) || m->listed.count == 0)
+        return err_set(e, ERR_FORMAT, BUNDLE_MANIFEST ": it names no model or no files");
+    if (record_find(&m->listed, FETCH_RECORD)) /* made here, from the manifest */
+        return err_set(e, ERR_FORMAT, BUNDLE_MANIFEST ": it lists " FETCH_RECORD);
+    for (size_t i = 0; i < m->listed.count; i++)
         m->total += m->listed.files[i].size;
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- the folder -------------------------------------------------------------------------------------------- */
@@ -85,29 +83,25 @@ static enum err_code choose_dir(struct import *m, const char *to, struct err *e)
 {
     char root[FETCH_PATH_BYTES];
     uint64_t free_bytes = 0;
-    enum err_code rc = ERR_OK;
     if (to && (!*to || strlen(to) >= sizeof m->dir - 1000))
         return err_set(e, ERR_ARG, "the folder's path is empty or too long");
-    if (to)
+    if (to) {
         (void)snprintf(m->dir, sizeof m->dir, "%s", to);
-    else if ((rc = path_models_root(root, e)) == ERR_OK)
-        rc = file_join(m->dir, sizeof m->dir - 1000, root, m->listed.set, e);
-    if (rc == ERR_OK)
-        rc = record_load(m->dir, &m->record, e);
-    if (rc == ERR_OK && strcmp(m->record.set, m->listed.set) != 0 &&
+    } else {
+        TRY(path_models_root(root, e));
+        TRY(file_join(m->dir, sizeof m->dir - 1000, root, m->listed.set, e));
+    }
+    TRY(record_load(m->dir, &m->record, e));
+    if (strcmp(m->record.set, m->listed.set) != 0 &&
         (*m->record.set || !is_empty_or_absent(m->dir)))
-        rc =
-            err_set(e, ERR_ARG, "'%s' holds something else; name another folder with --to", m->dir);
-    if (rc == ERR_OK)
-        rc = path_free_bytes(m->dir, &free_bytes, e);
-    if (rc == ERR_OK && free_bytes < m->total)
-        rc = err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
-                     m->dir, (unsigned long long)m->total, (unsigned long long)free_bytes);
-    if (rc == ERR_OK)
-        rc = folder_make(m->dir, 0777, e);
-    if (rc == ERR_OK)
-        rc = record_set(&m->record, &m->record.set, m->listed.set, e);
-    return rc;
+        return err_set(e, ERR_ARG, "'%s' holds something else; name another folder with --to",
+                       m->dir);
+    TRY(path_free_bytes(m->dir, &free_bytes, e));
+    if (free_bytes < m->total)
+        return err_set(e, ERR_IO, "not enough room for '%s': %llu bytes are needed, %llu are free",
+                       m->dir, (unsigned long long)m->total, (unsigned long long)free_bytes);
+    TRY(folder_make(m->dir, 0777, e));
+    return record_set(&m->record, &m->record.set, m->listed.set, e);
 }
 
 /* ---- one file ----------------------------------------------------------------------------------------------- */
@@ -149,20 +143,17 @@ static enum err_code import_file(struct import *m, const struct record_file *f, 
 {
     char path[FETCH_PATH_BYTES];
     struct file_out out;
-    enum err_code rc = file_join(path, sizeof path, m->dir, f->path, e);
-    if (rc == ERR_OK)
-        rc = folder_make_parents(path, 0777, e);
-    if (rc == ERR_OK)
-        rc = file_out_begin(&out, path, 0666, 0, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = copy_contents(m, &out, f, e);
-    if (rc == ERR_OK)
-        rc = file_out_commit(&out, e);
+    TRY(file_join(path, sizeof path, m->dir, f->path, e));
+    TRY(folder_make_parents(path, 0777, e));
+    TRY(file_out_begin(&out, path, 0666, 0, e));
+    enum err_code rc;
+    TRY_GOTO(copy_contents(m, &out, f, e), done);
+    rc = file_out_commit(&out, e);
+done:
     file_out_end(&out);
-    if (rc == ERR_OK)
-        rc = record_put(&m->record, f, e);
-    return rc == ERR_OK ? record_save(&m->record, m->dir, e) : rc;
+    TRY(rc);
+    TRY(record_put(&m->record, f, e));
+    return record_save(&m->record, m->dir, e);
 }
 
 /* "NAME/path" of a file that the manifest lists and that did not come yet. */
@@ -196,15 +187,11 @@ static enum err_code import_all(struct import *m, struct err *e)
         struct tar_entry entry;
         size_t i = 0;
         bool end;
-        enum err_code rc = tar_next(&m->tar, &entry, &end, e);
-        if (rc == ERR_OK && end)
+        TRY(tar_next(&m->tar, &entry, &end, e));
+        if (end)
             break;
-        if (rc == ERR_OK)
-            rc = find_listed(m, &entry, &i, e);
-        if (rc == ERR_OK)
-            rc = import_file(m, &m->listed.files[i], e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(find_listed(m, &entry, &i, e));
+        TRY(import_file(m, &m->listed.files[i], e));
     }
     for (size_t i = 0; i < m->listed.count; i++)
         if (!m->seen[i])
@@ -227,17 +214,18 @@ enum err_code bundle_import(tar_read_fn read, void *user, const char *to,
 {
     struct import m = {.watch = w};
     tar_reader_init(&m.tar, read, user);
-    enum err_code rc = read_manifest(&m, e);
-    if (rc == ERR_OK)
-        rc = choose_dir(&m, to, e);
+    enum err_code rc;
+    TRY_GOTO(read_manifest(&m, e), done);
+    TRY_GOTO(choose_dir(&m, to, e), done);
     m.seen = mem_try_array(m.listed.count + 1, sizeof *m.seen);
     m.piece = mem_try_alloc(PIECE);
-    if (rc == ERR_OK && (!m.seen || !m.piece))
+    if (!m.seen || !m.piece) {
         rc = err_set(e, ERR_NOMEM, "no memory for a bundle");
-    if (rc == ERR_OK)
-        rc = import_all(&m, e);
-    if (rc == ERR_OK)
-        rc = finish(&m, e);
+        goto done;
+    }
+    TRY_GOTO(import_all(&m, e), done);
+    rc = finish(&m, e);
+done:
     (void)snprintf(out_dir, FETCH_PATH_BYTES, "%s", m.dir);
     mem_free(m.seen);
     mem_free(m.piece);

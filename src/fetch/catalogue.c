@@ -325,6 +325,19 @@ static enum err_code read_sets(struct catalogue *c, yyjson_val *v, struct err *e
 
 /* ---- opening ------------------------------------------------------------------------------------------- */
 
+static enum err_code read_all(struct catalogue *c, yyjson_val *root, struct err *e)
+{
+    int64_t format = 0;
+    TRY(json_get_i64(root, "format", 0, 1000000, &format, c->what, e));
+    if (format != 1)
+        return err_set(e, ERR_FORMAT,
+                       "%s: its \"format\" is not 1; is this program too old for it?", c->what);
+    TRY(need_str(c, root, "hub", &c->hub, e));
+    TRY(read_licences(c, yyjson_obj_get(root, "licences"), e));
+    TRY(read_sources(c, yyjson_obj_get(root, "sources"), e));
+    return read_sets(c, yyjson_obj_get(root, "sets"), e);
+}
+
 enum err_code catalogue_parse(struct str text, const char *what, struct catalogue **out,
                               struct err *e)
 {
@@ -334,21 +347,8 @@ enum err_code catalogue_parse(struct str text, const char *what, struct catalogu
     c->what = arena_strdup(&c->arena, str_from(what));
     enum err_code rc = c->what ? json_parse(text, what, &c->doc, e)
                                : err_set(e, ERR_NOMEM, "no memory for the catalogue");
-    yyjson_val *root = rc == ERR_OK ? yyjson_doc_get_root(c->doc) : NULL;
-    int64_t format = 0;
     if (rc == ERR_OK)
-        rc = json_get_i64(root, "format", 0, 1000000, &format, what, e);
-    if (rc == ERR_OK && format != 1)
-        rc = err_set(e, ERR_FORMAT, "%s: its \"format\" is not 1; is this program too old for it?",
-                     what);
-    if (rc == ERR_OK)
-        rc = need_str(c, root, "hub", &c->hub, e);
-    if (rc == ERR_OK)
-        rc = read_licences(c, yyjson_obj_get(root, "licences"), e);
-    if (rc == ERR_OK)
-        rc = read_sources(c, yyjson_obj_get(root, "sources"), e);
-    if (rc == ERR_OK)
-        rc = read_sets(c, yyjson_obj_get(root, "sets"), e);
+        rc = read_all(c, yyjson_doc_get_root(c->doc), e);
     if (rc != ERR_OK) {
         catalogue_free(c);
         return rc;

@@ -98,9 +98,10 @@ static int run_export(const struct command *self, int argc, char **argv)
         return code;
     stop_on_signals();
     struct bundle_watch w = {.stop = &stop_wanted, .progress = on_progress, .user = &s};
-    enum err_code rc = verify_find(s.positional[0], dir, &e);
-    if (rc == ERR_OK)
-        rc = bundle_export(dir, last_name(dir), s.positional[1], &w, &e);
+    enum err_code rc;
+    TRY_GOTO(verify_find(s.positional[0], dir, &e), done);
+    rc = bundle_export(dir, last_name(dir), s.positional[1], &w, &e);
+done:
     end_line(&s);
     if (rc != ERR_OK)
         return fail(&e, false);

@@ -78,12 +78,13 @@ static int run_login(const struct command *self, int argc, char **argv)
     if (code != EXIT_DONE || done)
         return code;
     enum err_code rc = ERR_OK;
-    if (!read_secret(origin, secret, sizeof secret) || !token_is_sound(str_from(secret)))
+    if (!read_secret(origin, secret, sizeof secret) || !token_is_sound(str_from(secret))) {
         rc = err_set(&e, ERR_ARG, "that is not a token (8 to 500 characters without spaces)");
-    if (rc == ERR_OK)
-        rc = token_save(origin, secret, &e);
-    if (rc == ERR_OK)
-        rc = token_path(path, sizeof path, &e);
+        goto done;
+    }
+    TRY_GOTO(token_save(origin, secret, &e), done);
+    rc = token_path(path, sizeof path, &e);
+done:
     token_wipe(secret, sizeof secret);
     if (rc != ERR_OK)
         return fail(&e, false);

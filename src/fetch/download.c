@@ -112,9 +112,10 @@ static enum err_code job_open(struct engine *g, struct job *j, struct err *e)
                              .state_path = j->f->state_path,
                              .identity = identity,
                              .size = j->f->at.size};
-    enum err_code rc = part_open(g->keeper, &o, &j->part, e);
-    if (rc == ERR_OK)
-        rc = lease_begin(j, e);
+    enum err_code rc;
+    TRY_GOTO(part_open(g->keeper, &o, &j->part, e), done);
+    rc = lease_begin(j, e);
+done:
     j->f->phase = DOWNLOAD_ACTIVE;
     j->f->bytes_there = j->bytes;
     return rc;
@@ -499,18 +500,13 @@ static enum err_code loop(struct engine *g, struct err *e)
         int running = 0;
         if (g->o->stop && atomic_load(g->o->stop))
             return err_set(e, ERR_CANCELLED, "stopped; the same command continues from here");
-        enum err_code rc = ERR_OK;
         if (curl_multi_perform(g->multi, &running) != CURLM_OK)
-            rc = err_set(e, ERR_INTERNAL, "libcurl's event loop failed");
-        if (rc == ERR_OK)
-            rc = take_results(g, e);
-        if (rc == ERR_OK)
-            rc = check_jobs(g, e);
-        count_bytes(g);
-        if (rc == ERR_OK) /* right before the wait, so that no connection idles through it */
-            rc = hand_out(g, e);
-        if (rc != ERR_OK)
-            return rc;
+            return err_set(e, ERR_INTERNAL, "libcurl's event loop failed");
+        enum err_code rc = take_results(g, e);
+        rc = rc == ERR_OK ? check_jobs(g, e) : rc;
+        count_bytes(g); /* of a failed one too: the report says how far it came */
+        TRY(rc);
+        TRY(hand_out(g, e)); /* right before the wait, so that no connection idles through it */
         report(g, false);
         if (g->done < g->job_count)
             (void)curl_multi_poll(g->multi, NULL, 0, 100, NULL);
@@ -569,9 +565,10 @@ enum err_code download_run(struct download_file *files, size_t count,
     struct err *at = e ? e : &local; /* the engine reads its errors back */
     if (count == 0)
         return ERR_OK;
-    enum err_code rc = engine_init(&g, files, count, o, at);
-    if (rc == ERR_OK)
-        rc = loop(&g, at);
+    enum err_code rc;
+    TRY_GOTO(engine_init(&g, files, count, o, at), done);
+    rc = loop(&g, at);
+done:
     report(&g, true);
     engine_deinit(&g);
     return rc;

@@ -77,11 +77,9 @@ static enum err_code choose(struct get *g, struct err *e)
         for (size_t i = 0; i < r->pick_count; i++)
             if (strcmp(r->picks[i].component, k->name) == 0)
                 name = r->picks[i].choice;
-        enum err_code rc = catalogue_choice_find(k, name, &g->choices[c], e);
-        for (size_t f = 0; rc == ERR_OK && f < g->choices[c]->file_count; f++)
-            rc = add_want(g, g->choices[c]->source, &g->choices[c]->files[f], e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(catalogue_choice_find(k, name, &g->choices[c], e));
+        for (size_t f = 0; f < g->choices[c]->file_count; f++)
+            TRY(add_want(g, g->choices[c]->source, &g->choices[c]->files[f], e));
     }
     return ERR_OK;
 }
@@ -127,20 +125,19 @@ enum err_code get_new(const struct catalogue *c, const struct get_request *r, st
     arena_init(&g->arena, 16 << 20);
     g->wants = arena_array(&g->arena, MAX_WANTED, sizeof *g->wants);
     g->files = mem_try_array(MAX_WANTED, sizeof *g->files);
-    enum err_code rc = g->wants && g->files ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a set");
-    if (rc == ERR_OK)
-        rc = catalogue_find(c, r->set, &g->set, e);
-    if (rc == ERR_OK)
-        rc = choose(g, e);
-    if (rc == ERR_OK)
-        rc = choose_dir(g, e);
-    if (rc == ERR_OK)
-        rc = record_load(g->dir, &g->record, e);
-    if (rc == ERR_OK && *g->record.set && strcmp(g->record.set, g->set->name) != 0)
+    enum err_code rc;
+    TRY_GOTO(g->wants && g->files ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a set"), done);
+    TRY_GOTO(catalogue_find(c, r->set, &g->set, e), done);
+    TRY_GOTO(choose(g, e), done);
+    TRY_GOTO(choose_dir(g, e), done);
+    TRY_GOTO(record_load(g->dir, &g->record, e), done);
+    if (*g->record.set && strcmp(g->record.set, g->set->name) != 0) {
         rc = err_set(e, ERR_ARG, "'%s' holds the set %s; name another folder with --to", g->dir,
                      g->record.set);
-    if (rc == ERR_OK)
-        rc = connect_hub(g, e);
+        goto done;
+    }
+    rc = connect_hub(g, e);
+done:
     if (rc != ERR_OK) {
         get_free(g);
         return rc;
@@ -432,12 +429,9 @@ static bool look_around(struct get *g)
 static enum err_code take_lock(struct get *g, struct err *e)
 {
     char path[FETCH_PATH_BYTES];
-    enum err_code rc = folder_make(g->work, 0777, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, g->work, "lock", e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = file_lock(AT_FDCWD, path, 0666, false, &g->lock, e);
+    TRY(folder_make(g->work, 0777, e));
+    TRY(file_join(path, sizeof path, g->work, "lock", e));
+    enum err_code rc = file_lock(AT_FDCWD, path, 0666, false, &g->lock, e);
     if (rc == ERR_BUSY)
         rc = err_set(e, ERR_BUSY, "another veetance-fetch is downloading into '%s'", g->dir);
     return rc;

@@ -342,9 +342,10 @@ static enum err_code file_url(const struct hub *h, const struct catalogue_source
         else
             buf_printf(&b, "%%%02X", (unsigned char)*p);
     }
-    enum err_code rc =
-        buf_failed(&b) ? err_set(e, ERR_LIMIT, "the address of '%s' is too long", path) : ERR_OK;
-    if (rc == ERR_OK)
+    enum err_code rc = ERR_OK;
+    if (buf_failed(&b))
+        rc = err_set(e, ERR_LIMIT, "the address of '%s' is too long", path);
+    else
         memcpy(out, buf_z(&b), b.n + 1);
     buf_deinit(&b);
     return rc;

@@ -327,27 +327,31 @@ static enum err_code reserve(struct part *p, uint64_t size, struct err *e)
     return err_set_sys(e, ERR_IO, errno, "cannot make room for '%s'", p->path);
 }
 
+static enum err_code open_files(struct part *p, const struct part_options *o, struct err *e)
+{
+    struct stat st;
+    TRY(folder_make_parents(p->path, 0777, e));
+    p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (p->fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", p->path);
+    if (fstat(p->fd, &st) != 0 || !S_ISREG(st.st_mode))
+        return err_set(e, ERR_IO, "'%s' is in the way: it is no regular file", p->path);
+    TRY(load_segments(p, o, (uint64_t)st.st_size == o->size, e));
+    if ((uint64_t)st.st_size > o->size && ftruncate(p->fd, 0) != 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot empty '%s'", p->path);
+    return reserve(p, o->size, e);
+}
+
 enum err_code part_open(struct keeper *k, const struct part_options *o, struct part **out,
                         struct err *e)
 {
-    struct stat st;
     struct part *p = mem_alloc(sizeof *p);
     *out = NULL;
     p->keeper = k;
     (void)snprintf(p->path, sizeof p->path, "%s", o->path);
     (void)snprintf(p->state_path, sizeof p->state_path, "%s", o->state_path);
-    enum err_code rc = folder_make_parents(p->path, 0777, e);
-    p->fd = rc == ERR_OK ? open(p->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666) : -1;
-    if (rc == ERR_OK && p->fd < 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot write '%s'", p->path);
-    if (rc == ERR_OK && (fstat(p->fd, &st) != 0 || !S_ISREG(st.st_mode)))
-        rc = err_set(e, ERR_IO, "'%s' is in the way: it is no regular file", p->path);
-    if (rc == ERR_OK)
-        rc = load_segments(p, o, (uint64_t)st.st_size == o->size, e);
-    if (rc == ERR_OK && (uint64_t)st.st_size > o->size && ftruncate(p->fd, 0) != 0)
-        rc = err_set_sys(e, ERR_IO, errno, "cannot empty '%s'", p->path);
-    if (rc == ERR_OK)
-        rc = reserve(p, o->size, e);
+    p->fd = -1;
+    enum err_code rc = open_files(p, o, e);
     if (rc != ERR_OK) {
         part_free(p);
         return rc;

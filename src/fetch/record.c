@@ -76,29 +76,23 @@ static enum err_code read_all(struct record *r, yyjson_val *root, const char *wh
     int64_t format = 0;
     size_t i, n;
     yyjson_val *v, *files = yyjson_obj_get(root, "files"), *licences;
-    enum err_code rc = json_get_i64(root, "format", 0, 1000000, &format, what, e);
-    if (rc == ERR_OK && format != 1)
-        rc = err_set(e, ERR_FORMAT, "%s: its \"format\" is not 1", what);
-    if (rc == ERR_OK)
-        rc = read_text(r, root, "set", what, &r->set, e);
-    if (rc == ERR_OK)
-        rc = read_text(r, root, "veetance_json", what, &r->own, e);
-    if (rc == ERR_OK && (!yyjson_is_arr(files) || yyjson_arr_size(files) > RECORD_MAX_FILES))
-        rc = err_set(e, ERR_FORMAT, "%s: \"files\" is no array of at most %d", what,
-                     RECORD_MAX_FILES);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_i64(root, "format", 0, 1000000, &format, what, e));
+    if (format != 1)
+        return err_set(e, ERR_FORMAT, "%s: its \"format\" is not 1", what);
+    TRY(read_text(r, root, "set", what, &r->set, e));
+    TRY(read_text(r, root, "veetance_json", what, &r->own, e));
+    if (!yyjson_is_arr(files) || yyjson_arr_size(files) > RECORD_MAX_FILES)
+        return err_set(e, ERR_FORMAT, "%s: \"files\" is no array of at most %d", what,
+                       RECORD_MAX_FILES);
     yyjson_arr_foreach(files, i, n, v)
     {
-        if ((rc = read_one(r, v, what, e)) != ERR_OK)
-            return rc;
+        TRY(read_one(r, v, what, e));
     }
     licences = yyjson_obj_get(root, "licences");
     yyjson_arr_foreach(licences, i, n, v)
     {
-        if (yyjson_is_str(v) && yyjson_get_len(v) < 100 &&
-            (rc = record_add_licence(r, yyjson_get_str(v), e)) != ERR_OK)
-            return rc;
+        if (yyjson_is_str(v) && yyjson_get_len(v) < 100)
+            TRY(record_add_licence(r, yyjson_get_str(v), e));
     }
     return ERR_OK;
 }

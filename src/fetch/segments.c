@@ -176,10 +176,11 @@ enum err_code segments_decode(struct str bytes, struct segments *out, struct err
     if (identity >= SEGMENTS_IDENTITY_BYTES || body.n != HEAD_BYTES + identity + (count + 7) / 8 ||
         memchr(bytes.p + HEAD_BYTES, 0, identity))
         return broken(e);
-    enum err_code rc = set_up(out, size, block, (struct str){bytes.p + HEAD_BYTES, identity}, e);
-    if (rc == ERR_OK && count > 0 &&
-        !read_bits(out, (const unsigned char *)bytes.p + HEAD_BYTES + identity))
+    enum err_code rc;
+    TRY_GOTO(set_up(out, size, block, (struct str){bytes.p + HEAD_BYTES, identity}, e), done);
+    if (count > 0 && !read_bits(out, (const unsigned char *)bytes.p + HEAD_BYTES + identity))
         rc = broken(e);
+done:
     if (rc != ERR_OK)
         segments_deinit(out);
     return rc;

@@ -126,11 +126,11 @@ enum err_code tar_read(struct tar_reader *r, void *p, size_t n, size_t *got, str
         n = (size_t)r->left;
     if (n == 0)
         return ERR_OK;
-    enum err_code rc = r->read(r->user, p, n, got, e);
-    if (rc == ERR_OK && *got == 0)
-        rc = err_set(e, ERR_FORMAT, "the archive ends in the middle of an entry");
+    TRY(r->read(r->user, p, n, got, e));
+    if (*got == 0)
+        return err_set(e, ERR_FORMAT, "the archive ends in the middle of an entry");
     r->left -= *got;
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code pass_over(struct tar_reader *r, struct err *e)
@@ -291,16 +291,12 @@ enum err_code tar_next(struct tar_reader *r, struct tar_entry *out, bool *end, s
         unsigned char h[TAR_BLOCK];
         char type;
         bool none = false;
-        enum err_code rc = pass_over(r, e);
-        if (rc == ERR_OK)
-            rc = read_whole(r, h, sizeof h, &none, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(pass_over(r, e));
+        TRY(read_whole(r, h, sizeof h, &none, e));
         *end = none || is_zero(h);
         if (*end)
             return ERR_OK;
-        if ((rc = read_header(h, out, &type, e)) != ERR_OK)
-            return rc;
+        TRY(read_header(h, out, &type, e));
         if (type == '0' || type == '7') {
             if (pax.has_path)
                 memcpy(out->name, pax.path, sizeof out->name);
@@ -317,8 +313,8 @@ enum err_code tar_next(struct tar_reader *r, struct tar_entry *out, bool *end, s
                            out->name);
         r->left = type == '5' ? 0 : out->size;
         r->padding = type == '5' ? 0 : tar_padding(out->size);
-        if (type == 'x' && (rc = read_pax(r, &pax, e)) != ERR_OK)
-            return rc;
+        if (type == 'x')
+            TRY(read_pax(r, &pax, e));
         if (type == '5')
             pax = (struct pax){.has_path = false};
     }

@@ -145,11 +145,14 @@ static enum err_code find_own(const char *origin, struct token *out, struct err 
 {
     struct buf text;
     struct str secret = {0};
-    enum err_code rc = read_own(&text, e);
-    for (struct str rest = buf_str(&text); rc == ERR_OK && rest.n > 0;)
+    enum err_code rc;
+    TRY_GOTO(read_own(&text, e), done);
+    for (struct str rest = buf_str(&text); rest.n > 0;) {
         if (line_is_for(next_line(&rest), origin, &secret) &&
             take(out, secret, "veetance-fetch login"))
             break;
+    }
+done:
     buf_wipe(&text);
     return rc;
 }

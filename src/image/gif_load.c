@@ -101,12 +101,8 @@ static enum err_code read_header(struct gif_job *j)
 {
     struct image_info *info = j->d->info;
     const GifFileType *g = j->g;
-    enum err_code rc =
-        image_check_size((uint64_t)g->SWidth, (uint64_t)g->SHeight, j->d->limits, j->d->e);
-    if (rc == ERR_OK)
-        rc = find_frame(j);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_check_size((uint64_t)g->SWidth, (uint64_t)g->SHeight, j->d->limits, j->d->e));
+    TRY(find_frame(j));
     if (g->Image.Left < 0 || g->Image.Top < 0 || g->Image.Width < 1 || g->Image.Height < 1 ||
         g->Image.Width > g->SWidth - g->Image.Left || g->Image.Height > g->SHeight - g->Image.Top)
         return err_set(j->d->e, ERR_FORMAT, "the GIF's first frame leaves the canvas");
@@ -173,13 +169,13 @@ enum err_code codec_gif(struct decode *d)
 {
     struct gif_job j = {.d = d, .transparent = -1};
     int code = 0;
-    enum err_code rc = library_open(&library, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(library_open(&library, d->e));
     j.g = gif.DGifOpen(&j, on_read, &code);
-    rc = j.g ? read_header(&j) : broken(&j);
-    if (rc == ERR_OK && !d->header_only)
+    enum err_code rc;
+    TRY_GOTO(j.g ? read_header(&j) : broken(&j), done);
+    if (!d->header_only)
         rc = read_pixels(&j);
+done:
     if (j.g)
         (void)gif.DGifCloseFile(j.g, &code);
     return rc;

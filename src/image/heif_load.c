@@ -147,13 +147,14 @@ static enum err_code read_pixels(struct heif_job *j)
 enum err_code codec_heif(struct decode *d)
 {
     struct heif_job j = {.d = d};
-    enum err_code rc = library_open(&library, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(library_open(&library, d->e));
     j.context = heif.heif_context_alloc();
-    rc = j.context ? read_header(&j) : err_set(d->e, ERR_NOMEM, "no memory to read HEIF");
-    if (rc == ERR_OK && !d->header_only)
+    enum err_code rc;
+    TRY_GOTO(j.context ? read_header(&j) : err_set(d->e, ERR_NOMEM, "no memory to read HEIF"),
+             done);
+    if (!d->header_only)
         rc = read_pixels(&j);
+done:
     if (j.image)
         heif.heif_image_release(j.image);
     if (j.handle)

@@ -232,19 +232,16 @@ static enum err_code run_pixels(struct jpeg_job *j)
 static enum err_code decode(struct jpeg_job *j)
 {
     struct decode *d = j->d;
-    enum err_code rc = run_header(j);
-    if (rc == ERR_OK)
-        rc = image_check_size(j->c.image_width, j->c.image_height, d->limits, d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(run_header(j));
+    TRY(image_check_size(j->c.image_width, j->c.image_height, d->limits, d->e));
     d->info->w = (int)j->c.image_width;
     d->info->h = (int)j->c.image_height;
-    if (j->icc && (rc = codec_keep_icc(d, j->icc, j->icc_bytes)) != ERR_OK)
-        return rc;
+    if (j->icc)
+        TRY(codec_keep_icc(d, j->icc, j->icc_bytes));
     if (d->header_only)
         return ERR_OK;
-    rc = image_new(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels, d->e);
-    return rc == ERR_OK ? run_pixels(j) : rc;
+    TRY(image_new(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels, d->e));
+    return run_pixels(j);
 }
 
 enum err_code codec_jpeg(struct decode *d)

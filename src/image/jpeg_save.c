@@ -148,9 +148,10 @@ enum err_code image_jpeg_write_file(const char *path, const struct image *im, in
 {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
-    enum err_code rc = image_jpeg_write(im, quality, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
+    enum err_code rc;
+    TRY_GOTO(image_jpeg_write(im, quality, &b, e), done);
+    rc = file_write_atomic(path, buf_z(&b), b.n, e);
+done:
     buf_deinit(&b);
     return rc;
 }

@@ -152,24 +152,21 @@ static enum err_code run_pixels(struct png_job *j)
 static enum err_code decode(struct png_job *j)
 {
     struct decode *d = j->d;
-    enum err_code rc = run_header(j);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(run_header(j));
     int w = (int)png_get_image_width(j->io.png, j->io.info);
     int h = (int)png_get_image_height(j->io.png, j->io.info);
     d->info->w = w;
     d->info->h = h;
-    if (j->icc && (rc = codec_keep_icc(d, j->icc, j->icc_bytes)) != ERR_OK)
-        return rc;
+    if (j->icc)
+        TRY(codec_keep_icc(d, j->icc, j->icc_bytes));
     if (d->header_only)
         return ERR_OK;
     bool deep = d->deep && d->info->bit_depth == 16;
-    if ((rc = image_new_deep(&d->out, w, h, d->info->channels, deep, d->e)) != ERR_OK)
-        return rc;
-    rc = run_pixels(j);
-    if (rc == ERR_OK && j->io.warning[0])
+    TRY(image_new_deep(&d->out, w, h, d->info->channels, deep, d->e));
+    TRY(run_pixels(j));
+    if (j->io.warning[0])
         codec_note(d->info, "the PNG decoder says: %s", j->io.warning);
-    return rc;
+    return ERR_OK;
 }
 
 /* The size, straight from where the first chunk must have it: signature (8), length (4), "IHDR",
@@ -186,12 +183,9 @@ static enum err_code check_size(const struct decode *d)
 enum err_code codec_png(struct decode *d)
 {
     struct png_job j = {.d = d};
-    enum err_code rc = check_size(d);
-    if (rc == ERR_OK)
-        rc = png_io_open_read(&j.io, d->bytes, d->e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = decode(&j);
+    TRY(check_size(d));
+    TRY(png_io_open_read(&j.io, d->bytes, d->e));
+    enum err_code rc = decode(&j);
     png_io_close_read(&j.io);
     return rc;
 }

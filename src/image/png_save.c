@@ -152,9 +152,10 @@ enum err_code image_png_write_file(const char *path, const struct image *im,
 {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
-    enum err_code rc = image_png_write(im, texts, n_texts, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
+    enum err_code rc;
+    TRY_GOTO(image_png_write(im, texts, n_texts, &b, e), done);
+    rc = file_write_atomic(path, buf_z(&b), b.n, e);
+done:
     buf_deinit(&b);
     return rc;
 }

@@ -79,16 +79,20 @@ static enum err_code decode(const char *name, struct str s, struct buf *out, str
         s = str_skip(s, 1);
     }
     buf_init(&plain, UNPACKED_MAX_BYTES);
-    enum err_code rc = packed ? unpack(s, &plain, e) : ERR_OK;
+    enum err_code rc;
+    TRY_GOTO(packed ? unpack(s, &plain, e) : ERR_OK, done);
     struct str text = packed ? buf_str(&plain) : s;
-    if (rc == ERR_OK && international && !str_is_utf8(text, NULL))
+    if (international && !str_is_utf8(text, NULL)) {
         rc = err_set(e, ERR_FORMAT, "a PNG text is not UTF-8");
-    else if (rc == ERR_OK && international)
+        goto done;
+    }
+    if (international)
         buf_add_str(out, text);
-    else if (rc == ERR_OK)
+    else
         add_latin1(out, text);
-    if (rc == ERR_OK && buf_failed(out))
+    if (buf_failed(out))
         rc = err_set(e, ERR_NOMEM, "no memory for a PNG text of %zu bytes", text.n);
+done:
     buf_deinit(&plain);
     return rc;
 }

@@ -267,13 +267,12 @@ static enum err_code read_whole(struct tiff_job *j)
 {
     struct image rgba;
     struct image *out = &j->d->out;
-    enum err_code rc = image_new(&rgba, (int)j->w, (int)j->h, 4, j->d->e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new(&rgba, (int)j->w, (int)j->h, 4, j->d->e));
     uint32_t *raster = (uint32_t *)(void *)rgba.p;
+    enum err_code rc = ERR_OK;
     if (!tiff.TIFFReadRGBAImageOriented(j->t, j->w, j->h, raster, j->d->info->orientation, 1))
-        rc = broken(j);
-    for (size_t i = 0; rc == ERR_OK && i < (size_t)j->w * j->h; i++) {
+        TRY_GOTO(broken(j), done);
+    for (size_t i = 0; i < (size_t)j->w * j->h; i++) {
         uint32_t v = raster[i];
         unsigned char *p = rgba.p + 4 * i;
         p[0] = (unsigned char)TIFFGetR(v);
@@ -281,10 +280,10 @@ static enum err_code read_whole(struct tiff_job *j)
         p[2] = (unsigned char)TIFFGetB(v);
         p[3] = (unsigned char)TIFFGetA(v);
     }
-    if (rc == ERR_OK && j->alpha >= 0)
+    if (j->alpha >= 0)
         image_unpremultiply(&rgba);
-    if (rc == ERR_OK)
-        rc = image_convert(&rgba, j->alpha >= 0 ? 4 : 3, out, j->d->e);
+    rc = image_convert(&rgba, j->alpha >= 0 ? 4 : 3, out, j->d->e);
+done:
     image_free(&rgba);
     return rc;
 }
@@ -303,13 +302,9 @@ static enum err_code read_pixels(struct tiff_job *j)
     if (j->whole)
         return read_whole(j);
     d->cmyk = j->colours == 4;
-    enum err_code rc =
-        image_new_deep(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels,
-                       d->deep && j->bits == 16, d->e);
-    if (rc == ERR_OK)
-        rc = read_rows(j);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(image_new_deep(&d->out, d->info->w, d->info->h, d->cmyk ? 4 : d->info->channels,
+                       d->deep && j->bits == 16, d->e));
+    TRY(read_rows(j));
     if (d->cmyk)
         invert(&d->out);
     else if (j->alpha >= 0 && j->associated)

@@ -90,9 +90,10 @@ enum err_code image_webp_write_to(const struct image *im, int quality, const str
     image.use_argb = lossless;
     image.width = im->w;
     image.height = im->h;
-    enum err_code rc = import(&image, im, e);
-    if (rc == ERR_OK)
-        rc = encode(&image, &config, out, e);
+    enum err_code rc;
+    TRY_GOTO(import(&image, im, e), done);
+    rc = encode(&image, &config, out, e);
+done:
     WebPPictureFree(&image);
     return rc;
 }
@@ -119,9 +120,10 @@ enum err_code image_webp_write_exif(const struct image *im, int quality, struct 
     if (exif.n == 0)
         return image_webp_write(im, quality, out, e);
     buf_init(&plain, out->max);
-    enum err_code rc = image_webp_write(im, quality, &plain, e);
-    if (rc == ERR_OK)
-        rc = add_exif(buf_str(&plain), exif, out, e);
+    enum err_code rc;
+    TRY_GOTO(image_webp_write(im, quality, &plain, e), done);
+    rc = add_exif(buf_str(&plain), exif, out, e);
+done:
     buf_deinit(&plain);
     return rc;
 }
@@ -131,9 +133,10 @@ enum err_code image_webp_write_file(const char *path, const struct image *im, in
 {
     struct buf b;
     buf_init(&b, SIZE_MAX / 2);
-    enum err_code rc = image_webp_write(im, quality, &b, e);
-    if (rc == ERR_OK)
-        rc = file_write_atomic(path, buf_z(&b), b.n, e);
+    enum err_code rc;
+    TRY_GOTO(image_webp_write(im, quality, &b, e), done);
+    rc = file_write_atomic(path, buf_z(&b), b.n, e);
+done:
     buf_deinit(&b);
     return rc;
 }

@@ -136,14 +136,16 @@ static void mask_all(struct layer_stack *s, size_t first, const struct layers_ma
 static enum err_code mask_of_layer(const struct layer *l, bool inverted, struct image *image,
                                    struct layers_mask *out, struct err *e)
 {
-    enum err_code rc = image_new(image, l->image.w, l->image.h, 1, e);
-    for (int y = 0; rc == ERR_OK && y < l->image.h; y++) {
+    enum err_code rc;
+    TRY_GOTO(image_new(image, l->image.w, l->image.h, 1, e), done);
+    for (int y = 0; y < l->image.h; y++) {
         const unsigned char *p = image_row(&l->image, y) + 3;
         for (int x = 0; x < l->image.w; x++, p += 4) {
             unsigned v = (unsigned)((double)*p * l->opacity + 0.5);
             image_row(image, y)[x] = (unsigned char)(inverted ? 255 - v : v);
         }
     }
+done:
     *out = (struct layers_mask){image, l->x, l->y, inverted ? 255 : 0};
     return rc;
 }
@@ -182,16 +184,19 @@ static enum err_code atop_soft(const struct image *ground, const struct layer *l
                                struct err *e)
 {
     struct image opaque = {0};
-    enum err_code rc = image_copy(ground, &opaque, e);
-    for (int y = 0; rc == ERR_OK && y < opaque.h; y++)
+    enum err_code rc;
+    TRY_GOTO(image_copy(ground, &opaque, e), done);
+    for (int y = 0; y < opaque.h; y++) {
         for (int x = 0; x < opaque.w; x++)
             image_row(&opaque, y)[4 * (size_t)x + 3] = 255;
+    }
     struct composite_layer c = {&l->image, 0, 0, l->opacity, l->blend};
-    if (rc == ERR_OK)
-        rc = image_composite(&opaque, &c, e);
-    for (int y = 0; rc == ERR_OK && y < opaque.h; y++)
+    TRY_GOTO(image_composite(&opaque, &c, e), done);
+    for (int y = 0; y < opaque.h; y++) {
         for (int x = 0; x < opaque.w; x++)
             image_row(&opaque, y)[4 * (size_t)x + 3] = image_row(ground, y)[4 * (size_t)x + 3];
+    }
+done:
     if (rc != ERR_OK)
         image_free(&opaque);
     *out = opaque;
@@ -265,11 +270,14 @@ static enum err_code below_atop(struct layer_stack *s, size_t first, struct laye
         }
     }
     image_free(&ground);
-    for (size_t i = s->n; rc == ERR_OK && i-- > first;)
+    if (rc != ERR_OK)
+        goto done;
+    for (size_t i = s->n; i-- > first;) {
         if (s->layers[i].visible)
             layer_stack_remove(s, i);
-    if (rc == ERR_OK)
-        return layer_stack_add(s, l, e);
+    }
+    return layer_stack_add(s, l, e);
+done:
     layer_deinit(l);
     return rc;
 }

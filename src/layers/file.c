@@ -81,9 +81,10 @@ enum err_code layers_export(const struct layer_stack *s, enum layers_format form
     if (format == LAYERS_PNG)
         return layers_folder_write(s, path, e);
     TRY(file_out_begin(&t.file, path, 0666, 0, e));
-    enum err_code rc = layers_write(s, format, &out, e);
-    if (rc == ERR_OK)
-        rc = file_out_commit(&t.file, e);
+    enum err_code rc;
+    TRY_GOTO(layers_write(s, format, &out, e), done);
+    rc = file_out_commit(&t.file, e);
+done:
     file_out_end(&t.file);
     return rc;
 }
@@ -112,9 +113,10 @@ static enum err_code decode_image(struct str bytes, const struct layers_limits *
     struct image_limits il = image_limits_defaults();
     struct image any = {0}, rgba = {0};
     il.max_pixels = (limits ? limits : &defaults)->max_pixels;
-    enum err_code rc = image_load_memory(bytes, &il, NULL, &any, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&any, 4, &rgba, e);
+    enum err_code rc;
+    TRY_GOTO(image_load_memory(bytes, &il, NULL, &any, e), done);
+    rc = image_convert(&any, 4, &rgba, e);
+done:
     image_free(&any);
     if (rc != ERR_OK)
         return rc;

@@ -132,14 +132,13 @@ static enum err_code check_size(const struct layer_stack *s, const struct image 
 enum err_code layers_fit_colours(struct layer_stack *s, const struct image *source, struct err *e)
 {
     struct image rgba = {0};
-    enum err_code rc = check_size(s, source, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_size(s, source, e));
     if (source->channels == 4)
         return fit_rgba(s, source, e);
-    rc = image_convert(source, 4, &rgba, e);
-    if (rc == ERR_OK)
-        rc = fit_rgba(s, &rgba, e);
+    enum err_code rc;
+    TRY_GOTO(image_convert(source, 4, &rgba, e), done);
+    rc = fit_rgba(s, &rgba, e);
+done:
     image_free(&rgba);
     return rc;
 }
@@ -184,15 +183,15 @@ enum err_code layers_recompose_report(const struct layer_stack *s, const struct 
     enum err_code rc;
     TRY_GOTO(check_size(s, reference, e), done);
     TRY_GOTO(layers_flatten(s, &flat, e), done);
-    rc = image_convert(reference, 4, &ref, e);
-done:
-    if (rc == ERR_OK && is_opaque(&flat) && is_opaque(&ref)) {
+    TRY_GOTO(image_convert(reference, 4, &ref, e), done);
+    if (is_opaque(&flat) && is_opaque(&ref)) {
         rc = compare_rgb(&flat, &ref, out, e);
-    } else if (rc == ERR_OK) {
+    } else {
         image_premultiply(&flat);
         image_premultiply(&ref);
         rc = image_compare(&flat, &ref, out, e);
     }
+done:
     image_free(&flat);
     image_free(&ref);
     return rc;

@@ -151,30 +151,28 @@ static enum err_code get_from_zip(void *self, const char *name, size_t max_bytes
 static enum err_code put_composite(struct sink *to, const struct layer_stack *s, struct err *e)
 {
     struct image flat = {0};
-    enum err_code rc = layers_flatten_for(s, to->out, &flat, e);
-    if (rc == ERR_OK)
-        rc = to->put_image(to->self, "composite.png", &flat, e);
+    enum err_code rc;
+    TRY_GOTO(layers_flatten_for(s, to->out, &flat, e), done);
+    rc = to->put_image(to->self, "composite.png", &flat, e);
+done:
     image_free(&flat);
     return rc;
 }
 
 static enum err_code put_set(struct sink *to, const struct layer_stack *s, struct err *e)
 {
-    enum err_code rc = ERR_OK;
-    for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         char name[32];
         file_name(name, i);
-        rc = to->put_image(to->self, name, &s->layers[i].image, e);
+        TRY(to->put_image(to->self, name, &s->layers[i].image, e));
     }
-    if (rc == ERR_OK)
-        rc = put_composite(to, s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(put_composite(to, s, e));
     struct buf b;
+    enum err_code rc;
     buf_init(&b, MANIFEST_BYTES_MAX);
-    rc = layers_json_write(s, &b, e);
-    if (rc == ERR_OK)
-        rc = to->put(to->self, LAYERS_JSON_NAME, buf_str(&b), e);
+    TRY_GOTO(layers_json_write(s, &b, e), done);
+    rc = to->put(to->self, LAYERS_JSON_NAME, buf_str(&b), e);
+done:
     buf_deinit(&b);
     return rc;
 }
@@ -195,9 +193,10 @@ enum err_code layers_zip_write(const struct layer_stack *s, const struct image_o
 {
     struct zipfile_writer *z = zipfile_writer_new(out);
     struct sink to = {put_into_zip, put_image_into_zip, z, out};
-    enum err_code rc = put_set(&to, s, e);
-    if (rc == ERR_OK)
-        rc = zipfile_finish(z, e);
+    enum err_code rc;
+    TRY_GOTO(put_set(&to, s, e), done);
+    rc = zipfile_finish(z, e);
+done:
     zipfile_writer_free(z);
     return rc;
 }
@@ -338,12 +337,11 @@ static enum err_code get_set(struct source from, const struct layers_limits *lim
     struct buf b;
     yyjson_doc *doc = NULL;
     layer_stack_init(out, 0, 0);
-    enum err_code rc = from.get(from.self, LAYERS_JSON_NAME, MANIFEST_BYTES_MAX, &b, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = json_parse(buf_str(&b), LAYERS_JSON_NAME, &doc, e);
-    if (rc == ERR_OK)
-        rc = read_manifest(&r, yyjson_doc_get_root(doc), e);
+    TRY(from.get(from.self, LAYERS_JSON_NAME, MANIFEST_BYTES_MAX, &b, e));
+    enum err_code rc;
+    TRY_GOTO(json_parse(buf_str(&b), LAYERS_JSON_NAME, &doc, e), done);
+    rc = read_manifest(&r, yyjson_doc_get_root(doc), e);
+done:
     yyjson_doc_free(doc);
     buf_deinit(&b);
     if (rc != ERR_OK)
@@ -368,9 +366,10 @@ enum err_code layers_zip_decode(struct str bytes, const struct layers_limits *li
     struct zipfile_limits zl = zipfile_limits_defaults();
     struct zipfile_reader *z = NULL;
     layer_stack_init(out, 0, 0);
-    enum err_code rc = zipfile_open(bytes, &zl, &z, e);
-    if (rc == ERR_OK)
-        rc = get_set((struct source){get_from_zip, z}, limits, out, e);
+    enum err_code rc;
+    TRY_GOTO(zipfile_open(bytes, &zl, &z, e), done);
+    rc = get_set((struct source){get_from_zip, z}, limits, out, e);
+done:
     zipfile_close(z);
     return rc;
 }

@@ -122,22 +122,19 @@ static enum err_code read_archive(struct zipfile_reader *z, const struct layers_
     struct layers_assembly a;
     uint64_t pixels = 0;
     enum err_code rc;
-    if ((rc = check_mimetype(z, e)) != ERR_OK ||
-        (rc = read_xml(z, limits->max_layers, &im, e)) != ERR_OK)
-        return rc;
-    rc = layers_check_canvas(limits, im.w, im.h, e);
-    if (rc == ERR_OK)
-        layer_stack_init(out, (int)im.w, (int)im.h);
+    TRY(check_mimetype(z, e));
+    TRY(read_xml(z, limits->max_layers, &im, e));
+    TRY_GOTO(layers_check_canvas(limits, im.w, im.h, e), done);
+    layer_stack_init(out, (int)im.w, (int)im.h);
     layers_assembly_init(&a, out);
-    for (size_t i = im.n; i-- > 0 && rc == ERR_OK;)
-        rc = read_entry(z, &im.entries[i], limits, &pixels, &a, e);
-    if (rc == ERR_OK)
-        rc = layers_assembly_finish(&a, e);
-    if (rc == ERR_OK && im.unknown[0])
+    for (size_t i = im.n; i-- > 0;)
+        TRY_GOTO(read_entry(z, &im.entries[i], limits, &pixels, &a, e), done);
+    TRY_GOTO(layers_assembly_finish(&a, e), done);
+    if (im.unknown[0])
         layer_stack_note(out, "the composite-op '%s' is unknown; such layers use normal",
                          im.unknown);
-    if (rc == ERR_OK)
-        rc = check_merged(z, limits, out, e);
+    rc = check_merged(z, limits, out, e);
+done:
     mem_free(im.entries);
     return rc;
 }
@@ -154,9 +151,10 @@ enum err_code ora_decode(struct str bytes, const struct layers_limits *limits,
     /* A PNG within the allowed size never needs more bytes than this. */
     if (limits->max_pixels < zl.max_entry_bytes / 8)
         zl.max_entry_bytes = (size_t)limits->max_pixels * 8 + XML_BYTES_MAX;
-    enum err_code rc = zipfile_open(bytes, &zl, &z, e);
-    if (rc == ERR_OK)
-        rc = read_archive(z, limits, out, e);
+    enum err_code rc;
+    TRY_GOTO(zipfile_open(bytes, &zl, &z, e), done);
+    rc = read_archive(z, limits, out, e);
+done:
     zipfile_close(z);
     if (rc != ERR_OK)
         layer_stack_deinit(out);

@@ -69,9 +69,10 @@ static enum err_code add_all(struct zipfile_writer *z, const struct layer_stack 
 enum err_code ora_write(const struct layer_stack *s, const struct image_out *out, struct err *e)
 {
     struct zipfile_writer *z = zipfile_writer_new(out);
-    enum err_code rc = add_all(z, s, out, e);
-    if (rc == ERR_OK)
-        rc = zipfile_finish(z, e);
+    enum err_code rc;
+    TRY_GOTO(add_all(z, s, out, e), done);
+    rc = zipfile_finish(z, e);
+done:
     zipfile_writer_free(z);
     return rc;
 }

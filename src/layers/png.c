@@ -33,17 +33,16 @@ enum err_code layers_png_read(struct str bytes, const char *what,
     struct image_limits left = image_limits_defaults();
     struct image any = {0};
     *out = (struct image){0};
-    enum err_code rc = admit(bytes, limits, &left, *pixels, e);
-    if (rc == ERR_OK)
-        rc = image_load_memory(bytes, &left, NULL, &any, e);
-    if (rc == ERR_OK)
-        *pixels += (uint64_t)any.w * (uint64_t)any.h;
-    if (rc == ERR_OK && any.channels == 4) {
+    enum err_code rc;
+    TRY_GOTO(admit(bytes, limits, &left, *pixels, e), done);
+    TRY_GOTO(image_load_memory(bytes, &left, NULL, &any, e), done);
+    *pixels += (uint64_t)any.w * (uint64_t)any.h;
+    if (any.channels == 4) {
         *out = any;
         return ERR_OK;
     }
-    if (rc == ERR_OK)
-        rc = image_convert(&any, 4, out, e);
+    rc = image_convert(&any, 4, out, e);
+done:
     image_free(&any);
     return rc == ERR_OK ? rc : err_note(e, "'%s'", what);
 }
@@ -69,11 +68,11 @@ enum err_code layers_png_add(struct zipfile_writer *z, const char *name, const s
     struct entry t = {.z = z};
     const struct image_out out = {to_entry, &t};
     buf_init(&t.bytes, PNG_BYTES_MAX);
-    enum err_code rc = image_png_write_to(im, &out, e);
-    if (rc == ERR_OK) {
-        zipfile_add(z, name, buf_str(&t.bytes), ZIPFILE_STORED); /* PNG is packed already */
-        rc = zipfile_poll(z, e);
-    }
+    enum err_code rc;
+    TRY_GOTO(image_png_write_to(im, &out, e), done);
+    zipfile_add(z, name, buf_str(&t.bytes), ZIPFILE_STORED); /* PNG is packed already */
+    rc = zipfile_poll(z, e);
+done:
     buf_deinit(&t.bytes);
     return rc == ERR_OK || !e ? rc : err_note(e, "'%s'", name);
 }

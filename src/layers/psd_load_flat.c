@@ -35,14 +35,12 @@ static enum err_code read_flat(struct psd_cursor *c, struct psd_reading *r, stru
                                struct err *e)
 {
     struct psd_pixels px;
-    enum err_code rc = psd_admit(r, "the flattened image", r->w, r->h, psd_left(c), e);
-    if (rc == ERR_OK)
-        rc = psd_pixels_new(&r->colours, r->w, r->h, &px, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = read_flat_channels(c, r, &px, e);
-    if (rc == ERR_OK)
-        return psd_reading_finish(r, &px, out, e);
+    TRY(psd_admit(r, "the flattened image", r->w, r->h, psd_left(c), e));
+    TRY(psd_pixels_new(&r->colours, r->w, r->h, &px, e));
+    enum err_code rc;
+    TRY_GOTO(read_flat_channels(c, r, &px, e), done);
+    return psd_reading_finish(r, &px, out, e);
+done:
     psd_pixels_deinit(&px);
     return rc;
 }

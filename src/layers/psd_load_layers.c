@@ -193,15 +193,14 @@ static enum err_code make_layer(struct psd_reading *r, const struct psd_record *
     struct image mask_image = {0}, im = {0};
     struct layers_mask mask;
     bool masked = false;
-    enum err_code rc = read_channels(r, rec, w, h, c, &im, e);
-    if (rc == ERR_OK)
-        rc = read_mask_of(r, rec, &again, &mask_image, &mask, &masked, e);
-    if (rc == ERR_OK) {
-        *l = layer_from_image(&im);
-        fill_layer(r, rec, l);
-        if (masked)
-            layers_apply_mask(l, &mask);
-    }
+    enum err_code rc;
+    TRY_GOTO(read_channels(r, rec, w, h, c, &im, e), done);
+    TRY_GOTO(read_mask_of(r, rec, &again, &mask_image, &mask, &masked, e), done);
+    *l = layer_from_image(&im);
+    fill_layer(r, rec, l);
+    if (masked)
+        layers_apply_mask(l, &mask);
+done:
     image_free(&mask_image);
     image_free(&im);
     return rc == ERR_OK ? rc : err_note(e, "layer '%s'", rec->name);

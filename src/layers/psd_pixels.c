@@ -41,10 +41,11 @@ enum err_code psd_pixels_new(const struct psd_colours *c, int w, int h, struct p
 {
     const bool cmyk = c->mode == PSD_MODE_CMYK, deep = c->bytes == 2;
     *out = (struct psd_pixels){0};
-    enum err_code rc =
-        image_new_deep(&out->colour, w, h, psd_colours_count(c) == 1 ? 2 : 4, deep, e);
-    if (rc == ERR_OK && cmyk)
+    enum err_code rc;
+    TRY_GOTO(image_new_deep(&out->colour, w, h, psd_colours_count(c) == 1 ? 2 : 4, deep, e), done);
+    if (cmyk)
         rc = image_new_deep(&out->alpha, w, h, 1, deep, e);
+done:
     if (rc != ERR_OK) {
         psd_pixels_deinit(out);
         return rc;

@@ -202,11 +202,14 @@ static enum err_code make_room(struct layer_stack *s, struct err *e)
 enum err_code layer_stack_insert(struct layer_stack *s, size_t index, struct layer *l,
                                  struct err *e)
 {
-    enum err_code rc = check_layer(l, e);
-    if (rc == ERR_OK && index > s->n)
+    enum err_code rc;
+    TRY_GOTO(check_layer(l, e), done);
+    if (index > s->n) {
         rc = err_set(e, ERR_ARG, "index %zu is outside a stack of %zu layers", index, s->n);
-    if (rc == ERR_OK)
-        rc = make_room(s, e);
+        goto done;
+    }
+    rc = make_room(s, e);
+done:
     if (rc != ERR_OK) {
         layer_deinit(l);
         return rc;
@@ -268,16 +271,17 @@ enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *
 enum err_code layers_flatten_for(const struct layer_stack *s, const struct image_out *out,
                                  struct image *flat, struct err *e)
 {
-    enum err_code rc = image_new(flat, s->w, s->h, 4, e);
-    for (size_t i = 0; rc == ERR_OK && i < s->n; i++) {
+    enum err_code rc;
+    TRY_GOTO(image_new(flat, s->w, s->h, 4, e), done);
+    for (size_t i = 0; i < s->n; i++) {
         const struct layer *l = &s->layers[i];
         const struct composite_layer c = {&l->image, l->x, l->y, l->opacity, l->blend};
         if (!l->visible)
             continue;
-        rc = out ? image_out_poll(out, e) : ERR_OK;
-        if (rc == ERR_OK)
-            rc = image_composite(flat, &c, e);
+        TRY_GOTO(out ? image_out_poll(out, e) : ERR_OK, done);
+        TRY_GOTO(image_composite(flat, &c, e), done);
     }
+done:
     if (rc != ERR_OK)
         image_free(flat);
     return rc;

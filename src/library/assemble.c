@@ -179,17 +179,14 @@ enum err_code models_assemble(struct models *m, const struct models_model *x,
     buf_init(&text, TEXT_MAX_BYTES);
     if (!find_base(m, x, base))
         base[0] = 0;
-    enum err_code rc = find_settings(m, x, base, &settings, e);
-    if (rc == ERR_OK)
-        rc = models_assembled_dir(m, x->name, out, e);
-    if (rc == ERR_OK)
-        rc = make_text(m, x, base, yyjson_doc_get_root(settings), &text, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, out, "veetance.json", e);
-    if (rc == ERR_OK)
-        rc = write_if_other(path, buf_str(&text), e);
-    if (rc == ERR_OK)
-        rc = write_scheduler(x, out, yyjson_doc_get_root(settings), e);
+    enum err_code rc;
+    TRY_GOTO(find_settings(m, x, base, &settings, e), done);
+    TRY_GOTO(models_assembled_dir(m, x->name, out, e), done);
+    TRY_GOTO(make_text(m, x, base, yyjson_doc_get_root(settings), &text, e), done);
+    TRY_GOTO(file_join(path, sizeof path, out, "veetance.json", e), done);
+    TRY_GOTO(write_if_other(path, buf_str(&text), e), done);
+    rc = write_scheduler(x, out, yyjson_doc_get_root(settings), e);
+done:
     yyjson_doc_free(settings);
     buf_deinit(&text);
     return rc == ERR_OK ? rc : err_note(e, "model '%s'", x->name);

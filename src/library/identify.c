@@ -69,23 +69,22 @@ enum err_code models_quick(const char *path, struct models_file *out, struct err
 {
     struct sha256 h;
     int fd;
-    enum err_code rc = open_file(path, &fd, &out->bytes, e);
-    if (rc != ERR_OK)
-        return rc;
+    enum err_code rc;
+    TRY(open_file(path, &fd, &out->bytes, e));
     unsigned char *piece = mem_alloc(QUICK_PIECE_BYTES);
     sha256_init(&h);
     sha256_add(&h, &out->bytes, sizeof out->bytes);
-    for (uint64_t i = 0; rc == ERR_OK && i < QUICK_PIECES; i++) {
+    for (uint64_t i = 0; i < QUICK_PIECES; i++) {
         uint64_t at = out->bytes / QUICK_PIECES * i;
         size_t n = out->bytes - at < QUICK_PIECE_BYTES ? (size_t)(out->bytes - at)
                                                        : (size_t)QUICK_PIECE_BYTES;
-        rc = read_at(fd, piece, n, at, path, e);
+        TRY_GOTO(read_at(fd, piece, n, at, path, e), done);
         sha256_add(&h, piece, n);
     }
+    sha256_hex(&h, out->quick);
+done:
     mem_free(piece);
     (void)close(fd);
-    if (rc == ERR_OK)
-        sha256_hex(&h, out->quick);
     return rc;
 }
 
@@ -96,29 +95,29 @@ enum err_code models_hash(const char *path, const struct models_options *o,
     struct sha256 h;
     uint64_t said = 0;
     int fd;
-    enum err_code rc = open_file(path, &fd, &r.bytes, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(open_file(path, &fd, &r.bytes, e));
+    enum err_code rc = ERR_OK;
     unsigned char *piece = mem_try_alloc(HASH_PIECE_BYTES);
-    if (!piece)
+    if (!piece) {
         rc = err_set(e, ERR_NOMEM, "no memory to read '%s'", path);
+        goto done;
+    }
     sha256_init(&h);
-    while (rc == ERR_OK && r.done < r.bytes) {
+    while (r.done < r.bytes) {
         size_t n = r.bytes - r.done < HASH_PIECE_BYTES ? (size_t)(r.bytes - r.done)
                                                        : (size_t)HASH_PIECE_BYTES;
-        rc = read_at(fd, piece, n, r.done, path, e);
-        if (rc == ERR_OK)
-            sha256_add(&h, piece, n);
+        TRY_GOTO(read_at(fd, piece, n, r.done, path, e), done);
+        sha256_add(&h, piece, n);
         r.done += n;
         if (o && o->report && (r.done - said >= REPORT_EVERY_BYTES)) {
             said = r.done;
             o->report(&r, o->user);
         }
     }
+    sha256_hex(&h, out);
+done:
     mem_free(piece);
     (void)close(fd);
-    if (rc == ERR_OK)
-        sha256_hex(&h, out);
     return rc;
 }
 
@@ -332,11 +331,8 @@ static enum err_code look_for(struct models *m, const char *path, enum component
     struct checkpoint *cp = NULL;
     struct found f = {.path = path};
     char about[256];
-    enum err_code rc = checkpoint_open(path, &cp, e);
-    if (rc == ERR_OK)
-        rc = component_from_checkpoint(cp, kind, &c, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(checkpoint_open(path, &cp, e));
+    TRY(component_from_checkpoint(cp, kind, &c, e));
     tell_leftovers(c, path, o);
     component_describe(c, about, sizeof about);
     f.c.kind = component_kind_id(component_kind(c));
@@ -344,7 +340,7 @@ static enum err_code look_for(struct models *m, const char *path, enum component
     read_numbers(c, &f.c);
     if (in_company)
         f.c.own_bytes = (int64_t)component_bytes(c);
-    rc = list_files(component_checkpoint(c), path, &f, e);
+    enum err_code rc = list_files(component_checkpoint(c), path, &f, e);
     component_close(c);
     if (rc == ERR_OK)
         rc = enter(m, &f, o, out, e);
@@ -388,20 +384,22 @@ static enum err_code enter_small(struct models *m, const char *dir, const char *
                                  struct models_component **out, struct err *e)
 {
     struct found f = {.c = *proto, .path = dir};
-    enum err_code rc = ERR_OK;
+    enum err_code rc;
     f.files = mem_try_array(n, sizeof *f.files);
     if (!f.files)
         return err_set(e, ERR_NOMEM, "no memory for file names");
-    for (size_t i = 0; rc == ERR_OK && i < n; i++) {
-        rc = file_join(f.files[f.c.n_files], MODELS_PATH_BYTES, dir, names[i], e);
-        if (rc == ERR_OK && file_exists(f.files[f.c.n_files]))
+    for (size_t i = 0; i < n; i++) {
+        TRY_GOTO(file_join(f.files[f.c.n_files], MODELS_PATH_BYTES, dir, names[i], e), done);
+        if (file_exists(f.files[f.c.n_files]))
             f.c.n_files++;
     }
-    if (rc == ERR_OK && f.c.n_files == 0)
+    if (f.c.n_files == 0) {
         rc = err_set(e, ERR_FORMAT, "'%s' contains no such files", dir);
+        goto done;
+    }
     const struct models_options hash = {.hash = true}; /* small files: at once */
-    if (rc == ERR_OK)
-        rc = enter(m, &f, &hash, out, e);
+    rc = enter(m, &f, &hash, out, e);
+done:
     mem_free(f.files);
     return rc;
 }

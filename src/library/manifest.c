@@ -194,9 +194,7 @@ static enum err_code read_files(struct models *m, yyjson_val *o, struct models_c
 {
     yyjson_val *a, *v;
     size_t i, n;
-    enum err_code rc = get_array(o, "files", MODELS_MAX_FILES, &a, &c->n_files, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(get_array(o, "files", MODELS_MAX_FILES, &a, &c->n_files, e));
     if (c->n_files == 0)
         return err_set(e, ERR_FORMAT, "%s: the component '%.60s' has no files", what, c->id);
     c->files = arena_array(&m->arena, c->n_files, sizeof *c->files);
@@ -205,15 +203,11 @@ static enum err_code read_files(struct models *m, yyjson_val *o, struct models_c
     yyjson_arr_foreach(a, i, n, v)
     {
         int64_t bytes = -1;
-        rc = json_get_i64(v, "bytes", 0, INT64_MAX, &bytes, what, e);
-        if (rc == ERR_OK && bytes < 0)
-            rc = err_set(e, ERR_FORMAT, "%s: a file of '%.60s' has no size", what, c->id);
-        if (rc == ERR_OK)
-            rc = read_hash(v, "quick", c->files[i].quick, e);
-        if (rc == ERR_OK)
-            rc = read_hash(v, "sha256", c->files[i].sha256, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(json_get_i64(v, "bytes", 0, INT64_MAX, &bytes, what, e));
+        if (bytes < 0)
+            return err_set(e, ERR_FORMAT, "%s: a file of '%.60s' has no size", what, c->id);
+        TRY(read_hash(v, "quick", c->files[i].quick, e));
+        TRY(read_hash(v, "sha256", c->files[i].sha256, e));
         c->files[i].bytes = (uint64_t)bytes;
     }
     return ERR_OK;
@@ -260,15 +254,11 @@ static enum err_code read_places(struct models *m, yyjson_val *o, struct models_
     yyjson_arr_foreach(a, i, n, v)
     {
         struct models_place *p = &c->places[i];
-        rc = read_path(m, v, "path", &p->path, e);
-        if (rc == ERR_OK)
-            rc = read_path(m, v, "volume", &p->volume, e);
-        if (rc == ERR_OK)
-            rc = read_names(m, v, c, p, e);
-        if (rc == ERR_OK && (!p->path[0] || (!p->names && c->n_files != 1)))
-            rc = err_set(e, ERR_FORMAT, "%s: a place of '%.60s' names no files", what, c->id);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(read_path(m, v, "path", &p->path, e));
+        TRY(read_path(m, v, "volume", &p->volume, e));
+        TRY(read_names(m, v, c, p, e));
+        if (!p->path[0] || (!p->names && c->n_files != 1))
+            return err_set(e, ERR_FORMAT, "%s: a place of '%.60s' names no files", what, c->id);
     }
     return ERR_OK;
 }
@@ -278,33 +268,25 @@ static enum err_code read_component(struct models *m, yyjson_val *o, struct err 
     struct models_component *c = models_more_components(m);
     if (!c)
         return err_set(e, ERR_LIMIT, "%s has too many components", what);
-    enum err_code rc = read_text(m, o, "id", &c->id, e);
-    if (rc == ERR_OK)
-        rc = read_text(m, o, "kind", &c->kind, e);
-    if (rc == ERR_OK)
-        rc = read_text(m, o, "about", &c->about, e);
+    TRY(read_text(m, o, "id", &c->id, e));
+    TRY(read_text(m, o, "kind", &c->kind, e));
+    TRY(read_text(m, o, "about", &c->about, e));
     const struct {
         const char *key;
         int64_t *out;
     } numbers[] = {
         {"text", &c->text}, {"latent", &c->latent}, {"channels", &c->channels}, {"rows", &c->rows}};
-    for (size_t i = 0; rc == ERR_OK && i < sizeof numbers / sizeof numbers[0]; i++)
-        rc = json_get_i64(o, numbers[i].key, 0, INT32_MAX, numbers[i].out, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(o, "own_bytes", 0, INT64_MAX, &c->own_bytes, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "layered", &c->layered, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "vision", &c->vision, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "tokens", &c->tokens, what, e);
-    if (rc == ERR_OK)
-        rc = read_files(m, o, c, e);
-    if (rc == ERR_OK)
-        rc = read_places(m, o, c, e);
-    if (rc == ERR_OK && (!c->id[0] || !c->kind[0]))
-        rc = err_set(e, ERR_FORMAT, "%s: a component has no id or no kind", what);
-    return rc;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        TRY(json_get_i64(o, numbers[i].key, 0, INT32_MAX, numbers[i].out, what, e));
+    TRY(json_get_i64(o, "own_bytes", 0, INT64_MAX, &c->own_bytes, what, e));
+    TRY(json_get_bool(o, "layered", &c->layered, what, e));
+    TRY(json_get_bool(o, "vision", &c->vision, what, e));
+    TRY(json_get_bool(o, "tokens", &c->tokens, what, e));
+    TRY(read_files(m, o, c, e));
+    TRY(read_places(m, o, c, e));
+    if (!c->id[0] || !c->kind[0])
+        return err_set(e, ERR_FORMAT, "%s: a component has no id or no kind", what);
+    return ERR_OK;
 }
 
 /* A name is a word for -m and a folder's name: no slash, no leading dot. */
@@ -326,9 +308,10 @@ static enum err_code read_settings(struct models *m, yyjson_val *v, const struct
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_doc_set_root(d, yyjson_val_mut_copy(d, v));
     buf_init(&text, MODELS_SETTINGS_BYTES);
-    enum err_code rc = json_write(d, &text, e);
-    if (rc == ERR_OK)
-        *out = models_keep(m, buf_z(&text));
+    enum err_code rc;
+    TRY_GOTO(json_write(d, &text, e), done);
+    *out = models_keep(m, buf_z(&text));
+done:
     buf_deinit(&text);
     yyjson_mut_doc_free(d);
     return rc;
@@ -339,35 +322,28 @@ static enum err_code read_model(struct models *m, yyjson_val *o, struct err *e)
     struct models_model *x = models_more(m);
     if (!x)
         return err_set(e, ERR_LIMIT, "%s has too many models", what);
-    enum err_code rc = read_text(m, o, "name", &x->name, e);
-    if (rc == ERR_OK && !is_name(x->name))
-        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is not a valid model name", what, x->name);
-    if (rc == ERR_OK)
-        rc = read_text(m, o, "pipeline", &x->pipeline, e);
-    if (rc == ERR_OK && strcmp(x->pipeline, "klein") != 0 && strcmp(x->pipeline, "layered") != 0)
-        rc = err_set(e, ERR_FORMAT, "%s: '%.60s' is not a pipeline", what, x->pipeline);
-    if (rc == ERR_OK)
-        rc = read_text(m, o, "layout", &x->layout, e);
-    if (rc == ERR_OK)
-        rc = read_path(m, o, "path", &x->path, e);
-    if (rc == ERR_OK)
-        rc = read_path(m, o, "volume", &x->volume, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(o, "distilled", &x->distilled, what, e);
-    if (rc == ERR_OK)
-        rc = read_settings(m, yyjson_obj_get(o, "settings"), x, &x->settings, e);
-    if (rc == ERR_OK)
-        rc = read_settings(m, yyjson_obj_get(o, "chosen"), x, &x->chosen, e);
+    TRY(read_text(m, o, "name", &x->name, e));
+    if (!is_name(x->name))
+        return err_set(e, ERR_FORMAT, "%s: '%.60s' is not a valid model name", what, x->name);
+    TRY(read_text(m, o, "pipeline", &x->pipeline, e));
+    if (strcmp(x->pipeline, "klein") != 0 && strcmp(x->pipeline, "layered") != 0)
+        return err_set(e, ERR_FORMAT, "%s: '%.60s' is not a pipeline", what, x->pipeline);
+    TRY(read_text(m, o, "layout", &x->layout, e));
+    TRY(read_path(m, o, "path", &x->path, e));
+    TRY(read_path(m, o, "volume", &x->volume, e));
+    TRY(json_get_bool(o, "distilled", &x->distilled, what, e));
+    TRY(read_settings(m, yyjson_obj_get(o, "settings"), x, &x->settings, e));
+    TRY(read_settings(m, yyjson_obj_get(o, "chosen"), x, &x->chosen, e));
     yyjson_val *parts = yyjson_obj_get(o, "parts");
-    for (int r = 0; rc == ERR_OK && r < MODELS_ROLES; r++) {
+    for (int r = 0; r < MODELS_ROLES; r++) {
         const char *id = "";
-        rc = read_text(m, parts, role_names[r], &id, e);
+        TRY(read_text(m, parts, role_names[r], &id, e));
         x->parts[r] = id[0] ? id : NULL;
-        if (rc == ERR_OK && id[0] && !models_component(m, id))
-            rc = err_set(e, ERR_FORMAT, "%s: '%.60s' has a part '%.60s' that is not listed", what,
-                         x->name, id);
+        if (id[0] && !models_component(m, id))
+            return err_set(e, ERR_FORMAT, "%s: '%.60s' has a part '%.60s' that is not listed", what,
+                           x->name, id);
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code models_parse(struct models *m, struct str text, struct err *e)
@@ -376,35 +352,34 @@ enum err_code models_parse(struct models *m, struct str text, struct err *e)
     yyjson_val *a = NULL, *v;
     size_t i, n, count = 0;
     int64_t version = 0;
-    enum err_code rc = json_parse(text, what, &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_parse(text, what, &doc, e));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_obj(root))
+    enum err_code rc = ERR_OK;
+    if (!yyjson_is_obj(root)) {
         rc = err_set(e, ERR_FORMAT, "%s should be an object", what);
-    if (rc == ERR_OK)
-        rc = json_get_i64(root, "veetance_models", 0, INT64_MAX, &version, what, e);
-    if (rc == ERR_OK && version != 1)
+        goto done;
+    }
+    TRY_GOTO(json_get_i64(root, "veetance_models", 0, INT64_MAX, &version, what, e), done);
+    if (version != 1) {
         rc = err_set(e, ERR_FORMAT, "%s is of version %lld; this program reads 1", what,
                      (long long)version);
-    if (rc == ERR_OK)
-        rc = get_array(root, "components", MODELS_MAX_COMPONENTS, &a, &count, e);
-    if (rc == ERR_OK && count) {
+        goto done;
+    }
+    TRY_GOTO(get_array(root, "components", MODELS_MAX_COMPONENTS, &a, &count, e), done);
+    if (count) {
         yyjson_arr_foreach(a, i, n, v)
         {
-            if (rc == ERR_OK)
-                rc = read_component(m, v, e);
+            TRY_GOTO(read_component(m, v, e), done);
         }
     }
-    if (rc == ERR_OK)
-        rc = get_array(root, "models", MODELS_MAX, &a, &count, e);
-    if (rc == ERR_OK && count) {
+    TRY_GOTO(get_array(root, "models", MODELS_MAX, &a, &count, e), done);
+    if (count) {
         yyjson_arr_foreach(a, i, n, v)
         {
-            if (rc == ERR_OK)
-                rc = read_model(m, v, e);
+            TRY_GOTO(read_model(m, v, e), done);
         }
     }
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -441,11 +416,9 @@ static enum err_code read_manifest(struct models *m, struct err *e)
 static enum err_code lock(struct models *m, const struct models_options *o, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
-    enum err_code rc = folder_make(m->dir, 0700, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, m->dir, "models.lock", e);
-    if (rc == ERR_OK)
-        rc = file_lock(AT_FDCWD, path, 0600, false, &m->lock_fd, e);
+    TRY(folder_make(m->dir, 0700, e));
+    TRY(file_join(path, sizeof path, m->dir, "models.lock", e));
+    enum err_code rc = file_lock(AT_FDCWD, path, 0600, false, &m->lock_fd, e);
     if (rc != ERR_BUSY)
         return rc;
     models_say(o, MODELS_WAITING, path, "another process is changing the model store");
@@ -570,11 +543,9 @@ static yyjson_mut_val *model_json(yyjson_mut_doc *d, const struct models_model *
 enum err_code models_save(const struct models *m, struct err *e)
 {
     char path[MODELS_PATH_BYTES];
-    enum err_code rc = file_join(path, sizeof path, m->dir, what, e);
-    if (rc == ERR_OK && m->lock_fd < 0)
-        rc = err_set(e, ERR_INTERNAL, "the model store was not loaded to be changed");
-    if (rc != ERR_OK)
-        return rc;
+    TRY(file_join(path, sizeof path, m->dir, what, e));
+    if (m->lock_fd < 0)
+        return err_set(e, ERR_INTERNAL, "the model store was not loaded to be changed");
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(d);
     yyjson_mut_doc_set_root(d, root);
@@ -585,7 +556,7 @@ enum err_code models_save(const struct models *m, struct err *e)
     yyjson_mut_val *components = yyjson_mut_obj_add_arr(d, root, "components");
     for (size_t i = 0; i < m->n_components; i++)
         (void)yyjson_mut_arr_add_val(components, component_json(d, &m->components[i]));
-    rc = json_write_file(d, path, e);
+    enum err_code rc = json_write_file(d, path, e);
     yyjson_mut_doc_free(d);
     return rc == ERR_OK ? rc : err_note(e, "%s", path);
 }

@@ -93,15 +93,13 @@ enum err_code models_set(struct models *m, const char *name, const char *key, co
     bool on;
     if (!x)
         return err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
-    enum err_code rc = read_choice(key, value, &own, &on, e);
-    if (rc == ERR_OK && strcmp(x->pipeline, "klein") != 0)
-        rc =
-            err_set(e, ERR_ARG, "'%s' is not a klein model; '%s' applies only to those", name, key);
+    TRY(read_choice(key, value, &own, &on, e));
+    if (strcmp(x->pipeline, "klein") != 0)
+        return err_set(e, ERR_ARG, "'%s' is not a klein model; '%s' applies only to those", name,
+                       key);
     yyjson_doc *doc = NULL;
-    if (rc == ERR_OK && x->chosen)
-        rc = json_parse(str_from(x->chosen), "chosen", &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    if (x->chosen)
+        TRY(json_parse(str_from(x->chosen), "chosen", &doc, e));
     yyjson_mut_doc *d = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root =
         doc ? yyjson_val_mut_copy(d, yyjson_doc_get_root(doc)) : yyjson_mut_obj(d);
@@ -109,9 +107,10 @@ enum err_code models_set(struct models *m, const char *name, const char *key, co
     (void)yyjson_mut_obj_put(root, yyjson_mut_str(d, own), yyjson_mut_bool(d, on));
     struct buf text;
     buf_init(&text, MODELS_SETTINGS_BYTES);
-    rc = json_write(d, &text, e);
-    if (rc == ERR_OK)
-        x->chosen = models_keep(m, buf_z(&text));
+    enum err_code rc;
+    TRY_GOTO(json_write(d, &text, e), done);
+    x->chosen = models_keep(m, buf_z(&text));
+done:
     buf_deinit(&text);
     yyjson_mut_doc_free(d);
     yyjson_doc_free(doc);

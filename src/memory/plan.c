@@ -193,11 +193,11 @@ static enum err_code rehearse(const struct memory_governors *all, memory_request
     for (size_t i = 0; i < all->n; i++)
         governor_begin(all->of[i], true);
     uint64_t before = moved(all);
-    enum err_code rc = request(user, e);
-    if (rc == ERR_OK) {
-        fill_all(all, out);
-        out->swap_bytes = moved(all) - before;
-    }
+    enum err_code rc;
+    TRY_GOTO(request(user, e), done);
+    fill_all(all, out);
+    out->swap_bytes = moved(all) - before;
+done:
     for (size_t i = 0; i < all->n; i++)
         governor_end_dry(all->of[i]);
     return rc;

@@ -144,10 +144,11 @@ void device_pin_renew(const char *want, const struct nn_device_info *found, cons
         memset(pin, 0, sizeof *pin);
         memcpy(pin->device, found->name, sizeof pin->device);
     }
-    if (rc == ERR_OK)
-        rc = note_library(found, library, pin, &e);
-    if (rc == ERR_OK)
-        rc = nn_pin_write(path, pin, &e);
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(note_library(found, library, pin, &e), done);
+    rc = nn_pin_write(path, pin, &e);
+done:
     if (rc == ERR_OK)
         log_warn("pinned again: '%s' (`veetance devices --pin` measures again)", pin->device);
     else

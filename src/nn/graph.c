@@ -268,19 +268,14 @@ static enum err_code allocate(struct nn_graph *g, struct err *e)
 enum err_code nn_graph_prepare(struct nn_graph *g, struct err *e)
 {
     size_t bytes;
-    enum err_code rc = nn_graph_measure(g, &bytes, e);
-    if (rc == ERR_OK)
-        rc = check_operations(g, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_graph_measure(g, &bytes, e));
+    TRY(check_operations(g, e));
     g->threads = threads_for(g);
-    rc = nn_device_take(g->device, NN_MEMORY_COMPUTE, bytes, "computing", e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(nn_device_take(g->device, NN_MEMORY_COMPUTE, bytes, "computing", e));
     g->compute_bytes = bytes;
     if (nn_device_is_dry(g->device))
         return ERR_OK;
-    rc = allocate(g, e);
+    enum err_code rc = allocate(g, e);
     struct nn_params *streaming = nn_device_streaming(g->device);
     return rc == ERR_OK && streaming ? nn_segments_make(g->gf, streaming, &g->segments, e) : rc;
 }
@@ -347,11 +342,12 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
         rc = nn_graph_compute(g, (struct nn_piece){.gf = g->gf, .end = ggml_graph_n_nodes(g->gf)},
                               cancel, e);
     nn_device_set_abort(g->device, NULL, NULL);
-    if (rc == ERR_OK && cancel && atomic_load(cancel))
+    if (rc != ERR_OK)
+        return rc;
+    if (cancel && atomic_load(cancel))
         return err_set(e, ERR_CANCELLED, "stopped on request");
-    if (rc == ERR_OK)
-        nn_running_reached(&running, -1);
-    return rc;
+    nn_running_reached(&running, -1);
+    return ERR_OK;
 }
 
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst)

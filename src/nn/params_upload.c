@@ -127,15 +127,17 @@ static enum err_code fill_converted(const void *user, size_t at, size_t n, void 
     int64_t band = 1 + BAND_FLOATS / c->stored_row;
     float *f = mem_try_array((size_t)(band * c->stored_row), sizeof *f);
     float *turned = mem_try_array(c->channels ? (size_t)(band * c->row) : 0, sizeof *turned);
-    enum err_code rc =
-        f && turned ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", c->p->name);
-    for (int64_t r = 0; rc == ERR_OK && r < rows; r += band) {
+    enum err_code rc;
+    TRY_GOTO(f && turned ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert '%s'", c->p->name),
+             done);
+    for (int64_t r = 0; r < rows; r += band) {
         int64_t m = rows - r < band ? rows - r : band;
-        rc = nn_view_rows_f32(&c->v, first + r, m, f, e);
-        if (rc == ERR_OK)
-            rc = narrow(c->p, keep(c, f, turned, m), m * c->row,
-                        (unsigned char *)dst + (size_t)r * row_bytes, e);
+        TRY_GOTO(nn_view_rows_f32(&c->v, first + r, m, f, e), done);
+        TRY_GOTO(narrow(c->p, keep(c, f, turned, m), m * c->row,
+                        (unsigned char *)dst + (size_t)r * row_bytes, e),
+                 done);
     }
+done:
     mem_free(f);
     mem_free(turned);
     return rc;

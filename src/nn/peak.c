@@ -147,9 +147,10 @@ enum err_code nn_peak_matmul(enum nn_peak_dtype dtype, const struct nn_peak_shap
     int before = d->get_threads ? d->get_threads() : 0;
     if (threads > 0 && d->set_threads)
         d->set_threads(threads);
-    enum err_code rc = layer_make(&p, dtype, shape, e);
-    if (rc == ERR_OK)
-        rc = best_run(&p, seconds, cancel, &out->seconds, e);
+    enum err_code rc;
+    TRY_GOTO(layer_make(&p, dtype, shape, e), done);
+    rc = best_run(&p, seconds, cancel, &out->seconds, e);
+done:
     layer_free(&p);
     if (before > 0 && d->set_threads)
         d->set_threads(before);

@@ -71,26 +71,25 @@ enum err_code nn_pin_parse(struct str text, struct nn_pin *out, struct err *e)
     yyjson_doc *doc;
     int64_t version = 0;
     memset(out, 0, sizeof *out);
-    enum err_code rc = json_parse(text, what, &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_parse(text, what, &doc, e));
     yyjson_val *root = yyjson_doc_get_root(doc);
-    if (!yyjson_is_obj(root))
+    enum err_code rc = ERR_OK;
+    if (!yyjson_is_obj(root)) {
         rc = err_set(e, ERR_FORMAT, "%s should be an object", what);
-    if (rc == ERR_OK)
-        rc = json_get_i64(root, "veetance_pin", 0, INT64_MAX, &version, what, e);
-    if (rc == ERR_OK && version != 1)
+        goto done;
+    }
+    TRY_GOTO(json_get_i64(root, "veetance_pin", 0, INT64_MAX, &version, what, e), done);
+    if (version != 1) {
         rc = err_set(e, ERR_FORMAT, "%s is of another version", what);
-    if (rc == ERR_OK)
-        rc = read_text(root, "device", out->device, sizeof out->device, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(root, "gflops", 0, 1e12, &out->gflops, what, e);
-    if (rc == ERR_OK)
-        rc = read_library(root, "library", &out->library, e);
-    if (rc == ERR_OK)
-        rc = read_library(root, "cpu_library", &out->cpu, e);
-    if (rc == ERR_OK && (!out->device[0] || (!out->library.path[0] && !out->cpu.path[0])))
+        goto done;
+    }
+    TRY_GOTO(read_text(root, "device", out->device, sizeof out->device, e), done);
+    TRY_GOTO(json_get_double(root, "gflops", 0, 1e12, &out->gflops, what, e), done);
+    TRY_GOTO(read_library(root, "library", &out->library, e), done);
+    TRY_GOTO(read_library(root, "cpu_library", &out->cpu, e), done);
+    if (!out->device[0] || (!out->library.path[0] && !out->cpu.path[0]))
         rc = err_set(e, ERR_FORMAT, "%s names no device or no library", what);
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -102,9 +101,10 @@ enum err_code nn_pin_read(const char *path, struct nn_pin *out, struct err *e)
     if (!file_exists(path))
         return err_set(e, ERR_NOTFOUND, "nothing is pinned");
     buf_init(&text, NN_PIN_MAX_BYTES);
-    enum err_code rc = file_read(path, NN_PIN_MAX_BYTES, &text, e);
-    if (rc == ERR_OK)
-        rc = nn_pin_parse(buf_str(&text), out, e);
+    enum err_code rc;
+    TRY_GOTO(file_read(path, NN_PIN_MAX_BYTES, &text, e), done);
+    rc = nn_pin_parse(buf_str(&text), out, e);
+done:
     buf_deinit(&text);
     return rc;
 }
@@ -135,9 +135,10 @@ enum err_code nn_pin_write(const char *path, const struct nn_pin *pin, struct er
         (void)yyjson_mut_obj_add_real(doc, root, "gflops", pin->gflops);
     add_library(doc, root, "library", &pin->library);
     add_library(doc, root, "cpu_library", &pin->cpu);
-    enum err_code rc = folder_make_parents(path, 0700, e);
-    if (rc == ERR_OK)
-        rc = json_write_file(doc, path, e);
+    enum err_code rc;
+    TRY_GOTO(folder_make_parents(path, 0700, e), done);
+    rc = json_write_file(doc, path, e);
+done:
     yyjson_mut_doc_free(doc);
     return rc;
 }

@@ -149,12 +149,12 @@ static void take_parts(struct worker *me, bool in_place)
     struct nn_uploader *u = me->u;
     struct err e = {0};
     enum err_code rc = ERR_OK;
-    for (size_t at; rc == ERR_OK && (at = atomic_fetch_add(&u->next, u->part)) < u->bytes;) {
+    for (size_t at; (at = atomic_fetch_add(&u->next, u->part)) < u->bytes;) {
         size_t n = u->bytes - at < u->part ? u->bytes - at : u->part;
-        rc = put_part(me, u->what, at, n, in_place ? NULL : me->slice, &e);
+        TRY_GOTO(put_part(me, u->what, at, n, in_place ? NULL : me->slice, &e), done);
     }
-    if (rc == ERR_OK)
-        return;
+    return;
+done:
     atomic_store(&u->next, u->bytes);
     pthread_mutex_lock(&u->lock);
     if (u->rc == ERR_OK) {
@@ -234,9 +234,13 @@ static enum err_code upload_alone(struct nn_uploader *u, const struct nn_upload 
 {
     size_t part = u->bytes < u->part ? u->bytes : u->part;
     unsigned char *slice = mem_try_alloc(part);
-    enum err_code rc = slice ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert weights");
-    for (size_t at = 0; rc == ERR_OK && at < u->bytes; at += part)
-        rc = put_part(&u->workers[0], w, at, u->bytes - at < part ? u->bytes - at : part, slice, e);
+    enum err_code rc;
+    TRY_GOTO(slice ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to convert weights"), done);
+    for (size_t at = 0; at < u->bytes; at += part)
+        TRY_GOTO(
+            put_part(&u->workers[0], w, at, u->bytes - at < part ? u->bytes - at : part, slice, e),
+            done);
+done:
     mem_free(slice);
     return rc;
 }

@@ -96,12 +96,13 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
     struct err e = {0};
     *out = NULL;
     struct vt_engine *g = mem_alloc(sizeof *g);
-    enum err_code rc = check_options(o, &e);
-    if (rc == ERR_OK)
-        rc = placement_open(
-            &(struct placement_options){
-                .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
-            &g->placement, &e);
+    enum err_code rc;
+    TRY_GOTO(check_options(o, &e), done);
+    rc = placement_open(
+        &(struct placement_options){
+            .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
+        &g->placement, &e);
+done:
     if (rc != ERR_OK) {
         mem_free(g);
         return engine_finish(rc, &e, err);
@@ -388,16 +389,17 @@ static enum err_code run_one(struct vt_engine *g, struct vt_result *r,
 {
     struct trace *trace = NULL;
     char path[MODEL_PATH_BYTES];
-    enum err_code rc = r->request.trace_path ? trace_new(&trace, e) : ERR_OK;
+    enum err_code rc;
+    TRY_GOTO(r->request.trace_path ? trace_new(&trace, e) : ERR_OK, done);
     struct klein_run run = run_of(g, r, i, trace);
     run.callbacks = cb;
     run.previews = cb && cb->preview;
-    if (rc == ERR_OK)
-        rc = make_image(g, r, in, &run, e);
-    if (rc == ERR_OK && trace) {
+    TRY_GOTO(make_image(g, r, in, &run, e), done);
+    if (trace) {
         trace_name(&r->request, i, path, sizeof path);
-        rc = trace_write(trace, path, e);
+        TRY_GOTO(trace_write(trace, path, e), done);
     }
+done:
     trace_free(trace);
     return rc;
 }
@@ -457,13 +459,15 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
     enum err_code rc = engine_inputs_make(rq, cb, &in, e);
     if (in.inpaint && rq->strength < 0)
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
-    if (rc == ERR_OK && rq->feather > 0 && !in.has_mask)
+    if (rc != ERR_OK)
+        goto done;
+    if (rq->feather > 0 && !in.has_mask)
         report_note(cb, "feather %d has no effect without a mask", rq->feather);
     struct rehearsal h = {g, rq, &in, plan ? rq->previews != 0 : cb && cb->preview};
-    if (rc == ERR_OK)
-        rc = engine_plan(g, rehearse, &h, plan, e);
-    if (rc == ERR_OK && !plan)
+    TRY_GOTO(engine_plan(g, rehearse, &h, plan, e), done);
+    if (!plan)
         rc = run_images(g, r, &in, cb, e);
+done:
     engine_inputs_deinit(&in);
     return rc;
 }
@@ -524,9 +528,10 @@ enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request
 {
     struct err e = {0};
     struct vt_result *r = NULL;
-    enum err_code rc = start(engine, request, NULL, &r, &e);
-    if (rc == ERR_OK)
-        rc = run_all(engine, r, NULL, out, &e);
+    enum err_code rc;
+    TRY_GOTO(start(engine, request, NULL, &r, &e), done);
+    rc = run_all(engine, r, NULL, out, &e);
+done:
     vt_result_free(r);
     return engine_finish(rc, &e, err);
 }

@@ -49,20 +49,12 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     struct report_caption report;
     struct nn_device *d = g->placement.devices.text;
     atomic_store(&g->cancel, false);
-    enum err_code rc = engine_check_image(&rq->image, "the image", e);
-    if (rc == ERR_OK)
-        rc = engine_check_language(rq->language, e);
-    if (rc == ERR_OK)
-        rc =
-            engine_check_range("the number of new tokens", max, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, e);
-    if (rc == ERR_OK)
-        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
-    if (rc == ERR_OK)
-        rc = open_captioner(g, rq->model, cb, e);
-    if (rc == ERR_OK)
-        rc = image_on_ground(&given, white, &image, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(engine_check_image(&rq->image, "the image", e));
+    TRY(engine_check_language(rq->language, e));
+    TRY(engine_check_range("the number of new tokens", max, 1, CAPTION_MAX_NEW_TOKENS_LIMIT, e));
+    TRY(compute_choose(g->placement.devices, rq->compute, cb, e));
+    TRY(open_captioner(g, rq->model, cb, e));
+    TRY(image_on_ground(&given, white, &image, e));
     double start = clock_s();
     struct caption_request q = {.language = engine_language(rq->language),
                                 .max_new_tokens = max,
@@ -71,7 +63,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                                 .token = report_caption_token};
     engine_begin_run(g);
     report_caption_begin(&report, cb, 1, max, d);
-    rc = caption_run(g->captioner, &image, &q, &out->r, e);
+    enum err_code rc = caption_run(g->captioner, &image, &q, &out->r, e);
     report_graphs_end(d);
     if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
         caption_result_deinit(&out->r);
@@ -131,9 +123,10 @@ enum vt_status vt_engine_load(struct vt_engine *engine, const char *model, struc
     struct err e = {0};
     struct model_dir *dir = mem_alloc(sizeof *dir);
     atomic_store(&engine->cancel, false);
-    enum err_code rc = model_dir_open(model, dir, &e);
-    if (rc == ERR_OK)
-        rc = engine_open_model(engine, model, dir->pipeline, NULL, &e);
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(model, dir, &e), done);
+    rc = engine_open_model(engine, model, dir->pipeline, NULL, &e);
+done:
     mem_free(dir);
     return engine_finish(rc, &e, err);
 }

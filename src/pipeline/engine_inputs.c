@@ -52,19 +52,19 @@ static enum err_code extend(struct engine_inputs *in, const int by[4],
     static const unsigned char white[4] = {255, 255, 255, 255};
     struct image inner = {0}, wide = {0}, extended = {0};
     const struct image *src = &in->original;
-    enum err_code rc =
-        image_check_size((uint64_t)src->w + (uint64_t)b.left + (uint64_t)b.right,
-                         (uint64_t)src->h + (uint64_t)b.top + (uint64_t)b.bottom, NULL, e);
-    if (rc == ERR_OK)
-        rc = image_pad(src, b, NULL, &extended, e);
-    if (rc == ERR_OK && !in->has_mask)
-        rc = image_new(&inner, src->w, src->h, 1, e);
-    if (rc == ERR_OK && in->has_mask)
-        rc = fit_mask(in, cb, e);
-    if (rc == ERR_OK && in->has_mask)
-        rc = image_convert(&in->mask, 1, &inner, e);
-    if (rc == ERR_OK)
-        rc = image_pad(&inner, b, white, &wide, e);
+    enum err_code rc;
+    TRY_GOTO(image_check_size((uint64_t)src->w + (uint64_t)b.left + (uint64_t)b.right,
+                              (uint64_t)src->h + (uint64_t)b.top + (uint64_t)b.bottom, NULL, e),
+             done);
+    TRY_GOTO(image_pad(src, b, NULL, &extended, e), done);
+    if (in->has_mask) {
+        TRY_GOTO(fit_mask(in, cb, e), done);
+        TRY_GOTO(image_convert(&in->mask, 1, &inner, e), done);
+    } else {
+        TRY_GOTO(image_new(&inner, src->w, src->h, 1, e), done);
+    }
+    rc = image_pad(&inner, b, white, &wide, e);
+done:
     image_free(&inner);
     if (rc != ERR_OK) {
         image_free(&extended);
@@ -100,27 +100,27 @@ static enum err_code gather(const struct vt_request *rq, const struct vt_callbac
 {
     bool grows = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3];
     struct matte matte;
-    enum err_code rc = matte_parse(rq->matte, &matte, e);
+    TRY(matte_parse(rq->matte, &matte, e));
     in->as_reference = matte.none;
     in->has_mask = rq->mask.pixels != NULL || rq->mask_from_alpha;
     in->inpaint = in->has_mask || grows || rq->strength >= 0;
-    if (rc == ERR_OK && in->inpaint && rq->image_count == 0)
+    if (in->inpaint && rq->image_count == 0)
         return err_set(e, ERR_ARG, "a mask, a strength or an extension needs an image to work on");
-    if (rc == ERR_OK && in->inpaint) {
+    if (in->inpaint) {
         struct image first = borrow_image(&rq->images[0]);
-        rc = image_copy(&first, &in->original, e);
+        TRY(image_copy(&first, &in->original, e));
     }
-    if (rc == ERR_OK && in->has_mask)
-        rc = read_mask(rq, cb, in, e);
-    if (rc == ERR_OK && grows)
-        rc = extend(in, rq->extend, cb, e);
-    for (int i = 0; rc == ERR_OK && i < rq->image_count; i++) {
+    if (in->has_mask)
+        TRY(read_mask(rq, cb, in, e));
+    if (grows)
+        TRY(extend(in, rq->extend, cb, e));
+    for (int i = 0; i < rq->image_count; i++) {
         struct image given = borrow_image(&rq->images[i]);
         const struct image *src = i == 0 && in->inpaint ? &in->original : &given;
-        rc = matte.none ? image_copy(src, &in->images[i], e)
-                        : image_on_ground(src, matte.rgb, &in->images[i], e);
+        TRY(matte.none ? image_copy(src, &in->images[i], e)
+                       : image_on_ground(src, matte.rgb, &in->images[i], e));
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code engine_inputs_make(const struct vt_request *rq, const struct vt_callbacks *cb,

@@ -169,10 +169,11 @@ static enum err_code decompose(struct vt_engine *g, struct vt_layers_result *r,
     if (rc == ERR_OK && run.trace)
         rc = trace_write(run.trace, rq->trace_path, e);
     trace_free(run.trace);
-    if (rc == ERR_OK)
-        rc = layered_stack_make(&lr, &options, &r->made, e);
-    if (rc == ERR_OK)
-        fill_report(r, &lr);
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(layered_stack_make(&lr, &options, &r->made, e), done);
+    fill_report(r, &lr);
+done:
     layered_result_free(&lr);
     image_free(&eight);
     return rc;
@@ -199,22 +200,18 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
     int w, h;
     double start = clock_s();
     atomic_store(&g->cancel, false);
-    enum err_code rc = check(rq, e);
-    if (rc == ERR_OK)
-        rc = matte_parse(rq->matte, &r->matte, e);
-    if (rc == ERR_OK)
-        rc = compute_choose(g->placement.devices, rq->compute, cb, e);
-    if (rc == ERR_OK)
-        rc = engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e);
-    if (rc == ERR_OK) {
-        fill(r, g->dir, rq, &image);
-        rc = layered_size(&image, r->used.resolution, &w, &h, e);
-    }
+    enum err_code rc;
+    TRY_GOTO(check(rq, e), done);
+    TRY_GOTO(matte_parse(rq->matte, &r->matte, e), done);
+    TRY_GOTO(compute_choose(g->placement.devices, rq->compute, cb, e), done);
+    TRY_GOTO(engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e), done);
+    fill(r, g->dir, rq, &image);
+    TRY_GOTO(layered_size(&image, r->used.resolution, &w, &h, e), done);
     struct rehearsal dry = {g->layered, &r->used, plan ? rq->previews != 0 : cb && cb->preview};
-    if (rc == ERR_OK)
-        rc = engine_plan(g, rehearse, &dry, plan, e);
-    if (rc == ERR_OK && !plan)
+    TRY_GOTO(engine_plan(g, rehearse, &dry, plan, e), done);
+    if (!plan)
         rc = decompose(g, r, rq, cb, e);
+done:
     r->stats.total_seconds = clock_s() - start;
     return rc;
 }

@@ -42,8 +42,9 @@ enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes, st
 {
     struct err e = {0};
     enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < engine->placement.governors.n; i++)
-        rc = governor_set_budget(engine->placement.governors.of[i], bytes, &e);
+    for (size_t i = 0; i < engine->placement.governors.n; i++)
+        TRY_GOTO(governor_set_budget(engine->placement.governors.of[i], bytes, &e), done);
+done:
     return engine_finish(rc, &e, err);
 }
 

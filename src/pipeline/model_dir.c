@@ -307,22 +307,22 @@ static enum err_code read_scheduler_file(const char *dir, struct model_dir *m, s
     enum err_code rc = file_join(path, sizeof path, dir, "scheduler/scheduler_config.json", e);
     if (rc != ERR_OK || !file_exists(path))
         return rc;
-    rc = json_read_file(path, CONFIG_MAX_BYTES, &doc, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_read_file(path, CONFIG_MAX_BYTES, &doc, e));
     yyjson_val *o = yyjson_doc_get_root(doc);
-    rc = check_object(o, path, e);
+    TRY_GOTO(check_object(o, path, e), done);
     static const char *const unsupported[] = {"use_karras_sigmas", "use_exponential_sigmas",
                                               "use_beta_sigmas", "invert_sigmas",
                                               "stochastic_sampling"};
-    for (size_t i = 0; rc == ERR_OK && i < sizeof unsupported / sizeof unsupported[0]; i++) {
+    for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++) {
         bool on = false;
-        rc = json_get_bool(o, unsupported[i], &on, path, e);
-        if (rc == ERR_OK && on)
+        TRY_GOTO(json_get_bool(o, unsupported[i], &on, path, e), done);
+        if (on) {
             rc = err_set(e, ERR_FORMAT, "%s: %s is not supported", path, unsupported[i]);
+            goto done;
+        }
     }
-    if (rc == ERR_OK)
-        rc = read_scheduler(o, path, &m->schedule, e);
+    rc = read_scheduler(o, path, &m->schedule, e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }

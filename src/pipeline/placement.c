@@ -109,9 +109,10 @@ static enum err_code govern(const char *budget, struct placement *p, struct nn_d
 {
     uint64_t bytes = 0;
     size_t n = p->governors.n;
-    enum err_code rc = budget ? budget_parse(budget, d, &bytes, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = governor_new(d, bytes, &p->governors.of[n], e);
+    enum err_code rc;
+    TRY_GOTO(budget ? budget_parse(budget, d, &bytes, e) : ERR_OK, done);
+    rc = governor_new(d, bytes, &p->governors.of[n], e);
+done:
     if (rc == ERR_OK)
         p->governors.n++;
     else

@@ -57,14 +57,14 @@ enum err_code tokenizer_from_checkpoint(const struct checkpoint *cp, struct toke
     l.tokens = mem_try_array(a.n_tokens, sizeof *l.tokens);
     l.merges = mem_try_array(a.n_merges, sizeof *l.merges);
     l.types = mem_try_array(a.n_tokens, sizeof *l.types);
-    enum err_code rc = l.tokens && l.merges && l.types
-                           ? ERR_OK
-                           : err_set(e, ERR_NOMEM, "no memory for %zu tokens", a.n_tokens);
-    if (rc == ERR_OK)
-        rc = read_strings(cp, tokens_key, l.tokens, a.n_tokens, e);
-    if (rc == ERR_OK)
-        rc = read_strings(cp, merges_key, l.merges, a.n_merges, e);
-    for (size_t i = 0; rc == ERR_OK && i < a.n_tokens; i++) {
+    enum err_code rc;
+    TRY_GOTO(l.tokens && l.merges && l.types
+                 ? ERR_OK
+                 : err_set(e, ERR_NOMEM, "no memory for %zu tokens", a.n_tokens),
+             done);
+    TRY_GOTO(read_strings(cp, tokens_key, l.tokens, a.n_tokens, e), done);
+    TRY_GOTO(read_strings(cp, merges_key, l.merges, a.n_merges, e), done);
+    for (size_t i = 0; i < a.n_tokens; i++) {
         double type = 1; /* an ordinary token */
         (void)checkpoint_meta_array_double(cp, types_key, i, &type);
         l.types[i] = type >= 0 && type < 100 ? (int32_t)type : 1;
@@ -72,8 +72,8 @@ enum err_code tokenizer_from_checkpoint(const struct checkpoint *cp, struct toke
     a.tokens = l.tokens;
     a.merges = l.merges;
     a.types = l.types;
-    if (rc == ERR_OK)
-        rc = tokenizer_from_arrays(&a, checkpoint_path(cp), out, e);
+    rc = tokenizer_from_arrays(&a, checkpoint_path(cp), out, e);
+done:
     lists_free(&l);
     return rc;
 }

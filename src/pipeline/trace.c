@@ -136,9 +136,10 @@ enum err_code trace_write(const struct trace *t, const char *path, struct err *e
         *to = (struct write_tensor){.name = x->name, .dtype = x->dtype, .n_dims = x->n_dims};
         memcpy(to->dims, x->dims, sizeof x->dims);
     }
-    enum err_code rc = safetensors_write_header(list, n, &meta, 1, &header, &bytes, e);
-    if (rc == ERR_OK)
-        rc = write_entries(t, list, &header, bytes, path, e);
+    enum err_code rc;
+    TRY_GOTO(safetensors_write_header(list, n, &meta, 1, &header, &bytes, e), done);
+    rc = write_entries(t, list, &header, bytes, path, e);
+done:
     buf_deinit(&header);
     mem_free(list);
     return rc;

@@ -200,11 +200,11 @@ enum err_code asset_writer_finish(struct asset_writer *w, const struct asset_not
     note = note ? note : &no_note;
     snprintf(a.origin, sizeof a.origin, "%s", note->origin ? note->origin : "upload");
     sha256_hex(&w->hash, a.id);
-    enum err_code rc = clean_name(a.name, note->name ? note->name : "", e);
-    if (rc == ERR_OK)
-        rc = check_image(w, note->trusted, &a, e);
-    if (rc == ERR_OK)
-        rc = settle(w, note->made, &a, e);
+    enum err_code rc;
+    TRY_GOTO(clean_name(a.name, note->name ? note->name : "", e), done);
+    TRY_GOTO(check_image(w, note->trusted, &a, e), done);
+    rc = settle(w, note->made, &a, e);
+done:
     asset_writer_abort(w); /* after a success the temporary name is gone already */
     *out = rc == ERR_OK ? a : (struct asset){0};
     return rc;
@@ -214,12 +214,11 @@ enum err_code asset_put(struct store *s, struct str bytes, const struct asset_no
                         struct asset *out, struct err *e)
 {
     struct asset_writer *w;
-    enum err_code rc = asset_writer_begin(s, bytes.n ? bytes.n : 1, &w, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = asset_writer_write(w, bytes.p, bytes.n, e);
-    if (rc == ERR_OK)
-        return asset_writer_finish(w, note, out, e);
+    TRY(asset_writer_begin(s, bytes.n ? bytes.n : 1, &w, e));
+    enum err_code rc;
+    TRY_GOTO(asset_writer_write(w, bytes.p, bytes.n, e), done);
+    return asset_writer_finish(w, note, out, e);
+done:
     asset_writer_abort(w);
     return rc;
 }
@@ -231,9 +230,10 @@ enum err_code asset_put_image(struct store *s, const struct image *im,
     struct buf png;
     own.trusted = true;
     buf_init(&png, (size_t)1 << 30);
-    enum err_code rc = image_png_write(im, NULL, 0, &png, e);
-    if (rc == ERR_OK)
-        rc = asset_put(s, buf_str(&png), &own, out, e);
+    enum err_code rc;
+    TRY_GOTO(image_png_write(im, NULL, 0, &png, e), done);
+    rc = asset_put(s, buf_str(&png), &own, out, e);
+done:
     buf_deinit(&png);
     return rc;
 }

@@ -96,11 +96,25 @@ static enum err_code copy_assets(struct store *s, struct db *to, const struct fi
     return rc != ERR_OK ? rc : query_rc;
 }
 
-enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files_out, struct err *e)
+static enum err_code copy_all(struct store *s, const char *to_dir, const struct files *files,
+                              uint64_t *n, struct err *e)
 {
     char path[4200];
-    struct files files;
     struct db to = {0};
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", to_dir, FILES_DB) >= sizeof path)
+        return err_set(e, ERR_LIMIT, "the folder has too long a name");
+    enum err_code rc;
+    TRY_GOTO(db_open(&to, path, DB_OWN, e), done);
+    TRY_GOTO(copy_database(s, &to, e), done);
+    rc = copy_assets(s, &to, files, n, e);
+done:
+    db_close(&to);
+    return rc;
+}
+
+enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files_out, struct err *e)
+{
+    struct files files;
     uint64_t n = 0;
     int there = open(to_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     enum err_code rc = ERR_OK;
@@ -110,18 +124,8 @@ enum err_code store_backup(struct store *s, const char *to_dir, uint64_t *files_
     }
     if (rc != ERR_OK)
         return e ? err_note(e, "%s", to_dir) : rc;
-    rc = files_open(&files, to_dir, false, e);
-    if (rc != ERR_OK)
-        return rc;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", to_dir, FILES_DB) >= sizeof path)
-        rc = err_set(e, ERR_LIMIT, "the folder has too long a name");
-    if (rc == ERR_OK)
-        rc = db_open(&to, path, DB_OWN, e);
-    if (rc == ERR_OK)
-        rc = copy_database(s, &to, e);
-    if (rc == ERR_OK)
-        rc = copy_assets(s, &to, &files, &n, e);
-    db_close(&to);
+    TRY(files_open(&files, to_dir, false, e));
+    rc = copy_all(s, to_dir, &files, &n, e);
     if (rc == ERR_OK && fsync(files.root) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot write in '%s'", to_dir);
     files_close(&files);

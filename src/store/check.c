@@ -154,19 +154,17 @@ enum err_code store_check(struct store *s, bool deep, void (*say_fn)(const char 
     struct store_numbers n;
     struct checking c = {.s = s, .deep = deep, .say = say_fn, .user = user, .out = out};
     *out = (struct store_report){0};
-    enum err_code rc = store_count(s, &n, e);
+    TRY(store_count(s, &n, e));
     out->projects = n.projects;
     out->jobs = n.jobs;
-    if (rc == ERR_OK) {
-        db_lock(&s->ro);
-        rc = check_database(&c, e);
-        if (rc == ERR_OK)
-            rc = check_refs(&c, e);
-        if (rc == ERR_OK)
-            rc = check_projects(&c, e);
-        db_unlock(&s->ro);
-    }
-    if (rc == ERR_OK)
-        rc = check_files(&c, e);
-    return rc == ERR_OK ? files_walk(s->files.assets, true, see_file, &c, e) : rc;
+    enum err_code rc;
+    db_lock(&s->ro);
+    TRY_GOTO(check_database(&c, e), done);
+    TRY_GOTO(check_refs(&c, e), done);
+    rc = check_projects(&c, e);
+done:
+    db_unlock(&s->ro);
+    TRY(rc);
+    TRY(check_files(&c, e));
+    return files_walk(s->files.assets, true, see_file, &c, e);
 }

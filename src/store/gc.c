@@ -188,13 +188,15 @@ static enum err_code see_asset(const char *name, void *user, struct err *e)
     if (!asset_is_id(id) || !is_old(c, c->s->files.assets, name, &bytes))
         return ERR_OK;
     store_lock_files(c->s);
-    enum err_code rc = known(c->s, id, &is_known, e);
-    if (rc == ERR_OK && !is_known) {
+    enum err_code rc;
+    TRY_GOTO(known(c->s, id, &is_known, e), done);
+    if (!is_known) {
         if (!c->params->dry_run)
             (void)unlinkat(c->s->files.assets, name, 0);
         c->out->strays++;
         c->out->bytes += bytes;
     }
+done:
     store_unlock_files(c->s);
     return rc;
 }
@@ -248,16 +250,15 @@ enum err_code store_gc(struct store *s, const struct store_gc_params *params,
                            .params = params,
                            .out = out,
                            .before_ms = store_now_ms(s) - params->grace_s * 1000};
-    enum err_code rc = collect_assets(&c, e);
+    TRY(collect_assets(&c, e));
     if (params->enough)
-        return rc;
-    if (rc == ERR_OK)
-        rc = files_walk(s->files.assets, true, see_asset, &c, e);
-    if (rc == ERR_OK && s->files.thumbs >= 0)
-        rc = files_walk(s->files.thumbs, true, see_thumb, &c, e);
-    if (rc == ERR_OK && !s->beside) /* what the owner writes now looks like what was left */
-        rc = files_walk(s->files.tmp, false, see_temp, &c, e);
-    return rc;
+        return ERR_OK;
+    TRY(files_walk(s->files.assets, true, see_asset, &c, e));
+    if (s->files.thumbs >= 0)
+        TRY(files_walk(s->files.thumbs, true, see_thumb, &c, e));
+    if (!s->beside) /* what the owner writes now looks like what was left */
+        TRY(files_walk(s->files.tmp, false, see_temp, &c, e));
+    return ERR_OK;
 }
 
 /* ---- one image ---------------------------------------------------------------------------------- */

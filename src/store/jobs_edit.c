@@ -40,7 +40,8 @@ enum err_code jobs_place(struct store *s, const char (*ids)[STORE_ID_SIZE], size
 {
     TRY(store_begin(s, e));
     enum err_code rc = ERR_OK;
-    for (size_t i = 0; rc == ERR_OK && i < n; i++)
-        rc = place(s, ids[i], e);
+    for (size_t i = 0; i < n; i++)
+        TRY_GOTO(place(s, ids[i], e), done);
+done:
     return db_end(&s->rw, rc, e);
 }

@@ -154,7 +154,6 @@ static enum err_code read_layers(yyjson_val *v, struct project *p, struct err *e
 {
     size_t i, max;
     yyjson_val *item;
-    enum err_code rc = ERR_OK;
     if (!yyjson_is_arr(v))
         return wrong_kind("", "layers", "an array", v, e);
     p->n = 0;
@@ -163,11 +162,8 @@ static enum err_code read_layers(yyjson_val *v, struct project *p, struct err *e
         char what[32];
         struct project_layer l = project_layer_defaults();
         snprintf(what, sizeof what, "layers[%zu]", i);
-        rc = project_json_layer(item, what, &l, e);
-        if (rc == ERR_OK)
-            rc = project_insert(p, p->n, &l, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(project_json_layer(item, what, &l, e));
+        TRY(project_insert(p, p->n, &l, e));
     }
     return ERR_OK;
 }
@@ -243,9 +239,10 @@ enum err_code project_json_parse(struct str text, struct project *out, struct er
 {
     yyjson_doc *doc = NULL;
     project_init(out, 0, 0);
-    enum err_code rc = json_parse(text, "the project", &doc, e);
-    if (rc == ERR_OK)
-        rc = project_json_read(yyjson_doc_get_root(doc), out, e);
+    enum err_code rc;
+    TRY_GOTO(json_parse(text, "the project", &doc, e), done);
+    rc = project_json_read(yyjson_doc_get_root(doc), out, e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }

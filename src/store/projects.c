@@ -119,19 +119,19 @@ static enum err_code add_state(struct store *s, const struct project *p, int64_t
                        PROJECT_LABEL_SIZE - 1);
     layer_set_name(&clean, str_from(label));
     buf_init(&doc, DOC_MAX_BYTES);
-    enum err_code rc = project_json_write(p, &doc, e);
-    if (rc == ERR_OK) {
-        struct db_query q = db_query(&s->rw,
-                                     "INSERT INTO history (project, position, label, at_ms, doc)"
-                                     " VALUES (?1, ?2, ?3, ?4, ?5)",
-                                     e);
-        db_bind_text(&q, 1, p->id);
-        db_bind_int(&q, 2, position);
-        db_bind_text(&q, 3, clean.name);
-        db_bind_int(&q, 4, store_now_ms(s));
-        db_bind_str(&q, 5, buf_str(&doc));
-        rc = db_run(&q);
-    }
+    enum err_code rc;
+    TRY_GOTO(project_json_write(p, &doc, e), done);
+    struct db_query q = db_query(&s->rw,
+                                 "INSERT INTO history (project, position, label, at_ms, doc)"
+                                 " VALUES (?1, ?2, ?3, ?4, ?5)",
+                                 e);
+    db_bind_text(&q, 1, p->id);
+    db_bind_int(&q, 2, position);
+    db_bind_text(&q, 3, clean.name);
+    db_bind_int(&q, 4, store_now_ms(s));
+    db_bind_str(&q, 5, buf_str(&doc));
+    rc = db_run(&q);
+done:
     buf_deinit(&doc);
     return rc == ERR_OK ? add_refs(s, p, position, e) : rc;
 }
@@ -205,11 +205,8 @@ enum err_code project_create(struct store *s, struct project *p, struct err *e)
 static enum err_code save(struct store *s, struct project *p, const struct project_change *c,
                           struct head *h, struct err *e)
 {
-    enum err_code rc = read_head(s, p->id, h, e);
-    if (rc == ERR_OK)
-        rc = expect_revision(h, c->if_revision, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_head(s, p->id, h, e));
+    TRY(expect_revision(h, c->if_revision, e));
     if (c->nothing) {
         p->revision = h->revision;
         p->updated_ms = h->updated_ms;
@@ -218,17 +215,16 @@ static enum err_code save(struct store *s, struct project *p, const struct proje
     /* The state a project began with is never amended: the first drag must be undone to something. */
     bool amend = c->amend && h->position > h->lowest && h->position == h->highest;
     int64_t position = amend ? h->position : h->position + 1;
-    rc = drop_states(s, p->id, position, h->highest, e);
-    if (rc == ERR_OK)
-        rc = add_state(s, p, position, c->label ? c->label : "change", e);
-    if (rc == ERR_OK && position - h->lowest > PROJECT_UNDO_MAX) {
-        rc = drop_states(s, p->id, h->lowest, position - PROJECT_UNDO_MAX - 1, e);
+    TRY(drop_states(s, p->id, position, h->highest, e));
+    TRY(add_state(s, p, position, c->label ? c->label : "change", e));
+    if (position - h->lowest > PROJECT_UNDO_MAX) {
+        TRY(drop_states(s, p->id, h->lowest, position - PROJECT_UNDO_MAX - 1, e));
         h->lowest = position - PROJECT_UNDO_MAX;
     }
     h->position = h->highest = position;
     p->revision = h->revision + 1;
     p->updated_ms = store_now_ms(s);
-    return rc == ERR_OK ? write_head(s, p, position, e) : rc;
+    return write_head(s, p, position, e);
 }
 
 enum err_code project_save(struct store *s, struct project *p, const struct project_change *change,

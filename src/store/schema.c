@@ -114,12 +114,11 @@ static enum err_code apply(struct db *db, int64_t version, struct err *e)
     char mark[96];
     snprintf(mark, sizeof mark, "PRAGMA application_id = %d; PRAGMA user_version = %lld;",
              APPLICATION_ID, (long long)version);
-    enum err_code rc = db_begin(db, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = db_exec(db, migrations[version - 1], e);
-    if (rc == ERR_OK)
-        rc = db_exec(db, mark, e);
+    TRY(db_begin(db, e));
+    enum err_code rc;
+    TRY_GOTO(db_exec(db, migrations[version - 1], e), done);
+    rc = db_exec(db, mark, e);
+done:
     return db_end(db, rc, e);
 }
 

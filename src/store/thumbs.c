@@ -44,12 +44,12 @@ static enum err_code render(struct store *s, const char *id, int side, struct bu
                             struct err *e)
 {
     struct image im = {0}, small = {0};
-    enum err_code rc = asset_load(s, id, &im, e);
-    if (rc == ERR_OK)
-        rc = image_thumbnail(&im, side, side, &small, e);
+    enum err_code rc;
+    TRY_GOTO(asset_load(s, id, &im, e), done);
+    TRY_GOTO(image_thumbnail(&im, side, side, &small, e), done);
+    rc = image_webp_write(&small, THUMB_QUALITY, out, e);
+done:
     image_free(&im);
-    if (rc == ERR_OK)
-        rc = image_webp_write(&small, THUMB_QUALITY, out, e);
     image_free(&small);
     return rc;
 }
@@ -60,9 +60,11 @@ static enum err_code hand_over(const struct buf *b, int *fd, struct err *e)
     *fd = memfd_create("thumbnail", MFD_CLOEXEC);
     if (*fd < 0)
         return err_set_sys(e, ERR_IO, errno, "cannot hold a thumbnail");
-    enum err_code rc = file_write_all(*fd, b->p, b->n, e);
-    if (rc == ERR_OK && lseek(*fd, 0, SEEK_SET) != 0)
+    enum err_code rc;
+    TRY_GOTO(file_write_all(*fd, b->p, b->n, e), done);
+    if (lseek(*fd, 0, SEEK_SET) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot hold a thumbnail");
+done:
     if (rc != ERR_OK) {
         close(*fd);
         *fd = -1;

@@ -84,14 +84,14 @@ enum err_code klein_encode(const struct tokenizer *t, struct str prompt, size_t 
         pad = tokenizer_pad_id(t);
     if (pad == TOKENIZER_NONE)
         return err_set(e, ERR_FORMAT, "the tokenizer has no padding token");
-    enum err_code rc = encode_text(t, prompt, chat_klein_text, &all, e);
-    if (rc == ERR_OK) {
-        *used = all.n < max_tokens ? all.n : max_tokens;
-        for (size_t i = 0; i < max_tokens; i++) {
-            ids[i] = i < *used ? all.ids[i] : pad;
-            mask[i] = i < *used;
-        }
+    enum err_code rc;
+    TRY_GOTO(encode_text(t, prompt, chat_klein_text, &all, e), done);
+    *used = all.n < max_tokens ? all.n : max_tokens;
+    for (size_t i = 0; i < max_tokens; i++) {
+        ids[i] = i < *used ? all.ids[i] : pad;
+        mask[i] = i < *used;
     }
+done:
     tokens_deinit(&all);
     return rc;
 }

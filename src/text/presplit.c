@@ -129,11 +129,13 @@ enum err_code presplit_new(struct str pattern, struct presplit **out, struct err
     if (!p)
         return err_set(e, ERR_NOMEM, "no memory for the pre-tokenizer");
     buf_init(&translated, 64 * PRESPLIT_MAX_PATTERN_BYTES);
-    rc = translate(pattern, &translated, e);
-    if (rc == ERR_OK && buf_failed(&translated))
+    TRY_GOTO(translate(pattern, &translated, e), done);
+    if (buf_failed(&translated)) {
         rc = err_set(e, ERR_NOMEM, "no memory for the pre-tokenizer's pattern");
-    if (rc == ERR_OK)
-        rc = compile(p, buf_str(&translated), e);
+        goto done;
+    }
+    rc = compile(p, buf_str(&translated), e);
+done:
     buf_deinit(&translated);
     if (rc != ERR_OK) {
         presplit_free(p);

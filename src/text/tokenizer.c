@@ -219,9 +219,10 @@ enum err_code tokenizer_encode(const struct tokenizer *t, struct str text, struc
     if (!str_is_utf8(text, &bad))
         return err_set(e, ERR_FORMAT, "the text is not UTF-8 at byte %zu", bad);
     struct encoder en = {.t = t, .out = out, .e = e};
-    enum err_code rc = encoder_init(&en, text.n);
-    if (rc == ERR_OK)
-        rc = encode_between(&en, &t->before, text, encode_raw);
+    enum err_code rc;
+    TRY_GOTO(encoder_init(&en, text.n), done);
+    rc = encode_between(&en, &t->before, text, encode_raw);
+done:
     encoder_deinit(&en);
     if (rc != ERR_OK)
         out->n = before;

@@ -76,25 +76,20 @@ static enum err_code check_id(const struct tokenizer *t, const char *key, int32_
 
 static enum err_code fill(struct tokenizer *t, const struct tokenizer_arrays *a, struct err *e)
 {
-    enum err_code rc = ERR_OK;
     t->nfc = true;
-    for (size_t i = 0; rc == ERR_OK && i < a->n_tokens; i++)
-        rc = put_word(t, a, i, e);
-    if (rc == ERR_OK)
-        rc = vocab_index(&t->vocab, e);
-    for (size_t i = 0; rc == ERR_OK && i < a->n_tokens; i++)
-        rc = put_added(t, a, i, e);
-    for (size_t i = 0; rc == ERR_OK && i < a->n_merges; i++)
-        rc = tokenizer_put_merge_line(t, a->merges[i], e);
-    if (rc == ERR_OK)
-        rc = check_id(t, "eos_token_id", a->eos_id, e);
-    if (rc == ERR_OK)
-        rc = check_id(t, "padding_token_id", a->pad_id, e);
-    if (rc == ERR_OK)
-        rc = tokenizer_add_split(t, presplit_qwen(), e);
+    for (size_t i = 0; i < a->n_tokens; i++)
+        TRY(put_word(t, a, i, e));
+    TRY(vocab_index(&t->vocab, e));
+    for (size_t i = 0; i < a->n_tokens; i++)
+        TRY(put_added(t, a, i, e));
+    for (size_t i = 0; i < a->n_merges; i++)
+        TRY(tokenizer_put_merge_line(t, a->merges[i], e));
+    TRY(check_id(t, "eos_token_id", a->eos_id, e));
+    TRY(check_id(t, "padding_token_id", a->pad_id, e));
+    TRY(tokenizer_add_split(t, presplit_qwen(), e));
     t->eos_id = a->eos_id;
     t->pad_id = a->pad_id;
-    return rc == ERR_OK ? tokenizer_finish(t, e) : rc;
+    return tokenizer_finish(t, e);
 }
 
 enum err_code tokenizer_from_arrays(const struct tokenizer_arrays *a, const char *what,
@@ -102,13 +97,12 @@ enum err_code tokenizer_from_arrays(const struct tokenizer_arrays *a, const char
 {
     struct tokenizer *t = NULL;
     *out = NULL;
-    enum err_code rc = check_arrays(a, e);
-    if (rc == ERR_OK) {
-        struct tokenizer_sizes sizes = sizes_of(a);
-        rc = tokenizer_new(&sizes, &t, e);
-    }
-    if (rc == ERR_OK)
-        rc = fill(t, a, e);
+    enum err_code rc;
+    TRY_GOTO(check_arrays(a, e), done);
+    struct tokenizer_sizes sizes = sizes_of(a);
+    TRY_GOTO(tokenizer_new(&sizes, &t, e), done);
+    rc = fill(t, a, e);
+done:
     if (rc != ERR_OK) {
         tokenizer_free(t);
         return err_note(e, "%s", what);

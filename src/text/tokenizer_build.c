@@ -23,24 +23,20 @@ enum err_code tokenizer_new(const struct tokenizer_sizes *sizes, struct tokenize
         return err_set(e, ERR_NOMEM, "no memory for a tokenizer");
     t->pad_id = t->eos_id = TOKENIZER_NONE;
     bytelevel_init(&t->alphabet);
-    enum err_code rc = vocab_init(&t->vocab, sizes->ids, sizes->words, sizes->bytes, e);
-    if (rc == ERR_OK)
-        rc = bpe_merges_init(&t->merges, sizes->merges, e);
-    if (rc == ERR_OK)
-        rc = added_init(&t->before, sizes->added_bytes, e);
-    if (rc == ERR_OK)
-        rc = added_init(&t->after, sizes->added_bytes * NFC_GROWTH, e);
-    if (rc == ERR_OK) {
-        t->merge_room = mem_try_array(2, VOCAB_MAX_TOKEN_BYTES);
-        if (!t->merge_room)
-            rc = err_set(e, ERR_NOMEM, "no memory for a tokenizer");
+    enum err_code rc;
+    TRY_GOTO(vocab_init(&t->vocab, sizes->ids, sizes->words, sizes->bytes, e), failed);
+    TRY_GOTO(bpe_merges_init(&t->merges, sizes->merges, e), failed);
+    TRY_GOTO(added_init(&t->before, sizes->added_bytes, e), failed);
+    TRY_GOTO(added_init(&t->after, sizes->added_bytes * NFC_GROWTH, e), failed);
+    t->merge_room = mem_try_array(2, VOCAB_MAX_TOKEN_BYTES);
+    if (t->merge_room) {
+        *out = t;
+        return ERR_OK;
     }
-    if (rc != ERR_OK) {
-        tokenizer_free(t);
-        return rc;
-    }
-    *out = t;
-    return ERR_OK;
+    rc = err_set(e, ERR_NOMEM, "no memory for a tokenizer");
+failed:
+    tokenizer_free(t);
+    return rc;
 }
 
 void tokenizer_free(struct tokenizer *t)
@@ -165,9 +161,10 @@ static enum err_code put_added_normalized(struct tokenizer *t, const struct toke
 {
     struct buf text;
     buf_init(&text, (size_t)ADDED_MAX_BYTES * NFC_GROWTH);
-    enum err_code rc = t->nfc ? nfc_append(a->text, &text, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = added_put(&t->after, t->nfc ? buf_str(&text) : a->text, (int32_t)a->id, e);
+    enum err_code rc;
+    TRY_GOTO(t->nfc ? nfc_append(a->text, &text, e) : ERR_OK, done);
+    rc = added_put(&t->after, t->nfc ? buf_str(&text) : a->text, (int32_t)a->id, e);
+done:
     buf_deinit(&text);
     return rc;
 }

@@ -56,27 +56,22 @@ static enum err_code read_words_and_merges(const char *dir, struct folder *f,
 {
     char vocab[PATH_BYTES], merges[PATH_BYTES];
     struct tokenizer *t = NULL;
-    enum err_code rc = file_join(vocab, sizeof vocab, dir, "vocab.json", e);
-    if (rc == ERR_OK)
-        rc = file_join(merges, sizeof merges, dir, "merges.txt", e);
-    if (rc == ERR_OK && !file_exists(vocab))
+    TRY(file_join(vocab, sizeof vocab, dir, "vocab.json", e));
+    TRY(file_join(merges, sizeof merges, dir, "merges.txt", e));
+    if (!file_exists(vocab))
         return err_set(e, ERR_NOTFOUND, "'%s' has neither tokenizer.json nor vocab.json", dir);
-    if (rc == ERR_OK)
-        rc = read_owned(vocab, TOKENIZER_MAX_FILE_BYTES, &f->main, e);
-    if (rc == ERR_OK)
-        rc = file_read(merges, TOKENIZER_MAX_FILE_BYTES, &f->merges, e);
-    if (rc == ERR_OK && !(src->config && yyjson_obj_get(src->config, "added_tokens_decoder")))
-        rc = read_beside(dir, "added_tokens.json", &f->added, &src->added_map, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(read_owned(vocab, TOKENIZER_MAX_FILE_BYTES, &f->main, e));
+    TRY(file_read(merges, TOKENIZER_MAX_FILE_BYTES, &f->merges, e));
+    if (!(src->config && yyjson_obj_get(src->config, "added_tokens_decoder")))
+        TRY(read_beside(dir, "added_tokens.json", &f->added, &src->added_map, e));
     src->vocab = yyjson_doc_get_root(f->main.doc);
     src->merge_lines = buf_str(&f->merges);
     src->nfc = true;
-    rc = tokenizer_from_source(src, &t, e);
-    if (rc == ERR_OK)
-        rc = tokenizer_add_split(t, presplit_qwen(), e);
-    if (rc == ERR_OK)
-        rc = tokenizer_finish(t, e);
+    enum err_code rc;
+    TRY_GOTO(tokenizer_from_source(src, &t, e), done);
+    TRY_GOTO(tokenizer_add_split(t, presplit_qwen(), e), done);
+    rc = tokenizer_finish(t, e);
+done:
     if (rc != ERR_OK) {
         tokenizer_free(t);
         return err_note(e, "%s", dir);

@@ -219,19 +219,16 @@ enum err_code tokenizer_read_json(yyjson_val *root, struct tokenizer_source *src
         return err_set(e, ERR_FORMAT, "%s: should be an object, found %s", src->what,
                        yyjson_get_type_desc(root));
     yyjson_val *model = yyjson_obj_get(root, "model");
-    enum err_code rc = check_settings(root, src, &ignore_merges, e);
-    if (rc == ERR_OK) {
-        src->vocab = yyjson_obj_get(model, "vocab");
-        src->merges = yyjson_obj_get(model, "merges");
-        src->added = yyjson_obj_get(root, "added_tokens");
-        rc = tokenizer_from_source(src, &t, e);
-    }
-    if (rc == ERR_OK) {
-        t->ignore_merges = ignore_merges;
-        rc = read_pretokenizers(t, root, e);
-    }
-    if (rc == ERR_OK)
-        rc = tokenizer_finish(t, e);
+    enum err_code rc;
+    TRY_GOTO(check_settings(root, src, &ignore_merges, e), done);
+    src->vocab = yyjson_obj_get(model, "vocab");
+    src->merges = yyjson_obj_get(model, "merges");
+    src->added = yyjson_obj_get(root, "added_tokens");
+    TRY_GOTO(tokenizer_from_source(src, &t, e), done);
+    t->ignore_merges = ignore_merges;
+    TRY_GOTO(read_pretokenizers(t, root, e), done);
+    rc = tokenizer_finish(t, e);
+done:
     if (rc != ERR_OK) {
         tokenizer_free(t);
         return err_note(e, "%s", src->what);
@@ -254,9 +251,10 @@ enum err_code tokenizer_from_json(struct str json, const char *what, struct toke
         return err_set(e, ERR_LIMIT, "%s: %zu bytes; at most %d are possible", what, json.n,
                        TOKENIZER_MAX_FILE_BYTES);
     }
-    enum err_code rc = json_owned_parse(&j, &copy, what, e);
-    if (rc == ERR_OK)
-        rc = tokenizer_read_json(yyjson_doc_get_root(j.doc), &src, out, e);
+    enum err_code rc;
+    TRY_GOTO(json_owned_parse(&j, &copy, what, e), done);
+    rc = tokenizer_read_json(yyjson_doc_get_root(j.doc), &src, out, e);
+done:
     json_owned_deinit(&j);
     return rc;
 }

@@ -58,13 +58,9 @@ static enum err_code each_added_in_list(yyjson_val *list, added_fn fn, void *use
     yyjson_arr_foreach(list, i, max, v)
     {
         struct tokenizer_added a;
-        enum err_code rc = read_added(v, &a, e);
-        if (rc == ERR_OK)
-            rc = id_of(yyjson_obj_get(v, "id"), a.text, &a.id, e);
-        if (rc == ERR_OK)
-            rc = fn(user, &a, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(read_added(v, &a, e));
+        TRY(id_of(yyjson_obj_get(v, "id"), a.text, &a.id, e));
+        TRY(fn(user, &a, e));
     }
     return ERR_OK;
 }
@@ -81,16 +77,13 @@ static enum err_code each_added_in_config(yyjson_val *config, added_fn fn, void 
     {
         struct tokenizer_added a;
         uint64_t id = VOCAB_MAX_IDS;
-        enum err_code rc = read_added(v, &a, e);
-        if (rc == ERR_OK && (!str_to_u64(str_of(key), &id) || id >= VOCAB_MAX_IDS))
-            rc = err_set(e, ERR_FORMAT, "added_tokens_decoder: '%.*s' is no id",
-                         (int)(yyjson_get_len(key) > 60 ? 60 : yyjson_get_len(key)),
-                         yyjson_get_str(key));
+        TRY(read_added(v, &a, e));
+        if (!str_to_u64(str_of(key), &id) || id >= VOCAB_MAX_IDS)
+            return err_set(e, ERR_FORMAT, "added_tokens_decoder: '%.*s' is no id",
+                           (int)(yyjson_get_len(key) > 60 ? 60 : yyjson_get_len(key)),
+                           yyjson_get_str(key));
         a.id = (int64_t)id;
-        if (rc == ERR_OK)
-            rc = fn(user, &a, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(fn(user, &a, e));
     }
     return ERR_OK;
 }
@@ -134,11 +127,8 @@ static enum err_code each_added_in_map(const struct tokenizer_source *src, added
     {
         struct tokenizer_added a = {.text = str_of(key)};
         a.special = map_names(src->special_map, a.text);
-        enum err_code rc = id_of(v, a.text, &a.id, e);
-        if (rc == ERR_OK)
-            rc = fn(user, &a, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(id_of(v, a.text, &a.id, e));
+        TRY(fn(user, &a, e));
     }
     return ERR_OK;
 }
@@ -281,24 +271,19 @@ enum err_code tokenizer_from_source(const struct tokenizer_source *src, struct t
     struct tokenizer_sizes sizes = {0};
     struct tokenizer *t = NULL;
     *out = NULL;
-    enum err_code rc = count_all(src, &sizes, e);
-    if (rc == ERR_OK)
-        rc = tokenizer_new(&sizes, &t, e);
-    if (rc == ERR_OK) {
-        t->nfc = src->nfc;
-        rc = put_words(t, src->vocab, e);
-    }
-    if (rc == ERR_OK)
-        rc = vocab_index(&t->vocab, e);
-    if (rc == ERR_OK)
-        rc = src->merge_lines.p ? put_merge_lines(t, src->merge_lines, e)
-                                : put_merges(t, src->merges, e);
-    if (rc == ERR_OK)
-        rc = each_added(src, put_added, t, e);
-    if (rc == ERR_OK)
-        rc = named_id(t, src, "pad_token", &t->pad_id, e);
-    if (rc == ERR_OK)
-        rc = named_id(t, src, "eos_token", &t->eos_id, e);
+    enum err_code rc;
+    TRY_GOTO(count_all(src, &sizes, e), done);
+    TRY_GOTO(tokenizer_new(&sizes, &t, e), done);
+    t->nfc = src->nfc;
+    TRY_GOTO(put_words(t, src->vocab, e), done);
+    TRY_GOTO(vocab_index(&t->vocab, e), done);
+    TRY_GOTO(src->merge_lines.p ? put_merge_lines(t, src->merge_lines, e)
+                                : put_merges(t, src->merges, e),
+             done);
+    TRY_GOTO(each_added(src, put_added, t, e), done);
+    TRY_GOTO(named_id(t, src, "pad_token", &t->pad_id, e), done);
+    rc = named_id(t, src, "eos_token", &t->eos_id, e);
+done:
     if (rc != ERR_OK) {
         tokenizer_free(t);
         return rc;

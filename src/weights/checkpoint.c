@@ -179,9 +179,10 @@ enum err_code checkpoint_open_bytes(const char *name, const void *p, size_t n,
     }
     c->files[0] = (struct weights_file){.path = c->path, .p = p, .n = n};
     c->n_files = 1;
-    enum err_code rc = read_file(c, 0, e);
-    if (rc == ERR_OK)
-        rc = catalogue_finish(c, e);
+    enum err_code rc;
+    TRY_GOTO(read_file(c, 0, e), done);
+    rc = catalogue_finish(c, e);
+done:
     if (rc == ERR_OK)
         *out = c;
     else
@@ -244,14 +245,11 @@ static enum err_code open_shards(struct checkpoint *c, const char *dir, const ch
         return no_memory(dir, e);
     for (size_t i = 0; i < n; i++) {
         char path[MAX_PATH_BYTES];
-        enum err_code rc = file_join(path, sizeof path, dir, names[i], e);
-        if (rc == ERR_OK && !file_exists(path))
-            rc = err_set(e, ERR_NOTFOUND, "the shard '%s', which '%s' names, is missing", names[i],
-                         c->path);
-        if (rc == ERR_OK)
-            rc = map_file(c, path, e);
-        if (rc != ERR_OK)
-            return rc;
+        TRY(file_join(path, sizeof path, dir, names[i], e));
+        if (!file_exists(path))
+            return err_set(e, ERR_NOTFOUND, "the shard '%s', which '%s' names, is missing",
+                           names[i], c->path);
+        TRY(map_file(c, path, e));
     }
     return catalogue_finish(c, e);
 }
@@ -306,9 +304,10 @@ static enum err_code open_index(struct checkpoint *c, const char *path, struct e
     memcpy(dir + n, ".", n == 0 ? 2 : 1);
     dir[n == 0 ? 1 : n] = '\0';
     yyjson_doc *doc = NULL;
-    enum err_code rc = json_read_file(path, max_index_bytes, &doc, e);
-    if (rc == ERR_OK)
-        rc = open_map(c, dir, yyjson_obj_get(yyjson_doc_get_root(doc), "weight_map"), e);
+    enum err_code rc;
+    TRY_GOTO(json_read_file(path, max_index_bytes, &doc, e), done);
+    rc = open_map(c, dir, yyjson_obj_get(yyjson_doc_get_root(doc), "weight_map"), e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }

@@ -378,10 +378,9 @@ enum err_code component_find(const struct component *c, const char *name, int n_
                        catalogue_shape(q.values.dims, q.values.n_dims).z);
     v.stored = f.tensor;
     add_scales(&q, begin, v.dims[0], &v);
-    rc = check_view(c, name, &v, n_dims, dims, e);
-    if (rc == ERR_OK)
-        *out = v;
-    return rc;
+    TRY(check_view(c, name, &v, n_dims, dims, e));
+    *out = v;
+    return ERR_OK;
 }
 
 bool component_has(const struct component *c, const char *name)

@@ -166,17 +166,13 @@ static enum err_code make(struct owner *w, struct component *c, const struct con
                        "always work",
                        word, component_kind_title(component_kind(c)));
     w->plan.naming = to->id;
-    enum err_code rc = convert_pieces_make(c, to, &w->arena, &w->pieces, e);
-    if (rc == ERR_OK)
-        rc = add_tensors(w, c, o, e);
+    TRY(convert_pieces_make(c, to, &w->arena, &w->pieces, e));
+    TRY(add_tensors(w, c, o, e));
     w->plan.left_out = w->pieces.left_out;
     w->plan.left_out_name = w->pieces.example;
-    if (rc == ERR_OK)
-        rc = convert_meta_make(c, o, &w->arena, &meta, &n_meta, e);
-    if (rc == ERR_OK)
-        rc = (o->format == CHECKPOINT_GGUF ? gguf_write_header : safetensors_write_header)(
-            w->plan.out, w->plan.n, meta, n_meta, &w->plan.header, &w->plan.file_bytes, e);
-    return rc;
+    TRY(convert_meta_make(c, o, &w->arena, &meta, &n_meta, e));
+    return (o->format == CHECKPOINT_GGUF ? gguf_write_header : safetensors_write_header)(
+        w->plan.out, w->plan.n, meta, n_meta, &w->plan.header, &w->plan.file_bytes, e);
 }
 
 enum err_code convert_plan_make(struct component *c, const struct convert_options *o,

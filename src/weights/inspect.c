@@ -198,11 +198,9 @@ static void check_blocks(struct inspect_report *r)
 static enum err_code collect(const char *path, struct inspect_report *r, struct err *e)
 {
     struct err why = {0};
-    enum err_code rc = checkpoint_open(path, &r->cp, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(checkpoint_open(path, &r->cp, e));
     add_sizes(r);
-    rc = component_open(path, COMPONENT_UNKNOWN, &r->component, &why);
+    enum err_code rc = component_open(path, COMPONENT_UNKNOWN, &r->component, &why);
     if (rc == ERR_NOMEM) {
         if (e)
             *e = why;

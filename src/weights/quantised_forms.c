@@ -174,9 +174,10 @@ static enum err_code read_nvfp4(struct stored *s, bool comfy, struct quantised *
         q->values.dtype = DTYPE_F4;
     }
     q->high_first = comfy;
-    enum err_code rc = take_scalar(second, q, e);
-    if (rc == ERR_OK)
-        rc = take_grid(scale, q, 1, NVFP4_BLOCK, comfy, e);
+    enum err_code rc;
+    TRY_GOTO(take_scalar(second, q, e), done);
+    rc = take_grid(scale, q, 1, NVFP4_BLOCK, comfy, e);
+done:
     q->grid.n.dtype = DTYPE_F8_E4M3; /* also where it is stored as bytes */
     return rc;
 }

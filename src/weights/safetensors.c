@@ -118,13 +118,10 @@ static enum err_code read_tensor(struct checkpoint *c, int file, struct str data
         return err_set(e, ERR_FORMAT, "tensor '%s': the dtype '%s' is not known",
                        catalogue_show(name).z, catalogue_show(dtype_name).z);
     uint64_t bytes = 0;
-    enum err_code rc = read_shape(shape, &t, e);
-    if (rc == ERR_OK)
-        rc = read_offsets(offsets, &t, &t.offset, &bytes, e);
+    TRY(read_shape(shape, &t, e));
+    TRY(read_offsets(offsets, &t, &t.offset, &bytes, e));
     t.claimed_bytes = &bytes;
-    if (rc == ERR_OK)
-        rc = catalogue_add_tensor(c, file, (const unsigned char *)data.p, data.n, &t, e);
-    return rc;
+    return catalogue_add_tensor(c, file, (const unsigned char *)data.p, data.n, &t, e);
 }
 
 static enum err_code read_metadata(struct checkpoint *c, int file, yyjson_val *v, struct err *e)

@@ -128,9 +128,10 @@ enum err_code flux2_transformer_new(struct component *c, struct nn_device *d,
         return err_set(e, ERR_NOMEM, "no memory for the transformer");
     m->cfg = *cfg;
     m->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
-    if (rc == ERR_OK)
-        rc = declare(m, e);
+    enum err_code rc;
+    TRY_GOTO(nn_params_new(c, d, precision, &m->params, e), done);
+    rc = declare(m, e);
+done:
     if (rc != ERR_OK) {
         flux2_transformer_free(m);
         return rc;

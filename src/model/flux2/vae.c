@@ -106,28 +106,25 @@ static enum err_code read_statistics(struct flux2_vae *v, struct component *c, s
 {
     int64_t n = 4 * v->cfg.latent_channels;
     struct weights_view mean, var;
-    enum err_code rc = component_find(c, "bn.running_mean", 1, &n, &mean, e);
-    if (rc == ERR_OK)
-        rc = component_find(c, "bn.running_var", 1, &n, &var, e);
+    TRY(component_find(c, "bn.running_mean", 1, &n, &mean, e));
+    TRY(component_find(c, "bn.running_var", 1, &n, &var, e));
     v->mean = mem_try_array((size_t)n, sizeof(float));
     v->std = mem_try_array((size_t)n, sizeof(float));
-    if (rc == ERR_OK && (!v->mean || !v->std))
-        rc = err_set(e, ERR_NOMEM, "no memory for the VAE");
-    if (rc == ERR_OK)
-        rc = nn_view_rows_f32(&mean, 0, 1, v->mean, e);
-    if (rc == ERR_OK)
-        rc = nn_view_rows_f32(&var, 0, 1, v->std, e);
-    for (int64_t i = 0; rc == ERR_OK && i < n; i++) {
+    if (!v->mean || !v->std)
+        return err_set(e, ERR_NOMEM, "no memory for the VAE");
+    TRY(nn_view_rows_f32(&mean, 0, 1, v->mean, e));
+    TRY(nn_view_rows_f32(&var, 0, 1, v->std, e));
+    for (int64_t i = 0; i < n; i++) {
         v->std[i] = sqrtf(v->std[i] + (float)v->cfg.batch_norm_eps);
         if (!isfinite(v->mean[i]))
-            rc = err_set(e, ERR_NUMERIC, "tensor 'bn.running_mean' holds NaN or infinity at %lld",
-                         (long long)i);
-        else if (!(v->std[i] > 0))
-            rc =
-                err_set(e, ERR_NUMERIC,
-                        "tensor 'bn.running_var' holds no positive variance at %lld", (long long)i);
+            return err_set(e, ERR_NUMERIC, "tensor 'bn.running_mean' holds NaN or infinity at %lld",
+                           (long long)i);
+        if (!(v->std[i] > 0))
+            return err_set(e, ERR_NUMERIC,
+                           "tensor 'bn.running_var' holds no positive variance at %lld",
+                           (long long)i);
     }
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_precision precision,
@@ -145,9 +142,10 @@ enum err_code flux2_vae_new(struct component *c, struct nn_device *d, enum nn_pr
         .user = &v->cfg,
         .scale = flux2_vae_scale(cfg),
     };
-    enum err_code rc = vae_init(&v->net, c, d, precision, &family, sides, e);
-    if (rc == ERR_OK)
-        rc = read_statistics(v, c, e);
+    enum err_code rc;
+    TRY_GOTO(vae_init(&v->net, c, d, precision, &family, sides, e), done);
+    rc = read_statistics(v, c, e);
+done:
     if (rc != ERR_OK) {
         flux2_vae_free(v);
         return rc;

@@ -34,38 +34,26 @@ static enum err_code read_json(yyjson_val *json, const char *what, struct flux2_
                                struct err *e)
 {
     size_t n_enc = (size_t)v->n_levels, n_dec = 0;
-    enum err_code rc;
-    rc = json_get_i64(json, "latent_channels", 1, 4096, &v->latent_channels, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "in_channels", 1, 16, &v->in_channels, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "out_channels", 1, 16, &v->out_channels, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "layers_per_block", 1, 16, &v->layers_per_block, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64(json, "norm_num_groups", 1, 4096, &v->norm_groups, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_double(json, "batch_norm_eps", 0, 1, &v->batch_norm_eps, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(json, "use_quant_conv", &v->use_quant_conv, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(json, "use_post_quant_conv", &v->use_post_quant_conv, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_bool(json, "mid_block_add_attention", &v->mid_attention, what, e);
-    if (rc == ERR_OK)
-        rc = json_get_i64_array(json, "block_out_channels", 1, MODEL_MAX_DIM, v->encoder_channels,
-                                FLUX2_VAE_MAX_LEVELS, &n_enc, what, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(json_get_i64(json, "latent_channels", 1, 4096, &v->latent_channels, what, e));
+    TRY(json_get_i64(json, "in_channels", 1, 16, &v->in_channels, what, e));
+    TRY(json_get_i64(json, "out_channels", 1, 16, &v->out_channels, what, e));
+    TRY(json_get_i64(json, "layers_per_block", 1, 16, &v->layers_per_block, what, e));
+    TRY(json_get_i64(json, "norm_num_groups", 1, 4096, &v->norm_groups, what, e));
+    TRY(json_get_double(json, "batch_norm_eps", 0, 1, &v->batch_norm_eps, what, e));
+    TRY(json_get_bool(json, "use_quant_conv", &v->use_quant_conv, what, e));
+    TRY(json_get_bool(json, "use_post_quant_conv", &v->use_post_quant_conv, what, e));
+    TRY(json_get_bool(json, "mid_block_add_attention", &v->mid_attention, what, e));
+    TRY(json_get_i64_array(json, "block_out_channels", 1, MODEL_MAX_DIM, v->encoder_channels,
+                           FLUX2_VAE_MAX_LEVELS, &n_enc, what, e));
     memcpy(v->decoder_channels, v->encoder_channels, sizeof v->decoder_channels);
     n_dec = n_enc;
-    rc = json_get_i64_array(json, "decoder_block_out_channels", 1, MODEL_MAX_DIM,
-                            v->decoder_channels, FLUX2_VAE_MAX_LEVELS, &n_dec, what, e);
-    if (rc == ERR_OK && (n_dec != n_enc || n_enc < 1))
-        rc = err_set(e, ERR_FORMAT, "%s: block_out_channels has %zu levels, the decoder %zu", what,
-                     n_enc, n_dec);
+    TRY(json_get_i64_array(json, "decoder_block_out_channels", 1, MODEL_MAX_DIM,
+                           v->decoder_channels, FLUX2_VAE_MAX_LEVELS, &n_dec, what, e));
+    if (n_dec != n_enc || n_enc < 1)
+        return err_set(e, ERR_FORMAT, "%s: block_out_channels has %zu levels, the decoder %zu",
+                       what, n_enc, n_dec);
     v->n_levels = (int64_t)n_enc;
-    return rc;
+    return ERR_OK;
 }
 
 enum err_code flux2_vae_config_read(yyjson_val *json, const char *what, const struct component *c,

@@ -94,12 +94,14 @@ static enum err_code layer_grow(struct qwen_vl_cache *c, struct ggml_context *ct
                                 struct layer_cache *y, struct err *e)
 {
     struct layer_cache bigger = {0};
-    enum err_code rc = layer_alloc(c->m, ctx, capacity, &bigger, e);
+    enum err_code rc;
+    TRY_GOTO(layer_alloc(c->m, ctx, capacity, &bigger, e), done);
     bool copies = y->buffer && !nn_device_is_dry(c->m->device);
-    if (rc == ERR_OK && copies)
-        rc = copy_used(c->m->device, y->k, bigger.k, c->used, e);
-    if (rc == ERR_OK && copies)
+    if (copies) {
+        TRY_GOTO(copy_used(c->m->device, y->k, bigger.k, c->used, e), done);
         rc = copy_used(c->m->device, y->v, bigger.v, c->used, e);
+    }
+done:
     if (rc != ERR_OK) {
         nn_buffer_free(bigger.buffer);
         return rc;

@@ -149,19 +149,16 @@ enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *p
 {
     struct run r = {.m = m, .prompt = prompt, .o = o};
     size_t before = out->n;
-    enum err_code rc = check(m, prompt, o, e);
-    if (rc == ERR_OK)
-        rc = run_init(&r, e);
-    if (rc == ERR_OK)
-        rc = prefill(&r, e);
-    for (int64_t n = 1; rc == ERR_OK && n <= o->max_new_tokens; n++) {
+    enum err_code rc;
+    TRY_GOTO(check(m, prompt, o, e), done);
+    TRY_GOTO(run_init(&r, e), done);
+    TRY_GOTO(prefill(&r, e), done);
+    for (int64_t n = 1; n <= o->max_new_tokens; n++) {
         int32_t id = 0;
-        rc = choose(&r, &id, e);
-        if (rc != ERR_OK)
-            break;
+        TRY_GOTO(choose(&r, &id, e), done);
         if (!tokens_add(out, id)) {
             rc = err_set(e, ERR_NOMEM, "no memory for generated text");
-            break;
+            goto done;
         }
         r.seen[id] = true;
         if (o->token)
@@ -169,10 +166,10 @@ enum err_code qwen_vl_generate(struct qwen_vl *m, const struct qwen_vl_prompt *p
         if (is_end(&o->rules, id) || n == o->max_new_tokens)
             break;
         if (nn_device_is_dry(m->device))
-            rc = skip_to_last(&r, &n, e);
-        if (rc == ERR_OK)
-            rc = step(&r, id, e);
+            TRY_GOTO(skip_to_last(&r, &n, e), done);
+        TRY_GOTO(step(&r, id, e), done);
     }
+done:
     if (rc != ERR_OK)
         out->n = before;
     run_deinit(&r);

@@ -63,9 +63,10 @@ enum err_code qwen_vl_new(struct component *c, struct nn_device *d, enum nn_prec
         return err_set(e, ERR_NOMEM, "no memory for the language model");
     m->cfg = *cfg;
     m->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
-    if (rc == ERR_OK)
-        rc = declare(m, use, e);
+    enum err_code rc;
+    TRY_GOTO(nn_params_new(c, d, precision, &m->params, e), done);
+    rc = declare(m, use, e);
+done:
     if (rc != ERR_OK) {
         qwen_vl_free(m);
         return rc;

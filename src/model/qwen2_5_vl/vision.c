@@ -100,9 +100,10 @@ enum err_code qwen_vl_vision_new(struct component *c, struct nn_device *d,
         return err_set(e, ERR_NOMEM, "no memory for the vision tower");
     v->cfg = *cfg;
     v->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &v->params, e);
-    if (rc == ERR_OK)
-        rc = declare(v, c, e);
+    enum err_code rc;
+    TRY_GOTO(nn_params_new(c, d, precision, &v->params, e), done);
+    rc = declare(v, c, e);
+done:
     if (rc != ERR_OK) {
         qwen_vl_vision_free(v);
         return rc;
@@ -267,14 +268,18 @@ static enum err_code summed_kernel(const struct qwen_vl_vision *v, float *out, s
     int64_t planes = c->hidden * c->channels; /* of out */
     memset(out, 0, (size_t)(planes * area) * sizeof *out);
     float *stored = mem_try_array((size_t)(planes * frames * area), sizeof *stored);
-    enum err_code rc =
-        stored ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the vision tower's kernel");
-    for (int k = 0; rc == ERR_OK && k < 2 && v->kernel[k]; k++) {
-        rc = nn_view_rows_f32(&v->kernel[k]->view, 0, planes * frames * c->patch, stored, e);
-        for (int64_t i = 0; rc == ERR_OK && i < planes * frames; i++)
+    enum err_code rc;
+    TRY_GOTO(stored ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the vision tower's kernel"),
+             done);
+    for (int k = 0; k < 2 && v->kernel[k]; k++) {
+        TRY_GOTO(nn_view_rows_f32(&v->kernel[k]->view, 0, planes * frames * c->patch, stored, e),
+                 done);
+        for (int64_t i = 0; i < planes * frames; i++) {
             for (int64_t j = 0; j < area; j++)
                 out[i / frames * area + j] += stored[i * area + j];
+        }
     }
+done:
     mem_free(stored);
     return rc;
 }

@@ -76,9 +76,10 @@ enum err_code qwen3_new(struct component *c, struct nn_device *d, enum nn_precis
     m->cfg = *cfg;
     m->device = d;
     m->n_layers = n_layers;
-    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
-    if (rc == ERR_OK)
-        rc = declare(m, e);
+    enum err_code rc;
+    TRY_GOTO(nn_params_new(c, d, precision, &m->params, e), done);
+    rc = declare(m, e);
+done:
     if (rc != ERR_OK) {
         qwen3_free(m);
         return rc;

@@ -83,14 +83,14 @@ static enum err_code embed_times(const struct build *b, struct err *e)
     graph_init(b, &g);
     struct ggml_tensor *act = nn_silu(&g, qwen_image_time_embedding(&g, c, t, &in));
     nn_graph_output(&g, act);
-    enum err_code rc = nn_graph_prepare(&g, e);
-    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i++) {
-        rc = qwen_image_set_time(&g, c, t, &in, b->t->times[i], b->t->condition, e);
-        if (rc == ERR_OK)
-            rc = nn_graph_run(&g, b->cancel, e);
-        if (rc == ERR_OK)
-            nn_graph_get(&g, act, b->act + i * c->dim);
+    enum err_code rc;
+    TRY_GOTO(nn_graph_prepare(&g, e), done);
+    for (int64_t i = 0; i < b->t->n_times; i++) {
+        TRY_GOTO(qwen_image_set_time(&g, c, t, &in, b->t->times[i], b->t->condition, e), done);
+        TRY_GOTO(nn_graph_run(&g, b->cancel, e), done);
+        nn_graph_get(&g, act, b->act + i * c->dim);
     }
+done:
     nn_graph_deinit(&g);
     return rc;
 }
@@ -137,18 +137,17 @@ static enum err_code modulate_block(const struct build *b, int64_t block, struct
     mg.out[1] = nn_linear(&mg.g, mod->txt.w, mod->txt.b, mg.act);
     nn_graph_output(&mg.g, mg.out[0]);
     nn_graph_output(&mg.g, mg.out[1]);
-    enum err_code rc =
-        act && room ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for modulation tables");
-    if (rc == ERR_OK)
-        rc = nn_graph_prepare(&mg.g, e);
-    for (int64_t i = 0; rc == ERR_OK && i < b->t->n_times; i += at_once) {
+    enum err_code rc;
+    TRY_GOTO(act && room ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for modulation tables"), done);
+    TRY_GOTO(nn_graph_prepare(&mg.g, e), done);
+    for (int64_t i = 0; i < b->t->n_times; i += at_once) {
         int64_t n = b->t->n_times - i < at_once ? b->t->n_times - i : at_once;
         memcpy(act, b->act + i * dim, (size_t)(n * dim) * sizeof *act);
         nn_graph_set(&mg.g, mg.act, act);
-        rc = nn_graph_run(&mg.g, b->cancel, e);
-        if (rc == ERR_OK)
-            read_block(b, &mg, block, i, n, room);
+        TRY_GOTO(nn_graph_run(&mg.g, b->cancel, e), done);
+        read_block(b, &mg, block, i, n, room);
     }
+done:
     nn_graph_deinit(&mg.g);
     mem_free(act);
     mem_free(room);
@@ -193,13 +192,15 @@ enum err_code qwen_image_tables_build(struct qwen_image_transformer *m, const fl
         b.act = mem_try_array((size_t)n_times, (size_t)m->cfg.dim * sizeof(float));
     }
     enum err_code rc = ERR_OK;
-    if (!t->times || !t->rows || !b.act)
+    if (!t->times || !t->rows || !b.act) {
         rc = err_set(e, ERR_NOMEM, "no memory for modulation tables of %lld steps",
                      (long long)n_times);
-    for (int64_t i = 0; rc == ERR_OK && i < n_times; i++)
+        goto done;
+    }
+    for (int64_t i = 0; i < n_times; i++)
         t->times[i] = times[i];
-    if (rc == ERR_OK)
-        rc = fill(&b, e);
+    rc = fill(&b, e);
+done:
     mem_free(b.act);
     if (rc != ERR_OK) {
         qwen_image_tables_free(t);

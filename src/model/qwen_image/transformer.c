@@ -122,13 +122,12 @@ enum err_code qwen_image_transformer_new(struct component *c, struct nn_device *
         return err_set(e, ERR_NOMEM, "no memory for the transformer");
     m->cfg = *cfg;
     m->device = d;
-    enum err_code rc = nn_params_new(c, d, precision, &m->params, e);
-    if (rc == ERR_OK)
-        rc = nn_params_new(c, d, precision, &m->time_params, e);
-    if (rc == ERR_OK)
-        rc = declare_rest(m, e);
-    if (rc == ERR_OK)
-        rc = declare_modulation(m, e);
+    enum err_code rc;
+    TRY_GOTO(nn_params_new(c, d, precision, &m->params, e), done);
+    TRY_GOTO(nn_params_new(c, d, precision, &m->time_params, e), done);
+    TRY_GOTO(declare_rest(m, e), done);
+    rc = declare_modulation(m, e);
+done:
     if (rc != ERR_OK) {
         qwen_image_transformer_free(m);
         return rc;

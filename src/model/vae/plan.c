@@ -350,20 +350,19 @@ static enum err_code measure_whole(const struct vae_plan *p, size_t *bytes, stru
 static enum err_code smallest(struct vae_plan *p, size_t *bytes, struct err *e)
 {
     size_t whole;
-    enum err_code rc = measure_whole(p, &whole, e);
     *bytes = 0;
-    for (int j = 0; rc == ERR_OK && j < p->n_stages; j++) {
+    TRY(measure_whole(p, &whole, e));
+    for (int j = 0; j < p->n_stages; j++) {
         size_t modest = 0;
-        rc = choose_modest(p, &p->stages[j], SIZE_MAX, e);
+        TRY(choose_modest(p, &p->stages[j], SIZE_MAX, e));
         modest = p->stages[j].compute_bytes;
-        if (rc == ERR_OK)
-            rc = choose_modest(p, &p->stages[j], 0, e);
+        TRY(choose_modest(p, &p->stages[j], 0, e));
         *bytes = max_size(*bytes, p->stages[j].compute_bytes < modest ? p->stages[j].compute_bytes
                                                                       : modest);
     }
-    if (rc == ERR_OK && whole < *bytes)
+    if (whole < *bytes)
         *bytes = whole;
-    return rc;
+    return ERR_OK;
 }
 
 static enum err_code refuse(struct vae_plan *p, size_t limit, struct err *e)
@@ -407,13 +406,14 @@ enum err_code vae_plan_make(const struct vae_half *half, struct nn_device *devic
                             struct err *e)
 {
     size_t whole = 0;
-    enum err_code rc = plan_init(out, half, device, exact, in, e);
-    if (rc == ERR_OK)
-        rc = measure_whole(out, &whole, e);
-    if (rc == ERR_OK && limits.compute && whole > limits.compute)
+    enum err_code rc;
+    TRY_GOTO(plan_init(out, half, device, exact, in, e), done);
+    TRY_GOTO(measure_whole(out, &whole, e), done);
+    if (limits.compute && whole > limits.compute)
         rc = plan_limited(out, &limits, e);
     else
         out->need = (struct vae_need){.device_bytes = whole, .compute_bytes = whole};
+done:
     if (rc != ERR_OK)
         vae_plan_deinit(out);
     return rc;
@@ -432,9 +432,10 @@ enum err_code vae_plan_smallest(const struct vae_half *half, struct nn_device *d
                                 struct vae_shape in, size_t *bytes, struct err *e)
 {
     struct vae_plan p;
-    enum err_code rc = plan_init(&p, half, device, exact, in, e);
-    if (rc == ERR_OK)
-        rc = smallest(&p, bytes, e);
+    enum err_code rc;
+    TRY_GOTO(plan_init(&p, half, device, exact, in, e), done);
+    rc = smallest(&p, bytes, e);
+done:
     vae_plan_deinit(&p);
     return rc;
 }

@@ -85,9 +85,10 @@ static enum err_code copy(const struct vae_spill *s, size_t at, const struct nn_
     if (!ctx)
         return err_set(e, ERR_NOMEM, "no memory to copy a map");
     struct ggml_tensor *stored = ggml_new_tensor(ctx, t->type, GGML_MAX_DIMS, t->ne);
-    enum err_code rc = nn_buffer_place(s->buffer, stored, at, e);
-    if (rc == ERR_OK)
-        nn_tensor_copy(g->device, load ? stored : t, load ? t : stored);
+    enum err_code rc;
+    TRY_GOTO(nn_buffer_place(s->buffer, stored, at, e), done);
+    nn_tensor_copy(g->device, load ? stored : t, load ? t : stored);
+done:
     ggml_free(ctx);
     return rc;
 }

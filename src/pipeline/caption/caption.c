@@ -68,26 +68,23 @@ static enum err_code open_vision(struct captioner *c, const struct caption_files
     struct qwen_vl_vision_config cfg;
     struct component *comp = c->language_component;
     const char *what = f->language.config[0] ? f->language.config : f->language.weights;
-    enum err_code rc = ERR_OK;
     if (f->vision[0]) {
-        rc = component_open(f->vision, COMPONENT_UNKNOWN, &c->vision_component, e);
+        TRY(component_open(f->vision, COMPONENT_UNKNOWN, &c->vision_component, e));
         comp = c->vision_component;
         what = f->vision;
     }
-    if (rc == ERR_OK && !qwen_vl_has_vision(comp))
-        rc = err_set(e, ERR_NOTFOUND, "'%s' has no vision tower, which looking at an image needs%s",
-                     checkpoint_path(component_checkpoint(comp)),
-                     f->vision[0] ? "" : " (for llama.cpp files it is the mmproj file)");
-    if (rc == ERR_OK)
-        rc = qwen_vl_vision_config_read(json, what, comp, &cfg, e);
-    if (rc == ERR_OK && cfg.out_hidden != qwen_vl_config(c->language)->hidden)
-        rc = err_set(e, ERR_FORMAT,
-                     "the vision tower gives rows of %lld, the language model takes %lld: they "
-                     "belong to different models",
-                     (long long)cfg.out_hidden, (long long)qwen_vl_config(c->language)->hidden);
-    if (rc == ERR_OK)
-        rc = qwen_vl_vision_new(comp, c->device, nn_precision_for(comp), &cfg, &c->vision, e);
-    return rc == ERR_OK ? rc : err_note(e, "vision tower");
+    if (!qwen_vl_has_vision(comp))
+        return err_set(e, ERR_NOTFOUND,
+                       "'%s' has no vision tower, which looking at an image needs%s",
+                       checkpoint_path(component_checkpoint(comp)),
+                       f->vision[0] ? "" : " (for llama.cpp files it is the mmproj file)");
+    TRY(qwen_vl_vision_config_read(json, what, comp, &cfg, e));
+    if (cfg.out_hidden != qwen_vl_config(c->language)->hidden)
+        return err_set(e, ERR_FORMAT,
+                       "the vision tower gives rows of %lld, the language model takes %lld: they "
+                       "belong to different models",
+                       (long long)cfg.out_hidden, (long long)qwen_vl_config(c->language)->hidden);
+    return qwen_vl_vision_new(comp, c->device, nn_precision_for(comp), &cfg, &c->vision, e);
 }
 
 /* generation_config.json lies beside config.json. */
@@ -97,45 +94,51 @@ static enum err_code read_rules(struct captioner *c, const struct caption_files 
     static const char *const ends[] = {"<|im_end|>", "<|endoftext|>"};
     char dir[MODEL_PATH_BYTES], path[MODEL_PATH_BYTES];
     yyjson_doc *doc = NULL;
-    enum err_code rc = ERR_OK;
     (void)snprintf(dir, sizeof dir, "%s", f->language.config);
     char *slash = strrchr(dir, '/');
     if (slash)
         *slash = 0;
     if (slash && file_join(path, sizeof path, dir, "generation_config.json", NULL) == ERR_OK &&
         file_exists(path))
-        rc = json_read_file(path, JSON_MAX_BYTES, &doc, e);
-    if (rc == ERR_OK)
-        rc = qwen_vl_generation_read(yyjson_doc_get_root(doc), json, doc ? path : "config.json",
-                                     &c->rules, e);
+        TRY(json_read_file(path, JSON_MAX_BYTES, &doc, e));
+    enum err_code rc = qwen_vl_generation_read(yyjson_doc_get_root(doc), json,
+                                               doc ? path : "config.json", &c->rules, e);
     yyjson_doc_free(doc);
-    for (size_t i = 0; c->rules.n_eos < 2 && i < 2 && rc == ERR_OK; i++) {
+    TRY(rc);
+    for (size_t i = 0; c->rules.n_eos < 2 && i < 2; i++) {
         int32_t id = tokenizer_token_id(c->tokenizer, ends[i]);
         if (id != TOKENIZER_NONE && (c->rules.n_eos == 0 || c->rules.eos[0] != id))
             c->rules.eos[c->rules.n_eos++] = id;
     }
-    return rc;
+    return ERR_OK;
+}
+
+/* The language model, its tokenizer, and its config, which the vision tower reads too. */
+static enum err_code open_words(struct captioner *c, const struct caption_files *f,
+                                yyjson_doc **doc, struct err *e)
+{
+    TRY(component_open(f->language.weights, COMPONENT_QWEN2_5_VL, &c->language_component, e));
+    TRY(model_part_config(&f->language, doc, e));
+    TRY(open_tokenizer(c, f, e));
+    return open_language(c, f, yyjson_doc_get_root(*doc), e);
 }
 
 static enum err_code open_all(struct captioner *c, const struct caption_files *f, struct err *e)
 {
     yyjson_doc *doc = NULL;
-    enum err_code rc =
-        component_open(f->language.weights, COMPONENT_QWEN2_5_VL, &c->language_component, e);
-    if (rc == ERR_OK)
-        rc = model_part_config(&f->language, &doc, e);
-    if (rc == ERR_OK)
-        rc = open_tokenizer(c, f, e);
-    if (rc == ERR_OK)
-        rc = open_language(c, f, yyjson_doc_get_root(doc), e);
-    if (rc != ERR_OK)
+    enum err_code rc = open_words(c, f, &doc, e);
+    if (rc != ERR_OK) {
         rc = err_note(e, "language model");
-    if (rc == ERR_OK)
-        rc = open_vision(c, f, yyjson_doc_get_root(doc), e);
-    if (rc == ERR_OK)
-        rc = read_rules(c, f, yyjson_doc_get_root(doc), e);
-    if (rc == ERR_OK)
-        rc = caption_processor_read(f->processor, &c->processor, e);
+        goto done;
+    }
+    rc = open_vision(c, f, yyjson_doc_get_root(doc), e);
+    if (rc != ERR_OK) {
+        rc = err_note(e, "vision tower");
+        goto done;
+    }
+    TRY_GOTO(read_rules(c, f, yyjson_doc_get_root(doc), e), done);
+    rc = caption_processor_read(f->processor, &c->processor, e);
+done:
     yyjson_doc_free(doc);
     return rc;
 }
@@ -289,15 +292,16 @@ static enum err_code answer(struct captioner *c, const struct caption_request *r
     size_t at = 0;
     if (rq->repetition_penalty > 0)
         o.rules.repetition_penalty = rq->repetition_penalty;
-    enum err_code rc = caption_encode(c->tokenizer, rq->language,
-                                      (size_t)(seen.cells_h * seen.cells_w), &out->prompt, &at, e);
+    enum err_code rc;
+    TRY_GOTO(caption_encode(c->tokenizer, rq->language, (size_t)(seen.cells_h * seen.cells_w),
+                            &out->prompt, &at, e),
+             done);
     seen.at = (int64_t)at;
     struct qwen_vl_prompt prompt = {
         .ids = out->prompt.ids, .n = (int64_t)out->prompt.n, .image = &seen};
-    if (rc == ERR_OK)
-        rc = governor_engage(c->device, "caption", ps, e);
-    if (rc == ERR_OK)
-        rc = qwen_vl_generate(c->language, &prompt, &o, &out->generated, e);
+    TRY_GOTO(governor_engage(c->device, "caption", ps, e), done);
+    rc = qwen_vl_generate(c->language, &prompt, &o, &out->generated, e);
+done:
     nn_device_set_span(c->device, whole);
     out->complete = ended(&c->rules, &out->generated);
     return rc;

@@ -122,9 +122,7 @@ enum err_code caption_patches_make(const struct caption_processor *processor,
     if (vision->channels != 3)
         return err_set(e, ERR_FORMAT, "the vision tower takes %lld channels, an image has 3",
                        (long long)vision->channels);
-    enum err_code rc = resized_rgb(processor, vision, image, &rgb, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(resized_rgb(processor, vision, image, &rgb, e));
     for (int i = 0; i < 3; i++) {
         mean[i] = (float)processor->mean[i] * 255.0f;
         std[i] = (float)processor->std[i] * 255.0f;
@@ -132,11 +130,15 @@ enum err_code caption_patches_make(const struct caption_processor *processor,
     out->grid = (struct qwen_vl_grid){.h = rgb.h / vision->patch, .w = rgb.w / vision->patch};
     int64_t n = out->grid.h * out->grid.w, floats = qwen_vl_patch_floats(vision);
     out->p = mem_try_array((size_t)(n * floats), sizeof *out->p);
-    if (!out->p)
+    enum err_code rc = ERR_OK;
+    if (!out->p) {
         rc = err_set(e, ERR_NOMEM, "no memory for an image of %d x %d pixels", rgb.w, rgb.h);
-    for (int64_t i = 0; rc == ERR_OK && i < n; i++)
+        goto done;
+    }
+    for (int64_t i = 0; i < n; i++)
         fill_patch(&rgb, qwen_vl_patch_position(vision, out->grid, i), vision->patch, mean, std,
                    out->p + i * floats);
+done:
     image_free(&rgb);
     return rc;
 }

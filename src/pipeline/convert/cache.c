@@ -281,11 +281,14 @@ static enum err_code get(struct work *w, const struct component *c, const char *
         return err_set(e, ERR_LIMIT, "the path of the cache folder is too long");
     if (is_good(w, kind))
         return ERR_OK;
-    enum err_code rc = lock_folder(w, &fd, e);
-    if (rc == ERR_OK && !is_good(w, kind)) { /* nobody made it while we waited */
+    enum err_code rc;
+    TRY_GOTO(lock_folder(w, &fd, e), done);
+    if (!is_good(w, kind)) {
+        /* nobody made it while we waited */
         remove_outdated(w);
-        rc = make(w, source, e);
+        TRY_GOTO(make(w, source, e), done);
     }
+done:
     file_unlock(fd);
     return rc;
 }
@@ -318,13 +321,11 @@ enum err_code convert_cache_part(const char *what, char *path, const struct conv
         component_close(c);
         return ERR_OK;
     }
-    rc = cache_folder(w.folder, e);
-    if (rc == ERR_OK)
-        rc = mark_source(component_checkpoint(c), w.type, &w.mark, e);
-    if (rc == ERR_OK)
-        rc = get(&w, c, path, e);
-    if (rc == ERR_OK)
-        memcpy(path, w.path, strlen(w.path) + 1);
+    TRY_GOTO(cache_folder(w.folder, e), done);
+    TRY_GOTO(mark_source(component_checkpoint(c), w.type, &w.mark, e), done);
+    TRY_GOTO(get(&w, c, path, e), done);
+    memcpy(path, w.path, strlen(w.path) + 1);
+done:
     buf_deinit(&w.mark);
     component_close(c);
     return rc == ERR_OK ? rc : err_note(e, "%s", what);

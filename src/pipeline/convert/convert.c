@@ -354,9 +354,10 @@ enum err_code convert_run(const struct convert_request *rq, struct convert_resul
 {
     struct component *c = NULL;
     *out = (struct convert_result){0};
-    enum err_code rc = component_open(rq->source, COMPONENT_UNKNOWN, &c, e);
-    if (rc == ERR_OK)
-        rc = convert_component(c, rq, NULL, out, e);
+    enum err_code rc;
+    TRY_GOTO(component_open(rq->source, COMPONENT_UNKNOWN, &c, e), done);
+    rc = convert_component(c, rq, NULL, out, e);
+done:
     component_close(c);
     return rc;
 }

@@ -41,12 +41,9 @@ static enum err_code copy_file(const char *from, const char *folder, const char 
 {
     char to[MODEL_PATH_BYTES];
     struct buf b;
-    enum err_code rc = file_join(to, sizeof to, folder, name, e);
-    if (rc == ERR_OK)
-        rc = file_read(from, MAX_SMALL_FILE, &b, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = file_write_atomic(to, buf_z(&b), b.n, e);
+    TRY(file_join(to, sizeof to, folder, name, e));
+    TRY(file_read(from, MAX_SMALL_FILE, &b, e));
+    enum err_code rc = file_write_atomic(to, buf_z(&b), b.n, e);
     buf_deinit(&b);
     return rc;
 }
@@ -202,13 +199,11 @@ static enum err_code convert_part(const struct job *j, const struct part *p, uin
         rq.format = quantised ? CONVERT_TO_GGUF : CONVERT_TO_SAFETENSORS;
     (void)snprintf(name, sizeof name, "%s.%s", p->stem,
                    rq.format == CONVERT_TO_GGUF ? "gguf" : "safetensors");
-    enum err_code rc = copy_config(j, p, e);
-    if (rc == ERR_OK)
-        rc = file_join(folder, sizeof folder, j->temp, p->folder, e);
-    if (rc == ERR_OK)
-        rc = file_join(path, sizeof path, folder, name, e);
+    TRY(copy_config(j, p, e));
+    TRY(file_join(folder, sizeof folder, j->temp, p->folder, e));
+    TRY(file_join(path, sizeof path, folder, name, e));
     rq.target = path;
-    return rc == ERR_OK ? convert_component(p->c, &rq, &span, out, e) : rc;
+    return convert_component(p->c, &rq, &span, out, e);
 }
 
 static enum err_code open_parts(struct job *j, struct err *e)
@@ -252,17 +247,15 @@ static enum err_code copy_tokenizer(struct job *j, struct err *e)
 static enum err_code fill(struct job *j, struct convert_result *out, struct err *e)
 {
     uint64_t before = 0;
-    enum err_code rc = write_frame(j, e);
-    if (rc == ERR_OK)
-        rc = copy_tokenizer(j, e);
-    if (rc == ERR_OK)
-        rc = copy_folder_or_file(j, j->m->processor, "processor", e);
-    for (size_t i = 0; i < N_PARTS && rc == ERR_OK; i++) {
+    TRY(write_frame(j, e));
+    TRY(copy_tokenizer(j, e));
+    TRY(copy_folder_or_file(j, j->m->processor, "processor", e));
+    for (size_t i = 0; i < N_PARTS; i++) {
         if (j->parts[i].c)
-            rc = convert_part(j, &j->parts[i], before, out, e);
+            TRY(convert_part(j, &j->parts[i], before, out, e));
         before += j->parts[i].bytes;
     }
-    return rc;
+    return ERR_OK;
 }
 
 /* ---- the folder ---------------------------------------------------------------------------------------- */
@@ -288,19 +281,16 @@ static enum err_code convert_model(const struct convert_request *rq, struct conv
 {
     struct job j = {.rq = rq, .m = mem_alloc(sizeof *j.m)};
     bool made = false;
-    enum err_code rc = model_dir_open(rq->source, j.m, e);
-    if (rc == ERR_OK)
-        rc = check_target(rq->target, e);
-    if (rc == ERR_OK)
-        rc = open_parts(&j, e);
-    if (rc == ERR_OK) {
-        rc = folder_make_temp(rq->target, j.temp, sizeof j.temp, e);
-        made = rc == ERR_OK;
-    }
-    if (rc == ERR_OK)
-        rc = fill(&j, out, e);
-    if (rc == ERR_OK && rename(j.temp, rq->target) != 0)
+    enum err_code rc;
+    TRY_GOTO(model_dir_open(rq->source, j.m, e), done);
+    TRY_GOTO(check_target(rq->target, e), done);
+    TRY_GOTO(open_parts(&j, e), done);
+    TRY_GOTO(folder_make_temp(rq->target, j.temp, sizeof j.temp, e), done);
+    made = true;
+    TRY_GOTO(fill(&j, out, e), done);
+    if (rename(j.temp, rq->target) != 0)
         rc = err_set_sys(e, ERR_IO, errno, "cannot make the folder '%s'", rq->target);
+done:
     if (rc != ERR_OK && made)
         folder_remove_tree(j.temp);
     for (size_t i = 0; i < N_PARTS; i++)

@@ -44,9 +44,10 @@ static enum err_code grey_mask(const struct image *mask, struct size_px size, st
 {
     struct image sized = {0};
     *out = (struct image){0};
-    enum err_code rc = image_resize(mask, size.w, size.h, IMAGE_LANCZOS, &sized, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&sized, 1, out, e);
+    enum err_code rc;
+    TRY_GOTO(image_resize(mask, size.w, size.h, IMAGE_LANCZOS, &sized, e), done);
+    rc = image_convert(&sized, 1, out, e);
+done:
     image_free(&sized);
     return rc;
 }
@@ -106,14 +107,17 @@ static enum err_code make_image(const struct klein_request *rq, const struct kle
                                 struct klein_canvas *c, struct err *e)
 {
     struct image limited = {0}, whole = {0};
-    enum err_code rc =
-        image_resize(&rq->images[0], size->limited.w, size->limited.h, IMAGE_LANCZOS, &limited, e);
-    if (rc == ERR_OK && rq->as_reference)
-        rc = image_resize(&limited, size->work.w, size->work.h, IMAGE_LANCZOS, &whole, e);
-    else if (rc == ERR_OK)
-        rc = pad_to(&limited, size->work, &whole, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&whole, 3, &c->image, e);
+    enum err_code rc;
+    TRY_GOTO(
+        image_resize(&rq->images[0], size->limited.w, size->limited.h, IMAGE_LANCZOS, &limited, e),
+        done);
+    if (rq->as_reference)
+        TRY_GOTO(image_resize(&limited, size->work.w, size->work.h, IMAGE_LANCZOS, &whole, e),
+                 done);
+    else
+        TRY_GOTO(pad_to(&limited, size->work, &whole, e), done);
+    rc = image_convert(&whole, 3, &c->image, e);
+done:
     image_free(&limited);
     image_free(&whole);
     return rc;
@@ -137,24 +141,21 @@ enum err_code klein_canvas_make(struct klein *k, const struct klein_request *rq,
     int unit = klein_size_unit(k);
     int64_t tokens = (int64_t)(size->work.w / unit) * (size->work.h / unit);
     memset(c, 0, sizeof *c);
-    enum err_code rc =
-        rq->mask ? klein_mask_check(rq->mask, &rq->images[0], run->callbacks, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = make_image(rq, size, c, e);
-    if (rc == ERR_OK && rq->mask)
-        rc = make_kept(rq, c, e);
-    if (rc == ERR_OK && rq->mask)
-        rc = make_pixel_mask(rq->mask, size->result, c, e);
-    if (rc == ERR_OK && rq->mask)
-        rc = make_token_mask(rq->mask, size, unit, c, e);
-    if (rc == ERR_OK) {
-        c->latents =
-            mem_try_array((size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels),
-                          sizeof(float));
-        struct report_part first = {0, rq->n_images};
-        rc = c->latents ? klein_encode_image(k, &c->image, first, run, c->latents, e)
-                        : err_set(e, ERR_NOMEM, "no memory for the image's latents");
+    enum err_code rc;
+    if (rq->mask)
+        TRY_GOTO(klein_mask_check(rq->mask, &rq->images[0], run->callbacks, e), done);
+    TRY_GOTO(make_image(rq, size, c, e), done);
+    if (rq->mask) {
+        TRY_GOTO(make_kept(rq, c, e), done);
+        TRY_GOTO(make_pixel_mask(rq->mask, size->result, c, e), done);
+        TRY_GOTO(make_token_mask(rq->mask, size, unit, c, e), done);
     }
+    c->latents = mem_try_array(
+        (size_t)(tokens * flux2_transformer_config(k->transformer)->in_channels), sizeof(float));
+    struct report_part first = {0, rq->n_images};
+    rc = c->latents ? klein_encode_image(k, &c->image, first, run, c->latents, e)
+                    : err_set(e, ERR_NOMEM, "no memory for the image's latents");
+done:
     if (rc != ERR_OK)
         klein_canvas_free(c);
     return rc;

@@ -36,37 +36,36 @@ enum err_code klein_decode(struct klein_state *s, struct image *out, struct err 
     int64_t n = 3 * (int64_t)s->w * s->h;
     float *latents = mem_try_array((size_t)(c * h * w), sizeof *latents);
     float *planes = mem_try_array((size_t)n, sizeof *planes);
-    enum err_code rc =
-        latents && planes ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the image");
-    if (rc == ERR_OK)
-        rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e);
-    if (rc == ERR_OK && latents && planes) {
-        struct report_graphs report = {.callbacks = s->run->callbacks,
-                                       .at = {.stage = VT_STAGE_DECODE,
-                                              .image = s->run->image,
-                                              .image_count = s->run->image_count},
-                                       .part = {0, 1}};
-        double start = clock_s();
-        struct vae_call vr = {.cancel = s->run->cancel,
-                              .user = s->run->trace,
-                              .limits.compute = governor_compute_room(k->on.vae)};
-        if (s->run->trace && s->run->trace_blocks)
-            vr.mid = klein_trace_vae_mid;
-        flux2_vae_unpack(k->vae, s->latents, h, w, latents);
-        trace_add_f32(s->run->trace, "vae_input", latents, (int64_t[]){1, c, h, w}, 4);
-        report_graphs_begin(&report, k->on.vae);
-        rc = vae_decode(flux2_vae_net(k->vae), latents, h, w, planes, &vr, e);
-        report_graphs_end(k->on.vae);
-        s->run->stats->decode_seconds += clock_s() - start;
+    enum err_code rc = ERR_OK;
+    if (!latents || !planes) {
+        rc = err_set(e, ERR_NOMEM, "no memory for the image");
+        goto done;
     }
-    if (rc == ERR_OK && planes)
-        rc = check_decoded(s, planes, n, e);
-    if (rc == ERR_OK)
-        rc = image_new(out, s->w, s->h, 3, e);
-    if (rc == ERR_OK && planes) {
-        trace_add_f32(s->run->trace, "decoded", planes, (int64_t[]){1, 3, s->h, s->w}, 4);
-        image_from_planes(out, planes);
-    }
+    TRY_GOTO(klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_DECODER), s->run, e), done);
+    struct report_graphs report = {.callbacks = s->run->callbacks,
+                                   .at = {.stage = VT_STAGE_DECODE,
+                                          .image = s->run->image,
+                                          .image_count = s->run->image_count},
+                                   .part = {0, 1}};
+    double start = clock_s();
+    struct vae_call vr = {.cancel = s->run->cancel,
+                          .user = s->run->trace,
+                          .limits.compute = governor_compute_room(k->on.vae)};
+    if (s->run->trace && s->run->trace_blocks)
+        vr.mid = klein_trace_vae_mid;
+    flux2_vae_unpack(k->vae, s->latents, h, w, latents);
+    trace_add_f32(s->run->trace, "vae_input", latents, (int64_t[]){1, c, h, w}, 4);
+    report_graphs_begin(&report, k->on.vae);
+    rc = vae_decode(flux2_vae_net(k->vae), latents, h, w, planes, &vr, e);
+    report_graphs_end(k->on.vae);
+    s->run->stats->decode_seconds += clock_s() - start;
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(check_decoded(s, planes, n, e), done);
+    TRY_GOTO(image_new(out, s->w, s->h, 3, e), done);
+    trace_add_f32(s->run->trace, "decoded", planes, (int64_t[]){1, 3, s->h, s->w}, 4);
+    image_from_planes(out, planes);
+done:
     mem_free(latents);
     mem_free(planes);
     return rc;

@@ -34,27 +34,29 @@ enum err_code klein_encode_image(struct klein *k, const struct image *im, struct
     int64_t h = im->h / s, w = im->w / s, c = flux2_vae_config(k->vae)->latent_channels;
     float *planes = mem_try_array(3 * (size_t)im->w * (size_t)im->h, sizeof *planes);
     float *moments = mem_try_array((size_t)(2 * c * h * w), sizeof *moments);
-    enum err_code rc = planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for an image");
-    if (rc == ERR_OK)
-        rc = klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_ENCODER), run, e);
-    if (rc == ERR_OK && planes && moments) {
-        struct report_graphs report = {
-            .callbacks = run->callbacks,
-            .at = {.stage = VT_STAGE_ENCODE, .image = run->image, .image_count = run->image_count},
-            .part = part};
-        report_graphs_begin(&report, k->on.vae);
-        int64_t start = clock_ns();
-        struct vae_call vr = {.cancel = run->cancel,
-                              .limits.compute = governor_compute_room(k->on.vae)};
-        image_planes(im, planes);
-        rc = vae_encode(flux2_vae_net(k->vae), planes, im->h, im->w, moments, &vr, e);
-        report_graphs_end(k->on.vae);
-        run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
+    enum err_code rc = ERR_OK;
+    if (!planes || !moments) {
+        rc = err_set(e, ERR_NOMEM, "no memory for an image");
+        goto done;
     }
-    if (rc == ERR_OK && moments)
-        rc = check_moments(k, moments, c * h * w, e);
-    if (rc == ERR_OK)
-        flux2_vae_pack(k->vae, moments, h, w, tokens);
+    TRY_GOTO(klein_engage(k, vae_params(flux2_vae_net(k->vae), VAE_ENCODER), run, e), done);
+    struct report_graphs report = {
+        .callbacks = run->callbacks,
+        .at = {.stage = VT_STAGE_ENCODE, .image = run->image, .image_count = run->image_count},
+        .part = part};
+    report_graphs_begin(&report, k->on.vae);
+    int64_t start = clock_ns();
+    struct vae_call vr = {.cancel = run->cancel,
+                          .limits.compute = governor_compute_room(k->on.vae)};
+    image_planes(im, planes);
+    rc = vae_encode(flux2_vae_net(k->vae), planes, im->h, im->w, moments, &vr, e);
+    report_graphs_end(k->on.vae);
+    run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(check_moments(k, moments, c * h * w, e), done);
+    flux2_vae_pack(k->vae, moments, h, w, tokens);
+done:
     mem_free(planes);
     mem_free(moments);
     return rc;
@@ -104,17 +106,32 @@ static enum err_code reference_image(const struct klein *k, const struct klein_r
     struct size_reference sr;
     struct image sized = {0}, whole = {0};
     const struct image *src = &rq->images[index];
-    enum err_code rc =
-        size_klein_reference((struct size_px){src->w, src->h}, klein_size_unit(k), &sr, e);
-    if (rc == ERR_OK)
-        rc = image_resize(src, sr.resized.w, sr.resized.h, IMAGE_LANCZOS, &sized, e);
-    if (rc == ERR_OK)
-        rc = to_tokens(&sized, rq, &sr, klein_size_unit(k), &whole, e);
-    if (rc == ERR_OK)
-        rc = image_convert(&whole, 3, out, e);
+    enum err_code rc;
+    TRY_GOTO(size_klein_reference((struct size_px){src->w, src->h}, klein_size_unit(k), &sr, e),
+             done);
+    TRY_GOTO(image_resize(src, sr.resized.w, sr.resized.h, IMAGE_LANCZOS, &sized, e), done);
+    TRY_GOTO(to_tokens(&sized, rq, &sr, klein_size_unit(k), &whole, e), done);
+    rc = image_convert(&whole, 3, out, e);
+done:
     image_free(&sized);
     image_free(&whole);
     return rc == ERR_OK ? rc : err_note(e, "reference image %d", index + 1);
+}
+
+/* Adds reference image i of the request as the index-th condition. */
+static enum err_code condition_add(struct klein *k, const struct klein_request *rq, int i,
+                                   int index, const struct klein_run *run,
+                                   struct klein_condition *c, struct err *e)
+{
+    struct image im = {0};
+    float *at = NULL;
+    enum err_code rc;
+    TRY_GOTO(reference_image(k, rq, i, &im, e), done);
+    TRY_GOTO(condition_grow(k, c, im.w, im.h, index, &at, e), done);
+    rc = klein_encode_image(k, &im, (struct report_part){i, rq->n_images}, run, at, e);
+done:
+    image_free(&im);
+    return rc;
 }
 
 enum err_code klein_condition_make(struct klein *k, const struct klein_request *rq,
@@ -128,22 +145,15 @@ enum err_code klein_condition_make(struct klein *k, const struct klein_request *
     if (rq->inpaint) { /* the canvas itself is always the first reference */
         const struct image *p = &canvas->image;
         int64_t n = (int64_t)(p->w / klein_size_unit(k)) * (p->h / klein_size_unit(k));
-        rc = condition_grow(k, c, p->w, p->h, index++, &at, e);
-        if (rc == ERR_OK && at)
-            memcpy(at, canvas->latents,
-                   (size_t)(n * flux2_transformer_config(k->transformer)->in_channels) *
-                       sizeof *at);
+        TRY_GOTO(condition_grow(k, c, p->w, p->h, index++, &at, e), done);
+        memcpy(at, canvas->latents,
+               (size_t)(n * flux2_transformer_config(k->transformer)->in_channels) * sizeof *at);
         first = 1;
     }
-    for (int i = first; rc == ERR_OK && i < rq->n_images; i++, index++) {
-        struct image im = {0};
-        rc = reference_image(k, rq, i, &im, e);
-        if (rc == ERR_OK)
-            rc = condition_grow(k, c, im.w, im.h, index, &at, e);
-        if (rc == ERR_OK)
-            rc = klein_encode_image(k, &im, (struct report_part){i, rq->n_images}, run, at, e);
-        image_free(&im);
+    for (int i = first; i < rq->n_images; i++, index++) {
+        TRY_GOTO(condition_add(k, rq, i, index, run, c, e), done);
     }
+done:
     if (rc != ERR_OK)
         klein_condition_free(c);
     return rc;

@@ -25,15 +25,18 @@ static enum err_code open_text(struct klein *k, struct err *e)
     const char *what = part->config[0] ? part->config : part->weights;
     rc = qwen3_config_read(yyjson_doc_get_root(doc), what, k->text_component, &cfg, e);
     yyjson_doc_free(doc);
-    if (rc == ERR_OK)
-        rc = qwen3_new(k->text_component, k->on.text, nn_precision_for(k->text_component), &cfg,
-                       KLEIN_TEXT_LAYERS, &k->text, e);
-    if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(k->tokenizer))
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(qwen3_new(k->text_component, k->on.text, nn_precision_for(k->text_component), &cfg,
+                       KLEIN_TEXT_LAYERS, &k->text, e),
+             done);
+    if (cfg.vocab < tokenizer_vocab_size(k->tokenizer))
         rc = err_set(
             e, ERR_FORMAT,
             "the tokenizer has %d tokens, the text encoder only %lld embeddings: they belong to "
             "different models",
             tokenizer_vocab_size(k->tokenizer), (long long)cfg.vocab);
+done:
     return rc == ERR_OK ? rc : err_note(e, "text encoder");
 }
 
@@ -112,15 +115,13 @@ enum err_code klein_open(const struct model_dir *dir, struct devices on, struct 
         return err_set(e, ERR_NOMEM, "no memory for a model");
     k->dir = dir;
     k->on = on;
-    enum err_code rc = tokenizer_from_path(dir->tokenizer, &k->tokenizer, e);
-    if (rc == ERR_OK)
-        rc = open_text(k, e);
-    if (rc == ERR_OK)
-        rc = open_transformer(k, e);
-    if (rc == ERR_OK)
-        rc = open_vae(k, e);
-    if (rc == ERR_OK)
-        rc = check_fit(k, e);
+    enum err_code rc;
+    TRY_GOTO(tokenizer_from_path(dir->tokenizer, &k->tokenizer, e), done);
+    TRY_GOTO(open_text(k, e), done);
+    TRY_GOTO(open_transformer(k, e), done);
+    TRY_GOTO(open_vae(k, e), done);
+    rc = check_fit(k, e);
+done:
     if (rc != ERR_OK) {
         klein_free(k);
         return err_note(e, "model '%s'", dir->name);

@@ -43,11 +43,9 @@ static enum err_code tell_cut(const struct klein_state *s, struct err *e)
     struct prompt_cut cut;
     if (!s->run->callbacks || s->run->image > 0)
         return ERR_OK;
-    enum err_code rc =
-        klein_prompt_cut(s->k->tokenizer, s->rq->prompt, (size_t)s->rq->max_tokens, &cut, e);
-    if (rc == ERR_OK)
-        report_prompt_cut(s->run->callbacks, &cut);
-    return rc;
+    TRY(klein_prompt_cut(s->k->tokenizer, s->rq->prompt, (size_t)s->rq->max_tokens, &cut, e));
+    report_prompt_cut(s->run->callbacks, &cut);
+    return ERR_OK;
 }
 
 static enum err_code embed_prompts(struct klein_state *s, struct err *e)
@@ -286,26 +284,22 @@ enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
 {
     struct klein_state s = {.k = k, .rq = rq, .run = run};
     memset(out, 0, sizeof *out);
-    enum err_code rc = check_strength(rq, e);
-    if (rc == ERR_OK)
-        rc = klein_size_make(k, rq, run, &s.size, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_strength(rq, e));
+    TRY(klein_size_make(k, rq, run, &s.size, e));
     s.w = s.size.work.w;
     s.h = s.size.work.h;
     s.rows = s.h / klein_size_unit(k);
     s.cols = s.w / klein_size_unit(k);
     s.tokens = s.rows * s.cols;
     s.channels = flux2_transformer_config(k->transformer)->in_channels;
-    rc = prepare(&s, e);
-    if (rc == ERR_OK)
-        rc = denoise(&s, e);
-    if (rc == ERR_OK)
-        rc = klein_decode(&s, out, e);
-    if (rc == ERR_OK)
-        rc = klein_size_finish(&s.size, out, e);
-    if (rc == ERR_OK && rq->inpaint)
+    enum err_code rc;
+    TRY_GOTO(prepare(&s, e), done);
+    TRY_GOTO(denoise(&s, e), done);
+    TRY_GOTO(klein_decode(&s, out, e), done);
+    TRY_GOTO(klein_size_finish(&s.size, out, e), done);
+    if (rq->inpaint)
         rc = klein_canvas_restore(&s.canvas, rq->feather, out, e);
+done:
     if (rc != ERR_OK)
         image_free(out);
     state_free(&s);

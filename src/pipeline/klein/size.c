@@ -86,10 +86,10 @@ enum err_code klein_size_finish(const struct klein_size *s, struct image *image,
     struct image inner = {0}, sized = {0};
     if (image->w == s->result.w && image->h == s->result.h)
         return ERR_OK;
-    enum err_code rc =
-        image_crop(image, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e);
-    if (rc == ERR_OK)
-        rc = image_resize(&inner, s->result.w, s->result.h, IMAGE_LANCZOS, &sized, e);
+    enum err_code rc;
+    TRY_GOTO(image_crop(image, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e), done);
+    rc = image_resize(&inner, s->result.w, s->result.h, IMAGE_LANCZOS, &sized, e);
+done:
     image_free(&inner);
     if (rc != ERR_OK)
         return rc;

@@ -188,19 +188,19 @@ static enum err_code compute(struct klein *k, struct str prompt, struct report_p
     size_t used, n = (size_t)p.n * (size_t)k->joint_dim;
     p.ids = mem_try_array((size_t)p.n, sizeof *p.ids);
     p.mask = mem_try_array((size_t)p.n, sizeof *p.mask);
-    enum err_code rc =
-        p.ids && p.mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", p.n);
-    if (rc == ERR_OK)
-        rc = klein_encode(k->tokenizer, prompt, (size_t)p.n, p.ids, p.mask, &used, e);
-    if (rc == ERR_OK && p.ids && p.mask && rq->cache_dir)
-        rc = cache_path(k, rq->cache_dir, p.ids, p.mask, p.n, path, sizeof path, e);
-    if (rc == ERR_OK && !(path[0] && cache_read(path, data, n))) {
-        rc = encode_ids(k, &p, run, data, e);
-        if (rc == ERR_OK)
-            rc = check_finite(k, data, n, e);
-        if (rc == ERR_OK && path[0] && !nn_device_is_dry(k->on.text))
+    enum err_code rc;
+    TRY_GOTO(p.ids && p.mask ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for %d tokens", p.n),
+             done);
+    TRY_GOTO(klein_encode(k->tokenizer, prompt, (size_t)p.n, p.ids, p.mask, &used, e), done);
+    if (p.ids && p.mask && rq->cache_dir)
+        TRY_GOTO(cache_path(k, rq->cache_dir, p.ids, p.mask, p.n, path, sizeof path, e), done);
+    if (!(path[0] && cache_read(path, data, n))) {
+        TRY_GOTO(encode_ids(k, &p, run, data, e), done);
+        TRY_GOTO(check_finite(k, data, n, e), done);
+        if (path[0] && !nn_device_is_dry(k->on.text))
             cache_write(rq->cache_dir, path, data, n);
     }
+done:
     mem_free(p.ids);
     mem_free(p.mask);
     return rc;

@@ -71,9 +71,10 @@ enum err_code layered_caption(struct layered *l, const struct image *image,
                               struct buf *out, struct err *e)
 {
     int64_t start = clock_ns();
-    enum err_code rc = open_captioner(l, e);
-    if (rc == ERR_OK)
-        rc = describe(l, image, language, run, parts, out, e);
+    enum err_code rc;
+    TRY_GOTO(open_captioner(l, e), done);
+    rc = describe(l, image, language, run, parts, out, e);
+done:
     run->stats->text_seconds += (double)(clock_ns() - start) * 1e-9;
     return rc;
 }

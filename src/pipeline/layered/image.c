@@ -106,27 +106,31 @@ enum err_code layered_encode_image(struct layered *l, const struct image *image,
     int64_t h = image->h / s, w = image->w / s, n = c->latent_channels * h * w;
     float *planes = mem_try_array(4 * (size_t)image->w * (size_t)image->h, sizeof *planes);
     float *moments = mem_try_array(2 * (size_t)n, sizeof *moments);
-    enum err_code rc = planes && moments ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for an image");
-    if (rc == ERR_OK)
-        rc = layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), run, e);
-    if (rc == ERR_OK) {
-        struct report_graphs report = {.callbacks = run->callbacks,
-                                       .at = {.stage = VT_STAGE_ENCODE, .image_count = 1},
-                                       .part = {0, 1}};
-        int64_t start = clock_ns();
-        report_graphs_begin(&report, l->on.vae);
-        struct vae_call vr = vae_run(l, run, true);
-        image_planes(image, planes);
-        rc = vae_encode(qwen_image_vae_net(l->vae), planes, image->h, image->w, moments, &vr, e);
-        report_graphs_end(l->on.vae);
-        run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
+    enum err_code rc = ERR_OK;
+    if (!planes || !moments) {
+        rc = err_set(e, ERR_NOMEM, "no memory for an image");
+        goto done;
     }
-    if (rc == ERR_OK && !floats_finite(moments, n))
+    TRY_GOTO(layered_engage(l, vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), run, e), done);
+    struct report_graphs report = {.callbacks = run->callbacks,
+                                   .at = {.stage = VT_STAGE_ENCODE, .image_count = 1},
+                                   .part = {0, 1}};
+    int64_t start = clock_ns();
+    report_graphs_begin(&report, l->on.vae);
+    struct vae_call vr = vae_run(l, run, true);
+    image_planes(image, planes);
+    rc = vae_encode(qwen_image_vae_net(l->vae), planes, image->h, image->w, moments, &vr, e);
+    report_graphs_end(l->on.vae);
+    run->stats->encode_seconds += (double)(clock_ns() - start) * 1e-9;
+    if (rc != ERR_OK)
+        goto done;
+    if (!floats_finite(moments, n)) {
         rc = refuse_nan(vae_params(qwen_image_vae_net(l->vae), VAE_ENCODER), "VAE encoder", e);
-    if (rc == ERR_OK) {
-        qwen_image_vae_normalize(c, moments, h * w);
-        qwen_image_pack(moments, c->latent_channels, h, w, tokens);
+        goto done;
     }
+    qwen_image_vae_normalize(c, moments, h * w);
+    qwen_image_pack(moments, c->latent_channels, h, w, tokens);
+done:
     mem_free(planes);
     mem_free(moments);
     return rc;

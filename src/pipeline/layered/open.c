@@ -35,15 +35,18 @@ static enum err_code open_text(struct layered *l, struct err *e)
         rc = qwen_vl_config_read(yyjson_doc_get_root(doc), part_name(part), l->text_component, &cfg,
                                  e);
     yyjson_doc_free(doc);
-    if (rc == ERR_OK)
-        rc = qwen_vl_new(l->text_component, l->on.text, nn_precision_for(l->text_component), &cfg,
-                         QWEN_VL_ENCODE, &l->text, e);
-    if (rc == ERR_OK && cfg.vocab < tokenizer_vocab_size(l->tokenizer))
+    if (rc != ERR_OK)
+        goto done;
+    TRY_GOTO(qwen_vl_new(l->text_component, l->on.text, nn_precision_for(l->text_component), &cfg,
+                         QWEN_VL_ENCODE, &l->text, e),
+             done);
+    if (cfg.vocab < tokenizer_vocab_size(l->tokenizer))
         rc = err_set(
             e, ERR_FORMAT,
             "the tokenizer has %d tokens, the text encoder only %lld embeddings: they belong to "
             "different models",
             tokenizer_vocab_size(l->tokenizer), (long long)cfg.vocab);
+done:
     return rc == ERR_OK ? rc : err_note(e, "text encoder");
 }
 
@@ -121,15 +124,13 @@ enum err_code layered_open(const struct model_dir *dir, struct devices on, struc
         return err_set(e, ERR_NOMEM, "no memory for a model");
     l->dir = dir;
     l->on = on;
-    enum err_code rc = tokenizer_from_path(dir->tokenizer, &l->tokenizer, e);
-    if (rc == ERR_OK)
-        rc = open_text(l, e);
-    if (rc == ERR_OK)
-        rc = open_transformer(l, e);
-    if (rc == ERR_OK)
-        rc = open_vae(l, e);
-    if (rc == ERR_OK)
-        rc = check_fit(l, e);
+    enum err_code rc;
+    TRY_GOTO(tokenizer_from_path(dir->tokenizer, &l->tokenizer, e), done);
+    TRY_GOTO(open_text(l, e), done);
+    TRY_GOTO(open_transformer(l, e), done);
+    TRY_GOTO(open_vae(l, e), done);
+    rc = check_fit(l, e);
+done:
     if (rc != ERR_OK) {
         layered_free(l);
         return err_note(e, "model '%s'", dir->name);

@@ -117,10 +117,11 @@ static enum err_code caption(struct state *s, int parts, struct err *e)
 {
     struct image ground = {0};
     const struct image *image = &s->out->image;
-    enum err_code rc = s->rq->matte ? image_on_ground(image, s->rq->matte, &ground, e) : ERR_OK;
-    if (rc == ERR_OK)
-        rc = layered_caption(s->l, ground.p ? &ground : image, s->rq->language, s->run, parts,
-                             &s->out->caption, e);
+    enum err_code rc;
+    TRY_GOTO(s->rq->matte ? image_on_ground(image, s->rq->matte, &ground, e) : ERR_OK, done);
+    rc = layered_caption(s->l, ground.p ? &ground : image, s->rq->language, s->run, parts,
+                         &s->out->caption, e);
+done:
     image_free(&ground);
     return rc;
 }
@@ -131,20 +132,16 @@ static enum err_code embed_prompts(struct state *s, struct err *e)
     int n = s->rq->max_tokens, captions = is_blank(s->rq->prompt), parts = captions + 1 + guided;
     struct layered_prompt prompt = {s->rq->prompt, n, {captions, parts}};
     const struct layered_prompt negative = {s->rq->negative, n, {captions + 1, parts}};
-    enum err_code rc = ERR_OK;
     if (captions) {
-        rc = caption(s, parts, e);
+        TRY(caption(s, parts, e));
         for (int i = 0; i < n && nn_device_is_dry(s->l->on.transformer);
              i++) /* as long as it may get */
             buf_add_z(&s->out->caption, " a");
         prompt.text = (struct str){s->out->caption.p, s->out->caption.n};
     }
-    if (rc == ERR_OK)
-        rc = layered_embed(s->l, &prompt, s->run, &s->pos, e);
-    if (rc == ERR_OK && guided)
-        rc = layered_embed(s->l, &negative, s->run, &s->neg, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(layered_embed(s->l, &prompt, s->run, &s->pos, e));
+    if (guided)
+        TRY(layered_embed(s->l, &negative, s->run, &s->neg, e));
     trace_add_f32(s->run->trace, "prompt_embeds", s->pos.data,
                   (int64_t[]){1, s->pos.n, s->l->joint_dim}, 3);
     if (s->neg.data)
@@ -202,24 +199,16 @@ static enum err_code draw_noise(struct state *s, struct err *e)
 static enum err_code prepare(struct state *s, struct err *e)
 {
     size_t own;
-    enum err_code rc = resample_source(s, e);
-    if (rc == ERR_OK)
-        rc = embed_prompts(s, e);
-    if (rc == ERR_OK)
-        rc = allocate(s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(resample_source(s, e));
+    TRY(embed_prompts(s, e));
+    TRY(allocate(s, e));
     own = (size_t)(s->tokens * s->channels);
-    rc = layered_encode_image(s->l, &s->out->image, s->run, s->input + own, e);
+    enum err_code rc = layered_encode_image(s->l, &s->out->image, s->run, s->input + own, e);
     image_narrow(&s->out->image); /* the model has seen it */
-    if (rc == ERR_OK)
-        layered_preview_prepare(s->l, s->run);
-    if (rc == ERR_OK)
-        rc = build_schedule(s, e);
-    if (rc == ERR_OK)
-        rc = draw_noise(s, e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(rc);
+    layered_preview_prepare(s->l, s->run);
+    TRY(build_schedule(s, e));
+    TRY(draw_noise(s, e));
     trace_packed(s, "initial_latents", s->latents, s->tokens);
     trace_packed(s, "image_latents", s->input + own, s->cond_tokens);
     return ERR_OK;
@@ -248,21 +237,16 @@ static void count_tables(struct state *s)
 static enum err_code engage_transformer(struct state *s, struct err *e)
 {
     struct layered *l = s->l;
-    enum err_code rc = ERR_OK;
     if (!s->rq->in_place_modulation) {
         double start = clock_s();
         report_stage(s->run->callbacks, VT_STAGE_LOAD, 0, 1);
-        rc = qwen_image_tables_build(l->transformer, s->times, s->rq->steps, 0, s->run->cancel,
-                                     &s->tables, e);
+        TRY(qwen_image_tables_build(l->transformer, s->times, s->rq->steps, 0, s->run->cancel,
+                                    &s->tables, e));
         s->out->table_seconds = clock_s() - start;
-        if (rc == ERR_OK)
-            count_tables(s);
+        count_tables(s);
     }
-    if (rc == ERR_OK)
-        rc = layered_engage(l, qwen_image_transformer_params(l->transformer), s->run, e);
-    if (rc == ERR_OK && s->rq->in_place_modulation)
-        rc = layered_engage_modulation(l, s->run, e);
-    return rc;
+    TRY(layered_engage(l, qwen_image_transformer_params(l->transformer), s->run, e));
+    return s->rq->in_place_modulation ? layered_engage_modulation(l, s->run, e) : ERR_OK;
 }
 
 static enum err_code make_passes(struct state *s, struct err *e)
@@ -410,13 +394,9 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
 {
     struct state s = {.l = l, .rq = rq, .run = run, .out = out};
     memset(out, 0, sizeof *out);
-    enum err_code rc = check_request(rq, e);
-    if (rc == ERR_OK)
-        rc = layered_size(rq->image, rq->resolution, &out->w, &out->h, e);
-    if (rc == ERR_OK)
-        rc = layered_check_room(rq->layers, out->w, out->h, host_available_bytes(), e);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(check_request(rq, e));
+    TRY(layered_size(rq->image, rq->resolution, &out->w, &out->h, e));
+    TRY(layered_check_room(rq->layers, out->w, out->h, host_available_bytes(), e));
     out->layers = rq->layers;
     s.layout.frames = rq->layers + 1;
     s.layout.rows = s.layout.cond_rows = out->h / layered_unit(l);
@@ -424,7 +404,7 @@ enum err_code layered_decompose(struct layered *l, const struct layered_request 
     s.cond_tokens = s.layout.rows * s.layout.cols;
     s.tokens = s.layout.frames * s.cond_tokens;
     s.channels = qwen_image_transformer_config(l->transformer)->in_channels;
-    rc = prepare(&s, e);
+    enum err_code rc = prepare(&s, e);
     if (rc == ERR_OK)
         rc = denoise(&s, e);
     release_passes(&s);

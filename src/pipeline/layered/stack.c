@@ -26,9 +26,10 @@ static enum err_code compare_frame(const struct layered_result *r, struct layere
                                    struct err *e)
 {
     struct image frame;
-    enum err_code rc = layered_to_image(r->frame, r->w, r->h, &frame, e);
-    if (rc == ERR_OK)
-        rc = layers_recompose_report(&out->stack, &frame, &out->frame, e);
+    enum err_code rc;
+    TRY_GOTO(layered_to_image(r->frame, r->w, r->h, &frame, e), done);
+    rc = layers_recompose_report(&out->stack, &frame, &out->frame, e);
+done:
     image_free(&frame);
     return rc;
 }
