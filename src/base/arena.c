@@ -1,3 +1,8 @@
+/* arena.c - blocks of 64 KiB in a list, the newest first; an item that is larger gets a block of its own.
+ *
+ * The room left at the end of a block is given up when an item does not fit: arenas are short-lived, and a search
+ * for holes would cost more than the bytes are worth. The maximum counts what items take, not what blocks hold.
+ */
 #include "base/arena.h"
 
 #include <stdalign.h>

@@ -1,3 +1,9 @@
+/* buf.c - grows by doubling, up to the maximum that the buffer was born with.
+ *
+ * A byte behind the contents is always kept for a NUL, so that buf_z costs nothing. A failure frees nothing and is
+ * remembered in the buffer: an append that failed must not be followed by one that fits, which would leave a hole in
+ * the middle.
+ */
 #include "base/buf.h"
 
 #include <stdarg.h>

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -166,4 +167,31 @@ enum err_code file_join(char *out, size_t out_size, const char *dir, const char 
     if (len < 0 || (size_t)len >= out_size)
         return err_set(e, ERR_LIMIT, "the path '%.80s.../%.80s' is too long", dir, name);
     return ERR_OK;
+}
+
+/* ---- locks ----------------------------------------------------------------------------------- */
+
+enum err_code file_lock(int at, const char *path, mode_t mode, bool wait, int *fd, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    *fd = openat(at, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode);
+    if (*fd < 0)
+        return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", path);
+    while (rc == ERR_OK && flock(*fd, wait ? LOCK_EX : LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            rc = err_set(e, ERR_BUSY, "another process holds '%s'", path);
+        else if (errno != EINTR)
+            rc = err_set_sys(e, ERR_IO, errno, "cannot lock '%s'", path);
+    }
+    if (rc == ERR_OK)
+        return rc;
+    close(*fd);
+    *fd = -1;
+    return rc;
+}
+
+void file_unlock(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }

@@ -1,3 +1,10 @@
+/* folder.c - makes and removes folders, and says where the program's own are.
+ *
+ * A temporary folder is made beside the place that it will be renamed to, because a rename works within one file
+ * system only. What was renamed lasts after a crash only when the folder that holds the name is synced, too;
+ * folder_sync_of is for that, and its failure is no error: the data are whole either way. Removing a tree goes on
+ * after a failure and never follows a link out of it.
+ */
 #include "base/folder.h"
 
 #include <errno.h>
@@ -6,6 +13,7 @@
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,4 +119,37 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 void folder_remove_tree(const char *dir)
 {
     (void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- the home folder ------------------------------------------------------------------------- */
+
+enum { PATH_BYTES = 4096 };
+
+static enum err_code home_folder(enum home_kind kind, char *out, size_t size, struct err *e)
+{
+    const char *own = getenv("VEETANCE_HOME"), *home = getenv("HOME");
+    const char *xdg = getenv(kind == HOME_CONFIG ? "XDG_CONFIG_HOME" : "XDG_DATA_HOME");
+    int n;
+    if (own && *own)
+        n = snprintf(out, size, "%s", own);
+    else if (xdg && xdg[0] == '/') /* the XDG specification: ignore relative paths */
+        n = snprintf(out, size, "%s/veetance", xdg);
+    else if (home && *home)
+        n = snprintf(out, size, "%s/%s/veetance", home,
+                     kind == HOME_CONFIG ? ".config" : ".local/share");
+    else
+        return err_set(e, ERR_NOTFOUND, "neither VEETANCE_HOME nor HOME is set");
+    if (n < 0 || (size_t)n >= size)
+        return err_set(e, ERR_LIMIT, "the path of the home folder is too long");
+    return ERR_OK;
+}
+
+enum err_code home_path(enum home_kind kind, const char *name, char *out, size_t out_size,
+                        struct err *e)
+{
+    char dir[PATH_BYTES];
+    if (!name)
+        return home_folder(kind, out, out_size, e);
+    TRY(home_folder(kind, dir, sizeof dir, e));
+    return file_join(out, out_size, dir, name, e);
 }

@@ -27,4 +27,17 @@ void folder_sync_of(const char *path);
 /* Removes a folder of ours and all that is in it; never follows a link. Best effort. */
 void folder_remove_tree(const char *dir);
 
+/* ---- the home folder ------------------------------------------------------------------------- */
+
+/* Where this program keeps its own files: $VEETANCE_HOME for everything, else the XDG folders. */
+
+enum home_kind {
+    HOME_CONFIG, /* $XDG_CONFIG_HOME/veetance, ~/.config/veetance */
+    HOME_DATA,   /* $XDG_DATA_HOME/veetance, ~/.local/share/veetance */
+};
+
+/* The home_folder's path, with "/NAME" appended unless name is NULL; creates nothing. ERR_NOTFOUND when no home is set. */
+ERR_MUST_CHECK enum err_code home_path(enum home_kind kind, const char *name, char *out,
+                                       size_t out_size, struct err *e);
+
 #endif

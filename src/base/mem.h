@@ -2,7 +2,7 @@
  *
  * Two families. `mem_try_*` may return NULL: for every size that comes from a file, a request or a
  * model; the caller answers with ERR_NOMEM. `mem_*` without try never returns NULL: for small fixed
- * sizes; when memory is exhausted it prints one line and ends the process (base/fatal.c).
+ * sizes; when memory is exhausted it prints one line and ends the process (base/mem.c).
  * All memory is zeroed. Tests make allocations fail on purpose with mem_fail_after.
  */
 #ifndef VT_BASE_MEM_H
@@ -29,5 +29,9 @@ void mem_free(void *p);
 /* Test hook: the n-th try allocation from now (1 = the next) and all after it fail; 0 turns it off.
  * Not thread-safe on purpose: tests with one thread use it. */
 void mem_fail_after(long n);
+
+/* The only place below the command line that may end the process.
+ * A small fixed allocation failed: the program cannot continue. One line on stderr, exit code 1. */
+void fatal_out_of_memory(size_t wanted_bytes) __attribute__((noreturn));
 
 #endif

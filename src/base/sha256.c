@@ -1,3 +1,8 @@
+/* sha256.c - collects bytes into blocks of 64 and pads the last; the rounds are in sha256_kern.c.
+ *
+ * Whole blocks of a long piece go to the kernel in place, only ends are copied. Ending a sum uses it up. A file is
+ * read in pieces, as checkpoints are larger than memory.
+ */
 #include "base/sha256.h"
 
 #include <errno.h>
@@ -6,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/sha256_kern.h"
 
 enum { PIECE_BYTES = 1 << 18 };
 

@@ -37,4 +37,9 @@ bool sha256_is_hex(const char *text);
 ERR_MUST_CHECK enum err_code sha256_file(const char *path, char out[SHA256_HEX_SIZE],
                                          struct err *e);
 
+/* The compression function: n blocks of 64 bytes into the state.
+ * With the processor's SHA instructions where it has them. */
+void sha256_kern(uint32_t state[8], const unsigned char *p, size_t blocks);
+void sha256_kern_ref(uint32_t state[8], const unsigned char *p, size_t blocks);
+
 #endif

@@ -1,8 +1,8 @@
-/* sha256_kern.c - see sha256_kern.h; FIPS 180-4, sections 4.1.2, 4.2.2 and 6.2.2.
+/* sha256_kern.c - see sha256.h; FIPS 180-4, sections 4.1.2, 4.2.2 and 6.2.2.
  *
  * The x86 variant keeps the state as the instructions want it: ABEF and CDGH, four words each. One
  * sha256rnds2 does two rounds, sha256msg1 and sha256msg2 make four words of the schedule. */
-#include "base/sha256_kern.h"
+#include "base/sha256.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -7,7 +7,6 @@
 #include <sys/statvfs.h>
 
 #include "base/file.h"
-#include "base/file_lock.h"
 #include "base/folder.h"
 
 enum { PATH_BYTES = 4096 };

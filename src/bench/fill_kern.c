@@ -1,4 +1,4 @@
-#include "bench/fill_kern.h"
+#include "bench/weights.h"
 
 #include <string.h>
 

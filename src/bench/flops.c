@@ -1,3 +1,8 @@
+/* flops.c - counts from the dims of a configuration what flops.h says is counted, network by network.
+ *
+ * Each function follows the graph of its network in src/model: a change there that adds or removes a product has to
+ * be made here, too, or the rates that `veetance bench` prints are of another network.
+ */
 #include "bench/flops.h"
 
 /* x [tokens, in] times w [out, in] transposed: tokens * out dot products of length in. */

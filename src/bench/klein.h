@@ -11,7 +11,7 @@
 
 #include "base/err.h"
 #include "bench/flops.h"
-#include "bench/swap.h"
+#include "nn/params.h"
 #include "nn/profile.h"
 #include "pipeline/model_dir.h"
 #include "veetance.h"
@@ -27,7 +27,7 @@ struct bench_request {
     const char *device;
     int threads;         /* 0 = one a core */
     const char *weights; /* type to run in, as pipeline/convert/cache.h has it; NULL: as stored */
-    const char *compute; /* as pipeline/compute.h has it */
+    const char *compute; /* as pipeline/placement.h has it */
     bool profile;        /* time every operation: results then hold a profile a stage */
     bool swap_only; /* make no image: only bring the transformer to the device, several times */
     const atomic_bool *cancel;
@@ -56,6 +56,13 @@ enum bench_profile {
     BENCH_PROFILES
 };
 
+/* How fast weights come onto a device with memory of its own. */
+struct bench_swap {
+    double bytes_per_second;
+    uint64_t bytes;      /* on the device */
+    uint64_t disk_bytes; /* read from disks meanwhile: none, for weights that were engaged before */
+};
+
 struct bench_result {
     char model[256], device[64];
     bool on_cpu;
@@ -76,5 +83,10 @@ ERR_MUST_CHECK enum err_code bench_run(const struct bench_request *rq, struct be
 
 /* That all threads of the process took so far. */
 double bench_cpu_seconds(void);
+
+/* Releases and engages a parameter set several times; the fastest counts. It was engaged before, and is
+ * afterwards. */
+ERR_MUST_CHECK enum err_code bench_swap_measure(struct nn_params *ps, struct bench_swap *out,
+                                                struct err *e);
 
 #endif

@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "bench/memory.h"
 #include "memory/governor.h"
-#include "memory/host.h"
-#include "pipeline/compute.h"
+#include "memory/budget.h"
+#include "pipeline/placement.h"
 #include "pipeline/report.h"
 #include "sample/rng.h"
 

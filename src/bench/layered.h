@@ -38,7 +38,7 @@ struct bench_layered_request {
     int text_tokens, steps;
     const char *device;
     int threads;         /* 0 = one a core */
-    const char *compute; /* as pipeline/compute.h has it */
+    const char *compute; /* as pipeline/placement.h has it */
     bool profile;        /* time every operation */
     const atomic_bool *cancel;
     const struct vt_callbacks *callbacks; /* may be NULL */

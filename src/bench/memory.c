@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "pipeline/procmem.h"
+#include "memory/budget.h"
 
 enum { SAMPLE_NS = 10 * 1000 * 1000 };
 

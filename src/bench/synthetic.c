@@ -13,7 +13,6 @@
 #include "base/folder.h"
 #include "base/json_text.h"
 #include "bench/cache.h"
-#include "bench/synthetic_list.h"
 
 enum {
     PATH_BYTES = 4096,

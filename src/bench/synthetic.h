@@ -35,4 +35,17 @@ ERR_MUST_CHECK enum err_code bench_synthetic_get(const struct bench_synthetic *s
                                                  const struct bench_writing *run, char *out,
                                                  size_t out_size, struct err *e);
 
+/* Tensors and config.json of the networks of a synthetic model, from their dims.
+ *
+ * Names and shapes are those of the published checkpoints (diffusers and transformers), fused where they are
+ * fused. */
+
+void bench_list_transformer(const struct bench_synthetic *s, struct bench_weights *w);
+void bench_list_text(const struct bench_synthetic *s, struct bench_weights *w);
+void bench_list_vae(const struct bench_synthetic *s, struct bench_weights *w);
+
+void bench_config_transformer(const struct bench_synthetic *s, struct buf *b);
+void bench_config_text(const struct bench_synthetic *s, struct buf *b);
+void bench_config_vae(const struct bench_synthetic *s, struct buf *b);
+
 #endif

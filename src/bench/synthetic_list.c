@@ -4,7 +4,7 @@
  * the published checkpoints. What is not random is what keeps numbers finite: norms are ones, biases zeros, the
  * batch norm of the latents has mean 0 and variance 1.
  */
-#include "bench/synthetic_list.h"
+#include "bench/synthetic.h"
 
 #include <stdio.h>
 

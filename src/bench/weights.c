@@ -18,7 +18,6 @@
 
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "bench/fill_kern.h"
 #include "sample/rng.h"
 
 enum {

@@ -14,6 +14,7 @@
 #define VT_BENCH_WEIGHTS_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -57,5 +58,9 @@ uint64_t bench_weights_bytes(const struct bench_weights *w);
 /* Writes and syncs; removes what is there of the file on failure. */
 ERR_MUST_CHECK enum err_code bench_weights_write(const struct bench_weights *w, const char *path,
                                                  const struct bench_writing *run, struct err *e);
+
+/* The loop that turns a block of normal numbers into bf16 weights.
+ * dst[i] = scale * src[i], rounded to the nearest bf16 (ties to even). src is finite. */
+void bench_fill_bf16_kern(const float *src, size_t n, float scale, uint16_t *dst);
 
 #endif

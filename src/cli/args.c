@@ -1,3 +1,9 @@
+/* args.c - reads arguments by a command's option table, and prints its help from the same table.
+ *
+ * Options and positional words come in any order; "--" ends the options; short switches may share a dash. Numbers
+ * are read without the locale and to their end, so that "12x" is a usage error. Whatever is wrong is told once, with
+ * the command's name and where its help is, and comes back as CLI_ERROR: a command stops at the first.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>

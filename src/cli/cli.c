@@ -1,3 +1,10 @@
+/* cli.c - from main's arguments to one command, and from a failure to words and an exit code.
+ *
+ * In this order: the command is found by its name; the process gives up the network for good, unless the command has
+ * to open a socket first (.listens), and but for the worker that an option names; only then does the command run. So
+ * nothing reads a file with the network open. Standard output is flushed at the end, as a full disk shows only
+ * there.
+ */
 #include "cli/cli.h"
 
 #include <signal.h>
@@ -7,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/json_text.h"
-#include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/suggest.h"
 #include "cli/engine_args.h"

@@ -99,4 +99,16 @@ void cli_error_json(enum vt_status status, const char *text);
 void cli_cancel_on_signal(struct vt_engine *engine);
 const atomic_bool *cli_stop_flag(void);
 
+/* ---- the commands ---------------------------------------------------------------------------- */
+
+/* The table entry of every subcommand; one file each. */
+
+extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect, cli_cmd_devices,
+    cli_cmd_bench, cli_cmd_sheet, cli_cmd_caption, cli_cmd_layers, cli_cmd_plan, cli_cmd_convert;
+extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
+extern const struct cli_command cli_cmd_serve;
+extern const struct cli_command cli_cmd_store;
+extern const struct cli_command cli_cmd_worker;
+extern const struct cli_command cli_cmd_settings;
+
 #endif

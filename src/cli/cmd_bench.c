@@ -1,3 +1,9 @@
+/* cmd_bench.c - `veetance bench`: how fast this machine is, and what a model makes of it.
+ *
+ * The machine's peaks are measured first and the model after them, because each stage is told as a share of the
+ * peak: a slow stage on a slow machine is no news. A synthetic model is written once into a cache and then used like
+ * any other. Both kinds of model end in one outcome, which is printed as a table or as JSON.
+ */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,7 +18,7 @@
 #include "bench/layered.h"
 #include "bench/peak.h"
 #include "bench/synthetic.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "cli/model_arg.h"
 #include "cli/param_arg.h"

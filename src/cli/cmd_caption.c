@@ -1,9 +1,14 @@
-/* cmd_caption.c - images in words: one caption for each image, by one model that stays open. */
+/* cmd_caption.c - images in words: one caption for each image, by one model that stays open.
+ *
+ * Several images are all read once before the model is opened, so that one that cannot be read is told at once and
+ * not after minutes of work. A caption is printed as soon as it is there; JSON is one document and waits for the
+ * last.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "cli/image_in.h"
 #include "cli/model_arg.h"

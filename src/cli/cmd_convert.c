@@ -1,3 +1,8 @@
+/* cmd_convert.c - `veetance convert`: a checkpoint or a whole model into another type, format or naming.
+ *
+ * Everything that can be wrong with the words is found before the source is opened. The work itself is
+ * pipeline/convert; here are only the options, a progress line and the account at the end.
+ */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -7,7 +12,6 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "cli/cli.h"
-#include "cli/commands.h"
 #include "cli/model_arg.h"
 #include "cli/progress.h"
 #include "cli/suggest.h"

@@ -1,3 +1,9 @@
+/* cmd_devices.c - `veetance devices`: what can compute, and which of them is pinned.
+ *
+ * Finding devices means loading every backend and asking its driver, which takes a second; a pin spares later starts
+ * that. Pinning therefore measures all candidates with the same product and writes down the fastest, with the
+ * library that it came from.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +13,7 @@
 #include "base/json_text.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/suggest.h"
 #include "nn/device.h"
 #include "nn/pin.h"

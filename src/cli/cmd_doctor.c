@@ -1,11 +1,16 @@
-/* cmd_doctor.c - `veetance doctor`: is everything as it should be, and what to do where it is not. */
+/* cmd_doctor.c - `veetance doctor`: is everything as it should be, and what to do where it is not.
+ *
+ * The network is given up first, so that all checks run under the same rights as every other command. Each check
+ * adds lines with a state and, where something can be done, the next step; none of them stops the others. The exit
+ * code is that of the worst line: notes are no failure.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/doctor.h"
 #include "cli/offline.h"
 

@@ -1,11 +1,15 @@
+/* cmd_edit.c - `veetance edit`: images and a prompt to a new image; `plan edit` goes the same way up to the run.
+ *
+ * Paths are only noted while options are read: a recipe may name the images, and everything else is checked before
+ * the first is loaded. Standard input can be one of them, once.
+ */
 #include <string.h>
 
 #include "base/str.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
 #include "cli/image_run.h"
-#include "cli/recipe_arg.h"
 #include "pipeline/lend.h"
 
 enum {

@@ -1,4 +1,4 @@
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/image_run.h"
 
 static const struct cli_option options[] = {IMAGE_OPTIONS, {0}};

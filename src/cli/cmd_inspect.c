@@ -1,3 +1,9 @@
+/* cmd_inspect.c - `veetance inspect`: what a file or folder is, whether an image, a checkpoint or a model.
+ *
+ * Which of them is decided by what is there and not by its name: bytes that begin as an image does are one, a folder
+ * with veetance.json alone is a model that was put together, everything else is asked whether it is a checkpoint. A
+ * pipe cannot be mapped, so only images come through one.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -5,7 +11,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/image_in.h"
 #include "cli/model_arg.h"
 #include "image/load.h"

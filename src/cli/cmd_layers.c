@@ -1,15 +1,20 @@
+/* cmd_layers.c - `veetance layers`: takes an image apart; the layer tools are its subcommands.
+ *
+ * Where the result goes is checked before the model is opened. With --from the recipe of an earlier result fills the
+ * request first, and options that were given win over it. `plan layers` goes the same way and stops where the run
+ * would begin.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/image_in.h"
-#include "cli/plan_out.h"
+#include "cli/result_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
 #include "cli/output.h"
-#include "cli/recipe_arg.h"
 #include "cli/suggest.h"
 
 enum {

@@ -1,4 +1,9 @@
-/* cmd_layers_split.c - a layer taken apart again: the decomposition takes its place in the stack. */
+/* cmd_layers_split.c - a layer taken apart again: the decomposition takes its place in the stack.
+ *
+ * The output, the stack and the layer are checked before the model is opened. Parts are made at the layer's own size
+ * and then clipped to its silhouette, since a model may fill what was transparent; they replace the layer where it
+ * was.
+ */
 #include <stdio.h>
 #include <string.h>
 

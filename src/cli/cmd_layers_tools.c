@@ -1,4 +1,9 @@
-/* cmd_layers_tools.c - layer tools that need no model: a stack in, a stack or image out. */
+/* cmd_layers_tools.c - layer tools that need no model: a stack in, a stack or image out.
+ *
+ * All of them are one command with a table of actions: arguments are read, the output is checked, the stack is
+ * loaded, the action changes and writes it. A layer is named by its number, its id or its name, in this order; a
+ * name that two layers have is refused, not guessed.
+ */
 #include <stdio.h>
 #include <string.h>
 

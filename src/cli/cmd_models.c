@@ -1,4 +1,9 @@
-/* cmd_models.c - `veetance models`: the model store on the command line. */
+/* cmd_models.c - `veetance models`: the model store on the command line.
+ *
+ * Each verb is a row that says what it takes and whether it changes the store. Those that do load it under its lock,
+ * change it in memory and save it whole; reading needs no lock. Embedded and downloaded models need no adding: they
+ * are looked at anew for a list, and kept nowhere.
+ */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +14,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/model_arg.h"
 #include "cli/models_advise.h"
 #include "cli/suggest.h"

@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/layers_job.h"
 #include "cli/image_run.h"
 

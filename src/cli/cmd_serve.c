@@ -1,4 +1,10 @@
-/* cmd_serve.c - the server: starts, says where it is, and ends on a signal. */
+/* cmd_serve.c - `veetance serve`: starts the server, says where it is, and ends on a signal.
+ *
+ * Signals are caught first and only write a byte into a pipe that the server waits on, because next to nothing may
+ * be called in a handler. Then the token is read and the server opened, the address is printed (scripts wait for
+ * that line), and only then are requests answered. Models are looked up before all that: a slip in a name should not
+ * show at the first request.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,7 +16,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "memory/budget.h"
 #include "server/jobs/model_choice.h"

@@ -1,10 +1,14 @@
-/* cmd_settings.c - `veetance settings`: what is set, and where that comes from. */
+/* cmd_settings.c - `veetance settings`: what is set, where that comes from, and changing it.
+ *
+ * Values are checked by the same code that uses them later (cli/settings.c), so a setting that was accepted works.
+ * Only the file is ever written; what the environment says is shown and wins.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json_text.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/settings.h"
 #include "cli/suggest.h"
 

@@ -1,10 +1,15 @@
+/* cmd_sheet.c - `veetance sheet`: several images side by side as one.
+ *
+ * The output is checked before images are loaded, all are loaded before the sheet is drawn (its columns depend on
+ * the largest), and one of them may come from standard input. No model is involved.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/json_text.h"
 #include "base/mem.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "cli/image_in.h"
 #include "cli/output.h"
 #include "cli/settings.h"

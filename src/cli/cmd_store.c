@@ -1,9 +1,14 @@
-/* cmd_store.c - `veetance store`: looking after images, projects and jobs. */
+/* cmd_store.c - `veetance store`: looking after images, projects and jobs.
+ *
+ * Each verb is a row that says whether it only looks. The store is opened as its owner does it, and beside the owner
+ * when a server has it open, so that no verb needs the server stopped. Findings are printed while they are found,
+ * JSON at the end.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json_text.h"
-#include "cli/commands.h"
+#include "cli/cli.h"
 #include "memory/budget.h"
 #include "store/store.h"
 #include "store/tidy.h"

@@ -1,3 +1,9 @@
+/* cmd_worker.c - `veetance worker`: lends a device to other machines through ggml's RPC server.
+ *
+ * That server trusts its clients: it allocates what they ask for and ends its process on nonsense. So a child serves
+ * and the parent starts a new one when it ends, unless it ended at once. The child gives up every right but that of
+ * its socket first; a budget is held by the system's limit on its memory, which exists for the CPU alone.
+ */
 #include <errno.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -10,7 +16,6 @@
 
 #include "base/clock.h"
 #include "cli/cli.h"
-#include "cli/commands.h"
 #include "cli/engine_args.h"
 #include "memory/budget.h"
 #include "nn/device.h"

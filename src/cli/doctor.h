@@ -43,7 +43,7 @@ void doctor_models(struct doctor *d);
 /* doctor_air_gap.c: after the network was given up. */
 void doctor_air_gap(struct doctor *d);
 
-/* elf_needed.c: calls fn with each library that this program's own file names as needed. False when the file
+/* doctor_air_gap.c: calls fn with each library that this program's own file names as needed. False when the file
  * cannot be read. */
 bool elf_needed(void (*fn)(const char *library, void *user), void *user);
 

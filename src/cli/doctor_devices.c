@@ -1,4 +1,8 @@
-/* doctor_devices.c - devices, the pin, the models. */
+/* doctor_devices.c - the devices that were found, the pin and the models, as lines of `veetance doctor`.
+ *
+ * What a driver lacks is told with the package that brings it; no graphics processor, no pin or an unusable model is
+ * a note with the command that mends it, as everything else works without.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,8 @@
-/* doctor_machine.c - processor, limits and disks. */
+/* doctor_machine.c - processor, limits and disks, as lines of `veetance doctor`.
+ *
+ * Only what changes how fast or whether models run is looked at: vector units and cores, memory and the limits on
+ * it, and whether the file systems with models and the store can map files and read past the cache.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -12,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/home.h"
+#include "base/folder.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "cli/doctor.h"

@@ -1,3 +1,9 @@
+/* engine_args.c - the options of every command that runs a model, checked while they are read.
+ *
+ * Places and devices are compared with the names that are known, so that a slip is a usage error at once and not a
+ * failure after a search for devices. A worker that is named must still be reached when the network is given up:
+ * engine_args_want_network looks for one ahead of the real parsing.
+ */
 #include "cli/engine_args.h"
 
 #include <stdio.h>
@@ -5,7 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "cli/device_arg.h"
+#include "base/mem.h"
 #include "cli/suggest.h"
 #include "nn/device.h"
 #include "pipeline/convert/cache.h"
@@ -179,4 +185,47 @@ bool engine_args_want_network(char *const *argv)
             return true;
     }
     return false;
+}
+
+/* ---- devices --------------------------------------------------------------------------------- */
+
+enum { MAX_DEVICES = 64 };
+
+static const char *const kinds[] = {"auto", "cpu", "vulkan", "cuda", "hip", "sycl"};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+/* "vulkan" or "vulkan1". */
+static bool is_known(const char *name)
+{
+    if (strncasecmp(name, "rpc:", 4) == 0)
+        return true;
+    for (size_t i = 0; i < KINDS; i++) {
+        size_t n = strlen(kinds[i]);
+        if (strncasecmp(name, kinds[i], n) == 0 && name[n + strspn(name + n, "0123456789")] == 0)
+            return true;
+    }
+    return false;
+}
+
+enum err_code cli_device_check(const char *name, struct err *e)
+{
+    struct cli_suggestion s = {.typed = name};
+    size_t n = 0;
+    if (is_known(name))
+        return ERR_OK;
+    struct nn_device_info *list = mem_alloc(MAX_DEVICES * sizeof *list);
+    enum err_code rc = nn_device_list(list, MAX_DEVICES, &n, e);
+    bool found = false;
+    for (size_t i = 0; i < KINDS; i++)
+        cli_suggest(&s, kinds[i]);
+    for (size_t i = 0; i < n; i++) {
+        found = found || strcasecmp(list[i].name, name) == 0;
+        cli_suggest(&s, list[i].name);
+    }
+    if (rc == ERR_OK && !found)
+        rc = err_set(e, ERR_ARG,
+                     "there is no device '%.60s'; `veetance devices` lists what this machine has%s",
+                     name, cli_suggest_text(&s));
+    mem_free(list);
+    return rc;
 }

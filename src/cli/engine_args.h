@@ -2,6 +2,7 @@
 #ifndef VT_CLI_ENGINE_ARGS_H
 #define VT_CLI_ENGINE_ARGS_H
 
+#include "base/err.h"
 #include "cli/cli.h"
 #include "cli/settings.h"
 
@@ -45,5 +46,13 @@ void engine_args_defaults(struct vt_engine_options *o, const struct cli_settings
 /* Whether the arguments (the command's name, its arguments, NULL) name a compute server on another machine, with
  * --rpc or --place. Asked before any command has read them; one without these options refuses them itself. */
 bool engine_args_want_network(char *const *argv);
+
+/* ---- devices --------------------------------------------------------------------------------- */
+
+/* Names of devices, as people write them. */
+
+/* ERR_ARG for what can be no device, with the name that was probably meant. Looks at this machine's devices only when
+ * the name is of no known kind. "vulkan7" is left to whoever opens it. */
+ERR_MUST_CHECK enum err_code cli_device_check(const char *name, struct err *e);
 
 #endif

@@ -1,3 +1,9 @@
+/* image_in.c - reads what -i, --mask and --from name: a file, "-" or a pipe.
+ *
+ * A pipe is read to its end, up to the largest file that the limits allow. A stack is a file of a layered format, or
+ * a folder that its manifest names. A recipe may lie in an image or be a text; images that it names are looked for
+ * as they are named, then beside the file that named them.
+ */
 #include "cli/image_in.h"
 
 #include <errno.h>
@@ -11,6 +17,7 @@
 #include "base/folder.h"
 #include "cli/cli.h"
 #include "image/load.h"
+#include "image/save.h"
 #include "layers/file.h"
 #include "layers/json.h"
 
@@ -123,4 +130,37 @@ enum err_code cli_stack_load(const char *path, struct layer_stack *out, struct e
     enum err_code rc = layers_import_memory(buf_str(&bytes), NULL, out, e);
     buf_deinit(&bytes);
     return rc == ERR_OK ? rc : err_note(e, "'%s'", cli_input_name(path));
+}
+
+/* ---- recipes --------------------------------------------------------------------------------- */
+
+enum { MAX_RECIPE = 8 << 20, MAX_IMAGE_FILE = 512 << 20 };
+
+enum err_code cli_recipe_read(const char *from, struct recipe *out, struct err *e)
+{
+    struct buf bytes = {0}, text;
+    enum err_code rc;
+    buf_init(&text, MAX_RECIPE);
+    TRY_GOTO(cli_read_input(from, MAX_IMAGE_FILE, &bytes, e), done);
+    TRY_GOTO(image_parameters(buf_str(&bytes), &text, e), done);
+    rc = recipe_read(buf_str(&text), out, e);
+done:
+    buf_deinit(&bytes);
+    buf_deinit(&text);
+    from = cli_input_name(from);
+    return rc == ERR_OK || strstr(e->text, from) ? rc : err_note(e, "'%s'", from);
+}
+
+enum err_code cli_recipe_image(const char *from, const char *name, char out[CLI_PATH_BYTES],
+                               struct err *e)
+{
+    const char *slash = strrchr(from, '/');
+    (void)snprintf(out, CLI_PATH_BYTES, "%s", name);
+    if (name[0] && !file_exists(out) && slash)
+        (void)snprintf(out, CLI_PATH_BYTES, "%.*s/%s", (int)(slash - from), from, name);
+    if (name[0] && file_exists(out))
+        return ERR_OK;
+    return err_set(e, ERR_NOTFOUND,
+                   "the recipe's image '%.200s' is not here; name it with -i (a mask with --mask)",
+                   name);
 }

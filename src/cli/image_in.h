@@ -7,9 +7,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cli/output.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include "layers/stack.h"
+#include "pipeline/recipe.h"
 
 /* "-" or a pipe: what can be read once, and not be mapped. */
 bool cli_input_is_stream(const char *path);
@@ -27,5 +29,15 @@ ERR_MUST_CHECK enum err_code cli_image_load_deep(const char *path, struct cli_pr
 /* A folder of layers or its layers.json, a document, or a plain image. */
 ERR_MUST_CHECK enum err_code cli_stack_load(const char *path, struct layer_stack *out,
                                             struct err *e);
+
+/* ---- recipes --------------------------------------------------------------------------------- */
+
+/* --from IMAGE: the recipe that an image carries, and the images that it was made of. */
+
+/* Caller: recipe_deinit, also after a failure. */
+ERR_MUST_CHECK enum err_code cli_recipe_read(const char *from, struct recipe *out, struct err *e);
+/* Recipes name images without their folders: the file is here, or beside the image that has the recipe. */
+ERR_MUST_CHECK enum err_code cli_recipe_image(const char *from, const char *name,
+                                              char out[CLI_PATH_BYTES], struct err *e);
 
 #endif

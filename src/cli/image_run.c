@@ -1,3 +1,9 @@
+/* image_run.c - what `generate` and `edit` share, in the order of a run.
+ *
+ * Options fill the request; a recipe fills what they left; settings fill the rest; then everything is checked, and
+ * the output with it, before the engine is opened. Images are written as they come (result_out.h). A prompt from
+ * standard input loses what a shell or an editor added: a final newline, a byte order mark, carriage returns.
+ */
 #include "cli/image_run.h"
 
 #include <stdio.h>
@@ -7,8 +13,7 @@
 #include "base/log.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
-#include "cli/recipe_arg.h"
-#include "cli/plan_out.h"
+#include "cli/result_out.h"
 #include "pipeline/engine.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20 };

@@ -1,3 +1,9 @@
+/* layers_job.c - a decomposition for a command: its options, the checks before it, the run.
+ *
+ * The image is owned by the caller and the result by the job. Ctrl-C stops the model at its next step and, where no
+ * model runs (PSD of many layers takes seconds), the writers ask layers_check_stopped. Doubts about a result are
+ * told as notes, and are the exit code only with --strict.
+ */
 #include "cli/layers_job.h"
 
 #include <stdio.h>

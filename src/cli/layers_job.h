@@ -14,7 +14,7 @@
 #include "cli/progress.h"
 #include "image/image.h"
 #include "layers/stack.h"
-#include "pipeline/layered/doubt.h"
+#include "pipeline/layered/stack.h"
 #include "pipeline/params_table.h"
 
 enum layers_job_option {

@@ -1,3 +1,9 @@
+/* layers_out.c - decides from -o, --format and --force what a stack becomes, and writes it.
+ *
+ * The kind is found before the work, from the name alone: a known ending is a file, one that is a letter away from
+ * it is a slip, another kind of file's is refused, and everything else is a folder. Files are written one by one,
+ * each whole or not at all; a folder is stack_folder.c's.
+ */
 #include "cli/layers_out.h"
 
 #include <stdio.h>

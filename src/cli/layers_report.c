@@ -1,4 +1,8 @@
-/* layers_report.c - what a decomposition came to: lines for people, JSON for programs. */
+/* layers_report.c - what a decomposition came to: lines for people, JSON for programs.
+ *
+ * Both tell the same: the layers from the bottom, what was dropped, and how far the flattened layers are from the
+ * image. Notes on a stack that was read go to standard error, where they do not disturb either.
+ */
 #include <math.h>
 #include <stdio.h>
 

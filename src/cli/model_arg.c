@@ -1,3 +1,9 @@
+/* model_arg.c - finds the model that a person means by a word.
+ *
+ * In this order: a name of the model store or of a downloaded set, a path that exists, an embedded model, a
+ * repository in the hub's cache ("ORG/NAME"). What comes first wins, and a name that hides another is noted. When
+ * nothing fits, the name that is nearest to it is told.
+ */
 #include "cli/model_arg.h"
 
 #include <limits.h>

@@ -27,4 +27,13 @@ void cli_progress_note(struct cli_progress *p, const char *text);
 void cli_progress_finish(struct cli_progress *p);
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p);
 
+/* How far a run is, as one line. */
+
+enum { PROGRESS_LINE_BYTES = 256 };
+
+/* At most width columns: a line that wraps cannot be redrawn, so the bar goes first, then the end. terminal: with a
+ * bar and what changes all the time; else what is worth a line that stays. */
+void progress_line(const struct vt_progress *v, bool terminal, int width,
+                   char out[PROGRESS_LINE_BYTES]);
+
 #endif

@@ -2,6 +2,8 @@
 #ifndef VT_CLI_RESULT_OUT_H
 #define VT_CLI_RESULT_OUT_H
 
+#include <stdbool.h>
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "cli/output.h"
@@ -30,5 +32,12 @@ void result_out_take(struct result_out *o, const struct vt_result *res, int i);
 void result_out_finish(const struct result_out *o, const struct vt_result *res, const char *device);
 /* Exit code of a run that failed or was stopped: says why, and what was written before. */
 int result_out_fail(const struct result_out *o, const struct vt_error *err);
+
+/* ---- plans ----------------------------------------------------------------------------------- */
+
+/* Memory plans for people and as JSON. */
+
+/* Prints the plan. CLI_FAILED when it says that the run would be refused, so that scripts can ask. */
+int plan_out_print(const struct vt_plan *p, bool json);
 
 #endif

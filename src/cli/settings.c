@@ -1,3 +1,9 @@
+/* settings.c - settings: one table of keys, read from a file and the environment.
+ *
+ * Each row knows how its value is checked, so the file, the environment and `veetance settings` cannot differ in
+ * what they take. The environment wins over the file, an option over both. A key that is not known is told and not
+ * refused: an older program must live with a newer one's file.
+ */
 #include "cli/settings.h"
 
 #include <stdio.h>
@@ -7,10 +13,8 @@
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "base/home.h"
 #include "base/json.h"
-#include "base/json_write.h"
-#include "cli/device_arg.h"
+#include "cli/engine_args.h"
 #include "cli/output.h"
 #include "cli/suggest.h"
 #include "memory/budget.h"

@@ -1,3 +1,9 @@
+/* stack_folder.c - a stack as a folder of files that people can use: a PNG a layer, a composite, the manifest.
+ *
+ * All files are written into a temporary folder first. A new folder then gets its name by one rename; into one that
+ * is there, files are moved one by one, the manifest last, and layers of an earlier result that has more of them are
+ * removed only then. So whoever reads the manifest finds its files.
+ */
 #include "cli/stack_folder.h"
 
 #include <dirent.h>

@@ -1,3 +1,9 @@
+/* suggest.c - "did you mean": the known word with the fewest edits.
+ *
+ * A swap of neighbours counts as one edit, as that is how people mistype. One to three edits are near, by the length
+ * of what was typed; so is a word that begins with it. Otherwise nothing is suggested: a wild guess is worse than
+ * none.
+ */
 #include "cli/suggest.h"
 
 #include <ctype.h>

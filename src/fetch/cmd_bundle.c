@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "fetch/args.h"
 #include "fetch/bundle.h"
-#include "fetch/verify.h"
+#include "fetch/record.h"
 
 enum { OPT_TO = 1, OPT_QUIET };
 

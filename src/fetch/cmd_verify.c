@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/json_text.h"
 #include "fetch/args.h"
-#include "fetch/verify.h"
+#include "fetch/record.h"
 
 enum { OPT_JSON = 1 };
 

@@ -8,7 +8,7 @@
 
 #include "fetch/download.h"
 #include "fetch/part.h"
-#include "fetch/retry.h"
+#include "fetch/words.h"
 
 /* So often hosts may disagree about a file's ETag before ETags are no longer compared. */
 enum { MAX_ETAG_CHANGES = 3 };
@@ -51,7 +51,7 @@ struct slot {
     struct err err;
 };
 
-/* ---- leases (download_lease.c) ---------------------------------------------------------------------------- */
+/* ---- leases (download_slot.c) ----------------------------------------------------------------------------- */
 
 /* The next bytes of the job that nobody fetches: [*from, *to). False when there are none. most: of a lease. */
 bool lease_take(struct job *j, uint64_t most, uint64_t *from, uint64_t *to);

@@ -16,11 +16,10 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "base/file_lock.h"
 #include "base/folder.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "fetch/layout.h"
+#include "fetch/paths.h"
 
 enum { MAX_WANTED = 1024 };
 

@@ -13,7 +13,6 @@
 #include <strings.h>
 
 #include "base/buf.h"
-#include "fetch/retry.h"
 #include "fetch/words.h"
 
 enum { MAX_HOPS = 8 };

@@ -3,6 +3,7 @@
 #ifndef VT_FETCH_RECORD_H
 #define VT_FETCH_RECORD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "fetch/paths.h"
 
 enum { RECORD_MAX_FILES = 2048, RECORD_MAX_BYTES = 4 << 20 };
 
@@ -48,5 +50,25 @@ ERR_MUST_CHECK enum err_code record_add_licence(struct record *r, const char *id
 /* Replaces one of the record's own strings. */
 ERR_MUST_CHECK enum err_code record_set(struct record *r, const char **field, const char *value,
                                         struct err *e);
+
+/* ---- verifying ------------------------------------------------------------------------------- */
+
+/* Whether a folder still holds what was downloaded into it: every file of its fetch.json is there, of
+ * its size, with its digest. */
+
+enum verify_state { VERIFY_OK, VERIFY_MISSING, VERIFY_SIZE, VERIFY_DIFFERS, VERIFY_UNREADABLE };
+
+/* "ok", "missing", "size", "differs", "unreadable" */
+const char *verify_state_name(enum verify_state s);
+
+/* Calls each() for every file, in the record's order; *bad counts those that are not VERIFY_OK. */
+ERR_MUST_CHECK enum err_code
+verify_dir(const char *dir, const struct record *record, const atomic_bool *stop,
+           void (*each)(const struct record_file *f, enum verify_state s, void *user), void *user,
+           size_t *bad, struct err *e);
+
+/* A model by its folder, or by its name in the models folder. */
+ERR_MUST_CHECK enum err_code verify_find(const char *name, char out[FETCH_PATH_BYTES],
+                                         struct err *e);
 
 #endif

@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "image/affine_kern.h"
-
 struct span {
     double lo, hi;
 };

@@ -8,6 +8,8 @@
 
 #include "image/image.h"
 
+#include <stddef.h>
+
 /* (x, y) of the image goes to (a x + b y + tx, c x + d y + ty); pixel i covers i to i + 1. */
 struct image_affine {
     double a, b, tx;
@@ -20,5 +22,19 @@ struct image_affine {
 ERR_MUST_CHECK enum err_code image_transform(const struct image *src, const struct image_affine *m,
                                              const struct image_rect *clip, struct image *out,
                                              int *x, int *y, struct err *e);
+
+/* One row of a moved image.
+ * Where a row of the output lies in the source, in source pixels. */
+struct affine_row {
+    const unsigned char *src; /* RGBA, w x h */
+    size_t stride;
+    int w, h;
+    double u, v;        /* of the first output pixel's centre */
+    double du, dv;      /* to the next one */
+    float per_u, per_v; /* output pixels across which u (v) changes by one */
+};
+
+/* n RGBA pixels, transparent outside the source. */
+void affine_kern_row(unsigned char *dst, int n, const struct affine_row *row);
 
 #endif

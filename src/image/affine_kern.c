@@ -1,4 +1,4 @@
-#include "image/affine_kern.h"
+#include "image/affine.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* alpha_kern.c - premultiplied alpha in PIL's arithmetic; see image.h for the formulas. */
-#include "image/alpha_kern.h"
+#include "image/image.h"
 
 #include "image/sample.h"
 

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/composite_kern.h"
 #include "image/sample_kern.h"
 
 static const char *const mode_names[BLEND_MODES] = {

@@ -85,4 +85,9 @@ ERR_MUST_CHECK enum err_code image_sheet(const struct image *const *images, size
                                          const struct image_sheet_params *params, struct image *out,
                                          struct err *e);
 
+/* One row of a layer onto one row of a canvas.
+ * Both rows hold w RGBA pixels of one depth; canvas changes. opacity is 0 to 1. */
+void composite_kern_row(unsigned char *canvas, const unsigned char *layer, int w, float opacity,
+                        enum blend_mode mode, bool deep);
+
 #endif

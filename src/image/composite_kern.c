@@ -1,5 +1,10 @@
-/* composite_kern.c - the blend functions and the compositing formula; see composite.h. */
-#include "image/composite_kern.h"
+/* composite_kern.c - the blend functions and the compositing formula; see composite.h.
+ *
+ * Per pixel, in floats of 0 to 1: the layer's colour is mixed with its blend with the canvas by the canvas' alpha,
+ * and the result is laid over it by the layer's own alpha. Where nothing shows through, or nothing lies below, the
+ * formula is skipped, which most pixels of most layers need.
+ */
+#include "image/composite.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,10 @@
-/* heif_load.c - HEIC and AVIF through libheif: the primary image, turned as the file says. */
+/* heif_load.c - HEIC and AVIF through libheif: the primary image, turned as the file says.
+ *
+ * libheif is opened when the first such file comes. Its header gives the size, which is checked before any pixel is
+ * decoded, as decoders allocate by it. libheif turns and mirrors the image itself, so the orientation that EXIF may
+ * repeat is not applied again. Pixels come interleaved as RGB, more than 8 bits in 16 little endian; what was
+ * decoded is compared with what the header said, because the two come from different parts of the file.
+ */
 #include <string.h>
 
 #include <libheif/heif.h>

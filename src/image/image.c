@@ -1,4 +1,8 @@
-/* image.c - allocation, modes, cutting and turning of images; see image.h. */
+/* image.c - allocation, modes, cutting and turning of images; see image.h.
+ *
+ * Operations that give another image leave their source alone; those without an output work in place. Loops over
+ * pixels that matter for speed are in *_kern.c.
+ */
 #include "image/image.h"
 
 #include <inttypes.h>
@@ -6,7 +10,6 @@
 
 #include "base/ck.h"
 #include "base/mem.h"
-#include "image/alpha_kern.h"
 #include "image/sample.h"
 #include "image/sample_kern.h"
 

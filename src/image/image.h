@@ -149,4 +149,9 @@ void image_replace_hidden(struct image *im, const unsigned char rgb[3]);
 void image_premultiply(struct image *im);
 void image_unpremultiply(struct image *im);
 
+/* Rows of LA or RGBA pixels between straight and premultiplied colours, in place.
+ * channels is 2 or 4; the last one is alpha. p holds w * channels samples, of 16 bits where they are deep. */
+void alpha_kern_premultiply(unsigned char *p, int w, int channels, bool deep);
+void alpha_kern_unpremultiply(unsigned char *p, int w, int channels, bool deep);
+
 #endif

@@ -14,7 +14,7 @@
 #include <jerror.h>
 
 #include "base/mem.h"
-#include "image/xmp.h"
+#include "image/exif.h"
 
 enum {
     /* A few hundred bytes can request another pass over a huge image, any number of times. Real files have a dozen. */

@@ -1,4 +1,10 @@
-/* jpeg_save.c - see save.h. */
+/* jpeg_save.c - JPEG through libjpeg-turbo, into a buffer with a maximum.
+ *
+ * JPEG has no alpha, so an image with alpha is laid on white first. From quality 90 on colour is stored at full
+ * resolution: whoever asks for that sees the fringes otherwise. libjpeg reports errors by a longjmp, which must not
+ * cross a frame that owns something: compress() owns nothing, its caller frees. EXIF data, which carry the recipe,
+ * have to be the first marker.
+ */
 #include "image/save.h"
 
 #include <setjmp.h>

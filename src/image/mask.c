@@ -1,4 +1,9 @@
-/* mask.c - see mask.h. */
+/* mask.c - reads what a mask means, and brings it to the grid of a model.
+ *
+ * Which of the three readings of mask.h is meant is decided once for the whole mask. The step to tokens is bilinear
+ * in float, as torch computes it, because the reference masks tokens so and a token at an edge has to fall on the
+ * same side.
+ */
 #include "image/mask.h"
 
 #include <stdbool.h>

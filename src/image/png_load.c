@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "image/codec.h"
-#include "image/png_exif.h"
+#include "image/png_save.h"
 #include "image/png_io.h"
 
 enum {

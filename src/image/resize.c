@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/alpha_kern.h"
+#include "image/image.h"
 #include "image/resize_kern.h"
 
 enum { PRECISION_MAX = 22 };

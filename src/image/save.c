@@ -1,4 +1,8 @@
-/* save.c - see save.h: which encoder, and what it is told about the image. */
+/* save.c - which encoder writes an image, and what it is told about it; reading a recipe back.
+ *
+ * PNG has text chunks of its own; JPEG and WebP carry the same texts as EXIF. Reading them back needs no decoder:
+ * the segments of the file are walked, bounds first, and what is damaged counts as absent.
+ */
 #include "image/save.h"
 
 #include <string.h>

@@ -1,4 +1,9 @@
-/* webp_load.c - WebP through libwebp and its demuxer: stills, and the first frame of animations. */
+/* webp_load.c - WebP through libwebp and its demuxer: stills, and the first frame of animations.
+ *
+ * The demuxer keeps a record for each frame, so frames are counted by hand before it sees the file. It tells the
+ * canvas, whose size is checked before memory is taken. The frame has a header of its own, which has to agree, and
+ * is decoded straight to its place on the canvas; what it leaves free is transparent.
+ */
 #include "image/codec.h"
 
 #include <string.h>
@@ -6,7 +11,7 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
-#include "image/xmp.h"
+#include "image/exif.h"
 
 /* The demuxer keeps a record of every frame, four times as large as the smallest that a file can hold. */
 enum { FRAMES_MAX = 10000 };

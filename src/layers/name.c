@@ -1,4 +1,9 @@
-/* Names for layers that nobody has looked at yet, until a caption knows better. */
+/* name.c - names for layers that nobody has looked at yet, until a caption knows better.
+ *
+ * A name says what can be measured: the colour that most of the layer has, weighted by alpha, and where its weight
+ * lies; the lowest layer is the background if it covers the canvas. Names that come twice are numbered, since people
+ * and tools find layers by them.
+ */
 #include <stdio.h>
 
 #include "layers/clean.h"

@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "image/load.h"
 #include "layers/assemble.h"
-#include "layers/ora_format.h"
 #include "layers/ora_xml.h"
 #include "layers/png.h"
 #include "layers/zipfile.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "image/resize.h"
-#include "layers/ora_format.h"
+#include "layers/ora_xml.h"
 #include "layers/png.h"
 #include "layers/xml.h"
 #include "layers/zipfile.h"

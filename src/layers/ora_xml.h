@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "image/composite.h"
 #include "layers/assemble.h"
 #include "layers/stack.h"
 
@@ -31,5 +32,19 @@ struct ora_image {
 
 ERR_MUST_CHECK enum err_code ora_xml_parse(struct str text, size_t max_layers,
                                            struct ora_image *out, struct err *e);
+
+/* What the OpenRaster writer and reader share. */
+
+#define ORA_MIMETYPE "image/openraster"
+/* Our own attribute, which other programs leave alone: the layer's id. */
+#define ORA_NAMESPACE "urn:veetance:layers"
+#define ORA_ID_ATTRIBUTE "veetance:id"
+
+enum { ORA_THUMBNAIL_MAX = 256 };
+
+/* "svg:src-over" and so on. Static string. */
+const char *ora_composite_op(enum blend_mode mode);
+/* Blend mode and operator of such a name, "" included; normal and false for those that we lack. */
+bool ora_op_read(struct str name, enum blend_mode *blend, enum layers_op *op);
 
 #endif

@@ -1,5 +1,5 @@
 /* Layers to a Photoshop document, section by section in the order of the file. What is not pixels is small and made
- * in memory: lengths there are written as zero first and set later. Pixels are measured before (psd_rows.h). */
+ * in memory: lengths there are written as zero first and set later. Pixels are measured before (psd_plane.h). */
 #include "layers/psd.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "image/unicode.h"
 #include "layers/psd_format.h"
-#include "layers/psd_rows.h"
+#include "layers/psd_plane.h"
 
 /* The format's limit is 2 GiB. */
 static const size_t MAX_BYTES = ((size_t)2 << 30) - 2;

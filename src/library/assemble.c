@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/json.h"
-#include "base/json_write.h"
 #include "library/impl.h"
 
 /* Qwen-Image-Layered's published scheduler; klein's is the program's default. */

@@ -50,7 +50,7 @@ bool models_folder_is_whole(const struct models *m, const struct models_model *x
 /* A folder with model_index.json or veetance.json. */
 bool models_is_folder(const char *dir);
 
-/* same.c: the model that has the same content in another folder; NULL when there is none. */
+/* match.c: the model that has the same content in another folder; NULL when there is none. */
 struct models_model *models_twin(const struct models *m, const struct models_model *x);
 
 /* published.c: which klein a single file is, as far as can be told. */

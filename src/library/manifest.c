@@ -12,11 +12,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/file_lock.h"
 #include "base/folder.h"
-#include "base/home.h"
 #include "base/json.h"
-#include "base/json_write.h"
 #include "base/mem.h"
 #include "library/impl.h"
 

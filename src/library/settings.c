@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/json.h"
-#include "base/json_write.h"
 #include "library/impl.h"
 
 enum { FILE_MAX_BYTES = 1 << 20 };

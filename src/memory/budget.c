@@ -1,11 +1,18 @@
+/* budget.c - budgets as text, and what memory there is: the device's, the machine's, this process'.
+ *
+ * What the machine can give is the kernel's own estimate, bounded by the limit of the control group. Pages of files
+ * count as used there, mapped weights above all, but are given up when needed, so they are taken off.
+ */
 #include "memory/budget.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/str.h"
 
 static uint64_t whole_memory(const struct nn_device *d)
@@ -72,4 +79,83 @@ struct budget_text budget_text(uint64_t bytes)
     double v = ceil((double)bytes / (large ? gib : mib) * 100.0) / 100.0;
     (void)snprintf(t.z, sizeof t.z, "%.2f %s", v, large ? "GiB" : "MiB");
     return t;
+}
+
+/* ---- the machine's memory -------------------------------------------------------------------- */
+
+static const char *read_small(const char *dir, const char *name, char *text, size_t size)
+{
+    char path[512];
+    int fd = -1;
+    ssize_t n = -1;
+    if (file_join(path, sizeof path, dir, name, NULL) == ERR_OK)
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, text, size - 1);
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = 0;
+    return text;
+}
+
+/* The number at p, behind spaces; 0 when there is none ("max"). */
+static uint64_t number(const char *p)
+{
+    uint64_t v = 0;
+    p += strspn(p, " \t");
+    return str_to_u64((struct str){p, strspn(p, "0123456789")}, &v) ? v : 0;
+}
+
+static uint64_t number_behind(const char *text, const char *key)
+{
+    const char *p = strstr(text, key);
+    return p ? number(p + strlen(key)) : 0;
+}
+
+uint64_t host_available_in(const char *proc, const char *group)
+{
+    char text[8192];
+    uint64_t available =
+        number_behind(read_small(proc, "meminfo", text, sizeof text), "MemAvailable:") * 1024;
+    uint64_t limit = number(read_small(group, "memory.max", text, sizeof text));
+    uint64_t used = number(read_small(group, "memory.current", text, sizeof text));
+    /* Cached file pages (above all mapped weights) count as used, but the kernel gives them up when needed. */
+    read_small(group, "memory.stat", text, sizeof text);
+    uint64_t files =
+        number_behind(text, "\ninactive_file ") + number_behind(text, "\nactive_file ");
+    used -= files < used ? files : used;
+    if (limit > 0 && (available == 0 || limit < used + available))
+        available = limit > used ? limit - used : 1;
+    return available;
+}
+
+uint64_t host_available_bytes(void)
+{
+    return host_available_in("/proc", "/sys/fs/cgroup");
+}
+
+/* ---- this process ---------------------------------------------------------------------------- */
+
+/* "RssAnon:     1234 kB" -> bytes. */
+static uint64_t field(const char *text, const char *name)
+{
+    const char *p = strstr(text, name);
+    if (!p)
+        return 0;
+    p += strlen(name);
+    p += strspn(p, " \t");
+    uint64_t kib = 0;
+    return str_to_u64((struct str){p, strspn(p, "0123456789")}, &kib) ? kib * 1024 : 0;
+}
+
+void procmem_read(uint64_t *anonymous_bytes, uint64_t *file_bytes)
+{
+    char text[8192];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    *anonymous_bytes = field(text, "RssAnon:");
+    *file_bytes = field(text, "RssFile:");
 }

@@ -1,8 +1,10 @@
-/* budget.h - reading and writing budgets as text: "16G", "80%". */
+/* budget.h - budgets as text ("16G", "80%"), and how much memory the machine can give and this process holds. */
 #ifndef VT_MEMORY_BUDGET_H
 #define VT_MEMORY_BUDGET_H
 
 #include "nn/device.h"
+
+#include <stdint.h>
 
 /* "16G", "1.5G", "512M", "64K" (powers of 1024; a final "iB" or "B" is fine), "80%" of the device's whole memory
  * (of the machine's, on the CPU), or plain bytes. At least one byte. */
@@ -14,5 +16,17 @@ struct budget_text {
     char z[24];
 };
 struct budget_text budget_text(uint64_t bytes);
+
+/* ---- the machine's memory -------------------------------------------------------------------- */
+
+/* Bytes that the kernel can give without swapping; bounded by the control group's limit. 0 when unknown. */
+uint64_t host_available_bytes(void);
+/* As the files in these folders say, which are /proc and the control group's. */
+uint64_t host_available_in(const char *proc, const char *group);
+
+/* ---- this process ---------------------------------------------------------------------------- */
+
+/* Resident anonymous bytes, and resident bytes of mapped files; 0 where /proc cannot tell. */
+void procmem_read(uint64_t *anonymous_bytes, uint64_t *file_bytes);
 
 #endif

@@ -17,7 +17,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "memory/budget.h"
-#include "memory/host.h"
 
 enum { MAX_PLACEMENTS = GOVERNOR_MAX_STAGES };
 

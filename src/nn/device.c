@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "nn/cpu/cpu.h"
-#include "nn/device_pin.h"
+#include "nn/pin.h"
 #include "nn/device_search.h"
 #include "nn/nvidia/run.h"
 #include "nn/rpc.h"

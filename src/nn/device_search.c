@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "nn/cpu/isa.h"
-#include "nn/device_pin.h"
+#include "nn/pin.h"
 #include "nn/nvidia/card.h"
 #include "nn/rpc.h"
 

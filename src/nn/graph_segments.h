@@ -6,7 +6,7 @@
 #ifndef VT_NN_GRAPH_SEGMENTS_H
 #define VT_NN_GRAPH_SEGMENTS_H
 
-#include "nn/graph_watch.h"
+#include "nn/graph.h"
 #include "nn/params.h"
 
 struct nn_segments;
@@ -18,5 +18,23 @@ void nn_segments_free(struct nn_segments *s);
 /* A block that could not be loaded is an error, too. Between segments cancel is checked and the watch told. */
 ERR_MUST_CHECK enum err_code nn_segments_run(struct nn_segments *s, struct nn_running *running,
                                              struct err *e);
+
+/* Tells the device's watch (device.h) how far a graph is, measured by its arithmetic.
+ *
+ * On the CPU ggml calls back after each operation, on the thread that runs the graph. Elsewhere progress is
+ * known only at the end of a graph, or of each of its pieces where weights are streamed. */
+
+struct nn_running {
+    const struct nn_graph *g;
+    const atomic_bool *cancel; /* may be NULL */
+    double all, done;          /* the work of the nodes; all is 0 when nobody watches */
+    int node;                  /* the next one */
+};
+
+void nn_running_begin(struct nn_running *r, const struct nn_graph *g, const atomic_bool *cancel);
+/* For nn_device_set_abort, with a struct nn_running: an operation has ended. True: stop. */
+bool nn_running_next(void *running);
+/* The nodes before this one have been computed; -1: all have. */
+void nn_running_reached(struct nn_running *r, int node);
 
 #endif

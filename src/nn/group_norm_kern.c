@@ -1,4 +1,4 @@
-#include "nn/group_norm_kern.h"
+#include "nn/moments_kern.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-#include "nn/half_kern.h"
+#include "nn/params_impl.h"
 
 #include <ggml.h>
 #include <string.h>

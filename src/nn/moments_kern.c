@@ -1,3 +1,9 @@
+/* moments_kern.c - sums for mean and variance of channels, and applying them; see moments_kern.h.
+ *
+ * Sums are taken around the channel's first pixel, so that a large mean does not eat the variance. The order of
+ * additions is fixed by the row and not by threads or bands: a band's result is bit for bit that of the whole
+ * (docs/decisions/banded-sums.md).
+ */
 #include "nn/moments_kern.h"
 
 #include <math.h>

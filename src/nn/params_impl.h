@@ -2,6 +2,10 @@
 #ifndef VT_NN_PARAMS_IMPL_H
 #define VT_NN_PARAMS_IMPL_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/arena.h"
 #include "nn/buffer.h"
 #include "nn/params.h"
@@ -78,5 +82,10 @@ ERR_MUST_CHECK enum err_code nn_param_fill_blocks(const void *param, size_t at, 
 /* params_upload.c: fills p->t (and its row scales), which must have a place. cancel may be NULL. */
 ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,
                                              const atomic_bool *cancel, struct err *e);
+
+/* bf16 to half precision, for devices whose matrix units lack bf16.
+ * n values, rounded to nearest even; below the smallest half they become 0. False when one is too large
+ * for a half (or is NaN or infinite). */
+bool half_from_bf16(const uint16_t *src, uint16_t *dst, size_t n);
 
 #endif

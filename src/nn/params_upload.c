@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "nn/cpu/vec.h"
 #include "nn/dtype_ggml.h"
-#include "nn/half_kern.h"
 #include "nn/params_impl.h"
 #include "nn/upload.h"
 

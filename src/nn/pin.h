@@ -20,9 +20,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ggml-backend.h>
+
 #include "base/err.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "nn/device.h"
 
 enum { NN_PIN_PATH_BYTES = 4096, NN_PIN_MAX_BYTES = 64 << 10 };
 
@@ -54,5 +57,24 @@ ERR_MUST_CHECK enum err_code nn_pin_library_note(const char *path, struct nn_pin
                                                  struct err *e);
 /* Checks that it is still the recorded file. ERR_NOTFOUND: gone, ERR_FORMAT: changed. */
 ERR_MUST_CHECK enum err_code nn_pin_library_check(const struct nn_pin_library *lib, struct err *e);
+
+/* ---- starting by the pin --------------------------------------------------------------------- */
+
+/* The pin as device.c uses it: loading the library that it names, and writing it. */
+
+enum device_pin_state {
+    DEVICE_PIN_NONE,   /* nothing is pinned for what is wanted */
+    DEVICE_PIN_LOADED, /* the library is there; the device's name was stored */
+    DEVICE_PIN_STALE,  /* it was not usable, which was logged; a new one should be written */
+};
+
+enum { DEVICE_NAME_BYTES = 64 };
+
+/* VEETANCE_GGML_DIR takes precedence over a pin. */
+enum device_pin_state device_pin_load(const char *want, char name[DEVICE_NAME_BYTES]);
+/* When a pin was stale: pins the device that was found instead, with its library. A failure is only logged. */
+void device_pin_renew(const char *want, const struct nn_device_info *found, const char *library);
+/* The library that a backend's code lies in; false when unknown. */
+bool device_pin_library_of(ggml_backend_dev_t dev, char *out, size_t size);
 
 #endif

@@ -19,7 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "pipeline/compute.h"
+#include "pipeline/placement.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/lend.h"

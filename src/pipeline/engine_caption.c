@@ -1,11 +1,16 @@
-/* engine_caption.c - vt_caption: an image in words, through the public library; and opening models ahead. */
+/* engine_caption.c - vt_caption: an image in words, through the public library; and opening models ahead.
+ *
+ * Checks come before the model is opened, and the captioner stays open for the next image. An engine holds one
+ * model: opening another closes what was there. The image is put on white, as the reference's processor knows no
+ * alpha. What came out is checked for sense, because a broken model gives text, too.
+ */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "image/composite.h"
-#include "pipeline/compute.h"
+#include "pipeline/placement.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/lend.h"
 #include "pipeline/report.h"

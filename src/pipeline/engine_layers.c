@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "pipeline/compute.h"
+#include "pipeline/placement.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered/stack.h"

@@ -12,6 +12,7 @@
 
 #include "memory/plan.h"
 #include "nn/device.h"
+#include "veetance.h"
 
 /* The same device for several of them, or for all. A captioner is text's. */
 struct devices {
@@ -39,5 +40,15 @@ ERR_MUST_CHECK enum err_code placement_open(const struct placement_options *o,
                                             struct placement *out, struct err *e);
 /* Accepts a zeroed one. */
 void placement_close(struct placement *p);
+
+/* ---- in which precision ---------------------------------------------------------------------- */
+
+/* In what arithmetic a request computes: the parameter `compute`. */
+
+/* compute: "default", or "int8" for products of eight bits in the blocks of transformers and text encoders, on the
+ * CPU; NULL is the default. For what is planned and run from here on. On a processor that gains nothing by it a
+ * note says so and nothing changes. */
+ERR_MUST_CHECK enum err_code compute_choose(struct devices on, const char *compute,
+                                            const struct vt_callbacks *cb, struct err *e);
 
 #endif

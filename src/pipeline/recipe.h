@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "image/load.h"
 #include "veetance.h"
 
 enum { RECIPE_NAME_BYTES = 256 };
@@ -47,5 +48,13 @@ void recipe_write_layers(const struct vt_layers_result *result,
 /* ERR_FORMAT when the text has no recipe. Caller: recipe_deinit, also after a failure. */
 ERR_MUST_CHECK enum err_code recipe_read(struct str text, struct recipe *out, struct err *e);
 void recipe_deinit(struct recipe *r);
+
+/* ---- in a file ------------------------------------------------------------------------------- */
+
+/* Image i of the result as the file that every way out of this program writes, with its recipe in it. Appended to
+ * out. quality of JPEG and WebP: 1..100, 0 for the default. */
+ERR_MUST_CHECK enum err_code image_file(const struct vt_result *result, int i,
+                                        enum image_format format, int quality, struct buf *out,
+                                        struct err *e);
 
 #endif

@@ -1,3 +1,7 @@
+/* result_json.c - members of JSON about results, plans and what a run took.
+ *
+ * The command line and the server write through here, so that one client reads both.
+ */
 #include "pipeline/result_json.h"
 
 #include <math.h>

@@ -12,7 +12,7 @@
 #define VT_PIPELINE_RESULT_JSON_H
 
 #include "base/buf.h"
-#include "pipeline/layered/doubt.h"
+#include "pipeline/layered/stack.h"
 #include "veetance.h"
 
 /* model, prompt, steps, guidance, max_tokens: as the images were made, defaults filled in. */

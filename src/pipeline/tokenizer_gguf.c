@@ -1,3 +1,9 @@
+/* tokenizer_gguf.c - the tokenizer that a llama.cpp GGUF file carries, as arrays in its metadata.
+ *
+ * Strings are borrowed from the mapped file while the tokenizer is built, which copies what it needs.
+ * tokenizer_from_path takes a built-in one, a GGUF file, which is told by its first bytes, or the files of a Hugging
+ * Face folder.
+ */
 #include "pipeline/tokenizer_gguf.h"
 
 #include <stdio.h>

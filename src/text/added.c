@@ -1,4 +1,9 @@
-/* added.c - see added.h. */
+/* added.c - added tokens: strings that are matched before the pre-tokenizer sees the text; see added.h.
+ *
+ * All strings lie in one trie whose edges are a hash table, so that a text is walked once whatever the number of
+ * tokens. The longest match at the first position wins; a table of first bytes passes over the rest of the text
+ * quickly.
+ */
 #include "text/added.h"
 
 #include "base/mem.h"

@@ -16,7 +16,6 @@
 #include "base/json.h"
 #include "text/added.h"
 #include "text/bpe.h"
-#include "text/bytelevel.h"
 #include "text/presplit.h"
 #include "text/tokenizer.h"
 #include "text/vocab.h"

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "weights/component_impl.h"
+#include "weights/convert_plan.h"
 
 struct convert_piece {
     const char *name;      /* in the wanted naming; in the arena */
@@ -37,5 +38,15 @@ ERR_MUST_CHECK enum err_code convert_pieces_make(struct component *c, const stru
 /* The reverse of naming_apply: a stored name, without its prefix, to the canonical one. */
 bool convert_name_invert(const struct naming_rule *rule, const struct naming_numbers *numbers,
                          const char *stored, char *out, size_t out_size);
+
+/* ---- metadata -------------------------------------------------------------------------------- */
+
+/* Inside this room: what a converted file says about itself. */
+
+/* The source's metadata goes along where the format can hold it (a tokenizer's arrays only from GGUF to GGUF),
+ * but for what is about the old file's layout. Everything lies in the arena. */
+ERR_MUST_CHECK enum err_code convert_meta_make(struct component *c, const struct convert_options *o,
+                                               struct arena *a, struct write_meta **out, size_t *n,
+                                               struct err *e);
 
 #endif

@@ -13,7 +13,6 @@
 
 #include "base/ck.h"
 #include "base/mem.h"
-#include "weights/convert_meta.h"
 #include "weights/convert_names.h"
 #include "weights/convert_types.h"
 

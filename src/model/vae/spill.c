@@ -1,3 +1,8 @@
+/* spill.c - where maps lie between stages, and moving bands of them in and out.
+ *
+ * The file has no name, so nothing is left behind by a crash, and its blocks are taken when it is made: a full disk
+ * is an error then, and not a signal in the middle of a run. To load and save, all three places are one buffer.
+ */
 #include "model/vae/spill.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* conv.c - convolutions through oneDNN with channels last and no im2col.
  *
- * Three nodes: the image becomes rows of channels (conv_rows.c); the kernel is packed as oneDNN wants it; and
+ * Three nodes: the image becomes rows of channels (conv_tile.c); the kernel is packed as oneDNN wants it; and
  * tiles of rows are convolved, each worker its own, with a primitive for one thread. A tile's height depends on
  * the row's length alone, and padding is added beforehand, so that a pixel's sums do not depend on the number of
  * threads or on which band of rows is computed. */

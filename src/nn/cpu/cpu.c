@@ -1,3 +1,9 @@
+/* cpu.c - which kernels a graph gets on the CPU, and scratch memory for its nodes.
+ *
+ * VEETANCE_CPU_KERNELS asks for other kernels than the fastest, to compare them. Scratch has a part for each thread
+ * and is sized when the graph is built; ggml's allocator lets it overlap with whatever is not alive at the same
+ * time.
+ */
 #include "nn/cpu/cpu.h"
 
 #include <stdlib.h>

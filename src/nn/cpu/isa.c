@@ -7,6 +7,8 @@
  */
 #include "nn/cpu/isa.h"
 
+#include "nn/cpu/vec.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -136,4 +138,21 @@ bool nn_isa_allows_variant(const char *file)
         if (strlen(variants[i].name) == n && strncmp(name, variants[i].name, n) == 0)
             return variants[i].isa <= chosen;
     return false;
+}
+
+const struct vec *vec_get(void)
+{
+    switch (nn_isa_get()) {
+#if defined(__x86_64__)
+    case NN_ISA_AVX512_BF16:
+        return &vec_avx512_bf16;
+    case NN_ISA_AVX512:
+        return &vec_avx512;
+    case NN_ISA_AVX2_VNNI:
+    case NN_ISA_AVX2:
+        return &vec_avx2;
+#endif
+    default:
+        return &vec_base;
+    }
 }

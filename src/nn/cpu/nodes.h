@@ -23,7 +23,7 @@ struct ggml_tensor *nn_cpu_linear(struct nn_graph *g, const struct nn_cpu_linear
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_linear_flops(const struct ggml_tensor *t);
 
-/* ---- float8: float8.c ---------------------------------------------------------------------------------- */
+/* ---- float8: int8.c ------------------------------------------------------------------------------------ */
 
 /* The value of each code. */
 void nn_cpu_float8_table(bool e5m2, float table[256]);
@@ -50,7 +50,7 @@ struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
 void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user);
 double nn_cpu_attention_flops(const struct ggml_tensor *t);
 
-/* ---- convolutions: conv.c, conv_rows.c ----------------------------------------------------------------- */
+/* ---- convolutions: conv.c, conv_tile.c ----------------------------------------------------------------- */
 
 /* See nn_conv2d; w and b in float32. NULL when ggml has to do it. */
 struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struct ggml_tensor *b,

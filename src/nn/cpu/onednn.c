@@ -1,3 +1,9 @@
+/* onednn.c - finds libdnnl, its functions, and a thread's right to use it alone.
+ *
+ * The library is looked for under the names that distributions give it; its functions are looked up once, and
+ * without all of them it counts as absent. The instruction set has to be limited before its first primitive, as
+ * oneDNN decides once.
+ */
 #include "nn/cpu/onednn.h"
 
 #include <dlfcn.h>

@@ -1,4 +1,9 @@
-/* files.c - from what somebody calls a captioning model to the files of its parts. */
+/* files.c - from what somebody calls a captioning model to the files of its parts.
+ *
+ * That may be a folder of the Hugging Face kind, a layered model (whose text encoder can caption), one GGUF file, or
+ * a folder of them. GGUF files are told apart by their tensors, never by their names. What lies beside the weights
+ * (config, tokenizer, processor) is then looked for in their folder.
+ */
 #include <dirent.h>
 #include <limits.h>
 #include <stdio.h>

@@ -1,4 +1,9 @@
-/* patches.c - an image as the vision tower takes it. */
+/* patches.c - an image as the vision tower takes it: resized, normalised, cut into patches.
+ *
+ * The size is the nearest multiple of a merged patch within the processor's bounds on pixels, as the reference
+ * computes it; resampling is bicubic and bit for bit torchvision's. Patches come in the tower's order, windows of
+ * merged patches together, each with its channels first.
+ */
 #include <string.h>
 
 #include "base/file.h"

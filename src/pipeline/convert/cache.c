@@ -22,7 +22,6 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/file_lock.h"
 #include "base/folder.h"
 #include "nn/quantise.h"
 #include "pipeline/convert/convert.h"

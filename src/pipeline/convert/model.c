@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/folder.h"
-#include "base/json_write.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "pipeline/convert/internal.h"
 #include "pipeline/model_dir.h"

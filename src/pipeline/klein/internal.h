@@ -110,7 +110,7 @@ ERR_MUST_CHECK enum err_code klein_encode_image(struct klein *k, const struct im
                                                 const struct klein_run *run, float *tokens,
                                                 struct err *e);
 
-/* preview.c: fits the maps when the run wants previews and there are none yet. */
+/* decode.c: fits the maps when the run wants previews and there are none yet. */
 void klein_preview_prepare(struct klein *k, const struct klein_run *run);
 /* After a step: shows what the latents would be without their noise. */
 void klein_preview_show(struct klein *k, const struct klein_run *run, const struct preview_at *at,
@@ -146,7 +146,7 @@ ERR_MUST_CHECK enum err_code klein_pass_make(struct klein_state *s, bool trace,
 /* decode.c: the latents to RGB of the working size. */
 ERR_MUST_CHECK enum err_code klein_decode(struct klein_state *s, struct image *out, struct err *e);
 
-/* trace.c; nothing when the run keeps no trace. [1, rows, channels] */
+/* decode.c; nothing when the run keeps no trace. [1, rows, channels] */
 void klein_trace_packed(const struct klein_state *s, const char *name, const float *x,
                         int64_t rows);
 void klein_trace_start(const struct klein_state *s);

@@ -59,7 +59,7 @@ ERR_MUST_CHECK enum err_code layered_embed(struct layered *l, const struct layer
 ERR_MUST_CHECK enum err_code layered_encode_image(struct layered *l, const struct image *image,
                                                   const struct layered_run *run, float *tokens,
                                                   struct err *e);
-/* preview.c: fits the maps when the run wants previews and there are none yet. */
+/* image.c: fits the maps when the run wants previews and there are none yet. */
 void layered_preview_prepare(struct layered *l, const struct layered_run *run);
 /* After a step: what the layers would be without their noise; `first` is the bottom one, the others follow. */
 void layered_preview_show(const struct layered *l, const struct layered_run *run,

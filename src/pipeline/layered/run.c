@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "image/composite.h"
 #include "image/resize.h"
-#include "memory/host.h"
+#include "memory/budget.h"
 #include "pipeline/layered/internal.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"

@@ -3,9 +3,12 @@
 #ifndef VT_PIPELINE_LAYERED_STACK_H
 #define VT_PIPELINE_LAYERED_STACK_H
 
+#include <stddef.h>
+
 #include "image/composite.h"
 #include "layers/stack.h"
 #include "pipeline/layered/layered.h"
+#include "veetance.h"
 
 struct layered_stack_options {
     const struct image *source; /* the image as it was given, any mode, 8 bits */
@@ -30,5 +33,20 @@ ERR_MUST_CHECK enum err_code layered_stack_make(const struct layered_result *r,
                                                 struct layered_stack *out, struct err *e);
 /* Accepts NULL and a zeroed one. */
 void layered_stack_deinit(struct layered_stack *s);
+
+/* ---- doubts ---------------------------------------------------------------------------------- */
+
+/* Is a decomposition what was asked for? Reasons to look at it before using it; the result stands. */
+
+enum { LAYERS_DOUBTS_MAX = 16 };
+
+struct layers_doubt {
+    const char *code, *text; /* a word for programs, a sentence for people; static */
+    double value;            /* decibels, a count or a layer's number; NaN: none */
+};
+
+/* How many there are in out. */
+size_t layers_doubts(const struct vt_layers_result *result,
+                     struct layers_doubt out[LAYERS_DOUBTS_MAX]);
 
 #endif

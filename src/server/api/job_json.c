@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "base/json_write.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "pipeline/engine.h"

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/json_text.h"
-#include "base/json_write.h"
 #include "http/events.h"
 #include "server/jobs/queue.h"
 #include "server/limits.h"

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/file_out.h"
-#include "base/json_write.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "http/core.h"
 #include "server/api/project_change.h"

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/json_text.h"
-#include "pipeline/procmem.h"
+#include "memory/budget.h"
 #include "server/jobs/queue.h"
 #include "server/server_internal.h"
 

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
-#include "base/json_write.h"
+#include "base/json.h"
 #include "http/base64.h"
 #include "server/limits.h"
 #include "server/routes.h"

@@ -6,7 +6,7 @@
 
 #include "base/json_text.h"
 #include "http/base64.h"
-#include "pipeline/procmem.h"
+#include "memory/budget.h"
 #include "server/compat/a1111.h"
 #include "server/jobs/model_choice.h"
 #include "server/routes.h"

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "http/request.h"
 #include "pipeline/lend.h"
-#include "pipeline/image_file.h"
+#include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"

@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/file_lock.h"
 #include "base/file_out.h"
 #include "base/folder.h"
 

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include "base/sha256.h"
-#include "base/sha256_kern.h"
 
 static void expect(const char *text, size_t repeat, const char *want)
 {

@@ -16,7 +16,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "bench/fill_kern.h"
+#include "bench/weights.h"
 #include "bench/klein.h"
 #include "bench/layered.h"
 #include "bench/memory.h"

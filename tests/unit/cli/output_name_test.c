@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/output_name.h"
+#include "cli/output.h"
 
 static const struct cli_output_words star = {"a red star", "micro-klein", 7};
 

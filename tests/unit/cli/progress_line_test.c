@@ -5,7 +5,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "cli/progress_line.h"
+#include "cli/progress.h"
 
 enum { WIDE = 200 };
 

@@ -10,7 +10,6 @@
 #include "fetch/git_blob.h"
 #include "fetch/paths.h"
 #include "fetch/record.h"
-#include "fetch/retry.h"
 #include "fetch/token.h"
 #include "fetch/words.h"
 

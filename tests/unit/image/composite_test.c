@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "image/composite_kern.h"
+#include "image/composite.h"
 
 /* The W3C's formulas once more, in double and word for word: backdrop b, source s. */
 static double reference_blend(enum blend_mode mode, double b, double s)

@@ -6,10 +6,8 @@
 #include <zlib.h>
 
 #include "image/load.h"
-#include "image/png_exif.h"
 #include "image/png_save.h"
 #include "image/save.h"
-#include "image/xmp.h"
 #include "image_support.h"
 
 static void put(unsigned char *p, uint32_t v, size_t n, bool big)

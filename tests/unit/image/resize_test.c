@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "image/alpha_kern.h"
+#include "image/image.h"
 #include "image/mask.h"
 #include "image/resize.h"
 #include "image/resize_kern.h"

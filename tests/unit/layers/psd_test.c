@@ -3,7 +3,7 @@
 #include "base/mem.h"
 #include "layers/file.h"
 #include "layers/psd.h"
-#include "layers/psd_packbits.h"
+#include "layers/psd_plane.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "memory/host.h"
+#include "memory/budget.h"
 
 static char dir[] = "/tmp/vt-host-XXXXXX";
 static const char *const names[] = {"meminfo", "memory.max", "memory.current", "memory.stat"};

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/home.h"
+#include "base/folder.h"
 #include "nn/pin.h"
 
 static char dir[64];
