@@ -314,7 +314,7 @@ struct vt_layers_request {
     int layers, steps;           /* VT_DEFAULT: the model's, else 4 and 50 */
     int resolution; /* the model works at about this many pixels squared; VT_DEFAULT: the model's, else 640 */
     int64_t seed;
-    double cfg; /* guidance; 1: none; negative: the model's, else 4 */
+    double guidance; /* 1: none; negative: the model's, else 4 */
     int cfg_normalize;
     int keep_empty;       /* keep layers that hold nothing */
     int merge_duplicates; /* merge neighbouring layers that hardly differ */
@@ -351,7 +351,7 @@ struct vt_layers_report {
     int layers_asked, layers_dropped, layers_merged;
     int steps, resolution;
     int64_t seed;
-    double cfg;
+    double guidance;
     const char *model;  /* its name */
     const char *prompt; /* given, the model's own, or the caption */
     int captioned;

@@ -213,8 +213,8 @@ static void fill_request(struct vt_layers_request *q, struct recipe *r)
     fill_int(&q->resolution, r->resolution);
     if (q->seed == VT_SEED_RANDOM)
         q->seed = r->seed;
-    if (q->cfg < 0)
-        q->cfg = r->guidance;
+    if (q->guidance < 0)
+        q->guidance = r->guidance;
     q->cfg_normalize = q->cfg_normalize || has_flag(r, "cfg-normalize");
     q->keep_empty = q->keep_empty || has_flag(r, "keep-empty");
     q->merge_duplicates = q->merge_duplicates || has_flag(r, "merge-duplicates");

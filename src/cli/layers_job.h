@@ -22,7 +22,7 @@ enum layers_job_option {
     LAYERS_JOB_COUNT,
     LAYERS_JOB_PROMPT,
     LAYERS_JOB_NEGATIVE,
-    LAYERS_JOB_CFG,
+    LAYERS_JOB_GUIDANCE,
     LAYERS_JOB_CFG_NORMALIZE,
     LAYERS_JOB_STEPS,
     LAYERS_JOB_RESOLUTION,
@@ -49,7 +49,8 @@ enum layers_job_option {
         {LAYERS_JOB_PROMPT, 'p', "prompt", "PROMPT", PARAM_HELP_LAYERS_prompt},                    \
         {LAYERS_JOB_NEGATIVE, 0, "negative-prompt", "TEXT",                                        \
          PARAM_HELP_LAYERS_negative_prompt " (default: a single space)"},                          \
-        {LAYERS_JOB_CFG, 0, "cfg", "G", PARAM_HELP_LAYERS_cfg},                                    \
+        {LAYERS_JOB_GUIDANCE, 0, "guidance", "G", PARAM_HELP_LAYERS_guidance},                     \
+        {LAYERS_JOB_GUIDANCE, 0, PARAM_LAYERS_CFG, "G", "the same as --guidance"},                 \
         {LAYERS_JOB_CFG_NORMALIZE, 0, "cfg-normalize", NULL, PARAM_HELP_LAYERS_cfg_normalize},     \
         {LAYERS_JOB_STEPS, 0, "steps", "N", PARAM_HELP_LAYERS_steps},                              \
         {LAYERS_JOB_RESOLUTION, 0, "resolution", "N",                                              \

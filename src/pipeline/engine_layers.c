@@ -37,7 +37,7 @@ struct vt_layers_request vt_layers_request_defaults(void)
         .steps = VT_DEFAULT,
         .resolution = VT_DEFAULT,
         .seed = VT_SEED_RANDOM,
-        .cfg = VT_DEFAULT,
+        .guidance = VT_DEFAULT,
     };
 }
 
@@ -59,8 +59,8 @@ static enum err_code check(const struct vt_layers_request *rq, struct err *e)
     if (rq->resolution > 0 && rq->resolution % LAYERED_SIDE_UNIT)
         return err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d",
                        rq->resolution, LAYERED_SIDE_UNIT);
-    if (isnan(rq->cfg) || rq->cfg > 100)
-        return err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
+    if (isnan(rq->guidance) || rq->guidance > 100)
+        return err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
     return engine_check_language(rq->language, e);
 }
 
@@ -96,9 +96,9 @@ static void fill(struct vt_layers_result *r, const struct model_dir *dir,
         .language = engine_language(rq->language),
         .negative = str_from(rq->negative_prompt ? rq->negative_prompt : " "),
         .guided = true,
-        .cfg = rq->cfg >= 0  ? rq->cfg
-               : d->cfg >= 0 ? d->cfg
-                             : 4.0,
+        .guidance = rq->guidance >= 0  ? rq->guidance
+                    : d->guidance >= 0 ? d->guidance
+                                       : 4.0,
         .cfg_normalize = rq->cfg_normalize != 0,
         .layers = pick(rq->layers, d->layers, DEFAULT_LAYERS),
         .steps = pick(rq->steps, d->steps, DEFAULT_STEPS),
@@ -130,7 +130,7 @@ static void fill_report(struct vt_layers_result *r, const struct layered_result 
         .steps = q->steps,
         .resolution = q->resolution,
         .seed = (int64_t)q->seed,
-        .cfg = q->cfg,
+        .guidance = q->guidance,
         .model = r->model,
         .captioned = lr->caption.n > 0,
         .source = difference(&r->made.source),

@@ -206,8 +206,8 @@ static enum err_code read_defaults(yyjson_val *d, struct model_defaults *out, st
     TRY(check_object(d, what, e));
     for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++)
         TRY(json_get_i64(d, ints[i].key, 1, ints[i].max, ints[i].out, what, e));
+    TRY(json_get_double(d, "cfg", 0, 100, &out->guidance, what, e)); /* its other name */
     TRY(json_get_double(d, "guidance", 0, 100, &out->guidance, what, e));
-    TRY(json_get_double(d, "cfg", 0, 100, &out->cfg, what, e));
     TRY(json_get_str(d, "prompt", &prompt, what, e));
     if (prompt.n >= sizeof out->prompt)
         return err_set(e, ERR_LIMIT, "%s: the prompt has %zu bytes", what, prompt.n);
@@ -442,7 +442,7 @@ enum err_code model_dir_open(const char *model, struct model_dir *out, struct er
     memset(out, 0, sizeof *out);
     out->schedule = schedule_config_defaults();
     out->schedule.use_dynamic_shifting = true;
-    out->defaults.guidance = out->defaults.cfg = -1;
+    out->defaults.guidance = -1;
     enum err_code rc = locate(model, out->path, e);
     if (rc != ERR_OK)
         return rc;

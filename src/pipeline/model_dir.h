@@ -25,7 +25,7 @@ struct model_part {
 
 struct model_defaults { /* 0 or a negative number: not given */
     int64_t width, height, steps, max_tokens, resolution, layers;
-    double guidance, cfg;
+    double guidance;
     char prompt[256];
 };
 

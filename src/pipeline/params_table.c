@@ -8,5 +8,10 @@
 
 const struct param params_generate[] = {PARAMS_IMAGE(IMAGE_ROW){0}};
 const struct param params_edit[] = {PARAMS_IMAGE(IMAGE_ROW) PARAMS_EDIT(IMAGE_ROW){0}};
-const struct param params_layers[] = {PARAMS_LAYERS(LAYERS_ROW){0}};
+const struct param params_layers[] = {{.name = PARAM_LAYERS_CFG,
+                                       .type = PARAM_NUMBER,
+                                       .hi = 100,
+                                       .help = PARAM_HELP_LAYERS_CFG,
+                                       .offset = offsetof(struct vt_layers_request, guidance)},
+                                      PARAMS_LAYERS(LAYERS_ROW){0}};
 const struct param params_caption[] = {PARAMS_CAPTION(CAPTION_ROW){0}};

@@ -43,7 +43,8 @@
 #define PARAM_HELP_LAYERS_prompt                                                                   \
     "what is in the image (default: the model's, or a caption; \"\" asks for one)"
 #define PARAM_HELP_LAYERS_negative_prompt "what guidance leads away from"
-#define PARAM_HELP_LAYERS_cfg "classifier-free guidance; 1 is none (default: the model's, or 4)"
+#define PARAM_HELP_LAYERS_guidance                                                                 \
+    "classifier-free guidance; 1 is none (default: the model's, or 4)"
 #define PARAM_HELP_LAYERS_cfg_normalize "keep the length that the prediction has without guidance"
 #define PARAM_HELP_LAYERS_steps "default: the model's, or 50"
 #define PARAM_HELP_LAYERS_resolution                                                               \
@@ -87,6 +88,10 @@
     X(feather, INT, 0, 1024, NULL, "0", PARAM_HELP_EDIT_feather)                                   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_EDIT_matte)
 
+/* What guidance of layers is called, too; where both are given, guidance counts. */
+#define PARAM_LAYERS_CFG "cfg"
+#define PARAM_HELP_LAYERS_CFG "the same as guidance"
+
 /* struct vt_layers_request */
 #define PARAMS_LAYERS(X)                                                                           \
     X(model, TEXT, 1, 255, NULL, NULL, PARAM_HELP_LAYERS_model)                                    \
@@ -95,7 +100,7 @@
     X(prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, NULL, PARAM_HELP_LAYERS_prompt)                     \
     X(negative_prompt, TEXT, 0, PARAM_PROMPT_MAX, NULL, "\" \"",                                   \
       PARAM_HELP_LAYERS_negative_prompt)                                                           \
-    X(cfg, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_LAYERS_cfg)                                      \
+    X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_LAYERS_guidance)                            \
     X(cfg_normalize, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_cfg_normalize)                 \
     X(steps, INT, 1, 1000, NULL, NULL, PARAM_HELP_LAYERS_steps)                                    \
     X(resolution, INT, 32, 4096, NULL, NULL, PARAM_HELP_LAYERS_resolution)                         \

@@ -116,7 +116,7 @@ void recipe_write_layers(const struct vt_layers_result *result,
 {
     const struct vt_layers_report *r = vt_layers_report(result);
     buf_printf(out, "%s\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d",
-               r->prompt, r->steps, r->cfg, (long long)r->seed, r->width, r->height);
+               r->prompt, r->steps, r->guidance, (long long)r->seed, r->width, r->height);
     add(out, "Model", r->model);
     buf_printf(out, ", Version: veetance %s, Task: layers, Layers: %d, Resolution: %d",
                vt_version(), r->layers_asked, r->resolution);

@@ -49,7 +49,7 @@ void result_json_layers(struct buf *b, const struct vt_layers_report *r)
     json_put_z(b, r->captioned ? "caption" : "prompt", r->prompt);
     json_put_int(b, "seed", r->seed);
     json_put_int(b, "steps", r->steps);
-    json_put_number(b, "cfg", r->cfg);
+    json_put_number(b, "guidance", r->guidance);
     json_put_int(b, "resolution", r->resolution);
     json_put_int(b, "working_width", r->working_width);
     json_put_int(b, "working_height", r->working_height);

@@ -19,7 +19,7 @@
 void result_json_request(struct buf *b, const struct vt_request *q);
 /* caption, language, tokens, complete. language: as asked for; NULL is English. */
 void result_json_caption(struct buf *b, const struct vt_caption_result *r, const char *language);
-/* dropped_empty, merged, recomposed, model, caption or prompt, seed, steps, cfg, resolution, working_width,
+/* dropped_empty, merged, recomposed, model, caption or prompt, seed, steps, guidance, resolution, working_width,
  * working_height. */
 void result_json_layers(struct buf *b, const struct vt_layers_report *r);
 /* x, y, width, height. */

@@ -35,13 +35,13 @@ expect 0 "a quick one"
 is "quiet" "$(cat "$work/stderr")" ""
 cp "$work/stdout" "$work/b.json"
 out_has '"recomposed":{"source":{"psnr_db":' "PSNR is in the JSON"
-out_has '"seed":1,"steps":2,"cfg":1,"resolution":64' "what was used is in the JSON"
+out_has '"seed":1,"steps":2,"guidance":1,"resolution":64' "what was used is in the JSON"
 out_has '"working_width":64,"working_height":64' "the working size is in the JSON"
 if have jq; then
     check "the report is JSON" jq -e '.layers | length == 2' "$work/b.json"
     check "tables are counted" jq -e ".memory.host | .table_bytes > 0 and .table_weight_bytes > .table_bytes" "$work/b.json"
 fi
-run layers $m -i "$scene" -n 2 -o "$work/c" -q --keep-empty --no-modulation-tables
+run layers $m -i "$scene" -n 2 -o "$work/c" -q --keep-empty --no-modulation-tables --guidance 1
 expect 0 "without tables"
 check "the same seed gives the same layer, tables or not" cmp -s "$work/b/layer_1.png" "$work/c/layer_1.png"
 check "and the same manifest" cmp -s "$work/b/layers.json" "$work/c/layers.json"
@@ -50,7 +50,7 @@ expect 0 "full size"
 check "layers have the image's size" grep -q '"width": 128' "$work/full/layers.json"
 check "the trace has its tensors" grep -q -a '"latents_step_0"' "$work/t.safetensors"
 # An empty prompt asks for a caption. The small model's words are noise, which is told and never used.
-run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --cfg 1.5 --cfg-normalize --negative-prompt bad
+run layers $m -i "$scene" -n 1 -o "$work/cap" --keep-empty -p '' --json -q --guidance 1.5 --cfg-normalize --negative-prompt bad
 expect 1 "a caption without sense"
 out_has '"code":"numeric"' "it is a failure"
 err_has "the model's caption has control characters" "it says what is wrong"

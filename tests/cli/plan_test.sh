@@ -77,6 +77,8 @@ expect 0 "a plan of layers"
 out_has '"component":"modulation"' "layers have modulation tables"
 run plan layers -m micro-layered -i "$work/whole.png" -n 1 --device cpu --threads 1 --cfg 1.5 --cfg-normalize
 expect 0 "a plan of guidance that keeps lengths"
+refuse 2 '--cfg takes a number' plan layers -m micro-layered -i "$work/whole.png" --cfg much
+refuse 2 '--guidance takes a number' plan layers -m micro-layered -i "$work/whole.png" --guidance much
 refuse 2 'say what to plan' plan
 refuse 2 "'dance' is not one of generate, edit, layers" plan dance
 run plan --help

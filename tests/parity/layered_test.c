@@ -59,7 +59,7 @@ static struct layered_request read_request(const struct parity_case *c)
             yyjson_get_bool(yyjson_obj_get(args, "use_en_prompt")) ? CHAT_ENGLISH : CHAT_CHINESE,
         .negative = str_from(negative ? negative : ""),
         .guided = negative != NULL,
-        .cfg = yyjson_get_num(yyjson_obj_get(args, "true_cfg_scale")),
+        .guidance = yyjson_get_num(yyjson_obj_get(args, "true_cfg_scale")),
         .cfg_normalize = yyjson_get_bool(yyjson_obj_get(args, "cfg_normalize")),
         .layers = (int)yyjson_get_sint(yyjson_obj_get(args, "layers")),
         .steps = (int)yyjson_get_sint(yyjson_obj_get(args, "num_inference_steps")),

@@ -90,7 +90,7 @@ static struct layered_stack take_apart(const struct model *m, yyjson_val *c)
     struct layered_request rq = {
         .image = &source,
         .prompt = str_from(yyjson_get_str(yyjson_obj_get(c, "prompt"))),
-        .cfg = yyjson_get_num(yyjson_obj_get(c, "cfg")),
+        .guidance = yyjson_get_num(yyjson_obj_get(c, "cfg")),
         .layers = (int)yyjson_get_sint(yyjson_obj_get(c, "layers")),
         .steps = (int)yyjson_get_sint(yyjson_obj_get(c, "steps")),
         .max_tokens = 512,

@@ -116,7 +116,8 @@ def test_cancel_within_a_step(program):
 def test_layers_captions_and_edits(program):
     with Server(program) as s:
         scene = s.upload(SCENE)
-        r = s.post("/v1/layers?wait=true", {"image": scene, "layers": 2, "seed": 1}).json()
+        r = s.post("/v1/layers?wait=true", {"image": scene, "layers": 2, "seed": 1, "cfg": 0.5}).json()
+        assert r["guidance"] == 0.5, r
         assert 1 <= len(r["layers"]) <= 2 and r["composite"] and "psnr_db" in r["recomposed"]["source"], r
         for layer in r["layers"]:
             assert s.get("/v1/assets/" + layer["asset"]).headers["Content-Type"] == "image/png"

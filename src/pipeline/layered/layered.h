@@ -46,8 +46,9 @@ struct layered_request {
     struct str prompt;
     enum chat_language language;
     struct str negative;
-    bool guided; /* use the negative prompt at all; no guidance also when cfg is not above 1 */
-    double cfg;  /* scale of the guidance */
+    bool
+        guided; /* use the negative prompt at all; no guidance also when its scale is not above 1 */
+    double guidance;    /* its scale */
     bool cfg_normalize; /* give guided tokens the length that they have without guidance */
     int layers;         /* 1 to LAYERED_MAX_LAYERS */
     int steps, max_tokens;

@@ -71,8 +71,8 @@ static enum err_code check_request(const struct layered_request *rq, struct err 
     if (rq->max_tokens < 1 || rq->max_tokens > 4096)
         return err_set(e, ERR_ARG, "the number of prompt tokens is %d; it should be 1 to 4096",
                        rq->max_tokens);
-    if (!(rq->cfg >= 0 && rq->cfg <= 100))
-        return err_set(e, ERR_ARG, "cfg is %g; it should be 0 to 100", rq->cfg);
+    if (!(rq->guidance >= 0 && rq->guidance <= 100))
+        return err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
     return ERR_OK;
 }
 
@@ -128,7 +128,7 @@ done:
 
 static enum err_code embed_prompts(struct state *s, struct err *e)
 {
-    bool guided = s->rq->guided && s->rq->cfg > 1.0;
+    bool guided = s->rq->guided && s->rq->guidance > 1.0;
     int n = s->rq->max_tokens, captions = is_blank(s->rq->prompt), parts = captions + 1 + guided;
     struct layered_prompt prompt = {s->rq->prompt, n, {captions, parts}};
     const struct layered_prompt negative = {s->rq->negative, n, {captions + 1, parts}};
@@ -331,7 +331,7 @@ static enum err_code predict(struct state *s, int step, struct err *e)
                             s->run->cancel, e));
     if (step == 0)
         trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
-    guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->cfg, own);
+    guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->guidance, own);
     if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->on.transformer)) /* zeros have no length */
         guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
     memcpy(s->velocity, s->velocity_neg, own * sizeof(float));

@@ -40,7 +40,10 @@
 
 const struct http_field fields_generate[] = {PARAMS_IMAGE(FIELD){0}};
 const struct http_field fields_edit[] = {PARAMS_IMAGE(FIELD) PARAMS_EDIT(FIELD){0}};
-const struct http_field fields_layers[] = {PARAMS_LAYERS(FIELD){0}};
+const struct http_field fields_layers[] = {
+    PARAMS_LAYERS(FIELD){
+        .name = PARAM_LAYERS_CFG, .help = PARAM_HELP_LAYERS_CFG, .hi = 100, KIND_NUMBER},
+    {0}};
 const struct http_field fields_caption[] = {PARAMS_CAPTION(FIELD){0}};
 
 const struct http_field job_fields[] = {

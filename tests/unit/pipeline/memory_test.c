@@ -344,7 +344,7 @@ static void alternating_models_leaves_no_byte_behind(void **state)
     lq.layers = 1;
     lq.steps = 2; /* the least that its schedule takes */
     lq.resolution = 32;
-    lq.cfg = 1;
+    lq.guidance = 1;
     lq.seed = 1;
     set_budget(6 << 20);
     for (int i = 0; i < ROUNDS; i++) {

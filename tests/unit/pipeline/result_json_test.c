@@ -34,7 +34,7 @@ static void layers_with_an_exact_match_have_no_psnr(void **state)
                                  .captioned = 1,
                                  .seed = 7,
                                  .steps = 50,
-                                 .cfg = 4.5,
+                                 .guidance = 4.5,
                                  .resolution = 640,
                                  .working_width = 640,
                                  .working_height = 320,
@@ -49,7 +49,7 @@ static void layers_with_an_exact_match_have_no_psnr(void **state)
         "{\"dropped_empty\":1,\"merged\":0,\"recomposed\":{"
         "\"source\":{\"psnr_db\":null,\"worst\":0,\"mean\":0.00000},"
         "\"model_composite\":{\"psnr_db\":30.0000,\"worst\":9,\"mean\":0.25000}},"
-        "\"model\":\"m\",\"caption\":\"a \\\"cat\\\"\",\"seed\":7,\"steps\":50,\"cfg\":4.5,"
+        "\"model\":\"m\",\"caption\":\"a \\\"cat\\\"\",\"seed\":7,\"steps\":50,\"guidance\":4.5,"
         "\"resolution\":640,\"working_width\":640,\"working_height\":320}");
 }
 

@@ -176,7 +176,7 @@ static void odd_layers_are_answered(void **state)
         rq.layers = random_between(-1, 12);
         rq.steps = random_between(-1, 4);
         rq.resolution = one_of(resolutions, sizeof resolutions / sizeof resolutions[0]);
-        rq.cfg = random_between(-1, 2);
+        rq.guidance = random_between(-1, 2);
         rq.no_modulation_tables = i % 2;
         if (vt_plan_layers(engine, &rq, &plan, &err) != VT_OK)
             assert_true(err.text[0] != 0);
