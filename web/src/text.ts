@@ -19,6 +19,9 @@ const canvas = {
     slow: 'Drawn without the graphics card', slowWhy: 'This browser has no WebGL2 here. Everything looks the same; large canvases are slower.'
   },
   selectNone: 'Select nothing',
+  copy: 'Copy as an image', copiedAll: 'Everything is in the clipboard, as a PNG.',
+  copiedLayers: (n: number) => n === 1 ? 'The layer is in the clipboard, as a PNG.' : `${n} layers are in the clipboard, as one PNG.`,
+  noClipboard: 'This browser lets pages use the clipboard only on this machine or over HTTPS.',
   compareSource: 'Compare with what it was taken apart from',
   compare: {
     line: 'Border of the comparison', before: 'Before', after: 'After', source: 'Source', recomposed: 'Recomposed', done: 'End the comparison',

@@ -22,6 +22,7 @@ import { GLBackend } from './gl/backend.ts'
 import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
 import { Comparison } from './overlay/comparison.tsx'
+import { followDrops } from './overlay/drop.tsx'
 import { ToolOptions } from './overlay/options.tsx'
 import { Over } from './overlay/over.tsx'
 import { Status } from './overlay/status.tsx'
@@ -130,7 +131,7 @@ export function Canvas () {
     element.readPixels = () => pixels.value?.read() ?? null
     element.measurePan = measurePan
     element.addEventListener('wheel', wheel, { passive: false })
-    const stops = [followSize(element), followSpace(), followColour(), followRulers(), run(canvas.current)]
+    const stops = [followSize(element), followSpace(), followColour(), followRulers(), followDrops(element), run(canvas.current)]
     return () => { for (const stop of stops) stop() }
   }, [])
   useEffect(fit, [id, project.value?.width, project.value?.height])

@@ -1,5 +1,6 @@
 /* commands.ts - commands of the canvas; tools register their own. */
 import { effect } from '@preact/signals'
+import { copyImage, cutImage } from '../state/actions/clipboard.ts'
 import { nudge } from '../state/actions/layers.ts'
 import { prefer } from '../state/actions/machine.ts'
 import { register, type Command } from '../state/commands.ts'
@@ -63,6 +64,9 @@ export function compareSource (): void {
   comparison.value = off ? 'off' : 'curtain'
 }
 
+/* Words that are selected on the page are copied as words. */
+const copyable = (): boolean => open() && (project.value?.layers.length ?? 0) > 0 && (getSelection()?.isCollapsed ?? true)
+
 export function registerCanvasCommands (): void {
   const group = text.groups.view
   register(
@@ -75,6 +79,8 @@ export function registerCanvasCommands (): void {
     { id: 'view.rulers', title: text.canvas.rulers, keys: ['Shift+R'], group, enabled: open, run: () => { prefer({ rulers: !preferences.value.rulers }) } },
     { id: 'view.snap', title: text.canvas.snap, group, enabled: open, run: () => { toggle('snap') } },
     { id: 'view.compareSource', title: text.canvas.compareSource, group, enabled: comparable, run: compareSource },
+    { id: 'image.copy', title: text.canvas.copy, keys: ['Ctrl+C'], group: text.groups.edit, enabled: copyable, run: copyImage },
+    { id: 'image.cut', title: text.commands.cut, keys: ['Ctrl+X'], group: text.groups.edit, enabled: () => copyable() && selectedIds.value.length > 0, run: cutImage },
     ...nudges()
   )
 }

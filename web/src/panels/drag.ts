@@ -1,15 +1,2 @@
-/* drag.ts - images that are dragged from one place of the window to another. */
-export const ASSET_TYPE = 'application/x-veetance-asset'
-
-export interface DraggedAsset { id: string, width: number, height: number, name: string }
-
-export function carryAsset (data: DataTransfer | null, a: DraggedAsset): void {
-  data?.setData(ASSET_TYPE, JSON.stringify(a))
-  if (data) data.effectAllowed = 'copy'
-}
-
-/* Null where something else was dropped. */
-export function draggedAsset (data: DataTransfer | null): DraggedAsset | null {
-  const text = data?.getData(ASSET_TYPE)
-  return text ? JSON.parse(text) as DraggedAsset : null
-}
+/* drag.ts - images that are dragged from one place of the window to another; the canvas takes them too. */
+export * from '../state/drag.ts'

@@ -3,6 +3,8 @@ import { project } from '../../state/store.ts'
 import { marquee } from '../tools/marquee.ts'
 import { activeTool } from '../tools/tool.ts'
 import { boxToScreen } from '../viewport.ts'
+import { Ghost } from './drop.tsx'
+import { Extend } from './extend.tsx'
 import { Previews } from './previews.tsx'
 import { Rulers } from './rulers.tsx'
 
@@ -25,8 +27,10 @@ export function Over () {
     <svg class='over' aria-hidden='true'>
       <Border />
       <Previews />
+      <Extend />
       {Overlay && <Overlay />}
       <Marquee />
+      <Ghost />
       <Rulers />
     </svg>
   )

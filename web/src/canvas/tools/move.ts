@@ -19,6 +19,7 @@ import {
   boxOfFrame, gripAt, handlePoint, isUpright, KNOB, middle, moved, scaled, snappedAngle, turned, turnOf, wouldShear, type Frame, type Grip, type Handle
 } from '../transform.ts'
 import { dragging, guides } from './dragging.ts'
+import { extending, sideUnder } from './extending.ts'
 import { dragBox, marquee } from './marquee.ts'
 import { registerTool, type Gesture, type Pointer } from './tool.ts'
 
@@ -173,6 +174,8 @@ function pressed (p: Pointer): Gesture | null {
 }
 
 function down (p: Pointer): Gesture | null {
+  const side = sideUnder(p)
+  if (side) return extending(p, side)
   const grip = gripUnder(p)
   const frame = frameOf(layers.value, selectedIds.value)
   if (!frame || grip === null || grip === 'inside') return pressed(p)
@@ -191,6 +194,8 @@ export function resizeCursor (f: Frame, h: Handle): string {
 }
 
 function cursor (p: Pointer | null): string {
+  const side = p && sideUnder(p)
+  if (side) return side === 'left' || side === 'right' ? 'ew-resize' : 'ns-resize'
   const grip = p && gripUnder(p)
   const frame = grip && frameOf(layers.value, selectedIds.value)
   if (!grip || !frame) return 'default'
