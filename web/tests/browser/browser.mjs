@@ -26,7 +26,8 @@ async function runOne (name, test) {
     console.log(`ok      ${name} (${((Date.now() - from) / 1000).toFixed(1)} s)`)
   } catch (e) {
     failed.push(name)
-    console.log(`FAILED  ${name}\n${e.stack ?? e}\n${server.log}`)
+    const faults = pages.flatMap((p) => p.faults ?? [])
+    console.log(`FAILED  ${name}\n${[e.stack ?? e, ...faults, server.log].filter(Boolean).join('\n')}`)
     const shots = process.env.VT_SCREENSHOTS
     if (shots) for (const [i, p] of pages.entries()) await p.screenshot({ path: `${shots}/${name.replaceAll(/\W+/g, '-')}-${i}.png` }).catch(() => {})
   } finally {

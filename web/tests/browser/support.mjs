@@ -114,10 +114,11 @@ export async function revision (page) {
 
 // The composed picture as the canvas shows it: width, height, and RGBA with straight alpha.
 export async function pixels (page) {
-  const { width, height, data } = await canvas(page).evaluate(async (el) => {
-    const p = await el.readPixels()
-    return { width: p.width, height: p.height, data: Array.from(p.data) }
+  const read = async () => await canvas(page).evaluate((el) => {
+    const p = el.readPixels()
+    return p && { width: p.width, height: p.height, data: Array.from(p.data) }
   })
+  const { width, height, data } = await until('the canvas is drawn', read)
   return { width, height, data: Uint8Array.from(data) }
 }
 

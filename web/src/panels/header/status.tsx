@@ -9,7 +9,7 @@ const icons = { saved: Check, saving: RefreshCw, offline: CloudOff }
 export function SaveState () {
   const state = connected.value ? saving.value : 'offline'
   return (
-    <span class={`save-state ${state}`} role='status' aria-label={text.save[state]} title={text.save[state]}>
+    <span class={`save-state ${state}`} data-saving={state} role='status' aria-label={text.save[state]} title={text.save[state]}>
       <Icon of={icons[state]} size={14} /><span class='fold'>{state === 'offline' ? text.header.offline : text.save[state]}</span>
     </span>
   )
