@@ -102,7 +102,7 @@ const presets = {
 
 const plan = {
   asking: 'Asking what it takes', about: (s: string) => `about ${s}`, unknown: 'time not known yet', resident: 'fits', streamed: 'streams weights', refused: 'does not fit',
-  allow: (b: string) => `Allow ${b}`, smaller: 'Make it smaller'
+  allow: (b: string) => `Allow ${b.replace(/[KMGT]/, ' $&')}`, smaller: 'Make it smaller'
 }
 
 const change = {
@@ -110,7 +110,7 @@ const change = {
   nothing: 'There is nothing to change yet: make an image, or drop one onto the canvas.', toMake: 'Make an image', references: 'References', addReference: 'Add references from files',
   fromHistory: 'Add a reference from the history', dropReferences: 'Drop images that the change should look at',
   reference: (i: number, n: number, name: string) => `Reference ${i} of ${n}${name ? `: ${name}` : ''}. Left and Right move it, Delete removes it.`,
-  removeReference: (i: number) => `Remove reference ${i}`, strength: 'Strength', feather: 'Feather', extend: 'Extend the canvas',
+  removeReference: (i: number) => `Remove reference ${i}`, strength: 'Strength', feather: 'Feather', extend: 'Extend the canvas', extendLayer: 'Extend the layer',
   extendHint: 'Pixels to add at the sides, and to paint. Or drag the edges of the canvas.', sides: { left: 'Left', top: 'Top', right: 'Right', bottom: 'Bottom' }, noExtend: 'Do not extend',
   run: 'Edit', maskMisses: 'The mask covers nothing of it: paint over what should change, or clear the mask.'
 }
@@ -128,7 +128,7 @@ const apart = {
 
 const queue = {
   label: 'Queue', live: 'Running and waiting', ended: 'Ended in this session', empty: 'Nothing runs and nothing waits. What you ask for appears here.', pause: 'Pause', resume: 'Resume',
-  paused: 'Paused: what runs goes on, nothing new starts.', open: 'Show or hide the queue', pauseOrResume: 'Pause or resume the queue', cancelRunning: 'Cancel what is under way',
+  paused: 'Paused: what runs goes on, nothing new starts.', stopped: 'The queue is paused', failed: (why: string) => `Failed: ${why}`, what: 'What to do', open: 'Show or hide the queue', pauseOrResume: 'Pause or resume the queue', cancelRunning: 'Cancel what is under way',
   again: 'Try again', smaller: 'Try smaller', stream: 'Stream weights', show: 'Show', earlier: 'Earlier', later: 'Later', accepted: 'Accepted', discarded: 'Discarded',
   kinds: { generate: 'Make', edit: 'Change', layers: 'Take apart', caption: 'Describe' }, step: (k: number, n: number) => `Step ${k} of ${n}`,
   image: (i: number, n: number) => `Image ${i} of ${n}`, left: (s: string) => `${s} left`, more: (n: number) => `${n} more waiting`
@@ -136,7 +136,7 @@ const queue = {
 
 const staging = {
   label: 'Results', of: (i: number, n: number) => `${i} of ${n}`, previous: 'Previous result', next: 'Next result', accept: 'Accept', discard: 'Discard', compare: 'Compare',
-  how: 'How to compare', ways: { curtain: 'Curtain', before: 'What was there before', difference: 'Difference' }, vary: 'Vary: once more with new seeds', use: 'Use settings',
+  how: 'How to compare', ways: { curtain: 'Curtain', before: 'What was there before', difference: 'Difference' }, vary: 'Vary: once more with new seeds', discarded: 'The result was discarded.', use: 'Use settings',
   seed: (s: number) => `seed ${s}`, waiting: (n: number) => n === 1 ? '1 more result waits' : `${n} more results wait`, recomposed: (db: string) => `recomposed: ${db} dB`,
   said: (i: number, n: number, seed: number | null) => `Result ${i} of ${n}${seed === null ? '' : `, seed ${seed}`}. Enter accepts, Escape discards.`
 }

@@ -2,7 +2,7 @@
 import './tasks/tasks.css'
 import { runApart, runChange, runMake } from '../state/actions/ask.ts'
 import { register } from '../state/commands.ts'
-import { project, taskPanel, type TaskPanel } from '../state/store.ts'
+import { dialog, project, taskPanel, type TaskPanel } from '../state/store.ts'
 import { text } from '../text.ts'
 import { Tabs } from '../ui/tabs.tsx'
 import { Apart } from './apart/apart.tsx'
@@ -15,7 +15,7 @@ const runs: Record<TaskPanel, () => Promise<unknown>> = { make: runMake, change:
 
 register({
   id: 'task.run', title: text.commands.run, keys: ['Ctrl+Enter'], group: text.groups.app, inFields: true,
-  enabled: () => project.value !== null, run: async () => await runs[taskPanel.value]()
+  enabled: () => project.value !== null && dialog.value === null, run: async () => await runs[taskPanel.value]()
 })
 
 export function Tasks () {

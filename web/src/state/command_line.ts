@@ -17,7 +17,7 @@ const IMAGE: Row[] = [
 ]
 const EDIT: Row[] = [['mask', '--mask'], ['strength', '--strength'], ['extend', '--extend'], ['feather', '--feather'], ['matte', '--matte']]
 const LAYERS: Row[] = [
-  ['model', '-m'], ['layers', '-n'], ['prompt', '-p'], ['negative_prompt', '--negative-prompt'], ['cfg', '--cfg'], ['cfg_normalize', '--cfg-normalize'], ['steps', '--steps'],
+  ['model', '-m'], ['layers', '-n'], ['prompt', '-p'], ['negative_prompt', '--negative-prompt'], ['guidance', '--guidance'], ['cfg', '--guidance'], ['cfg_normalize', '--cfg-normalize'], ['steps', '--steps'],
   ['resolution', '--resolution'], ['seed', '--seed'], ['language', '--language'], ['keep_empty', '--keep-empty'], ['merge_duplicates', '--merge-duplicates'],
   ['full_size', '--full-size'], ['matte', '--matte'], ['compute', '--compute']
 ]

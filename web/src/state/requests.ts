@@ -166,13 +166,13 @@ export interface ApartForm {
   mergeDuplicates: boolean
   fullSize: boolean
   negative: string
-  cfg: number | null
+  guidance: number | null
   int8: boolean
 }
 
 export const EMPTY_APART: ApartForm = {
   target: 'layer', layers: 4, prompt: '', language: 'en', resolution: null, steps: null, seed: null, keepEmpty: false, mergeDuplicates: false, fullSize: true,
-  negative: '', cfg: null, int8: false
+  negative: '', guidance: null, int8: false
 }
 
 export const resolutionAs = (v: number): number => Math.min(2048, Math.max(RESOLUTION_UNIT, Math.round(v / RESOLUTION_UNIT) * RESOLUTION_UNIT))
@@ -188,7 +188,7 @@ export function apartRequest (f: ApartForm, image: string, c: Chosen): Request {
     resolution: f.resolution,
     steps: f.steps,
     seed: c.seed,
-    cfg: f.cfg,
+    guidance: f.guidance,
     keep_empty: f.keepEmpty || null,
     merge_duplicates: f.mergeDuplicates || null,
     full_size: f.fullSize || null,
@@ -250,7 +250,7 @@ export function takenApartFrom (r: Request, now: ApartForm = EMPTY_APART): Apart
     mergeDuplicates: r['merge_duplicates'] === true,
     fullSize: r['full_size'] === true,
     negative: words(r['negative_prompt']).trim(),
-    cfg: number(r['cfg']),
+    guidance: number(r['guidance'] ?? r['cfg']),
     int8: r['compute'] === 'int8'
   }
 }

@@ -11,18 +11,20 @@ import { Segmented } from '../../ui/segmented.tsx'
 import { ModelField, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 
-const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'cfg']
+const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'guidance']
 const FIRST_RESOLUTION = 640
 
 const put = (part: Partial<ApartForm>): void => { fill(apartForm, 'apart', part) }
+
+const single = (): boolean => layers.value.filter((l) => l.parent === null).length === 1
 
 function Target ({ f }: { f: ApartForm }) {
   const target = apartTarget()
   return (
     <Segmented label={text.apart.target} value={target ? 'layer' : 'image'}
       options={[
-        { value: 'layer', label: layers.value.length === 1 ? text.apart.only : text.change.layer, disabled: !target && f.target === 'layer', title: target?.name ?? text.change.selectLayer },
-        { value: 'image', label: text.change.whole, disabled: layers.value.length === 1 && target !== null }
+        { value: 'layer', label: single() ? text.apart.only : text.change.layer, disabled: !target && f.target === 'layer', title: target?.name ?? text.change.selectLayer },
+        { value: 'image', label: text.change.whole, disabled: single() && target !== null }
       ]}
       onChange={(v) => { put({ target: v }) }} />
   )
@@ -44,7 +46,7 @@ function More ({ f }: { f: ApartForm }) {
     <details class='more'>
       <summary>{text.make.more}</summary>
       <div class='column'>
-        <OptionalNumberField label={text.make.guidance} value={f.cfg} empty={text.make.own} start={4} min={0} max={100} step={0.5} digits={1} error={wrong('apart', 'cfg')} onChange={(cfg) => { put({ cfg }) }} />
+        <OptionalNumberField label={text.make.guidance} value={f.guidance} empty={text.make.own} start={4} min={0} max={100} step={0.5} digits={1} error={wrong('apart', 'guidance')} onChange={(guidance) => { put({ guidance }) }} />
         <TextField label={text.apart.negative} value={f.negative} onInput={(negative) => { put({ negative }) }} />
         <Switch label={text.apart.keepEmpty} value={f.keepEmpty} onChange={(keepEmpty) => { put({ keepEmpty }) }} />
         <Switch label={text.apart.mergeDuplicates} value={f.mergeDuplicates} onChange={(mergeDuplicates) => { put({ mergeDuplicates }) }} />

@@ -30,14 +30,14 @@ function Target ({ f }: { f: ChangeForm }) {
   )
 }
 
-function ExtendFields () {
+function ExtendFields ({ layer }: { layer: boolean }) {
   const s = extend.value
   const side = (name: keyof Sides) => (
     <NumberField label={text.change.sides[name]} value={s[name]} min={0} max={EXTEND_MAX} step={16} onChange={(v) => { extend.value = { ...s, [name]: v } }} />
   )
   return (
     <details class='more' open={anySide(s)}>
-      <summary>{text.change.extend}</summary>
+      <summary>{layer ? text.change.extendLayer : text.change.extend}</summary>
       <div class='column extend'>
         <p class='secondary'>{text.change.extendHint}</p>
         <div class='row'><div class='grow'>{side('left')}</div><div class='grow'>{side('right')}</div></div>
@@ -82,7 +82,7 @@ export function Change () {
         <StepsAndCount panel='change' f={f} put={put} />
         <SeedField seed={f.seed} last={lastSeeds.value.change ?? null} error={wrong('change', 'seed')} onChange={(seed) => { put({ seed }) }} />
         <ModelField use='images' />
-        <ExtendFields />
+        <ExtendFields layer={targetOf(f.target) !== null} />
         <MoreImages panel='change' f={f} put={put} />
       </div>
       <div class='task-foot'>

@@ -8,7 +8,7 @@ import { IMAGES_MAX, type Reference } from '../../state/requests.ts'
 import { historyItems } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
-import { ASSET_TYPE, draggedAsset } from '../drag.ts'
+import { ASSET_TYPE, draggedAsset } from '../../state/drag.ts'
 import { wrong } from '../tasks/parts.tsx'
 
 const MOVED = 'application/x-veetance-reference'

@@ -8,7 +8,7 @@ export function QueueButton () {
   const q = queue.value
   const n = q.queued.length + (q.running === null ? 0 : 1)
   return (
-    <button type='button' class={`button quiet queue-button ${q.running === null ? '' : 'running'}`} aria-expanded={queueOpen.value}
+    <button type='button' class={`button quiet queue-button ${q.running === null ? '' : 'running'}`} aria-label={text.header.queueFacts(n, q.paused)} aria-expanded={queueOpen.value}
       title={text.header.queueFacts(n, q.paused)} onClick={() => { queueOpen.value = !queueOpen.value }}>
       <Icon of={q.paused ? Pause : ListOrdered} />
       <span class='fold'>{text.header.queue}</span>

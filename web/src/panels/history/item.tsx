@@ -10,7 +10,7 @@ import { text } from '../../text.ts'
 import { date, middle } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { Menu, type MenuItem } from '../../ui/menu.tsx'
-import { carryAsset } from '../drag.ts'
+import { carryAsset } from '../../state/drag.ts'
 
 export const PITCH = 80
 const CARD_WIDTH = 280

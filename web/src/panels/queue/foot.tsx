@@ -1,28 +1,61 @@
 /* foot.tsx - what runs now, as a line at the panel's foot, so that the queue need not be opened. */
+import { signal } from '@preact/signals'
+import { X } from 'lucide'
+import type { Job } from '../../api/types.ts'
 import { cancel, pauseQueue } from '../../state/actions/jobs.ts'
-import { liveOf } from '../../state/progress.ts'
-import { jobs, queue, queueOpen } from '../../state/store.ts'
+import { endedOf, liveOf } from '../../state/progress.ts'
+import { jobs, projectJobs, queue, queueOpen } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import { Button } from '../../ui/button.tsx'
+import { Button, IconButton } from '../../ui/button.tsx'
 import { ProgressBar } from './bar.tsx'
 import { titleOf, wordsOf } from './words.ts'
 
-export function JobFoot () {
-  const live = liveOf(jobs.value.values(), queue.value)
-  const first = live[0]
-  if (!first || queueOpen.value) return null
+/* Failures that a person has seen. */
+const seen = signal<ReadonlySet<string>>(new Set())
+const opened = Date.now()
+
+function Failed ({ job }: { job: Job }) {
+  const dismiss = (): void => { seen.value = new Set(seen.value).add(job.id) }
+  return (
+    <div class='job-foot failed' role='alert'>
+      <div class='row'>
+        <span class='job-foot-words grow' title={job.error?.detail}>{text.queue.failed(job.error?.detail ?? '')}</span>
+        <Button kind='quiet' onClick={() => {
+          dismiss()
+          queueOpen.value = true
+        }}>{text.queue.what}</Button>
+        <IconButton class='small' label={text.close} icon={X} onClick={dismiss} />
+      </div>
+    </div>
+  )
+}
+
+function Live ({ first, more }: { first: Job, more: number }) {
   const stopped = queue.value.paused && first.state !== 'running'
   return (
     <div class='job-foot'>
       <ProgressBar job={first} />
       <div class='row'>
         <button type='button' class='job-foot-words grow' title={titleOf(first)} onClick={() => { queueOpen.value = true }}>
-          {stopped ? text.queue.paused : wordsOf(first)}{live.length > 1 && <span> · {text.queue.more(live.length - 1)}</span>}
+          {stopped ? text.queue.stopped : wordsOf(first)}{more > 0 && <span> · {text.queue.more(more)}</span>}
         </button>
         {stopped
           ? <Button kind='quiet' onClick={() => { void pauseQueue(false) }}>{text.queue.resume}</Button>
           : <Button kind='quiet' onClick={() => { void cancel(first.id) }}>{text.cancel}</Button>}
       </div>
     </div>
+  )
+}
+
+export function JobFoot () {
+  if (queueOpen.value) return null
+  const live = liveOf(jobs.value.values(), queue.value)
+  const failed = endedOf(projectJobs.value, opened).find((j) => j.state === 'failed' && !seen.value.has(j.id))
+  const [first] = live
+  return (
+    <>
+      {failed && <Failed job={failed} />}
+      {first && <Live first={first} more={live.length - 1} />}
+    </>
   )
 }

@@ -77,10 +77,13 @@ export function targetOf (target: 'image' | 'layer'): Layer | null {
   return target === 'layer' && l?.kind === 'image' && l.asset ? l : null
 }
 
-/* Of a project with a single layer that layer is meant, selected or not. */
+/* A group that was taken apart before still has its image: it can be taken apart anew, with another seed. Of a project with a
+ * single layer that one is meant, selected or not. */
 export function apartTarget (): Layer | null {
-  const [only] = layers.value
-  return targetOf(apartForm.value.target) ?? (layers.value.length === 1 && only?.kind === 'image' && only.asset ? only : null)
+  const chosen = activeLayer.value
+  const top = layers.value.filter((l) => l.parent === null)
+  const meant = apartForm.value.target === 'layer' && chosen?.asset ? chosen : top.length === 1 ? top[0] : undefined
+  return meant?.asset ? meant : null
 }
 
 interface SentImage { id: string, size: Size }

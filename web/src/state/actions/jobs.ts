@@ -8,10 +8,10 @@ import { isLive } from '../progress.ts'
 import { newSeed, type Size } from '../requests.ts'
 import { change, flush, onServer } from '../save.ts'
 import { readSize, sizeOf } from '../sizes.ts'
-import { candidate, candidateIndex, candidates, comparison, jobs, previews, project, queue, shownJob, type Candidate } from '../store.ts'
+import { NO_SIDES, candidate, candidateIndex, candidates, comparison, extend, jobs, previews, project, queue, shownJob, type Candidate } from '../store.ts'
 import { find, group } from '../tree.ts'
 import { addLayer, newLayer, select } from './layers.ts'
-import { attempt } from './toasts.ts'
+import { attempt, toast } from './toasts.ts'
 
 /* ---- what comes in ---------------------------------------------------------------------------------- */
 
@@ -143,6 +143,7 @@ async function acceptImage (c: Candidate, p: Project): Promise<void> {
   const name = String(c.job.request['prompt'] ?? '').slice(0, 80) || text.task[c.job.kind]
   const sides = sidesOf(c.job.request)
   if (target || c.job.kind === 'edit') select(target ? [target.id] : [])
+  if (anySide(sides)) extend.value = NO_SIDES
   if (target || !anySide(sides)) {
     addLayer({ name, asset: c.asset, ...place })
     return
@@ -163,7 +164,9 @@ export async function accept (): Promise<void> {
 
 export async function discard (): Promise<void> {
   const c = candidate.value
-  if (c) await settle(c.job, 'discarded')
+  if (!c) return
+  await settle(c.job, 'discarded')
+  toast({ kind: 'note', text: text.staging.discarded, action: { label: text.commands.undo, run: () => { void show({ ...c.job, candidate: 'discarded' }) } } })
 }
 
 /* Asks for the same place once more, with another request. */
