@@ -1,4 +1,4 @@
-/* backend.ts - what a scene needs of the thing that blends pixels: WebGL2 (gl/), or the processor (cpu.ts).
+/* backend.ts - what a scene needs of the thing that blends pixels: WebGL2 (gl/), or the processor (cpu/).
  *
  * A surface holds RGBA with straight alpha, 8 bits a channel, its first row on top. */
 import type { BlendMode } from '../api/types.ts'

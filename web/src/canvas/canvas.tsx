@@ -7,7 +7,7 @@
  *                                or turned
  *     element.measurePan(n)      pans n frames and answers with their times: {frames, mean, p95, longest} in milliseconds
  *
- * How it is made: engine.ts follows the store; a scene (scene.ts) composes layers with a backend (gl/ or cpu.ts) into a surface of
+ * How it is made: engine.ts follows the store; a scene (scene.ts) composes layers with a backend (gl/ or cpu/) into a surface of
  * the canvas' size; a screen draws that surface, however it is panned and zoomed. Lines over it are SVG (overlay/). Pointers become
  * gestures of tools (pointers.ts, tools/). */
 import { useEffect, useRef } from 'preact/hooks'
@@ -17,7 +17,9 @@ import { text } from '../text.ts'
 import { loading } from './assets.ts'
 import './canvas.css'
 import { followRulers, registerCanvasCommands } from './commands.ts'
-import { Engine, pixels, revision } from './engine.ts'
+import { CPUBackend } from './cpu/backend.ts'
+import { CPUScreen } from './cpu/screen.ts'
+import { drawnBy, Engine, pixels, revision } from './engine.ts'
 import { GLBackend } from './gl/backend.ts'
 import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
@@ -57,7 +59,10 @@ function run (canvas: HTMLCanvasElement): () => void {
   let engine: { close: () => void } | null = null
   const begin = (): void => {
     const gl = canvas.getContext('webgl2', { alpha: true, antialias: false, depth: false, stencil: false, powerPreference: 'high-performance' })
+    const context = gl ? null : canvas.getContext('2d')
     if (gl) engine = new Engine(canvas, new GLBackend(gl), new GLScreen(gl))
+    else if (context) engine = new Engine(canvas, new CPUBackend(), new CPUScreen(context))
+    drawnBy.value = gl ? 'card' : 'processor'
   }
   const lost = (ev: Event): void => {
     ev.preventDefault()

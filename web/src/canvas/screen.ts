@@ -1,4 +1,4 @@
-/* screen.ts - what a screen shows of the composed images; gl/screen.ts and cpu.ts draw it. */
+/* screen.ts - what a screen shows of the composed images; gl/screen.ts and cpu/screen.ts draw it. */
 import type { Surface } from './backend.ts'
 import type { Box, Point } from './matrix.ts'
 
