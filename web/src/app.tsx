@@ -6,10 +6,13 @@ import { Overlays } from './panels/overlays.tsx'
 import { Editor } from './panels/editor.tsx'
 import { Home } from './panels/home/home.tsx'
 import { followKeys } from './state/commands.ts'
-import { denied, route } from './state/store.ts'
+import { denied, project, route } from './state/store.ts'
+import { text } from './text.ts'
 
 export function App () {
   useEffect(followKeys, [])
+  const name = project.value?.name
+  useEffect(() => { document.title = name ? `${name} - ${text.product}` : text.product }, [name])
   if (denied.value) return <Locked />
   return (
     <>

@@ -192,7 +192,7 @@ const header = {
   model: (now: string) => `Model: ${now}`, noModel: 'No model loaded', unload: 'Unload the model', unloading: 'Unloading', loading: (id: string) => `Loading ${id}`,
   tasks: { generate: 'makes', edit: 'changes', layers: 'takes apart', caption: 'describes' },
   notReady: (what: string, state: string) => `${what}: ${({ away: 'its disk is not there', missing: 'files are missing', changed: 'files have changed', incomplete: 'not whole yet' } as Record<string, string>)[state] ?? state}`,
-  embedded: (what: string, size: string) => `${size}, ${what}, part of the program`,
+  embedded: (what: string) => `${what}, part of the program`,
   fits: (what: string, size: string) => `${size}, ${what}, fits`,
   streams: (what: string, size: string, room: string) => `${size}, ${what}, larger than ${room}: parts are streamed`
 }

@@ -135,7 +135,8 @@ export const projects = {
     await call<Project>('POST', `${of(id)}/merge`, { json: { layers, name } }),
   trim: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/trim`),
   clean: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/clean`),
-  thumbnail: (p: { id: string, revision: number }, size = 320) => address(`${of(p.id)}/thumbnail`, { size, v: p.revision }),
+  /* The revision behind the "#" makes an image that has changed another address for the page. */
+  thumbnail: (p: { id: string, revision: number }, size = 320) => `${address(`${of(p.id)}/thumbnail`, { size })}#${p.revision}`,
   exportFile: async (id: string, query: Options['query'], follow: Follow) => await download(`${of(id)}/export`, query, follow),
   exportUrl: (id: string, query: Record<string, string | number | boolean | undefined>) => address(`${of(id)}/export`, query)
 }

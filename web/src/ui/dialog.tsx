@@ -4,6 +4,13 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useId, useRef } from 'preact/hooks'
 import { IconButton } from './button.tsx'
 
+/* On what one came for; the browser would take the button that closes. */
+function focusFirst (dialog: HTMLElement): void {
+  const first = (selector: string) => dialog.querySelector<HTMLElement>(`.dialog-content ${selector}`)
+  const to = first('[autofocus]') ?? first(':is(input:checked, input:not([type=radio]), textarea, select, [tabindex="0"])')
+  to?.focus()
+}
+
 export function Dialog ({ title, onClose, children, actions, class: cls = '', closeLabel, bare }: {
   title: string
   closeLabel: string
@@ -18,6 +25,7 @@ export function Dialog ({ title, onClose, children, actions, class: cls = '', cl
   useEffect(() => {
     const before = document.activeElement
     ref.current?.showModal()
+    if (ref.current) focusFirst(ref.current)
     return () => { if (before instanceof HTMLElement) before.focus() }
   }, [])
   return (

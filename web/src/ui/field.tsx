@@ -128,20 +128,21 @@ export function TextField ({ label, value, onInput, onCommit, placeholder, hideL
   )
 }
 
-export function TextArea ({ label, value, onInput, placeholder, rows = 4, error, children }: {
+export function TextArea ({ label, value, onInput, placeholder, rows = 4, error, autofocus, children }: {
   label: string
   value: string
   onInput: (v: string) => void
   placeholder?: string
   rows?: number
   error?: string | undefined // what is wrong with it
+  autofocus?: boolean
   children?: ComponentChildren // beside the label
 }) {
   const id = useId()
   return (
     <div class='field tall'>
       <div class='field-head'><label for={id}>{label}</label>{children}</div>
-      <textarea id={id} rows={rows} value={value} placeholder={placeholder} aria-invalid={error !== undefined}
+      <textarea id={id} autofocus={autofocus} rows={rows} value={value} placeholder={placeholder} aria-invalid={error !== undefined}
         aria-describedby={error ? `${id}-error` : undefined} onInput={(ev) => { onInput(ev.currentTarget.value) }} />
       {error && <small id={`${id}-error`} class='field-error'>{error}</small>}
     </div>

@@ -1,5 +1,5 @@
 /* menu.tsx - a button that opens a menu, and a menu at a point. Arrows walk, letters jump, Escape closes. */
-import type { IconNode } from 'lucide'
+import { Check, type IconNode } from 'lucide'
 import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { keyLabel } from './format.ts'
@@ -11,7 +11,8 @@ export type MenuItem = 'line' | {
   icon?: IconNode
   disabled?: boolean
   danger?: boolean
-  checked?: boolean // makes it a radio item
+  checked?: boolean // makes it one of several
+  toggle?: boolean // with checked: it is switched by itself
   note?: string
   run: () => void
 }
@@ -50,10 +51,10 @@ export function Menu ({ items, at, label, onClose }: { items: MenuItem[], at: { 
       {items.map((item, i) => item === 'line'
         ? <div key={i} class='menu-line' role='separator' />
         : (
-          <button key={i} type='button' tabIndex={-1} role={item.checked === undefined ? 'menuitem' : 'menuitemradio'} aria-checked={item.checked}
+          <button key={i} type='button' tabIndex={-1} role={item.checked === undefined ? 'menuitem' : item.toggle ? 'menuitemcheckbox' : 'menuitemradio'} aria-checked={item.checked}
             aria-disabled={item.disabled} class={item.danger ? 'danger' : ''}
             onClick={() => { if (!item.disabled) { onClose(); item.run() } }}>
-            {item.icon ? <Icon of={item.icon} /> : <span class='icon' />}
+            {item.icon ? <Icon of={item.icon} /> : item.checked ? <Icon of={Check} /> : <span class='icon' />}
             <span class='menu-label'>{item.label}{item.note && <small>{item.note}</small>}</span>
             {item.keys && <kbd>{keyLabel(item.keys)}</kbd>}
           </button>

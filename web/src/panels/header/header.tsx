@@ -1,7 +1,7 @@
 /* header.tsx - the bar over the editor: the project at the left, the machine at the right. */
 import { CircleQuestionMark, Download, Redo2, ShieldCheck, Undo2 } from 'lucide'
 import { commands, isEnabled, run } from '../../state/commands.ts'
-import { dialog } from '../../state/store.ts'
+import { dialog, project } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { Icon } from '../../ui/icon.tsx'
@@ -23,6 +23,7 @@ function Does ({ id, icon }: { id: string, icon: typeof Undo2 }) {
 export function Header () {
   return (
     <header class='header'>
+      <h1 class='visually-hidden'>{project.value?.name || text.product}</h1>
       <ProjectMenu />
       <SaveState />
       <span class='header-line' />

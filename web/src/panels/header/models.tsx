@@ -16,8 +16,9 @@ const room = (): number => telemetry.value?.device.budget_bytes || telemetry.val
 export function modelFacts (m: Model): string {
   const what = m.tasks.map((k) => t.tasks[k]).join(', ')
   if (m.state !== 'ready') return t.notReady(what, m.state)
-  if (m.embedded) return t.embedded(what, bytes(m.bytes))
-  if (!room() || !m.bytes) return `${bytes(m.bytes)}, ${what}`
+  if (m.embedded) return t.embedded(what)
+  if (!m.bytes) return what
+  if (!room()) return `${bytes(m.bytes)}, ${what}`
   return m.bytes <= room() ? t.fits(what, bytes(m.bytes)) : t.streams(what, bytes(m.bytes), bytes(room()))
 }
 

@@ -26,7 +26,7 @@ function Group ({ title, rows }: { title: string, rows: readonly Row[] }) {
 export function Shortcuts () {
   return (
     <Dialog title={text.commands.shortcuts} closeLabel={text.close} onClose={() => { dialog.value = null }} class='wide'>
-      <div class='shortcuts'>
+      <div class='shortcuts' tabIndex={0}>
         {[...byGroup(commands.value.values())].map(([title, rows]) => <Group key={title} title={title} rows={rows} />)}
         <Group title={text.pointer.title} rows={text.pointer.rows} />
       </div>

@@ -15,7 +15,7 @@ export function setView (part: Partial<ViewOptions>): void {
 
 function option (name: keyof ViewOptions): MenuItem {
   const on = view.value[name]
-  return { label: text.header.view[name], checked: on, run: () => { setView({ [name]: !on }) } }
+  return { label: text.header.view[name], checked: on, toggle: true, run: () => { setView({ [name]: !on }) } }
 }
 
 export function Zoom () {

@@ -45,6 +45,12 @@ function Rename ({ p, onDone }: { p: ProjectHead, onDone: () => void }) {
   )
 }
 
+/* Keeps the keyboard's place in the wall when a card goes. */
+function focusBeside (card: HTMLElement): void {
+  const next = card.nextElementSibling ?? card.previousElementSibling
+  next?.querySelector<HTMLElement>('.card-link')?.focus()
+}
+
 export function Card ({ p }: { p: ProjectHead }) {
   const [renaming, setRenaming] = useState(false)
   const [menu, setMenu] = useState<{ x: number, y: number } | null>(null)
@@ -61,7 +67,10 @@ export function Card ({ p }: { p: ProjectHead }) {
       onContextMenu={(ev) => { ev.preventDefault(); setMenu({ x: ev.clientX, y: ev.clientY }) }}
       onKeyDown={(ev) => {
         if (ev.key === 'F2') setRenaming(true)
-        else if (ev.key === 'Delete') removeProject({ id: p.id, name })
+        else if (ev.key === 'Delete') {
+          focusBeside(ev.currentTarget)
+          removeProject({ id: p.id, name })
+        }
       }}>
       <a class='card-link' href={`#/p/${p.id}`} title={name.length > 24 ? name : undefined} draggable={false}>
         <Thumbnail p={p} />

@@ -57,7 +57,7 @@ function FromPrompt () {
   return (
     <form class='new-body' onSubmit={(ev) => { ev.preventDefault(); start() }}
       onKeyDown={(ev) => { if (ev.key === 'Enter' && (ev.ctrlKey || ev.metaKey)) { ev.stopPropagation(); start() } }}>
-      <TextArea label={t.prompt} value={prompt} onInput={setPrompt} placeholder={t.promptHint} rows={3} />
+      <TextArea label={t.prompt} value={prompt} onInput={setPrompt} placeholder={t.promptHint} rows={3} autofocus />
       <SizePicker presets={modelSizes(model)} value={size} most={SIDE_MAX} step={UNIT} onChange={setSize} />
       {able.length === 0
         ? <p class='notice warning'>{t.noModel}</p>
