@@ -232,6 +232,9 @@ enum err_code http_guard(struct http_request *rq, struct err *e)
 
 enum err_code http_guard_token(struct http_request *rq, struct err *e)
 {
-    bool open = rq->route && (rq->route->flags & HTTP_OPEN);
-    return open ? ERR_OK : check_token(rq, e);
+    if (!rq->route || !(rq->route->flags & HTTP_OPEN))
+        return check_token(rq, e);
+    if (rq->core->token[0])
+        (void)token_in_address(rq);
+    return ERR_OK;
 }

@@ -99,6 +99,20 @@ static void put_problem(const struct http_request *rq, int status, struct buf *b
     json_end_object(b);
 }
 
+/* A page's script says in words of its own that a token is wanted; at Basic its browser would ask before it can. */
+static bool from_script(const struct http_request *rq)
+{
+    const char *mode = http_header(rq, "Sec-Fetch-Mode");
+    return mode && strcmp(mode, "navigate") != 0;
+}
+
+static void put_challenges(const struct http_request *rq, struct http_reply *re)
+{
+    http_reply_header(re, "WWW-Authenticate", "Bearer realm=\"veetance\"");
+    if (!from_script(rq))
+        http_reply_header(re, "WWW-Authenticate", "Basic realm=\"veetance\", charset=\"UTF-8\"");
+}
+
 void http_problem(struct http_request *rq, struct http_reply *re)
 {
     const struct http_app *app = &rq->core->app;
@@ -112,10 +126,8 @@ void http_problem(struct http_request *rq, struct http_reply *re)
     put_problem(rq, status, &re->body);
     if (status == 405)
         http_reply_header(re, "Allow", "%s", rq->allow);
-    if (status == 401) {
-        http_reply_header(re, "WWW-Authenticate", "Bearer realm=\"veetance\"");
-        http_reply_header(re, "WWW-Authenticate", "Basic realm=\"veetance\", charset=\"UTF-8\"");
-    }
+    if (status == 401)
+        put_challenges(rq, re);
     if (rq->ends_connection)
         http_reply_header(re, "Connection", "close");
     if (status == 429 || status == 503)

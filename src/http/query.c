@@ -25,13 +25,19 @@ struct query_check {
     enum err_code rc;
 };
 
+/* A page that everyone gets says itself that the token in its address is wrong. */
+static bool is_open_page(const struct http_request *rq)
+{
+    return rq->core->token[0] && (rq->route->flags & HTTP_OPEN);
+}
+
 static enum MHD_Result check_one(void *user, enum MHD_ValueKind kind, const char *key,
                                  const char *value)
 {
     struct query_check *q = user;
     struct http_request *rq = q->rq;
     (void)kind;
-    if (strcmp(key, "token") == 0 && rq->set_cookie)
+    if (strcmp(key, "token") == 0 && (rq->set_cookie || is_open_page(rq)))
         return MHD_YES;
     q->rc = keep(rq, key, value, q->e);
     if (q->rc != ERR_OK)

@@ -362,7 +362,8 @@ def test_questions_do_not_wait_behind_a_job(program):
         s.request("DELETE", "/v1/jobs/" + job)
         while not s.get("/v1/models/micro-layered").json()["open"]:
             time.sleep(0.02)
-        assert s.get("/v1/telemetry").json()["device"]["budget_bytes"] == 1 << 30
+        device = s.get("/v1/telemetry").json()["device"]
+        assert device["budget_bytes"] == 1 << 30 < device["total_bytes"], device
         assert s.post("/v1/models/micro-klein/load").status == 200
         assert s.get("/v1/models/micro-klein").json()["open"] is True
 

@@ -108,6 +108,13 @@ def test_token_on_every_request(program):
             assert a.status == 200 and "SameSite=Strict" in a.headers["Set-Cookie"]
             assert "HttpOnly" in a.headers["Set-Cookie"]
             assert s.post("/v1/models/unload?token=" + token, {}).status == 401
+            for p in ["/", "/app.js", "/app.css", "/icon.svg", "/?token=wrong"]:
+                a = s.get(p)
+                assert a.status == 200 and "Set-Cookie" not in a.headers, (p, a)
+            assert "veetance_token=" in s.get("/?token=" + token).headers["Set-Cookie"]
+            a = s.get("/v1/models", headers={"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"})
+            assert a.status == 401 and a.headers.get_all("WWW-Authenticate") == ['Bearer realm="veetance"'], a.headers
+            assert "Basic" in "".join(s.get("/docs").headers.get_all("WWW-Authenticate")), "a browser asks for the token"
 
 
 def test_other_addresses_need_a_token(program):

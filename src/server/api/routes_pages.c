@@ -57,19 +57,22 @@ static enum err_code run_document(struct http_request *rq, struct http_reply *re
 PAGE_FILES(FILE)
 #undef FILE
 
-#define HTML .type = "text/html; charset=utf-8", .flags = HTTP_ETAG
-#define CSS .type = "text/css; charset=utf-8", .flags = HTTP_ETAG
-#define SCRIPT .type = "text/javascript; charset=utf-8", .flags = HTTP_ETAG
+#define HTML .type = "text/html; charset=utf-8"
+#define CSS .type = "text/css; charset=utf-8"
+#define SCRIPT .type = "text/javascript; charset=utf-8"
+#define KNOWN .flags = HTTP_ETAG
+/* The editor holds nothing of anyone's, and asks for the token itself. */
+#define OPEN .flags = HTTP_ETAG | HTTP_OPEN
 
 const struct http_route routes_pages[] = {
-    {HTTP_GET, "/", "editor", "The editor", "pages", run_index_html, HTML},
-    {HTTP_GET, "/app.js", "editorScript", "Its script", "pages", run_app_js, SCRIPT},
-    {HTTP_GET, "/app.css", "editorStyle", "Its style", "pages", run_app_css, CSS},
+    {HTTP_GET, "/", "editor", "The editor", "pages", run_index_html, HTML, OPEN},
+    {HTTP_GET, "/app.js", "editorScript", "Its script", "pages", run_app_js, SCRIPT, OPEN},
+    {HTTP_GET, "/app.css", "editorStyle", "Its style", "pages", run_app_css, CSS, OPEN},
     {HTTP_GET, "/icon.svg", "icon", "Its icon", "pages", run_icon_svg, .type = "image/svg+xml",
-     .flags = HTTP_ETAG},
+     OPEN},
     {HTTP_GET, "/openapi.json", "document", "This document", "pages", run_document,
      .type = "application/json"},
-    {HTTP_GET, "/docs", "docs", "This document for people", "pages", run_docs_html, HTML},
-    {HTTP_GET, "/docs.css", "docsStyle", "Its style", "pages", run_docs_css, CSS},
-    {HTTP_GET, "/docs.js", "docsScript", "Its script", "pages", run_docs_js, SCRIPT},
+    {HTTP_GET, "/docs", "docs", "This document for people", "pages", run_docs_html, HTML, KNOWN},
+    {HTTP_GET, "/docs.css", "docsStyle", "Its style", "pages", run_docs_css, CSS, KNOWN},
+    {HTTP_GET, "/docs.js", "docsScript", "Its script", "pages", run_docs_js, SCRIPT, KNOWN},
     {0}};

@@ -44,6 +44,7 @@ static void put_device(const struct queue_state *q, struct buf *b)
 {
     json_object(b, "device");
     json_put_z(b, "name", q->device[0] ? q->device : NULL);
+    json_put_uint(b, "total_bytes", q->device_bytes);
     json_put_uint(b, "budget_bytes", q->memory.budget);
     json_put_uint(b, "used_bytes", q->memory.current);
     json_put_uint(b, "peak_bytes", q->memory.peak);

@@ -377,6 +377,7 @@ void queue_state(struct queue *q, struct queue_state *out)
     if (q->engine)
         memcpy(out->device, q->device, sizeof out->device);
     memcpy(out->budget, q->budget, sizeof out->budget);
+    out->device_bytes = q->device_bytes;
     out->memory = q->memory;
     out->done = q->outcomes[JOB_DONE];
     out->failed = q->outcomes[JOB_FAILED];

@@ -136,7 +136,8 @@ struct queue_state {
     char device[64]; /* "" until the engine is open */
     char stage[24];  /* of the running job */
     struct vt_memory memory;
-    char budget[32]; /* as asked for; "" the device's default */
+    uint64_t device_bytes; /* all that the device has; 0 until the engine is open */
+    char budget[32];       /* as asked for; "" the device's default */
     uint64_t done, failed, cancelled;
 };
 void queue_state(struct queue *q, struct queue_state *out);

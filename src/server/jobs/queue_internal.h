@@ -42,6 +42,7 @@ struct queue {
     struct queue_watcher watcher;
     struct vt_engine_options engine_options;
     char device[64], budget[32];
+    uint64_t device_bytes; /* of the least of the engine's devices */
     int max_length;
     pthread_t thread, planner_thread;
     bool has_thread, has_planner; /* no planner: its questions are orders, too */
@@ -107,6 +108,7 @@ void queue_abandoned_json(struct buf *b);
 /* For the engine, of the running job. */
 struct vt_callbacks queue_callbacks(struct queue *q);
 /* Notes what the engine holds, for telemetry. The lock is free. */
+uint64_t queue_device_bytes(struct vt_engine *g); /* what "100%" is; 0: it cannot be told */
 void queue_see_memory(struct queue *q);
 /* The lock is held for all. */
 void queue_tell_positions(struct queue *q);

@@ -21,6 +21,13 @@ static enum err_code budget_bytes(struct vt_engine *g, const char *text, uint64_
     return *text ? from_vt(vt_engine_parse_budget(g, text, bytes, &v), &v, e) : ERR_OK;
 }
 
+uint64_t queue_device_bytes(struct vt_engine *g)
+{
+    struct err e = {0};
+    uint64_t all = 0;
+    return budget_bytes(g, "100%", &all, &e) == ERR_OK ? all : 0;
+}
+
 static enum err_code set_budget(struct vt_engine *g, uint64_t bytes, struct err *e)
 {
     struct vt_error v = {0};

@@ -25,6 +25,7 @@ static enum err_code open_engine(struct queue *q, struct err *e)
     pthread_mutex_lock(&q->lock);
     q->engine = engine;
     (void)snprintf(q->device, sizeof q->device, "%s", vt_engine_device(engine));
+    q->device_bytes = queue_device_bytes(engine);
     pthread_mutex_unlock(&q->lock);
     queue_see_memory(q);
     return ERR_OK;
