@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct layers_limits limits = {.max_side = 512, .max_layers = 32, .max_pixels = 1 << 16};
+    struct layers_limits limits = {.max_side = 512, .max_layers = 32, .max_pixels = 1 << 16};
     const struct str bytes = {(const char *)data, size};
     struct layer_stack s;
     struct layers_size measured;
@@ -24,9 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (layers_measure(bytes, &measured, NULL) == ERR_OK && measured.largest > measured.all)
         __builtin_trap();
-    if (ora_decode(bytes, &limits, &s, NULL) == ERR_OK)
-        layer_stack_deinit(&s);
-    if (layers_zip_decode(bytes, &limits, &s, NULL) == ERR_OK)
-        layer_stack_deinit(&s);
+    for (int groups = 0; groups < 2; groups++) {
+        limits.groups = groups;
+        if (ora_decode(bytes, &limits, &s, NULL) == ERR_OK)
+            layer_stack_deinit(&s);
+        if (layers_zip_decode(bytes, &limits, &s, NULL) == ERR_OK)
+            layer_stack_deinit(&s);
+    }
     return 0;
 }

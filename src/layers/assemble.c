@@ -6,6 +6,8 @@
  * Masks and erasers with hard edges can go to several layers one by one; soft ones cannot (two half covered layers
  * do not add up to one), so there the layers are merged and a note says so.
  *
+ * Groups that are kept are such a range with a name; they become layers as soon as something has to act on layers.
+ *
  * Everything works on a range of the stack, from `first` to its top, and in 8 bits. Levels (struct layers_level)
  * are the open groups, the document itself being level 0.
  */
@@ -302,6 +304,121 @@ static enum err_code apply(struct layer_stack *s, size_t first, struct layer *l,
     }
 }
 
+/* ---- groups that stay --------------------------------------------------------------------------- */
+
+/* How the outermost thing that the layer belongs to is put onto what lies below. */
+static enum blend_mode outer_blend(const struct layer_stack *s, const struct layer *l)
+{
+    size_t g = layer_stack_outermost(s, l->group);
+    return g ? s->groups[g - 1].blend : l->blend;
+}
+
+static bool can_stay(const struct layers_assembly *a, size_t first, const struct layers_group *g)
+{
+    const struct layer_stack *s = a->stack;
+    if (!a->keep || a->depth > LAYERS_GROUP_DEPTH_MAX || g->clipped || g->op != LAYERS_OVER ||
+        (g->mask && !mask_is_hard(g->mask)))
+        return false;
+    /* What passes through, and with nothing below it, looks as if it were isolated. */
+    bool alone = count_visible(s, 0) == count_visible(s, first);
+    for (size_t i = first; !g->isolated && !alone && i < s->n; i++)
+        if (outer_blend(s, &s->layers[i]) != BLEND_NORMAL)
+            return false;
+    return true;
+}
+
+/* The layers from first on, with the groups that they are in, become the members of a new one. */
+static enum err_code stay(struct layer_stack *s, size_t first, const struct layers_group *g,
+                          struct err *e)
+{
+    struct layer named = {0};
+    struct layer_group group = {.opacity = g->opacity, .blend = g->blend, .visible = g->visible};
+    size_t at;
+    layer_set_name(&named, str_from(g->name));
+    if (g->id)
+        (void)layer_set_id(&named, str_from(g->id));
+    memcpy(group.id, named.id, sizeof group.id);
+    memcpy(group.name, named.name, sizeof group.name);
+    TRY(layer_stack_add_group(s, &group, &at, e));
+    for (size_t i = first; i < s->n; i++) {
+        size_t outer = layer_stack_outermost(s, s->layers[i].group);
+        if (!outer)
+            s->layers[i].group = at;
+        else if (outer != at)
+            s->groups[outer - 1].parent = at;
+    }
+    if (g->mask)
+        mask_all(s, first, g->mask);
+    return ERR_OK;
+}
+
+struct replay {
+    struct layers_assembly a;
+    struct layer *held; /* what lay from first on */
+};
+
+static enum err_code replay_begin(void *user, const struct layer_group *g, struct err *e)
+{
+    struct replay *r = user;
+    (void)g;
+    return layers_assembly_begin(&r->a, true, false, e);
+}
+
+static enum err_code replay_layer(void *user, size_t index, struct err *e)
+{
+    struct replay *r = user;
+    struct layer l = r->held[index];
+    r->held[index] = (struct layer){0};
+    l.group = 0;
+    return layers_assembly_add(&r->a, &l, LAYERS_OVER, false, e);
+}
+
+static enum err_code replay_end(void *user, const struct layer_group *g, struct err *e)
+{
+    struct replay *r = user;
+    const struct layers_group group = {.name = g->name,
+                                       .opacity = g->opacity,
+                                       .blend = g->blend,
+                                       .visible = g->visible,
+                                       .isolated = true};
+    return layers_assembly_end(&r->a, &group, e);
+}
+
+/* The groups from first on become layers that look the same: what follows acts on layers. They are assembled once
+ * more, on top of what lies below them, and nothing is kept this time. */
+static enum err_code dissolve(struct layer_stack *s, size_t first, struct err *e)
+{
+    struct replay r = {0};
+    size_t n = s->n - first, grouped = 0;
+    for (size_t i = first; i < s->n; i++)
+        grouped += s->layers[i].group != 0;
+    if (grouped == 0)
+        return ERR_OK;
+    r.held = mem_try_array(n, sizeof *r.held);
+    if (!r.held)
+        return err_set(e, ERR_NOMEM, "no memory for %zu layers", n);
+    memcpy(r.held, s->layers + first, n * sizeof *r.held);
+    s->n = first;
+    layers_assembly_init(&r.a, s);
+    r.a.levels[0].first = first;
+    const struct layer_stack held = {
+        .n = n, .layers = r.held, .n_groups = s->n_groups, .groups = s->groups};
+    const struct layers_visitor v = {replay_begin, replay_layer, replay_end, &r, false};
+    enum err_code rc = layers_visit(&held, &v, e);
+    if (rc == ERR_OK)
+        rc = layers_assembly_finish(&r.a, e);
+    for (size_t i = 0; i < n; i++)
+        layer_deinit(&r.held[i]);
+    mem_free(r.held);
+    return rc;
+}
+
+enum err_code layers_dissolve_groups(struct layer_stack *s, struct err *e)
+{
+    TRY(dissolve(s, 0, e));
+    return layer_stack_prune_groups(s, e);
+}
+
 /* ---- levels ----------------------------------------------------------------------------------- */
 
 /* Hidden layers as well: they may be shown later. */
@@ -396,6 +513,10 @@ static enum err_code place(struct layers_assembly *a, struct layer *l, enum laye
             l->visible = false; /* what it is clipped to is hidden */
         if (!l->visible)
             return layer_stack_add(a->stack, l, e);
+        if ((rc = dissolve(a->stack, level->base, e)) != ERR_OK) {
+            layer_deinit(l);
+            return rc;
+        }
         begin_clipping(a);
         return apply(a->stack, level->base, l, LAYERS_SRC_ATOP, e);
     }
@@ -407,6 +528,10 @@ static enum err_code place(struct layers_assembly *a, struct layer *l, enum laye
         int owner = a->depth;
         while (owner > 0 && !a->levels[owner].isolated)
             owner--;
+        if ((rc = dissolve(a->stack, a->levels[owner].first, e)) != ERR_OK) {
+            layer_deinit(l);
+            return rc;
+        }
         return apply(a->stack, a->levels[owner].first, l, op, e);
     }
     level->has_base = true;
@@ -437,6 +562,15 @@ static void hide_from(struct layer_stack *s, size_t first)
         s->layers[i].visible = false;
 }
 
+static enum err_code become_layers(struct layer_stack *s, size_t first,
+                                   const struct layers_group *g, struct err *e)
+{
+    TRY(dissolve(s, first, e));
+    if (!g->visible)
+        hide_from(s, first);
+    return dress(s, first, g, e);
+}
+
 enum err_code layers_assembly_end(struct layers_assembly *a, const struct layers_group *g,
                                   struct err *e)
 {
@@ -444,13 +578,11 @@ enum err_code layers_assembly_end(struct layers_assembly *a, const struct layers
     enum err_code rc = end_clipping(a, e);
     if (rc != ERR_OK || a->depth == 0)
         return rc;
-    size_t first = a->levels[a->depth--].first;
-    struct layers_level *outer = &a->levels[a->depth];
+    size_t first = a->levels[a->depth].first;
     first = first < s->n ? first : s->n; /* an eraser may have taken what lay there */
-    if (!g->visible)
-        hide_from(s, first);
-    if ((rc = dress(s, first, g, e)) != ERR_OK)
-        return rc;
+    bool stays = first < s->n && can_stay(a, first, g);
+    struct layers_level *outer = &a->levels[--a->depth];
+    TRY(stays ? stay(s, first, g, e) : become_layers(s, first, g, e));
     bool acts = (g->clipped && outer->has_base) || g->op != LAYERS_OVER;
     if (acts && count_visible(s, first) > 0) {
         rc = merge(s, first, g->name, e);
@@ -471,5 +603,6 @@ enum err_code layers_assembly_finish(struct layers_assembly *a, struct err *e)
     const struct layers_group plain = {.name = "", .opacity = 1, .visible = true};
     while (a->depth > 0)
         TRY(layers_assembly_end(a, &plain, e));
-    return end_clipping(a, e);
+    TRY(end_clipping(a, e));
+    return layer_stack_prune_groups(a->stack, e);
 }

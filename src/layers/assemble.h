@@ -12,7 +12,10 @@
  * Layers stay separate where a flat stack can look like the document: with normal blending, over masks and
  * erasers without soft edges. Where it cannot (a half transparent group of layers that overlap, a blend mode inside
  * an isolated group, a soft mask over several layers) the group becomes one layer, and a note in the stack says so.
- * Hidden layers stay what they are, hidden. */
+ * Hidden layers stay what they are, hidden.
+ *
+ * With .keep groups stay groups of the stack, but those that clip or are clipped to, that have a soft mask, that let
+ * blend modes in them act on what is below, or that are nested too deep for a stack. */
 #ifndef VT_LAYERS_ASSEMBLE_H
 #define VT_LAYERS_ASSEMBLE_H
 
@@ -35,6 +38,7 @@ struct layers_mask {
 };
 
 struct layers_group {
+    const char *id; /* where groups are kept; NULL: none */
     const char *name;
     double opacity;
     enum blend_mode blend;
@@ -49,6 +53,7 @@ enum { LAYERS_MAX_DEPTH = 64 };
 
 struct layers_assembly {
     struct layer_stack *stack;
+    bool keep; /* groups stay groups where they can; may be set after layers_assembly_init */
     int depth;
     struct layers_level {
         size_t first; /* index of the level's first layer */
@@ -76,6 +81,9 @@ ERR_MUST_CHECK enum err_code layers_assembly_end(struct layers_assembly *a,
                                                  const struct layers_group *g, struct err *e);
 /* All levels that are open end. */
 ERR_MUST_CHECK enum err_code layers_assembly_finish(struct layers_assembly *a, struct err *e);
+
+/* The stack's groups become layers that look the same. */
+ERR_MUST_CHECK enum err_code layers_dissolve_groups(struct layer_stack *s, struct err *e);
 
 /* Multiplies the layer's alpha by the mask. */
 void layers_apply_mask(struct layer *l, const struct layers_mask *mask);

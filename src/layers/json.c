@@ -17,6 +17,8 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "image/png_save.h"
+#include "layers/assemble.h"
+#include "layers/json_groups.h"
 #include "layers/png.h"
 #include "layers/zipfile.h"
 
@@ -36,14 +38,16 @@ static void file_name(char out[32], size_t index)
     (void)snprintf(out, 32, "layer_%zu.png", index);
 }
 
-static bool add_layer(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct layer *l,
+static bool add_layer(yyjson_mut_doc *doc, yyjson_mut_val *list, const struct layer_stack *s,
                       size_t index)
 {
+    const struct layer *l = &s->layers[index];
     char file[32];
     file_name(file, index);
     yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
     return o && yyjson_mut_obj_add_str(doc, o, "id", l->id) &&
            yyjson_mut_obj_add_str(doc, o, "name", l->name) &&
+           (!l->group || yyjson_mut_obj_add_str(doc, o, "group", s->groups[l->group - 1].id)) &&
            yyjson_mut_obj_add_strcpy(doc, o, "file", file) &&
            yyjson_mut_obj_add_int(doc, o, "x", l->x) && yyjson_mut_obj_add_int(doc, o, "y", l->y) &&
            yyjson_mut_obj_add_int(doc, o, "width", l->image.w) &&
@@ -63,7 +67,8 @@ enum err_code layers_json_write(const struct layer_stack *s, struct buf *out, st
               yyjson_mut_obj_add_int(doc, root, "height", s->h) &&
               yyjson_mut_obj_add_val(doc, root, "layers", list);
     for (size_t i = 0; i < s->n && ok; i++)
-        ok = add_layer(doc, list, &s->layers[i], i);
+        ok = add_layer(doc, list, s, i);
+    ok = ok && layers_groups_put(doc, root, s);
     size_t n = 0;
     char *text = ok ? yyjson_mut_write(doc, YYJSON_WRITE_PRETTY_TWO_SPACES, &n) : NULL;
     yyjson_mut_doc_free(doc);
@@ -224,7 +229,7 @@ static bool is_inside_name(struct str s)
 }
 
 struct entry {
-    struct str id, name, file, blend_mode;
+    struct str id, name, file, blend_mode, group;
     int64_t x, y, w, h;
     double opacity;
     bool visible;
@@ -241,6 +246,7 @@ static enum err_code parse_entry(yyjson_val *o, struct entry *t, struct err *e)
     if ((rc = json_get_str(o, "id", &t->id, what, e)) != ERR_OK ||
         (rc = json_get_str(o, "name", &t->name, what, e)) != ERR_OK ||
         (rc = json_get_str(o, "file", &t->file, what, e)) != ERR_OK ||
+        (rc = json_get_str(o, "group", &t->group, what, e)) != ERR_OK ||
         (rc = json_get_str(o, "blend_mode", &t->blend_mode, what, e)) != ERR_OK ||
         (rc = json_get_i64(o, "x", -max, max, &t->x, what, e)) != ERR_OK ||
         (rc = json_get_i64(o, "y", -max, max, &t->y, what, e)) != ERR_OK ||
@@ -290,6 +296,8 @@ static enum err_code read_entry(struct reading *r, yyjson_val *o, struct err *e)
         return err_set(e, ERR_FORMAT, "there is no blend mode '%.*s'", STR_ARG(t.blend_mode));
     if (t.id.n && !layer_set_id(&l, t.id))
         return err_set(e, ERR_FORMAT, "'%.*s' is not a valid layer id", STR_ARG(t.id));
+    if (t.group.n)
+        TRY(layers_group_find(r->out, t.group, &l.group, e));
     layer_set_name(&l, t.name);
     l.x = (int)t.x;
     l.y = (int)t.y;
@@ -321,12 +329,15 @@ static enum err_code read_manifest(struct reading *r, yyjson_val *root, struct e
         return err_set(e, ERR_LIMIT, "%zu layers, the limit is %zu", yyjson_arr_size(list),
                        r->limits->max_layers);
     layer_stack_init(r->out, (int)w, (int)h);
+    TRY(layers_groups_read(root, r->out, e));
     yyjson_arr_foreach(list, i, n, o)
     {
         if (read_entry(r, o, e) != ERR_OK)
             return err_note(e, "layer %zu of " LAYERS_JSON_NAME, i);
     }
-    return ERR_OK;
+    TRY(layers_groups_check(r->out, e));
+    return r->limits->groups ? layer_stack_prune_groups(r->out, e)
+                             : layers_dissolve_groups(r->out, e);
 }
 
 static enum err_code get_set(struct source from, const struct layers_limits *limits,

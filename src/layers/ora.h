@@ -2,8 +2,8 @@
  * docs/formats/openraster.md.
  *
  * Written: mimetype (first, stored), stack.xml, data/layer<i>.png, mergedimage.png and
- * Thumbnails/thumbnail.png. Read: any OpenRaster whose layers are PNG files. Nested stacks are
- * dissolved (their visibility and opacity pass to their layers), unknown elements are left out, a
+ * Thumbnails/thumbnail.png. Read: any OpenRaster whose layers are PNG files. Nested stacks become
+ * groups, or layers that look the same (layers/assemble.h); unknown elements are left out, a
  * document type definition is refused.
  *
  * What ora_write wrote comes back from ora_decode with the same ids, names, offsets, opacities, blend

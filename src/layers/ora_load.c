@@ -62,18 +62,19 @@ static enum err_code read_layer(struct zipfile_reader *z, const struct ora_entry
                         : err_note(e, "layer '%s'", l.name);
 }
 
-/* A stack without opacity, mode or isolation of its own has no effect and is not treated as a group. */
-static bool is_group(const struct ora_entry *t)
+/* A stack without opacity, mode or isolation of its own has no effect; it is a group only where groups are kept. */
+static bool is_group(const struct ora_entry *t, bool kept)
 {
-    return t->layer.opacity < 1 || t->layer.blend != BLEND_NORMAL || t->op != LAYERS_OVER ||
-           !t->layer.visible || t->isolated;
+    return (kept && !t->outermost) || t->layer.opacity < 1 || t->layer.blend != BLEND_NORMAL ||
+           t->op != LAYERS_OVER || !t->layer.visible || t->isolated;
 }
 
 static enum err_code read_entry(struct zipfile_reader *z, const struct ora_entry *t,
                                 const struct layers_limits *limits, uint64_t *pixels,
                                 struct layers_assembly *a, struct err *e)
 {
-    const struct layers_group g = {.name = t->layer.name,
+    const struct layers_group g = {.id = t->layer.id,
+                                   .name = t->layer.name,
                                    .opacity = t->layer.opacity,
                                    .blend = t->layer.blend,
                                    .visible = t->layer.visible,
@@ -81,10 +82,19 @@ static enum err_code read_entry(struct zipfile_reader *z, const struct ora_entry
                                    .op = t->op};
     if (t->kind == ORA_LAYER)
         return read_layer(z, t, limits, pixels, a, e);
-    if (!is_group(t))
+    if (!is_group(t, a->keep))
         return ERR_OK;
     return t->kind == ORA_STACK ? layers_assembly_end(a, &g, e)
                                 : layers_assembly_begin(a, t->isolated, false, e);
+}
+
+/* Operators act on whatever lies below in the innermost isolated stack, across groups: with them none is kept. */
+static bool has_operators(const struct ora_image *im)
+{
+    for (size_t i = 0; i < im->n; i++)
+        if (im->entries[i].op != LAYERS_OVER)
+            return true;
+    return false;
 }
 
 /* Compares with mergedimage.png, where the document has one that can be read. */
@@ -126,6 +136,7 @@ static enum err_code read_archive(struct zipfile_reader *z, const struct layers_
     TRY_GOTO(layers_check_canvas(limits, im.w, im.h, e), done);
     layer_stack_init(out, (int)im.w, (int)im.h);
     layers_assembly_init(&a, out);
+    a.keep = limits->groups && !has_operators(&im);
     for (size_t i = im.n; i-- > 0;)
         TRY_GOTO(read_entry(z, &im.entries[i], limits, &pixels, &a, e), done);
     TRY_GOTO(layers_assembly_finish(&a, e), done);

@@ -166,6 +166,7 @@ static struct ora_entry *new_entry(struct parsing *p, const char **pairs, enum o
     struct ora_entry *t = &p->out->entries[p->out->n];
     *t = (struct ora_entry){.kind = kind};
     layer_set_name(&t->layer, attribute(pairs, "name"));
+    (void)layer_set_id(&t->layer, attribute(pairs, ORA_ID_ATTRIBUTE));
     if (!read_offset(attribute(pairs, "x"), &t->layer.x) ||
         !read_offset(attribute(pairs, "y"), &t->layer.y) ||
         !read_opacity(attribute(pairs, "opacity"), &t->layer.opacity)) {
@@ -195,6 +196,7 @@ static void open_stack(struct parsing *p, const char **pairs)
     struct level *l = &p->level[p->depth];
     if (!t)
         return;
+    t->outermost = p->depth == 2;
     t->isolated = str_eq_z(attribute(pairs, "isolation"), "isolate") || t->layer.opacity < 1 ||
                   t->layer.blend != BLEND_NORMAL || t->op != LAYERS_OVER || !t->layer.visible;
     *l = (struct level){t->layer.x, t->layer.y, (size_t)(t - p->out->entries), true};
@@ -225,7 +227,6 @@ static void open_layer(struct parsing *p, const char **pairs)
                         t->layer.name));
     else
         (void)snprintf(t->src, sizeof t->src, "%s", src.p);
-    (void)layer_set_id(&t->layer, attribute(pairs, ORA_ID_ATTRIBUTE));
 }
 
 static void on_start(void *user, const char *name, const char **pairs)

@@ -20,6 +20,7 @@ struct ora_entry {
     struct layer layer; /* all but the image; of a stack and its end: what the stack says */
     enum layers_op op;
     bool isolated;          /* stacks: composed by themselves */
+    bool outermost;         /* the stack that is the image */
     char src[ORA_SRC_SIZE]; /* layers: name of the image in the archive */
 };
 

@@ -152,7 +152,8 @@ static void put_presentation(struct buf *b, const struct layer_stack *s, double 
 }
 
 /* Edges are rounded, not sizes, so that what touches in the stack touches on the slide. */
-static void put_image(struct buf *b, const struct layer *l, size_t index, double scale)
+static void put_image(struct buf *b, const struct layer *l, size_t index, double scale,
+                      double opacity)
 {
     long long x0 = llround(l->x * scale), x1 = llround((l->x + l->image.w) * scale);
     long long y0 = llround(l->y * scale), y1 = llround((l->y + l->image.h) * scale);
@@ -161,8 +162,8 @@ static void put_image(struct buf *b, const struct layer *l, size_t index, double
     buf_printf(b, "\"%s/><p:cNvPicPr><a:picLocks noChangeAspect=\"1\"/></p:cNvPicPr><p:nvPr/>",
                l->visible ? "" : " hidden=\"1\"");
     buf_printf(b, "</p:nvPicPr><p:blipFill><a:blip r:embed=\"rId%zu\">", index + 2);
-    if (l->opacity < 1)
-        buf_printf(b, "<a:alphaModFix amt=\"%ld\"/>", lround(l->opacity * 100000));
+    if (l->opacity * opacity < 1)
+        buf_printf(b, "<a:alphaModFix amt=\"%ld\"/>", lround(l->opacity * opacity * 100000));
     buf_printf(b,
                "</a:blip><a:stretch><a:fillRect/></a:stretch></p:blipFill><p:spPr><a:xfrm>"
                "<a:off x=\"%lld\" y=\"%lld\"/><a:ext cx=\"%lld\" cy=\"%lld\"/></a:xfrm>"
@@ -170,12 +171,56 @@ static void put_image(struct buf *b, const struct layer *l, size_t index, double
                x0, y0, x1 - x0, y1 - y0);
 }
 
-static void put_slide(struct buf *b, const struct layer_stack *s, double scale)
+struct slide {
+    struct buf *b;
+    const struct layer_stack *s;
+    double scale;
+    double opacity[LAYERS_GROUP_DEPTH_MAX + 1]; /* of the open groups, each with those around it */
+    size_t depth;
+};
+
+/* Groups of a slide have no opacity: their images get it. Their ids come behind those of the images. */
+static enum err_code open_group(void *user, const struct layer_group *g, struct err *e)
 {
+    struct slide *t = user;
+    (void)e;
+    buf_printf(t->b, "<p:grpSp><p:nvGrpSpPr><p:cNvPr id=\"%zu\" name=\"",
+               t->s->n + (size_t)(g - t->s->groups) + 2);
+    layers_xml_add(t->b, str_from(g->name));
+    buf_printf(t->b, "\"%s/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr/>",
+               g->visible ? "" : " hidden=\"1\"");
+    t->opacity[t->depth + 1] = t->opacity[t->depth] * g->opacity;
+    t->depth++;
+    return ERR_OK;
+}
+
+static enum err_code add_image(void *user, size_t index, struct err *e)
+{
+    const struct slide *t = user;
+    (void)e;
+    put_image(t->b, &t->s->layers[index], index, t->scale, t->opacity[t->depth]);
+    return ERR_OK;
+}
+
+static enum err_code close_group(void *user, const struct layer_group *g, struct err *e)
+{
+    struct slide *t = user;
+    (void)g;
+    (void)e;
+    t->depth--;
+    buf_add_z(t->b, "</p:grpSp>");
+    return ERR_OK;
+}
+
+static enum err_code put_slide(struct buf *b, const struct layer_stack *s, double scale,
+                               struct err *e)
+{
+    struct slide t = {.b = b, .s = s, .scale = scale, .opacity = {1}};
+    const struct layers_visitor v = {open_group, add_image, close_group, &t, false};
     buf_add_z(b, PPTX_XML_HEAD "<p:sld " PPTX_NAMESPACES "><p:cSld><p:spTree>" PPTX_EMPTY_GROUP);
-    for (size_t i = 0; i < s->n; i++)
-        put_image(b, &s->layers[i], i, scale);
+    TRY(layers_visit(s, &v, e));
     buf_add_z(b, "</p:spTree></p:cSld><p:clrMapOvr><a:masterClrMapping/></p:clrMapOvr></p:sld>");
+    return ERR_OK;
 }
 
 static void put_slide_relationships(struct buf *b, const struct layer_stack *s)
@@ -212,7 +257,8 @@ static enum err_code add_slide(struct zipfile_writer *z, const struct layer_stac
     buf_init(&b, XML_BYTES_MAX);
     put_presentation(&b, s, scale);
     rc = add_part(z, "ppt/presentation.xml", &b, e);
-    put_slide(&b, s, scale);
+    if (rc == ERR_OK)
+        rc = put_slide(&b, s, scale, e);
     if (rc == ERR_OK)
         rc = add_part(z, "ppt/slides/slide1.xml", &b, e);
     put_slide_relationships(&b, s);

@@ -3,8 +3,8 @@
  * Written: one record a layer (name, offset, opacity, blend mode, visibility, id), rows packed by
  * PackBits, and the flattened image with its transparency for programs that read no layers.
  * Read: RGB, grey, CMYK and indexed documents of 8 or 16 bits a channel, brought to sRGB (in 16 bits where there
- * are) and then to 8 bits, which is what layers have. Groups, masks and clipping become layers that look the same
- * (layers/assemble.h); what cannot be kept is in the stack's notes, with how it compares with the document's own
+ * are) and then to 8 bits, which is what layers have. Masks, clipping, and groups where they are not wanted become layers
+ * that look the same (layers/assemble.h); what cannot be kept is in the stack's notes, with how it compares with the document's own
  * flattened image. A document without layers gives one layer.
  *
  * What psd_write wrote comes back from psd_decode with the same ids, names, offsets, opacities, blend

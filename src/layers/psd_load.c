@@ -200,6 +200,7 @@ static enum err_code read_document(struct psd_cursor *c, struct psd_reading *r, 
         return err_set(e, ERR_FORMAT, "the PSD ends before its layers");
     read_resources(&resources, r);
     layers_assembly_init(&r->assembly, r->out);
+    r->assembly.keep = r->limits->groups;
     TRY(psd_read_layers(&layers, r, e));
     TRY(r->out->n > 0 ? psd_check_merged(c, r, e) : psd_flat_as_layer(c, r, e));
     note_colours(r);

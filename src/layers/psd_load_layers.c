@@ -239,8 +239,11 @@ static enum err_code end_group(struct psd_reading *r, const struct psd_record *r
         return err_note(e, "group '%s'", rec->name);
     }
     layer_set_name(&named, str_from(rec->name));
-    const struct layers_group g = {.name = named.name,
-                                   .opacity = rec->opacity / 255.0 * rec->fill,
+    named.opacity = rec->opacity / 255.0;
+    apply_ids(r, rec, &named);
+    const struct layers_group g = {.id = named.id,
+                                   .name = named.name,
+                                   .opacity = named.opacity * rec->fill,
                                    .blend = psd_blend_from_key(rec->blend_key),
                                    .visible = !(rec->flags & PSD_FLAG_HIDDEN),
                                    .isolated = !passes_through(rec),

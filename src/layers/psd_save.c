@@ -111,6 +111,15 @@ static void end_resource(struct buf *b, size_t at)
         buf_add_byte(b, 0);
 }
 
+static bool add_id(yyjson_mut_doc *doc, yyjson_mut_val *list, size_t number, const char *id,
+                   double opacity)
+{
+    yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
+    return o && yyjson_mut_obj_add_int(doc, o, "lyid", (int64_t)number) &&
+           yyjson_mut_obj_add_str(doc, o, "id", id) &&
+           yyjson_mut_obj_add_real(doc, o, "opacity", opacity);
+}
+
 /* What the records of the format cannot hold: the ids, and the opacity in full. */
 static enum err_code layers_to_json(const struct layer_stack *s, struct buf *b, struct err *e)
 {
@@ -119,12 +128,10 @@ static enum err_code layers_to_json(const struct layer_stack *s, struct buf *b, 
     yyjson_mut_doc_set_root(doc, root);
     bool ok = yyjson_mut_obj_add_int(doc, root, "version", 1) &&
               yyjson_mut_obj_add_val(doc, root, "layers", list);
-    for (size_t i = 0; ok && i < s->n; i++) {
-        yyjson_mut_val *o = yyjson_mut_arr_add_obj(doc, list);
-        ok = o && yyjson_mut_obj_add_int(doc, o, "lyid", (int64_t)i + 1) &&
-             yyjson_mut_obj_add_str(doc, o, "id", s->layers[i].id) &&
-             yyjson_mut_obj_add_real(doc, o, "opacity", s->layers[i].opacity);
-    }
+    for (size_t i = 0; ok && i < s->n; i++)
+        ok = add_id(doc, list, i + 1, s->layers[i].id, s->layers[i].opacity);
+    for (size_t i = 0; ok && i < s->n_groups; i++)
+        ok = add_id(doc, list, s->n + i + 1, s->groups[i].id, s->groups[i].opacity);
     size_t n = 0;
     char *text = ok ? yyjson_mut_write(doc, 0, &n) : NULL;
     yyjson_mut_doc_free(doc);
@@ -174,54 +181,159 @@ static size_t channel_bytes(const struct psd_rows *rows, int c)
     return 2 + 2 * (size_t)rows->im->h + rows->channel_bytes[channel_at(c)];
 }
 
-static void put_record(struct buf *b, const struct layer *l, size_t number,
-                       const struct psd_rows *rows)
-{
-    put_i32(b, l->y);
-    put_i32(b, l->x);
-    put_i32(b, l->y + l->image.h);
-    put_i32(b, l->x + l->image.w);
-    put_u16(b, LAYER_CHANNELS);
-    for (int c = 0; c < LAYER_CHANNELS; c++) {
-        put_u16(b, (unsigned)(c - 1) & 0xffff);
-        put_u32(b, (uint32_t)channel_bytes(rows, c));
-    }
-    buf_add_z(b, "8BIM");
-    buf_add_z(b, psd_blend_key(l->blend));
-    buf_add_byte(b, (unsigned)lround(l->opacity * 255));
-    buf_add_byte(b, 0); /* no clipping */
-    buf_add_byte(b, PSD_FLAG_HAS_BIT_4 | (l->visible ? 0 : PSD_FLAG_HIDDEN));
-    buf_add_byte(b, 0);
+/* A layer's, or one of the two that a group has: its end, which lies below its layers and is hidden in every program,
+ * and the group itself above them. */
+struct record {
+    const char *name;
+    double opacity;
+    enum blend_mode blend;
+    bool visible;
+    size_t number;             /* 0: none */
+    uint32_t divider;          /* PSD_GROUP_*; 0: a layer */
+    const struct layer *layer; /* NULL: a group's, which has no pixels */
+    const struct psd_rows *rows;
+};
 
+static const struct record group_end = {
+    .name = "</Layer group>", .opacity = 1, .visible = true, .divider = PSD_GROUP_END};
+
+static size_t record_channel_bytes(const struct record *r, int c)
+{
+    return r->layer ? channel_bytes(r->rows, c) : 2;
+}
+
+static void put_rectangle(struct buf *b, const struct layer *l)
+{
+    put_i32(b, l ? l->y : 0);
+    put_i32(b, l ? l->x : 0);
+    put_i32(b, l ? l->y + l->image.h : 0);
+    put_i32(b, l ? l->x + l->image.w : 0);
+}
+
+static void put_divider(struct buf *b, const struct record *r)
+{
+    buf_add_z(b, "8BIMlsct");
+    put_u32(b, 12);
+    put_u32(b, r->divider);
+    buf_add_z(b, "8BIM");
+    buf_add_z(b, psd_blend_key(r->blend));
+}
+
+static void put_extra(struct buf *b, const struct record *r)
+{
     size_t extra = begin_part(b);
     put_u32(b, 0); /* no mask */
     put_u32(b, 0); /* no blending ranges */
-    put_pascal(b, str_from(l->name), 4);
+    put_pascal(b, str_from(r->name), 4);
     buf_add_z(b, "8BIMluni");
     size_t at = begin_part(b);
-    put_unicode(b, str_from(l->name));
+    put_unicode(b, str_from(r->name));
     end_part(b, at, 4);
-    buf_add_z(b, "8BIMlyid");
-    put_u32(b, 4);
-    put_u32(b, (uint32_t)number);
+    if (r->divider)
+        put_divider(b, r);
+    if (r->number) {
+        buf_add_z(b, "8BIMlyid");
+        put_u32(b, 4);
+        put_u32(b, (uint32_t)r->number);
+    }
     end_part(b, extra, 2);
 }
 
-/* The section up to the first layer's pixels; returns by how much these have to be padded behind the last. */
-static size_t put_layers(struct buf *b, const struct layer_stack *s, const struct psd_rows *rows)
+static void put_record(struct buf *b, const struct record *r)
 {
-    size_t section = begin_part(b), info = begin_part(b), pixels = 0;
-    /* A negative count says that the flattened image's fourth channel is its transparency. */
-    put_u16(b, (unsigned)-(int)s->n & 0xffff);
-    for (size_t i = 0; i < s->n; i++) {
-        put_record(b, &s->layers[i], i + 1, &rows[i]);
-        for (int c = 0; c < LAYER_CHANNELS; c++)
-            pixels += channel_bytes(&rows[i], c);
+    put_rectangle(b, r->layer);
+    put_u16(b, LAYER_CHANNELS);
+    for (int c = 0; c < LAYER_CHANNELS; c++) {
+        put_u16(b, (unsigned)(c - 1) & 0xffff);
+        put_u32(b, (uint32_t)record_channel_bytes(r, c));
     }
-    size_t bytes = b->n - info - 4 + pixels;
+    buf_add_z(b, "8BIM");
+    buf_add_z(b, psd_blend_key(r->blend));
+    buf_add_byte(b, (unsigned)lround(r->opacity * 255));
+    buf_add_byte(b, 0); /* no clipping */
+    buf_add_byte(b, PSD_FLAG_HAS_BIT_4 | (r->visible ? 0 : PSD_FLAG_HIDDEN));
+    buf_add_byte(b, 0);
+    put_extra(b, r);
+}
+
+/* The records of a stack, from the bottom, and the bytes of their pixels. */
+struct listing {
+    struct buf *b; /* NULL: they are only counted */
+    const struct layer_stack *s;
+    const struct psd_rows *rows;
+    size_t n, pixels;
+};
+
+static void list_record(struct listing *l, const struct record *r)
+{
+    l->n++;
+    if (!l->b)
+        return;
+    put_record(l->b, r);
+    for (int c = 0; c < LAYER_CHANNELS; c++)
+        l->pixels += record_channel_bytes(r, c);
+}
+
+static enum err_code list_end(void *user, const struct layer_group *g, struct err *e)
+{
+    (void)g;
+    (void)e;
+    list_record(user, &group_end);
+    return ERR_OK;
+}
+
+static enum err_code list_layer(void *user, size_t index, struct err *e)
+{
+    struct listing *to = user;
+    const struct layer *l = &to->s->layers[index];
+    (void)e;
+    list_record(to, &(struct record){.name = l->name,
+                                     .opacity = l->opacity,
+                                     .blend = l->blend,
+                                     .visible = l->visible,
+                                     .number = index + 1,
+                                     .layer = l,
+                                     .rows = to->rows ? &to->rows[index] : NULL});
+    return ERR_OK;
+}
+
+static enum err_code list_group(void *user, const struct layer_group *g, struct err *e)
+{
+    struct listing *to = user;
+    (void)e;
+    list_record(to, &(struct record){.name = g->name,
+                                     .opacity = g->opacity,
+                                     .blend = g->blend,
+                                     .visible = g->visible,
+                                     .number = to->s->n + (size_t)(g - to->s->groups) + 1,
+                                     .divider = PSD_GROUP_OPEN});
+    return ERR_OK;
+}
+
+static enum err_code list_all(struct listing *l, struct err *e)
+{
+    const struct layers_visitor v = {list_end, list_layer, list_group, l, false};
+    return layers_visit(l->s, &v, e);
+}
+
+/* The section up to the first layer's pixels; *pad is by how much these have to be padded behind the last. */
+static enum err_code put_layers(struct buf *b, const struct layer_stack *s,
+                                const struct psd_rows *rows, size_t *pad, struct err *e)
+{
+    struct listing all = {.s = s}, l = {.b = b, .s = s, .rows = rows};
+    TRY(list_all(&all, e));
+    if (all.n > INT16_MAX)
+        return err_set(e, ERR_LIMIT, "%zu layers and ends of groups; PSD allows %d", all.n,
+                       INT16_MAX);
+    size_t section = begin_part(b), info = begin_part(b);
+    /* A negative count says that the flattened image's fourth channel is its transparency. */
+    put_u16(b, (unsigned)-(int)all.n & 0xffff);
+    TRY(list_all(&l, e));
+    size_t bytes = b->n - info - 4 + l.pixels;
     set_u32(b, info, bytes + bytes % 2);
     set_u32(b, section, 4 + bytes + bytes % 2 + 4); /* and the global mask's length */
-    return bytes % 2;
+    *pad = bytes % 2;
+    return ERR_OK;
 }
 
 static enum err_code write_u16(unsigned v, const struct image_out *out, struct err *e)
@@ -230,16 +342,37 @@ static enum err_code write_u16(unsigned v, const struct image_out *out, struct e
     return image_out_write(out, bytes, sizeof bytes, e);
 }
 
+struct pixels {
+    const struct psd_rows *rows;
+    const struct image_out *out;
+};
+
+static enum err_code write_no_pixels(void *user, const struct layer_group *g, struct err *e)
+{
+    static const char raw[2 * LAYER_CHANNELS]; /* how no rows are packed, for each channel */
+    const struct pixels *p = user;
+    (void)g;
+    return image_out_write(p->out, raw, sizeof raw, e);
+}
+
+static enum err_code write_pixels(void *user, size_t index, struct err *e)
+{
+    const struct pixels *p = user;
+    for (int c = 0; c < LAYER_CHANNELS; c++) {
+        TRY(write_u16(PSD_COMPRESSION_RLE, p->out, e));
+        TRY(psd_rows_write_lengths(&p->rows[index], channel_at(c), 1, p->out, e));
+        TRY(psd_rows_write(&p->rows[index], channel_at(c), p->out, e));
+    }
+    return ERR_OK;
+}
+
 static enum err_code write_layers(const struct layer_stack *s, const struct psd_rows *rows,
                                   size_t pad, const struct image_out *out, struct err *e)
 {
     static const char zeros[4 + 1]; /* no global mask */
-    for (size_t i = 0; i < s->n; i++)
-        for (int c = 0; c < LAYER_CHANNELS; c++) {
-            TRY(write_u16(PSD_COMPRESSION_RLE, out, e));
-            TRY(psd_rows_write_lengths(&rows[i], channel_at(c), 1, out, e));
-            TRY(psd_rows_write(&rows[i], channel_at(c), out, e));
-        }
+    struct pixels p = {rows, out};
+    const struct layers_visitor v = {write_no_pixels, write_pixels, write_no_pixels, &p, false};
+    TRY(layers_visit(s, &v, e));
     return image_out_write(out, zeros, 4 + pad, e);
 }
 
@@ -303,9 +436,10 @@ static enum err_code write_document(const struct layer_stack *s, const struct ps
                                     struct buf *head, const struct image_out *out, struct err *e)
 {
     uint64_t bytes = 0;
+    size_t pad = 0;
     put_header(head, s);
     TRY(put_resources(head, s, e));
-    size_t pad = put_layers(head, s, rows);
+    TRY(put_layers(head, s, rows, &pad, e));
     if (buf_failed(head))
         return err_set(e, ERR_NOMEM, "no memory for the records of %zu layers", s->n);
     for (size_t i = 0; i <= s->n; i++)

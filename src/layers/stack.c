@@ -138,6 +138,7 @@ void layer_stack_deinit(struct layer_stack *s)
     for (size_t i = 0; i < s->n; i++)
         layer_deinit(&s->layers[i]);
     mem_free(s->layers);
+    mem_free(s->groups);
     buf_deinit(&s->notes);
     *s = (struct layer_stack){0};
 }
@@ -148,6 +149,14 @@ size_t layer_stack_find(const struct layer_stack *s, struct str id)
     while (i < s->n && !str_eq_z(id, s->layers[i].id))
         i++;
     return i;
+}
+
+bool layer_stack_has_id(const struct layer_stack *s, const char *id)
+{
+    for (size_t i = 0; i < s->n_groups; i++)
+        if (strcmp(s->groups[i].id, id) == 0)
+            return true;
+    return layer_stack_find(s, str_from(id)) < s->n;
 }
 
 static uint64_t hash_image(const struct layer *l)
@@ -167,7 +176,7 @@ static void make_id(const struct layer_stack *s, struct layer *l)
     uint64_t h = hash_image(l);
     do {
         (void)snprintf(l->id, sizeof l->id, "layer-%016" PRIx64, h++);
-    } while (layer_stack_find(s, str_from(l->id)) < s->n);
+    } while (layer_stack_has_id(s, l->id));
 }
 
 static enum err_code check_layer(const struct layer *l, struct err *e)
@@ -214,8 +223,10 @@ done:
         layer_deinit(l);
         return rc;
     }
-    if (!l->id[0] || layer_stack_find(s, str_from(l->id)) < s->n)
+    if (!l->id[0] || layer_stack_has_id(s, l->id))
         make_id(s, l);
+    if (l->group > s->n_groups)
+        l->group = 0;
     memmove(s->layers + index + 1, s->layers + index, (s->n - index) * sizeof *l);
     s->layers[index] = *l;
     s->n++;
@@ -255,6 +266,10 @@ enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *
 {
     enum err_code rc = ERR_OK;
     layer_stack_init(out, s->w, s->h);
+    for (size_t i = 0; i < s->n_groups && rc == ERR_OK; i++) {
+        size_t at;
+        rc = layer_stack_add_group(out, &s->groups[i], &at, e);
+    }
     for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
         struct layer l = s->layers[i];
         rc = image_copy(&s->layers[i].image, &l.image, e);
@@ -264,32 +279,6 @@ enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *
     if (rc != ERR_OK)
         layer_stack_deinit(out);
     return rc;
-}
-
-/* ---- what it looks like ---------------------------------------------------------------------- */
-
-enum err_code layers_flatten_for(const struct layer_stack *s, const struct image_out *out,
-                                 struct image *flat, struct err *e)
-{
-    enum err_code rc;
-    TRY_GOTO(image_new(flat, s->w, s->h, 4, e), done);
-    for (size_t i = 0; i < s->n; i++) {
-        const struct layer *l = &s->layers[i];
-        const struct composite_layer c = {&l->image, l->x, l->y, l->opacity, l->blend};
-        if (!l->visible)
-            continue;
-        TRY_GOTO(out ? image_out_poll(out, e) : ERR_OK, done);
-        TRY_GOTO(image_composite(flat, &c, e), done);
-    }
-done:
-    if (rc != ERR_OK)
-        image_free(flat);
-    return rc;
-}
-
-enum err_code layers_flatten(const struct layer_stack *s, struct image *out, struct err *e)
-{
-    return layers_flatten_for(s, NULL, out, e);
 }
 
 /* ---- merging and splitting ------------------------------------------------------------------- */
@@ -330,6 +319,7 @@ static enum err_code compose_bounds(const struct layer *layers, size_t n, struct
         part.layers[i] = layers[i]; /* borrows the pixels */
         part.layers[i].x -= bounds.x;
         part.layers[i].y -= bounds.y;
+        part.layers[i].group = 0;
     }
     rc = layers_flatten(&part, out, e);
     mem_free(part.layers);
@@ -382,6 +372,7 @@ static void inherit(struct layer *part, const struct layer *parent)
     else
         (void)snprintf(name, sizeof name, "%s%s", parent->name, part->name);
     layer_set_name(part, str_from(name));
+    part->group = parent->group;
     part->x += parent->x;
     part->y += parent->y;
     part->opacity *= parent->opacity;

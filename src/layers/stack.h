@@ -5,6 +5,10 @@
  * over its edges. Layers are kept bottom first. A layer's id never changes once it is in a stack: not
  * when it is moved, renamed or repainted, nor through a PSD or OpenRaster file and back.
  *
+ * Layers may lie in groups, and groups in groups: a layer names the innermost one around it. Layers of one group lie
+ * together. A group is composed by itself, with its own opacity and blend mode. Readers give groups only to who asks
+ * (struct layers_limits); everything that moves or merges layers takes them as if there were none.
+ *
  *     struct layer_stack s;
  *     layer_stack_init(&s, 640, 640);
  *     struct layer l = layer_from_image(&image); // takes the pixels
@@ -35,6 +39,7 @@ enum {
     LAYER_NAME_SIZE = 256,      /* with the NUL; UTF-8 without control characters */
     LAYER_OFFSET_MAX = 1000000, /* how far from the canvas' corner a layer may lie */
     LAYERS_MAX = 4096,
+    LAYERS_GROUP_DEPTH_MAX = 16, /* groups in groups */
 };
 
 struct layer {
@@ -44,7 +49,17 @@ struct layer {
     double opacity; /* 0 to 1 */
     enum blend_mode blend;
     bool visible;
+    size_t group;       /* 1 + index in the stack's groups; 0: it lies in none */
     struct image image; /* RGBA, at least 1 x 1 */
+};
+
+struct layer_group {
+    char id[LAYER_ID_SIZE];
+    char name[LAYER_NAME_SIZE];
+    double opacity;
+    enum blend_mode blend;
+    bool visible;
+    size_t parent; /* as a layer's group */
 };
 
 /* How the flattened stack compares with the flattened image of the document it came from. */
@@ -59,6 +74,8 @@ struct layer_stack {
     int w, h; /* the canvas */
     size_t n, cap;
     struct layer *layers; /* bottom first */
+    size_t n_groups, cap_groups;
+    struct layer_group *groups; /* in no order; each has layers in it */
     /* Of the document that it was read from: what could not be kept as it was, a line each. "" else. */
     struct buf notes;
     struct layers_merged merged;
@@ -69,6 +86,7 @@ struct layers_limits {
     int max_side;
     size_t max_layers;
     uint64_t max_pixels;
+    bool groups; /* are kept; else they become layers that look the same */
 };
 struct layers_limits layers_limits_defaults(void); /* 30,000; 1,000; 512 megapixels */
 
@@ -111,10 +129,35 @@ void layer_stack_remove(struct layer_stack *s, size_t index);
 /* Takes the layer at index out and gives it to the caller. */
 struct layer layer_stack_take(struct layer_stack *s, size_t index);
 void layer_stack_move(struct layer_stack *s, size_t from, size_t to);
+/* Whether a layer or a group has it. */
+bool layer_stack_has_id(const struct layer_stack *s, const char *id);
 /* Index of the layer with that id, s->n when there is none. */
 size_t layer_stack_find(const struct layer_stack *s, struct str id);
 ERR_MUST_CHECK enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *out,
                                               struct err *e);
+
+/* ---- groups ---------------------------------------------------------------------------------- */
+
+/* Adds a group without layers; *at is its number (1 + index). One without an id, or with one that the stack already
+ * has, gets another. ERR_NOMEM. */
+ERR_MUST_CHECK enum err_code layer_stack_add_group(struct layer_stack *s,
+                                                   const struct layer_group *g, size_t *at,
+                                                   struct err *e);
+/* Takes groups without layers out. */
+ERR_MUST_CHECK enum err_code layer_stack_prune_groups(struct layer_stack *s, struct err *e);
+/* The layer's or group's outermost group; 0: none. */
+size_t layer_stack_outermost(const struct layer_stack *s, size_t group);
+
+/* Called for each layer, and before and after the layers of each group. Each may be NULL. */
+struct layers_visitor {
+    enum err_code (*begin)(void *user, const struct layer_group *g, struct err *e);
+    enum err_code (*layer)(void *user, size_t index, struct err *e);
+    enum err_code (*end)(void *user, const struct layer_group *g, struct err *e);
+    void *user;
+    bool down; /* from the top */
+};
+ERR_MUST_CHECK enum err_code layers_visit(const struct layer_stack *s,
+                                          const struct layers_visitor *v, struct err *e);
 
 /* ---- what it looks like ---------------------------------------------------------------------- */
 

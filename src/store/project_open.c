@@ -1,8 +1,11 @@
 #include "store/project_open.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "layers/file.h"
+
+_Static_assert((int)LAYERS_GROUP_DEPTH_MAX <= (int)PROJECT_DEPTH_MAX, "what is read can be kept");
 
 static const double SMALL_THINGS = 4 << 20;
 
@@ -41,29 +44,58 @@ static enum err_code open_image(struct store *s, struct str bytes, const char *n
     return project_insert(out, 0, &l, e);
 }
 
-static enum err_code put_layer(struct store *s, const struct layer *from, struct project *p,
-                               struct err *e)
+struct opening {
+    struct store *store;
+    const struct layer_stack *stack;
+    struct project *to;
+};
+
+/* Of the group that something lies in; "" for none. */
+static const char *id_of(const struct layer_stack *s, size_t group)
 {
+    return group ? s->groups[group - 1].id : "";
+}
+
+static enum err_code put_layer(void *user, size_t index, struct err *e)
+{
+    const struct opening *o = user;
+    const struct layer *from = &o->stack->layers[index];
     struct project_layer l = project_layer_defaults();
     struct asset a;
-    TRY(asset_put_image(s, &from->image, &(struct asset_note){.origin = "open"}, &a, e));
+    TRY(asset_put_image(o->store, &from->image, &(struct asset_note){.origin = "open"}, &a, e));
     memcpy(l.id, from->id, sizeof l.id);
     memcpy(l.name, from->name, sizeof l.name);
     memcpy(l.asset, a.id, sizeof l.asset);
+    (void)snprintf(l.parent, sizeof l.parent, "%s", id_of(o->stack, from->group));
     l.x = from->x;
     l.y = from->y;
     l.opacity = from->opacity;
     l.blend = from->blend;
     l.visible = from->visible;
-    return project_insert(p, p->n, &l, e);
+    return project_insert(o->to, o->to->n, &l, e);
+}
+
+static enum err_code put_group(void *user, const struct layer_group *g, struct err *e)
+{
+    const struct opening *o = user;
+    struct project_layer l = project_layer_defaults();
+    l.kind = PROJECT_GROUP;
+    memcpy(l.id, g->id, sizeof l.id);
+    memcpy(l.name, g->name, sizeof l.name);
+    (void)snprintf(l.parent, sizeof l.parent, "%s", id_of(o->stack, g->parent));
+    l.opacity = g->opacity;
+    l.blend = g->blend;
+    l.visible = g->visible;
+    return project_insert(o->to, o->to->n, &l, e);
 }
 
 static enum err_code put_stack(struct store *s, const struct layer_stack *stack,
                                struct project *out, struct err *e)
 {
+    struct opening o = {s, stack, out};
+    const struct layers_visitor v = {NULL, put_layer, put_group, &o, false};
     project_init(out, stack->w, stack->h);
-    for (size_t i = 0; i < stack->n; i++)
-        TRY(put_layer(s, &stack->layers[i], out, e));
+    TRY(layers_visit(stack, &v, e));
     return project_check(out, e);
 }
 
@@ -76,6 +108,7 @@ static enum err_code open_stack(struct store *s, struct str bytes, const char *n
     struct layer_stack stack;
     TRY(layers_measure(bytes, &size, e));
     limits.max_layers = PROJECT_LAYERS_MAX;
+    limits.groups = true;
     limits.max_pixels = size.all < limits.max_pixels ? size.all : limits.max_pixels;
     TRY(layers_import_memory(bytes, &limits, &stack, e));
     enum err_code rc = put_stack(s, &stack, out, e);

@@ -269,7 +269,8 @@ static enum err_code assemble(struct rendering *r, size_t first, size_t end, con
     for (size_t i = first, at; i < end; i = at + 1) {
         at = project_unit(r->p, i, parent);
         const struct project_layer *l = &r->p->layers[at];
-        const struct layers_group g = {.name = l->name,
+        const struct layers_group g = {.id = l->id,
+                                       .name = l->name,
                                        .opacity = l->opacity,
                                        .blend = l->blend,
                                        .visible = l->visible,
@@ -295,6 +296,7 @@ enum err_code project_render(struct store *s, const struct project *p,
         .store = s, .p = p, .part = {-p->w, -p->h, 3 * p->w, 3 * p->h}, .stop = stop, .to = &a};
     layer_stack_init(out, p->w, p->h);
     layers_assembly_init(&a, out);
+    a.keep = true;
     enum err_code rc = project_check(p, e);
     if (rc == ERR_OK)
         rc = assemble(&r, 0, p->n, "", e);

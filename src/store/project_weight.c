@@ -70,7 +70,7 @@ static enum err_code flatten_bytes(struct store *s, const struct project *p, dou
     return ERR_OK;
 }
 
-/* A stack is kept while its file is made, with the image of all, and in archives one packed layer in a buffer that
+/* A stack is kept while its file is made, with the image of all and of each group that is open, and in archives one packed layer in a buffer that
  * doubles. */
 static enum err_code stack_bytes(struct store *s, const struct project *p,
                                  enum project_format format, double *bytes, struct err *e)
@@ -80,7 +80,7 @@ static enum err_code stack_bytes(struct store *s, const struct project *p,
     struct cost c;
     TRY(measure(s, p, most, &c, e));
     *bytes = 4 * canvas + 4 * c.all + c.peak + (archive ? 8 * fmax(canvas, c.widest) : 0) +
-             (depth_of(p) > 0 ? 8 * most : 0) + SMALL_THINGS;
+             4 * canvas * (double)depth_of(p) + SMALL_THINGS;
     return ERR_OK;
 }
 

@@ -211,8 +211,8 @@ struct project_stop {
 };
 ERR_MUST_CHECK enum err_code project_go_on(const struct project_stop *stop, struct err *e);
 
-/* The layers with transforms and masks applied, as a stack (hidden ones too). Caller:
- * layer_stack_deinit. */
+/* The layers with transforms and masks applied, as a stack with its groups (hidden ones too; without empty groups).
+ * Caller: layer_stack_deinit. */
 ERR_MUST_CHECK enum err_code project_render(struct store *s, const struct project *p,
                                             const struct project_stop *stop,
                                             struct layer_stack *out, struct err *e);

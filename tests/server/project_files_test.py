@@ -37,6 +37,25 @@ def test_layers_come_back_from_every_format(program):
             assert s.get(f"/v1/projects/{q['id']}").json() == {k: v for k, v in q.items() if k != "notes"}
 
 
+def test_groups_come_back_from_every_format(program):
+    with Server(program) as s:
+        at = grouped(s)
+        change(s, "PATCH", at + "/layers/g", {"opacity": 0.3, "blend_mode": "screen"})
+        change(s, "POST", at + "/layers", {"id": "h", "kind": "group", "visible": False, "index": 0})
+        change(s, "PATCH", at + "/layers/top", {"parent": "h"})
+        change(s, "POST", at + "/layers", {"id": "inner", "kind": "group", "parent": "g", "name": "within"})
+        change(s, "PATCH", at + "/layers/b", {"parent": "inner"})
+        want, keys = s.get(at).json()["layers"], ("kind", "parent", *KEPT)
+        seen = s.get(at + "/export").body
+        for name in ("psd", "ora", "zip"):
+            q = opened(s.post("/v1/projects/open", s.get(f"{at}/export?format={name}").body, headers=BYTES))
+            assert [[l[k] for k in keys] for l in q["layers"]] == [[l[k] for k in keys] for l in want], (name, q)
+            assert q["notes"] == [] and Image(s.get(f"/v1/projects/{q['id']}/export").body).rows == Image(seen).rows
+        change(s, "POST", at + "/layers", {"id": "empty", "kind": "group"})  # nothing in it: it is not in the file
+        q = opened(s.post("/v1/projects/open", s.get(f"{at}/export?format=psd").body, headers=BYTES))
+        assert len(q["layers"]) == len(want)
+
+
 def test_images_are_opened_as_one_layer(program):
     with Server(program) as s:
         data = png(12, 9)

@@ -181,17 +181,19 @@ static void make(struct buf *b, const struct doc *d, const struct rec *r, size_t
     buf_deinit(&info);
 }
 
-static void look(const struct doc *d, const struct rec *r, size_t n, struct layer_stack *s,
-                 struct image *flat)
+static void look(const struct doc *d, const struct rec *r, size_t n, bool groups,
+                 struct layer_stack *s, struct image *flat)
 {
+    struct layers_limits limits = layers_limits_defaults();
+    limits.groups = groups;
     struct err e = {0};
     struct buf b;
     make(&b, d, r, n);
-    must(psd_decode(buf_str(&b), NULL, s, &e), &e);
+    must(psd_decode(buf_str(&b), &limits, s, &e), &e);
     must(layers_flatten(s, flat, &e), &e);
     for (size_t k = 0; k < b.n; k += 1 + k / 60) { /* cut anywhere: an error or less, never more */
         struct layer_stack part;
-        if (psd_decode((struct str){b.p, k}, NULL, &part, &e) == ERR_OK)
+        if (psd_decode((struct str){b.p, k}, &limits, &part, &e) == ERR_OK)
             layer_stack_deinit(&part);
     }
     buf_deinit(&b);
@@ -432,26 +434,36 @@ static const struct {
      "'xxxx' is unknown"},
 };
 
-static void documents_look_as_they_should(void **state)
+/* Groups that are kept look as those that became layers, and what they cannot keep is dissolved. */
+static void check_looks(bool groups)
 {
     const struct doc d = {.mode = 3, .depth = 8, .channels = 3};
-    (void)state;
+    size_t kept = 0;
     for (size_t i = 0; i < sizeof looks / sizeof looks[0]; i++) {
         struct layer_stack s;
         struct image flat;
         size_t n = 0;
         while (n < 6 && looks[i].r[n].name)
             n++;
-        look(&d, looks[i].r, n, &s, &flat);
+        look(&d, looks[i].r, n, groups, &s, &flat);
         near(&flat, 1, looks[i].left, looks[i].what);
         near(&flat, 6, looks[i].right, looks[i].what);
-        if (s.n != looks[i].layers)
+        kept += s.n_groups;
+        if (!groups && s.n != looks[i].layers)
             fail_msg("%s: %zu layers", looks[i].what, s.n);
-        if (looks[i].note ? !strstr(buf_z(&s.notes), looks[i].note) : s.notes.n > 0)
+        if (!groups && (looks[i].note ? !strstr(buf_z(&s.notes), looks[i].note) : s.notes.n > 0))
             fail_msg("%s: notes '%s'", looks[i].what, buf_z(&s.notes));
         layer_stack_deinit(&s);
         image_free(&flat);
     }
+    assert_int_equal(kept > 0, groups);
+}
+
+static void documents_look_as_they_should(void **state)
+{
+    (void)state;
+    check_looks(false);
+    check_looks(true);
 }
 
 static void depths_and_colours_are_read(void **state)
@@ -483,7 +495,7 @@ static void depths_and_colours_are_read(void **state)
             memcpy(r.c, cases[i].c, 4);
             r.c[3] = d.mode == 4 ? r.c[3] : 255;
             d.flat = cases[i].c;
-            look(&d, &r, (size_t)layers, &s, &flat);
+            look(&d, &r, (size_t)layers, false, &s, &flat);
             near(&flat, 3, cases[i].want, "colours");
             if (cases[i].note)
                 assert_non_null(strstr(buf_z(&s.notes), cases[i].note));
@@ -503,7 +515,7 @@ static void the_net_catches_what_differs(void **state)
         const struct doc d = {.mode = 3, .depth = 8, .channels = 4, .flat = same ? red : other};
         struct layer_stack s;
         struct image flat;
-        look(&d, &ground, 1, &s, &flat);
+        look(&d, &ground, 1, false, &s, &flat);
         assert_true(s.merged.known);
         assert_int_equal(isinf(s.merged.psnr_db) != 0, same);
         assert_int_equal(
