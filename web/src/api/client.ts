@@ -168,7 +168,7 @@ export interface Place { project?: string, layer?: string }
 export const jobs = {
   submit: async (kind: JobKind, request: Record<string, unknown>, place: Place = {}, key?: string) =>
     await call<Job>('POST', `/v1/${kind}`, { json: request, query: { ...place }, key }),
-  plan: async (task: JobKind, request: Record<string, unknown>) => await call<Plan>('POST', '/v1/plan', { json: { task, request } }),
+  plan: async (task: JobKind, request: Record<string, unknown>, signal?: AbortSignal) => await call<Plan>('POST', '/v1/plan', { json: { task, request }, signal }),
   list: async (filter: { project?: string, state?: string, candidate?: CandidateState, limit?: number, before?: number } = {}) =>
     (await get<{ jobs: Job[] }>('/v1/jobs', { limit: 100, ...filter })).jobs,
   get: async (id: string) => await get<Job>(`/v1/jobs/${id}`),

@@ -1,5 +1,5 @@
 /* plan.tsx - what a request will cost, beside its button: memory, time, and what to do where it does not fit. */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { Failure, jobs } from '../../api/client.ts'
 import type { JobKind, Plan } from '../../api/types.ts'
 import { setBudget } from '../../state/actions/machine.ts'
@@ -17,23 +17,26 @@ interface Answer { plan: Plan | null, words: string | null, stale: boolean }
 /* Asks again when the request, the budget or the open model is another one; the last answer stays, dimmed, meanwhile. */
 function usePlan (task: JobKind, request: Request | null): Answer {
   const [answer, setAnswer] = useState<Answer>({ plan: null, words: null, stale: false })
-  const asked = useRef(0)
   const budget = telemetry.value?.device.budget_bytes ?? 0
   const key = request ? JSON.stringify([task, request, budget, models.value.find((m) => m.open)?.id]) : ''
   useEffect(() => {
-    const mine = ++asked.current
     if (!request) {
       setAnswer({ plan: null, words: null, stale: false })
       return
     }
     setAnswer((a) => ({ ...a, stale: true }))
+    /* The answer waits for the job that runs, and a browser has few connections: what is no longer asked is given up. */
+    const asking = new AbortController()
     const timer = window.setTimeout(() => {
-      const done = (a: Answer): void => { if (asked.current === mine) setAnswer(a) }
-      jobs.plan(task, request).then(
+      const done = (a: Answer): void => { if (!asking.signal.aborted) setAnswer(a) }
+      jobs.plan(task, request, asking.signal).then(
         (plan) => { done({ plan, words: null, stale: false }) },
         (e: unknown) => { done({ plan: null, words: e instanceof Failure ? e.problem.detail : text.failed, stale: false }) })
     }, DEBOUNCE_MS)
-    return () => { window.clearTimeout(timer) }
+    return () => {
+      window.clearTimeout(timer)
+      asking.abort()
+    }
   }, [key])
   return answer
 }

@@ -21,6 +21,12 @@ function put (job: Job): void {
   jobs.value = next
 }
 
+/* What was read may be older than what was heard meanwhile: a job that has ended is not live again. */
+function putRead (job: Job): void {
+  const known = jobs.value.get(job.id)
+  if (!known || isLive(known) || !isLive(job)) put(job)
+}
+
 /* Reads what is live, and what waits for a person in this project. */
 export async function loadJobs (projectId: string | null): Promise<void> {
   const [live, own, q] = await Promise.all([
@@ -31,14 +37,19 @@ export async function loadJobs (projectId: string | null): Promise<void> {
   queue.value = q
 }
 
+/* Jobs that are being read for the first time. */
+const reading = new Set<string>()
+
 /* An event names what changed; a job that is not known yet, or has ended, is read whole. */
 export async function heardJob (part: Partial<Job> & { id: string }): Promise<void> {
   const known = jobs.value.get(part.id)
   const ended = part.state !== undefined && part.state !== 'queued' && part.state !== 'running'
   if (known) put({ ...known, ...part })
-  if (!known || ended) {
+  if (ended || (!known && !reading.has(part.id))) {
+    reading.add(part.id)
     const whole = await attempt(async () => await api.get(part.id))
-    if (whole) put(whole)
+    reading.delete(part.id)
+    if (whole) putRead(whole)
   }
   if (ended) dropPreview(part.id)
 }
@@ -64,7 +75,7 @@ export function heardQueue (q: Queue): void {
 export async function ask (kind: JobKind, request: Record<string, unknown>, place: Place = {}): Promise<Job> {
   await flush()
   const job = await api.submit(kind, request, place, newId('k'))
-  put(job)
+  if (!jobs.value.has(job.id)) put(job)
   return job
 }
 
