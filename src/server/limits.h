@@ -7,7 +7,8 @@
 
 enum {
     /* in */
-    LIMIT_PROJECT_BODY = 4 << 20,  /* a thousand layers */
+    LIMIT_PROJECT_BODY = 4 << 20, /* a thousand layers */
+    LIMIT_PREFERENCES = 64 << 10,
     LIMIT_TASK_BODY = 6 << 20,     /* a prompt of 4 MiB, with escapes */
     LIMIT_IMAGES_BODY = 128 << 20, /* images in base64 within JSON */
     LIMIT_DOCUMENT = 1 << 30,      /* a file with layers */

@@ -5,13 +5,13 @@
 #include "http/request.h"
 
 extern const struct http_route routes_system[], routes_tasks[], routes_jobs[], routes_models[],
-    routes_queue[], routes_assets[], routes_projects[], routes_project_layers[],
-    routes_project_export[], routes_project_images[], routes_project_open[], routes_openai[],
-    routes_a1111[], routes_pages[], routes_store[];
+    routes_queue[], routes_preferences[], routes_assets[], routes_projects[],
+    routes_project_layers[], routes_project_export[], routes_project_images[],
+    routes_project_open[], routes_openai[], routes_a1111[], routes_pages[], routes_store[];
 
 /* Shapes that several of them give, by name in the document (schemas.h). */
 extern const struct http_field telemetry_fields[], project_fields[], project_opened_fields[],
-    layer_fields[], asset_fields[], model_fields[], queue_fields[];
+    layer_fields[], asset_fields[], model_fields[], queue_fields[], plan_fields[];
 
 /* routes_models.c: a model is opened or closed, for the faces, too. As handlers, but for the body; re->status becomes
  * 200, or 202 while a job runs, after which it is done. */

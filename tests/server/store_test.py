@@ -127,6 +127,27 @@ def test_it_goes_by_itself(program):
             time.sleep(0.1)
 
 
+def test_preferences_are_kept(program):
+    with Server(program) as s:
+        assert s.get("/v1/preferences").json() == {}
+        mine = {"theme": "dark", "panels": {"left": [1, 2.5, None]}, "w\u00f6rter": "\u00fc"}
+        r = s.request("PUT", "/v1/preferences", mine)
+        assert r.status == 200 and r.json() == mine == s.get("/v1/preferences").json(), r
+        assert s.request("PUT", "/v1/preferences", {"x": "y" * (64 << 10)}).status == 413
+        for body, status in ((b"[]", 400), (b"3", 400), (b"{", 400)):
+            r = s.request("PUT", "/v1/preferences", body, headers={"Content-Type": "application/json"})
+            assert r.status == status, r
+        events = s.events("/v1/events?telemetry=false")
+        while next(events)[0] != "models":
+            pass
+        assert s.request("PUT", "/v1/preferences", {"theme": "light"}).status == 200
+        assert next(events) == ("preferences", {})
+        events.close()
+        s.kill()
+        s.start()
+        assert s.get("/v1/preferences").json() == {"theme": "light"}
+
+
 def test_store_gc_beside_a_running_server(program):
     with Server(program) as s:
         old = [put(s, n) for n in range(20)]

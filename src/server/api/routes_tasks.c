@@ -5,6 +5,7 @@
 #include "http/check.h"
 #include "pipeline/result_json.h"
 #include "server/api/job_json.h"
+#include "server/jobs/estimate.h"
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"
 #include "server/routes.h"
@@ -113,7 +114,7 @@ static const struct http_field device_fields[] = {
     {.name = "peak_bytes", .type = HTTP_INT, .required = true},
     {0}};
 
-static const struct http_field plan_fields[] = {
+const struct http_field plan_fields[] = {
     {.name = "verdict",
      .type = HTTP_STRING,
      .values = "resident|streamed|refused",
@@ -132,6 +133,12 @@ static const struct http_field plan_fields[] = {
      .required = true},
     {.name = "swap_bytes", .type = HTTP_INT, .required = true},
     {.name = "advice", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},
+    {.name = "seconds",
+     .type = HTTP_NUMBER,
+     .required = true,
+     .nullable = true,
+     .help = "how long it will take, from the last jobs of this model and task here; null: none "
+             "has finished"},
     {0}};
 
 static const struct http_field plan_body[] = {
@@ -202,6 +209,38 @@ static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, 
     return ERR_OK;
 }
 
+static enum err_code plan_seconds(struct http_request *rq, const struct queue_order *o, double *out,
+                                  struct err *e)
+{
+    char model[MODEL_NAME_BYTES];
+    struct queue_state now;
+    const char *named = yyjson_get_str(yyjson_obj_get(o->body, "model"));
+    unsigned tasks = plan_task(o->kind)->tasks;
+    queue_state(server_of(rq)->queue, &now);
+    TRY(model_choose(server_model(server_of(rq), named, tasks), tasks, model, NULL, e));
+    return estimate_seconds(store_of(rq), o->kind, model, o->body, strcmp(model, now.model) == 0,
+                            out, e);
+}
+
+static enum err_code answer_plan(struct http_request *rq, const struct queue_order *o,
+                                 struct buf *b, struct err *e)
+{
+    double seconds;
+    struct buf plan;
+    TRY(plan_seconds(rq, o, &seconds, e));
+    buf_init(&plan, LIMIT_SMALL_EVENT);
+    result_json_plan(&plan, &o->plan);
+    json_object(b, NULL);
+    json_put_members(b, buf_str(&plan));
+    if (seconds >= 0)
+        json_put_fixed(b, "seconds", seconds, 3);
+    else
+        json_put_null(b, "seconds");
+    json_end_object(b);
+    buf_deinit(&plan);
+    return ERR_OK;
+}
+
 static enum err_code run_plan(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     enum err_code rc = http_again(rq) ? ERR_OK : begin_plan(rq, re, e);
@@ -213,8 +252,7 @@ static enum err_code run_plan(struct http_request *rq, struct http_reply *re, st
         http_set_error_status(rq, e->code == ERR_NOTFOUND ? 422 : 0);
         return e->code;
     }
-    result_json_plan(&re->body, &o->plan);
-    return ERR_OK;
+    return answer_plan(rq, o, &re->body, e);
 }
 
 #define TASK_ACCEPTS (HTTP_JSON | HTTP_MULTIPART)

@@ -160,6 +160,8 @@ static const struct http_field asset_changed_fields[] = {
     {.name = "deleted", .type = HTTP_BOOL, .help = "true: it is gone; else new or changed"},
     {0}};
 
+static const struct http_field nothing[] = {{0}};
+
 static const struct http_field models_fields[] = {
     {.name = "open", .type = HTTP_STRING, .nullable = true, .required = true}, {0}};
 
@@ -180,6 +182,8 @@ const struct schema_name schema_names[] = {
     {"JobPreview", preview_fields},
     {"JobEnd", end_fields},
     {"Queue", queue_fields},
+    {"Plan", plan_fields},
+    {"PreferencesChanged", nothing},
     {"OpenModel", models_fields},
     {"AssetChanged", asset_changed_fields},
     {"Telemetry", telemetry_fields},
@@ -204,6 +208,7 @@ const char *const schema_all_events[] = {"job.queued JobQueued",
                                          JOB_STATES_ENDED(ALL_END_EVENT) "job.changed Job",
                                          "queue Queue",
                                          "asset AssetChanged",
+                                         "preferences PreferencesChanged",
                                          "models OpenModel",
                                          "project ProjectChanged",
                                          "telemetry Telemetry",
