@@ -35,12 +35,18 @@ function heardProject (e: { id: string, revision: number, deleted?: boolean }): 
   if (projectList.value !== null && route.value.page === 'home') projectsChanged()
 }
 
+/* Kept in the browser too, so that a page does not begin in another. */
+const THEME = 'veetance.theme'
+
 export function begin (): void {
   if (new URLSearchParams(location.search).has('token')) history.replaceState(null, '', location.pathname + location.hash)
   window.addEventListener('hashchange', () => { void arrive() })
   window.addEventListener('pagehide', removeLeaving)
+  const kept = localStorage.getItem(THEME)
+  if (kept === 'dark' || kept === 'light') preferences.value = { ...preferences.value, theme: kept }
   effect(() => {
     const { theme } = preferences.value
+    localStorage.setItem(THEME, theme)
     if (theme === 'system') delete document.documentElement.dataset['theme']
     else document.documentElement.dataset['theme'] = theme
   })

@@ -1,7 +1,7 @@
 /* project_menu.tsx - "=": the project's name, and where one goes from it. */
 import { signal } from '@preact/signals'
 import { BookOpen, ChevronDown, Command, Download, Keyboard, LayoutGrid, Menu as MenuIcon, PenLine, Plus, Settings } from 'lucide'
-import { useEffect, useRef } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 import { change } from '../../state/save.ts'
 import { project } from '../../state/store.ts'
 import { text } from '../../text.ts'
@@ -15,7 +15,10 @@ export const renamingProject = signal(false)
 function Rename ({ name }: { name: string }) {
   const ref = useRef<HTMLInputElement>(null)
   const over = useRef(false)
-  useEffect(() => { ref.current?.select() }, [])
+  useLayoutEffect(() => {
+    ref.current?.focus()
+    ref.current?.select()
+  }, [])
   const end = (keep: boolean): void => {
     if (over.current) return
     over.current = true

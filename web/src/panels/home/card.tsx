@@ -1,6 +1,6 @@
 /* card.tsx - one project: its image, name and date, and what can be done with it. */
 import { Copy, Ellipsis, FolderOpen, Layers, PenLine, Trash2 } from 'lucide'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { projects } from '../../api/client.ts'
 import type { ProjectHead } from '../../api/types.ts'
 import { duplicateProject, go, removeProject, renameProject } from '../../state/actions/projects.ts'
@@ -27,7 +27,10 @@ function Thumbnail ({ p }: { p: ProjectHead }) {
 
 function Rename ({ p, onDone }: { p: ProjectHead, onDone: () => void }) {
   const ref = useRef<HTMLInputElement>(null)
-  useEffect(() => { ref.current?.select() }, [])
+  useLayoutEffect(() => {
+    ref.current?.focus()
+    ref.current?.select()
+  }, [])
   const keep = (): void => {
     const name = ref.current?.value.trim() ?? ''
     if (name && name !== p.name) void renameProject(p, name)
