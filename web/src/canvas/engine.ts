@@ -1,7 +1,7 @@
 /* engine.ts - follows the store and keeps the canvas element showing it: composes what changed, then draws, once a frame. */
 import { effect, signal } from '@preact/signals'
 import type { Layer } from '../api/types.ts'
-import { brush, comparison, curtain, project, view, zoom } from '../state/store.ts'
+import { comparison, curtain, project, view, zoom } from '../state/store.ts'
 import { alternative, type Alternative } from './alternative.ts'
 import { Assets } from './assets.ts'
 import type { Backend, Surface, Texture } from './backend.ts'
@@ -10,7 +10,7 @@ import { around, corners, intersect, isEmpty, matrixOf, pixels as pixelsOf, type
 import { psnr } from './psnr.ts'
 import { Scene } from './scene.ts'
 import type { Rgb, Screen, Shown, View } from './screen.ts'
-import { veil } from './veil.ts'
+import { strength, veil } from './veil.ts'
 import { area, pan } from './viewport.ts'
 
 /* Zoomed in at least so far, pixels have borders. */
@@ -81,7 +81,7 @@ export class Engine<T extends Texture, S extends Surface> {
 
   /* Everything that a frame depends on. */
   private listen (): void {
-    for (const s of [seenLayers, alternative, project, comparison, curtain, view, zoom, pan, area, brush]) void s.value
+    for (const s of [seenLayers, alternative, project, comparison, curtain, view, zoom, pan, area, strength]) void s.value
     this.schedule()
   }
 
@@ -165,7 +165,7 @@ export class Engine<T extends Texture, S extends Surface> {
       first, second, canvas, checks: this.checks,
       comparing: !second || how === 'before' ? 'first' : how === 'off' ? 'second' : how,
       curtain: curtain.value * area.value.w, pan: pan.value, zoom: zoom.value, ratio: area.value.ratio,
-      grid: view.value.grid && zoom.value >= GRID_ZOOM, veil: brush.value.veil
+      grid: view.value.grid && zoom.value >= GRID_ZOOM, veil: strength.value
     }
   }
 

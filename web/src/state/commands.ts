@@ -67,12 +67,20 @@ export function commandFor (ev: KeyboardEvent): Command | null {
   return best
 }
 
+/* Escape leaves a text field, so that the keys are shortcuts again. */
+function leave (ev: KeyboardEvent): void {
+  if (ev.key === 'Escape' && isField(ev.target) && ev.target instanceof HTMLElement && !ev.target.closest('dialog')) ev.target.blur()
+}
+
 /* Runs shortcuts until the returned function is called. */
 export function followKeys (): () => void {
   const down = (ev: KeyboardEvent): void => {
     if (ev.defaultPrevented || ev.isComposing) return
     const c = commandFor(ev)
-    if (!c) return
+    if (!c) {
+      leave(ev)
+      return
+    }
     ev.preventDefault()
     void c.run()
   }
