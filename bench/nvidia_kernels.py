@@ -324,6 +324,9 @@ def time_gemm():
 
 
 # ---- attention --------------------------------------------------------------------------------------
+WIDE = (384, 512)  # heads that have a kernel of their own on sm_90a, one at a time
+
+
 def attention(kind, q, k, v, y, mask=None, causal=0, scale=None, offset=None, keys=None):
     """q [tokens, heads, dim], k, v [tokens, kv heads, dim], y [tokens, heads * dim]"""
     n, h, d = q.shape
@@ -336,6 +339,9 @@ def attention(kind, q, k, v, y, mask=None, causal=0, scale=None, offset=None, ke
         launch(f"attention_bf16_{d}", [ceil(n, 128), h], a)
     elif kind == "exact":
         launch("attention_exact", [ceil(n, 4), h], a)
+    elif d in WIDE:
+        m = [tensor_map(ptr(t), [d, t.shape[0]], [t.stride(0)], [64, box]) for t, box in ((q, 128), (k, 64), (v, 64))]
+        launch(f"attention_tma_{d}", [ceil(n, 128), 2], STRUCT["nv_attention_tma"](q_map=m[0], k_map=m[1], v_map=m[2], a=a))
     else:
         m = [tensor_map(ptr(t), [d, t.shape[0], t.shape[1]], [t.stride(0), t.stride(1)], [64, 128, 1]) for t in (q, k, v)]
         launch("attention_tma_128", [ceil(n, 128), h], STRUCT["nv_attention_tma"](q_map=m[0], k_map=m[1], v_map=m[2], a=a, keys=ptr(keys)))
@@ -356,17 +362,21 @@ def attention_reference(q, k, v, mask=None, causal=0):
 
 def check_attention():
     print("attention")
-    for n, m, h, g in ((1, 1, 1, 1), (77, 77, 8, 2), (129, 300, 4, 1), (1000, 1000, 3, 1), (64, 4609, 2, 1), (512, 512, 32, 4)):
+    for n, m, h, g in ((1, 1, 1, 1), (77, 77, 8, 2), (129, 300, 4, 1), (1000, 1000, 3, 1), (64, 4609, 2, 1), (512, 512, 32, 4), (129, 1, 1, 1),
+                       (1, 65, 1, 1), (300, 4609, 1, 1)):
         for d in (16, 32, 48, 64, 80, 96, 112, 128, 384, 512):
             for kind, dtype in (("mma", BF), ("tma", BF), ("exact", F32), ("exact", BF)):
-                if kind == "mma" and not 64 <= d <= 128 or kind == "tma" and d != 128 or kind == "exact" and n * m * h > 2e6:
+                wide = kind == "tma" and d in WIDE
+                if kind == "mma" and not 64 <= d <= 128 or kind == "tma" and d != 128 and not wide or kind == "exact" and n * m * h > 2e6:
+                    continue
+                if wide and h != 1:
                     continue
                 q, k, v = rand(n, h, d, dtype=dtype), rand(m, h // g, d, dtype=dtype), rand(m, h // g, d, dtype=dtype)
                 bound = 3e-6 if dtype == F32 else 6e-3
                 mask = torch.where(torch.rand(n, m, device=DEV) < 0.3, -torch.inf, 0.0)
                 mask[:, 0] = 0.5
                 for o in ({}, dict(causal=1), dict(mask=mask), dict(mask=mask, causal=1)):
-                    if o and (kind == "tma" and "mask" in o or m < n):
+                    if o and (kind == "tma" and "mask" in o or m < n or wide):
                         continue
                     y = nan(n, h * d, dtype=dtype)
                     attention(kind, q, k, v, y, **o)
@@ -401,6 +411,12 @@ def time_attention():
             t = ms(lambda: F.scaled_dot_product_attention(a, b, c))
         print(f"  {n} tokens: cuDNN {rate(t)}, mma {rate(ms(lambda: attention('mma', q, k, v, y)))}, "
               f"tma {rate(ms(lambda: attention('tma', q, k, v, y)))} TFLOP/s", flush=True)
+
+
+    for n, d in ((16384, 512), (65536, 512), (16384, 384)):
+        q, k, v = (rand(n, 1, d) for _ in range(3))
+        y, fl = nan(n, d), 4 * n * n * d
+        print(f"  {n} tokens, a head of {d}: {fl / ms(lambda: attention('tma', q, k, v, y), 3, 2) / 1e9:.0f} TFLOP/s", flush=True)
 
 
 # ---- rows -------------------------------------------------------------------------------------------

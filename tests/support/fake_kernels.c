@@ -476,6 +476,36 @@ static const char *run_attention_tma_128(const void *p, struct fake_grid grid)
     return attention_tiles(&there, grid, 128);
 }
 
+static const char *attention_wide(const struct nv_attention_tma *t, struct fake_grid grid, int dim)
+{
+    const struct nv_attention *a = &t->a;
+    const char *bad = check_attention(a);
+    if (bad)
+        return bad;
+    if (a->head_dim != dim || a->heads != 1 || a->kv_heads != 1)
+        return "other heads";
+    if (a->mask || a->causal || t->keys)
+        return "keys that are hidden";
+    if (grid.x != divide_up(a->n_q, 128) || grid.y != 2)
+        return "the grid";
+    if (!describes(&t->q_map, a->q, a->n_q, dim, a->q_token, 128) ||
+        !describes(&t->k_map, a->k, a->n_kv, dim, a->k_token, 64) ||
+        !describes(&t->v_map, a->v, a->n_kv, dim, a->v_token, 64))
+        return "a map";
+    attend(a);
+    return NULL;
+}
+
+static const char *run_attention_tma_512(const void *p, struct fake_grid grid)
+{
+    return attention_wide(p, grid, 512);
+}
+
+static const char *run_attention_tma_384(const void *p, struct fake_grid grid)
+{
+    return attention_wide(p, grid, 384);
+}
+
 /* ---- rows -------------------------------------------------------------------------------------------------- */
 
 static float norm_factor(const struct nv_norm *n, double squares)

@@ -1,7 +1,7 @@
 /* attention.c - softmax(scale q k^T + mask) v.
  *
- * Heads of up to 128 go through a fused kernel; the one wide head of autoencoders through plain products, a band of
- * queries at a time, whose scores are scratch. In exact graphs everything is float32. */
+ * Heads of up to 128 go through a fused kernel, and so does the one wide head of autoencoders on sm_90. Elsewhere that goes
+ * through plain products, a band of queries at a time, whose scores are scratch. In exact graphs everything is float32. */
 #include "nn/nvidia/nodes.h"
 
 enum { Q, K, V, MASK, KEYS, SOURCES };
@@ -10,6 +10,7 @@ enum { TILE = 128, BAND_BYTES = 96 << 20 };
 struct params {
     float scale;
     int causal;
+    int bands; /* scores lie in scratch */
 };
 
 static int64_t divide_up(int64_t a, int64_t b)
@@ -123,11 +124,53 @@ static enum err_code launch_fused(const struct nv_job *j, struct nv_attention *a
 /* ---- one wide head ------------------------------------------------------------------------------------------- */
 
 /* Only large ones: exact graphs are small, and few queries need no matrix units. */
+static bool is_wide(struct ggml_tensor *const *src)
+{
+    const struct ggml_tensor *q = src[Q], *k = src[K];
+    return q->type == GGML_TYPE_BF16 && q->ne[0] > TILE && q->ne[0] % 8 == 0 && q->ne[1] == 1 &&
+           k->ne[1] == 1 && !src[MASK];
+}
+
+/* Decided when the node is made, since it says what scratch there is. */
 static bool goes_in_bands(const struct ggml_tensor *t)
 {
-    const struct ggml_tensor *q = t->src[Q], *k = t->src[K];
-    return q->type == GGML_TYPE_BF16 && q->ne[0] > TILE && q->ne[0] % 8 == 0 && q->ne[1] == 1 &&
-           k->ne[1] == 1 && !t->src[MASK];
+    struct params p;
+    nv_params_of(t, &p, sizeof p);
+    return p.bands;
+}
+
+/* Of which there is a fused kernel on sm_90, where tokens lie at multiples of 16 bytes. */
+static bool is_wide_and_fused(struct ggml_tensor *const *src)
+{
+    bool aligned = true;
+    for (int i = Q; i <= V; i++)
+        aligned = aligned && src[i]->nb[2] % 16 == 0 && src[i]->view_offs % 16 == 0;
+    return aligned && is_wide(src) && (src[Q]->ne[0] == 512 || src[Q]->ne[0] == 384);
+}
+
+static enum err_code wide_map(const struct nv_job *j, const struct nv_attention *a, const void *p,
+                              int tokens, int64_t token, uint32_t box, struct nv_tensor_map *out)
+{
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)p,
+        .columns = (uint64_t)a->head_dim,
+        .rows = (uint64_t)tokens,
+        .row_stride = (uint64_t)token,
+        .box_columns = 64,
+        .box_rows = box,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+static enum err_code launch_wide(const struct nv_job *j, const struct nv_attention *a)
+{
+    struct nv_attention_tma p = {.a = *a};
+    TRY(wide_map(j, a, a->q, a->n_q, a->q_token, 128, &p.q_map));
+    TRY(wide_map(j, a, a->k, a->n_kv, a->k_token, 64, &p.k_map));
+    TRY(wide_map(j, a, a->v, a->n_kv, a->v_token, 64, &p.v_map));
+    return nv_launch(j->card,
+                     a->head_dim == 512 ? NV_KERNEL_attention_tma_512 : NV_KERNEL_attention_tma_384,
+                     (struct nv_grid){.x = divide_up(a->n_q, TILE), .y = 2}, &p, j->e);
 }
 
 /* Scratch of a band: scores in float32, their softmax in bf16; and the values, transposed, of all keys. */
@@ -248,7 +291,9 @@ static enum err_code launch_bands(const struct nv_job *j, const struct nv_attent
 static enum err_code launch(const struct nv_job *j)
 {
     struct nv_attention a = attention_of(j->t);
-    return goes_in_bands(j->t) ? launch_bands(j, &a) : launch_fused(j, &a);
+    if (goes_in_bands(j->t))
+        return launch_bands(j, &a);
+    return is_wide(j->t->src) ? launch_wide(j, &a) : launch_fused(j, &a);
 }
 
 static double flops(const struct ggml_tensor *t)
@@ -280,9 +325,11 @@ struct ggml_tensor *nv_attend(struct nn_graph *g, const struct nv_attend *a)
     struct ggml_tensor *mask = counted ? NULL : a->mask;
     if (mask && mask->type != GGML_TYPE_F32)
         mask = nv_as(g, mask, GGML_TYPE_F32);
-    const struct params p = {.scale = a->scale, .causal = a->causal};
     struct ggml_tensor *src[SOURCES] = {prepare(g, a->q), prepare(g, a->k), prepare(g, a->v), mask,
                                         counted ? a->keys : NULL};
+    bool fused = nv_card_architecture(nn_device_card(g->device)) >= 90 && is_wide_and_fused(src);
+    const struct params p = {
+        .scale = a->scale, .causal = a->causal, .bands = is_wide(src) && !fused};
     return nv_node_new(g, &(struct nv_node){.op = &op_attention,
                                             .type = nv_product_type(g),
                                             .ne = {a->q->ne[0] * a->q->ne[1], a->q->ne[2], 1, 1},

@@ -104,6 +104,8 @@ struct nv_attention {
  * most n_kv, at least 1; so a graph is good for prompts of any length. The maps describe q, k and v as
  * [heads, tokens, 128] (dims 128, tokens, heads; strides token, head) with boxes of [1, 128, 64], bf16, swizzle
  * 128 bytes. grid: ceil(n_q / 128), heads. */
+/* attention_tma_512, attention_tma_384 on sm_90a: one head of that many, no mask, not causal, keys NULL. The maps describe q, k
+ * and v as [tokens, head_dim]; q's boxes are [128, 64], those of k and v [64, 64]. grid: ceil(n_q / 128), 2. */
 struct nv_attention_tma {
     struct nv_tensor_map q_map, k_map, v_map;
     struct nv_attention a;
@@ -301,6 +303,10 @@ struct nv_reduce {
     NV_KERNEL(attention, attention_bf16_128, 80, nv_attention, 128, 256 * (2 * 128 + 16))          \
     NV_KERNEL(attention, attention_exact, 80, nv_attention, 128, 0)                                \
     NV_KERNEL(attention_tma, attention_tma_128, 90, nv_attention_tma, 384, 5 * 32768 + 1152)       \
+    NV_KERNEL(attention_wide_tma, attention_tma_512, 90, nv_attention_tma, 384,                    \
+              8 * 16384 + 12 * 8192 + 256)                                                         \
+    NV_KERNEL(attention_wide_tma, attention_tma_384, 90, nv_attention_tma, 384,                    \
+              6 * 16384 + 9 * 8192 + 256)                                                          \
     NV_KERNEL(rows, norm, 80, nv_norm, 256, 0)                                                     \
     NV_KERNEL(rows, norm_rope, 80, nv_norm_rope, 256, 0)                                           \
     NV_KERNEL(rows, softmax, 80, nv_softmax, 256, 0)                                               \

@@ -12,6 +12,7 @@
 #define NV_MODULES(NV_MODULE)                                                                      \
     NV_MODULE(attention)                                                                           \
     NV_MODULE(attention_tma)                                                                       \
+    NV_MODULE(attention_wide_tma)                                                                  \
     NV_MODULE(conv)                                                                                \
     NV_MODULE(conv_tma)                                                                            \
     NV_MODULE(gemm)                                                                                \

@@ -359,6 +359,18 @@ static struct ggml_tensor *wide_head(struct side *s)
                         input(s, DIM, 1, TOKENS), NULL, 0.08f);
 }
 
+static struct ggml_tensor *head_of_512(struct side *s)
+{
+    return nn_attention(&s->g, input(s, 512, 1, 130), input(s, 512, 1, 70), input(s, 512, 1, 70),
+                        NULL, 0.04f);
+}
+
+static struct ggml_tensor *head_of_384(struct side *s)
+{
+    return nn_attention(&s->g, input(s, 384, 1, 9), input(s, 384, 1, 200), input(s, 384, 1, 200),
+                        NULL, 0.05f);
+}
+
 static struct ggml_tensor *head_of_128(struct side *s)
 {
     return nn_attention(&s->g, input(s, 128, 2, 150), input(s, 128, 1, 70), input(s, 128, 1, 70),
@@ -409,9 +421,10 @@ static struct ggml_tensor *keys_of_text_alone(struct side *s)
 static void norms_and_attention(void **state)
 {
     (void)state;
-    static const build_fn all[] = {
-        modulated,   rms,        rms_of_heads, attention_pairs,    attention_masked, wide_head,
-        head_of_128, small_head, two_streams,  keys_of_text_alone, attention_counted};
+    static const build_fn all[] = {modulated,        rms,        rms_of_heads, attention_pairs,
+                                   attention_masked, wide_head,  head_of_512,  head_of_384,
+                                   head_of_128,      small_head, two_streams,  keys_of_text_alone,
+                                   attention_counted};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         compare(all[i]);
 }

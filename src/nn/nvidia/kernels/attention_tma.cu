@@ -3,12 +3,9 @@
  * After FlashAttention-3 (Shah and others, 2024): one warp group feeds two stages of 128 keys and values, two take 64 queries
  * each. While the next tile's scores are computed, the softmax of this one and its product with values go on. Values are
  * read across their rows by wgmma itself, so nobody transposes them. */
-#include "hopper.cuh"
+#include "attention_tma.cuh"
 
 enum { QUERIES = 128, KEYS = 128, DIM = 128, HALF = KEYS * 64 * 2, TILE = 2 * HALF, STAGES = 2 };
-
-#define LOWEST (-1e30f)
-#define LOG2E 1.4426950408889634f
 
 struct places {
     u32 q, k, v;                                              /* tiles: two halves of 64 of the head each */
@@ -93,44 +90,6 @@ DEVICE void start_values(float *o, const u32 *weights, u32 v)
     group_commit();
 }
 
-struct softmax {
-    float max[2], sum[2], shrink[2]; /* of rows r and r + 8; shrink: of what was summed before */
-    float scale;                     /* to the logarithm to base 2 */
-};
-
-/* Scores become weights. */
-DEVICE void soften(struct softmax *st, float *s)
-{
-    UNROLL for (int h = 0; h < 2; h++)
-    {
-        float m = st->max[h];
-        UNROLL for (int i = 0; i < 32; i += 2)
-            m = max_of(m, max_of(s[2 * i + 2 * h], s[2 * i + 2 * h + 1]));
-        m = max_of(m, shuffle_xor(m, 1));
-        m = max_of(m, shuffle_xor(m, 2));
-        st->shrink[h] = exp2_fast((st->max[h] - m) * st->scale);
-        st->max[h] = m;
-        float offset = m * st->scale, sum = 0.0f;
-        UNROLL for (int i = 0; i < 32; i += 2)
-            UNROLL for (int j = 2 * i + 2 * h; j < 2 * i + 2 * h + 2; j++)
-            {
-                s[j] = exp2_fast(s[j] * st->scale - offset);
-                sum += s[j];
-            }
-        st->sum[h] = st->sum[h] * st->shrink[h] + sum;
-    }
-}
-
-DEVICE void pack_weights(u32 *p, const float *s)
-{
-    UNROLL for (int i = 0; i < 32; i++) p[i] = pack_bf16(s[2 * i], s[2 * i + 1]);
-}
-
-DEVICE void shrink_sums(const struct softmax *st, float *o)
-{
-    UNROLL for (int i = 0; i < 64; i++) o[i] *= st->shrink[(i >> 1) & 1];
-}
-
 /* Hides those of the keys from `key` on that do not exist, or that a thread's queries, `row` and row + 8, may not see. */
 DEVICE void hide(const struct nv_attention *a, int n_kv, float *s, int row, int key)
 {
@@ -143,32 +102,6 @@ DEVICE void hide(const struct nv_attention *a, int n_kv, float *s, int row, int 
         int n = first + (i >> 2) * 8 + (i & 1), t = row + (i >> 1 & 1) * 8;
         if (n >= n_kv || (a->causal && n > t + a->offset))
             s[i] = -__builtin_inff();
-    }
-}
-
-DEVICE void store_rows(const struct nv_attention *a, const struct softmax *st, const float *o, int row)
-{
-    i64 column = block_y() * a->y_head + (thread_x() & 3) * 2;
-    UNROLL for (int h = 0; h < 2; h++)
-    {
-        float sum = st->sum[h];
-        sum += shuffle_xor(sum, 1);
-        sum += shuffle_xor(sum, 2);
-        float inverse = sum > 0.0f ? 1.0f / sum : 0.0f;
-        int t = row + h * 8;
-        if (t >= a->n_q)
-            continue;
-        i64 at = t * a->y_token + column;
-        UNROLL for (int i = 0; i < 16; i++)
-        {
-            float x = o[4 * i + 2 * h] * inverse, y = o[4 * i + 2 * h + 1] * inverse;
-            if (a->y_type == NV_BF16) {
-                *(u32 *)((u16 *)a->y + at + i * 8) = pack_bf16(x, y);
-            } else {
-                ((float *)a->y)[at + i * 8] = x;
-                ((float *)a->y)[at + i * 8 + 1] = y;
-            }
-        }
     }
 }
 
@@ -189,8 +122,8 @@ DEVICE void attend(const struct nv_attention *a, int n_kv, const struct places *
     if (first_thread)
         barrier_arrive(p->k_empty);
     hide(a, n_kv, s, row, 0);
-    soften(&st, s);
-    pack_weights(weights, s);
+    soften<64>(&st, s);
+    pack_weights<64>(weights, s);
     for (int i = 1; i < tiles; i++) {
         int now = i % STAGES, before = (i - 1) % STAGES;
         barrier_wait(p->k_full + 8 * now, (u32)(i / STAGES) & 1);
@@ -201,18 +134,18 @@ DEVICE void attend(const struct nv_attention *a, int n_kv, const struct places *
         if (first_thread)
             barrier_arrive(p->k_empty + 8 * now);
         hide(a, n_kv, s, row, i * KEYS);
-        soften(&st, s);
+        soften<64>(&st, s);
         group_wait<0>();
         if (first_thread)
             barrier_arrive(p->v_empty + 8 * before);
-        shrink_sums(&st, o);
-        pack_weights(weights, s);
+        shrink_sums<64>(&st, o);
+        pack_weights<64>(weights, s);
     }
     int last = (tiles - 1) % STAGES;
     barrier_wait(p->v_full + 8 * last, (u32)((tiles - 1) / STAGES) & 1);
     start_values(o, weights, p->v + last * TILE);
     group_wait<0>();
-    store_rows(a, &st, o, row);
+    store_rows<64>(a, &st, o, row, block_y() * a->y_head);
 }
 
 KERNEL BOUNDS(384, 1) void attention_tma_128(struct nv_attention_tma p)

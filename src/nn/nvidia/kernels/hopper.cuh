@@ -175,6 +175,10 @@ template <int N> DEVICE void group_wait()
 #define SUMS64(d, i) SUMS8(d, i), SUMS8(d, i + 8), SUMS8(d, i + 16), SUMS8(d, i + 24), SUMS8(d, i + 32), \
                      SUMS8(d, i + 40), SUMS8(d, i + 48), SUMS8(d, i + 56)
 
+#define SUMS32(d, i) SUMS8(d, i), SUMS8(d, i + 8), SUMS8(d, i + 16), SUMS8(d, i + 24)
+
+#define NAMES_0_31 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, " \
+                   "%21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
 #define NAMES_0_63 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, " \
                    "%21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, %32, %33, %34, %35, %36, %37, %38, %39, " \
                    "%40, %41, %42, %43, %44, %45, %46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, " \
@@ -215,7 +219,35 @@ DEVICE void multiply_128(float *d, u64 a, u64 b, int add)
                  : "l"(a), "l"(b), "r"(add));
 }
 
-/* sums [64, 128] += a [64, 16] (in registers) b [16, 128], b read across its rows. */
+/* sums [64, 64] = (or += where `add`) a [64, 16] b [64, 16]^T. */
+DEVICE void multiply_64(float *d, u64 a, u64 b, int add)
+{
+    asm volatile("{ .reg .pred p; setp.ne.b32 p, %34, 0;\n"
+                 "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" NAMES_0_31
+                 "}, %32, %33, p, 1, 1, 0, 0; }"
+                 : SUMS32(d, 0)
+                 : "l"(a), "l"(b), "r"(add));
+}
+
+/* sums [64, 256] += a [64, 16] (in registers) b [16, 256], b read across its rows. */
+DEVICE void multiply_256_across(float *d, const u32 *a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" NAMES_0_63 ", " NAMES_64_127
+                 "}, {%128, %129, %130, %131}, %132, 1, 1, 1, 1; }"
+                 : SUMS64(d, 0), SUMS64(d, 64)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+
+/* The same 192 wide. */
+DEVICE void multiply_192_across(float *d, const u32 *a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n192k16.f32.bf16.bf16 {" NAMES_0_63 ", " NAMES_64_95
+                 "}, {%96, %97, %98, %99}, %100, 1, 1, 1, 1; }"
+                 : SUMS64(d, 0), SUMS32(d, 64)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));
+}
+
+/* The same 128 wide. */
 DEVICE void multiply_128_across(float *d, const u32 *a, u64 b)
 {
     asm volatile("{ wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" NAMES_0_63
