@@ -202,6 +202,12 @@ static enum err_code upload_row_scales(struct nn_device *d, struct nn_param *p, 
     return ERR_OK;
 }
 
+/* ggml's own check reads behind its table for a type that ggml does not have, as float8. */
+static bool is_in_blocks(enum ggml_type t)
+{
+    return t != GGML_TYPE_COUNT && ggml_is_quantized(t);
+}
+
 enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const atomic_bool *cancel,
                               struct err *e)
 {
@@ -216,7 +222,7 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.fill = fill_half;
         w.user = p;
         w.unit = sizeof(uint16_t);
-    } else if (whole && wanted == GGML_TYPE_BF16 && ggml_is_quantized(stored)) {
+    } else if (whole && wanted == GGML_TYPE_BF16 && is_in_blocks(stored)) {
         w.fill = fill_unpacked;
         w.user = p;
         w.unit = (size_t)p->t->ne[0] * sizeof(uint16_t);
