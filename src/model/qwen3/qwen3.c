@@ -205,8 +205,9 @@ static struct ggml_tensor *layer_forward(struct nn_graph *g, const struct qwen3_
 }
 
 /* padded_behind: all padding comes after the tokens. */
-static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, bool padded_behind,
-                  const int64_t *taps, size_t n_taps, struct inputs *in, struct ggml_tensor **out)
+static struct ggml_tensor *build(struct nn_graph *g, struct qwen3 *m, int64_t tokens,
+                                 bool padded_behind, const int64_t *taps, size_t n_taps,
+                                 struct inputs *in)
 {
     const struct qwen3_config *c = &m->cfg;
     in->x = nn_input(g, c->hidden, tokens, 1, 1);
@@ -215,18 +216,22 @@ static void build(struct nn_graph *g, struct qwen3 *m, int64_t tokens, bool padd
     in->seen = (struct nn_causal){.mask = nn_input(g, tokens, tokens, 1, 1)};
     if (padded_behind)
         in->seen.keys = nn_input_ints(g, 1);
-    struct ggml_tensor *x = in->x;
+    struct ggml_tensor *x = in->x, *out = NULL;
     size_t tap = 0;
     nn_graph_allow_int8(g, true);
     for (int64_t i = 0; i <= m->n_layers && tap < n_taps; i++) {
         if (taps[tap] == i) {
-            out[tap] = ggml_cont(nn_ctx(g), x);
-            nn_graph_output(g, out[tap++]);
+            struct ggml_tensor *copy = ggml_cont(nn_ctx(g), x); /* x may be overwritten */
+            nn_graph_add(g, copy);
+            out = out ? ggml_concat(nn_ctx(g), out, copy, 0) : copy;
+            tap++;
         }
         if (i < m->n_layers)
             x = layer_forward(g, c, &m->layers[i], in, x);
         nn_graph_block_end(g, x);
     }
+    nn_graph_output(g, out);
+    return out;
 }
 
 /* ---- host-side inputs ------------------------------------------------------------------------------ */
@@ -310,24 +315,6 @@ static enum err_code host_inputs_make(struct qwen3 *m, const int32_t *ids, const
     return embed(m, ids, n, h->x, e);
 }
 
-/* Interleaves the taps: out[token][tap][hidden]. */
-static enum err_code read_taps(const struct nn_graph *g, struct ggml_tensor *const *t,
-                               size_t n_taps, int64_t tokens, int64_t hidden, float *out,
-                               struct err *e)
-{
-    float *one = mem_try_array((size_t)(tokens * hidden), sizeof *one);
-    if (!one)
-        return err_set(e, ERR_NOMEM, "no memory for the prompt's embeddings");
-    for (size_t k = 0; k < n_taps; k++) {
-        nn_graph_get(g, t[k], one);
-        for (int64_t i = 0; i < tokens; i++)
-            memcpy(out + ((size_t)i * n_taps + k) * (size_t)hidden, one + i * hidden,
-                   (size_t)hidden * sizeof *one);
-    }
-    mem_free(one);
-    return ERR_OK;
-}
-
 enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *mask,
                            int64_t n_tokens, const int64_t *taps, size_t n_taps, float *out,
                            const atomic_bool *cancel, struct err *e)
@@ -336,13 +323,12 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     struct nn_graph g;
     struct inputs in;
     struct host_inputs h = {0};
-    struct ggml_tensor *tapped[MAX_TAPS] = {0};
     if (n_taps == 0 || n_taps > MAX_TAPS || taps[n_taps - 1] > m->n_layers || n_tokens < 1)
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
     nn_graph_init(&g, m->device, false);
     g.exact = nn_params_precision(m->params) == NN_PRECISION_F32;
     int32_t used = count_tokens(mask, n_tokens);
-    build(&g, m, n_tokens, used > 0, taps, n_taps, &in, tapped);
+    struct ggml_tensor *tapped = build(&g, m, n_tokens, used > 0, taps, n_taps, &in);
     enum err_code rc;
     TRY_GOTO(host_inputs_make(m, ids, mask, n_tokens, &h, e), done);
     TRY_GOTO(nn_graph_prepare(&g, e), done);
@@ -353,7 +339,7 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     if (in.seen.keys)
         nn_graph_set_bytes(&g, in.seen.keys, &used);
     TRY_GOTO(nn_graph_run(&g, cancel, e), done);
-    rc = read_taps(&g, tapped, n_taps, n_tokens, m->cfg.hidden, out, e);
+    nn_graph_get(&g, tapped, out);
 done:
     host_inputs_free(&h);
     nn_graph_deinit(&g);
