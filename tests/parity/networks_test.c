@@ -71,7 +71,7 @@ static void run_qwen3(const struct parity_case *c)
     yyjson_doc *doc = read_config(config_dir(c, "text_encoder"));
     must(component_open(component_path(c, "text_encoder"), COMPONENT_QWEN3, &comp, &e), &e);
     must(qwen3_config_read(yyjson_doc_get_root(doc), c->name, comp, &cfg, &e), &e);
-    must(qwen3_new(comp, device, NN_PRECISION_F32, &cfg, 27, &m, &e), &e);
+    must(qwen3_new(comp, device, parity_precision(), &cfg, 27, &m, &e), &e);
     must(nn_params_engage(qwen3_params(m), &e), &e);
     float *ids_f = parity_golden(c, "input_ids", &n),
           *mask_f = parity_golden(c, "attention_mask", &n_mask);
@@ -124,7 +124,7 @@ static void run_flux2_transformer(const struct parity_case *c)
     must(component_open(component_path(c, "transformer"), COMPONENT_FLUX2_TRANSFORMER, &comp, &e),
          &e);
     must(flux2_config_read(yyjson_doc_get_root(doc), c->name, comp, &cfg, &e), &e);
-    must(flux2_transformer_new(comp, device, NN_PRECISION_F32, &cfg, &m, &e), &e);
+    must(flux2_transformer_new(comp, device, parity_precision(), &cfg, &m, &e), &e);
     must(nn_params_engage(flux2_transformer_params(m), &e), &e);
     float *x = parity_input(c, "hidden_states", &n_x);
     float *text = parity_input(c, "encoder_hidden_states", &n_text);
@@ -173,7 +173,7 @@ static struct flux2_vae *open_vae(const struct parity_case *c, struct component 
     yyjson_doc *doc = read_config(config_dir(c, "vae"));
     must(component_open(component_path(c, "vae"), COMPONENT_FLUX2_VAE, comp, &e), &e);
     must(flux2_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
-    must(flux2_vae_new(*comp, device, NN_PRECISION_F32, &cfg, VAE_ENCODER | VAE_DECODER, &v, &e),
+    must(flux2_vae_new(*comp, device, parity_precision(), &cfg, VAE_ENCODER | VAE_DECODER, &v, &e),
          &e);
     must(nn_params_engage(vae_params(flux2_vae_net(v), VAE_ENCODER), &e), &e);
     must(nn_params_engage(vae_params(flux2_vae_net(v), VAE_DECODER), &e), &e);

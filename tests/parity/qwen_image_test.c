@@ -182,7 +182,7 @@ static void run_sample(const struct parity_case *c, struct model *o, const struc
 
 static void run_transformer(const struct parity_case *c)
 {
-    struct model o = open_transformer(c, NN_PRECISION_F32);
+    struct model o = open_transformer(c, parity_precision());
     struct inputs in = read_inputs(c);
     float *out = calloc(in.n_x, sizeof *out);
     for (size_t b = 0; b < in.batch; b++)
@@ -254,7 +254,7 @@ static struct qwen_image_vae *open_vae(const struct parity_case *c, struct compo
     yyjson_doc *doc = read_config(c, "vae");
     *comp = open_component(c, "vae", COMPONENT_QWEN_IMAGE_VAE);
     must(qwen_image_vae_config_read(yyjson_doc_get_root(doc), c->name, *comp, &cfg, &e), &e);
-    must(qwen_image_vae_new(*comp, device, NN_PRECISION_F32, &cfg, VAE_ENCODER | VAE_DECODER, &v,
+    must(qwen_image_vae_new(*comp, device, parity_precision(), &cfg, VAE_ENCODER | VAE_DECODER, &v,
                             &e),
          &e);
     must(nn_params_engage(vae_params(qwen_image_vae_net(v), VAE_ENCODER), &e), &e);

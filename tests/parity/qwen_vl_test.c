@@ -96,7 +96,7 @@ static struct text_model open_text(const struct parity_case *c)
     model_file(c, "text_encoder", path, sizeof path);
     must(component_open(path, COMPONENT_QWEN2_5_VL, &t.comp, &e), &e);
     must(qwen_vl_config_read(yyjson_doc_get_root(doc), c->name, t.comp, &t.cfg, &e), &e);
-    must(qwen_vl_new(t.comp, device, NN_PRECISION_F32, &t.cfg, QWEN_VL_ENCODE, &t.m, &e), &e);
+    must(qwen_vl_new(t.comp, device, parity_precision(), &t.cfg, QWEN_VL_ENCODE, &t.m, &e), &e);
     must(nn_params_engage(qwen_vl_params(t.m), &e), &e);
     model_file(c, "tokenizer", path, sizeof path);
     must(tokenizer_open(path, &t.tokenizer, &e), &e);
@@ -246,7 +246,7 @@ static struct tower open_tower(const struct parity_case *c)
     model_file(c, "text_encoder", path, sizeof path);
     must(component_open(path, COMPONENT_QWEN2_5_VL, &t.comp, &e), &e);
     must(qwen_vl_vision_config_read(yyjson_doc_get_root(doc), c->name, t.comp, &cfg, &e), &e);
-    must(qwen_vl_vision_new(t.comp, device, NN_PRECISION_F32, &cfg, &t.v, &e), &e);
+    must(qwen_vl_vision_new(t.comp, device, parity_precision(), &cfg, &t.v, &e), &e);
     must(nn_params_engage(qwen_vl_vision_params(t.v), &e), &e);
     t.cfg = qwen_vl_vision_config(t.v);
     model_file(c, "processor", path, sizeof path);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <yyjson.h>
 
+#include "nn/params.h"
 #include "weights/checkpoint.h"
 
 struct parity_case {
@@ -37,6 +38,11 @@ bool parity_check(const struct parity_case *c, const char *name, const float *go
 
 /* Runs every case of a kind that the root holds (VT_PARITY_ONLY: whose name contains that); how many there were. */
 size_t parity_run_kind(const char *kind, void (*run)(const struct parity_case *c));
+
+/* VT_PARITY_BF16=1 asks for the networks as large models run on a card, in bf16, and for the tolerances of bf16.json: how
+ * far PyTorch's own bf16 is from the same reference (bench/bf16_reference.py). Tensors that it does not have count as
+ * equal. Otherwise everything is float32. */
+enum nn_precision parity_precision(void);
 
 /* How many comparisons were made so far. */
 size_t parity_checks_made(void);
