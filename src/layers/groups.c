@@ -1,4 +1,8 @@
-/* groups.c - layers in groups: who lies in what, and what that looks like. */
+/* groups.c - layers in groups: who lies in what, and what that looks like.
+ *
+ * The tree is told by the layers alone, each by its innermost group. So whatever goes through a stack with its groups
+ * (composing, writing) does it by layers_visit: between two layers those groups end and begin that are not around
+ * both. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,3 +1,6 @@
+/* json_groups.c - groups in the manifest, a list beside that of the layers. The list is in any order, so parents are found
+ * when all are there; and a manifest is anybody's, so that it goes round or comes back is checked before anything
+ * follows it. */
 #include "layers/json_groups.h"
 
 #include "base/mem.h"

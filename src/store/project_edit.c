@@ -1,3 +1,8 @@
+/* project_edit.c - some layers of a project, and new images in their places.
+ *
+ * Which layers take part is said by leaving the others out of a copy: what is left is drawn by project_flatten as any
+ * project is. A merge draws them without the groups that its result will lie in, since these act on the result. Only
+ * when the image is in the store are the rows changed, so a failure leaves the project as it was. */
 #include "store/project_edit.h"
 
 #include <math.h>
@@ -80,7 +85,8 @@ static void cover(const struct project_layer *l, const struct asset *a, double b
 enum err_code project_bounds(struct store *s, const struct project *p, struct image_rect *out,
                              struct err *e)
 {
-    double box[4] = {INFINITY, INFINITY, -INFINITY, -INFINITY};
+    const double far = (double)INFINITY;
+    double box[4] = {far, far, -far, -far};
     *out = (struct image_rect){0};
     for (size_t i = 0; i < p->n; i++) {
         const struct project_layer *l = &p->layers[i];

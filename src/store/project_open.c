@@ -1,3 +1,8 @@
+/* project_open.c - files of every kind that is read, as projects.
+ *
+ * A layered file is measured by its headers first. That is what it may take, and reading it is stopped there: a file that
+ * lies in its headers is refused instead of taking what nobody allowed. Then its stack becomes rows, from the bottom,
+ * a group's row behind those of its members. */
 #include "store/project_open.h"
 
 #include <stdio.h>

@@ -1,3 +1,6 @@
+/* project_change.c - one way of changing a project for all routes: read it, let the route change it in memory, save it
+ * under the revision that was read, and once more from the beginning when somebody else was faster. Then whoever
+ * listens hears of it, and the client gets the project as it is now. */
 #include "server/api/project_change.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* Groups: what they look like, kept and dissolved, and through every format that has them. */
 #include "layers_support.h"
 
+#include "base/mem.h"
 #include "image/png_save.h"
 #include "layers/assemble.h"
 #include "layers/json.h"
@@ -226,6 +227,37 @@ static void slide_has_groups_and_their_opacity(void **state)
     layer_stack_deinit(&s);
 }
 
+/* Every allocation fails once: an error, and no leak (the sanitizer looks). */
+static void nothing_leaks_when_an_allocation_fails(void **state)
+{
+    const struct layers_limits limits = {
+        .max_side = 1000, .max_layers = 100, .max_pixels = 1 << 20, .groups = true};
+    struct layer_stack s;
+    struct err e = {0};
+    struct buf b;
+    (void)state;
+    grouped_stack(&s);
+    must(encode(psd_write, &s, &b, &e), &e);
+    layer_stack_deinit(&s);
+    enum err_code rc = ERR_NOMEM;
+    long n = 1;
+    for (; rc != ERR_OK && n < 5000; n++) {
+        struct image flat = {0};
+        mem_fail_after(n);
+        rc = psd_decode(buf_str(&b), &limits, &s, &e);
+        if (rc == ERR_OK)
+            rc = layers_flatten(&s, &flat, &e);
+        if (rc == ERR_OK)
+            rc = layers_dissolve_groups(&s, &e);
+        mem_fail_after(0);
+        assert_true(rc == ERR_OK || rc == ERR_NOMEM);
+        image_free(&flat);
+        layer_stack_deinit(&s);
+    }
+    assert_true(n > 20 && rc == ERR_OK);
+    buf_deinit(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +265,7 @@ int main(void)
         cmocka_unit_test(layers_look_the_same_when_their_groups_are_dissolved),
         cmocka_unit_test(manifest_is_refused_when_its_groups_are_unsound),
         cmocka_unit_test(slide_has_groups_and_their_opacity),
+        cmocka_unit_test(nothing_leaks_when_an_allocation_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
