@@ -297,6 +297,7 @@ export const text = {
   untitled: 'Untitled',
   close: 'Close',
   cancel: 'Cancel',
+  bringBack: 'Bring back',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
   make, presets, plan, queue, staging,
   change, mask, apart,

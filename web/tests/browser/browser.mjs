@@ -17,7 +17,7 @@ async function runOne (name, test) {
     if (!browser.isConnected()) browser = await launch()
     const kept = { newContext: async (o) => { const c = await browser.newContext(o); c.on('page', (p) => pages.push(p)); return c } }
     let timer
-    const late = new Promise((_resolve, reject) => { timer = setTimeout(() => { reject(new Error('takes longer than 180 s')) }, 180000) })
+    const late = new Promise((_resolve, reject) => { timer = setTimeout(() => { reject(new Error('takes longer than 300 s')) }, 300000) })
     await Promise.race([test({ server, browser: kept }), late])
     clearTimeout(timer)
     const faults = pages.flatMap((p) => p.faults ?? [])

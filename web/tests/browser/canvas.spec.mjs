@@ -1,38 +1,8 @@
 // What the canvas shows is what the server exports: every blend mode, groups, masks and opacity.
 import assert from 'node:assert/strict'
-import { deflateSync } from 'node:zlib'
-import { canvas, decoded, farthest, open, pixels, rows, saved, until } from './support.mjs'
+import { canvas, decoded, farthest, open, pixels, png, rows, saved, until } from './support.mjs'
 
 const SIDE = 48
-
-function crc (bytes) {
-  let c = ~0
-  for (const b of bytes) {
-    c ^= b
-    for (let k = 0; k < 8; k++) c = (c >>> 1) ^ (c & 1 ? 0xedb88320 : 0)
-  }
-  return ~c >>> 0
-}
-
-function chunk (type, data) {
-  const out = Buffer.alloc(12 + data.length)
-  out.writeUInt32BE(data.length)
-  out.write(type, 4, 'latin1')
-  data.copy(out, 8)
-  out.writeUInt32BE(crc(out.subarray(4, 8 + data.length)), 8 + data.length)
-  return out
-}
-
-// A PNG of the colours that at(x, y) gives: [r, g, b, a].
-function png (w, h, at) {
-  const raw = Buffer.alloc(h * (4 * w + 1))
-  for (let y = 0; y < h; y++) for (let x = 0; x < w; x++) raw.set(at(x, y), y * (4 * w + 1) + 1 + 4 * x)
-  const head = Buffer.alloc(13)
-  head.writeUInt32BE(w)
-  head.writeUInt32BE(h, 4)
-  head.set([8, 6], 8)
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', deflateSync(raw)), chunk('IEND', Buffer.alloc(0))])
-}
 
 // All sorts of colours and alphas, the same every time.
 function noise (seed) {

@@ -16,7 +16,7 @@ function remove (i: number): void {
   const gone = all[i]
   if (!gone) return
   put(all.filter((_, k) => k !== i))
-  toast({ kind: 'note', text: t.presetGone(gone.name), action: { label: text.commands.undo, run: () => { put([...preferences.value.presets.slice(0, i), gone, ...preferences.value.presets.slice(i)]) } } })
+  toast({ kind: 'note', text: t.presetGone(gone.name), action: { label: text.bringBack, run: () => { put([...preferences.value.presets.slice(0, i), gone, ...preferences.value.presets.slice(i)]) } } })
 }
 
 function change (i: number, part: Partial<Preset>): void {

@@ -57,7 +57,7 @@ export async function trash (a: Asset): Promise<void> {
   const done = await attempt(async () => await assets.patch(a.id, { trashed: true }))
   if (!done) return
   historyItems.value = historyItems.value?.filter((x) => x.id !== a.id) ?? null
-  toast({ kind: 'note', text: text.history.deleted, action: { label: text.commands.undo, run: () => { void untrash(a) } } })
+  toast({ kind: 'note', text: text.history.deleted, action: { label: text.bringBack, run: () => { void untrash(a) } } })
 }
 
 async function untrash (a: Asset): Promise<void> {

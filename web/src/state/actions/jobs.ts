@@ -177,7 +177,7 @@ export async function discard (): Promise<void> {
   const c = candidate.value
   if (!c) return
   await settle(c.job, 'discarded')
-  toast({ kind: 'note', text: text.staging.discarded, action: { label: text.commands.undo, run: () => { void show({ ...c.job, candidate: 'discarded' }) } } })
+  toast({ kind: 'note', text: text.staging.discarded, action: { label: text.bringBack, run: () => { void show({ ...c.job, candidate: 'discarded' }) } } })
 }
 
 /* Asks for the same place once more, with another request. */

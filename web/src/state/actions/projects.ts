@@ -95,7 +95,7 @@ async function removeNow (id: string): Promise<void> {
 export function removeProject (p: { id: string, name: string }): void {
   projectList.value = projectList.value?.filter((x) => x.id !== p.id) ?? null
   leaving.set(p.id, window.setTimeout(() => { void removeNow(p.id) }, UNDO_MS))
-  toast({ kind: 'note', text: text.home.deleted(p.name), action: { label: text.commands.undo, run: () => { restore(p.id) } } })
+  toast({ kind: 'note', text: text.home.deleted(p.name), action: { label: text.bringBack, run: () => { restore(p.id) } } })
 }
 
 function restore (id: string): void {
