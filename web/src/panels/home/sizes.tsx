@@ -38,7 +38,7 @@ export function SizePicker ({ presets, value, most, step, onChange }: {
   const fit = (v: number): number => Math.min(most, Math.max(step, Math.round(v / step) * step))
   return (
     <>
-      <fieldset class='sizes'>
+      <fieldset class={`sizes ${presets.length > 5 ? 'many' : ''}`}>
         <legend>{t.size}</legend>
         {presets.map((p) => (
           <label key={p.label} class='size'>
