@@ -16,6 +16,7 @@ const canvas = {
   status: {
     zoom: (z: number) => `${z < 0.1 ? (100 * z).toFixed(1) : Math.round(100 * z)} %`, place: (x: number, y: number) => `${x}, ${y}`, transparent: 'transparent',
     loading: (n: number) => n === 1 ? 'Reading an image' : `Reading ${n} images`,
+    missing: (n: number) => n === 1 ? 'An image could not be read' : `${n} images could not be read`,
     slow: 'Drawn without the graphics card', slowWhy: 'This browser has no WebGL2 here. Everything looks the same; large canvases are slower.'
   },
   selectNone: 'Select nothing',

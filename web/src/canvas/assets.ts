@@ -23,6 +23,8 @@ const PROFILE_WITHIN = 65536
 
 /* How many images are on their way; read by the status corner. */
 export const loading = signal(0)
+/* How many could not be read. */
+export const missing = signal(0)
 
 const bytesOf = (t: Texture): number => 4 * t.width * t.height
 
@@ -98,8 +100,11 @@ export class Assets<T extends Texture, S extends Surface> {
     this.evict(0)
   }
 
-  failed (id: string): boolean {
-    return this.entries.get(id)?.state === 'failed'
+  /* Asks again for what could not be read. */
+  retry (): void {
+    for (const [id, e] of this.entries) if (e.state === 'failed') this.entries.delete(id)
+    missing.value = 0
+    this.changed()
   }
 
   clear (): void {
@@ -111,7 +116,9 @@ export class Assets<T extends Texture, S extends Surface> {
       if (this.running >= AT_ONCE) break
       if (e.state === 'waiting') void this.load(id, e)
     }
-    loading.value = [...this.entries.values()].filter((e) => e.state === 'waiting' || e.state === 'loading').length
+    const count = (...states: Entry<T>['state'][]): number => [...this.entries.values()].filter((e) => states.includes(e.state)).length
+    loading.value = count('waiting', 'loading')
+    missing.value = count('failed')
   }
 
   private async load (id: string, e: Entry<T>): Promise<void> {

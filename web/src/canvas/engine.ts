@@ -1,9 +1,9 @@
 /* engine.ts - follows the store and keeps the canvas element showing it: composes what changed, then draws, once a frame. */
 import { effect, signal } from '@preact/signals'
 import type { Layer } from '../api/types.ts'
-import { comparison, curtain, project, view, zoom } from '../state/store.ts'
+import { comparison, connected, curtain, project, view, zoom } from '../state/store.ts'
 import { alternative, type Alternative } from './alternative.ts'
-import { Assets } from './assets.ts'
+import { Assets, missing } from './assets.ts'
 import type { Backend, Surface, Texture } from './backend.ts'
 import { seenLayers } from './draft.ts'
 import { around, corners, intersect, isEmpty, matrixOf, pixels as pixelsOf, type Box, type Point } from './matrix.ts'
@@ -64,7 +64,7 @@ export class Engine<T extends Texture, S extends Surface> {
     this.assets = new Assets(backend, () => { this.arrived() })
     this.main = new Scene(backend, this.assets)
     this.other = new Scene(backend, this.assets)
-    this.stops.push(effect(() => { this.listen() }), effect(() => { this.takeVeil() }), this.followTheme())
+    this.stops.push(effect(() => { this.listen() }), effect(() => { this.takeVeil() }), this.followTheme(), this.followServer())
     pixels.value = { sizeOf: (id) => this.assets.get(id), alphaOf: (l, p) => this.alphaOf(l, p), colourAt: (p) => this.colourAt(p), read: (part) => this.read(part) }
   }
 
@@ -107,6 +107,11 @@ export class Engine<T extends Texture, S extends Surface> {
     chosen.observe(document.documentElement, { attributeFilter: ['data-theme'] })
     read()
     return () => { system.removeEventListener('change', read); chosen.disconnect() }
+  }
+
+  /* When the server is heard again, what could not be read is asked for again. */
+  private followServer (): () => void {
+    return connected.subscribe((heard) => { if (heard && missing.peek() > 0) this.assets.retry() })
   }
 
   private takeVeil (): void {

@@ -38,6 +38,9 @@ export function movable (all: Layer[], ids: string[]): Layer[] {
   return topmost(all, ids).flatMap((id) => withMembers(all, id)).filter((l) => !isLocked(all, l))
 }
 
+/* False where all of it is locked. */
+export const canMove = computed(() => movable(draftLayers.value, selectedIds.value).length > 0)
+
 /* What a dragged selection may stick to. */
 export function snapTargets (all: Layer[], ids: string[]): Box[] {
   const p = project.value

@@ -4,13 +4,12 @@ import type { BlendMode } from '../../api/types.ts'
 import type { Backend, Drawing, Surface, Texture } from '../backend.ts'
 import { blendPixel } from '../blend.ts'
 import { intersect, invert, type Box, type Matrix } from '../matrix.ts'
+import { lanczosWeight, samplingOf, type Sampling } from '../sampling.ts'
 
 export interface Pixels extends Texture, Surface { data: Uint8ClampedArray }
 
 type Into = (out: Uint8ClampedArray, x: number, y: number) => void
 
-const MOST_TAPS = 16
-const taps = (per: number): number => Math.min(MOST_TAPS, Math.max(1, Math.ceil(1 / per - 1e-6)))
 const clamp = (v: number, lo: number, hi: number): number => Math.min(hi, Math.max(lo, v))
 
 /* ---- masks ------------------------------------------------------------------------------------------------ */
@@ -45,41 +44,73 @@ function masked (s: Pixels, m: Pixels | null): Pixels {
 
 /* ---- sampling ---------------------------------------------------------------------------------------------- */
 
-/* Bilinear, premultiplied: adds to sum. */
+/* Adds a pixel, premultiplied. */
+function add (sum: Float64Array, s: Pixels, x: number, y: number, weight: number): void {
+  const i = 4 * (y * s.width + x)
+  const a = weight * (s.data[i + 3] ?? 0)
+  for (let c = 0; c < 3; c++) sum[c] = (sum[c] ?? 0) + a * (s.data[i + c] ?? 0)
+  sum[3] = (sum[3] ?? 0) + a
+}
+
 function between (s: Pixels, u: number, v: number, sum: Float64Array): void {
   const x = clamp(u - 0.5, 0, s.width - 1)
   const y = clamp(v - 0.5, 0, s.height - 1)
   const [x0, y0] = [Math.floor(x), Math.floor(y)]
   for (const [px, wx] of [[x0, 1 - x + x0], [Math.min(x0 + 1, s.width - 1), x - x0]] as const) {
-    for (const [py, wy] of [[y0, 1 - y + y0], [Math.min(y0 + 1, s.height - 1), y - y0]] as const) {
-      const i = 4 * (py * s.width + px)
-      const a = wx * wy * (s.data[i + 3] ?? 0)
-      for (let c = 0; c < 3; c++) sum[c] = (sum[c] ?? 0) + a * (s.data[i + c] ?? 0)
-      sum[3] = (sum[3] ?? 0) + a
-    }
+    for (const [py, wy] of [[y0, 1 - y + y0], [Math.min(y0 + 1, s.height - 1), y - y0]] as const) add(sum, s, px, py, wx * wy)
   }
 }
 
+/* The mean of what a pixel of the surface covers. */
+function averaged (s: Pixels, u: number, v: number, k: Sampling, sum: Float64Array): void {
+  const n = k.tapsX * k.tapsY
+  const off = (i: number, taps: number, per: number): number => n === 1 ? 0 : ((i + 0.5) / taps - 0.5) / per
+  for (let j = 0; j < k.tapsY; j++) {
+    for (let i = 0; i < k.tapsX; i++) between(s, u + off(i, k.tapsX, k.perX), v + off(j, k.tapsY, k.perY), sum)
+  }
+  for (let c = 0; c < 4; c++) sum[c] = (sum[c] ?? 0) / n
+}
+
+/* Where a filter reaches along one side, and how much each pixel counts. */
+function lobes (at: number, size: number, per: number): { from: number, weights: number[] } {
+  const wide = Math.max(1, 1 / per)
+  const from = Math.max(0, Math.trunc(at - 3 * wide + 0.5))
+  const end = Math.min(size, Math.trunc(at + 3 * wide + 0.5))
+  return { from, weights: Array.from({ length: Math.max(0, end - from) }, (_, i) => lanczosWeight((from + i + 0.5 - at) / wide)) }
+}
+
+function filtered (s: Pixels, u: number, v: number, k: Sampling, sum: Float64Array): void {
+  const across = lobes(u, s.width, k.perX)
+  const down = lobes(v, s.height, k.perY)
+  let all = 0
+  down.weights.forEach((wy, j) => {
+    across.weights.forEach((wx, i) => {
+      add(sum, s, across.from + i, down.from + j, wx * wy)
+      all += wx * wy
+    })
+  })
+  const alpha = clamp((sum[3] ?? 0) / all, 0, 255)
+  for (let c = 0; c < 3; c++) sum[c] = clamp((sum[c] ?? 0) / all, 0, 255 * alpha)
+  sum[3] = alpha
+}
+
 function sampler (s: Pixels, m: Matrix): Into {
-  const perX = 1 / Math.hypot(m.a, m.c)
-  const perY = 1 / Math.hypot(m.b, m.d)
-  const [nx, ny] = [taps(perX), taps(perY)]
+  const k = samplingOf(m)
   const sum = new Float64Array(4)
   const edge = (at: number, size: number, per: number): number => clamp(at * per + 0.5, 0, 1) * clamp((size - at) * per + 0.5, 0, 1)
   return (out, x, y) => {
     const u = m.a * (x + 0.5) + m.c * (y + 0.5) + m.e
     const v = m.b * (x + 0.5) + m.d * (y + 0.5) + m.f
-    const cover = edge(u, s.width, perX) * edge(v, s.height, perY)
+    const cover = edge(u, s.width, k.perX) * edge(v, s.height, k.perY)
     out[3] = 0
     if (cover <= 0) return
     sum.fill(0)
-    for (let j = 0; j < ny; j++) {
-      for (let i = 0; i < nx; i++) between(s, u + ((i + 0.5) / nx - 0.5) / perX * +(nx * ny > 1), v + ((j + 0.5) / ny - 0.5) / perY * +(nx * ny > 1), sum)
-    }
+    if (k.lanczos) filtered(s, u, v, k, sum)
+    else averaged(s, u, v, k, sum)
     const alpha = sum[3] ?? 0
     if (alpha <= 0) return
     for (let c = 0; c < 3; c++) out[c] = Math.round((sum[c] ?? 0) / alpha)
-    out[3] = Math.round(alpha / (nx * ny) * cover)
+    out[3] = Math.round(alpha * cover)
   }
 }
 

@@ -5,18 +5,12 @@
 import type { Backend, Drawing, Surface, Texture } from '../backend.ts'
 import { modeNumber } from '../blend.ts'
 import { intersect, invert, isEmpty, type Box, type Matrix } from '../matrix.ts'
+import { samplingOf } from '../sampling.ts'
 import { Program, texture, type GL } from './context.ts'
 import layerShader from './layer.frag.glsl'
 
 export interface GLTexture extends Texture { texture: WebGLTexture }
 export interface GLSurface extends Surface { texture: WebGLTexture, frame: WebGLFramebuffer }
-
-/* Samples along a side of a reduced layer's pixel, at most. */
-const MOST_TAPS = 16
-
-function taps (per: number): number {
-  return Math.min(MOST_TAPS, Math.max(1, Math.ceil(1 / per - 1e-6)))
-}
 
 export class GLBackend implements Backend<GLTexture, GLSurface> {
   readonly gl: GL
@@ -120,11 +114,11 @@ export class GLBackend implements Backend<GLTexture, GLSurface> {
     gl.uniform2i(layer.at('shift'), d.shift?.x ?? 0, d.shift?.y ?? 0)
     if (!inverse) return
     const { a, b, c, d: dd, e, f } = inverse
-    const perX = 1 / Math.hypot(a, c)
-    const perY = 1 / Math.hypot(b, dd)
+    const { perX, perY, tapsX, tapsY, lanczos } = samplingOf(inverse)
     gl.uniformMatrix3fv(layer.at('inverse_m'), false, [a, b, 0, c, dd, 0, e, f, 1])
     gl.uniform2f(layer.at('per'), perX, perY)
-    gl.uniform2i(layer.at('taps'), taps(perX), taps(perY))
+    gl.uniform2i(layer.at('taps'), tapsX, tapsY)
+    gl.uniform1i(layer.at('lanczos'), lanczos ? 1 : 0)
   }
 
   read (s: GLSurface, part: Box): Uint8ClampedArray {

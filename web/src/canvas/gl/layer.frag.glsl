@@ -1,6 +1,6 @@
 #version 300 es
 /* One layer onto a surface: the formulas of src/image/composite_kern.c (see blend.ts), the sampling of
- * src/image/affine_kern.c. A surface's first row is its top, so gl_FragCoord is a point of it. */
+ * src/image/affine_kern.c, and of image/resize in one pass. A surface's first row is its top, so gl_FragCoord is a point of it. */
 precision highp float;
 precision highp int;
 precision highp sampler2D;
@@ -12,7 +12,8 @@ uniform bool exact;     /* nothing is resampled: the source lies at `shift` */
 uniform ivec2 shift;
 uniform mat3 inverse_m; /* points of the surface to points of the source */
 uniform vec2 per;       /* pixels of the surface a pixel of the source, along its sides */
-uniform ivec2 taps;     /* samples a pixel, along the source's sides: 1 unless the source is reduced */
+uniform ivec2 taps;     /* samples a pixel, along the source's sides: 1 unless the source is much reduced */
+uniform bool lanczos;   /* scaled, but not much reduced: as image/resize does it */
 uniform bool masked;
 uniform float opacity;
 uniform int mode;
@@ -64,6 +65,42 @@ vec4 between(vec2 at, ivec2 size) {
         + weighed(ivec2(lo.x, hi.y), (1.0 - part.x) * part.y) + weighed(hi, part.x * part.y);
 }
 
+float lanczos_weight(float x) {
+    const float PI = 3.14159265358979;
+    if (abs(x) < 1e-5)
+        return 1.0;
+    return abs(x) >= 3.0 ? 0.0 : 3.0 * sin(PI * x) * sin(PI * x / 3.0) / (PI * PI * x * x);
+}
+
+/* Lanczos over three lobes, premultiplied; what lies outside has no weight. */
+vec4 filtered(vec2 at, ivec2 size) {
+    vec2 wide = max(vec2(1.0), 1.0 / per);
+    ivec2 lo = max(ivec2(at - 3.0 * wide + 0.5), 0), hi = min(ivec2(at + 3.0 * wide + 0.5), size);
+    vec4 sum = vec4(0.0);
+    float weights = 0.0;
+    for (int y = lo.y; y < hi.y; y++) {
+        float wy = lanczos_weight((float(y) + 0.5 - at.y) / wide.y);
+        for (int x = lo.x; x < hi.x; x++) {
+            float w = wy * lanczos_weight((float(x) + 0.5 - at.x) / wide.x);
+            sum += weighed(ivec2(x, y), w);
+            weights += w;
+        }
+    }
+    sum /= weights;
+    float alpha = clamp(sum.a, 0.0, 1.0);
+    return vec4(clamp(sum.rgb, 0.0, alpha), alpha);
+}
+
+vec4 averaged(vec2 p, ivec2 size) {
+    vec4 sum = vec4(0.0);
+    for (int j = 0; j < taps.y; j++)
+        for (int i = 0; i < taps.x; i++) {
+            vec2 off = (vec2(i, j) + 0.5) / vec2(taps) - 0.5;
+            sum += between(taps == ivec2(1) ? p : p + off / per, size);
+        }
+    return sum / float(taps.x * taps.y);
+}
+
 /* The colour at a point of the surface, straight; alpha cut at the source's edges by how much of the pixel it covers. */
 vec4 sampled(vec2 at) {
     ivec2 size = textureSize(source, 0);
@@ -72,13 +109,7 @@ vec4 sampled(vec2 at) {
     float cover = edge.x * edge.y;
     if (cover <= 0.0)
         return vec4(0.0);
-    vec4 sum = vec4(0.0);
-    for (int j = 0; j < taps.y; j++)
-        for (int i = 0; i < taps.x; i++) {
-            vec2 off = (vec2(i, j) + 0.5) / vec2(taps) - 0.5;
-            sum += between(taps == ivec2(1) ? p : p + off / per, size);
-        }
-    sum /= float(taps.x * taps.y);
+    vec4 sum = lanczos ? filtered(p, size) : averaged(p, size);
     if (sum.a <= 0.0)
         return vec4(0.0);
     return vec4(level(sum.r / sum.a), level(sum.g / sum.a), level(sum.b / sum.a), level(sum.a * cover));

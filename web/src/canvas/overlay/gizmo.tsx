@@ -1,7 +1,7 @@
 /* gizmo.tsx - the frame around what is selected, its handles, guides, and a readout while it is dragged. */
 import { zoom } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import { selectionFrame } from '../frames.ts'
+import { canMove, selectionFrame } from '../frames.ts'
 import { gesture } from '../pointers.ts'
 import { dragging } from '../tools/dragging.ts'
 import { boxOfFrame, handlePoint, HANDLES, isUpright, KNOB, knobPoint, sides, type Frame } from '../transform.ts'
@@ -9,7 +9,8 @@ import { area, toScreen } from '../viewport.ts'
 import { Guides } from './guides.tsx'
 import { Label } from './label.tsx'
 
-const SIDE = 8
+/* Larger where fingers point; what they take hold of is larger still (tools/move.ts). */
+const SIDE = typeof matchMedia === 'function' && matchMedia('(pointer: coarse)').matches ? 14 : 8
 
 function Handles ({ frame }: { frame: Frame }) {
   const [w, h] = sides(frame)
@@ -46,7 +47,7 @@ export function Gizmo () {
     <>
       <polygon class='casing' points={outline} />
       <polygon class='frame' points={outline} />
-      {!(gesture.value && dragging.value) && <Handles frame={frame} />}
+      {canMove.value && !(gesture.value && dragging.value) && <Handles frame={frame} />}
       <Guides />
       <Readout frame={frame} />
     </>

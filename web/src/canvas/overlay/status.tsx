@@ -1,7 +1,7 @@
 /* status.tsx - the lower left corner: where the pointer is, the colour there, the zoom, and what is still on its way. */
 import { zoom } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import { loading } from '../assets.ts'
+import { loading, missing } from '../assets.ts'
 import { drawnBy } from '../engine.ts'
 import { hovering } from '../pointers.ts'
 import { under } from '../under.ts'
@@ -33,6 +33,7 @@ export function Status () {
       {p && <span class='status-place'>{t.place(Math.floor(p.x), Math.floor(p.y))}</span>}
       <Colour />
       {loading.value > 0 && <span role='status'>{t.loading(loading.value)}</span>}
+      {missing.value > 0 && <span role='status' class='status-missing'>{t.missing(missing.value)}</span>}
       {drawnBy.value === 'processor' && <span title={t.slowWhy}>{t.slow}</span>}
     </div>
   )
