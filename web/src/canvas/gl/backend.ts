@@ -5,8 +5,8 @@
 import type { Backend, Drawing, Surface, Texture } from '../backend.ts'
 import { modeNumber } from '../blend.ts'
 import { intersect, invert, isEmpty, type Box, type Matrix } from '../matrix.ts'
-import { samplingOf } from '../sampling.ts'
-import { Program, texture, type GL } from './context.ts'
+import { samplingOf, type Sampling } from '../sampling.ts'
+import { Programs, texture, type GL, type Program } from './context.ts'
 import layerShader from './layer.frag.glsl'
 
 export interface GLTexture extends Texture { texture: WebGLTexture }
@@ -15,14 +15,14 @@ export interface GLSurface extends Surface { texture: WebGLTexture, frame: WebGL
 export class GLBackend implements Backend<GLTexture, GLSurface> {
   readonly gl: GL
   readonly most: number
-  private readonly layer: Program
+  private readonly programs: Programs
   private under: GLSurface | null = null
   private lookingGlass: WebGLFramebuffer | null = null // to read textures through
 
   constructor (gl: GL) {
     this.gl = gl
     this.most = gl.getParameter(gl.MAX_TEXTURE_SIZE) as number
-    this.layer = new Program(gl, layerShader)
+    this.programs = new Programs(gl, layerShader)
     gl.disable(gl.DITHER)
     gl.pixelStorei(gl.UNPACK_PREMULTIPLY_ALPHA_WEBGL, false)
     gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE)
@@ -91,34 +91,30 @@ export class GLBackend implements Backend<GLTexture, GLSurface> {
   }
 
   blend (to: GLSurface, d: Drawing<GLTexture, GLSurface>, part: Box): void {
-    const { gl, layer } = this
+    const { gl } = this
     const inverse = d.shift ? null : invert(d.matrix)
     if (isEmpty(part) || (!d.shift && !inverse)) return
     const under = this.backdrop(to)
     this.copy(to, under, part)
     this.aim(to, part)
+    const how = inverse && samplingOf(inverse)
+    const sampling = how ? (how.lanczos ? ['LANCZOS'] : []) : ['EXACT']
+    const layer = this.programs.get([`MODE ${modeNumber(d.mode)}`, ...sampling, ...d.mask ? ['MASKED'] : []])
     layer.use()
     layer.texture('backdrop', 0, under.texture)
     layer.texture('source', 1, d.source.texture)
-    layer.texture('mask', 2, (d.mask ?? d.source).texture)
-    gl.uniform1i(layer.at('masked'), d.mask ? 1 : 0)
+    if (d.mask) layer.texture('mask', 2, d.mask.texture)
     gl.uniform1f(layer.at('opacity'), d.opacity)
-    gl.uniform1i(layer.at('mode'), modeNumber(d.mode))
-    this.place(d, inverse)
+    if (d.shift) gl.uniform2i(layer.at('shift'), d.shift.x, d.shift.y)
+    if (inverse && how) this.place(layer, inverse, how)
     layer.draw()
   }
 
-  private place (d: Drawing<GLTexture, GLSurface>, inverse: Matrix | null): void {
-    const { gl, layer } = this
-    gl.uniform1i(layer.at('exact'), d.shift ? 1 : 0)
-    gl.uniform2i(layer.at('shift'), d.shift?.x ?? 0, d.shift?.y ?? 0)
-    if (!inverse) return
-    const { a, b, c, d: dd, e, f } = inverse
-    const { perX, perY, tapsX, tapsY, lanczos } = samplingOf(inverse)
-    gl.uniformMatrix3fv(layer.at('inverse_m'), false, [a, b, 0, c, dd, 0, e, f, 1])
-    gl.uniform2f(layer.at('per'), perX, perY)
-    gl.uniform2i(layer.at('taps'), tapsX, tapsY)
-    gl.uniform1i(layer.at('lanczos'), lanczos ? 1 : 0)
+  private place (layer: Program, m: Matrix, how: Sampling): void {
+    const { gl } = this
+    gl.uniformMatrix3fv(layer.at('inverse_m'), false, [m.a, m.b, 0, m.c, m.d, 0, m.e, m.f, 1])
+    gl.uniform2f(layer.at('per'), how.perX, how.perY)
+    gl.uniform2i(layer.at('taps'), how.tapsX, how.tapsY)
   }
 
   read (s: GLSurface, part: Box): Uint8ClampedArray {

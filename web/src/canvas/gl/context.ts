@@ -51,6 +51,26 @@ export class Program {
   }
 }
 
+/* Programs of one text, compiled when first needed, each for what is defined. They are small, because they have only what
+ * their kind of work needs: that is what makes them fast where there is no graphics card. */
+export class Programs {
+  private readonly gl: GL
+  private readonly text: string
+  private readonly known = new Map<string, Program>()
+
+  constructor (gl: GL, text: string) {
+    this.gl = gl
+    this.text = text
+  }
+
+  get (defines: string[]): Program {
+    const key = defines.join()
+    const program = this.known.get(key) ?? new Program(this.gl, this.text.replace('\n', `\n${defines.map((d) => `#define ${d}\n`).join('')}`))
+    this.known.set(key, program)
+    return program
+  }
+}
+
 export function texture (gl: GL, filter: number): WebGLTexture {
   const t = gl.createTexture()
   gl.bindTexture(gl.TEXTURE_2D, t)

@@ -1,6 +1,9 @@
 #version 300 es
 /* One layer onto a surface: the formulas of src/image/composite_kern.c (see blend.ts), the sampling of
- * src/image/affine_kern.c, and of image/resize in one pass. A surface's first row is its top, so gl_FragCoord is a point of it. */
+ * src/image/affine_kern.c, and of image/resize in one pass. A surface's first row is its top, so gl_FragCoord is a point of it.
+ *
+ * Compiled once for each kind of layer, by what gl/backend.ts defines: MODE, the blend mode's number; MASKED; and EXACT
+ * (nothing is resampled), LANCZOS (scaled, but not much reduced: as image/resize does it) or neither. */
 precision highp float;
 precision highp int;
 precision highp sampler2D;
@@ -8,15 +11,11 @@ precision highp sampler2D;
 uniform sampler2D backdrop; /* the surface, as it was */
 uniform sampler2D source;
 uniform sampler2D mask;
-uniform bool exact;     /* nothing is resampled: the source lies at `shift` */
-uniform ivec2 shift;
+uniform ivec2 shift;    /* where the source lies when nothing is resampled */
 uniform mat3 inverse_m; /* points of the surface to points of the source */
 uniform vec2 per;       /* pixels of the surface a pixel of the source, along its sides */
 uniform ivec2 taps;     /* samples a pixel, along the source's sides: 1 unless the source is much reduced */
-uniform bool lanczos;   /* scaled, but not much reduced: as image/resize does it */
-uniform bool masked;
 uniform float opacity;
-uniform int mode;
 
 out vec4 result;
 
@@ -26,6 +25,7 @@ float level(float v) {
 
 /* ---- source ---------------------------------------------------------------------------------------- */
 
+#ifdef MASKED
 /* Grey as PIL computes it; what is transparent in the mask hides. */
 float mask_level(ivec2 q) {
     vec4 m = floor(texelFetch(mask, q, 0) * 255.0 + 0.5);
@@ -48,9 +48,22 @@ float mask_at(ivec2 q) {
 
 vec4 texel(ivec2 q) {
     vec4 c = texelFetch(source, q, 0);
-    return masked ? vec4(c.rgb, level(c.a * mask_at(q))) : c;
+    return vec4(c.rgb, level(c.a * mask_at(q)));
 }
+#else
+vec4 texel(ivec2 q) {
+    return texelFetch(source, q, 0);
+}
+#endif
 
+#ifdef EXACT
+vec4 colour() {
+    ivec2 q = ivec2(gl_FragCoord.xy) - shift, size = textureSize(source, 0);
+    if (any(lessThan(q, ivec2(0))) || any(greaterThanEqual(q, size)))
+        return vec4(0.0);
+    return texel(q);
+}
+#else
 vec4 weighed(ivec2 q, float weight) {
     vec4 c = texel(q);
     return vec4(c.rgb * c.a, c.a) * weight;
@@ -65,6 +78,7 @@ vec4 between(vec2 at, ivec2 size) {
         + weighed(ivec2(lo.x, hi.y), (1.0 - part.x) * part.y) + weighed(hi, part.x * part.y);
 }
 
+#ifdef LANCZOS
 float lanczos_weight(float x) {
     const float PI = 3.14159265358979;
     if (abs(x) < 1e-5)
@@ -73,7 +87,7 @@ float lanczos_weight(float x) {
 }
 
 /* Lanczos over three lobes, premultiplied; what lies outside has no weight. */
-vec4 filtered(vec2 at, ivec2 size) {
+vec4 gathered(vec2 at, ivec2 size) {
     vec2 wide = max(vec2(1.0), 1.0 / per);
     ivec2 lo = max(ivec2(at - 3.0 * wide + 0.5), 0), hi = min(ivec2(at + 3.0 * wide + 0.5), size);
     vec4 sum = vec4(0.0);
@@ -91,7 +105,9 @@ vec4 filtered(vec2 at, ivec2 size) {
     return vec4(clamp(sum.rgb, 0.0, alpha), alpha);
 }
 
-vec4 averaged(vec2 p, ivec2 size) {
+#else
+/* Bilinear; of what is reduced, the mean of what a pixel covers. */
+vec4 gathered(vec2 p, ivec2 size) {
     vec4 sum = vec4(0.0);
     for (int j = 0; j < taps.y; j++)
         for (int i = 0; i < taps.x; i++) {
@@ -100,29 +116,23 @@ vec4 averaged(vec2 p, ivec2 size) {
         }
     return sum / float(taps.x * taps.y);
 }
+#endif
 
 /* The colour at a point of the surface, straight; alpha cut at the source's edges by how much of the pixel it covers. */
-vec4 sampled(vec2 at) {
+vec4 colour() {
     ivec2 size = textureSize(source, 0);
-    vec2 p = (inverse_m * vec3(at, 1.0)).xy;
+    vec2 p = (inverse_m * vec3(gl_FragCoord.xy, 1.0)).xy;
     vec2 edge = clamp(p * per + 0.5, 0.0, 1.0) * clamp((vec2(size) - p) * per + 0.5, 0.0, 1.0);
     float cover = edge.x * edge.y;
     if (cover <= 0.0)
         return vec4(0.0);
-    vec4 sum = lanczos ? filtered(p, size) : averaged(p, size);
+    vec4 sum = gathered(p, size);
     if (sum.a <= 0.0)
         return vec4(0.0);
     return vec4(level(sum.r / sum.a), level(sum.g / sum.a), level(sum.b / sum.a), level(sum.a * cover));
 }
 
-vec4 colour() {
-    if (!exact)
-        return sampled(gl_FragCoord.xy);
-    ivec2 q = ivec2(gl_FragCoord.xy) - shift, size = textureSize(source, 0);
-    if (any(lessThan(q, ivec2(0))) || any(greaterThanEqual(q, size)))
-        return vec4(0.0);
-    return texel(q);
-}
+#endif
 
 /* ---- blend functions --------------------------------------------------------------------------------- */
 
@@ -155,21 +165,33 @@ float soft_light(float b, float s) {
 
 /* The order of BLEND_MODES in api/types.ts. */
 float channel(float b, float s) {
-    switch (mode) {
-    case 1: return b * s;
-    case 2: return screen(b, s);
-    case 3: return hard_light(s, b);
-    case 4: return min(b, s);
-    case 5: return max(b, s);
-    case 6: return dodge(b, s);
-    case 7: return burn(b, s);
-    case 8: return hard_light(b, s);
-    case 9: return soft_light(b, s);
-    case 10: return abs(b - s);
-    case 11: return b + s - 2.0 * b * s;
-    case 12: return min(1.0, b + s);
-    default: return s;
-    }
+#if MODE == 1
+    return b * s;
+#elif MODE == 2
+    return screen(b, s);
+#elif MODE == 3
+    return hard_light(s, b);
+#elif MODE == 4
+    return min(b, s);
+#elif MODE == 5
+    return max(b, s);
+#elif MODE == 6
+    return dodge(b, s);
+#elif MODE == 7
+    return burn(b, s);
+#elif MODE == 8
+    return hard_light(b, s);
+#elif MODE == 9
+    return soft_light(b, s);
+#elif MODE == 10
+    return abs(b - s);
+#elif MODE == 11
+    return b + s - 2.0 * b * s;
+#elif MODE == 12
+    return min(1.0, b + s);
+#else
+    return s;
+#endif
 }
 
 float lum(vec3 c) {
@@ -204,13 +226,17 @@ vec3 set_sat(vec3 c, float s) {
 }
 
 vec3 mixed(vec3 b, vec3 s) {
-    switch (mode) {
-    case 13: return set_lum(set_sat(s, sat(b)), lum(b));
-    case 14: return set_lum(set_sat(b, sat(s)), lum(b));
-    case 15: return set_lum(s, lum(b));
-    case 16: return set_lum(b, lum(s));
-    default: return vec3(channel(b.r, s.r), channel(b.g, s.g), channel(b.b, s.b));
-    }
+#if MODE == 13
+    return set_lum(set_sat(s, sat(b)), lum(b));
+#elif MODE == 14
+    return set_lum(set_sat(b, sat(s)), lum(b));
+#elif MODE == 15
+    return set_lum(s, lum(b));
+#elif MODE == 16
+    return set_lum(b, lum(s));
+#else
+    return vec3(channel(b.r, s.r), channel(b.g, s.g), channel(b.b, s.b));
+#endif
 }
 
 /* ---- the formula --------------------------------------------------------------------------------------- */
@@ -220,7 +246,7 @@ void main() {
     if (s.a <= 0.0 || opacity <= 0.0)
         discard;
     vec4 b = texelFetch(backdrop, ivec2(gl_FragCoord.xy), 0);
-    bool covers = mode == 0 && s.a >= 1.0;
+    bool covers = MODE == 0 && s.a >= 1.0;
     if (opacity >= 1.0 && (covers || b.a <= 0.0)) {
         result = s;
         return;

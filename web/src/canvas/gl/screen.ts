@@ -2,7 +2,7 @@
 import type { Levels, View, Screen, Shown } from '../screen.ts'
 import type { Box } from '../matrix.ts'
 import type { GLSurface } from './backend.ts'
-import { Program, texture, type GL } from './context.ts'
+import { Program, Programs, texture, type GL } from './context.ts'
 import screenShader from './screen.frag.glsl'
 import smoothShader from './smooth.frag.glsl'
 
@@ -51,7 +51,7 @@ class Smooth {
 
 export class GLScreen implements Screen<GLSurface> {
   private readonly gl: GL
-  private readonly program: Program
+  private readonly programs: Programs
   private readonly premultiply: Program
   private readonly smooth: [Smooth, Smooth]
   private readonly none: WebGLTexture
@@ -59,7 +59,7 @@ export class GLScreen implements Screen<GLSurface> {
 
   constructor (gl: GL) {
     this.gl = gl
-    this.program = new Program(gl, screenShader)
+    this.programs = new Programs(gl, screenShader)
     this.premultiply = new Program(gl, smoothShader)
     this.smooth = [new Smooth(gl), new Smooth(gl)]
     this.none = texture(gl, gl.NEAREST)
@@ -67,9 +67,11 @@ export class GLScreen implements Screen<GLSurface> {
   }
 
   draw (p: View<GLSurface>): void {
-    const { gl, program } = this
+    const { gl } = this
     const second = p.second ?? p.first
     const smoothly = p.zoom < 1
+    const veiled = this.levels !== null && p.veil > 0
+    const program = this.programs.get([...smoothly ? ['SMOOTH'] : [], ...p.second ? ['COMPARED'] : [], ...veiled ? ['VEILED'] : []])
     const smooth = smoothly
       ? [this.smooth[0].update(p.first, this.premultiply), p.second ? this.smooth[1].update(p.second, this.premultiply) : null]
       : []
@@ -83,14 +85,13 @@ export class GLScreen implements Screen<GLSurface> {
     program.texture('smooth_0', 2, smooth[0] ?? this.none)
     program.texture('smooth_1', 3, smooth[1] ?? this.none)
     program.texture('levels', 4, this.levels?.texture ?? this.none)
-    this.uniforms(p, second, smoothly)
+    this.uniforms(program, p, second)
     program.draw()
   }
 
-  private uniforms (p: View<GLSurface>, second: Shown<GLSurface>, smoothly: boolean): void {
-    const { gl, program } = this
+  private uniforms (program: Program, p: View<GLSurface>, second: Shown<GLSurface>): void {
+    const { gl } = this
     const one = (name: string, v: number): void => { gl.uniform1f(program.at(name), v) }
-    const flag = (name: string, v: boolean): void => { gl.uniform1i(program.at(name), v ? 1 : 0) }
     const boxes = [p.first.frame, second.frame].flatMap((b) => [b.x, b.y, b.w, b.h])
     gl.uniform2f(program.at('area'), gl.drawingBufferWidth, gl.drawingBufferHeight)
     gl.uniform2f(program.at('pan'), p.pan.x * p.ratio, p.pan.y * p.ratio)
@@ -98,13 +99,12 @@ export class GLScreen implements Screen<GLSurface> {
     gl.uniform4f(program.at('canvas'), p.canvas.x, p.canvas.y, p.canvas.w, p.canvas.h)
     gl.uniform3fv(program.at('check_a'), p.checks[0])
     gl.uniform3fv(program.at('check_b'), p.checks[1])
-    gl.uniform1i(program.at('comparing'), p.second ? COMPARING[p.comparing] : 0)
+    gl.uniform1i(program.at('comparing'), COMPARING[p.comparing])
     one('zoom', p.zoom * p.ratio)
     one('curtain', p.curtain * p.ratio)
     one('unit', p.ratio)
-    one('veil', this.levels ? p.veil : 0)
-    flag('smoothly', smoothly)
-    flag('grid', p.grid)
+    one('veil', p.veil)
+    gl.uniform1i(program.at('grid'), p.grid ? 1 : 0)
   }
 
   veil (levels: Levels | null, part: Box): void {
