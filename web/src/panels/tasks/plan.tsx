@@ -1,11 +1,12 @@
 /* plan.tsx - what a request will cost, beside its button: memory, time, and what to do where it does not fit. */
+import { computed } from '@preact/signals'
 import { useEffect, useState } from 'preact/hooks'
-import { Failure, jobs } from '../../api/client.ts'
+import { Failure, jobs as api } from '../../api/client.ts'
 import type { JobKind, Plan } from '../../api/types.ts'
 import { setBudget } from '../../state/actions/machine.ts'
 import { budgetIn, canShrink } from '../../state/advice.ts'
 import type { Request } from '../../state/requests.ts'
-import { models, telemetry } from '../../state/store.ts'
+import { jobs, models, telemetry } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { bytes, seconds } from '../../ui/format.ts'
@@ -14,11 +15,15 @@ const DEBOUNCE_MS = 350
 
 interface Answer { plan: Plan | null, words: string | null, stale: boolean }
 
-/* Asks again when the request, the budget or the open model is another one; the last answer stays, dimmed, meanwhile. */
+/* Jobs that are done: each makes the time better known. */
+const done = computed(() => [...jobs.value.values()].filter((j) => j.state === 'done').length)
+
+/* Asks again when the request, the budget or the open model is another one, or a job is done; the last answer stays, dimmed,
+ * meanwhile. */
 function usePlan (task: JobKind, request: Request | null): Answer {
   const [answer, setAnswer] = useState<Answer>({ plan: null, words: null, stale: false })
   const budget = telemetry.value?.device.budget_bytes ?? 0
-  const key = request ? JSON.stringify([task, request, budget, models.value.find((m) => m.open)?.id]) : ''
+  const key = request ? JSON.stringify([task, request, budget, done.value, models.value.find((m) => m.open)?.id]) : ''
   useEffect(() => {
     if (!request) {
       setAnswer({ plan: null, words: null, stale: false })
@@ -28,10 +33,10 @@ function usePlan (task: JobKind, request: Request | null): Answer {
     /* The answer waits for the job that runs, and a browser has few connections: what is no longer asked is given up. */
     const asking = new AbortController()
     const timer = window.setTimeout(() => {
-      const done = (a: Answer): void => { if (!asking.signal.aborted) setAnswer(a) }
-      jobs.plan(task, request, asking.signal).then(
-        (plan) => { done({ plan, words: null, stale: false }) },
-        (e: unknown) => { done({ plan: null, words: e instanceof Failure ? e.problem.detail : text.failed, stale: false }) })
+      const say = (a: Answer): void => { if (!asking.signal.aborted) setAnswer(a) }
+      api.plan(task, request, asking.signal).then(
+        (plan) => { say({ plan, words: null, stale: false }) },
+        (e: unknown) => { say({ plan: null, words: e instanceof Failure ? e.problem.detail : text.failed, stale: false }) })
     }, DEBOUNCE_MS)
     return () => {
       window.clearTimeout(timer)

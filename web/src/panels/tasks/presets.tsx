@@ -1,6 +1,6 @@
 /* presets.tsx - prompts that a person keeps: choose, save, delete. */
 import { Bookmark, BookmarkPlus, Trash2 } from 'lucide'
-import { useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { prefer } from '../../state/actions/machine.ts'
 import { preferences } from '../../state/store.ts'
 import { text } from '../../text.ts'
@@ -33,6 +33,9 @@ function itemsFor (prompt: string, choose: (prompt: string) => void, name: () =>
 
 export function Presets ({ prompt, onChoose }: { prompt: string, onChoose: (prompt: string) => void }) {
   const [name, setName] = useState<string | null>(null)
+  const form = useRef<HTMLFormElement>(null)
+  const naming = name !== null
+  useEffect(() => { form.current?.querySelector('input')?.select() }, [naming])
   if (name === null) {
     return (
       <MenuButton label={text.presets.label} class='icon-button small' items={() => itemsFor(prompt, onChoose, () => { setName(prompt.trim().slice(0, NAME_LENGTH)) })}>
@@ -41,7 +44,7 @@ export function Presets ({ prompt, onChoose }: { prompt: string, onChoose: (prom
     )
   }
   return (
-    <form class='row preset-name' onSubmit={(ev) => {
+    <form ref={form} class='row preset-name' onSubmit={(ev) => {
       ev.preventDefault()
       if (name.trim()) save(name.trim(), prompt)
       setName(null)

@@ -66,7 +66,7 @@ function dropPreview (id: string): void {
 }
 
 export function heardQueue (q: Queue): void {
-  if (Array.isArray(q.queued)) queue.value = q
+  queue.value = q
 }
 
 /* ---- asking ----------------------------------------------------------------------------------------- */
