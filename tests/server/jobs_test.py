@@ -294,28 +294,36 @@ def test_models_budget_and_telemetry(program):
 
 def test_a_plan_says_how_long(program):
     with Server(program) as s:
-        def seconds(**request):
-            r = s.post("/v1/plan", {"task": "generate", "request": {"model": "micro-klein", **request}})
+        def seconds(task="generate", **request):
+            r = s.post("/v1/plan", {"task": task, "request": {"model": "micro-klein", **request}})
             assert r.status == 200, r
             return r.json()["seconds"]
+
+        def took(kind, steps, total, load):
+            db = sqlite3.connect(os.path.join(s.store, "veetance.db"), timeout=30)
+            with db:
+                db.execute("UPDATE jobs SET result = json_set(result, '$.seconds.total', ?, '$.seconds.load', ?)"
+                           " WHERE kind = ? AND json_extract(result, '$.steps') = ?", (total, load, kind, steps))
+            db.close()
         assert seconds() is None
         # What jobs took is what the store says: the line through them is known.
         s.post("/v1/generate?wait=true", dict(STAR, steps=2, width=64, height=64))
         first = seconds(steps=2, width=64, height=64)
         assert first > 0 and abs(seconds(steps=4, width=64, height=64) / first - 2) < 0.01, first
         s.post("/v1/generate?wait=true", dict(STAR, steps=10, width=64, height=64))
-        db = sqlite3.connect(os.path.join(s.store, "veetance.db"), timeout=30)
-        with db:
-            for steps, total, load in ((2, 5, 1), (10, 20, 0)):
-                db.execute("UPDATE jobs SET result = json_set(result, '$.seconds.total', ?, '$.seconds.load', ?)"
-                           " WHERE json_extract(result, '$.steps') = ?", (total, load, steps))
-        db.close()
+        took("generate", 2, 5, 1)
+        took("generate", 10, 20, 0)
         # 4 s for 2 steps and 20 s for 10: 2 s a step.
         assert abs(seconds(steps=5, width=64, height=64) - 10) < 0.01
         assert abs(seconds(steps=5, width=128, height=64) - 20) < 0.01
         assert abs(seconds(steps=5, width=64, height=64, count=3) - 30) < 0.01
         # As the newest job, where nothing is said.
         assert abs(seconds() - 20) < 0.01
+        # An edit that asks for no size has its image's.
+        image = s.upload(SCENE)
+        s.post("/v1/edit?wait=true", {"model": "micro-klein", "prompt": "a red star", "images": [image], "steps": 2})
+        took("edit", 2, 4, 0)
+        assert abs(seconds("edit", prompt="a red star", images=[image], steps=4) - 8) < 0.01
         s.post("/v1/models/unload")
         assert abs(seconds() - 21) < 0.01
         assert s.post("/v1/plan", {"task": "layers", "request": {"image": s.upload(SCENE)}}).json()["seconds"] is None

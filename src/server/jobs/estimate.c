@@ -37,13 +37,14 @@ static double number(yyjson_val *object, const char *key, double fallback)
 
 /* ---- what was --------------------------------------------------------------------------------------------- */
 
+/* The size is that of the first image: the one that was asked for is open where an edit keeps its image's. */
 static struct shape shape_of_result(yyjson_val *result)
 {
-    yyjson_val *images = yyjson_obj_get(result, "images");
+    yyjson_val *images = yyjson_obj_get(result, "images"), *first = yyjson_arr_get_first(images);
     double side = number(result, "resolution", 0);
     return (struct shape){.steps = number(result, "steps", 0),
-                          .width = images ? number(result, "width", 0) : side,
-                          .height = images ? number(result, "height", 0) : side,
+                          .width = images ? number(first, "width", 0) : side,
+                          .height = images ? number(first, "height", 0) : side,
                           .count = images ? (double)yyjson_arr_size(images)
                                           : number(result, "layers_asked", 0)};
 }
