@@ -87,6 +87,21 @@ test('what looks the same is not composed again', () => {
   assert.equal(s.compose(stack().slice(0, -1), FRAME), true)
 })
 
+test('a canvas of another size begins anew, groups and all; nothing is kept of the old one', () => {
+  const backend = new CPUBackend()
+  const s = new Scene(backend, new Store(backend, () => undefined))
+  let held = 0
+  const surface = backend.surface.bind(backend)
+  backend.surface = (w, h) => { held++; return surface(w, h) }
+  backend.free = () => { held-- }
+  s.compose(stack(), FRAME)
+  s.compose(stack().map((l) => ({ ...l, x: l.x + 1 })), FRAME)
+  s.compose(stack(), { ...FRAME, w: W / 2 })
+  assert.equal(s.surface?.width, W / 2)
+  s.free()
+  assert.equal(held, 0)
+})
+
 test('a dragged layer blends again only what is above it, within what it touches', () => {
   const backend = new CPUBackend()
   const s = new Scene(backend, new Store(backend, () => undefined))

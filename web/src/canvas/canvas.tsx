@@ -1,6 +1,6 @@
 /* canvas.tsx - the canvas of the open project: role "application", name "Canvas".
  *
- * `data-revision` grows with each drawn change of the composed image; `aria-busy` is true while images are on their way.
+ * `data-revision` grows with each drawn change of the composed image; `aria-busy` is true until all its images are drawn.
  * For tests, the element has two functions more:
  *     element.readPixels()       {width, height, data}: the composed canvas as RGBA with straight alpha, without candidates;
  *                                equal to GET /v1/projects/ID/export?format=png to within a level where no layer is scaled
@@ -19,7 +19,7 @@ import './canvas.css'
 import { followRulers, registerCanvasCommands } from './commands.ts'
 import { CPUBackend } from './cpu/backend.ts'
 import { CPUScreen } from './cpu/screen.ts'
-import { drawnBy, Engine, pixels, revision } from './engine.ts'
+import { arriving, drawnBy, Engine, pixels, revision } from './engine.ts'
 import { GLBackend } from './gl/backend.ts'
 import { GLScreen } from './gl/screen.ts'
 import { measurePan, type PanTimes } from './measure.ts'
@@ -143,7 +143,7 @@ export function Canvas () {
   return (
     <>
       <div ref={host} class='canvas' role='application' aria-label={text.canvas.name} tabIndex={0}
-        data-revision={revision.value} aria-busy={loading.value > 0} data-rulers={view.value.rulers}
+        data-revision={revision.value} aria-busy={loading.value > 0 || arriving.value} data-rulers={view.value.rulers}
         style={{ cursor: cursor() }}
         onPointerDown={(ev) => { pointers.current?.down(ev) }}
         onPointerMove={(ev) => { pointers.current?.move(ev) }}

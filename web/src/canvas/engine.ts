@@ -36,6 +36,8 @@ export const drawnBy = signal<'card' | 'processor'>('card')
 export const difference = signal<number | null>(null)
 /* Grows with each drawn change of the composed image. */
 export const revision = signal(0)
+/* An image has arrived that is not drawn yet. */
+export const arriving = signal(false)
 
 function rgb (style: CSSStyleDeclaration, name: string): Rgb {
   const hex = style.getPropertyValue(name).trim().replace('#', '')
@@ -76,6 +78,7 @@ export class Engine<T extends Texture, S extends Surface> {
     this.main.free()
     this.other.free()
     this.assets.clear()
+    arriving.value = false
     pixels.value = null
   }
 
@@ -90,6 +93,7 @@ export class Engine<T extends Texture, S extends Surface> {
   }
 
   private arrived (): void {
+    arriving.value = true
     if (this.timer !== 0) return
     this.timer = window.setTimeout(() => { this.timer = 0; this.schedule() }, ARRIVAL_MS)
     pixels.value = pixels.value && { ...pixels.value }
@@ -149,6 +153,7 @@ export class Engine<T extends Texture, S extends Surface> {
     if (this.canvas.height !== height) this.canvas.height = height
     const canvas = { x: 0, y: 0, w: p.width, h: p.height }
     this.compose(canvas)
+    if (this.timer === 0) arriving.value = false
     const view = this.view(canvas)
     if (view) this.screen.draw(view)
     this.compare()

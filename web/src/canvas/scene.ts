@@ -62,7 +62,7 @@ export class Scene<T extends Texture, S extends Surface> {
   }
 
   free (): void {
-    for (const l of [...this.levels, ...this.spare]) {
+    for (const l of [...Object.values(this.levels), ...Object.values(this.spare)]) { // depths that nothing needed are holes
       this.backend.free(l.surface)
       if (l.base) this.backend.free(l.base)
     }

@@ -13,13 +13,12 @@ async function runOne (name, test) {
   const server = await new Server(program).start()
   const pages = []
   const from = Date.now()
+  let timer
   try {
     if (!browser.isConnected()) browser = await launch()
     const kept = { newContext: async (o) => { const c = await browser.newContext(o); c.on('page', (p) => pages.push(p)); return c } }
-    let timer
     const late = new Promise((_resolve, reject) => { timer = setTimeout(() => { reject(new Error('takes longer than 300 s')) }, 300000) })
     await Promise.race([test({ server, browser: kept }), late])
-    clearTimeout(timer)
     const faults = pages.flatMap((p) => p.faults ?? [])
     if (faults.length > 0) throw new Error(`the page: ${faults.join('\n')}`)
     passed++
@@ -31,6 +30,7 @@ async function runOne (name, test) {
     const shots = process.env.VT_SCREENSHOTS
     if (shots) for (const [i, p] of pages.entries()) await p.screenshot({ path: `${shots}/${name.replaceAll(/\W+/g, '-')}-${i}.png` }).catch(() => {})
   } finally {
+    clearTimeout(timer)
     for (const p of pages) await p.context().close().catch(() => {})
     await server.close()
   }

@@ -54,9 +54,10 @@ export async function encode (m: Mask): Promise<Blob> {
 effect(() => {
   const p = project.value
   const id = p?.selection ?? null
-  if (writing > 0 || id === held || id === reading) return
+  if (writing > 0 || id === held || (id !== null && id === reading)) return
   if (!p || id === null) {
     held = null
+    reading = null
     show(null)
     return
   }

@@ -29,8 +29,12 @@ function Thumbnail ({ layer }: { layer: Layer }) {
 function NameField ({ layer }: { layer: Layer }) {
   const ref = useRef<HTMLInputElement>(null)
   useEffect(() => { ref.current?.select() }, [])
+  /* Once: a field that goes away loses the focus too. */
+  const ended = useRef(false)
   const end = (keep: boolean): void => {
-    const name = ref.current?.value.trim() ?? ''
+    const name = ref.current?.value.trim()
+    if (ended.current || name === undefined) return
+    ended.current = true
     renaming.value = null
     if (keep && name !== layer.name) rename(layer.id, name)
   }
