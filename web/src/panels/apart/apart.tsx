@@ -24,7 +24,7 @@ function Target ({ f }: { f: ApartForm }) {
     <Segmented label={text.apart.target} value={target ? 'layer' : 'image'}
       options={[
         { value: 'layer', label: single() ? text.apart.only : text.change.layer, disabled: !target && f.target === 'layer', title: target?.name ?? text.change.selectLayer },
-        { value: 'image', label: text.change.whole, disabled: single() && target !== null }
+        { value: 'image', label: text.change.whole, disabled: single() && target?.kind === 'image' }
       ]}
       onChange={(v) => { put({ target: v }) }} />
   )

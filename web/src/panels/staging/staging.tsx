@@ -74,7 +74,13 @@ function Facts ({ c, at, n }: { c: Candidate, at: number, n: number }) {
   )
 }
 
+/* Who pressed the panel's button looks at the canvas now: Enter is to accept, not to press it again. */
+function leaveRunButton (): void {
+  if (document.activeElement?.closest('.task-foot')) document.querySelector<HTMLElement>('[role=application]')?.focus({ preventScroll: true })
+}
+
 function Bar ({ c }: { c: Candidate }) {
+  useEffect(leaveRunButton, [c.job.id])
   const n = candidates.value.length
   const at = candidates.value.indexOf(c) + 1
   return (

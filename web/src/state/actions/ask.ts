@@ -78,11 +78,12 @@ export function targetOf (target: 'image' | 'layer'): Layer | null {
 }
 
 /* A group that was taken apart before still has its image: it can be taken apart anew, with another seed. Of a project with a
- * single layer that one is meant, selected or not. */
+ * single layer that one is meant, selected or not; of one with a single group, unless the image as a whole is. */
 export function apartTarget (): Layer | null {
   const chosen = activeLayer.value
-  const top = layers.value.filter((l) => l.parent === null)
-  const meant = apartForm.value.target === 'layer' && chosen?.asset ? chosen : top.length === 1 ? top[0] : undefined
+  const [only, another] = layers.value.filter((l) => l.parent === null)
+  const asked = apartForm.value.target === 'layer'
+  const meant = asked && chosen?.asset ? chosen : !another && (asked || only?.kind === 'image') ? only : undefined
   return meant?.asset ? meant : null
 }
 
