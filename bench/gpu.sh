@@ -3,6 +3,7 @@
 #
 #   bench/gpu.sh pack FILE.tar.xz            programs, libraries and backends of this machine, to be taken along
 #   bench/gpu.sh run DEVICE OUT [PROGRAMS]   on the machine with the card: checks, measures, writes OUT/
+#   bench/gpu.sh beside OUT [PROGRAMS]       only this: an NVIDIA card's times beside PyTorch's, in one table
 #
 # For pack: GGML_BACKENDS, a folder with more backends of the same ggml version; LIBRARIES, a folder with libraries to be
 # taken instead of this machine's, or besides.
@@ -202,13 +203,32 @@ torch.cuda.synchronize(); print(f"plain copy from page-locked memory: {4 * (1 <<
 END
 }
 
+# Seconds of a process that makes so many images of 1024 x 1024 in 4 steps.
+seconds_of_images() {
+    local from
+    from=$(date +%s.%N)
+    program veetance generate -m "$cache/klein-4b" -p "a lighthouse" -W 1024 -H 1024 --steps 4 --seed 1 --count "$1" \
+        --device "$device" -q -o "$out/warm.png" >>"$out/warm.log" 2>&1 || return 1
+    awk -v a="$from" -v b="$(date +%s.%N)" 'BEGIN { print b - a }'
+}
+
+# Of klein-4B, which lies in the cache: with the kernels of every card, and from the prompt to the PNG. A second image costs
+# what a prompt costs but for its text, which is kept.
+more_of_4b() {
+    VEETANCE_CUDA_ARCH=80 program veetance bench --synthetic klein-4b --cache "$cache" --size 1024 --steps 4 --device "$device" \
+        --json >"$out/bench-klein-4b-sm80.json" 2>"$out/bench-klein-4b-sm80.log" || true
+    seconds_of_images 1 >/dev/null || return 0
+    seconds_of_images 1 >"$out/one.txt"
+    seconds_of_images 5 >"$out/five.txt"
+}
+
+peers() {
+    python3 bench/gpu_peer.py --json "$out/$1.json" "${@:2}" >"$out/$1.log" 2>&1 ||
+        say "PyTorch's counterpart: $(grep -v '^Loading' "$out/$1.log" | tail -n 1 | cut -c1-200)"
+}
+
 # Ours beside PyTorch's and diffusers', in milliseconds, with ratios.
-peer_table() {
-    python3 bench/gpu_peer.py --json "$out/peer.json" >"$out/peer.log" 2>&1 || say "PyTorch's counterpart: $(tail -n 1 "$out/peer.log")"
-    [[ -s $out/peer.json ]] || return 0
-    program veetance bench --synthetic qwen-layered --cache "$cache" --size 640 --steps 3 --device "$device" --json \
-        >"$out/bench-qwen-layered.json" 2>"$out/bench-qwen-layered.log" || true
-    rm -rf "${cache:?}/qwen-layered"
+joined_table() {
     say "" "$(python3 - "$out" <<'END'
 import json, os, sys
 def load(name):
@@ -218,27 +238,39 @@ def load(name):
     except (OSError, ValueError):
         return {}
 ours = {}
-for model in ("klein-4b", "klein-9b"):
-    j = load(f"bench-{model}.json")
+for file, model, word in (("klein-4b", "klein-4b", ""), ("klein-4b-sm80", "klein-4b", ", kernels of sm_80"), ("klein-9b", "klein-9b", "")):
+    j = load(f"bench-{file}.json")
     for p in j.get("pictures", []):
-        ours[f"{model} step {p['width']}"] = p["step"]["seconds"] * 1e3
+        ours[f"{model} step {p['width']}{word}"] = p["step"]["seconds"] * 1e3
         if model == "klein-4b":
-            ours[f"decode {p['width']}"] = p["decode"]["seconds"] * 1e3
-    if model == "klein-4b" and j:
+            ours[f"decode {p['width']}{word}"] = p["decode"]["seconds"] * 1e3
+    if file == "klein-4b" and j:
         ours["text 512"] = j["text"]["seconds"] * 1e3
 j = load("bench-qwen-layered.json")
 if j:
     ours["layered pass 640 x 4"] = j["step"]["seconds"] * 1e3
-peer = load("peer.json")
-print(f"{'milliseconds':28} {'ours':>8} {'diffusers':>10} {'ratio':>6}")
-for name, ms in peer.items():
-    if name in ours:
-        print(f"{name:28} {ours[name]:8.1f} {ms:10.1f} {ours[name] / ms:6.2f}")
+    ours["layered: modulation tables"] = j["weights"]["table_seconds"] * 1e3
+    ours["layered: weights onto the card"] = j["weights"]["load_seconds"] * 1e3
+one, five = load("one.txt"), load("five.txt")
+if one and five:
+    ours["prompt to PNG 1024, warm"] = (five - one) / 4 * 1e3 + ours.get("text 512", 0)
+    ours["prompt to PNG 1024, process"] = one * 1e3
+peer = {**load("peer.json"), **load("peer-prompt.json")}
+print(f"{'milliseconds':36} {'ours':>8} {'diffusers':>10} {'ratio':>6}")
+for name, ms in ours.items():
+    theirs = f"{peer[name]:10.1f} {ms / peer[name]:6.2f}" if name in peer else f"{'-':>10} {'-':>6}"
+    print(f"{name:36} {ms:8.1f} {theirs}")
 END
     )"
 }
 
-run() {
+layered() {
+    program veetance bench --synthetic qwen-layered --cache "$cache" --size 640 --steps 3 --device "$device" --json \
+        >"$out/bench-qwen-layered.json" 2>"$out/bench-qwen-layered.log" || true
+    rm -rf "${cache:?}/qwen-layered"
+}
+
+begin() {
     device=$1
     out=$2
     programs=${3:-}
@@ -247,6 +279,23 @@ run() {
     : >"$out/table.txt"
     setup
     say "$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null || true), device $device"
+}
+
+beside() {
+    begin cuda "$@"
+    synthetic klein-4b 512,1024,2048
+    more_of_4b
+    peers peer-prompt --model "$cache/klein-4b" prompt
+    rm -rf "${cache:?}/klein-4b"
+    [[ ${SKIP_9B:-} == 1 ]] || synthetic klein-9b 1024
+    rm -rf "${cache:?}/klein-9b"
+    layered
+    peers peer klein-4b klein-9b decode text layered
+    joined_table
+}
+
+run() {
+    begin "$@"
     program veetance devices 2>&1 | tee -a "$out/table.txt"
     say "$(vendor_matmul)"
     check_micro || say "micro-klein failed"
@@ -261,6 +310,10 @@ run() {
     one klein-4b "$cache/klein-4b" 1024 8G
     profile klein-4b
     GGML_VK_DISABLE_FUSION=1 one klein-4b "$cache/klein-4b" 1024 64G -unfused
+    if [[ $device == cuda* ]]; then
+        more_of_4b
+        peers peer-prompt --model "$cache/klein-4b" prompt
+    fi
     [[ ${KEEP_4B:-} == 1 ]] || rm -rf "${cache:?}/klein-4b"
     if [[ ${SKIP_9B:-} != 1 ]]; then
         synthetic klein-9b 512,1024
@@ -269,14 +322,18 @@ run() {
             "$(difference "$out"/klein-9b-1024-{64G,16G}-1.png), $(difference "$out"/klein-9b-1024-{64G,8G}-1.png)"
         rm -rf "${cache:?}/klein-9b"
     fi
-    [[ $device != cuda* ]] || peer_table
+    [[ $device == cuda* ]] || return 0
+    layered
+    peers peer klein-4b klein-9b decode text layered
+    joined_table
 }
 
 case ${1:-} in
 pack) pack "${2:?where to}" ;;
 run) run "${2:?device}" "${3:?results folder}" "${4:-}" ;;
+beside) beside "${2:?results folder}" "${3:-}" ;;
 *)
-    sed -n '2,14s/^# \{0,1\}//p' "$0"
+    sed -n '2,15s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -1,6 +1,8 @@
 """What PyTorch and diffusers take for the same work on the same card, with random weights of the real dimensions in bf16.
 
-    python3 bench/gpu_peer.py [--compile] [--json FILE] [klein-4b klein-9b decode text layered]
+    python3 bench/gpu_peer.py [--compile] [--json FILE] [--model DIR] [klein-4b klein-9b decode text layered prompt]
+
+prompt: from a prompt to a PNG at 1024 x 1024 in 4 steps, with the model of DIR (one that `veetance bench` made will do).
 
 Needs PyTorch, transformers, and diffusers (or $DIFFUSERS: a folder that holds its package). Prints milliseconds, the median
 of several runs; bench/gpu.sh puts them beside ours."""
@@ -120,14 +122,33 @@ def layered(found):
     found["layered pass 640 x 4"] = median_ms(lambda: model(**a), 4, 2)
 
 
+def prompt(model, found):
+    import io
+    import time
+
+    from diffusers import Flux2KleinPipeline
+
+    pipe = Flux2KleinPipeline.from_pretrained(model, torch_dtype=BF).to(DEV)
+    pipe.set_progress_bar_config(disable=True)
+    times = []
+    for i in range(4):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        image = pipe(prompt=f"a lighthouse {i}", height=1024, width=1024, num_inference_steps=4, guidance_scale=1.0).images[0]
+        image.save(io.BytesIO(), "png")
+        times.append((time.perf_counter() - start) * 1e3)
+    found["prompt to PNG 1024, warm"] = min(times[1:])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compile", action="store_true", help="klein-4b also compiled (takes a minute)")
     parser.add_argument("--json", help="write what was found here as well")
+    parser.add_argument("--model", help="for prompt")
     parser.add_argument("what", nargs="*", default=["klein-4b", "klein-9b", "decode", "text", "layered"])
     options = parser.parse_args()
     works = {"klein-4b": lambda f: klein("klein-4b", (512, 1024), options.compile, f), "klein-9b": lambda f: klein("klein-9b", (1024,), False, f),
-             "decode": decode, "text": text, "layered": layered}
+             "decode": decode, "text": text, "layered": layered, "prompt": lambda f: prompt(options.model, f)}
     print(f"PyTorch {torch.__version__}, {torch.cuda.get_device_name(0)}", flush=True)
     all_found, failed = {}, 0
     for what in options.what:

@@ -658,6 +658,21 @@ def check_map():
     r = nan(12, dtype=F32)
     run_map("ARANGE", r, p=(3, 0.5))
     check("arange", r, 3 + 0.5 * torch.arange(12, device=DEV), 0)
+    for name, bytes_, bias in (("Q4_0", 18, 8), ("Q5_0", 22, 16), ("Q8_0", 34, 0)):
+        n = 3001
+        raw = torch.randint(0, 256, (n, bytes_), device=DEV, dtype=torch.uint8)
+        raw[:, :2] = rand(n, dtype=torch.float16)[:, None].view(torch.uint8)
+        d, q = raw[:, :2].contiguous().view(torch.float16).double(), raw[:, -(32 if name == "Q8_0" else 16):]
+        if name == "Q8_0":
+            q = q.contiguous().view(torch.int8).double()
+        else:
+            q = torch.cat((q & 15, q >> 4), 1).int()
+            if name == "Q5_0":
+                q = q | ((raw[:, 2:6].repeat_interleave(8, 1).int() >> torch.arange(32, device=DEV) % 8) & 1) << 4
+            q = q.double() - bias
+        y = nan(n, 32)
+        launch("unpack", [50], STRUCT["nv_unpack"](x=ptr(raw), y=ptr(y), blocks=n, kind=ENUM["NV_BLOCKS_" + name]))
+        check(f"unpack {name}", y, (d * q).float().to(BF), 0)
     x, t = rand(2, 70, 45), nan(2, 45, 70, dtype=F32)
     launch("transpose", [2, 3, 2], STRUCT["nv_transpose"](x=ptr(x), y=ptr(t), ldx=45, ldy=70, x_batch=70 * 45, y_batch=70 * 45, rows=70, cols=45,
            x_type=1, y_type=0))

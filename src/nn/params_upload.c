@@ -1,7 +1,7 @@
 /* params_upload.c - one parameter from the mapped file into its place on the device, converted on the way.
  *
- * Four ways, cheapest first: the bytes as they are; bf16 to half by a vector loop; blocks unpacked to bf16; and,
- * for all else, rows to float32, reordered where the kernel's channels come last, then narrowed. The uploader's
+ * Five ways, cheapest first: the bytes as they are; blocks as they are, which a card unpacks; bf16 to half by a vector
+ * loop; blocks unpacked to bf16; and, for all else, rows to float32, reordered where the kernel's channels come last, then narrowed. The uploader's
  * workers call these functions for ranges of whole rows (`unit`), several at once: they read `user` only and take
  * scratch of their own.
  *
@@ -14,12 +14,15 @@
 #include "base/mem.h"
 #include "nn/cpu/vec.h"
 #include "nn/dtype_ggml.h"
+#include "nn/nvidia/card.h"
 #include "nn/params_impl.h"
 #include "nn/upload.h"
 
 #define TOO_LARGE                                                                                  \
     "tensor '%s': a number is too large for half precision, and this device has no bf16: use "     \
     "other weights (--weights q8_0)"
+
+#define HOLDS_NAN "tensor '%s' (stored as '%s') holds NaN or infinity"
 
 enum { BAND_FLOATS = 16 << 10 };
 
@@ -101,8 +104,7 @@ static enum err_code narrow(const struct nn_param *p, const float *f, int64_t n,
     uint16_t *h = dst;
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(f[i]))
-            return err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
-                           p->name, p->view.stored->name);
+            return err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
     if (p->t->type == GGML_TYPE_F16) {
         ggml_fp32_to_fp16_row(f, h, n);
         for (int64_t i = 0; i < n; i++)
@@ -169,14 +171,42 @@ static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *
         if (!v->unpack((int)type, src, f, k, false))
             ggml_get_type_traits(type)->to_float(src, f, k);
         if (!all_finite(f, k))
-            rc = err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
-                         p->name, p->view.stored->name);
+            rc = err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
         v->to_bf16(f, to, k);
         src += stored_bytes;
         to += k;
     }
     mem_free(f);
     return rc;
+}
+
+/* Blocks that a card unpacks by itself; NV_BLOCKS_NONE for all others. */
+static enum nv_blocks blocks_of(const struct nn_device *d, enum ggml_type type, size_t row_bytes)
+{
+    if (!nn_device_card(d) || row_bytes > NV_BLOCKS_BYTES)
+        return NV_BLOCKS_NONE;
+    return type == GGML_TYPE_Q4_0   ? NV_BLOCKS_Q4_0
+           : type == GGML_TYPE_Q5_0 ? NV_BLOCKS_Q5_0
+           : type == GGML_TYPE_Q8_0 ? NV_BLOCKS_Q8_0
+                                    : NV_BLOCKS_NONE;
+}
+
+/* Blocks begin with their scale, in half precision: it alone can be infinite or NaN. */
+static enum err_code fill_stored(const void *user, size_t at, size_t n, void *dst, struct err *e)
+{
+    const struct nn_param *p = user;
+    const unsigned char *src = p->view.data + at;
+    size_t block = ggml_type_size(nn_ggml_type(p->view.dtype));
+    unsigned bad = 0;
+    for (size_t i = 0; i < n; i += block) {
+        uint16_t scale;
+        memcpy(&scale, src + i, sizeof scale);
+        bad |= (scale & 0x7c00u) == 0x7c00u;
+    }
+    if (bad)
+        return err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
+    memcpy(dst, src, n);
+    return ERR_OK;
 }
 
 static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst, struct err *e)
@@ -223,9 +253,12 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.user = p;
         w.unit = sizeof(uint16_t);
     } else if (whole && wanted == GGML_TYPE_BF16 && is_in_blocks(stored)) {
-        w.fill = fill_unpacked;
+        size_t row = ggml_row_size(stored, p->t->ne[0]);
+        w.blocks = blocks_of(d, stored, row);
+        w.fill = w.blocks ? fill_stored : fill_unpacked;
         w.user = p;
-        w.unit = (size_t)p->t->ne[0] * sizeof(uint16_t);
+        w.unit = w.blocks ? row : (size_t)p->t->ne[0] * sizeof(uint16_t);
+        w.stored_bytes = row * (size_t)ggml_nrows(p->t);
     } else if (ggml_is_quantized(wanted)) {
         w.fill = nn_param_fill_blocks;
         w.user = p;

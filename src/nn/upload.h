@@ -10,6 +10,7 @@
 #include <ggml.h>
 
 #include "nn/device.h"
+#include "nn/nvidia/kernels.h"
 
 struct nn_uploader;
 
@@ -20,6 +21,9 @@ struct nn_upload {
     /* Makes the bytes [at, at + n) of t, both multiples of `unit`. Called from several threads at once. */
     enum err_code (*fill)(const void *user, size_t at, size_t n, void *dst, struct err *e);
     const void *user;
+    /* On an NVIDIA card: fill makes blocks as they are stored, so many bytes, and the card unpacks them. */
+    enum nv_blocks blocks;
+    size_t stored_bytes;
     size_t unit;               /* a row, say; divides the size of t; 1 where there is none */
     const atomic_bool *cancel; /* looked at before every part: ERR_CANCELLED; NULL: never */
 };

@@ -959,6 +959,35 @@ static const char *run_map(const void *p, struct fake_grid grid)
     return NULL;
 }
 
+static int number_of(const unsigned char *block, int kind, int i)
+{
+    const unsigned char *q = block + (kind == NV_BLOCKS_Q5_0 ? 6 : 2);
+    if (kind == NV_BLOCKS_Q8_0)
+        return (signed char)q[i];
+    int low = i < 16 ? q[i] & 15 : q[i - 16] >> 4;
+    if (kind == NV_BLOCKS_Q4_0)
+        return low - 8;
+    return (low | (block[2 + i / 8] >> i % 8 & 1) << 4) - 16;
+}
+
+static const char *run_unpack(const void *p, struct fake_grid grid)
+{
+    const struct nv_unpack *u = p;
+    int bytes = u->kind == NV_BLOCKS_Q8_0 ? 34 : u->kind == NV_BLOCKS_Q5_0 ? 22 : 18;
+    (void)grid;
+    if (u->kind < NV_BLOCKS_Q4_0 || u->kind > NV_BLOCKS_Q8_0)
+        return "another kind of blocks";
+    if ((uintptr_t)u->x % 2 || (uintptr_t)u->y % 8)
+        return "not at a multiple of 2 bytes, and of 8";
+    for (long long b = 0; b < u->blocks; b++) {
+        const unsigned char *block = (const unsigned char *)u->x + b * bytes;
+        float d = load(block, 0, NV_F16);
+        for (int i = 0; i < 32; i++)
+            store(u->y, b * 32 + i, NV_BF16, d * (float)number_of(block, u->kind, i));
+    }
+    return NULL;
+}
+
 static const char *run_transpose(const void *p, struct fake_grid grid)
 {
     const struct nv_transpose *t = p;

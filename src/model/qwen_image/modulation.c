@@ -100,7 +100,8 @@ done:
 static int64_t times_at_once(const struct build *b)
 {
     enum { FEW_ROWS = 8 };
-    return nn_device_card(b->m->device) ? FEW_ROWS : 1;
+    int64_t most = nn_device_card(b->m->device) ? FEW_ROWS : 1;
+    return b->t->n_times < most ? b->t->n_times : most;
 }
 
 struct modulation_graph {

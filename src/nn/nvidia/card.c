@@ -10,7 +10,8 @@
  * generation it was taken in, and freeing memory of an older one does nothing.
  *
  * Kernels are loaded with the module of the first one that is used: compiling all of the PTX would slow every
- * start. The lock guards context, generation, failure and the making of streams; computing is one thread's.
+ * start. The lock guards context, generation, failure and the making of streams; computing is one thread's. The one
+ * kernel that uploads launch is found by them under a lock of its own.
  */
 #include "nn/nvidia/card.h"
 
@@ -42,12 +43,14 @@ struct nv_card {
     nv_dev dev;
     int architecture, shared_max;
     uint64_t overhead;
-    pthread_mutex_t lock; /* guards what follows, up to the kernels */
+    pthread_mutex_t unpacking; /* guards finding the kernel of uploads */
+    pthread_mutex_t lock;      /* guards what follows, up to the kernels */
     struct nv_context *context;
     unsigned generation;
     bool failed;
     struct err failure;
     struct nv_stream *lanes[NV_LANES]; /* made when first used */
+    nv_ptr blocks; /* where stored blocks lie until they are unpacked, NV_BLOCKS_BYTES a lane */
     struct nv_event *events[THROTTLE_EVENTS];
     bool recorded[THROTTLE_EVENTS];
     int event;
@@ -214,6 +217,7 @@ static void drop_context(struct nv_card *c)
     if (c->context)
         (void)c->d->context_free(c->context);
     c->context = NULL;
+    c->blocks = 0; /* gone with the context */
     memset(c->lanes, 0, sizeof c->lanes);
     memset(c->events, 0, sizeof c->events);
     memset(c->recorded, 0, sizeof c->recorded);
@@ -231,6 +235,8 @@ static nv_result new_context(struct nv_card *c)
         r = c->d->stream_new(&c->lanes[0], NV_STREAM_NON_BLOCKING);
     for (int i = 0; i < THROTTLE_EVENTS && r == NV_SUCCESS; i++)
         r = c->d->event_new(&c->events[i], NV_EVENT_NO_TIMING);
+    if (r == NV_SUCCESS) /* here, so that it counts as the context's own */
+        r = c->d->memory_new(&c->blocks, (size_t)NV_LANES * NV_BLOCKS_BYTES);
     return r;
 }
 
@@ -270,6 +276,7 @@ enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e
     struct nv_card *c = mem_alloc(sizeof *c);
     c->d = d;
     pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->unpacking, NULL);
     enum err_code rc = choose(c, want, e);
     if (rc == ERR_OK)
         rc = make_context(c, e);
@@ -293,6 +300,7 @@ void nv_card_close(struct nv_card *c)
         return;
     drop_context(c);
     pthread_mutex_destroy(&c->lock);
+    pthread_mutex_destroy(&c->unpacking);
     mem_free(c);
 }
 
@@ -540,18 +548,60 @@ static unsigned side(int64_t n)
     return n > 0 ? (unsigned)n : 1;
 }
 
-enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid, void *params,
-                        struct err *e)
+static enum err_code launch_on(struct nv_card *c, struct nv_stream *s, enum nv_kernel k,
+                               struct nv_grid grid, void *params, struct err *e)
 {
     const struct kernel_row *row = &kernels[k];
-    TRY(c->functions[k] ? ERR_OK : find_function(c, k, e));
     if (grid.x > INT32_MAX || grid.y > UINT16_MAX || grid.z > UINT16_MAX)
         return err_set(e, ERR_LIMIT, "'%s' cannot be launched in %lld x %lld x %lld blocks",
                        row->name, (long long)grid.x, (long long)grid.y, (long long)grid.z);
     nv_result r = c->d->launch(c->functions[k], side(grid.x), side(grid.y), side(grid.z),
-                               (unsigned)row->threads, 1, 1, (unsigned)row->shared, c->lanes[0],
+                               (unsigned)row->threads, 1, 1, (unsigned)row->shared, s,
                                (void *[]){params}, NULL);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, row->name, e);
+}
+
+enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid, void *params,
+                        struct err *e)
+{
+    TRY(c->functions[k] ? ERR_OK : find_function(c, k, e));
+    return launch_on(c, c->lanes[0], k, grid, params, e);
+}
+
+static enum err_code find_unpack(struct nv_card *c, struct err *e)
+{
+    pthread_mutex_lock(&c->unpacking);
+    enum err_code rc =
+        c->functions[NV_KERNEL_unpack] ? ERR_OK : find_function(c, NV_KERNEL_unpack, e);
+    pthread_mutex_unlock(&c->unpacking);
+    return rc;
+}
+
+static size_t block_bytes(enum nv_blocks kind)
+{
+    return kind == NV_BLOCKS_Q8_0 ? 34 : kind == NV_BLOCKS_Q5_0 ? 22 : 18;
+}
+
+enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst, const void *src, size_t n,
+                              enum nv_blocks kind, struct err *e)
+{
+    enum { GROUPS = 8, THREADS = 256, MOST = 256 };
+    struct nv_stream *s = NULL;
+    TRY(enter(c, e));
+    TRY(lane_stream(c, lane, &s, e));
+    TRY(find_unpack(c, e));
+    nv_ptr room = c->blocks + (size_t)lane * NV_BLOCKS_BYTES;
+    struct nv_unpack p = {.x = (const void *)(uintptr_t)room,
+                          .y = (void *)(uintptr_t)dst,
+                          .blocks = (long long)(n / block_bytes(kind)),
+                          .kind = (int)kind};
+    int64_t grid = (p.blocks * GROUPS + THREADS - 1) / THREADS;
+    nv_result r = c->d->to_device(room, src, n, s);
+    if (r != NV_SUCCESS)
+        return fail(c, r, "a copy to the card", e);
+    TRY(launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = grid < MOST ? grid : MOST}, &p, e));
+    r = c->d->stream_wait(s);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "unpacking weights", e);
 }
 
 enum err_code nv_wait(struct nv_card *c, struct err *e)

@@ -72,6 +72,11 @@ uint64_t nv_card_locked_bytes(const struct nv_card *c);
  * on the card. */
 ERR_MUST_CHECK enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
                                       size_t n, struct err *e);
+/* n bytes of whole blocks, at most NV_BLOCKS_BYTES of them, to bf16 at dst; of lanes other than 0. Returns when they are there. */
+enum { NV_BLOCKS_BYTES = 512 << 10 };
+ERR_MUST_CHECK enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst,
+                                             const void *src, size_t n, enum nv_blocks kind,
+                                             struct err *e);
 /* Ordered after everything launched before. */
 ERR_MUST_CHECK enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n,
                                      struct err *e);

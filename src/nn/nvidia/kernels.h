@@ -270,6 +270,18 @@ struct nv_transpose {
     int x_type, y_type;
 };
 
+/* unpack: blocks of 32 numbers as ggml stores them, x at a multiple of 2 bytes, to bf16 at a multiple of 8: each the float32
+ * product d * q, rounded. Q4_0: d (f16), 16 bytes whose low halves are the first 16 numbers, q + 8. Q5_0: d, 4 bytes of
+ * fifth bits, 16 bytes as before, q + 16. Q8_0: d, 32 signed bytes. grid: any (a loop over groups of four numbers). */
+enum nv_blocks { NV_BLOCKS_NONE, NV_BLOCKS_Q4_0, NV_BLOCKS_Q5_0, NV_BLOCKS_Q8_0 };
+
+struct nv_unpack {
+    const void *x;
+    void *y;
+    long long blocks;
+    int kind; /* enum nv_blocks */
+};
+
 /* reduce_rows: y[r] = sum of x[r, :] * factor (f32). grid: rows. */
 struct nv_reduce {
     const void *x;
@@ -320,6 +332,7 @@ struct nv_reduce {
     NV_KERNEL(group_norm, group_scales, 80, nv_group_norm, 32, 0)                                  \
     NV_KERNEL(group_norm, group_apply, 80, nv_group_norm, 256, 0)                                  \
     NV_KERNEL(map, map, 80, nv_map, 256, 0)                                                        \
-    NV_KERNEL(map, transpose, 80, nv_transpose, 256, 0)
+    NV_KERNEL(map, transpose, 80, nv_transpose, 256, 0)                                            \
+    NV_KERNEL(unpack, unpack, 80, nv_unpack, 256, 0)
 
 #endif

@@ -23,7 +23,8 @@
     NV_MODULE(gemm_wide)                                                                           \
     NV_MODULE(group_norm)                                                                          \
     NV_MODULE(map)                                                                                 \
-    NV_MODULE(rows)
+    NV_MODULE(rows)                                                                                \
+    NV_MODULE(unpack)
 
 #define NV_MODULE(name)                                                                            \
     __asm__(".section .rodata\n"                                                                   \

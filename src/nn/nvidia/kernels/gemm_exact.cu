@@ -60,8 +60,23 @@ struct four {
     u32 v[4];
 } __attribute__((aligned(16)));
 
+struct eight_floats {
+    float v[8];
+} __attribute__((aligned(16)));
+
+/* Eight neighbours of a row of x; QUADS: they are float32 at a multiple of 16 bytes. */
+template <bool QUADS> DEVICE struct eight_floats eight_of(const struct nv_gemm *g, int row, int k)
+{
+    i64 at = row * g->ldx + k;
+    if (QUADS)
+        return *(const struct eight_floats *)((const float *)g->x + at);
+    struct eight_floats e;
+    UNROLL for (int i = 0; i < 8; i++) e.v[i] = load(g->x, at + i, g->x_type);
+    return e;
+}
+
 /* The same for bf16 weights at multiples of 16 bytes. */
-DEVICE void dots_bf16(const struct nv_gemm *g, const void *w, int column, float *sums)
+template <bool QUADS> DEVICE void dots_bf16(const struct nv_gemm *g, const void *w, int column, float *sums)
 {
     const struct four *p = (const struct four *)((const u16 *)w + column * g->ldw);
     for (int k = (thread_x() & 31) * 8; k < g->k; k += 256) {
@@ -70,9 +85,9 @@ DEVICE void dots_bf16(const struct nv_gemm *g, const void *w, int column, float 
         {
             if (r >= g->m)
                 break;
+            struct eight_floats x = eight_of<QUADS>(g, r, k);
             UNROLL for (int i = 0; i < 8; i++)
-                sums[r] = __builtin_fmaf(load(g->x, r * g->ldx + k + i, g->x_type),
-                                         from_bf16((u16)(v.v[i >> 1] >> (i & 1) * 16)), sums[r]);
+                sums[r] = __builtin_fmaf(x.v[i], from_bf16((u16)(v.v[i >> 1] >> (i & 1) * 16)), sums[r]);
         }
     }
 }
@@ -80,8 +95,11 @@ DEVICE void dots_bf16(const struct nv_gemm *g, const void *w, int column, float 
 DEVICE void dots(const struct nv_gemm *g, const void *w, int column, float *sums)
 {
     bool whole = g->w_type == NV_BF16 && g->k % 8 == 0 && g->ldw % 8 == 0 && ((u64)w & 15) == 0;
-    if (whole)
-        dots_bf16(g, w, column, sums);
+    bool quads = g->x_type == NV_F32 && g->ldx % 4 == 0 && ((u64)g->x & 15) == 0;
+    if (whole && quads)
+        dots_bf16<true>(g, w, column, sums);
+    else if (whole)
+        dots_bf16<false>(g, w, column, sums);
     else
         dots_any(g, w, column, sums);
     UNROLL for (int r = 0; r < MAX_ROWS; r++) sums[r] = warp_sum(sums[r]);
