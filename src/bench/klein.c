@@ -242,6 +242,9 @@ static enum err_code make_images(struct bench *b, struct err *e)
     if (nn_device_is_cpu(b->k->on.transformer))
         TRY_GOTO(load(b, e), done);
     TRY_GOTO(encode_prompts(b, e), done);
+    /* The first image on a card also loads its kernels. */
+    if (!nn_device_is_cpu(b->k->on.transformer) && !b->rq->profile)
+        TRY_GOTO(make_image(b, 0, e), done);
     for (int i = 0; i < b->rq->n_sizes; i++)
         TRY_GOTO(make_image(b, i, e), done);
 done:

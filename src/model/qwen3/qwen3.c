@@ -11,10 +11,12 @@
 #include "model/qwen3/qwen3.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "model/blocks.h"
+#include "nn/buffer.h"
 #include "nn/project.h"
 
 static enum err_code read_json(yyjson_val *json, const char *what, struct qwen3_config *c,
@@ -289,7 +291,7 @@ static int32_t count_tokens(const int32_t *mask, int64_t n)
 }
 
 struct host_inputs {
-    float *x, *cos, *sin, *mask;
+    float *x, *cos, *sin;
 };
 
 static void host_inputs_free(struct host_inputs *h)
@@ -297,22 +299,64 @@ static void host_inputs_free(struct host_inputs *h)
     mem_free(h->x);
     mem_free(h->cos);
     mem_free(h->sin);
-    mem_free(h->mask);
 }
 
-static enum err_code host_inputs_make(struct qwen3 *m, const int32_t *ids, const int32_t *mask,
-                                      int64_t n, struct host_inputs *h, struct err *e)
+static enum err_code host_inputs_make(struct qwen3 *m, const int32_t *ids, int64_t n,
+                                      struct host_inputs *h, struct err *e)
 {
     size_t half = (size_t)m->cfg.head_dim / 2;
     h->x = mem_try_array((size_t)(n * m->cfg.hidden), sizeof(float));
     h->cos = mem_try_array((size_t)n * half, sizeof(float));
     h->sin = mem_try_array((size_t)n * half, sizeof(float));
-    h->mask = mem_try_array((size_t)(n * n), sizeof(float));
-    if (!h->x || !h->cos || !h->sin || !h->mask)
+    if (!h->x || !h->cos || !h->sin)
         return err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)n);
     rope_tables(&m->cfg, n, h->cos, h->sin);
-    causal_mask(mask, n, h->mask);
     return embed(m, ids, n, h->x, e);
+}
+
+/* Only where the graph reads one. */
+static enum err_code set_mask(struct nn_graph *g, struct ggml_tensor *t, const int32_t *mask,
+                              int64_t n, struct err *e)
+{
+    float *room = mem_try_array((size_t)(n * n), sizeof *room);
+    if (!room)
+        return err_set(e, ERR_NOMEM, "no memory for %lld prompt tokens", (long long)n);
+    causal_mask(mask, n, room);
+    nn_graph_set(g, t, room);
+    mem_free(room);
+    return ERR_OK;
+}
+
+/* ---- memory for the result ------------------------------------------------------------------------- */
+
+/* The system gives memory out a page at a time, when it is first written: some milliseconds for a prompt, which pass
+ * here while the card computes. */
+struct touching {
+    float *p;
+    size_t n;
+    pthread_t thread;
+    bool begun;
+};
+
+static void *touch(void *arg)
+{
+    enum { PAGE_FLOATS = 4096 / sizeof(float) };
+    struct touching *t = arg;
+    for (size_t i = 0; i < t->n; i += PAGE_FLOATS)
+        t->p[i] = 0;
+    return NULL;
+}
+
+static void touch_begin(struct touching *t, const struct nn_device *d)
+{
+    t->begun = nn_device_card(d) && pthread_create(&t->thread, NULL, touch, t) == 0;
+}
+
+static void touch_end(struct touching *t)
+{
+    if (t->begun)
+        (void)pthread_join(t->thread, NULL);
+    t->begun = false;
 }
 
 enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *mask,
@@ -323,6 +367,7 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     struct nn_graph g;
     struct inputs in;
     struct host_inputs h = {0};
+    struct touching result = {.p = out, .n = (size_t)n_tokens * n_taps * (size_t)m->cfg.hidden};
     if (n_taps == 0 || n_taps > MAX_TAPS || taps[n_taps - 1] > m->n_layers || n_tokens < 1)
         return err_set(e, ERR_INTERNAL, "the text encoder was asked for layers it does not have");
     nn_graph_init(&g, m->device, false);
@@ -330,17 +375,21 @@ enum err_code qwen3_encode(struct qwen3 *m, const int32_t *ids, const int32_t *m
     int32_t used = count_tokens(mask, n_tokens);
     struct ggml_tensor *tapped = build(&g, m, n_tokens, used > 0, taps, n_taps, &in);
     enum err_code rc;
-    TRY_GOTO(host_inputs_make(m, ids, mask, n_tokens, &h, e), done);
     TRY_GOTO(nn_graph_prepare(&g, e), done);
+    touch_begin(&result, m->device);
+    TRY_GOTO(host_inputs_make(m, ids, n_tokens, &h, e), done);
     nn_graph_set(&g, in.x, h.x);
     nn_graph_set(&g, in.cos, h.cos);
     nn_graph_set(&g, in.sin, h.sin);
-    nn_graph_set(&g, in.seen.mask, h.mask);
+    if (nn_tensor_is_real(m->device, in.seen.mask))
+        TRY_GOTO(set_mask(&g, in.seen.mask, mask, n_tokens, e), done);
     if (in.seen.keys)
         nn_graph_set_bytes(&g, in.seen.keys, &used);
     TRY_GOTO(nn_graph_run(&g, cancel, e), done);
+    touch_end(&result);
     nn_graph_get(&g, tapped, out);
 done:
+    touch_end(&result);
     host_inputs_free(&h);
     nn_graph_deinit(&g);
     return rc;
