@@ -53,14 +53,18 @@ def rand(*shape):
     return torch.randn(*shape, device=DEV, dtype=BF)
 
 
-def klein(name, sizes, compiled, found):
+def klein_model(name):
     from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 
     d = KLEIN[name]
-    model = with_random_weights(
+    return with_random_weights(
         Flux2Transformer2DModel, patch_size=1, in_channels=128, num_layers=d["double"], num_single_layers=d["single"], attention_head_dim=128,
         num_attention_heads=d["heads"], joint_attention_dim=d["text"], timestep_guidance_channels=256, mlp_ratio=3.0,
         axes_dims_rope=(32, 32, 32, 32), rope_theta=2000, guidance_embeds=False)
+
+
+def klein(name, sizes, compiled, found):
+    d, model = KLEIN[name], klein_model(name)
 
     def inputs(side):
         s = side // 16
@@ -92,14 +96,19 @@ def decode(found):
         found[f"decode {side}"] = median_ms(lambda: model.decode(z, return_dict=False), 5, 2)
 
 
-def text(found):
-    from transformers import Qwen3Config, Qwen3Model
+def qwen3_config():
+    from transformers import Qwen3Config
 
-    config = Qwen3Config(hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
-                         vocab_size=151936, rms_norm_eps=1e-6, max_position_embeddings=40960)
+    return Qwen3Config(hidden_size=2560, intermediate_size=9728, num_hidden_layers=36, num_attention_heads=32, num_key_value_heads=8, head_dim=128,
+                       vocab_size=151936, rms_norm_eps=1e-6, max_position_embeddings=40960)
+
+
+def text(found):
+    from transformers import Qwen3Model
+
     torch.set_default_dtype(BF)
     with torch.device(DEV):
-        model = Qwen3Model(config).eval()
+        model = Qwen3Model(qwen3_config()).eval()
     torch.set_default_dtype(torch.float32)
     ids = torch.randint(0, 150000, (1, TEXT_TOKENS), device=DEV)
     mask = torch.ones_like(ids)
@@ -126,10 +135,20 @@ def prompt(model, found):
     import io
     import time
 
-    from diffusers import Flux2KleinPipeline
+    from diffusers import FlowMatchEulerDiscreteScheduler, Flux2KleinPipeline
+    from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+    from transformers import AutoTokenizer, Qwen3ForCausalLM
 
-    pipe = Flux2KleinPipeline.from_pretrained(model, torch_dtype=BF).to(DEV)
+    torch.set_default_dtype(BF)
+    with torch.device(DEV):
+        encoder = Qwen3ForCausalLM(qwen3_config()).eval()
+    torch.set_default_dtype(torch.float32)
+    pipe = Flux2KleinPipeline(scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), text_encoder=encoder,
+                              tokenizer=AutoTokenizer.from_pretrained(os.path.join(model, "tokenizer")), transformer=klein_model("klein-4b"),
+                              vae=with_random_weights(AutoencoderKLFlux2), is_distilled=True)
     pipe.set_progress_bar_config(disable=True)
+    if not pipe.tokenizer.chat_template:  # a small model's has none; how many tokens a prompt has does not matter
+        pipe.tokenizer.chat_template = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     times = []
     for i in range(4):
         torch.cuda.synchronize()
