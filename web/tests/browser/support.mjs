@@ -145,6 +145,7 @@ export async function decoded (page, url) {
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, gl.getParameter(gl.TEXTURE_BINDING_2D), 0)
     const out = new Uint8Array(4 * bitmap.width * bitmap.height)
     gl.readPixels(0, 0, bitmap.width, bitmap.height, gl.RGBA, gl.UNSIGNED_BYTE, out)
+    gl.getExtension('WEBGL_lose_context')?.loseContext() // a page has only 16
     return { width: bitmap.width, height: bitmap.height, data: Array.from(out) }
   }, url)
   return { width, height, data: Uint8Array.from(data) }
