@@ -114,10 +114,58 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
 
 /* ---- telemetry ---------------------------------------------------------------------------------------- */
 
+static const struct http_field telemetry_device[] = {
+    {.name = "name",
+     .type = HTTP_STRING,
+     .required = true,
+     .nullable = true,
+     .help = "null before the first job or model"},
+    {.name = "total_bytes", .type = HTTP_INT, .required = true},
+    {.name = "budget_bytes", .type = HTTP_INT, .required = true},
+    {.name = "used_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {.name = "budget",
+     .type = HTTP_STRING,
+     .required = true,
+     .nullable = true,
+     .help = "as it was set; null: the default"},
+    {0}};
+
+static const struct http_field telemetry_host[] = {
+    {.name = "total_bytes", .type = HTTP_INT, .required = true},
+    {.name = "available_bytes", .type = HTTP_INT, .required = true},
+    {.name = "anonymous_bytes", .type = HTTP_INT, .required = true},
+    {.name = "mapped_bytes", .type = HTTP_INT, .required = true},
+    {.name = "cpus", .type = HTTP_INT, .required = true},
+    {.name = "cpu_seconds", .type = HTTP_NUMBER, .required = true},
+    {.name = "load", .type = HTTP_NUMBER, .required = true},
+    {0}};
+
+static const struct http_field telemetry_running[] = {
+    {.name = "id", .type = HTTP_STRING, .required = true},
+    {.name = "kind",
+     .type = HTTP_STRING,
+     .required = true,
+     .values = "generate|edit|layers|caption"},
+    {.name = "stage", .type = HTTP_STRING, .required = true, .help = "empty before the first"},
+    {0}};
+
+static const struct http_field telemetry_queue[] = {
+    {.name = "waiting", .type = HTTP_INT, .required = true},
+    {.name = "running",
+     .type = HTTP_OBJECT,
+     .required = true,
+     .fields = telemetry_running,
+     .nullable = true},
+    {.name = "done", .type = HTTP_INT, .required = true},
+    {.name = "failed", .type = HTTP_INT, .required = true},
+    {.name = "cancelled", .type = HTTP_INT, .required = true},
+    {0}};
+
 const struct http_field telemetry_fields[] = {
-    {.name = "device", .type = HTTP_OBJECT, .required = true},
-    {.name = "host", .type = HTTP_OBJECT, .required = true},
-    {.name = "queue", .type = HTTP_OBJECT, .required = true},
+    {.name = "device", .type = HTTP_OBJECT, .fields = telemetry_device, .required = true},
+    {.name = "host", .type = HTTP_OBJECT, .fields = telemetry_host, .required = true},
+    {.name = "queue", .type = HTTP_OBJECT, .fields = telemetry_queue, .required = true},
     {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
     {.name = "uptime", .type = HTTP_NUMBER, .required = true},
     {0}};
