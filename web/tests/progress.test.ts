@@ -6,7 +6,9 @@ import { endedOf, fractionOf, liveOf, remediesOf, smallerRequest } from '../src/
 const job = (part: Partial<Job>): Job => ({
   id: 'j', kind: 'generate', model: 'm', state: 'queued', project: null, layer: null, candidate: null, created_ms: 0, request: {}, result: null, error: null, ...part
 })
-const plan = (part: Partial<Plan>): Plan => ({ verdict: 'resident', budget_bytes: 1, peak_bytes: 1000, seconds: null, advice: [], ...part })
+const plan = (part: Partial<Plan>): Plan => ({
+  verdict: 'resident', budget_bytes: 1, peak_bytes: 1000, seconds: null, advice: [], stages: [], devices: [], swap_bytes: 0, ...part
+})
 
 test('progress grows over stages and images', () => {
   const at = (part: Partial<Job>): number => fractionOf(job({ state: 'running', ...part }))

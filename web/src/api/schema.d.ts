@@ -313,6 +313,24 @@ export interface paths {
         patch: operations["changeQueue"];
         trace?: never;
     };
+    "/v1/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What clients keep here; {} at first */
+        get: operations["getPreferences"];
+        /** Replace them by another object, of at most 64 KiB */
+        put: operations["setPreferences"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -1098,6 +1116,39 @@ export interface components {
             /** @description ids of those that wait, in the order in which they will run */
             queued: string[];
         };
+        Plan: {
+            /** @enum {string} */
+            verdict: "resident" | "streamed" | "refused";
+            budget_bytes: number;
+            peak_bytes: number;
+            stages: {
+                component: string;
+                precision: string;
+                device: string;
+                resident_bytes: number;
+                streamed_bytes: number;
+                compute_bytes: number;
+                peak_bytes: number;
+                /** @description weights that the device holds in a wider type than the files; left out where none are */
+                widened?: {
+                    /** @description as the files store them */
+                    from: string;
+                    to: string;
+                    /** @description more than in the files */
+                    bytes: number;
+                };
+            }[];
+            devices: {
+                name: string;
+                budget_bytes: number;
+                peak_bytes: number;
+            }[];
+            swap_bytes: number;
+            advice: string[];
+            /** @description how long it will take, from the last jobs of this model and task here; null: none has finished */
+            seconds: number | null;
+        };
+        PreferencesChanged: Record<string, never>;
         OpenModel: {
             open: string | null;
         };
@@ -1962,36 +2013,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": {
-                        /** @enum {string} */
-                        verdict: "resident" | "streamed" | "refused";
-                        budget_bytes: number;
-                        peak_bytes: number;
-                        stages: {
-                            component: string;
-                            precision: string;
-                            device: string;
-                            resident_bytes: number;
-                            streamed_bytes: number;
-                            compute_bytes: number;
-                            peak_bytes: number;
-                            /** @description weights that the device holds in a wider type than the files; left out where none are */
-                            widened?: {
-                                /** @description as the files store them */
-                                from: string;
-                                to: string;
-                                /** @description more than in the files */
-                                bytes: number;
-                            };
-                        }[];
-                        devices: {
-                            name: string;
-                            budget_bytes: number;
-                            peak_bytes: number;
-                        }[];
-                        swap_bytes: number;
-                        advice: string[];
-                    };
+                    "application/json": components["schemas"]["Plan"];
                 };
             };
             429: components["responses"]["Later"];
@@ -2265,6 +2287,61 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Queue"];
+                };
+            };
+            429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPreferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            503: components["responses"]["Later"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    setPreferences: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": {
+                    [key: string]: unknown;
+                };
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
                 };
             };
             429: components["responses"]["Later"];

@@ -1,7 +1,7 @@
 /* memory.tsx - what the device holds of its budget, and a budget that is drawn. */
 import { MemoryStick } from 'lucide'
 import { useState } from 'preact/hooks'
-import type { Telemetry } from '../../api/types.ts'
+import type { Stage, Telemetry } from '../../api/types.ts'
 import { setBudget } from '../../state/actions/machine.ts'
 import { telemetry } from '../../state/store.ts'
 import { text } from '../../text.ts'
@@ -78,7 +78,7 @@ export function MemoryFacts () {
         <Fact name={t.device} value={d.name ?? t.noDevice} />
         {d.budget_bytes > 0 && <Fact name={t.used} value={bytesOf(d.used_bytes, d.budget_bytes)} />}
         {d.peak_bytes > 0 && <Fact name={t.peak} value={bytes(d.peak_bytes)} />}
-        <Fact name={t.engaged} value={q.running?.stage ? t.components[q.running.stage] : t.nothing} />
+        <Fact name={t.engaged} value={q.running?.stage ? t.components[q.running.stage as Stage] : t.nothing} />
         <Fact name={t.host} value={bytesOf(h.total_bytes - h.available_bytes, h.total_bytes)} />
         <Fact name={t.program} value={t.programBytes(bytes(h.anonymous_bytes), bytes(h.mapped_bytes))} />
         <Fact name={t.load} value={t.loadOf(h.load, h.cpus)} />
