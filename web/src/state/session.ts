@@ -8,7 +8,7 @@ import { arrive, go, loadProjects, removeLeaving } from './actions/projects.ts'
 import { attempt } from './actions/toasts.ts'
 import { followForms } from './forms.ts'
 import { heard } from './save.ts'
-import { preferences, project, projectList, route, telemetry } from './store.ts'
+import { preferences, project, projectList, route, saving, telemetry } from './store.ts'
 
 /* Reads again all that is shown: after the first connection, and when the stream could not tell what was missed. */
 async function refresh (): Promise<void> {
@@ -41,6 +41,7 @@ const THEME = 'veetance.theme'
 export function begin (): void {
   if (new URLSearchParams(location.search).has('token')) history.replaceState(null, '', location.pathname + location.hash)
   window.addEventListener('hashchange', () => { void arrive() })
+  window.addEventListener('beforeunload', (ev) => { if (saving.value !== 'saved') ev.preventDefault() })
   window.addEventListener('pagehide', removeLeaving)
   const kept = localStorage.getItem(THEME)
   if (kept === 'dark' || kept === 'light') preferences.value = { ...preferences.value, theme: kept }

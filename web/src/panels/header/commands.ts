@@ -2,20 +2,22 @@
 import { closeModel, prefer } from '../../state/actions/machine.ts'
 import { go, redo, undo } from '../../state/actions/projects.ts'
 import { register } from '../../state/commands.ts'
-import { dialog, historyOpen, models, project, type Preferences } from '../../state/store.ts'
+import { dialog, historyOpen, models, project, saving, type Preferences } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { renamingProject } from './project_menu.tsx'
 
 const t = text.commands
 const { edit, app } = text.groups
 const inProject = (): boolean => project.value !== null
+/* While something is on its way it may still become possible: keys pressed quickly one after the other all count. */
+const canStep = (which: 'can_undo' | 'can_redo'): boolean => inProject() && (saving.value === 'saving' || project.value?.[which] === true)
 
 const open = (name: NonNullable<typeof dialog.value>): void => { dialog.value = dialog.value === name ? null : name }
 const theme = (theme: Preferences['theme']): void => { prefer({ theme }) }
 
 register(
-  { id: 'undo', title: t.undo, keys: ['Ctrl+Z'], group: edit, enabled: () => project.value?.can_undo ?? false, run: undo },
-  { id: 'redo', title: t.redo, keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], group: edit, enabled: () => project.value?.can_redo ?? false, run: redo },
+  { id: 'undo', title: t.undo, keys: ['Ctrl+Z'], group: edit, enabled: () => canStep('can_undo'), run: undo },
+  { id: 'redo', title: t.redo, keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], group: edit, enabled: () => canStep('can_redo'), run: redo },
   { id: 'palette', title: t.palette, keys: ['Ctrl+K'], group: app, inFields: true, run: () => { open('palette') } },
   { id: 'export', title: t.export, keys: ['Ctrl+Shift+S'], group: app, enabled: inProject, run: () => { open('export') } },
   { id: 'new', title: text.newProject, keys: ['Alt+N'], group: app, run: () => { open('new') } },

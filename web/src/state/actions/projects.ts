@@ -3,7 +3,7 @@ import { assets, projects, type Page } from '../../api/client.ts'
 import type { Project, ProjectHead } from '../../api/types.ts'
 import { text } from '../../text.ts'
 import { flush, onServer } from '../save.ts'
-import { candidateIndex, comparison, opening, project, projectList, route, selectedIds, soloId, type Route } from '../store.ts'
+import { candidateIndex, comparison, opening, project, projectList, route, saving, selectedIds, soloId, type Route } from '../store.ts'
 import { loadJobs } from './jobs.ts'
 import { offerRecipe } from './history.ts'
 import { addLayer, newLayer } from './layers.ts'
@@ -23,7 +23,7 @@ export function go (to: Route): void {
 /* Follows the address: reads what it names. */
 export async function arrive (): Promise<void> {
   const to = routeOf(location.hash)
-  await flush()
+  if (saving.value !== 'offline') await flush()
   route.value = to
   selectedIds.value = []
   soloId.value = null
@@ -175,10 +175,10 @@ export async function projectOfAsset (asset: { id: string, width: number, height
 /* ---- undo --------------------------------------------------------------------------------------------- */
 
 export async function undo (): Promise<void> {
-  if (project.value?.can_undo) await onServer(projects.undo)
+  await onServer(projects.undo, () => project.value?.can_undo ?? false)
 }
 
 export async function redo (): Promise<void> {
-  if (project.value?.can_redo) await onServer(projects.redo)
+  await onServer(projects.redo, () => project.value?.can_redo ?? false)
 }
 
