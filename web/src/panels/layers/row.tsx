@@ -9,7 +9,7 @@ import { layers, selectedIds, soloId } from '../../state/store.ts'
 import { isShown } from '../../state/tree.ts'
 import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
-import { middle } from '../../ui/format.ts'
+import { middle, percent } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { dragged, drop } from './drag.ts'
 import { fold, renaming } from './selection.ts'
@@ -44,20 +44,29 @@ function NameField ({ layer }: { layer: Layer }) {
       onPointerDown={(ev) => { ev.stopPropagation() }}
       onKeyDown={(ev) => {
         ev.stopPropagation()
-        if (ev.key === 'Enter') end(true)
-        else if (ev.key === 'Escape') end(false)
+        if (ev.key !== 'Enter' && ev.key !== 'Escape') return
+        const row = ev.currentTarget.closest<HTMLElement>('[role=treeitem]')
+        end(ev.key === 'Enter')
+        row?.focus()
       }} />
   )
 }
 
+/* What stands below the name: what it holds, and how it is blended where that is not the usual. */
+function notesOf (layer: Layer, members: number): string {
+  return [
+    layer.kind === 'group' ? text.layers.members(members) : '', layer.blend_mode === 'normal' ? '' : text.blend[layer.blend_mode],
+    layer.opacity < 1 ? percent(layer.opacity) : ''
+  ].filter(Boolean).join(' · ')
+}
+
 function Name ({ layer, members }: { layer: Layer, members: number }) {
   const name = nameOf(layer)
-  const words = [layer.blend_mode === 'normal' ? '' : text.blend[layer.blend_mode], layer.opacity < 1 ? `${Math.round(100 * layer.opacity)} %` : '']
-  const below = layer.kind === 'group' ? [text.layers.members(members), ...words] : words
+  const notes = notesOf(layer, members)
   return (
     <span class='layer-name' title={name} onDblClick={() => { renaming.value = layer.id }}>
       <span>{middle(name, 28)}</span>
-      {below.some(Boolean) && <small>{below.filter(Boolean).join(' · ')}</small>}
+      {notes && <small>{notes}</small>}
     </span>
   )
 }
