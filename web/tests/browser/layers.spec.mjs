@@ -86,7 +86,7 @@ export async function properties ({ server, browser }) {
     const l = await top()
     return l.name === 'b' && l.visible && !l.locked && l.opacity === 1 && l.blend_mode === 'normal'
   })
-  assert.ok(await button(page, 'Undo').isDisabled())
+  await until('there is nothing to undo', async () => await button(page, 'Undo').isDisabled())
 }
 
 export async function many_rows_scroll ({ server, browser }) {

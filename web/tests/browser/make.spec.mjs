@@ -30,7 +30,7 @@ export async function a_project_from_a_prompt ({ server, browser }) {
   await staging(page).waitFor({ state: 'detached' })
   await button(page, 'Undo').click()
   await until('one step back there is nothing', async () => await stack(server, id) === '')
-  assert.ok(await button(page, 'Undo').isDisabled())
+  await until('there is nothing to undo', async () => await button(page, 'Undo').isDisabled())
   await button(page, 'Redo').click()
   await row(page, STAR).waitFor()
   await page.getByRole('list', { name: 'History' }).getByRole('button', { name: STAR }).waitFor()
@@ -43,7 +43,7 @@ export async function a_refused_result_leaves_nothing ({ server, browser }) {
   await staging(page).waitFor({ state: 'detached' })
   await until('it is discarded', async () => (await jobs(server, id, 'done'))[0].candidate === 'discarded')
   assert.equal(await stack(server, id), '')
-  assert.ok(await button(page, 'Undo').isDisabled())
+  await until('there is nothing to undo', async () => await button(page, 'Undo').isDisabled())
   await button(page, 'Bring back').click()
   await staging(page).waitFor()
 }

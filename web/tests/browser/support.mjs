@@ -173,9 +173,9 @@ export function differing (a, b, where = () => true) {
   return n
 }
 
-// A field of a panel, typed and left.
+// A number's field, typed and left.
 export async function type (page, label, value) {
-  const field = page.getByLabel(label, { exact: true })
+  const field = page.getByRole('spinbutton', { name: label, exact: true })
   await field.fill(String(value))
   await field.press('Tab')
 }
