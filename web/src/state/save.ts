@@ -8,7 +8,7 @@ import { Failure, projects } from '../api/client.ts'
 import type { Project } from '../api/types.ts'
 import { text } from '../text.ts'
 import { project, saving } from './store.ts'
-import { toast } from './actions/toasts.ts'
+import { attempt, toast } from './actions/toasts.ts'
 
 interface Change {
   kind: 'change'
@@ -31,6 +31,9 @@ type Step = Change | Work
 const RETRY_MS = 2000
 const waiting: Step[] = []
 let running: Promise<void> | null = null
+/* What was heard of while changes of ours were on their way. */
+const NONE = { id: '', revision: 0 }
+let missed = NONE
 /* The gesture whose undo point the server has made. */
 let sentGesture: string | null = null
 
@@ -103,7 +106,12 @@ async function drain (): Promise<void> {
 
 function add (step: Step): void {
   waiting.push(step)
-  running ??= drain().finally(() => { running = null })
+  running ??= drain().finally(() => {
+    running = null
+    const { id, revision } = missed
+    missed = NONE
+    void attempt(async () => { await heard(id, revision) })
+  })
 }
 
 /* Shows `part` at once and keeps it. `gesture` names the drag or slider that it is a step of. */
@@ -129,9 +137,13 @@ export async function flush (): Promise<void> {
   while (running) await running
 }
 
-/* Another window, or the server, made a newer revision: shows it unless changes of ours wait. */
+/* Another window, or the server, made a newer revision: shows it, when the changes of ours that wait are sent. */
 export async function heard (id: string, revision: number): Promise<void> {
-  if (project.value?.id !== id || project.value.revision >= revision || running) return
+  if (project.value?.id !== id || project.value.revision >= revision) return
+  if (running) {
+    if (missed.id !== id || missed.revision < revision) missed = { id, revision }
+    return
+  }
   const fresh = await projects.get(id)
   if (project.value?.id === id && !running && fresh.revision > project.value.revision) project.value = fresh
 }

@@ -1,7 +1,7 @@
 /* dialog.tsx - a modal dialog on the browser's own <dialog>: focus stays in it, Escape closes it. */
 import { X } from 'lucide'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useId, useRef } from 'preact/hooks'
+import { useId, useLayoutEffect, useRef } from 'preact/hooks'
 import { IconButton } from './button.tsx'
 
 /* On what one came for; the browser would take the button that closes. */
@@ -22,11 +22,11 @@ export function Dialog ({ title, onClose, children, actions, class: cls = '', cl
 }) {
   const ref = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
-    const before = document.activeElement
-    ref.current?.showModal()
-    if (ref.current) focusFirst(ref.current)
-    return () => { if (before instanceof HTMLElement) before.focus() }
+  useLayoutEffect(() => {
+    const dialog = ref.current
+    dialog?.showModal()
+    if (dialog) focusFirst(dialog)
+    return () => { dialog?.close() } // still in the page, it gives the focus back
   }, [])
   return (
     <dialog ref={ref} class={`dialog ${cls}`} aria-labelledby={id}

@@ -81,8 +81,8 @@ function useWindow (n: number, list: { current: HTMLDivElement | null }): [numbe
   return [from, Math.min(n, from + seen + 2 * AROUND)]
 }
 
-function arrows (ev: KeyboardEvent, rows: Row[], list: HTMLElement): void {
-  const at = rows.findIndex((r) => r.layer.id === focusedId.value)
+function arrows (ev: KeyboardEvent, rows: Row[], focus: string | null, list: HTMLElement): void {
+  const at = rows.findIndex((r) => r.layer.id === focus)
   const row = rows[at]
   const goTo = (to: number): void => {
     const next = rows[Math.min(rows.length - 1, Math.max(0, to))]
@@ -123,7 +123,7 @@ function Tree () {
   return (
     <>
       <div ref={list} class='layer-list' role='tree' aria-label={text.layers.tree} aria-multiselectable='true'
-        onKeyDown={(ev) => { if (list.current) arrows(ev, rows, list.current) }}
+        onKeyDown={(ev) => { if (list.current) arrows(ev, rows, focus, list.current) }}
         onPointerDown={(ev) => { if (ev.target === list.current) select([]) }}>
         <div class='layer-space' role='none' style={{ height: `${from * ROW}px` }} />
         {rows.slice(from, to).map((row, i) => (
