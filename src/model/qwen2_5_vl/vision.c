@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nn/project.h"
 
 static const float NORM_EPS = 1e-6f; /* in no config */
 
@@ -166,7 +167,8 @@ static struct ggml_tensor *patches_view(struct nn_graph *g, struct ggml_tensor *
 static struct ggml_tensor *windows_to_heads(struct nn_graph *g, struct ggml_tensor *x, int64_t n,
                                             int64_t windows)
 {
-    struct ggml_tensor *t = ggml_reshape_4d(nn_ctx(g), x, x->ne[0], x->ne[1], n, windows);
+    struct ggml_tensor *t = ggml_view_4d(nn_ctx(g), x, x->ne[0], x->ne[1], n, windows, x->nb[1],
+                                         x->nb[2], (size_t)n * x->nb[2], 0);
     t = ggml_cont(nn_ctx(g), ggml_permute(nn_ctx(g), t, 0, 1, 3, 2));
     return ggml_reshape_3d(nn_ctx(g), t, x->ne[0], x->ne[1] * windows, n);
 }
@@ -203,34 +205,35 @@ static struct ggml_tensor *window_attention(struct pass *p, struct ggml_tensor *
     return out;
 }
 
+/* x + attention of its norm. */
 static struct ggml_tensor *attention(struct pass *p, int64_t i, struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
     const struct qwen_vl_vision_config *c = &p->v->cfg;
     const struct block *b = &p->v->blocks[i];
-    int64_t head_dim = c->hidden / c->heads, n = x->ne[1];
+    int64_t head_dim = c->hidden / c->heads;
     float scale = 1.0f / sqrtf((float)head_dim);
-    struct ggml_tensor *q = nn_linear(g, b->q, b->q_bias, x);
-    struct ggml_tensor *k = nn_linear(g, b->k, b->k_bias, x);
-    struct ggml_tensor *v = nn_linear(g, b->v, b->v_bias, x);
-    q = ggml_reshape_3d(nn_ctx(g), q, head_dim, c->heads, n);
-    k = ggml_reshape_3d(nn_ctx(g), k, head_dim, c->heads, n);
-    v = ggml_reshape_3d(nn_ctx(g), v, head_dim, c->heads, n);
-    q = nn_rope_apply(g, q, p->cos, p->sin, NN_ROPE_HALVES);
-    k = nn_rope_apply(g, k, p->cos, p->sin, NN_ROPE_HALVES);
-    struct ggml_tensor *a =
-        c->full[i] ? nn_attention(g, q, k, v, NULL, scale) : window_attention(p, q, k, v, scale);
-    return nn_linear(g, b->proj, b->proj_bias, a);
+    struct nn_qkv h = nn_project(g, nn_rms_norm_in(g, x, b->norm1, NORM_EPS),
+                                 &(struct nn_projections){.q = {.w = b->q, .b = b->q_bias},
+                                                          .k = {.w = b->k, .b = b->k_bias},
+                                                          .v = {.w = b->v, .b = b->v_bias},
+                                                          .head_dim = head_dim,
+                                                          .cos = p->cos,
+                                                          .sin = p->sin,
+                                                          .mode = NN_ROPE_HALVES});
+    struct ggml_tensor *a = c->full[i] ? nn_attention(g, h.q, h.k, h.v, NULL, scale)
+                                       : window_attention(p, h.q, h.k, h.v, scale);
+    return nn_linear_gate_add(g, b->proj, b->proj_bias, a, NULL, x);
 }
 
 static struct ggml_tensor *block_forward(struct pass *p, int64_t i, struct ggml_tensor *x)
 {
     struct nn_graph *g = &p->g;
     const struct block *b = &p->v->blocks[i];
-    x = ggml_add(nn_ctx(g), x, attention(p, i, nn_rms_norm(g, x, b->norm1, NORM_EPS)));
-    struct ggml_tensor *h = nn_rms_norm(g, x, b->norm2, NORM_EPS);
+    x = attention(p, i, x);
+    struct ggml_tensor *h = nn_rms_norm_in(g, x, b->norm2, NORM_EPS);
     h = nn_silu_mul(g, nn_linear(g, b->gate, b->gate_bias, h), nn_linear(g, b->up, b->up_bias, h));
-    x = ggml_add(nn_ctx(g), x, nn_linear(g, b->down, b->down_bias, h));
+    x = nn_linear_gate_add(g, b->down, b->down_bias, h, NULL, x);
     return nn_mid(g, x, "mid.blocks.%d", (int)i);
 }
 
