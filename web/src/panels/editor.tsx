@@ -16,10 +16,12 @@ export function Editor () {
   return (
     <div class='editor'>
       <Boundary><Header /></Boundary>
-      <Boundary><Rail /></Boundary>
-      <main class='canvas-area'>
-        <Boundary>{open && <Canvas />}</Boundary>
-        <Boundary>{open && <Staging />}</Boundary>
+      <main class='work'>
+        <Boundary><Rail /></Boundary>
+        <div class='canvas-area'>
+          <Boundary>{open && <Canvas />}</Boundary>
+          <Boundary>{open && <Staging />}</Boundary>
+        </div>
       </main>
       <aside class='column-right'>
         <Splitter top={<Boundary><Tasks /></Boundary>} bottom={<Boundary><Layers /></Boundary>} />

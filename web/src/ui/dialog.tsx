@@ -8,7 +8,7 @@ import { IconButton } from './button.tsx'
 function focusFirst (dialog: HTMLElement): void {
   const first = (selector: string) => dialog.querySelector<HTMLElement>(`.dialog-content ${selector}`)
   const to = first('[autofocus]') ?? first(':is(input:checked, input:not([type=radio]), textarea, select, [tabindex="0"])')
-  to?.focus()
+  to?.focus({ preventScroll: true })
 }
 
 export function Dialog ({ title, onClose, children, actions, class: cls = '', closeLabel, bare }: {

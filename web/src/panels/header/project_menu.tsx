@@ -5,7 +5,7 @@ import { useLayoutEffect, useRef } from 'preact/hooks'
 import { change } from '../../state/save.ts'
 import { project } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import { middle } from '../../ui/format.ts'
+import { Cut } from '../../ui/cut.tsx'
 import { Icon } from '../../ui/icon.tsx'
 import { MenuButton } from '../../ui/menu.tsx'
 import { menuOf } from './items.ts'
@@ -43,7 +43,7 @@ export function ProjectMenu () {
     <MenuButton class='button quiet project-menu' label={text.header.menu(name)} title={name}
       items={() => menuOf(['rename', PenLine], ['home', LayoutGrid], ['new', Plus], 'line', ['export', Download], 'line',
         ['settings', Settings], ['palette', Command], ['shortcuts', Keyboard], ['docs', BookOpen])}>
-      <Icon of={MenuIcon} /><span class='project-name'>{middle(name, 28)}</span><Icon of={ChevronDown} size={12} />
+      <Icon of={MenuIcon} /><span class='project-name'><Cut name={name} /></span><Icon of={ChevronDown} size={12} />
     </MenuButton>
   )
 }

@@ -5,7 +5,8 @@ import { projects } from '../../api/client.ts'
 import type { ProjectHead } from '../../api/types.ts'
 import { duplicateProject, go, removeProject, renameProject } from '../../state/actions/projects.ts'
 import { text } from '../../text.ts'
-import { date, middle } from '../../ui/format.ts'
+import { Cut } from '../../ui/cut.tsx'
+import { date } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { Menu, MenuButton, type MenuItem } from '../../ui/menu.tsx'
 
@@ -78,7 +79,7 @@ export function Card ({ p }: { p: ProjectHead }) {
       <a class='card-link' href={`#/p/${p.id}`} title={name.length > 24 ? name : undefined} draggable={false}>
         <Thumbnail p={p} />
         <span class='card-words'>
-          <strong>{middle(name, 28)}</strong>
+          <strong><Cut name={name} /></strong>
           <span class='secondary'>{t.facts(date(p.updated_ms), p.width, p.height)}</span>
         </span>
       </a>

@@ -47,5 +47,4 @@ const list: Omit<Command, 'group'>[] = [
   { id: 'layer.remove', title: text.commands.remove, keys: ['Delete', 'Backspace'], enabled: some, run: () => { act.removeLayers(ids()) } }
 ]
 
-export const layerCommands: Command[] = list.map((c) => ({ ...c, group: text.groups.layers }))
-register(...layerCommands)
+register(...list.map((c) => ({ ...c, group: text.groups.layers })))

@@ -13,7 +13,7 @@ import { Select, Slider } from '../../ui/field.tsx'
 import { percent } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { Menu, MenuButton, type MenuItem } from '../../ui/menu.tsx'
-import { layerCommands } from './commands.ts'
+import './commands.ts'
 import { follow, ROW } from './drag.ts'
 import './layers.css'
 import { LayerRow } from './row.tsx'
@@ -24,13 +24,13 @@ const ALL = 80
 const AROUND = 12
 
 const SECTIONS = [
-  ['layer.rename', 'layer.duplicate', 'layer.group', 'layer.ungroup'], ['layer.mergeDown', 'layer.merge', 'layer.reassemble'],
+  ['layer.rename', 'layer.duplicate', 'layer.group', 'layer.ungroup'], ['layer.mergeDown', 'layer.merge'], ['layer.reassemble', 'view.compareSource'],
   ['layer.trim', 'layer.clean', 'layer.raise', 'layer.lower'], ['layer.solo', 'layer.visible', 'layer.lock'], ['layer.remove']
 ]
 
 function menuItems (): MenuItem[] {
   const item = (id: string): MenuItem[] => {
-    const c = layerCommands.find((x) => x.id === id)
+    const c = commands.value.get(id)
     return c ? [{ label: c.title, keys: c.keys?.[0], disabled: !isEnabled(c), danger: id === 'layer.remove', run: () => { run(id) } }] : []
   }
   return SECTIONS.flatMap((ids, i) => [...(i > 0 ? ['line' as const] : []), ...ids.flatMap(item)])

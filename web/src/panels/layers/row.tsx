@@ -9,7 +9,8 @@ import { layers, selectedIds, soloId } from '../../state/store.ts'
 import { isShown } from '../../state/tree.ts'
 import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
-import { middle, percent } from '../../ui/format.ts'
+import { Cut } from '../../ui/cut.tsx'
+import { percent } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { dragged, drop } from './drag.ts'
 import { fold, renaming } from './selection.ts'
@@ -65,7 +66,7 @@ function Name ({ layer, members }: { layer: Layer, members: number }) {
   const notes = notesOf(layer, members)
   return (
     <span class='layer-name' title={name} onDblClick={() => { renaming.value = layer.id }}>
-      <span>{middle(name, 28)}</span>
+      <Cut name={name} />
       {notes && <small>{notes}</small>}
     </span>
   )
