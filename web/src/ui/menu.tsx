@@ -1,7 +1,7 @@
 /* menu.tsx - a button that opens a menu, and a menu at a point. Arrows walk, letters jump, Escape closes. */
 import { Check, type IconNode } from 'lucide'
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { keyLabel } from './format.ts'
 import { Icon } from './icon.tsx'
 
@@ -31,7 +31,7 @@ function walk (list: HTMLElement, ev: KeyboardEvent, close: () => void): void {
 
 export function Menu ({ items, at, label, onClose }: { items: MenuItem[], at: { x: number, y: number }, label: string, onClose: () => void }) {
   const ref = useRef<HTMLDivElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     const list = ref.current
     const before = document.activeElement
     if (!list) return

@@ -1,12 +1,12 @@
 /* popover.tsx - a button that opens a small panel below it. Escape and a click elsewhere close it. */
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 
 const EDGE = 8
 
 function Panel ({ label, anchor, onClose, children }: { label: string, anchor: HTMLElement, onClose: () => void, children: ComponentChildren }) {
   const ref = useRef<HTMLDivElement>(null)
-  useEffect(() => {
+  useLayoutEffect(() => {
     const panel = ref.current
     if (!panel) return
     const from = anchor.getBoundingClientRect()
