@@ -11,7 +11,7 @@ export function QueueButton () {
     <button type='button' class={`button quiet queue-button ${q.running === null ? '' : 'running'}`} aria-label={text.header.queueFacts(n, q.paused)} aria-expanded={queueOpen.value}
       title={text.header.queueFacts(n, q.paused)} onClick={() => { queueOpen.value = !queueOpen.value }}>
       <Icon of={q.paused ? Pause : ListOrdered} />
-      <span class='fold'>{text.header.queue}</span>
+      <span class='fold'>{text.header.queue}</span>{' '}
       {n > 0 && <span class='count'>{n}</span>}
     </button>
   )
