@@ -127,6 +127,8 @@ def test_layers_captions_and_edits(program):
         body, headers = form(("prompt", "make the circle green"), ("images", "a.png", read(EDIT)), ("seed", "1"))
         a = s.post("/v1/edit?wait=true", body, headers=headers)
         assert a.status == 200 and len(a.json()["images"]) == 1, a
+        made = a.json()["images"][0]  # no size was asked for: it is the image's
+        assert (a.json()["width"], a.json()["height"]) == (made["width"], made["height"]) and made["width"] > 0, a
         p = s.post("/v1/projects", {"name": "x", "width": 128, "height": 128}).json()
         assert p["id"]
 

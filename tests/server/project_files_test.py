@@ -62,6 +62,8 @@ def test_images_are_opened_as_one_layer(program):
         q = opened(s.post("/v1/projects/open", data, headers={"Content-Type": "image/png", "X-File-Name": "a/b cat.png"}))
         assert q["name"] == "b cat" and (q["width"], q["height"]) == (12, 9) and len(q["layers"]) == 1
         assert s.get("/v1/assets/" + q["layers"][0]["asset"]).body == data  # the file itself
+        q = opened(s.post("/v1/projects/open?name=bird", data, headers={"Content-Type": "image/png"}))
+        assert (q["name"], q["layers"][0]["name"]) == ("bird", "bird")
         body, headers = form(("file", "dog.png", data))
         assert opened(s.post("/v1/projects/open", body, headers=headers))["name"] == "dog"
         bmp = b"BM" + struct.pack("<IHHIIiiHHIIiiII", 54 + 8, 0, 0, 54, 40, 2, 1, 1, 24, 0, 8, 0, 0, 0, 0) + b"\1\2\3\4\5\6\0\0"

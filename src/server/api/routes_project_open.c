@@ -183,6 +183,9 @@ static enum err_code create(struct http_request *rq, const struct opened *o, str
     TRY(project_json_parse(str_from(o->document), p, e));
     layer_set_name(&cleaned, str_from(name ? name : p->name));
     memcpy(p->name, cleaned.name, sizeof p->name);
+    /* An image that came without the name of a file is called what its project is. */
+    if (p->n == 1 && !p->layers[0].name[0])
+        memcpy(p->layers[0].name, p->name, sizeof p->layers[0].name);
     TRY(project_create(store_of(rq), p, e));
     project_tell(rq, p, false);
     snprintf(re->location, sizeof re->location, "/v1/projects/%s", p->id);

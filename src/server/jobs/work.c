@@ -228,18 +228,20 @@ static enum err_code put_image(struct store *store, const struct vt_result *res,
     return ERR_OK;
 }
 
-static void how_made(const struct vt_request *q, struct buf *b)
+/* The size is the image's: a request may have left it to the engine. */
+static void how_made(const struct vt_result *res, int i, struct buf *b)
 {
-    result_json_request(b, q);
-    json_put_int(b, "width", q->width);
-    json_put_int(b, "height", q->height);
+    const struct vt_image im = vt_result_image(res, i);
+    result_json_request(b, vt_result_request(res));
+    json_put_int(b, "width", im.width);
+    json_put_int(b, "height", im.height);
 }
 
 enum err_code work_keep_image(struct store *store, const struct vt_result *res, int i,
                               struct work_result *r)
 {
     if (!r->made.n)
-        how_made(vt_result_request(res), &r->made);
+        how_made(res, i, &r->made);
     return put_image(store, res, i, r, &r->lost);
 }
 
