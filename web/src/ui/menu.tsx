@@ -43,7 +43,8 @@ export function Menu ({ items, at, label, onClose }: { items: MenuItem[], at: { 
     window.addEventListener('pointerdown', outside, true)
     return () => {
       window.removeEventListener('pointerdown', outside, true)
-      if (before instanceof HTMLElement) before.focus()
+      /* Unless what was chosen has taken the focus. */
+      if (before instanceof HTMLElement && list.contains(document.activeElement)) before.focus()
     }
   }, [])
   return (

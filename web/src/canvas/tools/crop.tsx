@@ -138,8 +138,10 @@ export function registerCropTool (): void {
     enter: reset,
     leave () { cropBox.value = null; guides.value = [] }
   })
+  /* Before a layer that is chosen, after a result that waits. */
+  const rank = 0.5
   register(
-    { id: 'crop.apply', title: text.canvas.crop.apply, keys: ['Enter'], group: text.groups.tools, enabled: inUse, run: applyCrop },
-    { id: 'crop.cancel', title: text.canvas.crop.cancel, keys: ['Escape'], group: text.groups.tools, enabled: inUse, run: leaveCrop }
+    { id: 'crop.apply', title: text.canvas.crop.apply, keys: ['Enter'], group: text.groups.tools, rank, enabled: inUse, run: applyCrop },
+    { id: 'crop.cancel', title: text.canvas.crop.cancel, keys: ['Escape'], group: text.groups.tools, rank, enabled: inUse, run: leaveCrop }
   )
 }

@@ -2,7 +2,7 @@
  * (references, the canvas) stop the event; what remains comes here. */
 import { FilePlus2, ImagePlus, LoaderCircle } from 'lucide'
 import { useEffect, useState } from 'preact/hooks'
-import { fateOf, takeFiles, type Fate } from '../../state/actions/files.ts'
+import { fateOf, named, takeFiles, type Fate } from '../../state/actions/files.ts'
 import { isField } from '../../state/commands.ts'
 import { dialog, opening, project } from '../../state/store.ts'
 import { text } from '../../text.ts'
@@ -33,7 +33,7 @@ function follow (show: (f: Fate | null) => void): () => void {
     if (files.length === 0 || ev.defaultPrevented || isField(ev.target)) return
     ev.preventDefault()
     dialog.value = null
-    void takeFiles(files)
+    void takeFiles(files.map(named))
   }
   const heard = new AbortController()
   const { signal } = heard

@@ -74,9 +74,19 @@ function Facts ({ c, at, n }: { c: Candidate, at: number, n: number }) {
   )
 }
 
+function lookAtCanvas (): void {
+  document.querySelector<HTMLElement>('[role=application]')?.focus({ preventScroll: true })
+}
+
 /* Who pressed the panel's button looks at the canvas now: Enter is to accept, not to press it again. */
 function leaveRunButton (): void {
-  if (document.activeElement?.closest('.task-foot')) document.querySelector<HTMLElement>('[role=application]')?.focus({ preventScroll: true })
+  if (document.activeElement?.closest('.task-foot')) lookAtCanvas()
+}
+
+/* So does who clicked a button of the bar by pointer; one that opens a menu has the focus back from it. */
+function leaveClicked (ev: MouseEvent): void {
+  const byPointer = ev.detail > 0
+  if (byPointer && ev.target instanceof Element && !ev.target.closest('[aria-haspopup]')) lookAtCanvas()
 }
 
 function Bar ({ c }: { c: Candidate }) {
@@ -86,7 +96,7 @@ function Bar ({ c }: { c: Candidate }) {
   return (
     <div class='staging' role='toolbar' aria-label={text.staging.label}>
       <Remarks c={c} />
-      <div class='staging-row'>
+      <div class='staging-row' onClick={leaveClicked}>
         {n > 1 && (
           <span class='staging-steps'>
             <IconButton label={text.staging.previous} icon={ChevronLeft} keys='Left' onClick={() => { stepCandidate(-1) }} />

@@ -23,6 +23,12 @@ export async function takeFiles (files: File[]): Promise<void> {
   for (const f of files) await (isLayered(f.name) ? openFile(f) : placeFile(f))
 }
 
+/* Browsers call an image that was copied, and is no file, "image.png". */
+export function named (file: File): File {
+  const end = /^image(\.[a-z]+)$/.exec(file.name)?.[1]
+  return end ? new File([file], text.creating.pasted + end, { type: file.type }) : file
+}
+
 /* The image in the clipboard, as a project. False where there is none. */
 export async function openClipboard (): Promise<boolean> {
   const items = await attempt(async () => await navigator.clipboard.read())
