@@ -1,9 +1,9 @@
-// Everyone: axe-core finds nothing serious on any page, panel or dialog, dark or light; nothing is cut off at 1024 px; nothing moves
+// Everyone: axe-core finds nothing serious on any page, panel, menu or dialog, dark or light; nothing is cut off at 1024 px; nothing moves
 // for who asked for stillness.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { button, canvas, drawn, open, panel, row, scene } from './support.mjs'
+import { button, canvas, drawn, open, panel, prompt, queue, row, scene, staging, type, until } from './support.mjs'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -121,6 +121,37 @@ export async function panels ({ server, browser }) {
     await check(page, `tool ${key}`, said)
   }
   await page.keyboard.press('v')
+  nothing(said)
+}
+
+export async function results_queue_and_menus ({ server, browser }) {
+  const p = await scene(server)
+  const { page, said } = await opened(browser, server, `/#/p/${p.id}`)
+  await drawn(page)
+  await prompt(page).fill('a red star on a white background')
+  await type(page, 'Steps', 1)
+  await button(page, 'Generate').click()
+  await staging(page).waitFor()
+  await check(page, 'results', said)
+  await type(page, 'Steps', 1000)
+  await button(page, 'Generate').click()
+  await button(page, 'Generate').click()
+  await page.getByRole('progressbar').waitFor()
+  await check(page, 'a job in the panel', said)
+  await page.getByRole('button', { name: /^Queue/ }).click()
+  await queue(page).getByRole('progressbar').waitFor()
+  await check(page, 'queue', said)
+  await button(queue(page), 'Cancel').last().click()
+  await until('one is left', async () => await button(queue(page), 'Cancel').count() === 1)
+  await button(queue(page), 'Cancel').click()
+  await button(queue(page), 'Close').click()
+  for (const name of [/^Menu of/, /^Zoom:/, /^Model:/, 'Layer actions', /^Memory:/]) {
+    await page.getByRole('button', { name }).click()
+    await page.locator('.menu, .popover').waitFor()
+    await check(page, `menu ${name}`, said)
+    await page.keyboard.press('Escape')
+    await page.locator('.menu, .popover').waitFor({ state: 'detached' })
+  }
   nothing(said)
 }
 

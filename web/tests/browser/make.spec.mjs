@@ -58,7 +58,7 @@ export async function several_in_a_row ({ server, browser }) {
     await button(staging(page), 'Accept').click()
     await until('it is a layer', async () => await rows(page).count() === 4 - left)
   }
-  const { layers } = await projectOf(server, page)
+  const layers = await until('all are kept', async () => { const p = await projectOf(server, page); return p.layers.length === 3 && p.layers })
   assert.equal(new Set(layers.map((l) => l.asset)).size, 3, 'each has a seed of its own')
 }
 
