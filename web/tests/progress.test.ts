@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Job, Plan } from '../src/api/types.ts'
-import { endedOf, fractionOf, liveOf, remediesOf, smallerRequest } from '../src/state/progress.ts'
+import { endedOf, fractionOf, liveOf, remediesOf, secondsLeft, smallerRequest } from '../src/state/progress.ts'
 
 const job = (part: Partial<Job>): Job => ({
   id: 'j', kind: 'generate', model: 'm', state: 'queued', project: null, layer: null, candidate: null, created_ms: 0, request: {}, result: null, error: null, ...part
@@ -18,6 +18,15 @@ test('progress grows over stages and images', () => {
   assert.ok(at({ stage: 'decode', done: 7 }) <= 1)
   assert.equal(fractionOf(job({ state: 'queued' })), 0)
   assert.equal(fractionOf(job({ state: 'done' })), 1)
+})
+
+test('the time left is that of all images', () => {
+  const left = (part: Partial<Job>): number | null => secondsLeft(job({ state: 'running', ...part }))
+  assert.equal(left({ stage: 'steps', done: 0.25, seconds_left: 6 }), 6)
+  assert.equal(left({ stage: 'steps', done: 0.25, seconds_left: 6, image: 0, images: 4 }), 30)
+  assert.equal(left({ stage: 'steps', done: 0.25, seconds_left: 6, image: 3, images: 4 }), 6)
+  assert.equal(left({ stage: 'load', done: 0.25, seconds_left: 6, image: 0, images: 4 }), null)
+  assert.equal(left({ stage: 'steps', image: 0, images: 4 }), null)
 })
 
 test('what runs is first, then the order of the queue', () => {

@@ -16,6 +16,15 @@ export function fractionOf (j: Job): number {
   return Math.min(1, ((j.image ?? 0) + within) / images)
 }
 
+/* Until the whole job is done; null: not known. What the engine tells is of one stage of one image. */
+export function secondsLeft (j: Job): number | null {
+  const left = j.seconds_left ?? null
+  const more = Math.max(1, j.images ?? 1) - (j.image ?? 0) - 1
+  if (left === null || left <= 0 || more <= 0) return left
+  const done = j.done ?? 0
+  return j.stage === 'steps' && done < 1 ? left + more * left / (1 - done) : null
+}
+
 export const isLive = (j: Job): boolean => j.state === 'queued' || j.state === 'running'
 
 /* What runs, then what waits in the order in which it will run. */

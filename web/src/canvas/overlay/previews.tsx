@@ -1,10 +1,11 @@
 /* previews.tsx - what running jobs of this project have so far, where it will lie, with a thin line for how far they are.
- * A preview of layers is one sheet of tiles, the bottom layer at the left. */
+ * A preview of layers is one sheet of tiles, the bottom layer at the left. A result that waits is not covered: then there is
+ * the line alone. */
 import type { Job, Preview } from '../../api/types.ts'
 import { placeOf } from '../../state/actions/jobs.ts'
 import { newLayer } from '../../state/actions/layers.ts'
 import { fractionOf } from '../../state/progress.ts'
-import { previews, project, projectJobs, zoom } from '../../state/store.ts'
+import { candidate, previews, project, projectJobs, zoom } from '../../state/store.ts'
 import { draftLayers } from '../draft.ts'
 import { around, corners, matrixOf, multiply, scaling, translation, type Matrix } from '../matrix.ts'
 import { boxToScreen, pan } from '../viewport.ts'
@@ -33,7 +34,7 @@ function Running ({ job, preview }: { job: Job, preview: Preview | undefined }) 
   const box = boxToScreen(around(corners(size.width, size.height, matrix)))
   return (
     <>
-      {preview && <g transform={toScreenMatrix(matrix)}><Sheet of={preview} w={size.width} h={size.height} /></g>}
+      {preview && !candidate.value && <g transform={toScreenMatrix(matrix)}><Sheet of={preview} w={size.width} h={size.height} /></g>}
       <rect class='job-place' x={box.x} y={box.y} width={box.w} height={box.h} />
       <rect class='job-track' x={box.x} y={box.y + box.h + 4} width={box.w} height={3} rx={1.5} />
       <rect class='job-done' x={box.x} y={box.y + box.h + 4} width={box.w * fractionOf(job)} height={3} rx={1.5} />

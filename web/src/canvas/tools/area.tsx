@@ -11,7 +11,7 @@ import { polygon, rectangle, wand, type Mode } from '../mask/mask.ts'
 import type { Point } from '../matrix.ts'
 import { toScreen } from '../viewport.ts'
 import { dragBox, marquee } from './marquee.ts'
-import { registerTool, type Gesture, type Pointer } from './tool.ts'
+import { forMasks, registerTool, type Gesture, type Pointer } from './tool.ts'
 
 const modeOf = (p: Pointer): Mode => p.alt ? 'subtract' : p.shift ? 'add' : 'replace'
 
@@ -85,7 +85,7 @@ function WandOptions () {
 const Hint = () => <span class='secondary'>{text.masks.areaHint}</span>
 
 export function registerAreaTools (): void {
-  registerTool({ id: 'lasso', key: 'L', label: text.masks.lasso, icon: Lasso, cursor: () => 'crosshair', down: lassoing, Overlay: LassoPath, Options: Hint })
-  registerTool({ id: 'rectangle', key: 'M', label: text.masks.rectangle, icon: SquareDashed, cursor: () => 'crosshair', down: framing, Options: Hint })
-  registerTool({ id: 'wand', key: 'W', label: text.masks.wand, icon: WandSparkles, cursor: () => 'crosshair', down: picking, Options: WandOptions })
+  registerTool({ id: 'lasso', key: 'L', label: text.masks.lasso, icon: Lasso, enter: forMasks, cursor: () => 'crosshair', down: lassoing, Overlay: LassoPath, Options: Hint })
+  registerTool({ id: 'rectangle', key: 'M', label: text.masks.rectangle, icon: SquareDashed, enter: forMasks, cursor: () => 'crosshair', down: framing, Options: Hint })
+  registerTool({ id: 'wand', key: 'W', label: text.masks.wand, icon: WandSparkles, enter: forMasks, cursor: () => 'crosshair', down: picking, Options: WandOptions })
 }

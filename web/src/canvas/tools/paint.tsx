@@ -10,7 +10,7 @@ import { current, draftMask, dropDraft, keep, showDraft } from '../mask/current.
 import { beginStroke, strokeTo } from '../mask/stroke.ts'
 import type { Point } from '../matrix.ts'
 import { toScreen } from '../viewport.ts'
-import { registerTool, type Gesture, type Pointer } from './tool.ts'
+import { forMasks, registerTool, type Gesture, type Pointer } from './tool.ts'
 
 const pointer = signal<Point | null>(null)
 let lastEnd: Point | null = null
@@ -67,6 +67,7 @@ function Options () {
 const shared = {
   cursor: () => 'none', Overlay: Ring, Options,
   hover: (p: Pointer | null) => { pointer.value = p && { x: p.x, y: p.y } },
+  enter: forMasks,
   leave: () => { pointer.value = null }
 }
 

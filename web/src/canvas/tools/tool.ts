@@ -9,7 +9,7 @@ import { signal } from '@preact/signals'
 import type { IconNode } from 'lucide'
 import type { ComponentType } from 'preact'
 import { register } from '../../state/commands.ts'
-import { tool, type Tool as ToolName } from '../../state/store.ts'
+import { project, taskPanel, tool, type Tool as ToolName } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import type { Point } from '../matrix.ts'
 
@@ -62,6 +62,11 @@ export function chooseTool (id: ToolName): void {
   activeTool()?.leave?.()
   tool.value = id
   activeTool()?.enter?.()
+}
+
+/* A mask says where a change applies: its tools show the panel of changes. */
+export function forMasks (): void {
+  if ((project.value?.layers.length ?? 0) > 0) taskPanel.value = 'change'
 }
 
 export function registerTool (t: Tool): void {

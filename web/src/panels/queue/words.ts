@@ -1,5 +1,6 @@
 /* words.ts - a job's progress in words. */
 import type { Job } from '../../api/types.ts'
+import { secondsLeft } from '../../state/progress.ts'
 import { text } from '../../text.ts'
 import { seconds } from '../../ui/format.ts'
 
@@ -8,10 +9,11 @@ export const titleOf = (j: Job): string => String(j.request['prompt'] ?? '').tri
 export function wordsOf (j: Job): string {
   if (j.state !== 'running') return text.state[j.state]
   const stage = j.stage === 'steps' && j.steps ? text.queue.step(j.step ?? 0, j.steps) : j.stage ? text.stage[j.stage] : text.state.running
+  const left = secondsLeft(j)
   const parts = [
     (j.images ?? 1) > 1 ? text.queue.image((j.image ?? 0) + 1, j.images ?? 1) : null,
     stage,
-    j.seconds_left != null && j.seconds_left > 0 ? text.queue.left(seconds(j.seconds_left)) : null
+    left !== null && left > 0 ? text.queue.left(seconds(left)) : null
   ]
   return parts.filter(Boolean).join(' · ')
 }
