@@ -7,7 +7,7 @@ import { zoom } from '../state/store.ts'
 import type { Point } from './matrix.ts'
 import { activeTool, type Gesture, type Pointer } from './tools/tool.ts'
 import { panning } from './tools/view.ts'
-import { panBy, toCanvas, zoomTo } from './viewport.ts'
+import { panBy, toCanvas, zoomHolding, zoomTo } from './viewport.ts'
 
 export const spaceHeld = signal(false)
 /* Where the pointer is; null: elsewhere. */
@@ -38,6 +38,7 @@ export function pointerOf (ev: PointerEvent, host: Element, double = false): Poi
 export class Pointers {
   private readonly host: HTMLElement
   private readonly fingers = new Map<number, Point>()
+  private gripped: { held: Point, each: number } | null = null // by two fingers: a point of the canvas, and the zoom a pixel between them
   private owner: number | null = null // the pointer of the gesture
   private lastDown = { at: 0, x: 0, y: 0 }
 
@@ -51,6 +52,7 @@ export class Pointers {
     if (ev.pointerType === 'touch') this.fingers.set(ev.pointerId, local(ev, this.host))
     if (this.fingers.size === 2) {
       this.cancel()
+      this.grip()
       return
     }
     if (this.fingers.size > 2 || this.owner !== null) return
@@ -69,6 +71,7 @@ export class Pointers {
 
   up (ev: PointerEvent): void {
     this.fingers.delete(ev.pointerId)
+    if (this.fingers.size === 2) this.grip()
     if (ev.pointerId !== this.owner) return
     const g = gesture.value
     gesture.value = null
@@ -105,15 +108,21 @@ export class Pointers {
     return ev.timeStamp - was.at < DOUBLE_MS && Math.hypot(ev.clientX - was.x, ev.clientY - was.y) < 6
   }
 
+  /* The middle between two fingers, and how far they are apart. */
+  private span (): { at: Point, length: number } {
+    const [a = { x: 0, y: 0 }, b = a] = this.fingers.values()
+    return { at: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }, length: Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)) }
+  }
+
+  private grip (): void {
+    const { at, length } = this.span()
+    this.gripped = { held: toCanvas(at), each: zoom.value / length }
+  }
+
+  /* Measured from where the fingers came down: what is rounded on the way does not add up. */
   private pinch (ev: PointerEvent): void {
-    const other = [...this.fingers].find(([id]) => id !== ev.pointerId)?.[1]
-    const before = this.fingers.get(ev.pointerId)
-    const now = local(ev, this.host)
-    this.fingers.set(ev.pointerId, now)
-    if (!other || !before) return
-    const was = Math.hypot(before.x - other.x, before.y - other.y)
-    const is = Math.hypot(now.x - other.x, now.y - other.y)
-    panBy((now.x - before.x) / 2, (now.y - before.y) / 2)
-    if (was > 0) zoomTo(zoom.value * is / was, { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 })
+    this.fingers.set(ev.pointerId, local(ev, this.host))
+    const { at, length } = this.span()
+    if (this.gripped) zoomHolding(this.gripped.each * length, this.gripped.held, at)
   }
 }

@@ -36,12 +36,16 @@ export function panBy (dx: number, dy: number): void {
 
 const middle = (): Point => ({ x: area.value.w / 2, y: area.value.h / 2 })
 
-/* What lies under `at` stays under it. */
-export function zoomTo (z: number, at: Point = middle()): void {
-  const fixed = toCanvas(at)
+/* Zooms so that the canvas' point `held` lies under `at`. */
+export function zoomHolding (z: number, held: Point, at: Point): void {
   fitted = false
   zoom.value = Math.min(MOST_ZOOM, Math.max(LEAST_ZOOM, z))
-  setPan(at.x - fixed.x * zoom.value, at.y - fixed.y * zoom.value)
+  setPan(at.x - held.x * zoom.value, at.y - held.y * zoom.value)
+}
+
+/* What lies under `at` stays under it. */
+export function zoomTo (z: number, at: Point = middle()): void {
+  zoomHolding(z, toCanvas(at), at)
 }
 
 export function zoomStep (by: 1 | -1, at: Point = middle()): void {
