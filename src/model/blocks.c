@@ -87,3 +87,13 @@ enum err_code model_check_axes(const int64_t *axes, int n, int64_t head_dim, con
                        what, (long long)sum, (long long)head_dim);
     return ERR_OK;
 }
+
+enum err_code model_check_same(const struct model_same *rows, size_t n, const char *what,
+                               struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].config != rows[i].weights)
+            return err_set(e, ERR_FORMAT, "%s: %s is %lld, the weights have %lld", what,
+                           rows[i].key, (long long)rows[i].config, (long long)rows[i].weights);
+    return ERR_OK;
+}

@@ -28,6 +28,15 @@ struct nn_param *model_kernel(struct model_loader *l, const char *suffix, int64_
 ERR_MUST_CHECK enum err_code model_check_axes(const int64_t *axes, int n, int64_t head_dim,
                                               const char *what, struct err *e);
 
+/* What a configuration says and the weights show. */
+struct model_same {
+    const char *key;
+    int64_t config, weights;
+};
+/* All must agree; ERR_FORMAT names the first that does not. */
+ERR_MUST_CHECK enum err_code model_check_same(const struct model_same *rows, size_t n,
+                                              const char *what, struct err *e);
+
 /* Sinusoidal time embedding of the reference: [cos, sin] of t * 10000^(-i / half), dim values. */
 void model_timestep_embedding(float t, int64_t dim, float *out);
 /* The same of scale * (t * 10000^(-i / half)): float32 products round differently in the other order. */

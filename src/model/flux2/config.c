@@ -90,20 +90,14 @@ enum err_code flux2_config_read(yyjson_val *json, const char *what, const struct
     struct flux2_config shapes = *out;
     if (json)
         TRY(read_json(json, what, out, e));
-    const struct {
-        const char *key;
-        int64_t config, weights;
-    } same[] = {
+    const struct model_same same[] = {
         {"num_layers", out->n_double, shapes.n_double},
         {"num_single_layers", out->n_single, shapes.n_single},
         {"in_channels", out->in_channels, shapes.in_channels},
         {"joint_attention_dim", out->joint_dim, shapes.joint_dim},
         {"num_attention_heads x attention_head_dim", out->dim, shapes.dim},
     };
-    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-        if (same[i].config != same[i].weights)
-            return err_set(e, ERR_FORMAT, "%s: %s is %lld, the weights have %lld", what,
-                           same[i].key, (long long)same[i].config, (long long)same[i].weights);
+    TRY(model_check_same(same, sizeof same / sizeof same[0], what, e));
     return check(out, what, e);
 }
 

@@ -114,20 +114,14 @@ enum err_code qwen_image_config_read(yyjson_val *json, const char *what, const s
                        "%s: this is a plain Qwen-Image transformer; taking images apart needs "
                        "Qwen-Image-Layered (use_additional_t_cond and use_layer3d_rope)",
                        what);
-    const struct {
-        const char *key;
-        int64_t config, weights;
-    } same[] = {
+    const struct model_same same[] = {
         {"num_layers", out->n_blocks, shapes.n_blocks},
         {"in_channels", out->in_channels, shapes.in_channels},
         {"out_channels x patch_size^2", out->out_channels, shapes.out_channels},
         {"joint_attention_dim", out->joint_dim, shapes.joint_dim},
         {"num_attention_heads x attention_head_dim", out->dim, shapes.dim},
     };
-    for (size_t i = 0; i < sizeof same / sizeof same[0]; i++)
-        if (same[i].config != same[i].weights)
-            return err_set(e, ERR_FORMAT, "%s: %s is %lld, the weights have %lld", what,
-                           same[i].key, (long long)same[i].config, (long long)same[i].weights);
+    TRY(model_check_same(same, sizeof same / sizeof same[0], what, e));
     return check(out, what, e);
 }
 
