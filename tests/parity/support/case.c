@@ -128,7 +128,7 @@ static double bf16_error(const struct parity_case *c, const char *name)
 
 static struct tolerance bf16_tolerance(const struct parity_case *c, const char *name)
 {
-    return (struct tolerance){INFINITY, bf16_error(c, name)};
+    return (struct tolerance){HUGE_VAL, bf16_error(c, name)};
 }
 
 static struct tolerance own_tolerance(const struct parity_case *c, const char *name)
