@@ -69,7 +69,7 @@ enum err_code models_quick(const char *path, struct models_file *out, struct err
 {
     struct sha256 h;
     int fd;
-    enum err_code rc;
+    enum err_code rc = ERR_OK;
     TRY(open_file(path, &fd, &out->bytes, e));
     unsigned char *piece = mem_alloc(QUICK_PIECE_BYTES);
     sha256_init(&h);
