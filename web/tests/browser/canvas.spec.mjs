@@ -69,6 +69,7 @@ export async function moving_and_nudging ({ server, browser }) {
   await until('nudged', async () => { const l = await layer(); return l.x === 5 && l.y === 14 })
   await page.keyboard.press('Control+z')
   await until('a burst is one step', async () => { const l = await layer(); return l.x === 4 && l.y === 4 })
+  await saved(page) // the page has it, too
   const box = await canvas(page).boundingBox()
   const before = Number(await canvas(page).getAttribute('data-revision'))
   await page.keyboard.press('0')

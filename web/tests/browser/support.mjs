@@ -66,7 +66,7 @@ export async function launch () {
 }
 
 // A page whose errors fail the test: an exception in it, an error in its console, a request to anyone but the server.
-export async function open (browser, server, { width = 1280, height = 800, scheme = 'dark', path = '/', allow = ['/v1/preferences'], ...context } = {}) {
+export async function open (browser, server, { width = 1280, height = 800, scheme = 'dark', path = '/', allow = [], ...context } = {}) {
   const c = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, acceptDownloads: true, ...context })
   const page = await c.newPage()
   page.setDefaultTimeout(90000)

@@ -4,7 +4,7 @@ import { button, open, row, rows, saved, scene, stack, until } from './support.m
 
 async function two (server, browser) {
   const p = await scene(server, [{ name: 'a' }, { name: 'b' }])
-  const options = { path: `/#/p/${p.id}`, allow: ['/v1/preferences', 'status of 412'] }
+  const options = { path: `/#/p/${p.id}`, allow: ['status of 412'] }
   const [one, other] = [await open(browser, server, options), await open(browser, server, options)]
   for (const page of [one, other]) await row(page, 'b').waitFor()
   return { id: p.id, one, other }
@@ -68,7 +68,7 @@ export async function what_comes_while_a_change_is_on_its_way_is_not_missed ({ s
 
 export async function a_killed_server_heals ({ server, browser }) {
   const p = await scene(server, [{ name: 'a' }, { name: 'b' }])
-  const page = await open(browser, server, { path: `/#/p/${p.id}`, allow: ['/v1/preferences', 'net::ERR_'] })
+  const page = await open(browser, server, { path: `/#/p/${p.id}`, allow: ['net::ERR_'] })
   await row(page, 'b').waitFor()
   await rename(page, 'a', 'early')
   await until('kept', async () => await stack(server, p.id) === 'b early')
