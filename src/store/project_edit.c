@@ -198,8 +198,11 @@ enum err_code project_merge(struct store *s, struct project *p, struct project_c
 {
     struct project part;
     struct image_rect bounds;
+    size_t at = topmost(p, choice);
+    if (at == p->n)
+        return err_set(e, ERR_ARG, "'layers' names no layer of the project");
     TRY(part_of(s, p, choice, &part, &bounds, e));
-    const struct project_layer *top = &p->layers[topmost(p, choice)];
+    const struct project_layer *top = &p->layers[at];
     struct project_layer l = project_layer_defaults();
     struct layer named = {0};
     layer_set_name(&named, str_from(name ? name : top->name));

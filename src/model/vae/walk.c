@@ -308,6 +308,6 @@ void vae_whole_graph_build(const struct vae_plan *p, bool trace, struct nn_graph
     nn_graph_init(g, p->device, trace);
     g->exact = p->exact;
     *x = nn_input(g, in.w, in.h, in.channels, 1);
-    *y = vae_walk_build(h, g, 0, h->n, p->steps, (struct vae_ends){.x = *x});
+    *y = vae_walk_build(h, g, 0, h->n, p->steps, (struct vae_ends){.x = *x, .kept = *x});
     nn_graph_output(g, *y);
 }

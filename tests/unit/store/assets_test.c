@@ -314,8 +314,8 @@ static void a_long_prompt_is_cut_between_characters(void **state)
     struct place *p = *state;
     struct store *s = open_store(p->dir);
     char prompt[3 * ASSET_PROMPT_SIZE + 8];
-    for (size_t i = 0; i < ASSET_PROMPT_SIZE; i++)
-        memcpy(prompt + 3 * i, "\xe2\x82\xac", 3);
+    for (size_t i = 0; i < 3 * (size_t)ASSET_PROMPT_SIZE; i++)
+        prompt[i] = "\xe2\x82\xac"[i % 3];
     memcpy(prompt + sizeof prompt - 8, " end", 5);
     struct asset a = put_made(s, 1, "a", prompt);
     assert_int_equal(strlen(a.prompt), (ASSET_PROMPT_SIZE - 1) / 3 * 3);
