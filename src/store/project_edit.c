@@ -105,13 +105,12 @@ enum err_code project_bounds(struct store *s, const struct project *p, struct im
 
 /* ---- merging ------------------------------------------------------------------------------------ */
 
-static size_t topmost(const struct project *p, struct project_choice choice)
+static const struct project_layer *topmost(const struct project *p, struct project_choice choice)
 {
-    size_t at = p->n;
-    while (at-- > 0)
+    for (size_t at = p->n; at-- > 0;)
         if (is_named(choice, p->layers[at].id))
-            return at;
-    return p->n;
+            return &p->layers[at];
+    return NULL;
 }
 
 /* The groups around the result will act on it once it is there: they are no part of it. */
@@ -131,8 +130,9 @@ static enum err_code part_of(struct store *s, const struct project *p, struct pr
 {
     TRY(project_copy(p, part, e));
     enum err_code rc = project_choose(part, choice, e);
-    if (rc == ERR_OK && choice.n > 0)
-        lift_out_of(part, p, p->layers[topmost(p, choice)].parent);
+    const struct project_layer *top = topmost(p, choice);
+    if (rc == ERR_OK && top)
+        lift_out_of(part, p, top->parent);
     if (rc == ERR_OK)
         rc = project_bounds(s, part, bounds, e);
     if (rc == ERR_OK && bounds->w == 0)
@@ -198,11 +198,10 @@ enum err_code project_merge(struct store *s, struct project *p, struct project_c
 {
     struct project part;
     struct image_rect bounds;
-    size_t at = topmost(p, choice);
-    if (at == p->n)
+    const struct project_layer *top = topmost(p, choice);
+    if (!top)
         return err_set(e, ERR_ARG, "'layers' names no layer of the project");
     TRY(part_of(s, p, choice, &part, &bounds, e));
-    const struct project_layer *top = &p->layers[at];
     struct project_layer l = project_layer_defaults();
     struct layer named = {0};
     layer_set_name(&named, str_from(name ? name : top->name));

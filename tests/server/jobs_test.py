@@ -348,7 +348,8 @@ def test_requests_without_a_model_get_that_of_the_settings(program):
                    s.post("/v1/layers", {"image": upload, "layers": 2, "steps": 2}).json()["model"],
                    s.post("/v1/generate", {**small, "model": "mine"}).json()["model"],
                    s.get("/sdapi/v1/options").json()["sd_model_checkpoint"]]
-            assert s.post("/v1/plan", {"task": "generate", "request": small}).status == 200
+            plan = s.post("/v1/plan", {"task": "generate", "request": small})
+            assert plan.status == 200, plan
             for job in s.get("/v1/jobs").json()["jobs"]:
                 s.wait_for(job["id"])
             assert s.post("/sdapi/v1/reload-checkpoint").status == 200

@@ -282,8 +282,8 @@ void vae_band_graph_build(const struct vae_plan *p, const struct vae_stage *s,
     struct vae_ends ends = {0};
     out->direct = nn_device_is_cpu(p->device);
     ends.x = load(out, p->shapes[s->first], in, &out->in_rows, &out->in);
-    if (s->keep >= 0)
-        ends.kept = load(out, p->shapes[s->keep], kept, &out->kept_rows, &out->kept);
+    ends.kept =
+        s->keep < 0 ? ends.x : load(out, p->shapes[s->keep], kept, &out->kept_rows, &out->kept);
     if (s->norm >= 0)
         ends.sums = out->sums = nn_moments_input(g, p->shapes[s->norm].channels);
     struct ggml_tensor *y = vae_walk_build(p->half, g, s->first, s->last, steps, ends);
