@@ -6,13 +6,15 @@
  * winner is loaded.
  *
  * Backends stay loaded until the process ends. GGML_VK_DISABLE_F16 has to be set before the Vulkan backend loads.
- * Called from one thread, at start or before a request; ggml's registry has no lock.
+ * The worker and a question that does not wait behind it may search at the same time; ggml's registry has no lock, so
+ * one search is under way at a time.
  */
 #include "nn/device_search.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,9 @@ enum { PATH_BYTES = 4096, MAX_VULKAN = 16, MAX_CARDS = 16 };
 /* The Vulkan backend tells only its log whether a card's matrix units take bf16:
  * "ggml_vulkan: 0 = NAME (DRIVER) | uma: 0 | fp16: 1 | bf16: 0 | ..." */
 static bool vulkan_bf16[MAX_VULKAN];
+
+/* Held by every search, from loading a backend to having found a device of it. */
+static pthread_mutex_t searching = PTHREAD_MUTEX_INITIALIZER;
 
 static void note_vulkan(const char *text)
 {
@@ -232,7 +237,7 @@ bool device_has_bf16(ggml_backend_dev_t dev)
     return i < MAX_VULKAN && vulkan_bf16[i];
 }
 
-enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n, struct err *e)
+static enum err_code list_all(struct nn_device_info *out, size_t max, size_t *n, struct err *e)
 {
     struct nv_card_info cards[MAX_CARDS];
     enum err_code rc = load_all(e);
@@ -242,6 +247,14 @@ enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n, 
         describe_card(&cards[i], &out[(*n)++]);
     for (size_t i = 0; rc == ERR_OK && i < ggml_backend_dev_count() && *n < max; i++)
         device_describe(ggml_backend_dev_get(i), &out[(*n)++]);
+    return rc;
+}
+
+enum err_code nn_device_list(struct nn_device_info *out, size_t max, size_t *n, struct err *e)
+{
+    pthread_mutex_lock(&searching);
+    enum err_code rc = list_all(out, max, n, e);
+    pthread_mutex_unlock(&searching);
     return rc;
 }
 
@@ -362,23 +375,37 @@ static enum err_code choose(const char *want, struct device_found *out, struct e
     return ERR_OK;
 }
 
-enum err_code device_load_rpc(struct err *e)
+static enum err_code load_rpc(struct err *e)
 {
+    TRY(load_cpu(e));
     return load_gpu("rpc", e);
 }
 
-/* Another machine's device; nothing is pinned for it. */
+enum err_code device_load_rpc(struct err *e)
+{
+    pthread_mutex_lock(&searching);
+    enum err_code rc = load_gpu("rpc", e);
+    pthread_mutex_unlock(&searching);
+    return rc;
+}
+
+/* Another machine's device; nothing is pinned for it. A machine that does not answer holds up no other search. */
 static enum err_code choose_remote(const char *address, ggml_backend_dev_t *out, struct err *e)
 {
-    TRY(load_cpu(e));
-    TRY(load_gpu("rpc", e));
-    return nn_rpc_connect(address, out, e);
+    pthread_mutex_lock(&searching);
+    enum err_code rc = load_rpc(e);
+    pthread_mutex_unlock(&searching);
+    return rc == ERR_OK ? nn_rpc_connect(address, out, e) : rc;
 }
 
 enum err_code device_find(const char *want, struct device_found *out, struct err *e)
 {
     const char *remote = nn_rpc_address(want);
     *out = (struct device_found){0};
-    return remote ? choose_remote(remote, &out->dev, e)
-                  : choose(want && *want ? want : "auto", out, e);
+    if (remote)
+        return choose_remote(remote, &out->dev, e);
+    pthread_mutex_lock(&searching);
+    enum err_code rc = choose(want && *want ? want : "auto", out, e);
+    pthread_mutex_unlock(&searching);
+    return rc;
 }

@@ -6,7 +6,7 @@ import type { JobKind, Plan } from '../../api/types.ts'
 import { setBudget } from '../../state/actions/machine.ts'
 import { budgetIn, canShrink } from '../../state/advice.ts'
 import type { Request } from '../../state/requests.ts'
-import { jobs, models, telemetry } from '../../state/store.ts'
+import { connected, jobs, models, telemetry } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { bytes, seconds } from '../../ui/format.ts'
@@ -18,12 +18,12 @@ interface Answer { plan: Plan | null, words: string | null, stale: boolean }
 /* Jobs that are done: each makes the time better known. */
 const done = computed(() => [...jobs.value.values()].filter((j) => j.state === 'done').length)
 
-/* Asks again when the request, the budget or the open model is another one, or a job is done; the last answer stays, dimmed,
- * meanwhile. */
+/* Asks again when the request, the budget or the open model is another one, a job is done, or the server is back; the last
+ * answer stays, dimmed, meanwhile. */
 function usePlan (task: JobKind, request: Request | null): Answer {
   const [answer, setAnswer] = useState<Answer>({ plan: null, words: null, stale: false })
   const budget = telemetry.value?.device.budget_bytes ?? 0
-  const key = request ? JSON.stringify([task, request, budget, done.value, models.value.find((m) => m.open)?.id]) : ''
+  const key = request ? JSON.stringify([task, request, budget, connected.value, done.value, models.value.find((m) => m.open)?.id]) : ''
   useEffect(() => {
     if (!request) {
       setAnswer({ plan: null, words: null, stale: false })
