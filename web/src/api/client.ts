@@ -125,20 +125,16 @@ export const projects = {
   remove: async (id: string) => await call<void>('DELETE', of(id)),
   undo: async (id: string) => await call<Project>('POST', `${of(id)}/undo`),
   redo: async (id: string) => await call<Project>('POST', `${of(id)}/redo`),
-  history: async (id: string) =>
-    (await get<{ points: { position: number, label: string, at_ms: number, current: boolean }[] }>(`${of(id)}/history`)).points,
   importJob: async (id: string, body: { job: string, replace?: string, group?: boolean }, label: string) =>
     await call<Project>('POST', `${of(id)}/import`, { json: body, query: { label } }),
-  render: async (id: string, body: { layers?: string[], region?: [number, number, number, number], hidden?: boolean, background?: string } = {}) =>
-    await call<{ asset: string, x: number, y: number, width: number, height: number }>('POST', `${of(id)}/render`, { json: body }),
-  merge: async (id: string, layers: string[], name?: string) =>
-    await call<Project>('POST', `${of(id)}/merge`, { json: { layers, name } }),
+  /* What is seen of it, as an image. */
+  render: async (id: string) => await call<{ asset: string, width: number, height: number }>('POST', `${of(id)}/render`, { json: {} }),
+  merge: async (id: string, layers: string[]) => await call<Project>('POST', `${of(id)}/merge`, { json: { layers } }),
   trim: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/trim`),
   clean: async (id: string, layer: string) => await call<Project>('POST', `${of(id)}/layers/${layer}/clean`),
   /* The revision behind the "#" makes an image that has changed another address for the page. */
   thumbnail: (p: { id: string, revision: number }, size = 320) => `${address(`${of(p.id)}/thumbnail`, { size })}#${p.revision}`,
-  exportFile: async (id: string, query: Options['query'], follow: Follow) => await download(`${of(id)}/export`, query, follow),
-  exportUrl: (id: string, query: Record<string, string | number | boolean | undefined>) => address(`${of(id)}/export`, query)
+  exportFile: async (id: string, query: Options['query'], follow: Follow) => await download(`${of(id)}/export`, query, follow)
 }
 
 /* ---- images ------------------------------------------------------------------------------------- */

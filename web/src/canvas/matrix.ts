@@ -130,5 +130,3 @@ export function pixels (b: Box): Box {
   const y = Math.floor(b.y + 1e-6)
   return { x, y, w: Math.max(0, Math.ceil(b.x + b.w - 1e-6) - x), h: Math.max(0, Math.ceil(b.y + b.h - 1e-6) - y) }
 }
-
-export const centre = (b: Box): Point => ({ x: b.x + b.w / 2, y: b.y + b.h / 2 })

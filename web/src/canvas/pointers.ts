@@ -15,7 +15,6 @@ export const hovering = signal<Pointer | null>(null)
 /* What is under way; null: nothing. */
 export const gesture = signal<Gesture | null>(null)
 
-const DOUBLE_MS = 400
 const WHEEL_ZOOM = 0.0016
 const PINCH_ZOOM = 0.01
 const LINE_PX = 16
@@ -25,12 +24,12 @@ function local (ev: { clientX: number, clientY: number }, host: Element): Point 
   return { x: ev.clientX - r.left, y: ev.clientY - r.top }
 }
 
-export function pointerOf (ev: PointerEvent, host: Element, double = false): Pointer {
+export function pointerOf (ev: PointerEvent, host: Element): Pointer {
   const screen = local(ev, host)
   const between = ev.type === 'pointermove' && ev.getCoalescedEvents ? ev.getCoalescedEvents() : []
   const trail = (between.length > 0 ? between : [ev]).map((e) => ({ ...toCanvas(local(e, host)), pressure: e.pressure }))
   return {
-    ...toCanvas(screen), screen, trail, double, pressure: ev.pressure, pen: ev.pointerType === 'pen', touch: ev.pointerType === 'touch',
+    ...toCanvas(screen), screen, trail, pressure: ev.pressure, pen: ev.pointerType === 'pen', touch: ev.pointerType === 'touch',
     shift: ev.shiftKey, alt: ev.altKey, ctrl: ev.ctrlKey || ev.metaKey
   }
 }
@@ -40,7 +39,6 @@ export class Pointers {
   private readonly fingers = new Map<number, Point>()
   private gripped: { held: Point, each: number } | null = null // by two fingers: a point of the canvas, and the zoom a pixel between them
   private owner: number | null = null // the pointer of the gesture
-  private lastDown = { at: 0, x: 0, y: 0 }
 
   constructor (host: HTMLElement) {
     this.host = host
@@ -56,7 +54,7 @@ export class Pointers {
       return
     }
     if (this.fingers.size > 2 || this.owner !== null) return
-    const p = pointerOf(ev, this.host, this.isDouble(ev))
+    const p = pointerOf(ev, this.host)
     gesture.value = ev.button === 1 || spaceHeld.value ? panning(p) : activeTool()?.down(p) ?? null
     this.owner = gesture.value ? ev.pointerId : null
   }
@@ -100,12 +98,6 @@ export class Pointers {
     if (ev.shiftKey) panBy(-px * (ev.deltaX || ev.deltaY), 0)
     else if (ev.altKey) panBy(0, -px * ev.deltaY)
     else zoomTo(zoom.value * Math.exp(-px * ev.deltaY * (ev.ctrlKey ? PINCH_ZOOM : WHEEL_ZOOM)), local(ev, this.host))
-  }
-
-  private isDouble (ev: PointerEvent): boolean {
-    const was = this.lastDown
-    this.lastDown = { at: ev.timeStamp, x: ev.clientX, y: ev.clientY }
-    return ev.timeStamp - was.at < DOUBLE_MS && Math.hypot(ev.clientX - was.x, ev.clientY - was.y) < 6
   }
 
   /* The middle between two fingers, and how far they are apart. */

@@ -145,9 +145,3 @@ function flood (m: Mask, x: number, y: number, like: (i: number) => boolean): vo
     }
   }
 }
-
-export function fromAlpha (px: Pixels): Mask {
-  const m = newMask(px.width, px.height)
-  for (let i = 0; i < m.data.length; i++) m.data[i] = px.data[4 * i + 3] ?? 0
-  return m
-}

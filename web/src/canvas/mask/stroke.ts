@@ -8,15 +8,14 @@ export interface Stroke {
   readonly mask: Mask
   readonly before: Uint8ClampedArray
   readonly cover: Uint8ClampedArray // of this stroke
-  tip: Tip
+  readonly tip: Tip
   last: (Point & { pressure: number }) | null
-  box: Box | null // touched so far
 }
 
 const SPACING = 0.15 // of the radius
 
 export function beginStroke (mask: Mask, tip: Tip): Stroke {
-  return { mask, before: mask.data.slice(), cover: new Uint8ClampedArray(mask.data.length), tip, last: null, box: null }
+  return { mask, before: mask.data.slice(), cover: new Uint8ClampedArray(mask.data.length), tip, last: null }
 }
 
 /* How much of a pixel at distance d a dab covers: whole up to the hard core, then smoothly less, with an edge of a pixel at least. */
@@ -56,12 +55,5 @@ export function strokeTo (s: Stroke, to: Point, pressure = 1): Box {
     box = join(box, dab(s, from.x + t * (to.x - from.x), from.y + t * (to.y - from.y), from.pressure + t * (pressure - from.pressure)))
   }
   s.last = { ...to, pressure }
-  const changed = box ?? { left: 0, top: 0, right: 0, bottom: 0 }
-  s.box = join(s.box, changed)
-  return changed
-}
-
-/* As if it had not been. */
-export function undoStroke (s: Stroke): void {
-  s.mask.data.set(s.before)
+  return box ?? { left: 0, top: 0, right: 0, bottom: 0 }
 }

@@ -21,7 +21,6 @@ export interface Pointer extends Point { // canvas pixels, not rounded
   shift: boolean
   alt: boolean
   ctrl: boolean
-  double: boolean // the second press of a double click
   /* Where the pointer was since the last event, oldest first, ending with this one; for smooth strokes. */
   trail: { x: number, y: number, pressure: number }[]
 }

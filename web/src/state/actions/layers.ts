@@ -1,13 +1,11 @@
 /* layers.ts - what can be done to the layers of the open project. */
 import { projects } from '../../api/client.ts'
-import { BLEND_MODES, type BlendMode, type Layer } from '../../api/types.ts'
+import type { BlendMode, Layer } from '../../api/types.ts'
 import { text } from '../../text.ts'
 import { newId } from '../ids.ts'
 import { change, onServer } from '../save.ts'
 import { layers, selectedIds, soloId } from '../store.ts'
 import * as tree from '../tree.ts'
-
-export { BLEND_MODES }
 
 export function newLayer (part: Partial<Layer>): Layer {
   return {
