@@ -1,15 +1,19 @@
-// Makes src/api/schema.d.ts of a server's OpenAPI document: node schema.mjs URL [FILE]. Only the server's own API: the
-// others that it speaks are not the editor's.
+// Makes src/api/schema.d.ts of a server's OpenAPI document: node schema.mjs URL [FILE]. Only what src/api/types.ts names: the
+// operations whose answers have no schema of their own, and the schemas.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const [url, out = 'src/api/schema.d.ts'] = process.argv.slice(2)
-const OURS = /^\/(v1\/(?!images\/)|version$)/
+const OPERATIONS = ['getStore', 'listProjects', 'plan']
+const SCHEMAS = ['Asset', 'ImagesResult', 'Job', 'JobError', 'JobPreview', 'Layer', 'LayersResult', 'Model', 'Problem', 'Project', 'Queue', 'Telemetry']
 const doc = await (await fetch(`${url}/openapi.json`)).json()
 
-doc.paths = Object.fromEntries(Object.entries(doc.paths).filter(([path]) => OURS.test(path)))
+const isWanted = (o) => OPERATIONS.includes(o.operationId)
+doc.paths = Object.fromEntries(Object.entries(doc.paths)
+  .map(([path, methods]) => [path, Object.fromEntries(Object.entries(methods).filter(([, o]) => isWanted(o)))])
+  .filter(([, methods]) => Object.keys(methods).length > 0))
 const wanted = new Set()
 const collect = (node) => {
   if (Array.isArray(node)) node.forEach(collect)
@@ -24,7 +28,7 @@ const collect = (node) => {
   }
 }
 collect(doc.paths)
-for (const name of ['Layer', 'JobPreview', 'OpenModel', 'Queue']) collect({ $ref: `#/components/schemas/${name}` })
+for (const name of SCHEMAS) collect({ $ref: `#/components/schemas/${name}` })
 for (const kind of Object.keys(doc.components)) {
   doc.components[kind] = Object.fromEntries(Object.entries(doc.components[kind]).filter(([name]) => wanted.has(`#/components/${kind}/${name}`)))
 }
