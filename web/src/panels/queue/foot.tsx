@@ -1,4 +1,4 @@
-/* foot.tsx - what runs now, as a line at the panel's foot, so that the queue need not be opened. */
+/* foot.tsx - the queue while its drawer is closed: what runs now, and what has failed, as a line at the panel's foot. */
 import { signal } from '@preact/signals'
 import { X } from 'lucide'
 import type { Job } from '../../api/types.ts'
@@ -53,9 +53,9 @@ export function JobFoot () {
   const failed = endedOf(projectJobs.value, opened).find((j) => j.state === 'failed' && !seen.value.has(j.id))
   const [first] = live
   return (
-    <>
+    <section aria-label={text.queue.label}>
       {failed && <Failed job={failed} />}
-      {first && <Live first={first} more={live.length - 1} />}
-    </>
+      {first ? <Live first={first} more={live.length - 1} /> : <p class='visually-hidden'>{text.queue.empty}</p>}
+    </section>
   )
 }
