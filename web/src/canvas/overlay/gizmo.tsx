@@ -1,5 +1,5 @@
 /* gizmo.tsx - the frame around what is selected, its handles, guides, and a readout while it is dragged. */
-import { zoom } from '../../state/store.ts'
+import { candidate, zoom } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { canMove, selectionFrame } from '../frames.ts'
 import { gesture } from '../pointers.ts'
@@ -40,7 +40,7 @@ function Readout ({ frame }: { frame: Frame }) {
 
 export function Gizmo () {
   const frame = selectionFrame.value
-  if (!frame) return null
+  if (!frame || candidate.value) return null
   const points = [{ x: -1, y: -1 }, { x: 1, y: -1 }, { x: 1, y: 1 }, { x: -1, y: 1 }].map((h) => toScreen(handlePoint(frame, h)))
   const outline = points.map((p) => `${p.x},${p.y}`).join(' ')
   return (
