@@ -15,9 +15,9 @@ import { SaveState } from './status.tsx'
 import { ThemeButton } from './theme.tsx'
 import { Zoom } from './zoom.tsx'
 
-function Does ({ id, icon }: { id: string, icon: typeof Undo2 }) {
+function Does ({ id, icon, class: cls }: { id: string, icon: typeof Undo2, class?: string }) {
   const c = commands.value.get(id)
-  return c && <IconButton label={c.title} keys={c.keys?.[0]} icon={icon} disabled={!isEnabled(c)} onClick={() => { run(id) }} />
+  return c && <IconButton class={cls ?? ''} label={c.title} keys={c.keys?.[0]} icon={icon} disabled={!isEnabled(c)} onClick={() => { run(id) }} />
 }
 
 export function Header () {
@@ -38,8 +38,8 @@ export function Header () {
       <button type='button' class='button quiet airgap-badge' title={text.airgap.title} onClick={() => { dialog.value = 'airgap' }}>
         <Icon of={ShieldCheck} /><span class='fold'>{text.airgap.badge}</span>
       </button>
-      <ThemeButton />
-      <Does id='shortcuts' icon={CircleQuestionMark} />
+      <ThemeButton class='in-menu' />
+      <Does id='shortcuts' icon={CircleQuestionMark} class='in-menu' />
       <Button kind='primary' icon={Download} onClick={() => { run('export') }}>{text.commands.export}</Button>
     </header>
   )

@@ -11,11 +11,11 @@ export const themes: { value: Preferences['theme'], label: string, icon: typeof 
   { value: 'system', label: t.system, icon: Monitor }, { value: 'dark', label: t.dark, icon: Moon }, { value: 'light', label: t.light, icon: Sun }
 ]
 
-export function ThemeButton () {
+export function ThemeButton ({ class: cls = '' }: { class?: string }) {
   const now = preferences.value.theme
   const icon = themes.find((x) => x.value === now)?.icon ?? Monitor
   return (
-    <MenuButton class='icon-button' label={t.title}
+    <MenuButton class={`icon-button ${cls}`} label={t.title}
       items={() => themes.map((x) => ({ label: x.label, icon: x.icon, checked: x.value === now, run: () => { prefer({ theme: x.value }) } }))}>
       <Icon of={icon} />
     </MenuButton>
