@@ -10,6 +10,7 @@ import { Rail } from './header/rail.tsx'
 import { Splitter } from './splitter.tsx'
 import { Staging } from './staging/staging.tsx'
 import { Tasks } from './tasks.tsx'
+import { Toasts } from './toasts.tsx'
 
 export function Editor () {
   const open = project.value !== null
@@ -20,7 +21,10 @@ export function Editor () {
         <Boundary><Rail /></Boundary>
         <div class='canvas-area'>
           <Boundary>{open && <Canvas />}</Boundary>
-          <Boundary>{open && <Staging />}</Boundary>
+          <div class='canvas-foot'>
+            <Toasts />
+            <Boundary>{open && <Staging />}</Boundary>
+          </div>
         </div>
       </main>
       <aside class='column-right'>

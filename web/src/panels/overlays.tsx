@@ -1,9 +1,5 @@
-/* overlays.tsx - what lies over every page: the dialog that is open, and the toasts. */
-import { X } from 'lucide'
-import { dismiss } from '../state/actions/toasts.ts'
-import { dialog, toasts } from '../state/store.ts'
-import { text } from '../text.ts'
-import { Button, IconButton } from '../ui/button.tsx'
+/* overlays.tsx - what lies over every page: the dialog that is open, a lost connection, files over the window. */
+import { dialog } from '../state/store.ts'
 import { Boundary } from './boundary.tsx'
 import { ConnectionBanner } from './connection.tsx'
 import { AirGap } from './header/airgap.tsx'
@@ -23,15 +19,6 @@ export function Overlays () {
       {Open && <Boundary key={dialog.value}><Open /></Boundary>}
       <ConnectionBanner />
       <Drop />
-      <div class='toasts' role='status' aria-live='polite'>
-        {toasts.value.map((t) => (
-          <div key={t.id} class={`toast ${t.kind}`}>
-            <span>{t.text}</span>
-            {t.action && <Button kind='quiet' onClick={() => { dismiss(t.id); t.action?.run() }}>{t.action.label}</Button>}
-            <IconButton label={text.close} icon={X} class='small' onClick={() => { dismiss(t.id) }} />
-          </div>
-        ))}
-      </div>
     </>
   )
 }

@@ -12,6 +12,7 @@ import { hasWords } from '../../ui/fuzzy.ts'
 import { Icon } from '../../ui/icon.tsx'
 import '../header/commands.ts'
 import { ThemeButton } from '../header/theme.tsx'
+import { Toasts } from '../toasts.tsx'
 import { Card, walkCards } from './card.tsx'
 import { ChooseFiles } from './choose.tsx'
 import { Tour } from './tour.tsx'
@@ -90,6 +91,7 @@ export function Home () {
           </section>
         </div>
       </main>
+      <Toasts />
     </div>
   )
 }
