@@ -169,7 +169,7 @@ const dropping = {
 }
 
 const tour = {
-  title: 'Three things to try', intro: 'Each takes about a second, with the small models that are part of the program.', end: 'Do not show this again',
+  title: 'Three things to try', intro: 'Each takes a few seconds, with the small models that are part of the program.', end: 'Do not show this again',
   before: {
     make: 'Words become an image: “a red star on a white background”.',
     change: 'An image changes as it is told: “change the color of the red star to green”. A painted mask keeps the rest to the bit.',
