@@ -10,6 +10,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/embed.h"
 #include "base/mem.h"
 
 enum {
@@ -55,16 +56,7 @@ static const char *const added[QWEN3_ADDED] = {
     "</think>",
 };
 
-extern const unsigned char vt_qwen_merges[], vt_qwen_merges_end[];
-__asm__(".section .rodata\n"
-        ".global vt_qwen_merges\n"
-        ".hidden vt_qwen_merges\n"
-        ".global vt_qwen_merges_end\n"
-        ".hidden vt_qwen_merges_end\n"
-        "vt_qwen_merges:\n"
-        ".incbin \"" VT_TEXT_DATA "/qwen_merges.zlib\"\n"
-        "vt_qwen_merges_end:\n"
-        ".previous\n");
+EMBED_FILE(vt_qwen_merges, VT_TEXT_DATA "/qwen_merges.zlib")
 
 static const char qwen3[] = "builtin:qwen3", qwen2_5[] = "builtin:qwen2.5";
 

@@ -6,6 +6,7 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
+#include "base/embed.h"
 #include "base/mem.h"
 
 /* The files of src/nn/nvidia/ptx, which tools/ptx makes from kernels/ and which are committed. */
@@ -26,18 +27,7 @@
     NV_MODULE(rows)                                                                                \
     NV_MODULE(unpack)
 
-#define NV_MODULE(name)                                                                            \
-    __asm__(".section .rodata\n"                                                                   \
-            ".global nv_ptx_" #name "\n"                                                           \
-            ".hidden nv_ptx_" #name "\n"                                                           \
-            "nv_ptx_" #name ":\n"                                                                  \
-            ".incbin \"" VT_PTX_DIR "/" #name ".ptx.gz\"\n"                                        \
-            ".global nv_ptx_end_" #name "\n"                                                       \
-            ".hidden nv_ptx_end_" #name "\n"                                                       \
-            "nv_ptx_end_" #name ":\n"                                                              \
-            ".byte 0\n"                                                                            \
-            ".previous\n");                                                                        \
-    extern const unsigned char nv_ptx_##name[], nv_ptx_end_##name[];
+#define NV_MODULE(name) EMBED_FILE(nv_ptx_##name, VT_PTX_DIR "/" #name ".ptx.gz")
 NV_MODULES(NV_MODULE)
 #undef NV_MODULE
 
@@ -47,7 +37,7 @@ struct packed {
 };
 
 static const struct packed all[] = {
-#define NV_MODULE(name) {#name, nv_ptx_##name, nv_ptx_end_##name},
+#define NV_MODULE(name) {#name, nv_ptx_##name, nv_ptx_##name##_end},
     NV_MODULES(NV_MODULE)
 #undef NV_MODULE
 };

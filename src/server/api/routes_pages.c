@@ -2,6 +2,7 @@
  * as they are. The pages ask nobody but this server. */
 #include <stdio.h>
 
+#include "base/embed.h"
 #include "server/api/openapi.h"
 #include "server/routes.h"
 
@@ -14,18 +15,7 @@
     FILE(docs_css, "docs.css")                                                                     \
     FILE(docs_js, "docs.js")
 
-#define FILE(id, name)                                                                             \
-    __asm__(".section .rodata\n"                                                                   \
-            ".global page_" #id "\n"                                                               \
-            ".hidden page_" #id "\n"                                                               \
-            "page_" #id ":\n"                                                                      \
-            ".incbin \"" VT_WEB_DIR "/" name "\"\n"                                                \
-            ".global page_end_" #id "\n"                                                           \
-            ".hidden page_end_" #id "\n"                                                           \
-            "page_end_" #id ":\n"                                                                  \
-            ".byte 0\n"                                                                            \
-            ".previous\n");                                                                        \
-    extern const unsigned char page_##id[], page_end_##id[];
+#define FILE(id, name) EMBED_FILE(page_##id, VT_WEB_DIR "/" name)
 PAGE_FILES(FILE)
 #undef FILE
 
@@ -50,7 +40,7 @@ static enum err_code run_document(struct http_request *rq, struct http_reply *re
     {                                                                                              \
         (void)rq;                                                                                  \
         (void)e;                                                                                   \
-        buf_add(&re->body, page_##id, (size_t)(page_end_##id - page_##id));                        \
+        buf_add(&re->body, page_##id, (size_t)(page_##id##_end - page_##id));                      \
         set_etag(re);                                                                              \
         return ERR_OK;                                                                             \
     }
