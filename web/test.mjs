@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as esbuild from 'esbuild'
 
-const here = new URL('tests/', import.meta.url).pathname
+const web = new URL('.', import.meta.url).pathname
+const here = join(web, 'tests')
 const names = (await readdir(here)).filter((n) => n.endsWith('.test.ts'))
 const out = await mkdtemp(join(tmpdir(), 'veetance-web-'))
 await esbuild.build({
@@ -13,6 +14,6 @@ await esbuild.build({
   target: 'node18', jsx: 'automatic', jsxImportSource: 'preact', loader: { '.glsl': 'text' }, logLevel: 'warning'
 })
 const files = (await readdir(out)).filter((n) => n.endsWith('.mjs')).map((n) => join(out, n))
-const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit' })
+const { status } = spawnSync(process.execPath, ['--test', ...files], { stdio: 'inherit', cwd: web })
 await rm(out, { recursive: true, force: true })
 process.exitCode = status ?? 1
