@@ -2,12 +2,22 @@
 //   node build.mjs            minified, for the program
 //   node build.mjs --watch    with source maps, again after every change
 //   node build.mjs --out DIR  into another folder
-import { copyFile, mkdir } from 'node:fs/promises'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import * as esbuild from 'esbuild'
 
 const watch = process.argv.includes('--watch')
 const out = process.argv.includes('--out') ? process.argv[process.argv.indexOf('--out') + 1] : 'dist'
+// Shaders as text, without what only people read. Lines are kept: those of the preprocessor end with theirs.
+const shaders = {
+  name: 'shaders',
+  setup (build) {
+    build.onLoad({ filter: /\.glsl$/ }, async ({ path }) => {
+      const text = (await readFile(path, 'utf8')).replaceAll(/\/\*[^]*?\*\/|\/\/.*/g, '')
+      return { contents: text.split('\n').map((line) => line.trim()).filter(Boolean).join('\n') + '\n', loader: 'text' }
+    })
+  }
+}
 const options = {
   entryPoints: { app: 'src/main.tsx' },
   outdir: out,
@@ -20,7 +30,7 @@ const options = {
   sourcemap: watch ? 'inline' : false,
   legalComments: 'none',
   charset: 'utf8',
-  loader: { '.glsl': 'text' },
+  plugins: [shaders],
   logLevel: 'info'
 }
 
