@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { about, apply, around, corners, invert, matrixOf, multiply, pixels, placementOf, rotation, scaling, type Placement } from '../src/canvas/matrix.ts'
+import { about, apply, around, corners, invert, matrixOf, multiply, pixels, placementOf, rotation, scaling, type Placement } from '../src/state/matrix.ts'
 
 const close = (a: number, b: number): void => { assert.ok(Math.abs(a - b) < 1e-9, `${a} is not ${b}`) }
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Layer } from '../src/api/types.ts'
-import { at, inverse, toCanvas } from '../src/state/affine.ts'
 import { grown, placed } from '../src/state/place.ts'
 
 const layer = (part: Partial<Layer>): Layer => ({
@@ -46,19 +45,4 @@ test('an extended canvas shows everything where it was', () => {
   assert.deepEqual({ x: at.x, y: at.y, sx: at.scale_x, sy: at.scale_y }, { x: -20, y: -10, sx: 1, sy: 1 })
   const next = grown([layer({ x: 5, y: 5 }), layer({ id: 'new', ...at })], canvas, { left: 20, top: 10, right: 0, bottom: 30 })
   assert.deepEqual([next.width, next.height, next.layers[0]?.x, next.layers[1]?.x, next.layers[1]?.y], [220, 140, 25, 0, 0])
-})
-
-test('points of an image on the canvas, and back', () => {
-  const there = toCanvas(layer({ x: 1, y: 2, scale_x: 2, rotation: 90 }))
-  const p = at(there, 10, 0)
-  near(p.x, 1)
-  near(p.y, 22)
-  const odd = toCanvas(layer({ x: -7, y: 3.5, scale_x: -1.5, scale_y: 0.25, rotation: 33 }))
-  const back = inverse(odd)
-  assert.ok(back)
-  const q = at(odd, 12, 34)
-  const r = at(back, q.x, q.y)
-  near(r.x, 12)
-  near(r.y, 34)
-  assert.equal(inverse(toCanvas(layer({ scale_x: 0 }))), null)
 })

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { invert, matrixOf } from '../src/canvas/matrix.ts'
+import { invert, matrixOf } from '../src/state/matrix.ts'
 import { lanczosWeight, samplingOf } from '../src/canvas/sampling.ts'
 
 function of (scale: number, rotation = 0) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Layer } from '../src/api/types.ts'
-import { apply, matrixOf, translation } from '../src/canvas/matrix.ts'
+import { apply, matrixOf, translation } from '../src/state/matrix.ts'
 import { snapBox, snapPoint } from '../src/canvas/snap.ts'
 import { boxOfFrame, frameOfBox, frameOfLayer, gripAt, handlePoint, moved, scaled, snappedAngle, turned, turnOf } from '../src/canvas/transform.ts'
 

@@ -8,7 +8,7 @@ import { sidesOf } from '../state/place.ts'
 import { candidate, compareGroup, project, selectedIds, type Candidate } from '../state/store.ts'
 import { childrenOf, find, insert, patch, remove, withMembers } from '../state/tree.ts'
 import { seenLayers } from './draft.ts'
-import type { Box } from './matrix.ts'
+import type { Box } from '../state/matrix.ts'
 
 export interface Alternative {
   is: 'after' | 'before' // the canvas as it is stands on the other side

@@ -2,7 +2,7 @@
  *
  * A surface holds RGBA with straight alpha, 8 bits a channel, its first row on top. */
 import type { BlendMode } from '../api/types.ts'
-import type { Box, Matrix } from './matrix.ts'
+import type { Box, Matrix } from '../state/matrix.ts'
 
 /* Pixels of an asset, ready to be drawn; perhaps smaller than the asset. */
 export interface Texture { width: number, height: number }

@@ -1,7 +1,7 @@
 /* crop.ts - the frame of the crop tool, and what the canvas becomes. Pure but for the signal. */
 import { signal } from '@preact/signals'
 import type { Layer, Project } from '../api/types.ts'
-import type { Box, Point } from './matrix.ts'
+import type { Box, Point } from '../state/matrix.ts'
 import type { Handle } from './transform.ts'
 
 /* In canvas pixels, whole; null: the tool is not in use. */

@@ -5,7 +5,7 @@ import { targetOf } from '../state/actions/ask.ts'
 import { changeForm } from '../state/forms.ts'
 import { candidate, extend, project, taskPanel, tool, type Sides } from '../state/store.ts'
 import { pixels } from './engine.ts'
-import { apply, invert, multiply, translation, type Point } from './matrix.ts'
+import { apply, invert, multiply, translation, type Point } from '../state/matrix.ts'
 import { frameOfBox, frameOfLayer, handlePoint, middle, sides, type Frame } from './transform.ts'
 
 export const EXTEND_MOST = 8192

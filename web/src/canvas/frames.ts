@@ -5,7 +5,7 @@ import { project, selectedIds } from '../state/store.ts'
 import { isLocked, isShown, topmost, withMembers } from '../state/tree.ts'
 import { draftLayers, seenLayers } from './draft.ts'
 import { pixels } from './engine.ts'
-import { around, corners, isEmpty, matrixOf, union, EMPTY, type Box } from './matrix.ts'
+import { around, corners, isEmpty, matrixOf, union, EMPTY, type Box } from '../state/matrix.ts'
 import { frameOfBox, frameOfLayer, type Frame } from './transform.ts'
 
 /* The images of `all` that the ids mean, members of groups among them. */

@@ -4,7 +4,7 @@
  * zoom it and take back what the first had begun. */
 import { signal } from '@preact/signals'
 import { zoom } from '../state/store.ts'
-import type { Point } from './matrix.ts'
+import type { Point } from '../state/matrix.ts'
 import { activeTool, type Gesture, type Pointer } from './tools/tool.ts'
 import { panning } from './tools/view.ts'
 import { panBy, toCanvas, zoomHolding, zoomTo } from './viewport.ts'

@@ -2,7 +2,7 @@
  *
  * The server resizes by Lanczos and turns by bilinear samples. What is not scaled is only turned; what is scaled is filtered
  * by Lanczos in one pass, until it is reduced so far that the filter would read too much: then by the mean of the pixel. */
-import type { Matrix } from './matrix.ts'
+import type { Matrix } from '../state/matrix.ts'
 
 export interface Sampling { perX: number, perY: number, tapsX: number, tapsY: number, lanczos: boolean }
 

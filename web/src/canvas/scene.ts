@@ -7,7 +7,7 @@
 import type { Layer } from '../api/types.ts'
 import type { Assets } from './assets.ts'
 import type { Backend, Drawing, Surface, Texture } from './backend.ts'
-import { EMPTY, intersect, isEmpty, matrixOf, multiply, pixels, scaling, translation, type Box, type Matrix, type Point } from './matrix.ts'
+import { EMPTY, intersect, isEmpty, matrixOf, multiply, pixels, scaling, translation, type Box, type Matrix, type Point } from '../state/matrix.ts'
 import { changedBox, firstChange, unitsOf, type Unit } from './units.ts'
 
 /* Pixels of a scene's surface, at most; larger canvases are composed smaller. */

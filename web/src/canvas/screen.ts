@@ -1,6 +1,6 @@
 /* screen.ts - what a screen shows of the composed images; gl/screen.ts and cpu/screen.ts draw it. */
 import type { Surface } from './backend.ts'
-import type { Box, Point } from './matrix.ts'
+import type { Box, Point } from '../state/matrix.ts'
 
 export type Rgb = [number, number, number]
 

@@ -1,5 +1,5 @@
 /* snap.ts - lines that a dragged box sticks to: the canvas' edges and middles and those of other layers. Pure. */
-import type { Box, Point } from './matrix.ts'
+import type { Box, Point } from '../state/matrix.ts'
 
 /* A line across, at x (or y) = at, drawn from `from` to `to`. `gap`: how far the two boxes are from each other along it. */
 export interface Guide { axis: 'x' | 'y', at: number, from: number, to: number, gap: { from: number, to: number } | null }

@@ -3,7 +3,7 @@
  * A frame is a box of its own, w x h from its corner, that `matrix` puts onto the canvas: that of one layer is turned
  * with it, that of several is upright. A drag gives a map of the canvas; every selected layer is put through it. */
 import type { Layer } from '../api/types.ts'
-import { about, apply, around, corners, invert, matrixOf, multiply, placementOf, rotation, scaling, translation, type Box, type Matrix, type Placement, type Point } from './matrix.ts'
+import { about, apply, around, corners, invert, matrixOf, multiply, placementOf, rotation, scaling, translation, type Box, type Matrix, type Placement, type Point } from '../state/matrix.ts'
 
 export interface Frame { matrix: Matrix, w: number, h: number }
 /* Where on the frame: -1 left or top, 0 middle, 1 right or bottom. */

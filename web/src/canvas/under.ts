@@ -3,7 +3,7 @@
 import { effect, signal } from '@preact/signals'
 import { project } from '../state/store.ts'
 import { pixels, revision } from './engine.ts'
-import { contains } from './matrix.ts'
+import { contains } from '../state/matrix.ts'
 import { hovering } from './pointers.ts'
 
 const EVERY_MS = 60

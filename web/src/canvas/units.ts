@@ -1,6 +1,6 @@
 /* units.ts - the stack as what a scene blends, and what is different between two of them. Pure. */
 import type { Layer } from '../api/types.ts'
-import { around, corners, EMPTY, isEmpty, matrixOf, union, type Box } from './matrix.ts'
+import { around, corners, EMPTY, isEmpty, matrixOf, union, type Box } from '../state/matrix.ts'
 
 /* A layer, or a group with its members; only what is drawn. */
 export interface Unit {

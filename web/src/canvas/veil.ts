@@ -7,7 +7,7 @@
  * The strength is `brush.value.veil` of the store; a result is not veiled by the mask that it was made with. */
 import { computed, effect, signal } from '@preact/signals'
 import { brush, candidate, project } from '../state/store.ts'
-import { union, type Box } from './matrix.ts'
+import { union, type Box } from '../state/matrix.ts'
 import type { Levels } from './screen.ts'
 
 export const veil = signal<{ levels: Levels | null, part: Box | null }>({ levels: null, part: null })

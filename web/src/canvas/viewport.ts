@@ -1,7 +1,7 @@
 /* viewport.ts - which part of the canvas is seen, and how large: screen = canvas * zoom + pan, in CSS pixels of the area. */
 import { signal } from '@preact/signals'
 import { project, zoom } from '../state/store.ts'
-import type { Box, Point } from './matrix.ts'
+import type { Box, Point } from '../state/matrix.ts'
 
 export const LEAST_ZOOM = 0.01
 export const MOST_ZOOM = 64

@@ -1,6 +1,6 @@
 /* place.ts - where a result lies on the canvas, and what the canvas becomes when it is taken. Pure. */
 import type { Job, Layer } from '../api/types.ts'
-import { at, toCanvas } from './affine.ts'
+import { apply, matrixOf } from './matrix.ts'
 import type { Size } from './requests.ts'
 import type { Sides } from './store.ts'
 import { find } from './tree.ts'
@@ -30,7 +30,7 @@ export function placed (job: Pick<Job, 'kind' | 'layer' | 'request'>, size: Size
   const mask = anySide(s) ? null : (job.request['mask'] as string | undefined) ?? null
   if (target?.asset) {
     return {
-      ...at(toCanvas(target), -s.left, -s.top), scale_x: target.scale_x * kx, scale_y: target.scale_y * ky, rotation: target.rotation,
+      ...apply(matrixOf(target), { x: -s.left, y: -s.top }), scale_x: target.scale_x * kx, scale_y: target.scale_y * ky, rotation: target.rotation,
       parent: target.parent, mask: mask ?? (anySide(s) ? null : target.mask)
     }
   }

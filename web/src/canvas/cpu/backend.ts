@@ -3,7 +3,7 @@
 import type { BlendMode } from '../../api/types.ts'
 import type { Backend, Drawing, Surface, Texture } from '../backend.ts'
 import { blendPixel } from '../blend.ts'
-import { intersect, invert, type Box, type Matrix } from '../matrix.ts'
+import { intersect, invert, type Box, type Matrix } from '../../state/matrix.ts'
 import { lanczosWeight, samplingOf, type Sampling } from '../sampling.ts'
 
 export interface Pixels extends Texture, Surface { data: Uint8ClampedArray }

@@ -1,5 +1,5 @@
 /* screen.ts - the composed images onto the screen by Canvas 2D. */
-import { intersect, isEmpty, type Box } from '../matrix.ts'
+import { intersect, isEmpty, type Box } from '../../state/matrix.ts'
 import type { Levels, Rgb, Screen, Shown, View } from '../screen.ts'
 import type { Pixels } from './backend.ts'
 

@@ -4,7 +4,7 @@
  * only as far as the layer reaches. */
 import type { Backend, Drawing, Surface, Texture } from '../backend.ts'
 import { modeNumber } from '../blend.ts'
-import { intersect, invert, isEmpty, type Box, type Matrix } from '../matrix.ts'
+import { intersect, invert, isEmpty, type Box, type Matrix } from '../../state/matrix.ts'
 import { samplingOf, type Sampling } from '../sampling.ts'
 import { Programs, texture, type GL, type Program } from './context.ts'
 import layerShader from './layer.frag.glsl'

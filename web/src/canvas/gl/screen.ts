@@ -1,6 +1,6 @@
 /* screen.ts - the composed images onto the screen by WebGL2: one quad, whatever the number of layers. */
 import type { Levels, View, Screen, Shown } from '../screen.ts'
-import type { Box } from '../matrix.ts'
+import type { Box } from '../../state/matrix.ts'
 import type { GLSurface } from './backend.ts'
 import { Program, Programs, texture, type GL } from './context.ts'
 import screenShader from './screen.frag.glsl'

@@ -6,7 +6,7 @@ import { placeAsset, placeFile } from '../../state/actions/projects.ts'
 import { ASSET_TYPE, draggedAsset, inAir } from '../../state/drag.ts'
 import { project } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import type { Point } from '../matrix.ts'
+import type { Point } from '../../state/matrix.ts'
 import { boxToScreen, toCanvas, toScreen } from '../viewport.ts'
 import { Label } from './label.tsx'
 

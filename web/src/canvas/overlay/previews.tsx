@@ -7,7 +7,7 @@ import { newLayer } from '../../state/actions/layers.ts'
 import { fractionOf } from '../../state/progress.ts'
 import { candidate, previews, project, projectJobs, zoom } from '../../state/store.ts'
 import { draftLayers } from '../draft.ts'
-import { around, corners, matrixOf, multiply, scaling, translation, type Matrix } from '../matrix.ts'
+import { around, corners, matrixOf, multiply, scaling, translation, type Matrix } from '../../state/matrix.ts'
 import { boxToScreen, pan } from '../viewport.ts'
 
 function toScreenMatrix (m: Matrix): string {

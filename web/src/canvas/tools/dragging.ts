@@ -1,6 +1,6 @@
 /* dragging.ts - while something is dragged: lines that it sticks to, and what is said beside the pointer. */
 import { signal } from '@preact/signals'
-import type { Point } from '../matrix.ts'
+import type { Point } from '../../state/matrix.ts'
 import type { Guide } from '../snap.ts'
 
 export const guides = signal<Guide[]>([])

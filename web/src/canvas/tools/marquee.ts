@@ -1,6 +1,6 @@
 /* marquee.ts - a dashed frame that is drawn from one point to another. */
 import { signal } from '@preact/signals'
-import { around, type Box, type Point } from '../matrix.ts'
+import { around, type Box, type Point } from '../../state/matrix.ts'
 
 /* In canvas pixels; null: none is drawn. */
 export const marquee = signal<Box | null>(null)

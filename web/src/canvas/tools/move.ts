@@ -12,7 +12,7 @@ import { text } from '../../text.ts'
 import { draft } from '../draft.ts'
 import { pixels } from '../engine.ts'
 import { boxOfLayer, frameOf, movable, pickable, snapTargets } from '../frames.ts'
-import { apply, contains, intersect, isEmpty, invert, matrixOf, translation, type Box, type Matrix, type Point } from '../matrix.ts'
+import { apply, contains, intersect, isEmpty, invert, matrixOf, translation, type Box, type Matrix, type Point } from '../../state/matrix.ts'
 import { Gizmo } from '../overlay/gizmo.tsx'
 import { snapBox, snapPoint } from '../snap.ts'
 import {

@@ -8,7 +8,7 @@ import { NumberField, Slider } from '../../ui/field.tsx'
 import { percent } from '../../ui/format.ts'
 import { current, draftMask, dropDraft, keep, showDraft } from '../mask/current.ts'
 import { beginStroke, strokeTo } from '../mask/stroke.ts'
-import type { Point } from '../matrix.ts'
+import type { Point } from '../../state/matrix.ts'
 import { toScreen } from '../viewport.ts'
 import { forMasks, registerTool, type Gesture, type Pointer } from './tool.ts'
 

@@ -11,7 +11,7 @@ import type { ComponentType } from 'preact'
 import { register } from '../../state/commands.ts'
 import { project, taskPanel, tool, type Tool as ToolName } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import type { Point } from '../matrix.ts'
+import type { Point } from '../../state/matrix.ts'
 
 export interface Pointer extends Point { // canvas pixels, not rounded
   screen: Point // CSS pixels of the canvas area

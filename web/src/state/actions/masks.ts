@@ -1,7 +1,7 @@
 /* masks.ts - the project's selection as a mask of the image that is sent: cut and scaled to it, through the layer's transform. */
 import { assets } from '../../api/client.ts'
 import type { Layer } from '../../api/types.ts'
-import { inverse, toCanvas } from '../affine.ts'
+import { invert, matrixOf, scaling } from '../matrix.ts'
 import type { Size } from '../requests.ts'
 
 const PAINTED = 128
@@ -42,9 +42,9 @@ const png = async (canvas: HTMLCanvasElement): Promise<Blob> => await new Promis
 /* The mask as an asset, or null where it leaves nothing of the image to change. */
 export async function maskFor (selection: string, canvas: Size, image: Size, layer: Layer | null): Promise<string | null> {
   const g = blank(image)
-  const map = layer ? inverse(toCanvas(layer)) : null
-  if (layer && !map) return null
-  g.setTransform(...map ?? [image.width / canvas.width, 0, 0, image.height / canvas.height, 0, 0])
+  const map = layer ? invert(matrixOf(layer)) : scaling(image.width / canvas.width, image.height / canvas.height)
+  if (!map) return null
+  g.setTransform(map)
   const bitmap = await bitmapOf(selection)
   g.imageSmoothingEnabled = layer !== null || bitmap.width !== image.width || bitmap.height !== image.height
   g.drawImage(bitmap, 0, 0, canvas.width, canvas.height)
