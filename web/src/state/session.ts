@@ -10,12 +10,17 @@ import { followForms } from './forms.ts'
 import { heard } from './save.ts'
 import { preferences, project, projectList, route, saving, telemetry } from './store.ts'
 
-/* Reads again all that is shown: after the first connection, and when the stream could not tell what was missed. */
+/* What every page shows. */
+async function loadMachine (): Promise<void> {
+  await Promise.all([loadModels(), loadPreferences()])
+}
+
+/* Reads again all that is shown, when the stream could not tell what was missed. */
 async function refresh (): Promise<void> {
-  await Promise.all([loadModels(), loadPreferences(), loadHistory(), attempt(async () => { await loadJobs(project.value?.id ?? null) })])
   const p = project.value
-  if (p) await attempt(async () => { await heard(p.id, Infinity) })
-  if (route.value.page === 'home') await loadProjects()
+  await Promise.all(p
+    ? [loadMachine(), loadHistory(), attempt(async () => { await loadJobs(p.id) }), attempt(async () => { await heard(p.id, Infinity) })]
+    : [loadMachine(), loadProjects()])
 }
 
 function later (work: () => Promise<void>): () => void {
@@ -26,7 +31,8 @@ function later (work: () => Promise<void>): () => void {
   }
 }
 
-const historyChanged = later(async () => { await loadHistory() })
+/* Beside a project alone; arriving at one reads it. */
+const historyChanged = later(async () => { if (route.value.page === 'project') await loadHistory() })
 const projectsChanged = later(async () => { await loadProjects() })
 
 function heardProject (e: { id: string, revision: number, deleted?: boolean }): void {
@@ -53,7 +59,7 @@ export function begin (): void {
   })
   followForms()
   void arrive()
-  void refresh()
+  void loadMachine()
   listen({
     job: (j) => { void heardJob(j) },
     preview: heardPreview,

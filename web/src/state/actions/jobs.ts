@@ -28,9 +28,8 @@ function putRead (job: Job): void {
 }
 
 /* Reads what is live, and what waits for a person in this project. */
-export async function loadJobs (projectId: string | null): Promise<void> {
-  const [live, own, q] = await Promise.all([
-    api.list({ state: 'queued,running' }), projectId ? api.list({ project: projectId }) : Promise.resolve([]), api.queue()])
+export async function loadJobs (projectId: string): Promise<void> {
+  const [live, own, q] = await Promise.all([api.list({ state: 'queued,running' }), api.list({ project: projectId }), api.queue()])
   const next = new Map(jobs.value)
   for (const j of [...own, ...live]) next.set(j.id, j)
   jobs.value = next

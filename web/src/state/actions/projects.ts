@@ -5,7 +5,7 @@ import { text } from '../../text.ts'
 import { flush, onServer } from '../save.ts'
 import { candidateIndex, comparison, opening, project, projectList, route, saving, selectedIds, soloId, type Route } from '../store.ts'
 import { loadJobs } from './jobs.ts'
-import { offerRecipe } from './history.ts'
+import { loadHistory, offerRecipe } from './history.ts'
 import { addLayer, newLayer } from './layers.ts'
 import { attempt, tell, toast } from './toasts.ts'
 
@@ -34,6 +34,7 @@ export async function arrive (): Promise<void> {
     await loadProjects()
     return
   }
+  void loadHistory()
   try {
     project.value = await projects.get(to.id)
   } catch (e) {
