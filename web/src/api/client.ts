@@ -49,6 +49,16 @@ async function problemOf (r: Response): Promise<Problem> {
   }
 }
 
+/* A connection that breaks, on the way there or while the answer comes, is a TypeError in every browser. */
+async function reached<T> (work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (e) {
+    if (!(e instanceof TypeError)) throw e
+    throw new Failure({ status: 0, code: 'offline', detail: 'The server does not answer.' })
+  }
+}
+
 async function send (path: string, o: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { 'X-Veetance': '1' }
   if (o.json !== undefined) headers['Content-Type'] = 'application/json'
@@ -56,25 +66,19 @@ async function send (path: string, o: Options = {}): Promise<Response> {
   if (o.revision) headers['If-Match'] = `"${o.revision}"`
   if (o.key) headers['Idempotency-Key'] = o.key
   const body = o.json !== undefined ? JSON.stringify(o.json) : o.body
-  let r: Response
-  try {
-    r = await fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null, keepalive: o.method === 'DELETE', signal: o.signal ?? null })
-  } catch {
-    o.signal?.throwIfAborted()
-    throw new Failure({ status: 0, code: 'offline', detail: 'The server does not answer.' })
-  }
+  const r = await reached(fetch(address(path, o.query), { method: o.method ?? 'GET', headers, body: body ?? null, keepalive: o.method === 'DELETE', signal: o.signal ?? null }))
   denied.value = r.status === 401
   if (!r.ok) throw new Failure(await problemOf(r))
   return r
 }
 
 async function get<T> (path: string, query?: Options['query']): Promise<T> {
-  return await (await send(path, { query })).json() as T
+  return await reached((await send(path, { query })).json()) as T
 }
 
 async function call<T> (method: string, path: string, o: Options = {}): Promise<T> {
   const r = await send(path, { ...o, method })
-  return (r.status === 204 ? undefined : await r.json()) as T
+  return (r.status === 204 ? undefined : await reached(r.json())) as T
 }
 
 export interface File { blob: Blob, name: string }
@@ -93,7 +97,8 @@ async function download (path: string, query: Options['query'], follow: Follow):
   const parts: BlobPart[] = []
   let received = 0
   const reader = r.body?.getReader()
-  for (let got = await reader?.read(); got && !got.done; got = await reader?.read()) {
+  const read = async () => reader && await reached(reader.read())
+  for (let got = await read(); got && !got.done; got = await read()) {
     parts.push(got.value)
     received += got.value.length
     follow.onProgress?.(received, total)
