@@ -3,7 +3,7 @@
 const undo = {
   show: 'show', hide: 'hide', lock: 'lock', unlock: 'unlock', blend: 'blend mode', rename: 'rename', opacity: 'opacity', move: 'move',
   add: 'add layer', order: 'reorder', remove: 'delete layer', duplicate: 'duplicate', group: 'group', ungroup: 'ungroup',
-  reassemble: 'one layer again', apart: 'take apart', selection: 'mask', extend: 'extend the canvas', transform: 'transform', crop: 'crop', mask: 'layer mask', project: 'rename project'
+  reassemble: 'one layer again', apart: 'take apart', selection: 'mask', extend: 'extend the canvas', transform: 'transform', crop: 'crop', project: 'rename project'
 }
 
 const canvas = {

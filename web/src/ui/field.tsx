@@ -5,7 +5,7 @@ import { evaluate } from './arithmetic.ts'
 
 const clamp = (v: number, lo: number, hi: number): number => Math.min(hi, Math.max(lo, v))
 
-export interface NumberProps {
+interface NumberProps {
   label: string
   value: number
   min?: number
@@ -21,7 +21,7 @@ export interface NumberProps {
 }
 
 /* A field that may be left to others: null, shown as `empty`; arrows and drags start at `start`. */
-export interface OptionalNumberProps extends Omit<NumberProps, 'value' | 'onChange'> {
+interface OptionalNumberProps extends Omit<NumberProps, 'value' | 'onChange'> {
   value: number | null
   empty: string
   start: number
@@ -29,7 +29,7 @@ export interface OptionalNumberProps extends Omit<NumberProps, 'value' | 'onChan
 }
 
 let gestures = 0
-export const newGesture = (): string => `g${++gestures}`
+const newGesture = (): string => `g${++gestures}`
 
 /* Dragging the label sideways changes the value: Shift for tens. */
 function useDrag (p: { value: number, step?: number, disabled?: boolean }, set: (v: number, gesture: string | null) => void) {
@@ -149,7 +149,7 @@ export function TextArea ({ label, value, onInput, placeholder, rows = 4, error,
   )
 }
 
-export interface Option<T extends string> { value: T, label: string, disabled?: boolean }
+interface Option<T extends string> { value: T, label: string, disabled?: boolean }
 
 export function Select<T extends string> ({ label, value, options, onChange, hideLabel, disabled }: {
   label: string

@@ -1,5 +1,5 @@
 /* segmented.tsx - one of a few, side by side: radio buttons in a row. */
-export interface Segment<T extends string> { value: T, label: string, title?: string, disabled?: boolean }
+interface Segment<T extends string> { value: T, label: string, title?: string, disabled?: boolean }
 
 export function Segmented<T extends string> ({ label, value, options, onChange, hideLabel }: {
   label: string
@@ -17,8 +17,8 @@ export function Segmented<T extends string> ({ label, value, options, onChange, 
     row.querySelector<HTMLElement>(`[data-value='${next.value}']`)?.focus()
   }
   return (
-    <div class='segmented-field'>
-      <span class={hideLabel ? 'visually-hidden' : 'segmented-label'} aria-hidden='true'>{label}</span>
+    <div class='field-group'>
+      <span class={hideLabel ? 'visually-hidden' : 'field-group-label'} aria-hidden='true'>{label}</span>
       <div class='segmented' role='radiogroup' aria-label={label}
         onKeyDown={(ev) => {
           const by = ['ArrowRight', 'ArrowDown'].includes(ev.key) ? 1 : ['ArrowLeft', 'ArrowUp'].includes(ev.key) ? -1 : 0

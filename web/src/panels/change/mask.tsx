@@ -23,7 +23,7 @@ function items (): MenuItem[] {
 function Empty () {
   const fromLayer = commands.value.get('mask.fromLayer')
   return (
-    <div class='mask-empty'>
+    <div class='mask-empty compact'>
       <p class='secondary'>{text.mask.hint}</p>
       <div class='row'>
         <Button icon={Brush} onClick={() => { run('tool.brush') }}>{text.mask.paint}</Button>
@@ -38,7 +38,7 @@ export function MaskField () {
   const error = wrong('change', 'mask')
   return (
     <div class='field-group' role='group' aria-label={text.mask.label}>
-      <span class='segmented-label'>{text.mask.label}</span>
+      <span class='field-group-label'>{text.mask.label}</span>
       {id
         ? (
           <div class='mask-row'>

@@ -107,7 +107,7 @@ export function References () {
         else void addFiles(dropped)
       }}>
       <div class='field-head'>
-        <span class='segmented-label'>{text.change.references}{all.length > 0 && ` ${all.length}/${MOST}`}</span>
+        <span class='field-group-label'>{text.change.references}{all.length > 0 && ` ${all.length}/${MOST}`}</span>
         <span class='row'>
           <IconButton class='small' label={text.change.fromHistory} icon={History} expanded={picking} disabled={full} onClick={() => { setPicking(!picking) }} />
           <IconButton class='small' label={text.change.addReference} icon={ImagePlus} disabled={full} onClick={() => { files.current?.click() }} />

@@ -23,7 +23,7 @@ function total (d: Device): number {
 }
 
 /* The share of the device that may be used, and is. */
-export function shares (d: Device): { budget: number, used: number } {
+function shares (d: Device): { budget: number, used: number } {
   const m = /^(\d+(?:\.\d+)?)%$/.exec(d.budget ?? '')
   const all = total(d)
   const budget = m ? Number(m[1]) / 100 : all > 0 ? Math.min(1, d.budget_bytes / all) : 1

@@ -15,7 +15,7 @@ import { carryAsset } from '../../state/drag.ts'
 export const PITCH = 80
 const CARD_WIDTH = 280
 
-export const nameOf = (a: Asset): string => a.prompt?.trim() || a.name || text.history.unnamed
+const nameOf = (a: Asset): string => a.prompt?.trim() || a.name || text.history.unnamed
 
 function itemsOf (a: Asset): MenuItem[] {
   const name = middle(nameOf(a), 80)

@@ -7,7 +7,7 @@ import { text } from '../../text.ts'
 import { IconButton } from '../../ui/button.tsx'
 import { NumberField } from '../../ui/field.tsx'
 
-export interface SizePreset extends Size { label: string }
+interface SizePreset extends Size { label: string }
 
 const t = text.creating
 

@@ -15,7 +15,7 @@ import { Icon } from '../../ui/icon.tsx'
 import { dragged, drop } from './drag.ts'
 import { fold, renaming } from './selection.ts'
 
-export const nameOf = (l: Layer): string => l.name || (l.kind === 'group' ? text.newGroup : text.layers.unnamed)
+const nameOf = (l: Layer): string => l.name || (l.kind === 'group' ? text.newGroup : text.layers.unnamed)
 
 function Thumbnail ({ layer }: { layer: Layer }) {
   if (layer.asset === null) return <span class='layer-thumb folder'><Icon of={Folder} /></span>

@@ -17,7 +17,7 @@ const opened = Date.now()
 function Failed ({ job }: { job: Job }) {
   const dismiss = (): void => { seen.value = new Set(seen.value).add(job.id) }
   return (
-    <div class='job-foot failed' role='alert'>
+    <div class='job-foot failed compact' role='alert'>
       <div class='row'>
         <span class='job-foot-words grow' title={job.error?.detail}>{text.queue.failed(job.error?.detail ?? '')}</span>
         <Button kind='quiet' onClick={() => {
@@ -33,7 +33,7 @@ function Failed ({ job }: { job: Job }) {
 function Live ({ first, more }: { first: Job, more: number }) {
   const stopped = queue.value.paused && first.state !== 'running'
   return (
-    <div class='job-foot'>
+    <div class='job-foot compact'>
       <ProgressBar job={first} />
       <div class='row'>
         <button type='button' class='job-foot-words grow' title={titleOf(first)} onClick={() => { queueOpen.value = true }}>

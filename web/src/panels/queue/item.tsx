@@ -46,7 +46,7 @@ export function LiveItem ({ job, place, waiting }: { job: Job, place: number | n
         <small>{text.queue.kinds[job.kind]} · {job.model}</small>
         <small>{wordsOf(job)}</small>
         {job.state === 'running' && <ProgressBar job={job} />}
-        <div class='queue-actions'>
+        <div class='queue-actions compact'>
           {place !== null && waiting > 1 && (
             <>
               <IconButton class='small' label={text.queue.earlier} icon={ArrowUp} disabled={place === 0} onClick={() => { void moveJob(job.id, place - 1) }} />
@@ -73,7 +73,7 @@ export function EndedItem ({ job }: { job: Job }) {
         <b title={titleOf(job)}>{middle(titleOf(job), 56)}</b>
         <small>{text.queue.kinds[job.kind]} · {job.model}</small>
         <small class={job.state === 'failed' ? 'queue-failed' : ''}>{done ? decided(job) : job.error?.detail ?? text.state[job.state]}</small>
-        <div class='queue-actions'>
+        <div class='queue-actions compact'>
           {done ? job.project && job.kind !== 'caption' && <Button onClick={() => { shows(job) }}>{text.queue.show}</Button> : <Remedies job={job} />}
         </div>
       </div>

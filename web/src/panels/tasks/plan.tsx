@@ -48,7 +48,7 @@ function usePlan (task: JobKind, request: Request | null): Answer {
 
 function Advice ({ plan, onSmaller }: { plan: Plan, onSmaller: (() => void) | null }) {
   return (
-    <ul class='plan-advice'>
+    <ul class='plan-advice compact'>
       {plan.advice.map((line) => {
         const budget = budgetIn(line)
         return (

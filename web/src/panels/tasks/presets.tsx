@@ -44,7 +44,7 @@ export function Presets ({ prompt, onChoose }: { prompt: string, onChoose: (prom
     )
   }
   return (
-    <form ref={form} class='row preset-name' onSubmit={(ev) => {
+    <form ref={form} class='row preset-name compact' onSubmit={(ev) => {
       ev.preventDefault()
       if (name.trim()) save(name.trim(), prompt)
       setName(null)
