@@ -37,8 +37,8 @@ export const activeLayer = computed<Layer | null>(() => selectedLayers.value.len
 
 /* ---- masks and tools ------------------------------------------------------------------------------ */
 
-export interface BrushSettings { size: number, hardness: number, erase: boolean, tolerance: number, veil: number }
-export const brush = signal<BrushSettings>({ size: 48, hardness: 0.8, erase: false, tolerance: 32, veil: 0.5 })
+export interface BrushSettings { size: number, hardness: number, tolerance: number, veil: number }
+export const brush = signal<BrushSettings>({ size: 48, hardness: 0.8, tolerance: 32, veil: 0.5 })
 /* True where a selection (the mask of a change) is painted. */
 export const hasSelection = computed(() => project.value?.selection != null)
 /* Pixels that a change adds around the canvas, or around the layer that it is for. */

@@ -2,8 +2,8 @@
 import type { Layer } from '../../api/types.ts'
 import { clear } from '../../state/actions/selection.ts'
 import { toast } from '../../state/actions/toasts.ts'
-import { register } from '../../state/commands.ts'
-import { activeLayer, brush, hasSelection, project } from '../../state/store.ts'
+import { register, run } from '../../state/commands.ts'
+import { activeLayer, brush, hasSelection, project, tool } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { pixels } from '../engine.ts'
 import { boxOfLayer } from '../frames.ts'
@@ -64,7 +64,7 @@ export function registerMaskCommands (): void {
     { id: 'brush.larger', title: text.masks.larger, keys: [']'], group, run: () => { resize(1.2) } },
     { id: 'brush.softer', title: text.masks.softer, keys: ['{'], group, run: () => { harden(-0.1) } },
     { id: 'brush.harder', title: text.masks.harder, keys: ['}'], group, run: () => { harden(0.1) } },
-    { id: 'brush.swap', title: text.masks.swap, keys: ['X'], group, run: () => { brush.value = { ...brush.value, erase: !brush.value.erase } } }
+    { id: 'brush.swap', title: text.masks.swap, keys: ['X'], group, run: () => { run(tool.value === 'brush' ? 'tool.eraser' : 'tool.brush') } }
   )
 }
 

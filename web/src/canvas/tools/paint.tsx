@@ -1,5 +1,5 @@
 /* paint.tsx - the mask brush and the eraser: a stroke is one undo step. A pen's pressure sets the size; Shift draws a
- * straight line from the end of the last stroke; X swaps painting and erasing. */
+ * straight line from the end of the last stroke; X goes to the other of the two. */
 import { signal } from '@preact/signals'
 import { Brush, Eraser } from 'lucide'
 import { brush, zoom } from '../../state/store.ts'
@@ -72,6 +72,6 @@ const shared = {
 }
 
 export function registerPaintTools (): void {
-  registerTool({ id: 'brush', key: 'B', label: text.masks.brush, icon: Brush, down: (p) => painting(p, brush.value.erase !== p.alt), ...shared })
+  registerTool({ id: 'brush', key: 'B', label: text.masks.brush, icon: Brush, down: (p) => painting(p, p.alt), ...shared })
   registerTool({ id: 'eraser', key: 'E', label: text.masks.eraser, icon: Eraser, down: (p) => painting(p, !p.alt), ...shared })
 }
