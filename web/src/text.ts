@@ -31,7 +31,7 @@ const canvas = {
   },
   options: 'Tool options',
   crop: {
-    width: 'Width', height: 'Height', apply: 'Crop', cancel: 'Do not crop', tooLarge: 'A canvas has at most 30,000 pixels a side and 100 million in all.',
+    width: 'Width', height: 'Height', apply: 'Crop', command: 'Crop to the frame', cancel: 'Do not crop', tooLarge: 'A canvas has at most 30,000 pixels a side and 100 million in all.',
     size: (w: number, h: number) => `${w} \u00d7 ${h}`
   },
   nudge: {
@@ -86,14 +86,14 @@ const layers = {
   raise: 'Raise', lower: 'Lower', solo: 'Show alone', toggleVisible: 'Show or hide', toggleLock: 'Lock or unlock',
   hide: 'Hide', show: 'Show', lock: 'Lock', unlock: 'Unlock', fold: 'Fold', unfold: 'Unfold', hidden: 'hidden', locked: 'locked', mask: 'Mask',
   members: (n: number) => n === 1 ? '1 layer' : `${n} layers`,
-  empty: 'Nothing here yet. Make an image, or drop one onto the canvas.', emptyAction: 'Make an image'
+  empty: 'Nothing here yet. Make an image, or drop one onto the canvas.'
 }
 
 const make = {
   prompt: 'Prompt', promptHint: 'A lighthouse at dusk, seen from the sea', needPrompt: 'Say what the image should show.', size: 'Size', canvas: 'Canvas',
   width: 'Width', height: 'Height', swap: 'Swap width and height', steps: 'Steps', own: 'model\u2019s', seed: 'Seed', random: 'random',
   dice: 'New seed', lock: 'Keep the last seed', unlock: 'A new seed every time', count: 'Images', model: 'Model', automatic: 'Automatic', more: 'More',
-  guidance: 'Guidance', tokens: 'Token limit', int8: 'Faster on the CPU, a little less exact (int8)', generate: 'Generate',
+  guidance: 'Guidance', tokens: 'Token limit', int8: 'Faster on the CPU, a little less exact (int8)', generate: 'Generate', first: 'Make an image',
   noModel: 'No model here can do this.'
 }
 
@@ -108,7 +108,7 @@ const plan = {
 
 const change = {
   target: 'What to change', whole: 'Whole image', layer: 'Selected layer', selectLayer: 'Select a layer first', promptHint: 'Make the sky darker', needPrompt: 'Say what should change.',
-  nothing: 'There is nothing to change yet: make an image, or drop one onto the canvas.', toMake: 'Make an image', references: 'References', addReference: 'Add references from files',
+  nothing: 'There is nothing to change yet: make an image, or drop one onto the canvas.', references: 'References', addReference: 'Add references from files',
   fromHistory: 'Add a reference from the history', dropReferences: 'Drop images that the change should look at',
   reference: (i: number, n: number, name: string) => `Reference ${i} of ${n}${name ? `: ${name}` : ''}. Left and Right move it, Delete removes it.`,
   removeReference: (i: number) => `Remove reference ${i}`, strength: 'Strength', feather: 'Feather', extend: 'Extend the canvas', extendLayer: 'Extend the layer',
@@ -186,7 +186,7 @@ const tour = {
 }
 
 const header = {
-  menu: (name: string) => `Menu of ${name}`, rename: 'Rename project', docs: 'API reference', queue: 'Queue', history: 'Show or hide the history', offline: 'Offline',
+  menu: (name: string) => `Menu of ${name}`, rename: 'Rename project', docs: 'API reference', queue: 'Queue', offline: 'Offline',
   queueFacts: (n: number, paused: boolean) => `Queue: ${n === 0 ? 'empty' : n === 1 ? '1 job' : `${n} jobs`}${paused ? ', paused' : ''}`,
   zoom: (now: string) => `Zoom: ${now}`,
   view: { rulers: 'Rulers', grid: 'Pixel grid', snap: 'Snap' },

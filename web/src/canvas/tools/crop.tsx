@@ -141,7 +141,7 @@ export function registerCropTool (): void {
   /* Before a layer that is chosen, after a result that waits. */
   const rank = 0.5
   register(
-    { id: 'crop.apply', title: text.canvas.crop.apply, keys: ['Enter'], group: text.groups.tools, rank, enabled: inUse, run: applyCrop },
+    { id: 'crop.apply', title: text.canvas.crop.command, keys: ['Enter'], group: text.groups.tools, rank, enabled: inUse, run: applyCrop },
     { id: 'crop.cancel', title: text.canvas.crop.cancel, keys: ['Escape'], group: text.groups.tools, rank, enabled: inUse, run: leaveCrop }
   )
 }

@@ -3,12 +3,12 @@ import { ScanText } from 'lucide'
 import { apartTarget, lastSeeds, plannedApart, preparing, runApart, runDescribe } from '../../state/actions/ask.ts'
 import { apartForm, fill } from '../../state/forms.ts'
 import { LAYERS_MAX, LAYERS_MIN, RESOLUTION_UNIT, resolutionAs, type ApartForm } from '../../state/requests.ts'
-import { layers, taskPanel } from '../../state/store.ts'
+import { layers } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, Select, Switch, TextArea, TextField } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
-import { ModelField, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
+import { ModelField, Nothing, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 
 const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'guidance']
@@ -57,18 +57,9 @@ function More ({ f }: { f: ApartForm }) {
   )
 }
 
-function Nothing () {
-  return (
-    <div class='task-form empty'>
-      <p>{text.apart.nothing}</p>
-      <Button onClick={() => { taskPanel.value = 'make' }}>{text.change.toMake}</Button>
-    </div>
-  )
-}
-
 export function Apart () {
   const f = apartForm.value
-  if (layers.value.length === 0) return <Nothing />
+  if (layers.value.length === 0) return <Nothing says={text.apart.nothing} />
   const less = resolutionAs((f.resolution ?? FIRST_RESOLUTION) * 0.75)
   return (
     <>

@@ -5,12 +5,12 @@ import { changeForm, fill } from '../../state/forms.ts'
 import { anySide } from '../../state/place.ts'
 import type { ChangeForm, Size } from '../../state/requests.ts'
 import { sizeOf } from '../../state/sizes.ts'
-import { NO_SIDES, activeLayer, extend, layers, project, taskPanel, type Sides } from '../../state/store.ts'
+import { NO_SIDES, activeLayer, extend, layers, project, type Sides } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, TextArea } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
-import { ModelField, MoreImages, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
+import { ModelField, MoreImages, Nothing, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
 import { MaskField } from './mask.tsx'
@@ -54,18 +54,9 @@ function sentSize (f: ChangeForm): Size | null {
   return target ? sizeOf(target.asset) : project.value
 }
 
-function Nothing () {
-  return (
-    <div class='task-form empty'>
-      <p>{text.change.nothing}</p>
-      <Button onClick={() => { taskPanel.value = 'make' }}>{text.change.toMake}</Button>
-    </div>
-  )
-}
-
 export function Change () {
   const f = changeForm.value
-  if (layers.value.length === 0) return <Nothing />
+  if (layers.value.length === 0) return <Nothing says={text.change.nothing} />
   return (
     <>
       <div class='task-form'>

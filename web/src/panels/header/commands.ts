@@ -2,7 +2,7 @@
 import { closeModel, prefer } from '../../state/actions/machine.ts'
 import { go, redo, undo } from '../../state/actions/projects.ts'
 import { register } from '../../state/commands.ts'
-import { dialog, historyOpen, models, project, saving, type Preferences } from '../../state/store.ts'
+import { dialog, models, project, saving, type Preferences } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { renamingProject } from './project_menu.tsx'
 
@@ -23,7 +23,6 @@ register(
   { id: 'new', title: text.newProject, keys: ['Alt+N'], group: app, run: () => { open('new') } },
   { id: 'home', title: t.home, group: app, enabled: inProject, run: () => { go({ page: 'home' }) } },
   { id: 'rename', title: text.header.rename, group: app, enabled: inProject, run: () => { renamingProject.value = true } },
-  { id: 'history', title: text.header.history, enabled: inProject, group: app, run: () => { historyOpen.value = !historyOpen.value } },
   { id: 'settings', title: t.settings, keys: ['Ctrl+,'], group: app, run: () => { open('settings') } },
   { id: 'shortcuts', title: t.shortcuts, keys: ['?'], group: app, run: () => { open('shortcuts') } },
   { id: 'airgap', title: text.airgap.title, group: app, run: () => { open('airgap') } },

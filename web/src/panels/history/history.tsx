@@ -5,11 +5,12 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { filterHistory, moreHistory } from '../../state/actions/history.ts'
 import { register } from '../../state/commands.ts'
 import { rangeOf } from '../../state/pages.ts'
-import { historyFilter, historyItems, historyOpen, project, taskPanel } from '../../state/store.ts'
+import { historyFilter, historyItems, historyOpen, project } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { TextField } from '../../ui/field.tsx'
 import { Icon } from '../../ui/icon.tsx'
+import { ToMake } from '../tasks/parts.tsx'
 import { HistoryItem, PITCH } from './item.tsx'
 
 register({ id: 'history.toggle', title: text.history.toggle, group: text.groups.view, enabled: () => project.value !== null, run: () => { historyOpen.value = !historyOpen.value } })
@@ -45,7 +46,7 @@ function Nothing () {
       <p>{found ? text.history.nothingFound : text.history.empty}</p>
       {found
         ? <Button onClick={() => { filterHistory({ q: '', starred: false }) }}>{text.history.all}</Button>
-        : <Button onClick={() => { taskPanel.value = 'make' }}>{text.change.toMake}</Button>}
+        : <ToMake />}
     </div>
   )
 }

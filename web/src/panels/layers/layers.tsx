@@ -5,14 +5,15 @@ import { BLEND_MODES, type BlendMode, type Layer } from '../../api/types.ts'
 import { select, setBlend, setOpacity } from '../../state/actions/layers.ts'
 import { commands, isEnabled, run } from '../../state/commands.ts'
 import { rowsOf, type Row } from '../../state/rows.ts'
-import { folded, layers, selectedIds, selectedLayers, taskPanel } from '../../state/store.ts'
+import { folded, layers, selectedIds, selectedLayers } from '../../state/store.ts'
 import { find } from '../../state/tree.ts'
 import { text } from '../../text.ts'
-import { Button, IconButton } from '../../ui/button.tsx'
+import { IconButton } from '../../ui/button.tsx'
 import { Select, Slider } from '../../ui/field.tsx'
 import { percent } from '../../ui/format.ts'
 import { Icon } from '../../ui/icon.tsx'
 import { Menu, MenuButton, type MenuItem } from '../../ui/menu.tsx'
+import { ToMake } from '../tasks/parts.tsx'
 import './commands.ts'
 import { follow, ROW } from './drag.ts'
 import './layers.css'
@@ -61,7 +62,7 @@ function Empty () {
   return (
     <div class='empty'>
       <p>{text.layers.empty}</p>
-      <Button onClick={() => { taskPanel.value = 'make' }}>{text.layers.emptyAction}</Button>
+      <ToMake />
     </div>
   )
 }

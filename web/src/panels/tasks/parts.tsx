@@ -3,9 +3,9 @@ import { Dices, Lock, LockOpen } from 'lucide'
 import { prefer } from '../../state/actions/machine.ts'
 import { problems } from '../../state/forms.ts'
 import { modelsFor, newSeed, type Use } from '../../state/requests.ts'
-import { models, preferences, type TaskPanel } from '../../state/store.ts'
+import { models, preferences, taskPanel, type TaskPanel } from '../../state/store.ts'
 import { text } from '../../text.ts'
-import { IconButton } from '../../ui/button.tsx'
+import { Button, IconButton } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, Select, Switch } from '../../ui/field.tsx'
 
 /* The server's words on a member of the request, where it is the one that is wrong. */
@@ -19,6 +19,21 @@ export function Wrong ({ panel, fields }: { panel: TaskPanel, fields: string[] }
   const p = problems.value[panel]
   if (!p || fields.some((f) => wrong(panel, f))) return null
   return <p class='notice error' role='alert'>{p.detail}</p>
+}
+
+/* To where one begins, from what is still empty. */
+export function ToMake () {
+  return <Button onClick={() => { taskPanel.value = 'make' }}>{text.make.first}</Button>
+}
+
+/* In the place of a form that has nothing to work on. */
+export function Nothing ({ says }: { says: string }) {
+  return (
+    <div class='task-form empty'>
+      <p>{says}</p>
+      <ToMake />
+    </div>
+  )
 }
 
 /* Empty: another seed every time. The lock keeps the one that ran last. */
