@@ -76,7 +76,20 @@ async function doWork (step: Work): Promise<void> {
   step.done(answer)
 }
 
+const same = (a: unknown, b: unknown): boolean => a === b || (a instanceof Object && b instanceof Object &&
+  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([k, v]) => same(v, (b as Record<string, unknown>)[k])))
+
+/* A change that was sent, but whose answer was lost on the way, is with the server when it is sent again. */
+async function isThere (step: Change): Promise<boolean> {
+  const now = await projects.get(step.project).catch(() => null)
+  if (!now || !Object.entries(step.part).every(([k, v]) => same(v, now[k as keyof Project]))) return false
+  adopt(now)
+  sentGesture = step.gesture
+  return true
+}
+
 async function failed (step: Step, f: Failure): Promise<void> {
+  if (step.kind === 'change' && f.problem.status === 412 && await isThere(step)) return
   if (f.offline || f.problem.status === 503) {
     saving.value = 'offline'
     waiting.unshift(step)

@@ -4,7 +4,7 @@ import { button, open, row, rows, saved, scene, stack, until } from './support.m
 
 async function two (server, browser) {
   const p = await scene(server, [{ name: 'a' }, { name: 'b' }])
-  const options = { path: `/#/p/${p.id}`, allow: ['status of 412'] }
+  const options = { path: `/#/p/${p.id}`, allow: ['status of 412', 'ERR_CONNECTION_RESET'] }
   const [one, other] = [await open(browser, server, options), await open(browser, server, options)]
   for (const page of [one, other]) await row(page, 'b').waitFor()
   return { id: p.id, one, other }
@@ -47,6 +47,25 @@ export async function a_collision_is_said_and_loses_nothing_of_the_other ({ serv
   await until('both show what is kept', async () => await names(one) === 'theirs,a' && await names(other) === 'theirs,a')
   await rename(one, 'a', 'mine')
   await until('and go on', async () => await stack(server, id) === 'theirs mine' && await names(other) === 'theirs,mine')
+}
+
+export async function a_change_whose_answer_is_lost_is_made_once ({ server, browser }) {
+  const { one, id } = await two(server, browser)
+  let lost = 0
+  await one.route(`**/v1/projects/${id}?*`, async (route) => {
+    if (route.request().method() !== 'PATCH' || lost++ > 0) return await route.continue()
+    await route.fetch()
+    await route.abort('connectionreset')
+  })
+  await rename(one, 'a', 'mine')
+  await until('it has arrived', () => lost === 1)
+  await rename(one, 'b', 'next')
+  await until('and what was done after it', async () => await stack(server, id) === 'next mine')
+  await saved(one)
+  assert.equal(await names(one), 'next,mine')
+  assert.equal(await one.getByText(/changed elsewhere/).count(), 0)
+  await button(one, 'Undo').click()
+  await until('one step back', async () => await stack(server, id) === 'b mine')
 }
 
 export async function what_comes_while_a_change_is_on_its_way_is_not_missed ({ server, browser }) {
