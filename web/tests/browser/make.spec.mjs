@@ -84,7 +84,7 @@ export async function cancelled_while_it_runs ({ server, browser }) {
   await page.getByText(/^Step \d+ of 1000/).waitFor()
   await page.getByRole('progressbar').waitFor()
   await canvas(page).locator('image').waitFor({ state: 'attached' })
-  await button(page, 'Cancel').click()
+  await button(queue(page), 'Cancel').click() // its drawer is closed
   await until('it is cancelled', async () => (await jobs(server, id, 'cancelled')).length === 1)
   await page.getByRole('progressbar').waitFor({ state: 'detached' })
   await page.getByRole('button', { name: /^Queue/ }).click()

@@ -214,18 +214,27 @@ async function webp (page, png) {
   return Buffer.from(data, 'base64')
 }
 
+// No result waits, and the history is again as the first series had it.
+async function forget (server) {
+  for (const j of (await server.call('GET', '/v1/jobs?candidate=open')).jobs) {
+    await server.call('PATCH', `/v1/jobs/${j.id}`, { candidate: 'discarded' })
+    for (const i of j.result?.images ?? []) await server.call('PATCH', `/v1/assets/${i.asset}`, { trashed: true })
+  }
+}
+
 async function series (server, browser, encoder, ids, size, scheme) {
   const page = await open(browser, server, { ...SIZES[size], scheme, reducedMotion: 'reduce' })
   for (const [name, show] of Object.entries(SHOTS)) {
     await show(page, server, ids)
     if (!SHOWN[size].includes(name)) continue
+    await until('the plan has answered', async () => await page.locator('.plan.stale, .plan:has-text("Asking")').count() === 0)
     await until('all images are there', async () => await page.evaluate(() => [...document.images].every((i) => i.complete)))
     await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => { requestAnimationFrame(resolve) }) }))
     const file = `${name}-${size}-${scheme}.webp`
     writeFileSync(join(OUT, file), await webp(encoder, await page.screenshot()))
     console.log(file)
   }
-  for (const j of (await server.call('GET', '/v1/jobs?candidate=open')).jobs) await server.call('PATCH', `/v1/jobs/${j.id}`, { candidate: 'discarded' })
+  await forget(server)
   await page.context().close()
 }
 

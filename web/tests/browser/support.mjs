@@ -122,7 +122,7 @@ export async function revision (page) {
   return Number(await canvas(page).getAttribute('data-revision'))
 }
 
-// The composed picture as the canvas shows it: width, height, and RGBA with straight alpha.
+// The composed image as the canvas shows it: width, height, and RGBA with straight alpha.
 export async function pixels (page) {
   const read = async () => await canvas(page).evaluate((el) => {
     const p = el.readPixels()
