@@ -147,8 +147,12 @@ export const projects = {
 export interface AssetFilter { q?: string, starred?: boolean, trashed?: boolean, origin?: string, before?: number, limit?: number }
 
 export const assets = {
-  url: (id: string) => `/v1/assets/${id}`,
   thumb: (id: string, side = 128) => `/v1/assets/${id}?w=${side}`,
+  /* The file itself, or, with a side, a small WebP of it. */
+  file: async (id: string, side?: number): Promise<Blob> => {
+    const r = await send(`/v1/assets/${id}`, { query: { w: side } })
+    return await reached(r.blob())
+  },
   async list (filter: AssetFilter = {}): Promise<Page<Asset>> {
     const r = await get<{ assets: Asset[], next: number | null }>('/v1/assets', { ...filter })
     return { items: r.assets, next: r.next }

@@ -38,19 +38,13 @@ async function decode (file: Blob, options: ImageBitmapOptions = {}): Promise<Im
   return await createImageBitmap(file, { premultiplyAlpha: 'none', colorSpaceConversion, ...options })
 }
 
-async function read (url: string): Promise<Blob> {
-  const r = await fetch(url)
-  if (!r.ok) throw new Error(`${r.status}`)
-  return await r.blob()
-}
-
 /* What this browser does not decode (TIFF, HEIC) is shown as the server's small image of it. */
 async function fetchImage (id: string): Promise<{ bitmap: ImageBitmap, width: number, height: number }> {
   try {
-    const bitmap = await decode(await read(api.url(id)))
+    const bitmap = await decode(await api.file(id))
     return { bitmap, width: bitmap.width, height: bitmap.height }
   } catch {
-    const [bitmap, info] = await Promise.all([read(api.thumb(id, 1024)).then(decode), api.info(id)])
+    const [bitmap, info] = await Promise.all([api.file(id, 1024).then(decode), api.info(id)])
     return { bitmap, width: info.width, height: info.height }
   }
 }

@@ -25,9 +25,7 @@ function show (m: Mask | null): void {
 /* ---- from and to the server ---------------------------------------------------------------------------- */
 
 async function decode (id: string, width: number, height: number): Promise<Mask> {
-  const r = await fetch(assets.url(id))
-  if (!r.ok) throw new Error(`${r.status}`)
-  const bitmap = await createImageBitmap(await r.blob(), { colorSpaceConversion: 'none' })
+  const bitmap = await createImageBitmap(await assets.file(id), { colorSpaceConversion: 'none' })
   const c = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true })
   if (!c) throw new Error('no 2d context')
   c.drawImage(bitmap, 0, 0, width, height)

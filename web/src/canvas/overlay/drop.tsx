@@ -1,6 +1,7 @@
 /* drop.tsx - files and images of the history over the canvas: a ghost shows where they will lie and says what they become.
  * Files that become projects are left to the window. */
 import { signal } from '@preact/signals'
+import { assets } from '../../api/client.ts'
 import { fateOf } from '../../state/actions/files.ts'
 import { placeAsset, placeFile } from '../../state/actions/projects.ts'
 import { ASSET_TYPE, draggedAsset, inAir } from '../../state/drag.ts'
@@ -71,7 +72,7 @@ export function Ghost () {
   const at = toScreen(g.at)
   return (
     <>
-      {box && size && <image class='ghost' href={`/v1/assets/${size.id}?w=256`} x={box.x} y={box.y} width={box.w} height={box.h} preserveAspectRatio='none' />}
+      {box && size && <image class='ghost' href={assets.thumb(size.id, 256)} x={box.x} y={box.y} width={box.w} height={box.h} preserveAspectRatio='none' />}
       {box && <rect class='dashes' x={box.x} y={box.y} width={box.w} height={box.h} />}
       <Label x={at.x} y={at.y + 28} text={g.words} />
     </>

@@ -6,10 +6,7 @@ import type { Size } from '../requests.ts'
 
 const PAINTED = 128
 
-async function bitmapOf (id: string): Promise<ImageBitmap> {
-  const r = await fetch(assets.url(id))
-  return await createImageBitmap(await r.blob())
-}
+const bitmapOf = async (id: string): Promise<ImageBitmap> => await createImageBitmap(await assets.file(id))
 
 /* On black: what lies outside the canvas is kept. */
 function blank (size: Size): CanvasRenderingContext2D {
