@@ -101,8 +101,11 @@ export class Assets<T extends Texture, S extends Surface> {
     this.changed()
   }
 
+  /* What is on its way then comes for nothing. */
   clear (): void {
     for (const [id, e] of this.entries) this.remove(id, e)
+    loading.value = 0
+    missing.value = 0
   }
 
   private start (): void {
@@ -121,17 +124,22 @@ export class Assets<T extends Texture, S extends Surface> {
     try {
       const image = await fetchImage(id)
       const bitmap = await reduced(image.bitmap, this.sideFor(image.bitmap))
-      e.loaded = { texture: this.backend.texture(bitmap), width: image.width, height: image.height }
+      if (this.entries.get(id) === e) this.keep(e, bitmap, image)
       bitmap.close()
-      this.bytes += bytesOf(e.loaded.texture)
-      e.state = 'ready'
     } catch {
       e.state = 'failed'
     } finally {
       this.running--
     }
+    if (this.entries.get(id) !== e) return
     this.start()
     this.changed()
+  }
+
+  private keep (e: Entry<T>, bitmap: ImageBitmap, { width, height }: { width: number, height: number }): void {
+    e.loaded = { texture: this.backend.texture(bitmap), width, height }
+    e.state = 'ready'
+    this.bytes += bytesOf(e.loaded.texture)
   }
 
   private sideFor (b: ImageBitmap): number {
