@@ -14,7 +14,8 @@ static inline int image_fuzz(const uint8_t *data, size_t size, enum image_format
                              enum image_format b)
 {
     struct str bytes = {(const char *)data, size};
-    struct image_limits limits = {.max_pixels = 1000000, .max_file_bytes = 1 << 20};
+    struct image_limits limits = {
+        .max_pixels = 1000000, .max_file_bytes = 1 << 20, .untrusted = true};
     struct image_info header, info;
     struct image im;
     enum image_format format = image_sniff(bytes);

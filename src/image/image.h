@@ -46,6 +46,9 @@ struct image {
 struct image_limits {
     uint64_t max_pixels;     /* 100 megapixels */
     uint64_t max_file_bytes; /* 256 MiB */
+    /* It is a stranger's, and its reader must go on whatever it holds: what a library of this machine is known to
+     * crash on is refused. */
+    bool untrusted;
 };
 
 struct image_limits image_limits_defaults(void);

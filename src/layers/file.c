@@ -112,7 +112,9 @@ static enum err_code decode_image(struct str bytes, const struct layers_limits *
     struct layers_limits defaults = layers_limits_defaults();
     struct image_limits il = image_limits_defaults();
     struct image any = {0}, rgba = {0};
-    il.max_pixels = (limits ? limits : &defaults)->max_pixels;
+    limits = limits ? limits : &defaults;
+    il.max_pixels = limits->max_pixels;
+    il.untrusted = limits->untrusted;
     enum err_code rc;
     TRY_GOTO(image_load_memory(bytes, &il, NULL, &any, e), done);
     rc = image_convert(&any, 4, &rgba, e);

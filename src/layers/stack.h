@@ -86,7 +86,8 @@ struct layers_limits {
     int max_side;
     size_t max_layers;
     uint64_t max_pixels;
-    bool groups; /* are kept; else they become layers that look the same */
+    bool groups;    /* are kept; else they become layers that look the same */
+    bool untrusted; /* as in struct image_limits */
 };
 struct layers_limits layers_limits_defaults(void); /* 30,000; 1,000; 512 megapixels */
 

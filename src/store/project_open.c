@@ -114,6 +114,7 @@ static enum err_code open_stack(struct store *s, struct str bytes, const char *n
     TRY(layers_measure(bytes, &size, e));
     limits.max_layers = PROJECT_LAYERS_MAX;
     limits.groups = true;
+    limits.untrusted = true;
     limits.max_pixels = size.all < limits.max_pixels ? size.all : limits.max_pixels;
     TRY(layers_import_memory(bytes, &limits, &stack, e));
     enum err_code rc = put_stack(s, &stack, out, e);

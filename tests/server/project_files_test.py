@@ -1,13 +1,14 @@
 """project_files_test.py - files become projects, and projects files: what is opened, what export can be asked for."""
 
 import io
+import os
 import struct
 import zipfile
 
 from groups_test import grouped
 from images import Image, encode
 from projects_test import change, new_project, put
-from support import Server, form, png, run_all
+from support import ROOT, Server, form, png, run_all
 
 BYTES = {"Content-Type": "application/octet-stream"}
 KEPT = ("id", "name", "x", "y", "opacity", "blend_mode", "visible")
@@ -70,6 +71,14 @@ def test_images_are_opened_as_one_layer(program):
         q = opened(s.post("/v1/projects/open", bmp, headers=BYTES))
         im = Image(s.get("/v1/assets/" + q["layers"][0]["asset"]).body)
         assert (im.w, im.h) == (2, 1) and im.at(0, 0)[:3] == (3, 2, 1), im.rows
+
+
+def test_heic_is_opened_where_its_library_is_sound(program):
+    with Server(program) as s:
+        for name in ("plain.heic", "plain.avif"):
+            with open(os.path.join(ROOT, "fuzz", "corpus", "heif", name), "rb") as f:
+                r = s.post("/v1/projects/open", f.read(), headers=BYTES)
+            assert r.status == 201 or (r.status == 422 and "libheif 1.19" in r.json()["detail"]), r
 
 
 def test_what_cannot_be_opened_says_why(program):
