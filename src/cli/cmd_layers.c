@@ -167,7 +167,7 @@ done:
 static int check(struct layers *o, const struct cli_command *self, bool plan)
 {
     struct err e = {0};
-    int rc = layers_job_check(&o->job, self);
+    int rc = layers_job_check(&o->job, &o->out, self);
     if (rc != CLI_OK || plan)
         return rc;
     o->out.to.json = o->job.json;

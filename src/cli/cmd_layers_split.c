@@ -149,7 +149,7 @@ static int parse(struct split *s, const struct cli_command *self, int argc, char
         return cli_usage_error(self, "say with --layer which layer to split");
     if (!s->out.to.named)
         return cli_usage_error(self, "say with -o where the result goes");
-    return layers_job_check(&s->job, self);
+    return layers_job_check(&s->job, &s->out, self);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)

@@ -109,6 +109,12 @@ int image_run_option(struct image_run *r, const struct cli_args *a, int id)
     case IMAGE_CACHE:
         q->cache_dir = a->value;
         return CLI_OK;
+    case IMAGE_PREVIEW:
+        r->previews.to = a->value;
+        return CLI_OK;
+    case IMAGE_SAVE_STEPS:
+        r->previews.save_steps = true;
+        return CLI_OK;
     case IMAGE_JSON:
         r->json = true;
         return CLI_OK;
@@ -195,6 +201,21 @@ static int check_format(struct image_run *r, const struct cli_command *c)
     return CLI_OK;
 }
 
+/* The names of step files have the seed, so it is drawn here when the engine would draw it. */
+static int check_previews(struct image_run *r, const struct cli_command *c)
+{
+    struct vt_request *q = &r->request;
+    q->previews = preview_out_wanted(&r->previews);
+    if (!q->previews)
+        return CLI_OK;
+    if (q->seed == VT_SEED_RANDOM)
+        q->seed = engine_random_seed();
+    r->progress.previews = &r->previews;
+    r->previews.result = &r->out.to;
+    r->previews.words = (struct cli_output_words){q->prompt, q->model, q->seed};
+    return preview_out_check(&r->previews, c);
+}
+
 int image_run_check(struct image_run *r, const struct cli_command *c)
 {
     struct err e = {0};
@@ -220,7 +241,7 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
         return cli_fail_err(&e);
     if (r->request.trace_blocks && !r->request.trace_path)
         return cli_usage_error(c, "--trace-level needs --trace");
-    if ((rc = check_format(r, c)) != CLI_OK)
+    if ((rc = check_format(r, c)) != CLI_OK || (rc = check_previews(r, c)) != CLI_OK)
         return rc;
     bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
     if (bad == ERR_OK && !r->plan)

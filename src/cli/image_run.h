@@ -7,8 +7,9 @@
 #include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "cli/model_arg.h"
-#include "cli/result_out.h"
+#include "cli/preview_out.h"
 #include "cli/progress.h"
+#include "cli/result_out.h"
 #include "cli/settings.h"
 #include "image/image.h"
 #include "image/load.h"
@@ -36,6 +37,8 @@ enum image_option {
     IMAGE_QUIET,
     IMAGE_CACHE,
     IMAGE_VERBOSE,
+    IMAGE_PREVIEW,
+    IMAGE_SAVE_STEPS,
     IMAGE_FIRST_OWN, /* a command's own options start here */
 };
 
@@ -62,6 +65,7 @@ enum image_option {
         {IMAGE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},               \
         {IMAGE_TRACE_LEVEL, 0, "trace-level", "steps|blocks",                                      \
          "what the trace holds (default steps)"},                                                  \
+        PREVIEW_OPTIONS(IMAGE_PREVIEW, IMAGE_SAVE_STEPS),                                          \
         {IMAGE_CACHE, 0, "cache", "DIR", "keep prompt embeddings there across runs"},              \
         ENGINE_OPTIONS,                                                                            \
         {IMAGE_JSON, 0, "json", NULL, "print the result as JSON on standard output"},              \
@@ -78,6 +82,7 @@ struct image_run {
     const char *from;     /* the image whose recipe is run; NULL: none */
     struct recipe recipe; /* of it */
     struct result_out out;
+    struct preview_out previews;
     struct buf prompt; /* read from standard input */
     bool prompt_from_stdin;
     struct cli_progress progress;

@@ -56,6 +56,12 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
         return CLI_OK;
     case LAYERS_JOB_RESOLUTION:
         return set_resolution(j, a);
+    case LAYERS_JOB_PREVIEW:
+        j->previews.to = a->value;
+        return CLI_OK;
+    case LAYERS_JOB_SAVE_STEPS:
+        j->previews.save_steps = true;
+        return CLI_OK;
     case LAYERS_JOB_JSON:
         j->json = true;
         return CLI_OK;
@@ -80,7 +86,23 @@ int layers_job_status(const struct layers_job *j)
     return j->strict && j->n_doubts ? CLI_DOUBTFUL : CLI_OK;
 }
 
-int layers_job_check(struct layers_job *j, const struct cli_command *c)
+/* Named after the result as it was asked for: `-o poster` and `-o poster.psd` give poster-step-1.png. */
+static int check_previews(struct layers_job *j, const struct layers_out *out,
+                          const struct cli_command *c)
+{
+    struct vt_layers_request *q = &j->request;
+    q->previews = preview_out_wanted(&j->previews);
+    if (!q->previews)
+        return CLI_OK;
+    j->progress.previews = &j->previews;
+    j->previews.result = &out->to;
+    j->previews.result_is_folder = !layers_out_is_file(out);
+    j->previews.words = (struct cli_output_words){q->prompt ? q->prompt : "", q->model, q->seed};
+    return preview_out_check(&j->previews, c);
+}
+
+int layers_job_check(struct layers_job *j, const struct layers_out *out,
+                     const struct cli_command *c)
 {
     struct vt_layers_request *q = &j->request;
     struct err e = {0};
@@ -94,6 +116,9 @@ int layers_job_check(struct layers_job *j, const struct cli_command *c)
     engine_args_defaults(&j->engine, &j->settings);
     if (!q->model)
         return cli_usage_error(c, "no model is named; give one with -m, e.g. -m micro-layered");
+    int status = check_previews(j, out, c);
+    if (status != CLI_OK)
+        return status;
     enum err_code rc;
     TRY_GOTO(engine_check_prompt(q->prompt, &e), done);
     TRY_GOTO(engine_check_text("negative prompt", q->negative_prompt, &e), done);

@@ -11,6 +11,7 @@
 #include "cli/engine_args.h"
 #include "cli/layers_out.h"
 #include "cli/model_arg.h"
+#include "cli/preview_out.h"
 #include "cli/progress.h"
 #include "image/image.h"
 #include "layers/stack.h"
@@ -38,6 +39,8 @@ enum layers_job_option {
     LAYERS_JOB_QUIET,
     LAYERS_JOB_VERBOSE,
     LAYERS_JOB_STRICT,
+    LAYERS_JOB_PREVIEW,
+    LAYERS_JOB_SAVE_STEPS,
     LAYERS_JOB_FIRST_OWN, /* a command's own options start here */
 };
 
@@ -64,6 +67,7 @@ enum layers_job_option {
          PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
         {LAYERS_JOB_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_LAYERS_matte " (default white)"}, \
         {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},              \
+        PREVIEW_OPTIONS(LAYERS_JOB_PREVIEW, LAYERS_JOB_SAVE_STEPS),                                \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_STRICT, 0, "strict", NULL,                                                     \
@@ -82,6 +86,7 @@ struct layers_job {
     bool json, quiet, strict;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */
     struct cli_progress progress;
+    struct preview_out previews;
     struct vt_layers_result *made; /* what came out */
     struct layers_doubt doubts[LAYERS_DOUBTS_MAX];
     size_t n_doubts;
@@ -92,8 +97,10 @@ void layers_job_init(struct layers_job *j);
 void layers_job_deinit(struct layers_job *j);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int layers_job_option(struct layers_job *j, const struct cli_args *a, int id);
-/* Refuses what can be refused before any work. CLI_OK, or an exit code after saying what is wrong. */
-int layers_job_check(struct layers_job *j, const struct cli_command *c);
+/* Refuses what can be refused before any work; out is where the result goes. CLI_OK, or an exit code after saying what
+ * is wrong. */
+int layers_job_check(struct layers_job *j, const struct layers_out *out,
+                     const struct cli_command *c);
 
 /* Takes source apart into j->made. source stays the caller's. */
 ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct image *source,

@@ -79,6 +79,13 @@ static bool file_format(const char *ending, enum layers_format *out)
     return false;
 }
 
+bool layers_out_is_file(const struct layers_out *o)
+{
+    enum layers_format f;
+    const char *path = o->to.named;
+    return path && !cli_output_is_folder(path) && file_format(ending_of(path), &f);
+}
+
 /* The only format of a list that makes a file; LAYERS_PNG when there are several, or the folder's. */
 static enum layers_format only_format(unsigned formats)
 {

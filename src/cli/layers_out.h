@@ -26,6 +26,8 @@ struct layers_out {
 struct layers_out layers_out_defaults(void);
 /* "png,psd,...": one bit a format. */
 ERR_MUST_CHECK enum err_code layers_formats_parse(const char *list, unsigned *out, struct err *e);
+/* -o has the ending of a file that is written here. */
+bool layers_out_is_file(const struct layers_out *o);
 /* Before work: what is written, whether it can be, and whether it may replace what is there. ERR_ARG when -o and
  * --format do not go together, or the ending is that of a file which is not written here. */
 ERR_MUST_CHECK enum err_code layers_out_check(struct layers_out *o, struct err *e);

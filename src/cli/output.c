@@ -439,6 +439,14 @@ void output_name_insert(char path[CLI_PATH_BYTES], const char *text)
     (void)snprintf(path + at, CLI_PATH_BYTES - at, "-%s%s", text, ending);
 }
 
+void output_name_beside(char path[CLI_PATH_BYTES], bool is_folder, const char *text)
+{
+    size_t at = is_folder ? strlen(path) : ending_at(path);
+    while (is_folder && at > 1 && path[at - 1] == '/')
+        at--;
+    (void)snprintf(path + at, CLI_PATH_BYTES - at, "-%s.png", text);
+}
+
 enum err_code output_name_first(const struct cli_output *o, const struct cli_output_words *w,
                                 char out[CLI_PATH_BYTES], struct err *e)
 {

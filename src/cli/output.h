@@ -106,5 +106,7 @@ ERR_MUST_CHECK enum err_code output_name_first(const struct cli_output *o,
                                                char out[CLI_PATH_BYTES], struct err *e);
 /* "-TEXT" before the ending. */
 void output_name_insert(char path[CLI_PATH_BYTES], const char *text);
+/* A PNG beside it: "-TEXT.png" in place of the ending, or behind a folder's name. */
+void output_name_beside(char path[CLI_PATH_BYTES], bool is_folder, const char *text);
 
 #endif

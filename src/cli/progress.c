@@ -15,6 +15,7 @@
 
 #include "base/json_text.h"
 #include "cli/cli.h"
+#include "cli/preview_out.h"
 
 enum { BAR_WIDTH = 24 };
 
@@ -107,7 +108,7 @@ void cli_progress_init(struct cli_progress *p, bool quiet)
     memset(p, 0, sizeof *p);
     p->quiet = quiet;
     p->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
-    p->last_image = -1;
+    p->image = -1;
     buf_init(&p->notes, 1 << 16);
 }
 
@@ -120,6 +121,13 @@ void cli_progress_finish(struct cli_progress *p)
 {
     if (p->line_open)
         fputc('\n', stderr);
+    p->line_open = false;
+}
+
+void cli_progress_clear(struct cli_progress *p)
+{
+    if (p->line_open)
+        fprintf(stderr, "\r\033[K");
     p->line_open = false;
 }
 
@@ -152,11 +160,11 @@ static void on_progress(const struct vt_progress *v, void *user)
     /* A signal that came before the run began was too early for the engine to notice. */
     if (p->engine && atomic_load(cli_stop_flag()))
         vt_engine_cancel(p->engine);
+    if (v->image != p->image)
+        p->told = 0;
+    p->image = v->image;
     if (p->quiet)
         return;
-    if (v->image != p->last_image)
-        p->told = 0;
-    p->last_image = v->image;
     if (!p->terminal && !is_worth_a_line(p, v))
         return;
     progress_line(v, p->terminal, p->terminal ? terminal_width() - 1 : PROGRESS_LINE_BYTES, line);
@@ -179,7 +187,16 @@ static void on_note(const char *text, void *user)
     cli_progress_note(user, text);
 }
 
+static void on_preview(const struct vt_preview *preview, void *user)
+{
+    struct cli_progress *p = user;
+    preview_out_take(p->previews, preview, p->image, p);
+}
+
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p)
 {
-    return (struct vt_callbacks){.progress = on_progress, .note = on_note, .user = p};
+    return (struct vt_callbacks){.progress = on_progress,
+                                 .note = on_note,
+                                 .preview = p->previews ? on_preview : NULL,
+                                 .user = p};
 }

@@ -8,15 +8,17 @@
 #include "base/buf.h"
 #include "veetance.h"
 
+struct preview_out;
 struct result_out;
 
 struct cli_progress {
     bool quiet, verbose, terminal, line_open;
-    unsigned told; /* stages of this image that have had their line, a bit each */
-    int last_image;
-    struct vt_engine *engine; /* cancelled at the next report after a signal; NULL: nobody */
-    struct result_out *out;   /* takes images as they are done; NULL: nobody */
-    struct buf notes;         /* JSON strings, comma-separated: for --json */
+    unsigned told;                /* stages of this image that have had their line, a bit each */
+    int image;                    /* that the last report was of, from 0; -1: there was none */
+    struct vt_engine *engine;     /* cancelled at the next report after a signal; NULL: nobody */
+    struct result_out *out;       /* takes images as they are done; NULL: nobody */
+    struct preview_out *previews; /* takes previews; NULL: nobody wants any */
+    struct buf notes;             /* JSON strings, comma-separated: for --json */
 };
 
 void cli_progress_init(struct cli_progress *p, bool quiet);
@@ -25,6 +27,8 @@ void cli_progress_deinit(struct cli_progress *p);
 void cli_progress_note(struct cli_progress *p, const char *text);
 /* Ends a line that is still open, before anything else is printed. */
 void cli_progress_finish(struct cli_progress *p);
+/* Takes that line away instead: the next report draws it anew. */
+void cli_progress_clear(struct cli_progress *p);
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p);
 
 /* How far a run is, as one line. */

@@ -12,6 +12,8 @@ ERR_MUST_CHECK enum err_code engine_check_text(const char *what, const char *tex
 ERR_MUST_CHECK enum err_code engine_check_prompt(const char *text, struct err *e);
 /* "en", "zh" or NULL. */
 ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct err *e);
+/* What VT_SEED_RANDOM becomes, for who must know it before the run. */
+int64_t engine_random_seed(void);
 /* What vt_layers made, with all that the layers hold. Borrowed from the result. */
 const struct layer_stack *engine_layers_stack(const struct vt_layers_result *result);
 

@@ -38,7 +38,6 @@ void engine_end_run(struct vt_engine *g, struct vt_stats *stats);
 
 enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out);
 void engine_close_model(struct vt_engine *g);
-int64_t engine_random_seed(void);
 ERR_MUST_CHECK enum err_code engine_check_range(const char *what, int64_t v, int64_t lo, int64_t hi,
                                                 struct err *e);
 ERR_MUST_CHECK enum err_code engine_check_image(const struct vt_image *im, const char *what,
