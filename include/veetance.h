@@ -207,6 +207,16 @@ struct vt_request {
     double strength;      /* 0 to 1; negative: 0.8 with a mask, otherwise not an inpainting run */
     int extend[4]; /* left, top, right, bottom: pixels added around the first image and painted */
     int feather;   /* pixels inside the mask over which the result fades in */
+    /* The mask is turned round, grown by so many pixels (-1024 to 1024; negative shrinks it), and its edge fades over so
+     * many at both sides (0 to 512): in this order, before anything is painted. Of use with a mask, or with extend. */
+    int mask_invert, mask_grow, mask_feather;
+    /* Paint only the part around the mask, with so many pixels of padding (0 to 1024), at a resolution of its own: about
+     * width x height pixels where both are given, else about as many as the model makes, though no side more than four
+     * times as long. Everything outside the mask stays bit for bit. Needs a mask, and a matte that is a colour. */
+    int crop_to_mask, crop_padding;
+    /* Undo what an edit does to all of the image: a tint, and a shift of up to a pixel. Both are measured on what the
+     * mask keeps, without a mask on all that agrees with the first image. */
+    int match_colours, align;
     /* The colour behind transparent pixels when the model sees an image: "white" (as NULL), "black", "grey", "#rrggbb".
      * "none": images are prepared as the reference implementation does it, with the colours that are stored under alpha,
      * and sizes cut or resampled to whole tokens. */

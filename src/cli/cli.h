@@ -104,7 +104,8 @@ const atomic_bool *cli_stop_flag(void);
 /* The table entry of every subcommand; one file each. */
 
 extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect, cli_cmd_devices,
-    cli_cmd_bench, cli_cmd_sheet, cli_cmd_caption, cli_cmd_layers, cli_cmd_plan, cli_cmd_convert;
+    cli_cmd_bench, cli_cmd_sheet, cli_cmd_mask, cli_cmd_caption, cli_cmd_layers, cli_cmd_plan,
+    cli_cmd_convert;
 extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;

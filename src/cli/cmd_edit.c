@@ -18,6 +18,13 @@ enum {
     EDIT_STRENGTH,
     EDIT_EXTEND,
     EDIT_FEATHER,
+    EDIT_MASK_INVERT,
+    EDIT_MASK_GROW,
+    EDIT_MASK_FEATHER,
+    EDIT_CROP,
+    EDIT_PADDING,
+    EDIT_COLOURS,
+    EDIT_REGISTER,
     EDIT_MATTE
 };
 enum { MAX_EXTEND = 8192 };
@@ -30,6 +37,14 @@ static const struct cli_option options[] = {
     {EDIT_STRENGTH, 0, "strength", "0..1", PARAM_HELP_EDIT_strength},
     {EDIT_EXTEND, 0, "extend", "L,T,R,B", "add so many pixels at each side and paint them"},
     {EDIT_FEATHER, 0, "feather", "PX", PARAM_HELP_EDIT_feather},
+    {EDIT_MASK_INVERT, 0, "mask-invert", NULL, PARAM_HELP_EDIT_mask_invert},
+    {EDIT_MASK_GROW, 0, "mask-grow", "PX", PARAM_HELP_EDIT_mask_grow},
+    {EDIT_MASK_FEATHER, 0, "mask-feather", "PX", PARAM_HELP_EDIT_mask_feather},
+    {EDIT_CROP, 0, "crop-to-mask", NULL, PARAM_HELP_EDIT_crop_to_mask},
+    {EDIT_PADDING, 0, "crop-padding", "PX",
+     "pixels around the mask that --crop-to-mask shows the model (default 32)"},
+    {EDIT_COLOURS, 0, "match-colours", NULL, PARAM_HELP_EDIT_match_colours},
+    {EDIT_REGISTER, 0, PARAM_EDIT_REGISTER, NULL, PARAM_HELP_EDIT_REGISTER},
     {EDIT_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_EDIT_matte " (default white)"},
     IMAGE_OPTIONS,
     {0},
@@ -39,6 +54,7 @@ struct edit {
     struct image_run run;
     const char *paths[VT_MAX_IMAGES], *mask_path; /* read once every option is known */
     struct image images[VT_MAX_IMAGES], mask;
+    bool padding_given;
     char found[VT_MAX_IMAGES + 1][CLI_PATH_BYTES]; /* those that a recipe names */
 };
 
@@ -134,13 +150,41 @@ static int own_option(struct edit *d, const struct cli_args *a, int id)
         return set_mask(d, a);
     case EDIT_STRENGTH:
     case EDIT_FEATHER:
+    case EDIT_MASK_INVERT:
+    case EDIT_MASK_GROW:
+    case EDIT_MASK_FEATHER:
+    case EDIT_CROP:
+    case EDIT_COLOURS:
+    case EDIT_REGISTER:
     case EDIT_MATTE:
+        return cli_param_set(a, id, params_edit, &d->run.request);
+    case EDIT_PADDING:
+        d->padding_given = true;
         return cli_param_set(a, id, params_edit, &d->run.request);
     case EDIT_EXTEND:
         return set_extend(d, a);
     default:
         return image_run_option(&d->run, a, id);
     }
+}
+
+/* What the options left. */
+static void mask_of_recipe(struct edit *d)
+{
+    struct vt_request *q = &d->run.request;
+    const struct recipe *r = &d->run.recipe;
+    if (!q->feather)
+        q->feather = r->feather;
+    if (!q->mask_grow)
+        q->mask_grow = r->mask_grow;
+    if (!q->mask_feather)
+        q->mask_feather = r->mask_feather;
+    q->mask_invert = q->mask_invert || r->mask_invert;
+    q->crop_to_mask = q->crop_to_mask || r->crop_to_mask;
+    q->match_colours = q->match_colours || r->match_colours;
+    q->align = q->align || r->align;
+    if (!d->padding_given && r->crop_padding >= 0)
+        q->crop_padding = r->crop_padding;
 }
 
 static int images_of_recipe(struct edit *d)
@@ -163,8 +207,7 @@ static int images_of_recipe(struct edit *d)
     }
     if (q->strength < 0)
         q->strength = r->strength;
-    if (!q->feather)
-        q->feather = r->feather;
+    mask_of_recipe(d);
     if (!(q->extend[0] || q->extend[1] || q->extend[2] || q->extend[3]))
         memcpy(q->extend, r->extend, sizeof q->extend);
     if (!q->matte && r->matte[0])
@@ -221,6 +264,9 @@ const struct cli_command cli_cmd_edit = {
         "  veetance edit --from green.png --seed 2\n"
         "  veetance edit -m MODEL -p \"a hole in the wall\" -i wall.png --mask hole.png --feather "
         "8\n"
+        "  veetance edit -m MODEL -p \"a smiling face\" -i group.jpg --mask face.png "
+        "--crop-to-mask "
+        "--mask-feather 4\n"
         "  veetance edit -m MODEL -p \"more beach\" -i beach.png --extend 256,0,256,0\n",
     .options = options,
     .run = run,

@@ -5,6 +5,7 @@
  * pipe cannot be mapped, so only images come through one.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -75,6 +76,25 @@ static bool has(const char *dir, const char *name)
 
 /* ---- images ------------------------------------------------------------------------------------------- */
 
+/* What an edit made of its mask, and of its result. */
+static void plain_edit(const struct recipe *r, struct buf *out)
+{
+    if (r->mask_invert)
+        buf_add_z(out, "  mask edge   turned round\n");
+    if (r->mask_grow)
+        buf_printf(out, "  mask edge   %s by %d pixels\n", r->mask_grow > 0 ? "grown" : "shrunk",
+                   abs(r->mask_grow));
+    if (r->mask_feather)
+        buf_printf(out, "  mask edge   faded over %d pixels at both sides\n", r->mask_feather);
+    if (r->crop_to_mask)
+        buf_printf(out, "  cropped     to the mask and %d pixels around it\n",
+                   r->crop_padding >= 0 ? r->crop_padding : 0);
+    if (r->match_colours)
+        buf_add_z(out, "  undone      a tint\n");
+    if (r->align)
+        buf_add_z(out, "  undone      a shift\n");
+}
+
 static void plain_recipe(const struct recipe *r, struct buf *out)
 {
     const struct {
@@ -101,6 +121,7 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (numbers[i].value >= 0)
             buf_printf(out, "  %-11s %.15g\n", numbers[i].name, numbers[i].value);
+    plain_edit(r, out);
 }
 
 static void json_recipe(const struct recipe *r, struct buf *b)

@@ -10,8 +10,6 @@
 
 #include "image/sample.h"
 
-enum { PAINTED = 128 };
-
 /* Where output i of an axis lies: between input `at` and `next`, by the fraction. In float, as torch
  * computes it. */
 struct tap {
@@ -53,7 +51,7 @@ void image_mask_binarise(const struct image *mask, float *p)
     for (int y = 0; y < mask->h; y++) {
         const unsigned char *s = image_row(mask, y);
         for (int x = 0; x < mask->w; x++)
-            *p++ = s[x] >= PAINTED ? 1.0f : 0.0f;
+            *p++ = s[x] >= MASK_PAINTED ? 1.0f : 0.0f;
     }
 }
 
@@ -77,7 +75,7 @@ static bool light_on_black(const struct image *mask, struct image *grey)
         unsigned char *d = image_row(grey, y);
         for (int x = 0; x < mask->w; x++, a += mask->channels) {
             d[x] = (unsigned char)((d[x] * *a + 127) / 255);
-            any = any || d[x] >= PAINTED;
+            any = any || d[x] >= MASK_PAINTED;
         }
     }
     return any;
@@ -114,8 +112,6 @@ enum err_code image_mask_of_alpha(const struct image *im, struct image *mask, st
         return err_set(e, ERR_ARG, "the mask should come from the image's alpha, but it has none");
     TRY(image_new(mask, im->w, im->h, 1, e));
     copy_alpha(im, mask);
-    for (int y = 0; y < im->h; y++)
-        for (int x = 0; x < im->w; x++)
-            image_row(mask, y)[x] = (unsigned char)(255 - image_row(mask, y)[x]);
+    image_mask_invert(mask);
     return ERR_OK;
 }

@@ -198,6 +198,7 @@ struct vt_request vt_request_defaults(void)
         .count = 1,
         .max_tokens = VT_DEFAULT,
         .strength = VT_DEFAULT,
+        .crop_padding = 32,
     };
 }
 
@@ -283,6 +284,19 @@ static enum err_code check_images(const struct vt_request *rq, struct err *e)
     return ERR_OK;
 }
 
+static enum err_code check_mask(const struct vt_request *rq, struct err *e)
+{
+    TRY(engine_check_range("feather", rq->feather, 0, 1024, e));
+    TRY(engine_check_range("mask_grow", rq->mask_grow, -1024, 1024, e));
+    TRY(engine_check_range("mask_feather", rq->mask_feather, 0, 512, e));
+    TRY(engine_check_range("crop_padding", rq->crop_padding, 0, 1024, e));
+    if (rq->crop_to_mask && rq->matte && strcmp(rq->matte, "none") == 0)
+        return err_set(e, ERR_ARG,
+                       "crop_to_mask keeps every pixel outside the mask; with the matte 'none' "
+                       "kept parts are resampled, as the reference implementation does it");
+    return ERR_OK;
+}
+
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
     TRY(engine_check_prompt(rq->prompt, e));
@@ -291,7 +305,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     TRY(check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
     TRY(engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e));
     TRY(check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e));
-    TRY(engine_check_range("feather", rq->feather, 0, 1024, e));
+    TRY(check_mask(rq, e));
     if (rq->seed > INT64_MAX - VT_MAX_COUNT)
         return err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
                        (long long)(INT64_MAX - VT_MAX_COUNT));
@@ -365,8 +379,12 @@ static enum err_code make_image(struct vt_engine *g, struct vt_result *r,
         .original = in->inpaint ? &in->original : NULL,
         .as_reference = in->as_reference,
         .mask = in->has_mask ? &in->mask : NULL,
+        .whole = in->cropped ? &in->whole : NULL,
+        .region = in->region,
         .strength = rq->strength,
-        .feather = rq->feather,
+        .feather = rq->feather + 2 * rq->mask_feather,
+        .match_colours = rq->match_colours != 0,
+        .align = rq->align != 0,
         .cache_dir = rq->cache_dir,
     };
     return klein_generate(g->klein, &kr, run, &r->images[run->image], e);
@@ -450,6 +468,23 @@ static enum err_code run_images(struct vt_engine *g, struct vt_result *r,
     return rc;
 }
 
+/* What shapes a mask, where there is none. */
+static void note_unused(const struct vt_request *rq, const struct engine_inputs *in,
+                        const struct vt_callbacks *cb)
+{
+    const struct {
+        const char *name;
+        int value;
+    } given[] = {{"feather", rq->feather},
+                 {"mask_grow", rq->mask_grow},
+                 {"mask_feather", rq->mask_feather},
+                 {"mask_invert", rq->mask_invert},
+                 {"crop_to_mask", rq->crop_to_mask}};
+    for (size_t i = 0; !in->has_mask && i < sizeof given / sizeof given[0]; i++)
+        if (given[i].value)
+            report_note(cb, "%s has no effect without a mask", given[i].name);
+}
+
 /* Plans, and with plan == NULL also runs. */
 static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
                              const struct vt_callbacks *cb, struct vt_plan *plan, struct err *e)
@@ -461,8 +496,7 @@ static enum err_code run_all(struct vt_engine *g, struct vt_result *r,
         rq->strength = rq->extend[0] || rq->extend[1] || rq->extend[2] || rq->extend[3] ? 1.0 : 0.8;
     if (rc != ERR_OK)
         goto done;
-    if (rq->feather > 0 && !in.has_mask)
-        report_note(cb, "feather %d has no effect without a mask", rq->feather);
+    note_unused(rq, &in, cb);
     struct rehearsal h = {g, rq, &in, plan ? rq->previews != 0 : cb && cb->preview};
     TRY_GOTO(engine_plan(g, rehearse, &h, plan, e), done);
     if (!plan)

@@ -1,8 +1,9 @@
 /* engine_inputs.c - the images of a request, made ready for the model; see engine_inputs.h.
  *
- * The order matters: the mask is read in the image's own size, then image and mask are extended by the same
- * border, and only then does the matte remove alpha from what the model sees. The original keeps its alpha, as
- * kept pixels are taken from it at the end. All images here are copies; the request is not changed.
+ * The order matters: the mask is read in the image's own size and turned round, then image and mask are extended by
+ * the same border, the mask grows (over the inner edge of that border, too), and what is cut out is the part around
+ * what it is then. Only at the end does the matte remove alpha from what the model sees. The original keeps its
+ * alpha, as kept pixels are taken from it at the end. All images here are copies; the request is not changed.
  */
 #include "pipeline/engine_inputs.h"
 
@@ -78,6 +79,75 @@ done:
     return ERR_OK;
 }
 
+/* To mode L in the image's size. */
+static enum err_code plain_mask(struct engine_inputs *in, const struct vt_callbacks *cb,
+                                struct err *e)
+{
+    struct image grey = {0};
+    TRY(fit_mask(in, cb, e));
+    TRY(image_convert(&in->mask, 1, &grey, e));
+    image_free(&in->mask);
+    in->mask = grey;
+    return ERR_OK;
+}
+
+static enum err_code invert_mask(struct engine_inputs *in, const struct vt_callbacks *cb,
+                                 struct err *e)
+{
+    TRY(plain_mask(in, cb, e));
+    image_mask_invert(&in->mask);
+    return ERR_OK;
+}
+
+/* A soft edge begins outside: what is painted reaches as far as it can be seen. */
+static enum err_code grow_mask(const struct vt_request *rq, struct engine_inputs *in,
+                               const struct vt_callbacks *cb, struct err *e)
+{
+    int by = rq->mask_grow + rq->mask_feather;
+    struct image_rect bounds;
+    if (by == 0)
+        return ERR_OK;
+    TRY(plain_mask(in, cb, e));
+    bool any = image_mask_bounds(&in->mask, MASK_PAINTED, &bounds);
+    TRY(image_mask_grow(&in->mask, by, e));
+    if (any && !image_mask_bounds(&in->mask, MASK_PAINTED, &bounds))
+        return err_set(e, ERR_ARG,
+                       "the mask is empty after it is shrunk by %d pixels: nothing would be "
+                       "painted",
+                       -by);
+    return ERR_OK;
+}
+
+static enum err_code crop(struct image *im, struct image_rect r, struct err *e)
+{
+    struct image part = {0};
+    TRY(image_crop(im, r, &part, e));
+    image_free(im);
+    *im = part;
+    return ERR_OK;
+}
+
+/* The part around the mask, in the aspect of the size that was asked for. */
+static enum err_code crop_to_mask(const struct vt_request *rq, struct engine_inputs *in,
+                                  const struct vt_callbacks *cb, struct err *e)
+{
+    struct mask_frame frame = {.padding = rq->crop_padding};
+    struct image_rect bounds;
+    if (rq->width > 0 && rq->height > 0) {
+        frame.w = rq->width;
+        frame.h = rq->height;
+    }
+    TRY(plain_mask(in, cb, e));
+    if (!image_mask_bounds(&in->mask, MASK_PAINTED, &bounds))
+        return err_set(e, ERR_ARG,
+                       "the mask is empty: nothing would be painted (white is what gets painted)");
+    in->region = image_mask_frame(&in->mask, bounds, frame);
+    TRY(image_copy(&in->original, &in->whole, e));
+    in->cropped = true;
+    TRY(crop(&in->original, in->region, e));
+    return crop(&in->mask, in->region, e);
+}
+
 static enum err_code read_mask(const struct vt_request *rq, const struct vt_callbacks *cb,
                                struct engine_inputs *in, struct err *e)
 {
@@ -112,8 +182,14 @@ static enum err_code gather(const struct vt_request *rq, const struct vt_callbac
     }
     if (in->has_mask)
         TRY(read_mask(rq, cb, in, e));
+    if (in->has_mask && rq->mask_invert)
+        TRY(invert_mask(in, cb, e));
     if (grows)
         TRY(extend(in, rq->extend, cb, e));
+    if (in->has_mask)
+        TRY(grow_mask(rq, in, cb, e));
+    if (in->has_mask && rq->crop_to_mask)
+        TRY(crop_to_mask(rq, in, cb, e));
     for (int i = 0; i < rq->image_count; i++) {
         struct image given = borrow_image(&rq->images[i]);
         const struct image *src = i == 0 && in->inpaint ? &in->original : &given;
@@ -139,5 +215,6 @@ void engine_inputs_deinit(struct engine_inputs *in)
         image_free(&in->images[i]);
     image_free(&in->original);
     image_free(&in->mask);
+    image_free(&in->whole);
     memset(in, 0, sizeof *in);
 }

@@ -21,7 +21,10 @@ struct engine_inputs {
     /* The first with its alpha, and with the border that was asked for. Kept parts come back from it. */
     struct image original;
     struct image mask; /* no alpha */
-    bool has_mask, inpaint, as_reference;
+    /* Cropped: the first image, original and mask are this region of the whole, which has its alpha. */
+    struct image whole;
+    struct image_rect region;
+    bool has_mask, inpaint, as_reference, cropped;
 };
 
 /* rq was checked. Copies what it changes and borrows nothing. */

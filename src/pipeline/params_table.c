@@ -7,7 +7,13 @@
 #define CAPTION_ROW(...) ROW_OF(vt_caption_request, __VA_ARGS__)
 
 const struct param params_generate[] = {PARAMS_IMAGE(IMAGE_ROW){0}};
-const struct param params_edit[] = {PARAMS_IMAGE(IMAGE_ROW) PARAMS_EDIT(IMAGE_ROW){0}};
+const struct param params_edit[] = {
+    PARAMS_IMAGE(IMAGE_ROW) PARAMS_EDIT(IMAGE_ROW){.name = PARAM_EDIT_REGISTER,
+                                                   .type = PARAM_SWITCH,
+                                                   .fallback = "false",
+                                                   .help = PARAM_HELP_EDIT_REGISTER,
+                                                   .offset = offsetof(struct vt_request, align)},
+    {0}};
 const struct param params_layers[] = {{.name = PARAM_LAYERS_CFG,
                                        .type = PARAM_NUMBER,
                                        .hi = 100,

@@ -34,6 +34,15 @@
 #define PARAM_HELP_EDIT_strength "start from the image, noised so far (default with a mask: 0.8)"
 #define PARAM_HELP_EDIT_extend "pixels to add at left, top, right and bottom, and to paint"
 #define PARAM_HELP_EDIT_feather "fade the painted part in over so many pixels inside the mask"
+#define PARAM_HELP_EDIT_mask_invert "paint where the mask is black"
+#define PARAM_HELP_EDIT_mask_grow "grow the mask by so many pixels; negative shrinks it"
+#define PARAM_HELP_EDIT_mask_feather "fade the mask's edge over so many pixels at both sides"
+#define PARAM_HELP_EDIT_crop_to_mask                                                               \
+    "paint only the part around the mask, at a resolution of its own (width x height, else about " \
+    "the model's), and put it back"
+#define PARAM_HELP_EDIT_crop_padding "pixels around the mask that crop_to_mask shows the model"
+#define PARAM_HELP_EDIT_match_colours                                                              \
+    "undo the tint of an edit, measured on what the mask keeps (without one on all that agrees)"
 #define PARAM_HELP_EDIT_matte                                                                      \
     "colour that images with alpha are put on (white, black, grey, #rrggbb), or none: all as the " \
     "reference implementation does"
@@ -86,7 +95,17 @@
     X(strength, NUMBER, 0, 1, NULL, NULL, PARAM_HELP_EDIT_strength)                                \
     X(extend, SIDES, 0, 8192, NULL, NULL, PARAM_HELP_EDIT_extend)                                  \
     X(feather, INT, 0, 1024, NULL, "0", PARAM_HELP_EDIT_feather)                                   \
+    X(mask_invert, SWITCH, 0, 0, NULL, "false", PARAM_HELP_EDIT_mask_invert)                       \
+    X(mask_grow, INT, -1024, 1024, NULL, "0", PARAM_HELP_EDIT_mask_grow)                           \
+    X(mask_feather, INT, 0, 512, NULL, "0", PARAM_HELP_EDIT_mask_feather)                          \
+    X(crop_to_mask, SWITCH, 0, 0, NULL, "false", PARAM_HELP_EDIT_crop_to_mask)                     \
+    X(crop_padding, INT, 0, 1024, NULL, "32", PARAM_HELP_EDIT_crop_padding)                        \
+    X(match_colours, SWITCH, 0, 0, NULL, "false", PARAM_HELP_EDIT_match_colours)                   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_EDIT_matte)
+
+/* vt_request's align goes by a name that C has taken. */
+#define PARAM_EDIT_REGISTER "register"
+#define PARAM_HELP_EDIT_REGISTER "undo a shift of up to a pixel, measured on what the mask keeps"
 
 /* What guidance of layers is called, too; where both are given, guidance counts. */
 #define PARAM_LAYERS_CFG "cfg"

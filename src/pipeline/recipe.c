@@ -14,6 +14,10 @@
 
 enum { VALUE_BYTES = 4096 };
 
+/* Automatic1111's words. */
+#define MASK_MODE_INVERT "Inpaint not masked"
+#define INPAINT_AREA_MASKED "Only masked"
+
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -50,6 +54,30 @@ static void add_images(struct buf *out, const struct vt_request *q)
     buf_deinit(&names);
 }
 
+static void add_mask(struct buf *out, const struct vt_request *q)
+{
+    if (q->mask_from_alpha)
+        add(out, "Mask", "alpha");
+    else if (q->mask.pixels && q->mask_name)
+        add(out, "Mask", base_name(q->mask_name));
+    if (q->mask_invert)
+        add(out, "Mask mode", MASK_MODE_INVERT);
+    if (q->mask_grow)
+        add_number(out, "Mask grow", q->mask_grow);
+    if (q->mask_feather)
+        add_number(out, "Mask feather", q->mask_feather);
+    if (q->crop_to_mask) {
+        add(out, "Inpaint area", INPAINT_AREA_MASKED);
+        add_number(out, "Masked area padding", q->crop_padding);
+    }
+}
+
+static void add_switch(struct buf *out, const char *key, int on)
+{
+    if (on)
+        add(out, key, "True");
+}
+
 static void add_edit(struct buf *out, const struct vt_request *q)
 {
     char sides[64];
@@ -58,14 +86,13 @@ static void add_edit(struct buf *out, const struct vt_request *q)
         (void)snprintf(sides, sizeof sides, "%dx%d", q->width, q->height);
         add(out, "Asked size", sides);
     }
-    if (q->mask_from_alpha)
-        add(out, "Mask", "alpha");
-    else if (q->mask.pixels && q->mask_name)
-        add(out, "Mask", base_name(q->mask_name));
+    add_mask(out, q);
     if (q->strength >= 0)
         add_number(out, "Strength", q->strength);
     if (q->feather)
         add_number(out, "Feather", q->feather);
+    add_switch(out, "Match colours", q->match_colours);
+    add_switch(out, "Register", q->align);
     (void)snprintf(sides, sizeof sides, "%d|%d|%d|%d", q->extend[0], q->extend[1], q->extend[2],
                    q->extend[3]);
     if (strcmp(sides, "0|0|0|0") != 0)
@@ -245,10 +272,24 @@ static void take(const char *key, const char *value, struct recipe *r)
         read_images(value, r);
     else if (strcmp(key, "Mask") == 0)
         copy(r->mask, sizeof r->mask, value);
+    else if (strcmp(key, "Mask mode") == 0)
+        r->mask_invert = strcmp(value, MASK_MODE_INVERT) == 0;
+    else if (strcmp(key, "Mask grow") == 0)
+        read_int(value, -1024, 1024, &r->mask_grow);
+    else if (strcmp(key, "Mask feather") == 0)
+        read_int(value, 0, 512, &r->mask_feather);
+    else if (strcmp(key, "Inpaint area") == 0)
+        r->crop_to_mask = strcmp(value, INPAINT_AREA_MASKED) == 0;
+    else if (strcmp(key, "Masked area padding") == 0)
+        read_int(value, 0, 1024, &r->crop_padding);
     else if (strcmp(key, "Strength") == 0)
         (void)str_to_double(str_from(value), &r->strength);
     else if (strcmp(key, "Feather") == 0)
         read_int(value, 0, 1024, &r->feather);
+    else if (strcmp(key, "Match colours") == 0)
+        r->match_colours = strcmp(value, "True") == 0;
+    else if (strcmp(key, "Register") == 0)
+        r->align = strcmp(value, "True") == 0;
     else if (strcmp(key, "Extend") == 0)
         read_extend(value, r);
     else if (strcmp(key, "Layers") == 0)
@@ -315,7 +356,7 @@ enum err_code recipe_read(struct str text, struct recipe *out, struct err *e)
     memset(out, 0, sizeof *out);
     buf_init(&out->prompt, PROMPT_MAX_BYTES);
     out->width = out->height = out->steps = out->max_tokens = VT_DEFAULT;
-    out->layers = out->resolution = VT_DEFAULT;
+    out->layers = out->resolution = out->crop_padding = VT_DEFAULT;
     out->guidance = out->strength = VT_DEFAULT;
     out->seed = VT_SEED_RANDOM;
     size_t at = numbers_at(text);

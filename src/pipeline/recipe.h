@@ -6,9 +6,10 @@
  *     Steps: 8, Sampler: Euler, CFG scale: 1, Seed: 1, Size: 128x128, Model: micro-klein, Version: veetance 0.1.0
  *
  * The last line that begins with "Steps: " holds the numbers; a value with a comma or a quote in it is a JSON string.
- * Keys of our own: Task, Asked size, Max tokens, Compute, Images, Mask, Strength, Extend, Feather, Matte, Layers, Resolution,
- * Flags. Names of images are
- * without their folders: a file that is given away should not tell where it was made. */
+ * Keys of our own: Task, Asked size, Max tokens, Compute, Images, Mask, Mask grow, Mask feather, Strength, Extend, Feather,
+ * Match colours, Register, * Matte, Layers, Resolution, Flags. What Automatic1111 has a name for has that: Mask mode (Inpaint not masked), Inpaint
+ * area (Only masked), Masked area padding. Names of images are without their folders: a file that is given away
+ * should not tell where it was made. */
 #ifndef VT_PIPELINE_RECIPE_H
 #define VT_PIPELINE_RECIPE_H
 
@@ -33,7 +34,9 @@ struct recipe {
     int width, height, steps, max_tokens; /* VT_DEFAULT: not told, as below */
     int64_t seed;
     double guidance, strength;
-    int extend[4], feather;
+    int extend[4], feather, mask_grow, mask_feather,
+        crop_padding; /* the last one VT_DEFAULT: not told */
+    bool mask_invert, crop_to_mask, match_colours, align;
     char images[VT_MAX_IMAGES][RECIPE_NAME_BYTES],
         mask[RECIPE_NAME_BYTES]; /* mask "alpha": the image's */
     int image_count;

@@ -138,6 +138,19 @@ done
 refuse 2 '--strength takes a number from 0 to 1' $e -i a.png --strength 1.1
 refuse 2 '--strength takes a number from 0 to 1' $e -i a.png --strength nan
 refuse 2 '--feather takes a whole number' $e -i a.png --feather -1
+refuse 2 '--mask-grow takes a whole number from -1024 to 1024' $e -i a.png --mask-grow 99999999999
+refuse 2 '--mask-feather takes a whole number from 0 to 512' $e -i a.png --mask-feather -1
+refuse 2 '--crop-padding takes a whole number from 0 to 1024' $e -i a.png --crop-padding x
+
+refuse 2 'name the image to make a mask of' mask -o "$work/out/a.png"
+refuse 2 'one image is made a mask of' mask a.png b.png
+refuse 2 'both say what is painted' mask a.png --alpha --threshold 3
+refuse 2 'both say what is painted' mask a.png --colour black --alpha
+refuse 2 "the colour is 'octarine'" mask a.png --colour octarine
+refuse 2 '--tolerance is for --colour' mask a.png --tolerance 3
+refuse 2 '--threshold takes a whole number from 0 to 255' mask a.png --threshold 256
+refuse 2 '--grow takes a whole number from -1024 to 1024' mask a.png --grow 1025
+refuse 1 'No such file' mask "$work/nowhere.png" -o "$work/out/a.png"
 refuse 2 'at most 10 images' $e -i a -i b -i c -i d -i e -i f -i g -i h -i i -i j -i k
 refuse 1 'No such file' $e -i "$work/nowhere.png"
 

@@ -228,6 +228,18 @@ static bool is_opaque(const struct image *im)
     return true;
 }
 
+/* An image that shows no alpha has none. */
+static enum err_code drop_alpha(struct image *im, struct err *e)
+{
+    struct image rgb = {0};
+    if (im->channels != 4 || !is_opaque(im))
+        return ERR_OK;
+    TRY(image_convert(im, 3, &rgb, e));
+    image_free(im);
+    *im = rgb;
+    return ERR_OK;
+}
+
 /* One row of weights: the mask, fading in over feather pixels. */
 static void weights_of_row(const float *mask, const float *distance, int n, int feather, float *out)
 {
@@ -241,7 +253,7 @@ enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, st
 {
     int w = image->w, h = image->h;
     size_t pixels = (size_t)w * (size_t)h;
-    struct image out = {0}, rgb = {0};
+    struct image out = {0};
     if (!c->pixel_mask)
         return ERR_OK;
     float *d = feather > 0 ? mem_try_array(pixels, sizeof *d) : NULL;
@@ -257,11 +269,8 @@ enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, st
         restore_row(image_row(image, y), image_row(&c->kept, y), weights, w, out.channels,
                     image_row(&out, y));
     }
-    if (rc == ERR_OK && out.channels == 4 && is_opaque(&out)) {
-        rc = image_convert(&out, 3, &rgb, e);
-        image_free(&out);
-        out = rgb;
-    }
+    if (rc == ERR_OK)
+        rc = drop_alpha(&out, e);
     mem_free(d);
     mem_free(weights);
     if (rc != ERR_OK) {
@@ -270,5 +279,31 @@ enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather, st
     }
     image_free(image);
     *image = out;
+    return ERR_OK;
+}
+
+/* ---- the part back in the whole ----------------------------------------------------------------------- */
+
+enum err_code klein_canvas_place(const struct klein_request *rq, struct image *image, struct err *e)
+{
+    const struct image_rect at = rq->region;
+    struct image whole = {0}, part = {0};
+    enum err_code rc;
+    TRY_GOTO(image_convert(rq->whole, image_has_alpha(rq->whole) ? 4 : 3, &whole, e), done);
+    image_narrow(&whole);
+    TRY_GOTO(image_convert(image, whole.channels, &part, e), done);
+    size_t pixel = (size_t)whole.channels;
+    for (int y = 0; y < at.h; y++)
+        memcpy(image_row(&whole, at.y + y) + (size_t)at.x * pixel, image_row(&part, y),
+               (size_t)at.w * pixel);
+    rc = drop_alpha(&whole, e);
+done:
+    image_free(&part);
+    if (rc != ERR_OK) {
+        image_free(&whole);
+        return rc;
+    }
+    image_free(image);
+    *image = whole;
     return ERR_OK;
 }

@@ -99,6 +99,16 @@ void klein_condition_free(struct klein_condition *c);
 ERR_MUST_CHECK enum err_code klein_canvas_restore(const struct klein_canvas *c, int feather,
                                                   struct image *image, struct err *e);
 
+/* finish.c: undoes what was asked for on a finished image (RGB of the result's size). */
+ERR_MUST_CHECK enum err_code klein_finish(const struct klein_request *rq,
+                                          const struct klein_canvas *canvas,
+                                          const struct klein_run *run, struct image *image,
+                                          struct err *e);
+
+/* The whole image with this finished part of it in its place. */
+ERR_MUST_CHECK enum err_code klein_canvas_place(const struct klein_request *rq, struct image *image,
+                                                struct err *e);
+
 /* Engages one component; its device's governor lets others go if it must. */
 ERR_MUST_CHECK enum err_code klein_engage(struct klein *k, struct nn_params *ps,
                                           const struct klein_run *run, struct err *e);

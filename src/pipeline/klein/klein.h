@@ -44,9 +44,14 @@ struct klein_request {
     const struct image
         *original;            /* inpaint: images[0] with its alpha; kept parts come back from it */
     const struct image *mask; /* NULL: everywhere */
+    /* The canvas was cut out of this image, at region: it is worked on at a size of its own (width x height if both are
+     * given), and the result is the whole again. NULL: the canvas is the whole. */
+    const struct image *whole;
+    struct image_rect region;
     double strength;
     int feather;
-    const char *cache_dir; /* NULL: embeddings are kept in the process only */
+    bool match_colours, align; /* with images[0]: undo a tint, and a shift of up to a pixel */
+    const char *cache_dir;     /* NULL: embeddings are kept in the process only */
 };
 
 /* What a run gets besides its request. */

@@ -297,8 +297,11 @@ enum err_code klein_generate(struct klein *k, const struct klein_request *rq,
     TRY_GOTO(denoise(&s, e), done);
     TRY_GOTO(klein_decode(&s, out, e), done);
     TRY_GOTO(klein_size_finish(&s.size, out, e), done);
+    TRY_GOTO(klein_finish(rq, &s.canvas, run, out, e), done);
     if (rq->inpaint)
-        rc = klein_canvas_restore(&s.canvas, rq->feather, out, e);
+        TRY_GOTO(klein_canvas_restore(&s.canvas, rq->feather, out, e), done);
+    if (rq->whole)
+        rc = klein_canvas_place(rq, out, e);
 done:
     if (rc != ERR_OK)
         image_free(out);

@@ -1,13 +1,45 @@
 /* size.c - the sizes of a run: what the model works at, and what comes out. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "image/resize.h"
 #include "pipeline/klein/internal.h"
+
+enum { MAGNIFIED_MOST = 4, MODEL_SIDE = 1024 };
+
+/* Pixels to work on a part of an image at. */
+static int64_t part_area(const struct klein *k, const struct klein_request *rq, struct size_px part)
+{
+    const struct model_defaults *d = &k->dir->defaults;
+    int64_t most = (int64_t)part.w * part.h * MAGNIFIED_MOST * MAGNIFIED_MOST;
+    int64_t area = (int64_t)MODEL_SIDE * MODEL_SIDE;
+    if (rq->width && rq->height)
+        return (int64_t)rq->width * rq->height;
+    if (d->width > 0 && d->height > 0)
+        area = d->width * d->height;
+    return area < most ? area : most;
+}
+
+/* A part of an image: scaled up or down to that area, then padded to whole tokens. */
+static void part_size(const struct klein *k, const struct klein_request *rq, struct klein_size *out)
+{
+    struct size_px part = {rq->images[0].w, rq->images[0].h};
+    double scale = sqrt((double)part_area(k, rq, part) / ((double)part.w * (double)part.h));
+    struct size_px limited = {(int)lrint(part.w * scale), (int)lrint(part.h * scale)};
+    limited.w = limited.w < 1 ? 1 : limited.w;
+    limited.h = limited.h < 1 ? 1 : limited.h;
+    *out = (struct klein_size){limited, size_ceil_to(limited, klein_size_unit(k)), limited, part};
+}
 
 static enum err_code inpaint_size(const struct klein *k, const struct klein_request *rq,
                                   struct klein_size *out, struct err *e)
 {
     struct size_inpaint si;
     struct size_px src = {rq->images[0].w, rq->images[0].h};
+    if (rq->whole) {
+        part_size(k, rq, out);
+        return ERR_OK;
+    }
     TRY(rq->as_reference ? size_klein_inpaint(src, klein_size_unit(k), &si, e)
                          : size_klein_padded(src, klein_size_unit(k), &si, e));
     *out = rq->as_reference ? (struct klein_size){si.limited, si.work, si.work, si.work}
@@ -56,6 +88,11 @@ static void note_size(const struct klein_request *rq, const struct klein_size *s
                       const struct vt_callbacks *cb)
 {
     const struct image *src = rq->n_images > 0 ? &rq->images[0] : NULL;
+    if (rq->whole) {
+        report_note(cb, "the part of %d x %d around the mask is painted at %d x %d", s->result.w,
+                    s->result.h, s->inner.w, s->inner.h);
+        return;
+    }
     if ((rq->width && rq->width != s->result.w) || (rq->height && rq->height != s->result.h))
         report_note(cb, "the size is %d x %d: %s", s->result.w, s->result.h,
                     rq->inpaint ? "the image that is painted in decides"
@@ -84,7 +121,8 @@ enum err_code klein_size_make(const struct klein *k, const struct klein_request 
 enum err_code klein_size_finish(const struct klein_size *s, struct image *image, struct err *e)
 {
     struct image inner = {0}, sized = {0};
-    if (image->w == s->result.w && image->h == s->result.h)
+    bool is_whole = s->inner.w == image->w && s->inner.h == image->h;
+    if (is_whole && image->w == s->result.w && image->h == s->result.h)
         return ERR_OK;
     enum err_code rc;
     TRY_GOTO(image_crop(image, (struct image_rect){0, 0, s->inner.w, s->inner.h}, &inner, e), done);

@@ -39,7 +39,12 @@
      KIND_##TYPE},
 
 const struct http_field fields_generate[] = {PARAMS_IMAGE(FIELD){0}};
-const struct http_field fields_edit[] = {PARAMS_IMAGE(FIELD) PARAMS_EDIT(FIELD){0}};
+const struct http_field fields_edit[] = {PARAMS_IMAGE(FIELD)
+                                             PARAMS_EDIT(FIELD){.name = PARAM_EDIT_REGISTER,
+                                                                .help = PARAM_HELP_EDIT_REGISTER,
+                                                                .fallback = "false",
+                                                                KIND_SWITCH},
+                                         {0}};
 const struct http_field fields_layers[] = {
     PARAMS_LAYERS(FIELD){
         .name = PARAM_LAYERS_CFG, .help = PARAM_HELP_LAYERS_CFG, .hi = 100, KIND_NUMBER},

@@ -23,6 +23,13 @@ const struct http_field recipe_fields[] = {
     {.name = "matte", .type = HTTP_STRING},
     {.name = "extend", .type = HTTP_ARRAY, .items = HTTP_INT},
     {.name = "feather", .type = HTTP_INT},
+    {.name = "mask_grow", .type = HTTP_INT},
+    {.name = "mask_feather", .type = HTTP_INT},
+    {.name = "mask_invert", .type = HTTP_BOOL},
+    {.name = "crop_to_mask", .type = HTTP_BOOL},
+    {.name = "crop_padding", .type = HTTP_INT},
+    {.name = "match_colours", .type = HTTP_BOOL},
+    {.name = "register", .type = HTTP_BOOL},
     {.name = "layers", .type = HTTP_INT},
     {.name = "resolution", .type = HTTP_INT},
     {.name = "images",
@@ -78,6 +85,27 @@ static void put_numbers(const struct recipe *r, struct buf *b)
         json_put_int(b, "feather", r->feather);
 }
 
+/* Where something was asked for. */
+static void put_mask(const struct recipe *r, struct buf *b)
+{
+    if (r->mask_grow)
+        json_put_int(b, "mask_grow", r->mask_grow);
+    if (r->mask_feather)
+        json_put_int(b, "mask_feather", r->mask_feather);
+    const struct {
+        const char *key;
+        bool on;
+    } switches[] = {{"mask_invert", r->mask_invert},
+                    {"crop_to_mask", r->crop_to_mask},
+                    {"match_colours", r->match_colours},
+                    {"register", r->align}};
+    for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
+        if (switches[i].on)
+            json_put_bool(b, switches[i].key, true);
+    if (r->crop_to_mask && r->crop_padding >= 0)
+        json_put_int(b, "crop_padding", r->crop_padding);
+}
+
 static void put_lists(const struct recipe *r, struct buf *b)
 {
     if (r->extend[0] || r->extend[1] || r->extend[2] || r->extend[3]) {
@@ -103,6 +131,7 @@ void recipe_json(struct buf *b, const char *key, struct str text)
         put_prompts(&r, b);
         put_texts(&r, b);
         put_numbers(&r, b);
+        put_mask(&r, b);
         put_lists(&r, b);
         json_end_object(b);
     } else {

@@ -62,9 +62,8 @@ enum err_code inpaint_mask(const struct image *src, bool invert, struct image *o
     enum err_code rc;
     TRY_GOTO(image_mask_read(src, &seen, &how, e), done);
     TRY_GOTO(image_convert(&seen, 1, out, e), done);
-    for (int y = 0; invert && y < out->h; y++)
-        for (int x = 0; x < out->w; x++)
-            image_row(out, y)[x] = (unsigned char)(255 - image_row(out, y)[x]);
+    if (invert)
+        image_mask_invert(out);
 done:
     image_free(&seen);
     return rc;
@@ -146,57 +145,12 @@ void inpaint_any(struct image *mask)
 
 /* ---- the part that is worked on ------------------------------------------------------------------------ */
 
-struct span {
-    int from, to;
-};
-
-static void include(struct span *s, int i)
-{
-    s->from = i < s->from ? i : s->from;
-    s->to = i + 1 > s->to ? i + 1 : s->to;
-}
-
-static void pad_span(struct span *s, int padding, int limit)
-{
-    s->from = s->from > padding ? s->from - padding : 0;
-    s->to = limit - s->to > padding ? s->to + padding : limit;
-}
-
-/* To the length wanted, around its middle, moved inside the limit, cut by it. */
-static void widen(struct span *s, int64_t wanted, int limit)
-{
-    int64_t more = wanted - (s->to - s->from);
-    if (more <= 0)
-        return;
-    int64_t from = s->from - more / 2, to = s->to + (more - more / 2);
-    if (to > limit) {
-        from -= to - limit;
-        to = limit;
-    }
-    if (from < 0) {
-        to -= from;
-        from = 0;
-    }
-    s->from = (int)from;
-    s->to = to > limit ? limit : (int)to;
-}
-
 bool inpaint_region(const struct image *mask, int padding, int w, int h, struct image_rect *out)
 {
-    struct span x = {mask->w, 0}, y = {mask->h, 0};
-    for (int j = 0; j < mask->h; j++)
-        for (int i = 0; i < mask->w; i++)
-            if (image_row(mask, j)[i]) {
-                include(&x, i);
-                include(&y, j);
-            }
-    if (x.to == 0)
+    struct image_rect bounds;
+    if (!image_mask_bounds(mask, 1, &bounds))
         return false;
-    pad_span(&x, padding, mask->w);
-    pad_span(&y, padding, mask->h);
-    widen(&y, (int64_t)(x.to - x.from) * h / w, mask->h);
-    widen(&x, (int64_t)(y.to - y.from) * w / h, mask->w);
-    *out = (struct image_rect){x.from, y.from, x.to - x.from, y.to - y.from};
+    *out = image_mask_frame(mask, bounds, (struct mask_frame){padding, w, h});
     return true;
 }
 

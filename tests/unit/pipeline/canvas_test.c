@@ -147,6 +147,24 @@ static void a_soft_edge_fails_cleanly_when_memory_runs_out(void **state)
     free_canvas(&x);
 }
 
+/* A canvas that was scaled down, and padded to just the size that it had: it is scaled up again all the same. */
+static void padding_is_cut_when_the_padded_size_is_the_results(void **state)
+{
+    const struct klein_size size = {{48, 32}, {64, 32}, {48, 32}, {64, 32}};
+    struct image im;
+    struct err e = {0};
+    (void)state;
+    assert_int_equal(image_new(&im, 64, 32, 1, &e), ERR_OK);
+    for (int y = 0; y < 32; y++)
+        memset(image_row(&im, y), 200, 48); /* black is the padding */
+    assert_int_equal(klein_size_finish(&size, &im, &e), ERR_OK);
+    assert_true(im.w == 64 && im.h == 32);
+    for (int y = 0; y < 32; y++)
+        for (int x = 0; x < 64; x++)
+            assert_int_equal(image_row(&im, y)[x], 200);
+    image_free(&im);
+}
+
 static int notes;
 
 static void count_note(const char *text, void *user)
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test(kept_pixels_stay_when_the_edge_is_soft),
         cmocka_unit_test(the_whole_image_is_painted_when_nothing_is_kept),
         cmocka_unit_test(a_fade_is_even_when_it_goes_around_a_corner),
+        cmocka_unit_test(padding_is_cut_when_the_padded_size_is_the_results),
         cmocka_unit_test(a_soft_edge_fails_cleanly_when_memory_runs_out),
         cmocka_unit_test(a_mask_is_refused_when_it_belongs_to_another_image),
     };

@@ -136,6 +136,21 @@ static void a_request_is_refused_when_a_number_is_out_of_range(void **state)
     rq = with_image();
     rq.feather = -1;
     refused(&rq, true, "feather");
+    rq.feather = 0;
+    rq.mask_grow = 1025;
+    refused(&rq, true, "mask_grow is 1025");
+    rq.mask_grow = INT32_MIN;
+    refused(&rq, true, "mask_grow");
+    rq.mask_grow = 0;
+    rq.mask_feather = 513;
+    refused(&rq, true, "mask_feather is 513");
+    rq.mask_feather = 0;
+    rq.crop_padding = -1;
+    refused(&rq, true, "crop_padding is -1");
+    rq.crop_padding = 0;
+    rq.crop_to_mask = 1;
+    rq.matte = "none";
+    refused(&rq, true, "crop_to_mask keeps every pixel");
     rq = with_image();
     rq.extend[2] = -1;
     refused(&rq, true, "extend");
@@ -347,6 +362,98 @@ static void what_a_mask_keeps_keeps_every_bit(void **state)
     }
 }
 
+/* A mask anywhere in a large image with alpha: what is painted is near it, and nothing else changes a bit. */
+static void what_lies_outside_a_cropped_mask_keeps_every_bit(void **state)
+{
+    enum { BIG_W = 331, BIG_H = 207 };
+    static unsigned char source[BIG_W * BIG_H * 4], mask[BIG_W * BIG_H];
+    static const struct {
+        int x, y, w, h, width, height, feather;
+    } cases[] = {{100, 50, 40, 30, 0, 0, 0},
+                 {0, 0, 5, 5, 0, 0, 2},
+                 {320, 200, 11, 7, 80, 64, 0},
+                 {0, 0, BIG_W, 9, 64, 64, 0},
+                 {0, 0, BIG_W, BIG_H, 0, 0, 0}};
+    struct vt_request rq = with_image();
+    (void)state;
+    for (size_t i = 0; i < sizeof source; i++)
+        source[i] = (unsigned char)(i * 37 ^ i >> 5);
+    rq.crop_to_mask = 1;
+    rq.crop_padding = 16;
+    for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
+        int channels = k % 2 ? 3 : 4, changed = 0;
+        memset(mask, 0, sizeof mask);
+        for (int y = cases[k].y; y < cases[k].y + cases[k].h; y++)
+            memset(mask + y * BIG_W + cases[k].x, 255, (size_t)cases[k].w);
+        rq.images[0] = (struct vt_image){BIG_W, BIG_H, channels, source, 8};
+        rq.mask = (struct vt_image){BIG_W, BIG_H, 1, mask, 8};
+        rq.width = cases[k].width ? cases[k].width : VT_DEFAULT;
+        rq.height = cases[k].height ? cases[k].height : VT_DEFAULT;
+        rq.mask_feather = cases[k].feather;
+        struct vt_result *r = made(&rq, true, NULL);
+        struct vt_image out = vt_result_image(r, 0);
+        int reach = cases[k].feather;
+        assert_int_equal(out.width, BIG_W);
+        assert_int_equal(out.height, BIG_H);
+        for (int i = 0; i < BIG_W * BIG_H; i++) {
+            int x = i % BIG_W, y = i / BIG_W;
+            bool near = x >= cases[k].x - reach && x < cases[k].x + cases[k].w + reach &&
+                        y >= cases[k].y - reach && y < cases[k].y + cases[k].h + reach;
+            const unsigned char *got = out.pixels + i * out.channels, *src = source + i * channels;
+            bool same = memcmp(got, src, (size_t)(out.channels < channels ? 3 : channels)) == 0;
+            assert_true(near || (out.channels == channels && same));
+            changed += near && !same;
+        }
+        assert_true(changed > cases[k].w * cases[k].h / 2);
+        vt_result_free(r);
+    }
+}
+
+/* Turned round, a mask paints the other half; grown over everything it is a full one. */
+static void a_mask_is_shaped_before_it_is_used(void **state)
+{
+    static unsigned char left[64 * 64], right[64 * 64], all[64 * 64], small_mask[32 * 32];
+    struct vt_request a = with_image(), b = a;
+    (void)state;
+    for (int i = 0; i < 64 * 64; i++) {
+        left[i] = i % 64 < 20 ? 255 : 0;
+        right[i] = 255 - left[i];
+        all[i] = 255;
+    }
+    for (int i = 0; i < 32 * 32; i++)
+        small_mask[i] = i % 32 < 10 ? 255 : 0;
+    a.mask = (struct vt_image){64, 64, 1, left, 8};
+    b.mask = (struct vt_image){64, 64, 1, right, 8};
+    assert_false(look_alike(&a, &b));
+    a.mask_invert = 1;
+    assert_true(look_alike(&a, &b));
+    a.mask_invert = 0;
+    a.mask_grow = 44;
+    b.mask = (struct vt_image){64, 64, 1, all, 8};
+    assert_true(look_alike(&a, &b));
+    a.mask_grow = 1024;
+    assert_true(look_alike(&a, &b));
+    a.mask_grow = -19;
+    assert_false(look_alike(&a, &b));
+    a.mask_grow = -20;
+    refused(&a, true, "the mask is empty after it is shrunk by 20 pixels");
+    a.mask_grow = 0;
+    a.mask = (struct vt_image){64, 64, 1, all, 8};
+    a.mask_invert = 1;
+    refused(&a, true, "the mask is empty");
+    a.crop_to_mask = 1;
+    refused(&a, true, "the mask is empty");
+    a.mask_invert = a.crop_to_mask = 0;
+    b.mask_grow = -1024; /* nothing lies around a full mask that could take of it */
+    assert_true(look_alike(&a, &b));
+    a.mask = (struct vt_image){32, 32, 1, small_mask, 8};
+    a.mask_invert = a.crop_to_mask = 1;
+    a.mask_grow = 2;
+    vt_result_free(made(&a, true, NULL)); /* one of another size */
+    a.mask = (struct vt_image){64, 20, 1, all, 8};
+    refused(&a, true, "do not belong together");
+}
+
 static void an_edit_has_the_size_of_its_image(void **state)
 {
     struct vt_request rq = with_image();
@@ -452,6 +559,22 @@ static void a_note_says_when_something_was_changed(void **state)
     vt_result_free(made(&rq, true, &cb));
     assert_int_equal(w.notes, 3);
     assert_non_null(strstr(w.last_note, "feather"));
+    rq = with_image();
+    rq.crop_to_mask = 1;
+    vt_result_free(made(&rq, true, &cb));
+    assert_non_null(strstr(w.last_note, "crop_to_mask has no effect without a mask"));
+    rq.mask = image(1);
+    rq.mask.height = 32;
+    rq.images[0].height = 32;
+    rq.images[0].width = rq.mask.width = 40;
+    rq.width = rq.height = VT_DEFAULT;
+    vt_result_free(made(&rq, true, &cb));
+    assert_non_null(strstr(w.last_note, "around the mask is painted at"));
+    rq = with_image();
+    rq.width = 128; /* half as high */
+    rq.match_colours = rq.align = 1;
+    vt_result_free(made(&rq, true, &cb));
+    assert_non_null(strstr(w.last_note, "another shape"));
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------- */
@@ -466,6 +589,8 @@ static void a_request_fails_cleanly_when_memory_runs_out(bool edit)
         rq.mask = image(1);
         rq.feather = 2;
         rq.extend[0] = 16;
+        rq.mask_grow = rq.mask_feather = 1;
+        rq.crop_to_mask = rq.match_colours = rq.align = 1;
     }
     for (; st != VT_OK && n < 10000000; n += 1 + n / 10, tries++) {
         const struct vt_engine_options options = {.device = "cpu", .threads = 1};
@@ -510,6 +635,8 @@ int main(void)
         cmocka_unit_test(colours_under_alpha_do_not_reach_the_model),
         cmocka_unit_test(models_see_all_16_bits_of_an_image),
         cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),
+        cmocka_unit_test(what_lies_outside_a_cropped_mask_keeps_every_bit),
+        cmocka_unit_test(a_mask_is_shaped_before_it_is_used),
         cmocka_unit_test(an_edit_has_the_size_of_its_image),
         cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),
         cmocka_unit_test(progress_goes_on_within_every_stage),

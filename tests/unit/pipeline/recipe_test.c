@@ -19,12 +19,14 @@ static struct recipe read(const char *text)
 static void a_recipe_is_read_when_it_is_ours(void **state)
 {
     (void)state;
-    struct recipe r =
-        read("a red star\non white, Steps: no\n"
-             "Steps: 8, Sampler: Euler, CFG scale: 1.5, Seed: 4294967301, Size: 128x64, "
-             "Model: \"a, \\\"b\\\"\", Version: veetance 0.1.0, Task: edit, Max tokens: 40, "
-             "Compute: int8, Images: a.png|b c.png, Mask: alpha, Strength: 0.5, "
-             "Feather: 3, Extend: 1|2|3|4, Matte: black");
+    struct recipe r = read(
+        "a red star\non white, Steps: no\n"
+        "Steps: 8, Sampler: Euler, CFG scale: 1.5, Seed: 4294967301, Size: 128x64, "
+        "Model: \"a, \\\"b\\\"\", Version: veetance 0.1.0, Task: edit, Max tokens: 40, "
+        "Compute: int8, Images: a.png|b c.png, Mask: alpha, Strength: 0.5, "
+        "Feather: 3, Extend: 1|2|3|4, Matte: black, Mask mode: Inpaint not masked, Mask grow: -4, "
+        "Mask feather: 2, Inpaint area: Only masked, Masked area padding: 64, "
+        "Match colours: True, Register: True");
     assert_string_equal(buf_z(&r.prompt), "a red star\non white, Steps: no");
     assert_int_equal(r.steps, 8);
     assert_true(r.guidance == 1.5);
@@ -41,6 +43,10 @@ static void a_recipe_is_read_when_it_is_ours(void **state)
     assert_true(r.strength == 0.5);
     assert_int_equal(r.feather, 3);
     assert_int_equal(r.extend[3], 4);
+    assert_true(r.mask_invert && r.crop_to_mask && r.match_colours && r.align);
+    assert_int_equal(r.mask_grow, -4);
+    assert_int_equal(r.mask_feather, 2);
+    assert_int_equal(r.crop_padding, 64);
     assert_string_equal(r.matte, "black");
     recipe_deinit(&r);
 }
@@ -51,24 +57,28 @@ static void a_recipe_of_another_program_gives_what_it_has(void **state)
     struct recipe r =
         read("masterpiece\nNegative prompt: bad\nSteps: 20, Sampler: DPM++ 2M Karras, CFG "
              "scale: 7, Seed: 1, Size: 512x768, Model hash: abc, Model: sd, Lora hashes: "
-             "\"x: 1, y: 2\", Version: v1.6.0\n");
+             "\"x: 1, y: 2\", Mask mode: Inpaint masked, Inpaint area: Whole picture, "
+             "Masked area padding: 32, Version: v1.6.0\n");
     assert_int_equal(r.steps, 20);
     assert_int_equal(r.height, 768);
     assert_string_equal(r.model, "sd");
     assert_string_equal(r.task, "");
     assert_int_equal(r.max_tokens, VT_DEFAULT);
+    assert_false(r.mask_invert || r.crop_to_mask);
     recipe_deinit(&r);
 }
 
 static void numbers_that_cannot_be_are_left_out(void **state)
 {
     (void)state;
-    struct recipe r = read("\nSteps: 0, CFG scale: x, Seed: -5, Size: 5x, Max tokens: 99999999999, "
-                           "Model: \"unfinished");
+    struct recipe r =
+        read("\nSteps: 0, CFG scale: x, Seed: -5, Size: 5x, Max tokens: 99999999999, "
+             "Mask grow: 99999, Mask feather: -1, Masked area padding: 9999, Model: \"unfinished");
     assert_int_equal(r.steps, VT_DEFAULT);
     assert_int_equal(r.seed, VT_SEED_RANDOM);
     assert_int_equal(r.width, VT_DEFAULT);
     assert_int_equal(r.max_tokens, VT_DEFAULT);
+    assert_true(r.mask_grow == 0 && r.mask_feather == 0 && r.crop_padding == VT_DEFAULT);
     assert_string_equal(buf_z(&r.prompt), "");
     recipe_deinit(&r);
 }
