@@ -52,7 +52,16 @@ Two miniature models come with it; veetance-fetch gets the full ones.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# ggml's backends and oneDNN are loaded at run time, so that no tool sees them needed.
+# What is opened at run time is seen needed by no tool. Libraries that some command cannot do without (base/late.cmake)
+# are asked for in the version that was built with, or newer; the others are recommended.
+get_property(late GLOBAL PROPERTY VT_LATE_DEPENDS)
+list(REMOVE_DUPLICATES late)
+foreach(package ${late})
+  execute_process(COMMAND dpkg-query -W -f=\${Version} ${package} OUTPUT_VARIABLE version)
+  string(REGEX REPLACE "-[^-]*$" "" version ${version})
+  list(APPEND depends "${package} (>= ${version})")
+endforeach()
+list(JOIN depends ", " CPACK_DEBIAN_PACKAGE_DEPENDS)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
   "libggml0-backend-vulkan, ca-certificates, libtiff6, libheif1, libgif7")
 get_filename_component(dnnl_file ${DNNL_LIBRARY} REALPATH)

@@ -201,6 +201,7 @@ __attribute__((format(printf, 2, 0))) static void log_line_of_http(void *user, c
 
 static enum err_code start_daemon(struct http_core *c, struct err *e)
 {
+    TRY(late_open(&http_microhttpd, e));
     c->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         http_access, c, MHD_OPTION_EXTERNAL_LOGGER, log_line_of_http, NULL,

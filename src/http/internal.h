@@ -6,11 +6,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/late.h"
 #include "http/check.h"
 #include "http/core.h"
 #include "http/pool.h"
 #include "http/request.h"
 #include "http/sleep.h"
+
+/* late_microhttpd.c */
+extern struct late_library http_microhttpd;
 
 enum {
     HTTP_MAX_PATH_PARAMS = 3,

@@ -2,13 +2,35 @@
  *
  * The directory of an archive is a claim by whoever made it. Entries, sizes, their sum and the packing ratio are
  * checked before anything is unpacked, and unpacking then reads exactly the claimed number of bytes and insists on
- * the end.
+ * the end. libzip is opened with the first archive, and OpenSSL's libcrypto, bzip2 and others with it (base/late.h).
  */
 #include "layers/zipfile.h"
 
 #include <zip.h>
 
+#include "base/late.h"
 #include "base/mem.h"
+
+#define ZIP_FUNCTIONS(X)                                                                           \
+    X(zip_discard)                                                                                 \
+    X(zip_error_code_zip)                                                                          \
+    X(zip_error_fini)                                                                              \
+    X(zip_error_init)                                                                              \
+    X(zip_error_strerror)                                                                          \
+    X(zip_fclose)                                                                                  \
+    X(zip_file_get_error)                                                                          \
+    X(zip_fopen_index)                                                                             \
+    X(zip_fread)                                                                                   \
+    X(zip_get_error)                                                                               \
+    X(zip_get_num_entries)                                                                         \
+    X(zip_name_locate)                                                                             \
+    X(zip_open_from_source)                                                                        \
+    X(zip_source_buffer_create)                                                                    \
+    X(zip_source_free)                                                                             \
+    X(zip_stat)                                                                                    \
+    X(zip_stat_init)
+
+LATE_LIBRARY(layers_zip, "reading ZIP archives", ZIP_FUNCTIONS)
 
 /* Small files may compress very well without being a bomb: an image of one colour does. */
 static const size_t RATIO_COUNTS_FROM = (size_t)4 << 20;
@@ -44,6 +66,7 @@ enum err_code zipfile_open(struct str bytes, const struct zipfile_limits *limits
 {
     zip_error_t ze;
     *out = NULL;
+    TRY(late_open(&layers_zip, e));
     zip_error_init(&ze);
     zip_source_t *s = zip_source_buffer_create(bytes.p, bytes.n, 0, &ze);
     zip_t *zip = s ? zip_open_from_source(s, ZIP_RDONLY, &ze) : NULL;

@@ -20,6 +20,7 @@
 #include "nn/cpu/cpu.h"
 #include "nn/pin.h"
 #include "nn/device_search.h"
+#include "nn/late_ggml.h"
 #include "nn/nvidia/run.h"
 #include "nn/rpc.h"
 #include "nn/upload.h"
@@ -141,7 +142,9 @@ enum err_code nn_device_check_address(const char *address, struct err *e)
 
 void nn_device_on_abort(void (*fn)(const char *why))
 {
-    (void)ggml_set_abort_callback(fn);
+    struct err why = {0};
+    if (late_open(&nn_ggml, &why) == ERR_OK)
+        (void)ggml_set_abort_callback(fn);
 }
 
 const char *nn_device_library(const struct nn_device *d)

@@ -23,6 +23,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "nn/cpu/isa.h"
+#include "nn/late_ggml.h"
 #include "nn/pin.h"
 #include "nn/nvidia/card.h"
 #include "nn/rpc.h"
@@ -77,7 +78,8 @@ static enum err_code backend_dir(char *out, size_t size, struct err *e)
         return ERR_OK;
     }
     Dl_info info;
-    void *sym = dlsym(RTLD_DEFAULT, "ggml_backend_load");
+    TRY(late_open(&nn_ggml, e));
+    void *sym = dlsym(nn_ggml.handle, "ggml_backend_load");
     if (!sym || !dladdr(sym, &info) || !info.dli_fname || !strrchr(info.dli_fname, '/'))
         return err_set(e, ERR_DEVICE,
                        "cannot tell where libggml is installed; set VEETANCE_GGML_DIR");
@@ -240,8 +242,9 @@ bool device_has_bf16(ggml_backend_dev_t dev)
 static enum err_code list_all(struct nn_device_info *out, size_t max, size_t *n, struct err *e)
 {
     struct nv_card_info cards[MAX_CARDS];
-    enum err_code rc = load_all(e);
     *n = 0;
+    TRY(late_open(&nn_ggml, e));
+    enum err_code rc = load_all(e);
     size_t n_cards = rc == ERR_OK ? nv_card_list(cards, MAX_CARDS) : 0;
     for (size_t i = 0; i < n_cards && *n < max; i++)
         describe_card(&cards[i], &out[(*n)++]);
@@ -402,6 +405,7 @@ enum err_code device_find(const char *want, struct device_found *out, struct err
 {
     const char *remote = nn_rpc_address(want);
     *out = (struct device_found){0};
+    TRY(late_open(&nn_ggml, e));
     if (remote)
         return choose_remote(remote, &out->dev, e);
     pthread_mutex_lock(&searching);

@@ -80,6 +80,7 @@ enum err_code db_open(struct db *db, const char *path, enum db_mode mode, struct
     if (mode == DB_OWN)
         flags |= SQLITE_OPEN_CREATE;
     pthread_mutex_init(&db->lock, NULL);
+    TRY(late_open(&store_sqlite, e));
     if (mode == DB_OWN)
         make_private(path);
     errno = 0;

@@ -19,7 +19,11 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/late.h"
 #include "base/str.h"
+
+/* late_sqlite.c */
+extern struct late_library store_sqlite;
 
 enum { DB_KEPT = 32 };
 

@@ -1,0 +1,9 @@
+/* late_ggml.h - the library ggml, which is opened with the first device. Only for this folder. */
+#ifndef VT_NN_LATE_GGML_H
+#define VT_NN_LATE_GGML_H
+
+#include "base/late.h"
+
+extern struct late_library nn_ggml;
+
+#endif
