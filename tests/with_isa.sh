@@ -6,8 +6,8 @@ isa=$1
 shift
 case $isa in
 base) needs= ;;
-avx2) needs='avx2 fma' ;;
-avx2-vnni) needs='avx2 fma avx_vnni' ;;
+avx2) needs='avx2 fma f16c' ;;
+avx2-vnni) needs='avx2 fma f16c avx_vnni' ;;
 avx512) needs='avx512f avx512bw avx512dq avx512vl' ;;
 avx512-bf16) needs='avx512f avx512bw avx512dq avx512vl avx512_bf16' ;;
 *) echo "with_isa.sh: no such set of instructions: $isa" >&2 && exit 2 ;;

@@ -8,10 +8,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/product.h"
 
 enum { QUERIES = 128, KEYS = 512 }; /* a tile's scores, 256 KiB, stay in the second-level cache */
+/* With products of our own, which pack keys and values once for a tile of queries: as much of both stays there. */
+enum { OWN_QUERIES = 192, OWN_KEYS = 256, MOST_QUERIES = OWN_QUERIES };
 enum { SCORES, VALUES, PRODUCTS };
 
 struct job {
@@ -21,17 +24,20 @@ struct job {
     int64_t dim, heads, group; /* group: heads that share keys and values */
     int64_t n_q, n_kv, q_tile, q_tiles, kv_tile, kv_tiles;
     bool bf16;
+    bool own; /* products by gemm.h */
 };
 
 struct worker {
     const struct job *j;
     const struct onednn *d;
     const struct vec *v;
+    const struct gemm *gemm;
     struct product products[PRODUCTS][2][2];
     bool made[PRODUCTS][2][2];
-    float *scores, *sums;           /* [queries, keys], [queries, dim] */
-    void *p;                        /* [queries, keys]; the scores' own place in float32 */
-    float max[QUERIES], l[QUERIES]; /* greatest score and sum of exponentials of each row */
+    float *scores, *sums; /* [queries, keys], [queries, dim] */
+    void *p;              /* [queries, keys]; the scores' own place in float32 */
+    float max[MOST_QUERIES], l[MOST_QUERIES]; /* greatest score, sum of exponentials of each row */
+    float *packed;                            /* own: the keys or values of a tile */
     unsigned char *product_scratch;
 };
 
@@ -39,10 +45,11 @@ struct worker {
 
 static void plan(struct job *j)
 {
-    j->q_tile = j->n_q < QUERIES ? j->n_q : QUERIES;
+    int64_t queries = j->own ? OWN_QUERIES : QUERIES, keys = j->own ? OWN_KEYS : KEYS;
+    j->q_tile = j->n_q < queries ? j->n_q : queries;
     j->q_tiles = (j->n_q + j->q_tile - 1) / j->q_tile;
-    j->kv_tile = j->n_kv < KEYS ? j->n_kv : KEYS;
-    while (j->kv_tile > 2 && j->n_kv % j->kv_tile == 1) /* see product.h */
+    j->kv_tile = j->n_kv < keys ? j->n_kv : keys;
+    while (!j->own && j->kv_tile > 2 && j->n_kv % j->kv_tile == 1) /* see product.h */
         j->kv_tile--;
     j->kv_tiles = (j->n_kv + j->kv_tile - 1) / j->kv_tile;
 }
@@ -64,6 +71,7 @@ static void read_job(struct job *j, struct ggml_tensor *dst, const void *user)
     j->n_q = j->q->ne[2];
     j->n_kv = j->k->ne[2];
     j->bf16 = j->q->type == GGML_TYPE_BF16;
+    j->own = !j->bf16 && j->dim <= GEMM_DEPTH && gemm_get();
     plan(j);
 }
 
@@ -80,6 +88,12 @@ static size_t p_bytes(const struct job *j)
 static size_t sums_bytes(const struct job *j)
 {
     return nn_cpu_pad((size_t)(j->q_tile * j->dim) * sizeof(float));
+}
+
+static size_t packed_bytes(const struct job *j)
+{
+    size_t keys = gemm_packed(j->kv_tile, j->dim), values = gemm_packed(j->dim, j->kv_tile);
+    return j->own ? nn_cpu_pad((keys > values ? keys : values) * sizeof(float)) : 0;
 }
 
 /* From one token to the next, in elements. */
@@ -115,6 +129,8 @@ static struct product_shape shape(const struct job *j, int which, bool last_q, b
 static size_t product_scratch(const struct onednn *d, const struct job *j)
 {
     size_t most = 0;
+    if (j->own)
+        return GEMM_SCRATCH * sizeof(float);
     for (int i = 0; i < 4 * PRODUCTS; i++) {
         struct product_shape s = shape(j, i >> 2, i & 1, i >> 1 & 1);
         struct product p;
@@ -128,9 +144,36 @@ static size_t product_scratch(const struct onednn *d, const struct job *j)
 
 /* ---- work -------------------------------------------------------------------------------------------- */
 
+static void multiply_own(const struct worker *w, const struct product_shape *s, const void *a,
+                         const void *b, void *c)
+{
+    const struct gemm_pack p = {.from = b, .ld = s->ldb, .cols = s->n, .k = s->k, .to = w->packed};
+    if (s->b_by_rows)
+        w->gemm->pack(&p);
+    else
+        w->gemm->pack_plain(&p);
+    w->gemm->multiply(&(struct gemm_job){
+        .a = a,
+        .b = w->packed,
+        .c = c,
+        .lda = s->lda,
+        .ldc = s->ldc,
+        .rows = s->m,
+        .cols = s->n,
+        .k = s->k,
+        .add = s->add,
+        .scratch = (float *)(void *)w->product_scratch,
+    });
+}
+
 static bool multiply(struct worker *w, int which, bool last_q, bool last_kv, const void *a,
                      const void *b, void *c)
 {
+    if (w->j->own) {
+        struct product_shape s = shape(w->j, which, last_q, last_kv);
+        multiply_own(w, &s, a, b, c);
+        return true;
+    }
     struct product *p = &w->products[which][last_q][last_kv];
     if (!w->made[which][last_q][last_kv]) {
         struct product_shape s = shape(w->j, which, last_q, last_kv);
@@ -235,12 +278,13 @@ void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
     struct job j;
     read_job(&j, dst, user);
-    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get()};
+    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get(), .gemm = gemm_get()};
     unsigned char *p = nn_cpu_scratch_part(j.scratch, ith);
     w.scores = (float *)(void *)p;
     w.p = j.bf16 ? p + scores_bytes(&j) : p;
     w.sums = (float *)(void *)(p + scores_bytes(&j) + p_bytes(&j));
-    w.product_scratch = (unsigned char *)w.sums + sums_bytes(&j);
+    w.packed = (float *)(void *)((unsigned char *)w.sums + sums_bytes(&j));
+    w.product_scratch = (unsigned char *)w.packed + packed_bytes(&j);
     int64_t first, last;
     nn_cpu_share(j.heads * j.q_tiles, ith, nth, &first, &last);
     int before = onednn_alone(w.d);
@@ -292,6 +336,6 @@ struct ggml_tensor *nn_cpu_attention(struct nn_graph *g, struct ggml_tensor *q,
     if (for_product == 0)
         return NULL;
     y->src[n] = nn_cpu_scratch(g, scores_bytes(&j) + p_bytes(&j) + sums_bytes(&j) +
-                                      nn_cpu_pad(for_product));
+                                      packed_bytes(&j) + nn_cpu_pad(for_product));
     return y;
 }

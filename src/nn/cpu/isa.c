@@ -7,6 +7,7 @@
  */
 #include "nn/cpu/isa.h"
 
+#include "nn/cpu/gemm.h"
 #include "nn/cpu/vec.h"
 
 #if defined(__x86_64__)
@@ -40,7 +41,13 @@ static const struct {
 };
 
 #if defined(__x86_64__)
-/* Not every compiler has a name for this feature. */
+/* Not every compiler has a name for these features. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & 1u << 29) != 0;
+}
+
 static bool has_avx_vnni(void)
 {
     unsigned a, b, c, d;
@@ -51,7 +58,7 @@ static bool has_avx_vnni(void)
 static bool processor_has(enum nn_isa isa)
 {
 #if defined(__x86_64__)
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     switch (isa) {
@@ -155,4 +162,14 @@ const struct vec *vec_get(void)
     default:
         return &vec_base;
     }
+}
+
+const struct gemm *gemm_get(void)
+{
+#if defined(__x86_64__)
+    enum nn_isa isa = nn_isa_get();
+    if (isa == NN_ISA_AVX2 || isa == NN_ISA_AVX2_VNNI)
+        return &gemm_avx2;
+#endif
+    return NULL;
 }

@@ -3,11 +3,13 @@
  *
  * A unit of work is a panel of output columns (rows of the weights) times a block of tokens. Its size depends
  * on the layer's shape alone, never on the number of threads: neither does the result. Workers take
- * consecutive units, panels outermost, so that an unpacked panel serves all blocks of tokens. The product of a
+ * consecutive units, panels outermost, so that an unpacked panel serves all blocks of tokens. Products are oneDNN's, or
+ * our own (gemm.h), into whose form weights are unpacked. The product of a
  * unit is written straight to its place, or, when a bias, activation, gate or residual follows, to a tile in scratch
  * that is still in cache when these are applied. */
 #include <string.h>
 
+#include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/product.h"
 
@@ -41,6 +43,7 @@ struct job {
     int64_t m, n, k, block, n_blocks, panel, n_panels;
     bool bf16;     /* bf16 matmul */
     bool int8;     /* int8 matmul: x quantised by int8.c, weights quantised here */
+    bool own;      /* float32 products by gemm.h */
     bool unpack;   /* the weights are of another type than the product */
     bool straight; /* nothing to do after the product */
     bool e5m2;     /* weights of one byte are float8 of that kind */
@@ -58,6 +61,7 @@ struct worker {
     const struct job *j;
     const struct onednn *d;
     const struct vec *v;
+    const struct gemm *gemm;
     struct product products[2][2];
     bool made[2][2], failed;
     struct panel
@@ -77,17 +81,18 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void plan(struct job *j)
 {
     enum ggml_type type = j->bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
-    j->unpack = j->int8 || j->w->type != type;
-    j->straight = !j->int8 && !j->w2 && !j->scales && !j->bias && !j->gate && !j->residual &&
+    j->own = !j->bf16 && !j->int8 && gemm_get();
+    j->unpack = j->own || j->int8 || j->w->type != type;
+    j->straight = !j->int8 && !j->own && !j->w2 && !j->scales && !j->bias && !j->gate && !j->residual &&
                   j->act == VEC_NONE && j->scale == 1.0f &&
                   (j->bf16 || j->dst->type != GGML_TYPE_BF16);
     j->n_blocks = divide_up(j->m, BLOCK_ROWS);
     j->block = divide_up(divide_up(j->m, j->n_blocks), 16) * 16;
     j->n_blocks = divide_up(j->m, j->block);
     j->block = j->block < j->m ? j->block : j->m;
-    j->panel = j->unpack || j->w2 ? NARROW_COLUMNS : PANEL_COLUMNS;
+    j->panel = j->own ? GEMM_COLUMNS : j->unpack || j->w2 ? NARROW_COLUMNS : PANEL_COLUMNS;
     j->panel = j->panel < j->n ? j->panel : j->n;
-    while (j->panel > 2 && j->n % j->panel == 1) /* see product.h */
+    while (!j->own && j->panel > 2 && j->n % j->panel == 1) /* see product.h */
         j->panel--;
     j->n_panels = divide_up(j->n, j->panel);
 }
@@ -97,8 +102,15 @@ static size_t element_bytes(const struct job *j)
     return j->int8 ? 1 : j->bf16 ? 2 : 4;
 }
 
+static int64_t depth(const struct job *j)
+{
+    return j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
+}
+
 static size_t panel_rows_bytes(const struct job *j)
 {
+    if (j->own)
+        return nn_cpu_pad(gemm_packed(j->panel, depth(j)) * sizeof(float));
     return nn_cpu_pad((size_t)(j->panel * j->k) * element_bytes(j));
 }
 
@@ -120,6 +132,8 @@ static size_t tile_bytes(const struct job *j)
 
 static size_t row_bytes(const struct job *j)
 {
+    if (j->own)
+        return (size_t)GEMM_SLIVER * GEMM_DEPTH * sizeof(float);
     return j->unpack ? nn_cpu_pad((size_t)j->k * sizeof(float)) : 0;
 }
 
@@ -144,6 +158,8 @@ static struct product_shape shape(const struct job *j, bool last_block, bool las
 /* 0 when oneDNN cannot do one of the products. */
 static size_t product_scratch(const struct onednn *d, const struct job *j)
 {
+    if (j->own)
+        return GEMM_SCRATCH * sizeof(float);
     size_t most = 0;
     for (int i = 0; i < 4; i++) {
         struct product_shape s = shape(j, i & 1, i >> 1);
@@ -184,9 +200,9 @@ static void read_job(struct job *j, struct ggml_tensor *dst, const void *user)
 
 /* ---- work -------------------------------------------------------------------------------------------- */
 
-static void unpack_float8(const struct worker *w, const unsigned char *src, void *dst, bool bf16)
+static void unpack_float8(const struct worker *w, const unsigned char *src, void *dst, int64_t k,
+                          bool bf16)
 {
-    int64_t k = w->j->k;
     float *f = bf16 ? w->row : dst;
     for (int64_t i = 0; i < k; i++)
         f[i] = w->float8[src[i]];
@@ -194,13 +210,12 @@ static void unpack_float8(const struct worker *w, const unsigned char *src, void
         w->v->to_bf16(w->row, dst, k);
 }
 
-/* Unpacks a stored row into dst. */
+/* Unpacks k values of a stored row into dst. */
 static void unpack_row(const struct worker *w, enum ggml_type type, const void *src, void *dst,
-                       bool bf16)
+                       int64_t k, bool bf16)
 {
-    int64_t k = w->j->k;
     if (type == GGML_TYPE_I8) {
-        unpack_float8(w, src, dst, bf16);
+        unpack_float8(w, src, dst, k, bf16);
         return;
     }
     if (w->v->unpack((int)type, src, dst, k, bf16))
@@ -216,7 +231,7 @@ static struct vec_row_s8 row_to_s8(const struct worker *w, enum ggml_type type, 
 {
     bool bf16 = type == GGML_TYPE_BF16;
     if (!bf16 && type != GGML_TYPE_F32) {
-        unpack_row(w, type, src, w->row, false);
+        unpack_row(w, type, src, w->row, w->j->k, false);
         src = w->row;
     }
     return w->v->to_s8(src, bf16, dst, w->j->k);
@@ -231,7 +246,7 @@ static void unpack_rows(const struct worker *w, struct panel *p, const struct gg
     size_t to_row = (size_t)j->k * element_bytes(j);
     for (int64_t r = 0; r < n; r++, src += t->nb[1], to += to_row) {
         if (!j->int8) {
-            unpack_row(w, t->type, src, to, j->bf16);
+            unpack_row(w, t->type, src, to, j->k, j->bf16);
             continue;
         }
         struct vec_row_s8 q = row_to_s8(w, t->type, src, (int8_t *)to);
@@ -307,11 +322,64 @@ struct unit {
     int64_t row, rows, column, cols;
 };
 
+/* Values at .. at + k of `cols` rows of t from `first` on, packed. */
+static void pack_piece(const struct worker *w, const struct ggml_tensor *t, int64_t first,
+                       int64_t cols, int64_t at, int64_t k)
+{
+    bool plain = t->type == GGML_TYPE_BF16 || t->type == GGML_TYPE_F32;
+    size_t skip = plain ? (size_t)at * ggml_element_size(t) : ggml_row_size(t->type, at);
+    const unsigned char *from = (const unsigned char *)t->data + (size_t)first * t->nb[1] + skip;
+    struct gemm_pack p = {
+        .from = from, .cols = cols, .k = k, .to = (float *)(void *)w->panels[0].rows};
+    if (plain) {
+        p.ld = (int64_t)(t->nb[1] / ggml_element_size(t));
+        p.bf16 = t->type == GGML_TYPE_BF16;
+        w->gemm->pack(&p);
+        return;
+    }
+    p.from = w->row;
+    p.ld = k;
+    for (int64_t c = 0; c < cols; c += p.cols, p.to += GEMM_SLIVER * k) {
+        p.cols = cols - c < GEMM_SLIVER ? cols - c : GEMM_SLIVER;
+        for (int64_t r = 0; r < p.cols; r++, from += t->nb[1])
+            unpack_row(w, t->type, from, w->row + r * k, k, false);
+        w->gemm->pack(&p);
+    }
+}
+
+static void multiply_own(const struct worker *w, const struct unit *u, const struct ggml_tensor *t,
+                         int64_t first, void *c)
+{
+    const struct job *j = w->j;
+    const float *a = (const float *)(const void *)((const unsigned char *)j->x->data +
+                                                   (size_t)u->row * j->x->nb[1]);
+    for (int64_t at = 0; at < j->k; at += GEMM_DEPTH) {
+        int64_t k = j->k - at < GEMM_DEPTH ? j->k - at : GEMM_DEPTH;
+        pack_piece(w, t, first, u->cols, at, k);
+        w->gemm->multiply(&(struct gemm_job){
+            .a = a + at,
+            .lda = (int64_t)(j->x->nb[1] / sizeof(float)),
+            .b = (const float *)(const void *)w->panels[0].rows,
+            .c = c,
+            .ldc = j->straight ? j->n : j->panel,
+            .rows = u->rows,
+            .cols = u->cols,
+            .k = k,
+            .add = at > 0,
+            .scratch = (float *)(void *)w->product_scratch,
+        });
+    }
+}
+
 /* c = x times rows of t from `first` on. */
 static bool multiply(struct worker *w, const struct product *p, const struct unit *u, int which,
                      const struct ggml_tensor *t, int64_t first, void *c)
 {
     const struct job *j = w->j;
+    if (j->own) {
+        multiply_own(w, u, t, first, c);
+        return true;
+    }
     struct panel *panel = &w->panels[which < panel_count(j) ? which : 0];
     const void *a = (const unsigned char *)j->x->data + (size_t)u->row * j->x->nb[1];
     const void *b = (const unsigned char *)t->data + (size_t)first * t->nb[1];
@@ -331,11 +399,11 @@ static bool multiply(struct worker *w, const struct product *p, const struct uni
 static bool do_unit(struct worker *w, int64_t panel, int64_t block)
 {
     const struct job *j = w->j;
-    const struct product *p = product_for(w, block, panel);
+    const struct product *p = j->own ? NULL : product_for(w, block, panel);
     struct unit u = {.row = block * j->block, .column = panel * j->panel};
     u.cols = j->n - u.column < j->panel ? j->n - u.column : j->panel;
     u.rows = j->m - u.row < j->block ? j->m - u.row : j->block;
-    if (!p)
+    if (!p && !j->own)
         return false;
     void *c = w->tile;
     if (j->straight)
@@ -373,7 +441,7 @@ void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
     struct job j;
     read_job(&j, dst, user);
-    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get()};
+    struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get(), .gemm = gemm_get()};
     if (j.w->type == GGML_TYPE_I8)
         nn_cpu_float8_table(j.e5m2, w.float8);
     w.tile = take_panels(&w, nn_cpu_scratch_part(j.scratch, ith));

@@ -8,6 +8,7 @@
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c,avx512bf16")
 #endif
+#define VEC_LANES 16
 #define VEC_TABLE vec_avx512_bf16
 #define VEC_NAME "avx512_bf16"
 #define VEC_BYTES(b) _mm512_cvtepi8_epi32((__m128i)(b))
@@ -18,7 +19,7 @@
 #define VEC_HALVES(h) _mm512_cvtph_ps((__m256i)(h))
 #define VEC_MAX(a, b) _mm512_max_ps((__m512)(a), (__m512)(b))
 #define VEC_HALF(bits) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits)))
-#define VEC_BF16(v) (h16) _mm512_cvtneps_pbh((__m512)(v))
+#define VEC_BF16(v) (vh) _mm512_cvtneps_pbh((__m512)(v))
 #include "nn/cpu/vec_body.h"
 #if defined(__clang__)
 #pragma clang attribute pop

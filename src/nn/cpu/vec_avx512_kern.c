@@ -8,6 +8,7 @@
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
+#define VEC_LANES 16
 #define VEC_TABLE vec_avx512
 #define VEC_NAME "avx512"
 #define VEC_BYTES(b) _mm512_cvtepi8_epi32((__m128i)(b))

@@ -1,8 +1,9 @@
 /* vec_body.h - the loops behind vec.h; included once an instruction set, with VEC_TABLE and VEC_NAME set, and
  * VEC_BF16 and its like where there are instructions for them that compilers do not use by themselves.
  *
- * Sixteen floats are one register with AVX-512, two with AVX2, four elsewhere: the compiler splits them.
- * What is left of a row after whole sixteens goes through a padded copy. */
+ * A vector (vf, vi, ...) has VEC_LANES numbers: as many as fit into a register of AVX-512 or AVX2. The compiler would
+ * split larger ones, but gcc 12 does so through memory. What is left of a row after whole vectors goes through a padded
+ * copy. */
 #include <math.h>
 #include <string.h>
 
@@ -25,81 +26,129 @@
 #define LOOP static
 #endif
 #define INLINE LOOP inline __attribute__((always_inline))
-enum { LANES = 16 };
+enum { LANES = VEC_LANES };
 
 #define VECTOR(bytes) __attribute__((vector_size(bytes)))
-typedef float v16 VECTOR(64);
-typedef int32_t i16v VECTOR(64);
-typedef uint32_t u16v VECTOR(64);
-typedef uint16_t h16 VECTOR(32);
-typedef int8_t b16 VECTOR(16);
-typedef uint8_t ub16 VECTOR(16);
-typedef double d8 VECTOR(64);
-typedef float v8 VECTOR(32);
+typedef float vf VECTOR(4 * VEC_LANES);
+typedef int32_t vi VECTOR(4 * VEC_LANES);
+typedef uint32_t vu VECTOR(4 * VEC_LANES);
+typedef uint16_t vh VECTOR(2 * VEC_LANES);
+typedef int8_t vb VECTOR(VEC_LANES);
+typedef uint8_t vub VECTOR(VEC_LANES);
+typedef double vd VECTOR(4 * VEC_LANES); /* half as many */
+typedef float half_vf VECTOR(2 * VEC_LANES);
+
+/* Orders of the numbers of a vector, or of two, for __builtin_shufflevector. */
+#if VEC_LANES == 16
+#define EACH_TWICE 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7
+#define PAIRS_SWAPPED 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14
+#define LOWER_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define UPPER_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define ODD_NEGATED                                                                                \
+    {                                                                                              \
+        -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1                                     \
+    }
+#define LANE_NUMBERS                                                                               \
+    {                                                                                              \
+        0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15                                       \
+    }
+#else
+#define EACH_TWICE 0, 0, 1, 1, 2, 2, 3, 3
+#define PAIRS_SWAPPED 1, 0, 3, 2, 5, 4, 7, 6
+#define LOWER_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#define ODD_NEGATED                                                                                \
+    {                                                                                              \
+        -1, 1, -1, 1, -1, 1, -1, 1                                                                 \
+    }
+#define LANE_NUMBERS                                                                               \
+    {                                                                                              \
+        0, 1, 2, 3, 4, 5, 6, 7                                                                     \
+    }
+#endif
 
 /* ---- registers -------------------------------------------------------------------------------------- */
 
-INLINE v16 load(const float *p)
+INLINE vf load(const float *p)
 {
-    v16 v;
+    vf v;
     memcpy(&v, p, sizeof v);
     return v;
 }
 
-INLINE void store(float *p, v16 v)
+INLINE void store(float *p, vf v)
 {
     memcpy(p, &v, sizeof v);
 }
 
-INLINE v16 all(float f)
+INLINE vf all(float f)
 {
-    return (v16){0} + f;
+    return (vf){0} + f;
 }
 
 /* The first n floats, zeros behind. */
-INLINE v16 load_some(const float *p, int64_t n)
+INLINE vf load_some(const float *p, int64_t n)
 {
-    v16 v = {0};
+    vf v = {0};
     memcpy(&v, p, (size_t)n * sizeof *p);
     return v;
 }
 
-INLINE v16 pick(i16v mask, v16 yes, v16 no)
+INLINE vf pick(vi mask, vf yes, vf no)
 {
-    return (v16)((mask & (i16v)yes) | (~mask & (i16v)no));
+    return (vf)((mask & (vi)yes) | (~mask & (vi)no));
 }
 
-INLINE v16 greater(v16 a, v16 b)
+INLINE vf greater(vf a, vf b)
 {
 #ifdef VEC_MAX
-    return (v16)VEC_MAX((v16)(a), (v16)(b));
+    return (vf)VEC_MAX((vf)(a), (vf)(b));
 #else
     return pick(a > b, a, b);
 #endif
 }
 
+INLINE vu widened(vh h)
+{
+#ifdef VEC_WIDEN
+    return (vu)VEC_WIDEN(h);
+#else
+    return __builtin_convertvector(h, vu);
+#endif
+}
+
+/* Of numbers below 65536. */
+INLINE vh low_halves(vu u)
+{
+#ifdef VEC_NARROW
+    return (vh)VEC_NARROW(u);
+#else
+    return __builtin_convertvector(u, vh);
+#endif
+}
+
 /* To nearest, ties to even. A NaN with only its lowest bits set would become infinity: none arises here. */
-INLINE h16 bf16_of(v16 v)
+INLINE vh bf16_of(vf v)
 {
 #ifdef VEC_BF16
     return VEC_BF16(v);
 #else
-    u16v u = (u16v)v;
+    vu u = (vu)v;
     u += 0x7fffu + ((u >> 16) & 1u);
-    return __builtin_convertvector(u >> 16, h16);
+    return low_halves(u >> 16);
 #endif
 }
 
-INLINE v16 of_bf16(h16 h)
+INLINE vf of_bf16(vh h)
 {
-    return (v16)(__builtin_convertvector(h, u16v) << 16);
+    return (vf)(widened(h) << 16);
 }
 
-/* n of the 16 to place i of a row of bf16 or float32. */
-INLINE void put(void *y, int64_t i, v16 v, int64_t n, bool bf16)
+/* n of a vector to place i of a row of bf16 or float32. */
+INLINE void put(void *y, int64_t i, vf v, int64_t n, bool bf16)
 {
     if (bf16) {
-        h16 h = bf16_of(v);
+        vh h = bf16_of(v);
         if (n == LANES)
             memcpy((uint16_t *)y + i, &h, sizeof h);
         else
@@ -116,12 +165,12 @@ INLINE int64_t left(int64_t n, int64_t i)
     return n - i < LANES ? n - i : LANES;
 }
 
-INLINE v16 take(const float *x, int64_t i, int64_t n)
+INLINE vf take(const float *x, int64_t i, int64_t n)
 {
     return left(n, i) == LANES ? load(x + i) : load_some(x + i, left(n, i));
 }
 
-INLINE float sum_of(v16 v)
+INLINE float sum_of(vf v)
 {
     float f[LANES];
     memcpy(f, &v, sizeof v);
@@ -131,7 +180,7 @@ INLINE float sum_of(v16 v)
     return f[0];
 }
 
-INLINE float greatest_of(v16 v)
+INLINE float greatest_of(vf v)
 {
     float f[LANES], m;
     memcpy(f, &v, sizeof v);
@@ -142,25 +191,25 @@ INLINE float greatest_of(v16 v)
 }
 
 /* exp to 2 ulp: x = n ln 2 + r, a polynomial of r, n into the exponent. Below -87 it gives almost 0. */
-INLINE v16 exp_of(v16 x)
+INLINE vf exp_of(vf x)
 {
     x = greater(x, all(-87.0f));
     x = -greater(-x, all(-88.0f));
-    v16 shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
-    i16v n = (i16v)shifted - 0x4b400000;
-    v16 q = shifted - 12582912.0f;
-    v16 r = x - q * 0.693359375f;
+    vf shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to an integer */
+    vi n = (vi)shifted - 0x4b400000;
+    vf q = shifted - 12582912.0f;
+    vf r = x - q * 0.693359375f;
     r = r + q * 2.12194440e-4f;
-    v16 p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    vf p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    return (v16)((i16v)p + (n << 23));
+    return (vf)((vi)p + (n << 23));
 }
 
-INLINE v16 sigmoid_of(v16 x)
+INLINE vf sigmoid_of(vf x)
 {
     return 1.0f / (1.0f + exp_of(-x));
 }
@@ -177,7 +226,7 @@ LOOP void from_bf16(const uint16_t *x, float *y, int64_t n)
 {
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        h16 h;
+        vh h;
         memcpy(&h, x + i, sizeof h);
         store(y + i, of_bf16(h));
     }
@@ -195,7 +244,7 @@ LOOP void scale_row(float *x, float f, int64_t n)
 
 /* ---- products' tiles --------------------------------------------------------------------------------- */
 
-INLINE v16 act_of(enum vec_act act, v16 v, v16 v2)
+INLINE vf act_of(enum vec_act act, vf v, vf v2)
 {
     switch (act) {
     case VEC_SILU:
@@ -217,7 +266,7 @@ LOOP void tile(const struct vec_tile *t)
         const float *res = t->residual ? t->residual + r * t->ldr : NULL;
         unsigned char *y = (unsigned char *)t->dst + (size_t)(r * t->ldd) * (t->bf16 ? 2 : 4);
         for (int64_t i = 0; i < t->cols; i += LANES) {
-            v16 v = take(c, i, t->cols) * t->scale;
+            vf v = take(c, i, t->cols) * t->scale;
             if (t->scales)
                 v *= take(t->scales, i, t->cols);
             if (t->bias)
@@ -237,17 +286,17 @@ LOOP void tile(const struct vec_tile *t)
 /* Two passes: the mean first, then the squares around it. */
 LOOP void norm(const struct vec_norm *j, const float *x, void *y, int64_t n)
 {
-    v16 s = {0};
+    vf s = {0};
     float mean = 0;
     if (!j->rms) {
         for (int64_t i = 0; i < n; i += LANES)
             s += take(x, i, n);
         mean = sum_of(s) / (float)n;
-        s = (v16){0};
+        s = (vf){0};
     }
     int64_t whole = n / LANES * LANES;
     for (int64_t i = 0; i < whole; i += LANES) {
-        v16 d = load(x + i) - mean;
+        vf d = load(x + i) - mean;
         s += d * d;
     }
     float tail = 0;
@@ -255,7 +304,7 @@ LOOP void norm(const struct vec_norm *j, const float *x, void *y, int64_t n)
         tail += (x[i] - mean) * (x[i] - mean);
     float r = 1.0f / sqrtf((sum_of(s) + tail) / (float)n + j->eps);
     for (int64_t i = 0; i < n; i += LANES) {
-        v16 v = (take(x, i, n) - mean) * r;
+        vf v = (take(x, i, n) - mean) * r;
         if (j->weight)
             v *= take(j->weight, i, n);
         if (j->scale)
@@ -282,25 +331,24 @@ INLINE float weight_at(const float *w, int64_t i)
     return w ? w[i] : 1.0f;
 }
 
-/* Eight angles, each repeated for both members of its pair. */
-INLINE v16 twice_each(const float *p)
+/* Angles, each repeated for both members of its pair. */
+INLINE vf twice_each(const float *p)
 {
-    v8 v;
+    half_vf v;
     memcpy(&v, p, sizeof v);
-    return __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+    return __builtin_shufflevector(v, v, EACH_TWICE);
 }
 
 INLINE void rope_pairs(const struct vec_rope *j, const float *x, void *y, int64_t n, float r)
 {
-    const v16 sign = {-1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1};
+    const vf sign = ODD_NEGATED;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        v16 v = load(x + i) * r;
+        vf v = load(x + i) * r;
         if (j->weight)
             v *= load(j->weight + i);
-        v16 other =
-            __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-        v16 turned = other * (twice_each(j->sin + i / 2) * sign);
+        vf other = __builtin_shufflevector(v, v, PAIRS_SWAPPED);
+        vf turned = other * (twice_each(j->sin + i / 2) * sign);
         put(y, i, v * twice_each(j->cos + i / 2) + turned, LANES, j->bf16);
     }
     for (; i < n; i += 2) {
@@ -316,12 +364,12 @@ INLINE void rope_halves(const struct vec_rope *j, const float *x, void *y, int64
 {
     int64_t half = n / 2;
     for (int64_t i = 0; i < half; i += LANES) {
-        v16 a = take(x, i, half) * r, b = take(x + half, i, half) * r;
+        vf a = take(x, i, half) * r, b = take(x + half, i, half) * r;
         if (j->weight) {
             a *= take(j->weight, i, half);
             b *= take(j->weight + half, i, half);
         }
-        v16 c = take(j->cos, i, half), s = take(j->sin, i, half);
+        vf c = take(j->cos, i, half), s = take(j->sin, i, half);
         put(y, i, a * c - b * s, left(half, i), j->bf16);
         put((unsigned char *)y + (size_t)half * (j->bf16 ? 2 : 4), i, b * c + a * s, left(half, i),
             j->bf16);
@@ -332,9 +380,9 @@ LOOP void rope(const struct vec_rope *j, const float *x, void *y, int64_t head_d
 {
     float r = 1.0f;
     if (j->weight) {
-        v16 s = {0};
+        vf s = {0};
         for (int64_t i = 0; i < head_dim; i += LANES) {
-            v16 v = take(x, i, head_dim);
+            vf v = take(x, i, head_dim);
             s += v * v;
         }
         r = 1.0f / sqrtf(sum_of(s) / (float)head_dim + j->eps);
@@ -347,9 +395,9 @@ LOOP void rope(const struct vec_rope *j, const float *x, void *y, int64_t head_d
 
 /* ---- attention -------------------------------------------------------------------------------------- */
 
-INLINE v16 score(const struct vec_softmax *j, int64_t i)
+INLINE vf score(const struct vec_softmax *j, int64_t i)
 {
-    v16 v = load(j->s + i) * j->scale;
+    vf v = load(j->s + i) * j->scale;
     return j->mask ? v + load(j->mask + i) : v;
 }
 
@@ -364,7 +412,7 @@ LOOP float softmax(const struct vec_softmax *j)
     int64_t whole = j->n / LANES * LANES;
     float max = *j->max;
     if (whole) {
-        v16 m = score(j, 0);
+        vf m = score(j, 0);
         for (int64_t i = LANES; i < whole; i += LANES)
             m = greater(m, score(j, i));
         float f = greatest_of(m);
@@ -374,11 +422,11 @@ LOOP float softmax(const struct vec_softmax *j)
         max = score_one(j, i) > max ? score_one(j, i) : max;
     bool hidden = max == -INFINITY;
     float base = hidden ? 0.0f : max, tail = 0;
-    v16 s = {0};
+    vf s = {0};
     for (int64_t i = 0; i < whole; i += LANES) {
-        v16 x = score(j, i) - base, p = exp_of(x);
+        vf x = score(j, i) - base, p = exp_of(x);
         if (j->mask)
-            p = pick(x > all(-87.0f), p, (v16){0});
+            p = pick(x > all(-87.0f), p, (vf){0});
         s += p;
         put(j->p, i, p, LANES, j->bf16);
     }
@@ -395,38 +443,39 @@ LOOP float softmax(const struct vec_softmax *j)
 
 /* ---- images --------------------------------------------------------------------------------------- */
 
-/* One of four steps of a transposition: interleaves rows i and i + 8. */
-INLINE void weave(v16 to[LANES], const v16 from[LANES])
+/* One step of a transposition: interleaves rows i and i + LANES / 2. */
+INLINE void weave(vf to[LANES], const vf from[LANES])
 {
     for (int i = 0; i < LANES / 2; i++) {
-        to[2 * i] = __builtin_shufflevector(from[i], from[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20,
-                                            5, 21, 6, 22, 7, 23);
-        to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + 8], 8, 24, 9, 25, 10, 26, 11, 27,
-                                                12, 28, 13, 29, 14, 30, 15, 31);
+        to[2 * i] = __builtin_shufflevector(from[i], from[i + LANES / 2], LOWER_HALVES);
+        to[2 * i + 1] = __builtin_shufflevector(from[i], from[i + LANES / 2], UPPER_HALVES);
     }
 }
 
 /* Columns become rows. */
-INLINE void transpose(v16 m[LANES])
+INLINE void transpose(vf m[LANES])
 {
-    v16 t[LANES];
+    vf t[LANES];
     weave(t, m);
     weave(m, t);
     weave(t, m);
-    weave(m, t);
+    if (LANES == 16)
+        weave(m, t);
+    else
+        memcpy(m, t, sizeof t);
 }
 
-/* Sixteen channels of sixteen pixels. */
+/* A vector of channels of as many pixels. */
 INLINE void block_to_channels(const struct vec_to_channels *j, int64_t c0, int64_t i0)
 {
-    v16 m[LANES];
+    vf m[LANES];
     int64_t n = left(j->n, i0), channels = left(j->channels, c0);
     for (int64_t c = 0; c < LANES; c++) {
-        m[c] = (v16){0};
+        m[c] = (vf){0};
         if (c >= channels)
             continue;
         const float *x = j->x + (c0 + c) * j->plane + i0;
-        v16 v = n == LANES ? load(x) : load_some(x, n);
+        vf v = n == LANES ? load(x) : load_some(x, n);
         if (j->scale)
             v = v * j->scale[c0 + c] + j->shift[c0 + c];
         if (j->silu)
@@ -449,7 +498,7 @@ LOOP void to_channels(const struct vec_to_channels *j)
 
 INLINE void block_from_channels(const struct vec_from_channels *j, int64_t c0, int64_t i0)
 {
-    v16 m[LANES], bias = {0};
+    vf m[LANES], bias = {0};
     int64_t n = left(j->n, i0), channels = left(j->channels, c0);
     if (j->bias)
         bias = load_some(j->bias + c0, channels);
@@ -473,12 +522,13 @@ LOOP void from_channels(const struct vec_from_channels *j)
 
 LOOP void moments(const float *x, int64_t n, float pivot, double sums[2])
 {
-    d8 s = {0}, s2 = {0};
+    enum { HALF = LANES / 2 };
+    vd s = {0}, s2 = {0};
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8) {
-        v8 f;
+    for (; i + HALF <= n; i += HALF) {
+        half_vf f;
         memcpy(&f, x + i, sizeof f);
-        d8 d = __builtin_convertvector(f, d8) - (double)pivot;
+        vd d = __builtin_convertvector(f, vd) - (double)pivot;
         s += d;
         s2 += d * d;
     }
@@ -488,7 +538,7 @@ LOOP void moments(const float *x, int64_t n, float pivot, double sums[2])
         t += d;
         t2 += d * d;
     }
-    for (int k = 0; k < 8; k++) {
+    for (int k = 0; k < HALF; k++) {
         t += s[k];
         t2 += s2[k];
     }

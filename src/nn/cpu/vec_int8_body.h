@@ -12,11 +12,11 @@ enum {
 }; /* prefetch this many values ahead (a page): the processor's own prefetch stops at a page's end */
 
 /* Sixteen numbers, given as bf16 or float32. */
-INLINE v16 number_at(const void *x, int64_t i, int64_t n, bool bf16)
+INLINE vf number_at(const void *x, int64_t i, int64_t n, bool bf16)
 {
     if (!bf16)
         return take(x, i, n);
-    h16 h = {0};
+    vh h = {0};
     if (left(n, i) == LANES)
         memcpy(&h, (const uint16_t *)x + i, sizeof h);
     else
@@ -25,17 +25,17 @@ INLINE v16 number_at(const void *x, int64_t i, int64_t n, bool bf16)
 }
 
 /* Rounds v (well below 2^22) to the nearest integer, ties to even. */
-INLINE i16v whole_of(v16 v)
+INLINE vi whole_of(vf v)
 {
-    return (i16v)(v + 12582912.0f) - 0x4b400000;
+    return (vi)(v + 12582912.0f) - 0x4b400000;
 }
 
-INLINE void put_bytes(void *y, i16v v, int64_t n)
+INLINE void put_bytes(void *y, vi v, int64_t n)
 {
 #ifdef VEC_TO_BYTES
-    b16 b = (b16)VEC_TO_BYTES(v);
+    vb b = (vb)VEC_TO_BYTES(v);
 #else
-    b16 b = __builtin_convertvector(v, b16);
+    vb b = __builtin_convertvector(v, vb);
 #endif
     if (n == LANES)
         memcpy(y, &b, sizeof b);
@@ -43,13 +43,13 @@ INLINE void put_bytes(void *y, i16v v, int64_t n)
         memcpy(y, &b, (size_t)n);
 }
 
-INLINE float least_of(v16 v)
+INLINE float least_of(vf v)
 {
     return -greatest_of(-v);
 }
 
 /* NaN when x holds NaN or infinity, else 0: comparisons alone may lose a NaN. */
-INLINE float spoilt(v16 zeros)
+INLINE float spoilt(vf zeros)
 {
     return sum_of(zeros);
 }
@@ -57,9 +57,9 @@ INLINE float spoilt(v16 zeros)
 /* 254 steps between the least and the greatest, so that rounding twice cannot overflow 8 bits. */
 INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
 {
-    v16 lo = {0}, hi = {0}, zeros = {0};
+    vf lo = {0}, hi = {0}, zeros = {0};
     for (int64_t i = 0; i < n; i += LANES) {
-        v16 v = number_at(x, i, n, bf16);
+        vf v = number_at(x, i, n, bf16);
         hi = greater(hi, v);
         lo = -greater(-lo, -v);
         zeros += v * 0.0f;
@@ -68,28 +68,28 @@ INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64
     float to = range > LEAST_RANGE ? 254.0f / range : 0.0f;
     int32_t zero = to > 0 ? (int32_t)rintf(-least * to) : 0;
     for (int64_t i = 0; i < n; i += LANES) {
-        i16v q = whole_of(number_at(x, i, n, bf16) * to) + zero;
+        vi q = whole_of(number_at(x, i, n, bf16) * to) + zero;
         put_bytes(y + i, q, left(n, i));
     }
     return (struct vec_row_u8){.scale = range / 254.0f + spoilt(zeros), .zero = zero};
 }
 
-INLINE h16 greater_half_bits(h16 a, h16 b)
+INLINE vh greater_half_bits(vh a, vh b)
 {
 #ifdef VEC_MAX_U16
-    return (h16)VEC_MAX_U16(a, b);
+    return (vh)VEC_MAX_U16(a, b);
 #else
-    h16 mask = (h16)(a > b);
+    vh mask = (vh)(a > b);
     return (a & mask) | (b & ~mask);
 #endif
 }
 
-INLINE u16v greater_bits(u16v a, u16v b)
+INLINE vu greater_bits(vu a, vu b)
 {
 #ifdef VEC_MAX_U32
-    return (u16v)VEC_MAX_U32(a, b);
+    return (vu)VEC_MAX_U32(a, b);
 #else
-    u16v mask = (u16v)(a > b);
+    vu mask = (vu)(a > b);
     return (a & mask) | (b & ~mask);
 #endif
 }
@@ -97,18 +97,18 @@ INLINE u16v greater_bits(u16v a, u16v b)
 /* The greatest |x|, by bits: those of positive numbers are in order, infinities and NaN the greatest of all. */
 INLINE float greatest_size(const void *x, int64_t n, bool bf16)
 {
-    h16 half = {0};
-    u16v full = {0};
+    vh half = {0};
+    vu full = {0};
     int64_t i = 0;
     for (; bf16 && i + LANES <= n; i += LANES) {
-        h16 h;
+        vh h;
         __builtin_prefetch((const uint16_t *)x + i + AHEAD);
         memcpy(&h, (const uint16_t *)x + i, sizeof h);
         half = greater_half_bits(half, h & 0x7fff);
     }
     for (; i < n; i += LANES)
-        full = greater_bits(full, (u16v)number_at(x, i, n, bf16) & 0x7fffffffu);
-    u16v all = greater_bits(full, (u16v)of_bf16(half));
+        full = greater_bits(full, (vu)number_at(x, i, n, bf16) & 0x7fffffffu);
+    vu all = greater_bits(full, (vu)of_bf16(half));
     uint32_t most = 0;
     for (int k = 0; k < LANES; k++)
         most = all[k] > most ? all[k] : most;
@@ -124,11 +124,11 @@ INLINE struct vec_row_s8 quantise_s8(const void *x, bool bf16, int8_t *y, int64_
     float range = greatest_size(x, n, bf16);
     bool sound = range < INFINITY; /* no NaN either */
     float to = sound && range > LEAST_RANGE ? 127.0f / range : 0.0f;
-    u16v sums = {0};
+    vu sums = {0};
     for (int64_t i = 0; i < n; i += LANES) {
-        u16v q = (u16v)(number_at(x, i, n, bf16) * to + 12582912.0f);
+        vu q = (vu)(number_at(x, i, n, bf16) * to + 12582912.0f);
         sums += q;
-        put_bytes(y + i, (i16v)q, left(n, i));
+        put_bytes(y + i, (vi)q, left(n, i));
     }
     uint32_t sum = 0;
     for (int i = 0; i < LANES; i++)
@@ -155,8 +155,8 @@ LOOP void from_int8(const struct vec_from_int8 *j)
         struct vec_row_u8 x;
         memcpy(&x, (const unsigned char *)j->x + (size_t)r * j->x_step, sizeof x);
         for (int64_t i = 0; i < j->cols; i += LANES) {
-            i16v q = (i16v)take(c, i, j->cols), sums = (i16v)take(j->sums, i, j->cols);
-            v16 v = __builtin_convertvector(q - sums * x.zero, v16);
+            vi q = (vi)take(c, i, j->cols), sums = (vi)take(j->sums, i, j->cols);
+            vf v = __builtin_convertvector(q - sums * x.zero, vf);
             put(c, i, v * (take(j->scales, i, j->cols) * x.scale), left(j->cols, i), false);
         }
     }

@@ -4,16 +4,16 @@
 
 /* Half to float: the bits are moved into place and a multiplication corrects the exponent's bias, which handles
  * denormals, too; then infinities and NaN. */
-INLINE v16 of_half(h16 h)
+INLINE vf of_half(vh h)
 {
 #ifdef VEC_HALVES
-    return (v16)VEC_HALVES(h);
+    return (vf)VEC_HALVES(h);
 #else
-    u16v u = __builtin_convertvector(h, u16v);
-    u16v sign = (u & 0x8000u) << 16, rest = (u & 0x7fffu) << 13;
-    v16 f = (v16)rest * 0x1p112f;
-    u16v special = (u16v)(rest >= (0x7c00u << 13)) & 0x7f800000u;
-    return (v16)((u16v)f | special | sign);
+    vu u = widened(h);
+    vu sign = (u & 0x8000u) << 16, rest = (u & 0x7fffu) << 13;
+    vf f = (vf)rest * 0x1p112f;
+    vu special = (vu)(rest >= (0x7c00u << 13)) & 0x7f800000u;
+    return (vf)((vu)f | special | sign);
 #endif
 }
 
@@ -24,50 +24,50 @@ INLINE float half_at(const void *p)
 #ifdef VEC_HALF
     return VEC_HALF(b);
 #else
-    h16 h = {b};
+    vh h = {b};
     return of_half(h)[0];
 #endif
 }
 
-INLINE v16 of_bytes(const int8_t *p)
+INLINE vf of_bytes(const int8_t *p)
 {
-    b16 b;
+    vb b;
     memcpy(&b, p, sizeof b);
 #ifdef VEC_BYTES /* gcc 12 takes the bytes apart one by one */
-    return __builtin_convertvector((i16v)VEC_BYTES(b), v16);
+    return __builtin_convertvector((vi)VEC_BYTES(b), vf);
 #else
-    return __builtin_convertvector(__builtin_convertvector(b, i16v), v16);
+    return __builtin_convertvector(__builtin_convertvector(b, vi), vf);
 #endif
 }
 
-INLINE u16v unsigned_bytes(const uint8_t *p)
+INLINE vu unsigned_bytes(const uint8_t *p)
 {
-    ub16 b;
+    vub b;
     memcpy(&b, p, sizeof b);
 #ifdef VEC_UNSIGNED_BYTES
-    return (u16v)VEC_UNSIGNED_BYTES(b);
+    return (vu)VEC_UNSIGNED_BYTES(b);
 #else
-    return __builtin_convertvector(b, u16v);
+    return __builtin_convertvector(b, vu);
 #endif
 }
 
-INLINE v16 of_int(u16v u)
+INLINE vf of_int(vu u)
 {
-    return __builtin_convertvector((i16v)u, v16);
+    return __builtin_convertvector((vi)u, vf);
 }
 
 /* Bit i of bits in lane i, as 0 or 16. */
-INLINE u16v fifth_bits(uint32_t bits)
+INLINE vu fifth_bits(uint32_t bits)
 {
-    const u16v lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return ((((u16v){0} + bits) >> lane) & 1u) << 4;
+    const vu lane = LANE_NUMBERS;
+    return ((((vu){0} + bits) >> lane) & 1u) << 4;
 }
 
 INLINE void unpack_f16(const void *src, void *dst, int64_t n, bool bf16)
 {
     const uint16_t *x = src;
     for (int64_t i = 0; i < n; i += LANES) {
-        h16 h = {0};
+        vh h = {0};
         if (left(n, i) == LANES)
             memcpy(&h, x + i, sizeof h);
         else
@@ -81,8 +81,8 @@ INLINE void unpack_q8_0(const void *src, void *dst, int64_t n, bool bf16)
     const struct block_q8_0 *b = src;
     for (int64_t i = 0; i < n; i += QUANT_BLOCK, b++) {
         float d = half_at(&b->d);
-        put(dst, i, of_bytes(b->qs) * d, LANES, bf16);
-        put(dst, i + 16, of_bytes(b->qs + 16) * d, LANES, bf16);
+        for (int k = 0; k < QUANT_BLOCK; k += LANES)
+            put(dst, i + k, of_bytes(b->qs + k) * d, LANES, bf16);
     }
 }
 
@@ -92,9 +92,11 @@ INLINE void unpack_q4(const void *src, void *dst, int64_t n, bool bf16, bool wit
     for (int64_t i = 0; i < n; i += QUANT_BLOCK) {
         float d = half_at(p), m = with_min ? half_at(p + 2) : -8.0f * d;
         p += with_min ? 4 : 2;
-        u16v q = unsigned_bytes(p);
-        put(dst, i, of_int(q & 15u) * d + m, LANES, bf16);
-        put(dst, i + 16, of_int(q >> 4) * d + m, LANES, bf16);
+        for (int k = 0; k < 16; k += LANES) {
+            vu q = unsigned_bytes(p + k);
+            put(dst, i + k, of_int(q & 15u) * d + m, LANES, bf16);
+            put(dst, i + k + 16, of_int(q >> 4) * d + m, LANES, bf16);
+        }
         p += 16;
     }
 }
@@ -107,9 +109,12 @@ INLINE void unpack_q5(const void *src, void *dst, int64_t n, bool bf16, bool wit
         p += with_min ? 4 : 2;
         uint32_t high;
         memcpy(&high, p, sizeof high);
-        u16v q = unsigned_bytes(p + 4);
-        put(dst, i, of_int((q & 15u) | fifth_bits(high)) * d + m, LANES, bf16);
-        put(dst, i + 16, of_int((q >> 4) | fifth_bits(high >> 16)) * d + m, LANES, bf16);
+        for (int k = 0; k < 16; k += LANES) {
+            vu q = unsigned_bytes(p + 4 + k);
+            vu low = (q & 15u) | fifth_bits(high >> k), up = q >> 4 | fifth_bits(high >> (k + 16));
+            put(dst, i + k, of_int(low) * d + m, LANES, bf16);
+            put(dst, i + k + 16, of_int(up) * d + m, LANES, bf16);
+        }
         p += 20;
     }
 }
@@ -134,12 +139,12 @@ INLINE void unpack_k_block(const unsigned char *head, const uint8_t *qs, const u
     for (int j = 0; j < 8; j++) {
         float scale, min;
         scale_min(head + 4, j, &scale, &min);
-        for (int half = 0; half < 2; half++) {
-            u16v q = unsigned_bytes(qs + j / 2 * 32 + half * 16);
+        for (int k = 0; k < 32; k += LANES) {
+            vu q = unsigned_bytes(qs + j / 2 * 32 + k);
             q = j % 2 ? q >> 4 : q & 15u;
             if (qh)
-                q |= ((unsigned_bytes(qh + half * 16) >> (uint32_t)j) & 1u) << 4;
-            put(dst, at + j * 32 + half * 16, of_int(q) * (d * scale) - dmin * min, LANES, bf16);
+                q |= ((unsigned_bytes(qh + k) >> (uint32_t)j) & 1u) << 4;
+            put(dst, at + j * 32 + k, of_int(q) * (d * scale) - dmin * min, LANES, bf16);
         }
     }
 }
@@ -165,13 +170,14 @@ INLINE void unpack_q6_k(const void *src, void *dst, int64_t n, bool bf16)
     const struct block_q6_k *b = src;
     for (int64_t i = 0; i < n; i += QUANT_SUPER_BLOCK, b++) {
         float d = half_at(&b->d);
-        for (int k = 0; k < 16; k++) {
-            int half = k / 8, part = k % 8 / 2, off = k % 2 * 16;
-            u16v low = unsigned_bytes(b->ql + half * 64 + part % 2 * 32 + off);
-            u16v high = unsigned_bytes(b->qh + half * 32 + off);
+        for (int k = 0; k < QUANT_SUPER_BLOCK; k += LANES) {
+            int half = k / 128, part = k % 128 / 32, off = k % 32;
+            vu low = unsigned_bytes(b->ql + half * 64 + part % 2 * 32 + off);
+            vu high = unsigned_bytes(b->qh + half * 32 + off);
             low = part < 2 ? low & 15u : low >> 4;
-            u16v q = low | ((high >> (uint32_t)(2 * part)) & 3u) << 4;
-            put(dst, i + k * 16, (of_int(q) - 32.0f) * (d * (float)b->scales[k]), LANES, bf16);
+            vu q = low | ((high >> (uint32_t)(2 * part)) & 3u) << 4;
+            int8_t scale = b->scales[k / 16];
+            put(dst, i + k, (of_int(q) - 32.0f) * (d * (float)scale), LANES, bf16);
         }
     }
 }
