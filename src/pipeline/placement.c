@@ -183,7 +183,6 @@ enum err_code compute_choose(struct devices on, const char *compute, const struc
                        "compute int8 is for the CPU; on '%s' --weights q8_0 saves as much memory",
                        info.name);
     if (int8 && !any)
-        report_note(cb, "compute int8 has no effect: this processor has no VNNI or AMX, or oneDNN "
-                        "is not installed");
+        report_note(cb, "compute int8 has no effect: this processor has neither AVX2 nor AMX");
     return ERR_OK;
 }

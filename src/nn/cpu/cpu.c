@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/onednn.h"
 
@@ -32,7 +33,13 @@ enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g)
 bool nn_cpu_has_int8(void)
 {
     const struct onednn *d = chosen("ggml") ? NULL : onednn_get();
-    return d && d->int8;
+    return !chosen("ggml") && ((d && d->int8) || gemm_get());
+}
+
+int nn_cpu_int8_bits(void)
+{
+    const struct onednn *d = onednn_get();
+    return d && d->int8 ? 8 : GEMM_BITS;
 }
 
 /* ---- scratch ---------------------------------------------------------------------------------------- */

@@ -216,10 +216,106 @@ static void multiply(const struct gemm_job *j)
     }
 }
 
+/* ---- products of bytes -------------------------------------------------------------------------------- */
+
+enum { BYTE_ROWS = 4, BYTE_DEPTH = 2048 };
+
+/* Four bytes of a row of A times four of each column of B, added up in pairs. */
+INLINE __m256i pairs(const uint8_t *a, __m256i b)
+{
+    int32_t four;
+    memcpy(&four, a, sizeof four);
+    return _mm256_maddubs_epi16(_mm256_set1_epi32(four), b);
+}
+
+INLINE __m256i load_bytes(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+/* `rows` (a constant) rows times a sliver. */
+INLINE void byte_block(const uint8_t *a, int64_t lda, const unsigned char *b, int64_t k, int32_t *c,
+                       int64_t ldc, int rows, bool add)
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i s[BYTE_ROWS][2];
+    ALL for (int r = 0; r < rows; r++) s[r][0] = s[r][1] = _mm256_setzero_si256();
+    for (int64_t i = 0; i < k; i += GEMM_BYTES, a += GEMM_BYTES, b += GEMM_BYTES * GEMM_SLIVER) {
+        __m256i b0 = load_bytes(b), b1 = load_bytes(b + 32), b2 = load_bytes(b + 64),
+                b3 = load_bytes(b + 96);
+        ALL for (int r = 0; r < rows; r++)
+        {
+            const uint8_t *x = a + r * lda;
+            __m256i p0 = _mm256_add_epi16(pairs(x, b0), pairs(x + 4, b2));
+            __m256i p1 = _mm256_add_epi16(pairs(x, b1), pairs(x + 4, b3));
+            s[r][0] = _mm256_add_epi32(s[r][0], _mm256_madd_epi16(p0, ones));
+            s[r][1] = _mm256_add_epi32(s[r][1], _mm256_madd_epi16(p1, ones));
+        }
+    }
+    ALL for (int r = 0; r < rows; r++, c += ldc)
+    {
+        if (add) {
+            s[r][0] = _mm256_add_epi32(s[r][0], load_bytes(c));
+            s[r][1] = _mm256_add_epi32(s[r][1], load_bytes(c + HALF));
+        }
+        memcpy(c, &s[r][0], sizeof s[r][0]);
+        memcpy(c + HALF, &s[r][1], sizeof s[r][1]);
+    }
+}
+
+static void byte_rows(const struct gemm_bytes_job *j, int64_t k, int64_t rows, bool add)
+{
+    if (rows == BYTE_ROWS && add)
+        byte_block(j->a, j->lda, j->b, k, j->c, j->ldc, BYTE_ROWS, true);
+    else if (rows == BYTE_ROWS)
+        byte_block(j->a, j->lda, j->b, k, j->c, j->ldc, BYTE_ROWS, false);
+    else
+        for (int64_t r = 0; r < rows; r++)
+            byte_block(j->a + r * j->lda, j->lda, j->b, k, j->c + r * j->ldc, j->ldc, 1, add);
+}
+
+/* Sums of whole numbers are the same in any order. */
+static void byte_piece(const struct gemm_bytes_job *j, int64_t k, int64_t rows, int64_t cols,
+                       bool add)
+{
+    int32_t edge[BYTE_ROWS * GEMM_SLIVER] = {0};
+    struct gemm_bytes_job part = *j;
+    if (cols == GEMM_SLIVER) {
+        byte_rows(j, k, rows, add);
+        return;
+    }
+    for (int64_t r = 0; add && r < rows; r++)
+        memcpy(edge + r * GEMM_SLIVER, j->c + r * j->ldc, (size_t)cols * sizeof *edge);
+    part.c = edge;
+    part.ldc = GEMM_SLIVER;
+    byte_rows(&part, k, rows, add);
+    for (int64_t r = 0; r < rows; r++)
+        memcpy(j->c + r * j->ldc, edge + r * GEMM_SLIVER, (size_t)cols * sizeof *edge);
+}
+
+static void multiply_bytes(const struct gemm_bytes_job *j)
+{
+    for (int64_t k0 = 0; k0 < j->k; k0 += BYTE_DEPTH) {
+        int64_t k = j->k - k0 < BYTE_DEPTH ? j->k - k0 : BYTE_DEPTH;
+        for (int64_t r = 0; r < j->rows; r += BYTE_ROWS) {
+            int64_t rows = j->rows - r < BYTE_ROWS ? j->rows - r : BYTE_ROWS;
+            struct gemm_bytes_job part = *j;
+            part.a = j->a + r * j->lda + k0;
+            for (int64_t at = 0; at < j->cols; at += GEMM_SLIVER) {
+                int64_t cols = j->cols - at < GEMM_SLIVER ? j->cols - at : GEMM_SLIVER;
+                part.b = (const unsigned char *)j->b + at * j->k + k0 * GEMM_SLIVER;
+                part.c = j->c + r * j->ldc + at;
+                byte_piece(&part, k, rows, cols, k0 > 0);
+            }
+        }
+    }
+}
+
 const struct gemm gemm_avx2 = {
     .pack = pack,
     .pack_plain = pack_plain,
     .multiply = multiply,
+    .multiply_bytes = multiply_bytes,
 };
 
 #if defined(__clang__)

@@ -43,7 +43,7 @@ struct job {
     int64_t m, n, k, block, n_blocks, panel, n_panels;
     bool bf16;     /* bf16 matmul */
     bool int8;     /* int8 matmul: x quantised by int8.c, weights quantised here */
-    bool own;      /* float32 products by gemm.h */
+    bool own;      /* products by gemm.h */
     bool unpack;   /* the weights are of another type than the product */
     bool straight; /* nothing to do after the product */
     bool e5m2;     /* weights of one byte are float8 of that kind */
@@ -81,10 +81,10 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void plan(struct job *j)
 {
     enum ggml_type type = j->bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
-    j->own = !j->bf16 && !j->int8 && gemm_get();
+    j->own = !j->bf16 && (j->int8 ? nn_cpu_int8_bits() == GEMM_BITS : gemm_get() != NULL);
     j->unpack = j->own || j->int8 || j->w->type != type;
-    j->straight = !j->int8 && !j->own && !j->w2 && !j->scales && !j->bias && !j->gate && !j->residual &&
-                  j->act == VEC_NONE && j->scale == 1.0f &&
+    j->straight = !j->int8 && !j->own && !j->w2 && !j->scales && !j->bias && !j->gate &&
+                  !j->residual && j->act == VEC_NONE && j->scale == 1.0f &&
                   (j->bf16 || j->dst->type != GGML_TYPE_BF16);
     j->n_blocks = divide_up(j->m, BLOCK_ROWS);
     j->block = divide_up(divide_up(j->m, j->n_blocks), 16) * 16;
@@ -107,8 +107,16 @@ static int64_t depth(const struct job *j)
     return j->k < GEMM_DEPTH ? j->k : GEMM_DEPTH;
 }
 
+/* Bytes of a quantised row, with zeros behind them. */
+static int64_t byte_depth(const struct job *j)
+{
+    return divide_up(j->k, GEMM_BYTES) * GEMM_BYTES;
+}
+
 static size_t panel_rows_bytes(const struct job *j)
 {
+    if (j->own && j->int8)
+        return nn_cpu_pad(gemm_packed(j->panel, byte_depth(j)));
     if (j->own)
         return nn_cpu_pad(gemm_packed(j->panel, depth(j)) * sizeof(float));
     return nn_cpu_pad((size_t)(j->panel * j->k) * element_bytes(j));
@@ -132,6 +140,8 @@ static size_t tile_bytes(const struct job *j)
 
 static size_t row_bytes(const struct job *j)
 {
+    if (j->own && j->int8)
+        return nn_cpu_pad((size_t)j->k * sizeof(float)) + GEMM_SLIVER * nn_cpu_u8_row_at(j->k);
     if (j->own)
         return (size_t)GEMM_SLIVER * GEMM_DEPTH * sizeof(float);
     return j->unpack ? nn_cpu_pad((size_t)j->k * sizeof(float)) : 0;
@@ -230,11 +240,44 @@ static struct vec_row_s8 row_to_s8(const struct worker *w, enum ggml_type type, 
                                    int8_t *dst)
 {
     bool bf16 = type == GGML_TYPE_BF16;
-    if (!bf16 && type != GGML_TYPE_F32) {
+    if (bf16 && w->j->own) { /* read once, in order: without instructions for bf16 that is faster */
+        w->v->from_bf16(src, w->row, w->j->k);
+        src = w->row;
+        bf16 = false;
+    } else if (!bf16 && type != GGML_TYPE_F32) {
         unpack_row(w, type, src, w->row, w->j->k, false);
         src = w->row;
     }
-    return w->v->to_s8(src, bf16, dst, w->j->k);
+    return w->v->to_s8(src, bf16, dst, w->j->k, nn_cpu_int8_bits());
+}
+
+static void quantise_row(const struct worker *w, struct panel *p, int64_t r, enum ggml_type type,
+                         const void *src, void *dst)
+{
+    struct vec_row_s8 q = row_to_s8(w, type, src, dst);
+    p->scales[r] = q.scale;
+    memcpy(&p->sums[r], &q.sum, sizeof q.sum);
+}
+
+/* For our own products: quantises sixteen rows at a time and packs them. */
+static void quantise_and_pack(const struct worker *w, struct panel *p, const struct ggml_tensor *t,
+                              int64_t first, int64_t n)
+{
+    const struct job *j = w->j;
+    const unsigned char *src = (const unsigned char *)t->data + (size_t)first * t->nb[1];
+    unsigned char *rows = (unsigned char *)w->row + nn_cpu_pad((size_t)j->k * sizeof(float));
+    size_t row = nn_cpu_u8_row_at(j->k);
+    struct gemm_pack to = {
+        .from = rows, .ld = (int64_t)(row / 4), .k = byte_depth(j) / 4, .to = (void *)p->rows};
+    for (int64_t c = 0; c < n; c += to.cols, to.to += GEMM_SLIVER * to.k) {
+        to.cols = n - c < GEMM_SLIVER ? n - c : GEMM_SLIVER;
+        for (int64_t r = 0; r < to.cols; r++, src += t->nb[1]) {
+            unsigned char *q = rows + (size_t)r * row;
+            quantise_row(w, p, c + r, t->type, src, q);
+            memset(q + j->k, 0, row - (size_t)j->k);
+        }
+        w->gemm->pack(&to);
+    }
 }
 
 static void unpack_rows(const struct worker *w, struct panel *p, const struct ggml_tensor *t,
@@ -244,15 +287,15 @@ static void unpack_rows(const struct worker *w, struct panel *p, const struct gg
     const unsigned char *src = (const unsigned char *)t->data + (size_t)first * t->nb[1];
     unsigned char *to = p->rows;
     size_t to_row = (size_t)j->k * element_bytes(j);
-    for (int64_t r = 0; r < n; r++, src += t->nb[1], to += to_row) {
-        if (!j->int8) {
-            unpack_row(w, t->type, src, to, j->k, j->bf16);
-            continue;
-        }
-        struct vec_row_s8 q = row_to_s8(w, t->type, src, (int8_t *)to);
-        p->scales[r] = q.scale;
-        memcpy(&p->sums[r], &q.sum, sizeof q.sum);
+    if (j->own) {
+        quantise_and_pack(w, p, t, first, n);
+        return;
     }
+    for (int64_t r = 0; r < n; r++, src += t->nb[1], to += to_row)
+        if (j->int8)
+            quantise_row(w, p, r, t->type, src, to);
+        else
+            unpack_row(w, t->type, src, to, j->k, j->bf16);
 }
 
 static const struct product *product_for(struct worker *w, int64_t block, int64_t panel)
@@ -371,12 +414,27 @@ static void multiply_own(const struct worker *w, const struct unit *u, const str
     }
 }
 
+static void multiply_bytes(const struct worker *w, const struct unit *u, const void *a,
+                           const void *b, void *c)
+{
+    w->gemm->multiply_bytes(&(struct gemm_bytes_job){
+        .a = a,
+        .b = b,
+        .c = c,
+        .lda = (int64_t)w->j->x->nb[1],
+        .ldc = w->j->panel,
+        .rows = u->rows,
+        .cols = u->cols,
+        .k = byte_depth(w->j),
+    });
+}
+
 /* c = x times rows of t from `first` on. */
 static bool multiply(struct worker *w, const struct product *p, const struct unit *u, int which,
                      const struct ggml_tensor *t, int64_t first, void *c)
 {
     const struct job *j = w->j;
-    if (j->own) {
+    if (j->own && !j->int8) {
         multiply_own(w, u, t, first, c);
         return true;
     }
@@ -389,7 +447,9 @@ static bool multiply(struct worker *w, const struct product *p, const struct uni
             unpack_rows(w, panel, t, first, u->cols);
         panel->held = u->column;
     }
-    if (!product_run(p, a, b, c))
+    if (j->own)
+        multiply_bytes(w, u, a, b, c);
+    else if (!product_run(p, a, b, c))
         return false;
     if (j->int8)
         finish_int8(w, panel, u->row, u->rows, u->cols, c);

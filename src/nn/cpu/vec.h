@@ -106,9 +106,9 @@ struct vec {
     void (*moments)(const float *x, int64_t n, float pivot, double sums[2]);
     /* Rows of stored numbers (a ggml type) to bf16 or float32; false for a type it has no loop for. */
     bool (*unpack)(int ggml_type, const void *src, void *dst, int64_t n, bool bf16);
-    /* n numbers, bf16 or float32. A NaN or an infinity makes the scale NaN. */
-    struct vec_row_u8 (*to_u8)(const void *x, bool bf16, uint8_t *y, int64_t n);
-    struct vec_row_s8 (*to_s8)(const void *x, bool bf16, int8_t *y, int64_t n);
+    /* n numbers, bf16 or float32, to so many bits of a byte (at most 8). A NaN or an infinity makes the scale NaN. */
+    struct vec_row_u8 (*to_u8)(const void *x, bool bf16, uint8_t *y, int64_t n, int bits);
+    struct vec_row_s8 (*to_s8)(const void *x, bool bf16, int8_t *y, int64_t n, int bits);
     void (*from_int8)(const struct vec_from_int8 *j);
 };
 

@@ -54,9 +54,10 @@ INLINE float spoilt(vf zeros)
     return sum_of(zeros);
 }
 
-/* 254 steps between the least and the greatest, so that rounding twice cannot overflow 8 bits. */
-INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
+/* Of 8 bits 254 steps between the least and the greatest, so that rounding twice cannot overflow them. */
+INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64_t n, int bits)
 {
+    float steps = (float)((1 << bits) - 2);
     vf lo = {0}, hi = {0}, zeros = {0};
     for (int64_t i = 0; i < n; i += LANES) {
         vf v = number_at(x, i, n, bf16);
@@ -65,13 +66,13 @@ INLINE struct vec_row_u8 quantise_u8(const void *x, bool bf16, uint8_t *y, int64
         zeros += v * 0.0f;
     }
     float least = least_of(lo), range = greatest_of(hi) - least;
-    float to = range > LEAST_RANGE ? 254.0f / range : 0.0f;
+    float to = range > LEAST_RANGE ? steps / range : 0.0f;
     int32_t zero = to > 0 ? (int32_t)rintf(-least * to) : 0;
     for (int64_t i = 0; i < n; i += LANES) {
         vi q = whole_of(number_at(x, i, n, bf16) * to) + zero;
         put_bytes(y + i, q, left(n, i));
     }
-    return (struct vec_row_u8){.scale = range / 254.0f + spoilt(zeros), .zero = zero};
+    return (struct vec_row_u8){.scale = range / steps + spoilt(zeros), .zero = zero};
 }
 
 INLINE vh greater_half_bits(vh a, vh b)
@@ -119,11 +120,12 @@ INLINE float greatest_size(const void *x, int64_t n, bool bf16)
 
 /* Added to 1.5 * 2^23 a number is rounded, and its whole part is in the lowest bits; those of the sum of so many are
  * right modulo 2^32. */
-INLINE struct vec_row_s8 quantise_s8(const void *x, bool bf16, int8_t *y, int64_t n)
+INLINE struct vec_row_s8 quantise_s8(const void *x, bool bf16, int8_t *y, int64_t n, int bits)
 {
+    float most = (float)((1 << (bits - 1)) - 1);
     float range = greatest_size(x, n, bf16);
     bool sound = range < INFINITY; /* no NaN either */
-    float to = sound && range > LEAST_RANGE ? 127.0f / range : 0.0f;
+    float to = sound && range > LEAST_RANGE ? most / range : 0.0f;
     vu sums = {0};
     for (int64_t i = 0; i < n; i += LANES) {
         vu q = (vu)(number_at(x, i, n, bf16) * to + 12582912.0f);
@@ -134,17 +136,17 @@ INLINE struct vec_row_s8 quantise_s8(const void *x, bool bf16, int8_t *y, int64_
     for (int i = 0; i < LANES; i++)
         sum += sums[i];
     sum -= (uint32_t)((n + LANES - 1) / LANES * LANES) * 0x4b400000u;
-    return (struct vec_row_s8){.scale = sound ? range / 127.0f : NAN, .sum = (int32_t)sum};
+    return (struct vec_row_s8){.scale = sound ? range / most : NAN, .sum = (int32_t)sum};
 }
 
-LOOP struct vec_row_u8 to_u8(const void *x, bool bf16, uint8_t *y, int64_t n)
+LOOP struct vec_row_u8 to_u8(const void *x, bool bf16, uint8_t *y, int64_t n, int bits)
 {
-    return bf16 ? quantise_u8(x, true, y, n) : quantise_u8(x, false, y, n);
+    return bf16 ? quantise_u8(x, true, y, n, bits) : quantise_u8(x, false, y, n, bits);
 }
 
-LOOP struct vec_row_s8 to_s8(const void *x, bool bf16, int8_t *y, int64_t n)
+LOOP struct vec_row_s8 to_s8(const void *x, bool bf16, int8_t *y, int64_t n, int bits)
 {
-    return bf16 ? quantise_s8(x, true, y, n) : quantise_s8(x, false, y, n);
+    return bf16 ? quantise_s8(x, true, y, n, bits) : quantise_s8(x, false, y, n, bits);
 }
 
 /* In place: row r of the tile holds int32, afterwards float32. */

@@ -135,9 +135,60 @@ static void product_agrees_with_a_plain_loop_when_sizes_are_odd(void **state)
         }
 }
 
+/* All bytes at the ends of their ranges: sums of four just fit into 16 bits. */
+static void check_bytes(const struct gemm *g, int64_t rows, int64_t cols, int64_t k, bool ends)
+{
+    int64_t depth = (k + GEMM_BYTES - 1) / GEMM_BYTES * GEMM_BYTES, lda = depth + 64;
+    uint8_t *a = mem_try_array((size_t)(rows * lda), 1);
+    int8_t *b = mem_try_array((size_t)(cols * depth), 1);
+    int32_t *c = mem_try_array((size_t)(rows * cols), sizeof *c);
+    float *r = numbers((size_t)(rows * k), 7), *q = numbers((size_t)(cols * k), 8);
+    float *packed = aligned(gemm_packed(cols, depth / 4));
+    assert_true(a && b && c);
+    for (int64_t i = 0; i < rows * k; i++)
+        a[i / k * lda + i % k] = ends ? 127 : (uint8_t)(63.5f + 63.5f * r[i]);
+    for (int64_t i = 0; i < cols * k; i++)
+        b[i / k * depth + i % k] = ends ? (i / k % 2 ? 63 : -63) : (int8_t)(63.0f * q[i]);
+    g->pack(&(struct gemm_pack){
+        .from = b, .ld = depth / 4, .cols = cols, .k = depth / 4, .to = packed});
+    g->multiply_bytes(&(struct gemm_bytes_job){.a = a,
+                                               .b = packed,
+                                               .c = c,
+                                               .lda = lda,
+                                               .ldc = cols,
+                                               .rows = rows,
+                                               .cols = cols,
+                                               .k = depth});
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t o = 0; o < cols; o++) {
+            int32_t want = 0;
+            for (int64_t x = 0; x < k; x++)
+                want += a[i * lda + x] * b[o * depth + x];
+            assert_int_equal(c[i * cols + o], want);
+        }
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+    mem_free(r);
+    mem_free(q);
+    mem_free(packed);
+}
+
+static void product_of_bytes_is_exact_when_sizes_are_odd(void **state)
+{
+    (void)state;
+    static const int64_t sizes[][3] = {{1, 1, 1},    {4, 16, 8},    {5, 17, 9}, {3, 15, 7},
+                                       {9, 33, 500}, {7, 40, 4500}, {8, 24, 64}};
+    const struct gemm *g = gemm_get();
+    for (size_t i = 0; g && i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int ends = 0; ends < 2; ends++)
+            check_bytes(g, sizes[i][0], sizes[i][1], sizes[i][2], ends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(product_of_bytes_is_exact_when_sizes_are_odd),
         cmocka_unit_test(product_agrees_with_a_plain_loop_when_sizes_are_odd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

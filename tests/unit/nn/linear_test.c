@@ -77,11 +77,11 @@ static void round_rows_u8(float *f, int64_t rows, int64_t n)
             lo = fminf(lo, f[i]);
             hi = fmaxf(hi, f[i]);
         }
-        float to = 254.0f / (hi - lo);
+        float to = (float)((1 << nn_cpu_int8_bits()) - 2) / (hi - lo);
         double zero = (double)rintf(-lo * to);
         for (int64_t i = 0; i < n; i++) {
             double u = whole(f[i], to) + zero;
-            assert_true(u >= 0 && u <= 255);
+            assert_true(u >= 0 && u < 1 << nn_cpu_int8_bits());
             f[i] = (float)((u - zero) / (double)to);
         }
     }
@@ -93,7 +93,7 @@ static void round_rows_s8(float *f, int64_t rows, int64_t n)
         float most = 0;
         for (int64_t i = 0; i < n; i++)
             most = fmaxf(most, fabsf(f[i]));
-        float to = 127.0f / most;
+        float to = (float)((1 << (nn_cpu_int8_bits() - 1)) - 1) / most;
         for (int64_t i = 0; i < n; i++)
             f[i] = (float)(whole(f[i], to) / (double)to);
     }
@@ -314,10 +314,10 @@ static void int8_rows_are_spoilt_when_a_number_is_none(void **state)
             x[at] = bad[i];
             for (int k = 0; k < 100; k++)
                 h[k] = dtype_f32_to_bf16(x[k]);
-            assert_true(isnan(v->to_u8(x, false, y, 100).scale));
-            assert_true(isnan(v->to_u8(h, true, y, 100).scale));
-            assert_true(isnan(v->to_s8(x, false, (int8_t *)y, 100).scale));
-            assert_true(isnan(v->to_s8(h, true, (int8_t *)y, 100).scale));
+            assert_true(isnan(v->to_u8(x, false, y, 100, 8).scale));
+            assert_true(isnan(v->to_u8(h, true, y, 100, 8).scale));
+            assert_true(isnan(v->to_s8(x, false, (int8_t *)y, 100, 8).scale));
+            assert_true(isnan(v->to_s8(h, true, (int8_t *)y, 100, 8).scale));
         }
 }
 
@@ -328,10 +328,10 @@ static void int8_rows_are_zero_when_all_numbers_are(void **state)
     float x[20] = {0};
     unsigned char y[20];
     for (int i = 0; i < 2; i++) {
-        struct vec_row_u8 u = vec_get()->to_u8(x, false, y, 20);
+        struct vec_row_u8 u = vec_get()->to_u8(x, false, y, 20, 7);
         for (int k = 0; k < 20; k++)
             assert_int_equal(y[k], u.zero);
-        struct vec_row_s8 s = vec_get()->to_s8(x, false, (int8_t *)y, 20);
+        struct vec_row_s8 s = vec_get()->to_s8(x, false, (int8_t *)y, 20, 7);
         assert_int_equal(s.sum, 0);
         assert_true(u.scale >= 0 && s.scale >= 0);
         x[3] = tiny;
