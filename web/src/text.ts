@@ -116,6 +116,11 @@ const change = {
   run: 'Edit', maskMisses: 'The mask covers nothing of it: paint over what should change, or clear the mask.'
 }
 
+const finish = {
+  label: 'Mask edge and finish', grow: 'Grow the mask', soften: 'Soften its edge', invert: 'Change what the mask leaves out', crop: 'Only the part around the mask, in full detail',
+  colours: 'Undo a tint of the whole', register: 'Undo a shift of the whole'
+}
+
 const mask = {
   label: 'Mask', shown: 'The mask: white is changed', inside: 'Only inside the mask', more: 'More for the mask', paint: 'Paint a mask', fromLayer: 'From the layer',
   hint: 'Everything may change. Paint or select a part of the canvas, and only that part will.'
@@ -301,6 +306,6 @@ export const text = {
   bringBack: 'Bring back',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
   make, presets, plan, queue, staging,
-  change, mask, apart,
+  change, mask, finish, apart,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

@@ -61,6 +61,18 @@ test('a change names its image first, then the references in their order', () =>
     { model: 'k', prompt: 'darker', images: ['i', 'r1', 'r2'], mask: 'm', extend: [1, 0, 0, 0], feather: 4, strength: 0, seed: 3 })
 })
 
+test('what shapes a mask is sent with one, what is undone always', () => {
+  const f = { ...EMPTY_CHANGE, prompt: 'darker', maskGrow: -3, maskFeather: 2, maskInvert: true, cropToMask: true, matchColours: true, register: true }
+  const asked = { model: undefined, seed: 3 }
+  assert.deepEqual(changeRequest(f, { image: 'i', mask: null, extend: null }, asked), { prompt: 'darker', images: ['i'], match_colours: true, register: true, seed: 3 })
+  const sent = { image: 'i', mask: 'm', extend: null }
+  const request = changeRequest(f, sent, asked)
+  assert.deepEqual(request, {
+    prompt: 'darker', images: ['i'], mask: 'm', mask_grow: -3, mask_feather: 2, mask_invert: true, crop_to_mask: true, match_colours: true, register: true, seed: 3
+  })
+  assert.deepEqual(changeRequest(changedFrom(request), sent, asked), request)
+})
+
 test('a change that is used again keeps references that are in the store', () => {
   const id = 'a'.repeat(64)
   const f = changedFrom({ prompt: 'darker', images: ['b'.repeat(64), id, 'photo.png'], feather: 2, seed: 5 })

@@ -115,6 +115,12 @@ export interface ChangeForm {
   references: Reference[]
   inside: boolean // only inside the mask, where there is one
   feather: number
+  maskGrow: number // less than 0 shrinks it
+  maskFeather: number
+  maskInvert: boolean
+  cropToMask: boolean
+  matchColours: boolean
+  register: boolean
   strength: number | null
   steps: number | null
   seed: number | null
@@ -125,10 +131,18 @@ export interface ChangeForm {
 }
 
 export const EMPTY_CHANGE: ChangeForm = {
-  prompt: '', target: 'image', references: [], inside: true, feather: 0, strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false
+  prompt: '', target: 'image', references: [], inside: true, feather: 0, maskGrow: 0, maskFeather: 0, maskInvert: false, cropToMask: false, matchColours: false, register: false,
+  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false
 }
 
 export interface Sent { image: string, mask: string | null, extend: number[] | null }
+
+/* What shapes a mask is sent with one. */
+function maskShape (f: ChangeForm, masked: boolean): Request {
+  return masked
+    ? { mask_grow: f.maskGrow || null, mask_feather: f.maskFeather || null, mask_invert: f.maskInvert || null, crop_to_mask: f.cropToMask || null }
+    : {}
+}
 
 export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
   return given({
@@ -138,6 +152,9 @@ export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
     mask: sent.mask,
     extend: sent.extend,
     feather: f.feather > 0 && (sent.mask || sent.extend) ? f.feather : null,
+    ...maskShape(f, sent.mask !== null),
+    match_colours: f.matchColours || null,
+    register: f.register || null,
     strength: f.strength,
     steps: f.steps,
     seed: c.seed,
@@ -226,6 +243,12 @@ export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): Change
     prompt: words(r['prompt']),
     references: images.slice(1, IMAGES_MAX).map((id) => ({ id, name: '' })),
     feather: number(r['feather']) ?? 0,
+    maskGrow: number(r['mask_grow']) ?? 0,
+    maskFeather: number(r['mask_feather']) ?? 0,
+    maskInvert: r['mask_invert'] === true,
+    cropToMask: r['crop_to_mask'] === true,
+    matchColours: r['match_colours'] === true,
+    register: r['register'] === true,
     strength: number(r['strength']),
     steps: number(r['steps']),
     seed: number(r['seed']),

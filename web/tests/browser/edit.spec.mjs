@@ -42,6 +42,31 @@ export async function nothing_changes_outside_a_painted_mask ({ server, browser 
   await until('undone', async () => differing(before, await pixels(page)) === 0)
 }
 
+export async function the_part_around_a_mask_is_changed_and_nothing_else ({ server, browser }) {
+  const { page, p } = await changing(server, browser)
+  await page.getByText('Mask edge and finish').click()
+  assert.equal(await page.getByLabel('Only the part around the mask').isDisabled(), true)
+  await drawn(page)
+  const before = await pixels(page)
+  const at = await screenOf(page, p)
+  await page.keyboard.press('m')
+  await drag(page, [at(20, 50), at(40, 70)])
+  await until('the mask is kept', async () => (await projectOf(server, page)).selection)
+  await type(page, 'Grow the mask', 4)
+  await type(page, 'Soften its edge', 2)
+  await page.getByLabel('Only the part around the mask').check()
+  await page.getByLabel('Undo a tint of the whole').check()
+  await button(page, 'Edit').click()
+  await button(staging(page), 'Accept').click()
+  await row(page, RED).waitFor()
+  const { request } = await lastJob(server, p)
+  assert.deepEqual([request.mask_grow, request.mask_feather, request.crop_to_mask, request.match_colours, request.register], [4, 2, true, true, undefined])
+  await staging(page).waitFor({ state: 'detached' })
+  const after = await until('the change is drawn', async () => { const now = await pixels(page); return differing(before, now) > 0 && now })
+  const near = (i) => { const x = i % before.width, y = Math.floor(i / before.width); return x >= 12 && x < 48 && y >= 42 && y < 78 }
+  assert.equal(differing(before, after, (i) => !near(i)), 0)
+}
+
 export async function a_mask_is_undone_inverted_and_cleared ({ server, browser }) {
   const { page, p } = await changing(server, browser)
   const at = await screenOf(page, p)

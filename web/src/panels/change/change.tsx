@@ -13,10 +13,11 @@ import { Segmented } from '../../ui/segmented.tsx'
 import { ModelField, MoreImages, Nothing, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
+import { FINISH_FIELDS, Finish } from './finish.tsx'
 import { MaskField } from './mask.tsx'
 import { References } from './references.tsx'
 
-const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens']
+const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens', ...FINISH_FIELDS]
 const EXTEND_MAX = 8192
 
 const put = (part: Partial<ChangeForm>): void => { fill(changeForm, 'change', part) }
@@ -74,6 +75,7 @@ export function Change () {
         <SeedField seed={f.seed} last={lastSeeds.value.change ?? null} error={wrong('change', 'seed')} onChange={(seed) => { put({ seed }) }} />
         <ModelField use='images' />
         <ExtendFields layer={targetOf(f.target) !== null} />
+        <Finish />
         <MoreImages panel='change' f={f} put={put} />
       </div>
       <div class='task-foot'>
