@@ -21,7 +21,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-static size_t processors(void)
+size_t parallel_processors(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
@@ -31,7 +31,7 @@ void parallel_each(size_t n, void (*fn)(size_t i, void *user), void *user)
 {
     pthread_t threads[MOST_THREADS];
     struct pieces p = {.n = n, .fn = fn, .user = user};
-    size_t wanted = n > 1 ? processors() : 1, made = 0;
+    size_t wanted = n > 1 ? parallel_processors() : 1, made = 0;
     wanted = wanted < n ? wanted : n;
     wanted = wanted < MOST_THREADS ? wanted : MOST_THREADS;
     while (made + 1 < wanted && pthread_create(&threads[made], NULL, work, &p) == 0)

@@ -11,5 +11,7 @@
 /* fn(i, user) for every i below n, at most one at a time a processor; returns when all are done. Where no thread can be
  * made, the caller's does everything. */
 void parallel_each(size_t n, void (*fn)(size_t i, void *user), void *user);
+/* How many processors this process may use. */
+size_t parallel_processors(void);
 
 #endif

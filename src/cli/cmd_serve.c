@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/engine_args.h"
+#include "cli/serve_engines.h"
 #include "memory/budget.h"
 #include "server/jobs/model_choice.h"
 #include "server/server.h"
@@ -48,7 +49,13 @@ static const struct cli_option options[] = {
      "is "
      "ready)"},
     {SERVE_LAYERS_MODEL, 0, "layers-model", "MODEL", "likewise of layers and captions"},
-    ENGINE_OPTIONS,
+    {ENGINE_DEVICE, 0, "device", "NAMES",
+     "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`; several with commas "
+     "between run a job each at once, auto:all is every card"},
+    ENGINE_OPTIONS_OF_ALL,
+    {ENGINE_BUDGET, 0, "budget", "SIZES",
+     "most memory to use of each device: 16G, 80% or bytes (default: what is free less 1 GiB); "
+     "with several devices also one each: 16G,8G"},
     {SERVE_HOST, 0, "allow-host", "NAME",
      "a further name that this server is called by; may be given again"},
     {SERVE_QUEUE, 0, "queue", "N", "most jobs that may wait (default 1000)"},
@@ -65,6 +72,8 @@ static const struct cli_option options[] = {
 
 struct serve {
     struct server_options options;
+    struct vt_engine_options engine; /* of all engines; its budget may be a list */
+    struct serve_engines engines;
     struct cli_settings settings;
     const char *token_path;
     struct buf token;
@@ -86,6 +95,16 @@ static int set_work_memory(const struct cli_args *a, uint64_t *out)
         return cli_usage_error(a->command, "--work-memory takes a size, as 2G or 512M");
     if (budget_parse(a->value, NULL, out, &e) != ERR_OK)
         return cli_usage_error(a->command, "%s", e.text);
+    return CLI_OK;
+}
+
+/* The last one counts, as everywhere. */
+static int set_devices(struct serve *s, const struct cli_args *a)
+{
+    struct err e = {0};
+    s->engines.n = 0;
+    if (serve_engines_add(&s->engines, a->value, &e) != ERR_OK)
+        return cli_usage_error(a->command, "--device: %s", e.text);
     return CLI_OK;
 }
 
@@ -127,8 +146,13 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
     case SERVE_VERBOSE:
         log_set(LOG_DEBUG, NULL, NULL);
         return CLI_OK;
+    case ENGINE_DEVICE:
+        return set_devices(s, a);
+    case ENGINE_RPC:
+        s->engines.n = 0;
+        return engine_args_set(&s->engine, a, id);
     default:
-        return engine_args_set(&o->engine, a, id);
+        return engine_args_set(&s->engine, a, id);
     }
 }
 
@@ -228,7 +252,9 @@ static int take_settings(struct serve *s)
         return cli_fail_err(&e);
     if (s->settings.unknown[0])
         cli_say("note: %s", s->settings.unknown);
-    engine_args_defaults(&o->engine, &s->settings);
+    engine_args_defaults(&s->engine, &s->settings);
+    if (serve_engines_take(&s->engines, &s->engine, o, &e) != ERR_OK)
+        return cli_fail_err(&e);
     int rc = take_model(s, "--model", SETTING_MODEL, MODEL_TASK_IMAGES, &o->model);
     return rc == CLI_OK ? take_model(s, "--layers-model", SETTING_LAYERS_MODEL, MODEL_TASK_LAYERS,
                                      &o->layers_model)
@@ -259,9 +285,10 @@ static int run(const struct cli_command *self, int argc, char **argv)
 const struct cli_command cli_cmd_serve = {
     .name = "serve",
     .summary = "Answer over HTTP: jobs, images and projects, and the APIs of others",
-    .usage = "[--listen 127.0.0.1:8188] [--store DIR] [--token FILE] [--budget SIZE] ...",
+    .usage = "[--listen 127.0.0.1:8188] [--store DIR] [--token FILE] [--device NAMES] ...",
     .examples = "  veetance serve\n"
                 "  veetance serve --listen 0.0.0.0:8188 --token ~/.veetance-token\n"
+                "  veetance serve --device cuda0,cuda1 --budget 20G,12G\n"
                 "  curl http://127.0.0.1:8188/v1/generate?wait=true -H 'Content-Type: "
                 "application/json' \\\n"
                 "    -d '{\"prompt\": \"a red star on a white background\"}'\n",

@@ -51,6 +51,15 @@ static const char *address_of(const char *device)
     return strncasecmp(device, "rpc:", 4) == 0 ? device + 4 : NULL;
 }
 
+/* Whether one of a list of devices is a worker. */
+static bool any_worker(const char *devices)
+{
+    for (const char *p = devices; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+        if (address_of(p))
+            return true;
+    return false;
+}
+
 /* The next worker's address in a list of places; NULL: there is none. */
 static const char *next_worker(const char *place)
 {
@@ -106,14 +115,20 @@ static int set_place(struct vt_engine_options *o, const struct cli_args *a)
     return CLI_OK;
 }
 
+enum err_code engine_args_check_device(const char *device, struct err *e)
+{
+    const char *address = address_of(device);
+    TRY(cli_device_check(device, e));
+    if (address)
+        expect_worker(address, strlen(address));
+    return ERR_OK;
+}
+
 int engine_args_device(const struct cli_args *a, const char **out)
 {
     struct err e = {0};
-    const char *address = address_of(a->value);
-    if (cli_device_check(a->value, &e) != ERR_OK)
+    if (engine_args_check_device(a->value, &e) != ERR_OK)
         return cli_usage_error(a->command, "--device: %s", e.text);
-    if (address)
-        expect_worker(address, strlen(address));
     *out = a->value;
     return CLI_OK;
 }
@@ -181,7 +196,7 @@ bool engine_args_want_network(char *const *argv)
 {
     for (char *const *arg = argv + 1; *arg && strcmp(*arg, "--") != 0; arg++) {
         const char *place = value_of("place", arg), *device = value_of("device", arg);
-        if (value_of("rpc", arg) || (place && next_worker(place)) || (device && address_of(device)))
+        if (value_of("rpc", arg) || (place && next_worker(place)) || (device && any_worker(device)))
             return true;
     }
     return false;

@@ -71,6 +71,25 @@ enum err_code budget_parse(const char *text, const struct nn_device *d, uint64_t
     return ERR_OK;
 }
 
+enum err_code budget_of_list(const char *list, int i, int n, char *out, size_t size, struct err *e)
+{
+    int count = 1, before = 0;
+    for (const char *p = list; *p; p++)
+        count += *p == ',';
+    if (count > 1 && count != n)
+        return err_set(e, ERR_ARG, "%d budgets for %d engine%s: give one for all, or one each",
+                       count, n, n == 1 ? "" : "s");
+    for (; count > 1 && before < i; before++)
+        list = strchr(list, ',') + 1;
+    int length = (int)strcspn(list, ",");
+    if ((size_t)length >= size || (length == 0 && count > 1))
+        return err_set(e, ERR_ARG,
+                       "the budget '%.*s' is not a size: write 16G, 512M, 80%% or bytes",
+                       length < 40 ? length : 40, list);
+    (void)snprintf(out, size, "%.*s", length, list);
+    return ERR_OK;
+}
+
 struct budget_text budget_text(uint64_t bytes)
 {
     struct budget_text t;

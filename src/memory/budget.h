@@ -11,6 +11,10 @@
 ERR_MUST_CHECK enum err_code budget_parse(const char *text, const struct nn_device *d,
                                           uint64_t *bytes, struct err *e);
 
+/* A list of budgets is one for all of n devices ("16G"), or one each ("16G,8G"): the text of device i, which may be "". */
+ERR_MUST_CHECK enum err_code budget_of_list(const char *list, int i, int n, char *out, size_t size,
+                                            struct err *e);
+
 /* "16.00 GiB", "2.50 MiB": rounded up, so that a budget of the printed size is enough. */
 struct budget_text {
     char z[24];

@@ -26,7 +26,7 @@ enum {
 
 struct server_options server_options_defaults(void)
 {
-    return (struct server_options){.listen = "127.0.0.1:8188", .sandbox = true};
+    return (struct server_options){.listen = "127.0.0.1:8188", .sandbox = true, .n_engines = 1};
 }
 
 const char *server_address(const struct server *s)
@@ -146,7 +146,7 @@ enum err_code server_run(struct server *s, int stop_fd, struct err *e)
             signals++;
             http_core_drain(s->http);
             queue_stop(s->queue, signals > 1);
-            log_info(signals > 1 ? "stopping at once" : "stopping when the running job is done");
+            log_info(signals > 1 ? "stopping at once" : "stopping when what runs is done");
         }
         tick(s, n);
     }

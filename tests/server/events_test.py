@@ -80,13 +80,13 @@ def test_one_stream_for_everything(program):
     with Server(program) as s:
         stream = Stream(s, "/v1/events")
         start = stream.until("models")
-        assert [b["event"] for b in start] == ["queue", "models"] and start[1]["data"] == {"open": None}, start
+        assert [b["event"] for b in start] == ["queue", "models"] and start[1]["data"] == {"open": None, "open_models": []}, start
         job = s.post("/v1/generate", {**QUICK, "steps": 4}).json()["id"]
         seen = stream.until("job.done", id=job)
         names = {b["event"] for b in seen}
         assert {"job.queued", "job.stage", "job.step", "job.preview", "queue", "models"} <= names, names
         assert seen[-1]["data"]["result"]["images"]
-        assert {"open": "micro-klein"} in [b["data"] for b in seen if b["event"] == "models"]
+        assert {"open": "micro-klein", "open_models": ["micro-klein"]} in [b["data"] for b in seen if b["event"] == "models"]
         stream.until("queue", paused=False, queued=[], running=None)
         stream.until("telemetry")
         s.post("/v1/models/unload")

@@ -20,6 +20,11 @@ def layers(s, scene):
     return s.post("/v1/layers", {"image": scene, "layers": 2, "steps": 1}).json()["id"]
 
 
+def line(running, queued, paused=False):
+    """What /v1/queue says when one engine at most runs."""
+    return {"paused": paused, "running": running, "running_jobs": [running] if running else [], "queued": queued}
+
+
 def queued(s):
     return s.get("/v1/queue").json()["queued"]
 
@@ -32,17 +37,17 @@ def order_of_starts(s, jobs):
 
 def test_a_paused_queue_starts_nothing(program):
     with Server(program) as s:
-        assert s.get("/v1/queue").json() == {"paused": False, "running": None, "queued": []}
+        assert s.get("/v1/queue").json() == line(None, [])
         long = s.post("/v1/generate", dict(QUICK, steps=1000)).json()["id"]
         s.wait_for(long, ("running",))
         assert pause(s)["running"] == long
         jobs = add(s, 2)
-        assert s.get("/v1/queue").json() == {"paused": True, "running": long, "queued": jobs}
+        assert s.get("/v1/queue").json() == line(long, jobs, True)
         s.request("DELETE", "/v1/jobs/" + long)
         s.wait_for(long)
         s.stop()
         s.start()
-        assert s.get("/v1/queue").json() == {"paused": True, "running": None, "queued": jobs}
+        assert s.get("/v1/queue").json() == line(None, jobs, True)
         for body in ({}, {"paused": "yes"}, {"paused": True, "more": 1}):
             assert s.request("PATCH", "/v1/queue", body).status == 422, body
         # Models are opened and closed meanwhile.
@@ -103,7 +108,7 @@ def test_events_tell_of_the_queue(program):
     with Server(program) as s:
         project = s.post("/v1/projects", {"width": 64, "height": 64}).json()["id"]
         stream = Stream(s, "/v1/events?telemetry=false")
-        assert stream.until("queue")[0]["data"] == {"paused": False, "running": None, "queued": []}
+        assert stream.until("queue")[0]["data"] == line(None, [])
         pause(s)
         stream.until("queue", paused=True)
         job = s.post(f"/v1/generate?project={project}&layer=sky", QUICK).json()["id"]

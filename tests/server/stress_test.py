@@ -296,7 +296,7 @@ def check_store(program, s):
 
 
 def test_random_clients(program):
-    with Server(program, "--queue", "100") as s:
+    with Server(program, "--queue", "100", "--device", "cpu,cpu") as s:
         book = Book()
         end, clients = start(s, book, 1)
         time.sleep(SECONDS)

@@ -205,7 +205,7 @@ const header = {
 
 const memory = {
   title: (says: string) => `Memory: ${says}`, idle: 'idle', unknown: 'The server has not told yet.', budget: 'Budget of the device', automatic: 'By the device', own: (b: string) => `Set to ${b}`, reset: 'Reset',
-  device: 'Device', noDevice: 'opened by the first job', used: 'In use', peak: 'Peak', engaged: 'At work', nothing: 'nothing', host: 'Host memory', program: 'This program', load: 'Processors',
+  device: 'Device', noDevice: 'opened by the first job', engines: 'Engines', engine: (n: number, name: string | null) => `${n} · ${name ?? 'not opened yet'}`, used: 'In use', peak: 'Peak', engaged: 'At work', nothing: 'nothing', host: 'Host memory', program: 'This program', load: 'Processors',
   components: { load: 'reading weights', text: 'text encoder', encode: 'image encoder', steps: 'transformer', decode: 'image decoder' },
   programBytes: (own: string, mapped: string) => `${own}, and ${mapped} of files`,
   loadOf: (load: number, cpus: number) => `${cpus}, load ${load.toFixed(1)}`

@@ -30,8 +30,8 @@ test('the time left is that of all images', () => {
 })
 
 test('what runs is first, then the order of the queue', () => {
-  const all = [job({ id: 'a', created_ms: 1 }), job({ id: 'b', created_ms: 2 }), job({ id: 'c', state: 'running' }), job({ id: 'd', state: 'done' }), job({ id: 'e', created_ms: 0 })]
-  assert.deepEqual(liveOf(all, { paused: false, running: 'c', queued: ['b', 'a'] }).map((j) => j.id), ['c', 'b', 'a', 'e'])
+  const all = [job({ id: 'a', created_ms: 1 }), job({ id: 'b', created_ms: 2 }), job({ id: 'f', state: 'running', created_ms: 9 }), job({ id: 'c', state: 'running' }), job({ id: 'd', state: 'done' }), job({ id: 'e', created_ms: 0 })]
+  assert.deepEqual(liveOf(all, { paused: false, running: 'f', running_jobs: ['f', 'c'], queued: ['b', 'a'] }).map((j) => j.id), ['f', 'c', 'b', 'a', 'e'])
   const ended = [job({ id: 'x', state: 'done', finished_ms: 5 }), job({ id: 'y', state: 'failed', finished_ms: 9 }), job({ id: 'z', state: 'done', finished_ms: 1 }), job({ id: 'q' })]
   assert.deepEqual(endedOf(ended, 5).map((j) => j.id), ['y', 'x'])
 })

@@ -61,7 +61,7 @@ static bool put_model(const struct model_seen *m, void *user)
     json_put_z(b, "state", m->state);
     json_put_uint(b, "bytes", m->bytes);
     json_put_bool(b, "embedded", m->embedded);
-    json_put_bool(b, "open", strcmp(l->queue.model, m->name) == 0);
+    json_put_bool(b, "open", queue_state_is_open(&l->queue, m->name));
     json_end_object(b);
     return !l->only;
 }
@@ -168,40 +168,71 @@ static enum err_code run_unload(struct http_request *rq, struct http_reply *re, 
 
 /* ---- budget -------------------------------------------------------------------------------------------- */
 
+static const struct http_field engine_budget_fields[] = {
+    {.name = "device", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "budget", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "budget_bytes", .type = HTTP_INT, .required = true},
+    {.name = "used_bytes", .type = HTTP_INT, .required = true},
+    {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
 static const struct http_field budget_fields[] = {
     {.name = "budget",
      .type = HTTP_STRING,
      .nullable = true,
      .required = true,
-     .help = "as it was asked for; null: the device's default"},
+     .help = "of the first engine, as it was asked for; null: the device's default"},
     {.name = "budget_bytes",
      .type = HTTP_INT,
      .required = true,
-     .help = "0 until the device is open"},
+     .help = "of the first engine; 0 until the device is open"},
     {.name = "used_bytes", .type = HTTP_INT, .required = true},
     {.name = "peak_bytes", .type = HTTP_INT, .required = true},
+    {.name = "engines",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = engine_budget_fields,
+     .required = true,
+     .help = "the same of each"},
     {0}};
 
 static const struct http_field budget_body[] = {
     {.name = "budget",
      .type = HTTP_STRING,
-     .hi = 31,
+     .hi = QUEUE_BUDGET_BYTES - 1,
      .nullable = true,
      .required = true,
-     .help = "16G, 512M, 80% of the device's memory, or bytes; null: the default"},
+     .help =
+         "16G, 512M, 80% of the device's memory, or bytes; null: the default. Of several engines "
+         "one for all, or one each: 16G,8G"},
     {0}};
+
+static void put_budget(const struct queue_engine *g, struct buf *b)
+{
+    json_put_z(b, "budget", g->budget[0] ? g->budget : NULL);
+    json_put_uint(b, "budget_bytes", g->memory.budget);
+    json_put_uint(b, "used_bytes", g->memory.current);
+    json_put_uint(b, "peak_bytes", g->memory.peak);
+}
 
 static enum err_code run_budget(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct queue_state q;
+    struct buf *b = &re->body;
     (void)e;
     queue_state(server_of(rq)->queue, &q);
-    json_object(&re->body, NULL);
-    json_put_z(&re->body, "budget", q.budget[0] ? q.budget : NULL);
-    json_put_uint(&re->body, "budget_bytes", q.memory.budget);
-    json_put_uint(&re->body, "used_bytes", q.memory.current);
-    json_put_uint(&re->body, "peak_bytes", q.memory.peak);
-    json_end_object(&re->body);
+    json_object(b, NULL);
+    put_budget(&q.engines[0], b);
+    json_array(b, "engines");
+    for (int i = 0; i < q.n_engines; i++) {
+        const struct queue_engine *g = &q.engines[i];
+        json_object(b, NULL);
+        json_put_z(b, "device", g->device[0] ? g->device : NULL);
+        put_budget(g, b);
+        json_end_object(b);
+    }
+    json_end_array(b);
+    json_end_object(b);
     return ERR_OK;
 }
 
@@ -221,7 +252,7 @@ const struct http_route routes_models[] = {
      .gives = model_fields},
     {HTTP_POST, "/v1/models/{id}/load", "loadModel", "Open a model ahead of the first job",
      "models", run_load, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
-    {HTTP_POST, "/v1/models/unload", "unloadModel", "Close the open model and free its memory",
+    {HTTP_POST, "/v1/models/unload", "unloadModel", "Close the open models and free their memory",
      "models", run_unload, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
     {HTTP_GET, "/v1/budget", "getBudget", "Device memory that may be used", "models", run_budget,
      .gives = budget_fields},

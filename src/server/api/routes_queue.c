@@ -13,12 +13,19 @@ const struct http_field queue_fields[] = {
      .type = HTTP_STRING,
      .required = true,
      .nullable = true,
-     .help = "id of the job that runs"},
+     .help = "id of the job that runs; of several the one that has run for the longest time"},
+    {.name = "running_jobs",
+     .type = HTTP_ARRAY,
+     .items = HTTP_STRING,
+     .required = true,
+     .help = "ids of all that run, one an engine at most, in the order in which they started"},
     {.name = "queued",
      .type = HTTP_ARRAY,
      .items = HTTP_STRING,
      .required = true,
-     .help = "ids of those that wait, in the order in which they will run"},
+     .help =
+         "ids of those that wait, in the order in which they will run; several engines may start "
+         "a later one first whose model they have open"},
     {0}};
 
 static const struct http_field change_body[] = {
@@ -41,6 +48,6 @@ const struct http_route routes_queue[] = {
     {HTTP_GET, "/v1/queue", "getQueue", "What runs, and what waits in which order", "jobs", run_get,
      .gives = queue_fields},
     {HTTP_PATCH, "/v1/queue", "changeQueue",
-     "Pause the queue, which lets the running job end, or let it go on", "jobs", run_change,
+     "Pause the queue, which lets running jobs end, or let it go on", "jobs", run_change,
      .body = change_body, .gives = queue_fields, .accepts = HTTP_JSON},
     {0}};

@@ -75,6 +75,43 @@ static void add_replies(const struct http_counts *c, struct buf *b)
                    (unsigned long long)c->replies[i]);
 }
 
+static void begin_engines(struct buf *b, const char *name, const char *help)
+{
+    buf_printf(b, "# HELP veetance_engine_%s %s\n# TYPE veetance_engine_%s gauge\n", name, help,
+               name);
+}
+
+static void add_engine(struct buf *b, const char *name, int i, const struct queue_engine *g,
+                       double v)
+{
+    buf_printf(b, "veetance_engine_%s{engine=\"%d\",device=\"%s\"} %.10g\n", name, i, g->device, v);
+}
+
+/* Of all together, then of each. */
+static void add_engines(const struct queue_state *q, struct buf *b)
+{
+    const struct queue_engine *g = q->engines;
+    struct vt_memory all = {0};
+    for (int i = 0; i < q->n_engines; i++) {
+        all.budget += g[i].memory.budget;
+        all.current += g[i].memory.current;
+        all.peak += g[i].memory.peak;
+    }
+    metric(b, "device_budget_bytes", "gauge", "Device memory that may be used.",
+           (double)all.budget);
+    metric(b, "device_bytes", "gauge", "Device memory in use.", (double)all.current);
+    metric(b, "device_peak_bytes", "gauge", "Peak of the last run.", (double)all.peak);
+    begin_engines(b, "running", "Whether the engine runs a job.");
+    for (int i = 0; i < q->n_engines; i++)
+        add_engine(b, "running", i, &g[i], g[i].running);
+    begin_engines(b, "budget_bytes", "Device memory that the engine may use.");
+    for (int i = 0; i < q->n_engines; i++)
+        add_engine(b, "budget_bytes", i, &g[i], (double)g[i].memory.budget);
+    begin_engines(b, "bytes", "Device memory that the engine uses.");
+    for (int i = 0; i < q->n_engines; i++)
+        add_engine(b, "bytes", i, &g[i], (double)g[i].memory.current);
+}
+
 static enum err_code run_metrics(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct server *s = server_of(rq);
@@ -103,10 +140,7 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
     metric(b, "jobs_failed_total", "counter", "Jobs failed since the start.", (double)q.failed);
     metric(b, "jobs_cancelled_total", "counter", "Jobs cancelled since the start.",
            (double)q.cancelled);
-    metric(b, "device_budget_bytes", "gauge", "Device memory that may be used.",
-           (double)q.memory.budget);
-    metric(b, "device_bytes", "gauge", "Device memory in use.", (double)q.memory.current);
-    metric(b, "device_peak_bytes", "gauge", "Peak of the last run.", (double)q.memory.peak);
+    add_engines(&q, b);
     metric(b, "uptime_seconds", "gauge", "Since the start.",
            (double)(clock_ns() - s->started_ns) * 1e-9);
     return ERR_OK;
@@ -150,23 +184,48 @@ static const struct http_field telemetry_running[] = {
     {.name = "stage", .type = HTTP_STRING, .required = true, .help = "empty before the first"},
     {0}};
 
+static const struct http_field telemetry_engine[] = {
+    {.name = "device", .type = HTTP_OBJECT, .fields = telemetry_device, .required = true},
+    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "running",
+     .type = HTTP_OBJECT,
+     .required = true,
+     .fields = telemetry_running,
+     .nullable = true},
+    {0}};
+
 static const struct http_field telemetry_queue[] = {
     {.name = "waiting", .type = HTTP_INT, .required = true},
     {.name = "running",
      .type = HTTP_OBJECT,
      .required = true,
      .fields = telemetry_running,
-     .nullable = true},
+     .nullable = true,
+     .help = "of several the one that has run for the longest time"},
     {.name = "done", .type = HTTP_INT, .required = true},
     {.name = "failed", .type = HTTP_INT, .required = true},
     {.name = "cancelled", .type = HTTP_INT, .required = true},
     {0}};
 
 const struct http_field telemetry_fields[] = {
-    {.name = "device", .type = HTTP_OBJECT, .fields = telemetry_device, .required = true},
+    {.name = "device",
+     .type = HTTP_OBJECT,
+     .fields = telemetry_device,
+     .required = true,
+     .help = "of the first engine"},
     {.name = "host", .type = HTTP_OBJECT, .fields = telemetry_host, .required = true},
     {.name = "queue", .type = HTTP_OBJECT, .fields = telemetry_queue, .required = true},
-    {.name = "model", .type = HTTP_STRING, .nullable = true, .required = true},
+    {.name = "model",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .help = "that the first engine has open"},
+    {.name = "engines",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = telemetry_engine,
+     .required = true,
+     .help = "each, in the order of --device"},
     {.name = "uptime", .type = HTTP_NUMBER, .required = true},
     {0}};
 

@@ -205,21 +205,10 @@ static enum err_code begin_plan(struct http_request *rq, struct http_reply *re, 
     if (!o)
         return err_set(e, ERR_NOMEM, "no memory for a plan");
     *o = (struct queue_order){.task = QUEUE_PLAN, .kind = task->name, .body = body, .rq = rq};
+    TRY(model_choose(yyjson_get_str(yyjson_obj_get(body, "model")), task->tasks, o->model, NULL,
+                     e));
     re->later = queue_order(server_of(rq)->queue, o);
     return ERR_OK;
-}
-
-static enum err_code plan_seconds(struct http_request *rq, const struct queue_order *o, double *out,
-                                  struct err *e)
-{
-    char model[MODEL_NAME_BYTES];
-    struct queue_state now;
-    const char *named = yyjson_get_str(yyjson_obj_get(o->body, "model"));
-    unsigned tasks = plan_task(o->kind)->tasks;
-    queue_state(server_of(rq)->queue, &now);
-    TRY(model_choose(server_model(server_of(rq), named, tasks), tasks, model, NULL, e));
-    return estimate_seconds(store_of(rq), o->kind, model, o->body, strcmp(model, now.model) == 0,
-                            out, e);
 }
 
 static enum err_code answer_plan(struct http_request *rq, const struct queue_order *o,
@@ -227,7 +216,7 @@ static enum err_code answer_plan(struct http_request *rq, const struct queue_ord
 {
     double seconds;
     struct buf plan;
-    TRY(plan_seconds(rq, o, &seconds, e));
+    TRY(estimate_seconds(store_of(rq), o->kind, o->model, o->body, o->is_open, &seconds, e));
     buf_init(&plan, LIMIT_SMALL_EVENT);
     result_json_plan(&plan, &o->plan);
     json_object(b, NULL);

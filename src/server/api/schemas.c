@@ -163,7 +163,17 @@ static const struct http_field asset_changed_fields[] = {
 static const struct http_field nothing[] = {{0}};
 
 static const struct http_field models_fields[] = {
-    {.name = "open", .type = HTTP_STRING, .nullable = true, .required = true}, {0}};
+    {.name = "open",
+     .type = HTTP_STRING,
+     .nullable = true,
+     .required = true,
+     .help = "of several engines that of the first which has one open"},
+    {.name = "open_models",
+     .type = HTTP_ARRAY,
+     .items = HTTP_STRING,
+     .required = true,
+     .help = "of all engines, each once"},
+    {0}};
 
 /* ---- names --------------------------------------------------------------------------------------------- */
 

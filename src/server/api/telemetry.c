@@ -40,16 +40,47 @@ static uint64_t host_available(void)
     return kib * 1024;
 }
 
-static void put_device(const struct queue_state *q, struct buf *b)
+static void put_device(const struct queue_engine *g, struct buf *b)
 {
     json_object(b, "device");
-    json_put_z(b, "name", q->device[0] ? q->device : NULL);
-    json_put_uint(b, "total_bytes", q->device_bytes);
-    json_put_uint(b, "budget_bytes", q->memory.budget);
-    json_put_uint(b, "used_bytes", q->memory.current);
-    json_put_uint(b, "peak_bytes", q->memory.peak);
-    json_put_z(b, "budget", q->budget[0] ? q->budget : NULL);
+    json_put_z(b, "name", g->device[0] ? g->device : NULL);
+    json_put_uint(b, "total_bytes", g->device_bytes);
+    json_put_uint(b, "budget_bytes", g->memory.budget);
+    json_put_uint(b, "used_bytes", g->memory.current);
+    json_put_uint(b, "peak_bytes", g->memory.peak);
+    json_put_z(b, "budget", g->budget[0] ? g->budget : NULL);
     json_end_object(b);
+}
+
+static void put_running(const struct queue_engine *g, struct buf *b)
+{
+    if (!g || !g->running) {
+        json_put_null(b, "running");
+        return;
+    }
+    json_object(b, "running");
+    json_put_z(b, "id", g->running_id);
+    json_put_z(b, "kind", g->running_kind);
+    json_put_z(b, "stage", g->stage);
+    json_end_object(b);
+}
+
+static void put_model(const struct queue_engine *g, struct buf *b)
+{
+    json_put_z(b, "model", g->model[0] ? g->model : NULL);
+}
+
+static void put_engines(const struct queue_state *q, struct buf *b)
+{
+    json_array(b, "engines");
+    for (int i = 0; i < q->n_engines; i++) {
+        json_object(b, NULL);
+        put_device(&q->engines[i], b);
+        put_model(&q->engines[i], b);
+        put_running(&q->engines[i], b);
+        json_end_object(b);
+    }
+    json_end_array(b);
 }
 
 static void put_host(struct buf *b)
@@ -75,15 +106,7 @@ static void put_queue(const struct queue_state *q, struct buf *b)
 {
     json_object(b, "queue");
     json_put_int(b, "waiting", q->waiting);
-    if (q->running) {
-        json_object(b, "running");
-        json_put_z(b, "id", q->running_id);
-        json_put_z(b, "kind", q->running_kind);
-        json_put_z(b, "stage", q->stage);
-        json_end_object(b);
-    } else {
-        json_put_null(b, "running");
-    }
+    put_running(q->longest, b);
     json_put_uint(b, "done", q->done);
     json_put_uint(b, "failed", q->failed);
     json_put_uint(b, "cancelled", q->cancelled);
@@ -95,10 +118,11 @@ void telemetry_json(struct server *s, struct buf *b)
     struct queue_state q;
     queue_state(s->queue, &q);
     json_object(b, NULL);
-    put_device(&q, b);
+    put_device(&q.engines[0], b);
     put_host(b);
     put_queue(&q, b);
-    json_put_z(b, "model", q.model[0] ? q.model : NULL);
+    put_model(&q.engines[0], b);
+    put_engines(&q, b);
     json_put_fixed(b, "uptime", (double)(clock_ns() - s->started_ns) * 1e-9, 3);
     json_end_object(b);
 }

@@ -58,13 +58,19 @@ static void put_preview(struct http_request *rq, const char *id, struct buf *b)
     buf_deinit(&jpeg);
 }
 
+/* The job that this API tells of, and stops: the one that has run for the longest time. "": none runs. */
+static const char *job_of(const struct queue_state *q)
+{
+    return q->longest ? q->longest->running_id : "";
+}
+
 static void put_state(const struct queue_state *q, const struct vt_progress *p, struct buf *b)
 {
     json_object(b, "state");
     json_put_bool(b, "skipped", false);
     json_put_bool(b, "interrupted", false);
     json_put_bool(b, "stopping_generation", false);
-    json_put_z(b, "job", q->running_id);
+    json_put_z(b, "job", job_of(q));
     json_put_int(b, "job_count", q->waiting + q->running);
     json_put_z(b, "job_timestamp", "0");
     json_put_int(b, "job_no", p->image);
@@ -81,13 +87,13 @@ static enum err_code run_progress(struct http_request *rq, struct http_reply *re
     (void)e;
     queue_state(server_of(rq)->queue, &q);
     if (q.running)
-        queue_view(server_of(rq)->queue, q.running_id, &v);
+        queue_view(server_of(rq)->queue, job_of(&q), &v);
     double left = v.has_progress && v.progress.seconds_left > 0 ? v.progress.seconds_left : 0;
     json_object(b, NULL);
     json_put_fixed(b, "progress", v.live ? part_done(&v) : 0.0, 4);
     json_put_fixed(b, "eta_relative", left, 3);
     put_state(&q, &v.progress, b);
-    put_preview(rq, q.running_id, b);
+    put_preview(rq, job_of(&q), b);
     json_put_null(b, "textinfo");
     json_end_object(b);
     return ERR_OK;
@@ -98,7 +104,7 @@ static enum err_code cancel_running(struct http_request *rq)
     struct queue_state q;
     struct err ignored = {0};
     queue_state(server_of(rq)->queue, &q);
-    if (q.running && queue_cancel(server_of(rq)->queue, q.running_id, &ignored) != ERR_OK)
+    if (q.running && queue_cancel(server_of(rq)->queue, job_of(&q), &ignored) != ERR_OK)
         err_clear(&ignored);
     return ERR_OK;
 }
@@ -117,7 +123,7 @@ static enum err_code run_skip(struct http_request *rq, struct http_reply *re, st
     struct queue_view v = {0};
     queue_state(server_of(rq)->queue, &q);
     if (q.running)
-        queue_view(server_of(rq)->queue, q.running_id, &v);
+        queue_view(server_of(rq)->queue, job_of(&q), &v);
     if (v.live && v.progress.image_count > 1)
         return http_refuse(rq, 409, NULL, e,
                            "one image of a batch cannot be skipped; interrupt ends the batch");

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -13,25 +14,11 @@ enum { FIRST_LOAD = 10000 };
 
 /* ---- opening and ending --------------------------------------------------------------------------------- */
 
-static void refuse_orders(struct queue_order **list)
-{
-    while (*list) {
-        struct queue_order *o = *list;
-        *list = o->next;
-        (void)err_set(&o->err, ERR_DEVICE, "the server is about to end");
-        if (o->rq)
-            http_wake(o->rq);
-        else
-            mem_free(o);
-    }
-}
-
 /* Who still waits hears that the server ends; the jobs stay in the store. */
 static void let_go(struct queue *q)
 {
     pthread_mutex_lock(&q->lock);
-    refuse_orders(&q->orders);
-    refuse_orders(&q->questions);
+    queue_refuse_orders(q);
     while (q->first) {
         struct live *j = line_take(q, q->first);
         live_wake_waiters(j);
@@ -55,6 +42,40 @@ static enum err_code take_up(struct queue *q, struct err *e)
     return rc;
 }
 
+/* Some of it computes on another machine. */
+static bool is_remote(const struct vt_engine_options *o)
+{
+    bool place = o->place && strcasestr(o->place, "=rpc:");
+    return place || (o->device && strncasecmp(o->device, "rpc:", 4) == 0);
+}
+
+static void init_worker(struct queue *q, const struct vt_engine_options *o)
+{
+    struct worker *w = &q->workers[q->n_workers++];
+    w->queue = q;
+    w->options = *o;
+    w->options.budget = NULL;
+    w->is_remote = is_remote(o);
+    (void)snprintf(w->device, sizeof w->device, "%s", o->device ? o->device : "");
+    (void)snprintf(w->budget, sizeof w->budget, "%s", o->budget ? o->budget : "");
+}
+
+static enum err_code start_workers(struct queue *q, struct err *e)
+{
+    bool ok = true, plans = false;
+    q->at_work = q->n_workers;
+    for (int i = 0; ok && i < q->n_workers; i++) {
+        struct worker *w = &q->workers[i];
+        plans = plans || !w->is_remote;
+        ok = w->has_thread = pthread_create(&w->thread, NULL, queue_work, w) == 0;
+    }
+    if (!ok)
+        return err_set(e, ERR_NOMEM, "no thread for an engine");
+    if (plans)
+        q->has_planner = pthread_create(&q->planner_thread, NULL, queue_plan_work, q) == 0;
+    return q->has_planner || !plans ? ERR_OK : err_set(e, ERR_NOMEM, "no thread for plans");
+}
+
 enum err_code queue_open(struct server *s, const struct server_options *o,
                          const struct queue_watcher *watcher, struct queue **out, struct err *e)
 {
@@ -62,27 +83,24 @@ enum err_code queue_open(struct server *s, const struct server_options *o,
     *out = q;
     q->server = s;
     q->watcher = *watcher;
-    const struct vt_engine_options *g = &o->engine;
-    q->engine_options = *g;
-    (void)snprintf(q->device, sizeof q->device, "%s", g->device ? g->device : "");
-    (void)snprintf(q->budget, sizeof q->budget, "%s", g->budget ? g->budget : "");
+    for (int i = 0; i < o->n_engines && i < QUEUE_MAX_ENGINES; i++)
+        init_worker(q, &o->engines[i]);
     q->max_length = o->max_queue > 0 ? o->max_queue : QUEUE_DEFAULT_LENGTH;
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->add_lock, NULL);
     pthread_cond_init(&q->wake, NULL);
     pthread_cond_init(&q->asked, NULL);
-    enum err_code rc = queue_read_pause(q, e);
-    if (rc == ERR_OK)
-        rc = take_up(q, e);
-    if (rc == ERR_OK && pthread_create(&q->thread, NULL, queue_work, q) != 0)
-        rc = err_set(e, ERR_NOMEM, "no thread for the engine");
-    q->has_thread = rc == ERR_OK;
-    /* A compute server elsewhere serves one engine at a time. */
-    if (rc == ERR_OK && !o->network_stays) {
-        q->has_planner = pthread_create(&q->planner_thread, NULL, queue_plan_work, q) == 0;
-        rc = q->has_planner ? ERR_OK : err_set(e, ERR_NOMEM, "no thread for plans");
-    }
-    return rc;
+    TRY(queue_read_pause(q, e));
+    TRY(take_up(q, e));
+    return start_workers(q, e);
+}
+
+/* The lock is held. */
+static void cancel_all(struct queue *q)
+{
+    for (int i = 0; i < q->n_workers; i++)
+        if (q->workers[i].engine)
+            vt_engine_cancel(q->workers[i].engine);
 }
 
 void queue_stop(struct queue *q, bool at_once)
@@ -90,17 +108,19 @@ void queue_stop(struct queue *q, bool at_once)
     pthread_mutex_lock(&q->lock);
     q->stopping = true;
     q->at_once = q->at_once || at_once;
-    if (q->at_once && q->engine)
-        vt_engine_cancel(q->engine);
-    pthread_cond_signal(&q->wake);
+    if (q->at_once)
+        cancel_all(q);
+    pthread_cond_broadcast(&q->wake);
     pthread_cond_signal(&q->asked);
     pthread_mutex_unlock(&q->lock);
 }
 
 bool queue_is_idle(struct queue *q)
 {
+    bool idle = true;
     pthread_mutex_lock(&q->lock);
-    bool idle = !q->busy || q->ended;
+    for (int i = 0; i < q->n_workers; i++)
+        idle = idle && !q->workers[i].busy;
     pthread_mutex_unlock(&q->lock);
     return idle;
 }
@@ -109,9 +129,11 @@ void queue_join(struct queue *q)
 {
     if (!q)
         return;
-    if (q->has_thread)
-        pthread_join(q->thread, NULL);
-    q->has_thread = false;
+    for (int i = 0; i < q->n_workers; i++) {
+        if (q->workers[i].has_thread)
+            pthread_join(q->workers[i].thread, NULL);
+        q->workers[i].has_thread = false;
+    }
     if (q->has_planner)
         pthread_join(q->planner_thread, NULL);
     q->has_planner = false;
@@ -123,8 +145,10 @@ void queue_close(struct queue *q)
     if (!q)
         return;
     let_go(q);
-    vt_engine_close(q->engine);
-    vt_engine_close(q->planner);
+    for (int i = 0; i < q->n_workers; i++) {
+        vt_engine_close(q->workers[i].engine);
+        vt_engine_close(q->workers[i].planner);
+    }
     pthread_mutex_destroy(&q->lock);
     pthread_mutex_destroy(&q->add_lock);
     pthread_cond_destroy(&q->wake);
@@ -220,7 +244,7 @@ static enum err_code end_waiting(struct queue *q, const char *id, const char *wh
         queue_tell_positions(q);
     } else if (j) {
         j->is_ending = false;
-        pthread_cond_signal(&q->wake);
+        pthread_cond_broadcast(&q->wake);
         j = NULL;
     }
     pthread_mutex_unlock(&q->lock);
@@ -236,17 +260,17 @@ static enum err_code cancel(struct queue *q, const char *id, bool abandoned, str
     pthread_mutex_lock(&q->lock);
     struct live *j = line_find_waiting(q, id);
     bool waits = j && !j->is_ending;
-    bool runs = !j && q->running && strcmp(q->running->id, id) == 0;
+    struct worker *w = j ? NULL : line_worker_of(q, id);
     if (waits)
         j->is_ending = true;
-    if (runs) {
-        q->running->is_abandoned = abandoned;
-        atomic_store(&q->running->cancel, true);
-        if (q->engine)
-            vt_engine_cancel(q->engine);
+    if (w) {
+        w->running->is_abandoned = abandoned;
+        atomic_store(&w->running->cancel, true);
+        if (w->engine)
+            vt_engine_cancel(w->engine);
     }
     pthread_mutex_unlock(&q->lock);
-    if (runs)
+    if (w)
         return ERR_OK;
     if (!waits)
         return err_set(e, ERR_BUSY, "the job has ended already");
@@ -291,8 +315,9 @@ void queue_view(struct queue *q, const char *id, struct queue_view *out)
     int position = 1;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&q->lock);
-    if (q->running && strcmp(q->running->id, id) == 0)
-        *out = line_view_running(q);
+    const struct worker *w = line_worker_of(q, id);
+    if (w)
+        *out = line_view_running(w->running);
     for (struct live *j = q->first; j && !out->live; j = j->next, position++)
         if (strcmp(j->id, id) == 0) {
             line_view(j, out);
@@ -305,7 +330,7 @@ bool queue_wait(struct queue *q, const char *id, struct http_request *rq)
 {
     struct waiter *w = arena_alloc(http_arena(rq), sizeof *w);
     pthread_mutex_lock(&q->lock);
-    struct live *j = w && !q->ended ? line_find(q, id) : NULL;
+    struct live *j = w && q->at_work ? line_find(q, id) : NULL;
     if (j) {
         w->rq = rq;
         w->next = j->waiters;
@@ -360,99 +385,59 @@ bool queue_preview(struct queue *q, const char *id, struct buf *b, int *step)
     return there;
 }
 
+/* The lock is held. */
+static void see_engine(const struct worker *w, struct queue_engine *out)
+{
+    out->running = w->running != NULL;
+    if (w->running) {
+        memcpy(out->running_id, w->running->id, sizeof out->running_id);
+        memcpy(out->running_kind, w->running->kind, sizeof out->running_kind);
+        if (w->running->has_progress)
+            (void)snprintf(out->stage, sizeof out->stage, "%s",
+                           queue_stage_name(w->running->progress.stage));
+    }
+    memcpy(out->model, w->open_model, sizeof out->model);
+    if (w->engine)
+        memcpy(out->device, w->device, sizeof out->device);
+    memcpy(out->budget, w->budget, sizeof out->budget);
+    out->device_bytes = w->device_bytes;
+    out->memory = w->memory;
+}
+
 void queue_state(struct queue *q, struct queue_state *out)
 {
+    const struct live *running[QUEUE_MAX_ENGINES];
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&q->lock);
     out->waiting = q->length;
-    out->running = q->running != NULL;
-    if (q->running) {
-        memcpy(out->running_id, q->running->id, sizeof out->running_id);
-        memcpy(out->running_kind, q->running->kind, sizeof out->running_kind);
-        if (q->running->has_progress)
-            (void)snprintf(out->stage, sizeof out->stage, "%s",
-                           queue_stage_name(q->running->progress.stage));
+    out->running = line_running(q, running);
+    out->n_engines = q->n_workers;
+    for (int i = 0; i < q->n_workers; i++) {
+        see_engine(&q->workers[i], &out->engines[i]);
+        if (out->running && q->workers[i].running == running[0])
+            out->longest = &out->engines[i];
     }
-    memcpy(out->model, q->open_model, sizeof out->model);
-    if (q->engine)
-        memcpy(out->device, q->device, sizeof out->device);
-    memcpy(out->budget, q->budget, sizeof out->budget);
-    out->device_bytes = q->device_bytes;
-    out->memory = q->memory;
     out->done = q->outcomes[JOB_DONE];
     out->failed = q->outcomes[JOB_FAILED];
     out->cancelled = q->outcomes[JOB_CANCELLED];
     pthread_mutex_unlock(&q->lock);
 }
 
+bool queue_state_is_open(const struct queue_state *s, const char *model)
+{
+    for (int i = 0; i < s->n_engines; i++)
+        if (strcmp(s->engines[i].model, model) == 0)
+            return true;
+    return false;
+}
+
 double queue_seconds_left(struct queue *q)
 {
     pthread_mutex_lock(&q->lock);
-    double t = (q->mean_seconds > 0 ? q->mean_seconds : 5) * (q->length ? q->length : 1);
-    if (q->length >= q->max_length)
-        t = q->mean_seconds > 0 ? ceil(q->mean_seconds) : 5; /* until one place is free */
+    double mean = q->mean_seconds > 0 ? q->mean_seconds : 5;
+    double t = mean * (q->length ? q->length : 1) / q->n_workers;
+    if (q->length >= q->max_length) /* until one place is free */
+        t = ceil(mean / q->n_workers);
     pthread_mutex_unlock(&q->lock);
     return t;
-}
-
-/* The lock is held. */
-static void append_order(struct queue *q, struct queue_order *o)
-{
-    bool asks = q->has_planner && (o->task == QUEUE_PLAN || o->task == QUEUE_BUDGET);
-    struct queue_order **p = asks ? &q->questions : &q->orders;
-    while (*p)
-        p = &(*p)->next;
-    o->next = NULL;
-    *p = o;
-    pthread_cond_signal(asks ? &q->asked : &q->wake);
-}
-
-bool queue_order(struct queue *q, struct queue_order *order)
-{
-    pthread_mutex_lock(&q->lock);
-    http_memo(order->rq)->user = order;
-    bool sleeps = !q->ended && !q->stopping;
-    if (!sleeps) {
-        (void)err_set(&order->err, ERR_DEVICE, "the server is about to end");
-    } else {
-        http_sleep(order->rq, false); /* the worker has the order, which lives in the request */
-        append_order(q, order);
-    }
-    pthread_mutex_unlock(&q->lock);
-    return sleeps;
-}
-
-/* For what nobody waits: only the last such wish counts, however often somebody asks. The lock is held. */
-static bool leave_order(struct queue *q, const struct queue_order *what)
-{
-    struct queue_order *o = mem_try_alloc(sizeof *o);
-    if (!o)
-        return false;
-    for (struct queue_order **p = &q->orders; *p;) {
-        struct queue_order *old = *p;
-        if (old->rq) {
-            p = &old->next;
-        } else {
-            *p = old->next;
-            mem_free(old);
-        }
-    }
-    *o = *what;
-    o->rq = NULL;
-    append_order(q, o);
-    return true;
-}
-
-enum queue_answer queue_leave_order(struct queue *q, const struct queue_order *what)
-{
-    enum queue_answer a = QUEUE_NOW;
-    pthread_mutex_lock(&q->lock);
-    const struct live *j = q->running;
-    if (j && what->task == QUEUE_LOAD && strcmp(j->model, what->model) == 0 && j->has_progress &&
-        j->progress.stage != VT_STAGE_LOAD)
-        a = QUEUE_OPEN;
-    else if (j && !q->stopping && leave_order(q, what))
-        a = QUEUE_LATER;
-    pthread_mutex_unlock(&q->lock);
-    return a;
 }

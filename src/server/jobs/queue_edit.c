@@ -92,7 +92,7 @@ enum err_code queue_pause(struct queue *q, bool paused, struct err *e)
     if (rc == ERR_OK) {
         pthread_mutex_lock(&q->lock);
         q->paused = paused;
-        pthread_cond_signal(&q->wake);
+        pthread_cond_broadcast(&q->wake);
         queue_tell_line(q);
         pthread_mutex_unlock(&q->lock);
     }

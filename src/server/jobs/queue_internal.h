@@ -1,6 +1,7 @@
 /* queue_internal.h - shared by the files queue*.c only. queue.c: opening, ending, and what routes ask for;
- * queue_line.c: who waits; queue_edit.c: what clients change of that; queue_run.c: the worker; queue_plan.c: questions;
- * queue_tell.c: what clients hear. */
+ * queue_line.c: who waits, and which engine takes whom; queue_edit.c: what clients change of that; queue_orders.c: what
+ * engines are told to do beside jobs; queue_run.c: the workers; queue_plan.c: questions; queue_tell.c: what clients
+ * hear. */
 #ifndef VT_SERVER_JOBS_QUEUE_INTERNAL_H
 #define VT_SERVER_JOBS_QUEUE_INTERNAL_H
 
@@ -37,33 +38,49 @@ struct live {
     struct live *next;
 };
 
+/* One engine and the thread that runs it. */
+struct worker {
+    struct queue *queue;
+    struct vt_engine_options options; /* without a budget */
+    bool is_remote; /* computes on another machine, which serves one engine at a time */
+    pthread_t thread;
+    bool has_thread;
+    struct vt_engine *planner; /* the planner's thread's alone; NULL until the first question */
+
+    /* The queue's lock guards what follows. */
+    struct vt_engine *engine; /* NULL until the first job; only the worker changes it */
+    char device[64], budget[32];
+    uint64_t device_bytes; /* of the least of the engine's devices */
+    uint64_t new_budget;   /* what the engine has not taken up yet; 0: the default */
+    bool has_new_budget;
+    struct live *running; /* taken off the line */
+    bool busy;
+    char open_model[256];
+    struct vt_memory memory;
+    uint64_t used; /* when it was last given a job: a number that grows */
+};
+
 struct queue {
     struct server *server;
     struct queue_watcher watcher;
-    struct vt_engine_options engine_options;
-    char device[64], budget[32];
-    uint64_t device_bytes; /* of the least of the engine's devices */
     int max_length;
-    pthread_t thread, planner_thread;
-    bool has_thread, has_planner; /* no planner: its questions are orders, too */
-    struct vt_engine *planner;    /* its thread's alone; NULL until the first question */
+    struct worker workers[QUEUE_MAX_ENGINES];
+    int n_workers;
+    pthread_t planner_thread;
+    bool has_planner; /* of all engines that are not remote */
 
     /* Held from a job's row to its place in the line. Before the lock. */
     pthread_mutex_t add_lock;
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t wake;
-    struct live *first, *running;
+    pthread_cond_t wake;  /* workers: always all, each of which looks what there is for it */
+    struct live *first;
     struct queue_order *orders;
-    struct queue_order *questions; /* for the planner */
-    pthread_cond_t asked;
-    uint64_t new_budget; /* what the engine has not taken up yet; 0: the default */
-    bool has_new_budget;
+    pthread_cond_t asked; /* the planner */
     int length;
-    bool stopping, at_once, ended, busy;
-    bool paused;              /* no further job starts until somebody goes on */
-    struct vt_engine *engine; /* NULL until the first job */
-    char open_model[256];
-    struct vt_memory memory;
+    uint64_t given; /* how many jobs were given to workers */
+    bool stopping, at_once;
+    int at_work; /* workers whose threads have not ended */
+    bool paused; /* no further job starts until somebody goes on */
     double mean_seconds;
     uint64_t outcomes[JOB_STATES]; /* how many, each way */
 };
@@ -91,12 +108,23 @@ struct live *line_find_waiting(struct queue *q, const char *id);
 struct live *line_find_ending(struct queue *q, const char *id);
 /* What a view says of any job that waits or runs. */
 void line_view(const struct live *j, struct queue_view *out);
-/* How the running one stands. */
-struct queue_view line_view_running(const struct queue *q);
+/* How one that runs stands. */
+struct queue_view line_view_running(const struct live *j);
 /* Waiting or running. */
 struct live *line_find(struct queue *q, const char *id);
-/* Takes the first. NULL when there is none but those that are being cancelled. */
-struct live *line_choose(struct queue *q);
+/* Who runs it; NULL: nobody. */
+struct worker *line_worker_of(struct queue *q, const char *id);
+/* Those that run, in the order in which they started: how many. */
+int line_running(const struct queue *q, const struct live *out[QUEUE_MAX_ENGINES]);
+/* Gives the next job to a free engine, which has it as running from here on. NULL: no job waits, or no engine is free. */
+struct worker *line_choose(struct queue *q);
+/* Back to the front: it could not be started. */
+void line_return(struct queue *q, struct worker *w);
+/* The engine that would take a job of this model next: a free one, best that which has the model open; else the one that
+ * has it open; else NULL. */
+struct worker *line_worker_for(struct queue *q, const char *model);
+/* What the engine has open, or will have when its job runs; "" none. */
+const char *line_model_of(const struct worker *w);
 
 /* ---- what clients hear ------------------------------------------------------------------------------- */
 
@@ -105,11 +133,11 @@ const char *queue_stage_name(enum vt_stage stage);
 void queue_error_json(struct buf *b, const char *code, int status, const char *detail);
 /* That of one which was abandoned. */
 void queue_abandoned_json(struct buf *b);
-/* For the engine, of the running job. */
-struct vt_callbacks queue_callbacks(struct queue *q);
-/* Notes what the engine holds, for telemetry. The lock is free. */
+/* For the engine, of its running job. */
+struct vt_callbacks queue_callbacks(struct worker *w);
 uint64_t queue_device_bytes(struct vt_engine *g); /* what "100%" is; 0: it cannot be told */
-void queue_see_memory(struct queue *q);
+/* Notes what the engine holds, for telemetry. The lock is free. */
+void queue_see_memory(struct worker *w);
 /* The lock is held for all. */
 void queue_tell_positions(struct queue *q);
 void queue_tell_added(struct queue *q, const struct live *j, int position);
@@ -122,18 +150,26 @@ void queue_tell_end(struct queue *q, const struct live *j, const struct job_outc
 /* Whether it was paused when the last process ended. */
 ERR_MUST_CHECK enum err_code queue_read_pause(struct queue *q, struct err *e);
 
-/* ---- the worker --------------------------------------------------------------------------------------- */
+/* ---- queue_orders.c ------------------------------------------------------------------------------------ */
+
+/* The next order for this worker, NULL: for the planner. NULL when there is none. The lock is held. */
+struct queue_order *queue_take_order(struct queue *q, const struct worker *w);
+/* One of those that it is for has carried it out; the last wakes who waits. */
+void queue_order_done(struct queue *q, struct queue_order *o, const struct err *e);
+/* All that are left are refused: the server ends. The lock is held. */
+void queue_refuse_orders(struct queue *q);
+
+/* ---- the workers -------------------------------------------------------------------------------------- */
 
 /* The thread's function. */
-void *queue_work(void *queue);
+void *queue_work(void *worker);
 
 /* ---- queue_plan.c --------------------------------------------------------------------------------------- */
 
 void *queue_plan_work(void *queue);
-/* A plan or a budget, by whichever engine. */
-ERR_MUST_CHECK enum err_code queue_ask(struct queue *q, struct vt_engine *g, struct queue_order *o,
-                                       struct err *e);
+/* A plan or a budget, by the worker's engine. */
+ERR_MUST_CHECK enum err_code queue_ask(struct worker *w, struct queue_order *o, struct err *e);
 /* The worker's engine gets the budget that was asked for meanwhile. */
-void queue_take_budget(struct queue *q);
+void queue_take_budget(struct worker *w);
 
 #endif

@@ -1,9 +1,12 @@
-/* queue_plan.c - what is asked of an engine without running anything: plans, and what a budget amounts to. An engine
- * of its own answers, on a thread of its own, since that of the jobs may be busy for an hour. It holds no weights: it
- * plans by running on a device that is dry. */
+/* queue_plan.c - what is asked of an engine without running anything: plans, and what a budget amounts to. Engines of its
+ * own answer, one a device, on a thread of its own, since those of the jobs may be busy for an hour. They hold no
+ * weights: they plan by running on devices that are dry. A worker on another machine serves one engine at a time, so
+ * its questions are orders to the engine itself. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "memory/budget.h"
 #include "server/jobs/queue_internal.h"
 #include "server/jobs/work.h"
 
@@ -34,82 +37,123 @@ static enum err_code set_budget(struct vt_engine *g, uint64_t bytes, struct err 
     return from_vt(vt_engine_set_budget(g, bytes, &v), &v, e);
 }
 
-/* For the jobs' engine, which takes it up before its next job. */
-static enum err_code change_budget(struct queue *q, struct vt_engine *g, struct queue_order *o,
+/* For the jobs' engine, which takes it up before its next job. g: one of the same device. */
+static enum err_code change_budget(struct worker *w, struct vt_engine *g, const char *text,
                                    struct err *e)
 {
     struct vt_memory m;
     uint64_t bytes = 0;
-    TRY(budget_bytes(g, o->budget, &bytes, e));
+    TRY(budget_bytes(g, text, &bytes, e));
     TRY(set_budget(g, bytes, e));
     vt_engine_memory(g, &m);
-    pthread_mutex_lock(&q->lock);
-    memcpy(q->budget, o->budget, sizeof q->budget);
-    q->new_budget = bytes;
-    q->has_new_budget = true;
-    q->memory.budget = m.budget;
-    pthread_mutex_unlock(&q->lock);
+    pthread_mutex_lock(&w->queue->lock);
+    (void)snprintf(w->budget, sizeof w->budget, "%s", text);
+    w->new_budget = bytes;
+    w->has_new_budget = true;
+    w->memory.budget = m.budget;
+    pthread_mutex_unlock(&w->queue->lock);
     return ERR_OK;
 }
 
-void queue_take_budget(struct queue *q)
+/* What the worker gets of an order's budgets. */
+static enum err_code own_budget(const struct worker *w, const struct queue_order *o,
+                                char out[sizeof w->budget], struct err *e)
 {
-    struct err e = {0};
-    pthread_mutex_lock(&q->lock);
-    bool changed = q->has_new_budget && q->engine;
-    uint64_t bytes = q->new_budget;
-    q->has_new_budget = q->has_new_budget && !changed;
-    pthread_mutex_unlock(&q->lock);
-    if (changed && set_budget(q->engine, bytes, &e) != ERR_OK)
-        log_error("the budget cannot be changed: %s", e.text);
-    if (changed)
-        queue_see_memory(q);
+    return budget_of_list(o->budget, (int)(w - w->queue->workers), w->queue->n_workers, out,
+                          sizeof w->budget, e);
 }
 
-enum err_code queue_ask(struct queue *q, struct vt_engine *g, struct queue_order *o, struct err *e)
+void queue_take_budget(struct worker *w)
 {
-    return o->task == QUEUE_BUDGET ? change_budget(q, g, o, e)
-                                   : work_plan(g, q->server->store, o->kind, o->body, &o->plan, e);
+    struct err e = {0};
+    pthread_mutex_lock(&w->queue->lock);
+    bool changed = w->has_new_budget && w->engine;
+    uint64_t bytes = w->new_budget;
+    w->has_new_budget = w->has_new_budget && !changed;
+    pthread_mutex_unlock(&w->queue->lock);
+    if (changed && set_budget(w->engine, bytes, &e) != ERR_OK)
+        log_error("the budget cannot be changed: %s", e.text);
+    if (changed)
+        queue_see_memory(w);
+}
+
+static enum err_code ask(struct worker *w, struct vt_engine *g, struct queue_order *o,
+                         struct err *e)
+{
+    char budget[sizeof w->budget];
+    if (o->task == QUEUE_PLAN)
+        return work_plan(g, w->queue->server->store, o->kind, o->body, &o->plan, e);
+    TRY(own_budget(w, o, budget, e));
+    return change_budget(w, g, budget, e);
+}
+
+enum err_code queue_ask(struct worker *w, struct queue_order *o, struct err *e)
+{
+    return ask(w, w->engine, o, e);
 }
 
 /* ---- the planner ---------------------------------------------------------------------------------------- */
 
-/* Plans by the budget that the jobs have: what is free on the device now says nothing. */
-static enum err_code same_budget(struct queue *q, struct err *e)
+/* Workers with devices of the same name share the first one's planner. */
+static struct worker *planner_of(struct worker *w)
 {
-    char text[sizeof q->budget];
-    uint64_t bytes = 0;
-    pthread_mutex_lock(&q->lock);
-    memcpy(text, q->budget, sizeof text);
-    uint64_t theirs = q->engine ? q->memory.budget : 0;
-    pthread_mutex_unlock(&q->lock);
-    TRY(budget_bytes(q->planner, text, &bytes, e));
-    return set_budget(q->planner, bytes ? bytes : theirs, e);
+    struct worker *first = w->queue->workers;
+    const char *name = w->options.device ? w->options.device : "";
+    while (first->is_remote ||
+           strcmp(first->options.device ? first->options.device : "", name) != 0)
+        first++;
+    return first;
 }
 
-static enum err_code open_planner(struct queue *q, struct err *e)
+static enum err_code open_planner(struct worker *w, struct vt_engine **out, struct err *e)
 {
-    struct vt_engine *g;
+    struct worker *p = planner_of(w);
     struct vt_error v = {0};
-    if (q->planner)
-        return ERR_OK;
-    struct vt_engine_options o = q->engine_options;
-    TRY(from_vt(vt_engine_open(&o, &g, &v), &v, e));
-    q->planner = g;
+    if (!p->planner)
+        TRY(from_vt(vt_engine_open(&p->options, &p->planner, &v), &v, e));
+    *out = p->planner;
     return ERR_OK;
 }
 
-static void answer(struct queue *q, struct queue_order *o)
+/* Plans by the budget that the jobs have: what is free on the device now says nothing. */
+static enum err_code same_budget(struct worker *w, struct vt_engine *planner, struct err *e)
 {
-    enum err_code rc = open_planner(q, &o->err);
-    if (rc == ERR_OK && o->task == QUEUE_PLAN)
-        rc = same_budget(q, &o->err);
-    if (rc == ERR_OK)
-        rc = queue_ask(q, q->planner, o, &o->err);
-    o->err.code = rc;
-    pthread_mutex_lock(&q->lock);
-    http_wake(o->rq);
-    pthread_mutex_unlock(&q->lock);
+    char text[sizeof w->budget];
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&w->queue->lock);
+    memcpy(text, w->budget, sizeof text);
+    uint64_t theirs = w->engine ? w->memory.budget : 0;
+    pthread_mutex_unlock(&w->queue->lock);
+    TRY(budget_bytes(planner, text, &bytes, e));
+    return set_budget(planner, bytes ? bytes : theirs, e);
+}
+
+static enum err_code answer_plan(struct queue_order *o, struct err *e)
+{
+    struct vt_engine *planner = NULL;
+    TRY(open_planner(o->worker, &planner, e));
+    TRY(same_budget(o->worker, planner, e));
+    return ask(o->worker, planner, o, e);
+}
+
+/* All are read before one is changed. */
+static enum err_code answer_budget(struct queue *q, struct queue_order *o, struct err *e)
+{
+    struct vt_engine *planners[QUEUE_MAX_ENGINES] = {0};
+    for (int i = 0; i < q->n_workers; i++) {
+        struct worker *w = &q->workers[i];
+        char text[sizeof w->budget];
+        uint64_t bytes;
+        if (w->is_remote)
+            continue;
+        TRY(open_planner(w, &planners[i], e));
+        TRY(own_budget(w, o, text, e));
+        TRY(budget_bytes(planners[i], text, &bytes, e));
+    }
+    for (int i = 0; i < q->n_workers; i++)
+        if (planners[i])
+            TRY(ask(&q->workers[i], planners[i], o, e));
+    return ERR_OK;
 }
 
 void *queue_plan_work(void *queue)
@@ -117,14 +161,15 @@ void *queue_plan_work(void *queue)
     struct queue *q = queue;
     pthread_mutex_lock(&q->lock);
     while (!q->stopping) {
-        struct queue_order *o = q->questions;
+        struct queue_order *o = queue_take_order(q, NULL);
+        struct err e = {0};
         if (!o) {
             pthread_cond_wait(&q->asked, &q->lock);
             continue;
         }
-        q->questions = o->next;
         pthread_mutex_unlock(&q->lock);
-        answer(q, o);
+        e.code = o->task == QUEUE_PLAN ? answer_plan(o, &e) : answer_budget(q, o, &e);
+        queue_order_done(q, o, &e);
         pthread_mutex_lock(&q->lock);
     }
     pthread_mutex_unlock(&q->lock);

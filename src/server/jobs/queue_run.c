@@ -12,40 +12,45 @@ enum { RETRY_SECONDS = 2 };
 
 /* ---- a job --------------------------------------------------------------------------------------------- */
 
-static enum err_code open_engine(struct queue *q, struct err *e)
+static enum err_code open_engine(struct worker *w, struct err *e)
 {
     struct vt_engine *engine;
     struct vt_error err;
-    if (q->engine)
+    if (w->engine)
         return ERR_OK;
-    struct vt_engine_options o = q->engine_options;
-    o.budget = q->budget[0] ? q->budget : NULL;
+    struct vt_engine_options o = w->options;
+    char budget[sizeof w->budget];
+    pthread_mutex_lock(&w->queue->lock);
+    memcpy(budget, w->budget, sizeof budget);
+    pthread_mutex_unlock(&w->queue->lock);
+    o.budget = budget[0] ? budget : NULL;
     if (vt_engine_open(&o, &engine, &err) != VT_OK)
         return err_set(e, (enum err_code)err.status, "%s", err.text);
-    pthread_mutex_lock(&q->lock);
-    q->engine = engine;
-    (void)snprintf(q->device, sizeof q->device, "%s", vt_engine_device(engine));
-    q->device_bytes = queue_device_bytes(engine);
-    pthread_mutex_unlock(&q->lock);
-    queue_see_memory(q);
+    uint64_t device_bytes = queue_device_bytes(engine);
+    pthread_mutex_lock(&w->queue->lock);
+    w->engine = engine;
+    (void)snprintf(w->device, sizeof w->device, "%s", vt_engine_device(engine));
+    w->device_bytes = device_bytes;
+    pthread_mutex_unlock(&w->queue->lock);
+    queue_see_memory(w);
     return ERR_OK;
 }
 
-static enum err_code run_request(struct queue *q, struct live *j, const struct job_record *rec,
+static enum err_code run_request(struct worker *w, struct live *j, const struct job_record *rec,
                                  struct work_result *r, struct err *e)
 {
-    const struct vt_callbacks cb = queue_callbacks(q);
+    const struct vt_callbacks cb = queue_callbacks(w);
     yyjson_doc *doc = NULL;
     enum err_code rc;
     TRY_GOTO(json_parse(str_from(rec->request), "the request", &doc, e), done);
-    TRY_GOTO(open_engine(q, e), done);
-    queue_take_budget(q);
+    TRY_GOTO(open_engine(w, e), done);
+    queue_take_budget(w);
     if (atomic_load(&j->cancel)) {
         rc = err_set(e, ERR_CANCELLED, "cancelled");
         goto done;
     }
-    rc = work_run(q->engine, q->server->store, j->kind, yyjson_doc_get_root(doc), &cb, &j->notes, r,
-                  e);
+    rc = work_run(w->engine, w->queue->server->store, j->kind, yyjson_doc_get_root(doc), &cb,
+                  &j->notes, r, e);
 done:
     yyjson_doc_free(doc);
     return rc;
@@ -56,15 +61,22 @@ static void error_json(const struct err *e, struct buf *b)
     queue_error_json(b, err_code_name(e->code), server_status_of(e), e->text);
 }
 
+/* Lets RETRY_SECONDS pass, or the time until *stop is set. The lock is held. */
+static void pass_time(struct queue *q, const bool *stop)
+{
+    struct timespec t;
+    int rc = 0;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += RETRY_SECONDS;
+    while (!*stop && rc == 0)
+        rc = pthread_cond_timedwait(&q->wake, &q->lock, &t);
+}
+
 /* False: at once is to be stopped, and the job's end is not kept. */
 static bool wait_to_retry(struct queue *q)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_sec += RETRY_SECONDS;
     pthread_mutex_lock(&q->lock);
-    if (!q->at_once)
-        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+    pass_time(q, &q->at_once);
     bool go_on = !q->at_once;
     pthread_mutex_unlock(&q->lock);
     return go_on;
@@ -105,9 +117,10 @@ static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o,
     }
 }
 
-static void finish(struct queue *q, struct live *j, enum err_code rc, struct work_result *r,
+static void finish(struct worker *w, struct live *j, enum err_code rc, struct work_result *r,
                    const struct err *e)
 {
+    struct queue *q = w->queue;
     struct buf error;
     buf_init(&error, 1 << 16);
     struct job_outcome o = {.state = rc == ERR_OK          ? JOB_DONE
@@ -116,8 +129,8 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     /* Ended by us, not by who asked: it can run again. */
     if (o.state == JOB_CANCELLED && !atomic_load(&j->cancel))
         o.state = JOB_INTERRUPTED;
-    if (rc != ERR_OK && q->engine)
-        work_keep_rest(q->engine, &j->notes, clock_s() - j->started, r);
+    if (rc != ERR_OK && w->engine)
+        work_keep_rest(w->engine, &j->notes, clock_s() - j->started, r);
     if (r->json.n) {
         o.result = buf_str(&r->json);
         o.assets = r->assets;
@@ -135,7 +148,7 @@ static void finish(struct queue *q, struct live *j, enum err_code rc, struct wor
     }
     keep_outcome(q, j->id, &o, &error);
     pthread_mutex_lock(&q->lock);
-    q->running = NULL;
+    w->running = NULL;
     queue_end(q, j, &o); /* under the lock: who subscribes sees either this, or that it ended */
     queue_tell_line(q);
     pthread_mutex_unlock(&q->lock);
@@ -150,29 +163,29 @@ struct before {
     char model[MODEL_PATH_BYTES];
 };
 
-static void see_before(const struct queue *q, struct before *b)
+static void see_before(const struct worker *w, struct before *b)
 {
-    (void)snprintf(b->model, sizeof b->model, "%s", q->engine ? vt_engine_model(q->engine) : "");
+    (void)snprintf(b->model, sizeof b->model, "%s", w->engine ? vt_engine_model(w->engine) : "");
 }
 
 /* The line prefers jobs of the open model, so this must be what is open, not what was asked for. `used`: what was
  * asked for went well. */
-static void note_open_model(struct queue *q, const char *name, const struct before *b, bool used)
+static void note_open_model(struct worker *w, const char *name, const struct before *b, bool used)
 {
-    const char *now = q->engine ? vt_engine_model(q->engine) : "";
-    char was[sizeof q->open_model];
-    pthread_mutex_lock(&q->lock);
-    memcpy(was, q->open_model, sizeof was);
+    const char *now = w->engine ? vt_engine_model(w->engine) : "";
+    char was[sizeof w->open_model];
+    pthread_mutex_lock(&w->queue->lock);
+    memcpy(was, w->open_model, sizeof was);
     if (!*now)
-        q->open_model[0] = 0;
+        w->open_model[0] = 0;
     else if (used || strcmp(now, b->model) != 0)
-        (void)snprintf(q->open_model, sizeof q->open_model, "%s", name);
-    if (strcmp(was, q->open_model) != 0)
-        queue_tell_model(q);
-    pthread_mutex_unlock(&q->lock);
+        (void)snprintf(w->open_model, sizeof w->open_model, "%s", name);
+    if (strcmp(was, w->open_model) != 0)
+        queue_tell_model(w->queue);
+    pthread_mutex_unlock(&w->queue->lock);
 }
 
-static void run_job(struct queue *q, struct live *j)
+static void run_job(struct worker *w, struct live *j)
 {
     struct work_result *r = mem_alloc(sizeof *r);
     struct job_record rec = {0};
@@ -183,13 +196,13 @@ static void run_job(struct queue *q, struct live *j)
     r->kind = j->kind;
     r->model = j->model;
     j->result = r;
-    see_before(q, &before);
-    enum err_code rc = jobs_get(q->server->store, j->id, &rec, &e);
+    see_before(w, &before);
+    enum err_code rc = jobs_get(w->queue->server->store, j->id, &rec, &e);
     if (rc == ERR_OK)
-        rc = run_request(q, j, &rec, r, &e);
-    queue_see_memory(q);
-    note_open_model(q, j->model, &before, rc == ERR_OK);
-    finish(q, j, rc, r, &e);
+        rc = run_request(w, j, &rec, r, &e);
+    queue_see_memory(w);
+    note_open_model(w, j->model, &before, rc == ERR_OK);
+    finish(w, j, rc, r, &e);
     job_record_deinit(&rec);
     work_result_deinit(r);
     mem_free(r);
@@ -197,25 +210,21 @@ static void run_job(struct queue *q, struct live *j)
 }
 
 /* False: it is no longer queued, or the store cannot write now and it waits again. */
-static bool start(struct queue *q, struct live *j)
+static bool start(struct worker *w, struct live *j)
 {
+    struct queue *q = w->queue;
     struct err e = {0};
     enum err_code rc = jobs_start(q->server->store, j->id, &e);
     if (rc == ERR_OK)
         return true;
     pthread_mutex_lock(&q->lock);
-    q->running = NULL;
     if (rc != ERR_ARG && rc != ERR_NOTFOUND && !q->stopping) {
         log_error("job %s cannot be started now: %s", j->id, e.text);
-        j->next = q->first;
-        q->first = j;
-        q->length++;
-        struct timespec t;
-        clock_gettime(CLOCK_REALTIME, &t);
-        t.tv_sec += RETRY_SECONDS;
-        (void)pthread_cond_timedwait(&q->wake, &q->lock, &t);
+        line_return(q, w);
+        pass_time(q, &q->stopping);
         j = NULL;
     } else {
+        w->running = NULL;
         live_wake_waiters(j);
     }
     pthread_mutex_unlock(&q->lock);
@@ -225,73 +234,76 @@ static bool start(struct queue *q, struct live *j)
 
 /* ---- an order ------------------------------------------------------------------------------------------ */
 
-static enum err_code carry_out(struct queue *q, struct queue_order *o, struct err *e)
+static enum err_code carry_out(struct worker *w, struct queue_order *o, struct err *e)
 {
     struct vt_error err = {0};
-    TRY(o->task == QUEUE_UNLOAD && !q->engine ? ERR_OK : open_engine(q, e));
-    if (!q->engine)
+    TRY(o->task == QUEUE_UNLOAD && !w->engine ? ERR_OK : open_engine(w, e));
+    if (!w->engine)
         return ERR_OK;
     if (o->task == QUEUE_LOAD)
-        return vt_engine_load(q->engine, o->path, &err) == VT_OK
+        return vt_engine_load(w->engine, o->path, &err) == VT_OK
                    ? ERR_OK
                    : err_set(e, (enum err_code)err.status, "%s", err.text);
     if (o->task != QUEUE_UNLOAD)
-        return queue_ask(q, q->engine, o, e);
-    vt_engine_unload(q->engine);
-    vt_engine_release(q->engine);
+        return queue_ask(w, o, e);
+    vt_engine_unload(w->engine);
+    vt_engine_release(w->engine);
     return ERR_OK;
 }
 
-static void run_order(struct queue *q, struct queue_order *o)
+static void run_order(struct worker *w, struct queue_order *o)
 {
     struct before before;
-    see_before(q, &before);
-    enum err_code rc = carry_out(q, o, &o->err);
-    o->err.code = rc;
-    queue_take_budget(q);
-    queue_see_memory(q);
-    note_open_model(q, o->model, &before, rc == ERR_OK && o->task == QUEUE_LOAD);
-    if (rc != ERR_OK && !o->rq)
-        log_error("the model '%s' cannot be opened: %s", o->model, o->err.text);
-    pthread_mutex_lock(&q->lock);
-    if (o->rq)
-        http_wake(o->rq);
-    else
-        mem_free(o);
-    pthread_mutex_unlock(&q->lock);
+    struct err e = {0};
+    see_before(w, &before);
+    enum err_code rc = carry_out(w, o, &e);
+    e.code = rc;
+    queue_take_budget(w);
+    queue_see_memory(w);
+    note_open_model(w, o->model, &before, rc == ERR_OK && o->task == QUEUE_LOAD);
+    queue_order_done(w->queue, o, &e);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------- */
+/* ---- the threads --------------------------------------------------------------------------------------- */
 
-void *queue_work(void *queue)
+/* To every free engine a job, as long as there are any. The lock is held. */
+static void give_jobs(struct queue *q)
 {
-    struct queue *q = queue;
+    bool given = false;
+    while (!q->paused && line_choose(q))
+        given = true;
+    if (!given)
+        return;
+    queue_tell_positions(q);
+    pthread_cond_broadcast(&q->wake);
+}
+
+void *queue_work(void *worker)
+{
+    struct worker *w = worker;
+    struct queue *q = w->queue;
     pthread_mutex_lock(&q->lock);
     while (!q->stopping) {
-        struct queue_order *order = q->orders;
-        struct live *j = NULL;
-        if (order)
-            q->orders = order->next;
-        else if (q->first && !q->paused)
-            q->running = j = line_choose(q);
-        if (j) {
-            j->started = clock_s();
-            queue_tell_positions(q);
-        }
-        q->busy = order || j;
-        if (!q->busy) {
+        struct queue_order *order = w->running ? NULL : queue_take_order(q, w);
+        if (!order)
+            give_jobs(q);
+        struct live *j = w->running;
+        w->busy = order || j;
+        if (!w->busy) {
             pthread_cond_wait(&q->wake, &q->lock);
             continue;
         }
         pthread_mutex_unlock(&q->lock);
         if (order)
-            run_order(q, order);
-        else if (start(q, j))
-            run_job(q, j);
+            run_order(w, order);
+        else if (start(w, j))
+            run_job(w, j);
         pthread_mutex_lock(&q->lock);
-        q->busy = false;
+        w->busy = false;
     }
-    q->ended = true;
+    if (w->running) /* it was given, and has not begun */
+        line_return(q, w);
+    q->at_work--;
     pthread_mutex_unlock(&q->lock);
     return NULL;
 }

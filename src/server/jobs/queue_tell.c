@@ -63,47 +63,48 @@ static void tell_job(struct queue *q, const char *id, const char *name, struct s
     tell_all_of_job(q, name, data, flags);
 }
 
-void queue_see_memory(struct queue *q)
+void queue_see_memory(struct worker *w)
 {
     struct vt_memory m;
-    if (!q->engine)
+    if (!w->engine)
         return;
-    vt_engine_memory(q->engine, &m);
-    pthread_mutex_lock(&q->lock);
-    if (q->has_new_budget)
-        m.budget = q->memory.budget; /* what the next job will have */
-    q->memory = m;
-    pthread_mutex_unlock(&q->lock);
+    vt_engine_memory(w->engine, &m);
+    pthread_mutex_lock(&w->queue->lock);
+    if (w->has_new_budget)
+        m.budget = w->memory.budget; /* what the next job will have */
+    w->memory = m;
+    pthread_mutex_unlock(&w->queue->lock);
 }
 
 static void on_progress(const struct vt_progress *p, void *user)
 {
-    struct queue *q = user;
+    struct worker *w = user;
+    struct queue *q = w->queue;
     struct buf b;
     buf_init(&b, 4096);
     pthread_mutex_lock(&q->lock);
-    struct live *j = q->running;
+    struct live *j = w->running;
     bool new_stage = !j->has_progress || j->progress.stage != p->stage;
     j->progress = *p;
     j->has_progress = true;
-    if (p->stage != VT_STAGE_LOAD && strcmp(q->open_model, j->model) != 0) {
-        (void)snprintf(q->open_model, sizeof q->open_model, "%s", j->model);
+    if (p->stage != VT_STAGE_LOAD && strcmp(w->open_model, j->model) != 0) {
+        (void)snprintf(w->open_model, sizeof w->open_model, "%s", j->model);
         queue_tell_model(q);
     }
     if (atomic_load(&j->cancel) || q->at_once)
-        vt_engine_cancel(q->engine);
-    const struct queue_view v = line_view_running(q);
+        vt_engine_cancel(w->engine);
+    const struct queue_view v = line_view_running(j);
     progress_json(j->id, &v, &b);
     pthread_mutex_unlock(&q->lock);
-    queue_see_memory(q);
+    queue_see_memory(w);
     tell_job(q, j->id, new_stage ? "stage" : "step", buf_str(&b), 0);
     buf_deinit(&b);
 }
 
 static void on_note(const char *text, void *user)
 {
-    struct queue *q = user;
-    json_put_z(&q->running->notes, NULL, text);
+    struct worker *w = user;
+    json_put_z(&w->running->notes, NULL, text);
 }
 
 static void preview_json(const struct live *j, const struct vt_preview *p, struct buf *b)
@@ -122,7 +123,8 @@ static void preview_json(const struct live *j, const struct vt_preview *p, struc
 
 static void on_preview(const struct vt_preview *p, void *user)
 {
-    struct queue *q = user;
+    struct worker *w = user;
+    struct queue *q = w->queue;
     const struct vt_image *im = &p->image;
     struct image view = {.w = im->width,
                          .h = im->height,
@@ -135,7 +137,7 @@ static void on_preview(const struct vt_preview *p, void *user)
     buf_init(&b, LIMIT_PREVIEW_EVENT);
     if (image_jpeg_write(&view, 80, &jpeg, &e) == ERR_OK) {
         pthread_mutex_lock(&q->lock);
-        struct live *j = q->running;
+        struct live *j = w->running;
         buf_deinit(&j->preview);
         j->preview = jpeg;
         j->preview_step = p->step;
@@ -154,18 +156,18 @@ static void on_preview(const struct vt_preview *p, void *user)
 /* A finished image is kept, whatever becomes of the others. */
 static void on_image(const struct vt_result *result, int i, void *user)
 {
-    struct queue *q = user;
-    if (work_keep_image(q->server->store, result, i, q->running->result) != ERR_OK)
-        vt_engine_cancel(q->engine);
+    struct worker *w = user;
+    if (work_keep_image(w->queue->server->store, result, i, w->running->result) != ERR_OK)
+        vt_engine_cancel(w->engine);
 }
 
-struct vt_callbacks queue_callbacks(struct queue *q)
+struct vt_callbacks queue_callbacks(struct worker *w)
 {
     return (struct vt_callbacks){.progress = on_progress,
                                  .note = on_note,
                                  .preview = on_preview,
                                  .image = on_image,
-                                 .user = q};
+                                 .user = w};
 }
 
 /* ---- before and after --------------------------------------------------------------------------------- */
@@ -207,9 +209,15 @@ void queue_tell_positions(struct queue *q)
 
 static void line_json(const struct queue *q, struct buf *b)
 {
+    const struct live *running[QUEUE_MAX_ENGINES];
+    int n = line_running(q, running);
     json_object(b, NULL);
     json_put_bool(b, "paused", q->paused);
-    json_put_z(b, "running", q->running ? q->running->id : NULL);
+    json_put_z(b, "running", n ? running[0]->id : NULL);
+    json_array(b, "running_jobs");
+    for (int i = 0; i < n; i++)
+        json_put_z(b, NULL, running[i]->id);
+    json_end_array(b);
     json_array(b, "queued");
     for (const struct live *j = q->first; j; j = j->next)
         json_put_z(b, NULL, j->id);
@@ -224,10 +232,28 @@ void queue_json(struct queue *q, struct buf *b)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* The open model of the engine before which none has the same; NULL. */
+static const char *first_open(const struct queue *q, int i)
+{
+    const char *model = q->workers[i].open_model;
+    for (int k = 0; k < i; k++)
+        if (strcmp(q->workers[k].open_model, model) == 0)
+            return NULL;
+    return *model ? model : NULL;
+}
+
 static void model_json(const struct queue *q, struct buf *b)
 {
+    const char *first = NULL;
+    for (int i = 0; i < q->n_workers && !first; i++)
+        first = first_open(q, i);
     json_object(b, NULL);
-    json_put_z(b, "open", q->open_model[0] ? q->open_model : NULL);
+    json_put_z(b, "open", first);
+    json_array(b, "open_models");
+    for (int i = 0; i < q->n_workers; i++)
+        if (first_open(q, i))
+            json_put_z(b, NULL, first_open(q, i));
+    json_end_array(b);
     json_end_object(b);
 }
 
@@ -266,18 +292,20 @@ void queue_tell_added(struct queue *q, const struct live *j, int position)
 /* How all stands now, for who has seen nothing yet. */
 static void tell_all(struct queue *q, struct http_stream *s)
 {
+    const struct live *running[QUEUE_MAX_ENGINES];
     struct buf b;
     buf_init(&b, LIMIT_QUEUE_EVENT);
     pthread_mutex_lock(&q->lock);
+    int n = line_running(q, running);
     line_json(q, &b);
     events_tell(s, NULL, "queue", buf_str(&b));
     buf_clear(&b);
     model_json(q, &b);
     events_tell(s, NULL, "models", buf_str(&b));
-    if (q->running) {
+    for (int i = 0; i < n; i++) {
         buf_clear(&b);
-        const struct queue_view v = line_view_running(q);
-        progress_json(q->running->id, &v, &b);
+        const struct queue_view v = line_view_running(running[i]);
+        progress_json(running[i]->id, &v, &b);
         events_tell(s, NULL, "job.stage", buf_str(&b));
     }
     pthread_mutex_unlock(&q->lock);

@@ -7,7 +7,7 @@ export interface ServerEvents {
   job: { id: string, state?: JobState, result?: Job['result'], error?: Job['error'] } & Partial<Job> & Progress
   preview: Preview
   queue: Queue
-  models: { open: string | null }
+  models: { open: string | null, open_models: string[] }
   telemetry: Telemetry
   project: { id: string, revision: number, deleted?: boolean }
   asset: { id: string, deleted?: boolean }

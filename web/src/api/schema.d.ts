@@ -226,9 +226,11 @@ export interface components {
         Queue: {
             /** @description no further job starts; kept across restarts */
             paused: boolean;
-            /** @description id of the job that runs */
+            /** @description id of the job that runs; of several the one that has run for the longest time */
             running: string | null;
-            /** @description ids of those that wait, in the order in which they will run */
+            /** @description ids of all that run, one an engine at most, in the order in which they started */
+            running_jobs: string[];
+            /** @description ids of those that wait, in the order in which they will run; several engines may start a later one first whose model they have open */
             queued: string[];
         };
         Plan: {
@@ -264,6 +266,7 @@ export interface components {
             seconds: number | null;
         };
         Telemetry: {
+            /** @description of the first engine */
             device: {
                 /** @description null before the first job or model */
                 name: string | null;
@@ -285,6 +288,7 @@ export interface components {
             };
             queue: {
                 waiting: number;
+                /** @description of several the one that has run for the longest time */
                 running: {
                     id: string;
                     /** @enum {string} */
@@ -296,7 +300,29 @@ export interface components {
                 failed: number;
                 cancelled: number;
             };
+            /** @description that the first engine has open */
             model: string | null;
+            /** @description each, in the order of --device */
+            engines: {
+                device: {
+                    /** @description null before the first job or model */
+                    name: string | null;
+                    total_bytes: number;
+                    budget_bytes: number;
+                    used_bytes: number;
+                    peak_bytes: number;
+                    /** @description as it was set; null: the default */
+                    budget: string | null;
+                };
+                model: string | null;
+                running: {
+                    id: string;
+                    /** @enum {string} */
+                    kind: "generate" | "edit" | "layers" | "caption";
+                    /** @description empty before the first */
+                    stage: string;
+                } | null;
+            }[];
             uptime: number;
         };
         Project: {

@@ -27,10 +27,10 @@ export function secondsLeft (j: Job): number | null {
 
 export const isLive = (j: Job): boolean => j.state === 'queued' || j.state === 'running'
 
-/* What runs, then what waits in the order in which it will run. */
+/* What runs, the longest first, then what waits in the order in which it will run. */
 export function liveOf (jobs: Iterable<Job>, queue: Queue): Job[] {
-  const place = new Map(queue.queued.map((id, i) => [id, i]))
-  const rank = (j: Job): number => j.state === 'running' ? -1 : place.get(j.id) ?? Infinity
+  const place = new Map([...queue.running_jobs, ...queue.queued].map((id, i) => [id, i]))
+  const rank = (j: Job): number => place.get(j.id) ?? (j.state === 'running' ? -1 : Infinity)
   return [...jobs].filter(isLive).sort((a, b) => rank(a) - rank(b) || a.created_ms - b.created_ms)
 }
 

@@ -64,7 +64,7 @@ export function begin (): void {
     job: (j) => { void heardJob(j) },
     preview: heardPreview,
     queue: heardQueue,
-    models: (m) => { heardModels(m.open) },
+    models: (m) => { heardModels(m.open_models) },
     telemetry: (t) => { telemetry.value = t },
     project: heardProject,
     asset: historyChanged,

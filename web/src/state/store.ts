@@ -57,7 +57,7 @@ export const zoom = signal(1)
 
 export const jobs = signal<ReadonlyMap<string, Job>>(new Map())
 export const previews = signal<ReadonlyMap<string, Preview>>(new Map())
-export const queue = signal<Queue>({ paused: false, running: null, queued: [] })
+export const queue = signal<Queue>({ paused: false, running: null, running_jobs: [], queued: [] })
 
 /* A result that waits to be accepted, as one picture over the place where it belongs. */
 export interface Candidate {

@@ -14,6 +14,7 @@ const t = text.memory
 const LEAST = 0.05
 
 type Device = Telemetry['device']
+type Engine = Telemetry['engines'][number]
 
 /* "70%" says what the whole is; else the server does. */
 function total (d: Device): number {
@@ -67,18 +68,38 @@ function Fact ({ name, value }: { name: string, value: string }) {
   return <><dt>{name}</dt><dd>{value}</dd></>
 }
 
+/* What each of several engines has, and does. */
+function Engines ({ engines }: { engines: Engine[] }) {
+  return (
+    <ul class='engines' aria-label={t.engines}>
+      {engines.map((g, i) => (
+        <li key={i}>
+          <div class='row'>
+            <span class='grow'>{t.engine(i + 1, g.device.name)}</span>
+            <span class='secondary'>{g.running ? t.components[(g.running.stage || 'load') as Stage] : t.nothing}</span>
+          </div>
+          <Meter {...shares(g.device)} />
+          <span class='secondary'>{[g.device.budget_bytes > 0 ? bytesOf(g.device.used_bytes, g.device.budget_bytes) : null, g.model].filter(Boolean).join(' · ')}</span>
+        </li>
+      ))}
+    </ul>
+  )
+}
+
 export function MemoryFacts () {
   const now = telemetry.value
   if (!now) return <p class='secondary'>{t.unknown}</p>
-  const { device: d, host: h, queue: q } = now
+  const { device: d, host: h, queue: q, engines } = now
+  const one = engines.length < 2
   return (
     <>
       <BudgetSlider d={d} />
+      {!one && <Engines engines={engines} />}
       <dl class='facts'>
-        <Fact name={t.device} value={d.name ?? t.noDevice} />
-        {d.budget_bytes > 0 && <Fact name={t.used} value={bytesOf(d.used_bytes, d.budget_bytes)} />}
-        {d.peak_bytes > 0 && <Fact name={t.peak} value={bytes(d.peak_bytes)} />}
-        <Fact name={t.engaged} value={q.running?.stage ? t.components[q.running.stage as Stage] : t.nothing} />
+        {one && <Fact name={t.device} value={d.name ?? t.noDevice} />}
+        {one && d.budget_bytes > 0 && <Fact name={t.used} value={bytesOf(d.used_bytes, d.budget_bytes)} />}
+        {one && d.peak_bytes > 0 && <Fact name={t.peak} value={bytes(d.peak_bytes)} />}
+        {one && <Fact name={t.engaged} value={q.running?.stage ? t.components[q.running.stage as Stage] : t.nothing} />}
         <Fact name={t.host} value={bytesOf(h.total_bytes - h.available_bytes, h.total_bytes)} />
         <Fact name={t.program} value={t.programBytes(bytes(h.anonymous_bytes), bytes(h.mapped_bytes))} />
         <Fact name={t.load} value={t.loadOf(h.load, h.cpus)} />
@@ -89,7 +110,9 @@ export function MemoryFacts () {
 
 export function Memory () {
   const d = telemetry.value?.device
-  const says = d && d.budget_bytes > 0 ? bytesOf(d.used_bytes, d.budget_bytes) : t.idle
+  const all = telemetry.value?.engines.map((g) => g.device) ?? []
+  const budget = all.reduce((sum, g) => sum + g.budget_bytes, 0)
+  const says = budget > 0 ? bytesOf(all.reduce((sum, g) => sum + g.used_bytes, 0), budget) : t.idle
   return (
     <PopoverButton class='button quiet memory' label={t.title(says)} content={() => <MemoryFacts />}>
       <Icon of={MemoryStick} />

@@ -6,7 +6,7 @@ import { Icon } from '../../ui/icon.tsx'
 
 export function QueueButton () {
   const q = queue.value
-  const n = q.queued.length + (q.running === null ? 0 : 1)
+  const n = q.queued.length + q.running_jobs.length
   return (
     <button type='button' class={`button quiet queue-button ${q.running === null ? '' : 'running'}`} aria-label={text.header.queueFacts(n, q.paused)} aria-expanded={queueOpen.value}
       title={text.header.queueFacts(n, q.paused)} onClick={() => { queueOpen.value = !queueOpen.value }}>

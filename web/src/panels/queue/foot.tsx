@@ -30,18 +30,19 @@ function Failed ({ job }: { job: Job }) {
   )
 }
 
-function Live ({ first, more }: { first: Job, more: number }) {
-  const stopped = queue.value.paused && first.state !== 'running'
+/* `more` jobs wait behind it. */
+function Live ({ job, more }: { job: Job, more: number }) {
+  const stopped = queue.value.paused && job.state !== 'running'
   return (
     <div class='job-foot compact'>
-      <ProgressBar job={first} />
+      <ProgressBar job={job} />
       <div class='row'>
-        <button type='button' class='job-foot-words grow' title={titleOf(first)} onClick={() => { queueOpen.value = true }}>
-          {stopped ? text.queue.stopped : wordsOf(first)}{more > 0 && <span> · {text.queue.more(more)}</span>}
+        <button type='button' class='job-foot-words grow' title={titleOf(job)} onClick={() => { queueOpen.value = true }}>
+          {stopped ? text.queue.stopped : wordsOf(job)}{more > 0 && <span> · {text.queue.more(more)}</span>}
         </button>
         {stopped
           ? <Button kind='quiet' onClick={() => { void pauseQueue(false) }}>{text.queue.resume}</Button>
-          : <Button kind='quiet' onClick={() => { void cancel(first.id) }}>{text.cancel}</Button>}
+          : <Button kind='quiet' onClick={() => { void cancel(job.id) }}>{text.cancel}</Button>}
       </div>
     </div>
   )
@@ -51,11 +52,13 @@ export function JobFoot () {
   if (queueOpen.value) return null
   const live = liveOf(jobs.value.values(), queue.value)
   const failed = endedOf(projectJobs.value, opened).find((j) => j.state === 'failed' && !seen.value.has(j.id))
-  const [first] = live
+  const running = live.filter((j) => j.state === 'running')
+  const shown = running.length > 0 ? running : live.slice(0, 1)
   return (
     <section aria-label={text.queue.label}>
       {failed && <Failed job={failed} />}
-      {first ? <Live first={first} more={live.length - 1} /> : <p class='visually-hidden'>{text.queue.empty}</p>}
+      {shown.map((j, i) => <Live key={j.id} job={j} more={i === shown.length - 1 ? live.length - shown.length : 0} />)}
+      {shown.length === 0 && <p class='visually-hidden'>{text.queue.empty}</p>}
     </section>
   )
 }

@@ -8,8 +8,8 @@ export async function loadModels (): Promise<void> {
   if (list) models.value = list
 }
 
-export function heardModels (open: string | null): void {
-  models.value = models.value.map((m) => ({ ...m, open: m.id === open }))
+export function heardModels (open: string[]): void {
+  models.value = models.value.map((m) => ({ ...m, open: open.includes(m.id) }))
 }
 
 /* Both answer when they are done, which takes as long as reading the weights. */
