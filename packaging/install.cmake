@@ -52,8 +52,8 @@ Two miniature models come with it; veetance-fetch gets the full ones.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION graphics)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-# What is opened at run time is seen needed by no tool. Libraries that some command cannot do without (base/late.cmake)
-# are asked for in the version that was built with, or newer; the others are recommended.
+# What is opened at run time is seen needed by no tool. Libraries of the base (base/late.cmake) are asked for in the
+# version that was built with, or newer; others are recommended, and so are ggml's backends and oneDNN.
 get_property(late GLOBAL PROPERTY VT_LATE_DEPENDS)
 list(REMOVE_DUPLICATES late)
 foreach(package ${late})
@@ -62,8 +62,9 @@ foreach(package ${late})
   list(APPEND depends "${package} (>= ${version})")
 endforeach()
 list(JOIN depends ", " CPACK_DEBIAN_PACKAGE_DEPENDS)
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS
-  "libggml0-backend-vulkan, ca-certificates, libtiff6, libheif1, libgif7")
+get_property(recommends GLOBAL PROPERTY VT_LATE_RECOMMENDS)
+list(APPEND recommends libggml0-backend-vulkan ca-certificates)
+list(JOIN recommends ", " CPACK_DEBIAN_PACKAGE_RECOMMENDS)
 get_filename_component(dnnl_file ${DNNL_LIBRARY} REALPATH)
 execute_process(COMMAND dpkg-query -S ${dnnl_file}
   OUTPUT_VARIABLE dnnl_owner ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)

@@ -1,11 +1,11 @@
-# vt_late(SOURCE PREFIX NAME...): src/SOURCE stands for the libraries NAME..., the first of which is opened when it is
-# needed and brings the others (late.h). pkg-config found them as PREFIX. VT_LATE_DEPENDS: the packages that have them,
-# for the Debian package. vt_late_whole: the libraries themselves, for tests that call more of them.
+# vt_late(SOURCE RELATION PREFIX NAME...): src/SOURCE stands for the libraries NAME..., the first of which is opened when
+# it is needed and brings the others (late.h). pkg-config found them as PREFIX. VT_LATE_DEPENDS and VT_LATE_RECOMMENDS,
+# as RELATION says: the packages that have them, for the Debian package. vt_late_whole: the libraries themselves, for tests that call more of them.
 string(REGEX MATCH "x86_64|AMD64" VT_LATE ${CMAKE_SYSTEM_PROCESSOR}) # others are linked as usual: late.h has no stub
 add_library(vt_late_whole INTERFACE)
 target_link_options(vt_late_whole INTERFACE -Wl,--as-needed)
 
-function(vt_late source prefix name)
+function(vt_late source relation prefix name)
   string(REGEX REPLACE "/.*" "" folder ${source})
   if(NOT TARGET vt_${folder})
     return()
@@ -33,7 +33,7 @@ function(vt_late source prefix name)
     OUTPUT_VARIABLE owner ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)
   if(owner MATCHES "^([a-z0-9.+-]+)[:,]")
     set(package ${CMAKE_MATCH_1})
-    set_property(GLOBAL APPEND PROPERTY VT_LATE_DEPENDS ${package})
+    set_property(GLOBAL APPEND PROPERTY VT_LATE_${relation} ${package})
   endif()
   set_property(SOURCE src/${source} APPEND PROPERTY COMPILE_DEFINITIONS
     LATE_FILE="${soname}" LATE_PACKAGE="${package}")

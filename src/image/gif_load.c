@@ -1,6 +1,6 @@
 /* gif_load.c - GIF through giflib: the first frame, at its place on the canvas.
  *
- * giflib is opened when the first GIF comes (library.h). The screen's size is checked before anything is
+ * giflib is opened when the first GIF comes (base/late.h). The screen's size is checked before anything is
  * allocated, and the file is read up to the first image only: further frames may be damaged or huge. What the
  * frame does not cover is transparent.
  */
@@ -8,9 +8,9 @@
 
 #include <gif_lib.h>
 
+#include "base/late.h"
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/library.h"
 
 #define GIF_FUNCTIONS(X)                                                                           \
     X(DGifOpen)                                                                                    \
@@ -21,19 +21,7 @@
     X(DGifGetExtension)                                                                            \
     X(DGifGetExtensionNext)
 
-#define MEMBER(NAME) __typeof__(&NAME) NAME;
-static struct {
-    GIF_FUNCTIONS(MEMBER)
-} gif;
-
-#define ENTRY(NAME) {#NAME, (void **)&gif.NAME},
-static const struct library_entry entries[] = {GIF_FUNCTIONS(ENTRY)};
-
-static struct library library = {.file = "libgif.so.7",
-                                 .task = "reading GIF",
-                                 .package = "libgif7",
-                                 .entries = entries,
-                                 .n_entries = sizeof entries / sizeof entries[0]};
+LATE_LIBRARY(image_gif, "reading GIF", GIF_FUNCTIONS)
 
 struct gif_job {
     struct decode *d;
@@ -65,12 +53,12 @@ static bool skip_extension(struct gif_job *j)
 {
     int code = 0;
     GifByteType *block = NULL;
-    if (gif.DGifGetExtension(j->g, &code, &block) != GIF_OK)
+    if (DGifGetExtension(j->g, &code, &block) != GIF_OK)
         return false;
     if (code == GRAPHICS_EXT_FUNC_CODE && block && block[0] >= 4)
         j->transparent = block[1] & 1 ? block[4] : -1;
     while (block)
-        if (gif.DGifGetExtensionNext(j->g, &block) != GIF_OK)
+        if (DGifGetExtensionNext(j->g, &block) != GIF_OK)
             return false;
     return true;
 }
@@ -80,10 +68,10 @@ static enum err_code find_frame(struct gif_job *j)
 {
     for (;;) {
         GifRecordType type;
-        if (gif.DGifGetRecordType(j->g, &type) != GIF_OK)
+        if (DGifGetRecordType(j->g, &type) != GIF_OK)
             return broken(j);
         if (type == IMAGE_DESC_RECORD_TYPE)
-            return gif.DGifGetImageDesc(j->g) == GIF_OK ? ERR_OK : broken(j);
+            return DGifGetImageDesc(j->g) == GIF_OK ? ERR_OK : broken(j);
         if (type == TERMINATE_RECORD_TYPE)
             return err_set(j->d->e, ERR_FORMAT, "the GIF has no image");
         if (type == EXTENSION_RECORD_TYPE && !skip_extension(j))
@@ -142,7 +130,7 @@ static enum err_code read_lines(struct gif_job *j, GifByteType *line)
     for (int pass = 0; pass < passes; pass++)
         for (int y = f->Interlace ? first[pass] : 0; y < f->Height;
              y += f->Interlace ? step[pass] : 1) {
-            if (gif.DGifGetLine(j->g, line, f->Width) != GIF_OK)
+            if (DGifGetLine(j->g, line, f->Width) != GIF_OK)
                 return broken(j);
             place_line(j, map, line, y);
         }
@@ -159,8 +147,7 @@ static enum err_code read_pixels(struct gif_job *j)
         rc = read_lines(j, line);
     mem_free(line);
     GifRecordType type;
-    if (rc == ERR_OK && gif.DGifGetRecordType(j->g, &type) == GIF_OK &&
-        type != TERMINATE_RECORD_TYPE)
+    if (rc == ERR_OK && DGifGetRecordType(j->g, &type) == GIF_OK && type != TERMINATE_RECORD_TYPE)
         codec_note(d->info, "an animation: only the first frame is used");
     return rc;
 }
@@ -169,14 +156,14 @@ enum err_code codec_gif(struct decode *d)
 {
     struct gif_job j = {.d = d, .transparent = -1};
     int code = 0;
-    TRY(library_open(&library, d->e));
-    j.g = gif.DGifOpen(&j, on_read, &code);
+    TRY(late_open(&image_gif, d->e));
+    j.g = DGifOpen(&j, on_read, &code);
     enum err_code rc;
     TRY_GOTO(j.g ? read_header(&j) : broken(&j), done);
     if (!d->header_only)
         rc = read_pixels(&j);
 done:
     if (j.g)
-        (void)gif.DGifCloseFile(j.g, &code);
+        (void)DGifCloseFile(j.g, &code);
     return rc;
 }

@@ -12,12 +12,11 @@
 
 #include <libheif/heif.h>
 
+#include "base/late.h"
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/library.h"
 #include "image/sample.h"
 
-/* HEIF_API(NAME): every function that is used, once. */
 #define HEIF_FUNCTIONS(X)                                                                          \
     X(heif_get_version_number)                                                                     \
     X(heif_get_version)                                                                            \
@@ -41,19 +40,7 @@
     X(heif_image_get_bits_per_pixel_range)                                                         \
     X(heif_image_get_plane_readonly)
 
-#define MEMBER(NAME) __typeof__(&NAME) NAME;
-static struct {
-    HEIF_FUNCTIONS(MEMBER)
-} heif;
-
-#define ENTRY(NAME) {#NAME, (void **)&heif.NAME},
-static const struct library_entry entries[] = {HEIF_FUNCTIONS(ENTRY)};
-
-static struct library library = {.file = "libheif.so.1",
-                                 .task = "reading HEIC and AVIF",
-                                 .package = "libheif1",
-                                 .entries = entries,
-                                 .n_entries = sizeof entries / sizeof entries[0]};
+LATE_LIBRARY(image_heif, "reading HEIC and AVIF", HEIF_FUNCTIONS)
 
 struct heif_job {
     struct decode *d;
@@ -71,13 +58,13 @@ static enum err_code broken(struct heif_job *j, struct heif_error why)
 
 static enum err_code keep_profile(struct heif_job *j)
 {
-    size_t n = heif.heif_image_handle_get_raw_color_profile_size(j->handle);
+    size_t n = heif_image_handle_get_raw_color_profile_size(j->handle);
     if (n == 0 || n > CODEC_ICC_MAX_BYTES)
         return n ? codec_keep_icc(j->d, NULL, n) : ERR_OK;
     void *p = mem_try_alloc(n);
     if (!p)
         return err_set(j->d->e, ERR_NOMEM, "no memory for an ICC profile of %zu bytes", n);
-    struct heif_error why = heif.heif_image_handle_get_raw_color_profile(j->handle, p);
+    struct heif_error why = heif_image_handle_get_raw_color_profile(j->handle, p);
     enum err_code rc = why.code == heif_error_Ok ? codec_keep_icc(j->d, p, n) : ERR_OK;
     mem_free(p);
     return rc;
@@ -86,24 +73,24 @@ static enum err_code keep_profile(struct heif_job *j)
 static enum err_code read_header(struct heif_job *j)
 {
     struct image_info *info = j->d->info;
-    struct heif_error why = heif.heif_context_read_from_memory_without_copy(
-        j->context, j->d->bytes.p, j->d->bytes.n, NULL);
+    struct heif_error why =
+        heif_context_read_from_memory_without_copy(j->context, j->d->bytes.p, j->d->bytes.n, NULL);
     if (why.code == heif_error_Ok)
-        why = heif.heif_context_get_primary_image_handle(j->context, &j->handle);
+        why = heif_context_get_primary_image_handle(j->context, &j->handle);
     if (why.code != heif_error_Ok)
         return broken(j, why);
-    int w = heif.heif_image_handle_get_width(j->handle);
-    int h = heif.heif_image_handle_get_height(j->handle);
+    int w = heif_image_handle_get_width(j->handle);
+    int h = heif_image_handle_get_height(j->handle);
     enum err_code rc =
         image_check_size(w > 0 ? (uint64_t)w : 0, h > 0 ? (uint64_t)h : 0, j->d->limits, j->d->e);
     if (rc != ERR_OK)
         return rc;
     info->w = w;
     info->h = h;
-    info->had_alpha = heif.heif_image_handle_has_alpha_channel(j->handle) != 0;
+    info->had_alpha = heif_image_handle_has_alpha_channel(j->handle) != 0;
     info->channels = info->had_alpha ? 4 : 3;
-    info->bit_depth = heif.heif_image_handle_get_luma_bits_per_pixel(j->handle);
-    info->frames = heif.heif_context_get_number_of_top_level_images(j->context);
+    info->bit_depth = heif_image_handle_get_luma_bits_per_pixel(j->handle);
+    info->frames = heif_context_get_number_of_top_level_images(j->context);
     if (info->frames > 1)
         codec_note(info, "%d images in one file: only the first one is used", info->frames);
     return keep_profile(j);
@@ -129,12 +116,12 @@ enum { SOUND_VERSION = 1 << 24 | 19 << 16 };
 
 static enum err_code check_trust(const struct heif_job *j)
 {
-    if (!j->d->limits->untrusted || heif.heif_get_version_number() >= SOUND_VERSION)
+    if (!j->d->limits->untrusted || heif_get_version_number() >= SOUND_VERSION)
         return ERR_OK;
     return err_set(j->d->e, ERR_FORMAT,
                    "this machine's libheif %s can crash on a damaged %s: here such files are read "
                    "only with libheif 1.19 or newer; make it a PNG first",
-                   heif.heif_get_version(), image_format_name(j->d->info->format));
+                   heif_get_version(), image_format_name(j->d->info->format));
 }
 
 static enum err_code read_pixels(struct heif_job *j)
@@ -145,24 +132,22 @@ static enum err_code read_pixels(struct heif_job *j)
         deep ? (alpha ? heif_chroma_interleaved_RRGGBBAA_LE : heif_chroma_interleaved_RRGGBB_LE)
              : (alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB);
     struct heif_error why =
-        heif.heif_decode_image(j->handle, &j->image, heif_colorspace_RGB, chroma, NULL);
+        heif_decode_image(j->handle, &j->image, heif_colorspace_RGB, chroma, NULL);
     int stride = 0;
     if (why.code != heif_error_Ok)
         return broken(j, why);
-    const uint8_t *p =
-        heif.heif_image_get_plane_readonly(j->image, heif_channel_interleaved, &stride);
-    int bits =
-        deep ? heif.heif_image_get_bits_per_pixel_range(j->image, heif_channel_interleaved) : 8;
+    const uint8_t *p = heif_image_get_plane_readonly(j->image, heif_channel_interleaved, &stride);
+    int bits = deep ? heif_image_get_bits_per_pixel_range(j->image, heif_channel_interleaved) : 8;
     size_t row = (size_t)d->info->w * (size_t)d->info->channels * (deep ? 2 : 1);
     if (!p || stride < 0 || (size_t)stride < row || bits < 8 || bits > 16 ||
-        heif.heif_image_get_width(j->image, heif_channel_interleaved) != d->info->w ||
-        heif.heif_image_get_height(j->image, heif_channel_interleaved) != d->info->h)
+        heif_image_get_width(j->image, heif_channel_interleaved) != d->info->w ||
+        heif_image_get_height(j->image, heif_channel_interleaved) != d->info->h)
         return err_set(d->e, ERR_FORMAT, "the %s does not decode to what its header says",
                        image_format_name(d->info->format));
     TRY(image_new_deep(&d->out, d->info->w, d->info->h, d->info->channels, d->deep && bits > 8,
                        d->e));
     copy_rows(&d->out, p, (size_t)stride, bits);
-    if (alpha && heif.heif_image_handle_is_premultiplied_alpha(j->handle))
+    if (alpha && heif_image_handle_is_premultiplied_alpha(j->handle))
         image_unpremultiply(&d->out);
     return ERR_OK;
 }
@@ -170,8 +155,8 @@ static enum err_code read_pixels(struct heif_job *j)
 enum err_code codec_heif(struct decode *d)
 {
     struct heif_job j = {.d = d};
-    TRY(library_open(&library, d->e));
-    j.context = heif.heif_context_alloc();
+    TRY(late_open(&image_heif, d->e));
+    j.context = heif_context_alloc();
     enum err_code rc;
     TRY_GOTO(j.context ? read_header(&j) : err_set(d->e, ERR_NOMEM, "no memory to read HEIF"),
              done);
@@ -181,10 +166,10 @@ enum err_code codec_heif(struct decode *d)
     rc = read_pixels(&j);
 done:
     if (j.image)
-        heif.heif_image_release(j.image);
+        heif_image_release(j.image);
     if (j.handle)
-        heif.heif_image_handle_release(j.handle);
+        heif_image_handle_release(j.handle);
     if (j.context)
-        heif.heif_context_free(j.context);
+        heif_context_free(j.context);
     return rc;
 }

@@ -6,9 +6,29 @@
 #include <lcms2.h>
 #include <stdlib.h>
 
+#include "base/late.h"
 #include "base/mem.h"
 #include "image/codec.h"
 #include "image/sample.h"
+
+#define LCMS_FUNCTIONS(X)                                                                          \
+    X(_cmsLCMScolorSpace)                                                                          \
+    X(cmsBuildParametricToneCurve)                                                                 \
+    X(cmsCloseProfile)                                                                             \
+    X(cmsCreateContext)                                                                            \
+    X(cmsCreateGrayProfileTHR)                                                                     \
+    X(cmsCreateTransformTHR)                                                                       \
+    X(cmsCreate_sRGBProfileTHR)                                                                    \
+    X(cmsD50_xyY)                                                                                  \
+    X(cmsDeleteContext)                                                                            \
+    X(cmsDeleteTransform)                                                                          \
+    X(cmsDoTransform)                                                                              \
+    X(cmsFreeToneCurve)                                                                            \
+    X(cmsGetColorSpace)                                                                            \
+    X(cmsOpenProfileFromMemTHR)                                                                    \
+    X(cmsSetLogErrorHandlerTHR)
+
+LATE_LIBRARY(image_lcms, "converting colour profiles", LCMS_FUNCTIONS)
 
 struct icc {
     cmsContext context;
@@ -50,7 +70,12 @@ static cmsHPROFILE grey_srgb(cmsContext context)
 static bool icc_open(struct icc *c, struct str profile, cmsUInt32Number from_type,
                      cmsUInt32Number to_type, struct image_info *info)
 {
+    struct err why = {0};
     *c = (struct icc){0};
+    if (late_open(&image_lcms, &why) != ERR_OK) {
+        codec_note(info, "the ICC profile was ignored: %s", why.text);
+        return false;
+    }
     c->context = cmsCreateContext(NULL, NULL);
     if (!c->context)
         return false;

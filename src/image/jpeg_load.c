@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "image/exif.h"
+#include "image/late_jpeg.h"
 
 enum {
     /* A few hundred bytes can request another pass over a huge image, any number of times. Real files have a dozen. */
@@ -247,6 +248,7 @@ static enum err_code decode(struct jpeg_job *j)
 enum err_code codec_jpeg(struct decode *d)
 {
     struct jpeg_job j = {.d = d};
+    TRY(late_open(&image_jpeg, d->e));
     j.c.err = jpeg_std_error(&j.errors);
     j.c.client_data = &j;
     j.errors.error_exit = on_error;

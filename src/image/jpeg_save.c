@@ -15,6 +15,7 @@
 
 #include "base/file.h"
 #include "image/composite.h"
+#include "image/late_jpeg.h"
 
 enum { CHUNK_BYTES = 16384, FULL_CHROMA_QUALITY = 90 };
 
@@ -114,6 +115,7 @@ static enum err_code write_jpeg(const struct image *im, int quality, struct str 
     if (im->w > JPEG_MAX_DIMENSION || im->h > JPEG_MAX_DIMENSION)
         return err_set(e, ERR_LIMIT, "JPEG cannot hold %d x %d pixels, only %ld a side", im->w,
                        im->h, JPEG_MAX_DIMENSION);
+    TRY(late_open(&image_jpeg, e));
     enum err_code rc = image_has_alpha(im) ? image_on_ground(im, white, &flat, e) : ERR_OK;
     if (rc != ERR_OK)
         return rc;

@@ -6,9 +6,9 @@
 
 #include <tiffio.h>
 
+#include "base/late.h"
 #include "base/mem.h"
 #include "image/codec.h"
-#include "image/library.h"
 #include "image/sample.h"
 
 #define TIFF_FUNCTIONS(X)                                                                          \
@@ -27,19 +27,7 @@
     X(TIFFReadRGBAImageOriented)                                                                   \
     X(TIFFLastDirectory)
 
-#define MEMBER(NAME) __typeof__(&NAME) NAME;
-static struct {
-    TIFF_FUNCTIONS(MEMBER)
-} tiff;
-
-#define ENTRY(NAME) {#NAME, (void **)&tiff.NAME},
-static const struct library_entry entries[] = {TIFF_FUNCTIONS(ENTRY)};
-
-static struct library library = {.file = "libtiff.so.6",
-                                 .task = "reading TIFF",
-                                 .package = "libtiff6",
-                                 .entries = entries,
-                                 .n_entries = sizeof entries / sizeof entries[0]};
+LATE_LIBRARY(image_tiff, "reading TIFF", TIFF_FUNCTIONS)
 
 enum { SAMPLES_MAX = 8, MEMORY_MAX_BYTES = 1 << 30 };
 
@@ -126,15 +114,15 @@ static enum err_code broken(const struct tiff_job *j)
 
 static enum err_code open_tiff(struct tiff_job *j)
 {
-    TIFFOpenOptions *options = tiff.TIFFOpenOptionsAlloc();
+    TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
     if (!options)
         return err_set(j->d->e, ERR_NOMEM, "no memory to read a TIFF");
-    tiff.TIFFOpenOptionsSetMaxSingleMemAlloc(options, MEMORY_MAX_BYTES);
-    tiff.TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, j);
-    tiff.TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, j);
-    j->t = tiff.TIFFClientOpenExt("TIFF", "rm", j, on_read, on_write, on_seek, on_close, on_size,
-                                  NULL, NULL, options);
-    tiff.TIFFOpenOptionsFree(options);
+    TIFFOpenOptionsSetMaxSingleMemAlloc(options, MEMORY_MAX_BYTES);
+    TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, j);
+    TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, j);
+    j->t = TIFFClientOpenExt("TIFF", "rm", j, on_read, on_write, on_seek, on_close, on_size, NULL,
+                             NULL, options);
+    TIFFOpenOptionsFree(options);
     return j->t ? ERR_OK : broken(j);
 }
 
@@ -143,7 +131,7 @@ static enum err_code open_tiff(struct tiff_job *j)
 static uint16_t field(const struct tiff_job *j, uint32_t tag)
 {
     uint16_t v = 0;
-    (void)tiff.TIFFGetFieldDefaulted(j->t, tag, &v);
+    (void)TIFFGetFieldDefaulted(j->t, tag, &v);
     return v;
 }
 
@@ -152,7 +140,7 @@ static void find_alpha(struct tiff_job *j)
 {
     uint16_t n = 0, *kinds = NULL;
     j->alpha = -1;
-    (void)tiff.TIFFGetFieldDefaulted(j->t, TIFFTAG_EXTRASAMPLES, &n, &kinds);
+    (void)TIFFGetFieldDefaulted(j->t, TIFFTAG_EXTRASAMPLES, &n, &kinds);
     for (int i = 0; kinds && i < n && j->colours + i < j->samples && j->alpha < 0; i++)
         if (kinds[i] == EXTRASAMPLE_ASSOCALPHA || kinds[i] == EXTRASAMPLE_UNASSALPHA) {
             j->alpha = j->colours + i;
@@ -166,15 +154,15 @@ static void find_alpha(struct tiff_job *j)
 static enum err_code read_header(struct tiff_job *j)
 {
     struct image_info *info = j->d->info;
-    if (!tiff.TIFFGetField(j->t, TIFFTAG_IMAGEWIDTH, &j->w) ||
-        !tiff.TIFFGetField(j->t, TIFFTAG_IMAGELENGTH, &j->h))
+    if (!TIFFGetField(j->t, TIFFTAG_IMAGEWIDTH, &j->w) ||
+        !TIFFGetField(j->t, TIFFTAG_IMAGELENGTH, &j->h))
         return err_set(j->d->e, ERR_FORMAT, "the TIFF has no size");
     TRY(image_check_size(j->w, j->h, j->d->limits, j->d->e));
     j->bits = field(j, TIFFTAG_BITSPERSAMPLE);
     j->samples = field(j, TIFFTAG_SAMPLESPERPIXEL);
     j->planar = field(j, TIFFTAG_PLANARCONFIG);
     j->format = field(j, TIFFTAG_SAMPLEFORMAT);
-    if (!tiff.TIFFGetField(j->t, TIFFTAG_PHOTOMETRIC, &j->photometric))
+    if (!TIFFGetField(j->t, TIFFTAG_PHOTOMETRIC, &j->photometric))
         j->photometric = j->samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK;
     if (j->samples < 1 || j->samples > SAMPLES_MAX)
         return err_set(j->d->e, ERR_FORMAT, "a TIFF of %u samples a pixel; 1 to %d are read",
@@ -186,7 +174,7 @@ static enum err_code read_header(struct tiff_job *j)
         j->photometric == PHOTOMETRIC_MINISBLACK || j->photometric == PHOTOMETRIC_MINISWHITE;
     j->colours = grey ? 1 : j->photometric == PHOTOMETRIC_SEPARATED ? 4 : 3;
     j->whole =
-        (j->bits != 8 && j->bits != 16) || tiff.TIFFIsTiled(j->t) ||
+        (j->bits != 8 && j->bits != 16) || TIFFIsTiled(j->t) ||
         (!grey && j->photometric != PHOTOMETRIC_RGB && j->photometric != PHOTOMETRIC_SEPARATED) ||
         j->samples < j->colours;
     find_alpha(j);
@@ -201,11 +189,11 @@ static enum err_code read_header(struct tiff_job *j)
     if (info->orientation < 1 || info->orientation > 8)
         info->orientation = 1;
     info->frames = 1;
-    if (!tiff.TIFFLastDirectory(j->t))
+    if (!TIFFLastDirectory(j->t))
         codec_note(info, "several images in one TIFF: only the first one is used");
     uint32_t n = 0;
     void *icc = NULL;
-    if (tiff.TIFFGetField(j->t, TIFFTAG_ICCPROFILE, &n, &icc) && n)
+    if (TIFFGetField(j->t, TIFFTAG_ICCPROFILE, &n, &icc) && n)
         return codec_keep_icc(j->d, icc, n);
     return ERR_OK;
 }
@@ -243,7 +231,7 @@ static enum err_code read_rows(struct tiff_job *j)
 {
     const bool separate = j->planar == PLANARCONFIG_SEPARATE;
     const uint64_t want = (uint64_t)j->w * (separate ? 1 : j->samples) * (j->bits / 8);
-    const uint64_t size = tiff.TIFFScanlineSize64(j->t);
+    const uint64_t size = TIFFScanlineSize64(j->t);
     if (size < want || size > 64 * want + 65536)
         return broken(j);
     unsigned char *row = mem_try_alloc((size_t)size);
@@ -253,7 +241,7 @@ static enum err_code read_rows(struct tiff_job *j)
     for (int plane = separate ? 0 : -1; rc == ERR_OK && plane < (separate ? j->samples : 0);
          plane++)
         for (uint32_t y = 0; rc == ERR_OK && y < j->h; y++) {
-            if (tiff.TIFFReadScanline(j->t, row, y, (uint16_t)(plane < 0 ? 0 : plane)) != 1)
+            if (TIFFReadScanline(j->t, row, y, (uint16_t)(plane < 0 ? 0 : plane)) != 1)
                 rc = broken(j);
             else
                 place_row(j, row, y, plane);
@@ -270,7 +258,7 @@ static enum err_code read_whole(struct tiff_job *j)
     TRY(image_new(&rgba, (int)j->w, (int)j->h, 4, j->d->e));
     uint32_t *raster = (uint32_t *)(void *)rgba.p;
     enum err_code rc = ERR_OK;
-    if (!tiff.TIFFReadRGBAImageOriented(j->t, j->w, j->h, raster, j->d->info->orientation, 1))
+    if (!TIFFReadRGBAImageOriented(j->t, j->w, j->h, raster, j->d->info->orientation, 1))
         TRY_GOTO(broken(j), done);
     for (size_t i = 0; i < (size_t)j->w * j->h; i++) {
         uint32_t v = raster[i];
@@ -318,13 +306,13 @@ enum err_code codec_tiff(struct decode *d)
 {
     struct tiff_job j = {.d = d};
     enum err_code rc;
-    TRY_GOTO(library_open(&library, d->e), done);
+    TRY_GOTO(late_open(&image_tiff, d->e), done);
     TRY_GOTO(open_tiff(&j), done);
     TRY_GOTO(read_header(&j), done);
     if (!d->header_only)
         TRY_GOTO(read_pixels(&j), done);
 done:
     if (j.t)
-        tiff.TIFFClose(j.t);
+        TIFFClose(j.t);
     return rc;
 }

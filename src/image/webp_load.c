@@ -11,7 +11,23 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
+#include "base/late.h"
 #include "image/exif.h"
+
+#define WEBP_FUNCTIONS(X)                                                                          \
+    X(WebPDecode)                                                                                  \
+    X(WebPDemuxDelete)                                                                             \
+    X(WebPDemuxGetChunk)                                                                           \
+    X(WebPDemuxGetFrame)                                                                           \
+    X(WebPDemuxGetI)                                                                               \
+    X(WebPDemuxInternal)                                                                           \
+    X(WebPDemuxReleaseChunkIterator)                                                               \
+    X(WebPDemuxReleaseIterator)                                                                    \
+    X(WebPFreeDecBuffer)                                                                           \
+    X(WebPGetFeaturesInternal)                                                                     \
+    X(WebPInitDecoderConfigInternal)
+
+LATE_LIBRARY(image_webp_load, "reading WebP", WEBP_FUNCTIONS)
 
 /* The demuxer keeps a record of every frame, four times as large as the smallest that a file can hold. */
 enum { FRAMES_MAX = 10000 };
@@ -151,6 +167,7 @@ enum err_code codec_webp(struct decode *d)
 {
     struct webp_job j = {.d = d};
     enum err_code rc;
+    TRY(late_open(&image_webp_load, d->e));
     TRY_GOTO(read_header(&j), done);
     if (!d->header_only)
         TRY_GOTO(image_new(&d->out, d->info->w, d->info->h, d->info->channels, d->e), done);

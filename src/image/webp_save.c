@@ -10,6 +10,22 @@
 #include <webp/mux.h>
 
 #include "base/file.h"
+#include "base/late.h"
+
+#define WEBP_FUNCTIONS(X)                                                                          \
+    X(WebPConfigInitInternal)                                                                      \
+    X(WebPEncode)                                                                                  \
+    X(WebPFree)                                                                                    \
+    X(WebPMuxAssemble)                                                                             \
+    X(WebPMuxCreateInternal)                                                                       \
+    X(WebPMuxDelete)                                                                               \
+    X(WebPMuxSetChunk)                                                                             \
+    X(WebPPictureFree)                                                                             \
+    X(WebPPictureImportRGB)                                                                        \
+    X(WebPPictureImportRGBA)                                                                       \
+    X(WebPPictureInitInternal)
+
+LATE_LIBRARY(image_webp_save, "writing WebP", WEBP_FUNCTIONS)
 
 struct target {
     const struct image_out *out;
@@ -82,6 +98,7 @@ enum err_code image_webp_write_to(const struct image *im, int quality, const str
     if (im->w > WEBP_MAX_DIMENSION || im->h > WEBP_MAX_DIMENSION)
         return err_set(e, ERR_LIMIT, "WebP cannot hold %d x %d pixels, only %d a side", im->w,
                        im->h, WEBP_MAX_DIMENSION);
+    TRY(late_open(&image_webp_save, e));
     if (!WebPConfigInit(&config) || !WebPPictureInit(&image))
         return err_set(e, ERR_INTERNAL, "libwebp is of another version than its headers");
     config.quality = lossless ? 50.0f : (float)quality; /* lossless: effort */

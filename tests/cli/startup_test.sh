@@ -16,9 +16,10 @@ among() {
 readonly SERVER='^lib(microhttpd|gnutls|p11-kit|nettle|hogweed)'
 readonly STORE='^libsqlite3'
 readonly ARCHIVES='^lib(zip|crypto|bz2)\.'
+readonly CODECS='^lib(jpeg|webp|webpmux|webpdemux|lcms2|tiff|heif|gif)\.'
 readonly ENGINE='^lib(ggml|gomp|stdc\+\+|dnnl|vulkan|cuda)'
 # Libraries of ours may come on a machine of another kind, but not one by one and unseen.
-readonly MOST_AT_START=15
+readonly MOST_AT_START=10
 
 opened=$(opened_by --version)
 check "the loader says what it opens" [ -n "$(among "$opened" '^libc\.so')" ]
@@ -29,13 +30,13 @@ else
         [ "$(printf '%s\n' "$opened" | wc -l)" -le "$MOST_AT_START" ]
     is "--version opens no engine" "$(among "$opened" "$ENGINE")" ""
 fi
-is "--version opens nothing of a server" "$(among "$opened" "$SERVER|$STORE|$ARCHIVES")" ""
+is "--version opens nothing of a server" "$(among "$opened" "$SERVER|$STORE|$ARCHIVES|$CODECS")" ""
 
 opened=$(opened_by generate -m micro-klein -p star --steps 1 -W 64 -H 64 --device cpu -o "$work/star.png")
 check "an image is made" [ -s "$work/star.png" ]
 engine=$(among "$opened" '^libggml\.')
 check "by ggml" [ -n "$(among "$opened" '^libggml-cpu')" ]
-is "generate opens nothing of a server" "$(among "$opened" "$SERVER|$STORE|$ARCHIVES")" ""
+is "generate opens nothing of a server, nor of other formats" "$(among "$opened" "$SERVER|$STORE|$ARCHIVES|$CODECS")" ""
 is "nor what drives cards" "$(among "$opened" '^lib(vulkan|cuda|ggml-(vulkan|rpc))')" ""
 
 opened=$(opened_by inspect "$models/micro-klein")
