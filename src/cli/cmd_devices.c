@@ -2,7 +2,7 @@
  *
  * Finding devices means loading every backend and asking its driver, which takes a second; a pin spares later starts
  * that. Pinning therefore measures all candidates with the same product and writes down the fastest, with the
- * library that it came from.
+ * library that it came from. On the CPU it also measures whose products are the faster (nn/cpu/choice.h).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/suggest.h"
+#include "nn/cpu/choice.h"
 #include "nn/device.h"
 #include "nn/pin.h"
 
@@ -67,6 +68,8 @@ static int unpin(const struct devices_job *j)
         (void)err_set_sys(&e, ERR_IO, errno, "cannot remove '%s'", path);
         return cli_fail_err(&e);
     }
+    if (nn_cpu_choice_unpin(&e) != ERR_OK)
+        return cli_fail_err(&e);
     if (j->json)
         puts("{\"pinned\":null}");
     else
@@ -104,6 +107,8 @@ static enum err_code pin_fastest(struct devices_job *j, struct err *e)
             break;
         rc = nn_device_measure(d, &j->flops[i], e);
         nn_device_close(d);
+        if (rc == ERR_OK && j->list[i].is_cpu)
+            rc = nn_cpu_choice_pin(e);
         if (best == MAX_DEVICES || j->flops[i] > j->flops[best])
             best = i;
     }
@@ -122,6 +127,39 @@ static enum err_code pin_fastest(struct devices_job *j, struct err *e)
 
 /* ---- printing -------------------------------------------------------------------------------------- */
 
+static const struct {
+    enum nn_cpu_work work;
+    const char *name, *words;
+} works[] = {
+    {NN_CPU_WORK_F32, "f32", "float32"},
+    {NN_CPU_WORK_INT8, "int8", "int8"},
+};
+enum { N_WORKS = sizeof works / sizeof works[0] };
+
+/* Whose products the CPU uses, and what was measured. */
+static void put_products(struct buf *b)
+{
+    struct nn_cpu_rates r = nn_cpu_choice_rates();
+    json_object(b, "products");
+    for (int i = 0; i < N_WORKS; i++) {
+        json_object(b, works[i].name);
+        json_put_bool(b, "own", nn_cpu_own(works[i].work));
+        json_put_fixed(b, "own_gflops", r.rate[works[i].work][NN_CPU_OWN], 1);
+        json_put_fixed(b, "onednn_gflops", r.rate[works[i].work][NN_CPU_ONEDNN], 1);
+        json_end_object(b);
+    }
+    json_end_object(b);
+}
+
+static void print_products(void)
+{
+    char why[160];
+    for (int i = 0; i < N_WORKS; i++) {
+        nn_cpu_choice_describe(works[i].work, why, sizeof why);
+        printf("           %s products: %s\n", works[i].words, why);
+    }
+}
+
 static void print_json(const struct devices_job *j)
 {
     struct buf b;
@@ -138,6 +176,8 @@ static void print_json(const struct devices_job *j)
         json_put_uint(&b, "free_bytes", d->free_bytes);
         if (j->flops[i] > 0)
             json_put_fixed(&b, "gflops", j->flops[i] * 1e-9, 1);
+        if (d->is_cpu)
+            put_products(&b);
         json_end_object(&b);
     }
     json_end_array(&b);
@@ -155,6 +195,8 @@ static void print_text(const struct devices_job *j)
         if (j->flops[i] > 0)
             printf(", %.0f GFLOP/s", j->flops[i] * 1e-9);
         printf("%s\n", strcmp(d->name, j->pinned) == 0 ? " (pinned)" : "");
+        if (d->is_cpu)
+            print_products();
     }
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "nn/cpu/choice.h"
 #include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/product.h"
@@ -71,7 +72,7 @@ static void read_job(struct job *j, struct ggml_tensor *dst, const void *user)
     j->n_q = j->q->ne[2];
     j->n_kv = j->k->ne[2];
     j->bf16 = j->q->type == GGML_TYPE_BF16;
-    j->own = !j->bf16 && j->dim <= GEMM_DEPTH && gemm_get();
+    j->own = !j->bf16 && j->dim <= GEMM_DEPTH && nn_cpu_own(NN_CPU_WORK_F32);
     plan(j);
 }
 
@@ -276,6 +277,7 @@ static bool do_unit(struct worker *w, int64_t head, int64_t tile)
 
 void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
+    (void)nth;
     struct job j;
     read_job(&j, dst, user);
     struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get(), .gemm = gemm_get()};
@@ -285,11 +287,10 @@ void nn_cpu_attention_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     w.sums = (float *)(void *)(p + scores_bytes(&j) + p_bytes(&j));
     w.packed = (float *)(void *)((unsigned char *)w.sums + sums_bytes(&j));
     w.product_scratch = (unsigned char *)w.packed + packed_bytes(&j);
-    int64_t first, last;
-    nn_cpu_share(j.heads * j.q_tiles, ith, nth, &first, &last);
+    int64_t u;
     int before = onednn_alone(w.d);
     bool ok = true;
-    for (int64_t u = first; ok && u < last; u++)
+    while (ok && (u = nn_cpu_next(j.scratch)) < j.heads * j.q_tiles)
         ok = do_unit(&w, u / j.q_tiles, u % j.q_tiles);
     for (int i = 0; i < 4 * PRODUCTS; i++)
         if (w.made[i >> 2][i & 1][i >> 1 & 1])

@@ -139,18 +139,19 @@ static size_t tile_bytes(const struct tile_shape *s)
 
 void nn_cpu_conv_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
+    (void)nth;
     const struct ggml_tensor *rows = dst->src[0], *packed = dst->src[1];
     uint32_t flags = nn_cpu_low(user);
     const float *bias = flags & BIAS ? dst->src[2]->data : NULL;
-    unsigned char *scratch = nn_cpu_scratch_part(dst->src[flags & BIAS ? 3 : 2], ith);
+    const struct ggml_tensor *parts = dst->src[flags & BIAS ? 3 : 2];
+    unsigned char *scratch = nn_cpu_scratch_part(parts, ith);
     struct tile_shape s = shape_from(rows, dst->ne[2], flags);
     const struct onednn *d = onednn_get();
     struct tile_conv conv;
-    int64_t height = dst->ne[1], first, last;
+    int64_t height = dst->ne[1], tiles = (height + s.rows - 1) / s.rows, i;
     bool ok = tile_make(&conv, d, &s, packed->data, scratch + tile_bytes(&s));
     int before = onednn_alone(d);
-    nn_cpu_share((height + s.rows - 1) / s.rows, ith, nth, &first, &last);
-    for (int64_t i = first; ok && i < last; i++) {
+    while (ok && (i = nn_cpu_next(parts)) < tiles) {
         /* The last tile overlaps the one before it, so that all tiles have one height. */
         int64_t y = i * s.rows + s.rows <= height ? i * s.rows : height - s.rows;
         const unsigned char *from =
@@ -186,7 +187,7 @@ struct ggml_tensor *nn_cpu_conv(struct nn_graph *g, struct ggml_tensor *w, struc
                                 struct ggml_tensor *x, int stride, struct nn_padding pad)
 {
     enum nn_cpu_mode mode = nn_cpu_mode(g);
-    if (mode == NN_CPU_GGML || !suits(w, x, b))
+    if (mode == NN_CPU_GGML || !onednn_get() || !suits(w, x, b))
         return NULL;
     struct ggml_tensor *rows = nn_cpu_rows(g, x, pad, mode == NN_CPU_BF16);
     if (!rows || rows->ne[1] < w->ne[0] || rows->ne[2] < w->ne[1])

@@ -6,9 +6,11 @@
  */
 #include "nn/cpu/cpu.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "nn/cpu/choice.h"
 #include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/onednn.h"
@@ -25,9 +27,9 @@ enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g)
     if (!nn_device_is_cpu(g->device) || g->exact || chosen("ggml"))
         return NN_CPU_GGML;
     const struct onednn *d = onednn_get();
-    if (!d)
+    if (!d && !gemm_get())
         return NN_CPU_GGML;
-    return d->bf16 && !chosen("f32") ? NN_CPU_BF16 : NN_CPU_F32;
+    return d && d->bf16 && !chosen("f32") && !chosen("own") ? NN_CPU_BF16 : NN_CPU_F32;
 }
 
 bool nn_cpu_has_int8(void)
@@ -38,32 +40,47 @@ bool nn_cpu_has_int8(void)
 
 int nn_cpu_int8_bits(void)
 {
-    const struct onednn *d = onednn_get();
-    return d && d->int8 ? 8 : GEMM_BITS;
+    return nn_cpu_own(NN_CPU_WORK_INT8) ? GEMM_BITS : 8;
 }
 
 /* ---- scratch ---------------------------------------------------------------------------------------- */
 
-static void nothing(struct ggml_tensor *dst, int ith, int nth, void *user)
+/* Scratch begins with the number of the next piece of work; a part of each worker follows, 64-aligned. */
+static unsigned char *aligned(const struct ggml_tensor *scratch, int ith)
 {
-    (void)dst;
-    (void)ith;
+    unsigned char *p = (unsigned char *)scratch->data + (size_t)ith * scratch->nb[1];
+    return p + (64 - (uintptr_t)p % 64) % 64;
+}
+
+static atomic_llong *next_piece(const struct ggml_tensor *scratch)
+{
+    return (atomic_llong *)(void *)aligned(scratch, 0);
+}
+
+static void begin(struct ggml_tensor *dst, int ith, int nth, void *user)
+{
     (void)nth;
     (void)user;
+    if (ith == 0)
+        atomic_init(next_piece(dst), 0);
+}
+
+int64_t nn_cpu_next(const struct ggml_tensor *scratch)
+{
+    return atomic_fetch_add_explicit(next_piece(scratch), 1, memory_order_relaxed);
 }
 
 struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes)
 {
     /* ggml aligns tensors to 32 bytes: 64 bytes more for each part leave room to align it to 64. */
-    int64_t part = (int64_t)nn_cpu_pad(bytes) + 64;
+    int64_t part = (int64_t)nn_cpu_pad(bytes) + 2 * 64;
     return ggml_custom_4d(nn_ctx(g), GGML_TYPE_I8, part, nn_device_threads(g->device), 1, 1, NULL,
-                          0, nothing, 1, NULL);
+                          0, begin, 1, NULL);
 }
 
 unsigned char *nn_cpu_scratch_part(const struct ggml_tensor *scratch, int ith)
 {
-    unsigned char *p = (unsigned char *)scratch->data + (size_t)ith * scratch->nb[1];
-    return p + (64 - (uintptr_t)p % 64) % 64;
+    return aligned(scratch, ith) + 64;
 }
 
 /* ---- nodes from outside ------------------------------------------------------------------------------ */
@@ -109,7 +126,7 @@ static const struct {
     {nn_cpu_norm_op, "norm", NULL},
     {nn_cpu_rope_op, "norm and rope", NULL},
     {nn_cpu_join_op, "join", NULL},
-    {nothing, "scratch", NULL},
+    {begin, "scratch", NULL},
 };
 
 double nn_cpu_flops(const struct ggml_tensor *t)

@@ -9,8 +9,10 @@
 
 #include "nn/graph.h"
 
-/* GGML: ggml's own kernels (other devices; exact graphs; oneDNN missing; VEETANCE_CPU_KERNELS=ggml).
- * F32: products in float32 (processors without bf16 of their own; VEETANCE_CPU_KERNELS=f32).
+/* GGML: ggml's own kernels (other devices; exact graphs; neither oneDNN nor products of ours;
+ * VEETANCE_CPU_KERNELS=ggml).
+ * F32: products in float32 (processors without bf16 of their own; VEETANCE_CPU_KERNELS=f32 or =own), oneDNN's or ours
+ * (choice.h).
  * BF16: products of bf16 with float32 sums. */
 enum nn_cpu_mode { NN_CPU_GGML, NN_CPU_F32, NN_CPU_BF16 };
 
@@ -25,6 +27,9 @@ int nn_cpu_int8_bits(void);
 struct ggml_tensor *nn_cpu_scratch(struct nn_graph *g, size_t bytes);
 /* The part of worker ith. */
 unsigned char *nn_cpu_scratch_part(const struct ggml_tensor *scratch, int ith);
+/* The next piece of work of the operation whose scratch this is: 0, 1, 2, ... Pieces are taken by whoever has time, so
+ * that fast cores do not wait for slow ones; what a piece gives must not depend on who takes it. */
+int64_t nn_cpu_next(const struct ggml_tensor *scratch);
 
 static inline size_t nn_cpu_pad(size_t n)
 {

@@ -1,4 +1,4 @@
-/* gemm.h - our own products, for processors where they are faster than oneDNN's: AVX2 without AVX-512.
+/* gemm.h - our own products, for processors where they are faster than oneDNN's (choice.h): AVX2 without AVX-512.
  *
  * In float32: C[rows, cols] = A[rows, k] times B[k, cols]. B is packed in slivers of 16 columns, [k][16] each,
  * GEMM_DEPTH of k at a time, so that GEMM_COLUMNS of them stay in the second-level cache. Weights of any type are

@@ -167,8 +167,7 @@ const struct vec *vec_get(void)
 const struct gemm *gemm_get(void)
 {
 #if defined(__x86_64__)
-    enum nn_isa isa = nn_isa_get();
-    if (isa == NN_ISA_AVX2 || isa == NN_ISA_AVX2_VNNI)
+    if (nn_isa_get() >= NN_ISA_AVX2)
         return &gemm_avx2;
 #endif
     return NULL;

@@ -2,13 +2,14 @@
  * time; or int8 matmul, with weights unpacked and quantised a panel at a time.
  *
  * A unit of work is a panel of output columns (rows of the weights) times a block of tokens. Its size depends
- * on the layer's shape alone, never on the number of threads: neither does the result. Workers take
- * consecutive units, panels outermost, so that an unpacked panel serves all blocks of tokens. Products are oneDNN's, or
+ * on the layer's shape alone, never on the number of threads: neither does the result. Workers take one after the
+ * other; where a panel is unpacked as a whole, all of its blocks at once. Products are oneDNN's, or
  * our own (gemm.h), into whose form weights are unpacked. The product of a
  * unit is written straight to its place, or, when a bias, activation, gate or residual follows, to a tile in scratch
  * that is still in cache when these are applied. */
 #include <string.h>
 
+#include "nn/cpu/choice.h"
 #include "nn/cpu/gemm.h"
 #include "nn/cpu/nodes.h"
 #include "nn/cpu/product.h"
@@ -81,7 +82,7 @@ static int64_t divide_up(int64_t a, int64_t b)
 static void plan(struct job *j)
 {
     enum ggml_type type = j->bf16 ? GGML_TYPE_BF16 : GGML_TYPE_F32;
-    j->own = !j->bf16 && (j->int8 ? nn_cpu_int8_bits() == GEMM_BITS : gemm_get() != NULL);
+    j->own = !j->bf16 && nn_cpu_own(j->int8 ? NN_CPU_WORK_INT8 : NN_CPU_WORK_F32);
     j->unpack = j->own || j->int8 || j->w->type != type;
     j->straight = !j->int8 && !j->own && !j->w2 && !j->scales && !j->bias && !j->gate &&
                   !j->residual && j->act == VEC_NONE && j->scale == 1.0f &&
@@ -499,6 +500,7 @@ static unsigned char *take_panels(struct worker *w, unsigned char *p)
 
 void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
 {
+    (void)nth;
     struct job j;
     read_job(&j, dst, user);
     struct worker w = {.j = &j, .d = onednn_get(), .v = vec_get(), .gemm = gemm_get()};
@@ -508,12 +510,12 @@ void nn_cpu_linear_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     w.tile2 = w.tile + tile_bytes(&j);
     w.row = (float *)(void *)(w.tile2 + (j.w2 ? tile_bytes(&j) : 0));
     w.product_scratch = (unsigned char *)w.row + row_bytes(&j);
-    int64_t first, last;
-    nn_cpu_share(j.n_panels * j.n_blocks, ith, nth, &first, &last);
     int before = onednn_alone(w.d);
-    bool ok = true;
-    for (int64_t u = first; ok && u < last; u++)
-        ok = do_unit(&w, u / j.n_blocks, u % j.n_blocks);
+    bool ok = true, panels = j.unpack && !(j.own && !j.int8);
+    int64_t units = j.n_panels * j.n_blocks, step = panels ? j.n_blocks : 1, first;
+    while (ok && (first = step * nn_cpu_next(j.scratch)) < units)
+        for (int64_t u = first; ok && u < first + step; u++)
+            ok = do_unit(&w, u / j.n_blocks, u % j.n_blocks);
     for (int i = 0; i < 4; i++)
         if (w.made[i & 1][i >> 1])
             product_free(&w.products[i & 1][i >> 1]);

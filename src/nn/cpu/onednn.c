@@ -96,14 +96,14 @@ const struct onednn *onednn_get(void)
 
 int onednn_alone(const struct onednn *d)
 {
-    int before = d->get_threads ? d->get_threads() : 1;
-    if (d->set_threads && before != 1)
+    int before = d && d->get_threads ? d->get_threads() : 1;
+    if (d && d->set_threads && before != 1)
         d->set_threads(1);
     return before;
 }
 
 void onednn_restore(const struct onednn *d, int before)
 {
-    if (d->set_threads && before != 1)
+    if (d && d->set_threads && before != 1)
         d->set_threads(before);
 }

@@ -65,7 +65,7 @@ struct onednn {
 /* NULL where oneDNN is not installed or does not start. Any thread; the same answer each time. */
 const struct onednn *onednn_get(void);
 
-/* From here on oneDNN uses the calling thread alone; returns the value for onednn_restore. */
+/* From here on oneDNN uses the calling thread alone; returns the value for onednn_restore. d NULL: nothing to do. */
 int onednn_alone(const struct onednn *d);
 void onednn_restore(const struct onednn *d, int before);
 

@@ -94,7 +94,7 @@ bool product_make(struct product *p, const struct onednn *d, const struct produc
 {
     memset(p, 0, sizeof *p);
     p->d = d;
-    if ((s->n == 1 && s->ldc > 1 && s->m > 1) || (!s->bf16 && !s->int8 && !d->f32))
+    if (!d || (s->n == 1 && s->ldc > 1 && s->m > 1) || (!s->bf16 && !s->int8 && !d->f32))
         return false;
     int before = onednn_alone(d);
     bool ok = describe(p, s) && make_primitive(p, s) && (!scratch || make_runnable(p, scratch));

@@ -185,6 +185,12 @@ INLINE void unpack_q6_k(const void *src, void *dst, int64_t n, bool bf16)
 INLINE bool unpack_as(int type, const void *src, void *dst, int64_t n, bool bf16)
 {
     switch (type) {
+    case GGML_TYPE_BF16:
+        if (bf16)
+            memcpy(dst, src, (size_t)n * sizeof(uint16_t));
+        else
+            from_bf16(src, dst, n);
+        return true;
     case GGML_TYPE_F16:
         unpack_f16(src, dst, n, bf16);
         return true;
