@@ -208,31 +208,6 @@ static void look_up(const struct component *c, const char *name, struct found *o
     }
 }
 
-/* Which rows; false when the tensor's shape does not divide so. */
-static bool row_range(const struct weights_tensor *t, enum naming_rows rows, int64_t *begin,
-                      int64_t *end)
-{
-    int64_t n = t->n_dims > 0 ? t->dims[0] : 0, square = t->n_dims > 1 ? t->dims[1] : 0;
-    int64_t part = 0, size = n;
-    if (rows >= ROWS_HALF_0 && rows <= ROWS_HALF_1) {
-        part = rows - ROWS_HALF_0;
-        size = n % 2 == 0 ? n / 2 : 0;
-    } else if (rows >= ROWS_THIRD_0 && rows <= ROWS_THIRD_2) {
-        part = rows - ROWS_THIRD_0;
-        size = n % 3 == 0 ? n / 3 : 0;
-    } else if (rows >= ROWS_SQUARE_0 && rows <= ROWS_SQUARE_2) {
-        part = rows - ROWS_SQUARE_0;
-        size = square <= n / 3 ? square : 0;
-    } else if (rows == ROWS_AFTER_SQUARES) {
-        *begin = square <= n / 3 ? 3 * square : 0;
-        *end = n;
-        return square > 0 && *begin > 0 && *begin < n;
-    }
-    *begin = part * size;
-    *end = *begin + size;
-    return size > 0;
-}
-
 static enum err_code read_values(const struct component *c, const struct weights_tensor *t,
                                  struct quantised *q, struct err *e)
 {
@@ -271,7 +246,8 @@ static bool cut_rows(const struct weights_tensor *t, enum naming_rows rows, int6
     memcpy(v->dims, t->dims, sizeof v->dims);
     if (rows == ROWS_ALL)
         return true;
-    if (!row_range(t, rows, begin, &end))
+    int64_t n = t->n_dims > 0 ? t->dims[0] : 0, columns = t->n_dims > 1 ? t->dims[1] : 0;
+    if (!naming_row_range(n, columns, rows, begin, &end))
         return false;
     uint64_t row_bytes = t->bytes / (uint64_t)t->dims[0];
     if (row_bytes * (uint64_t)t->dims[0] != t->bytes)

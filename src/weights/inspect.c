@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "weights/component_impl.h"
 #include "weights/inspect_impl.h"
+#include "weights/lora.h"
 #include "weights/quantised.h"
 
 /* ---- collecting -------------------------------------------------------------------------------- */
@@ -195,6 +196,22 @@ static void check_blocks(struct inspect_report *r)
     }
 }
 
+/* What changes a network is none, and no problem either. */
+static void look_for_lora(const char *path, struct inspect_report *r)
+{
+    struct lora *l = NULL;
+    struct lora_facts f;
+    struct err why = {0};
+    if (lora_open(path, &l, &why) != ERR_OK) {
+        inspect_problem(r, "%s", why.text);
+        return;
+    }
+    lora_facts(l, &f);
+    lora_describe(&f, r->lora, sizeof r->lora);
+    r->serves = "lora";
+    lora_close(l);
+}
+
 static enum err_code collect(const char *path, struct inspect_report *r, struct err *e)
 {
     struct err why = {0};
@@ -211,11 +228,14 @@ static enum err_code collect(const char *path, struct inspect_report *r, struct 
         add_widened(r);
         add_leftovers(r);
         add_others(r);
+    } else if (lora_is(r->cp)) {
+        look_for_lora(path, r);
     } else {
         inspect_problem(r, "%s", why.text);
     }
     count_parameters(r);
-    check_blocks(r);
+    if (!r->lora[0])
+        check_blocks(r);
     return ERR_OK;
 }
 

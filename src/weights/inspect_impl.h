@@ -16,6 +16,7 @@ struct inspect_report {
     const char *class_name;            /* from model_index.json, else NULL */
     struct checkpoint *cp;             /* NULL when there are no readable weights */
     struct component *component;       /* NULL when it is no known network */
+    char lora[128];                    /* "LoRA of rank 16 for FLUX.2-klein 4B"; "": it is none */
     const char *serves;                /* "flux2-klein/vae", NULL for nothing */
     const char *also[COMPONENT_COUNT]; /* titles of other networks in the same file */
     size_t n_also;

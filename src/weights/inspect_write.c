@@ -210,7 +210,7 @@ static void text_weights(const struct inspect_report *r, struct buf *out)
         buf_printf(out, "  kind        %s\n  naming      %s\n", what,
                    component_naming(r->component));
     } else {
-        buf_add_z(out, "  kind        unknown\n");
+        buf_printf(out, "  kind        %s\n", r->lora[0] ? r->lora : "unknown");
     }
     buf_printf(out, "  serves      %s\n", r->serves ? r->serves : "nothing");
     for (size_t i = 0; i < r->n_also; i++)
@@ -320,8 +320,9 @@ static void json_kind(const struct inspect_report *r, struct buf *out)
     char what[200] = "";
     if (c)
         component_describe(c, what, sizeof what);
-    json_put_z(out, "kind", component_kind_id(c ? component_kind(c) : COMPONENT_UNKNOWN));
-    json_put_z(out, "description", c ? what : NULL);
+    json_put_z(out, "kind",
+               r->lora[0] ? "lora" : component_kind_id(c ? component_kind(c) : COMPONENT_UNKNOWN));
+    json_put_z(out, "description", c ? what : r->lora[0] ? r->lora : NULL);
     json_put_z(out, "naming", c ? component_naming(c) : NULL);
     json_array(out, "serves");
     if (r->serves)

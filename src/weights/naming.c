@@ -89,3 +89,26 @@ bool naming_apply(const struct naming_rule *rule, const struct naming_numbers *n
     out[n] = '\0';
     return true;
 }
+
+bool naming_row_range(int64_t n, int64_t columns, enum naming_rows rows, int64_t *begin,
+                      int64_t *end)
+{
+    int64_t part = 0, size = n;
+    if (rows >= ROWS_HALF_0 && rows <= ROWS_HALF_1) {
+        part = rows - ROWS_HALF_0;
+        size = n % 2 == 0 ? n / 2 : 0;
+    } else if (rows >= ROWS_THIRD_0 && rows <= ROWS_THIRD_2) {
+        part = rows - ROWS_THIRD_0;
+        size = n % 3 == 0 ? n / 3 : 0;
+    } else if (rows >= ROWS_SQUARE_0 && rows <= ROWS_SQUARE_2) {
+        part = rows - ROWS_SQUARE_0;
+        size = columns <= n / 3 ? columns : 0;
+    } else if (rows == ROWS_AFTER_SQUARES) {
+        *begin = columns <= n / 3 ? 3 * columns : 0;
+        *end = n;
+        return columns > 0 && *begin > 0 && *begin < n;
+    }
+    *begin = part * size;
+    *end = *begin + size;
+    return size > 0;
+}

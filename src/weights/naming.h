@@ -66,6 +66,10 @@ struct naming_numbers {
 bool naming_apply(const struct naming_rule *rule, const struct naming_numbers *numbers,
                   const char *prefix, const char *canonical, char *out, size_t out_size);
 
+/* Which rows of a matrix [n, columns]; false when it does not divide so. */
+bool naming_row_range(int64_t n, int64_t columns, enum naming_rows rows, int64_t *begin,
+                      int64_t *end);
+
 /* A number as names have it, without leading zeros, at *at, which then stands behind it. */
 bool naming_take_number(const char **at, int64_t *out);
 
