@@ -24,6 +24,7 @@ struct entry { /* a parameter set that was engaged once */
     struct nn_params *ps;
     char component[GOVERNOR_NAME_BYTES];
     bool in_use;
+    bool stays;    /* in use, when others are engaged */
     uint64_t used; /* for least recently used */
     struct entry *next;
 };
@@ -332,7 +333,7 @@ static enum err_code engage(struct nn_device *d, const char *component, struct n
     if (!y)
         return err_set(e, ERR_NOMEM, "no memory for a governor's entry");
     for (struct entry *o = g->entries; alone && o; o = o->next)
-        o->in_use = false;
+        o->in_use = o->stays;
     y->in_use = true;
     y->used = ++g->clock;
     enter_stage(g, component, ps);
@@ -355,6 +356,25 @@ enum err_code governor_engage(struct nn_device *d, const char *component, struct
     return engage(d, component, ps, true, e);
 }
 
+enum err_code governor_engage_to_stay(struct nn_device *d, const char *component,
+                                      struct nn_params *ps, struct err *e)
+{
+    struct governor *g = governor_of(d);
+    TRY(engage(d, component, ps, true, e));
+    for (struct entry *y = g ? g->entries : NULL; y; y = y->next)
+        y->stays = y->stays || y->ps == ps;
+    return ERR_OK;
+}
+
+void governor_leave(struct nn_device *d)
+{
+    struct governor *g = governor_of(d);
+    for (struct entry *y = g ? g->entries : NULL; y; y = y->next) {
+        y->in_use = y->in_use && !y->stays;
+        y->stays = false;
+    }
+}
+
 enum err_code governor_engage_also(struct nn_device *d, const char *component, struct nn_params *ps,
                                    struct err *e)
 {
@@ -365,7 +385,7 @@ void governor_idle(struct nn_device *d)
 {
     struct governor *g = governor_of(d);
     for (struct entry *y = g ? g->entries : NULL; y; y = y->next)
-        y->in_use = false;
+        y->in_use = y->stays = false;
     if (g)
         g->stage = NULL;
 }

@@ -59,6 +59,12 @@ ERR_MUST_CHECK enum err_code governor_engage(struct nn_device *d, const char *co
                                              struct nn_params *ps, struct err *e);
 ERR_MUST_CHECK enum err_code governor_engage_also(struct nn_device *d, const char *component,
                                                   struct nn_params *ps, struct err *e);
+/* As governor_engage, and ps stays in use beside whatever is engaged after it, until governor_leave or governor_idle:
+ * what a component needs besides its own weights. */
+ERR_MUST_CHECK enum err_code governor_engage_to_stay(struct nn_device *d, const char *component,
+                                                     struct nn_params *ps, struct err *e);
+/* What was to stay is in use no longer. */
+void governor_leave(struct nn_device *d);
 /* Nothing is in use; what is engaged stays for the next run. */
 void governor_idle(struct nn_device *d);
 /* Takes all weights off the device. */

@@ -132,6 +132,8 @@ static void find_least(const struct governor *g, struct memory_plan *out)
         if (stages[i].params && nn_params_sizes(stages[i].params, &sizes, NULL) == ERR_OK &&
             sizes.blocks >= 2) {
             uint64_t one = placed(&stages[i], (struct nn_placement){.resident = 0, .slots = 1});
+            uint64_t now = placed(&stages[i], stages[i].placement);
+            one += weights > now ? weights - now : 0; /* what others hold beside it */
             weights = one < weights ? one : weights;
         }
         if (weights + stages[i].compute > out->least_bytes)

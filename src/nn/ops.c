@@ -3,7 +3,7 @@
  * Every block tries three makers in the same order: a node of an NVIDIA card (nv_*), a node of the CPU (nn_cpu_*),
  * and last the same arithmetic in ggml's operations, which every backend has. The first two answer NULL when the
  * graph is on another device, when it is exact, or when a shape or type is not theirs; no block asks which device
- * it is on.
+ * it is on. A layer whose matrix has terms (terms.h) is made step by step, as the terms come in between.
  *
  * All of this only adds nodes to a graph; nothing is computed and nothing can fail here. Shapes were checked when
  * the parameters were declared (params.h): ggml would abort on a wrong one.
@@ -16,6 +16,7 @@
 #include "nn/heads.h"
 #include "nn/moments_kern.h"
 #include "nn/nvidia/nodes.h"
+#include "nn/terms.h"
 
 /* ggml's kernels take float32 only; our own on the CPU may pass on bf16. */
 static struct ggml_tensor *as_f32(struct nn_graph *g, struct ggml_tensor *x)
@@ -58,20 +59,22 @@ struct ggml_tensor *nn_linear(struct nn_graph *g, const struct nn_param *w,
 {
     struct ggml_tensor *y =
         linear_of_ours(g, &(struct nn_cpu_linear){.x = x, .w = w, .b = b}, NV_ACT_NONE);
-    return y ? y : linear_by_ggml(g, w, b, x);
+    return nn_terms_add(g, w, x, NULL, y ? y : linear_by_ggml(g, w, b, x));
 }
 
 struct ggml_tensor *nn_linear_in(struct nn_graph *g, const struct nn_param *w,
                                  const struct nn_param *b, struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .for_product = true};
+    if (w->terms)
+        return nn_linear(g, w, b, x);
     struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : linear_by_ggml(g, w, b, x);
 }
 
-struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param *w,
-                                       const struct nn_param *b, struct ggml_tensor *x,
-                                       struct ggml_tensor *gate, struct ggml_tensor *residual)
+static struct ggml_tensor *gate_add(struct nn_graph *g, const struct nn_param *w,
+                                    const struct nn_param *b, struct ggml_tensor *x,
+                                    struct ggml_tensor *gate, struct ggml_tensor *residual)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .b = b, .gate = gate, .residual = residual};
     struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
@@ -90,11 +93,18 @@ struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param
     return gate ? nn_gate_add(g, residual, gate, y) : ggml_add(nn_ctx(g), residual, y);
 }
 
+struct ggml_tensor *nn_linear_gate_add(struct nn_graph *g, const struct nn_param *w,
+                                       const struct nn_param *b, struct ggml_tensor *x,
+                                       struct ggml_tensor *gate, struct ggml_tensor *residual)
+{
+    return nn_terms_add(g, w, x, gate, gate_add(g, w, b, x, gate, residual));
+}
+
 struct ggml_tensor *nn_linear_swiglu_in(struct nn_graph *g, const struct nn_param *w,
                                         struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = w, .halves = true, .for_product = true};
-    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
+    struct ggml_tensor *y = w->terms ? NULL : linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : nn_swiglu(g, nn_linear(g, w, NULL, x));
 }
 
@@ -102,7 +112,8 @@ struct ggml_tensor *nn_linear_silu_mul_in(struct nn_graph *g, const struct nn_pa
                                           const struct nn_param *up, struct ggml_tensor *x)
 {
     const struct nn_cpu_linear l = {.x = x, .w = gate, .w2 = up, .for_product = true};
-    struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_NONE);
+    bool apart = gate->terms || up->terms;
+    struct ggml_tensor *y = apart ? NULL : linear_of_ours(g, &l, NV_ACT_NONE);
     return y ? y : nn_silu_mul(g, nn_linear(g, gate, NULL, x), nn_linear(g, up, NULL, x));
 }
 
@@ -111,6 +122,8 @@ struct ggml_tensor *nn_linear_gelu_in(struct nn_graph *g, const struct nn_param 
 {
     const struct nn_cpu_linear l = {
         .x = x, .w = w, .b = b, .act = VEC_GELU_TANH, .for_product = true};
+    if (w->terms)
+        return nn_gelu_tanh(g, nn_linear(g, w, b, x));
     struct ggml_tensor *y = linear_of_ours(g, &l, NV_ACT_GELU_TANH);
     return y ? y : nn_gelu_tanh(g, linear_by_ggml(g, w, b, x));
 }
@@ -219,7 +232,8 @@ struct ggml_tensor *nn_chunk(struct nn_graph *g, struct ggml_tensor *x, int i, i
 
 struct ggml_tensor *nn_swiglu(struct nn_graph *g, struct ggml_tensor *x)
 {
-    return ggml_swiglu(nn_ctx(g), x);
+    struct ggml_tensor *y = nv_silu_mul(g, nn_chunk(g, x, 0, 2), nn_chunk(g, x, 1, 2));
+    return y ? y : ggml_swiglu(nn_ctx(g), x);
 }
 
 struct ggml_tensor *nn_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
@@ -240,6 +254,9 @@ struct ggml_tensor *nn_silu(struct nn_graph *g, struct ggml_tensor *x)
 struct ggml_tensor *nn_gelu_tanh(struct nn_graph *g, struct ggml_tensor *x)
 {
     const float two_u = 1.5957691216057308f;
+    struct ggml_tensor *y = nv_activation(g, x, NV_MAP_GELU_TANH);
+    if (y)
+        return y;
     struct ggml_tensor *x2 = ggml_sqr(nn_ctx(g), x);
     struct ggml_tensor *inner = ggml_scale_bias(nn_ctx(g), x2, 0.044715f * two_u, two_u);
     return ggml_mul(nn_ctx(g), x, ggml_sigmoid(nn_ctx(g), ggml_mul(nn_ctx(g), x, inner)));

@@ -90,6 +90,42 @@ enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const
     return ERR_OK;
 }
 
+enum err_code nn_params_add_made(struct nn_params *ps, const char *name, const int64_t dims[2],
+                                 nn_fill_fn fill, const void *user, struct nn_param **out,
+                                 struct err *e)
+{
+    struct nn_param *p = arena_alloc(&ps->arena, sizeof *p);
+    struct weights_tensor *t = arena_alloc(&ps->arena, sizeof *t);
+    char *copy = arena_strdup(&ps->arena, str_from(name));
+    *out = NULL;
+    if (!p || !t || !copy)
+        return err_set(e, ERR_NOMEM, "no memory for a model's parameters");
+    *t = (struct weights_tensor){
+        .name = copy, .dtype = DTYPE_BF16, .n_dims = 2, .dims = {dims[0], dims[1]}};
+    *p = (struct nn_param){.name = copy,
+                           .role = NN_MATRIX,
+                           .group = ps->group,
+                           .scale = 1.0f,
+                           .fill = fill,
+                           .user = user};
+    p->view = (struct weights_view){.stored = t,
+                                    .dtype = t->dtype,
+                                    .n_dims = 2,
+                                    .dims = {dims[0], dims[1]},
+                                    .bytes = (uint64_t)dims[0] * (uint64_t)dims[1] * 2,
+                                    .scale = 1};
+    *ps->last = p;
+    ps->last = &p->next;
+    ps->count++;
+    *out = p;
+    return ERR_OK;
+}
+
+struct nn_param *nn_params_first(const struct nn_params *ps)
+{
+    return ps->first;
+}
+
 /* ---- what form a parameter takes on the device --------------------------------------------------- */
 
 /* On NVIDIA cards every matrix and kernel is bf16. */
@@ -118,7 +154,7 @@ static bool can_stay_in_place(const struct nn_params *ps, const struct nn_param 
     struct weights_view v = p->view;
     if (nn_type_scales_product(t))
         v = weights_view_without_row_scales(&v);
-    if (!nn_device_is_cpu(ps->device) || !weights_view_is_plain(&v))
+    if (p->fill || !nn_device_is_cpu(ps->device) || !weights_view_is_plain(&v))
         return false;
     bool as_stored = nn_ggml_type(p->view.dtype) == t || t == GGML_TYPE_I8;
     if (!as_stored || p->role == NN_KERNEL_LAST_SLICE)
@@ -214,7 +250,7 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
         p->in_place = can_stay_in_place(ps, p);
         bool scaled = nn_param_scales_product(p);
         p->halved = p->t->type == GGML_TYPE_F16 && nn_ggml_type(p->view.dtype) != GGML_TYPE_F16;
-        if (scaled)
+        if (scaled && !p->fill)
             p->scale = p->view.scale;
         if (!p->in_place)
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->t);

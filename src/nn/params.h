@@ -39,6 +39,21 @@ enum nn_precision { NN_PRECISION_STORED, NN_PRECISION_F32 };
  * reference to the last digits. */
 enum nn_precision nn_precision_for(const struct component *c);
 
+struct nn_param;
+
+/* What a layer adds to the product of a matrix W with x: up (down x), down NULL: up x. With mix, up and down work on
+ * each of the equal parts that x consists of, and mix then mixes the parts: (mix (x) up down) x, of which the values
+ * from `skip` on count. The scale of mix, else that of up, is the term's. (weights/lora.h) */
+struct nn_term {
+    const struct nn_param *down, *up, *mix;
+    int64_t skip;
+    struct nn_term *next;
+};
+
+/* Makes n rows from row0 on of a matrix, as float32. Called from several threads. */
+typedef enum err_code (*nn_fill_fn)(const void *user, int64_t row0, int64_t n, float *dst,
+                                    struct err *e);
+
 struct nn_param {
     struct ggml_tensor *t; /* on the device while engaged, ne = dims reversed; NULL for NN_HOST */
     struct ggml_tensor *row_scales; /* [out] when the stored matrix has a scale a row, else NULL */
@@ -48,7 +63,10 @@ struct nn_param {
     enum nn_param_role role;
     int group;
     bool in_place;
-    bool halved; /* bf16 or float8 held in half precision, since the device has no bf16 */
+    bool halved;     /* bf16 or float8 held in half precision, since the device has no bf16 */
+    nn_fill_fn fill; /* makes its rows; NULL: they are the view's */
+    const void *user;
+    struct nn_term *terms; /* for graphs that are made from now on; NULL: none */
     struct nn_param *next;
 };
 
@@ -61,6 +79,7 @@ struct nn_placement {
     int resident, slots;
 };
 
+/* c: NULL for a set of made matrices alone. */
 ERR_MUST_CHECK enum err_code nn_params_new(struct component *c, struct nn_device *d,
                                            enum nn_precision precision, struct nn_params **out,
                                            struct err *e);
@@ -73,6 +92,15 @@ void nn_params_set_group(struct nn_params *ps, int group);
 ERR_MUST_CHECK enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role,
                                            const char *name, int n_dims, const int64_t *dims,
                                            struct nn_param **out, struct err *e);
+
+/* A matrix [rows, columns] that `fill` makes whenever it is engaged. Held in 16 bits, in float32 with NN_PRECISION_F32.
+ * user must outlive ps. Its scale is the caller's. */
+ERR_MUST_CHECK enum err_code nn_params_add_made(struct nn_params *ps, const char *name,
+                                                const int64_t dims[2], nn_fill_fn fill,
+                                                const void *user, struct nn_param **out,
+                                                struct err *e);
+/* The first of what was declared; the others by ->next. NULL: none. */
+struct nn_param *nn_params_first(const struct nn_params *ps);
 
 /* For the next engagement. Until this is called everything is resident. */
 void nn_params_place(struct nn_params *ps, struct nn_placement want);

@@ -145,6 +145,12 @@ enum err_code nn_view_rows_f32(const struct weights_view *v, int64_t row0, int64
     return ERR_OK;
 }
 
+enum err_code nn_param_rows_f32(const struct nn_param *p, const struct weights_view *v,
+                                int64_t row0, int64_t n, float *dst, struct err *e)
+{
+    return p->fill ? p->fill(p->user, row0, n, dst, e) : nn_view_rows_f32(v, row0, n, dst, e);
+}
+
 static enum err_code check_param_finite(const struct nn_param *p, struct err *e)
 {
     const struct weights_view *v = &p->view;
@@ -154,7 +160,7 @@ static enum err_code check_param_finite(const struct nn_param *p, struct err *e)
     float *f = mem_try_array((size_t)row, sizeof *f);
     enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to check '%s'", p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r++) {
-        rc = nn_view_rows_f32(v, r, 1, f, e);
+        rc = nn_param_rows_f32(p, v, r, 1, f, e);
         for (int64_t i = 0; rc == ERR_OK && i < row; i++)
             if (!isfinite(f[i]))
                 rc = err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",

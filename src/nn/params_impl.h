@@ -79,6 +79,11 @@ enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_vie
 ERR_MUST_CHECK enum err_code nn_param_fill_blocks(const void *param, size_t at, size_t n, void *dst,
                                                   struct err *e);
 
+/* params_form.c: rows of a view of p as float32, or of what makes p. */
+ERR_MUST_CHECK enum err_code nn_param_rows_f32(const struct nn_param *p,
+                                               const struct weights_view *v, int64_t row0,
+                                               int64_t n, float *dst, struct err *e);
+
 /* params_upload.c: fills p->t (and its row scales), which must have a place. cancel may be NULL. */
 ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,
                                              const atomic_bool *cancel, struct err *e);

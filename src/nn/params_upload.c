@@ -133,7 +133,7 @@ static enum err_code fill_converted(const void *user, size_t at, size_t n, void 
              done);
     for (int64_t r = 0; r < rows; r += band) {
         int64_t m = rows - r < band ? rows - r : band;
-        TRY_GOTO(nn_view_rows_f32(&c->v, first + r, m, f, e), done);
+        TRY_GOTO(nn_param_rows_f32(c->p, &c->v, first + r, m, f, e), done);
         TRY_GOTO(narrow(c->p, keep(c, f, turned, m), m * c->row,
                         (unsigned char *)dst + (size_t)r * row_bytes, e),
                  done);
@@ -244,8 +244,8 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
     struct conversion c = conversion_of(p);
     struct nn_upload w = {.t = p->t, .unit = 1, .cancel = cancel};
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
-    bool whole =
-        weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE && !lies_channels_last(p);
+    bool whole = !p->fill && weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE &&
+                 !lies_channels_last(p);
     if (whole && stored == wanted) {
         w.src = p->view.data;
     } else if (whole && stored == GGML_TYPE_BF16 && wanted == GGML_TYPE_F16) {

@@ -27,7 +27,9 @@ static struct ggml_tensor *plain(struct nn_graph *g, struct ggml_tensor *x,
 
 struct nn_qkv nn_project(struct nn_graph *g, struct ggml_tensor *x, const struct nn_projections *p)
 {
-    struct nn_qkv out = {.all = nv_project(g, x, p)};
+    bool terms =
+        (p->q.w && p->q.w->terms) || (p->k.w && p->k.w->terms) || (p->v.w && p->v.w->terms);
+    struct nn_qkv out = {.all = terms ? NULL : nv_project(g, x, p)};
     if (out.all)
         return nv_heads_of(g, out.all, p);
     out.q = rotated(g, x, p, &p->q);
