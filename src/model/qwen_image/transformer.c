@@ -94,6 +94,18 @@ static enum err_code declare_rest(struct qwen_image_transformer *m, struct err *
     return l.rc;
 }
 
+/* What declare_text_stream leaves out of the last block. */
+static void name_unread(struct qwen_image_transformer *m)
+{
+    static const char *const names[QWEN_IMAGE_UNREAD] = {"attn.add_q_proj", "attn.to_add_out",
+                                                         "txt_mlp.net.0.proj", "txt_mlp.net.2"};
+    for (int i = 0; i < QWEN_IMAGE_UNREAD; i++) {
+        (void)snprintf(m->unread_names[i], sizeof m->unread_names[i],
+                       "transformer_blocks.%d.%s.weight", (int)m->cfg.n_blocks - 1, names[i]);
+        m->unread[i] = m->unread_names[i];
+    }
+}
+
 static enum err_code declare_modulation(struct qwen_image_transformer *m, struct err *e)
 {
     const struct qwen_image_config *c = &m->cfg;
@@ -122,6 +134,7 @@ enum err_code qwen_image_transformer_new(struct component *c, struct nn_device *
         return err_set(e, ERR_NOMEM, "no memory for the transformer");
     m->cfg = *cfg;
     m->device = d;
+    name_unread(m);
     enum err_code rc;
     TRY_GOTO(nn_params_new(c, d, precision, &m->params, e), done);
     TRY_GOTO(nn_params_new(c, d, precision, &m->time_params, e), done);
@@ -150,6 +163,22 @@ void qwen_image_transformer_free(struct qwen_image_transformer *m)
 struct nn_params *qwen_image_transformer_params(struct qwen_image_transformer *m)
 {
     return m->params;
+}
+
+const char *const *qwen_image_unread(const struct qwen_image_transformer *m, size_t *n)
+{
+    *n = QWEN_IMAGE_UNREAD;
+    return m->unread;
+}
+
+size_t qwen_image_transformer_sets(struct qwen_image_transformer *m, struct nn_params **out)
+{
+    size_t n = 0;
+    out[n++] = m->params;
+    out[n++] = m->time_params;
+    for (int64_t i = 0; i < m->cfg.n_blocks; i++)
+        out[n++] = m->modulation[i].params;
+    return n;
 }
 
 struct nn_params *qwen_image_modulation_params(struct qwen_image_transformer *m, int64_t block)

@@ -56,6 +56,10 @@ ERR_MUST_CHECK enum err_code qwen_image_transformer_new(struct component *c, str
                                                         struct qwen_image_transformer **out,
                                                         struct err *e);
 void qwen_image_transformer_free(struct qwen_image_transformer *m);
+/* All its sets: those of the blocks' modulation, and the time embedding twice. out holds n_blocks + 2; returns how many. */
+size_t qwen_image_transformer_sets(struct qwen_image_transformer *m, struct nn_params **out);
+/* Matrices of the file that no result depends on: what the last block's text stream does behind its keys and values. */
+const char *const *qwen_image_unread(const struct qwen_image_transformer *m, size_t *n);
 /* Everything but the blocks' modulation. */
 struct nn_params *qwen_image_transformer_params(struct qwen_image_transformer *m);
 /* img_mod.1 and txt_mod.1 of one block. */

@@ -29,6 +29,8 @@ struct qwen_image_modulation {
     struct linear img, txt;
 };
 
+enum { QWEN_IMAGE_UNREAD = 4 };
+
 struct qwen_image_transformer {
     struct qwen_image_config cfg;
     struct nn_device *device;
@@ -40,6 +42,8 @@ struct qwen_image_transformer {
     struct nn_param *txt_norm;
     struct qwen_image_block blocks[MODEL_MAX_BLOCKS];
     struct qwen_image_modulation modulation[MODEL_MAX_BLOCKS];
+    char unread_names[QWEN_IMAGE_UNREAD][80];
+    const char *unread[QWEN_IMAGE_UNREAD];
 };
 
 /* weight and bias of PREFIX + name. */
