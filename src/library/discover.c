@@ -62,8 +62,7 @@ enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES], st
 
 /* ---- names ----------------------------------------------------------------------------------------- */
 
-/* "models--org--name" -> "name", "x.safetensors" -> "x"; what -m would trip over becomes '-'. */
-static void make_name(const char *path, char out[MODELS_NAME_BYTES])
+void models_make_name(const char *path, char out[MODELS_NAME_BYTES])
 {
     static const char *const endings[] = {".safetensors", ".gguf", ".sft"};
     static const char part[] = "-00001-of-";
@@ -102,7 +101,7 @@ static void make_free_name(const struct models_scan *s, const char *path,
                            char out[MODELS_NAME_BYTES])
 {
     char base[MODELS_NAME_BYTES];
-    make_name(path, base);
+    models_make_name(path, base);
     memcpy(out, base, sizeof base);
     for (int k = 2; (models_find(s->m, out) || is_reserved(s, out, path)) && k <= MODELS_MAX + 1;
          k++)
@@ -518,8 +517,13 @@ enum err_code models_add(struct models *m, const char *path, const struct models
 enum err_code models_remove(struct models *m, const char *name, struct err *e)
 {
     struct models_model *x = models_find(m, name);
+    struct models_component *lora = NULL;
     if (!x)
-        return err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
+        TRY(models_find_lora(m, name, &lora, e));
+    if (lora)
+        *lora = m->components[--m->n_components];
+    if (!x)
+        return lora ? ERR_OK : err_set(e, ERR_NOTFOUND, "the model store has no '%.100s'", name);
     const struct models_model gone = *x;
     models_disassemble(m, name);
     *x = m->models[--m->n_models];

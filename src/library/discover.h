@@ -14,6 +14,8 @@ struct models_scan {
 /* Links in the folders are followed, a link that is the file itself is kept: the hub's names lie there. */
 ERR_MUST_CHECK enum err_code models_canonical(const char *path, char out[MODELS_PATH_BYTES],
                                               struct err *e);
+/* "models--org--name" -> "name", "x.safetensors" -> "x"; what -m would trip over becomes '-'. */
+void models_make_name(const char *path, char out[MODELS_NAME_BYTES]);
 /* Begins as a GGUF or safetensors file does. */
 bool models_seems_weights(const char *path);
 /* Holds the index of a component in shards. */

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "library/impl.h"
 #include "weights/component.h"
+#include "weights/lora.h"
 
 /* A piece from each sixteenth of the file: where fine-tunes, quantisations and retrainings differ. */
 enum { QUICK_PIECES = 16, QUICK_PIECE_BYTES = 16 << 10, HASH_PIECE_BYTES = 1 << 20 };
@@ -348,6 +349,30 @@ static enum err_code look_for(struct models *m, const char *path, enum component
     return rc;
 }
 
+/* One file that changes a network: no network itself, and of no model. */
+static enum err_code look_lora(struct models *m, struct checkpoint *cp, const char *path,
+                               const struct models_options *o, struct models_component **out,
+                               struct err *e)
+{
+    struct found f = {.c = {.kind = "lora"}, .path = path};
+    struct lora_facts facts;
+    struct lora *l = NULL;
+    char about[160];
+    TRY(lora_from_checkpoint(cp, &l, e));
+    lora_facts(l, &facts);
+    lora_describe(&facts, about, sizeof about);
+    f.c.about = models_keep(m, about);
+    f.c.base = models_keep(m, facts.base);
+    f.c.rank = facts.rank;
+    f.c.text = facts.width;
+    enum err_code rc = list_files(lora_checkpoint(l), path, &f, e);
+    lora_close(l);
+    if (rc == ERR_OK)
+        rc = enter(m, &f, o, out, e);
+    mem_free(f.files);
+    return rc;
+}
+
 enum err_code models_look(struct models *m, const char *path, const struct models_options *o,
                           struct models_component **out, struct err *e)
 {
@@ -356,8 +381,10 @@ enum err_code models_look(struct models *m, const char *path, const struct model
     const char *first = NULL;
     enum err_code rc = checkpoint_open(path, &cp, e);
     int n = rc == ERR_OK ? component_kinds(cp, kinds) : 0;
-    checkpoint_close(cp);
     *out = NULL;
+    if (rc == ERR_OK && n == 0 && lora_is(cp))
+        return look_lora(m, cp, path, o, out, e);
+    checkpoint_close(cp);
     for (int i = 0; rc == ERR_OK && i < (n > 0 ? n : 1); i++) {
         struct err why = {0};
         rc = look_for(m, path, kinds[i], n > 1, o, out, n > 1 ? &why : e);

@@ -268,11 +268,16 @@ static enum err_code read_component(struct models *m, yyjson_val *o, struct err 
     TRY(read_text(m, o, "id", &c->id, e));
     TRY(read_text(m, o, "kind", &c->kind, e));
     TRY(read_text(m, o, "about", &c->about, e));
+    c->base = "";
+    TRY(read_text(m, o, "base", &c->base, e));
     const struct {
         const char *key;
         int64_t *out;
-    } numbers[] = {
-        {"text", &c->text}, {"latent", &c->latent}, {"channels", &c->channels}, {"rows", &c->rows}};
+    } numbers[] = {{"text", &c->text},
+                   {"latent", &c->latent},
+                   {"channels", &c->channels},
+                   {"rows", &c->rows},
+                   {"rank", &c->rank}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         TRY(json_get_i64(o, numbers[i].key, 0, INT32_MAX, numbers[i].out, what, e));
     TRY(json_get_i64(o, "own_bytes", 0, INT64_MAX, &c->own_bytes, what, e));
@@ -490,6 +495,8 @@ static yyjson_mut_val *component_json(yyjson_mut_doc *d, const struct models_com
     put_number(d, o, "channels", c->channels);
     put_number(d, o, "rows", c->rows);
     put_number(d, o, "own_bytes", c->own_bytes);
+    put_number(d, o, "rank", c->rank);
+    put_text(d, o, "base", c->base);
     if (c->layered)
         (void)yyjson_mut_obj_add_bool(d, o, "layered", true);
     if (c->vision)

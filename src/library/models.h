@@ -45,13 +45,15 @@ struct models_place {
 
 struct models_component {
     const char *id;    /* "qwen3-" and 12 digits of its files' hash */
-    const char *kind;  /* component_kind_id, "tokenizer" or "processor" */
+    const char *kind;  /* component_kind_id, "tokenizer", "processor" or "lora" */
     const char *about; /* a line for people */
     /* What must agree between components of one model; 0 where it does not apply. */
     int64_t text;      /* width of the text states that it takes or gives */
     int64_t latent;    /* channels of a latent */
     int64_t channels;  /* of an image */
     int64_t rows;      /* token embeddings, or tokens of a tokenizer */
+    int64_t rank;      /* of a LoRA */
+    const char *base;  /* of a LoRA: what it is for, as people say it; else "" */
     int64_t own_bytes; /* of its tensors, in a file with other networks; else 0 */
     bool layered;      /* takes apart (Qwen-Image-Layered) */
     bool tokens;       /* a text encoder that carries its tokenizer (GGUF) */
@@ -143,6 +145,22 @@ ERR_MUST_CHECK enum err_code models_resolve(const char *name, char out[MODELS_PA
 ERR_MUST_CHECK enum err_code models_resolve_in(struct models *m, const char *name,
                                                char out[MODELS_PATH_BYTES], struct err *e);
 
+/* ---- LoRA -------------------------------------------------------------------------------------------- */
+
+/* LoRAs are components that belong to no model. One is called after its file, or after the folder where the file has a
+ * name that every trainer gives. */
+bool models_is_lora(const struct models_component *c);
+void models_lora_name(const struct models_component *c, char out[MODELS_NAME_BYTES]);
+/* NULL when there is none of the name. ERR_BUSY: there are several. */
+ERR_MUST_CHECK enum err_code models_find_lora(const struct models *m, const char *name,
+                                              struct models_component **out, struct err *e);
+/* The file of a LoRA of the user's own store. ERR_NOTFOUND: there is none, or its file is not there. */
+ERR_MUST_CHECK enum err_code models_resolve_lora(const char *name, char out[MODELS_PATH_BYTES],
+                                                 struct err *e);
+/* The same of an opened store. */
+ERR_MUST_CHECK enum err_code models_resolve_lora_in(const struct models *m, const char *name,
+                                                    char out[MODELS_PATH_BYTES], struct err *e);
+
 enum models_state models_place_state(const struct models_component *c,
                                      const struct models_place *p);
 /* The best of its places, and where its files are now: also when the drive is mounted elsewhere. path: the
@@ -207,7 +225,7 @@ size_t models_verify(struct models *m, const struct models_options *o);
 /* Sets "reference_cache" or "distilled" to "yes" or "no" ("true", "false"). */
 ERR_MUST_CHECK enum err_code models_set(struct models *m, const char *name, const char *key,
                                         const char *value, struct err *e);
-/* Forgets the model and the components that no other uses; touches none of their files. */
+/* Forgets the model and the components that no other uses, or a LoRA; touches none of their files. */
 ERR_MUST_CHECK enum err_code models_remove(struct models *m, const char *name, struct err *e);
 
 #endif
