@@ -181,6 +181,22 @@ enum { VT_MAX_IMAGES = 10, VT_MAX_COUNT = 1000 };
 #define VT_SEED_RANDOM (-1)
 #define VT_DEFAULT (-1)
 
+enum { VT_MAX_LORAS = 8, VT_MAX_LORA_STRENGTH = 10 };
+
+/* Small changes to the transformer's weights, as trainers write them; docs/lora.md says which files. They are applied
+ * beside the weights, whatever these are stored in. */
+struct vt_lora {
+    const char *name; /* for the recipe; without a path the file's */
+    const char *path; /* the file, or a folder that holds one; NULL: name is it */
+    double strength;  /* 1: as it was trained; 0: the result is that without it, to the bit */
+};
+
+struct vt_loras {
+    int count;
+    struct vt_lora
+        of[VT_MAX_LORAS]; /* the same file twice counts once, with the sum of the strengths */
+};
+
 /* Strings and pixels belong to the caller, who keeps them until vt_generate, vt_edit or vt_plan_picture returns. */
 struct vt_request {
     /* A diffusers folder, a folder with veetance.json, or an embedded model's name. */
@@ -195,6 +211,7 @@ struct vt_request {
     /* "default" (as NULL), or "int8": int8 matmul in the blocks of transformer and text encoder, on the CPU about twice
      * as fast and a little less exact. */
     const char *compute;
+    struct vt_loras loras;
 
     /* Editing. References; with a mask or strength the first image is the one that is painted in. */
     struct vt_image images[VT_MAX_IMAGES];
@@ -336,6 +353,7 @@ struct vt_layers_request {
         *trace_path;     /* where to write named tensors of the run as safetensors; NULL: nowhere */
     const char *compute; /* as in struct vt_request */
     int previews;        /* as in struct vt_request */
+    struct vt_loras loras;
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);

@@ -19,6 +19,7 @@
 #include "image/save.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/recipe.h"
+#include "pipeline/result_json.h"
 #include "weights/inspect.h"
 
 enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_RECIPE = 8 << 20, MAX_STREAM = 512 << 20 };
@@ -118,6 +119,9 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
             buf_printf(out, "  %-11s %s\n", texts[i].name, texts[i].text);
     for (int i = 0; i < r->image_count; i++)
         buf_printf(out, "  image %-5d %s\n", i + 1, r->images[i]);
+    for (int i = 0; i < r->loras.n; i++)
+        buf_printf(out, "  lora        %s, strength %g\n", r->loras.of[i].name,
+                   r->loras.of[i].strength);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (numbers[i].value >= 0)
             buf_printf(out, "  %-11s %.15g\n", numbers[i].name, numbers[i].value);
@@ -126,6 +130,7 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
 
 static void json_recipe(const struct recipe *r, struct buf *b)
 {
+    struct vt_loras loras;
     json_object(b, "recipe");
     json_put_z(b, "task", r->task);
     json_put_z(b, "prompt", buf_z(&r->prompt));
@@ -138,6 +143,8 @@ static void json_recipe(const struct recipe *r, struct buf *b)
     for (int i = 0; i < r->image_count; i++)
         json_put_z(b, NULL, r->images[i]);
     json_end_array(b);
+    lora_tags_request(&r->loras, &loras);
+    result_json_loras(b, &loras);
     json_end_object(b);
 }
 

@@ -230,6 +230,7 @@ static int take_recipe(struct layers *o, const struct cli_command *self)
         return cli_usage_error(self, "'%.200s' was not made by `veetance layers`",
                                cli_input_name(o->from));
     fill_request(&o->job.request, &o->recipe);
+    cli_loras_of_recipe(&o->job.loras, &o->recipe.loras, &o->job.request.loras);
     if (o->image)
         return CLI_OK;
     const char *name = o->recipe.image_count ? o->recipe.images[0] : "";

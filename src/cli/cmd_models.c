@@ -135,6 +135,13 @@ static void json_component(struct buf *b, const char *key, const struct models *
     enum models_state s = models_component_state(c, path);
     json_object(b, key);
     json_put_z(b, "id", c->id);
+    if (models_is_lora(c)) {
+        char name[MODELS_NAME_BYTES];
+        models_lora_name(c, name);
+        json_put_z(b, "name", name);
+        json_put_z(b, "base", c->base);
+        json_put_int(b, "rank", c->rank);
+    }
     json_put_z(b, "kind", c->kind);
     json_put_z(b, "about", c->about);
     json_put_z(b, "state", models_state_name(s));
@@ -178,7 +185,12 @@ static void json_all(struct buf *b, const struct models *m, const struct models 
     json_end_array(b);
     json_array(b, "unused");
     for (size_t i = 0; i < m->n_components; i++)
-        if (!models_users(m, &m->components[i]))
+        if (!models_users(m, &m->components[i]) && !models_is_lora(&m->components[i]))
+            json_component(b, NULL, m, &m->components[i]);
+    json_end_array(b);
+    json_array(b, "loras");
+    for (size_t i = 0; i < m->n_components; i++)
+        if (models_is_lora(&m->components[i]))
             json_component(b, NULL, m, &m->components[i]);
     json_end_array(b);
     json_end_object(b);
@@ -284,6 +296,22 @@ static void print_models(const struct models *m, const struct models *others)
     mem_free(own);
 }
 
+static void print_loras(const struct models *m)
+{
+    bool first = true;
+    for (size_t i = 0; i < m->n_components; i++) {
+        char name[MODELS_NAME_BYTES];
+        if (!models_is_lora(&m->components[i]))
+            continue;
+        if (first)
+            printf("\nFor --lora:\n");
+        first = false;
+        models_lora_name(&m->components[i], name);
+        printf("  %s\n", name);
+        print_component(m, &m->components[i], "");
+    }
+}
+
 static void print_list(const struct models *m, const struct models *others)
 {
     bool first = true;
@@ -292,8 +320,9 @@ static void print_list(const struct models *m, const struct models *others)
         printf(
             "No models of your own yet: `veetance models add PATH`, `veetance models scan DIR`;\n"
             "`veetance-fetch list` names what can be downloaded.\n");
+    print_loras(m);
     for (size_t i = 0; i < m->n_components; i++) {
-        if (models_users(m, &m->components[i]))
+        if (models_users(m, &m->components[i]) || models_is_lora(&m->components[i]))
             continue;
         if (first)
             printf("\nNot used by any model:\n");
@@ -323,6 +352,27 @@ static void print_head(const struct models *m, const struct models_model *x)
            models_state_name(models_model_state(m, x, NULL)), place_of(m, x, path));
 }
 
+static int show_lora(struct models_job *j)
+{
+    struct err e = {0};
+    struct models_component *c = NULL;
+    if (models_find_lora(j->m, j->target, &c, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (!c)
+        return unknown(j);
+    if (j->json) {
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        json_component(&b, NULL, j->m, c);
+        puts(buf_z(&b));
+        buf_deinit(&b);
+    } else {
+        printf("%s\n", j->target);
+        print_component(j->m, c, "");
+    }
+    return CLI_OK;
+}
+
 static int show(struct models_job *j)
 {
     const struct models *m = j->m;
@@ -332,7 +382,7 @@ static int show(struct models_job *j)
         x = models_find(m, j->target);
     }
     if (!x)
-        return unknown(j);
+        return show_lora(j);
     if (j->json) {
         struct buf b;
         buf_init(&b, 64u << 20);
@@ -432,7 +482,10 @@ static int check_own(struct models_job *j, const char *what)
 static int forget(struct models_job *j)
 {
     struct err e = {0};
-    int rc = check_own(j, "removed");
+    struct models_component *lora = NULL;
+    if (!models_find(j->m, j->target) && models_find_lora(j->m, j->target, &lora, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    int rc = lora ? CLI_OK : check_own(j, "removed");
     if (rc != CLI_OK)
         return rc;
     if (models_remove(j->m, j->target, &e) != ERR_OK)

@@ -25,6 +25,7 @@ void image_run_init(struct image_run *r)
     r->request.prompt = NULL;
     result_out_init(&r->out);
     buf_init(&r->prompt, MAX_STDIN_PROMPT);
+    cli_loras_init(&r->loras);
     cli_progress_init(&r->progress, false);
 }
 
@@ -33,6 +34,7 @@ void image_run_deinit(struct image_run *r)
     result_out_deinit(&r->out);
     recipe_deinit(&r->recipe);
     buf_deinit(&r->prompt);
+    cli_loras_deinit(&r->loras);
     cli_progress_deinit(&r->progress);
 }
 
@@ -87,6 +89,8 @@ int image_run_option(struct image_run *r, const struct cli_args *a, int id)
     case IMAGE_MAX_TOKENS:
     case IMAGE_COMPUTE:
         return cli_param_set(a, id, params_generate, q);
+    case IMAGE_LORA:
+        return cli_lora_add(a, &r->loras, &q->loras);
     case IMAGE_OUTPUT:
         r->out.to.named = a->value;
         return CLI_OK;
@@ -172,6 +176,7 @@ int image_run_recipe(struct image_run *r, const struct cli_command *c, bool edit
         return cli_usage_error(c, "'%.200s' was made by `veetance edit`, which can run it again",
                                cli_input_name(r->from));
     fill_request(&r->request, &r->recipe, edit);
+    cli_loras_of_recipe(&r->loras, &r->recipe.loras, &r->request.loras);
     return CLI_OK;
 }
 
@@ -235,6 +240,8 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
         return cli_usage_error(c, "no prompt is given; say what to make with -p");
     if (r->prompt_from_stdin && (rc = read_stdin_prompt(r, c)) != CLI_OK)
         return rc;
+    if (cli_loras_of_prompt(&r->loras, &r->request.prompt, &r->request.loras, &e) != ERR_OK)
+        return cli_fail_err(&e);
     if (is_blank(r->request.prompt))
         return cli_usage_error(c, "the prompt is empty; say what to make with -p");
     if (engine_check_prompt(r->request.prompt, &e) != ERR_OK)
@@ -244,6 +251,8 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
     if ((rc = check_format(r, c)) != CLI_OK || (rc = check_previews(r, c)) != CLI_OK)
         return rc;
     bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
+    if (bad == ERR_OK)
+        bad = cli_loras_find(&r->loras, &r->request.loras, &e);
     if (bad == ERR_OK && !r->plan)
         bad = cli_output_check(&r->out.to, &e);
     if (bad == ERR_OK && !r->plan && r->request.trace_path)

@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "cli/cli.h"
 #include "cli/engine_args.h"
+#include "cli/lora_arg.h"
 #include "cli/model_arg.h"
 #include "cli/preview_out.h"
 #include "cli/progress.h"
@@ -27,6 +28,7 @@ enum image_option {
     IMAGE_COUNT,
     IMAGE_MAX_TOKENS,
     IMAGE_COMPUTE,
+    IMAGE_LORA,
     IMAGE_OUTPUT,
     IMAGE_QUALITY,
     IMAGE_FORCE,
@@ -55,6 +57,7 @@ enum image_option {
         {IMAGE_COUNT, 0, "count", "N", PARAM_HELP_IMAGE_count},                                    \
         {IMAGE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_IMAGE_max_tokens},                     \
         {IMAGE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},                   \
+        {IMAGE_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                                 \
         {IMAGE_OUTPUT, 'o', "output", "FILE|DIR/",                                                 \
          "image to write, .png, .jpg or .webp; - is standard output, several get -SEED before "    \
          "the ending (default, and in a folder, out.png, numbered on)"},                           \
@@ -81,6 +84,7 @@ struct image_run {
     struct cli_settings settings;
     const char *from;     /* the image whose recipe is run; NULL: none */
     struct recipe recipe; /* of it */
+    struct cli_loras loras;
     struct result_out out;
     struct preview_out previews;
     struct buf prompt; /* read from standard input */

@@ -20,12 +20,14 @@ void layers_job_init(struct layers_job *j)
 {
     memset(j, 0, sizeof *j);
     j->request = vt_layers_request_defaults();
+    cli_loras_init(&j->loras);
     cli_progress_init(&j->progress, false);
 }
 
 void layers_job_deinit(struct layers_job *j)
 {
     vt_layers_result_free(j->made);
+    cli_loras_deinit(&j->loras);
     cli_progress_deinit(&j->progress);
 }
 
@@ -62,6 +64,8 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id)
     case LAYERS_JOB_SAVE_STEPS:
         j->previews.save_steps = true;
         return CLI_OK;
+    case LAYERS_JOB_LORA:
+        return cli_lora_add(a, &j->loras, &q->loras);
     case LAYERS_JOB_JSON:
         j->json = true;
         return CLI_OK;
@@ -123,6 +127,7 @@ int layers_job_check(struct layers_job *j, const struct layers_out *out,
     TRY_GOTO(engine_check_prompt(q->prompt, &e), done);
     TRY_GOTO(engine_check_text("negative prompt", q->negative_prompt, &e), done);
     TRY_GOTO(cli_model_take(&q->model, &j->model, &j->progress, &e), done);
+    TRY_GOTO(cli_loras_find(&j->loras, &q->loras, &e), done);
     if (q->trace_path)
         rc = cli_output_check_file("--trace", q->trace_path, &e);
 done:

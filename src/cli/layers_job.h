@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/engine_args.h"
 #include "cli/layers_out.h"
+#include "cli/lora_arg.h"
 #include "cli/model_arg.h"
 #include "cli/preview_out.h"
 #include "cli/progress.h"
@@ -34,6 +35,7 @@ enum layers_job_option {
     LAYERS_JOB_IN_PLACE,
     LAYERS_JOB_MATTE,
     LAYERS_JOB_COMPUTE,
+    LAYERS_JOB_LORA,
     LAYERS_JOB_TRACE,
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
@@ -68,6 +70,7 @@ enum layers_job_option {
         {LAYERS_JOB_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_LAYERS_matte " (default white)"}, \
         {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},              \
         PREVIEW_OPTIONS(LAYERS_JOB_PREVIEW, LAYERS_JOB_SAVE_STEPS),                                \
+        {LAYERS_JOB_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                            \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_STRICT, 0, "strict", NULL,                                                     \
@@ -82,6 +85,7 @@ struct layers_job {
     struct vt_layers_request request; /* without its image */
     struct vt_engine_options engine;
     struct cli_model model; /* what request.model stands for */
+    struct cli_loras loras;
     struct cli_settings settings;
     bool json, quiet, strict;
     struct vt_plan *plan; /* not NULL: plan into this instead of running */

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -23,6 +22,8 @@
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
 #include "pipeline/lend.h"
+#include "pipeline/lora_tags.h"
+#include "pipeline/loras.h"
 #include "pipeline/report.h"
 #include "veetance.h"
 
@@ -228,25 +229,17 @@ enum err_code engine_check_text(const char *what, const char *text, struct err *
     return ERR_OK;
 }
 
-/* "<lora:name:weight>", as other programs write it. */
-static const char *find_lora(const char *prompt)
-{
-    for (const char *p = strchr(prompt, '<'); p; p = strchr(p + 1, '<'))
-        if (strncasecmp(p, "<lora:", 6) == 0 || strncasecmp(p, "<lyco:", 6) == 0)
-            return p;
-    return NULL;
-}
-
 enum err_code engine_check_prompt(const char *text, struct err *e)
 {
     enum err_code rc = engine_check_text("prompt", text, e);
-    const char *lora = rc == ERR_OK && text ? find_lora(text) : NULL;
+    const char *lora = rc == ERR_OK && text ? lora_tag_find(text) : NULL;
     if (!lora)
         return rc;
-    return err_set(e, ERR_ARG,
-                   "the prompt asks for a LoRA ('%.*s'), which this version cannot apply; leave it "
-                   "out",
-                   (int)(strcspn(lora, ">\n") < 60 ? strcspn(lora, ">\n") + 1 : 60), lora);
+    return err_set(
+        e, ERR_ARG,
+        "the prompt asks for a LoRA ('%.*s'), which is no word for the model; name it among "
+        "the LoRAs (--lora, \"loras\")",
+        (int)(strcspn(lora, ">\n") < 60 ? strcspn(lora, ">\n") + 1 : 60), lora);
 }
 
 enum err_code engine_check_image(const struct vt_image *im, const char *what, struct err *e)
@@ -300,6 +293,7 @@ static enum err_code check_mask(const struct vt_request *rq, struct err *e)
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
     TRY(engine_check_prompt(rq->prompt, e));
+    TRY(loras_check(&rq->loras, e));
     TRY(check_optional("the width", rq->width, 64, 2048, e));
     TRY(check_optional("the height", rq->height, 64, 2048, e));
     TRY(check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
@@ -529,6 +523,7 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     TRY(check_request(rq, e));
     TRY(compute_choose(g->placement.devices, rq->compute, cb, e));
     TRY(engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e));
+    TRY(klein_use_loras(g->klein, &rq->loras, e));
     TRY(new_result(rq, &r, e));
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);

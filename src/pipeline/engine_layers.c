@@ -15,6 +15,7 @@
 #include "pipeline/engine_internal.h"
 #include "pipeline/layered/stack.h"
 #include "pipeline/lend.h"
+#include "pipeline/loras.h"
 #include "sample/schedule.h"
 
 enum { DEFAULT_LAYERS = 4, DEFAULT_STEPS = 50, DEFAULT_RESOLUTION = 640, DEFAULT_TOKENS = 512 };
@@ -52,6 +53,7 @@ static enum err_code check(const struct vt_layers_request *rq, struct err *e)
 {
     TRY(engine_check_image(&rq->image, "the image", e));
     TRY(engine_check_prompt(rq->prompt, e));
+    TRY(loras_check(&rq->loras, e));
     TRY(engine_check_text("negative prompt", rq->negative_prompt, e));
     TRY(optional("the number of layers", rq->layers, 1, LAYERED_MAX_LAYERS, e));
     TRY(optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
@@ -205,6 +207,7 @@ static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq
     TRY_GOTO(matte_parse(rq->matte, &r->matte, e), done);
     TRY_GOTO(compute_choose(g->placement.devices, rq->compute, cb, e), done);
     TRY_GOTO(engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e), done);
+    TRY_GOTO(layered_use_loras(g->layered, &rq->loras, e), done);
     fill(r, g->dir, rq, &image);
     TRY_GOTO(layered_size(&image, r->used.resolution, &w, &h, e), done);
     struct rehearsal dry = {g->layered, &r->used, plan ? rq->previews != 0 : cb && cb->preview};

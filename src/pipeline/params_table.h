@@ -3,8 +3,8 @@
  *
  * X(MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP): MEMBER is the member of the request struct and the name in
  * JSON; the command line writes '-' for '_'. TYPE: TEXT, INT (int), LONG (int64_t), NUMBER (double), SWITCH (int),
- * CHOICE (text out of VALUES), MATTE (a colour or "none"), SIDES (four ints), IMAGE, NEEDED_IMAGE (one that
- * is required), IMAGES. LO and HI bound numbers, bytes of texts and the
+ * CHOICE (text out of VALUES), MATTE (a colour or "none"), SIDES (four ints), LORAS (struct vt_loras; in JSON a list of
+ * {"name", "strength"}), IMAGE, NEEDED_IMAGE (one that is required), IMAGES. LO and HI bound numbers, bytes of texts and the
  * count of lists. FALLBACK is the default as JSON where it does not depend on the model, else NULL. */
 #ifndef VT_PIPELINE_PARAMS_TABLE_H
 #define VT_PIPELINE_PARAMS_TABLE_H
@@ -27,6 +27,7 @@
 #define PARAM_HELP_IMAGE_count "so many images, with seeds S, S+1, ..."
 #define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_IMAGE_compute "int8: on the CPU about twice as fast, a little less exact"
+#define PARAM_HELP_loras "LoRAs to apply, with their strengths (1: as trained)"
 #define PARAM_HELP_EDIT_images "the image to edit; more are references"
 #define PARAM_HELP_EDIT_mask                                                                       \
     "paint only where it is white; strokes on transparent ground: only the strokes"
@@ -85,7 +86,8 @@
     X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_IMAGE_guidance)                             \
     X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_IMAGE_count)                                      \
     X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_IMAGE_max_tokens)                           \
-    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)
+    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
+    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)
 
 /* struct vt_request, what editing has beside them */
 #define PARAMS_EDIT(X)                                                                             \
@@ -130,7 +132,8 @@
     X(full_size, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_full_size)                         \
     X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
-    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)
+    X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
+    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)
 
 /* struct vt_caption_request */
 #define PARAMS_CAPTION(X)                                                                          \
@@ -149,6 +152,7 @@ enum param_type {
     PARAM_CHOICE,
     PARAM_MATTE,
     PARAM_SIDES,
+    PARAM_LORAS,
     PARAM_IMAGE,
     PARAM_NEEDED_IMAGE,
     PARAM_IMAGES

@@ -105,9 +105,10 @@ void recipe_write(const struct vt_result *result, int i, struct buf *out)
 {
     const struct vt_request *q = vt_result_request(result);
     struct vt_image im = vt_result_image(result, i);
-    buf_printf(out, "%s\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d",
-               q->prompt ? q->prompt : "", q->steps, q->guidance,
-               (long long)vt_result_seed(result, i), im.width, im.height);
+    buf_add_z(out, q->prompt ? q->prompt : "");
+    lora_tags_write(&q->loras, out);
+    buf_printf(out, "\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d", q->steps,
+               q->guidance, (long long)vt_result_seed(result, i), im.width, im.height);
     add(out, "Model", q->model);
     buf_printf(out, ", Version: veetance %s, Task: %s, Max tokens: %d", vt_version(),
                q->image_count > 0 ? "edit" : "generate", q->max_tokens);
@@ -142,8 +143,10 @@ void recipe_write_layers(const struct vt_layers_result *result,
                          struct buf *out)
 {
     const struct vt_layers_report *r = vt_layers_report(result);
-    buf_printf(out, "%s\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d",
-               r->prompt, r->steps, r->guidance, (long long)r->seed, r->width, r->height);
+    buf_add_z(out, r->prompt);
+    lora_tags_write(&request->loras, out);
+    buf_printf(out, "\nSteps: %d, Sampler: Euler, CFG scale: %g, Seed: %lld, Size: %dx%d", r->steps,
+               r->guidance, (long long)r->seed, r->width, r->height);
     add(out, "Model", r->model);
     buf_printf(out, ", Version: veetance %s, Task: layers, Layers: %d, Resolution: %d",
                vt_version(), r->layers_asked, r->resolution);
@@ -351,6 +354,16 @@ static size_t numbers_at(struct str s)
     return s.n;
 }
 
+/* Tags that make no sense stay where they are. */
+static void read_prompt(struct str prompt, struct recipe *r)
+{
+    if (lora_tags_take(prompt, &r->prompt, &r->loras, NULL) == ERR_OK)
+        return;
+    r->loras.n = 0;
+    buf_clear(&r->prompt);
+    buf_add_str(&r->prompt, prompt);
+}
+
 enum err_code recipe_read(struct str text, struct recipe *out, struct err *e)
 {
     memset(out, 0, sizeof *out);
@@ -365,7 +378,7 @@ enum err_code recipe_read(struct str text, struct recipe *out, struct err *e)
     struct str prompt = {text.p, at > 0 ? at - 1 : 0};
     const char *end = memchr(text.p + at, '\n', text.n - at);
     read_line((struct str){text.p + at, end ? (size_t)(end - text.p) - at : text.n - at}, out);
-    buf_add_str(&out->prompt, prompt);
+    read_prompt(prompt, out);
     return buf_failed(&out->prompt) ? err_set(e, ERR_LIMIT, "the recipe's prompt is too long")
                                     : ERR_OK;
 }

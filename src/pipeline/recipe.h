@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "image/load.h"
+#include "pipeline/lora_tags.h"
 #include "veetance.h"
 
 enum { RECIPE_NAME_BYTES = 256 };
@@ -26,7 +27,8 @@ enum { RECIPE_NAME_BYTES = 256 };
 struct recipe {
     char task
         [16]; /* "generate", "edit" or "layers"; "" when the text does not say (another program's) */
-    struct buf prompt;
+    struct buf prompt;      /* without the tags of LoRAs */
+    struct lora_tags loras; /* " <lora:NAME:STRENGTH>" behind the prompt */
     char model[RECIPE_NAME_BYTES], compute[16], matte[32];
     bool size_asked;                      /* of an edit: not the first image's */
     int layers, resolution;               /* of layers */

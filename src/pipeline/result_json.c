@@ -17,6 +17,21 @@ void result_json_request(struct buf *b, const struct vt_request *q)
     json_put_int(b, "steps", q->steps);
     json_put_number(b, "guidance", q->guidance);
     json_put_int(b, "max_tokens", q->max_tokens);
+    result_json_loras(b, &q->loras);
+}
+
+void result_json_loras(struct buf *b, const struct vt_loras *loras)
+{
+    if (loras->count == 0)
+        return;
+    json_array(b, "loras");
+    for (int i = 0; i < loras->count; i++) {
+        json_object(b, NULL);
+        json_put_z(b, "name", loras->of[i].name);
+        json_put_number(b, "strength", loras->of[i].strength);
+        json_end_object(b);
+    }
+    json_end_array(b);
 }
 
 void result_json_caption(struct buf *b, const struct vt_caption_result *r, const char *language)

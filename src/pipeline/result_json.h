@@ -18,6 +18,8 @@
 /* model, prompt, steps, guidance, max_tokens: as the images were made, defaults filled in. */
 void result_json_request(struct buf *b, const struct vt_request *q);
 /* caption, language, tokens, complete. language: as asked for; NULL is English. */
+/* "loras": [{"name", "strength"}]; nothing where there are none. */
+void result_json_loras(struct buf *b, const struct vt_loras *loras);
 void result_json_caption(struct buf *b, const struct vt_caption_result *r, const char *language);
 /* dropped_empty, merged, recomposed, model, caption or prompt, seed, steps, guidance, resolution, working_width,
  * working_height. */

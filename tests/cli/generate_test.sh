@@ -58,7 +58,7 @@ err_has "note: the prompt is [0-9]* tokens too long ([0-9]* with the text around
     "a long prompt is said to be cut, and where"
 quick generate --seed 5 -o "$work/s.png"
 is "one that fits says nothing" "$(grep -c 'too long' "$work/stderr")" 0
-refuse 2 "asks for a LoRA ('<lora:fine:0.8>')" generate -m micro-klein -p 'a star <lora:fine:0.8>, red' -o "$work/out/a.png"
+refuse 1 "there is no LoRA 'fine'" generate -m micro-klein -p 'a star <lora:fine:0.8>, red' -o "$work/out/a.png"
 refuse 2 'asks for a LoRA' edit -m micro-klein -p '<LORA:x' -i "$work/a.png" -o "$work/out/a.png"
 refuse 2 'asks for a LoRA' layers -m micro-layered -p '<lora:x:1>' -i "$work/a.png" -o "$work/out/a"
 

@@ -215,8 +215,6 @@ def impostors(d):
     safetensors(d + "/qwen_image.safetensors", qwen_image(False))
     safetensors(d + "/qwen_image_vae.safetensors", wan_vae(3))
     safetensors(d + "/ae-without-bn.safetensors", flux2_vae(False))
-    safetensors(d + "/klein-4b-lora.safetensors", {"diffusion_model.double_blocks.0.img_attn.qkv.lora_A.weight": [16, 3072],
-                                                   "diffusion_model.double_blocks.0.img_attn.qkv.lora_B.weight": [9216, 16]})
     safetensors(d + "/mlx-4bit.safetensors", {"transformer_blocks.0.attn.to_q.weight": ("U32", [3072, 384]),
                                               "transformer_blocks.0.attn.to_q.scales": [3072, 48],
                                               "x_embedder.weight": [3072, 128]})

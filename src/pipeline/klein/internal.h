@@ -6,6 +6,7 @@
 #include "model/flux2/vae.h"
 #include "model/qwen3/qwen3.h"
 #include "pipeline/klein/klein.h"
+#include "pipeline/loras.h"
 #include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "sample/size.h"
@@ -34,6 +35,7 @@ struct klein {
     struct qwen3 *text;
     struct flux2_transformer *transformer;
     struct flux2_vae *vae;
+    struct loras loras; /* on the transformer */
     int64_t joint_dim;
     struct klein_embedding embeddings[KLEIN_EMBEDDINGS_KEPT];
     uint64_t embedding_clock;

@@ -25,6 +25,10 @@ ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct devi
                                         struct klein **out, struct err *e);
 void klein_free(struct klein *k);
 
+/* For the plans and runs that follow. On failure none is used. */
+ERR_MUST_CHECK enum err_code klein_use_loras(struct klein *k, const struct vt_loras *loras,
+                                             struct err *e);
+
 /* Forgets what earlier runs on a dry device left: a plan begins with this. */
 void klein_forget_dry(struct klein *k);
 

@@ -135,6 +135,7 @@ void klein_free(struct klein *k)
     if (!k)
         return;
     klein_embeddings_free(k);
+    loras_deinit(&k->loras);
     qwen3_free(k->text);
     flux2_transformer_free(k->transformer);
     flux2_vae_free(k->vae);
@@ -144,6 +145,19 @@ void klein_free(struct klein *k)
     tokenizer_free(k->tokenizer);
     preview_deinit(&k->preview);
     mem_free(k);
+}
+
+enum err_code klein_use_loras(struct klein *k, const struct vt_loras *loras, struct err *e)
+{
+    struct nn_params *set = flux2_transformer_params(k->transformer);
+    const struct model_network network = {.kind = COMPONENT_FLUX2_TRANSFORMER,
+                                          .sets = &set,
+                                          .n_sets = 1,
+                                          .device = k->on.transformer};
+    enum err_code rc = loras_use(&k->loras, loras, &network, e);
+    if (rc != ERR_OK)
+        loras_deinit(&k->loras);
+    return rc;
 }
 
 int klein_size_unit(const struct klein *k)

@@ -138,6 +138,8 @@ static enum err_code explain_nan(struct klein_state *s, int step, struct err *e)
     struct flux2_pass *p;
     char where[NN_MID_NAME_BYTES] = "";
     enum err_code rc = nn_params_check_finite(flux2_transformer_params(s->k->transformer), e);
+    if (rc == ERR_OK)
+        rc = loras_check_finite(&s->k->loras, e);
     if (rc != ERR_OK)
         return err_note(e, "transformer, step %d", step + 1);
     if (klein_pass_make(s, true, &p, NULL) == ERR_OK) {
@@ -245,12 +247,14 @@ static enum err_code denoise(struct klein_state *s, struct err *e)
                                        .count = s->rq->steps - s->first_step,
                                        .step = one_step,
                                        .user = s};
+    TRY(loras_engage(&s->k->loras, s->k->on.transformer, e));
     TRY(klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e));
     TRY(choose_mode(s, e));
     TRY(klein_pass_make(s, false, &s->pass, e));
     if (flux2_pass_compute_bytes(s->pass) > s->run->stats->compute_bytes)
         s->run->stats->compute_bytes = flux2_pass_compute_bytes(s->pass);
     enum err_code rc = report_steps_run(&steps, &s->run->stats->steps_seconds, e);
+    loras_leave(s->k->on.transformer);
     flux2_pass_free(s->pass); /* the decoder counts on their room */
     flux2_kv_free(s->kv);
     s->pass = NULL;

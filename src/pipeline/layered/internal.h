@@ -7,6 +7,7 @@
 #include "model/qwen_image/vae.h"
 #include "pipeline/caption/caption.h"
 #include "pipeline/layered/layered.h"
+#include "pipeline/loras.h"
 #include "pipeline/preview.h"
 #include "pipeline/report.h"
 #include "text/tokenizer.h"
@@ -19,6 +20,7 @@ struct layered {
     struct qwen_vl *text;
     struct qwen_image_transformer *transformer;
     struct qwen_image_vae *vae;
+    struct loras loras;          /* on the transformer */
     struct captioner *captioner; /* opened when an image comes without a prompt */
     int64_t joint_dim;
     struct preview preview;

@@ -37,6 +37,10 @@ ERR_MUST_CHECK enum err_code layered_open(const struct model_dir *dir, struct de
                                           struct layered **out, struct err *e);
 void layered_free(struct layered *l);
 
+/* For the plans and runs that follow. On failure none is used. */
+ERR_MUST_CHECK enum err_code layered_use_loras(struct layered *l, const struct vt_loras *loras,
+                                               struct err *e);
+
 /* A request with every default filled in. */
 struct layered_request {
     const struct image *image; /* any mode; worked on as RGBA */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "memory/governor.h"
+#include "model/blocks.h"
 #include "pipeline/layered/internal.h"
 #include "pipeline/tokenizer_gguf.h"
 
@@ -144,6 +145,7 @@ void layered_free(struct layered *l)
     if (!l)
         return;
     caption_close(l->captioner);
+    loras_deinit(&l->loras);
     qwen_vl_free(l->text);
     qwen_image_transformer_free(l->transformer);
     qwen_image_vae_free(l->vae);
@@ -153,6 +155,20 @@ void layered_free(struct layered *l)
     tokenizer_free(l->tokenizer);
     preview_deinit(&l->preview);
     mem_free(l);
+}
+
+enum err_code layered_use_loras(struct layered *l, const struct vt_loras *loras, struct err *e)
+{
+    struct nn_params *sets[MODEL_MAX_BLOCKS + 2];
+    struct model_network network = {.kind = COMPONENT_QWEN_IMAGE_TRANSFORMER,
+                                    .sets = sets,
+                                    .n_sets = qwen_image_transformer_sets(l->transformer, sets),
+                                    .device = l->on.transformer};
+    network.unread = qwen_image_unread(l->transformer, &network.n_unread);
+    enum err_code rc = loras_use(&l->loras, loras, &network, e);
+    if (rc != ERR_OK)
+        loras_deinit(&l->loras);
+    return rc;
 }
 
 int layered_unit(const struct layered *l)

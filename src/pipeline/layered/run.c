@@ -237,6 +237,7 @@ static void count_tables(struct state *s)
 static enum err_code engage_transformer(struct state *s, struct err *e)
 {
     struct layered *l = s->l;
+    TRY(loras_engage(&l->loras, l->on.transformer, e));
     if (!s->rq->in_place_modulation) {
         double start = clock_s();
         report_stage(s->run->callbacks, VT_STAGE_LOAD, 0, 1);
@@ -270,6 +271,8 @@ static enum err_code explain_nan(struct state *s, int step, struct err *e)
     struct qwen_image_pass *p;
     char where[NN_MID_NAME_BYTES] = "";
     enum err_code rc = nn_params_check_finite(qwen_image_transformer_params(s->l->transformer), e);
+    if (rc == ERR_OK)
+        rc = loras_check_finite(&s->l->loras, e);
     if (rc != ERR_OK)
         return err_note(e, "transformer, step %d", step + 1);
     if (make_pass(s, &s->pos, true, &p, NULL) == ERR_OK) {
@@ -383,6 +386,7 @@ static void release_passes(struct state *s)
     qwen_image_pass_free(s->pass);
     qwen_image_pass_free(s->pass_neg);
     s->pass = s->pass_neg = NULL;
+    loras_leave(s->l->on.transformer);
     layered_release_modulation(s->l);
 }
 

@@ -10,6 +10,7 @@
 #include "pipeline/engine.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/params_table.h"
+#include "server/jobs/lora_choice.h"
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
@@ -25,9 +26,23 @@
 #define KIND_NUMBER .type = HTTP_NUMBER, .nullable = true
 #define KIND_SWITCH .type = HTTP_BOOL, .nullable = true
 #define KIND_SIDES .type = HTTP_ARRAY, .items = HTTP_INT, .nullable = true
+#define KIND_LORAS .type = HTTP_ARRAY, .items = HTTP_OBJECT, .fields = lora_fields, .nullable = true
 #define KIND_IMAGE .type = HTTP_ASSET, .nullable = true
 #define KIND_NEEDED_IMAGE .type = HTTP_ASSET, .required = true
 #define KIND_IMAGES .type = HTTP_ARRAY, .items = HTTP_ASSET, .required = true
+
+const struct http_field lora_fields[] = {{.name = "name",
+                                          .type = HTTP_STRING,
+                                          .lo = 1,
+                                          .hi = 255,
+                                          .required = true,
+                                          .help = "as GET /v1/loras has it"},
+                                         {.name = "strength",
+                                          .type = HTTP_NUMBER,
+                                          .lo = -VT_MAX_LORA_STRENGTH,
+                                          .hi = VT_MAX_LORA_STRENGTH,
+                                          .fallback = "1"},
+                                         {0}};
 
 #define FIELD(MEMBER, TYPE, LO, HI, VALUES, FALLBACK, HELP)                                        \
     {.name = #MEMBER,                                                                              \
@@ -186,6 +201,22 @@ static void find_inputs(const struct http_field *fields, yyjson_val *body, struc
     }
 }
 
+/* Names that are not there are refused now rather than by the job. */
+static enum err_code check_loras(struct http_request *rq, yyjson_val *list, struct err *e)
+{
+    size_t i, n;
+    yyjson_val *v;
+    yyjson_arr_foreach(list, i, n, v)
+    {
+        char path[MODEL_PATH_BYTES], field[64];
+        struct err why = {0};
+        (void)snprintf(field, sizeof field, "loras[%zu].name", i);
+        if (lora_choose(yyjson_get_str(yyjson_obj_get(v, "name")), path, &why) != ERR_OK)
+            return http_refuse(rq, 422, field, e, "%s; GET /v1/loras lists them", why.text);
+    }
+    return ERR_OK;
+}
+
 /* What a row of the table cannot say. */
 static enum err_code check_more(struct http_request *rq, yyjson_val *body, struct err *e)
 {
@@ -203,7 +234,7 @@ static enum err_code check_more(struct http_request *rq, yyjson_val *body, struc
         return http_refuse(rq, 422, "matte", e, "%s", why.text);
     if (yyjson_is_num(resolution) && (int64_t)yyjson_get_num(resolution) % 32)
         return http_refuse(rq, 422, "resolution", e, "resolution should be a multiple of 32");
-    return ERR_OK;
+    return check_loras(rq, yyjson_obj_get(body, "loras"), e);
 }
 
 /* The request as it will be kept: with the name of the model that was chosen. */

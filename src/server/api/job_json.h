@@ -4,8 +4,8 @@
 
 #include "server/jobs/queue.h"
 
-extern const struct http_field job_fields[], fields_generate[], fields_edit[], fields_layers[],
-    fields_caption[];
+extern const struct http_field lora_fields[], job_fields[], fields_generate[], fields_edit[],
+    fields_layers[], fields_caption[];
 
 /* The record, and how far it is when it waits or runs. */
 void job_json(struct queue *q, const struct job_record *rec, struct buf *b);

@@ -2,6 +2,8 @@
 
 #include "base/json_text.h"
 #include "pipeline/recipe.h"
+#include "pipeline/result_json.h"
+#include "server/api/job_json.h"
 
 const struct http_field recipe_fields[] = {
     {.name = "task",
@@ -36,6 +38,11 @@ const struct http_field recipe_fields[] = {
      .type = HTTP_ARRAY,
      .items = HTTP_STRING,
      .help = "names of the files that it was made from"},
+    {.name = "loras",
+     .type = HTTP_ARRAY,
+     .items = HTTP_OBJECT,
+     .fields = lora_fields,
+     .help = "that it was made with"},
     {.name = "mask", .type = HTTP_STRING, .help = "the file's name, or alpha: the first image's"},
     {0}};
 
@@ -114,6 +121,9 @@ static void put_lists(const struct recipe *r, struct buf *b)
             json_put_int(b, NULL, r->extend[i]);
         json_end_array(b);
     }
+    struct vt_loras loras;
+    lora_tags_request(&r->loras, &loras);
+    result_json_loras(b, &loras);
     if (r->image_count == 0)
         return;
     json_array(b, "images");

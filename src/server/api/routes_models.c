@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "server/jobs/lora_choice.h"
 #include "server/jobs/model_choice.h"
 #include "server/jobs/queue.h"
 #include "server/routes.h"
@@ -86,6 +87,61 @@ static enum err_code run_get(struct http_request *rq, struct http_reply *re, str
     queue_state(server_of(rq)->queue, &l.queue);
     model_each(put_model, &l);
     return l.found ? ERR_OK : err_set(e, ERR_NOTFOUND, "there is no model '%.100s'", l.only);
+}
+
+/* ---- LoRAs ---------------------------------------------------------------------------------------------- */
+
+static const struct http_field one_lora_fields[] = {
+    {.name = "name", .type = HTTP_STRING, .required = true},
+    {.name = "base",
+     .type = HTTP_STRING,
+     .required = true,
+     .help = "the model that it was trained for, as far as its file tells"},
+    {.name = "rank", .type = HTTP_INT, .required = true, .help = "0: it has none"},
+    {.name = "about", .type = HTTP_STRING, .required = true},
+    {.name = "tasks", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},
+    {.name = "state", .type = HTTP_STRING, .required = true},
+    {.name = "bytes", .type = HTTP_INT, .required = true},
+    {0}};
+
+static const struct http_field loras_fields[] = {{.name = "data",
+                                                  .type = HTTP_ARRAY,
+                                                  .items = HTTP_OBJECT,
+                                                  .fields = one_lora_fields,
+                                                  .required = true},
+                                                 {0}};
+
+static void put_lora(const struct lora_seen *l, void *user)
+{
+    struct buf *b = user;
+    json_object(b, NULL);
+    json_put_z(b, "name", l->name);
+    json_put_z(b, "base", l->base);
+    json_put_int(b, "rank", l->rank);
+    json_put_z(b, "about", l->about);
+    json_array(b, "tasks");
+    if (l->tasks & MODEL_TASK_IMAGES) {
+        json_put_z(b, NULL, "generate");
+        json_put_z(b, NULL, "edit");
+    }
+    if (l->tasks & MODEL_TASK_LAYERS)
+        json_put_z(b, NULL, "layers");
+    json_end_array(b);
+    json_put_z(b, "state", l->state);
+    json_put_uint(b, "bytes", l->bytes);
+    json_end_object(b);
+}
+
+static enum err_code run_loras(struct http_request *rq, struct http_reply *re, struct err *e)
+{
+    (void)rq;
+    (void)e;
+    json_object(&re->body, NULL);
+    json_array(&re->body, "data");
+    lora_each(put_lora, &re->body);
+    json_end_array(&re->body);
+    json_end_object(&re->body);
+    return ERR_OK;
 }
 
 /* ---- orders to the engine ------------------------------------------------------------------------------ */
@@ -250,6 +306,8 @@ const struct http_route routes_models[] = {
     {HTTP_GET, "/v1/models", "listModels", "List models", "models", run_list, .gives = list_fields},
     {HTTP_GET, "/v1/models/{id}", "getModel", "One model", "models", run_get,
      .gives = model_fields},
+    {HTTP_GET, "/v1/loras", "listLoras", "List the LoRAs of the model store", "models", run_loras,
+     .gives = loras_fields},
     {HTTP_POST, "/v1/models/{id}/load", "loadModel", "Open a model ahead of the first job",
      "models", run_load, .gives = loaded_fields, .accepts = HTTP_JSON, .flags = HTTP_LATER},
     {HTTP_POST, "/v1/models/unload", "unloadModel", "Close the open models and free their memory",

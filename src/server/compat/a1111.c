@@ -38,6 +38,7 @@ static enum err_code take(struct http_request *rq, bool edit, struct face_reques
     f->guidance = http_body_double(rq, "cfg_scale", -1);
     f->count = http_body_int(rq, "batch_size", 1) * http_body_int(rq, "n_iter", 1);
     TRY(a1111_check(rq, e));
+    TRY(face_take_prompt(rq, f, e));
     TRY(a1111_int(rq, "seed", -1, 9000000000000000, -1, &f->seed, e));
     if (f->count >= FACE_MAX_IMAGES)
         TRY(http_refuse(rq, 422, "n_iter", e, "at most %d images can be made at once",

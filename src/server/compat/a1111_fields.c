@@ -299,7 +299,6 @@ enum err_code a1111_check(struct http_request *rq, struct err *e)
     TRY(check_rules(rq, e));
     TRY(check_scripts(rq, e));
     TRY(check_sampler(rq, e));
-    TRY(face_check_prompt(rq, e));
     return a1111_check_settings(rq, yyjson_obj_get(http_body(rq), "override_settings"),
                                 "override_settings.", e);
 }

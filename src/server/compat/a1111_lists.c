@@ -8,6 +8,7 @@
 #include "http/base64.h"
 #include "memory/budget.h"
 #include "server/compat/a1111.h"
+#include "server/jobs/lora_choice.h"
 #include "server/jobs/model_choice.h"
 #include "server/routes.h"
 #include "server/server_internal.h"
@@ -238,6 +239,27 @@ static void embeddings_json(struct buf *b)
     json_end_object(b);
 }
 
+static void put_lora(const struct lora_seen *l, void *user)
+{
+    struct buf *b = user;
+    json_object(b, NULL);
+    json_put_z(b, "name", l->name);
+    json_put_z(b, "alias", l->name);
+    json_put_z(b, "path", "");
+    json_object(b, "metadata");
+    json_put_z(b, "base", l->base);
+    json_put_int(b, "rank", l->rank);
+    json_end_object(b);
+    json_end_object(b);
+}
+
+static void loras_json(struct buf *b)
+{
+    json_array(b, NULL);
+    lora_each(put_lora, b);
+    json_end_array(b);
+}
+
 static void scripts_json(struct buf *b)
 {
     json_object(b, NULL);
@@ -274,6 +296,7 @@ GIVES(samplers)
 GIVES(schedulers)
 GIVES(upscalers)
 GIVES(embeddings)
+GIVES(loras)
 GIVES(scripts)
 GIVES(list)
 /* The model store is read whenever it is asked, so that nothing is left to refresh. */
@@ -356,7 +379,7 @@ const struct http_route a1111_lists[] = {
     LIST("/sdapi/v1/upscalers", "a1111Upscalers", "list upscalers", run_upscalers),
     LIST("/sdapi/v1/latent-upscale-modes", "a1111LatentUpscaleModes", "none", run_list),
     LIST("/sdapi/v1/sd-vae", "a1111Vaes", "none: models bring theirs", run_list),
-    LIST("/sdapi/v1/loras", "a1111Loras", "none", run_list),
+    LIST("/sdapi/v1/loras", "a1111Loras", "list LoRAs", run_loras),
     LIST("/sdapi/v1/hypernetworks", "a1111Hypernetworks", "none", run_list),
     LIST("/sdapi/v1/face-restorers", "a1111FaceRestorers", "none", run_list),
     LIST("/sdapi/v1/realesrgan-models", "a1111RealesrganModels", "none", run_list),

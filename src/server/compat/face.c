@@ -5,6 +5,9 @@
 
 #include "base/json_text.h"
 #include "http/check.h"
+#include "pipeline/lora_tags.h"
+#include "pipeline/result_json.h"
+#include "server/jobs/lora_choice.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
 
@@ -55,6 +58,7 @@ static void request_json(const struct face_request *f, struct buf *b)
     if (f->strength >= 0)
         json_put_float(b, "strength", f->strength);
     put_inputs(f, b);
+    result_json_loras(b, &f->loras);
     json_end_object(b);
 }
 
@@ -81,20 +85,47 @@ done:
     return rc;
 }
 
-enum err_code face_check_prompt(struct http_request *rq, struct err *e)
+static enum err_code check_prompt(struct http_request *rq, const char *prompt, struct err *e)
 {
     static const char *const kinds[] = {"<lora:", "<lyco:", "<hypernet:"};
-    const char *prompt = http_body_str(rq, "prompt", "");
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         const char *at = strcasestr(prompt, kinds[i]);
         size_t n = at ? strcspn(at, ">\n") : 0;
         if (at)
-            return http_refuse(rq, 422, "prompt", e,
-                               "the prompt asks for %.*s>: extra networks cannot be used yet; take "
-                               "it out of the prompt",
-                               n > 60 ? 60 : (int)n, at);
+            return http_refuse(
+                rq, 422, "prompt", e,
+                "the prompt asks for %.*s>: that network cannot be used here; take it "
+                "out of the prompt",
+                n > 60 ? 60 : (int)n, at);
     }
     return ERR_OK;
+}
+
+enum err_code face_check_prompt(struct http_request *rq, struct err *e)
+{
+    return check_prompt(rq, http_body_str(rq, "prompt", ""), e);
+}
+
+enum err_code face_take_prompt(struct http_request *rq, struct face_request *f, struct err *e)
+{
+    char path[MODEL_PATH_BYTES];
+    struct err why = {0};
+    struct buf rest;
+    struct lora_tags *tags = arena_alloc(http_arena(rq), sizeof *tags);
+    if (!tags)
+        return err_set(e, ERR_NOMEM, "no memory for the prompt");
+    buf_init(&rest, LIMIT_REQUEST);
+    enum err_code rc = lora_tags_take(str_from(f->prompt), &rest, tags, &why);
+    for (int i = 0; rc == ERR_OK && i < tags->n; i++)
+        rc = lora_choose(tags->of[i].name, path, &why);
+    f->prompt = arena_strdup(http_arena(rq), buf_str(&rest));
+    buf_deinit(&rest);
+    if (rc != ERR_OK)
+        return http_refuse(rq, 422, "prompt", e, "%s", why.text);
+    if (!f->prompt)
+        return err_set(e, ERR_NOMEM, "no memory for the prompt");
+    lora_tags_request(tags, &f->loras);
+    return check_prompt(rq, f->prompt, e);
 }
 
 bool face_heavy(struct http_request *rq, struct http_reply *re)

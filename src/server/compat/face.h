@@ -14,13 +14,19 @@ struct face_request {
     double guidance, strength;                 /* negative: not given */
     const char *images[VT_MAX_IMAGES];         /* asset ids; none: made from the prompt alone */
     size_t n_images;
-    const char *mask; /* NULL: none */
+    const char *mask;      /* NULL: none */
+    struct vt_loras loras; /* by name */
 };
 
 struct face_request face_request_defaults(void);
 
-/* <lora:NAME:WEIGHT> and its kin are no words for a model: whoever writes them means a network, and is refused. */
+/* <lora:NAME:WEIGHT> and its kin in a prompt are no words for a model: whoever writes them means a network, and is
+ * refused. */
 ERR_MUST_CHECK enum err_code face_check_prompt(struct http_request *rq, struct err *e);
+/* The same but for "<lora:NAME:WEIGHT>" of what the model store has: taken out of the prompt, into f->loras. Both live as
+ * long as the request. */
+ERR_MUST_CHECK enum err_code face_take_prompt(struct http_request *rq, struct face_request *f,
+                                              struct err *e);
 /* Checks, stores and queues it. */
 ERR_MUST_CHECK enum err_code face_submit(struct http_request *rq, const struct face_request *f,
                                          struct job_record *out, struct err *e);

@@ -10,6 +10,7 @@
 #include "pipeline/lend.h"
 #include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
+#include "server/jobs/lora_choice.h"
 #include "server/jobs/model_choice.h"
 #include "server/limits.h"
 #include "store/assets.h"
@@ -44,6 +45,7 @@ struct inputs {
     struct image images[MAX_IMAGES];
     int n;
     char path[MODEL_PATH_BYTES];
+    struct lora_paths loras;
 };
 
 static void inputs_free(struct inputs *in)
@@ -115,6 +117,8 @@ static enum err_code set_member(struct inputs *in, const struct param *p, yyjson
     case PARAM_SIDES:
         set_sides(v, (int *)(void *)at);
         return ERR_OK;
+    case PARAM_LORAS:
+        return lora_request(v, &in->loras, (struct vt_loras *)(void *)at, e);
     case PARAM_IMAGE:
     case PARAM_NEEDED_IMAGE:
         return load(in, v, (struct vt_image *)(void *)at, e);

@@ -145,6 +145,69 @@ static void budgets_down_to_the_least_give_the_same_image(void **state)
     set_budget(0);
 }
 
+/* A LoRA of micro-klein's attention, of random numbers; the caller removes it. */
+static void write_lora(const char *path)
+{
+    enum { RANK = 8, DIM = 128, MODULES = 2 };
+    static const char *const names[] = {"transformer_blocks.0.attn.to_q",
+                                        "single_transformer_blocks.1.attn.to_k"};
+    char header[1200] = "{";
+    size_t n = 1, at = 0, bytes = (size_t)RANK * DIM * sizeof(float);
+    for (int i = 0; i < MODULES; i++)
+        for (int up = 0; up < 2; up++, at += bytes)
+            n += (size_t)snprintf(header + n, sizeof header - n,
+                                  "%s\"%s.lora_%c.weight\":{\"dtype\":\"F32\",\"shape\":[%d,%d],"
+                                  "\"data_offsets\":[%zu,%zu]}",
+                                  n > 1 ? "," : "", names[i], up ? 'B' : 'A', up ? DIM : RANK,
+                                  up ? RANK : DIM, at, at + bytes);
+    n += (size_t)snprintf(header + n, sizeof header - n, "}");
+    const uint64_t length = n;
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(&length, 1, sizeof length, f), sizeof length);
+    assert_int_equal(fwrite(header, 1, n, f), n);
+    for (size_t i = 0; i < at / sizeof(float); i++) {
+        float v = (float)((int)(i * 7919 % 1001) - 500) / 1000.0f;
+        assert_int_equal(fwrite(&v, 1, sizeof v, f), sizeof v);
+    }
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Resident and streamed: what it takes is planned, and the image is the same. */
+static void loras_are_planned(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/vt-lora-XXXXXX";
+    static const int percent[] = {100, 75, 60, 50};
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && close(fd) == 0);
+    write_lora(path);
+    struct vt_request rq = request(64, false);
+    reopen();
+    uint64_t without = planned(&rq).peak_bytes;
+    struct vt_result *plain = made(&rq);
+    rq.count = 2;
+    rq.loras = (struct vt_loras){.count = 1, .of = {{.name = path, .strength = 0}}};
+    reopen();
+    struct vt_result *none = made(&rq);
+    assert_same_image(none, plain);
+    rq.loras.of[0].strength = 0.8;
+    assert_true(planned(&rq).peak_bytes >= without);
+    struct vt_result *whole = made(&rq);
+    struct vt_image a = vt_result_image(whole, 0), b = vt_result_image(plain, 0);
+    assert_memory_not_equal(a.pixels, b.pixels, (size_t)a.width * (size_t)a.height * 3);
+    reopen();
+    uint64_t peak = planned(&rq).peak_bytes;
+    for (size_t k = 0; k < sizeof percent / sizeof percent[0]; k++)
+        assert_true(holds(&rq, peak * (uint64_t)percent[k] / 100, whole));
+    assert_false(holds(&rq, peak / 20, whole));
+    vt_result_free(plain);
+    vt_result_free(none);
+    vt_result_free(whole);
+    set_budget(0);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void count_previews(const struct vt_preview *preview, void *user)
 {
     (void)preview;
@@ -452,6 +515,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets_down_to_the_least_give_the_same_image),
+        cmocka_unit_test(loras_are_planned),
         cmocka_unit_test(previews_are_planned),
         cmocka_unit_test(traces_are_planned),
         cmocka_unit_test(a_trace_without_room_is_refused_beforehand),

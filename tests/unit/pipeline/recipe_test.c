@@ -2,6 +2,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -83,6 +84,50 @@ static void numbers_that_cannot_be_are_left_out(void **state)
     recipe_deinit(&r);
 }
 
+static void loras_are_taken_out_of_the_prompt(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *prompt, *rest, *name;
+        int n;
+        double strength;
+    } table[] = {
+        {"a star <lora:glow:0.8>", "a star", "glow", 1, 0.8},
+        {"<lora:glow>a star", "a star", "glow", 1, 1},
+        {"a <LoRA:x-y.z:-1.5> star <lyco:b:2>", "a  star", "x-y.z", 2, -1.5},
+        {"a <b> star", "a <b> star", "", 0, 0},
+        {"a <lora:unclosed", "a <lora:unclosed", "", 0, 0},
+        {"a <lora:x:much>", "a <lora:x:much>", "", 0, 0},
+        {"a <lora::1>", "a <lora::1>", "", 0, 0},
+        {"a <lora:x:11>", "a <lora:x:11>", "", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct recipe r;
+        struct err e = {0};
+        char text[200];
+        (void)snprintf(text, sizeof text, "%s\nSteps: 4", table[i].prompt);
+        assert_int_equal(recipe_read(str_from(text), &r, &e), ERR_OK);
+        assert_string_equal(buf_z(&r.prompt), table[i].rest);
+        assert_int_equal(r.loras.n, table[i].n);
+        assert_string_equal(r.loras.of[0].name, table[i].name);
+        assert_true(r.loras.of[0].strength == table[i].strength);
+        recipe_deinit(&r);
+    }
+}
+
+static void names_of_loras_are_without_folders_and_endings(void **state)
+{
+    (void)state;
+    const struct vt_loras loras = {.count = 2,
+                                   .of = {{.name = "/home/me/glow.safetensors", .strength = 0.5},
+                                          {.name = "x", .strength = 1}}};
+    struct buf b;
+    buf_init(&b, 1000);
+    lora_tags_write(&loras, &b);
+    assert_string_equal(buf_z(&b), " <lora:glow:0.5> <lora:x:1>");
+    buf_deinit(&b);
+}
+
 static void a_text_without_a_recipe_is_refused(void **state)
 {
     static const char *const bad[] = {"", "a red star", "see Steps: 3", "Step: 3"};
@@ -101,6 +146,8 @@ int main(void)
         cmocka_unit_test(a_recipe_is_read_when_it_is_ours),
         cmocka_unit_test(a_recipe_of_another_program_gives_what_it_has),
         cmocka_unit_test(numbers_that_cannot_be_are_left_out),
+        cmocka_unit_test(loras_are_taken_out_of_the_prompt),
+        cmocka_unit_test(names_of_loras_are_without_folders_and_endings),
         cmocka_unit_test(a_text_without_a_recipe_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
