@@ -253,7 +253,12 @@ static enum err_code measure_conv(int threads, double seconds, const atomic_bool
                                   struct bench_peak *p, struct err *e)
 {
     struct nn_peak_result r;
-    enum err_code rc = nn_peak_conv(&p->image, threads, seconds, cancel, &r, e);
+    enum err_code rc = nn_peak_conv(NN_PEAK_BF16, &p->image, threads, seconds, cancel, &r, e);
+    p->conv_bf16 = rc == ERR_OK;
+    if (rc == ERR_DEVICE) {
+        err_clear(e);
+        rc = nn_peak_conv(NN_PEAK_F32, &p->image, threads, seconds, cancel, &r, e);
+    }
     p->conv_flops = rc == ERR_OK ? r.flops_per_second : 0;
     if (rc != ERR_NOTFOUND && rc != ERR_DEVICE)
         return rc;

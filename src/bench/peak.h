@@ -3,6 +3,7 @@
 #define VT_BENCH_PEAK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 #include "nn/peak.h"
@@ -23,11 +24,19 @@ struct bench_peak {
     char onednn[32];              /* its version; "" when it is not there, and both rates are 0 */
     double bf16_flops, f32_flops; /* a second; 0: this processor cannot */
     struct nn_peak_image image;
-    double conv_flops; /* of bf16 convolutions on it; 0 as above */
+    double
+        conv_flops; /* of convolutions on it, in bf16 or, where there are none, float32; 0 as above */
+    bool conv_bf16;
     struct bench_attention attention[BENCH_ATTENTIONS];
     double copy_bytes;          /* a second: read once and written once, all threads together */
     double copy_into_new_bytes; /* the same into memory that the system has yet to find */
 };
+
+/* The rate that stages are compared with: of bf16 products, or of float32 where the processor has no others. */
+static inline double bench_peak_product(const struct bench_peak *p)
+{
+    return p->bf16_flops > 0 ? p->bf16_flops : p->f32_flops;
+}
 
 /* seconds: for each of the measurements. threads: 0 = one a core. */
 ERR_MUST_CHECK enum err_code bench_peak_measure(int threads, double seconds,

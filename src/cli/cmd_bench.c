@@ -238,15 +238,15 @@ static void print_machine(const struct bench_peak *p)
            p->copy_into_new_bytes * 1e-9);
     printf("          convolution 3 x 3, %lld channels, %lld x %lld", (long long)p->image.channels,
            (long long)p->image.side, (long long)p->image.side);
-    print_rate("bf16", p->conv_flops);
+    print_rate(p->conv_bf16 ? "bf16" : "f32", p->conv_flops);
     puts("");
     for (int i = 0; i < BENCH_ATTENTIONS; i++) {
         const struct bench_attention *a = &p->attention[i];
         printf("          attention %d heads of %d, %lld tokens", BENCH_ATTENTION_HEADS,
                BENCH_ATTENTION_HEAD_DIM, (long long)a->tokens);
         print_rate("ours", a->flops);
-        if (a->flops > 0 && p->bf16_flops > 0)
-            printf(", %.1f %% of the product's", 100 * a->flops / p->bf16_flops);
+        if (a->flops > 0 && bench_peak_product(p) > 0)
+            printf(", %.1f %% of the product's", 100 * a->flops / bench_peak_product(p));
         puts("");
     }
 }
@@ -261,7 +261,7 @@ static void print_columns(const char *model, const char *device, int threads)
 static void print_text(const struct bench_peak *p, const struct bench_result *r)
 {
     char name[48];
-    double peak = r->on_cpu ? p->bf16_flops : 0, conv_peak = r->on_cpu ? p->conv_flops : 0;
+    double peak = r->on_cpu ? bench_peak_product(p) : 0, conv_peak = r->on_cpu ? p->conv_flops : 0;
     print_machine(p);
     print_columns(r->model, r->device, r->threads);
     (void)snprintf(name, sizeof name, "text, %d tokens", r->text_tokens);
@@ -299,7 +299,7 @@ static void print_layered(const struct bench_peak *p, const struct bench_layered
     print_machine(p);
     print_columns("synthetic qwen-layered, Q5_0", r->device, r->threads);
     (void)snprintf(name, sizeof name, "step, %d, %d layers", r->side, r->layers);
-    print_stage(name, &r->step, r->on_cpu ? p->bf16_flops : 0);
+    print_stage(name, &r->step, r->on_cpu ? bench_peak_product(p) : 0);
     printf("\ntokens    %d of %d frames and the condition, %d of text\n", r->image_tokens,
            r->layers + 1, r->text_tokens);
     printf("weights   %.0f MiB in place in files, %.0f MiB in memory (%.2f s); modulation tables "
@@ -340,7 +340,8 @@ static void json_peak(struct buf *b, const struct bench_peak *p)
     json_put_z(b, "onednn", p->onednn);
     json_put_fixed(b, "bf16_gflops", p->bf16_flops * 1e-9, 3);
     json_put_fixed(b, "f32_gflops", p->f32_flops * 1e-9, 3);
-    json_put_fixed(b, "conv_bf16_gflops", p->conv_flops * 1e-9, 3);
+    json_put_fixed(b, p->conv_bf16 ? "conv_bf16_gflops" : "conv_f32_gflops", p->conv_flops * 1e-9,
+                   3);
     json_put_fixed(b, "copy_bytes_per_second", p->copy_bytes, 0);
     json_put_fixed(b, "copy_into_new_bytes_per_second", p->copy_into_new_bytes, 0);
     json_array(b, "attention");
@@ -435,7 +436,7 @@ static void json_memory(struct buf *b, const struct bench_result *r)
 
 static void json_result(struct buf *b, const struct bench_peak *p, const struct bench_result *r)
 {
-    double peak = r->on_cpu ? p->bf16_flops : 0;
+    double peak = r->on_cpu ? bench_peak_product(p) : 0;
     json_object(b, NULL);
     json_machine(b, p);
     json_put_z(b, "model", r->model);
@@ -473,7 +474,7 @@ static void print_layered_json(const struct bench_peak *p, const struct bench_la
     json_put_int(&b, "text_tokens", r->text_tokens);
     json_put_fixed(&b, "mean_step_seconds", r->mean_step_seconds, 6);
     json_put_uint(&b, "compute_bytes", r->compute_bytes);
-    json_stage(&b, "step", &r->step, r->on_cpu ? p->bf16_flops : 0);
+    json_stage(&b, "step", &r->step, r->on_cpu ? bench_peak_product(p) : 0);
     json_object(&b, "weights");
     json_put_uint(&b, "mapped_bytes", r->mapped_bytes);
     json_put_uint(&b, "own_bytes", r->own_bytes);

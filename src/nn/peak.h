@@ -31,12 +31,13 @@ ERR_MUST_CHECK enum err_code nn_peak_matmul(enum nn_peak_dtype dtype,
                                             double seconds, const atomic_bool *cancel,
                                             struct nn_peak_result *out, struct err *e);
 
-/* A 3 x 3 convolution of so many channels to as many, on an image of side x side, channels last, from bf16 into
- * float32, its kernel packed beforehand. As above. */
+/* A 3 x 3 convolution of so many channels to as many, on an image of side x side, channels last, into float32, its
+ * kernel packed beforehand. As above. */
 struct nn_peak_image {
     int64_t channels, side;
 };
-ERR_MUST_CHECK enum err_code nn_peak_conv(const struct nn_peak_image *shape, int threads,
+ERR_MUST_CHECK enum err_code nn_peak_conv(enum nn_peak_dtype dtype,
+                                          const struct nn_peak_image *shape, int threads,
                                           double seconds, const atomic_bool *cancel,
                                           struct nn_peak_result *out, struct err *e);
 

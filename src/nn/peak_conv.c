@@ -43,13 +43,14 @@ static void conv_free(struct conv *c)
         (void)d->stream_destroy(c->stream);
 }
 
-static bool describe(struct conv *c, const struct nn_peak_image *s)
+static bool describe(struct conv *c, enum nn_peak_dtype dtype, const struct nn_peak_image *s)
 {
+    dnnl_data_type_t type = dtype == NN_PEAK_BF16 ? dnnl_bf16 : dnnl_f32;
     const struct onednn *d = c->d;
     const dnnl_dims_t image = {1, s->channels, s->side, s->side},
                       kernel = {s->channels, s->channels, 3, 3}, ones = {1, 1}, zeros = {0, 0};
-    return d->memory_desc_create_with_tag(&c->desc[SRC], 4, image, dnnl_bf16, dnnl_nhwc) == 0 &&
-           d->memory_desc_create_with_tag(&c->desc[WEIGHTS], 4, kernel, dnnl_bf16,
+    return d->memory_desc_create_with_tag(&c->desc[SRC], 4, image, type, dnnl_nhwc) == 0 &&
+           d->memory_desc_create_with_tag(&c->desc[WEIGHTS], 4, kernel, type,
                                           dnnl_format_tag_any) == 0 &&
            d->memory_desc_create_with_tag(&c->desc[DST], 4, image, dnnl_f32, dnnl_nhwc) == 0 &&
            d->convolution_forward_primitive_desc_create(
@@ -78,11 +79,13 @@ static enum err_code allocate(struct conv *c, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code conv_make(struct conv *c, const struct nn_peak_image *s, struct err *e)
+static enum err_code conv_make(struct conv *c, enum nn_peak_dtype dtype,
+                               const struct nn_peak_image *s, struct err *e)
 {
     const struct onednn *d = c->d;
-    if (!describe(c, s))
-        return err_set(e, ERR_DEVICE, "oneDNN cannot convolve bf16 on this processor");
+    if (!describe(c, dtype, s))
+        return err_set(e, ERR_DEVICE, "oneDNN cannot convolve %s on this processor",
+                       dtype == NN_PEAK_BF16 ? "bf16" : "float32");
     TRY(allocate(c, e));
     if (d->primitive_create(&c->primitive, c->primitive_desc) != 0 ||
         d->stream_create(&c->stream, d->engine, dnnl_stream_default_flags) != 0)
@@ -113,8 +116,9 @@ static enum err_code best_run(const struct conv *c, double budget, const atomic_
     return ERR_OK;
 }
 
-enum err_code nn_peak_conv(const struct nn_peak_image *shape, int threads, double seconds,
-                           const atomic_bool *cancel, struct nn_peak_result *out, struct err *e)
+enum err_code nn_peak_conv(enum nn_peak_dtype dtype, const struct nn_peak_image *shape, int threads,
+                           double seconds, const atomic_bool *cancel, struct nn_peak_result *out,
+                           struct err *e)
 {
     struct conv c = {.d = onednn_get()};
     memset(out, 0, sizeof *out);
@@ -124,7 +128,7 @@ enum err_code nn_peak_conv(const struct nn_peak_image *shape, int threads, doubl
     int before = c.d->get_threads ? c.d->get_threads() : 0;
     if (threads > 0 && c.d->set_threads)
         c.d->set_threads(threads);
-    enum err_code rc = conv_make(&c, shape, e);
+    enum err_code rc = conv_make(&c, dtype, shape, e);
     if (rc == ERR_OK)
         rc = best_run(&c, seconds, cancel, &out->seconds, e);
     conv_free(&c);
