@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const [url, out = 'src/api/schema.d.ts'] = process.argv.slice(2)
-const OPERATIONS = ['getStore', 'listProjects', 'plan']
+const OPERATIONS = ['getStore', 'listLoras', 'listProjects', 'plan']
 const SCHEMAS = ['Asset', 'ImagesResult', 'Job', 'JobError', 'JobPreview', 'Layer', 'LayersResult', 'Model', 'Problem', 'Project', 'Queue', 'Telemetry']
 const doc = await (await fetch(`${url}/openapi.json`)).json()
 

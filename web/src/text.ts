@@ -97,6 +97,12 @@ const make = {
   noModel: 'No model here can do this.'
 }
 
+const loras = {
+  add: 'LoRA', choose: 'Add one',
+  option: (name: string, base: string) => `${name}, for ${base}`,
+  remove: (name: string) => `Remove ${name}`
+}
+
 const presets = {
   label: 'Presets', none: 'No presets yet', save: 'Save these words as a preset', name: 'Name', keep: 'Save', remove: (name: string) => `Delete \u201c${name}\u201d`
 }
@@ -305,7 +311,7 @@ export const text = {
   cancel: 'Cancel',
   bringBack: 'Bring back',
   copyOf: (name: string) => name ? `${name} copy` : 'copy',
-  make, presets, plan, queue, staging,
+  make, loras, presets, plan, queue, staging,
   change, mask, finish, apart,
   undo, save, task, tasks, stage, state, commands, groups, history, blend, layers
 }

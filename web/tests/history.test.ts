@@ -20,6 +20,8 @@ test('a request as a command', () => {
   const fileOf = (id: string): string => files.get(id) ?? id
   assert.deepEqual(words(commandLine('edit', { prompt: 'x', images: ['a', 'b'], mask: 'k', extend: [1, 2, 0, 0], strength: 0.5, mask_from_alpha: false }, fileOf)),
     ['veetance', 'edit', '-i', 'my photo.png', '-i', 'b.png', '-p', 'x', '--mask', 'mask.png', '--strength', '0.5', '--extend', '1,2,0,0'])
+  assert.deepEqual(words(commandLine('generate', { prompt: 'x', loras: [{ name: 'glow', strength: 0.5 }, { name: 'a b', strength: 1 }] }, fileOf)),
+    ['veetance', 'generate', '-p', 'x', '--lora', 'glow:0.5', '--lora', 'a b:1'])
   assert.deepEqual(words(commandLine('layers', { image: 'b', layers: 4, keep_empty: true, full_size: false, seed: 7 }, fileOf)),
     ['veetance', 'layers', '-i', 'b.png', '-n', '4', '--seed', '7', '--keep-empty'])
 })

@@ -1,7 +1,7 @@
 /* client.ts - the HTTP API as functions. Every failure is a Failure: the server's own problem, or "offline". */
 import { signal } from '@preact/signals'
 import type {
-  Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe, StoreFacts, StoreLimits, Tidied
+  Asset, CandidateState, Job, JobKind, Model, Plan, Problem, Project, ProjectHead, Queue, Recipe, StoredLora, StoreFacts, StoreLimits, Tidied
 } from './types.ts'
 
 export class Failure extends Error {
@@ -188,6 +188,7 @@ export const jobs = {
 
 export const models = {
   list: async () => (await get<{ data: Model[] }>('/v1/models')).data,
+  loras: async () => (await get<{ data: StoredLora[] }>('/v1/loras')).data,
   load: async (id: string) => await call<void>('POST', `/v1/models/${encodeURIComponent(id)}/load`),
   unload: async () => await call<void>('POST', '/v1/models/unload'),
   setBudget: async (budget: string | null) => await call<void>('PUT', '/v1/budget', { json: { budget } })

@@ -38,6 +38,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/loras": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** List the LoRAs of the model store */
+        get: operations["listLoras"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/projects": {
         parameters: {
             query?: never;
@@ -558,6 +575,40 @@ export interface operations {
                 };
             };
             429: components["responses"]["Later"];
+            503: components["responses"]["Later"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listLoras: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        data: {
+                            name: string;
+                            /** @description the model that it was trained for, as far as its file tells */
+                            base: string;
+                            /** @description 0: it has none */
+                            rank: number;
+                            about: string;
+                            tasks: string[];
+                            state: string;
+                            bytes: number;
+                        }[];
+                    };
+                };
+            };
             503: components["responses"]["Later"];
             default: components["responses"]["Problem"];
         };

@@ -51,6 +51,7 @@ export type Job = Omit<Schema['Job'], 'kind' | 'request' | 'result' | 'created_m
 export type Preview = Schema['JobPreview']
 export type Queue = Schema['Queue']
 export type Model = Omit<Schema['Model'], 'tasks' | 'object' | 'created' | 'owned_by'> & { tasks: JobKind[] }
+export type StoredLora = Pick<Answer<'listLoras'>['data'][number], 'name' | 'base' | 'rank' | 'state'> & { tasks: JobKind[] }
 export type Telemetry = Schema['Telemetry']
 export type Plan = Answer<'plan'>
 export type Asset = Omit<Schema['Asset'], 'task'> & { task: JobKind | null }

@@ -1,6 +1,6 @@
 /* command_line.ts - a request as the command that makes the same image, for a POSIX shell. Pure. */
 import type { JobKind } from '../api/types.ts'
-import type { Request } from './requests.ts'
+import type { Lora, Request } from './requests.ts'
 
 const PLAIN = /^[A-Za-z0-9_./:=,+@%-]+$/
 
@@ -35,6 +35,11 @@ function option (name: string, value: unknown): string[] {
   return [name, quoted(Array.isArray(value) ? value.join(',') : String(value))]
 }
 
+function loraWords (list: unknown): string[] {
+  if (!Array.isArray(list)) return []
+  return (list as Lora[]).flatMap((l) => ['--lora', quoted(`${l.name}:${l.strength}`)])
+}
+
 /* The files that the request names; `fileOf` says what each is called outside the store. */
 export function commandLine (kind: JobKind, request: Request, fileOf: (asset: string) => string): string {
   const { name, rows } = COMMANDS[kind]
@@ -44,5 +49,6 @@ export function commandLine (kind: JobKind, request: Request, fileOf: (asset: st
     const value = request[member]
     words.push(...option(opt, member === 'mask' && typeof value === 'string' ? fileOf(value) : value))
   }
+  words.push(...loraWords(request['loras']))
   return words.join(' ')
 }

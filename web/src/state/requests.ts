@@ -64,6 +64,10 @@ export function newSeed (): number {
 
 /* ---- forms to requests ------------------------------------------------------------------------------ */
 
+export const LORAS_MAX = 8
+
+export interface Lora { name: string, strength: number }
+
 export interface MakeForm {
   prompt: string
   size: Size | null // null: the model's own
@@ -73,10 +77,11 @@ export interface MakeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  loras: Lora[]
 }
 
 export const EMPTY_MAKE: MakeForm = {
-  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false
+  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, loras: []
 }
 
 export interface Chosen { model: string | undefined, seed: number }
@@ -99,7 +104,8 @@ export function makeRequest (f: MakeForm, size: Size, c: Chosen): Request {
     count: f.count > 1 ? f.count : null,
     guidance: f.guidance,
     max_tokens: f.maxTokens,
-    compute: f.int8 ? 'int8' : null
+    compute: f.int8 ? 'int8' : null,
+    loras: f.loras.length > 0 ? f.loras : null
   })
 }
 
@@ -128,11 +134,12 @@ export interface ChangeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  loras: Lora[]
 }
 
 export const EMPTY_CHANGE: ChangeForm = {
   prompt: '', target: 'image', references: [], inside: true, feather: 0, maskGrow: 0, maskFeather: 0, maskInvert: false, cropToMask: false, matchColours: false, register: false,
-  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false
+  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, loras: []
 }
 
 export interface Sent { image: string, mask: string | null, extend: number[] | null }
@@ -161,7 +168,8 @@ export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
     count: f.count > 1 ? f.count : null,
     guidance: f.guidance,
     max_tokens: f.maxTokens,
-    compute: f.int8 ? 'int8' : null
+    compute: f.int8 ? 'int8' : null,
+    loras: f.loras.length > 0 ? f.loras : null
   })
 }
 
@@ -185,11 +193,12 @@ export interface ApartForm {
   negative: string
   guidance: number | null
   int8: boolean
+  loras: Lora[]
 }
 
 export const EMPTY_APART: ApartForm = {
   target: 'layer', layers: 4, prompt: '', language: 'en', resolution: null, steps: null, seed: null, keepEmpty: false, mergeDuplicates: false, fullSize: true,
-  negative: '', guidance: null, int8: false
+  negative: '', guidance: null, int8: false, loras: []
 }
 
 export const resolutionAs = (v: number): number => Math.min(2048, Math.max(RESOLUTION_UNIT, Math.round(v / RESOLUTION_UNIT) * RESOLUTION_UNIT))
@@ -209,13 +218,20 @@ export function apartRequest (f: ApartForm, image: string, c: Chosen): Request {
     keep_empty: f.keepEmpty || null,
     merge_duplicates: f.mergeDuplicates || null,
     full_size: f.fullSize || null,
-    compute: f.int8 ? 'int8' : null
+    compute: f.int8 ? 'int8' : null,
+    loras: f.loras.length > 0 ? f.loras : null
   })
 }
 
 /* ---- requests to forms: "use again" ------------------------------------------------------------------- */
 
 const number = (v: unknown): number | null => typeof v === 'number' && Number.isFinite(v) ? v : null
+
+function lorasOf (v: unknown): Lora[] {
+  if (!Array.isArray(v)) return []
+  const loras = v.filter((l): l is { name: string, strength?: unknown } => typeof l === 'object' && l !== null && typeof (l as { name?: unknown }).name === 'string')
+  return loras.slice(0, LORAS_MAX).map((l) => ({ name: l.name, strength: number(l.strength) ?? 1 }))
+}
 
 export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
   const width = number(r['width'])
@@ -229,7 +245,8 @@ export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
     count: 1,
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
-    int8: r['compute'] === 'int8'
+    int8: r['compute'] === 'int8',
+    loras: lorasOf(r['loras'])
   }
 }
 
@@ -255,7 +272,8 @@ export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): Change
     count: 1,
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
-    int8: r['compute'] === 'int8'
+    int8: r['compute'] === 'int8',
+    loras: lorasOf(r['loras'])
   }
 }
 
@@ -274,6 +292,7 @@ export function takenApartFrom (r: Request, now: ApartForm = EMPTY_APART): Apart
     fullSize: r['full_size'] === true,
     negative: words(r['negative_prompt']).trim(),
     guidance: number(r['guidance'] ?? r['cfg']),
-    int8: r['compute'] === 'int8'
+    int8: r['compute'] === 'int8',
+    loras: lorasOf(r['loras'])
   }
 }

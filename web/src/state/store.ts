@@ -1,7 +1,7 @@
 /* store.ts - all that the editor shows, as signals. Read them anywhere; only actions (state/actions/) write them. */
 import { computed, signal } from '@preact/signals'
 import type { ExportChoice } from './exporting.ts'
-import type { Asset, Job, Layer, Model, Preview, Project, ProjectHead, Queue, Telemetry } from '../api/types.ts'
+import type { Asset, Job, Layer, Model, Preview, Project, ProjectHead, Queue, StoredLora, Telemetry } from '../api/types.ts'
 
 export { denied } from '../api/client.ts'
 export { connected } from '../api/events.ts'
@@ -131,6 +131,7 @@ export const tour = signal<Record<TourStep, TourState>>({ make: fresh, change: f
 /* ---- what the machine has ------------------------------------------------------------------------- */
 
 export const models = signal<Model[]>([])
+export const storedLoras = signal<StoredLora[]>([])
 /* What the engine is told to do with its models, until it has. */
 export interface ModelOrder { kind: 'load' | 'unload', id: string | null }
 export const modelOrder = signal<ModelOrder | null>(null)

@@ -8,10 +8,11 @@ import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, Select, Switch, TextArea, TextField } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
+import { Loras } from '../tasks/loras.tsx'
 import { ModelField, Nothing, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 
-const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'guidance']
+const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'guidance', 'loras']
 const FIRST_RESOLUTION = 640
 
 const put = (part: Partial<ApartForm>): void => { fill(apartForm, 'apart', part) }
@@ -74,6 +75,7 @@ export function Apart () {
           error={wrong('apart', 'resolution')} onChange={(v) => { put({ resolution: v === null ? null : resolutionAs(v) }) }} />
         <SeedField seed={f.seed} last={lastSeeds.value.apart ?? null} error={wrong('apart', 'seed')} onChange={(seed) => { put({ seed }) }} />
         <ModelField use='layers' />
+        <Loras panel='apart' loras={f.loras} put={put} />
         <More f={f} />
       </div>
       <div class='task-foot'>

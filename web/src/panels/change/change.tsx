@@ -10,6 +10,7 @@ import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, TextArea } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
+import { Loras } from '../tasks/loras.tsx'
 import { ModelField, MoreImages, Nothing, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
@@ -17,7 +18,7 @@ import { FINISH_FIELDS, Finish } from './finish.tsx'
 import { MaskField } from './mask.tsx'
 import { References } from './references.tsx'
 
-const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens', ...FINISH_FIELDS]
+const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens', ...FINISH_FIELDS, 'loras']
 const EXTEND_MAX = 8192
 
 const put = (part: Partial<ChangeForm>): void => { fill(changeForm, 'change', part) }
@@ -76,6 +77,7 @@ export function Change () {
         <ModelField use='images' />
         <ExtendFields layer={targetOf(f.target) !== null} />
         <Finish />
+        <Loras panel='change' loras={f.loras} put={put} />
         <MoreImages panel='change' f={f} put={put} />
       </div>
       <div class='task-foot'>

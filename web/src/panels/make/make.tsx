@@ -8,6 +8,7 @@ import { text } from '../../text.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { NumberField, TextArea } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
+import { Loras } from '../tasks/loras.tsx'
 import { ModelField, MoreImages, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
@@ -51,10 +52,11 @@ export function Make () {
         <StepsAndCount panel='make' f={f} put={put} />
         <SeedField seed={f.seed} last={lastSeeds.value.make ?? null} error={wrong('make', 'seed')} onChange={(seed) => { put({ seed }) }} />
         <ModelField use='images' />
+        <Loras panel='make' loras={f.loras} put={put} />
         <MoreImages panel='make' f={f} put={put} />
       </div>
       <div class='task-foot'>
-        <Wrong panel='make' fields={['prompt', 'width', 'height', 'steps', 'count', 'seed', 'guidance', 'max_tokens']} />
+        <Wrong panel='make' fields={['prompt', 'width', 'height', 'steps', 'count', 'seed', 'guidance', 'max_tokens', 'loras']} />
         <PlanLine task='generate' request={plannedMake()} onSmaller={less && (() => { put({ size: less }) })} />
         <Button kind='primary' class='wide' title={`${text.make.generate}  Ctrl+Enter`} onClick={() => { void runMake() }}>{text.make.generate}</Button>
       </div>

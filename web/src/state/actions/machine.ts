@@ -1,11 +1,12 @@
 /* machine.ts - models, memory and preferences. */
 import { models as api, preferences as stored } from '../../api/client.ts'
-import { models, modelOrder, preferences, preferencesRead, view, type ModelOrder, type Preferences } from '../store.ts'
+import { models, modelOrder, preferences, preferencesRead, storedLoras, view, type ModelOrder, type Preferences } from '../store.ts'
 import { attempt } from './toasts.ts'
 
 export async function loadModels (): Promise<void> {
-  const list = await attempt(api.list)
+  const [list, loras] = await Promise.all([attempt(api.list), attempt(api.loras)])
   if (list) models.value = list
+  if (loras) storedLoras.value = loras
 }
 
 export function heardModels (open: string[]): void {
