@@ -13,6 +13,7 @@ install(TARGETS ${programs} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/veetance/models
   PATTERN "contact-sheet*" EXCLUDE)
 install(FILES README.md CHANGELOG.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(PROGRAMS packaging/slurm/veetance-array DESTINATION ${CMAKE_INSTALL_DATADIR}/veetance/slurm)
 
 # Manual pages and completions come from the programs' own help.
 set(described ${CMAKE_BINARY_DIR}/described)
