@@ -212,6 +212,10 @@ struct vt_request {
      * as fast and a little less exact. */
     const char *compute;
     struct vt_loras loras;
+    /* Make an image with alpha: what comes out of prompt and images is edited onto a white and onto a black ground, and
+     * solved for alpha and colour. Three images are made for one, and progress counts them. Not with a mask, a strength
+     * or an extension. VT_ERR_ARG when the model changes no ground, so that nothing can be told. */
+    int transparent;
 
     /* Editing. References; with a mask or strength the first image is the one that is painted in. */
     struct vt_image images[VT_MAX_IMAGES];

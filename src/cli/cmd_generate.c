@@ -43,6 +43,8 @@ const struct cli_command cli_cmd_generate = {
                 "1 -o star.png\n"
                 "  veetance generate -m ~/models/FLUX.2-klein-4B -p \"a lighthouse at dusk\" -W "
                 "1024 -H 768\n"
+                "  veetance generate -m micro-klein -p \"a red star on a white background\" "
+                "--transparent -o star.png\n"
                 "  veetance generate --from star.png --seed 2 -o other-star.png\n"
                 "  echo \"two owls\" | veetance generate -m micro-klein -p - --count 4 --json\n",
     .options = options,

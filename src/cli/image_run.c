@@ -88,6 +88,7 @@ int image_run_option(struct image_run *r, const struct cli_args *a, int id)
     case IMAGE_COUNT:
     case IMAGE_MAX_TOKENS:
     case IMAGE_COMPUTE:
+    case IMAGE_TRANSPARENT:
         return cli_param_set(a, id, params_generate, q);
     case IMAGE_LORA:
         return cli_lora_add(a, &r->loras, &q->loras);
@@ -153,6 +154,7 @@ static void fill_request(struct vt_request *q, struct recipe *r, bool edit)
     q->prompt = q->prompt ? q->prompt : if_told(buf_z(&r->prompt));
     q->model = q->model ? q->model : if_told(r->model);
     q->compute = q->compute ? q->compute : if_told(r->compute);
+    q->transparent = q->transparent || r->transparent;
     fill_int(&q->steps, r->steps);
     fill_int(&q->max_tokens, r->max_tokens);
     if (!edit || r->size_asked) {
@@ -200,6 +202,9 @@ static int check_format(struct image_run *r, const struct cli_command *c)
     struct err e = {0};
     if (cli_output_image(&r->out.to, &r->out.format, &e) != ERR_OK)
         return cli_fail_err(&e);
+    if (r->request.transparent && r->out.format == IMAGE_FORMAT_JPEG)
+        return cli_usage_error(c, "--transparent makes an image with alpha, which a JPEG has not; "
+                                  "name a .png or a .webp with -o");
     if (r->out.quality && r->out.format == IMAGE_FORMAT_PNG)
         return cli_usage_error(c, "--quality is for JPEG and WebP; '%.200s' is a PNG",
                                r->out.to.named ? r->out.to.named : "out.png");

@@ -29,6 +29,7 @@ enum image_option {
     IMAGE_MAX_TOKENS,
     IMAGE_COMPUTE,
     IMAGE_LORA,
+    IMAGE_TRANSPARENT,
     IMAGE_OUTPUT,
     IMAGE_QUALITY,
     IMAGE_FORCE,
@@ -58,6 +59,7 @@ enum image_option {
         {IMAGE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_IMAGE_max_tokens},                     \
         {IMAGE_COMPUTE, 0, "compute", "default|int8", PARAM_HELP_IMAGE_compute},                   \
         {IMAGE_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                                 \
+        {IMAGE_TRANSPARENT, 0, "transparent", NULL, PARAM_HELP_IMAGE_transparent},                 \
         {IMAGE_OUTPUT, 'o', "output", "FILE|DIR/",                                                 \
          "image to write, .png, .jpg or .webp; - is standard output, several get -SEED before "    \
          "the ending (default, and in a folder, out.png, numbered on)"},                           \

@@ -290,6 +290,17 @@ static enum err_code check_mask(const struct vt_request *rq, struct err *e)
     return ERR_OK;
 }
 
+static enum err_code check_transparent(const struct vt_request *rq, struct err *e)
+{
+    bool in_place = rq->mask.pixels || rq->mask_from_alpha || rq->strength >= 0;
+    for (int i = 0; i < 4; i++)
+        in_place = in_place || rq->extend[i];
+    if (!rq->transparent || !in_place)
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "transparent makes a whole image; it goes with no mask, strength or extension");
+}
+
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
     TRY(engine_check_prompt(rq->prompt, e));
@@ -300,6 +311,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     TRY(engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e));
     TRY(check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e));
     TRY(check_mask(rq, e));
+    TRY(check_transparent(rq, e));
     if (rq->seed > INT64_MAX - VT_MAX_COUNT)
         return err_set(e, ERR_ARG, "the seed is %lld; the largest is %lld", (long long)rq->seed,
                        (long long)(INT64_MAX - VT_MAX_COUNT));
@@ -381,7 +393,9 @@ static enum err_code make_image(struct vt_engine *g, struct vt_result *r,
         .align = rq->align != 0,
         .cache_dir = rq->cache_dir,
     };
-    return klein_generate(g->klein, &kr, run, &r->images[run->image], e);
+    struct image *out = &r->images[run->image];
+    return rq->transparent ? klein_transparent(g->klein, &kr, run, out, e)
+                           : klein_generate(g->klein, &kr, run, out, e);
 }
 
 static struct klein_run run_of(const struct vt_engine *g, struct vt_result *r, int i,

@@ -28,6 +28,9 @@
 #define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_IMAGE_compute "int8: on the CPU about twice as fast, a little less exact"
 #define PARAM_HELP_loras "LoRAs to apply, with their strengths (1: as trained)"
+#define PARAM_HELP_IMAGE_transparent                                                               \
+    "give the subject alpha: put it on a white and on a black ground, too, and see what differs "  \
+    "(three times the work)"
 #define PARAM_HELP_EDIT_images "the image to edit; more are references"
 #define PARAM_HELP_EDIT_mask                                                                       \
     "paint only where it is white; strokes on transparent ground: only the strokes"
@@ -87,7 +90,8 @@
     X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_IMAGE_count)                                      \
     X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_IMAGE_max_tokens)                           \
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
-    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)
+    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
+    X(transparent, SWITCH, 0, 0, NULL, "false", PARAM_HELP_IMAGE_transparent)
 
 /* struct vt_request, what editing has beside them */
 #define PARAMS_EDIT(X)                                                                             \

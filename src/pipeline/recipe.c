@@ -114,6 +114,7 @@ void recipe_write(const struct vt_result *result, int i, struct buf *out)
                q->image_count > 0 ? "edit" : "generate", q->max_tokens);
     if (q->compute && strcmp(q->compute, "default") != 0)
         add(out, "Compute", q->compute);
+    add_switch(out, "Transparent", q->transparent);
     if (q->image_count > 0)
         add_edit(out, q);
 }
@@ -291,6 +292,8 @@ static void take(const char *key, const char *value, struct recipe *r)
         read_int(value, 0, 1024, &r->feather);
     else if (strcmp(key, "Match colours") == 0)
         r->match_colours = strcmp(value, "True") == 0;
+    else if (strcmp(key, "Transparent") == 0)
+        r->transparent = strcmp(value, "True") == 0;
     else if (strcmp(key, "Register") == 0)
         r->align = strcmp(value, "True") == 0;
     else if (strcmp(key, "Extend") == 0)

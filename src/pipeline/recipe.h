@@ -7,7 +7,7 @@
  *
  * The last line that begins with "Steps: " holds the numbers; a value with a comma or a quote in it is a JSON string.
  * Keys of our own: Task, Asked size, Max tokens, Compute, Images, Mask, Mask grow, Mask feather, Strength, Extend, Feather,
- * Match colours, Register, * Matte, Layers, Resolution, Flags. What Automatic1111 has a name for has that: Mask mode (Inpaint not masked), Inpaint
+ * Match colours, Register, Transparent, * Matte, Layers, Resolution, Flags. What Automatic1111 has a name for has that: Mask mode (Inpaint not masked), Inpaint
  * area (Only masked), Masked area padding. Names of images are without their folders: a file that is given away
  * should not tell where it was made. */
 #ifndef VT_PIPELINE_RECIPE_H
@@ -38,7 +38,7 @@ struct recipe {
     double guidance, strength;
     int extend[4], feather, mask_grow, mask_feather,
         crop_padding; /* the last one VT_DEFAULT: not told */
-    bool mask_invert, crop_to_mask, match_colours, align;
+    bool mask_invert, crop_to_mask, match_colours, align, transparent;
     char images[VT_MAX_IMAGES][RECIPE_NAME_BYTES],
         mask[RECIPE_NAME_BYTES]; /* mask "alpha": the image's */
     int image_count;

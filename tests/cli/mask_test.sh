@@ -86,4 +86,12 @@ im -size 200x150 xc:white "$work/all.png"
 run edit $m -i "$work/large.png" --mask "$work/all.png" --match-colours --register -o "$work/c.png"
 err_has 'note: match_colours has no effect: next to nothing is kept' "nothing tells of a tint"
 err_has 'note: register has no effect' "nothing tells of a shift"
+
+# ---- two grounds --------------------------------------------------------------------------------------
+run generate -m micro-klein -p "a big red circle on a white background" --seed 1 --device cpu --transparent -o "$work/t.png"
+expect 0 "a subject with alpha"
+is "its ground is seen through" "$(identify -format '%[fx:p{4,4}.a] %[fx:p{64,64}.a>0.98]' "$work/t.png")" "0 1"
+run inspect "$work/t.png"
+out_has 'alpha       from two grounds' "the recipe says so"
+refuse 2 'transparent makes a whole image' edit $m -i "$work/large.png" --mask "$work/part.png" --transparent -o "$work/out/a.png"
 finish

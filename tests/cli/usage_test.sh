@@ -142,6 +142,8 @@ refuse 2 '--mask-grow takes a whole number from -1024 to 1024' $e -i a.png --mas
 refuse 2 '--mask-feather takes a whole number from 0 to 512' $e -i a.png --mask-feather -1
 refuse 2 '--crop-padding takes a whole number from 0 to 1024' $e -i a.png --crop-padding x
 
+refuse 2 '--transparent makes an image with alpha' generate -m micro-klein -p star --transparent -o "$work/out/a.jpg"
+
 refuse 2 'name the image to make a mask of' mask -o "$work/out/a.png"
 refuse 2 'one image is made a mask of' mask a.png b.png
 refuse 2 'both say what is painted' mask a.png --alpha --threshold 3

@@ -74,6 +74,12 @@ ERR_MUST_CHECK enum err_code klein_generate(struct klein *k, const struct klein_
                                             const struct klein_run *run, struct image *out,
                                             struct err *e);
 
+/* The same with alpha: the image is edited onto a white and onto a black ground, and solved for what was there before
+ * them. *out: RGBA. ERR_ARG when the model puts it on no other ground. */
+ERR_MUST_CHECK enum err_code klein_transparent(struct klein *k, const struct klein_request *rq,
+                                               const struct klein_run *run, struct image *out,
+                                               struct err *e);
+
 /* A mask of quite another shape than the image is refused; of another size it is fine, with a note. */
 ERR_MUST_CHECK enum err_code klein_mask_check(const struct image *mask, const struct image *image,
                                               const struct vt_callbacks *cb, struct err *e);

@@ -31,6 +31,7 @@ const struct http_field recipe_fields[] = {
     {.name = "crop_to_mask", .type = HTTP_BOOL},
     {.name = "crop_padding", .type = HTTP_INT},
     {.name = "match_colours", .type = HTTP_BOOL},
+    {.name = "transparent", .type = HTTP_BOOL},
     {.name = "register", .type = HTTP_BOOL},
     {.name = "layers", .type = HTTP_INT},
     {.name = "resolution", .type = HTTP_INT},
@@ -105,7 +106,8 @@ static void put_mask(const struct recipe *r, struct buf *b)
     } switches[] = {{"mask_invert", r->mask_invert},
                     {"crop_to_mask", r->crop_to_mask},
                     {"match_colours", r->match_colours},
-                    {"register", r->align}};
+                    {"register", r->align},
+                    {"transparent", r->transparent}};
     for (size_t i = 0; i < sizeof switches / sizeof switches[0]; i++)
         if (switches[i].on)
             json_put_bool(b, switches[i].key, true);

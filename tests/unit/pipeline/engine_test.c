@@ -152,6 +152,16 @@ static void a_request_is_refused_when_a_number_is_out_of_range(void **state)
     rq.matte = "none";
     refused(&rq, true, "crop_to_mask keeps every pixel");
     rq = with_image();
+    rq.transparent = 1;
+    rq.strength = 0.5;
+    refused(&rq, true, "transparent makes a whole image");
+    rq.strength = VT_DEFAULT;
+    rq.extend[3] = 16;
+    refused(&rq, true, "transparent makes a whole image");
+    rq.extend[3] = 0;
+    rq.mask = image(1);
+    refused(&rq, true, "transparent makes a whole image");
+    rq = with_image();
     rq.extend[2] = -1;
     refused(&rq, true, "extend");
 }
@@ -577,6 +587,39 @@ static void a_note_says_when_something_was_changed(void **state)
     assert_non_null(strstr(w.last_note, "another shape"));
 }
 
+/* A shape on a plain ground: seen through at the corners, opaque in the middle; references do not matter for that. */
+static void a_subject_gets_alpha_when_it_is_put_on_two_grounds(void **state)
+{
+    struct watch w = {0};
+    const struct vt_callbacks cb = {.progress = on_progress, .user = &w};
+    struct vt_request rq = vt_request_defaults();
+    (void)state;
+    rq.model = MODEL;
+    rq.prompt = "a big red circle on a white background";
+    rq.seed = 1;
+    rq.transparent = 1;
+    for (int edit = 0; edit < 2; edit++) {
+        struct vt_result *r = made(&rq, edit != 0, &cb);
+        struct vt_image im = vt_result_image(r, 0);
+        assert_int_equal(w.last.image_count, 3);
+        assert_int_equal(w.last.image, 2);
+        assert_true(im.channels == 4 && im.width == 128 && im.height == 128);
+        assert_int_equal(im.pixels[4 * (4 * 128 + 4) + 3], 0);
+        const unsigned char *middle = im.pixels + 4 * (64 * 128 + 64);
+        assert_true(middle[3] > 250 && middle[0] > 180 && middle[1] < 90);
+        if (edit == 1) {
+            vt_result_free(r);
+            break;
+        }
+        static unsigned char kept[128 * 128 * 4];
+        memcpy(kept, im.pixels, sizeof kept);
+        rq.images[0] = rq.images[1] = (struct vt_image){128, 128, 4, kept, 8};
+        rq.image_count = 2;
+        rq.prompt = "change the background to green";
+        vt_result_free(r);
+    }
+}
+
 /* ---- memory ----------------------------------------------------------------------------------------- */
 
 /* One allocation after the other fails, first each, later ever rarer ones (a run has thousands). */
@@ -636,6 +679,7 @@ int main(void)
         cmocka_unit_test(models_see_all_16_bits_of_an_image),
         cmocka_unit_test(what_a_mask_keeps_keeps_every_bit),
         cmocka_unit_test(what_lies_outside_a_cropped_mask_keeps_every_bit),
+        cmocka_unit_test(a_subject_gets_alpha_when_it_is_put_on_two_grounds),
         cmocka_unit_test(a_mask_is_shaped_before_it_is_used),
         cmocka_unit_test(an_edit_has_the_size_of_its_image),
         cmocka_unit_test(a_run_stops_within_a_step_when_it_is_cancelled),

@@ -27,7 +27,7 @@ static void a_recipe_is_read_when_it_is_ours(void **state)
         "Compute: int8, Images: a.png|b c.png, Mask: alpha, Strength: 0.5, "
         "Feather: 3, Extend: 1|2|3|4, Matte: black, Mask mode: Inpaint not masked, Mask grow: -4, "
         "Mask feather: 2, Inpaint area: Only masked, Masked area padding: 64, "
-        "Match colours: True, Register: True");
+        "Match colours: True, Register: True, Transparent: True");
     assert_string_equal(buf_z(&r.prompt), "a red star\non white, Steps: no");
     assert_int_equal(r.steps, 8);
     assert_true(r.guidance == 1.5);
@@ -44,7 +44,7 @@ static void a_recipe_is_read_when_it_is_ours(void **state)
     assert_true(r.strength == 0.5);
     assert_int_equal(r.feather, 3);
     assert_int_equal(r.extend[3], 4);
-    assert_true(r.mask_invert && r.crop_to_mask && r.match_colours && r.align);
+    assert_true(r.mask_invert && r.crop_to_mask && r.match_colours && r.align && r.transparent);
     assert_int_equal(r.mask_grow, -4);
     assert_int_equal(r.mask_feather, 2);
     assert_int_equal(r.crop_padding, 64);

@@ -13,7 +13,7 @@ type Row = [member: string, option: string]
 
 const IMAGE: Row[] = [
   ['model', '-m'], ['prompt', '-p'], ['width', '-W'], ['height', '-H'], ['steps', '--steps'], ['seed', '--seed'], ['guidance', '--guidance'],
-  ['max_tokens', '--max-tokens'], ['compute', '--compute']
+  ['max_tokens', '--max-tokens'], ['compute', '--compute'], ['transparent', '--transparent']
 ]
 const EDIT: Row[] = [['mask', '--mask'], ['strength', '--strength'], ['extend', '--extend'], ['feather', '--feather'], ['mask_invert', '--mask-invert'], ['mask_grow', '--mask-grow'],
   ['mask_feather', '--mask-feather'], ['crop_to_mask', '--crop-to-mask'], ['crop_padding', '--crop-padding'], ['match_colours', '--match-colours'], ['register', '--register'], ['matte', '--matte']]
