@@ -55,6 +55,18 @@ enum err_code late_open(struct late_library *l, struct err *e)
     return rc;
 }
 
+/* Weak: a program may have none. */
+extern struct late_library *const first_row[] __asm__("__start_late_libraries")
+    __attribute__((weak, visibility("hidden")));
+extern struct late_library *const end_of_rows[] __asm__("__stop_late_libraries")
+    __attribute__((weak, visibility("hidden")));
+
+void late_each(void (*fn)(const struct late_library *l, void *user), void *user)
+{
+    for (struct late_library *const *row = first_row; row != end_of_rows; row++)
+        fn(*row, user);
+}
+
 #if defined(__x86_64__)
 
 /* As the loader ends a program that is linked with a library which is missing. */

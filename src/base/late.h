@@ -37,6 +37,14 @@ struct late_library {
 /* Opens it, unless it is open. Any thread. ERR_NOTFOUND when the library, or a function of it, is not there. */
 ERR_MUST_CHECK enum err_code late_open(struct late_library *l, struct err *e);
 
+/* All that the program may open: which files it would load beside those that it is linked with. */
+void late_each(void (*fn)(const struct late_library *l, void *user), void *user);
+
+/* Their list is a section, which the linker puts together. */
+#define LATE_ROW(ID)                                                                               \
+    static struct late_library *const late_row __attribute__((used, section("late_libraries"))) =  \
+        &ID;
+
 #if defined(__x86_64__)
 
 /* NAME jumps to where late_to_NAME says: at first to the lines below it, which call late_first_call (late.c). */
@@ -68,6 +76,7 @@ ERR_MUST_CHECK enum err_code late_open(struct late_library *l, struct err *e);
                               .task = (TASK),                                                      \
                               .entries = late_entries,                                             \
                               .n_entries = sizeof late_entries / sizeof late_entries[0]};          \
+    LATE_ROW(ID)                                                                                   \
     __asm__(".set late_this, " #ID);                                                               \
     FUNCTIONS(LATE_STUB)
 

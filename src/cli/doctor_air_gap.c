@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/json_text.h"
+#include "base/late.h"
 #include "cli/doctor.h"
 #include "sandbox/sandbox.h"
 
@@ -108,20 +109,28 @@ static void take_library(const char *name, void *user)
             (void)snprintf(l->bad, sizeof l->bad, "%s", name);
 }
 
+static void take_late(const struct late_library *l, void *user)
+{
+    take_library(l->file, user);
+}
+
+/* What it is linked with, and what it opens by itself when something needs it. */
 static void look_at_libraries(struct doctor *d)
 {
     struct libraries l = {.n = 0};
     buf_init(&l.names, 1 << 16);
-    if (!elf_needed(take_library, &l))
+    bool is_read = elf_needed(take_library, &l);
+    late_each(take_late, &l);
+    if (!is_read)
         doctor_add(d, DOCTOR_NOTE, "air gap", NULL, "the program's own file cannot be read");
     else if (l.bad[0])
         doctor_add(d, DOCTOR_BAD, "air gap", "install the program from its own package",
-                   "the program is linked with %s, a network client", l.bad);
+                   "the program uses %s, a network client", l.bad);
     else
         doctor_add(d, DOCTOR_OK, "air gap", NULL,
-                   "the program is linked with %zu libraries, none of them a network client", l.n);
+                   "the program uses %zu libraries, none of them a network client", l.n);
     if (l.n)
-        doctor_add(d, DOCTOR_OK, "air gap", NULL, "linked with: %s", l.plain);
+        doctor_add(d, DOCTOR_OK, "air gap", NULL, "libraries: %s", l.plain);
     json_array(&d->details, "libraries");
     json_put_raw(&d->details, NULL, buf_str(&l.names));
     json_end_array(&d->details);

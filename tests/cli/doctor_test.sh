@@ -28,7 +28,9 @@ fi
 run doctor --air-gap
 expect 0 "the air gap holds"
 out_has 'none of them a network client' "the dynamic section was read"
-out_has 'linked with: .*libggml' "libraries are listed"
+out_has 'libraries: .*libc\.so' "libraries that it is linked with are listed"
+out_has 'libraries: .*libggml' "and those that it opens when it needs them"
+out_has 'libraries: .*libmicrohttpd' "all of them"
 out_has 'socket(AF_INET, SOCK_STREAM): refused' "a socket is refused"
 out_has 'connect(192.0.2.1:443): refused' "a connection is refused"
 is "nothing went through" "$(grep -c 'went through' "$work/stdout")" 0

@@ -166,6 +166,19 @@ static void missing_function_is_an_error_and_leaves_the_others_alone(void **stat
     assert_null(l.handle);
 }
 
+static void note_sample(const struct late_library *l, void *user)
+{
+    *(bool *)user = *(bool *)user || l == &late_sample;
+}
+
+static void every_library_is_told(void **state)
+{
+    (void)state;
+    bool seen = false;
+    late_each(note_sample, &seen);
+    assert_true(seen);
+}
+
 #if defined(__x86_64__)
 static bool call_without_library(void)
 {
@@ -192,6 +205,7 @@ int main(void)
         cmocka_unit_test(opening_again_does_nothing_when_it_is_open),
         cmocka_unit_test(missing_library_is_an_error_that_names_the_package),
         cmocka_unit_test(missing_function_is_an_error_and_leaves_the_others_alone),
+        cmocka_unit_test(every_library_is_told),
 #if defined(__x86_64__)
         cmocka_unit_test(process_ends_and_says_why_when_nobody_opened_what_is_missing),
 #endif
