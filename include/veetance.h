@@ -52,7 +52,13 @@ enum vt_status {
     VT_ERR_BUSY,      /* try again later */
     VT_ERR_CANCELLED, /* vt_engine_cancel was called */
     VT_ERR_NUMERIC,   /* the model gave NaN, infinity or noise: never reported as a result */
-    VT_ERR_INTERNAL   /* a bug of ours */
+    VT_ERR_INTERNAL,  /* a bug of ours */
+
+    /* Only of an isolated engine: its process ended in the middle of a request. The next request has a new one. */
+    VT_ERR_ENGINE_CRASHED,       /* by a signal, or by itself */
+    VT_ERR_ENGINE_LOST_WORKER,   /* a `veetance worker` that it computed on is gone */
+    VT_ERR_ENGINE_OUT_OF_MEMORY, /* the system killed it for want of memory */
+    VT_ERR_ENGINE_STUCK          /* it gave no sign of life, and was killed */
 };
 
 struct vt_error {
@@ -93,6 +99,18 @@ struct vt_engine_options {
      * they are first opened, which takes time and disk space, and kept in $VEETANCE_HOME/cache/weights
      * (else $XDG_CACHE_HOME/veetance/weights, ~/.cache/veetance/weights). NULL: as stored. */
     const char *weights;
+    /* Not 0: the engine runs in a process of its own, so that whatever ends it (a crash of a driver, want of memory, a
+     * worker that vanishes) is a failed request here. Everything else is the same, but for this: the process is a
+     * child of this one, started when it is needed; vt_memory and vt_stats are about that process; where a request
+     * writes to (trace_path, cache_dir) is as that process sees it. */
+    int isolated;
+    const char
+        *program; /* `veetance`, of this version; NULL: this program if it is one, else by $PATH */
+    /* Not 0: that process has no network (but for a worker that is named) and no files but those of the model, of the
+     * system's libraries and devices, of the cache of converted weights, and of the request's trace and cache. What
+     * the kernel cannot refuse it keeps. */
+    int confined;
+    double patience; /* seconds without a sign of life after which it counts as stuck; 0: 60 */
 };
 
 struct vt_engine;
@@ -106,6 +124,9 @@ VT_API void vt_engine_close(struct vt_engine *engine);
 VT_API void vt_engine_cancel(struct vt_engine *engine);
 /* Name of the device that the transformer is on. Borrowed from the engine, until it is closed. */
 VT_API const char *vt_engine_device(const struct vt_engine *engine);
+/* What the process of an isolated engine wrote before it ended last, its final lines; "" when none has ended. Borrowed
+ * from the engine, until the next request. */
+VT_API const char *vt_engine_last_words(const struct vt_engine *engine);
 
 /* ---- images --------------------------------------------------------------------------------------- */
 
@@ -116,6 +137,9 @@ struct vt_image {
     int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
     const uint8_t *pixels;
     int bits; /* a sample: 8 (0 means 8, too), or 16 in the machine's byte order. Models see all 16; results have 8. */
+    /* Of a request, instead of all that: an image file (PNG, JPEG, WebP, TIFF, HEIC, AVIF, GIF, BMP), with pixels NULL.
+     * An isolated engine reads it in its own process. NULL: none. */
+    const char *file;
 };
 
 /* ---- memory --------------------------------------------------------------------------------------- */

@@ -64,10 +64,22 @@ void err_clear(struct err *e)
 const char *err_code_name(enum err_code code)
 {
     static const char *const names[] = {
-        [ERR_OK] = "ok",           [ERR_ARG] = "argument",        [ERR_NOTFOUND] = "not_found",
-        [ERR_FORMAT] = "format",   [ERR_LIMIT] = "limit",         [ERR_IO] = "io",
-        [ERR_NOMEM] = "memory",    [ERR_DEVICE] = "device",       [ERR_BUSY] = "busy",
-        [ERR_NUMERIC] = "numeric", [ERR_CANCELLED] = "cancelled", [ERR_INTERNAL] = "internal",
+        [ERR_OK] = "ok",
+        [ERR_ARG] = "argument",
+        [ERR_NOTFOUND] = "not_found",
+        [ERR_FORMAT] = "format",
+        [ERR_LIMIT] = "limit",
+        [ERR_IO] = "io",
+        [ERR_NOMEM] = "memory",
+        [ERR_DEVICE] = "device",
+        [ERR_BUSY] = "busy",
+        [ERR_NUMERIC] = "numeric",
+        [ERR_CANCELLED] = "cancelled",
+        [ERR_INTERNAL] = "internal",
+        [ERR_ENGINE_CRASHED] = "engine_crashed",
+        [ERR_ENGINE_LOST_WORKER] = "engine_lost_worker",
+        [ERR_ENGINE_OUT_OF_MEMORY] = "engine_out_of_memory",
+        [ERR_ENGINE_STUCK] = "engine_stuck",
     };
     if ((size_t)code >= sizeof names / sizeof names[0] || !names[code])
         return "unknown";

@@ -12,6 +12,8 @@
 #ifndef VT_BASE_ERR_H
 #define VT_BASE_ERR_H
 
+#include <stdbool.h>
+
 #define ERR_MUST_CHECK __attribute__((warn_unused_result))
 
 enum err_code {
@@ -27,7 +29,18 @@ enum err_code {
     ERR_CANCELLED, /* the run was asked to stop */
     ERR_NUMERIC,   /* NaN or infinity where finite numbers should be */
     ERR_INTERNAL,  /* a bug of ours */
+    /* An engine's process ended in the middle of a request. */
+    ERR_ENGINE_CRASHED,
+    ERR_ENGINE_LOST_WORKER,
+    ERR_ENGINE_OUT_OF_MEMORY,
+    ERR_ENGINE_STUCK,
+    ERR_CODES, /* how many there are */
 };
+
+static inline bool err_is_engine_death(enum err_code code)
+{
+    return code >= ERR_ENGINE_CRASHED && code <= ERR_ENGINE_STUCK;
+}
 
 struct err {
     enum err_code code;

@@ -32,9 +32,14 @@ void log_set(enum log_level threshold, log_sink_fn sink, void *user)
     log_state.user = user;
 }
 
+bool log_wants(enum log_level level)
+{
+    return level <= log_state.threshold;
+}
+
 void log_line(enum log_level level, const char *fmt, ...)
 {
-    if (level > log_state.threshold)
+    if (!log_wants(level))
         return;
     char line[1024];
     va_list ap;

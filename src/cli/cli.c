@@ -20,12 +20,25 @@
 #include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_cmd_generate, &cli_cmd_edit,     &cli_cmd_layers,
-    &cli_cmd_plan,     &cli_cmd_caption,  &cli_cmd_inspect,
-    &cli_cmd_devices,  &cli_cmd_models,   &cli_cmd_doctor,
-    &cli_cmd_serve,    &cli_cmd_mask,     &cli_cmd_sheet,
-    &cli_cmd_store,    &cli_cmd_bench,    &cli_cmd_convert,
-    &cli_cmd_worker,   &cli_cmd_settings, NULL,
+    &cli_cmd_generate,
+    &cli_cmd_edit,
+    &cli_cmd_layers,
+    &cli_cmd_plan,
+    &cli_cmd_caption,
+    &cli_cmd_inspect,
+    &cli_cmd_devices,
+    &cli_cmd_models,
+    &cli_cmd_doctor,
+    &cli_cmd_serve,
+    &cli_cmd_mask,
+    &cli_cmd_sheet,
+    &cli_cmd_store,
+    &cli_cmd_bench,
+    &cli_cmd_convert,
+    &cli_cmd_worker,
+    &cli_cmd_engine,
+    &cli_cmd_settings,
+    NULL,
 };
 
 /* Set once at start: failures are also told as JSON. */
@@ -36,7 +49,8 @@ static void print_overview(FILE *to)
     fprintf(to, "veetance %s - make, edit and take apart images on this machine\n\n", vt_version());
     fprintf(to, "Usage: veetance COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; cli_commands[i]; i++)
-        fprintf(to, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+        if (!cli_commands[i]->is_internal)
+            fprintf(to, "  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     fprintf(to, "  %-12s %s\n", "help",
             "This overview, or a command's options: veetance help COMMAND");
     fprintf(to, "\nFirst image:\n"

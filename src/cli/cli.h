@@ -43,6 +43,7 @@ struct cli_command {
     const struct cli_option *options;         /* ends with a NULL name */
     const struct cli_subcommand *subcommands; /* ends with a NULL name; NULL: none */
     int (*run)(const struct cli_command *self, int argc, char **argv);
+    bool is_internal; /* for our own programs; the overview leaves it out */
     bool listens; /* gives up the network itself (cli/offline.h); others have none when they run */
 };
 
@@ -109,7 +110,7 @@ extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect,
 extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;
-extern const struct cli_command cli_cmd_worker;
+extern const struct cli_command cli_cmd_worker, cli_cmd_engine;
 extern const struct cli_command cli_cmd_settings;
 
 #endif

@@ -276,6 +276,9 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (rc == CLI_OK)
         rc = take_settings(&s);
     s.options.network_stays = engine_args_want_network(argv);
+    s.options.engine.isolated = 1;
+    s.options.engine.program = "/proc/self/exe";
+    s.options.engine.confined = s.options.sandbox;
     if (rc == CLI_OK)
         rc = serve(&s);
     buf_deinit(&s.token);

@@ -40,7 +40,7 @@ static enum vt_status plan(struct vt_engine *engine, const struct models_model *
     rq.prompt = "a poster";
     rq.layers = LAYERS;
     rq.resolution = LAYERS_SIDE;
-    rq.image = (struct vt_image){LAYERS_SIDE, LAYERS_SIDE, 3, pixels, 8};
+    rq.image = (struct vt_image){LAYERS_SIDE, LAYERS_SIDE, 3, pixels, 8, NULL};
     enum vt_status rc = pixels ? vt_plan_layers(engine, &rq, out, e) : VT_ERR_NOMEM;
     mem_free(pixels);
     return rc;

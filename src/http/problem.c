@@ -22,9 +22,21 @@ enum err_code http_refuse(struct http_request *rq, int status, const char *field
 int http_status_of(const struct err *e)
 {
     static const int by_code[] = {
-        [ERR_ARG] = 422,  [ERR_FORMAT] = 422,    [ERR_NOTFOUND] = 404, [ERR_LIMIT] = 413,
-        [ERR_BUSY] = 409, [ERR_CANCELLED] = 409, [ERR_NOMEM] = 503,    [ERR_DEVICE] = 503,
-        [ERR_IO] = 500,   [ERR_NUMERIC] = 500,   [ERR_INTERNAL] = 500,
+        [ERR_ARG] = 422,
+        [ERR_FORMAT] = 422,
+        [ERR_NOTFOUND] = 404,
+        [ERR_LIMIT] = 413,
+        [ERR_BUSY] = 409,
+        [ERR_CANCELLED] = 409,
+        [ERR_NOMEM] = 503,
+        [ERR_DEVICE] = 503,
+        [ERR_IO] = 500,
+        [ERR_NUMERIC] = 500,
+        [ERR_INTERNAL] = 500,
+        [ERR_ENGINE_CRASHED] = 500,
+        [ERR_ENGINE_LOST_WORKER] = 503,
+        [ERR_ENGINE_OUT_OF_MEMORY] = 503,
+        [ERR_ENGINE_STUCK] = 500,
     };
     bool known = e->code > ERR_OK && (size_t)e->code < sizeof by_code / sizeof by_code[0];
     return known ? by_code[e->code] : 500;

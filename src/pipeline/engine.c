@@ -21,6 +21,7 @@
 #include "pipeline/placement.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/isolated/isolated.h"
 #include "pipeline/lend.h"
 #include "pipeline/lora_tags.h"
 #include "pipeline/loras.h"
@@ -29,16 +30,8 @@
 
 enum { MAX_PROMPT_BYTES = 4 << 20 };
 
-struct vt_result {
-    int count;
-    struct image *images;
-    int64_t first_seed;
-    struct vt_stats stats;
-    struct vt_request request;
-    char model[256];
-};
-
 _Static_assert((int)VT_ERR_INTERNAL == (int)ERR_INTERNAL &&
+                   (int)VT_ERR_ENGINE_STUCK == (int)ERR_ENGINE_STUCK &&
                    (int)VT_ERR_NUMERIC == (int)ERR_NUMERIC && (int)VT_ERR_LIMIT == (int)ERR_LIMIT &&
                    (int)VT_ERR_CANCELLED == (int)ERR_CANCELLED,
                "vt_status and err_code are the same list");
@@ -89,6 +82,21 @@ static enum err_code check_options(const struct vt_engine_options *o, struct err
     return o->weights ? convert_cache_check(o->weights, e) : ERR_OK;
 }
 
+static enum err_code open_here(struct vt_engine *g, const struct vt_engine_options *o,
+                               struct err *e)
+{
+    TRY(placement_open(
+        &(struct placement_options){
+            .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
+        &g->placement, e));
+    for (size_t i = 0; i < g->placement.governors.n; i++)
+        nn_device_set_cancel(g->placement.all[i], &g->cancel);
+    nn_device_info(g->placement.devices.transformer, &g->info);
+    g->threads = o->threads;
+    (void)snprintf(g->weights, sizeof g->weights, "%s", o->weights ? o->weights : "");
+    return ERR_OK;
+}
+
 enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt_engine **out,
                               struct vt_error *err)
 {
@@ -99,22 +107,14 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
     struct vt_engine *g = mem_alloc(sizeof *g);
     enum err_code rc;
     TRY_GOTO(check_options(o, &e), done);
-    rc = placement_open(
-        &(struct placement_options){
-            .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
-        &g->placement, &e);
+    rc = o->isolated ? isolated_open(o, &g->isolated, &e) : open_here(g, o, &e);
 done:
     if (rc != ERR_OK) {
         mem_free(g);
-        return engine_finish(rc, &e, err);
+        g = NULL;
     }
-    for (size_t i = 0; i < g->placement.governors.n; i++)
-        nn_device_set_cancel(g->placement.all[i], &g->cancel);
-    nn_device_info(g->placement.devices.transformer, &g->info);
-    g->threads = o->threads;
-    (void)snprintf(g->weights, sizeof g->weights, "%s", o->weights ? o->weights : "");
     *out = g;
-    return engine_finish(ERR_OK, &e, err);
+    return engine_finish(rc, &e, err);
 }
 
 void engine_close_model(struct vt_engine *g)
@@ -134,24 +134,36 @@ void vt_engine_close(struct vt_engine *engine)
 {
     if (!engine)
         return;
-    engine_close_model(engine);
-    placement_close(&engine->placement);
+    if (engine->isolated) {
+        isolated_close(engine->isolated);
+    } else {
+        engine_close_model(engine);
+        placement_close(&engine->placement);
+    }
     mem_free(engine);
 }
 
 void vt_engine_cancel(struct vt_engine *engine)
 {
-    atomic_store(&engine->cancel, true);
+    if (engine->isolated)
+        isolated_cancel(engine->isolated);
+    else
+        atomic_store(&engine->cancel, true);
 }
 
 const char *vt_engine_device(const struct vt_engine *engine)
 {
-    return engine->info.name;
+    return engine->isolated ? isolated_device(engine->isolated) : engine->info.name;
+}
+
+const char *vt_engine_last_words(const struct vt_engine *engine)
+{
+    return engine->isolated ? isolated_last_words(engine->isolated) : "";
 }
 
 const char *vt_engine_model(const struct vt_engine *engine)
 {
-    return engine->model;
+    return engine->isolated ? isolated_model(engine->isolated) : engine->model;
 }
 
 struct convert_cache_run engine_conversion(struct vt_engine *g, const struct vt_callbacks *cb)
@@ -244,6 +256,8 @@ enum err_code engine_check_prompt(const char *text, struct err *e)
 
 enum err_code engine_check_image(const struct vt_image *im, const char *what, struct err *e)
 {
+    if (!im->pixels && im->file) /* where it is read its sides are checked, too */
+        return ERR_OK;
     if (!im->pixels || im->channels < 1 || im->channels > 4)
         return err_set(e, ERR_ARG, "%s has no pixels", what);
     if (im->width < 1 || im->height < 1)
@@ -255,7 +269,7 @@ enum err_code engine_check_image(const struct vt_image *im, const char *what, st
     return rc == ERR_OK ? rc : err_note(e, "%s", what);
 }
 
-static enum err_code check_images(const struct vt_request *rq, struct err *e)
+enum err_code engine_check_images(const struct vt_request *rq, struct err *e)
 {
     char what[32];
     struct matte matte;
@@ -301,6 +315,11 @@ static enum err_code check_transparent(const struct vt_request *rq, struct err *
                    "transparent makes a whole image; it goes with no mask, strength or extension");
 }
 
+enum err_code engine_check_count(const struct vt_request *rq, struct err *e)
+{
+    return engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e);
+}
+
 static enum err_code check_request(const struct vt_request *rq, struct err *e)
 {
     TRY(engine_check_prompt(rq->prompt, e));
@@ -308,7 +327,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     TRY(check_optional("the width", rq->width, 64, 2048, e));
     TRY(check_optional("the height", rq->height, 64, 2048, e));
     TRY(check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
-    TRY(engine_check_range("the count", rq->count, 1, VT_MAX_COUNT, e));
+    TRY(engine_check_count(rq, e));
     TRY(check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e));
     TRY(check_mask(rq, e));
     TRY(check_transparent(rq, e));
@@ -319,7 +338,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
         return err_set(e, ERR_ARG, "guidance is %g; it should be 0 to 100", rq->guidance);
     if (isnan(rq->strength) || rq->strength > 1)
         return err_set(e, ERR_ARG, "strength is %g; it should be 0 to 1", rq->strength);
-    return check_images(rq, e);
+    return engine_check_images(rq, e);
 }
 
 int64_t engine_random_seed(void)
@@ -514,7 +533,7 @@ done:
     return rc;
 }
 
-static enum err_code new_result(const struct vt_request *rq, struct vt_result **out, struct err *e)
+enum err_code engine_result_new(const struct vt_request *rq, struct vt_result **out, struct err *e)
 {
     struct vt_result *r = mem_try_alloc(sizeof *r);
     if (r)
@@ -538,7 +557,7 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     TRY(compute_choose(g->placement.devices, rq->compute, cb, e));
     TRY(engine_open_model(g, rq->model, MODEL_PIPELINE_KLEIN, cb, e));
     TRY(klein_use_loras(g->klein, &rq->loras, e));
-    TRY(new_result(rq, &r, e));
+    TRY(engine_result_new(rq, &r, e));
     fill_defaults(g->dir, cb, &r->request);
     (void)snprintf(r->model, sizeof r->model, "%s", g->dir->name);
     r->request.model = r->model;
@@ -546,37 +565,71 @@ static enum err_code start(struct vt_engine *g, const struct vt_request *rq,
     return ERR_OK;
 }
 
+/* A copy of the request whose images have their pixels, also those that come as files. */
+static enum err_code read_files(const struct vt_request *rq, struct engine_files *f,
+                                struct vt_request *copy, struct err *e)
+{
+    *copy = *rq;
+    for (int i = 0; i < rq->image_count && i < VT_MAX_IMAGES; i++)
+        TRY(engine_file_open(f, &copy->images[i], e));
+    return engine_file_open(f, &copy->mask, e);
+}
+
 static enum err_code run(struct vt_engine *g, const struct vt_request *rq,
                          const struct vt_callbacks *cb, struct vt_result **out, struct err *e)
 {
     struct vt_result *r = NULL;
+    struct vt_request copy;
+    struct engine_files files = {.n = 0};
     double began = clock_s();
-    enum err_code rc = start(g, rq, cb, &r, e);
-    if (rc != ERR_OK)
-        return rc;
-    rc = run_all(g, r, cb, NULL, e);
-    if (rc != ERR_OK) {
-        vt_result_free(r);
-        return rc;
-    }
+    enum err_code rc;
+    TRY_GOTO(read_files(rq, &files, &copy, e), done);
+    TRY_GOTO(start(g, &copy, cb, &r, e), done);
+    TRY_GOTO(run_all(g, r, cb, NULL, e), done);
+    memcpy(r->request.images, rq->images, sizeof rq->images);
+    r->request.mask = rq->mask;
     r->request.width = r->images[0].w;
     r->request.height = r->images[0].h;
     r->stats.total_seconds = clock_s() - began;
     *out = r;
-    return ERR_OK;
+    r = NULL;
+done:
+    vt_result_free(r);
+    engine_files_deinit(&files);
+    return rc;
+}
+
+static enum err_code plan_here(struct vt_engine *g, const struct vt_request *rq,
+                               struct vt_plan *out, struct err *e)
+{
+    struct vt_result *r = NULL;
+    struct vt_request copy;
+    struct engine_files files = {.n = 0};
+    enum err_code rc;
+    TRY_GOTO(read_files(rq, &files, &copy, e), done);
+    TRY_GOTO(start(g, &copy, NULL, &r, e), done);
+    rc = run_all(g, r, NULL, out, e);
+done:
+    vt_result_free(r);
+    engine_files_deinit(&files);
+    return rc;
 }
 
 enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request *request,
                                struct vt_plan *out, struct vt_error *err)
 {
     struct err e = {0};
-    struct vt_result *r = NULL;
-    enum err_code rc;
-    TRY_GOTO(start(engine, request, NULL, &r, &e), done);
-    rc = run_all(engine, r, NULL, out, &e);
-done:
-    vt_result_free(r);
+    enum err_code rc = engine->isolated ? isolated_plan_images(engine->isolated, request, out, &e)
+                                        : plan_here(engine, request, out, &e);
     return engine_finish(rc, &e, err);
+}
+
+static enum err_code run_anywhere(struct vt_engine *g, bool edit, const struct vt_request *rq,
+                                  const struct vt_callbacks *cb, struct vt_result **out,
+                                  struct err *e)
+{
+    return g->isolated ? isolated_images(g->isolated, edit, rq, cb, out, e)
+                       : run(g, rq, cb, out, e);
 }
 
 enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *request,
@@ -586,7 +639,7 @@ enum vt_status vt_generate(struct vt_engine *engine, const struct vt_request *re
     struct err e = {0};
     *out = NULL;
     enum err_code rc = request->image_count == 0
-                           ? run(engine, request, callbacks, out, &e)
+                           ? run_anywhere(engine, false, request, callbacks, out, &e)
                            : err_set(&e, ERR_ARG, "generating takes no images; editing does");
     return engine_finish(rc, &e, err);
 }
@@ -598,7 +651,7 @@ enum vt_status vt_edit(struct vt_engine *engine, const struct vt_request *reques
     struct err e = {0};
     *out = NULL;
     enum err_code rc = request->image_count > 0
-                           ? run(engine, request, callbacks, out, &e)
+                           ? run_anywhere(engine, true, request, callbacks, out, &e)
                            : err_set(&e, ERR_ARG, "editing needs at least one image");
     return engine_finish(rc, &e, err);
 }

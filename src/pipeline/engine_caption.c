@@ -12,13 +12,11 @@
 #include "image/composite.h"
 #include "pipeline/placement.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/isolated/isolated.h"
 #include "pipeline/lend.h"
 #include "pipeline/report.h"
 
-struct vt_caption_result {
-    struct caption_result r;
-    struct vt_stats stats;
-};
+enum { CAPTION_MAX_BYTES = 16 << 20 };
 
 struct vt_caption_request vt_caption_request_defaults(void)
 {
@@ -44,9 +42,9 @@ static enum err_code open_captioner(struct vt_engine *g, const char *model,
     return rc;
 }
 
-static enum err_code run(struct vt_engine *g, const struct vt_caption_request *rq,
-                         const struct vt_callbacks *cb, struct vt_caption_result *out,
-                         struct err *e)
+static enum err_code run_on_pixels(struct vt_engine *g, const struct vt_caption_request *rq,
+                                   const struct vt_callbacks *cb, struct vt_caption_result *out,
+                                   struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
     struct image given = borrow_image(&rq->image), image = {0};
@@ -68,13 +66,34 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
                                 .token = report_caption_token};
     engine_begin_run(g);
     report_caption_begin(&report, cb, 1, max, d);
-    enum err_code rc = caption_run(g->captioner, &image, &q, &out->r, e);
+    struct caption_result got = {0};
+    enum err_code rc = caption_run(g->captioner, &image, &q, &got, e);
     report_graphs_end(d);
-    if (rc == ERR_OK && (rc = caption_check(&out->r, e)) != ERR_OK)
-        caption_result_deinit(&out->r);
+    if (rc == ERR_OK && (rc = caption_check(&got, e)) == ERR_OK) {
+        buf_add_str(&out->text, buf_str(&got.text));
+        out->tokens = (int)got.generated.n;
+        out->complete = got.complete;
+    }
+    caption_result_deinit(&got);
     engine_end_run(g, &out->stats);
     image_free(&image);
     out->stats.total_seconds = clock_s() - start;
+    return rc;
+}
+
+static enum err_code run(struct vt_engine *g, const struct vt_caption_request *rq,
+                         const struct vt_callbacks *cb, struct vt_caption_result *out,
+                         struct err *e)
+{
+    struct vt_caption_request copy = *rq;
+    struct engine_files files = {.n = 0};
+    buf_init(&out->text, CAPTION_MAX_BYTES);
+    enum err_code rc = engine_file_open(&files, &copy.image, e);
+    if (rc == ERR_OK)
+        rc = run_on_pixels(g, &copy, cb, out, e);
+    if (rc == ERR_OK && buf_failed(&out->text))
+        rc = err_set(e, ERR_NOMEM, "no memory for the caption");
+    engine_files_deinit(&files);
     return rc;
 }
 
@@ -83,10 +102,13 @@ enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_requ
                           struct vt_error *err)
 {
     struct err e = {0};
+    if (engine->isolated)
+        return engine_finish(isolated_caption(engine->isolated, request, callbacks, out, &e), &e,
+                             err);
     struct vt_caption_result *r = mem_alloc(sizeof *r);
     enum err_code rc = run(engine, request, callbacks, r, &e);
     if (rc != ERR_OK) {
-        mem_free(r);
+        vt_caption_result_free(r);
         r = NULL;
     }
     *out = r;
@@ -97,13 +119,13 @@ void vt_caption_result_free(struct vt_caption_result *result)
 {
     if (!result)
         return;
-    caption_result_deinit(&result->r);
+    buf_deinit(&result->text);
     mem_free(result);
 }
 
 const char *vt_caption_text(const struct vt_caption_result *result)
 {
-    return buf_z(&result->r.text);
+    return buf_z(&result->text);
 }
 
 const struct vt_stats *vt_caption_stats(const struct vt_caption_result *result)
@@ -113,12 +135,12 @@ const struct vt_stats *vt_caption_stats(const struct vt_caption_result *result)
 
 int vt_caption_tokens(const struct vt_caption_result *result)
 {
-    return (int)result->r.generated.n;
+    return result->tokens;
 }
 
 int vt_caption_complete(const struct vt_caption_result *result)
 {
-    return result->r.complete;
+    return result->complete;
 }
 
 /* ---- models ------------------------------------------------------------------------------------------ */
@@ -126,6 +148,8 @@ int vt_caption_complete(const struct vt_caption_result *result)
 enum vt_status vt_engine_load(struct vt_engine *engine, const char *model, struct vt_error *err)
 {
     struct err e = {0};
+    if (engine->isolated)
+        return engine_finish(isolated_load(engine->isolated, model, &e), &e, err);
     struct model_dir *dir = mem_alloc(sizeof *dir);
     atomic_store(&engine->cancel, false);
     enum err_code rc;
@@ -138,5 +162,8 @@ done:
 
 void vt_engine_unload(struct vt_engine *engine)
 {
-    engine_close_model(engine);
+    if (engine->isolated)
+        isolated_unload(engine->isolated);
+    else
+        engine_close_model(engine);
 }

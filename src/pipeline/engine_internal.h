@@ -10,12 +10,18 @@
 #include "pipeline/engine.h"
 #include "pipeline/klein/klein.h"
 #include "pipeline/layered/layered.h"
+#include "pipeline/engine_inputs.h"
+#include "pipeline/layered/stack.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/placement.h"
 #include "veetance.h"
 
+struct isolated;
+
 /* One model is open at a time: klein, layered or captioner. */
 struct vt_engine {
+    struct isolated
+        *isolated; /* it runs in a process of its own, and nothing below is used; NULL: here */
     struct placement placement;
     struct nn_device_info info; /* of the transformer's device */
     int threads;                /* for converting; 0: one a core */
@@ -27,6 +33,40 @@ struct vt_engine {
     struct layered *layered;
     struct captioner *captioner;
 };
+
+/* ---- results -------------------------------------------------------------------------------------- */
+
+struct vt_result {
+    int count;
+    struct image *images;
+    struct vt_stats stats;
+    struct vt_request request;
+    char model[256];
+};
+
+struct vt_layers_result {
+    struct layered_stack made;
+    struct layered_request used; /* its texts are borrowed from below and the caller */
+    struct buf prompt;
+    struct matte matte;
+    struct vt_layers_report report;
+    struct vt_stats stats;
+    char model[256];
+};
+
+struct vt_caption_result {
+    struct buf text;
+    int tokens;
+    bool complete;
+    struct vt_stats stats;
+};
+
+/* For a request whose count was checked. */
+ERR_MUST_CHECK enum err_code engine_result_new(const struct vt_request *rq, struct vt_result **out,
+                                               struct err *e);
+struct vt_layers_result *engine_layers_result_new(void);
+
+/* ---- running ---------------------------------------------------------------------------------------- */
 
 /* engine_memory.c: plans a request and leaves the governors placed for it; ERR_NOMEM when it is refused and out
  * is NULL. request runs once or more on dry devices. */
@@ -49,5 +89,26 @@ ERR_MUST_CHECK enum err_code engine_open_model(struct vt_engine *g, const char *
 /* How weights are converted, where the engine runs in another type than they are stored in. */
 struct convert_cache_run engine_conversion(struct vt_engine *g, const struct vt_callbacks *cb);
 enum chat_language engine_language(const char *language);
+/* Of a request: what needs no model. An image that is a file is taken as it is. */
+ERR_MUST_CHECK enum err_code engine_check_images(const struct vt_request *rq, struct err *e);
+ERR_MUST_CHECK enum err_code engine_check_count(const struct vt_request *rq, struct err *e);
+
+/* ---- images that come as files ------------------------------------------------------------------------ */
+
+enum { ENGINE_MAX_FILES = VT_MAX_IMAGES + 1 };
+
+/* Those of one request, decoded. */
+struct engine_files {
+    struct image images[ENGINE_MAX_FILES];
+    int n;
+};
+
+/* Gives an image its pixels, from what fd is open on: they are f's. */
+ERR_MUST_CHECK enum err_code engine_file_read(struct engine_files *f, int fd, struct vt_image *im,
+                                              struct err *e);
+/* The same by its path; one that has its pixels, or no file, is left as it is. */
+ERR_MUST_CHECK enum err_code engine_file_open(struct engine_files *f, struct vt_image *im,
+                                              struct err *e);
+void engine_files_deinit(struct engine_files *f);
 
 #endif

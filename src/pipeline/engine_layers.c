@@ -13,6 +13,7 @@
 #include "pipeline/placement.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/isolated/isolated.h"
 #include "pipeline/layered/stack.h"
 #include "pipeline/lend.h"
 #include "pipeline/loras.h"
@@ -20,16 +21,6 @@
 
 enum { DEFAULT_LAYERS = 4, DEFAULT_STEPS = 50, DEFAULT_RESOLUTION = 640, DEFAULT_TOKENS = 512 };
 enum { CAPTION_MAX_BYTES = 16 << 20 };
-
-struct vt_layers_result {
-    struct layered_stack made;
-    struct layered_request used; /* its texts are borrowed from below and the caller */
-    struct buf prompt;
-    struct matte matte;
-    struct vt_layers_report report;
-    struct vt_stats stats;
-    char model[256];
-};
 
 struct vt_layers_request vt_layers_request_defaults(void)
 {
@@ -194,9 +185,9 @@ static enum err_code rehearse(void *user, struct err *e)
 }
 
 /* Checked, opened, filled in and planned; with plan == NULL also run. */
-static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq,
-                         const struct vt_callbacks *cb, struct vt_plan *plan,
-                         struct vt_layers_result *r, struct err *e)
+static enum err_code run_on_pixels(struct vt_engine *g, const struct vt_layers_request *rq,
+                                   const struct vt_callbacks *cb, struct vt_plan *plan,
+                                   struct vt_layers_result *r, struct err *e)
 {
     struct image image = borrow_image(&rq->image);
     int w, h;
@@ -219,7 +210,20 @@ done:
     return rc;
 }
 
-static struct vt_layers_result *result_new(void)
+static enum err_code run(struct vt_engine *g, const struct vt_layers_request *rq,
+                         const struct vt_callbacks *cb, struct vt_plan *plan,
+                         struct vt_layers_result *r, struct err *e)
+{
+    struct vt_layers_request copy = *rq;
+    struct engine_files files = {.n = 0};
+    enum err_code rc = engine_file_open(&files, &copy.image, e);
+    if (rc == ERR_OK)
+        rc = run_on_pixels(g, &copy, cb, plan, r, e);
+    engine_files_deinit(&files);
+    return rc;
+}
+
+struct vt_layers_result *engine_layers_result_new(void)
 {
     struct vt_layers_result *r = mem_alloc(sizeof *r);
     buf_init(&r->prompt, CAPTION_MAX_BYTES);
@@ -231,7 +235,10 @@ enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_reques
                          struct vt_error *err)
 {
     struct err e = {0};
-    struct vt_layers_result *r = result_new();
+    if (engine->isolated)
+        return engine_finish(isolated_layers(engine->isolated, request, callbacks, out, &e), &e,
+                             err);
+    struct vt_layers_result *r = engine_layers_result_new();
     enum err_code rc = run(engine, request, callbacks, NULL, r, &e);
     if (rc != ERR_OK) {
         vt_layers_result_free(r);
@@ -245,7 +252,9 @@ enum vt_status vt_plan_layers(struct vt_engine *engine, const struct vt_layers_r
                               struct vt_plan *out, struct vt_error *err)
 {
     struct err e = {0};
-    struct vt_layers_result *r = result_new();
+    if (engine->isolated)
+        return engine_finish(isolated_plan_layers(engine->isolated, request, out, &e), &e, err);
+    struct vt_layers_result *r = engine_layers_result_new();
     enum err_code rc = run(engine, request, NULL, out, r, &e);
     vt_layers_result_free(r);
     return engine_finish(rc, &e, err);

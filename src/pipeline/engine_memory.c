@@ -12,6 +12,7 @@
 #include "memory/budget.h"
 #include "memory/plan.h"
 #include "pipeline/engine_internal.h"
+#include "pipeline/isolated/isolated.h"
 
 _Static_assert((int)VT_REFUSED == (int)MEMORY_REFUSED && (int)VT_MAX_STAGES == MEMORY_MAX_STAGES &&
                    (int)VT_MAX_ADVICE == MEMORY_MAX_ADVICE &&
@@ -79,6 +80,10 @@ static struct vt_device_memory device_memory(const struct vt_engine *g, size_t i
 
 void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out)
 {
+    if (engine->isolated) {
+        isolated_memory(engine->isolated, out);
+        return;
+    }
     struct vt_device_memory m = device_memory(engine, 0);
     *out = (struct vt_memory){.budget = m.budget, .current = m.current, .peak = m.peak};
     procmem_read(&out->host_anonymous, &out->host_mapped);
@@ -89,6 +94,8 @@ enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes, st
 {
     struct err e = {0};
     enum err_code rc = ERR_OK;
+    if (engine->isolated)
+        rc = isolated_set_budget(engine->isolated, bytes, &e);
     for (size_t i = 0; i < engine->placement.governors.n; i++)
         TRY_GOTO(governor_set_budget(engine->placement.governors.of[i], bytes, &e), done);
 done:
@@ -100,6 +107,8 @@ enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char
 {
     struct err e = {0};
     enum err_code rc = ERR_OK;
+    if (engine->isolated)
+        return engine_finish(isolated_parse_budget(engine->isolated, text, bytes, &e), &e, err);
     *bytes = UINT64_MAX;
     for (size_t i = 0; rc == ERR_OK && i < engine->placement.governors.n; i++) {
         uint64_t of_this = 0;
@@ -111,6 +120,8 @@ enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char
 
 void vt_engine_release(struct vt_engine *engine)
 {
+    if (engine->isolated)
+        isolated_release(engine->isolated);
     for (size_t i = 0; i < engine->placement.governors.n; i++)
         governor_release_all(engine->placement.all[i]);
 }

@@ -20,6 +20,7 @@
 #define VT_SANDBOX_SANDBOX_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
@@ -30,6 +31,23 @@ enum sandbox_network {
 
 /* ERR_DEVICE when the kernel cannot do it (no seccomp); then nothing is promised. */
 ERR_MUST_CHECK enum err_code sandbox_drop_network(enum sandbox_network network, struct err *e);
+
+/* ---- files -------------------------------------------------------------------------------------------- */
+
+/* From here on this thread and those that it starts later open only what lies in these files and folders: to read, or to
+ * read, write and make files; nothing else, whatever its owner may do. What is open already stays open. The paths that do
+ * not exist are left out. Also: other programs cannot be started, and neither other processes be looked into nor
+ * sockets be made (but for the network's, with SANDBOX_RPC, and pairs). Files can be confined where the kernel has
+ * Landlock (5.13); without it *files is false, and the rest still holds. */
+struct sandbox_files {
+    const char *const *read;
+    size_t n_read;
+    const char *const *write;
+    size_t n_write;
+};
+ERR_MUST_CHECK enum err_code sandbox_confine(const struct sandbox_files *f,
+                                             enum sandbox_network network, bool *files,
+                                             struct err *e);
 
 /* ---- showing that it holds ------------------------------------------------------------------------ */
 

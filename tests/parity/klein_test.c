@@ -30,7 +30,7 @@ static struct image load_image(const struct parity_case *c, const char *file)
 
 static struct vt_image view(const struct image *im)
 {
-    return (struct vt_image){im->w, im->h, im->channels, im->p, 8};
+    return (struct vt_image){im->w, im->h, im->channels, im->p, 8, NULL};
 }
 
 static bool has_input(const struct parity_case *c, const char *name)

@@ -153,7 +153,7 @@ static bool run_case(yyjson_val *c)
     if (text(c, "image")) {
         source = load(text(c, "image"));
         rq.images[rq.image_count++] =
-            (struct vt_image){source.w, source.h, source.channels, source.p, 8};
+            (struct vt_image){source.w, source.h, source.channels, source.p, 8, NULL};
     }
     enum vt_status st = rq.image_count ? vt_edit(engine, &rq, NULL, &res, &err)
                                        : vt_generate(engine, &rq, NULL, &res, &err);

@@ -94,7 +94,7 @@ static bool is_worth_it(const struct component *c, enum dtype type, bool *quanti
 
 /* ---- the folder --------------------------------------------------------------------------------------- */
 
-static enum err_code cache_folder(char *out, struct err *e)
+enum err_code convert_cache_folder(char out[MODEL_PATH_BYTES], struct err *e)
 {
     const char *own = getenv("VEETANCE_HOME"), *xdg = getenv("XDG_CACHE_HOME");
     const char *home = getenv("HOME");
@@ -320,7 +320,7 @@ enum err_code convert_cache_part(const char *what, char *path, const struct conv
         component_close(c);
         return ERR_OK;
     }
-    TRY_GOTO(cache_folder(w.folder, e), done);
+    TRY_GOTO(convert_cache_folder(w.folder, e), done);
     TRY_GOTO(mark_source(component_checkpoint(c), w.type, &w.mark, e), done);
     TRY_GOTO(get(&w, c, path, e), done);
     memcpy(path, w.path, strlen(w.path) + 1);

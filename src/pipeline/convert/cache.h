@@ -25,6 +25,9 @@ struct convert_cache_run {
 /* Refuses a type that is none. type may be NULL. */
 ERR_MUST_CHECK enum err_code convert_cache_check(const char *type, struct err *e);
 
+/* Where converted weights lie; it is made. */
+ERR_MUST_CHECK enum err_code convert_cache_folder(char out[MODEL_PATH_BYTES], struct err *e);
+
 /* Transformer and text encoder; the VAE and a vision tower stay. */
 ERR_MUST_CHECK enum err_code
 convert_cache_model(struct model_dir *m, const struct convert_cache_run *run, struct err *e);

@@ -408,7 +408,7 @@ enum err_code job_submit(struct http_request *rq, const char *kind, yyjson_val *
 
 static enum err_code code_of(struct str name)
 {
-    for (enum err_code c = ERR_ARG; c < ERR_INTERNAL; c++)
+    for (enum err_code c = ERR_ARG; c < ERR_CODES; c++)
         if (str_eq_z(name, err_code_name(c)))
             return c;
     return ERR_INTERNAL;

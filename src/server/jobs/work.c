@@ -2,12 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "http/request.h"
-#include "pipeline/lend.h"
 #include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
 #include "server/jobs/lora_choice.h"
@@ -39,10 +39,14 @@ void work_result_deinit(struct work_result *r)
 
 /* ---- requests ---------------------------------------------------------------------------------------- */
 
-/* Images and the model's path live as long as the request struct is used. */
+/* The images' files and the model's path live as long as the request struct is used. */
 struct inputs {
     struct store *store;
-    struct image images[MAX_IMAGES];
+    /* The stored files, opened; the engine decodes them. */
+    struct {
+        int fd;
+        char name[32];
+    } files[MAX_IMAGES];
     int n;
     char path[MODEL_PATH_BYTES];
     struct lora_paths loras;
@@ -51,7 +55,7 @@ struct inputs {
 static void inputs_free(struct inputs *in)
 {
     for (int i = 0; i < in->n; i++)
-        image_free(&in->images[i]);
+        (void)close(in->files[i].fd);
     mem_free(in);
 }
 
@@ -59,10 +63,12 @@ static enum err_code load(struct inputs *in, yyjson_val *id, struct vt_image *ou
 {
     if (in->n == MAX_IMAGES)
         return err_set(e, ERR_ARG, "too many images");
-    struct image *im = &in->images[in->n];
-    TRY(asset_load_deep(in->store, yyjson_get_str(id), im, e));
-    in->n++;
-    *out = lend_image(im);
+    int fd;
+    TRY(asset_open(in->store, yyjson_get_str(id), NULL, &fd, e));
+    char *name = in->files[in->n].name;
+    in->files[in->n++].fd = fd;
+    (void)snprintf(name, sizeof in->files->name, "/proc/self/fd/%d", fd);
+    *out = (struct vt_image){.file = name};
     return ERR_OK;
 }
 

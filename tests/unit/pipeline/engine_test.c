@@ -21,7 +21,11 @@ static unsigned char pixels[64 * 64 * 4];
 
 static int set_up(void **state)
 {
-    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    /* VT_TEST_ISOLATED: the program in whose process it runs. */
+    const struct vt_engine_options options = {.device = "cpu",
+                                              .threads = 1,
+                                              .isolated = getenv("VT_TEST_ISOLATED") != NULL,
+                                              .program = getenv("VT_TEST_ISOLATED")};
     struct vt_error err;
     (void)state;
     for (size_t i = 0; i < sizeof pixels; i++)
@@ -50,7 +54,7 @@ static struct vt_request small(void)
 
 static struct vt_image image(int channels)
 {
-    return (struct vt_image){64, 64, channels, pixels, 8};
+    return (struct vt_image){64, 64, channels, pixels, 8, NULL};
 }
 
 static struct vt_request with_image(void)
@@ -299,8 +303,8 @@ static void colours_under_alpha_do_not_reach_the_model(void **state)
     (void)state;
     cut_out(black, 64, 64, 0);
     cut_out(grey, 64, 64, 150);
-    a.images[0] = (struct vt_image){64, 64, 4, black, 8};
-    b.images[0] = (struct vt_image){64, 64, 4, grey, 8};
+    a.images[0] = (struct vt_image){64, 64, 4, black, 8, NULL};
+    b.images[0] = (struct vt_image){64, 64, 4, grey, 8, NULL};
     assert_true(look_alike(&a, &b));
     a.matte = "white";
     assert_true(look_alike(&a, &b));
@@ -325,15 +329,15 @@ static void models_see_all_16_bits_of_an_image(void **state)
         same[i] = (uint16_t)(levels[i] * 257);
         between[i] = (uint16_t)(same[i] + i % 128);
     }
-    eight.images[0] = (struct vt_image){64, 64, 3, levels, 8};
-    wide.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)same, 16};
-    fine.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)between, 16};
+    eight.images[0] = (struct vt_image){64, 64, 3, levels, 8, NULL};
+    wide.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)same, 16, NULL};
+    fine.images[0] = (struct vt_image){64, 64, 3, (const uint8_t *)between, 16, NULL};
     for (int k = 0; k < 3; k++) { /* as a reference, as a canvas, inside a mask */
         assert_true(look_alike(&eight, &wide));
         assert_false(look_alike(&eight, &fine));
         eight.strength = wide.strength = fine.strength = 0.6;
         if (k == 1)
-            eight.mask = wide.mask = fine.mask = (struct vt_image){64, 64, 1, mask, 8};
+            eight.mask = wide.mask = fine.mask = (struct vt_image){64, 64, 1, mask, 8, NULL};
         memset(mask, 255, sizeof mask / 2);
     }
     wide.images[0].bits = 12;
@@ -352,8 +356,8 @@ static void what_a_mask_keeps_keeps_every_bit(void **state)
         mask[i] = i % ODD_W < 30 ? 255 : 0;
     rq.width = rq.height = VT_DEFAULT;
     for (int channels = 1; channels <= 4; channels++) {
-        rq.images[0] = (struct vt_image){ODD_W, ODD_H, channels, source, 8};
-        rq.mask = (struct vt_image){ODD_W, ODD_H, 1, mask, 8};
+        rq.images[0] = (struct vt_image){ODD_W, ODD_H, channels, source, 8, NULL};
+        rq.mask = (struct vt_image){ODD_W, ODD_H, 1, mask, 8, NULL};
         struct vt_result *r = made(&rq, true, NULL);
         struct vt_image out = vt_result_image(r, 0);
         int n = channels % 2 ? 3 : 4;
@@ -395,8 +399,8 @@ static void what_lies_outside_a_cropped_mask_keeps_every_bit(void **state)
         memset(mask, 0, sizeof mask);
         for (int y = cases[k].y; y < cases[k].y + cases[k].h; y++)
             memset(mask + y * BIG_W + cases[k].x, 255, (size_t)cases[k].w);
-        rq.images[0] = (struct vt_image){BIG_W, BIG_H, channels, source, 8};
-        rq.mask = (struct vt_image){BIG_W, BIG_H, 1, mask, 8};
+        rq.images[0] = (struct vt_image){BIG_W, BIG_H, channels, source, 8, NULL};
+        rq.mask = (struct vt_image){BIG_W, BIG_H, 1, mask, 8, NULL};
         rq.width = cases[k].width ? cases[k].width : VT_DEFAULT;
         rq.height = cases[k].height ? cases[k].height : VT_DEFAULT;
         rq.mask_feather = cases[k].feather;
@@ -432,14 +436,14 @@ static void a_mask_is_shaped_before_it_is_used(void **state)
     }
     for (int i = 0; i < 32 * 32; i++)
         small_mask[i] = i % 32 < 10 ? 255 : 0;
-    a.mask = (struct vt_image){64, 64, 1, left, 8};
-    b.mask = (struct vt_image){64, 64, 1, right, 8};
+    a.mask = (struct vt_image){64, 64, 1, left, 8, NULL};
+    b.mask = (struct vt_image){64, 64, 1, right, 8, NULL};
     assert_false(look_alike(&a, &b));
     a.mask_invert = 1;
     assert_true(look_alike(&a, &b));
     a.mask_invert = 0;
     a.mask_grow = 44;
-    b.mask = (struct vt_image){64, 64, 1, all, 8};
+    b.mask = (struct vt_image){64, 64, 1, all, 8, NULL};
     assert_true(look_alike(&a, &b));
     a.mask_grow = 1024;
     assert_true(look_alike(&a, &b));
@@ -448,7 +452,7 @@ static void a_mask_is_shaped_before_it_is_used(void **state)
     a.mask_grow = -20;
     refused(&a, true, "the mask is empty after it is shrunk by 20 pixels");
     a.mask_grow = 0;
-    a.mask = (struct vt_image){64, 64, 1, all, 8};
+    a.mask = (struct vt_image){64, 64, 1, all, 8, NULL};
     a.mask_invert = 1;
     refused(&a, true, "the mask is empty");
     a.crop_to_mask = 1;
@@ -456,11 +460,11 @@ static void a_mask_is_shaped_before_it_is_used(void **state)
     a.mask_invert = a.crop_to_mask = 0;
     b.mask_grow = -1024; /* nothing lies around a full mask that could take of it */
     assert_true(look_alike(&a, &b));
-    a.mask = (struct vt_image){32, 32, 1, small_mask, 8};
+    a.mask = (struct vt_image){32, 32, 1, small_mask, 8, NULL};
     a.mask_invert = a.crop_to_mask = 1;
     a.mask_grow = 2;
     vt_result_free(made(&a, true, NULL)); /* one of another size */
-    a.mask = (struct vt_image){64, 20, 1, all, 8};
+    a.mask = (struct vt_image){64, 20, 1, all, 8, NULL};
     refused(&a, true, "do not belong together");
 }
 
@@ -470,7 +474,7 @@ static void an_edit_has_the_size_of_its_image(void **state)
     static const double strengths[] = {-1, 0.7};
     (void)state;
     rq.width = rq.height = VT_DEFAULT;
-    rq.images[0] = (struct vt_image){67, 65, 3, pixels, 8};
+    rq.images[0] = (struct vt_image){67, 65, 3, pixels, 8, NULL};
     for (int i = 0; i < 2; i++) {
         rq.strength = strengths[i];
         rq.matte = NULL;

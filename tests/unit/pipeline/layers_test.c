@@ -24,7 +24,11 @@ static struct image scene;
 
 static int set_up(void **state)
 {
-    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    /* VT_TEST_ISOLATED: the program in whose process it runs. */
+    const struct vt_engine_options options = {.device = "cpu",
+                                              .threads = 1,
+                                              .isolated = getenv("VT_TEST_ISOLATED") != NULL,
+                                              .program = getenv("VT_TEST_ISOLATED")};
     struct vt_error err;
     struct image_info info;
     struct err e = {0};
@@ -52,7 +56,7 @@ static struct vt_layers_request request(void)
 {
     struct vt_layers_request rq = vt_layers_request_defaults();
     rq.model = LAYERED;
-    rq.image = (struct vt_image){scene.w, scene.h, scene.channels, scene.p, 8};
+    rq.image = (struct vt_image){scene.w, scene.h, scene.channels, scene.p, 8, NULL};
     rq.prompt = "shapes";
     rq.layers = LAYERS;
     rq.steps = STEPS;

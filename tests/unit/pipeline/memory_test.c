@@ -29,7 +29,11 @@ static unsigned char pixels[64 * 64 * 3];
 
 static int set_up(void **state)
 {
-    const struct vt_engine_options options = {.device = "cpu", .threads = 1};
+    /* VT_TEST_ISOLATED: the program in whose process it runs. */
+    const struct vt_engine_options options = {.device = "cpu",
+                                              .threads = 1,
+                                              .isolated = getenv("VT_TEST_ISOLATED") != NULL,
+                                              .program = getenv("VT_TEST_ISOLATED")};
     struct vt_error err;
     (void)state;
     for (size_t i = 0; i < sizeof pixels; i++)
@@ -59,7 +63,7 @@ static struct vt_request request(int side, bool edit)
     rq.steps = 2;
     rq.seed = 1;
     if (edit) {
-        rq.images[0] = (struct vt_image){64, 64, 3, pixels, 8};
+        rq.images[0] = (struct vt_image){64, 64, 3, pixels, 8, NULL};
         rq.image_count = 1;
     }
     return rq;
@@ -402,7 +406,7 @@ static void alternating_models_leaves_no_byte_behind(void **state)
     struct vt_memory first = {0}, now;
     rq.steps = 1;
     lq.model = LAYERED;
-    lq.image = (struct vt_image){64, 64, 3, pixels, 8};
+    lq.image = (struct vt_image){64, 64, 3, pixels, 8, NULL};
     lq.prompt = "shapes";
     lq.layers = 1;
     lq.steps = 2; /* the least that its schedule takes */

@@ -64,7 +64,7 @@ static void plan_image(int width, int height, int references, int side_w, int si
     rq.steps = 1;
     rq.image_count = references;
     for (int i = 0; i < references; i++)
-        rq.images[i] = (struct vt_image){side_w, side_h, 3, pixels, 8};
+        rq.images[i] = (struct vt_image){side_w, side_h, 3, pixels, 8, NULL};
     if (vt_plan_picture(engine, &rq, &plan, &err) != VT_OK)
         fail_msg("%d x %d, %d references of %d x %d: %s", width, height, references, side_w, side_h,
                  err.text);
@@ -96,7 +96,7 @@ static void plan_layers(int w, int h, int n, int resolution, bool tables)
     struct vt_error err = {0};
     struct vt_plan plan;
     rq.model = LAYERED;
-    rq.image = (struct vt_image){w, h, 3, pixels, 8};
+    rq.image = (struct vt_image){w, h, 3, pixels, 8, NULL};
     rq.prompt = "shapes";
     rq.layers = n;
     rq.steps = 2;
@@ -153,7 +153,10 @@ static void odd_images_are_answered(void **state)
         for (int k = 0; k < rq.image_count; k++)
             rq.images[k] = (struct vt_image){one_of(images, sizeof images / sizeof images[0]),
                                              one_of(images, sizeof images / sizeof images[0]),
-                                             random_between(2, 5), pixels, 8};
+                                             random_between(2, 5),
+                                             pixels,
+                                             8,
+                                             NULL};
         if (vt_plan_picture(engine, &rq, &plan, &err) != VT_OK)
             assert_true(err.text[0] != 0);
     }
@@ -171,7 +174,10 @@ static void odd_layers_are_answered(void **state)
         rq.model = LAYERED;
         rq.image = (struct vt_image){one_of(sides, sizeof sides / sizeof sides[0]),
                                      one_of(sides, sizeof sides / sizeof sides[0]),
-                                     random_between(2, 5), pixels, 8};
+                                     random_between(2, 5),
+                                     pixels,
+                                     8,
+                                     NULL};
         rq.prompt = i % 3 ? "shapes" : "";
         rq.layers = random_between(-1, 12);
         rq.steps = random_between(-1, 4);
