@@ -235,7 +235,7 @@ static int spawn(struct process *p)
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
     sigset_t none, all;
-    pid_t pid;
+    pid_t pid = 0;
     sigemptyset(&none);
     sigfillset(&all);
     choose_environment(p->start->temporary, env, tmp, sizeof tmp);

@@ -35,6 +35,8 @@ enum {
     SERVE_HTTP_THREADS,
     SERVE_WORK_MEMORY,
     SERVE_NO_SANDBOX,
+    SERVE_IDLE,
+    SERVE_PATIENCE,
     SERVE_VERBOSE,
 };
 
@@ -65,7 +67,13 @@ static const struct cli_option options[] = {
     {SERVE_WORK_MEMORY, 0, "work-memory", "SIZE",
      "memory for reading uploads and rendering exports, as 2G (default: a quarter of the "
      "machine's)"},
-    {SERVE_NO_SANDBOX, 0, "no-sandbox", NULL, "keep the right to open sockets and capabilities"},
+    {SERVE_IDLE, 0, "idle", "TIME",
+     "end an engine that had nothing to do for so long, and give its memory back: 30s, 5m "
+     "(default), 1h; 0: it stays"},
+    {SERVE_PATIENCE, 0, "patience", "SECONDS",
+     "an engine that gives no sign of life for so long is ended, and its job fails (default 60)"},
+    {SERVE_NO_SANDBOX, 0, "no-sandbox", NULL,
+     "keep the right to open sockets and capabilities, and an engine's to read any file"},
     {SERVE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"},
     {0},
 };
@@ -108,6 +116,24 @@ static int set_devices(struct serve *s, const struct cli_args *a)
     return CLI_OK;
 }
 
+/* "30s", "5m", "1h", or seconds. */
+static int set_idle(const struct cli_args *a, double *out)
+{
+    static const struct {
+        const char *unit;
+        double seconds;
+    } units[] = {{"", 1}, {"s", 1}, {"m", 60}, {"h", 3600}};
+    size_t digits = strspn(a->value, "0123456789");
+    uint64_t n;
+    if (str_to_u64((struct str){a->value, digits}, &n) && n <= 1000000)
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+            if (strcmp(a->value + digits, units[i].unit) == 0) {
+                *out = (double)n * units[i].seconds;
+                return CLI_OK;
+            }
+    return cli_usage_error(a->command, "--idle takes a time, as 30s, 5m or 1h, or 0");
+}
+
 static int set_option(struct serve *s, const struct cli_args *a, int id)
 {
     struct server_options *o = &s->options;
@@ -140,6 +166,10 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         return set_int(a, 64, &o->http_threads);
     case SERVE_WORK_MEMORY:
         return set_work_memory(a, &o->work_memory);
+    case SERVE_IDLE:
+        return set_idle(a, &o->idle_seconds);
+    case SERVE_PATIENCE:
+        return cli_double(a, 1, 86400, &s->engine.patience) ? CLI_OK : CLI_USAGE;
     case SERVE_NO_SANDBOX:
         o->sandbox = false;
         return CLI_OK;
@@ -253,6 +283,9 @@ static int take_settings(struct serve *s)
     if (s->settings.unknown[0])
         cli_say("note: %s", s->settings.unknown);
     engine_args_defaults(&s->engine, &s->settings);
+    s->engine.isolated = 1;
+    s->engine.program = "/proc/self/exe";
+    s->engine.confined = o->sandbox;
     if (serve_engines_take(&s->engines, &s->engine, o, &e) != ERR_OK)
         return cli_fail_err(&e);
     int rc = take_model(s, "--model", SETTING_MODEL, MODEL_TASK_IMAGES, &o->model);
@@ -276,9 +309,6 @@ static int run(const struct cli_command *self, int argc, char **argv)
     if (rc == CLI_OK)
         rc = take_settings(&s);
     s.options.network_stays = engine_args_want_network(argv);
-    s.options.engine.isolated = 1;
-    s.options.engine.program = "/proc/self/exe";
-    s.options.engine.confined = s.options.sandbox;
     if (rc == CLI_OK)
         rc = serve(&s);
     buf_deinit(&s.token);

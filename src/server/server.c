@@ -20,7 +20,8 @@
 #include "server/server_internal.h"
 
 enum {
-    TICK_MS = 500,         /* telemetry, deadlines */
+    TICK_MS = 500, /* telemetry, deadlines */
+    IDLE_SECONDS = 300,
     KEEP_ALIVE_TICKS = 30, /* of event streams */
 };
 

@@ -29,6 +29,7 @@ struct server_options {
     /* One at least: each runs a job at a time. What their strings point to must outlive the server. */
     struct vt_engine_options engines[SERVER_MAX_ENGINES];
     int n_engines;
+    double idle_seconds;  /* after which an engine without work is closed; 0: never */
     int http_threads;     /* 0: 4 */
     int max_queue;        /* jobs that may wait; 0: 1,000 */
     int tidy_seconds;     /* between two times that limits are applied; 0: 3,600 */

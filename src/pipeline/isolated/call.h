@@ -18,7 +18,8 @@ struct isolated {
     struct iso_state state;
     uint64_t budget; /* that was set; 0: the default */
     bool has_budget;
-    bool is_busy; /* in a call: its callbacks may not make another */
+    bool has_begun; /* the process has said anything since it was asked last */
+    bool is_busy;   /* in a call: its callbacks may not make another */
     char last_words[PROCESS_LOG_BYTES];
 };
 

@@ -41,6 +41,7 @@ static const uint64_t WORK_NS = 5000000;
 struct wait {
     const struct call *call;
     double heard, moved, progressed; /* when it last said anything, worked, told of progress */
+    double looked;                   /* when we last looked at that */
     double step_seconds;             /* of the last step; 0: not known */
     double cancelled;                /* when it was told so; 0: not */
     uint64_t cpu_ns;
@@ -131,10 +132,25 @@ static enum err_code sent_nonsense(struct isolated *g, struct err *e)
                    "starts it anew");
 }
 
+/* While we did not run ourselves (stopped at a terminal, busy in a callback), its silence says nothing. */
+static void forgive(struct wait *w, double now)
+{
+    const double gap = now - w->looked;
+    w->looked = now;
+    if (gap < 4e-3 * LOOK_MS)
+        return;
+    w->heard += gap;
+    w->moved += gap;
+    w->progressed += gap;
+    if (w->cancelled > 0)
+        w->cancelled += gap;
+}
+
 /* Has it been too long? Then it is ended, and e says so. */
-static enum err_code check_life(struct isolated *g, const struct wait *w, struct err *e)
+static enum err_code check_life(struct isolated *g, struct wait *w, struct err *e)
 {
     const double now = clock_s(), patience = g->patience;
+    forgive(w, now);
     const double idle = IDLE_PATIENCES * patience, step = SLOW_STEPS * w->step_seconds;
     const double slow = step > idle ? step : idle;
     const double end = CANCEL_STEPS * w->step_seconds;
@@ -246,6 +262,7 @@ static enum err_code take_message(struct isolated *g, struct wait *w, struct wir
     code_from(&c, m);
     c.strict = true;
     w->heard = clock_s();
+    g->has_begun = true;
     if (m->type != ISO_PULSE)
         w->moved = w->heard;
     switch (m->type) {
@@ -340,7 +357,8 @@ static enum err_code ask(struct isolated *g, const struct call *call, struct err
 {
     struct code c;
     const double now = clock_s();
-    struct wait w = {.call = call, .heard = now, .moved = now, .progressed = now};
+    struct wait w = {.call = call, .heard = now, .moved = now, .progressed = now, .looked = now};
+    g->has_begun = false;
     code_to(&c);
     if (call->write)
         call->write(&c, call->user);
@@ -486,6 +504,15 @@ static enum err_code grant(struct isolated *g, const struct call *call, struct e
     return rc;
 }
 
+/* Callbacks that come meanwhile cannot ask anything else. */
+static enum err_code ask_alone(struct isolated *g, const struct call *call, struct err *e)
+{
+    g->is_busy = true;
+    enum err_code rc = ask(g, call, e);
+    g->is_busy = false;
+    return rc;
+}
+
 enum err_code call_make(struct isolated *g, const struct call *call, struct err *e)
 {
     struct process_ending how = {0};
@@ -502,11 +529,16 @@ enum err_code call_make(struct isolated *g, const struct call *call, struct err 
         keep_last_words(g);
         drop_process(g);
     }
+    bool was_there = g->process != NULL;
     if (!g->process)
         TRY(open_process(g, e));
-    g->is_busy = true;
-    enum err_code rc = ask(g, call, e);
-    g->is_busy = false;
+    enum err_code rc = ask_alone(g, call, e);
+    /* It died, or was stopped, before it heard of this: not the request's fault. */
+    if (err_is_engine_death(rc) && was_there && !g->has_begun && !g->process) {
+        rc = open_process(g, e);
+        if (rc == ERR_OK)
+            rc = ask_alone(g, call, e);
+    }
     return rc;
 }
 

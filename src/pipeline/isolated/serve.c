@@ -136,6 +136,22 @@ static void put_head(struct served *s, struct code *c, struct vt_error *err)
     iso_code_state(c, &state);
 }
 
+static uint64_t processor_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void send_pulse(void)
+{
+    struct code c;
+    uint64_t ns = processor_ns();
+    code_to(&c);
+    code_u64(&c, &ns);
+    send(ISO_PULSE, &c, false);
+}
+
 /* ---- answering: each puts what a good answer holds behind the head ------------------------------------------ */
 
 static enum vt_status refuse(struct code *in, struct vt_error *err)
@@ -310,6 +326,7 @@ static void answer(struct served *s, struct wire_message *m)
     code_from(&in, m);
     code_to(&out);
     s->asked_model = NULL;
+    send_pulse(); /* what happens from here on may be the request's fault */
     switch (m->type) {
     case ISO_GENERATE:
     case ISO_EDIT:
@@ -367,13 +384,6 @@ static void *listen_to_parent(void *served)
     return NULL;
 }
 
-static uint64_t processor_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void *beat(void *served)
 {
     struct served *s = served;
@@ -382,11 +392,7 @@ static void *beat(void *served)
         pthread_mutex_lock(&s->lock);
         while (!s->is_busy)
             pthread_cond_wait(&s->changed, &s->lock);
-        struct code c;
-        uint64_t ns = processor_ns();
-        code_to(&c);
-        code_u64(&c, &ns);
-        send(ISO_PULSE, &c, false);
+        send_pulse();
         pthread_mutex_unlock(&s->lock);
         (void)nanosleep(&pause, NULL);
     }

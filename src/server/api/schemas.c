@@ -96,7 +96,13 @@ static const struct http_field caption_result[] = {NEEDED("caption", HTTP_STRING
                                                    {0}};
 
 static const struct http_field error_fields[] = {
-    NEEDED("code", HTTP_STRING), NEEDED("status", HTTP_INT), NEEDED("detail", HTTP_STRING), {0}};
+    NEEDED("code", HTTP_STRING),
+    NEEDED("status", HTTP_INT),
+    NEEDED("detail", HTTP_STRING),
+    {.name = "log",
+     .type = HTTP_STRING,
+     .help = "the last lines of an engine whose process died of the job"},
+    {0}};
 
 /* ---- events -------------------------------------------------------------------------------------------- */
 

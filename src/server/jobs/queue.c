@@ -85,6 +85,7 @@ enum err_code queue_open(struct server *s, const struct server_options *o,
     q->watcher = *watcher;
     for (int i = 0; i < o->n_engines && i < QUEUE_MAX_ENGINES; i++)
         init_worker(q, &o->engines[i]);
+    q->idle_seconds = o->idle_seconds;
     q->max_length = o->max_queue > 0 ? o->max_queue : QUEUE_DEFAULT_LENGTH;
     pthread_mutex_init(&q->lock, NULL);
     pthread_mutex_init(&q->add_lock, NULL);
@@ -207,7 +208,7 @@ void queue_settle(struct queue *q)
 
 void queue_abandoned_json(struct buf *b)
 {
-    queue_error_json(b, "client_gone", 499, "the client that waited for the result has gone");
+    queue_error_json(b, "client_gone", 499, "the client that waited for the result has gone", NULL);
 }
 
 bool queue_was_abandoned(const struct job_record *rec)

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "server/jobs/deadly.h"
 #include "server/jobs/queue.h"
 #include "server/jobs/work.h"
 #include "server/server_internal.h"
@@ -64,6 +65,7 @@ struct queue {
     struct server *server;
     struct queue_watcher watcher;
     int max_length;
+    double idle_seconds; /* after which an engine without work is closed; 0: never */
     struct worker workers[QUEUE_MAX_ENGINES];
     int n_workers;
     pthread_t planner_thread;
@@ -83,6 +85,7 @@ struct queue {
     bool paused; /* no further job starts until somebody goes on */
     double mean_seconds;
     uint64_t outcomes[JOB_STATES]; /* how many, each way */
+    struct deadly deadly;          /* requests that ended engines */
 };
 
 /* A job of the line has ended, and the store knows: whoever listens or waits is told, and it is counted. The lock is
@@ -129,8 +132,9 @@ const char *line_model_of(const struct worker *w);
 /* ---- what clients hear ------------------------------------------------------------------------------- */
 
 const char *queue_stage_name(enum vt_stage stage);
-/* The error of a job: {"code", "status", "detail"}. */
-void queue_error_json(struct buf *b, const char *code, int status, const char *detail);
+/* The error of a job: {"code", "status", "detail"}, and the last lines of an engine that died of it; log may be NULL. */
+void queue_error_json(struct buf *b, const char *code, int status, const char *detail,
+                      const char *log);
 /* That of one which was abandoned. */
 void queue_abandoned_json(struct buf *b);
 /* For the engine, of its running job. */
@@ -161,6 +165,9 @@ void queue_refuse_orders(struct queue *q);
 
 /* ---- the workers -------------------------------------------------------------------------------------- */
 
+/* When a wait on a condition that begins now is to end: q->idle_seconds from now, or most if that is sooner. False: it
+ * has no end. */
+bool queue_idle_end(const struct queue *q, double most, struct timespec *out);
 /* The thread's function. */
 void *queue_work(void *worker);
 

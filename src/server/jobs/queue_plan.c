@@ -2,6 +2,7 @@
  * own answer, one a device, on a thread of its own, since those of the jobs may be busy for an hour. They hold no
  * weights: they plan by running on devices that are dry. A worker on another machine serves one engine at a time, so
  * its questions are orders to the engine itself. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "memory/budget.h"
 #include "server/jobs/queue_internal.h"
 #include "server/jobs/work.h"
+
+enum { PLANNER_IDLE_SECONDS = 30 };
 
 static enum err_code from_vt(enum vt_status st, const struct vt_error *v, struct err *e)
 {
@@ -156,6 +159,27 @@ static enum err_code answer_budget(struct queue *q, struct queue_order *o, struc
     return ERR_OK;
 }
 
+/* A process that answers questions is soon started anew, and may hold a card's memory. The lock is held, but while they
+ * are closed. */
+static void close_planners(struct queue *q)
+{
+    pthread_mutex_unlock(&q->lock);
+    for (int i = 0; i < q->n_workers; i++) {
+        vt_engine_close(q->workers[i].planner);
+        q->workers[i].planner = NULL;
+    }
+    pthread_mutex_lock(&q->lock);
+}
+
+static void wait_for_questions(struct queue *q)
+{
+    struct timespec idle;
+    if (!queue_idle_end(q, PLANNER_IDLE_SECONDS, &idle))
+        pthread_cond_wait(&q->asked, &q->lock);
+    else if (pthread_cond_timedwait(&q->asked, &q->lock, &idle) == ETIMEDOUT)
+        close_planners(q);
+}
+
 void *queue_plan_work(void *queue)
 {
     struct queue *q = queue;
@@ -164,7 +188,7 @@ void *queue_plan_work(void *queue)
         struct queue_order *o = queue_take_order(q, NULL);
         struct err e = {0};
         if (!o) {
-            pthread_cond_wait(&q->asked, &q->lock);
+            wait_for_questions(q);
             continue;
         }
         pthread_mutex_unlock(&q->lock);

@@ -1,3 +1,5 @@
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -36,6 +38,21 @@ static enum err_code open_engine(struct worker *w, struct err *e)
     return ERR_OK;
 }
 
+static enum err_code check_deadly(struct queue *q, const struct job_record *rec, struct err *e)
+{
+    pthread_mutex_lock(&q->lock);
+    enum err_code rc = deadly_check(&q->deadly, rec->kind, rec->request, e);
+    pthread_mutex_unlock(&q->lock);
+    return rc;
+}
+
+static void note_deadly(struct queue *q, const struct job_record *rec, enum err_code rc)
+{
+    pthread_mutex_lock(&q->lock);
+    deadly_note(&q->deadly, rec->kind, rec->request, rc);
+    pthread_mutex_unlock(&q->lock);
+}
+
 static enum err_code run_request(struct worker *w, struct live *j, const struct job_record *rec,
                                  struct work_result *r, struct err *e)
 {
@@ -43,6 +60,7 @@ static enum err_code run_request(struct worker *w, struct live *j, const struct 
     yyjson_doc *doc = NULL;
     enum err_code rc;
     TRY_GOTO(json_parse(str_from(rec->request), "the request", &doc, e), done);
+    TRY_GOTO(check_deadly(w->queue, rec, e), done);
     TRY_GOTO(open_engine(w, e), done);
     queue_take_budget(w);
     if (atomic_load(&j->cancel)) {
@@ -51,14 +69,18 @@ static enum err_code run_request(struct worker *w, struct live *j, const struct 
     }
     rc = work_run(w->engine, w->queue->server->store, j->kind, yyjson_doc_get_root(doc), &cb,
                   &j->notes, r, e);
+    note_deadly(w->queue, rec, rc);
 done:
     yyjson_doc_free(doc);
     return rc;
 }
 
-static void error_json(const struct err *e, struct buf *b)
+/* engine: whose log is told when it died of it; NULL: none. */
+static void error_json(const struct err *e, const struct vt_engine *engine, struct buf *b)
 {
-    queue_error_json(b, err_code_name(e->code), server_status_of(e), e->text);
+    bool died = engine && err_is_engine_death(e->code);
+    queue_error_json(b, err_code_name(e->code), server_status_of(e), e->text,
+                     died ? vt_engine_last_words(engine) : NULL);
 }
 
 /* Lets RETRY_SECONDS pass, or the time until *stop is set. The lock is held. */
@@ -106,7 +128,7 @@ static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o,
         told = true;
         if (refused) {
             buf_clear(text);
-            error_json(&e, text);
+            error_json(&e, NULL, text);
             *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(text)};
             replaced = true;
         } else if (!wait_to_retry(q)) {
@@ -143,7 +165,7 @@ static void finish(struct worker *w, struct live *j, enum err_code rc, struct wo
         if (abandoned)
             queue_abandoned_json(&error);
         else
-            error_json(e, &error);
+            error_json(e, w->engine, &error);
         o.error = buf_str(&error);
     }
     keep_outcome(q, j->id, &o, &error);
@@ -278,8 +300,50 @@ static void give_jobs(struct queue *q)
     pthread_cond_broadcast(&q->wake);
 }
 
+bool queue_idle_end(const struct queue *q, double most, struct timespec *out)
+{
+    double seconds = most > 0 && q->idle_seconds > most ? most : q->idle_seconds;
+    clock_gettime(CLOCK_REALTIME, out);
+    out->tv_sec += (time_t)ceil(seconds);
+    return q->idle_seconds > 0;
+}
+
+/* Its memory is for others now. The next job opens it anew. The lock is held, but while it is closed. */
+static void close_idle(struct worker *w)
+{
+    struct queue *q = w->queue;
+    struct vt_engine *engine = w->engine;
+    w->engine = NULL;
+    w->memory = (struct vt_memory){.budget = w->memory.budget};
+    if (w->open_model[0]) {
+        w->open_model[0] = 0;
+        queue_tell_model(q);
+    }
+    pthread_mutex_unlock(&q->lock);
+    log_debug("an engine had nothing to do and was closed");
+    vt_engine_close(engine);
+    pthread_mutex_lock(&q->lock);
+}
+
+/* Until there may be something to do. The lock is held. idle: since the last work, across waits. */
+static void wait_for_work(struct worker *w, struct timespec *idle, bool *waits)
+{
+    struct queue *q = w->queue;
+    if (!*waits)
+        *waits = w->engine && queue_idle_end(q, 0, idle);
+    if (!*waits) {
+        pthread_cond_wait(&q->wake, &q->lock);
+    } else if (pthread_cond_timedwait(&q->wake, &q->lock, idle) == ETIMEDOUT && w->engine &&
+               !w->running && !q->stopping) {
+        *waits = false;
+        close_idle(w);
+    }
+}
+
 void *queue_work(void *worker)
 {
+    struct timespec idle;
+    bool waits = false;
     struct worker *w = worker;
     struct queue *q = w->queue;
     pthread_mutex_lock(&q->lock);
@@ -290,9 +354,10 @@ void *queue_work(void *worker)
         struct live *j = w->running;
         w->busy = order || j;
         if (!w->busy) {
-            pthread_cond_wait(&q->wake, &q->lock);
+            wait_for_work(w, &idle, &waits);
             continue;
         }
+        waits = false;
         pthread_mutex_unlock(&q->lock);
         if (order)
             run_order(w, order);

@@ -323,12 +323,15 @@ enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **
     return ERR_OK;
 }
 
-void queue_error_json(struct buf *b, const char *code, int status, const char *detail)
+void queue_error_json(struct buf *b, const char *code, int status, const char *detail,
+                      const char *log)
 {
     json_object(b, NULL);
     json_put_z(b, "code", code);
     json_put_int(b, "status", status);
     json_put_z(b, "detail", detail);
+    if (log && *log)
+        json_put_z(b, "log", log);
     json_end_object(b);
 }
 

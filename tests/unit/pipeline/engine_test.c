@@ -617,7 +617,7 @@ static void a_subject_gets_alpha_when_it_is_put_on_two_grounds(void **state)
         }
         static unsigned char kept[128 * 128 * 4];
         memcpy(kept, im.pixels, sizeof kept);
-        rq.images[0] = rq.images[1] = (struct vt_image){128, 128, 4, kept, 8};
+        rq.images[0] = rq.images[1] = (struct vt_image){128, 128, 4, kept, 8, NULL};
         rq.image_count = 2;
         rq.prompt = "change the background to green";
         vt_result_free(r);

@@ -121,6 +121,8 @@ export interface components {
             code: string;
             status: number;
             detail: string;
+            /** @description the last lines of an engine whose process died of the job */
+            log?: string;
         };
         ImagesResult: {
             images: ({

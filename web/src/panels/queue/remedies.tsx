@@ -9,7 +9,7 @@ import { sizeOf } from '../../state/sizes.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
 
-const SHORT_OF_MEMORY = ['memory', 'no_room']
+const SHORT_OF_MEMORY = ['memory', 'no_room', 'engine_out_of_memory']
 
 function usePlanOf (job: Job): Plan | null {
   const [plan, setPlan] = useState<Plan | null>(null)
