@@ -184,6 +184,19 @@ def test_streams_and_progress_are_of_their_own_job(program):
         cancel(s, jobs[1])
 
 
+def test_a_device_that_is_not_there_costs_no_job(program):
+    with Server(program, "--device", "vulkan99,cpu") as s:
+        jobs = add(s, 4)
+        assert [s.wait_for(j)["state"] for j in jobs] == ["done"] * 4
+        assert {s.get("/v1/jobs/" + j).json()["result"]["device"] for j in jobs} == {"cpu"}
+        assert "vulkan99" in engines(s)[0]["failure"] and engines(s)[1]["failure"] is None, engines(s)
+    # Where none works, jobs say why.
+    with Server(program, "--device", "vulkan98,vulkan99") as s:
+        jobs = [s.wait_for(j) for j in add(s, 2)]
+        assert [j["state"] for j in jobs] == ["failed"] * 2
+        assert all(j["error"]["code"] == "device" and "vulkan9" in j["error"]["detail"] for j in jobs), jobs
+
+
 def test_options_that_make_no_sense_are_refused(program):
     def refused(*options):
         r = subprocess.run([program, "serve", *options], capture_output=True, text=True, timeout=60, check=False)

@@ -192,6 +192,11 @@ static const struct http_field telemetry_engine[] = {
      .required = true,
      .fields = telemetry_running,
      .nullable = true},
+    {.name = "failure",
+     .type = HTTP_STRING,
+     .required = true,
+     .nullable = true,
+     .help = "of its device: it gets jobs now and then alone, until it works again"},
     {0}};
 
 static const struct http_field telemetry_queue[] = {

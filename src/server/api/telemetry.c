@@ -78,6 +78,7 @@ static void put_engines(const struct queue_state *q, struct buf *b)
         put_device(&q->engines[i], b);
         put_model(&q->engines[i], b);
         put_running(&q->engines[i], b);
+        json_put_z(b, "failure", q->engines[i].failure[0] ? q->engines[i].failure : NULL);
         json_end_object(b);
     }
     json_end_array(b);

@@ -402,6 +402,7 @@ static void see_engine(const struct worker *w, struct queue_engine *out)
         memcpy(out->device, w->device, sizeof out->device);
     memcpy(out->budget, w->budget, sizeof out->budget);
     out->device_bytes = w->device_bytes;
+    memcpy(out->failure, w->failure, sizeof out->failure);
     out->memory = w->memory;
 }
 

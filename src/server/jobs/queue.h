@@ -154,6 +154,7 @@ struct queue_engine {
     struct vt_memory memory;
     uint64_t device_bytes; /* all that the device has; 0 until the engine is open */
     char budget[32];       /* as asked for; "" the device's default */
+    char failure[480]; /* of its device: it gets jobs now and then alone, until it works; "" none */
 };
 
 /* For telemetry. */

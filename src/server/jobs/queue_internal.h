@@ -59,6 +59,9 @@ struct worker {
     char open_model[256];
     struct vt_memory memory;
     uint64_t used; /* when it was last given a job: a number that grows */
+    int failures;  /* of its device, one after the other */
+    double rests_until;
+    char failure[480]; /* why it rests or did, until it works again; "": nothing */
 };
 
 struct queue {
@@ -121,6 +124,9 @@ struct worker *line_worker_of(struct queue *q, const char *id);
 int line_running(const struct queue *q, const struct live *out[QUEUE_MAX_ENGINES]);
 /* Gives the next job to a free engine, which has it as running from here on. NULL: no job waits, or no engine is free. */
 struct worker *line_choose(struct queue *q);
+/* Its device works, or failed with e. Of several engines it then gets no job for a while, as long as another works; true:
+ * it rests. */
+bool line_note_device(struct worker *w, const struct err *e);
 /* Back to the front: it could not be started. */
 void line_return(struct queue *q, struct worker *w);
 /* The engine that would take a job of this model next: a free one, best that which has the model open; else the one that

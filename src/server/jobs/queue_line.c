@@ -6,6 +6,8 @@
 #include "server/jobs/queue_internal.h"
 #include "server/limits.h"
 
+enum { REST_SECONDS = 5, REST_MOST_SECONDS = 300 };
+
 struct live *live_new(const struct job_record *rec)
 {
     struct live *j = mem_try_alloc(sizeof *j);
@@ -60,7 +62,7 @@ static bool is_open(const struct queue *q, const char *model)
 static bool is_free(const struct queue *q, const struct worker *w)
 {
     unsigned bit = 1u << (w - q->workers);
-    bool free = !w->running && !w->busy;
+    bool free = !w->running && !w->busy && clock_s() >= w->rests_until;
     for (const struct queue_order *o = q->orders; o && free; o = o->next)
         free = !(o->todo & bit);
     return free;
@@ -87,6 +89,28 @@ static struct worker *free_for_any(struct queue *q)
             best = w;
     }
     return best;
+}
+
+/* 5 s, then twice as long after each failure, up to 5 minutes. */
+static double rest_seconds(int failures)
+{
+    double seconds = REST_SECONDS;
+    for (int i = 1; i < failures && seconds < REST_MOST_SECONDS; i++)
+        seconds *= 2;
+    return seconds < REST_MOST_SECONDS ? seconds : REST_MOST_SECONDS;
+}
+
+bool line_note_device(struct worker *w, const struct err *e)
+{
+    const struct queue *q = w->queue;
+    bool other_works = false;
+    for (int i = 0; i < q->n_workers; i++)
+        other_works = other_works || (&q->workers[i] != w && q->workers[i].failures == 0);
+    w->failures = e ? w->failures + 1 : 0;
+    bool rests = e && other_works;
+    w->rests_until = rests ? clock_s() + rest_seconds(w->failures) : 0;
+    (void)snprintf(w->failure, sizeof w->failure, "%s", rests ? e->text : "");
+    return rests;
 }
 
 struct worker *line_worker_for(struct queue *q, const char *model)

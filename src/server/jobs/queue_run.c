@@ -207,6 +207,53 @@ static void note_open_model(struct worker *w, const char *name, const struct bef
     pthread_mutex_unlock(&w->queue->lock);
 }
 
+/* Its memory is for others now. The next job opens it anew. */
+static void close_engine(struct worker *w)
+{
+    struct queue *q = w->queue;
+    pthread_mutex_lock(&q->lock);
+    struct vt_engine *engine = w->engine;
+    w->engine = NULL;
+    w->memory = (struct vt_memory){.budget = w->memory.budget};
+    if (w->open_model[0]) {
+        w->open_model[0] = 0;
+        queue_tell_model(q);
+    }
+    pthread_mutex_unlock(&q->lock);
+    vt_engine_close(engine);
+}
+
+/* Of several engines one that does not open gives its job back, where another may take it. */
+static bool opens(struct worker *w)
+{
+    struct queue *q = w->queue;
+    struct err e = {0};
+    if (q->n_workers == 1 || open_engine(w, &e) == ERR_OK)
+        return true;
+    pthread_mutex_lock(&q->lock);
+    bool rests = !q->stopping && line_note_device(w, &e);
+    if (rests) {
+        line_return(q, w);
+        queue_tell_positions(q);
+        pthread_cond_broadcast(&q->wake);
+    }
+    pthread_mutex_unlock(&q->lock);
+    if (rests)
+        log_warn("an engine gets no job for a while: %s", e.text);
+    return !rests;
+}
+
+static void note_device(struct worker *w, enum err_code rc, const struct err *e)
+{
+    if (rc != ERR_OK && rc != ERR_DEVICE && rc != ERR_ENGINE_LOST_WORKER)
+        return;
+    pthread_mutex_lock(&w->queue->lock);
+    bool rests = line_note_device(w, rc == ERR_OK ? NULL : e);
+    pthread_mutex_unlock(&w->queue->lock);
+    if (rests)
+        log_warn("an engine gets no job for a while: %s", e->text);
+}
+
 static void run_job(struct worker *w, struct live *j)
 {
     struct work_result *r = mem_alloc(sizeof *r);
@@ -224,7 +271,10 @@ static void run_job(struct worker *w, struct live *j)
         rc = run_request(w, j, &rec, r, &e);
     queue_see_memory(w);
     note_open_model(w, j->model, &before, rc == ERR_OK);
+    note_device(w, rc, &e);
     finish(w, j, rc, r, &e);
+    if (rc == ERR_ENGINE_LOST_WORKER) /* the next job finds out first whether it is there again */
+        close_engine(w);
     job_record_deinit(&rec);
     work_result_deinit(r);
     mem_free(r);
@@ -308,27 +358,18 @@ bool queue_idle_end(const struct queue *q, double most, struct timespec *out)
     return q->idle_seconds > 0;
 }
 
-/* Its memory is for others now. The next job opens it anew. The lock is held, but while it is closed. */
-static void close_idle(struct worker *w)
-{
-    struct queue *q = w->queue;
-    struct vt_engine *engine = w->engine;
-    w->engine = NULL;
-    w->memory = (struct vt_memory){.budget = w->memory.budget};
-    if (w->open_model[0]) {
-        w->open_model[0] = 0;
-        queue_tell_model(q);
-    }
-    pthread_mutex_unlock(&q->lock);
-    log_debug("an engine had nothing to do and was closed");
-    vt_engine_close(engine);
-    pthread_mutex_lock(&q->lock);
-}
-
 /* Until there may be something to do. The lock is held. idle: since the last work, across waits. */
 static void wait_for_work(struct worker *w, struct timespec *idle, bool *waits)
 {
     struct queue *q = w->queue;
+    double rest = w->rests_until - clock_s();
+    struct timespec end;
+    if (rest > 0) {
+        clock_gettime(CLOCK_REALTIME, &end);
+        end.tv_sec += (time_t)rest + 1;
+        (void)pthread_cond_timedwait(&q->wake, &q->lock, &end);
+        return;
+    }
     if (!*waits)
         *waits = w->engine && queue_idle_end(q, 0, idle);
     if (!*waits) {
@@ -336,7 +377,10 @@ static void wait_for_work(struct worker *w, struct timespec *idle, bool *waits)
     } else if (pthread_cond_timedwait(&q->wake, &q->lock, idle) == ETIMEDOUT && w->engine &&
                !w->running && !q->stopping) {
         *waits = false;
-        close_idle(w);
+        pthread_mutex_unlock(&q->lock);
+        log_debug("an engine had nothing to do and is closed");
+        close_engine(w);
+        pthread_mutex_lock(&q->lock);
     }
 }
 
@@ -361,7 +405,7 @@ void *queue_work(void *worker)
         pthread_mutex_unlock(&q->lock);
         if (order)
             run_order(w, order);
-        else if (start(w, j))
+        else if (opens(w) && start(w, j))
             run_job(w, j);
         pthread_mutex_lock(&q->lock);
         w->busy = false;

@@ -290,6 +290,32 @@ static void plans_are_for_the_engine_that_would_run_it(void **state)
     clear();
 }
 
+static void an_engine_whose_device_failed_rests_when_another_works(void **state)
+{
+    (void)state;
+    const struct err e = {.code = ERR_DEVICE, .text = "the card is gone"};
+    begin(2);
+    add_all("xx");
+    assert_true(line_note_device(&q.workers[0], &e));
+    assert_string_equal(q.workers[0].failure, "the card is gone");
+    assert_string_equal(given(), "1:x1");
+    /* The last one that works does not rest: its jobs say what is wrong. */
+    assert_false(line_note_device(&q.workers[1], &e));
+    end(1);
+    assert_string_equal(given(), "1:x2");
+    end(1);
+    double first = q.workers[0].rests_until;
+    assert_false(line_note_device(&q.workers[1], NULL));
+    for (int i = 0; i < 20; i++)
+        assert_true(line_note_device(&q.workers[0], &e));
+    assert_true(q.workers[0].rests_until > first + 200);
+    assert_true(q.workers[0].rests_until < first + 400);
+    assert_false(line_note_device(&q.workers[0], NULL));
+    add_all("xx");
+    assert_string_equal(given(), "1:x3 0:x4");
+    clear();
+}
+
 /* Whatever comes: all run, each once, none is passed more often than is allowed, and no engine rests beside a job. */
 static void everything_runs_when_models_and_ends_are_random(void **state)
 {
@@ -336,6 +362,7 @@ int main(void)
         cmocka_unit_test(one_that_is_being_cancelled_is_left_out),
         cmocka_unit_test(what_could_not_start_is_the_next_again),
         cmocka_unit_test(plans_are_for_the_engine_that_would_run_it),
+        cmocka_unit_test(an_engine_whose_device_failed_rests_when_another_works),
         cmocka_unit_test(everything_runs_when_models_and_ends_are_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
