@@ -29,6 +29,7 @@ enum {
     SERVE_TOKEN,
     SERVE_MODEL,
     SERVE_LAYERS_MODEL,
+    SERVE_ENGINE,
     SERVE_HOST,
     SERVE_QUEUE,
     SERVE_TIDY,
@@ -54,6 +55,9 @@ static const struct cli_option options[] = {
     {ENGINE_DEVICE, 0, "device", "NAMES",
      "cpu, vulkan, cuda, auto (default) or a name of `veetance devices`; several with commas "
      "between run a job each at once, auto:all is every card"},
+    {SERVE_ENGINE, 0, "engine", "HOST[:PORT]",
+     "a further engine: the `veetance worker` there (port 50052); may be given again, and with "
+     "--device none there are no others; nothing is encrypted"},
     ENGINE_OPTIONS_OF_ALL,
     {ENGINE_BUDGET, 0, "budget", "SIZES",
      "most memory to use of each device: 16G, 80% or bytes (default: what is free less 1 GiB); "
@@ -110,8 +114,7 @@ static int set_work_memory(const struct cli_args *a, uint64_t *out)
 static int set_devices(struct serve *s, const struct cli_args *a)
 {
     struct err e = {0};
-    s->engines.n = 0;
-    if (serve_engines_add(&s->engines, a->value, &e) != ERR_OK)
+    if (serve_engines_devices(&s->engines, a->value, &e) != ERR_OK)
         return cli_usage_error(a->command, "--device: %s", e.text);
     return CLI_OK;
 }
@@ -132,6 +135,14 @@ static int set_idle(const struct cli_args *a, double *out)
                 return CLI_OK;
             }
     return cli_usage_error(a->command, "--idle takes a time, as 30s, 5m or 1h, or 0");
+}
+
+static int add_worker(struct serve *s, const struct cli_args *a)
+{
+    struct err e = {0};
+    if (serve_engines_worker(&s->engines, a->value, &e) != ERR_OK)
+        return cli_usage_error(a->command, "--engine: %s", e.text);
+    return CLI_OK;
 }
 
 static int set_option(struct serve *s, const struct cli_args *a, int id)
@@ -178,8 +189,11 @@ static int set_option(struct serve *s, const struct cli_args *a, int id)
         return CLI_OK;
     case ENGINE_DEVICE:
         return set_devices(s, a);
+    case SERVE_ENGINE:
+        return add_worker(s, a);
     case ENGINE_RPC:
         s->engines.n = 0;
+        s->engines.no_device = false;
         return engine_args_set(&s->engine, a, id);
     default:
         return engine_args_set(&s->engine, a, id);

@@ -196,7 +196,8 @@ bool engine_args_want_network(char *const *argv)
 {
     for (char *const *arg = argv + 1; *arg && strcmp(*arg, "--") != 0; arg++) {
         const char *place = value_of("place", arg), *device = value_of("device", arg);
-        if (value_of("rpc", arg) || (place && next_worker(place)) || (device && any_worker(device)))
+        if (value_of("rpc", arg) || value_of("engine", arg) || (place && next_worker(place)) ||
+            (device && any_worker(device)))
             return true;
     }
     return false;

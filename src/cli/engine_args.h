@@ -50,7 +50,7 @@ ERR_MUST_CHECK enum err_code engine_args_check_device(const char *device, struct
 void engine_args_defaults(struct vt_engine_options *o, const struct cli_settings *s);
 
 /* Whether the arguments (the command's name, its arguments, NULL) name a compute server on another machine, with
- * --rpc or --place. Asked before any command has read them; one without these options refuses them itself. */
+ * --rpc, --place, --device or --engine. Asked before any command has read them; one without these options refuses them itself. */
 bool engine_args_want_network(char *const *argv);
 
 /* ---- devices --------------------------------------------------------------------------------- */

@@ -12,6 +12,8 @@
 #include "memory/budget.h"
 #include "nn/device.h"
 
+#define WORKER_PORT "50052"
+
 /* ---- auto:all -------------------------------------------------------------------------------------- */
 
 /* NVIDIA's cards, which other drivers offer a second time; else all other cards. With commas between. */
@@ -85,21 +87,35 @@ static bool is_cpu(const char *device)
     return strcasecmp(device, "cpu") == 0;
 }
 
-static enum err_code add(struct serve_engines *g, const char *device, struct err *e)
+static bool has(const struct serve_engines *g, const char *device)
+{
+    bool found = false;
+    for (int i = 0; i < g->n; i++)
+        found = found || strcasecmp(g->devices[i], device) == 0;
+    for (int i = 0; i < g->n_workers; i++)
+        found = found || strcasecmp(g->workers[i], device) == 0;
+    return found;
+}
+
+static enum err_code add(struct serve_engines *g, char (*list)[SERVE_DEVICE_BYTES], int *n,
+                         const char *device, struct err *e)
 {
     TRY(engine_args_check_device(device, e));
-    for (int i = 0; i < g->n; i++)
-        if (strcasecmp(g->devices[i], device) == 0 && !is_cpu(device))
-            return err_set(e, ERR_ARG, "'%.60s' is named twice; a device has one engine", device);
-    if (g->n == SERVER_MAX_ENGINES)
+    if (!is_cpu(device) && has(g, device))
+        return err_set(e, ERR_ARG, "'%.60s' is named twice; a device has one engine", device);
+    if (g->n + g->n_workers == SERVER_MAX_ENGINES)
         return err_set(e, ERR_ARG, "at most %d engines", SERVER_MAX_ENGINES);
-    (void)snprintf(g->devices[g->n++], sizeof g->devices[0], "%s", device);
+    (void)snprintf(list[(*n)++], SERVE_DEVICE_BYTES, "%s", device);
     return ERR_OK;
 }
 
-enum err_code serve_engines_add(struct serve_engines *g, const char *list, struct err *e)
+enum err_code serve_engines_devices(struct serve_engines *g, const char *list, struct err *e)
 {
     char found[SERVE_DEVICE_BYTES], device[SERVE_DEVICE_BYTES];
+    g->n = 0;
+    g->no_device = strcasecmp(list, "none") == 0;
+    if (g->no_device)
+        return ERR_OK;
     if (strcasecmp(list, "auto:all") == 0) {
         TRY(find_all(found, sizeof found, e));
         list = found;
@@ -109,9 +125,20 @@ enum err_code serve_engines_add(struct serve_engines *g, const char *list, struc
         if (n == 0 || n >= (int)sizeof device)
             return err_set(e, ERR_ARG, "'%.60s' is no list of devices: write cuda0,cuda1", list);
         (void)snprintf(device, sizeof device, "%.*s", n, p);
-        TRY(add(g, device, e));
+        TRY(add(g, g->devices, &g->n, device, e));
     }
     return ERR_OK;
+}
+
+enum err_code serve_engines_worker(struct serve_engines *g, const char *address, struct err *e)
+{
+    char device[SERVE_DEVICE_BYTES];
+    int n = snprintf(device, sizeof device, "rpc:%s%s", address,
+                     strchr(address, ':') ? "" : ":" WORKER_PORT);
+    if (n >= (int)sizeof device)
+        return err_set(e, ERR_ARG, "the address '%.60s...' is too long", address);
+    TRY(nn_device_check_address(device + 4, e));
+    return add(g, g->workers, &g->n_workers, device, e);
 }
 
 /* ---- the engines ----------------------------------------------------------------------------------- */
@@ -128,13 +155,20 @@ static int threads_of(const struct serve_engines *g)
 enum err_code serve_engines_take(struct serve_engines *g, const struct vt_engine_options *base,
                                  struct server_options *out, struct err *e)
 {
-    if (g->n == 0 && base->device)
-        TRY(serve_engines_add(g, base->device, e));
-    out->n_engines = g->n ? g->n : 1;
+    if (g->n == 0 && !g->no_device)
+        TRY(serve_engines_devices(g, base->device ? base->device : "auto", e));
+    out->n_engines = g->n + g->n_workers;
+    if (out->n_engines == 0)
+        return err_set(e, ERR_ARG, "--device none needs a worker elsewhere: --engine HOST");
+    if (out->n_engines > 1 && base->place && strcasestr(base->place, "=rpc:"))
+        return err_set(
+            e, ERR_ARG,
+            "--place names a worker, which serves one engine at a time, and there are %d",
+            out->n_engines);
     for (int i = 0; i < out->n_engines; i++) {
         struct vt_engine_options *o = &out->engines[i];
         *o = *base;
-        o->device = g->n ? g->devices[i] : NULL;
+        o->device = i < g->n ? g->devices[i] : g->workers[i - g->n];
         o->threads = base->threads ? base->threads : threads_of(g);
         TRY(budget_of_list(base->budget ? base->budget : "", i, out->n_engines, g->budgets[i],
                            sizeof g->budgets[i], e));

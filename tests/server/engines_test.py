@@ -1,7 +1,11 @@
 """Several engines over one queue: jobs really run at once, each can be stopped alone, and what holds for one engine holds
 for all. The engines are the CPU several times, with a thread each."""
 
+import os
+import signal
+import socket
 import subprocess
+import time
 
 from events_test import Stream
 from support import SCENE, Server, run_all, until
@@ -28,6 +32,39 @@ def queue(s):
 
 def engines(s):
     return s.get("/v1/telemetry").json()["engines"]
+
+
+class Worker:
+    """`veetance worker` on the loopback; .there is False where ggml's RPC backend is not installed."""
+
+    def __init__(self, program):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.program, self.address = program, f"127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.program, "worker", "--listen", self.address, "--device", "cpu", "--threads", "1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: self.process.poll() is not None or self.listens())
+        self.there = self.process.poll() is None
+
+    def listens(self):
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            return any(f"0100007F:{self.port:04X} " in line and " 0A " in line for line in f)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        until(lambda: not self.listens())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
 
 
 def cancel(s, *jobs):
@@ -184,6 +221,36 @@ def test_streams_and_progress_are_of_their_own_job(program):
         cancel(s, jobs[1])
 
 
+def processes(s):
+    """Of its engines, those that compute the longest first."""
+    def seconds(pid):
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+    pids = []
+    for task in os.listdir(f"/proc/{s.process.pid}/task"):
+        with open(f"/proc/{s.process.pid}/task/{task}/children", encoding="ascii") as f:
+            pids += [int(p) for p in f.read().split()]
+    return sorted(pids, key=seconds, reverse=True)
+
+
+def test_one_process_of_several_dies(program):
+    with Server(program, *TWO) as s:
+        jobs = [long(s), long(s)]
+        waits = add(s, 2)
+        for j in jobs:
+            until(lambda: s.get("/v1/jobs/" + j).json().get("stage") == "steps")
+        os.kill(processes(s)[0], signal.SIGKILL)
+        until(lambda: any(s.get("/v1/jobs/" + j).json()["state"] == "failed" for j in jobs))
+        states = {j: s.get("/v1/jobs/" + j).json() for j in jobs}
+        dead, alive = sorted(jobs, key=lambda j: states[j]["state"])
+        assert states[dead]["error"]["code"] == "engine_crashed", states
+        assert states[alive]["state"] == "running", states
+        assert [s.wait_for(j)["state"] for j in waits] == ["done", "done"]
+        assert s.get("/v1/jobs/" + alive).json()["state"] == "running"
+        cancel(s, alive)
+
+
 def test_a_device_that_is_not_there_costs_no_job(program):
     with Server(program, "--device", "vulkan99,cpu") as s:
         jobs = add(s, 4)
@@ -197,6 +264,37 @@ def test_a_device_that_is_not_there_costs_no_job(program):
         assert all(j["error"]["code"] == "device" and "vulkan9" in j["error"]["detail"] for j in jobs), jobs
 
 
+def test_a_worker_is_an_engine_and_may_vanish(program):
+    with Worker(program) as worker:
+        if not worker.there:
+            print("      skipped: no worker can be started here")
+            return
+        with Server(program, "--engine", worker.address) as s:
+            jobs = [long(s), long(s)]
+            until(lambda: all(g["device"]["name"] for g in engines(s)))
+            assert [g["device"]["name"] == "cpu" for g in engines(s)] == [True, False], engines(s)
+            here, there = (g["running"]["id"] for g in engines(s))
+            assert sorted((here, there)) == sorted(jobs)
+            until(lambda: s.get("/v1/jobs/" + there).json().get("stage") == "steps")
+            worker.kill()
+            ended = s.wait_for(there)
+            assert ended["state"] == "failed" and ended["error"]["code"] == "engine_lost_worker", ended
+            assert s.get("/healthz").status == 200
+            assert s.get("/v1/jobs/" + here).json()["state"] == "running"
+            cancel(s, here)
+            # While it is not there jobs go to the other, and none fails; a plan is answered.
+            assert [s.wait_for(j)["state"] for j in add(s, 4)] == ["done"] * 4
+            assert engines(s)[1]["failure"], engines(s)
+            assert s.post("/v1/plan", {"task": "generate", "request": QUICK}).json()["verdict"] == "resident"
+            # It comes back, and with it the engine.
+            worker.start()
+            end = time.monotonic() + 90
+            while engines(s)[1]["failure"] and time.monotonic() < end:
+                both = [s.post("/v1/generate", dict(QUICK, steps=100)).json()["id"] for _ in range(2)]
+                assert [s.wait_for(j)["state"] for j in both] == ["done"] * 2
+            assert not engines(s)[1]["failure"], engines(s)
+
+
 def test_options_that_make_no_sense_are_refused(program):
     def refused(*options):
         r = subprocess.run([program, "serve", *options], capture_output=True, text=True, timeout=60, check=False)
@@ -207,6 +305,10 @@ def test_options_that_make_no_sense_are_refused(program):
         assert "is no list of devices" in refused("--device", wrong), wrong
     assert "there is no device 'gpu7'" in refused("--device", "cpu,gpu7")
     assert "3 budgets for 2 engines" in refused("--device", "cpu,cpu", "--budget", "1G,2G,3G")
+    assert "is no address" in refused("--engine", "a:b:c")
+    assert "'rpc:there:50052' is named twice" in refused("--engine", "there", "--engine", "there:50052")
+    assert "needs a worker elsewhere" in refused("--device", "none")
+    assert "serves one engine at a time" in refused("--engine", "there", "--place", "text=rpc:here:1")
     assert "at most 16 engines" in refused("--device", ",".join(["cpu"] * 17))
 
 

@@ -341,6 +341,8 @@ export interface components {
                     /** @description empty before the first */
                     stage: string;
                 } | null;
+                /** @description of its device: it gets jobs now and then alone, until it works again */
+                failure: string | null;
             }[];
             uptime: number;
         };

@@ -80,6 +80,7 @@ function Engines ({ engines }: { engines: Engine[] }) {
           </div>
           <Meter {...shares(g.device)} />
           <span class='secondary'>{[g.device.budget_bytes > 0 ? bytesOf(g.device.used_bytes, g.device.budget_bytes) : null, g.model].filter(Boolean).join(' · ')}</span>
+          {g.failure !== null && <span class='secondary'>{g.failure}</span>}
         </li>
       ))}
     </ul>
