@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/folder.h"
+#include "base/late.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/late_ggml.h"
 #include "pipeline/isolated/grants.h"
 #include "sandbox/sandbox.h"
 
@@ -68,6 +71,16 @@ static enum err_code add_all(struct grants *g, const char *const *paths, size_t 
     for (size_t i = 0; i < n; i++)
         TRY(grants_add_read(g, paths[i], e));
     return ERR_OK;
+}
+
+/* Some graphics processor: its driver keeps what the command line leaves it, too (sandbox.h). */
+static bool has_card(void)
+{
+    static const char *const nodes[] = {"/dev/nvidiactl", "/dev/dri", "/dev/kfd", "/dev/dxg"};
+    for (size_t i = 0; i < sizeof nodes / sizeof nodes[0]; i++)
+        if (file_exists(nodes[i]))
+            return true;
+    return false;
 }
 
 static enum err_code add_devices(struct grants *g, struct err *e)
@@ -143,6 +156,7 @@ static enum err_code gather(struct grants *g, const struct grants *granted, bool
     TRY(add_devices(g, e));
     TRY(add_caches(g, e));
     TRY(add_named(g, e));
+    TRY(late_open(&nn_ggml, e)); /* so that its folder is among them */
     (void)dl_iterate_phdr(add_library, &l);
     return l.rc;
 }
@@ -153,13 +167,14 @@ enum err_code engine_confine(const struct grants *granted, bool network, struct 
     struct grants *g = mem_alloc(sizeof *g);
     bool files = false;
     enum err_code rc = gather(g, granted, network, e);
-    const struct sandbox_files f = {.read = g->read.paths,
-                                    .n_read = (size_t)g->read.n,
-                                    .write = g->write.paths,
-                                    .n_write = (size_t)g->write.n};
+    const struct sandbox_rights kept = {.read = g->read.paths,
+                                        .n_read = (size_t)g->read.n,
+                                        .write = g->write.paths,
+                                        .n_write = (size_t)g->write.n,
+                                        .local_sockets = has_card()};
     struct err why = {0};
     if (rc == ERR_OK && (sandbox_drop_network(reach, &why) != ERR_OK ||
-                         sandbox_confine(&f, reach, &files, &why) != ERR_OK))
+                         sandbox_confine(&kept, reach, &files, &why) != ERR_OK))
         log_warn("the engine keeps rights that it does not need: %s", why.text);
     else if (rc == ERR_OK && !files)
         log_info("this kernel has no Landlock: the engine keeps the right to read files");

@@ -60,19 +60,19 @@ static enum err_code allow(int rules, uint64_t rights, const char *path, struct 
                    : err_set_sys(e, ERR_DEVICE, kept, "'%.300s' cannot be kept readable", path);
 }
 
-static enum err_code add_rules(int rules, uint64_t handled, const struct sandbox_files *f,
+static enum err_code add_rules(int rules, uint64_t handled, const struct sandbox_rights *r,
                                struct err *e)
 {
-    for (size_t i = 0; i < f->n_read; i++)
-        TRY(allow(rules, READING & handled, f->read[i], e));
-    for (size_t i = 0; i < f->n_write; i++)
-        TRY(allow(rules, WRITING & handled, f->write[i], e));
+    for (size_t i = 0; i < r->n_read; i++)
+        TRY(allow(rules, READING & handled, r->read[i], e));
+    for (size_t i = 0; i < r->n_write; i++)
+        TRY(allow(rules, WRITING & handled, r->write[i], e));
     if (syscall(CALL_RESTRICT_SELF, rules, 0) != 0)
         return err_set_sys(e, ERR_DEVICE, errno, "files cannot be given up");
     return ERR_OK;
 }
 
-static enum err_code confine_files(const struct sandbox_files *f, bool *done, struct err *e)
+static enum err_code confine_files(const struct sandbox_rights *kept, bool *done, struct err *e)
 {
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, LANDLOCK_VERSION);
     *done = abi > 0;
@@ -83,7 +83,7 @@ static enum err_code confine_files(const struct sandbox_files *f, bool *done, st
     int rules = (int)syscall(CALL_CREATE_RULESET, &r, sizeof r.handled_fs, 0);
     if (rules < 0)
         return err_set_sys(e, ERR_DEVICE, errno, "files cannot be given up");
-    enum err_code rc = add_rules(rules, r.handled_fs, f, e);
+    enum err_code rc = add_rules(rules, r.handled_fs, kept, e);
     (void)close(rules);
     return rc;
 }
@@ -111,7 +111,7 @@ static int refuse_processes(scmp_filter_ctx ctx)
     return rc == 0 ? refuse(ctx, SCMP_SYS(vfork)) : rc;
 }
 
-static int refuse_all(scmp_filter_ctx ctx, enum sandbox_network network)
+static int refuse_all(scmp_filter_ctx ctx, bool sockets_stay)
 {
     static const int calls[] = {SCMP_SYS(execve),
                                 SCMP_SYS(execveat),
@@ -145,17 +145,17 @@ static int refuse_all(scmp_filter_ctx ctx, enum sandbox_network network)
         rc = refuse_processes(ctx);
     for (size_t i = 0; rc == 0 && i < sizeof calls / sizeof calls[0]; i++)
         rc = refuse(ctx, calls[i]);
-    for (size_t i = 0; rc == 0 && network == SANDBOX_OFFLINE && i < 2; i++)
+    for (size_t i = 0; rc == 0 && !sockets_stay && i < 2; i++)
         rc = refuse(ctx, sockets[i]);
     return rc;
 }
 
-static enum err_code confine_calls(enum sandbox_network network, struct err *e)
+static enum err_code confine_calls(bool sockets_stay, struct err *e)
 {
     scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
     if (!ctx)
         return err_set(e, ERR_NOMEM, "no memory for the filter of system calls");
-    int bad = refuse_all(ctx, network);
+    int bad = refuse_all(ctx, sockets_stay);
     if (bad == 0)
         bad = seccomp_load(ctx);
     seccomp_release(ctx);
@@ -164,12 +164,12 @@ static enum err_code confine_calls(enum sandbox_network network, struct err *e)
                                   "the kernel does not support system call filters (seccomp)");
 }
 
-enum err_code sandbox_confine(const struct sandbox_files *f, enum sandbox_network network,
+enum err_code sandbox_confine(const struct sandbox_rights *r, enum sandbox_network network,
                               bool *files, struct err *e)
 {
     *files = false;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set_sys(e, ERR_DEVICE, errno, "cannot give up new privileges");
-    TRY(confine_files(f, files, e));
-    return confine_calls(network, e);
+    TRY(confine_files(r, files, e));
+    return confine_calls(r->local_sockets || network == SANDBOX_RPC, e);
 }

@@ -36,16 +36,17 @@ ERR_MUST_CHECK enum err_code sandbox_drop_network(enum sandbox_network network, 
 
 /* From here on this thread and those that it starts later open only what lies in these files and folders: to read, or to
  * read, write and make files; nothing else, whatever its owner may do. What is open already stays open. The paths that do
- * not exist are left out. Also: other programs cannot be started, and neither other processes be looked into nor
- * sockets be made (but for the network's, with SANDBOX_RPC, and pairs). Files can be confined where the kernel has
- * Landlock (5.13); without it *files is false, and the rest still holds. */
-struct sandbox_files {
+ * not exist are left out. Also: other programs cannot be started, and neither other processes be looked into nor sockets
+ * be made (but for the network's with SANDBOX_RPC, local ones where they are asked for, and pairs). Files can be confined
+ * where the kernel has Landlock (5.13); without it *files is false, and the rest still holds. */
+struct sandbox_rights {
     const char *const *read;
     size_t n_read;
     const char *const *write;
     size_t n_write;
+    bool local_sockets; /* AF_UNIX stays: graphics drivers ask services of theirs */
 };
-ERR_MUST_CHECK enum err_code sandbox_confine(const struct sandbox_files *f,
+ERR_MUST_CHECK enum err_code sandbox_confine(const struct sandbox_rights *r,
                                              enum sandbox_network network, bool *files,
                                              struct err *e);
 
