@@ -3,12 +3,11 @@ for all. The engines are the CPU several times, with a thread each."""
 
 import os
 import signal
-import socket
 import subprocess
 import time
 
 from events_test import Stream
-from support import SCENE, Server, run_all, until
+from support import SCENE, Server, Worker, run_all, until
 
 QUICK = {"prompt": "a red star", "steps": 1, "width": 64, "height": 64}
 LONG = dict(QUICK, steps=1000)
@@ -32,39 +31,6 @@ def queue(s):
 
 def engines(s):
     return s.get("/v1/telemetry").json()["engines"]
-
-
-class Worker:
-    """`veetance worker` on the loopback; .there is False where ggml's RPC backend is not installed."""
-
-    def __init__(self, program):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.program, self.address = program, f"127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "worker", "--listen", self.address, "--device", "cpu", "--threads", "1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until(lambda: self.process.poll() is not None or self.listens())
-        self.there = self.process.poll() is None
-
-    def listens(self):
-        with open("/proc/net/tcp", encoding="ascii") as f:
-            return any(f"0100007F:{self.port:04X} " in line and " 0A " in line for line in f)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-        until(lambda: not self.listens())
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
 
 
 def cancel(s, *jobs):

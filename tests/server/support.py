@@ -212,6 +212,39 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
+class Worker:
+    """`veetance worker` on the loopback; .there is False where ggml's RPC backend is not installed."""
+
+    def __init__(self, program):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.program, self.address = program, f"127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.program, "worker", "--listen", self.address, "--device", "cpu", "--threads", "1"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: self.process.poll() is not None or self.listens())
+        self.there = self.process.poll() is None
+
+    def listens(self):
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            return any(f"0100007F:{self.port:04X} " in line and " 0A " in line for line in f)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        until(lambda: not self.listens())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
 def run_all(names):
     """Runs the test functions whose names begin with test_, with the program given on the command line."""
     program = sys.argv[1]
