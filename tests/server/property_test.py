@@ -230,6 +230,7 @@ class Walk:
         for path, operations in self.doc["paths"].items():
             for method, op in operations.items():
                 self.operation(path, method, op)
+                self.s.request("PATCH", "/v1/queue", {"paused": False})  # a later operation may wait for its job
                 for state in ("queued", "running"):
                     for j in self.s.get("/v1/jobs?limit=100&state=" + state).json()["jobs"]:
                         self.s.request("DELETE", "/v1/jobs/" + j["id"])
