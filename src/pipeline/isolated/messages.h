@@ -104,7 +104,7 @@ void iso_code_path(struct code *c, const char **path);
 void iso_code_request(struct code *c, struct vt_request *rq);
 void iso_code_layers_request(struct code *c, struct vt_layers_request *rq);
 void iso_code_caption_request(struct code *c, struct vt_caption_request *rq);
-void iso_code_progress(struct code *c, struct iso_progress *p);
+void iso_code_progress(struct code *c, struct iso_progress *m);
 void iso_code_preview(struct code *c, struct vt_preview *p);
 void iso_code_image(struct code *c, struct iso_image *im);
 void iso_code_used(struct code *c, struct iso_used *u);
