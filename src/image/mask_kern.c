@@ -12,8 +12,9 @@ void mask_kern_columns(const struct image *mask, bool of_kept, int reach, uint16
     for (int y = 0; y < mask->h; y++) {
         const unsigned char *p = image_row(mask, y);
         uint16_t *row = g + (size_t)y * w;
+        const uint16_t *last = y > 0 ? row - w : NULL;
         for (size_t x = 0; x < w; x++) {
-            unsigned above = y > 0 ? row[x - w] + 1u : far;
+            unsigned above = last ? last[x] + 1u : far;
             bool found = (p[x] >= MASK_PAINTED) != of_kept;
             row[x] = (uint16_t)(found ? 0 : above < far ? above : far);
         }
