@@ -75,7 +75,8 @@ static struct tensor *set_add(struct set *s, const char *name, int n_dims, const
     struct tensor *t = &s->t[s->n++];
     (void)snprintf(t->name, sizeof t->name, "%s", name);
     t->n_dims = n_dims;
-    memcpy(t->dims, dims, (size_t)n_dims * sizeof *dims);
+    for (int i = 0; i < n_dims; i++)
+        t->dims[i] = dims[i];
     t->f = calloc(count(t), sizeof(float));
     assert_non_null(t->f);
     return t;

@@ -256,7 +256,8 @@ static void a_line_is_moved_as_its_definition_says(void **state)
     (void)state;
     for (int i = 0; i < 23; i++)
         line[i] = (float)((i * 37) % 101);
-    for (double shift = -1; shift <= 1; shift += 0.125) {
+    for (int eighths = -8; eighths <= 8; eighths++) {
+        const double shift = eighths / 8.0;
         struct shift_taps t = shift_taps_of(shift);
         shift_kern_line(line, 1, 23, &t, out);
         for (int i = 0; i < 23; i++) {
