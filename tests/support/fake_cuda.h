@@ -1,7 +1,7 @@
 /* fake_cuda.h - how a test steers the library that stands for NVIDIA's driver (fake_cuda.c), and what it counted.
  *
  * The library has the driver's functions, in libcuda's place. Its cards' memory is memory of the host, and its kernels
- * are loops in C (fake_kernels.c) that do what kernels.h says, so that whole models run on it. Every call is checked: handles,
+ * are loops in C (fake_gemm.c ...) that do what kernels.h says, so that whole models run on it. Every call is checked: handles,
  * contexts, addresses and sizes, launch geometry and shared memory against the table. What is wrong is printed, counted and
  * refused. */
 #ifndef TESTS_SUPPORT_FAKE_CUDA_H
