@@ -175,18 +175,24 @@ static enum vt_status read_files(struct code *in, struct engine_files *f, struct
     return engine_finish(rc, &e, err);
 }
 
-static enum vt_status images(struct served *s, uint32_t type, struct code *in, struct code *out,
-                             struct vt_error *err)
+/* A request that was read: is it sound, and its images with it? */
+static enum vt_status begin(struct served *s, const char *model, struct code *in,
+                            struct engine_files *files, struct vt_error *err)
+{
+    enum vt_status st = refuse(in, err);
+    s->asked_model = model;
+    return st == VT_OK ? read_files(in, files, err) : st;
+}
+
+static void images(struct served *s, uint32_t type, struct code *in, struct code *out,
+                   struct vt_error *err)
 {
     struct vt_request rq = vt_request_defaults();
     struct engine_files files = {.n = 0};
     struct vt_result *r = NULL;
     struct vt_plan plan;
     iso_code_request(in, &rq);
-    enum vt_status st = refuse(in, err);
-    s->asked_model = rq.model;
-    if (st == VT_OK)
-        st = read_files(in, &files, err);
+    enum vt_status st = begin(s, rq.model, in, &files, err);
     const struct vt_callbacks cb = callbacks(s, rq.previews != 0);
     if (st == VT_OK)
         st = type == ISO_PLAN_IMAGE ? vt_plan_picture(s->engine, &rq, &plan, err)
@@ -203,7 +209,6 @@ static enum vt_status images(struct served *s, uint32_t type, struct code *in, s
     }
     vt_result_free(r);
     engine_files_deinit(&files);
-    return st;
 }
 
 static void put_layers(const struct vt_layers_result *r, struct code *out)
@@ -239,18 +244,15 @@ _Static_assert(ISO_MAX_LAYERS >= LAYERED_MAX_LAYERS + 1 &&
                    sizeof((struct iso_layer *)0)->name == LAYER_NAME_SIZE,
                "every layer can be sent");
 
-static enum vt_status layers(struct served *s, uint32_t type, struct code *in, struct code *out,
-                             struct vt_error *err)
+static void layers(struct served *s, uint32_t type, struct code *in, struct code *out,
+                   struct vt_error *err)
 {
     struct vt_layers_request rq = vt_layers_request_defaults();
     struct engine_files files = {.n = 0};
     struct vt_layers_result *r = NULL;
     struct vt_plan plan;
     iso_code_layers_request(in, &rq);
-    enum vt_status st = refuse(in, err);
-    s->asked_model = rq.model;
-    if (st == VT_OK)
-        st = read_files(in, &files, err);
+    enum vt_status st = begin(s, rq.model, in, &files, err);
     const struct vt_callbacks cb = callbacks(s, rq.previews != 0);
     if (st == VT_OK)
         st = type == ISO_PLAN_LAYERS ? vt_plan_layers(s->engine, &rq, &plan, err)
@@ -262,20 +264,15 @@ static enum vt_status layers(struct served *s, uint32_t type, struct code *in, s
         put_layers(r, out);
     vt_layers_result_free(r);
     engine_files_deinit(&files);
-    return st;
 }
 
-static enum vt_status caption(struct served *s, struct code *in, struct code *out,
-                              struct vt_error *err)
+static void caption(struct served *s, struct code *in, struct code *out, struct vt_error *err)
 {
     struct vt_caption_request rq = vt_caption_request_defaults();
     struct engine_files files = {.n = 0};
     struct vt_caption_result *r = NULL;
     iso_code_caption_request(in, &rq);
-    enum vt_status st = refuse(in, err);
-    s->asked_model = rq.model;
-    if (st == VT_OK)
-        st = read_files(in, &files, err);
+    enum vt_status st = begin(s, rq.model, in, &files, err);
     const struct vt_callbacks cb = callbacks(s, false);
     if (st == VT_OK)
         st = vt_caption(s->engine, &rq, &cb, &r, err);
@@ -289,7 +286,6 @@ static enum vt_status caption(struct served *s, struct code *in, struct code *ou
     }
     vt_caption_result_free(r);
     engine_files_deinit(&files);
-    return st;
 }
 
 static void small(struct served *s, uint32_t type, struct code *in, struct code *out,
