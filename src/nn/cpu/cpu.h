@@ -20,7 +20,7 @@ enum nn_cpu_mode nn_cpu_mode(const struct nn_graph *g);
 
 /* Whether int8 matmul is the fastest on this processor. */
 bool nn_cpu_has_int8(void);
-/* How many bits of its bytes are used: 8, or 7 with our own products (gemm.h). */
+/* How many bits of its bytes are used: 8, or 7 with our own products (gemm.h). Not for inner loops: it takes a lock. */
 int nn_cpu_int8_bits(void);
 
 /* Bytes for each of the device's threads, 64-aligned. */

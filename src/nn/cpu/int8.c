@@ -30,11 +30,11 @@ void nn_cpu_to_u8_op(struct ggml_tensor *dst, int ith, int nth, void *user)
     const struct vec *v = vec_get();
     int64_t first, last, n = x->ne[0];
     size_t at = nn_cpu_u8_row_at(n);
+    int bits = nn_cpu_int8_bits();
     nn_cpu_share(ggml_nrows(x), ith, nth, &first, &last);
     for (int64_t r = first; r < last; r++) {
         unsigned char *y = (unsigned char *)dst->data + (size_t)r * dst->nb[1];
-        struct vec_row_u8 row =
-            v->to_u8(row_at(x, r), x->type == GGML_TYPE_BF16, y, n, nn_cpu_int8_bits());
+        struct vec_row_u8 row = v->to_u8(row_at(x, r), x->type == GGML_TYPE_BF16, y, n, bits);
         memset(y + n, 0, at - (size_t)n);
         memcpy(y + at, &row, sizeof row);
     }

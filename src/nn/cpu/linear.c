@@ -64,7 +64,7 @@ struct worker {
     const struct vec *v;
     const struct gemm *gemm;
     struct product products[2][2];
-    bool made[2][2], failed;
+    bool made[2][2];
     struct panel
         panels[2]; /* of w and of w2; one for both where bf16 would not fit into the cache */
     unsigned char *tile, *tile2, *product_scratch;
@@ -249,7 +249,7 @@ static struct vec_row_s8 row_to_s8(const struct worker *w, enum ggml_type type, 
         unpack_row(w, type, src, w->row, w->j->k, false);
         src = w->row;
     }
-    return w->v->to_s8(src, bf16, dst, w->j->k, nn_cpu_int8_bits());
+    return w->v->to_s8(src, bf16, dst, w->j->k, w->j->own ? GEMM_BITS : 8);
 }
 
 static void quantise_row(const struct worker *w, struct panel *p, int64_t r, enum ggml_type type,
@@ -605,7 +605,7 @@ static int sources(const struct nn_cpu_linear *l, struct ggml_tensor *x,
     return n;
 }
 
-/* The node for x in the type of the product; NULL when oneDNN cannot do it. */
+/* The node for x in the type of the product; NULL when neither set of products can do it. */
 static struct ggml_tensor *make(struct nn_graph *g, const struct nn_cpu_linear *l,
                                 struct ggml_tensor *x)
 {

@@ -11,7 +11,7 @@ enum {
     AHEAD = 2048
 }; /* prefetch this many values ahead (a page): the processor's own prefetch stops at a page's end */
 
-/* Sixteen numbers, given as bf16 or float32. */
+/* A vector of numbers, given as bf16 or float32. */
 INLINE vf number_at(const void *x, int64_t i, int64_t n, bool bf16)
 {
     if (!bf16)
