@@ -15,6 +15,7 @@
 #include "base/late.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/cpu/choice.h"
 #include "nn/late_ggml.h"
 #include "pipeline/isolated/grants.h"
 #include "sandbox/sandbox.h"
@@ -166,6 +167,8 @@ enum err_code engine_confine(const struct grants *granted, bool network, struct 
     const enum sandbox_network reach = network ? SANDBOX_RPC : SANDBOX_OFFLINE;
     struct grants *g = mem_alloc(sizeof *g);
     bool files = false;
+    if (!network && !has_card())
+        (void)nn_cpu_choice_rates(); /* reads or writes a file that is out of reach from here on */
     enum err_code rc = gather(g, granted, network, e);
     const struct sandbox_rights kept = {.read = g->read.paths,
                                         .n_read = (size_t)g->read.n,

@@ -236,6 +236,21 @@ def test_an_idle_engine_ends(program):
         assert len(engines(s)) == 1
 
 
+def test_what_an_engine_measured_is_kept_for_the_next(program):
+    if any(os.path.exists(p) for p in ("/dev/nvidiactl", "/dev/dri", "/dev/kfd", "/dev/dxg")):
+        return  # engines may be on a card, and do not measure the processor ahead of time
+    with Server(program, "--idle", "1s") as s:
+        path = os.path.join(s.dir, "home", "cpu.json")
+        first = outcome(s, ("generate", STAR))
+        with open(path, "rb") as f:
+            measured = f.read()
+        until(lambda: not engines(s))
+        assert outcome(s, ("generate", STAR)) == first
+        with open(path, "rb") as f:
+            assert f.read() == measured
+        assert "measuring the processor" not in s.said(), s.said()
+
+
 def test_no_engine_outlives_its_server(program):
     with Server(program) as s:
         job = submit(s, ("generate", dict(STAR, steps=900)))

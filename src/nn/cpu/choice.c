@@ -261,7 +261,7 @@ done:
     return rc;
 }
 
-static enum err_code path_of(char *out, size_t size, struct err *e)
+enum err_code nn_cpu_choice_path(char *out, size_t size, struct err *e)
 {
     return home_path(HOME_CONFIG, what, out, size, e);
 }
@@ -271,7 +271,7 @@ static enum err_code read_file(struct nn_cpu_rates *out, struct err *e)
 {
     char path[4096], machine[NN_CPU_MACHINE_BYTES];
     struct buf text;
-    TRY(path_of(path, sizeof path, e));
+    TRY(nn_cpu_choice_path(path, sizeof path, e));
     if (!file_exists(path))
         return err_set(e, ERR_NOTFOUND, "there is no %s", what);
     buf_init(&text, MAX_FILE);
@@ -289,7 +289,7 @@ done:
 static enum err_code write_file(const struct nn_cpu_rates *r, struct err *e)
 {
     char path[4096];
-    TRY(path_of(path, sizeof path, e));
+    TRY(nn_cpu_choice_path(path, sizeof path, e));
     yyjson_mut_doc *doc = yyjson_mut_doc_new(NULL);
     yyjson_mut_val *root = yyjson_mut_obj(doc);
     yyjson_mut_doc_set_root(doc, root);
@@ -380,7 +380,7 @@ enum err_code nn_cpu_choice_pin(struct err *e)
 enum err_code nn_cpu_choice_unpin(struct err *e)
 {
     char path[4096];
-    TRY(path_of(path, sizeof path, e));
+    TRY(nn_cpu_choice_path(path, sizeof path, e));
     if (unlink(path) != 0 && errno != ENOENT)
         return err_set_sys(e, ERR_IO, errno, "cannot remove '%s'", path);
     return ERR_OK;

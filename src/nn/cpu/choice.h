@@ -27,14 +27,17 @@ struct nn_cpu_rates {
     double rate[NN_CPU_WORKS][NN_CPU_SETS];
 };
 
-/* Whether work is done by our own products. */
+/* Whether work is done by our own products. Takes a lock: once an operation, not once a row. */
 bool nn_cpu_own(enum nn_cpu_work work);
 
 /* In words: which set does the work, and why. */
 void nn_cpu_choice_describe(enum nn_cpu_work work, char *out, size_t size);
-/* What was measured; all 0 where there was nothing to choose. */
+/* What was measured, or is now. */
 struct nn_cpu_rates nn_cpu_choice_rates(void);
 
+/* Where cpu.json is, or would be. A process that is confined must be let read it, and should ask for the rates before,
+ * as it cannot write it any more. */
+ERR_MUST_CHECK enum err_code nn_cpu_choice_path(char *out, size_t size, struct err *e);
 /* Measures now and writes cpu.json. */
 ERR_MUST_CHECK enum err_code nn_cpu_choice_pin(struct err *e);
 /* Removes cpu.json, if it is there. */

@@ -20,6 +20,7 @@
 #include "base/folder.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "nn/cpu/choice.h"
 #include "nn/pin.h"
 #include "pipeline/convert/cache.h"
 #include "pipeline/isolated/call.h"
@@ -402,6 +403,8 @@ static enum err_code grant_own(struct isolated *g, const char *temporary, struct
 {
     char path[MODEL_PATH_BYTES];
     if (nn_pin_path(path, sizeof path, NULL) == ERR_OK)
+        TRY(grants_add_read(&g->granted, path, e));
+    if (nn_cpu_choice_path(path, sizeof path, NULL) == ERR_OK)
         TRY(grants_add_read(&g->granted, path, e));
     if (g->options.weights) {
         TRY(convert_cache_folder(path, e));
