@@ -479,15 +479,19 @@ static bool is_of_flux1(const char *flat)
            (strncmp(flat, "single_blocks_", 14) == 0 && ends(flat, "modulation_lin"));
 }
 
-/* Attention alone is called the same in both; FLUX.2 has at most 8 such blocks. */
+/* Attention alone is called the same in all: FLUX.2 has at most 8 such blocks, FLUX.1 19 and Qwen-Image 60. */
 static bool is_of_many_blocks(const char *flat)
 {
-    static const char begin[] = "transformer_blocks_";
+    static const char *const begins[] = {"transformer_blocks_", "double_blocks_"};
     enum { MOST_OF_FLUX2 = 8 };
-    int64_t block;
-    const char *at = flat + strlen(begin);
-    return strncmp(flat, begin, strlen(begin)) == 0 && naming_take_number(&at, &block) &&
-           block > MOST_OF_FLUX2;
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        int64_t block;
+        size_t n = strlen(begins[i]);
+        const char *at = strncmp(flat, begins[i], n) == 0 ? flat + n : NULL;
+        if (at && naming_take_number(&at, &block))
+            return block >= MOST_OF_FLUX2;
+    }
+    return false;
 }
 
 static void name_base(struct lora_facts *f)
@@ -514,11 +518,12 @@ static void name_base(struct lora_facts *f)
 
 void lora_facts(const struct lora *l, struct lora_facts *out)
 {
-    bool flux1 = false;
+    bool flux1 = false, many = false;
     *out = (struct lora_facts){.modules = l->n_modules, .form = form_names[l->modules[0].form]};
     for (size_t i = 0; i < l->n_modules; i++) {
         const struct lora_module *m = &l->modules[i];
         flux1 = flux1 || is_of_flux1(m->flat);
+        many = many || is_of_many_blocks(m->flat);
         out->rank = m->rank > out->rank ? m->rank : out->rank;
         for (size_t k = 0; k < sizeof marks / sizeof marks[0] && !out->kind; k++)
             if (strstr(m->flat, marks[k].word))
@@ -527,11 +532,10 @@ void lora_facts(const struct lora *l, struct lora_facts *out)
             if (ends(m->flat, wide[k]))
                 out->width = m->columns;
     }
-    for (size_t i = 0; i < l->n_modules && !out->kind; i++)
-        if (is_of_many_blocks(l->modules[i].flat))
-            out->kind = COMPONENT_QWEN_IMAGE_TRANSFORMER;
-    if (flux1)
+    if (flux1 || (many && out->kind == COMPONENT_FLUX2_TRANSFORMER))
         out->kind = COMPONENT_UNKNOWN;
+    else if (many)
+        out->kind = COMPONENT_QWEN_IMAGE_TRANSFORMER;
     name_base(out);
 }
 

@@ -168,6 +168,9 @@ static void what_a_file_is_for_is_told(void **state)
         {"transformer_blocks.0.img_mlp.net.0.proj", 3072, "Qwen-Image",
          COMPONENT_QWEN_IMAGE_TRANSFORMER},
         {"transformer_blocks.59.attn.to_q", 3072, "Qwen-Image", COMPONENT_QWEN_IMAGE_TRANSFORMER},
+        {"lora_unet_double_blocks_7_img_attn_qkv", 3072, "FLUX.2-klein 4B",
+         COMPONENT_FLUX2_TRANSFORMER},
+        {"lora_unet_double_blocks_8_img_attn_qkv", 3072, "an unknown model", COMPONENT_UNKNOWN},
         {"lora_unet_double_blocks_0_img_mod_lin", 3072, "an unknown model", COMPONENT_UNKNOWN},
         {"lora_unet_input_blocks_1_1_proj_in", 320, "an unknown model", COMPONENT_UNKNOWN},
     };
