@@ -9,7 +9,8 @@
 #include "base/json.h"
 #include "weights/lora_impl.h"
 
-enum { CONFIG_MAX_BYTES = 1 << 20, PATH_BYTES = 4096 };
+/* Each of the patterns is compared with each of the modules. */
+enum { CONFIG_MAX_BYTES = 1 << 20, PATH_BYTES = 4096, MAX_PATTERNS = 4096 };
 
 static const char what_header[] = "lora_adapter_metadata";
 static const char config_name[] = "adapter_config.json";
@@ -53,6 +54,9 @@ static enum err_code check_pattern(const struct settings *s, struct err *e)
     size_t i, n;
     if (!yyjson_is_obj(pattern))
         return ERR_OK;
+    if (yyjson_obj_size(pattern) > MAX_PATTERNS)
+        return err_set(e, ERR_FORMAT, "%s: alpha_pattern has %zu entries, at most %d are read",
+                       s->what, yyjson_obj_size(pattern), MAX_PATTERNS);
     yyjson_obj_foreach(pattern, i, n, k, v)
     {
         if (!is_plain_name(yyjson_get_str(k)) || !yyjson_is_num(v))
