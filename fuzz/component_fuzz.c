@@ -2,11 +2,11 @@
  * is how networks are recognised and canonical names resolved, whatever names and shapes meet there. A line
  * "mark MODULE FORMAT ROTATION GROUP" marks a matrix as quantised so, in the header. */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "tensor_list.h"
 #include "weights/component.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -14,24 +14,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static volatile unsigned sink; /* keeps reads of mapped bytes alive */
 
 enum { MAX_DATA = 1 << 18 };
-
-static struct str next_word(struct str *line)
-{
-    size_t n = 0;
-    while (n < line->n && line->p[n] != ' ')
-        n++;
-    struct str word = {line->p, n};
-    *line = str_skip(*line, n + 1);
-    return word;
-}
-
-static bool is_plain(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
-            return false;
-    return true;
-}
 
 static void add_mark(struct str line, struct buf *marks)
 {
@@ -57,17 +39,10 @@ static void add_line(struct str line, struct buf *header, struct buf *marks, uin
     }
     struct str dtype = next_word(&line);
     const struct dtype_info *info = dtype_info(dtype_from_safetensors(dtype));
-    uint64_t n = 1, dim;
-    char dims[128] = "";
-    size_t at = 0;
-    if (!is_plain(name))
+    uint64_t n;
+    char dims[128];
+    if (!is_plain(name) || !read_shape(line, dims, &n))
         return;
-    for (int i = 0; line.n > 0 && i < WEIGHTS_MAX_DIMS; i++) {
-        if (!str_to_u64(next_word(&line), &dim) || dim > 4096)
-            return;
-        n *= dim;
-        at += (size_t)snprintf(dims + at, sizeof dims - at, "%s%u", i ? "," : "", (unsigned)dim);
-    }
     if (info->block_bytes == 0 || n > MAX_DATA || *end + n * info->block_bytes > MAX_DATA)
         return;
     buf_printf(header, "%s\"%.*s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%u,%u]}",

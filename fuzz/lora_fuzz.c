@@ -1,12 +1,12 @@
 /* A list of tensors as text, "NAME DTYPE DIM DIM ..." a line, becomes a sound safetensors file: what is fuzzed is how it
  * is read as a LoRA, and what it has for the matrices of networks. A line "meta TEXT" is what diffusers says about it. */
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "base/json_text.h"
 #include "base/mem.h"
+#include "tensor_list.h"
 #include "weights/lora.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,43 +15,20 @@ enum { MAX_DATA = 1 << 16, MAX_VALUES = 1 << 16 };
 
 static volatile float sink; /* keeps reads of mapped bytes alive */
 
-static struct str next_word(struct str *line)
-{
-    size_t n = 0;
-    while (n < line->n && line->p[n] != ' ')
-        n++;
-    struct str word = {line->p, n};
-    *line = str_skip(*line, n + 1);
-    return word;
-}
-
-static bool is_plain(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] < ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
-            return false;
-    return true;
-}
-
 /* Lines that make no sense are left out. */
 static void add_line(struct str line, struct buf *header, struct buf *meta, uint64_t *end)
 {
     struct str name = next_word(&line);
-    char dims[128] = "";
-    uint64_t n = 1, dim;
-    size_t at = 0;
+    char dims[128];
+    uint64_t n;
     if (str_eq_z(name, "meta") && str_is_utf8(line, NULL)) {
         buf_clear(meta);
         json_add_str(meta, line);
         return;
     }
     const struct dtype_info *info = dtype_info(dtype_from_safetensors(next_word(&line)));
-    for (int i = 0; line.n > 0 && i < WEIGHTS_MAX_DIMS; i++) {
-        if (!str_to_u64(next_word(&line), &dim) || dim > 4096)
-            return;
-        n *= dim;
-        at += (size_t)snprintf(dims + at, sizeof dims - at, "%s%u", i ? "," : "", (unsigned)dim);
-    }
+    if (!read_shape(line, dims, &n))
+        return;
     uint64_t bytes = n * info->block_bytes;
     if (!is_plain(name) || info->block_elems != 1 || bytes > MAX_DATA || *end + bytes > MAX_DATA)
         return;
