@@ -127,11 +127,13 @@ static enum err_code crop(struct image *im, struct image_rect r, struct err *e)
     return ERR_OK;
 }
 
-/* The part around the mask, in the aspect of the size that was asked for. */
+/* The part around the mask, in the aspect of the size that was asked for. A soft edge begins at the nearest kept pixel,
+ * so it needs one even where no padding is asked for. */
 static enum err_code crop_to_mask(const struct vt_request *rq, struct engine_inputs *in,
                                   const struct vt_callbacks *cb, struct err *e)
 {
-    struct mask_frame frame = {.padding = rq->crop_padding};
+    bool soft = rq->feather > 0 || rq->mask_feather > 0;
+    struct mask_frame frame = {.padding = soft && rq->crop_padding == 0 ? 1 : rq->crop_padding};
     struct image_rect bounds;
     if (rq->width > 0 && rq->height > 0) {
         frame.w = rq->width;

@@ -71,6 +71,11 @@ refuse 2 'the mask is empty after it is shrunk by 40' edit $m -i "$work/large.pn
 im "$work/part.png" -negate "$work/other-part.png"
 run edit $m -i "$work/large.png" --mask "$work/other-part.png" --mask-invert --crop-to-mask --crop-padding 16 -o "$work/b.png"
 is "a mask turned round" "$(differing "$work/a.png" "$work/b.png")" 0
+run edit $m -i "$work/large.png" --mask "$work/part.png" --crop-to-mask --crop-padding 0 --feather 9 -o "$work/b.png"
+im "$work/large.png" -crop 50x1+150+100 +repage "$work/edge0.png"
+im "$work/b.png" -crop 50x1+150+100 +repage "$work/edge1.png"
+check "a soft edge begins at what is kept, without padding, too" test \
+    "$(compare -metric PAE "$work/edge0.png" "$work/edge1.png" null: 2>&1 | cut -d ' ' -f 1 | cut -d . -f 1)" -le 6682
 run plan edit $m -i "$work/large.png" --mask "$work/part.png" --crop-to-mask -W 512 -H 512 --json
 expect 0 "a plan"
 large=$(grep -o '"peak_bytes":[0-9]*' "$work/stdout" | head -n 1 | cut -d : -f 2)
