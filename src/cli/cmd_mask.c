@@ -11,6 +11,7 @@
 #include "cli/image_in.h"
 #include "cli/output.h"
 #include "cli/settings.h"
+#include "image/composite.h"
 #include "image/mask.h"
 #include "image/save.h"
 #include "pipeline/result_json.h"
@@ -77,12 +78,19 @@ done:
     return rc;
 }
 
+/* As on black ground: what is transparent is dark, whatever colour lies under it. */
 static enum err_code by_light(const struct image *im, int at, struct image *out, struct err *e)
 {
-    TRY(image_convert(im, 1, out, e));
+    static const unsigned char black[3] = {0};
+    struct image seen = {0};
+    enum err_code rc;
+    TRY_GOTO(image_on_ground(im, black, &seen, e), done);
+    TRY_GOTO(image_convert(&seen, 1, out, e), done);
     image_narrow(out);
     image_mask_threshold(out, at);
-    return ERR_OK;
+done:
+    image_free(&seen);
+    return rc;
 }
 
 static enum err_code choose(const struct mask *m, const struct image *im, struct image *out,

@@ -33,6 +33,9 @@ im "$work/green.png" \( "$work/figure.png" \) -alpha off -compose CopyOpacity -c
 run mask "$work/cut.png" --alpha -o "$work/m.png"
 is "a mask of alpha" "$(differing "$work/m.png" "$work/ground.png")" 0
 refuse 2 'alpha, but it has none' mask "$work/green.png" --alpha -o "$work/out/a.png"
+im -size 60x40 xc:white \( "$work/figure.png" \) -alpha off -compose CopyOpacity -composite "png32:$work/white.png"
+run mask "$work/white.png" --threshold 128 -o "$work/m.png"
+is "white under alpha 0 is not light" "$(differing "$work/m.png" "$work/figure.png")" 0
 run mask "$work/figure.png" --json -o "$work/m.png"
 expect 0 "a mask of a mask"
 out_has '"width":60,"height":40,"painted":0.166667' "JSON"
