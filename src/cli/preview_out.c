@@ -65,18 +65,25 @@ static enum err_code write_file(const struct preview_out *p, const struct image 
     return image_save_file(p->to, im, &s, e);
 }
 
+/* A result with alpha is made of several images (--transparent): steps of those behind the first say of which. */
 static enum err_code write_step(const struct preview_out *p, const struct image *im, int step,
-                                int image, struct err *e)
+                                const struct cli_progress *progress, struct err *e)
 {
+    const int count = p->result->count;
+    const int parts = progress->image_count > count ? progress->image_count / count : 1;
+    const int part = progress->image % parts;
     const struct image_save png = {.format = IMAGE_FORMAT_PNG};
     struct cli_output_words words = p->words;
     struct cli_output to = {.force = p->result->force, .number_on = true, .count = 1};
-    char path[CLI_PATH_BYTES], number[32];
+    char path[CLI_PATH_BYTES], number[48];
     bool replaced;
     struct buf bytes;
-    words.seed += image;
+    words.seed += progress->image / parts;
     TRY(output_name_first(p->result, &words, path, e));
-    (void)snprintf(number, sizeof number, "step-%d", step);
+    if (part == 0)
+        (void)snprintf(number, sizeof number, "step-%d", step);
+    else
+        (void)snprintf(number, sizeof number, "part-%d-step-%d", part + 1, step);
     output_name_beside(path, p->result_is_folder, number);
     to.named = path;
     buf_init(&bytes, PREVIEW_MAX_BYTES);
@@ -140,7 +147,7 @@ static enum err_code draw(struct preview_out *p, const struct image *im, struct 
 
 /* -------------------------------------------------------------------------------------------------------- */
 
-void preview_out_take(struct preview_out *p, const struct vt_preview *v, int image,
+void preview_out_take(struct preview_out *p, const struct vt_preview *v,
                       struct cli_progress *progress)
 {
     const struct image im = borrow_image(&v->image);
@@ -156,7 +163,7 @@ void preview_out_take(struct preview_out *p, const struct vt_preview *v, int ima
         rc = write_file(p, &im, &e);
     }
     if (rc == ERR_OK && p->save_steps)
-        rc = write_step(p, &im, v->step, image, &e);
+        rc = write_step(p, &im, v->step, progress, &e);
     if (rc == ERR_OK)
         return;
     p->is_lost = true;

@@ -38,8 +38,8 @@ struct preview_out {
 bool preview_out_wanted(const struct preview_out *p);
 /* Before the work. CLI_OK, or an exit code after saying what is wrong. */
 int preview_out_check(struct preview_out *p, const struct cli_command *c);
-/* One came, of image `image`, counted from 0. */
-void preview_out_take(struct preview_out *p, const struct vt_preview *v, int image,
+/* One came, of the image that progress told of last. */
+void preview_out_take(struct preview_out *p, const struct vt_preview *v,
                       struct cli_progress *progress);
 
 #endif

@@ -163,6 +163,7 @@ static void on_progress(const struct vt_progress *v, void *user)
     if (v->image != p->image)
         p->told = 0;
     p->image = v->image;
+    p->image_count = v->image_count;
     if (p->quiet)
         return;
     if (!p->terminal && !is_worth_a_line(p, v))
@@ -190,7 +191,7 @@ static void on_note(const char *text, void *user)
 static void on_preview(const struct vt_preview *preview, void *user)
 {
     struct cli_progress *p = user;
-    preview_out_take(p->previews, preview, p->image, p);
+    preview_out_take(p->previews, preview, p);
 }
 
 struct vt_callbacks cli_progress_callbacks(struct cli_progress *p)

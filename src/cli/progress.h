@@ -15,6 +15,7 @@ struct cli_progress {
     bool quiet, verbose, terminal, line_open;
     unsigned told;                /* stages of this image that have had their line, a bit each */
     int image;                    /* that the last report was of, from 0; -1: there was none */
+    int image_count;              /* of that report */
     struct vt_engine *engine;     /* cancelled at the next report after a signal; NULL: nobody */
     struct result_out *out;       /* takes images as they are done; NULL: nobody */
     struct preview_out *previews; /* takes previews; NULL: nobody wants any */

@@ -37,6 +37,18 @@ guess --count 2 -o "$work/n/s.png" --save-steps --quiet
 is "each image of several has its steps" "$(names "$work/n")" \
     "s-5-step-1.png s-5-step-2.png s-5-step-3.png s-5.png s-6-step-1.png s-6-step-2.png s-6-step-3.png s-6.png"
 
+mkdir "$work/t"
+guess --count 2 -o "$work/t/s.png" --transparent --save-steps --quiet
+is "those of two grounds are told apart" "$(names "$work/t" | tr ' ' '\n' | grep -v 'step-[23]')" \
+    "s-5-part-2-step-1.png
+s-5-part-3-step-1.png
+s-5-step-1.png
+s-5.png
+s-6-part-2-step-1.png
+s-6-part-3-step-1.png
+s-6-step-1.png
+s-6.png"
+
 mkdir "$work/l"
 run layers -m micro-layered --device cpu --threads 1 --steps 2 -n 2 -p star -i "$work/a/star.png" -o "$work/l/parts" \
     --save-steps --preview "$work/l/sheet.png"
