@@ -39,6 +39,12 @@ expect 0 "an element that runs again"
 out_has 'is there already' "an element that runs again"
 is "the image is the same file" "$(stat -c %Y.%i "$work/images/00001.png")" "$before"
 
+rm "$work/images/00002.png"
+touch "$work/images/00002-step-1.png" # of a run that was stopped
+element SLURM_ARRAY_TASK_ID=2
+check "what lies beside an image is none" cmp -s "$work/images/00002.png" "$work/direct.png"
+rm "$work/images/00002-step-1.png"
+
 export COUNT=2
 element SLURM_ARRAY_TASK_ID=4
 expect 0 "two images of a line, of which one is there"
