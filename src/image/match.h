@@ -43,10 +43,9 @@ ERR_MUST_CHECK enum err_code image_shift_undo(struct image *im, struct image_shi
 
 enum { SHIFT_TAPS = 6, SHIFT_UNKNOWNS = 4 };
 
-/* The six weights of a sample at fraction (-1 to 1 around the third of them at 0, or the fourth), and how far left of it
- * the first one lies. */
+/* The six weights that make a sample out of its neighbours. */
 struct shift_taps {
-    int first;
+    int first; /* where the first of them lies, from the sample's own place */
     float weight[SHIFT_TAPS];
 };
 struct shift_taps shift_taps_of(double shift);

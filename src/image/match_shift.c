@@ -130,7 +130,7 @@ static void add_up(struct search *s)
     }
 }
 
-/* The flattest direction's mean square gradient, free of what gain and offset explain. */
+/* The mean square gradient along the direction where it is least. */
 static double least_gradient(const struct shift_sums *s)
 {
     double xx = s->a[0][0] / s->used, yy = s->a[1][1] / s->used, xy = s->a[0][1] / s->used;
