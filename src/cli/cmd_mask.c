@@ -158,8 +158,11 @@ static int execute(struct mask *m)
     char path[CLI_PATH_BYTES];
     bool replaced = false;
     const struct cli_output_words words = {"", "", 0};
+    struct cli_settings settings;
     buf_init(&file, FILE_MAX_BYTES);
     enum err_code rc;
+    TRY_GOTO(cli_settings_load(&settings, &e), done);
+    m->to.folder = cli_setting(&settings, SETTING_OUTPUT_FOLDER); /* without -o: where others go */
     TRY_GOTO(cli_output_image(&m->to, &m->format, &e), done);
     TRY_GOTO(cli_output_check(&m->to, &e), done);
     TRY_GOTO(cli_image_load_deep(m->path, &m->progress, &im, &e), done);
@@ -279,25 +282,12 @@ static int parse(struct mask *m, const struct cli_command *self, int argc, char 
     return rc;
 }
 
-/* Without -o a mask goes where other images go. */
-static int take_settings(struct mask *m, struct cli_settings *settings)
-{
-    struct err e = {0};
-    if (cli_settings_load(settings, &e) != ERR_OK)
-        return cli_fail_err(&e);
-    m->to.folder = cli_setting(settings, SETTING_OUTPUT_FOLDER);
-    return CLI_OK;
-}
-
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct mask m = {.tolerance = -1, .to = {.count = 1, .name = "mask"}};
-    struct cli_settings settings;
     bool helped = false;
     cli_progress_init(&m.progress, false);
     int rc = parse(&m, self, argc, argv, &helped);
-    if (rc == CLI_OK && !helped)
-        rc = take_settings(&m, &settings);
     if (rc == CLI_OK && !helped)
         rc = execute(&m);
     cli_progress_deinit(&m.progress);

@@ -104,9 +104,12 @@ static int execute(struct sheet *s)
     char path[CLI_PATH_BYTES];
     bool replaced = false;
     const struct cli_output_words words = {"", "", 0};
+    struct cli_settings settings;
     struct image *images = mem_alloc(s->n * sizeof *images);
     buf_init(&png, SHEET_MAX_BYTES);
     enum err_code rc;
+    TRY_GOTO(cli_settings_load(&settings, &e), done);
+    s->to.folder = cli_setting(&settings, SETTING_OUTPUT_FOLDER); /* without -o: where others go */
     TRY_GOTO(cli_output_image(&s->to, &s->format, &e), done);
     TRY_GOTO(cli_output_check(&s->to, &e), done);
     TRY_GOTO(load_all(s, images, &e), done);
@@ -162,16 +165,6 @@ static int set_option(struct sheet *s, const struct cli_args *a, int id)
     }
 }
 
-/* Without -o a sheet goes where other images go. */
-static int take_settings(struct sheet *s, struct cli_settings *settings)
-{
-    struct err e = {0};
-    if (cli_settings_load(settings, &e) != ERR_OK)
-        return cli_fail_err(&e);
-    s->to.folder = cli_setting(settings, SETTING_OUTPUT_FOLDER);
-    return CLI_OK;
-}
-
 static int parse(struct sheet *s, const struct cli_command *self, int argc, char **argv,
                  bool *helped)
 {
@@ -193,12 +186,9 @@ static int parse(struct sheet *s, const struct cli_command *self, int argc, char
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct sheet s = {.params = image_sheet_defaults(), .to = {.count = 1, .name = "sheet"}};
-    struct cli_settings settings;
     bool helped = false;
     cli_progress_init(&s.progress, false);
     int rc = parse(&s, self, argc, argv, &helped);
-    if (rc == CLI_OK && !helped)
-        rc = take_settings(&s, &settings);
     if (rc == CLI_OK && !helped)
         rc = execute(&s);
     cli_progress_deinit(&s.progress);
