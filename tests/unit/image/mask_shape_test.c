@@ -59,42 +59,45 @@ static int faded_ref(const struct image *m, int x, int y, int by)
 
 static const int sizes[][2] = {{1, 1}, {1, 9}, {9, 1}, {7, 5}, {37, 23}, {64, 3}};
 
+/* A way to shape a mask, and what it makes of a pixel. */
+struct shaping {
+    enum err_code (*shape)(struct image *mask, int by, struct err *e);
+    int (*ref)(const struct image *m, int x, int y, int by);
+};
+
+static void shape_one(const struct shaping *s, struct image m, int by)
+{
+    struct image out;
+    struct err e = {0};
+    must(image_copy(&m, &out, &e), &e);
+    must(s->shape(&out, by, &e), &e);
+    for (int y = 0; y < m.h; y++)
+        for (int x = 0; x < m.w; x++)
+            assert_int_equal(image_row(&out, y)[x], s->ref(&m, x, y, by));
+    image_free(&m);
+    image_free(&out);
+}
+
+static void shape_all(const struct shaping *s, const int *by, size_t n)
+{
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (int kind = 0; kind < KINDS; kind++)
+            for (size_t b = 0; b < n; b++)
+                shape_one(s, new_mask(sizes[i][0], sizes[i][1], (enum mask_kind)kind), by[b]);
+}
+
 static void a_mask_grows_by_distances_in_the_plane(void **state)
 {
     static const int by[] = {1, 2, 3, 7, 50, MASK_REACH, -1, -2, -5, -MASK_REACH};
     (void)state;
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
-        for (int kind = 0; kind < KINDS; kind++)
-            for (size_t b = 0; b < sizeof by / sizeof by[0]; b++) {
-                struct image m = new_mask(sizes[s][0], sizes[s][1], (enum mask_kind)kind), out;
-                struct err e = {0};
-                must(image_copy(&m, &out, &e), &e);
-                must(image_mask_grow(&out, by[b], &e), &e);
-                for (int y = 0; y < m.h; y++)
-                    for (int x = 0; x < m.w; x++)
-                        assert_int_equal(image_row(&out, y)[x], grown_ref(&m, x, y, by[b]));
-                image_free(&m);
-                image_free(&out);
-            }
+    shape_all(&(struct shaping){image_mask_grow, grown_ref}, by, sizeof by / sizeof by[0]);
 }
 
 static void an_edge_fades_evenly_to_both_sides(void **state)
 {
     static const int by[] = {1, 2, 5, 40};
     (void)state;
-    for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
-        for (int kind = 0; kind < KINDS; kind++)
-            for (size_t b = 0; b < sizeof by / sizeof by[0]; b++) {
-                struct image m = new_mask(sizes[s][0], sizes[s][1], (enum mask_kind)kind), out;
-                struct err e = {0};
-                must(image_copy(&m, &out, &e), &e);
-                must(image_mask_feather(&out, by[b], &e), &e);
-                for (int y = 0; y < m.h; y++)
-                    for (int x = 0; x < m.w; x++)
-                        assert_int_equal(image_row(&out, y)[x], faded_ref(&m, x, y, by[b]));
-                image_free(&m);
-                image_free(&out);
-            }
+    shape_all(&(struct shaping){image_mask_feather, faded_ref}, by, sizeof by / sizeof by[0]);
 }
 
 static void nothing_changes_when_it_is_by_nothing(void **state)
