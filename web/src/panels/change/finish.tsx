@@ -17,10 +17,8 @@ export function Finish () {
     <details class='more'>
       <summary>{text.finish.label}</summary>
       <div class='column'>
-        <div class='row'>
-          <div class='grow'><NumberField label={text.finish.grow} value={f.maskGrow} min={-1024} max={1024} unit='px' disabled={!masked} error={wrong('change', 'mask_grow')} onChange={(maskGrow) => { put({ maskGrow }) }} /></div>
-          <div class='grow'><NumberField label={text.finish.soften} value={f.maskFeather} min={0} max={512} unit='px' disabled={!masked} error={wrong('change', 'mask_feather')} onChange={(maskFeather) => { put({ maskFeather }) }} /></div>
-        </div>
+        <NumberField label={text.finish.grow} value={f.maskGrow} min={-1024} max={1024} unit='px' disabled={!masked} error={wrong('change', 'mask_grow')} onChange={(maskGrow) => { put({ maskGrow }) }} />
+        <NumberField label={text.finish.soften} value={f.maskFeather} min={0} max={512} unit='px' disabled={!masked} error={wrong('change', 'mask_feather')} onChange={(maskFeather) => { put({ maskFeather }) }} />
         <Switch label={text.finish.invert} value={f.maskInvert} disabled={!masked} onChange={(maskInvert) => { put({ maskInvert }) }} />
         <Switch label={text.finish.crop} value={f.cropToMask} disabled={!masked} onChange={(cropToMask) => { put({ cropToMask }) }} />
         <Switch label={text.finish.colours} value={f.matchColours} onChange={(matchColours) => { put({ matchColours }) }} />

@@ -14,7 +14,7 @@ const shown = (strength: number): string => strength.toFixed(2)
 
 function Row ({ lora, onChange, onRemove }: { lora: Lora, onChange: (strength: number) => void, onRemove: () => void }) {
   return (
-    <div class='row'>
+    <div class='row' title={lora.name}>
       <div class='grow'><Slider label={lora.name} value={lora.strength} min={-STRONGEST} max={STRONGEST} step={0.05} format={shown} onChange={onChange} /></div>
       <IconButton label={text.loras.remove(lora.name)} icon={X} onClick={onRemove} />
     </div>
