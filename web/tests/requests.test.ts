@@ -43,12 +43,12 @@ test('the preferred model answers while it is there and able', () => {
 test('a request holds what was chosen and nothing else', () => {
   const f = { ...EMPTY_MAKE, prompt: ' two owls ' }
   assert.deepEqual(makeRequest(f, { width: 128, height: 64 }, { model: undefined, seed: 7 }), { prompt: 'two owls', width: 128, height: 64, seed: 7 })
-  assert.deepEqual(makeRequest({ ...f, steps: 4, count: 3, guidance: 0, maxTokens: 64, int8: true, loras: [{ name: 'glow', strength: 0.5 }] }, { width: 128, height: 64 }, { model: 'm', seed: 0 }),
-    { model: 'm', prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 0, count: 3, guidance: 0, max_tokens: 64, compute: 'int8', loras: [{ name: 'glow', strength: 0.5 }] })
+  assert.deepEqual(makeRequest({ ...f, steps: 4, count: 3, guidance: 0, maxTokens: 64, int8: true, transparent: true, loras: [{ name: 'glow', strength: 0.5 }] }, { width: 128, height: 64 }, { model: 'm', seed: 0 }),
+    { model: 'm', prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 0, count: 3, guidance: 0, max_tokens: 64, compute: 'int8', transparent: true, loras: [{ name: 'glow', strength: 0.5 }] })
 })
 
 test('fields made from a request ask for the same again', () => {
-  const request = { prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 9, guidance: 3.5, max_tokens: 64, compute: 'int8', loras: [{ name: 'glow', strength: 1 }] }
+  const request = { prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 9, guidance: 3.5, max_tokens: 64, compute: 'int8', transparent: true, loras: [{ name: 'glow', strength: 1 }] }
   const f = madeFrom(request)
   assert.deepEqual(makeRequest(f, f.size ?? { width: 0, height: 0 }, { model: undefined, seed: f.seed ?? -1 }), request)
   assert.equal(madeFrom({ prompt: 5, width: 'x', seed: NaN }).prompt, '')
@@ -71,6 +71,15 @@ test('what shapes a mask is sent with one, what is undone always', () => {
     prompt: 'darker', images: ['i'], mask: 'm', mask_grow: -3, mask_feather: 2, mask_invert: true, crop_to_mask: true, match_colours: true, register: true, seed: 3
   })
   assert.deepEqual(changeRequest(changedFrom(request), sent, asked), request)
+})
+
+test('alpha is asked for where the whole image is made anew', () => {
+  const f = { ...EMPTY_CHANGE, prompt: 'darker', transparent: true }
+  const asked = { model: undefined, seed: 3 }
+  const whole = { image: 'i', mask: null, extend: null }
+  assert.equal(changeRequest(f, whole, asked)['transparent'], true)
+  for (const sent of [{ ...whole, mask: 'm' }, { ...whole, extend: [1, 0, 0, 0] }]) assert.equal(changeRequest(f, sent, asked)['transparent'], undefined)
+  assert.equal(changeRequest({ ...f, strength: 0.5 }, whole, asked)['transparent'], undefined)
 })
 
 test('a change that is used again keeps references that are in the store', () => {

@@ -77,11 +77,12 @@ export interface MakeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  transparent: boolean
   loras: Lora[]
 }
 
 export const EMPTY_MAKE: MakeForm = {
-  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, loras: []
+  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, transparent: false, loras: []
 }
 
 export interface Chosen { model: string | undefined, seed: number }
@@ -105,6 +106,7 @@ export function makeRequest (f: MakeForm, size: Size, c: Chosen): Request {
     guidance: f.guidance,
     max_tokens: f.maxTokens,
     compute: f.int8 ? 'int8' : null,
+    transparent: f.transparent || null,
     loras: f.loras.length > 0 ? f.loras : null
   })
 }
@@ -134,12 +136,13 @@ export interface ChangeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  transparent: boolean
   loras: Lora[]
 }
 
 export const EMPTY_CHANGE: ChangeForm = {
   prompt: '', target: 'image', references: [], inside: true, feather: 0, maskGrow: 0, maskFeather: 0, maskInvert: false, cropToMask: false, matchColours: false, register: false,
-  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, loras: []
+  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, transparent: false, loras: []
 }
 
 export interface Sent { image: string, mask: string | null, extend: number[] | null }
@@ -169,6 +172,7 @@ export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
     guidance: f.guidance,
     max_tokens: f.maxTokens,
     compute: f.int8 ? 'int8' : null,
+    transparent: (f.transparent && !sent.mask && !sent.extend && f.strength === null) || null,
     loras: f.loras.length > 0 ? f.loras : null
   })
 }
@@ -246,6 +250,7 @@ export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
     int8: r['compute'] === 'int8',
+    transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
   }
 }
@@ -273,6 +278,7 @@ export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): Change
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
     int8: r['compute'] === 'int8',
+    transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
   }
 }

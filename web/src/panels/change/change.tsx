@@ -14,11 +14,11 @@ import { Loras } from '../tasks/loras.tsx'
 import { ModelField, MoreImages, Nothing, SeedField, StepsAndCount, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 import { Presets } from '../tasks/presets.tsx'
-import { FINISH_FIELDS, Finish } from './finish.tsx'
+import { FINISH_FIELDS, Finish, isMasked } from './finish.tsx'
 import { MaskField } from './mask.tsx'
 import { References } from './references.tsx'
 
-const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens', ...FINISH_FIELDS, 'loras']
+const FIELDS = ['prompt', 'images', 'mask', 'strength', 'feather', 'extend', 'steps', 'count', 'seed', 'guidance', 'max_tokens', 'transparent', ...FINISH_FIELDS, 'loras']
 const EXTEND_MAX = 8192
 
 const put = (part: Partial<ChangeForm>): void => { fill(changeForm, 'change', part) }
@@ -78,7 +78,7 @@ export function Change () {
         <ExtendFields layer={targetOf(f.target) !== null} />
         <Finish />
         <Loras panel='change' loras={f.loras} put={put} />
-        <MoreImages panel='change' f={f} put={put} />
+        <MoreImages panel='change' f={f} put={put} inPlace={isMasked(f) || anySide(extend.value) || f.strength !== null} />
       </div>
       <div class='task-foot'>
         <Wrong panel='change' fields={FIELDS} />

@@ -10,9 +10,11 @@ const put = (part: Partial<ChangeForm>): void => { fill(changeForm, 'change', pa
 
 export const FINISH_FIELDS = ['mask_grow', 'mask_feather', 'crop_to_mask', 'crop_padding', 'match_colours', 'register']
 
+export const isMasked = (f: ChangeForm): boolean => project.value?.selection != null && f.inside
+
 export function Finish () {
   const f = changeForm.value
-  const masked = project.value?.selection != null && f.inside
+  const masked = isMasked(f)
   return (
     <details class='more'>
       <summary>{text.finish.label}</summary>

@@ -56,7 +56,7 @@ export function Make () {
         <MoreImages panel='make' f={f} put={put} />
       </div>
       <div class='task-foot'>
-        <Wrong panel='make' fields={['prompt', 'width', 'height', 'steps', 'count', 'seed', 'guidance', 'max_tokens', 'loras']} />
+        <Wrong panel='make' fields={['prompt', 'width', 'height', 'steps', 'count', 'seed', 'guidance', 'max_tokens', 'transparent', 'loras']} />
         <PlanLine task='generate' request={plannedMake()} onSmaller={less && (() => { put({ size: less }) })} />
         <Button kind='primary' class='wide' title={`${text.make.generate}  Ctrl+Enter`} onClick={() => { void runMake() }}>{text.make.generate}</Button>
       </div>

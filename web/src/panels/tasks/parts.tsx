@@ -55,7 +55,7 @@ export function SeedField ({ seed, last, onChange, error }: {
   )
 }
 
-interface Run { steps: number | null, count: number, guidance: number | null, maxTokens: number | null, int8: boolean }
+interface Run { steps: number | null, count: number, guidance: number | null, maxTokens: number | null, int8: boolean, transparent: boolean }
 interface RunFields { panel: TaskPanel, f: Run, put: (part: Partial<Run>) => void }
 
 export function StepsAndCount ({ panel, f, put }: RunFields) {
@@ -68,13 +68,16 @@ export function StepsAndCount ({ panel, f, put }: RunFields) {
 }
 
 /* What is seldom touched, of models that make images. */
-export function MoreImages ({ panel, f, put }: RunFields) {
+/* inPlace: kept parts are put back into an image, which goes with no alpha. */
+export function MoreImages ({ panel, f, put, inPlace = false }: RunFields & { inPlace?: boolean }) {
   return (
     <details class='more'>
       <summary>{text.make.more}</summary>
       <div class='column'>
         <OptionalNumberField label={text.make.guidance} value={f.guidance} empty={text.make.own} start={4} min={0} max={100} step={0.5} digits={1} error={wrong(panel, 'guidance')} onChange={(guidance) => { put({ guidance }) }} />
         <OptionalNumberField label={text.make.tokens} value={f.maxTokens} empty={text.make.own} start={512} min={1} max={4096} step={16} error={wrong(panel, 'max_tokens')} onChange={(maxTokens) => { put({ maxTokens }) }} />
+        <Switch label={text.make.transparent} value={f.transparent} disabled={inPlace} onChange={(transparent) => { put({ transparent }) }} />
+        {wrong(panel, 'transparent') && <small class='field-error' role='alert'>{wrong(panel, 'transparent')}</small>}
         <Switch label={text.make.int8} value={f.int8} onChange={(int8) => { put({ int8 }) }} />
       </div>
     </details>
