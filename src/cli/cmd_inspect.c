@@ -92,10 +92,10 @@ static void plain_edit(const struct recipe *r, struct buf *out)
                    r->crop_padding >= 0 ? r->crop_padding : 0);
     if (r->match_colours)
         buf_add_z(out, "  undone      a tint\n");
-    if (r->transparent)
-        buf_add_z(out, "  alpha       from two grounds\n");
     if (r->align)
         buf_add_z(out, "  undone      a shift\n");
+    if (r->transparent)
+        buf_add_z(out, "  alpha       from two grounds\n");
 }
 
 static void plain_recipe(const struct recipe *r, struct buf *out)
