@@ -1,5 +1,5 @@
 /* preview_out.c - where previews go. On a terminal each takes the place of the last: room of so many rows is made below
- * the cursor once, and later ones go back up to it. */
+ * the cursor once a result (what is said of it when it is done stands below), and later ones go back up to it. */
 #include "cli/preview_out.h"
 
 #include <stdio.h>
@@ -65,12 +65,18 @@ static enum err_code write_file(const struct preview_out *p, const struct image 
     return image_save_file(p->to, im, &s, e);
 }
 
-/* A result with alpha is made of several images (--transparent): steps of those behind the first say of which. */
+/* A result with alpha is made of several images (--transparent). */
+static int parts_of_result(const struct preview_out *p, const struct cli_progress *progress)
+{
+    const int count = p->result->count;
+    return progress->image_count > count ? progress->image_count / count : 1;
+}
+
+/* Steps of parts behind the first say of which. */
 static enum err_code write_step(const struct preview_out *p, const struct image *im, int step,
                                 const struct cli_progress *progress, struct err *e)
 {
-    const int count = p->result->count;
-    const int parts = progress->image_count > count ? progress->image_count / count : 1;
+    const int parts = parts_of_result(p, progress);
     const int part = progress->image % parts;
     const struct image_save png = {.format = IMAGE_FORMAT_PNG};
     struct cli_output_words words = p->words;
@@ -106,9 +112,11 @@ static int cell_height(void)
     return w.ws_ypixel / w.ws_row;
 }
 
-static void to_its_place(struct preview_out *p, int rows)
+static void to_its_place(struct preview_out *p, int rows, int result)
 {
-    if (p->rows) {
+    bool stays = p->rows && p->drawn == result;
+    p->drawn = result;
+    if (stays) {
         fprintf(stderr, "\r\033[%dA", p->rows);
         return;
     }
@@ -118,7 +126,7 @@ static void to_its_place(struct preview_out *p, int rows)
     fprintf(stderr, "\033[%dA", rows);
 }
 
-static enum err_code draw(struct preview_out *p, const struct image *im, struct err *e)
+static enum err_code draw(struct preview_out *p, const struct image *im, int result, struct err *e)
 {
     struct image large = {0};
     struct buf bytes;
@@ -132,7 +140,7 @@ static enum err_code draw(struct preview_out *p, const struct image *im, struct 
     else
         terminal_sixel(&large, &bytes);
     if (!buf_failed(&bytes)) {
-        to_its_place(p, (large.h + cell - 1) / cell);
+        to_its_place(p, (large.h + cell - 1) / cell, result);
         (void)fwrite(bytes.p, 1, bytes.n, stderr);
         fprintf(stderr, "\r\033[%dB", p->rows);
         (void)fflush(stderr);
@@ -158,7 +166,7 @@ void preview_out_take(struct preview_out *p, const struct vt_preview *v,
         return;
     if (is_terminal(p)) {
         cli_progress_clear(progress);
-        rc = draw(p, &im, &e);
+        rc = draw(p, &im, progress->image / parts_of_result(p, progress), &e);
     } else if (p->to) {
         rc = write_file(p, &im, &e);
     }

@@ -22,6 +22,7 @@ struct preview_out {
 
     enum image_format format; /* after the check: of the file */
     int rows;                 /* of the terminal, that the last one took; 0: there was none */
+    int drawn;                /* which result that one was of, from 0 */
     bool is_lost;             /* one could not be written, and that was said */
 };
 

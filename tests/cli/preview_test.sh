@@ -70,7 +70,7 @@ refuse 2 "standard error is none" generate -m micro-klein -p star -o "$work/out/
 # ---- terminals --------------------------------------------------------------------------------------
 on_terminal() {
     TERM=xterm script -qec "'$program' generate -m micro-klein --device cpu --threads 1 --steps 3 -W 64 -H 64 \
-        -p star --seed 5 -f -o '$work/t.png' --preview $1" /dev/null >"$work/stdout" 2>"$work/stderr" </dev/null
+        -p star --seed 5 -f -o '$work/t.png' --preview $*" /dev/null >"$work/stdout" 2>"$work/stderr" </dev/null
     rc=$?
 }
 # How often a text is in what the terminal got.
@@ -86,6 +86,8 @@ if have script; then
     expect 0 "drawn in sixels"
     is "sixels are drawn once a step" "$(count $'\033P0;1;0q"1;1;256;256')" 3
     is "each but the first goes back up" "$(count $'\r\033[13A')" 2
+    on_terminal sixel --count 2
+    is "each result has a place of its own, above its line" "$(count $'\r\033[13A')" 4
 else
     skip "terminals: there is no script(1)"
 fi
