@@ -35,7 +35,7 @@ for (const kind of Object.keys(doc.components)) {
 
 const dir = mkdtempSync(join(tmpdir(), 'veetance-schema-'))
 writeFileSync(join(dir, 'api.json'), JSON.stringify(doc))
-const { status, stderr } = spawnSync('node_modules/.bin/openapi-typescript', [join(dir, 'api.json'), '--default-non-nullable=false', '-o', out], { encoding: 'utf8' })
+const { status, stderr, error } = spawnSync('node_modules/.bin/openapi-typescript', [join(dir, 'api.json'), '--default-non-nullable=false', '-o', out], { encoding: 'utf8' })
 rmSync(dir, { recursive: true })
-if (status !== 0) process.stderr.write(stderr)
+if (status !== 0) process.stderr.write(`${stderr ?? error}\n`)
 process.exitCode = status ?? 1
