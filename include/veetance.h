@@ -15,6 +15,7 @@
  *
  * An engine runs one request at a time; calls from several threads must be serialised by the caller, except
  * vt_engine_cancel, which any thread and any signal handler may call. Models stay open between requests.
+ * vt_generate and its like return when the work is done; vt_submit (see "jobs") returns at once.
  * Nothing here talks to the network, prints, or ends the process.
  *
  * Who owns what:
@@ -118,7 +119,7 @@ struct vt_engine;
 /* options may be NULL: all defaults. The caller frees *out with vt_engine_close; NULL on failure. */
 VT_API enum vt_status vt_engine_open(const struct vt_engine_options *options,
                                      struct vt_engine **out, struct vt_error *err);
-/* Accepts NULL. Not while a request runs. */
+/* Accepts NULL. Not while a request runs; jobs are cancelled. */
 VT_API void vt_engine_close(struct vt_engine *engine);
 /* Stops the running request within a step; safe in a signal handler. The next request runs as usual. */
 VT_API void vt_engine_cancel(struct vt_engine *engine);
@@ -465,6 +466,80 @@ VT_API const struct vt_stats *vt_caption_stats(const struct vt_caption_result *r
 VT_API int vt_caption_tokens(const struct vt_caption_result *result);
 /* 1: the text came to its end; 0: it was cut off at max_new_tokens. */
 VT_API int vt_caption_complete(const struct vt_caption_result *result);
+
+/* ---- jobs: requests that run beside the caller ------------------------------------------------------- */
+
+/* The same requests without waiting for them: an engine runs its jobs one after the other in a thread of its own, in the
+ * order in which they were submitted. With an isolated engine nothing that happens to a job ends the program, or another
+ * job: when the engine's process dies, the job that ran has failed with one of VT_ERR_ENGINE_*, and the next one has a new
+ * process. (A request that killed it is not tried again by itself. Before you submit it again: it may kill that, too.)
+ *
+ *     struct vt_engine_options options = {.isolated = 1};
+ *     ...
+ *     if (vt_submit(engine, &rq, NULL, &job, &err) != VT_OK)
+ *         return fail(err.text);
+ *     // rq and all that it points to may be gone from here on
+ *     struct pollfd look = {.fd = vt_job_fd(job), .events = POLLIN};
+ *     struct vt_progress p;
+ *     while (vt_job_poll(job, &p) != VT_JOB_OVER) {
+ *         show(p.step, p.step_count);
+ *         poll(&look, 1, -1);                 // or give the descriptor to the program's own loop
+ *     }
+ *     if (vt_job_wait(job, 0, &err) == VT_OK)
+ *         keep(vt_job_take_result(job));      // ours now
+ *     else
+ *         tell(err.text, vt_job_last_words(job));
+ *     vt_job_free(job);
+ *
+ * Until its jobs are over, the engine does nothing else: its functions that return a status say VT_ERR_BUSY, and
+ * vt_engine_release and vt_engine_unload do nothing. vt_engine_memory, _model and _last_words are then for callbacks alone.
+ * Submitting is a call on the engine, to be serialised with others. The functions of a job may be called by any thread,
+ * but for vt_job_free: that is the last. */
+struct vt_job;
+
+enum vt_job_state {
+    VT_JOB_QUEUED,
+    VT_JOB_RUNNING,
+    VT_JOB_OVER /* vt_job_wait says how it ended */
+};
+
+/* As vt_generate, or with images as vt_edit. The request is copied with its strings and pixels; an image that is a file is
+ * read when the job runs. What is wrong with a request is said at once, or by vt_job_wait. callbacks may be NULL and are copied, too: they are called in the engine's thread, and may cancel
+ * or free this job, but must not wait for one. The caller frees *out with vt_job_free; NULL on failure. */
+VT_API enum vt_status vt_submit(struct vt_engine *engine, const struct vt_request *request,
+                                const struct vt_callbacks *callbacks, struct vt_job **out,
+                                struct vt_error *err);
+VT_API enum vt_status vt_submit_layers(struct vt_engine *engine,
+                                       const struct vt_layers_request *request,
+                                       const struct vt_callbacks *callbacks, struct vt_job **out,
+                                       struct vt_error *err);
+VT_API enum vt_status vt_submit_caption(struct vt_engine *engine,
+                                        const struct vt_caption_request *request,
+                                        const struct vt_callbacks *callbacks, struct vt_job **out,
+                                        struct vt_error *err);
+
+/* A descriptor that can be read when there is news since vt_job_poll was called last (its state, or progress), and for
+ * ever once the job is over. Only wait for it; it is the job's, until vt_job_free. -1 when there is none to be had. */
+VT_API int vt_job_fd(struct vt_job *job);
+/* How it stands. progress may be NULL; it is what was told last, zeroed before the first. */
+VT_API enum vt_job_state vt_job_poll(struct vt_job *job, struct vt_progress *progress);
+/* Waits until it is over, at most so many seconds; negative: as long as it takes. Says what vt_generate and so on would
+ * have said, VT_ERR_CANCELLED of one that was cancelled, or VT_ERR_BUSY when it is not over. */
+VT_API enum vt_status vt_job_wait(struct vt_job *job, double seconds, struct vt_error *err);
+/* It ends within a step, or does not begin. Nothing happens to one that is over. */
+VT_API void vt_job_cancel(struct vt_job *job);
+/* What it made: the caller's from here on, to be freed with the _free function of its kind. NULL when it is not over, has
+ * failed, made something else, or was asked before. Of vt_result_request the strings and images that are said to be the
+ * caller's are the job's, until vt_job_free. */
+VT_API struct vt_result *vt_job_take_result(struct vt_job *job);
+VT_API struct vt_layers_result *vt_job_take_layers(struct vt_job *job);
+VT_API struct vt_caption_result *vt_job_take_caption(struct vt_job *job);
+/* As vt_engine_last_words, of the process that died while this job ran; "" when none did or it is not over. Borrowed from
+ * the job, until it is freed. */
+VT_API const char *vt_job_last_words(struct vt_job *job);
+/* Accepts NULL. Cancels it unless it is over, without waiting for that; no callback is called after this returns. It may
+ * be called after vt_engine_close, which cancels all jobs and waits for the one that runs. */
+VT_API void vt_job_free(struct vt_job *job);
 
 /* ---- the open model --------------------------------------------------------------------------------- */
 

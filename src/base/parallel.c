@@ -1,7 +1,7 @@
 #include "base/parallel.h"
 
-#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 enum { MOST_THREADS = 16 };
@@ -25,6 +25,16 @@ size_t parallel_processors(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+}
+
+bool parallel_start(pthread_t *out, void *(*fn)(void *arg), void *arg)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    const bool started = pthread_create(out, NULL, fn, arg) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
 }
 
 void parallel_each(size_t n, void (*fn)(size_t i, void *user), void *user)

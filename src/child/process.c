@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "base/str.h"
 #include "child/wire.h"
 
@@ -363,7 +364,7 @@ static enum err_code open_ends(struct process *p, struct err *e)
 static enum err_code run(struct process *p, struct err *e)
 {
     TRY(open_ends(p, e));
-    if (pthread_create(&p->keeper, NULL, keeper, p) != 0)
+    if (!parallel_start(&p->keeper, keeper, p))
         return err_set(e, ERR_NOMEM, "no thread for the engine's process");
     p->has_keeper = true;
     pthread_mutex_lock(&p->lock);

@@ -134,6 +134,7 @@ void vt_engine_close(struct vt_engine *engine)
 {
     if (!engine)
         return;
+    engine_jobs_close(engine);
     if (engine->isolated) {
         isolated_close(engine->isolated);
     } else {
@@ -619,8 +620,10 @@ enum vt_status vt_plan_picture(struct vt_engine *engine, const struct vt_request
                                struct vt_plan *out, struct vt_error *err)
 {
     struct err e = {0};
-    enum err_code rc = engine->isolated ? isolated_plan_images(engine->isolated, request, out, &e)
-                                        : plan_here(engine, request, out, &e);
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK)
+        rc = engine->isolated ? isolated_plan_images(engine->isolated, request, out, &e)
+                              : plan_here(engine, request, out, &e);
     return engine_finish(rc, &e, err);
 }
 
@@ -628,6 +631,7 @@ static enum err_code run_anywhere(struct vt_engine *g, bool edit, const struct v
                                   const struct vt_callbacks *cb, struct vt_result **out,
                                   struct err *e)
 {
+    TRY(engine_check_free(g, e));
     return g->isolated ? isolated_images(g->isolated, edit, rq, cb, out, e)
                        : run(g, rq, cb, out, e);
 }

@@ -97,21 +97,30 @@ static enum err_code run(struct vt_engine *g, const struct vt_caption_request *r
     return rc;
 }
 
-enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_request *request,
-                          const struct vt_callbacks *callbacks, struct vt_caption_result **out,
-                          struct vt_error *err)
+static enum err_code caption_here(struct vt_engine *g, const struct vt_caption_request *rq,
+                                  const struct vt_callbacks *cb, struct vt_caption_result **out,
+                                  struct err *e)
 {
-    struct err e = {0};
-    if (engine->isolated)
-        return engine_finish(isolated_caption(engine->isolated, request, callbacks, out, &e), &e,
-                             err);
     struct vt_caption_result *r = mem_alloc(sizeof *r);
-    enum err_code rc = run(engine, request, callbacks, r, &e);
+    enum err_code rc = run(g, rq, cb, r, e);
     if (rc != ERR_OK) {
         vt_caption_result_free(r);
         r = NULL;
     }
     *out = r;
+    return rc;
+}
+
+enum vt_status vt_caption(struct vt_engine *engine, const struct vt_caption_request *request,
+                          const struct vt_callbacks *callbacks, struct vt_caption_result **out,
+                          struct vt_error *err)
+{
+    struct err e = {0};
+    *out = NULL;
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK)
+        rc = engine->isolated ? isolated_caption(engine->isolated, request, callbacks, out, &e)
+                              : caption_here(engine, request, callbacks, out, &e);
     return engine_finish(rc, &e, err);
 }
 
@@ -145,23 +154,31 @@ int vt_caption_complete(const struct vt_caption_result *result)
 
 /* ---- models ------------------------------------------------------------------------------------------ */
 
+static enum err_code load_here(struct vt_engine *g, const char *model, struct err *e)
+{
+    struct model_dir *dir = mem_alloc(sizeof *dir);
+    atomic_store(&g->cancel, false);
+    enum err_code rc = model_dir_open(model, dir, e);
+    if (rc == ERR_OK)
+        rc = engine_open_model(g, model, dir->pipeline, NULL, e);
+    mem_free(dir);
+    return rc;
+}
+
 enum vt_status vt_engine_load(struct vt_engine *engine, const char *model, struct vt_error *err)
 {
     struct err e = {0};
-    if (engine->isolated)
-        return engine_finish(isolated_load(engine->isolated, model, &e), &e, err);
-    struct model_dir *dir = mem_alloc(sizeof *dir);
-    atomic_store(&engine->cancel, false);
-    enum err_code rc;
-    TRY_GOTO(model_dir_open(model, dir, &e), done);
-    rc = engine_open_model(engine, model, dir->pipeline, NULL, &e);
-done:
-    mem_free(dir);
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK)
+        rc = engine->isolated ? isolated_load(engine->isolated, model, &e)
+                              : load_here(engine, model, &e);
     return engine_finish(rc, &e, err);
 }
 
 void vt_engine_unload(struct vt_engine *engine)
 {
+    if (engine_check_free(engine, NULL) != ERR_OK)
+        return;
     if (engine->isolated)
         isolated_unload(engine->isolated);
     else

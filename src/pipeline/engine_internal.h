@@ -17,11 +17,13 @@
 #include "veetance.h"
 
 struct isolated;
+struct line;
 
 /* One model is open at a time: klein, layered or captioner. */
 struct vt_engine {
-    struct isolated
-        *isolated; /* it runs in a process of its own, and nothing below is used; NULL: here */
+    struct isolated *
+        isolated; /* it runs in a process of its own, and of the rest only line is used; NULL: here */
+    struct line *line; /* of its jobs; NULL: it had none */
     struct placement placement;
     struct nn_device_info info; /* of the transformer's device */
     int threads;                /* for converting; 0: one a core */
@@ -75,6 +77,11 @@ ERR_MUST_CHECK enum err_code engine_plan(struct vt_engine *g, memory_request_fn 
 /* Before and after the run itself: what it took goes into the stats. */
 void engine_begin_run(struct vt_engine *g);
 void engine_end_run(struct vt_engine *g, struct vt_stats *stats);
+
+/* engine_jobs.c: cancels all jobs and waits for the one that runs. */
+void engine_jobs_close(struct vt_engine *g);
+/* ERR_BUSY while there are jobs that are not over, but in the thread that runs them. */
+ERR_MUST_CHECK enum err_code engine_check_free(const struct vt_engine *g, struct err *e);
 
 enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out);
 void engine_close_model(struct vt_engine *g);

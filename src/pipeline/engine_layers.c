@@ -230,37 +230,52 @@ struct vt_layers_result *engine_layers_result_new(void)
     return r;
 }
 
-enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_request *request,
-                         const struct vt_callbacks *callbacks, struct vt_layers_result **out,
-                         struct vt_error *err)
+static enum err_code layers_here(struct vt_engine *g, const struct vt_layers_request *rq,
+                                 const struct vt_callbacks *cb, struct vt_layers_result **out,
+                                 struct err *e)
 {
-    struct err e = {0};
-    if (engine->isolated)
-        return engine_finish(isolated_layers(engine->isolated, request, callbacks, out, &e), &e,
-                             err);
     struct vt_layers_result *r = engine_layers_result_new();
-    enum err_code rc = run(engine, request, callbacks, NULL, r, &e);
+    enum err_code rc = run(g, rq, cb, NULL, r, e);
     if (rc != ERR_OK) {
         vt_layers_result_free(r);
         r = NULL;
     }
     *out = r;
+    return rc;
+}
+
+enum vt_status vt_layers(struct vt_engine *engine, const struct vt_layers_request *request,
+                         const struct vt_callbacks *callbacks, struct vt_layers_result **out,
+                         struct vt_error *err)
+{
+    struct err e = {0};
+    *out = NULL;
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK)
+        rc = engine->isolated ? isolated_layers(engine->isolated, request, callbacks, out, &e)
+                              : layers_here(engine, request, callbacks, out, &e);
     return engine_finish(rc, &e, err);
+}
+
+static enum err_code plan_here(struct vt_engine *g, const struct vt_layers_request *rq,
+                               struct vt_plan *out, struct err *e)
+{
+    struct vt_layers_result *r = engine_layers_result_new();
+    enum err_code rc = run(g, rq, NULL, out, r, e);
+    vt_layers_result_free(r);
+    return rc;
 }
 
 enum vt_status vt_plan_layers(struct vt_engine *engine, const struct vt_layers_request *request,
                               struct vt_plan *out, struct vt_error *err)
 {
     struct err e = {0};
-    if (engine->isolated)
-        return engine_finish(isolated_plan_layers(engine->isolated, request, out, &e), &e, err);
-    struct vt_layers_result *r = engine_layers_result_new();
-    enum err_code rc = run(engine, request, NULL, out, r, &e);
-    vt_layers_result_free(r);
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK)
+        rc = engine->isolated ? isolated_plan_layers(engine->isolated, request, out, &e)
+                              : plan_here(engine, request, out, &e);
     return engine_finish(rc, &e, err);
 }
-
-/* ---- results ------------------------------------------------------------------------------------------ */
 
 void vt_layers_result_free(struct vt_layers_result *result)
 {

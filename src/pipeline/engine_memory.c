@@ -93,7 +93,8 @@ void vt_engine_memory(const struct vt_engine *engine, struct vt_memory *out)
 enum vt_status vt_engine_set_budget(struct vt_engine *engine, uint64_t bytes, struct vt_error *err)
 {
     struct err e = {0};
-    enum err_code rc = ERR_OK;
+    enum err_code rc;
+    TRY_GOTO(engine_check_free(engine, &e), done);
     if (engine->isolated)
         rc = isolated_set_budget(engine->isolated, bytes, &e);
     for (size_t i = 0; i < engine->placement.governors.n; i++)
@@ -106,10 +107,10 @@ enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char
                                       uint64_t *bytes, struct vt_error *err)
 {
     struct err e = {0};
-    enum err_code rc = ERR_OK;
-    if (engine->isolated)
-        return engine_finish(isolated_parse_budget(engine->isolated, text, bytes, &e), &e, err);
     *bytes = UINT64_MAX;
+    enum err_code rc = engine_check_free(engine, &e);
+    if (rc == ERR_OK && engine->isolated)
+        rc = isolated_parse_budget(engine->isolated, text, bytes, &e);
     for (size_t i = 0; rc == ERR_OK && i < engine->placement.governors.n; i++) {
         uint64_t of_this = 0;
         rc = budget_parse(text, engine->placement.all[i], &of_this, &e);
@@ -120,6 +121,8 @@ enum vt_status vt_engine_parse_budget(const struct vt_engine *engine, const char
 
 void vt_engine_release(struct vt_engine *engine)
 {
+    if (engine_check_free(engine, NULL) != ERR_OK)
+        return;
     if (engine->isolated)
         isolated_release(engine->isolated);
     for (size_t i = 0; i < engine->placement.governors.n; i++)
