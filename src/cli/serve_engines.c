@@ -97,6 +97,17 @@ static bool has(const struct serve_engines *g, const char *device)
     return found;
 }
 
+/* Words that mean all engines of this machine are no devices among others. */
+static enum err_code check_stands_alone(const char *word, struct err *e)
+{
+    if (strcasecmp(word, "auto:all") != 0 && strcasecmp(word, "none") != 0)
+        return ERR_OK;
+    return err_set(e, ERR_ARG,
+                   "'%s' stands alone, not in a list; workers elsewhere are added with --engine "
+                   "HOST",
+                   word);
+}
+
 static enum err_code add(struct serve_engines *g, char (*list)[SERVE_DEVICE_BYTES], int *n,
                          const char *device, struct err *e)
 {
@@ -125,6 +136,7 @@ enum err_code serve_engines_devices(struct serve_engines *g, const char *list, s
         if (n == 0 || n >= (int)sizeof device)
             return err_set(e, ERR_ARG, "'%.60s' is no list of devices: write cuda0,cuda1", list);
         (void)snprintf(device, sizeof device, "%.*s", n, p);
+        TRY(check_stands_alone(device, e));
         TRY(add(g, g->devices, &g->n, device, e));
     }
     return ERR_OK;

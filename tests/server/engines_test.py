@@ -261,6 +261,48 @@ def test_a_worker_is_an_engine_and_may_vanish(program):
             assert not engines(s)[1]["failure"], engines(s)
 
 
+def fake_cards(program, n):
+    """The environment of a machine with so many NVIDIA cards; None: what plays their driver was not built."""
+    driver = os.path.join(os.path.dirname(program), "tests", "libfake_cuda.so")
+    return {"VEETANCE_CUDA_DRIVER": driver, "VEETANCE_FAKE_CUDA_CARDS": str(n)} if os.path.exists(driver) else None
+
+
+def test_auto_all_is_every_card(program):
+    env = fake_cards(program, 2)
+    if env is None:
+        print("      skipped: no driver to play cards")
+        return
+    with Server(program, "--device", "auto:all", "--budget", "2G,1G", env=env) as s:
+        assert len(engines(s)) == 2, engines(s)
+        jobs = [long(s), long(s)]
+        of = lambda: [(g["device"]["name"], g["device"]["budget"]) for g in engines(s)]
+        until(lambda: of() == [("cuda0", "2G"), ("cuda1", "1G")]) # known when the engines are open
+        waits = add(s, 1)
+        cancel(s, jobs[0])
+        done = s.wait_for(waits[0])
+        assert done["state"] == "done" and done["result"]["device"] in ("cuda0", "cuda1"), done
+        cancel(s, jobs[1])
+    # A worker of another machine is a further engine; the last --device counts.
+    with Server(program, "--device", "auto:all", "--engine", "127.0.0.1:1", env=env) as s:
+        assert len(engines(s)) == 3, engines(s)
+    with Server(program, "--device", "auto:all", "--device", "cpu,cpu", env=env) as s:
+        assert s.wait_for(add(s)[0])["result"]["device"] == "cpu"
+        assert len(engines(s)) == 2, engines(s)
+    r = subprocess.run([program, "serve", "--device", "auto:all", "--budget", "1G,2G,3G"], capture_output=True,
+                       env={**os.environ, **env}, text=True, timeout=60, check=False)
+    assert r.returncode == 2 and "3 budgets for 2 engines" in r.stderr, r
+
+
+def test_auto_all_is_the_processor_without_a_card(program):
+    env = fake_cards(program, 0)
+    if env is None or os.path.exists("/dev/dri"):
+        print("      skipped: no driver to play that there is none, or another maker's card")
+        return
+    with Server(program, "--device", "AUTO:ALL", env=env) as s:
+        assert s.wait_for(add(s)[0])["result"]["device"] == "cpu"
+        assert [g["device"]["name"] for g in engines(s)] == ["cpu"]
+
+
 def test_options_that_make_no_sense_are_refused(program):
     def refused(*options):
         r = subprocess.run([program, "serve", *options], capture_output=True, text=True, timeout=60, check=False)
@@ -270,6 +312,10 @@ def test_options_that_make_no_sense_are_refused(program):
     for wrong in ("cpu,,cpu", "cpu,", ","):
         assert "is no list of devices" in refused("--device", wrong), wrong
     assert "there is no device 'gpu7'" in refused("--device", "cpu,gpu7")
+    for alone in ("auto:all,cpu", "cpu,auto:all", "auto:all,auto:all", "none,cpu", "cpu,None"):
+        assert "stands alone, not in a list" in refused("--device", alone), alone
+    assert "did you mean 'auto'" in refused("--device", "auto:")
+    assert "'auto' is named twice" in refused("--device", "auto,auto")
     assert "3 budgets for 2 engines" in refused("--device", "cpu,cpu", "--budget", "1G,2G,3G")
     assert "is no address" in refused("--engine", "a:b:c")
     assert "'rpc:there:50052' is named twice" in refused("--engine", "there", "--engine", "there:50052")

@@ -88,11 +88,12 @@ int cuInit(unsigned flags)
 {
     (void)flags;
     if (!started) { /* for programs that a test only starts */
-        state.cards = (int)number("FAKE_CUDA_CARDS", state.cards);
-        state.major = (int)number("FAKE_CUDA_MAJOR", state.major);
-        state.minor = (int)number("FAKE_CUDA_MINOR", state.minor);
-        state.total_bytes = (size_t)number("FAKE_CUDA_MIB", (long)(state.total_bytes >> 20)) << 20;
-        state.fail_launch = number("FAKE_CUDA_FAIL_LAUNCH", 0);
+        state.cards = (int)number("VEETANCE_FAKE_CUDA_CARDS", state.cards);
+        state.major = (int)number("VEETANCE_FAKE_CUDA_MAJOR", state.major);
+        state.minor = (int)number("VEETANCE_FAKE_CUDA_MINOR", state.minor);
+        state.total_bytes =
+            (size_t)number("VEETANCE_FAKE_CUDA_MIB", (long)(state.total_bytes >> 20)) << 20;
+        state.fail_launch = number("VEETANCE_FAKE_CUDA_FAIL_LAUNCH", 0);
     }
     started = true;
     return state.cards > 0 ? OK : NO_DEVICE;
