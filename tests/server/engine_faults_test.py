@@ -192,15 +192,16 @@ def test_a_death_says_what_and_why(program):
 def test_what_ends_it_twice_is_refused(program):
     with Server(program) as s:
         deadly = ("generate", dict(STAR, steps=900))
-        for _ in range(2):
+        for refused in (None, True): # the second says already that there is no third
             job = submit(s, deadly)
             until(lambda: s.get("/v1/jobs/" + job).json().get("stage") == "steps")
             for pid in engines(s):
                 os.kill(pid, signal.SIGABRT)
-            assert s.wait_for(job)["error"]["code"] == "engine_crashed"
+            error = s.wait_for(job)["error"]
+            assert error["code"] == "engine_crashed" and error.get("refused") is refused, error
         j = s.wait_for(submit(s, deadly))
         assert j["state"] == "failed" and "twice" in j["error"]["detail"], j
-        assert j["error"]["code"] == "engine_crashed"
+        assert j["error"]["code"] == "engine_crashed" and j["error"]["refused"] is True, j
         assert outcome(s, ("generate", STAR))
         # The next server tries it again.
         s.stop()

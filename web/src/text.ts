@@ -141,6 +141,14 @@ const apart = {
 const queue = {
   label: 'Queue', live: 'Running and waiting', ended: 'Ended in this session', empty: 'Nothing runs and nothing waits. What you ask for appears here.', pause: 'Pause', resume: 'Resume',
   paused: 'Paused: what runs goes on, nothing new starts.', stopped: 'The queue is paused', failed: (why: string) => `Failed: ${why}`, what: 'What to do', open: 'Show or hide the queue', pauseOrResume: 'Pause or resume the queue', cancelRunning: 'Cancel what is under way',
+  engine: {
+    engine_crashed: 'The engine crashed, and this could not be finished. Nothing else is lost. Try again: the engine starts anew.',
+    engine_lost_worker: 'The worker on the other machine is gone. See that “veetance worker” runs there and can be reached, then try again.',
+    engine_out_of_memory: 'The machine ran out of memory, and the engine was ended for it. Try smaller, give it a lower budget or close other programs.',
+    engine_stuck: 'The engine gave no sign of life and was ended. Nothing else is lost. Try again: the engine starts anew.'
+  },
+  refused: 'This has ended the engine twice, so it is not tried again until the server is started anew. Change the prompt, the images, the size or the model.',
+  log: 'What the engine said last',
   again: 'Try again', smaller: 'Try smaller', stream: 'Stream weights', show: 'Show', earlier: 'Earlier', later: 'Later', accepted: 'Accepted', discarded: 'Discarded',
   kinds: { generate: 'Make', edit: 'Change', layers: 'Take apart', caption: 'Describe' }, step: (k: number, n: number) => `Step ${k} of ${n}`,
   image: (i: number, n: number) => `Image ${i} of ${n}`, left: (s: string) => `${s} left`, more: (n: number) => `${n} more waiting`

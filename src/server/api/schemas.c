@@ -102,6 +102,11 @@ static const struct http_field error_fields[] = {
     {.name = "log",
      .type = HTTP_STRING,
      .help = "the last lines of an engine whose process died of the job"},
+    {.name = "refused",
+     .type = HTTP_BOOL,
+     .help =
+         "true: the request has ended the engine twice, and is not tried again until the server "
+         "is started anew"},
     {0}};
 
 /* ---- events -------------------------------------------------------------------------------------------- */

@@ -208,7 +208,8 @@ void queue_settle(struct queue *q)
 
 void queue_abandoned_json(struct buf *b)
 {
-    queue_error_json(b, "client_gone", 499, "the client that waited for the result has gone", NULL);
+    queue_error_json(b, "client_gone", 499, "the client that waited for the result has gone", NULL,
+                     false);
 }
 
 bool queue_was_abandoned(const struct job_record *rec)

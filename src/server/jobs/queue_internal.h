@@ -138,9 +138,10 @@ const char *line_model_of(const struct worker *w);
 /* ---- what clients hear ------------------------------------------------------------------------------- */
 
 const char *queue_stage_name(enum vt_stage stage);
-/* The error of a job: {"code", "status", "detail"}, and the last lines of an engine that died of it; log may be NULL. */
+/* The error of a job: {"code", "status", "detail"}, and the last lines of an engine that died of it; log may be NULL.
+ * refused: it is not tried again. */
 void queue_error_json(struct buf *b, const char *code, int status, const char *detail,
-                      const char *log);
+                      const char *log, bool refused);
 /* That of one which was abandoned. */
 void queue_abandoned_json(struct buf *b);
 /* For the engine, of its running job. */

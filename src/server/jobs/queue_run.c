@@ -71,16 +71,18 @@ static enum err_code run_request(struct worker *w, struct live *j, const struct 
                   &j->notes, r, e);
     note_deadly(w->queue, rec, rc);
 done:
+    r->refused = err_is_engine_death(rc) && check_deadly(w->queue, rec, NULL) != ERR_OK;
     yyjson_doc_free(doc);
     return rc;
 }
 
 /* engine: whose log is told when it died of it; NULL: none. */
-static void error_json(const struct err *e, const struct vt_engine *engine, struct buf *b)
+static void error_json(const struct err *e, const struct vt_engine *engine, bool refused,
+                       struct buf *b)
 {
     bool died = engine && err_is_engine_death(e->code);
     queue_error_json(b, err_code_name(e->code), server_status_of(e), e->text,
-                     died ? vt_engine_last_words(engine) : NULL);
+                     died ? vt_engine_last_words(engine) : NULL, refused);
 }
 
 /* Lets RETRY_SECONDS pass, or the time until *stop is set. The lock is held. */
@@ -128,7 +130,7 @@ static void keep_outcome(struct queue *q, const char *id, struct job_outcome *o,
         told = true;
         if (refused) {
             buf_clear(text);
-            error_json(&e, NULL, text);
+            error_json(&e, NULL, false, text);
             *o = (struct job_outcome){.state = JOB_FAILED, .error = buf_str(text)};
             replaced = true;
         } else if (!wait_to_retry(q)) {
@@ -165,7 +167,7 @@ static void finish(struct worker *w, struct live *j, enum err_code rc, struct wo
         if (abandoned)
             queue_abandoned_json(&error);
         else
-            error_json(e, w->engine, &error);
+            error_json(e, w->engine, r->refused, &error);
         o.error = buf_str(&error);
     }
     keep_outcome(q, j->id, &o, &error);

@@ -324,7 +324,7 @@ enum err_code queue_subscribe_all(struct http_request *rq, struct http_stream **
 }
 
 void queue_error_json(struct buf *b, const char *code, int status, const char *detail,
-                      const char *log)
+                      const char *log, bool refused)
 {
     json_object(b, NULL);
     json_put_z(b, "code", code);
@@ -332,6 +332,8 @@ void queue_error_json(struct buf *b, const char *code, int status, const char *d
     json_put_z(b, "detail", detail);
     if (log && *log)
         json_put_z(b, "log", log);
+    if (refused)
+        json_put_bool(b, "refused", true);
     json_end_object(b);
 }
 

@@ -21,6 +21,7 @@ struct work_result {
     struct buf images; /* of a job for images: those that are finished, as JSON, commas between */
     struct buf made;   /* members that say how they are made; since the first */
     struct err lost;   /* why a finished image could not be stored */
+    bool refused;      /* it has ended the engine, and is not tried again */
     const char *job, *kind, *model; /* whose result it is, for its images; set by the caller */
 };
 

@@ -123,6 +123,8 @@ export interface components {
             detail: string;
             /** @description the last lines of an engine whose process died of the job */
             log?: string;
+            /** @description true: the request has ended the engine twice, and is not tried again until the server is started anew */
+            refused?: boolean;
         };
         ImagesResult: {
             images: ({

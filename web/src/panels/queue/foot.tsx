@@ -8,7 +8,7 @@ import { jobs, projectJobs, queue, queueOpen } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { ProgressBar } from './bar.tsx'
-import { titleOf, wordsOf } from './words.ts'
+import { failureOf, titleOf, wordsOf } from './words.ts'
 
 /* Failures that a person has seen. */
 const seen = signal<ReadonlySet<string>>(new Set())
@@ -19,7 +19,7 @@ function Failed ({ job }: { job: Job }) {
   return (
     <div class='job-foot failed compact' role='alert'>
       <div class='row'>
-        <span class='job-foot-words grow' title={job.error?.detail}>{text.queue.failed(job.error?.detail ?? '')}</span>
+        <span class='job-foot-words grow' title={job.error?.detail}>{text.queue.failed(failureOf(job))}</span>
         <Button kind='quiet' onClick={() => {
           dismiss()
           queueOpen.value = true

@@ -10,7 +10,7 @@ import { Button, IconButton } from '../../ui/button.tsx'
 import { middle } from '../../ui/format.ts'
 import { ProgressBar } from './bar.tsx'
 import { Remedies } from './remedies.tsx'
-import { titleOf, wordsOf } from './words.ts'
+import { failureOf, titleOf, wordsOf } from './words.ts'
 
 const DRAGGED = 'application/x-veetance-job'
 
@@ -72,7 +72,13 @@ export function EndedItem ({ job }: { job: Job }) {
       <div class='queue-text'>
         <b title={titleOf(job)}>{middle(titleOf(job), 56)}</b>
         <small>{text.queue.kinds[job.kind]} · {job.model}</small>
-        <small class={job.state === 'failed' ? 'queue-failed' : ''}>{done ? decided(job) : job.error?.detail ?? text.state[job.state]}</small>
+        <small class={job.state === 'failed' ? 'queue-failed' : ''} title={job.error?.detail}>{done ? decided(job) : failureOf(job)}</small>
+        {job.error?.log && (
+          <details class='queue-log'>
+            <summary>{text.queue.log}</summary>
+            <pre tabIndex={0}>{job.error.detail}{'\n'}{job.error.log}</pre>
+          </details>
+        )}
         <div class='queue-actions compact'>
           {done ? job.project && job.kind !== 'caption' && <Button onClick={() => { shows(job) }}>{text.queue.show}</Button> : <Remedies job={job} />}
         </div>

@@ -34,7 +34,7 @@ export function Remedies ({ job }: { job: Job }) {
       {budget && <Button onClick={() => { void withBudget(job, budget) }}>{text.plan.allow(budget)}</Button>}
       {stream && <Button onClick={() => { void withBudget(job, stream) }}>{text.queue.stream}</Button>}
       {less && <Button onClick={() => { void resubmit(job, less) }}>{text.queue.smaller}</Button>}
-      <Button onClick={() => { void again(job.id) }}>{text.queue.again}</Button>
+      {job.error?.refused !== true && <Button onClick={() => { void again(job.id) }}>{text.queue.again}</Button>}
     </>
   )
 }

@@ -6,6 +6,13 @@ import { seconds } from '../../ui/format.ts'
 
 export const titleOf = (j: Job): string => String(j.request['prompt'] ?? '').trim() || text.queue.kinds[j.kind]
 
+/* What happened to a job that failed, and what to do next. */
+export function failureOf (j: Job): string {
+  const engine = new Map(Object.entries(text.queue.engine))
+  if (!j.error) return text.state[j.state]
+  return j.error.refused === true ? text.queue.refused : engine.get(j.error.code) ?? j.error.detail
+}
+
 export function wordsOf (j: Job): string {
   if (j.state !== 'running') return text.state[j.state]
   const stage = j.stage === 'steps' && j.steps ? text.queue.step(j.step ?? 0, j.steps) : j.stage ? text.stage[j.stage] : text.state.running
