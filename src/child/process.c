@@ -35,6 +35,7 @@ struct process {
     int socket, said; /* said: its standard error */
     pthread_t keeper;
     bool has_keeper;
+    const char *name;
     const struct process_start *start; /* until it runs */
     uint64_t oom_kills;                /* when it was started */
 
@@ -84,7 +85,7 @@ static uint64_t count_oom_kills(void)
 /* ---- what it says ---------------------------------------------------------------------------------------- */
 
 /* "veetance: warning: ..." of its log into ours. */
-static void tell(const char *line)
+static void tell(const char *name, const char *line)
 {
     static const struct {
         const char *head;
@@ -98,7 +99,7 @@ static void tell(const char *line)
             log_line(heads[i].level, "%s", line + strlen(heads[i].head));
             return;
         }
-    log_warn("engine: %s", line);
+    log_warn("%s: %s", name, line);
 }
 
 /* Keeps the end of all that came. */
@@ -130,7 +131,7 @@ static void end_line(struct process *p, struct lines *l)
     l->text[l->n] = '\n';
     keep(p, l->text, l->n + 1);
     l->text[l->n] = 0;
-    tell(l->text);
+    tell(p->name, l->text);
     l->n = 0;
 }
 
@@ -322,13 +323,15 @@ static void *keeper(void *process)
     int rc = spawn(p);
     close_theirs(p);
     if (rc == 0 && (p->pidfd = (int)syscall(SYS_pidfd_open, p->pid, 0)) < 0)
-        log_warn("the engine's process cannot be watched: %s", strerror(errno)); /* Linux 5.3 can */
+        log_warn("the %s's process cannot be watched: %s", p->name,
+                 strerror(errno)); /* Linux 5.3 can */
     pthread_mutex_lock(&p->lock);
     p->is_running = rc == 0;
     p->has_failed = rc != 0;
     if (rc != 0)
         (void)err_set_sys(&p->err, rc == ENOENT ? ERR_NOTFOUND : ERR_IO, rc,
-                          "the engine's process cannot be started ('%.200s')", p->start->program);
+                          "the %s's process cannot be started ('%.200s')", p->name,
+                          p->start->program);
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     if (rc == 0)
@@ -353,11 +356,11 @@ static enum err_code open_ends(struct process *p, struct err *e)
     p->socket = pair[0];
     p->theirs = moved(pair[1]);
     if (p->theirs < 0 || pipe2(said, O_CLOEXEC) != 0)
-        return err_set_sys(e, ERR_IO, errno, "no descriptors for the engine's process");
+        return err_set_sys(e, ERR_IO, errno, "no descriptors for the %s's process", p->name);
     p->said = said[0];
     p->their_error = moved(said[1]);
     if (p->their_error < 0 || fcntl(p->said, F_SETFL, O_NONBLOCK) != 0)
-        return err_set_sys(e, ERR_IO, errno, "no descriptors for the engine's process");
+        return err_set_sys(e, ERR_IO, errno, "no descriptors for the %s's process", p->name);
     return ERR_OK;
 }
 
@@ -365,7 +368,7 @@ static enum err_code run(struct process *p, struct err *e)
 {
     TRY(open_ends(p, e));
     if (!parallel_start(&p->keeper, keeper, p))
-        return err_set(e, ERR_NOMEM, "no thread for the engine's process");
+        return err_set(e, ERR_NOMEM, "no thread for the %s's process", p->name);
     p->has_keeper = true;
     pthread_mutex_lock(&p->lock);
     while (!p->is_running && !p->has_failed)
@@ -386,6 +389,7 @@ enum err_code process_start(const struct process_start *o, struct process **out,
     *out = NULL;
     p->socket = p->said = p->theirs = p->their_error = p->pidfd = -1;
     p->start = o;
+    p->name = o->name ? o->name : "engine";
     pthread_mutex_init(&p->lock, NULL);
     pthread_condattr_init(&steady);
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);

@@ -25,7 +25,8 @@
 enum { PROCESS_SOCKET = 3, PROCESS_LOG_BYTES = 4096 };
 
 struct process_start {
-    const char *program;          /* a path */
+    const char *name;    /* what errors and the log call it, as long as it runs; NULL: "engine" */
+    const char *program; /* a path */
     const char *const *arguments; /* the first is its name; ends with NULL */
     const char *temporary;        /* what it finds as TMPDIR; NULL: what we have */
 };

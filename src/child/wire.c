@@ -22,7 +22,7 @@ union control {
 enum err_code wire_pair(int out[2], struct err *e)
 {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, out) != 0)
-        return err_set_sys(e, ERR_IO, errno, "no socket for the engine's process");
+        return err_set_sys(e, ERR_IO, errno, "no socket for another process");
     return ERR_OK;
 }
 

@@ -20,25 +20,10 @@
 #include "cli/offline.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_cmd_generate,
-    &cli_cmd_edit,
-    &cli_cmd_layers,
-    &cli_cmd_plan,
-    &cli_cmd_caption,
-    &cli_cmd_inspect,
-    &cli_cmd_devices,
-    &cli_cmd_models,
-    &cli_cmd_doctor,
-    &cli_cmd_serve,
-    &cli_cmd_mask,
-    &cli_cmd_sheet,
-    &cli_cmd_store,
-    &cli_cmd_bench,
-    &cli_cmd_convert,
-    &cli_cmd_worker,
-    &cli_cmd_engine,
-    &cli_cmd_settings,
-    NULL,
+    &cli_cmd_generate, &cli_cmd_edit,    &cli_cmd_layers, &cli_cmd_plan,     &cli_cmd_caption,
+    &cli_cmd_inspect,  &cli_cmd_devices, &cli_cmd_models, &cli_cmd_doctor,   &cli_cmd_serve,
+    &cli_cmd_mask,     &cli_cmd_sheet,   &cli_cmd_store,  &cli_cmd_bench,    &cli_cmd_convert,
+    &cli_cmd_worker,   &cli_cmd_engine,  &cli_cmd_reader, &cli_cmd_settings, NULL,
 };
 
 /* Set once at start: failures are also told as JSON. */

@@ -110,7 +110,7 @@ extern const struct cli_command cli_cmd_generate, cli_cmd_edit, cli_cmd_inspect,
 extern const struct cli_command cli_cmd_models, cli_cmd_doctor;
 extern const struct cli_command cli_cmd_serve;
 extern const struct cli_command cli_cmd_store;
-extern const struct cli_command cli_cmd_worker, cli_cmd_engine;
+extern const struct cli_command cli_cmd_worker, cli_cmd_engine, cli_cmd_reader;
 extern const struct cli_command cli_cmd_settings;
 
 #endif

@@ -75,7 +75,8 @@ static const struct cli_option options[] = {
      "end an engine that had nothing to do for so long, and give its memory back: 30s, 5m "
      "(default), 1h; 0: it stays"},
     {SERVE_PATIENCE, 0, "patience", "SECONDS",
-     "an engine that gives no sign of life for so long is ended, and its job fails (default 60)"},
+     "an engine that gives no sign of life for so long is ended, and its job fails; also the "
+     "processor time that reading a file may take (default 60)"},
     {SERVE_NO_SANDBOX, 0, "no-sandbox", NULL,
      "keep the right to open sockets and capabilities, and an engine's to read any file"},
     {SERVE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"},

@@ -37,7 +37,7 @@ struct http_sink {
         *types; /* of a body that is a file: "image/png", ...; ends with NULL. NULL: none */
     enum err_code (*begin)(void *app, uint64_t max_bytes, void **file, struct err *e);
     enum err_code (*write)(void *file, const void *p, size_t n, struct err *e);
-    /* The memory that finish will take, at least 1. All bytes have come. */
+    /* The memory that finish will take, at least 1. All bytes have come. On a thread for such work. */
     uint64_t (*weight)(const void *file);
     /* Keeps it, and fills id and info of out; what they point to lives in a. On a thread for such work. */
     enum err_code (*finish)(void *app, void *file, const char *name, struct arena *a,

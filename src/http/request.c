@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "http/limits.h"
 
-enum { REQUEST_ARENA_BYTES = 1 << 20 };
+enum { REQUEST_ARENA_BYTES = 1 << 20, WEIGHING_BYTES = 1 << 20 };
 
 void *http_app_of(const struct http_request *rq)
 {
@@ -160,10 +160,14 @@ static void handle(struct http_request *rq, struct http_reply *re)
 
 /* ---- heavy work ------------------------------------------------------------------------------------- */
 
+static struct http_request *request_of(struct pool_task *t)
+{
+    return (struct http_request *)(void *)((char *)t - offsetof(struct http_request, task));
+}
+
 static void run_heavy(struct pool_task *t)
 {
-    struct http_request *rq =
-        (struct http_request *)(void *)((char *)t - offsetof(struct http_request, task));
+    struct http_request *rq = request_of(t);
     bool awake = true;
     if (!http_nap_gone(&rq->nap)) {
         rq->on_pool = true;
@@ -184,16 +188,33 @@ static void refuse_heavy(struct http_request *rq, enum err_code rc, const struct
     rq->is_ready = true;
 }
 
-static enum MHD_Result hand_over(struct http_request *rq, uint64_t bytes)
+/* The connection is held. */
+static void add_task(struct http_request *rq, void (*run)(struct pool_task *t), uint64_t bytes)
 {
     struct err e = {0};
-    rq->task = (struct pool_task){.run = run_heavy, .bytes = bytes};
-    http_nap_hold(&rq->nap, rq->core->sleepers, rq->connection);
+    rq->task = (struct pool_task){.run = run, .bytes = bytes};
     enum err_code rc = pool_add(rq->core->pool, &rq->task, &e);
     if (rc != ERR_OK) {
         refuse_heavy(rq, rc, &e);
         http_nap_release(&rq->nap, true);
     }
+}
+
+/* What came with it is weighed, which may take a while, too; then it waits for the memory that it takes. */
+static void run_weighing(struct pool_task *t)
+{
+    struct http_request *rq = request_of(t);
+    if (http_nap_gone(&rq->nap))
+        http_nap_release(&rq->nap, true);
+    else
+        add_task(rq, run_heavy, http_body_weight(rq));
+}
+
+static enum MHD_Result hand_over(struct http_request *rq, void (*run)(struct pool_task *t),
+                                 uint64_t bytes)
+{
+    http_nap_hold(&rq->nap, rq->core->sleepers, rq->connection);
+    add_task(rq, run, bytes);
     return MHD_YES;
 }
 
@@ -214,12 +235,11 @@ static enum MHD_Result answer(struct http_request *rq)
     if (!rq->is_ready) {
         if (!rq->refused && !rq->is_read && rq->route)
             rq->refused = http_body_close(rq, &rq->err) != ERR_OK;
-        uint64_t bytes = rq->refused || rq->is_read ? 0 : http_body_weight(rq);
-        if (bytes)
-            return hand_over(rq, bytes);
+        if (!rq->refused && !rq->is_read && rq->n_files)
+            return hand_over(rq, run_weighing, WEIGHING_BYTES);
         handle(rq, re);
         if (re->heavy)
-            return hand_over(rq, re->heavy);
+            return hand_over(rq, run_heavy, re->heavy);
     }
     if (!rq->is_ready)
         return MHD_YES;

@@ -7,6 +7,7 @@
 #define VT_IMAGE_CODEC_H
 
 #include "base/buf.h"
+#include "base/late.h"
 #include "base/str.h"
 #include "image/load.h"
 
@@ -31,6 +32,10 @@ ERR_MUST_CHECK enum err_code codec_tiff(struct decode *d);
 ERR_MUST_CHECK enum err_code codec_heif(struct decode *d);
 ERR_MUST_CHECK enum err_code codec_gif(struct decode *d);
 ERR_MUST_CHECK enum err_code codec_bmp(struct decode *d);
+
+/* Their libraries. That of HEIC and AVIF is made ready, too. */
+extern struct late_library image_webp_load, image_tiff, image_gif, image_lcms;
+ERR_MUST_CHECK enum err_code codec_heif_prepare(struct err *e);
 
 /* Adds one sentence to info->notes; what does not fit is left out. */
 void codec_note(struct image_info *info, const char *fmt, ...)

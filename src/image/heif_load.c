@@ -18,6 +18,7 @@
 #include "image/sample.h"
 
 #define HEIF_FUNCTIONS(X)                                                                          \
+    X(heif_init)                                                                                   \
     X(heif_get_version_number)                                                                     \
     X(heif_get_version)                                                                            \
     X(heif_context_alloc)                                                                          \
@@ -41,6 +42,14 @@
     X(heif_image_get_plane_readonly)
 
 LATE_LIBRARY(image_heif, "reading HEIC and AVIF", HEIF_FUNCTIONS)
+
+/* Later versions look for decoders in a folder when they are first used. */
+enum err_code codec_heif_prepare(struct err *e)
+{
+    TRY(late_open(&image_heif, e));
+    (void)heif_init(NULL);
+    return ERR_OK;
+}
 
 struct heif_job {
     struct decode *d;

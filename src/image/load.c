@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "image/codec.h"
 #include "image/icc.h"
+#include "image/late_jpeg.h"
 
 static const struct format {
     const char *name;
@@ -66,6 +67,28 @@ enum image_format image_sniff(struct str bytes)
     if (str_starts(bytes, STR_LIT("BM")) && bytes.n >= 26)
         return IMAGE_FORMAT_BMP;
     return IMAGE_FORMAT_UNKNOWN;
+}
+
+enum err_code image_prepare(enum image_format format, struct err *e)
+{
+    struct err missing = {0};
+    if (late_open(&image_lcms, &missing) != ERR_OK) /* a note on every image that wants it */
+        err_clear(&missing);
+    switch (format) {
+    case IMAGE_FORMAT_JPEG:
+        return late_open(&image_jpeg, e);
+    case IMAGE_FORMAT_WEBP:
+        return late_open(&image_webp_load, e);
+    case IMAGE_FORMAT_TIFF:
+        return late_open(&image_tiff, e);
+    case IMAGE_FORMAT_HEIC:
+    case IMAGE_FORMAT_AVIF:
+        return codec_heif_prepare(e);
+    case IMAGE_FORMAT_GIF:
+        return late_open(&image_gif, e);
+    default:
+        return ERR_OK;
+    }
 }
 
 void codec_note(struct image_info *info, const char *fmt, ...)

@@ -58,6 +58,9 @@ struct image_info {
 const char *image_format_name(enum image_format format);
 enum image_format image_sniff(struct str bytes);
 
+/* Opens the libraries that images of the format may need, for who cannot open files later on. */
+ERR_MUST_CHECK enum err_code image_prepare(enum image_format format, struct err *e);
+
 /* limits NULL = defaults, info NULL = not wanted. On failure info holds what was learnt. */
 ERR_MUST_CHECK enum err_code image_load_memory(struct str bytes, const struct image_limits *limits,
                                                struct image_info *info, struct image *out,

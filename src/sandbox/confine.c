@@ -72,7 +72,7 @@ static enum err_code add_rules(int rules, uint64_t handled, const struct sandbox
     return ERR_OK;
 }
 
-static enum err_code confine_files(const struct sandbox_rights *kept, bool *done, struct err *e)
+enum err_code sandbox_confine_files(const struct sandbox_rights *kept, bool *done, struct err *e)
 {
     long abi = syscall(CALL_CREATE_RULESET, NULL, 0, LANDLOCK_VERSION);
     *done = abi > 0;
@@ -170,6 +170,6 @@ enum err_code sandbox_confine(const struct sandbox_rights *r, enum sandbox_netwo
     *files = false;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set_sys(e, ERR_DEVICE, errno, "cannot give up new privileges");
-    TRY(confine_files(r, files, e));
+    TRY(sandbox_confine_files(r, files, e));
     return confine_calls(r->local_sockets || network == SANDBOX_RPC, e);
 }

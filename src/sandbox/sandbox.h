@@ -49,6 +49,14 @@ struct sandbox_rights {
 ERR_MUST_CHECK enum err_code sandbox_confine(const struct sandbox_rights *r,
                                              enum sandbox_network network, bool *files,
                                              struct err *e);
+/* Only the files of these rights. */
+ERR_MUST_CHECK enum err_code sandbox_confine_files(const struct sandbox_rights *r, bool *files,
+                                                   struct err *e);
+
+/* From here on this process computes: it reads and writes what is open, asks for memory, starts threads, and nothing
+ * else: no file is opened, no program or process started, no other process reached, no memory made executable. Whatever
+ * else it asks of the kernel is refused (EPERM), it is never killed for it. */
+ERR_MUST_CHECK enum err_code sandbox_compute(struct err *e);
 
 /* ---- showing that it holds ------------------------------------------------------------------------ */
 

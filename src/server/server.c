@@ -87,9 +87,12 @@ static enum err_code open_http(struct server *s, const struct server_options *o,
 static enum err_code open_parts(struct server *s, const struct server_options *o, struct err *e)
 {
     static const struct queue_watcher watcher = {openai_tell_preview, openai_tell_end};
+    const struct reader_options ro = {.confined = o->sandbox, .patience = o->engines[0].patience};
     struct store_options so = {.dir = o->store_dir};
     TRY(stage(s, open_http(s, o, e), "listening"));
     TRY(stage(s, drop_rights(s, o, e), "network and capabilities given up"));
+    TRY(stage(s, reader_open(&ro, &s->reader, e), "a reader waits"));
+    so.reader = s->reader;
     TRY(stage(s, store_open(&so, &s->store, e), "store opened"));
     s->events = events_hub_new(LIMIT_STREAM);
     store_listen(s->store, &(struct store_listener){.asset = asset_tell, .user = s});
@@ -175,6 +178,7 @@ void server_close(struct server *s)
     http_core_free(s->http);
     events_hub_free(s->events);
     store_close(s->store);
+    reader_close(s->reader);
     pthread_mutex_destroy(&s->settings_lock);
     mem_free(s);
 }

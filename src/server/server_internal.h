@@ -6,6 +6,7 @@
 
 #include "http/core.h"
 #include "http/request.h"
+#include "reader/reader.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -18,6 +19,7 @@ struct server {
     double sandbox_seconds;
     bool is_sandboxed;
     struct http_core *http;
+    struct reader *reader; /* of all that came from elsewhere */
     struct store *store;
     struct exports *exports, *thumbnails;
     struct caretaker *caretaker;

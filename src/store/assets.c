@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,16 +107,19 @@ void asset_writer_abort(struct asset_writer *w)
     mem_free(w);
 }
 
-/* Reads the bytes as an image, all of it unless trusted, and takes its measures. */
-static enum err_code measure(struct str bytes, bool trusted, struct asset *a, struct err *e)
+static struct reader_file file_of(const struct asset_writer *w)
 {
+    return (struct reader_file){.fd = w->fd, .bytes = w->bytes};
+}
+
+/* Reads the file as an image, and takes its measures. Of what our own encoder made only the header is read. */
+static enum err_code check_image(struct asset_writer *w, bool trusted, struct asset *a,
+                                 struct err *e)
+{
+    const struct reader_file f = file_of(w);
     struct image_info info = {0};
-    struct image im = {0};
-    enum err_code rc = trusted ? image_probe_memory(bytes, NULL, &info, e)
-                               : image_load_memory(bytes, NULL, &info, &im, e);
-    image_free(&im);
-    if (rc != ERR_OK)
-        return rc;
+    TRY(trusted ? reader_image(NULL, &f, READER_HEADER, &info, NULL, e)
+                : reader_image(w->s->reader, &f, READER_CHECK, &info, NULL, e));
     a->format = info.format;
     a->width = info.w;
     a->height = info.h;
@@ -125,30 +127,15 @@ static enum err_code measure(struct str bytes, bool trusted, struct asset *a, st
     return ERR_OK;
 }
 
-static enum err_code check_image(struct asset_writer *w, bool trusted, struct asset *a,
-                                 struct err *e)
-{
-    if (w->bytes == 0)
-        return err_set(e, ERR_FORMAT, "the file is empty");
-    void *p = mmap(NULL, (size_t)w->bytes, PROT_READ, MAP_SHARED, w->fd, 0);
-    if (p == MAP_FAILED)
-        return err_set_sys(e, ERR_IO, errno, "cannot read the file again");
-    enum err_code rc = measure((struct str){p, (size_t)w->bytes}, trusted, a, e);
-    munmap(p, (size_t)w->bytes);
-    return rc;
-}
-
 uint64_t asset_writer_pixels(const struct asset_writer *w)
 {
+    const struct reader_file f = file_of(w);
     struct image_info info = {0};
-    uint64_t pixels = 0;
-    void *p = w->bytes ? mmap(NULL, (size_t)w->bytes, PROT_READ, MAP_SHARED, w->fd, 0) : MAP_FAILED;
-    if (p == MAP_FAILED)
-        return 0;
-    if (image_probe_memory((struct str){p, (size_t)w->bytes}, NULL, &info, NULL) == ERR_OK)
-        pixels = (uint64_t)info.w * (uint64_t)info.h;
-    munmap(p, (size_t)w->bytes);
-    return pixels;
+    struct err e = {0};
+    if (reader_image(w->s->reader, &f, READER_HEADER, &info, NULL, &e) == ERR_OK)
+        return (uint64_t)info.w * (uint64_t)info.h;
+    err_clear(&e); /* finish says it */
+    return 0;
 }
 
 /* From the temporary file to the row. */
@@ -372,34 +359,25 @@ enum err_code asset_open(struct store *s, const char *id, struct asset *out, int
     return ERR_OK;
 }
 
-static enum err_code load(struct store *s, const char *id, bool deep, struct image *out,
+static enum err_code load(struct store *s, const char *id, enum reader_wish wish, struct image *out,
                           struct err *e)
 {
     struct asset a;
     int fd;
     *out = (struct image){0};
-    enum err_code rc = asset_open(s, id, &a, &fd, e);
-    if (rc != ERR_OK)
-        return rc;
-    void *p = mmap(NULL, (size_t)a.bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (p == MAP_FAILED) {
-        rc = err_set_sys(e, ERR_IO, errno, "cannot read asset %s", a.id);
-    } else {
-        struct str bytes = {p, (size_t)a.bytes};
-        rc = deep ? image_load_deep(bytes, NULL, NULL, out, e)
-                  : image_load_memory(bytes, NULL, NULL, out, e);
-        munmap(p, (size_t)a.bytes);
-    }
+    TRY(asset_open(s, id, &a, &fd, e));
+    const struct reader_file f = {.fd = fd, .bytes = a.bytes};
+    enum err_code rc = reader_image(s->reader, &f, wish, NULL, out, e);
     close(fd);
     return rc;
 }
 
 enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)
 {
-    return load(s, id, false, out, e);
+    return load(s, id, READER_PIXELS, out, e);
 }
 
 enum err_code asset_load_deep(struct store *s, const char *id, struct image *out, struct err *e)
 {
-    return load(s, id, true, out, e);
+    return load(s, id, READER_DEEP, out, e);
 }

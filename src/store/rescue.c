@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,19 +57,20 @@ static bool probe(struct store *s, const char *name, struct asset *a)
     if (fd < 0)
         return false;
     bool good = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
-    void *p = good ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (good) {
+        const struct reader_file f = {.fd = fd, .bytes = (uint64_t)st.st_size};
+        good = reader_image(s->reader, &f, READER_HEADER, &info, NULL, NULL) == ERR_OK;
+    }
     close(fd);
-    if (p == MAP_FAILED)
+    if (!good)
         return false;
-    good = image_probe_memory((struct str){p, (size_t)st.st_size}, NULL, &info, NULL) == ERR_OK;
-    munmap(p, (size_t)st.st_size);
     a->format = info.format;
     a->width = info.w;
     a->height = info.h;
     a->alpha = info.channels == 2 || info.channels == 4;
     a->bytes = (uint64_t)st.st_size;
     a->created_ms = (int64_t)st.st_mtim.tv_sec * 1000;
-    return good;
+    return true;
 }
 
 static enum err_code enter(const char *name, void *user, struct err *e)

@@ -337,6 +337,7 @@ enum err_code store_open(const struct store_options *o, struct store **out, stru
     s->lock_fd = -1;
     s->files_lock_fd = -1;
     s->look_only = o->look_only;
+    s->reader = o->reader;
     s->beside = o->beside;
     s->files = (struct files){.root = -1, .assets = -1, .thumbs = -1, .tmp = -1};
     pthread_mutex_init(&s->files_lock, NULL);

@@ -30,6 +30,7 @@
 #include "base/err.h"
 
 struct store;
+struct reader;
 
 struct store_options {
     const char *dir; /* NULL: store_default_dir */
@@ -39,6 +40,8 @@ struct store_options {
     /* Beside the process that owns the store, and at the same time: may delete, collect and keep settings,
      * nothing else. */
     bool beside;
+    /* Decodes images in a process of its own (reader/reader.h), and outlives the store; NULL: here. */
+    struct reader *reader;
     /* Milliseconds since 1970; NULL: the system's. Tests make the clock jump with it. */
     int64_t (*wall_clock_ms)(void *user);
     void *user;

@@ -6,6 +6,7 @@
 #ifndef VT_STORE_STORE_IMPL_H
 #define VT_STORE_STORE_IMPL_H
 
+#include "reader/reader.h"
 #include "store/assets.h"
 #include "store/db.h"
 #include "store/files.h"
@@ -26,6 +27,7 @@ struct store {
     pthread_mutex_t thumbs_lock; /* one thumbnail is made at a time: each may hold a large image */
     int64_t wall_at_open_ms, boot_at_open_ms;
     struct store_listener listener;
+    struct reader *reader; /* borrowed; NULL: none */
 };
 
 void store_lock_files(struct store *s);

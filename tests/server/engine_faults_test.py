@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from support import EDIT, ROOT, SCENE, Server, Worker, png, run_all, until
+from support import EDIT, ROOT, SCENE, Server, Worker, engines_of, png, run_all, until
 
 MOMENTS = int(os.environ.get("VEETANCE_FAULTS", "3"))
 SEED = int(os.environ.get("VEETANCE_FAULTS_SEED", "1"))
@@ -22,15 +22,7 @@ SIGNALS = [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGSTOP]
 
 
 def engines(s):
-    """Processes of engines that the server has."""
-    found = []
-    for path in glob.glob(f"/proc/{s.process.pid}/task/*/children"):
-        try:
-            with open(path, encoding="ascii") as f:
-                found += [int(pid) for pid in f.read().split()]
-        except OSError:
-            pass
-    return found
+    return engines_of(s.process.pid)
 
 
 def alive(pid):

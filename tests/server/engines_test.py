@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from events_test import Stream
-from support import SCENE, Server, Worker, run_all, until
+from support import SCENE, Server, Worker, engines_of, run_all, until
 
 QUICK = {"prompt": "a red star", "steps": 1, "width": 64, "height": 64}
 LONG = dict(QUICK, steps=1000)
@@ -193,11 +193,7 @@ def processes(s):
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
             fields = f.read().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
-    pids = []
-    for task in os.listdir(f"/proc/{s.process.pid}/task"):
-        with open(f"/proc/{s.process.pid}/task/{task}/children", encoding="ascii") as f:
-            pids += [int(p) for p in f.read().split()]
-    return sorted(pids, key=seconds, reverse=True)
+    return sorted(engines_of(s.process.pid), key=seconds, reverse=True)
 
 
 def test_one_process_of_several_dies(program):

@@ -33,6 +33,22 @@ class Answer:
         return f"{self.status} {self.body[:300]!r}"
 
 
+def engines_of(server):
+    """Processes of engines that it has."""
+    found = []
+    for task in os.listdir(f"/proc/{server}/task"):
+        try:
+            with open(f"/proc/{server}/task/{task}/children", encoding="ascii") as f:
+                pids = f.read().split()
+            for pid in pids:
+                with open(f"/proc/{pid}/cmdline", encoding="ascii") as f:
+                    if f.read().split("\0")[1:2] == ["engine"]:
+                        found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
 class Server:
     def __init__(self, program, *options, env=None, store=None):
         self.program, self.options = program, list(options)

@@ -155,7 +155,8 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
     enum err_code rc =
         face_bytes(rq, (struct str){yyjson_get_str(text), yyjson_get_len(text)}, field, &file, e);
     if (rc == ERR_OK) {
-        rc = image_load_memory(buf_str(&file), NULL, NULL, &im, e);
+        const struct reader_file f = {.fd = -1, .memory = buf_str(&file)};
+        rc = reader_image(server_of(rq)->reader, &f, READER_PIXELS, NULL, &im, e);
         if (rc != ERR_OK)
             http_set_error_field(rq, "%s", field);
     }

@@ -41,8 +41,8 @@ static enum err_code read_all(int fd, struct buf *out, struct err *e)
 }
 
 /* Written anew, with what the file says of how it was made. */
-static enum err_code convert(struct str file, struct face_format format, struct buf *out,
-                             struct err *e)
+static enum err_code convert(struct store *s, const char *asset, struct str file,
+                             struct face_format format, struct buf *out, struct err *e)
 {
     struct image im = {0};
     struct err missing = {0};
@@ -50,7 +50,7 @@ static enum err_code convert(struct str file, struct face_format format, struct 
     buf_init(&parameters, LIMIT_FILE);
     if (image_parameters(file, &parameters, &missing) != ERR_OK)
         err_clear(&missing);
-    enum err_code rc = image_load_memory(file, NULL, NULL, &im, e);
+    enum err_code rc = asset_load(s, asset, &im, e);
     if (rc == ERR_OK)
         rc = face_encode(&im, format, buf_str(&parameters), out, e);
     buf_deinit(&parameters);
@@ -70,7 +70,7 @@ enum err_code face_file(struct store *s, const char *asset, struct face_format f
     if (rc == ERR_OK)
         rc = read_all(fd, keeps ? b : &file, e);
     if (rc == ERR_OK && !keeps)
-        rc = convert(buf_str(&file), format, b, e);
+        rc = convert(s, a.id, buf_str(&file), format, b, e);
     if (fd >= 0)
         (void)close(fd);
     buf_deinit(&file);

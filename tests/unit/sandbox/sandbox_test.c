@@ -1,7 +1,9 @@
 /* The filter has no way back, so every case runs in a child of its own; the child's exit code is the result. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +220,66 @@ static void children_are_bound_when_the_parent_is(void **state)
     assert_int_equal(in_child(child_inherits), 0);
 }
 
+static void *add_one(void *n)
+{
+    ++*(int *)n;
+    return NULL;
+}
+
+/* What a decoder needs goes on, and nothing else does. */
+static int compute_only(void)
+{
+    struct err e = {0};
+    pthread_t t;
+    char byte = 1;
+    int n = 0, ends[2];
+    const pid_t parent = getppid();
+    NEED(1, pipe(ends) == 0);
+    NEED(2, sandbox_compute(&e) == ERR_OK);
+    char *p = malloc(1 << 24);
+    NEED(3, p);
+    memset(p, 1, 1 << 24);
+    free(p);
+    NEED(4, pthread_create(&t, NULL, add_one, &n) == 0 && pthread_join(t, NULL) == 0 && n == 1);
+    NEED(5, write(ends[1], &byte, 1) == 1 && read(ends[0], &byte, 1) == 1);
+    int area = memfd_create("x", MFD_ALLOW_SEALING | MFD_CLOEXEC);
+    NEED(6, area >= 0 && ftruncate(area, 4096) == 0 && fcntl(area, F_ADD_SEALS, F_SEAL_WRITE) == 0);
+    NEED(7, open("/proc/self/maps", O_RDONLY) < 0 && errno == EPERM);
+    NEED(8, open("/usr/lib", O_RDONLY | O_DIRECTORY) < 0 && errno == EPERM);
+    NEED(9, socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    NEED(10, kill(parent, 0) < 0 && errno == EPERM);
+    NEED(11, syscall(SYS_tgkill, parent, parent, 0) < 0 && errno == EPERM);
+    NEED(12, fork() < 0 && errno == EPERM);
+    NEED(13, execl("/bin/true", "true", (char *)NULL) < 0 && errno == EPERM);
+    NEED(14, mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+                     MAP_FAILED &&
+                 errno == EPERM);
+    NEED(15, fcntl(area, F_SETOWN, parent) < 0 && errno == EPERM);
+    NEED(16, prctl(PR_SET_PDEATHSIG, 0) < 0 && errno == EPERM);
+    return 0;
+}
+
+static void only_computing_is_left(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(compute_only), 0);
+}
+
+/* Its own signals still end it. */
+static int compute_and_abort(void)
+{
+    struct err e = {0};
+    NEED(1, sandbox_compute(&e) == ERR_OK);
+    (void)signal(SIGABRT, SIG_DFL);
+    abort();
+}
+
+static void it_can_still_crash(void **state)
+{
+    (void)state;
+    assert_int_equal(in_child(compute_and_abort), -SIGABRT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +291,8 @@ int main(void)
         cmocka_unit_test(dropping_again_is_harmless_when_dropped),
         cmocka_unit_test(only_inet_stays_when_rpc_is_asked_for),
         cmocka_unit_test(children_are_bound_when_the_parent_is),
+        cmocka_unit_test(only_computing_is_left),
+        cmocka_unit_test(it_can_still_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

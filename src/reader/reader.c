@@ -1,0 +1,304 @@
+/* reader.c - the processes that read files for this one: one waits, one is asked, and each ends with its file. */
+#include "reader/reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "child/process.h"
+#include "reader/messages.h"
+
+enum {
+    WAITING_MAX = 2, /* started before they are needed */
+    DEFAULT_PATIENCE = 60,
+    SLOWNESS = 3, /* how much slower a busy machine may be than its processor */
+    END_MS = 2000,
+};
+
+struct reader {
+    struct reader_options options;
+    pthread_t filler;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    struct process *waiting[WAITING_MAX];
+    int n;
+    bool is_wanted; /* one was taken since the filler looked */
+    bool ends;
+};
+
+/* ---- those that wait --------------------------------------------------------------------------------------- */
+
+static enum err_code start(const struct reader *r, struct process **out, struct err *e)
+{
+    static const char *const words[] = {"veetance", "reader", NULL};
+    const struct reader_options *o = &r->options;
+    return process_start(
+        &(struct process_start){.name = "reader",
+                                .program = o->program ? o->program : "/proc/self/exe",
+                                .arguments = o->arguments ? o->arguments : words},
+        out, e);
+}
+
+/* One that lives: what waited may have been killed. NULL: none waits. */
+static struct process *take_waiting(struct reader *r)
+{
+    struct process_ending how = {.ended = true};
+    struct process *p = NULL;
+    while (how.ended) {
+        process_free(p);
+        pthread_mutex_lock(&r->lock);
+        p = r->n ? r->waiting[--r->n] : NULL;
+        pthread_mutex_unlock(&r->lock);
+        if (!p)
+            return NULL;
+        process_end(p, 0, &how);
+    }
+    return p;
+}
+
+/* Starts what is to wait, beside those who ask. One that cannot be started is tried again when one is taken; who finds
+ * none starts his own, and tells why he cannot. */
+static void *fill(void *reader)
+{
+    struct reader *r = reader;
+    pthread_mutex_lock(&r->lock);
+    while (!r->ends) {
+        struct process *p = NULL;
+        struct err e = {0};
+        if (r->n == WAITING_MAX || !r->is_wanted) {
+            pthread_cond_wait(&r->changed, &r->lock);
+            continue;
+        }
+        r->is_wanted = r->n + 1 < WAITING_MAX;
+        pthread_mutex_unlock(&r->lock);
+        if (start(r, &p, &e) != ERR_OK)
+            log_debug("%s", e.text);
+        pthread_mutex_lock(&r->lock);
+        if (p)
+            r->waiting[r->n++] = p;
+        else
+            r->is_wanted = false;
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+static void want_another(struct reader *r)
+{
+    pthread_mutex_lock(&r->lock);
+    r->is_wanted = true;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+enum err_code reader_open(const struct reader_options *o, struct reader **out, struct err *e)
+{
+    struct reader *r = mem_alloc(sizeof *r);
+    *out = NULL;
+    r->options = *o;
+    if (r->options.patience <= 0)
+        r->options.patience = DEFAULT_PATIENCE;
+    r->is_wanted = true;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->changed, NULL);
+    if (parallel_start(&r->filler, fill, r)) {
+        *out = r;
+        return ERR_OK;
+    }
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
+    mem_free(r);
+    return err_set(e, ERR_NOMEM, "no thread for reading files");
+}
+
+void reader_close(struct reader *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->ends = true;
+    pthread_cond_signal(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->filler, NULL);
+    for (int i = 0; i < r->n; i++)
+        process_free(r->waiting[i]);
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
+    mem_free(r);
+}
+
+/* ---- asking ------------------------------------------------------------------------------------------------ */
+
+static int cpu_seconds(const struct reader *r)
+{
+    return r->options.patience < 1 ? 1 : (int)r->options.patience;
+}
+
+/* It was told, or was gone by then (ERR_NOTFOUND). */
+static enum err_code send_question(const struct reader *r, struct process *p, int fd,
+                                   uint64_t bytes, enum reader_wish wish, struct err *e)
+{
+    struct code c;
+    char path[32];
+    struct reader_question q = {.wish = (int)wish,
+                                .confined = r->options.confined,
+                                .seconds = cpu_seconds(r),
+                                .file.file = path,
+                                .bytes = bytes};
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    code_to(&c);
+    reader_code_question(&c, &q);
+    enum err_code rc = code_end(&c, e);
+    if (rc == ERR_OK)
+        rc = wire_send(
+            process_socket(p),
+            &(struct wire_out){
+                .type = READER_ASK, .body = buf_str(&c.out), .fds = c.fds, .n_fds = c.n_fds},
+            e);
+    code_deinit(&c);
+    return rc;
+}
+
+/* Waits for the answer, as long as reading may take. False: there is none. */
+static bool has_answered(const struct reader *r, struct process *p)
+{
+    const double end = clock_s() + SLOWNESS * r->options.patience;
+    for (;;) {
+        struct pollfd f = {.fd = process_socket(p), .events = POLLIN};
+        double left = end - clock_s();
+        int n = left > 0 ? poll(&f, 1, (int)(1000 * left) + 1) : 0;
+        if (n > 0 || (n < 0 && errno != EINTR))
+            return true;
+        if (n == 0)
+            return false;
+    }
+}
+
+static enum err_code took_too_long(const struct reader *r, struct err *e)
+{
+    return err_set(
+        e, ERR_LIMIT,
+        "the file takes longer to read than the %d seconds of the processor that it may; "
+        "it is damaged, or made for that",
+        cpu_seconds(r));
+}
+
+static enum err_code tell_death(const struct reader *r, struct process *p, struct err *e)
+{
+    struct process_ending how;
+    process_end(p, END_MS, &how);
+    if (!how.ended) { /* it closed its socket and lives on */
+        process_kill(p);
+        process_end(p, END_MS, &how);
+    }
+    if (how.out_of_memory)
+        return err_set(e, ERR_NOMEM, "the system's memory ran out while the file was read");
+    if (how.signal == SIGXCPU)
+        return took_too_long(r, e);
+    if (how.signal == SIGKILL)
+        return err_set(e, ERR_IO, "the process that read the file was killed; try again");
+    const char *name = how.signal ? sigabbrev_np(how.signal) : NULL;
+    if (how.signal)
+        return err_set(e, ERR_FORMAT,
+                       "the file crashed the process that read it (SIG%s); it is damaged, or made "
+                       "for that",
+                       name ? name : "?");
+    return err_set(e, ERR_FORMAT,
+                   "the process that read the file ended with code %d and without an answer",
+                   how.code);
+}
+
+/* p ends with this. */
+static enum err_code take_answer(const struct reader *r, struct process *p, enum reader_wish wish,
+                                 struct image_info *info, struct image *out, struct err *e)
+{
+    struct wire_message m;
+    bool is_nonsense = false;
+    struct err why = {0};
+    if (!has_answered(r, p)) {
+        process_kill(p);
+        return took_too_long(r, e);
+    }
+    enum err_code rc = wire_receive(process_socket(p), &m, &why);
+    if (rc == ERR_NOTFOUND)
+        return tell_death(r, p, e);
+    if (rc == ERR_OK)
+        rc = reader_take_answer(&m, wish, info, out, &is_nonsense, e ? e : &why);
+    else
+        is_nonsense = true;
+    wire_message_deinit(&m);
+    if (!is_nonsense)
+        return rc;
+    log_error("reader: %s", e && e->code ? e->text : why.text);
+    process_kill(p);
+    return err_set(e, ERR_FORMAT,
+                   "the process that read the file answered what makes no sense; the file is made "
+                   "for that");
+}
+
+static enum err_code ask(struct reader *r, int fd, uint64_t bytes, enum reader_wish wish,
+                         struct image_info *info, struct image *out, struct err *e)
+{
+    for (bool again = false;; again = true) {
+        struct process *p = again ? NULL : take_waiting(r);
+        bool waited = p != NULL;
+        want_another(r);
+        if (!p)
+            TRY(start(r, &p, e));
+        enum err_code rc = send_question(r, p, fd, bytes, wish, e);
+        if (rc == ERR_OK)
+            rc = take_answer(r, p, wish, info, out, e);
+        process_free(p);
+        /* One that waited was killed just now: not for this file. */
+        if (!waited || (rc != ERR_NOTFOUND && rc != ERR_IO))
+            return rc;
+        if (e)
+            err_clear(e);
+    }
+}
+
+/* ---- here -------------------------------------------------------------------------------------------------- */
+
+static enum err_code read_here(const struct reader_file *f, enum reader_wish wish,
+                               struct image_info *info, struct image *out, struct err *e)
+{
+    if (f->fd < 0)
+        return reader_decode(f->memory, wish, info, out, e);
+    void *p = mmap(NULL, (size_t)f->bytes, PROT_READ, MAP_SHARED, f->fd, 0);
+    if (p == MAP_FAILED)
+        return err_set_sys(e, ERR_IO, errno, "cannot read the file");
+    enum err_code rc = reader_decode((struct str){p, (size_t)f->bytes}, wish, info, out, e);
+    (void)munmap(p, (size_t)f->bytes);
+    return rc;
+}
+
+enum err_code reader_image(struct reader *r, const struct reader_file *f, enum reader_wish wish,
+                           struct image_info *info, struct image *out, struct err *e)
+{
+    struct image_info unwanted;
+    int fd = f->fd;
+    const uint64_t bytes = fd < 0 ? f->memory.n : f->bytes;
+    info = info ? info : &unwanted;
+    *info = (struct image_info){.orientation = 1, .frames = 1};
+    if (reader_wants_pixels(wish))
+        *out = (struct image){0};
+    if (bytes == 0)
+        return err_set(e, ERR_FORMAT, "the file is empty");
+    if (!r)
+        return read_here(f, wish, info, out, e);
+    if (f->fd < 0)
+        TRY(shared_put(f->memory, &fd, e));
+    enum err_code rc = ask(r, fd, bytes, wish, info, out, e);
+    if (f->fd < 0)
+        (void)close(fd);
+    return rc;
+}

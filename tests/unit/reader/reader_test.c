@@ -1,0 +1,431 @@
+/* reader_test.c - files read by a process of its own: as here to the bit, and every way in which it can fail.
+ *
+ * The processes are this program again, with a word that says what they do where a real one gives its rights up;
+ * with VT_TEST_READER, the sound ones are that program, confined. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "child/process.h"
+#include "reader/messages.h"
+
+/* ---- in the process ---------------------------------------------------------------------------------------- */
+
+static enum err_code nothing(struct err *e)
+{
+    (void)e;
+    return ERR_OK;
+}
+
+static enum err_code crash(struct err *e)
+{
+    (void)e;
+    (void)signal(SIGSEGV, SIG_DFL); /* a sanitizer has its own way */
+    (void)raise(SIGSEGV);
+    return ERR_OK;
+}
+
+static enum err_code loop(struct err *e)
+{
+    (void)e;
+    for (volatile unsigned n = 0;; n++) {
+    }
+    return ERR_OK;
+}
+
+static enum err_code stop(struct err *e)
+{
+    (void)e;
+    (void)raise(SIGSTOP);
+    return ERR_OK;
+}
+
+static enum err_code quit(struct err *e)
+{
+    (void)e;
+    _exit(7);
+}
+
+/* All that it gets. */
+static enum err_code eat(struct err *e)
+{
+    enum { PIECE = 64 << 20, PIECES = 64 };
+    (void)e;
+    for (int i = 0; i < PIECES; i++) {
+        volatile char *p = malloc(PIECE);
+        if (!p)
+            _exit(9); /* as far as it was allowed */
+        p[0] = 1;
+    }
+    return ERR_OK;
+}
+
+/* Answers without having looked. */
+static void lie(const char *how)
+{
+    static const unsigned char pixels[4 * 4 * 4];
+    struct wire_message m;
+    struct code c;
+    struct reader_answer a = {
+        .info = {.format = IMAGE_FORMAT_PNG,
+                 .w = 4,
+                 .h = 4,
+                 .channels = 4,
+                 .bit_depth = 8,
+                 .orientation = 1,
+                 .frames = 1},
+        .pixels = {.width = 4, .height = 4, .channels = 4, .bits = 8, .pixels = pixels}};
+    uint32_t type = READER_ANSWER;
+    if (wire_receive(PROCESS_SOCKET, &m, NULL) != ERR_OK)
+        return;
+    if (strcmp(how, "lie-large") == 0)
+        a.info.w = a.info.h = 900000;
+    if (strcmp(how, "lie-sides") == 0)
+        a.info.w = 5;
+    if (strcmp(how, "lie-depth") == 0)
+        a.pixels.bits = 0;
+    if (strcmp(how, "lie-format") == 0)
+        a.info.format = IMAGE_FORMAT_UNKNOWN;
+    if (strcmp(how, "lie-none") == 0)
+        a.pixels = (struct vt_image){0};
+    if (strcmp(how, "lie-failure") == 0)
+        a.rc = ERR_FORMAT;
+    if (strcmp(how, "lie-type") == 0)
+        type = 99;
+    code_to(&c);
+    reader_code_answer(&c, &a);
+    if (strcmp(how, "lie-short") == 0)
+        c.out.n /= 2;
+    (void)!wire_send(
+        PROCESS_SOCKET,
+        &(struct wire_out){.type = type, .body = buf_str(&c.out), .fds = c.fds, .n_fds = c.n_fds},
+        NULL);
+    code_deinit(&c);
+    wire_message_deinit(&m);
+}
+
+static int be(const char *what)
+{
+    static const struct {
+        const char *word;
+        enum err_code (*instead)(struct err *e);
+    } kinds[] = {{"sound", nothing}, {"crash", crash}, {"loop", loop},
+                 {"stop", stop},     {"quit", quit},   {"eat", eat}};
+    struct err e = {0};
+    if (!process_is_child())
+        return 2;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(what, kinds[i].word) == 0)
+            return reader_serve(kinds[i].instead, &e) == ERR_OK ? 0 : 1;
+    lie(what);
+    return 0;
+}
+
+/* ---- here -------------------------------------------------------------------------------------------------- */
+
+static void quiet(enum log_level level, const char *line, void *user)
+{
+    (void)level;
+    (void)line;
+    (void)user;
+}
+
+static struct reader *open_as(const char *what, double patience, const char *words[3])
+{
+    struct reader *r = NULL;
+    struct err e = {0};
+    words[0] = "reader_test";
+    words[1] = what;
+    words[2] = NULL;
+    const struct reader_options o = {
+        .program = "/proc/self/exe", .arguments = words, .confined = true, .patience = patience};
+    if (reader_open(&o, &r, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    return r;
+}
+
+/* VT_TEST_READER: the program itself. */
+static struct reader *open_sound(const char *words[3])
+{
+    struct reader *r = NULL;
+    struct err e = {0};
+    const char *program = getenv("VT_TEST_READER");
+    if (!program)
+        return open_as("sound", 0, words);
+    if (reader_open(&(struct reader_options){.program = program, .confined = true}, &r, &e) !=
+        ERR_OK)
+        fail_msg("%s", e.text);
+    return r;
+}
+
+static int open_descriptors(void)
+{
+    DIR *d = opendir("/proc/self/fd");
+    int n = 0;
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    (void)closedir(d);
+    return n;
+}
+
+#define PICTURE VT_SOURCE_DIR "/tests/data/micro/klein/edit-00-input.png"
+
+static struct reader_file open_file(const char *path)
+{
+    struct stat st;
+    struct reader_file f = {.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    assert_true(f.fd >= 0 && fstat(f.fd, &st) == 0);
+    f.bytes = (uint64_t)st.st_size;
+    return f;
+}
+
+/* ---- the same ---------------------------------------------------------------------------------------------- */
+
+static void assert_same(const char *path, enum reader_wish wish, struct reader *r,
+                        const struct reader_file *f)
+{
+    struct image_info a = {0}, b = {0};
+    struct image x = {0}, y = {0};
+    struct err ex = {0}, ey = {0};
+    enum err_code here = reader_image(NULL, f, wish, &a, &x, &ex);
+    enum err_code there = reader_image(r, f, wish, &b, &y, &ey);
+    if (here != there || strcmp(ex.text, ey.text) != 0)
+        fail_msg("%s: %d '%s' here, %d '%s' there", path, here, ex.text, there, ey.text);
+    assert_int_equal(a.format, b.format);
+    if (here == ERR_OK) {
+        assert_int_equal(a.w, b.w);
+        assert_int_equal(a.h, b.h);
+        assert_int_equal(a.channels, b.channels);
+        assert_int_equal(a.bit_depth, b.bit_depth);
+        assert_int_equal(a.orientation, b.orientation);
+        assert_int_equal(a.frames, b.frames);
+        assert_int_equal(a.had_alpha, b.had_alpha);
+        assert_int_equal(a.had_icc, b.had_icc);
+        assert_string_equal(a.notes, b.notes);
+    }
+    if (here == ERR_OK && reader_wants_pixels(wish)) {
+        assert_true(x.w == y.w && x.h == y.h && x.channels == y.channels && x.deep == y.deep);
+        assert_int_equal(x.stride, y.stride);
+        assert_memory_equal(x.p, y.p, x.stride * (size_t)x.h);
+    }
+    image_free(&x);
+    image_free(&y);
+}
+
+/* A file, and the same cut in the middle. */
+static void try_file(struct reader *r, const char *path)
+{
+    struct buf b;
+    assert_int_equal(file_read(path, 1 << 24, &b, NULL), ERR_OK);
+    struct reader_file f = open_file(path);
+    const struct reader_file bytes = {.fd = -1, .memory = buf_str(&b)};
+    const struct reader_file cut = {.fd = -1, .memory = {b.p, b.n / 2}};
+    assert_same(path, READER_HEADER, r, &f);
+    assert_same(path, READER_CHECK, r, &f);
+    assert_same(path, READER_PIXELS, r, &bytes);
+    assert_same(path, READER_DEEP, r, &f);
+    assert_same(path, READER_PIXELS, r, &cut);
+    (void)close(f.fd);
+    buf_deinit(&b);
+}
+
+static void every_format_reads_as_here(void **state)
+{
+    static const char *const formats[] = {"png", "jpeg", "webp", "tiff", "heif", "gif", "bmp"};
+    const char *words[3];
+    char folder[PATH_MAX], path[PATH_MAX];
+    int before = open_descriptors(), n = 0;
+    struct reader *r = open_sound(words);
+    (void)state;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        (void)snprintf(folder, sizeof folder, VT_SOURCE_DIR "/fuzz/corpus/%s", formats[i]);
+        DIR *d = opendir(folder);
+        assert_non_null(d);
+        for (struct dirent *f = readdir(d); f; f = readdir(d))
+            if (f->d_name[0] != '.' &&
+                file_join(path, sizeof path, folder, f->d_name, NULL) == ERR_OK) {
+                try_file(r, path);
+                n++;
+            }
+        (void)closedir(d);
+    }
+    assert_true(n > 30);
+    reader_close(r);
+    assert_int_equal(open_descriptors(), before);
+}
+
+static void what_is_no_image_is_refused(void **state)
+{
+    const char *words[3];
+    struct reader *r = open_sound(words);
+    struct image_info info;
+    struct err e = {0};
+    (void)state;
+    const struct reader_file text = {.fd = -1, .memory = STR_LIT("no image at all")};
+    const struct reader_file none = {.fd = -1};
+    assert_same("text", READER_CHECK, r, &text);
+    assert_int_equal(reader_image(r, &none, READER_CHECK, &info, NULL, &e), ERR_FORMAT);
+    assert_string_equal(e.text, "the file is empty");
+    reader_close(r);
+}
+
+/* A descriptor that may write is opened anew; the process has no use for more. */
+static void many_ask_one_after_the_other(void **state)
+{
+    const char *words[3];
+    struct reader *r = open_sound(words);
+    const struct reader_file f = open_file(PICTURE);
+    int before = open_descriptors();
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_same(PICTURE, READER_PIXELS, r, &f);
+    assert_true(open_descriptors() <= before + 12); /* those of processes that wait */
+    (void)close(f.fd);
+    reader_close(r);
+}
+
+/* ---- failures ---------------------------------------------------------------------------------------------- */
+
+static void assert_fails_in(double patience, const char *what, enum err_code expected,
+                            const char *text)
+{
+    const char *words[3];
+    struct reader_file f = open_file(PICTURE);
+    int before = open_descriptors();
+    struct reader *r = open_as(what, patience, words);
+    struct image_info info;
+    struct image im = {0};
+    struct err e = {0};
+    for (int i = 0; i < 2; i++) { /* the next one is as well off */
+        assert_int_equal(reader_image(r, &f, READER_PIXELS, &info, &im, &e), expected);
+        if (!strstr(e.text, text))
+            fail_msg("%s: '%s'", what, e.text);
+        assert_null(im.p);
+    }
+    reader_close(r);
+    assert_int_equal(open_descriptors(), before);
+    (void)close(f.fd);
+}
+
+static void assert_fails(const char *what, enum err_code expected, const char *text)
+{
+    assert_fails_in(0, what, expected, text);
+}
+
+static void a_crash_is_the_failure_of_its_file(void **state)
+{
+    (void)state;
+    assert_fails("crash", ERR_FORMAT, "crashed the process that read it (SIGSEGV)");
+    assert_fails("quit", ERR_FORMAT, "ended with code 7");
+}
+
+static void a_loop_is_ended(void **state)
+{
+    (void)state;
+    assert_fails_in(1, "loop", ERR_LIMIT, "takes longer to read than the 1 seconds");
+}
+
+static void one_that_stopped_is_ended(void **state)
+{
+    (void)state;
+    assert_fails_in(1, "stop", ERR_LIMIT, "takes longer to read");
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+static void memory_has_a_bound(void **state)
+{
+    (void)state;
+    assert_fails("eat", ERR_FORMAT, "ended with code 9");
+}
+#endif
+
+static void what_makes_no_sense_is_not_believed(void **state)
+{
+    static const char *const lies[] = {"lie-large",  "lie-sides", "lie-depth",   "lie-none",
+                                       "lie-format", "lie-type",  "lie-failure", "lie-short"};
+    (void)state;
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++)
+        assert_fails(lies[i], ERR_FORMAT, "answered what makes no sense");
+}
+
+static void what_waits_is_started_anew_when_it_was_killed(void **state)
+{
+    const char *words[3];
+    struct reader_file f = open_file(PICTURE);
+    struct reader *r = open_sound(words);
+    char path[64];
+    unsigned long pid = 0;
+    (void)state;
+    assert_same(PICTURE, READER_CHECK, r, &f);
+    for (int tries = 0; pid == 0 && tries < 500; tries++) { /* one waits again soon */
+        DIR *d = opendir("/proc/self/task");
+        assert_non_null(d);
+        for (struct dirent *t = readdir(d); t; t = readdir(d)) {
+            char line[256];
+            (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/children", t->d_name);
+            FILE *children = fopen(path, "re");
+            if (children && fgets(line, sizeof line, children))
+                pid = strtoul(line, NULL, 10);
+            if (children)
+                (void)fclose(children);
+        }
+        (void)closedir(d);
+        (void)usleep(10000);
+    }
+    assert_true(pid > 0);
+    assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+    assert_same(PICTURE, READER_CHECK, r, &f);
+    assert_same(PICTURE, READER_CHECK, r, &f);
+    (void)close(f.fd);
+    reader_close(r);
+}
+
+static void a_program_that_is_not_there_is_an_error(void **state)
+{
+    struct reader *r = NULL;
+    struct err e = {0};
+    struct reader_file f = open_file(PICTURE);
+    (void)state;
+    assert_int_equal(reader_open(&(struct reader_options){.program = "/no/such"}, &r, &e), ERR_OK);
+    assert_int_equal(reader_image(r, &f, READER_CHECK, NULL, NULL, &e), ERR_NOTFOUND);
+    assert_non_null(strstr(e.text, "/no/such"));
+    reader_close(r);
+    (void)close(f.fd);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_format_reads_as_here),
+        cmocka_unit_test(what_is_no_image_is_refused),
+        cmocka_unit_test(many_ask_one_after_the_other),
+        cmocka_unit_test(a_crash_is_the_failure_of_its_file),
+        cmocka_unit_test(a_loop_is_ended),
+        cmocka_unit_test(one_that_stopped_is_ended),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(memory_has_a_bound),
+#endif
+        cmocka_unit_test(what_makes_no_sense_is_not_believed),
+        cmocka_unit_test(what_waits_is_started_anew_when_it_was_killed),
+        cmocka_unit_test(a_program_that_is_not_there_is_an_error),
+    };
+    if (argc > 1)
+        return be(argv[1]);
+    log_set(LOG_ERROR, quiet, NULL);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
