@@ -1,33 +1,69 @@
 /* Fuzzes what is read of a reader's process, which a stranger's file may have taken over: the first byte says what was
- * wished for, the rest is its message. Two sealed areas lie beside it as pixels. */
+ * wished for, then come messages: their type, how many sealed areas lie beside them as pixels, the size in two bytes,
+ * and the body. */
 #include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "reader/messages.h"
 
+static void check(const struct reader_taking *t)
+{
+    if (!t->is_done || t->rc != ERR_OK)
+        return;
+    if (t->wish <= READER_DEEP && (t->info->w < 1 || t->info->h < 1))
+        __builtin_trap();
+    if (reader_wants_pixels(t->wish) && (t->out->w != t->info->w || t->out->h != t->info->h))
+        __builtin_trap();
+    if (t->wish == READER_LAYERS &&
+        (t->stack->n != t->n || layer_stack_check_groups(t->stack, NULL) != ERR_OK))
+        __builtin_trap();
+}
+
+/* False: it makes no sense. */
+static bool take(const uint8_t *body, size_t n, unsigned type, unsigned areas,
+                 struct reader_taking *t)
+{
+    static const char pixels[16];
+    struct wire_message m = {.type = type};
+    m.copy = mem_try_strndup((const char *)body, n);
+    m.body = (struct str){m.copy, n};
+    for (unsigned i = 0; i < areas % 3; i++)
+        if (shared_put((struct str){pixels, i ? 4 : 16}, &m.fds[m.n_fds], NULL) == ERR_OK)
+            m.n_fds++;
+    bool good = reader_take(&m, t, NULL) == ERR_OK;
+    wire_message_deinit(&m);
+    return good;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char pixels[16];
-    struct wire_message m = {.type = READER_ANSWER};
-    struct image_info info;
+    struct image_info info = {0};
     struct image im = {0};
-    bool is_nonsense = false;
+    struct layers_size measured = {0};
+    struct layer_stack stack;
+    struct reader_taking t = {.info = &info,
+                              .out = &im,
+                              .size = &measured,
+                              .stack = &stack,
+                              .limits = layers_limits_defaults()};
     if (size == 0)
         return 0;
-    m.copy = mem_try_strndup((const char *)data + 1, size - 1);
-    m.body = (struct str){m.copy, size - 1};
-    for (int i = 0; i < (data[0] >> 2 & 3) && i < 2; i++)
-        if (shared_put((struct str){pixels, i ? 16 : 4}, &m.fds[m.n_fds], NULL) == ERR_OK)
-            m.n_fds++;
-    enum reader_wish wish = (enum reader_wish)(data[0] & 3);
-    enum err_code rc = reader_take_answer(&m, wish, &info, &im, &is_nonsense, NULL);
-    if (rc == ERR_OK && (is_nonsense || info.w < 1 || info.h < 1))
-        __builtin_trap();
-    if (im.p && (rc != ERR_OK || im.w != info.w || im.h != info.h))
-        __builtin_trap();
+    layer_stack_init(&stack, 0, 0);
+    t.wish = data[0] % (READER_LAYERS + 1);
+    data++;
+    size--;
+    while (size >= 4 && !t.is_done) {
+        size_t n = data[2] | (size_t)data[3] << 8;
+        n = n < size - 4 ? n : size - 4;
+        if (!take(data + 4, n, data[0], data[1], &t))
+            break;
+        data += 4 + n;
+        size -= 4 + n;
+    }
+    check(&t);
     image_free(&im);
-    wire_message_deinit(&m);
+    layer_stack_deinit(&stack);
     return 0;
 }

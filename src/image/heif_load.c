@@ -6,7 +6,8 @@
  * decoded is compared with what the header said, because the two come from different parts of the file.
  *
  * Before 1.19 (Debian 12 has 1.15) libheif itself crashes on some damaged files while it decodes, and takes gigabytes that
- * they claim: fuzzing found both. With such a library only the headers of untrusted files are read.
+ * they claim: fuzzing found both. With such a library only the headers of untrusted files are read
+ * where that would be the end of more than their reader (a server has a process for each: reader/reader.h).
  */
 #include <string.h>
 

@@ -161,6 +161,13 @@ enum err_code layers_import(const char *path, const struct layers_limits *limits
     return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
 }
 
+enum err_code layers_prepare(struct str bytes, struct err *e)
+{
+    if (str_starts(bytes, STR_LIT("PK\x03\x04")))
+        TRY(zipfile_prepare(e));
+    return image_prepare(image_sniff(bytes), e);
+}
+
 /* ---- what it takes ------------------------------------------------------------------------------ */
 
 static uint64_t be32(const char *p)

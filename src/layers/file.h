@@ -40,6 +40,9 @@ ERR_MUST_CHECK enum err_code layers_import_memory(struct str bytes,
                                                   const struct layers_limits *limits,
                                                   struct layer_stack *out, struct err *e);
 
+/* Opens the libraries that such a file may need, for who cannot open files later on. */
+ERR_MUST_CHECK enum err_code layers_prepare(struct str bytes, struct err *e);
+
 /* What reading these bytes will take, by their headers alone. A file that hides more in it is stopped by limits of so
  * many pixels. */
 ERR_MUST_CHECK enum err_code layers_measure(struct str bytes, struct layers_size *out,

@@ -134,6 +134,56 @@ enum err_code layers_visit(const struct layer_stack *s, const struct layers_visi
     return step(s, v, &open, &none, e);
 }
 
+struct seen {
+    const struct layer_stack *s;
+    bool *begun;
+};
+
+static enum err_code begin_once(void *user, const struct layer_group *g, struct err *e)
+{
+    const struct seen *seen = user;
+    bool *begun = &seen->begun[g - seen->s->groups];
+    if (*begun)
+        return err_set(e, ERR_FORMAT, "the layers of group '%s' do not lie together", g->id);
+    *begun = true;
+    return ERR_OK;
+}
+
+static enum err_code pass_layer(void *user, size_t index, struct err *e)
+{
+    (void)user;
+    (void)index;
+    (void)e;
+    return ERR_OK;
+}
+
+static enum err_code check_nesting(const struct layer_stack *s, size_t i, struct err *e)
+{
+    int depth = 1;
+    for (size_t g = s->groups[i].parent; g; g = s->groups[g - 1].parent) {
+        if (g > s->n_groups)
+            return err_set(e, ERR_FORMAT, "group '%s' lies in one that is not there",
+                           s->groups[i].id);
+        if (++depth > LAYERS_GROUP_DEPTH_MAX)
+            return err_set(e, ERR_FORMAT, "group '%s' is nested deeper than %d", s->groups[i].id,
+                           LAYERS_GROUP_DEPTH_MAX);
+    }
+    return ERR_OK;
+}
+
+enum err_code layer_stack_check_groups(const struct layer_stack *s, struct err *e)
+{
+    for (size_t i = 0; i < s->n_groups; i++)
+        TRY(check_nesting(s, i, e));
+    struct seen seen = {s, mem_try_array(s->n_groups + 1, sizeof(bool))};
+    const struct layers_visitor v = {begin_once, pass_layer, NULL, &seen, false};
+    if (!seen.begun)
+        return err_set(e, ERR_NOMEM, "no memory for %zu groups", s->n_groups);
+    enum err_code rc = layers_visit(s, &v, e);
+    mem_free(seen.begun);
+    return rc;
+}
+
 /* ---- what it looks like ------------------------------------------------------------------------- */
 
 struct flattening {

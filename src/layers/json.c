@@ -335,7 +335,7 @@ static enum err_code read_manifest(struct reading *r, yyjson_val *root, struct e
         if (read_entry(r, o, e) != ERR_OK)
             return err_note(e, "layer %zu of " LAYERS_JSON_NAME, i);
     }
-    TRY(layers_groups_check(r->out, e));
+    TRY(layer_stack_check_groups(r->out, e));
     return r->limits->groups ? layer_stack_prune_groups(r->out, e)
                              : layers_dissolve_groups(r->out, e);
 }

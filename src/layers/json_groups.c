@@ -3,7 +3,6 @@
  * follows it. */
 #include "layers/json_groups.h"
 
-#include "base/mem.h"
 #include "layers/json.h"
 
 /* ---- writing ------------------------------------------------------------------------------------ */
@@ -75,16 +74,6 @@ static enum err_code read_parent(yyjson_val *o, struct layer_stack *s, size_t i,
     return parent.n ? layers_group_find(s, parent, &s->groups[i].parent, e) : ERR_OK;
 }
 
-static enum err_code check_depth(const struct layer_stack *s, size_t i, struct err *e)
-{
-    int depth = 1;
-    for (size_t g = s->groups[i].parent; g; g = s->groups[g - 1].parent)
-        if (++depth > LAYERS_GROUP_DEPTH_MAX)
-            return err_set(e, ERR_FORMAT, "group '%s' is nested deeper than %d", s->groups[i].id,
-                           LAYERS_GROUP_DEPTH_MAX);
-    return ERR_OK;
-}
-
 enum err_code layers_groups_read(yyjson_val *root, struct layer_stack *s, struct err *e)
 {
     yyjson_val *list = yyjson_obj_get(root, "groups"), *o;
@@ -94,43 +83,5 @@ enum err_code layers_groups_read(yyjson_val *root, struct layer_stack *s, struct
                        LAYERS_MAX);
     yyjson_arr_foreach(list, i, n, o) TRY(read_group(o, s, e));
     yyjson_arr_foreach(list, i, n, o) TRY(read_parent(o, s, i, e));
-    for (i = 0; i < s->n_groups; i++)
-        TRY(check_depth(s, i, e));
-    return ERR_OK;
-}
-
-/* ---- order -------------------------------------------------------------------------------------- */
-
-struct seen {
-    const struct layer_stack *s;
-    bool *begun;
-};
-
-static enum err_code begin_once(void *user, const struct layer_group *g, struct err *e)
-{
-    const struct seen *seen = user;
-    bool *begun = &seen->begun[g - seen->s->groups];
-    if (*begun)
-        return err_set(e, ERR_FORMAT, "the layers of group '%s' do not lie together", g->id);
-    *begun = true;
-    return ERR_OK;
-}
-
-static enum err_code any_layer(void *user, size_t index, struct err *e)
-{
-    (void)user;
-    (void)index;
-    (void)e;
-    return ERR_OK;
-}
-
-enum err_code layers_groups_check(const struct layer_stack *s, struct err *e)
-{
-    struct seen seen = {s, mem_try_array(s->n_groups + 1, sizeof(bool))};
-    const struct layers_visitor v = {begin_once, any_layer, NULL, &seen, false};
-    if (!seen.begun)
-        return err_set(e, ERR_NOMEM, "no memory for %zu groups", s->n_groups);
-    enum err_code rc = layers_visit(s, &v, e);
-    mem_free(seen.begun);
-    return rc;
+    return layer_stack_check_groups(s, e);
 }

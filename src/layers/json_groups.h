@@ -15,7 +15,5 @@ ERR_MUST_CHECK enum err_code layers_groups_read(yyjson_val *root, struct layer_s
 /* The number of the group with that id. ERR_FORMAT when there is none. */
 ERR_MUST_CHECK enum err_code layers_group_find(const struct layer_stack *s, struct str id,
                                                size_t *at, struct err *e);
-/* ERR_FORMAT when the layers of a group do not lie together. */
-ERR_MUST_CHECK enum err_code layers_groups_check(const struct layer_stack *s, struct err *e);
 
 #endif

@@ -146,6 +146,9 @@ ERR_MUST_CHECK enum err_code layer_stack_add_group(struct layer_stack *s,
                                                    struct err *e);
 /* Takes groups without layers out. */
 ERR_MUST_CHECK enum err_code layer_stack_prune_groups(struct layer_stack *s, struct err *e);
+/* ERR_FORMAT for groups that go round, are nested too deep or lie in none that is there, and for layers of a group that do
+ * not lie together. */
+ERR_MUST_CHECK enum err_code layer_stack_check_groups(const struct layer_stack *s, struct err *e);
 /* The layer's or group's outermost group; 0: none. */
 size_t layer_stack_outermost(const struct layer_stack *s, size_t group);
 

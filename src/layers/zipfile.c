@@ -32,6 +32,11 @@
 
 LATE_LIBRARY(layers_zip, "reading ZIP archives", ZIP_FUNCTIONS)
 
+enum err_code zipfile_prepare(struct err *e)
+{
+    return late_open(&layers_zip, e);
+}
+
 /* Small files may compress very well without being a bomb: an image of one colour does. */
 static const size_t RATIO_COUNTS_FROM = (size_t)4 << 20;
 

@@ -58,6 +58,9 @@ struct zipfile_limits zipfile_limits_defaults(void);
 
 struct zipfile_reader;
 
+/* Opens the library that reads archives. */
+ERR_MUST_CHECK enum err_code zipfile_prepare(struct err *e);
+
 /* bytes stay borrowed until zipfile_close. */
 ERR_MUST_CHECK enum err_code zipfile_open(struct str bytes, const struct zipfile_limits *limits,
                                           struct zipfile_reader **out, struct err *e);

@@ -1,8 +1,8 @@
 /* decode.c - the wishes of reader.h, done where it is called. */
 #include "reader/messages.h"
 
-enum err_code reader_decode(struct str bytes, enum reader_wish wish, struct image_info *info,
-                            struct image *out, struct err *e)
+enum err_code reader_decode(struct str bytes, int wish, struct image_info *info, struct image *out,
+                            struct err *e)
 {
     struct image unwanted;
     enum err_code rc;

@@ -1,7 +1,10 @@
 /* messages.h - what a reader's process is asked and what it answers. Only for this folder.
  *
- *     READER_ASK     -> what is wished for, its bounds, and the file
- *     READER_ANSWER  <- an error's code and text, what the header says, and the pixels where they were wished for
+ *     READER_ASK    -> what is wished for, its bounds, and the file
+ *     READER_SIZE   <- of a file with layers, by its headers, where that was asked for
+ *     READER_STACK  <- all of a file with layers but the layers
+ *     READER_LAYER  <- each of them, from the bottom
+ *     READER_ANSWER <- the last one: an error's code and text, what an image's header says, and its pixels
  */
 #ifndef VT_READER_MESSAGES_H
 #define VT_READER_MESSAGES_H
@@ -9,12 +12,16 @@
 #include "child/code.h"
 #include "reader/reader.h"
 
-enum { READER_ASK = 1, READER_ANSWER };
+enum { READER_ASK = 1, READER_ANSWER, READER_SIZE, READER_STACK, READER_LAYER };
+
+/* Wishes beside those for images. */
+enum { READER_LAYERS_SIZE = READER_DEEP + 1, READER_LAYERS };
 
 /* An image's file. It is handed over by its path, /proc/self/fd/N of who asks, so that it is opened anew, to read only. */
 struct reader_question {
     int wish, confined;
     int seconds; /* of the processor */
+    struct layers_limits limits;
     struct vt_image file;
     uint64_t bytes;
 };
@@ -27,21 +34,51 @@ struct reader_answer {
     struct vt_image pixels; /* none: not wished for, or there was an error */
 };
 void reader_code_answer(struct code *c, struct reader_answer *a);
+void reader_code_size(struct code *c, struct layers_size *s);
+/* The stack without its layers; n: how many there are. */
+void reader_code_stack(struct code *c, struct layer_stack *s, size_t *n);
+/* Without its image, which pixels stands for. */
+void reader_code_layer(struct code *c, struct layer *l, struct vt_image *pixels);
 
-/* Checks the answer to a wish as what it is, a stranger's: its error is *e and what comes back. *is_nonsense: it was no
- * answer. out is filled where pixels are wished for. */
-ERR_MUST_CHECK enum err_code reader_take_answer(struct wire_message *m, enum reader_wish wish,
-                                                struct image_info *info, struct image *out,
-                                                bool *is_nonsense, struct err *e);
-
-static inline bool reader_wants_pixels(enum reader_wish wish)
+static inline bool reader_wants_pixels(int wish)
 {
     return wish == READER_PIXELS || wish == READER_DEEP;
 }
 
-/* decode.c: as reader_image, here and now. */
-ERR_MUST_CHECK enum err_code reader_decode(struct str bytes, enum reader_wish wish,
-                                           struct image_info *info, struct image *out,
-                                           struct err *e);
+/* ---- in who asked ------------------------------------------------------------------------------------------ */
+
+/* How far the answer has come, and where it goes. */
+struct reader_taking {
+    int wish;
+    struct image_info *info;
+    struct image *out;           /* of wishes for pixels */
+    struct layers_size *size;    /* of READER_LAYERS_SIZE */
+    struct layer_stack *stack;   /* of READER_LAYERS; initialised */
+    struct layers_limits limits; /* of that */
+    bool has_size, has_stack;
+    size_t n;        /* of the layers that are to come */
+    uint64_t pixels; /* of those that came */
+    bool is_done;    /* with this: */
+    enum err_code rc;
+    struct err why;
+};
+
+/* Takes the next message as what it is, a stranger's. A failure says that it makes no sense; those of the file are in
+ * t. */
+ERR_MUST_CHECK enum err_code reader_take(struct wire_message *m, struct reader_taking *t,
+                                         struct err *e);
+/* READER_STACK and READER_LAYER. */
+ERR_MUST_CHECK enum err_code reader_take_stack(struct code *c, struct reader_taking *t,
+                                               struct err *e);
+ERR_MUST_CHECK enum err_code reader_take_layer(struct code *c, struct reader_taking *t,
+                                               struct err *e);
+/* The file could not be read for a reason of ours. */
+void reader_give_up(struct reader_taking *t, enum err_code rc, const struct err *why);
+
+/* ---- either ------------------------------------------------------------------------------------------------- */
+
+/* decode.c: the wishes for images, here and now. */
+ERR_MUST_CHECK enum err_code reader_decode(struct str bytes, int wish, struct image_info *info,
+                                           struct image *out, struct err *e);
 
 #endif

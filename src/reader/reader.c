@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parallel.h"
+#include "base/parallel.h"
 #include "child/process.h"
 #include "reader/messages.h"
 
@@ -144,19 +145,11 @@ static int cpu_seconds(const struct reader *r)
 }
 
 /* It was told, or was gone by then (ERR_NOTFOUND). */
-static enum err_code send_question(const struct reader *r, struct process *p, int fd,
-                                   uint64_t bytes, enum reader_wish wish, struct err *e)
+static enum err_code send_question(struct process *p, struct reader_question *q, struct err *e)
 {
     struct code c;
-    char path[32];
-    struct reader_question q = {.wish = (int)wish,
-                                .confined = r->options.confined,
-                                .seconds = cpu_seconds(r),
-                                .file.file = path,
-                                .bytes = bytes};
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     code_to(&c);
-    reader_code_question(&c, &q);
+    reader_code_question(&c, q);
     enum err_code rc = code_end(&c, e);
     if (rc == ERR_OK)
         rc = wire_send(
@@ -168,10 +161,9 @@ static enum err_code send_question(const struct reader *r, struct process *p, in
     return rc;
 }
 
-/* Waits for the answer, as long as reading may take. False: there is none. */
-static bool has_answered(const struct reader *r, struct process *p)
+/* Waits for a message. False: none came in time. */
+static bool has_said(struct process *p, double end)
 {
-    const double end = clock_s() + SLOWNESS * r->options.patience;
     for (;;) {
         struct pollfd f = {.fd = process_socket(p), .events = POLLIN};
         double left = end - clock_s();
@@ -217,36 +209,43 @@ static enum err_code tell_death(const struct reader *r, struct process *p, struc
                    how.code);
 }
 
-/* p ends with this. */
-static enum err_code take_answer(const struct reader *r, struct process *p, enum reader_wish wish,
-                                 struct image_info *info, struct image *out, struct err *e)
+static enum err_code sent_nonsense(struct process *p, const struct err *why, struct err *e)
 {
-    struct wire_message m;
-    bool is_nonsense = false;
-    struct err why = {0};
-    if (!has_answered(r, p)) {
-        process_kill(p);
-        return took_too_long(r, e);
-    }
-    enum err_code rc = wire_receive(process_socket(p), &m, &why);
-    if (rc == ERR_NOTFOUND)
-        return tell_death(r, p, e);
-    if (rc == ERR_OK)
-        rc = reader_take_answer(&m, wish, info, out, &is_nonsense, e ? e : &why);
-    else
-        is_nonsense = true;
-    wire_message_deinit(&m);
-    if (!is_nonsense)
-        return rc;
-    log_error("reader: %s", e && e->code ? e->text : why.text);
+    log_error("reader: %s", why->text);
     process_kill(p);
     return err_set(e, ERR_FORMAT,
                    "the process that read the file answered what makes no sense; the file is made "
                    "for that");
 }
 
-static enum err_code ask(struct reader *r, int fd, uint64_t bytes, enum reader_wish wish,
-                         struct image_info *info, struct image *out, struct err *e)
+/* p ends with this. */
+static enum err_code take_answer(const struct reader *r, struct process *p, struct reader_taking *t,
+                                 struct err *e)
+{
+    const double end = clock_s() + SLOWNESS * r->options.patience;
+    while (!t->is_done) {
+        struct wire_message m;
+        struct err why = {0};
+        if (!has_said(p, end)) {
+            process_kill(p);
+            return took_too_long(r, e);
+        }
+        enum err_code rc = wire_receive(process_socket(p), &m, &why);
+        if (rc == ERR_NOTFOUND)
+            return tell_death(r, p, e);
+        if (rc == ERR_OK)
+            rc = reader_take(&m, t, &why);
+        wire_message_deinit(&m);
+        if (rc != ERR_OK)
+            return sent_nonsense(p, &why, e);
+    }
+    if (t->rc != ERR_OK && e)
+        *e = t->why;
+    return t->rc;
+}
+
+static enum err_code ask_process(struct reader *r, struct reader_question *q,
+                                 struct reader_taking *t, struct err *e)
 {
     for (bool again = false;; again = true) {
         struct process *p = again ? NULL : take_waiting(r);
@@ -254,51 +253,119 @@ static enum err_code ask(struct reader *r, int fd, uint64_t bytes, enum reader_w
         want_another(r);
         if (!p)
             TRY(start(r, &p, e));
-        enum err_code rc = send_question(r, p, fd, bytes, wish, e);
+        enum err_code rc = send_question(p, q, e);
         if (rc == ERR_OK)
-            rc = take_answer(r, p, wish, info, out, e);
+            rc = take_answer(r, p, t, e);
         process_free(p);
         /* One that waited was killed just now: not for this file. */
-        if (!waited || (rc != ERR_NOTFOUND && rc != ERR_IO))
+        if (!waited || t->is_done || t->has_stack || (rc != ERR_NOTFOUND && rc != ERR_IO))
             return rc;
         if (e)
             err_clear(e);
     }
 }
 
+static uint64_t bytes_of(const struct reader_file *f)
+{
+    return f->fd < 0 ? f->memory.n : f->bytes;
+}
+
+static enum err_code ask(struct reader *r, const struct reader_file *f, struct reader_taking *t,
+                         struct err *e)
+{
+    char path[32];
+    int fd = f->fd;
+    struct reader_question q = {.wish = t->wish,
+                                .confined = r->options.confined,
+                                .seconds = cpu_seconds(r),
+                                .limits = t->limits,
+                                .file.file = path,
+                                .bytes = bytes_of(f)};
+    if (f->fd < 0)
+        TRY(shared_put(f->memory, &fd, e));
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    enum err_code rc = ask_process(r, &q, t, e);
+    if (f->fd < 0)
+        (void)close(fd);
+    return rc;
+}
+
 /* ---- here -------------------------------------------------------------------------------------------------- */
 
-static enum err_code read_here(const struct reader_file *f, enum reader_wish wish,
-                               struct image_info *info, struct image *out, struct err *e)
+/* Caller: unmap. */
+static enum err_code map(const struct reader_file *f, struct str *out, struct err *e)
 {
+    *out = f->memory;
     if (f->fd < 0)
-        return reader_decode(f->memory, wish, info, out, e);
+        return ERR_OK;
     void *p = mmap(NULL, (size_t)f->bytes, PROT_READ, MAP_SHARED, f->fd, 0);
     if (p == MAP_FAILED)
         return err_set_sys(e, ERR_IO, errno, "cannot read the file");
-    enum err_code rc = reader_decode((struct str){p, (size_t)f->bytes}, wish, info, out, e);
-    (void)munmap(p, (size_t)f->bytes);
-    return rc;
+    *out = (struct str){p, (size_t)f->bytes};
+    return ERR_OK;
+}
+
+static void unmap(const struct reader_file *f, struct str bytes)
+{
+    if (f->fd >= 0)
+        (void)munmap((void *)(uintptr_t)bytes.p, bytes.n);
+}
+
+static enum err_code check_file(const struct reader_file *f, struct err *e)
+{
+    return bytes_of(f) ? ERR_OK : err_set(e, ERR_FORMAT, "the file is empty");
 }
 
 enum err_code reader_image(struct reader *r, const struct reader_file *f, enum reader_wish wish,
                            struct image_info *info, struct image *out, struct err *e)
 {
     struct image_info unwanted;
-    int fd = f->fd;
-    const uint64_t bytes = fd < 0 ? f->memory.n : f->bytes;
+    struct str bytes;
     info = info ? info : &unwanted;
     *info = (struct image_info){.orientation = 1, .frames = 1};
     if (reader_wants_pixels(wish))
         *out = (struct image){0};
-    if (bytes == 0)
-        return err_set(e, ERR_FORMAT, "the file is empty");
-    if (!r)
-        return read_here(f, wish, info, out, e);
-    if (f->fd < 0)
-        TRY(shared_put(f->memory, &fd, e));
-    enum err_code rc = ask(r, fd, bytes, wish, info, out, e);
-    if (f->fd < 0)
-        (void)close(fd);
+    TRY(check_file(f, e));
+    if (r)
+        return ask(r, f, &(struct reader_taking){.wish = wish, .info = info, .out = out}, e);
+    TRY(map(f, &bytes, e));
+    enum err_code rc = reader_decode(bytes, wish, info, out, e);
+    unmap(f, bytes);
+    return rc;
+}
+
+enum err_code reader_layers_size(struct reader *r, const struct reader_file *f,
+                                 struct layers_size *out, struct err *e)
+{
+    struct str bytes;
+    *out = (struct layers_size){0};
+    TRY(check_file(f, e));
+    if (r)
+        return ask(r, f, &(struct reader_taking){.wish = READER_LAYERS_SIZE, .size = out}, e);
+    TRY(map(f, &bytes, e));
+    enum err_code rc = layers_measure(bytes, out, e);
+    unmap(f, bytes);
+    return rc;
+}
+
+enum err_code reader_layers(struct reader *r, const struct reader_file *f,
+                            const struct layers_limits *limits, struct layer_stack *out,
+                            struct err *e)
+{
+    struct str bytes;
+    enum err_code rc;
+    layer_stack_init(out, 0, 0);
+    TRY(check_file(f, e));
+    if (r) {
+        rc =
+            ask(r, f,
+                &(struct reader_taking){.wish = READER_LAYERS, .stack = out, .limits = *limits}, e);
+        if (rc != ERR_OK)
+            layer_stack_deinit(out);
+        return rc;
+    }
+    TRY(map(f, &bytes, e));
+    rc = layers_import_memory(bytes, limits, out, e);
+    unmap(f, bytes);
     return rc;
 }

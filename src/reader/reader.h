@@ -1,4 +1,4 @@
-/* reader.h - what strangers made is decoded by a process of its own: a hole in a decoder is met where there are no files,
+/* reader.h - what strangers made, images and files with layers, is decoded by a process of its own: a hole in a decoder is met where there are no files,
  * no sockets and no other file's pixels, and a crash, an endless loop or too much memory is the failure of one file.
  *
  *     struct reader_options o = {.confined = true};
@@ -24,6 +24,7 @@
 
 #include "image/image.h"
 #include "image/load.h"
+#include "layers/file.h"
 
 struct reader;
 
@@ -60,6 +61,13 @@ enum reader_wish {
 ERR_MUST_CHECK enum err_code reader_image(struct reader *r, const struct reader_file *f,
                                           enum reader_wish wish, struct image_info *info,
                                           struct image *out, struct err *e);
+
+/* As layers_measure, and layers_import_memory. */
+ERR_MUST_CHECK enum err_code reader_layers_size(struct reader *r, const struct reader_file *f,
+                                                struct layers_size *out, struct err *e);
+ERR_MUST_CHECK enum err_code reader_layers(struct reader *r, const struct reader_file *f,
+                                           const struct layers_limits *limits,
+                                           struct layer_stack *out, struct err *e);
 
 /* ---- in the process ---------------------------------------------------------------------------------------- */
 

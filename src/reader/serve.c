@@ -16,9 +16,9 @@
 #include "child/process.h"
 #include "reader/messages.h"
 
-/* The header of any file, and a decoder's own; then what a pixel takes: planes, frames that a decoder keeps, the image
- * in two depths, and turned. */
-static const uint64_t BASE_BYTES = (uint64_t)768 << 20, PIXEL_BYTES = 64;
+/* The header of any file, and a decoder's own; then what a pixel that is being decoded takes (planes, frames that a
+ * decoder keeps, the image in two depths, and turned), and one that is kept. */
+static const uint64_t BASE_BYTES = (uint64_t)768 << 20, PIXEL_BYTES = 64, KEPT_BYTES = 8;
 
 /* ---- bounds ------------------------------------------------------------------------------------------------ */
 
@@ -32,94 +32,151 @@ static void bound(int what, uint64_t n)
 }
 
 /* A sanitizer reserves more than any machine has. */
-static void bound_memory(uint64_t pixels)
+static void bound_memory(uint64_t bytes)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    bound(RLIMIT_DATA, BASE_BYTES + PIXEL_BYTES * pixels);
+    bound(RLIMIT_DATA, BASE_BYTES + bytes);
 #else
-    (void)pixels;
+    (void)bytes;
 #endif
 }
 
-/* Of what is not the file's business: cores, the memory that an answer may lie in, descriptors. */
-static void bound_all(int seconds)
+/* And of what is not the file's business: cores, the memory that an answer may lie in. */
+static void bound_all(const struct reader_question *q)
 {
-    const struct image_limits limits = image_limits_defaults();
+    const uint64_t image = 8 * image_limits_defaults().max_pixels, layer = 4 * q->limits.max_pixels;
     (void)signal(SIGXFSZ, SIG_IGN); /* writing fails instead */
     bound(RLIMIT_CORE, 0);
-    bound(RLIMIT_CPU, (uint64_t)seconds);
-    bound(RLIMIT_FSIZE, 8 * limits.max_pixels + WIRE_MAX_BYTES);
+    bound(RLIMIT_CPU, (uint64_t)q->seconds);
+    bound(RLIMIT_FSIZE, (image > layer ? image : layer) + WIRE_MAX_BYTES);
     bound_memory(0);
 }
 
 /* ---- one file ---------------------------------------------------------------------------------------------- */
 
+struct reading {
+    const struct reader_question *question;
+    enum err_code (*confine)(struct err *e);
+    struct str bytes;
+    struct image_info info;
+    struct image image;
+};
+
 /* All that can fail before the file is looked at. */
-static enum err_code prepare(struct str bytes, const struct reader_question *q,
-                             enum err_code (*confine)(struct err *e), struct err *e)
+static enum err_code prepare(const struct reading *g, struct err *e)
 {
     struct err why = {0};
-    TRY(image_prepare(image_sniff(bytes), e));
-    bound_all(q->seconds);
-    if (q->confined && confine(&why) != ERR_OK)
+    const struct reader_question *q = g->question;
+    TRY(q->wish <= READER_DEEP ? image_prepare(image_sniff(g->bytes), e)
+                               : layers_prepare(g->bytes, e));
+    bound_all(q);
+    if (q->confined && g->confine(&why) != ERR_OK)
         log_warn("a reader keeps rights that it does not need: %s", why.text);
     return ERR_OK;
 }
 
-static enum err_code read_file(const struct reader_question *q, struct str bytes,
-                               enum err_code (*confine)(struct err *e), struct image_info *info,
-                               struct image *out, struct err *e)
+static enum err_code say(uint32_t type, struct code *c, struct err *e)
 {
-    TRY(prepare(bytes, q, confine, e));
-    TRY(reader_decode(bytes, READER_HEADER, info, NULL, e));
-    if (q->wish == READER_HEADER)
-        return ERR_OK;
-    bound_memory((uint64_t)info->w * (uint64_t)info->h);
-    return reader_decode(bytes, (enum reader_wish)q->wish, info, out, e);
+    enum err_code rc = code_end(c, e);
+    if (rc == ERR_OK)
+        rc = wire_send(PROCESS_SOCKET,
+                       &(struct wire_out){.type = type,
+                                          .body = buf_str(&c->out),
+                                          .fds = c->fds,
+                                          .n_fds = c->n_fds,
+                                          .wait = true},
+                       e);
+    code_deinit(c);
+    return rc;
 }
 
-static enum err_code answer(enum err_code rc, const struct err *why, const struct image_info *info,
-                            const struct image *im, struct err *e)
+static struct vt_image pixels_of(const struct image *im)
+{
+    return (struct vt_image){.width = im->w,
+                             .height = im->h,
+                             .channels = im->channels,
+                             .bits = im->deep ? 16 : 8,
+                             .pixels = im->p};
+}
+
+static enum err_code read_image(struct reading *g, struct err *e)
+{
+    const int wish = g->question->wish;
+    struct image_info *info = &g->info;
+    TRY(reader_decode(g->bytes, READER_HEADER, info, NULL, e));
+    if (wish == READER_HEADER)
+        return ERR_OK;
+    bound_memory(PIXEL_BYTES * (uint64_t)info->w * (uint64_t)info->h);
+    return reader_decode(g->bytes, wish, info, &g->image, e);
+}
+
+/* A layer's pixels are given back once they are handed over. */
+static enum err_code say_stack(struct layer_stack *s, struct err *e)
 {
     struct code c;
-    struct reader_answer a = {.rc = (int)rc, .info = *info};
+    size_t n = s->n;
+    code_to(&c);
+    reader_code_stack(&c, s, &n);
+    TRY(say(READER_STACK, &c, e));
+    for (size_t i = 0; i < s->n; i++) {
+        struct vt_image pixels = pixels_of(&s->layers[i].image);
+        code_to(&c);
+        reader_code_layer(&c, &s->layers[i], &pixels);
+        TRY(say(READER_LAYER, &c, e));
+        image_free(&s->layers[i].image);
+    }
+    return ERR_OK;
+}
+
+static enum err_code read_layers(const struct reading *g, struct err *e)
+{
+    struct layers_size size = {0};
+    struct layer_stack stack;
+    struct code c;
+    TRY(layers_measure(g->bytes, &size, e));
+    if (g->question->wish == READER_LAYERS_SIZE) {
+        code_to(&c);
+        reader_code_size(&c, &size);
+        return say(READER_SIZE, &c, e);
+    }
+    bound_memory(KEPT_BYTES * size.all + PIXEL_BYTES * (size.largest + size.canvas));
+    TRY(layers_import_memory(g->bytes, &g->question->limits, &stack, e));
+    enum err_code rc = say_stack(&stack, e);
+    layer_stack_deinit(&stack);
+    return rc;
+}
+
+static enum err_code answer(const struct reading *g, enum err_code rc, const struct err *why,
+                            struct err *e)
+{
+    struct code c;
+    struct reader_answer a = {.rc = (int)rc, .info = g->info};
     if (rc != ERR_OK)
         (void)snprintf(a.text, sizeof a.text, "%s", why->text);
-    if (im->p)
-        a.pixels = (struct vt_image){.width = im->w,
-                                     .height = im->h,
-                                     .channels = im->channels,
-                                     .bits = im->deep ? 16 : 8,
-                                     .pixels = im->p};
+    else if (g->image.p)
+        a.pixels = pixels_of(&g->image);
     code_to(&c);
     reader_code_answer(&c, &a);
-    enum err_code made = code_end(&c, e);
-    if (made == ERR_OK)
-        made = wire_send(PROCESS_SOCKET,
-                         &(struct wire_out){.type = READER_ANSWER,
-                                            .body = buf_str(&c.out),
-                                            .fds = c.fds,
-                                            .n_fds = c.n_fds,
-                                            .wait = true},
-                         e);
-    code_deinit(&c);
-    return made;
+    return say(READER_ANSWER, &c, e);
 }
 
 static enum err_code read_and_answer(const struct reader_question *q, int fd,
                                      enum err_code (*confine)(struct err *e), struct err *e)
 {
-    struct image_info info = {.orientation = 1, .frames = 1};
-    struct image im = {0};
+    struct reading g = {.question = q, .confine = confine, .info = {.orientation = 1, .frames = 1}};
     struct err why = {0};
     void *p = mmap(NULL, (size_t)q->bytes, PROT_READ, MAP_SHARED, fd, 0);
-    enum err_code rc = p == MAP_FAILED ? err_set_sys(&why, ERR_IO, errno, "cannot read the file")
-                                       : read_file(q, (struct str){p, (size_t)q->bytes}, confine,
-                                                   &info, &im, &why);
-    enum err_code told = answer(rc, &why, &info, &im, e);
-    if (told != ERR_OK && told != ERR_NOTFOUND) { /* pixels that cannot be handed over */
+    enum err_code rc =
+        p == MAP_FAILED ? err_set_sys(&why, ERR_IO, errno, "cannot read the file") : ERR_OK;
+    g.bytes = (struct str){p, (size_t)q->bytes};
+    if (rc == ERR_OK)
+        rc = prepare(&g, &why);
+    if (rc == ERR_OK)
+        rc = q->wish <= READER_DEEP ? read_image(&g, &why) : read_layers(&g, &why);
+    enum err_code told = answer(&g, rc, &why, e);
+    if (told != ERR_OK && told != ERR_NOTFOUND && rc == ERR_OK) { /* no room for the pixels */
         why = *e;
-        told = answer(told, &why, &info, &(struct image){0}, e);
+        told = answer(&g, told, &why, e);
     }
     return told;
 }

@@ -5,10 +5,12 @@
  * a group's row behind those of its members. */
 #include "store/project_open.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "layers/file.h"
+#include "store/store_impl.h"
 
 _Static_assert((int)LAYERS_GROUP_DEPTH_MAX <= (int)PROJECT_DEPTH_MAX, "what is read can be kept");
 
@@ -16,11 +18,12 @@ static const double SMALL_THINGS = 4 << 20;
 
 /* Beside the layers, those that become one; around them one that is decoded, packed or read out of an archive, and the
  * flattened image with what it is compared with. */
-uint64_t project_open_weight(struct str bytes)
+uint64_t project_open_weight(struct store *s, int fd, uint64_t bytes)
 {
+    const struct reader_file f = {.fd = fd, .bytes = bytes};
     struct layers_size n = {0};
     struct err e = {0};
-    if (layers_measure(bytes, &n, &e) != ERR_OK)
+    if (reader_layers_size(s->reader, &f, &n, &e) != ERR_OK)
         err_clear(&e); /* reading it will say what is wrong */
     return (uint64_t)(8.0 * (double)n.all + 20.0 * (double)n.largest + 24.0 * (double)n.canvas +
                       SMALL_THINGS);
@@ -105,18 +108,18 @@ static enum err_code put_stack(struct store *s, const struct layer_stack *stack,
 }
 
 /* No more pixels are read than the headers spoke of. */
-static enum err_code open_stack(struct store *s, struct str bytes, const char *name,
+static enum err_code open_stack(struct store *s, const struct reader_file *f, const char *name,
                                 struct project *out, struct buf *notes, struct err *e)
 {
     struct layers_limits limits = layers_limits_defaults();
     struct layers_size size;
     struct layer_stack stack;
-    TRY(layers_measure(bytes, &size, e));
+    TRY(reader_layers_size(s->reader, f, &size, e));
     limits.max_layers = PROJECT_LAYERS_MAX;
     limits.groups = true;
-    limits.untrusted = true;
+    limits.untrusted = !s->reader;
     limits.max_pixels = size.all < limits.max_pixels ? size.all : limits.max_pixels;
-    TRY(layers_import_memory(bytes, &limits, &stack, e));
+    TRY(reader_layers(s->reader, f, &limits, &stack, e));
     enum err_code rc = put_stack(s, &stack, out, e);
     if (rc == ERR_OK) {
         set_name(out, name);
@@ -127,16 +130,28 @@ static enum err_code open_stack(struct store *s, struct str bytes, const char *n
     return rc;
 }
 
-enum err_code project_open(struct store *s, struct str bytes, const char *name, struct project *out,
-                           struct buf *notes, struct err *e)
+static enum err_code open_mapped(struct store *s, const struct reader_file *f, struct str bytes,
+                                 const char *name, struct project *out, struct buf *notes,
+                                 struct err *e)
 {
     enum image_format format = image_sniff(bytes);
     bool whole =
         format == IMAGE_FORMAT_PNG || format == IMAGE_FORMAT_JPEG || format == IMAGE_FORMAT_WEBP;
+    return whole ? open_image(s, bytes, name, out, e) : open_stack(s, f, name, out, notes, e);
+}
+
+enum err_code project_open(struct store *s, int fd, uint64_t bytes, const char *name,
+                           struct project *out, struct buf *notes, struct err *e)
+{
+    const struct reader_file f = {.fd = fd, .bytes = bytes};
     project_init(out, 0, 0);
     buf_init(notes, 1 << 16);
+    void *p = bytes ? mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
     enum err_code rc =
-        whole ? open_image(s, bytes, name, out, e) : open_stack(s, bytes, name, out, notes, e);
+        p == MAP_FAILED ? err_set_sys(e, ERR_IO, errno, "cannot read the file again")
+                        : open_mapped(s, &f, (struct str){p, (size_t)bytes}, name, out, notes, e);
+    if (p != MAP_FAILED)
+        (void)munmap(p, (size_t)bytes);
     if (rc != ERR_OK)
         project_deinit(out);
     return rc;

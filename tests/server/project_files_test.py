@@ -73,12 +73,12 @@ def test_images_are_opened_as_one_layer(program):
         assert (im.w, im.h) == (2, 1) and im.at(0, 0)[:3] == (3, 2, 1), im.rows
 
 
-def test_heic_is_opened_where_its_library_is_sound(program):
+def test_heic_is_opened_whatever_its_library_is(program):
     with Server(program) as s:
         for name in ("plain.heic", "plain.avif"):
             with open(os.path.join(ROOT, "fuzz", "corpus", "heif", name), "rb") as f:
                 r = s.post("/v1/projects/open", f.read(), headers=BYTES)
-            assert r.status == 201 or (r.status == 422 and "libheif 1.19" in r.json()["detail"]), r
+            assert len(opened(r)["layers"]) == 1
 
 
 def test_what_cannot_be_opened_says_why(program):

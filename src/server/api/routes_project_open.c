@@ -1,9 +1,7 @@
 /* routes_project_open.c - a file becomes a project. It is written to the disk as it comes in, and read, on a thread for
  * such work, before the handler runs: the sink leaves the project as a document. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/file_out.h"
@@ -20,6 +18,7 @@
 /* ---- the file ----------------------------------------------------------------------------------- */
 
 struct incoming {
+    struct store *store;
     int fd;
     uint64_t bytes, max;
 };
@@ -36,7 +35,7 @@ static enum err_code begin(void *app, uint64_t max_bytes, void **file, struct er
     *file = NULL;
     TRY(store_scratch(s->store, &fd, e));
     struct incoming *in = mem_alloc(sizeof *in);
-    *in = (struct incoming){.fd = fd, .max = max_bytes};
+    *in = (struct incoming){.store = s->store, .fd = fd, .max = max_bytes};
     *file = in;
     return ERR_OK;
 }
@@ -58,25 +57,10 @@ static void drop(void *file)
     mem_free(in);
 }
 
-/* Caller: munmap. Empty when it cannot be read. */
-static struct str map(const struct incoming *in)
-{
-    void *p = in->bytes ? mmap(NULL, (size_t)in->bytes, PROT_READ, MAP_SHARED, in->fd, 0) : NULL;
-    return p && p != MAP_FAILED ? (struct str){p, (size_t)in->bytes} : (struct str){0};
-}
-
-static void unmap(struct str bytes)
-{
-    if (bytes.p)
-        (void)munmap((void *)(uintptr_t)bytes.p, bytes.n);
-}
-
 static uint64_t weight(const void *file)
 {
-    struct str bytes = map(file);
-    uint64_t n = project_open_weight(bytes);
-    unmap(bytes);
-    return n;
+    const struct incoming *in = file;
+    return project_open_weight(in->store, in->fd, in->bytes);
 }
 
 static enum err_code keep(const struct project *p, const struct buf *notes, struct arena *a,
@@ -101,18 +85,16 @@ static enum err_code keep(const struct project *p, const struct buf *notes, stru
 static enum err_code finish(void *app, void *file, const char *name, struct arena *a,
                             struct http_upload *out, struct err *e)
 {
-    struct server *s = app;
+    const struct incoming *in = file;
     struct project p;
     struct buf notes;
-    struct str bytes = map(file);
-    enum err_code rc = bytes.p ? project_open(s->store, bytes, name, &p, &notes, e)
-                               : err_set_sys(e, ERR_IO, errno, "cannot read the file again");
+    (void)app;
+    enum err_code rc = project_open(in->store, in->fd, in->bytes, name, &p, &notes, e);
     if (rc == ERR_OK) {
         rc = keep(&p, &notes, a, out, e);
         project_deinit(&p);
         buf_deinit(&notes);
     }
-    unmap(bytes);
     drop(file);
     return rc;
 }

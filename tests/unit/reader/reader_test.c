@@ -118,6 +118,62 @@ static void lie(const char *how)
     wire_message_deinit(&m);
 }
 
+/* Of a file with layers: two groups and a layer, one thing of which is wrong. */
+static void say(uint32_t type, struct code *c)
+{
+    (void)!wire_send(PROCESS_SOCKET,
+                     &(struct wire_out){
+                         .type = type, .body = buf_str(&c->out), .fds = c->fds, .n_fds = c->n_fds},
+                     NULL);
+    code_deinit(c);
+}
+
+static void lie_of_layers(const char *how)
+{
+    static const unsigned char pixels[4 * 4 * 4];
+    struct layer_group groups[2] = {{.id = "a", .opacity = 1, .parent = 0},
+                                    {.id = "b", .opacity = 1, .parent = 1}};
+    struct layer_stack s = {.w = 4, .h = 4, .n_groups = 2, .groups = groups};
+    struct layer l = {.id = "l", .opacity = 1, .group = 2};
+    struct vt_image im = {.width = 4, .height = 4, .channels = 4, .bits = 8, .pixels = pixels};
+    struct reader_answer a = {.info = {.orientation = 1}};
+    struct wire_message m;
+    struct code c;
+    size_t n = 1;
+    if (wire_receive(PROCESS_SOCKET, &m, NULL) != ERR_OK)
+        return;
+    if (strcmp(how, "layers-round") == 0)
+        groups[0].parent = 2;
+    if (strcmp(how, "layers-parent") == 0)
+        groups[1].parent = 7;
+    if (strcmp(how, "layers-group") == 0)
+        l.group = 3;
+    if (strcmp(how, "layers-many") == 0)
+        n = 1000000;
+    if (strcmp(how, "layers-few") == 0)
+        n = 2;
+    if (strcmp(how, "layers-name") == 0)
+        (void)snprintf(l.name, sizeof l.name, "\n");
+    if (strcmp(how, "layers-mode") == 0)
+        im.channels = 3;
+    if (strcmp(how, "layers-opacity") == 0)
+        l.opacity = 2;
+    if (strcmp(how, "layers-canvas") == 0)
+        s.w = s.h = 900000;
+    code_to(&c);
+    reader_code_stack(&c, &s, &n);
+    say(READER_STACK, &c);
+    for (int i = 0; i < (strcmp(how, "layers-twice") == 0 ? 2 : 1); i++) {
+        code_to(&c);
+        reader_code_layer(&c, &l, &im);
+        say(READER_LAYER, &c);
+    }
+    code_to(&c);
+    reader_code_answer(&c, &a);
+    say(READER_ANSWER, &c);
+    wire_message_deinit(&m);
+}
+
 static int be(const char *what)
 {
     static const struct {
@@ -131,7 +187,10 @@ static int be(const char *what)
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(what, kinds[i].word) == 0)
             return reader_serve(kinds[i].instead, &e) == ERR_OK ? 0 : 1;
-    lie(what);
+    if (strncmp(what, "layers-", 7) == 0)
+        lie_of_layers(what);
+    else
+        lie(what);
     return 0;
 }
 
@@ -299,6 +358,93 @@ static void many_ask_one_after_the_other(void **state)
     reader_close(r);
 }
 
+/* ---- layers ------------------------------------------------------------------------------------------------ */
+
+static void assert_same_layer(const struct layer *a, const struct layer *b)
+{
+    assert_string_equal(a->id, b->id);
+    assert_string_equal(a->name, b->name);
+    assert_true(a->x == b->x && a->y == b->y && a->opacity == b->opacity && a->blend == b->blend);
+    assert_true(a->visible == b->visible && a->group == b->group);
+    assert_true(a->image.w == b->image.w && a->image.h == b->image.h && b->image.channels == 4);
+    assert_memory_equal(a->image.p, b->image.p, a->image.stride * (size_t)a->image.h);
+}
+
+static void assert_same_stack(const struct layer_stack *a, const struct layer_stack *b)
+{
+    assert_true(a->w == b->w && a->h == b->h && a->n == b->n && a->n_groups == b->n_groups);
+    for (size_t i = 0; i < a->n; i++)
+        assert_same_layer(&a->layers[i], &b->layers[i]);
+    for (size_t i = 0; i < a->n_groups; i++) {
+        const struct layer_group *x = &a->groups[i], *y = &b->groups[i];
+        assert_string_equal(x->id, y->id);
+        assert_string_equal(x->name, y->name);
+        assert_true(x->opacity == y->opacity && x->blend == y->blend);
+        assert_true(x->visible == y->visible && x->parent == y->parent);
+    }
+    assert_string_equal(buf_z(&a->notes), buf_z(&b->notes));
+    assert_true(a->merged.known == b->merged.known && a->merged.psnr_db == b->merged.psnr_db);
+    assert_true(a->merged.worst_psnr_db == b->merged.worst_psnr_db);
+}
+
+static int try_layers(struct reader *r, const char *path, struct str bytes)
+{
+    const struct reader_file f = {.fd = -1, .memory = bytes};
+    struct layers_limits limits = layers_limits_defaults();
+    struct layers_size here = {0}, there = {0};
+    struct layer_stack a, b;
+    struct err x = {0}, y = {0};
+    limits.groups = true;
+    assert_int_equal(reader_layers_size(NULL, &f, &here, &x),
+                     reader_layers_size(r, &f, &there, &y));
+    assert_string_equal(x.text, y.text);
+    assert_true(x.code != ERR_OK || (here.all == there.all && here.canvas == there.canvas &&
+                                     here.largest == there.largest));
+    bool sound = x.code == ERR_OK;
+    x = y = (struct err){0};
+    enum err_code rc = reader_layers(NULL, &f, &limits, &a, &x);
+    enum err_code other = reader_layers(r, &f, &limits, &b, &y);
+    /* What cannot be measured is not read. */
+    if (sound && (rc != other || strcmp(x.text, y.text) != 0))
+        fail_msg("%s: %d '%s' here, %d '%s' there", path, rc, x.text, other, y.text);
+    if (sound && rc == ERR_OK)
+        assert_same_stack(&a, &b);
+    int layers = rc == ERR_OK ? (int)a.n : 0;
+    if (rc == ERR_OK)
+        layer_stack_deinit(&a);
+    if (other == ERR_OK)
+        layer_stack_deinit(&b);
+    return layers;
+}
+
+static void files_with_layers_read_as_here(void **state)
+{
+    static const char *const formats[] = {"psd", "ora", "bmp"};
+    const char *words[3];
+    char folder[PATH_MAX], path[PATH_MAX];
+    int layers = 0;
+    struct reader *r = open_sound(words);
+    (void)state;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        (void)snprintf(folder, sizeof folder, VT_SOURCE_DIR "/fuzz/corpus/%s", formats[i]);
+        DIR *d = opendir(folder);
+        assert_non_null(d);
+        for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+            struct buf b;
+            if (f->d_name[0] == '.' ||
+                file_join(path, sizeof path, folder, f->d_name, NULL) != ERR_OK)
+                continue;
+            assert_int_equal(file_read(path, 1 << 24, &b, NULL), ERR_OK);
+            layers += try_layers(r, path, buf_str(&b));
+            (void)try_layers(r, path, (struct str){b.p, b.n / 2});
+            buf_deinit(&b);
+        }
+        (void)closedir(d);
+    }
+    assert_true(layers > 10);
+    reader_close(r);
+}
+
 /* ---- failures ---------------------------------------------------------------------------------------------- */
 
 static void assert_fails_in(double patience, const char *what, enum err_code expected,
@@ -363,6 +509,31 @@ static void what_makes_no_sense_is_not_believed(void **state)
         assert_fails(lies[i], ERR_FORMAT, "answered what makes no sense");
 }
 
+static void layers_that_make_no_sense_are_not_believed(void **state)
+{
+    static const char *const lies[] = {"layers-round",  "layers-parent", "layers-group",
+                                       "layers-many",   "layers-few",    "layers-name",
+                                       "layers-mode",   "layers-twice",  "layers-opacity",
+                                       "layers-canvas", "layers-sound"};
+    const struct layers_limits limits = layers_limits_defaults();
+    struct reader_file f = open_file(PICTURE);
+    (void)state;
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        const char *words[3];
+        struct layer_stack s;
+        struct err e = {0};
+        bool sound = strcmp(lies[i], "layers-sound") == 0;
+        struct reader *r = open_as(lies[i], 0, words);
+        if (reader_layers(r, &f, &limits, &s, &e) != (sound ? ERR_OK : ERR_FORMAT))
+            fail_msg("%s: '%s'", lies[i], e.text);
+        assert_true(sound || strstr(e.text, "answered what makes no sense"));
+        assert_int_equal(s.n, sound ? 1 : 0);
+        layer_stack_deinit(&s);
+        reader_close(r);
+    }
+    (void)close(f.fd);
+}
+
 static void what_waits_is_started_anew_when_it_was_killed(void **state)
 {
     const char *words[3];
@@ -412,6 +583,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_format_reads_as_here),
+        cmocka_unit_test(files_with_layers_read_as_here),
         cmocka_unit_test(what_is_no_image_is_refused),
         cmocka_unit_test(many_ask_one_after_the_other),
         cmocka_unit_test(a_crash_is_the_failure_of_its_file),
@@ -421,6 +593,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_has_a_bound),
 #endif
         cmocka_unit_test(what_makes_no_sense_is_not_believed),
+        cmocka_unit_test(layers_that_make_no_sense_are_not_believed),
         cmocka_unit_test(what_waits_is_started_anew_when_it_was_killed),
         cmocka_unit_test(a_program_that_is_not_there_is_an_error),
     };
