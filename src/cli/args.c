@@ -12,6 +12,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/item.h"
 #include "cli/suggest.h"
 
 void cli_say(const char *fmt, ...)
@@ -31,6 +32,8 @@ int cli_usage_error(const struct cli_command *c, const char *fmt, ...)
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    if (cli_item_keep_error(VT_ERR_ARG, text))
+        return CLI_USAGE;
     cli_error_json(VT_ERR_ARG, text);
     fprintf(stderr, "veetance %s: %s\n`veetance %s --help` explains its options\n", c->name, text,
             c->name);

@@ -15,6 +15,7 @@
 
 #include "base/json_text.h"
 #include "cli/interrupt.h"
+#include "cli/item.h"
 #include "cli/suggest.h"
 #include "cli/engine_args.h"
 #include "cli/offline.h"
@@ -161,8 +162,10 @@ void cli_error_json(enum vt_status status, const char *text)
 
 int cli_fail(const struct vt_error *e)
 {
-    cli_error_json(e->status, e->text);
-    cli_say("%s", e->text);
+    if (!cli_item_keep_error(e->status, e->text)) {
+        cli_error_json(e->status, e->text);
+        cli_say("%s", e->text);
+    }
     if (e->status == VT_ERR_CANCELLED)
         return CLI_INTERRUPTED;
     return e->status == VT_ERR_ARG ? CLI_USAGE : CLI_FAILED;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "cli/batch.h"
 #include "cli/cli.h"
 #include "cli/image_in.h"
 #include "cli/param_arg.h"
@@ -47,6 +48,8 @@ static const struct cli_option options[] = {
     {EDIT_REGISTER, 0, PARAM_EDIT_REGISTER, NULL, PARAM_HELP_EDIT_REGISTER},
     {EDIT_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_EDIT_matte " (default white)"},
     IMAGE_OPTIONS,
+    BATCH_OPTIONS,
+    BATCH_EACH_OPTION,
     {0},
 };
 
@@ -84,15 +87,18 @@ static int load_all(struct edit *d)
 {
     struct vt_request *q = &d->run.request;
     int rc = check_stdin(d);
+    for (int i = 0; i < q->image_count; i++)
+        q->image_names[i] = d->paths[i];
+    q->mask_name = d->mask_path;
+    if (d->run.run->way == CLI_CHECK)
+        return rc;
     for (int i = 0; rc == CLI_OK && i < q->image_count; i++) {
         rc = load(d, d->paths[i], &d->images[i]);
         q->images[i] = lend_image(&d->images[i]);
-        q->image_names[i] = d->paths[i];
     }
     if (rc == CLI_OK && d->mask_path) {
         rc = load(d, d->mask_path, &d->mask);
         q->mask = lend_image(&d->mask);
-        q->mask_name = d->mask_path;
     }
     return rc;
 }
@@ -215,13 +221,12 @@ static int images_of_recipe(struct edit *d)
     return rc == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
 
-int image_edit(const struct cli_command *self, int argc, char **argv, bool plan)
+static int image_edit(const struct cli_command *self, int argc, char **argv, struct cli_run *how)
 {
     struct edit d = {0};
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
-    image_run_init(&d.run);
-    d.run.plan = plan;
+    image_run_init(&d.run, how);
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
             goto done;
@@ -247,9 +252,11 @@ done:
     return rc;
 }
 
+const struct batch_task image_edit_task = {image_edit, ".png"};
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    return image_edit(self, argc, argv, false);
+    return batch_or_one(self, argc, argv, &image_edit_task, CLI_RUN);
 }
 
 const struct cli_command cli_cmd_edit = {
@@ -261,6 +268,7 @@ const struct cli_command cli_cmd_edit = {
         "  veetance edit -m MODEL -p \"put the cat of image 2 into image 1\" -i room.png -i "
         "cat.jpg\n"
         "  veetance edit -m MODEL -p \"one scene of all these\" -i *.png\n"
+        "  veetance edit -m MODEL -p \"at night\" --each *.jpg -o 'night/{source}.jpg'\n"
         "  veetance edit --from green.png --seed 2\n"
         "  veetance edit -m MODEL -p \"a hole in the wall\" -i wall.png --mask hole.png --feather "
         "8\n"

@@ -1,15 +1,16 @@
+#include "cli/batch.h"
 #include "cli/cli.h"
 #include "cli/image_run.h"
 
-static const struct cli_option options[] = {IMAGE_OPTIONS, {0}};
+static const struct cli_option options[] = {IMAGE_OPTIONS, BATCH_OPTIONS, {0}};
 
-int image_generate(const struct cli_command *self, int argc, char **argv, bool plan)
+static int image_generate(const struct cli_command *self, int argc, char **argv,
+                          struct cli_run *how)
 {
     struct image_run r;
     struct cli_args a = cli_args_begin(self, argc, argv);
     int rc = CLI_OK, id;
-    image_run_init(&r);
-    r.plan = plan;
+    image_run_init(&r, how);
     while (rc == CLI_OK && (id = cli_args_next(&a)) != CLI_END) {
         if (id == CLI_HELP)
             goto done;
@@ -30,23 +31,28 @@ done:
     return rc;
 }
 
+const struct batch_task image_generate_task = {image_generate, ".png"};
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
-    return image_generate(self, argc, argv, false);
+    return batch_or_one(self, argc, argv, &image_generate_task, CLI_RUN);
 }
 
 const struct cli_command cli_cmd_generate = {
     .name = "generate",
     .summary = "Make an image from a prompt",
     .usage = "-m MODEL -p PROMPT [-W PX] [-H PX] [--steps N] [--seed S] [-o out.png] ...",
-    .examples = "  veetance generate -m micro-klein -p \"a red star on a white background\" --seed "
-                "1 -o star.png\n"
-                "  veetance generate -m ~/models/FLUX.2-klein-4B -p \"a lighthouse at dusk\" -W "
-                "1024 -H 768\n"
-                "  veetance generate -m micro-klein -p \"a red star on a white background\" "
-                "--transparent -o star.png\n"
-                "  veetance generate --from star.png --seed 2 -o other-star.png\n"
-                "  echo \"two owls\" | veetance generate -m micro-klein -p - --count 4 --json\n",
+    .examples =
+        "  veetance generate -m micro-klein -p \"a red star on a white background\" --seed "
+        "1 -o star.png\n"
+        "  veetance generate -m ~/models/FLUX.2-klein-4B -p \"a lighthouse at dusk\" -W "
+        "1024 -H 768\n"
+        "  veetance generate -m micro-klein -p \"a red star on a white background\" "
+        "--transparent -o star.png\n"
+        "  veetance generate --from star.png --seed 2 -o other-star.png\n"
+        "  veetance generate -m micro-klein --prompts prompts.txt --seed 1 -o stars/ --resume\n"
+        "  veetance generate -m micro-klein -p \"a red star\" --grid seed=1..4,steps=4:8 -o grid/\n"
+        "  echo \"two owls\" | veetance generate -m micro-klein -p - --count 4 --json\n",
     .options = options,
     .run = run,
 };

@@ -8,12 +8,15 @@
 #include <string.h>
 
 #include "base/json_text.h"
+#include "cli/batch.h"
 #include "cli/cli.h"
 #include "cli/image_in.h"
+#include "cli/item.h"
 #include "cli/result_out.h"
 #include "cli/layers_job.h"
 #include "cli/layers_out.h"
 #include "cli/layers_tools.h"
+#include "cli/made.h"
 #include "cli/output.h"
 #include "cli/suggest.h"
 
@@ -40,6 +43,8 @@ static const struct cli_option options[] = {
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
      "bring the layers to the image's size and, where known, its colours"},
     LAYERS_JOB_OPTIONS,
+    BATCH_OPTIONS,
+    BATCH_EACH_OPTION,
     {0},
 };
 
@@ -103,6 +108,7 @@ static void print_result(const struct layers *o)
     if (j->json) {
         buf_init(&b, 64u << 20);
         json_object(&b, NULL);
+        cli_item_json(&b, "made");
         layers_json_stack(&o->out, made, &b);
         layers_job_json(j, &b);
         json_end_object(&b);
@@ -122,14 +128,18 @@ static int print_plan(struct layers *o)
 {
     struct err e = {0};
     struct image source = {0};
-    struct vt_plan plan;
-    o->job.plan = &plan;
+    struct vt_plan plan, **to = &o->job.run->plan;
+    bool prints = !*to;
+    if (prints)
+        *to = &plan;
     enum err_code rc;
     TRY_GOTO(cli_image_load_deep(o->image, &o->job.progress, &source, &e), done);
     rc = layers_job_run(&o->job, &source, &e);
 done:
     image_free(&source);
-    return rc == ERR_OK ? plan_out_print(&plan, o->job.json) : cli_fail_err(&e);
+    if (rc != ERR_OK)
+        return cli_fail_err(&e);
+    return prints ? plan_out_print(&plan, o->job.json) : CLI_OK;
 }
 
 /* A folder's composite.png carries the recipe. */
@@ -164,11 +174,19 @@ done:
     return layers_job_status(&o->job);
 }
 
-static int check(struct layers *o, const struct cli_command *self, bool plan)
+/* With what an earlier run left. */
+static void compare(struct layers *o)
+{
+    struct cli_run *run = o->job.run;
+    if (run->path)
+        run->made = cli_made_layers(run->path, &o->job.request, o->image);
+}
+
+static int check(struct layers *o, const struct cli_command *self)
 {
     struct err e = {0};
     int rc = layers_job_check(&o->job, &o->out, self);
-    if (rc != CLI_OK || plan)
+    if (rc != CLI_OK || o->job.run->way == CLI_PLAN)
         return rc;
     o->out.to.json = o->job.json;
     o->out.to.folder = cli_setting(&o->job.settings, SETTING_OUTPUT_FOLDER);
@@ -264,25 +282,30 @@ static int parse(struct layers *o, const struct cli_command *self, int argc, cha
     return CLI_OK;
 }
 
-int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan)
+static int decompose(const struct cli_command *self, int argc, char **argv, struct cli_run *how)
 {
     struct layers o = {.out = layers_out_defaults()};
     bool helped = false;
-    layers_job_init(&o.job);
+    layers_job_init(&o.job, how);
     int rc = parse(&o, self, argc, argv, &helped);
     if (rc == CLI_OK && !helped)
-        rc = check(&o, self, plan);
-    if (rc == CLI_OK && !helped)
-        rc = plan ? print_plan(&o) : execute(&o);
+        rc = check(&o, self);
+    if (rc == CLI_OK && !helped && how->way == CLI_CHECK)
+        compare(&o);
+    else if (rc == CLI_OK && !helped)
+        rc = how->way == CLI_PLAN ? print_plan(&o) : execute(&o);
     recipe_deinit(&o.recipe);
     layers_job_deinit(&o.job);
     return rc;
 }
 
+const struct batch_task layers_task = {decompose, ""};
+
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     const struct cli_command *tool = argc > 1 ? layers_tool_find(argv[1]) : NULL;
-    return tool ? tool->run(tool, argc - 1, argv + 1) : layers_decompose(self, argc, argv, false);
+    return tool ? tool->run(tool, argc - 1, argv + 1)
+                : batch_or_one(self, argc, argv, &layers_task, CLI_RUN);
 }
 
 const struct cli_command cli_cmd_layers = {
@@ -295,6 +318,7 @@ const struct cli_command cli_cmd_layers = {
         "psd,ora -o poster\n"
         "  veetance layers -m ~/models/Qwen-Image-Layered -i poster.png -n 6 -o poster.psd "
         "--strict\n"
+        "  veetance layers -m ~/models/Qwen-Image-Layered --each *.png -o 'apart/{source}.psd'\n"
         "  veetance layers split poster -m ~/models/Qwen-Image-Layered --layer 2 -n 3 -o finer\n"
         "  veetance layers merge poster 0 1 -o fewer\n"
         "  veetance layers flatten poster -o poster-again.png\n"

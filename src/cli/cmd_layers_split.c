@@ -155,8 +155,9 @@ static int parse(struct split *s, const struct cli_command *self, int argc, char
 static int run(const struct cli_command *self, int argc, char **argv)
 {
     struct split s = {.out = layers_out_defaults()};
+    struct cli_run alone = {.way = CLI_RUN};
     bool helped = false;
-    layers_job_init(&s.job);
+    layers_job_init(&s.job, &alone);
     layer_stack_init(&s.stack, 0, 0);
     s.job.request.full_size = 1; /* the parts take the layer's place, so they have its size */
     int rc = parse(&s, self, argc, argv, &helped);

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cli/batch.h"
 #include "cli/cli.h"
 #include "cli/layers_job.h"
 #include "cli/image_run.h"
@@ -22,10 +23,10 @@ static int plan(const struct cli_command *task, const char *name, int argc, char
     c.examples = cli_cmd_plan.examples;
     c.subcommands = NULL;
     if (task == &cli_cmd_generate)
-        return image_generate(&c, argc, argv, true);
+        return batch_or_one(&c, argc, argv, &image_generate_task, CLI_PLAN);
     if (task == &cli_cmd_edit)
-        return image_edit(&c, argc, argv, true);
-    return layers_decompose(&c, argc, argv, true);
+        return batch_or_one(&c, argc, argv, &image_edit_task, CLI_PLAN);
+    return batch_or_one(&c, argc, argv, &layers_task, CLI_PLAN);
 }
 
 static int run(const struct cli_command *self, int argc, char **argv)

@@ -12,15 +12,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/image_in.h"
+#include "cli/made.h"
 #include "cli/param_arg.h"
 #include "cli/result_out.h"
 #include "pipeline/engine.h"
 
 enum { MAX_STDIN_PROMPT = 4 << 20 };
 
-void image_run_init(struct image_run *r)
+void image_run_init(struct image_run *r, struct cli_run *run)
 {
     memset(r, 0, sizeof *r);
+    r->run = run;
     r->request = vt_request_defaults();
     r->request.prompt = NULL;
     result_out_init(&r->out);
@@ -231,7 +233,7 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
     struct err e = {0};
     enum err_code bad;
     int rc;
-    r->progress.quiet = r->out.quiet = r->quiet;
+    r->progress.quiet = r->out.quiet = r->quiet || r->run->way == CLI_CHECK;
     r->out.json = r->out.to.json = r->json;
     r->out.progress = &r->progress;
     r->out.to.count = r->request.count;
@@ -258,9 +260,9 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
     bad = cli_model_take(&r->request.model, &r->model, &r->progress, &e);
     if (bad == ERR_OK)
         bad = cli_loras_find(&r->loras, &r->request.loras, &e);
-    if (bad == ERR_OK && !r->plan)
+    if (bad == ERR_OK && r->run->way != CLI_PLAN)
         bad = cli_output_check(&r->out.to, &e);
-    if (bad == ERR_OK && !r->plan && r->request.trace_path)
+    if (bad == ERR_OK && r->run->way != CLI_PLAN && r->request.trace_path)
         bad = cli_output_check_file("--trace", r->request.trace_path, &e);
     return bad == ERR_OK ? CLI_OK : cli_fail_err(&e);
 }
@@ -270,12 +272,10 @@ int image_run_check(struct image_run *r, const struct cli_command *c)
 static int plan(const struct image_run *r, struct vt_engine *engine)
 {
     struct vt_error err;
-    struct vt_plan p;
-    int rc = vt_plan_picture(engine, &r->request, &p, &err) == VT_OK ? plan_out_print(&p, r->json)
-                                                                     : cli_fail(&err);
-    cli_cancel_on_signal(NULL);
-    vt_engine_close(engine);
-    return rc;
+    struct vt_plan p, *to = r->run->plan ? r->run->plan : &p;
+    if (vt_plan_picture(engine, &r->request, to, &err) != VT_OK)
+        return cli_fail(&err);
+    return r->run->plan ? CLI_OK : plan_out_print(to, r->json);
 }
 
 static void on_image(const struct vt_result *result, int i, void *user)
@@ -284,17 +284,11 @@ static void on_image(const struct vt_result *result, int i, void *user)
     result_out_take(p->out, result, i);
 }
 
-int image_run_execute(struct image_run *r, bool edit)
+static int make(struct image_run *r, struct vt_engine *engine, bool edit)
 {
-    struct vt_engine *engine;
     struct vt_result *res = NULL;
     struct vt_error err;
     struct cli_progress *p = &r->progress;
-    if (vt_engine_open(&r->engine, &engine, &err) != VT_OK)
-        return cli_fail(&err);
-    cli_cancel_on_signal(engine);
-    if (r->plan)
-        return plan(r, engine);
     p->engine = r->out.engine = engine;
     p->out = &r->out;
     r->out.since_ns = clock_ns();
@@ -310,7 +304,21 @@ int image_run_execute(struct image_run *r, bool edit)
         result_out_finish(&r->out, res, vt_engine_device(engine));
     vt_result_free(res);
     p->engine = NULL;
-    cli_cancel_on_signal(NULL);
-    vt_engine_close(engine);
+    return rc;
+}
+
+int image_run_execute(struct image_run *r, bool edit)
+{
+    struct vt_engine *engine;
+    struct vt_error err;
+    if (r->run->way == CLI_CHECK) {
+        if (r->run->path)
+            r->run->made = cli_made_image(r->run->path, &r->request);
+        return CLI_OK;
+    }
+    if (cli_run_open(r->run, &r->engine, &engine, &err) != VT_OK)
+        return cli_fail(&err);
+    int rc = r->run->way == CLI_PLAN ? plan(r, engine) : make(r, engine, edit);
+    cli_run_close(r->run, engine);
     return rc;
 }

@@ -11,6 +11,7 @@
 #include "cli/preview_out.h"
 #include "cli/progress.h"
 #include "cli/result_out.h"
+#include "cli/run.h"
 #include "cli/settings.h"
 #include "image/image.h"
 #include "image/load.h"
@@ -79,6 +80,8 @@ enum image_option {
         IMAGE_VERBOSE, 'v', "verbose", NULL, "say more about what happens"                         \
     }
 
+struct batch_task;
+
 struct image_run {
     struct vt_request request;
     struct vt_engine_options engine;
@@ -93,10 +96,10 @@ struct image_run {
     bool prompt_from_stdin;
     struct cli_progress progress;
     bool json, quiet;
-    bool plan; /* say what the run would take instead of running */
+    struct cli_run *run; /* what is wanted of all this */
 };
 
-void image_run_init(struct image_run *r);
+void image_run_init(struct image_run *r, struct cli_run *run);
 void image_run_deinit(struct image_run *r);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int image_run_option(struct image_run *r, const struct cli_args *a, int id);
@@ -106,11 +109,10 @@ int image_run_recipe(struct image_run *r, const struct cli_command *c, bool edit
 /* What can be refused before images are read: an option that is missing, a file that could not be written.
  * To be called once every option is known. CLI_OK, or an exit code after saying what is wrong. */
 int image_run_check(struct image_run *r, const struct cli_command *c);
-/* Runs and writes, or plans and prints. exit code. */
+/* Runs and writes, plans, or compares with what is there: as the run asks. Exit code. */
 int image_run_execute(struct image_run *r, bool edit);
 
-/* The commands themselves; self is where messages point to. */
-int image_generate(const struct cli_command *self, int argc, char **argv, bool plan);
-int image_edit(const struct cli_command *self, int argc, char **argv, bool plan);
+/* The commands themselves. */
+extern const struct batch_task image_generate_task, image_edit_task;
 
 #endif

@@ -16,9 +16,10 @@
 #include "pipeline/layered/layered.h"
 #include "pipeline/lend.h"
 
-void layers_job_init(struct layers_job *j)
+void layers_job_init(struct layers_job *j, struct cli_run *run)
 {
     memset(j, 0, sizeof *j);
+    j->run = run;
     j->request = vt_layers_request_defaults();
     cli_loras_init(&j->loras);
     cli_progress_init(&j->progress, false);
@@ -110,7 +111,7 @@ int layers_job_check(struct layers_job *j, const struct layers_out *out,
 {
     struct vt_layers_request *q = &j->request;
     struct err e = {0};
-    j->progress.quiet = j->quiet;
+    j->progress.quiet = j->quiet || j->run->way == CLI_CHECK;
     if (cli_settings_load(&j->settings, &e) != ERR_OK)
         return cli_fail_err(&e);
     if (j->settings.unknown[0])
@@ -148,8 +149,8 @@ static enum vt_status decompose(struct layers_job *j, struct vt_engine *engine,
                                 struct vt_error *err)
 {
     struct vt_callbacks cb = cli_progress_callbacks(&j->progress);
-    if (j->plan)
-        return vt_plan_layers(engine, &j->request, j->plan, err);
+    if (j->run->way == CLI_PLAN)
+        return vt_plan_layers(engine, &j->request, j->run->plan, err);
     j->progress.engine = engine;
     enum vt_status st = vt_layers(engine, &j->request, &cb, &j->made, err);
     j->progress.engine = NULL;
@@ -162,13 +163,11 @@ enum err_code layers_job_run(struct layers_job *j, const struct image *source, s
     struct vt_engine *engine;
     struct vt_error err;
     j->request.image = lend_image(source);
-    enum vt_status st = vt_engine_open(&j->engine, &engine, &err);
+    enum vt_status st = cli_run_open(j->run, &j->engine, &engine, &err);
     if (st == VT_OK) {
-        cli_cancel_on_signal(engine);
         st = decompose(j, engine, &err);
         (void)snprintf(j->device, sizeof j->device, "%s", vt_engine_device(engine));
-        cli_cancel_on_signal(NULL);
-        vt_engine_close(engine);
+        cli_run_close(j->run, engine);
     }
     if (st == VT_OK && j->made)
         j->n_doubts = layers_doubts(j->made, j->doubts);

@@ -14,6 +14,7 @@
 #include "cli/model_arg.h"
 #include "cli/preview_out.h"
 #include "cli/progress.h"
+#include "cli/run.h"
 #include "image/image.h"
 #include "layers/stack.h"
 #include "pipeline/layered/stack.h"
@@ -81,6 +82,8 @@ enum layers_job_option {
         LAYERS_JOB_VERBOSE, 'v', "verbose", NULL, "say more about what happens"                    \
     }
 
+struct batch_task;
+
 struct layers_job {
     struct vt_layers_request request; /* without its image */
     struct vt_engine_options engine;
@@ -88,7 +91,7 @@ struct layers_job {
     struct cli_loras loras;
     struct cli_settings settings;
     bool json, quiet, strict;
-    struct vt_plan *plan; /* not NULL: plan into this instead of running */
+    struct cli_run *run; /* what is wanted of all this */
     struct cli_progress progress;
     struct preview_out previews;
     struct vt_layers_result *made; /* what came out */
@@ -97,7 +100,7 @@ struct layers_job {
     char device[64]; /* where */
 };
 
-void layers_job_init(struct layers_job *j);
+void layers_job_init(struct layers_job *j, struct cli_run *run);
 void layers_job_deinit(struct layers_job *j);
 /* One of the shared options. CLI_OK, or an exit code after saying what is wrong. */
 int layers_job_option(struct layers_job *j, const struct cli_args *a, int id);
@@ -106,7 +109,7 @@ int layers_job_option(struct layers_job *j, const struct cli_args *a, int id);
 int layers_job_check(struct layers_job *j, const struct layers_out *out,
                      const struct cli_command *c);
 
-/* Takes source apart into j->made. source stays the caller's. */
+/* Takes source apart into j->made, or plans that into run->plan. source stays the caller's. */
 ERR_MUST_CHECK enum err_code layers_job_run(struct layers_job *j, const struct image *source,
                                             struct err *e);
 /* CLI_OK, or CLI_DOUBTFUL when that was asked for. */
@@ -114,8 +117,8 @@ int layers_job_status(const struct layers_job *j);
 /* The layers that were made; NULL before. */
 const struct layer_stack *layers_job_stack(const struct layers_job *j);
 
-/* cmd_layers.c: `layers` without a tool's name; with plan it only says what it would take. */
-int layers_decompose(const struct cli_command *self, int argc, char **argv, bool plan);
+/* cmd_layers.c: `layers` without a tool's name. */
+extern const struct batch_task layers_task;
 
 /* Results: lines for people, or members of a JSON object without its braces. */
 void layers_job_print(const struct layers_job *j, FILE *to);

@@ -289,7 +289,8 @@ void cli_output_note(const struct cli_output *o, const char *path, bool replaced
 
 enum { PROMPT_IN_NAME = 48, OWN_NAME_BYTES = 512 };
 
-static const char *const tokens[] = {"{prompt}", "{model}", "{seed}", "{date}", "{time}"};
+static const char *const tokens[] = {"{prompt}", "{model}", "{seed}",  "{date}",
+                                     "{time}",   "{n}",     "{source}"};
 
 static const char *token_at(const char *p)
 {
@@ -305,7 +306,9 @@ enum err_code cli_output_check_name(const char *name, struct err *e)
         return err_set(e, ERR_ARG, "'%.60s' is no name below the output folder", name);
     for (const char *p = name; *p; p++)
         if (*p == '{' && !token_at(p))
-            return err_set(e, ERR_ARG, "'%.20s' is none of {prompt} {model} {seed} {date} {time}",
+            return err_set(e, ERR_ARG,
+                           "'%.20s' is none of {n} {prompt} {seed} {source} {model} "
+                           "{date} {time}",
                            p);
     return ERR_OK;
 }
@@ -340,7 +343,7 @@ static void add_text(char *out, size_t size, size_t *at, const char *text)
 }
 
 static void add_token(char *out, size_t size, size_t *at, const char *token,
-                      const struct cli_output_words *w)
+                      const struct cli_output *o, const struct cli_output_words *w)
 {
     char text[32];
     time_t now = time(NULL);
@@ -352,6 +355,10 @@ static void add_token(char *out, size_t size, size_t *at, const char *token,
     } else if (strcmp(token, "{seed}") == 0) {
         (void)snprintf(text, sizeof text, "%lld", (long long)w->seed);
         add_text(out, size, at, text);
+    } else if (strcmp(token, "{n}") == 0) {
+        add_text(out, size, at, o->number ? o->number : "1");
+    } else if (strcmp(token, "{source}") == 0) {
+        add_slug(out, size, at, o->source ? o->source : "");
     } else if (localtime_r(&now, &tm) &&
                strftime(text, sizeof text, strcmp(token, "{date}") == 0 ? "%Y-%m-%d" : "%H%M%S",
                         &tm) > 0) {
@@ -384,7 +391,7 @@ static void fill_template(const struct cli_output *o, const struct cli_output_wo
     for (const char *p = o->name ? o->name : "out"; *p && at + 1 < OWN_NAME_BYTES;) {
         const char *token = token_at(p);
         if (token) {
-            add_token(out, OWN_NAME_BYTES, &at, token, w);
+            add_token(out, OWN_NAME_BYTES, &at, token, o, w);
             p += strlen(token);
             continue;
         }

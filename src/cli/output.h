@@ -25,11 +25,12 @@
 enum { CLI_PATH_BYTES = 4096 };
 
 struct cli_output {
-    const char *named;  /* -o; NULL: not given, or it names a folder */
-    const char *into;   /* the folder that -o names, made when it is missing; NULL: none */
-    const char *folder; /* of the settings, for names of our own; NULL: here */
-    const char *name;   /* template of those; NULL: "out" */
-    const char *ending; /* of those; NULL: ".png" */
+    const char *named;           /* -o; NULL: not given, or it names a folder */
+    const char *into;            /* the folder that -o names, made when it is missing; NULL: none */
+    const char *folder;          /* of the settings, for names of our own; NULL: here */
+    const char *name;            /* template of those; NULL: "out" */
+    const char *ending;          /* of those; NULL: ".png" */
+    const char *number, *source; /* of an item of a batch, for the template; NULL: "1" and "" */
     bool force;
     bool json;      /* standard output has JSON, so that nothing else may go there */
     int count;      /* files that will be written; several carry their seed in the name */

@@ -15,6 +15,7 @@
 
 #include "base/json_text.h"
 #include "cli/cli.h"
+#include "cli/item.h"
 #include "cli/preview_out.h"
 
 enum { BAR_WIDTH = 24 };
@@ -143,6 +144,28 @@ static unsigned stage_bit(const struct vt_progress *v)
     return v->stage == VT_STAGE_LOAD && v->step_count > 0 ? 1u << 16 : 1u << v->stage;
 }
 
+/* Which item of a batch, and how long the others take. */
+static int item_text(const struct cli_item *item, char *out, size_t size)
+{
+    char left[32], times[64] = "";
+    if (item->seconds_left >= 0) {
+        seconds_text(item->seconds_left, left, sizeof left);
+        (void)snprintf(times, sizeof times, ", %s left", left);
+    }
+    return snprintf(out, size, "%zu of %zu%s", item->n, item->count, times);
+}
+
+/* Of a batch each item has one line. */
+static void tell_item(struct cli_progress *p, const struct cli_item *item)
+{
+    char text[96];
+    if (p->told)
+        return;
+    p->told = 1;
+    (void)item_text(item, text, sizeof text);
+    fprintf(stderr, "run %s\n", text);
+}
+
 /* Not every step without a terminal, and no stage twice for an image. */
 static bool is_worth_a_line(struct cli_progress *p, const struct vt_progress *v)
 {
@@ -156,7 +179,8 @@ static bool is_worth_a_line(struct cli_progress *p, const struct vt_progress *v)
 static void on_progress(const struct vt_progress *v, void *user)
 {
     struct cli_progress *p = user;
-    char line[PROGRESS_LINE_BYTES];
+    const struct cli_item *item = cli_item_now();
+    char line[PROGRESS_LINE_BYTES], which[96] = "";
     /* A signal that came before the run began was too early for the engine to notice. */
     if (p->engine && atomic_load(cli_stop_flag()))
         vt_engine_cancel(p->engine);
@@ -166,10 +190,19 @@ static void on_progress(const struct vt_progress *v, void *user)
     p->image_count = v->image_count;
     if (p->quiet)
         return;
+    if (item && !p->terminal && !p->verbose) {
+        tell_item(p, item);
+        return;
+    }
     if (!p->terminal && !is_worth_a_line(p, v))
         return;
-    progress_line(v, p->terminal, p->terminal ? terminal_width() - 1 : PROGRESS_LINE_BYTES, line);
-    fprintf(stderr, p->terminal ? "\r\033[K%s" : "%s\n", line);
+    int width = p->terminal ? terminal_width() - 1 : PROGRESS_LINE_BYTES, used = 0;
+    if (item) {
+        used = item_text(item, which, sizeof which);
+        used += snprintf(which + used, sizeof which - (size_t)used, ": ");
+    }
+    progress_line(v, p->terminal, width > used ? width - used : 0, line);
+    fprintf(stderr, p->terminal ? "\r\033[K%s%s" : "%s%s\n", which, line);
     p->line_open = p->terminal;
     (void)fflush(stderr);
 }

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "cli/cli.h"
+#include "cli/item.h"
 #include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
 
@@ -94,6 +95,7 @@ void result_out_finish(const struct result_out *o, const struct vt_result *res, 
         return;
     buf_init(&b, JSON_MAX_BYTES);
     json_object(&b, NULL);
+    cli_item_json(&b, "made");
     json_array(&b, "images");
     json_put_raw(&b, NULL, buf_str(&o->images));
     json_end_array(&b);
