@@ -22,37 +22,40 @@ static const uint64_t BASE_BYTES = (uint64_t)768 << 20, PIXEL_BYTES = 64, KEPT_B
 
 /* ---- bounds ------------------------------------------------------------------------------------------------ */
 
-static void bound(int what, uint64_t n)
+/* more: how far it may be raised later on. */
+static void bound(int what, uint64_t n, uint64_t more)
 {
     struct rlimit l;
     if (getrlimit((__rlimit_resource_t)what, &l) != 0)
         return;
     l.rlim_cur = n < l.rlim_max ? (rlim_t)n : l.rlim_max;
+    if (more < l.rlim_max - l.rlim_cur)
+        l.rlim_max = l.rlim_cur + (rlim_t)more;
     (void)setrlimit((__rlimit_resource_t)what, &l);
 }
 
 /* A sanitizer reserves more than any machine has. */
-static void bound_memory(uint64_t bytes)
+static void bound_memory(uint64_t bytes, uint64_t more)
 {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    bound(RLIMIT_DATA, BASE_BYTES + bytes);
+    bound(RLIMIT_DATA, BASE_BYTES + bytes, more);
 #else
     (void)bytes;
+    (void)more;
 #endif
 }
 
-/* And of what is not the file's business: cores, the memory that an answer may lie in. */
+/* And of what is not the file's business: cores, the memory that an answer may lie in. Beyond the seconds comes the
+ * signal that ends it, then one that nobody can do without. */
 static void bound_all(const struct reader_question *q)
 {
     const uint64_t image = 8 * image_limits_defaults().max_pixels, layer = 4 * q->limits.max_pixels;
     (void)signal(SIGXFSZ, SIG_IGN); /* writing fails instead */
-    bound(RLIMIT_CORE, 0);
-    bound(RLIMIT_CPU, (uint64_t)q->seconds);
-    bound(RLIMIT_FSIZE, (image > layer ? image : layer) + WIRE_MAX_BYTES);
-    bound_memory(0);
+    bound(RLIMIT_CORE, 0, 0);
+    bound(RLIMIT_CPU, (uint64_t)q->seconds, 1);
+    bound(RLIMIT_FSIZE, (image > layer ? image : layer) + WIRE_MAX_BYTES, 0);
+    bound_memory(0, UINT64_MAX);
 }
-
-/* ---- one file ---------------------------------------------------------------------------------------------- */
 
 struct reading {
     const struct reader_question *question;
@@ -106,7 +109,7 @@ static enum err_code read_image(struct reading *g, struct err *e)
     TRY(reader_decode(g->bytes, READER_HEADER, info, NULL, e));
     if (wish == READER_HEADER)
         return ERR_OK;
-    bound_memory(PIXEL_BYTES * (uint64_t)info->w * (uint64_t)info->h);
+    bound_memory(PIXEL_BYTES * (uint64_t)info->w * (uint64_t)info->h, 0);
     return reader_decode(g->bytes, wish, info, &g->image, e);
 }
 
@@ -128,6 +131,15 @@ static enum err_code say_stack(struct layer_stack *s, struct err *e)
     return ERR_OK;
 }
 
+/* More pixels than max are refused by who reads them. */
+static uint64_t memory_for(const struct layers_size *s, uint64_t max)
+{
+    const uint64_t all = s->all < max ? s->all : max;
+    const uint64_t largest = s->largest < max ? s->largest : max;
+    const uint64_t canvas = s->canvas < max ? s->canvas : max;
+    return KEPT_BYTES * all + PIXEL_BYTES * (largest + canvas);
+}
+
 static enum err_code read_layers(const struct reading *g, struct err *e)
 {
     struct layers_size size = {0};
@@ -139,7 +151,7 @@ static enum err_code read_layers(const struct reading *g, struct err *e)
         reader_code_size(&c, &size);
         return say(READER_SIZE, &c, e);
     }
-    bound_memory(KEPT_BYTES * size.all + PIXEL_BYTES * (size.largest + size.canvas));
+    bound_memory(memory_for(&size, g->question->limits.max_pixels), 0);
     TRY(layers_import_memory(g->bytes, &g->question->limits, &stack, e));
     enum err_code rc = say_stack(&stack, e);
     layer_stack_deinit(&stack);
