@@ -41,13 +41,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image_info info = {0};
     struct image im = {0};
-    struct layers_size measured = {0};
     struct layer_stack stack;
-    struct reader_taking t = {.info = &info,
-                              .out = &im,
-                              .size = &measured,
-                              .stack = &stack,
-                              .limits = layers_limits_defaults()};
+    struct reader_taking t = {
+        .info = &info, .out = &im, .stack = &stack, .limits = layers_limits_defaults()};
     if (size == 0)
         return 0;
     layer_stack_init(&stack, 0, 0);

@@ -84,7 +84,7 @@ static enum err_code check_image(const struct reader_answer *a, int wish, struct
 /* Of files with layers: all of it came. */
 static enum err_code check_layers(const struct reader_taking *t, struct err *e)
 {
-    if (t->wish == READER_LAYERS_SIZE && !t->has_size)
+    if (!t->has_size)
         return err_set(e, ERR_FORMAT, "no size came");
     if (t->wish == READER_LAYERS && (!t->has_stack || t->stack->n != t->n))
         return err_set(e, ERR_FORMAT, "not all of the layers came");
@@ -129,10 +129,11 @@ static enum err_code take_answer(struct code *c, struct reader_taking *t, struct
 
 static enum err_code take_size(struct code *c, struct reader_taking *t, struct err *e)
 {
-    if (t->wish != READER_LAYERS_SIZE || t->has_size)
+    if (t->wish <= READER_DEEP || t->has_size)
         return err_set(e, ERR_FORMAT, "a size came that nobody asked for");
     t->has_size = true;
-    reader_code_size(c, t->size);
+    reader_code_size(c, &t->size);
+    reader_limit_pixels(&t->limits, &t->size);
     return code_end(c, e);
 }
 

@@ -1,7 +1,7 @@
 /* messages.h - what a reader's process is asked and what it answers. Only for this folder.
  *
  *     READER_ASK    -> what is wished for, its bounds, and the file
- *     READER_SIZE   <- of a file with layers, by its headers, where that was asked for
+ *     READER_SIZE   <- of a file with layers, by its headers
  *     READER_STACK  <- all of a file with layers but the layers
  *     READER_LAYER  <- each of them, from the bottom
  *     READER_ANSWER <- the last one: an error's code and text, what an image's header says, and its pixels
@@ -45,6 +45,15 @@ static inline bool reader_wants_pixels(int wish)
     return wish == READER_PIXELS || wish == READER_DEEP;
 }
 
+/* A sanitizer reserves more memory than any machine has, so that there is no bound then. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define READER_BOUNDS_MEMORY 0
+#elif defined(__has_feature)
+#define READER_BOUNDS_MEMORY (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#else
+#define READER_BOUNDS_MEMORY 1
+#endif
+
 /* ---- in who asked ------------------------------------------------------------------------------------------ */
 
 /* How far the answer has come, and where it goes. */
@@ -52,9 +61,9 @@ struct reader_taking {
     int wish;
     struct image_info *info;
     struct image *out;           /* of wishes for pixels */
-    struct layers_size *size;    /* of READER_LAYERS_SIZE */
+    struct layers_size size;     /* of files with layers */
     struct layer_stack *stack;   /* of READER_LAYERS; initialised */
-    struct layers_limits limits; /* of that */
+    struct layers_limits limits; /* of that; of the pixels, what the size says, once it came */
     bool has_size, has_stack;
     size_t n;        /* of the layers that are to come */
     uint64_t pixels; /* of those that came */
@@ -74,6 +83,12 @@ ERR_MUST_CHECK enum err_code reader_take_layer(struct code *c, struct reader_tak
                                                struct err *e);
 /* The file could not be read for a reason of ours. */
 void reader_give_up(struct reader_taking *t, enum err_code rc, const struct err *why);
+
+/* No more pixels are read than the headers spoke of: a file that hides more in it is stopped there. */
+static inline void reader_limit_pixels(struct layers_limits *l, const struct layers_size *s)
+{
+    l->max_pixels = s->all < l->max_pixels ? s->all : l->max_pixels;
+}
 
 /* ---- either ------------------------------------------------------------------------------------------------- */
 

@@ -108,7 +108,7 @@ static bool is_opacity(double v)
 enum err_code reader_take_stack(struct code *c, struct reader_taking *t, struct err *e)
 {
     struct layer_stack *s = t->stack;
-    if (t->wish != READER_LAYERS || t->has_stack)
+    if (t->wish != READER_LAYERS || !t->has_size || t->has_stack)
         return err_set(e, ERR_FORMAT, "a stack came that nobody asked for");
     t->has_stack = true;
     reader_code_stack(c, s, &t->n);

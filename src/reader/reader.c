@@ -337,35 +337,48 @@ enum err_code reader_image(struct reader *r, const struct reader_file *f, enum r
 enum err_code reader_layers_size(struct reader *r, const struct reader_file *f,
                                  struct layers_size *out, struct err *e)
 {
+    struct reader_taking t = {.wish = READER_LAYERS_SIZE};
     struct str bytes;
+    enum err_code rc;
     *out = (struct layers_size){0};
     TRY(check_file(f, e));
-    if (r)
-        return ask(r, f, &(struct reader_taking){.wish = READER_LAYERS_SIZE, .size = out}, e);
+    if (r) {
+        rc = ask(r, f, &t, e);
+        *out = rc == ERR_OK ? t.size : *out;
+        return rc;
+    }
     TRY(map(f, &bytes, e));
-    enum err_code rc = layers_measure(bytes, out, e);
+    rc = layers_measure(bytes, out, e);
     unmap(f, bytes);
     return rc;
+}
+
+static enum err_code import_here(struct str bytes, struct layers_limits limits,
+                                 struct layer_stack *out, struct err *e)
+{
+    struct layers_size size;
+    TRY(layers_measure(bytes, &size, e));
+    reader_limit_pixels(&limits, &size);
+    return layers_import_memory(bytes, &limits, out, e);
 }
 
 enum err_code reader_layers(struct reader *r, const struct reader_file *f,
                             const struct layers_limits *limits, struct layer_stack *out,
                             struct err *e)
 {
+    struct reader_taking t = {.wish = READER_LAYERS, .stack = out, .limits = *limits};
     struct str bytes;
     enum err_code rc;
     layer_stack_init(out, 0, 0);
     TRY(check_file(f, e));
     if (r) {
-        rc =
-            ask(r, f,
-                &(struct reader_taking){.wish = READER_LAYERS, .stack = out, .limits = *limits}, e);
+        rc = ask(r, f, &t, e);
         if (rc != ERR_OK)
             layer_stack_deinit(out);
         return rc;
     }
     TRY(map(f, &bytes, e));
-    rc = layers_import_memory(bytes, limits, out, e);
+    rc = import_here(bytes, *limits, out, e);
     unmap(f, bytes);
     return rc;
 }

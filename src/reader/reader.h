@@ -62,7 +62,7 @@ ERR_MUST_CHECK enum err_code reader_image(struct reader *r, const struct reader_
                                           enum reader_wish wish, struct image_info *info,
                                           struct image *out, struct err *e);
 
-/* As layers_measure, and layers_import_memory. */
+/* As layers_measure, and layers_import_memory; but no more pixels are read than the headers speak of. */
 ERR_MUST_CHECK enum err_code reader_layers_size(struct reader *r, const struct reader_file *f,
                                                 struct layers_size *out, struct err *e);
 ERR_MUST_CHECK enum err_code reader_layers(struct reader *r, const struct reader_file *f,

@@ -34,15 +34,10 @@ static void bound(int what, uint64_t n, uint64_t more)
     (void)setrlimit((__rlimit_resource_t)what, &l);
 }
 
-/* A sanitizer reserves more than any machine has. */
 static void bound_memory(uint64_t bytes, uint64_t more)
 {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-    bound(RLIMIT_DATA, BASE_BYTES + bytes, more);
-#else
-    (void)bytes;
-    (void)more;
-#endif
+    if (READER_BOUNDS_MEMORY)
+        bound(RLIMIT_DATA, BASE_BYTES + bytes, more);
 }
 
 /* And of what is not the file's business: cores, the memory that an answer may lie in. Beyond the seconds comes the
@@ -131,28 +126,28 @@ static enum err_code say_stack(struct layer_stack *s, struct err *e)
     return ERR_OK;
 }
 
-/* More pixels than max are refused by who reads them. */
 static uint64_t memory_for(const struct layers_size *s, uint64_t max)
 {
-    const uint64_t all = s->all < max ? s->all : max;
     const uint64_t largest = s->largest < max ? s->largest : max;
     const uint64_t canvas = s->canvas < max ? s->canvas : max;
-    return KEPT_BYTES * all + PIXEL_BYTES * (largest + canvas);
+    return KEPT_BYTES * max + PIXEL_BYTES * (largest + canvas);
 }
 
 static enum err_code read_layers(const struct reading *g, struct err *e)
 {
+    struct layers_limits limits = g->question->limits;
     struct layers_size size = {0};
     struct layer_stack stack;
     struct code c;
     TRY(layers_measure(g->bytes, &size, e));
-    if (g->question->wish == READER_LAYERS_SIZE) {
-        code_to(&c);
-        reader_code_size(&c, &size);
-        return say(READER_SIZE, &c, e);
-    }
-    bound_memory(memory_for(&size, g->question->limits.max_pixels), 0);
-    TRY(layers_import_memory(g->bytes, &g->question->limits, &stack, e));
+    code_to(&c);
+    reader_code_size(&c, &size);
+    TRY(say(READER_SIZE, &c, e));
+    if (g->question->wish == READER_LAYERS_SIZE)
+        return ERR_OK;
+    reader_limit_pixels(&limits, &size);
+    bound_memory(memory_for(&size, limits.max_pixels), 0);
+    TRY(layers_import_memory(g->bytes, &limits, &stack, e));
     enum err_code rc = say_stack(&stack, e);
     layer_stack_deinit(&stack);
     return rc;

@@ -107,18 +107,14 @@ static enum err_code put_stack(struct store *s, const struct layer_stack *stack,
     return project_check(out, e);
 }
 
-/* No more pixels are read than the headers spoke of. */
 static enum err_code open_stack(struct store *s, const struct reader_file *f, const char *name,
                                 struct project *out, struct buf *notes, struct err *e)
 {
     struct layers_limits limits = layers_limits_defaults();
-    struct layers_size size;
     struct layer_stack stack;
-    TRY(reader_layers_size(s->reader, f, &size, e));
     limits.max_layers = PROJECT_LAYERS_MAX;
     limits.groups = true;
     limits.untrusted = !s->reader;
-    limits.max_pixels = size.all < limits.max_pixels ? size.all : limits.max_pixels;
     TRY(reader_layers(s->reader, f, &limits, &stack, e));
     enum err_code rc = put_stack(s, &stack, out, e);
     if (rc == ERR_OK) {
