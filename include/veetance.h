@@ -111,7 +111,9 @@ struct vt_engine_options {
      * system's libraries and devices, of the cache of converted weights, and of the request's trace and cache. What
      * the kernel cannot refuse it keeps. */
     int confined;
-    double patience; /* seconds without a sign of life after which it counts as stuck; 0: 60 */
+    /* Seconds without a sign of life after which it counts as stuck, and without one of the network after which a
+     * worker counts as lost; 0: 60. */
+    double patience;
 };
 
 struct vt_engine;

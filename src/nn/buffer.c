@@ -29,6 +29,7 @@ static enum err_code take_backend(struct nn_buffer *b, const char *what, struct 
 {
     b->b = ggml_backend_buft_alloc_buffer(ggml_backend_dev_buffer_type(nn_device_ggml(b->device)),
                                           b->bytes);
+    nn_device_guard(b->device); /* a connection lasts as long as the buffers that came over it */
     if (!b->b)
         return err_set(e, ERR_NOMEM, NN_NO_ROOM, b->bytes >> 20, what);
     ggml_backend_buffer_set_usage(b->b, b->kind == NN_MEMORY_WEIGHTS

@@ -51,6 +51,9 @@ static void open_card(struct nn_device *d)
     (void)snprintf(d->library, sizeof d->library, "%s", nv_card_library(d->card));
 }
 
+/* How long a network may be silent, unless somebody says otherwise. */
+enum { DEFAULT_PATIENCE = 60 };
+
 static enum err_code open_backend(struct nn_device *d, const char *want, int threads, struct err *e)
 {
     d->is_cpu = device_is_cpu(d->dev);
@@ -77,6 +80,9 @@ enum err_code nn_device_open(const char *want, int threads, struct nn_device **o
     d->card = found.card;
     d->dev = found.dev;
     d->threads = 1;
+    d->patience = DEFAULT_PATIENCE;
+    if (nn_rpc_address(want))
+        d->worker = nn_rpc_peer_of(nn_rpc_address(want));
     if (d->card)
         open_card(d);
     else

@@ -132,6 +132,11 @@ struct nn_profile *nn_device_profile(const struct nn_device *d);
 void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel);
 const atomic_bool *nn_device_cancel(const struct nn_device *d);
 
+/* Of a device that is a worker: the connection to it is given up when it is silent for so long. 0: a minute. */
+void nn_device_set_patience(struct nn_device *d, double seconds);
+/* Whoever has made ggml connect says so. Does nothing for a device of this machine. */
+void nn_device_guard(const struct nn_device *d);
+
 /* The watch is told how far the device's graphs are, on the thread that runs them: 0 to 1, never less than before, many
  * times a second. NULL: none. Work that takes several graphs sets a span before each, which says which part of the whole
  * that graph is. Spans nest: whoever sets one restores the one before it. */

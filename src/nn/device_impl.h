@@ -4,6 +4,7 @@
 
 #include "nn/device.h"
 #include "nn/pin.h"
+#include "nn/rpc.h"
 
 struct nn_device {
     char library[NN_PIN_PATH_BYTES];
@@ -23,7 +24,9 @@ struct nn_device {
     const atomic_bool *cancel;
     struct nn_watch watch;
     struct nn_span span;
-    double told; /* to the watch */
+    double told;               /* to the watch */
+    struct nn_rpc_peer worker; /* port 0: it is here */
+    double patience;           /* seconds that the network to it may be silent */
 };
 
 #endif

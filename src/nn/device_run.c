@@ -21,6 +21,17 @@ void nn_device_set_cancel(struct nn_device *d, const atomic_bool *cancel)
     d->cancel = cancel;
 }
 
+void nn_device_set_patience(struct nn_device *d, double seconds)
+{
+    if (seconds > 0)
+        d->patience = seconds;
+}
+
+void nn_device_guard(const struct nn_device *d)
+{
+    nn_rpc_guard(&d->worker, d->patience);
+}
+
 const atomic_bool *nn_device_cancel(const struct nn_device *d)
 {
     return d->cancel;

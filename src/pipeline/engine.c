@@ -89,8 +89,10 @@ static enum err_code open_here(struct vt_engine *g, const struct vt_engine_optio
         &(struct placement_options){
             .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
         &g->placement, e));
-    for (size_t i = 0; i < g->placement.governors.n; i++)
+    for (size_t i = 0; i < g->placement.governors.n; i++) {
         nn_device_set_cancel(g->placement.all[i], &g->cancel);
+        nn_device_set_patience(g->placement.all[i], o->patience);
+    }
     nn_device_info(g->placement.devices.transformer, &g->info);
     g->threads = o->threads;
     (void)snprintf(g->weights, sizeof g->weights, "%s", o->weights ? o->weights : "");

@@ -35,6 +35,7 @@ void iso_code_open(struct code *c, struct iso_open *o)
     code_text(c, &o->options.budget, TEXT_MAX);
     code_text(c, &o->options.weights, TEXT_MAX);
     any_int(c, &o->options.threads);
+    code_double(c, &o->options.patience);
     code_paths(c, &o->grants.read);
     code_paths(c, &o->grants.write);
     code_flag(c, &o->confined);

@@ -38,7 +38,7 @@ enum {
 
 struct iso_open {
     char version[32];
-    struct vt_engine_options options; /* device, place, threads, budget and weights */
+    struct vt_engine_options options; /* device, place, threads, budget, weights and patience */
     struct grants grants;
     int confined, network, verbose;
 };

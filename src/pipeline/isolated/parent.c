@@ -52,6 +52,12 @@ struct wait {
     char gave_up[400]; /* why it said that it ends; "" it did not */
 };
 
+static bool wants_network(const struct vt_engine_options *o)
+{
+    return (o->device && strncasecmp(o->device, "rpc:", 4) == 0) ||
+           (o->place && strcasestr(o->place, "rpc:"));
+}
+
 /* ---- death ----------------------------------------------------------------------------------------------- */
 
 static void drop_process(struct isolated *g)
@@ -166,6 +172,13 @@ static enum err_code check_life(struct isolated *g, struct wait *w, struct err *
     if (since <= 0)
         return ERR_OK;
     put_down(g);
+    if (w->call->type == ISO_OPEN &&
+        wants_network(&g->options)) /* it connects, or waits its turn */
+        return err_set(
+            e, ERR_ENGINE_LOST_WORKER,
+            "no worker answered for %.0f seconds; see that `veetance worker` runs there, "
+            "can be reached and serves nobody else, then try again",
+            now - since);
     return err_set(e, ERR_ENGINE_STUCK,
                    "the engine gave no sign of life for %.0f seconds and was ended; the next "
                    "request starts it anew",
@@ -373,12 +386,6 @@ static enum err_code ask(struct isolated *g, const struct call *call, struct err
 }
 
 /* ---- starting -------------------------------------------------------------------------------------------- */
-
-static bool wants_network(const struct vt_engine_options *o)
-{
-    return (o->device && strncasecmp(o->device, "rpc:", 4) == 0) ||
-           (o->place && strcasestr(o->place, "rpc:"));
-}
 
 /* Where a confined process puts what is too large for memory: a folder of the user's own, in which nothing has a name
  * for longer than a moment. */
