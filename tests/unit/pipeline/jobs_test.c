@@ -491,7 +491,7 @@ static void a_dead_process_is_one_failed_job(void **state)
         enum vt_status status;
         const char *words;
     } deaths[] = {{SIGKILL, VT_ERR_ENGINE_CRASHED, "killed from outside"},
-                  {SIGSEGV, VT_ERR_ENGINE_CRASHED, "SIGSEGV"},
+                  {SIGABRT, VT_ERR_ENGINE_CRASHED, "SIGABRT"},
                   {SIGSTOP, VT_ERR_ENGINE_STUCK, "no sign of life"}};
     (void)state;
     if (!isolated)
