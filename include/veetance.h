@@ -203,7 +203,7 @@ VT_API const char *vt_verdict_name(enum vt_verdict verdict);
 
 /* ---- requests ------------------------------------------------------------------------------------- */
 
-enum { VT_MAX_IMAGES = 10, VT_MAX_COUNT = 1000 };
+enum { VT_MAX_IMAGES = 10, VT_MAX_COUNT = 1000, VT_MAX_FAST = 3 };
 
 #define VT_SEED_RANDOM (-1)
 #define VT_DEFAULT (-1)
@@ -238,6 +238,10 @@ struct vt_request {
     /* "default" (as NULL), or "int8": int8 matmul in the blocks of transformer and text encoder, on the CPU about twice
      * as fast and a little less exact. */
     const char *compute;
+    /* 0: every step is computed. 1 to VT_MAX_FAST: passes of the transformer whose result can be foretold from those
+     * before are left out, more from level to level; what that costs is in docs/layers.md. Of use in runs of many steps:
+     * the first three and the last are always computed. vt_stats tells how many were left out. */
+    int fast;
     struct vt_loras loras;
     /* Make an image with alpha: what comes out of prompt and images is edited onto a white and onto a black ground, and
      * solved for alpha and colour. Three images are made for one, and progress counts them. Not with a mask, a strength
@@ -328,6 +332,7 @@ struct vt_stats {
     uint64_t compute_bytes;                            /* of the largest graph */
     uint64_t anonymous_bytes, file_bytes;              /* of the process, at the end */
     uint64_t pinned_bytes;                             /* page-locked, for uploads */
+    int passes, passes_left_out; /* of the transformer, in all steps; see `fast` */
     /* Memory as counted against the budget: on the transformer's device, and on each. */
     uint64_t budget_bytes, device_peak_bytes, device_current_bytes;
     int device_count;
@@ -383,6 +388,7 @@ struct vt_layers_request {
     const char
         *trace_path;     /* where to write named tensors of the run as safetensors; NULL: nowhere */
     const char *compute; /* as in struct vt_request */
+    int fast;            /* as in struct vt_request */
     int previews;        /* as in struct vt_request */
     struct vt_loras loras;
 };

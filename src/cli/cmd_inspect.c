@@ -127,6 +127,8 @@ static void plain_recipe(const struct recipe *r, struct buf *out)
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (numbers[i].value >= 0)
             buf_printf(out, "  %-11s %.15g\n", numbers[i].name, numbers[i].value);
+    if (r->fast)
+        buf_printf(out, "  fast        %d\n", r->fast);
     plain_edit(r, out);
 }
 

@@ -226,6 +226,7 @@ static void fill_request(struct vt_layers_request *q, struct recipe *r)
         q->compute = r->compute;
     if (!q->matte && r->matte[0])
         q->matte = r->matte;
+    q->fast = q->fast ? q->fast : r->fast;
     fill_int(&q->steps, r->steps);
     fill_int(&q->layers, r->layers);
     fill_int(&q->resolution, r->resolution);

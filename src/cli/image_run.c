@@ -90,6 +90,7 @@ int image_run_option(struct image_run *r, const struct cli_args *a, int id)
     case IMAGE_COUNT:
     case IMAGE_MAX_TOKENS:
     case IMAGE_COMPUTE:
+    case IMAGE_FAST:
     case IMAGE_TRANSPARENT:
         return cli_param_set(a, id, params_generate, q);
     case IMAGE_LORA:
@@ -157,6 +158,7 @@ static void fill_request(struct vt_request *q, struct recipe *r, bool edit)
     q->model = q->model ? q->model : if_told(r->model);
     q->compute = q->compute ? q->compute : if_told(r->compute);
     q->transparent = q->transparent || r->transparent;
+    q->fast = q->fast ? q->fast : r->fast;
     fill_int(&q->steps, r->steps);
     fill_int(&q->max_tokens, r->max_tokens);
     if (!edit || r->size_asked) {

@@ -58,6 +58,8 @@ void layers_job_print(const struct layers_job *j, FILE *to)
             "decode %.2f s\n",
             r->working_width, r->working_height, j->device, s->text_seconds, s->encode_seconds,
             r->table_seconds, s->steps_seconds, s->decode_seconds);
+    if (s->passes_left_out)
+        fprintf(to, "  passes: %d of %d left out\n", s->passes_left_out, s->passes);
     fprintf(to, "  memory: weights %.1f MB, compute %.1f MB, process %.1f MB\n",
             (double)s->device_weight_bytes / mb, (double)s->compute_bytes / mb,
             (double)s->anonymous_bytes / mb);
@@ -96,6 +98,7 @@ void layers_job_json(const struct layers_job *j, struct buf *b)
     const struct vt_stats *s = vt_layers_stats(j->made);
     result_json_layers(b, r);
     json_put_z(b, "device", j->device);
+    result_json_passes(b, s);
     result_json_seconds(b, s, r);
     result_json_memory(b, s, r);
     result_json_notes(b, &j->progress.notes);

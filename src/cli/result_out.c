@@ -101,6 +101,7 @@ void result_out_finish(const struct result_out *o, const struct vt_result *res, 
     json_end_array(&b);
     result_json_request(&b, q);
     json_put_z(&b, "device", device);
+    result_json_passes(&b, s);
     result_json_seconds(&b, s, NULL);
     result_json_memory(&b, s, NULL);
     result_json_notes(&b, &o->progress->notes);

@@ -26,6 +26,7 @@
 #include "pipeline/lora_tags.h"
 #include "pipeline/loras.h"
 #include "pipeline/report.h"
+#include "sample/fast.h"
 #include "veetance.h"
 
 enum { MAX_PROMPT_BYTES = 4 << 20 };
@@ -218,6 +219,16 @@ struct vt_request vt_request_defaults(void)
     };
 }
 
+void engine_note_fast(const struct vt_callbacks *cb, int fast, int steps)
+{
+    if (fast > 0 && steps <= FAST_WHOLE_STEPS)
+        report_note(
+            cb,
+            "fast %d has no effect: of a run, the first three steps and the last are always "
+            "computed, and it has %d",
+            fast, steps);
+}
+
 enum err_code engine_check_range(const char *what, int64_t v, int64_t lo, int64_t hi, struct err *e)
 {
     if (v >= lo && v <= hi)
@@ -330,6 +341,7 @@ static enum err_code check_request(const struct vt_request *rq, struct err *e)
     TRY(check_optional("the width", rq->width, 64, 2048, e));
     TRY(check_optional("the height", rq->height, 64, 2048, e));
     TRY(check_optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
+    TRY(engine_check_range("fast", rq->fast, 0, VT_MAX_FAST, e));
     TRY(engine_check_count(rq, e));
     TRY(check_optional("the number of prompt tokens", rq->max_tokens, 1, 4096, e));
     TRY(check_mask(rq, e));
@@ -370,6 +382,7 @@ static void fill_defaults(const struct model_dir *dir, const struct vt_callbacks
     else if (dir->is_distilled && rq->guidance > 1.0)
         report_note(cb, "guidance %g has no effect: '%s' is a distilled model", rq->guidance,
                     dir->name);
+    engine_note_fast(cb, rq->fast, rq->steps);
     if (rq->seed < 0)
         rq->seed = engine_random_seed();
 }
@@ -401,6 +414,7 @@ static enum err_code make_image(struct vt_engine *g, struct vt_result *r,
         .max_tokens = rq->max_tokens,
         .seed = (uint64_t)(rq->seed + run->image),
         .guidance = rq->guidance,
+        .fast = rq->fast,
         .images = in->images,
         .n_images = rq->image_count,
         .inpaint = in->inpaint,

@@ -85,6 +85,8 @@ ERR_MUST_CHECK enum err_code engine_check_free(const struct vt_engine *g, struct
 
 enum vt_status engine_finish(enum err_code rc, const struct err *e, struct vt_error *out);
 void engine_close_model(struct vt_engine *g);
+/* Says so when so few steps leave `fast` nothing to do. */
+void engine_note_fast(const struct vt_callbacks *cb, int fast, int steps);
 ERR_MUST_CHECK enum err_code engine_check_range(const char *what, int64_t v, int64_t lo, int64_t hi,
                                                 struct err *e);
 ERR_MUST_CHECK enum err_code engine_check_image(const struct vt_image *im, const char *what,

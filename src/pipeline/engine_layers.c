@@ -48,6 +48,7 @@ static enum err_code check(const struct vt_layers_request *rq, struct err *e)
     TRY(engine_check_text("negative prompt", rq->negative_prompt, e));
     TRY(optional("the number of layers", rq->layers, 1, LAYERED_MAX_LAYERS, e));
     TRY(optional("the number of steps", rq->steps, 1, SCHEDULE_MAX_STEPS, e));
+    TRY(engine_check_range("fast", rq->fast, 0, VT_MAX_FAST, e));
     TRY(optional("the resolution", rq->resolution, LAYERED_SIDE_UNIT, LAYERED_MAX_RESOLUTION, e));
     if (rq->resolution > 0 && rq->resolution % LAYERED_SIDE_UNIT)
         return err_set(e, ERR_ARG, "the resolution is %d; it should be a multiple of %d",
@@ -98,6 +99,7 @@ static void fill(struct vt_layers_result *r, const struct model_dir *dir,
         .max_tokens = pick(-1, d->max_tokens, DEFAULT_TOKENS),
         .resolution = pick(rq->resolution, d->resolution, DEFAULT_RESOLUTION),
         .seed = (uint64_t)(rq->seed >= 0 ? rq->seed : engine_random_seed()),
+        .fast = rq->fast,
         .in_place_modulation = rq->no_modulation_tables != 0,
     };
 }
@@ -200,6 +202,7 @@ static enum err_code run_on_pixels(struct vt_engine *g, const struct vt_layers_r
     TRY_GOTO(engine_open_model(g, rq->model, MODEL_PIPELINE_LAYERED, cb, e), done);
     TRY_GOTO(layered_use_loras(g->layered, &rq->loras, e), done);
     fill(r, g->dir, rq, &image);
+    engine_note_fast(cb, r->used.fast, r->used.steps);
     TRY_GOTO(layered_size(&image, r->used.resolution, &w, &h, e), done);
     struct rehearsal dry = {g->layered, &r->used, plan ? rq->previews != 0 : cb && cb->preview};
     TRY_GOTO(engine_plan(g, rehearse, &dry, plan, e), done);

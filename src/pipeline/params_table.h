@@ -27,6 +27,9 @@
 #define PARAM_HELP_IMAGE_count "so many images, with seeds S, S+1, ..."
 #define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_IMAGE_compute "int8: on the CPU about twice as fast, a little less exact"
+#define PARAM_HELP_fast                                                                            \
+    "leave out passes whose result can be foretold: 0 none (exact), 1 a few, 3 most; of use in "   \
+    "runs of many steps"
 #define PARAM_HELP_loras "LoRAs to apply, with their strengths (1: as trained)"
 #define PARAM_HELP_IMAGE_transparent                                                               \
     "give the subject alpha: put it on a white and on a black ground, too, and see what differs "  \
@@ -90,6 +93,7 @@
     X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_IMAGE_count)                                      \
     X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_IMAGE_max_tokens)                           \
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
+    X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
     X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
     X(transparent, SWITCH, 0, 0, NULL, "false", PARAM_HELP_IMAGE_transparent)
 
@@ -137,6 +141,7 @@
     X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
+    X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
     X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)
 
 /* struct vt_caption_request */

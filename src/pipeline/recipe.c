@@ -114,6 +114,8 @@ void recipe_write(const struct vt_result *result, int i, struct buf *out)
                q->image_count > 0 ? "edit" : "generate", q->max_tokens);
     if (q->compute && strcmp(q->compute, "default") != 0)
         add(out, "Compute", q->compute);
+    if (q->fast)
+        add_number(out, "Fast", q->fast);
     add_switch(out, "Transparent", q->transparent);
     if (q->image_count > 0)
         add_edit(out, q);
@@ -155,6 +157,8 @@ void recipe_write_layers(const struct vt_layers_result *result,
         add(out, "Images", base_name(image));
     if (request->compute && strcmp(request->compute, "default") != 0)
         add(out, "Compute", request->compute);
+    if (request->fast)
+        add_number(out, "Fast", request->fast);
     if (request->matte)
         add(out, "Matte", request->matte);
     add_flags(out, request);
@@ -272,6 +276,8 @@ static void take(const char *key, const char *value, struct recipe *r)
         read_int(value, 1, 4096, &r->max_tokens);
     else if (strcmp(key, "Compute") == 0)
         copy(r->compute, sizeof r->compute, value);
+    else if (strcmp(key, "Fast") == 0)
+        read_int(value, 0, VT_MAX_FAST, &r->fast);
     else if (strcmp(key, "Images") == 0)
         read_images(value, r);
     else if (strcmp(key, "Mask") == 0)

@@ -34,6 +34,7 @@ struct recipe {
     int layers, resolution;               /* of layers */
     char flags[64];                       /* of layers: "keep-empty|full-size" */
     int width, height, steps, max_tokens; /* VT_DEFAULT: not told, as below */
+    int fast;                             /* 0 where it is not told */
     int64_t seed;
     double guidance, strength;
     int extend[4], feather, mask_grow, mask_feather,

@@ -95,6 +95,14 @@ void result_json_doubts(struct buf *b, const struct layers_doubt *doubts, size_t
 
 /* ---- what a run took ---------------------------------------------------------------------------------- */
 
+void result_json_passes(struct buf *b, const struct vt_stats *s)
+{
+    json_object(b, "passes");
+    json_put_int(b, "computed", s->passes - s->passes_left_out);
+    json_put_int(b, "left_out", s->passes_left_out);
+    json_end_object(b);
+}
+
 void result_json_seconds(struct buf *b, const struct vt_stats *s,
                          const struct vt_layers_report *tables)
 {

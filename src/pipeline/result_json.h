@@ -29,6 +29,8 @@ void result_json_place(struct buf *b, int x, int y, int width, int height);
 /* warnings, doubtful. */
 void result_json_doubts(struct buf *b, const struct layers_doubt *doubts, size_t n);
 
+/* passes: how many of the transformer's were computed, and left out. */
+void result_json_passes(struct buf *b, const struct vt_stats *s);
 /* seconds, and memory: what a run took. With a report also what its modulation tables took. */
 void result_json_seconds(struct buf *b, const struct vt_stats *s,
                          const struct vt_layers_report *tables);

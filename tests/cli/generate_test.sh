@@ -180,6 +180,14 @@ run generate -m micro-klein --threads 1 -p star --steps 1 --seed 5 -o "$work/r.p
 out_has '  128 x 128  ' "the model's own size"
 run generate -m micro-klein --threads 1 -p star --steps 1 -W 64 -H 64 --guidance 3 --seed 5 -o "$work/r.png"
 err_has 'note: guidance 3 has no effect' "guidance for a distilled model"
+
+# ---- fewer passes ------------------------------------------------------------------------------------
+quick generate --seed 5 --steps 4 --fast 2 -o "$work/fast4.png"
+expect 0 "--fast with few steps"
+err_has 'note: fast 2 has no effect' "--fast with few steps"
+quick generate --fast 4 -o "$work/no.png"
+expect 2 "a level that there is not"
+err_has '0 to 3' "a level that there is not"
 run generate -m micro-klein --threads 1 -p "a red star on a white background" --steps 1 -W 64 -H 64 --max-tokens 1 --seed 5 -o "$work/r.png"
 expect 0 "a single prompt token"
 

@@ -43,12 +43,12 @@ test('the preferred model answers while it is there and able', () => {
 test('a request holds what was chosen and nothing else', () => {
   const f = { ...EMPTY_MAKE, prompt: ' two owls ' }
   assert.deepEqual(makeRequest(f, { width: 128, height: 64 }, { model: undefined, seed: 7 }), { prompt: 'two owls', width: 128, height: 64, seed: 7 })
-  assert.deepEqual(makeRequest({ ...f, steps: 4, count: 3, guidance: 0, maxTokens: 64, int8: true, transparent: true, loras: [{ name: 'glow', strength: 0.5 }] }, { width: 128, height: 64 }, { model: 'm', seed: 0 }),
-    { model: 'm', prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 0, count: 3, guidance: 0, max_tokens: 64, compute: 'int8', transparent: true, loras: [{ name: 'glow', strength: 0.5 }] })
+  assert.deepEqual(makeRequest({ ...f, steps: 4, count: 3, guidance: 0, maxTokens: 64, int8: true, fast: 2, transparent: true, loras: [{ name: 'glow', strength: 0.5 }] }, { width: 128, height: 64 }, { model: 'm', seed: 0 }),
+    { model: 'm', prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 0, count: 3, guidance: 0, max_tokens: 64, compute: 'int8', fast: 2, transparent: true, loras: [{ name: 'glow', strength: 0.5 }] })
 })
 
 test('fields made from a request ask for the same again', () => {
-  const request = { prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 9, guidance: 3.5, max_tokens: 64, compute: 'int8', transparent: true, loras: [{ name: 'glow', strength: 1 }] }
+  const request = { prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 9, guidance: 3.5, max_tokens: 64, compute: 'int8', fast: 2, transparent: true, loras: [{ name: 'glow', strength: 1 }] }
   const f = madeFrom(request)
   assert.deepEqual(makeRequest(f, f.size ?? { width: 0, height: 0 }, { model: undefined, seed: f.seed ?? -1 }), request)
   assert.equal(madeFrom({ prompt: 5, width: 'x', seed: NaN }).prompt, '')

@@ -234,6 +234,8 @@ void iso_code_stats(struct code *c, struct vt_stats *s)
         code_double(c, seconds[i]);
     for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++)
         code_u64(c, bytes[i]);
+    code_int(c, &s->passes, 0, INT_MAX);
+    code_int(c, &s->passes_left_out, 0, INT_MAX);
     code_devices(c, s->devices, &s->device_count);
 }
 

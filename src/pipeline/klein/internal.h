@@ -9,6 +9,7 @@
 #include "pipeline/loras.h"
 #include "pipeline/preview.h"
 #include "pipeline/report.h"
+#include "sample/fast.h"
 #include "sample/size.h"
 #include "text/tokenizer.h"
 
@@ -147,7 +148,8 @@ struct klein_state {
     struct flux2_id *ids;
     struct flux2_pass *pass;
     enum flux2_mode mode; /* of the pass */
-    struct flux2_kv *kv;  /* NULL unless the model was trained for a reference cache */
+    struct fast fast;
+    struct flux2_kv *kv; /* NULL unless the model was trained for a reference cache */
 };
 
 /* run.c: the transformer over this run's tokens, for the state's mode; caller frees. trace: keeps every block's

@@ -39,6 +39,7 @@ struct klein_request {
     int steps, max_tokens;
     uint64_t seed;
     double guidance; /* classifier-free guidance runs when above 1 and the model is not distilled */
+    int fast;        /* level of sample/fast.h */
     const struct image *images; /* what the model sees: no alpha, unless as_reference */
     int n_images;
     /* Sizes as the reference implementation has them: references are cut and canvases resampled to whole tokens.

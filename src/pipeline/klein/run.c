@@ -35,6 +35,7 @@ static void state_free(struct klein_state *s)
     mem_free(s->velocity);
     mem_free(s->velocity_neg);
     mem_free(s->ids);
+    fast_free(&s->fast);
 }
 
 /* Once a request. */
@@ -158,6 +159,18 @@ static enum err_code explain_nan(struct klein_state *s, int step, struct err *e)
         step + 1, s->rq->steps, where);
 }
 
+static enum err_code predict_negative(struct klein_state *s, int i, int step, struct err *e)
+{
+    if (fast_negative(&s->fast, step, s->velocity, s->velocity_neg))
+        return ERR_OK;
+    TRY(flux2_pass_run(s->pass, s->input, s->neg, schedule_network_time(s->timesteps[step]),
+                       s->velocity_neg, s->run->cancel, e));
+    fast_learn_push(&s->fast, step, s->velocity, s->velocity_neg);
+    if (i == 0)
+        klein_trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, s->tokens + s->cond.n);
+    return ERR_OK;
+}
+
 static enum err_code predict(struct klein_state *s, int i, int step, struct err *e)
 {
     float time = schedule_network_time(s->timesteps[step]);
@@ -173,9 +186,7 @@ static enum err_code predict(struct klein_state *s, int i, int step, struct err 
                            s->tokens + (s->mode == FLUX2_PLAIN ? s->cond.n : 0));
     if (!s->neg)
         return ERR_OK;
-    TRY(flux2_pass_run(s->pass, s->input, s->neg, time, s->velocity_neg, s->run->cancel, e));
-    if (i == 0)
-        klein_trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, s->tokens + s->cond.n);
+    TRY(predict_negative(s, i, step, e));
     guidance_combine(s->velocity, s->velocity, s->velocity_neg, (float)s->rq->guidance, own);
     return ERR_OK;
 }
@@ -220,7 +231,10 @@ static enum err_code one_step(void *user, int i, struct err *e)
     char name[40];
     if (i > 0 && s->mode == FLUX2_KV_EXTRACT)
         TRY(use_cache(s, e));
-    TRY(predict(s, i, step, e));
+    if (!fast_step(&s->fast, step, s->velocity)) {
+        TRY(predict(s, i, step, e));
+        fast_learn(&s->fast, step, s->velocity);
+    }
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
                   s->sigmas[step + 1]);
     if (!floats_finite(s->latents, s->tokens * s->channels))
@@ -247,6 +261,12 @@ static enum err_code denoise(struct klein_state *s, struct err *e)
                                        .count = s->rq->steps - s->first_step,
                                        .step = one_step,
                                        .user = s};
+    const struct fast_run fast = {.level = s->rq->fast,
+                                  .sigmas = s->sigmas,
+                                  .end = s->rq->steps,
+                                  .n = (size_t)(s->tokens * s->channels),
+                                  .guided = s->neg != NULL};
+    TRY(fast_init(&s->fast, &fast, e));
     TRY(loras_engage(&s->k->loras, s->k->on.transformer, e));
     TRY(klein_engage(s->k, flux2_transformer_params(s->k->transformer), s->run, e));
     TRY(choose_mode(s, e));
@@ -254,6 +274,8 @@ static enum err_code denoise(struct klein_state *s, struct err *e)
     if (flux2_pass_compute_bytes(s->pass) > s->run->stats->compute_bytes)
         s->run->stats->compute_bytes = flux2_pass_compute_bytes(s->pass);
     enum err_code rc = report_steps_run(&steps, &s->run->stats->steps_seconds, e);
+    s->run->stats->passes += s->fast.passes;
+    s->run->stats->passes_left_out += s->fast.left_out;
     loras_leave(s->k->on.transformer);
     flux2_pass_free(s->pass); /* the decoder counts on their room */
     flux2_kv_free(s->kv);

@@ -58,6 +58,7 @@ struct layered_request {
     int steps, max_tokens;
     int resolution; /* the working size has about this number of pixels squared */
     uint64_t seed;
+    int fast;                 /* level of sample/fast.h */
     bool in_place_modulation; /* keep the modulation's weights engaged instead of making tables */
 };
 

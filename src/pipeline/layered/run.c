@@ -17,6 +17,7 @@
 #include "image/resize.h"
 #include "memory/budget.h"
 #include "pipeline/layered/internal.h"
+#include "sample/fast.h"
 #include "sample/guidance.h"
 #include "sample/rng.h"
 #include "sample/schedule.h"
@@ -35,6 +36,7 @@ struct state {
     float *latents, *input, *velocity, *velocity_neg;
     struct qwen_image_tables *tables;
     struct qwen_image_pass *pass, *pass_neg;
+    struct fast fast;
 };
 
 static void state_free(struct state *s)
@@ -51,6 +53,7 @@ static void state_free(struct state *s)
     mem_free(s->input);
     mem_free(s->velocity);
     mem_free(s->velocity_neg);
+    fast_free(&s->fast);
 }
 
 static void trace_packed(const struct state *s, const char *name, const float *x, int64_t rows)
@@ -317,6 +320,18 @@ static enum err_code trace_blocks(struct state *s, struct err *e)
     return rc;
 }
 
+static enum err_code predict_negative(struct state *s, int step, struct err *e)
+{
+    if (fast_negative(&s->fast, step, s->velocity, s->velocity_neg))
+        return ERR_OK;
+    TRY(qwen_image_pass_run(s->pass_neg, s->input, s->neg.data, s->times[step], s->velocity_neg,
+                            s->run->cancel, e));
+    fast_learn_push(&s->fast, step, s->velocity, s->velocity_neg);
+    if (step == 0)
+        trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, s->tokens + s->cond_tokens);
+    return ERR_OK;
+}
+
 static enum err_code predict(struct state *s, int step, struct err *e)
 {
     int64_t all = s->tokens + s->cond_tokens;
@@ -330,10 +345,7 @@ static enum err_code predict(struct state *s, int step, struct err *e)
         trace_packed(s, "noise_pred_0_cond", s->velocity, all);
     if (!s->pass_neg)
         return ERR_OK;
-    TRY(qwen_image_pass_run(s->pass_neg, s->input, s->neg.data, s->times[step], s->velocity_neg,
-                            s->run->cancel, e));
-    if (step == 0)
-        trace_packed(s, "noise_pred_0_uncond", s->velocity_neg, all);
+    TRY(predict_negative(s, step, e));
     guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->guidance, own);
     if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->on.transformer)) /* zeros have no length */
         guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
@@ -357,7 +369,10 @@ static enum err_code one_step(void *user, int i, struct err *e)
 {
     struct state *s = user;
     char name[40];
-    TRY(predict(s, i, e));
+    if (!fast_step(&s->fast, i, s->velocity)) {
+        TRY(predict(s, i, e));
+        fast_learn(&s->fast, i, s->velocity);
+    }
     schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
                   s->sigmas[i + 1]);
     if (!floats_finite(s->latents, s->tokens * s->channels))
@@ -375,9 +390,18 @@ static enum err_code denoise(struct state *s, struct err *e)
                                        .count = s->rq->steps,
                                        .step = one_step,
                                        .user = s};
+    const struct fast_run fast = {.level = s->rq->fast,
+                                  .sigmas = s->sigmas,
+                                  .end = s->rq->steps,
+                                  .n = (size_t)(s->tokens * s->channels),
+                                  .guided = s->neg.data != NULL};
     TRY(engage_transformer(s, e));
     TRY(make_passes(s, e));
-    return report_steps_run(&steps, &s->run->stats->steps_seconds, e);
+    TRY(fast_init(&s->fast, &fast, e));
+    enum err_code rc = report_steps_run(&steps, &s->run->stats->steps_seconds, e);
+    s->run->stats->passes += s->fast.passes;
+    s->run->stats->passes_left_out += s->fast.left_out;
+    return rc;
 }
 
 /* Compute memory goes before the decoder's comes. */

@@ -21,6 +21,7 @@ const struct http_field recipe_fields[] = {
     {.name = "height", .type = HTTP_INT},
     {.name = "max_tokens", .type = HTTP_INT},
     {.name = "compute", .type = HTTP_STRING},
+    {.name = "fast", .type = HTTP_INT},
     {.name = "strength", .type = HTTP_NUMBER},
     {.name = "matte", .type = HTTP_STRING},
     {.name = "extend", .type = HTTP_ARRAY, .items = HTTP_INT},
@@ -89,6 +90,8 @@ static void put_numbers(const struct recipe *r, struct buf *b)
         json_put_number(b, "guidance", r->guidance);
     if (r->strength >= 0)
         json_put_number(b, "strength", r->strength);
+    if (r->fast > 0)
+        json_put_int(b, "fast", r->fast);
     if (r->feather > 0)
         json_put_int(b, "feather", r->feather);
 }

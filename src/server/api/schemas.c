@@ -34,10 +34,16 @@ static const struct http_field warning_fields[] = {NEEDED("code", HTTP_STRING),
                                                    {.name = "value", .type = HTTP_NUMBER},
                                                    {0}};
 
+static const struct http_field passes_fields[] = {
+    NEEDED("computed", HTTP_INT),
+    {.name = "left_out", .type = HTTP_INT, .required = true, .help = "by `fast`"},
+    {0}};
+
 /* What every result ends with. job: where a request waited for it. */
 #define RESULT_ROWS                                                                                \
     {.name = "job", .type = HTTP_STRING, .help = "with ?wait=true"},                               \
         {.name = "seconds", .type = HTTP_OBJECT, .fields = seconds_fields, .required = true},      \
+        {.name = "passes", .type = HTTP_OBJECT, .fields = passes_fields},                          \
         NEEDED("device", HTTP_STRING),                                                             \
         {.name = "notes", .type = HTTP_ARRAY, .items = HTTP_STRING, .required = true},             \
         {.name = "warnings",                                                                       \

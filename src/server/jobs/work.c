@@ -190,6 +190,7 @@ static enum err_code put(struct store *store, struct work_result *r, struct str 
 
 static void put_stats(struct buf *b, const struct vt_stats *s)
 {
+    result_json_passes(b, s);
     result_json_seconds(b, s, NULL);
     result_json_memory(b, s, NULL);
 }

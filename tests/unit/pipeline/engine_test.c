@@ -120,6 +120,9 @@ static void a_request_is_refused_when_a_number_is_out_of_range(void **state)
     rq.steps = 100000;
     refused(&rq, false, "steps is 100000");
     rq = small();
+    rq.fast = VT_MAX_FAST + 1;
+    refused(&rq, false, "fast is 4");
+    rq = small();
     rq.max_tokens = 0;
     refused(&rq, false, "tokens is 0");
     rq = small();

@@ -17,7 +17,7 @@
 #define LAYERED VT_SOURCE_DIR "/models/micro-layered"
 #define SCENE VT_SOURCE_DIR "/tests/data/micro/layered/scene-00-input.png"
 
-enum { LAYERS = 3, STEPS = 4, RESOLUTION = 64, SCALE = 8 };
+enum { LAYERS = 3, STEPS = 4, RESOLUTION = 64, SCALE = 8, FAST_STEPS = 16 };
 
 static struct vt_engine *engine;
 static struct image scene;
@@ -237,12 +237,85 @@ static void progress_only_goes_on(void **state)
     }
 }
 
+/* ---- fast -------------------------------------------------------------------------------------------- */
+
+/* Mean difference of all layers, colours weighted by alpha. */
+static double apart(const struct vt_layers_result *a, const struct vt_layers_result *b)
+{
+    double sum = 0;
+    size_t count = 0;
+    assert_int_equal(vt_layers_count(a), vt_layers_count(b));
+    for (int i = 0; i < vt_layers_count(a); i++) {
+        struct vt_image x = vt_layers_layer(a, i).image, y = vt_layers_layer(b, i).image;
+        size_t n = (size_t)x.width * (size_t)x.height;
+        assert_true(x.width == y.width && x.height == y.height);
+        for (size_t k = 0; k < 4 * n; k++) {
+            int at = k % 4 == 3 ? 255 : 255 & x.pixels[k | 3],
+                bt = k % 4 == 3 ? 255 : 255 & y.pixels[k | 3];
+            sum += abs(x.pixels[k] * at - y.pixels[k] * bt) / 255.0;
+        }
+        count += 4 * n;
+    }
+    return sum / (double)count;
+}
+
+static void fast_leaves_passes_out_and_changes_little(void **state)
+{
+    (void)state;
+    struct vt_layers_request rq = request();
+    reopen();
+    rq.prompt = NULL; /* the model's own prompt and size: what it was trained for is smooth */
+    rq.resolution = VT_DEFAULT;
+    rq.steps = FAST_STEPS;
+    rq.guidance = 1;
+    rq.keep_empty = 1;
+    struct vt_layers_result *exact = made(&rq, NULL);
+    assert_int_equal(vt_layers_stats(exact)->passes, FAST_STEPS);
+    assert_int_equal(vt_layers_stats(exact)->passes_left_out, 0);
+    rq.fast = 2;
+    struct vt_layers_result *fast = made(&rq, NULL);
+    assert_int_equal(vt_layers_stats(fast)->passes, FAST_STEPS);
+    assert_true(vt_layers_stats(fast)->passes_left_out >= 5);
+    assert_true(apart(exact, fast) < 2);
+    vt_layers_result_free(exact);
+    vt_layers_result_free(fast);
+}
+
+static void fast_takes_what_its_plan_says(void **state)
+{
+    (void)state;
+    struct vt_layers_request rq = request();
+    rq.fast = 2;
+    rq.guidance = 2;
+    rq.steps = 8;
+    reopen();
+    struct vt_plan plan = planned(&rq);
+    struct vt_layers_result *r = made(&rq, NULL);
+    assert_true(vt_layers_stats(r)->device_peak_bytes == plan.peak_bytes);
+    assert_int_equal(vt_layers_stats(r)->passes, 16);
+    vt_layers_result_free(r);
+}
+
+static void a_level_that_there_is_not_is_refused(void **state)
+{
+    (void)state;
+    struct vt_layers_request rq = request();
+    struct vt_layers_result *r = NULL;
+    struct vt_error err;
+    rq.fast = VT_MAX_FAST + 1;
+    assert_int_equal(vt_layers(engine, &rq, NULL, &r, &err), VT_ERR_ARG);
+    assert_non_null(strstr(err.text, "fast is 4"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(previews_show_each_layer_as_it_grows),
         cmocka_unit_test(previews_are_planned),
         cmocka_unit_test(progress_only_goes_on),
+        cmocka_unit_test(fast_leaves_passes_out_and_changes_little),
+        cmocka_unit_test(fast_takes_what_its_plan_says),
+        cmocka_unit_test(a_level_that_there_is_not_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -27,7 +27,7 @@ static void a_recipe_is_read_when_it_is_ours(void **state)
         "Compute: int8, Images: a.png|b c.png, Mask: alpha, Strength: 0.5, "
         "Feather: 3, Extend: 1|2|3|4, Matte: black, Mask mode: Inpaint not masked, Mask grow: -4, "
         "Mask feather: 2, Inpaint area: Only masked, Masked area padding: 64, "
-        "Match colours: True, Register: True, Transparent: True");
+        "Match colours: True, Fast: 2, Register: True, Transparent: True");
     assert_string_equal(buf_z(&r.prompt), "a red star\non white, Steps: no");
     assert_int_equal(r.steps, 8);
     assert_true(r.guidance == 1.5);
@@ -38,6 +38,7 @@ static void a_recipe_is_read_when_it_is_ours(void **state)
     assert_string_equal(r.task, "edit");
     assert_int_equal(r.max_tokens, 40);
     assert_string_equal(r.compute, "int8");
+    assert_int_equal(r.fast, 2);
     assert_int_equal(r.image_count, 2);
     assert_string_equal(r.images[1], "b c.png");
     assert_string_equal(r.mask, "alpha");

@@ -151,6 +151,11 @@ export interface components {
                 decode?: number;
                 total: number;
             };
+            passes?: {
+                computed: number;
+                /** @description by `fast` */
+                left_out: number;
+            };
             device: string;
             notes: string[];
             warnings: {
@@ -193,6 +198,11 @@ export interface components {
                 decode?: number;
                 total: number;
             };
+            passes?: {
+                computed: number;
+                /** @description by `fast` */
+                left_out: number;
+            };
             device: string;
             notes: string[];
             warnings: {
@@ -218,6 +228,11 @@ export interface components {
                 steps?: number;
                 decode?: number;
                 total: number;
+            };
+            passes?: {
+                computed: number;
+                /** @description by `fast` */
+                left_out: number;
             };
             device: string;
             notes: string[];

@@ -65,6 +65,7 @@ export function newSeed (): number {
 /* ---- forms to requests ------------------------------------------------------------------------------ */
 
 export const LORAS_MAX = 8
+export const FAST_MAX = 3
 
 export interface Lora { name: string, strength: number }
 
@@ -77,12 +78,13 @@ export interface MakeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  fast: number // 0 to FAST_MAX
   transparent: boolean
   loras: Lora[]
 }
 
 export const EMPTY_MAKE: MakeForm = {
-  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, transparent: false, loras: []
+  prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, fast: 0, transparent: false, loras: []
 }
 
 export interface Chosen { model: string | undefined, seed: number }
@@ -106,6 +108,7 @@ export function makeRequest (f: MakeForm, size: Size, c: Chosen): Request {
     guidance: f.guidance,
     max_tokens: f.maxTokens,
     compute: f.int8 ? 'int8' : null,
+    fast: f.fast || null,
     transparent: f.transparent || null,
     loras: f.loras.length > 0 ? f.loras : null
   })
@@ -136,13 +139,14 @@ export interface ChangeForm {
   guidance: number | null
   maxTokens: number | null
   int8: boolean
+  fast: number // 0 to FAST_MAX
   transparent: boolean
   loras: Lora[]
 }
 
 export const EMPTY_CHANGE: ChangeForm = {
   prompt: '', target: 'image', references: [], inside: true, feather: 0, maskGrow: 0, maskFeather: 0, maskInvert: false, cropToMask: false, matchColours: false, register: false,
-  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, transparent: false, loras: []
+  strength: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, fast: 0, transparent: false, loras: []
 }
 
 export interface Sent { image: string, mask: string | null, extend: number[] | null }
@@ -172,6 +176,7 @@ export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
     guidance: f.guidance,
     max_tokens: f.maxTokens,
     compute: f.int8 ? 'int8' : null,
+    fast: f.fast || null,
     transparent: (f.transparent && !sent.mask && !sent.extend && f.strength === null) || null,
     loras: f.loras.length > 0 ? f.loras : null
   })
@@ -197,12 +202,13 @@ export interface ApartForm {
   negative: string
   guidance: number | null
   int8: boolean
+  fast: number // 0 to FAST_MAX
   loras: Lora[]
 }
 
 export const EMPTY_APART: ApartForm = {
   target: 'layer', layers: 4, prompt: '', language: 'en', resolution: null, steps: null, seed: null, keepEmpty: false, mergeDuplicates: false, fullSize: true,
-  negative: '', guidance: null, int8: false, loras: []
+  negative: '', guidance: null, int8: false, fast: 0, loras: []
 }
 
 export const resolutionAs = (v: number): number => Math.min(2048, Math.max(RESOLUTION_UNIT, Math.round(v / RESOLUTION_UNIT) * RESOLUTION_UNIT))
@@ -223,6 +229,7 @@ export function apartRequest (f: ApartForm, image: string, c: Chosen): Request {
     merge_duplicates: f.mergeDuplicates || null,
     full_size: f.fullSize || null,
     compute: f.int8 ? 'int8' : null,
+    fast: f.fast || null,
     loras: f.loras.length > 0 ? f.loras : null
   })
 }
@@ -237,6 +244,8 @@ function lorasOf (v: unknown): Lora[] {
   return loras.slice(0, LORAS_MAX).map((l) => ({ name: l.name, strength: number(l.strength) ?? 1 }))
 }
 
+const fastOf = (v: unknown): number => Math.min(FAST_MAX, Math.max(0, Math.round(number(v) ?? 0)))
+
 export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
   const width = number(r['width'])
   const height = number(r['height'])
@@ -250,6 +259,7 @@ export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
     int8: r['compute'] === 'int8',
+    fast: fastOf(r['fast']),
     transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
   }
@@ -278,6 +288,7 @@ export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): Change
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
     int8: r['compute'] === 'int8',
+    fast: fastOf(r['fast']),
     transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
   }
@@ -299,6 +310,7 @@ export function takenApartFrom (r: Request, now: ApartForm = EMPTY_APART): Apart
     negative: words(r['negative_prompt']).trim(),
     guidance: number(r['guidance'] ?? r['cfg']),
     int8: r['compute'] === 'int8',
+    fast: fastOf(r['fast']),
     loras: lorasOf(r['loras'])
   }
 }

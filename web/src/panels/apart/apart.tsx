@@ -9,7 +9,7 @@ import { Button } from '../../ui/button.tsx'
 import { NumberField, OptionalNumberField, Select, Switch, TextArea, TextField } from '../../ui/field.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
 import { Loras } from '../tasks/loras.tsx'
-import { ModelField, Nothing, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
+import { FastField, ModelField, Nothing, SeedField, Wrong, wrong } from '../tasks/parts.tsx'
 import { PlanLine } from '../tasks/plan.tsx'
 
 const FIELDS = ['prompt', 'layers', 'resolution', 'steps', 'seed', 'guidance', 'loras']
@@ -52,6 +52,7 @@ function More ({ f }: { f: ApartForm }) {
         <Switch label={text.apart.keepEmpty} value={f.keepEmpty} onChange={(keepEmpty) => { put({ keepEmpty }) }} />
         <Switch label={text.apart.mergeDuplicates} value={f.mergeDuplicates} onChange={(mergeDuplicates) => { put({ mergeDuplicates }) }} />
         <Switch label={text.apart.fullSize} value={f.fullSize} onChange={(fullSize) => { put({ fullSize }) }} />
+        <FastField fast={f.fast} put={put} />
         <Switch label={text.make.int8} value={f.int8} onChange={(int8) => { put({ int8 }) }} />
       </div>
     </details>

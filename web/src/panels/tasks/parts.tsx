@@ -55,7 +55,7 @@ export function SeedField ({ seed, last, onChange, error }: {
   )
 }
 
-interface Run { steps: number | null, count: number, guidance: number | null, maxTokens: number | null, int8: boolean, transparent: boolean }
+interface Run { steps: number | null, count: number, guidance: number | null, maxTokens: number | null, int8: boolean, fast: number, transparent: boolean }
 interface RunFields { panel: TaskPanel, f: Run, put: (part: Partial<Run>) => void }
 
 export function StepsAndCount ({ panel, f, put }: RunFields) {
@@ -64,6 +64,14 @@ export function StepsAndCount ({ panel, f, put }: RunFields) {
       <div class='grow'><OptionalNumberField label={text.make.steps} value={f.steps} empty={text.make.own} start={4} min={1} max={1000} error={wrong(panel, 'steps')} onChange={(steps) => { put({ steps }) }} /></div>
       <div class='grow'><NumberField label={text.make.count} value={f.count} min={1} max={100} error={wrong(panel, 'count')} onChange={(count) => { put({ count }) }} /></div>
     </div>
+  )
+}
+
+/* Of use in runs of many steps. */
+export function FastField ({ fast, put }: { fast: number, put: (part: { fast: number }) => void }) {
+  return (
+    <Select label={text.make.fast} value={String(fast)} options={text.make.fastLevels.map((label, level) => ({ value: String(level), label }))}
+      onChange={(level) => { put({ fast: Number(level) }) }} />
   )
 }
 
@@ -78,6 +86,7 @@ export function MoreImages ({ panel, f, put, inPlace = false }: RunFields & { in
         <OptionalNumberField label={text.make.tokens} value={f.maxTokens} empty={text.make.own} start={512} min={1} max={4096} step={16} error={wrong(panel, 'max_tokens')} onChange={(maxTokens) => { put({ maxTokens }) }} />
         <Switch label={text.make.transparent} value={f.transparent} disabled={inPlace} onChange={(transparent) => { put({ transparent }) }} />
         {wrong(panel, 'transparent') && <small class='field-error' role='alert'>{wrong(panel, 'transparent')}</small>}
+        <FastField fast={f.fast} put={put} />
         <Switch label={text.make.int8} value={f.int8} onChange={(int8) => { put({ int8 }) }} />
       </div>
     </details>
