@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "cli/batch_list.h"
 #include "cli/batch_name.h"
+#include "cli/batch_sheet.h"
 #include "cli/image_in.h"
 #include "cli/item.h"
 #include "cli/result_out.h"
@@ -27,7 +28,7 @@ enum { ROWS_MAX_BYTES = 64 << 20, LINE_MAX_BYTES = 64 << 10 };
 struct batch {
     const struct cli_command *self;
     const struct batch_task *task;
-    const char *prompts, *grid;
+    const char *prompts, *grid, *sheet;
     const char **images; /* --each */
     size_t n_images;
     bool resume, stop, force, json, quiet;
@@ -45,8 +46,8 @@ struct batch {
 
 static bool is_asked(int argc, char **argv)
 {
-    static const char *const names[] = {"--prompts", "--each", "--grid", "--resume",
-                                        "--stop-on-error"};
+    static const char *const names[] = {"--prompts", "--each",   "--grid",
+                                        "--sheet",   "--resume", "--stop-on-error"};
     for (int i = 1; i < argc; i++)
         for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
             size_t n = strlen(names[k]);
@@ -85,6 +86,8 @@ static enum err_code take(struct batch *b, const struct cli_args *a, int id, boo
         b->prompts = a->value;
     else if (id == BATCH_GRID)
         b->grid = a->value;
+    else if (id == BATCH_SHEET)
+        b->sheet = a->value;
     else if (id == BATCH_RESUME)
         b->resume = true;
     else if (id == BATCH_STOP)
@@ -132,7 +135,7 @@ static enum err_code make_list(struct batch *b, struct err *e)
     const char *prompt = batch_value(l, &none, "prompt");
     if (!b->prompts && !b->n_images && !b->grid)
         return err_set(e, ERR_ARG,
-                       "--resume and --stop-on-error are for several runs: with "
+                       "--resume, --sheet and --stop-on-error are for several runs: with "
                        "--prompts, --grid or, where images go in, --each");
     if (prompt && strcmp(prompt, "-") == 0)
         return err_set(e, ERR_ARG,
@@ -143,7 +146,8 @@ static enum err_code make_list(struct batch *b, struct err *e)
         TRY(batch_list_images(l, b->images, b->n_images, e));
     if (b->grid)
         TRY(batch_list_grid(l, b->grid, e));
-    return batch_list_count(l, e);
+    TRY(batch_list_count(l, e));
+    return b->sheet ? batch_sheet_check(l, b->sheet, e) : ERR_OK;
 }
 
 /* ---- one item as a command line ----------------------------------------------------------------------- */
@@ -250,6 +254,16 @@ static int check_all(struct batch *b)
     return b->list.faults ? CLI_USAGE : CLI_OK;
 }
 
+/* The sheet of a batch that goes on is made anew. */
+static int check_sheet(const struct batch *b)
+{
+    struct err e = {0};
+    if (!b->sheet || b->resume || b->force || !file_exists(b->sheet))
+        return CLI_OK;
+    (void)err_set(&e, ERR_IO, "'%.300s' is there already; --force replaces it", b->sheet);
+    return cli_fail_err(&e);
+}
+
 /* Without --resume and --force nothing that is there is touched, and that is told before the work. */
 static int check_there(struct batch *b)
 {
@@ -260,7 +274,7 @@ static int check_there(struct batch *b)
             n++;
         }
     if (n == 0)
-        return CLI_OK;
+        return check_sheet(b);
     struct err e = {0};
     (void)err_set(&e, ERR_IO,
                   "'%.300s' is there already (%zu of %zu results are); --resume keeps what is "
@@ -352,6 +366,16 @@ static void summarise(const struct batch *b, bool stopped)
         cli_say("%s", text);
 }
 
+static int write_sheet(const struct batch *b)
+{
+    struct err e = {0};
+    if (batch_sheet_write(&b->list, b->names.of, b->sheet, &e) != ERR_OK)
+        return cli_fail_err(&e);
+    if (!b->quiet)
+        cli_say("the sheet is '%.300s'", b->sheet);
+    return CLI_OK;
+}
+
 static int run_all(struct batch *b)
 {
     int rc = CLI_OK;
@@ -374,6 +398,8 @@ static int run_all(struct batch *b)
             tell_failed(b, i);
     }
     summarise(b, rc == CLI_INTERRUPTED);
+    if (b->sheet && rc != CLI_INTERRUPTED && b->made + b->skipped > 0 && write_sheet(b) != CLI_OK)
+        return CLI_FAILED;
     if (rc == CLI_INTERRUPTED)
         return rc;
     if (b->failed)

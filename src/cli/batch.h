@@ -14,7 +14,14 @@
 #include "cli/run.h"
 
 /* Behind those of the engine. */
-enum batch_option { BATCH_PROMPTS = 2000, BATCH_EACH, BATCH_GRID, BATCH_RESUME, BATCH_STOP };
+enum batch_option {
+    BATCH_PROMPTS = 2000,
+    BATCH_EACH,
+    BATCH_GRID,
+    BATCH_SHEET,
+    BATCH_RESUME,
+    BATCH_STOP
+};
 
 /* Rows for the tables of commands. */
 #define BATCH_OPTIONS                                                                              \
@@ -30,6 +37,12 @@ enum batch_option { BATCH_PROMPTS = 2000, BATCH_EACH, BATCH_GRID, BATCH_RESUME, 
 #define BATCH_EACH_OPTION                                                                          \
     {                                                                                              \
         BATCH_EACH, 0, "each", "IMAGE...", "run once for each of these images: --each *.png"       \
+    }
+
+#define BATCH_SHEET_OPTION                                                                         \
+    {                                                                                              \
+        BATCH_SHEET, 0, "sheet", "FILE",                                                           \
+            "lay the images of --grid out with its values along the edges"                         \
     }
 
 struct batch_task {

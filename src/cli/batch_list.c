@@ -328,13 +328,8 @@ enum err_code batch_list_images(struct batch_list *l, const char *const *images,
 
 /* ---- grids -------------------------------------------------------------------------------------------- */
 
-struct axis {
-    const struct cli_option *option;
-    const char *values[VALUES_MAX];
-    size_t n;
-};
-
-static enum err_code add_cell(struct batch_list *l, struct axis *a, struct str text, struct err *e)
+static enum err_code add_cell(struct batch_list *l, struct batch_axis *a, struct str text,
+                              struct err *e)
 {
     if (a->n == VALUES_MAX)
         return err_set(e, ERR_LIMIT, "--grid: at most %d values of --%s", VALUES_MAX,
@@ -344,8 +339,8 @@ static enum err_code add_cell(struct batch_list *l, struct axis *a, struct str t
 }
 
 /* "1..9" or "1..9..2". */
-static enum err_code add_range(struct batch_list *l, struct axis *a, struct str text, size_t dots,
-                               struct err *e)
+static enum err_code add_range(struct batch_list *l, struct batch_axis *a, struct str text,
+                               size_t dots, struct err *e)
 {
     int64_t from = 0, to = 0, by = 1;
     struct str rest = str_skip(text, dots + 2);
@@ -367,7 +362,8 @@ static enum err_code add_range(struct batch_list *l, struct axis *a, struct str 
 }
 
 /* "seed=1..4" or "steps=4:8" */
-static enum err_code read_axis(struct batch_list *l, struct str text, struct axis *a, struct err *e)
+static enum err_code read_axis(struct batch_list *l, struct str text, struct batch_axis *a,
+                               struct err *e)
 {
     const char *equals = memchr(text.p, '=', text.n);
     if (!equals)
@@ -380,6 +376,9 @@ static enum err_code read_axis(struct batch_list *l, struct str text, struct axi
         return err_set(e, ERR_ARG, "--grid: %s", why.text);
     if (!a->option->value)
         return err_set(e, ERR_ARG, "--grid: --%s has no values", a->option->name);
+    a->values = arena_array(&l->arena, VALUES_MAX, sizeof *a->values);
+    if (!a->values)
+        return too_large(e);
     for (struct str rest = str_skip(text, at + 1);;) {
         const char *colon = memchr(rest.p, ':', rest.n);
         struct str value = {rest.p, colon ? (size_t)(colon - rest.p) : rest.n};
@@ -395,20 +394,14 @@ static enum err_code read_axis(struct batch_list *l, struct str text, struct axi
 
 enum err_code batch_list_grid(struct batch_list *l, const char *grid, struct err *e)
 {
-    const struct cli_option *first = NULL;
-    struct axis *a = arena_alloc(&l->arena, sizeof *a);
-    int axes = 0;
-    if (!a)
-        return too_large(e);
     for (const char *p = grid;; p++) {
         size_t n = strcspn(p, ",");
-        if (++axes > 2)
+        struct batch_axis *a = &l->axes[l->n_axes];
+        if (l->n_axes == 2)
             return err_set(e, ERR_ARG, "--grid takes one option or two, with a comma between");
-        *a = (struct axis){0};
         TRY(read_axis(l, (struct str){p, n}, a, e));
-        if (a->option == first)
-            return err_set(e, ERR_ARG, "--grid: --%s is there twice", first->name);
-        first = a->option;
+        if (l->n_axes++ && a->option == l->axes[0].option)
+            return err_set(e, ERR_ARG, "--grid: --%s is there twice", a->option->name);
         TRY(multiply(l, a->n, e));
         for (size_t i = 0; i < l->n; i++)
             TRY(batch_args_add(
@@ -467,6 +460,7 @@ enum err_code batch_list_count(struct batch_list *l, struct err *e)
         for (int64_t k = 0; k < n; k++, at++) {
             items[at] = *from;
             items[at].args = (struct batch_args){0};
+            items[at].counted = n > 1;
             for (size_t m = 0; m < from->args.n; m++)
                 TRY(batch_args_add(l, &items[at].args, from->args.p[m], e));
             TRY(n > 1 ? count_on(l, &items[at], k, e) : ERR_OK);

@@ -27,7 +27,15 @@ struct batch_args {
 struct batch_item {
     struct batch_args args;
     int line;           /* of the file of rows; 0: none */
+    bool counted;       /* one of several that were one */
     const char *source; /* the image that it is about; NULL: none */
+};
+
+/* An option of the grid. */
+struct batch_axis {
+    const struct cli_option *option;
+    const char **values;
+    size_t n;
 };
 
 struct batch_list {
@@ -36,6 +44,8 @@ struct batch_list {
     struct batch_args base; /* what the command line says for all */
     struct batch_item *items;
     size_t n;
+    struct batch_axis axes[2];
+    int n_axes;
     const char *file; /* of rows, as messages name it; NULL: none */
     int faults;       /* that were told, or would have been */
     char fault[480];  /* the last of them */

@@ -50,6 +50,7 @@ static const struct cli_option options[] = {
     IMAGE_OPTIONS,
     BATCH_OPTIONS,
     BATCH_EACH_OPTION,
+    BATCH_SHEET_OPTION,
     {0},
 };
 

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "cli/image_run.h"
 
-static const struct cli_option options[] = {IMAGE_OPTIONS, BATCH_OPTIONS, {0}};
+static const struct cli_option options[] = {IMAGE_OPTIONS, BATCH_OPTIONS, BATCH_SHEET_OPTION, {0}};
 
 static int image_generate(const struct cli_command *self, int argc, char **argv,
                           struct cli_run *how)

@@ -17,8 +17,17 @@
 #include "image/save.h"
 #include "pipeline/result_json.h"
 
-enum { SHEET_OUTPUT = 1, SHEET_COLUMNS, SHEET_GAP, SHEET_FORCE, SHEET_JSON, SHEET_QUIET };
-enum { MAX_IMAGES = 256, SHEET_MAX_BYTES = 512 << 20 };
+enum {
+    SHEET_OUTPUT = 1,
+    SHEET_COLUMNS,
+    SHEET_GAP,
+    SHEET_COLUMN_LABELS,
+    SHEET_ROW_LABELS,
+    SHEET_FORCE,
+    SHEET_JSON,
+    SHEET_QUIET
+};
+enum { MAX_IMAGES = IMAGE_SHEET_MAX, SHEET_MAX_BYTES = 512 << 20, LABELS_BYTES = 16 << 10 };
 
 static const struct cli_option options[] = {
     {SHEET_OUTPUT, 'o', "output", "FILE|DIR/",
@@ -26,10 +35,19 @@ static const struct cli_option options[] = {
      "sheet.png, numbered on)"},
     {SHEET_COLUMNS, 'c', "columns", "N", "images in a row (default: about a square)"},
     {SHEET_GAP, 0, "gap", "PX", "space between them (default 8)"},
+    {SHEET_COLUMN_LABELS, 0, "column-labels", "LIST", "a word above each column, commas between"},
+    {SHEET_ROW_LABELS, 0, "row-labels", "LIST", "a word at the left of each row"},
     {SHEET_FORCE, 'f', "force", NULL, "replace a file that is there"},
     {SHEET_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {SHEET_QUIET, 'q', "quiet", NULL, "say nothing but errors"},
     {0},
+};
+
+/* "a,b,c" taken apart. */
+struct labels {
+    char text[LABELS_BYTES];
+    const char *of[MAX_IMAGES];
+    int n;
 };
 
 struct sheet {
@@ -38,6 +56,7 @@ struct sheet {
     enum image_format format; /* by the ending of the sheet */
     const char *paths[MAX_IMAGES];
     size_t n;
+    struct labels column_labels, row_labels;
     bool json, quiet;
     struct cli_progress progress;
 };
@@ -136,6 +155,45 @@ static int set_number(const struct cli_args *a, int *out)
     return CLI_OK;
 }
 
+static int set_labels(const struct cli_args *a, struct labels *out)
+{
+    if (strlen(a->value) >= sizeof out->text)
+        return cli_usage_error(a->command, "%s is too long", a->name);
+    (void)snprintf(out->text, sizeof out->text, "%s", a->value);
+    out->n = 0;
+    for (char *p = out->text; p; out->n++) {
+        if (out->n == MAX_IMAGES)
+            return cli_usage_error(a->command, "%s: at most %d", a->name, MAX_IMAGES);
+        out->of[out->n] = p;
+        p = strchr(p, ',');
+        if (p)
+            *p++ = 0;
+    }
+    return CLI_OK;
+}
+
+/* As many as there are columns and rows. */
+static int take_labels(struct sheet *s, const struct cli_command *self)
+{
+    int n = (int)s->n, columns = s->params.columns;
+    if (!s->column_labels.n && !s->row_labels.n)
+        return CLI_OK;
+    if (!columns)
+        columns =
+            s->column_labels.n ? s->column_labels.n : (n + s->row_labels.n - 1) / s->row_labels.n;
+    columns = columns > n ? n : columns;
+    int rows = (n + columns - 1) / columns;
+    if (s->column_labels.n && s->column_labels.n != columns)
+        return cli_usage_error(self, "--column-labels has %d for %d columns", s->column_labels.n,
+                               columns);
+    if (s->row_labels.n && s->row_labels.n != rows)
+        return cli_usage_error(self, "--row-labels has %d for %d rows", s->row_labels.n, rows);
+    s->params.columns = columns;
+    s->params.column_labels = s->column_labels.n ? s->column_labels.of : NULL;
+    s->params.row_labels = s->row_labels.n ? s->row_labels.of : NULL;
+    return CLI_OK;
+}
+
 static int set_option(struct sheet *s, const struct cli_args *a, int id)
 {
     switch (id) {
@@ -146,6 +204,10 @@ static int set_option(struct sheet *s, const struct cli_args *a, int id)
         return set_number(a, &s->params.columns);
     case SHEET_GAP:
         return set_number(a, &s->params.gap);
+    case SHEET_COLUMN_LABELS:
+        return set_labels(a, &s->column_labels);
+    case SHEET_ROW_LABELS:
+        return set_labels(a, &s->row_labels);
     case SHEET_FORCE:
         s->to.force = true;
         return CLI_OK;
@@ -178,6 +240,8 @@ static int parse(struct sheet *s, const struct cli_command *self, int argc, char
     }
     if (rc == CLI_OK && s->n == 0)
         rc = cli_usage_error(self, "name the images to lay out, and the sheet with -o");
+    if (rc == CLI_OK)
+        rc = take_labels(s, self);
     s->to.json = s->json;
     s->progress.quiet = s->quiet;
     return rc;
@@ -199,7 +263,8 @@ const struct cli_command cli_cmd_sheet = {
     .name = "sheet",
     .summary = "Lay images out on one contact sheet",
     .usage = "IMAGE... [-o FILE|DIR/] [-c N]",
-    .examples = "  veetance sheet out-*.png -c 4 -o sheet.png\n",
+    .examples = "  veetance sheet out-*.png -c 4 -o sheet.png\n"
+                "  veetance sheet a.png b.png --column-labels before,after -o both.png\n",
     .options = options,
     .run = run,
 };

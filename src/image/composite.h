@@ -70,11 +70,16 @@ struct image_difference {
 ERR_MUST_CHECK enum err_code image_compare(const struct image *a, const struct image *b,
                                            struct image_difference *out, struct err *e);
 
+enum { IMAGE_SHEET_MAX = 256 }; /* images that commands lay out */
+
 struct image_sheet_params {
     int columns;                 /* 0 = about a square */
     int gap;                     /* pixels between and around the images */
     unsigned char background[4]; /* RGBA */
     bool checker;                /* a grey chequer under images with alpha */
+    /* A line above each column, and at the left of each row, as many as there are; cells grow with them, up to 50 letters.
+     * NULL: none. */
+    const char *const *column_labels, *const *row_labels;
 };
 
 struct image_sheet_params image_sheet_defaults(void); /* gap 8 on opaque white, chequered */

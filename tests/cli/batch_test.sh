@@ -139,6 +139,30 @@ refuse 2 "has no values" generate $small -p star --grid transparent=1
 refuse 1 "at most 1000 values" generate $small -p star --grid seed=1..9223372036854775807
 refuse 1 "10000 runs" generate $small -p star --grid seed=1..200,steps=1..200
 
+# ---- sheets -----------------------------------------------------------------------------------------
+run generate $small --prompts two.txt --grid seed=1:2,steps=1..3 -o sheet/ --sheet sheet.png
+expect 0 "a sheet"
+err_has "the sheet is 'sheet.png'" "it is told"
+run inspect sheet.png --json
+out_has '"width":[0-9]*' "an image"
+run generate $small -p "a red star" --grid seed=1:2 -o once/ --sheet sheet.png
+expect 1 "a sheet that is there"
+err_has "'sheet.png' is there already" "is kept"
+check "and nothing is made" [ ! -e once ]
+run generate $small -p "a red star" --grid seed=1:2 -o once/ --sheet sheet.png --resume
+expect 0 "but a batch that goes on makes it anew"
+run sheet once/*.png --column-labels one,two --row-labels star -o labelled.png
+expect 0 "labels of one's own"
+run sheet once/*.png -o plain.png
+check "change the sheet" [ "$(cksum <labelled.png)" != "$(cksum <plain.png)" ]
+refuse 2 "has 3 for 2 columns" sheet once/1-a-red-star.png once/2-a-red-star.png --column-labels a,b,c
+refuse 2 "has 1 for 2 rows" sheet once/1-a-red-star.png once/2-a-red-star.png -c 1 --row-labels a
+refuse 2 "lays a --grid out" generate $small --prompts two.txt --sheet x.png -o "$work/out/"
+refuse 2 "at most 256" generate $small -p star --grid seed=1..257 --sheet x.png -o "$work/out/"
+refuse 2 "one image a cell" generate $small -p star --count 2 --grid steps=1:2 --sheet x.png -o "$work/out/"
+refuse 2 "gif" generate $small -p star --grid steps=1:2 --sheet x.gif -o "$work/out/"
+refuse 2 "is none" generate $small -p star --grid steps=1:2 --sheet - -o "$work/out/"
+
 # ---- images -----------------------------------------------------------------------------------------
 run edit $small -p "make it green" --each grid/1-1.png grid/3-3.png --seed 2 -o 'each/{source}.png'
 expect 0 "each image"
