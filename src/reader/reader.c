@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/parallel.h"
-#include "base/parallel.h"
 #include "child/process.h"
 #include "reader/messages.h"
 
