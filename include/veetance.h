@@ -247,6 +247,9 @@ struct vt_request {
      * solved for alpha and colour. Three images are made for one, and progress counts them. Not with a mask, a strength
      * or an extension. VT_ERR_ARG when the model changes no ground, so that nothing can be told. */
     int transparent;
+    /* Files that the program writes of the result say nothing of how it was made. The library writes none: who does may
+     * ask the result for its request. */
+    int no_metadata;
 
     /* Editing. References; with a mask or strength the first image is the one that is painted in. */
     struct vt_image images[VT_MAX_IMAGES];
@@ -391,6 +394,7 @@ struct vt_layers_request {
     int fast;            /* as in struct vt_request */
     int previews;        /* as in struct vt_request */
     struct vt_loras loras;
+    int no_metadata; /* as in struct vt_request */
 };
 
 VT_API struct vt_layers_request vt_layers_request_defaults(void);

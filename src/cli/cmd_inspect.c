@@ -1,6 +1,6 @@
 /* cmd_inspect.c - `veetance inspect`: what a file or folder is, whether an image, a checkpoint or a model.
  *
- * Which of them is decided by what is there and not by its name: bytes that begin as an image does are one, a folder
+ * Which of them is decided by what is there and not by its name: bytes that begin as an image or a PSD are one, a folder
  * with veetance.json alone is a model that was put together, everything else is asked whether it is a checkpoint. A
  * pipe cannot be mapped, so only images come through one.
  */
@@ -15,14 +15,15 @@
 #include "cli/cli.h"
 #include "cli/image_in.h"
 #include "cli/model_arg.h"
+#include "image/about.h"
 #include "image/load.h"
-#include "image/save.h"
+#include "layers/file.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
 #include "weights/inspect.h"
 
-enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_RECIPE = 8 << 20, MAX_STREAM = 512 << 20 };
+enum { INSPECT_JSON = 1, INSPECT_ALL, MAX_STREAM = 512 << 20 };
 
 static const struct cli_option options[] = {
     {INSPECT_JSON, 0, "json", NULL, "print JSON, with every tensor"},
@@ -152,18 +153,39 @@ static void json_recipe(const struct recipe *r, struct buf *b)
     json_end_object(b);
 }
 
-/* What an image is, and the recipe that it carries. */
+/* What the file says of itself. */
+static void tell_about(struct str bytes, bool json, struct buf *out)
+{
+    struct image_about about;
+    struct recipe r;
+    image_about_init(&about);
+    image_about_read(bytes, &about);
+    const char *term = image_source_term(about.source);
+    bool known = recipe_read(buf_str(&about.recipe), &r, NULL) == ERR_OK;
+    if (json)
+        json_put_z(out, "digital_source_type", term);
+    else if (term)
+        buf_printf(out, "  source      %s\n", term);
+    if (json && known)
+        json_recipe(&r, out);
+    else if (json)
+        json_put_null(out, "recipe");
+    else if (known)
+        plain_recipe(&r, out);
+    else
+        buf_add_z(out, "  no recipe\n");
+    recipe_deinit(&r);
+    image_about_deinit(&about);
+}
+
 static enum err_code inspect_image(const char *path, struct str bytes, bool json, struct buf *out,
                                    struct err *e)
 {
     struct image_info info;
-    struct recipe r;
-    struct buf text;
-    buf_init(&text, MAX_RECIPE);
     enum err_code rc = image_probe_memory(bytes, NULL, &info, e);
-    bool told = rc == ERR_OK && image_parameters(bytes, &text, NULL) == ERR_OK;
-    bool known = recipe_read(buf_str(&text), &r, NULL) == ERR_OK && told;
-    if (rc == ERR_OK && json) {
+    if (rc != ERR_OK)
+        return err_note(e, "'%s'", path);
+    if (json) {
         json_object(out, NULL);
         json_put_z(out, "path", path);
         json_put_z(out, "kind", "image");
@@ -172,32 +194,69 @@ static enum err_code inspect_image(const char *path, struct str bytes, bool json
         json_put_int(out, "height", info.h);
         json_put_int(out, "channels", info.channels);
         json_put_int(out, "bit_depth", info.bit_depth);
-        if (known)
-            json_recipe(&r, out);
-        else
-            json_put_null(out, "recipe");
-        json_end_object(out);
-    } else if (rc == ERR_OK) {
+    } else {
         buf_printf(out, "%s\n  image       %s, %d x %d, %d channel%s of %d bit\n", path,
                    image_format_name(info.format), info.w, info.h, info.channels,
                    info.channels == 1 ? "" : "s", info.bit_depth);
-        if (known)
-            plain_recipe(&r, out);
-        else
-            buf_add_z(out, "  no recipe\n");
     }
-    recipe_deinit(&r);
-    buf_deinit(&text);
-    return rc == ERR_OK ? rc : err_note(e, "'%s'", path);
+    tell_about(bytes, json, out);
+    if (json)
+        json_end_object(out);
+    return ERR_OK;
 }
 
-/* Does the file begin as an image does? */
-static bool seems_image(const char *path, struct file_map *m)
+static bool is_psd(struct str bytes)
+{
+    return str_starts(bytes, STR_LIT("8BPS"));
+}
+
+/* Its layers as they are read elsewhere, too. */
+static enum err_code inspect_psd(const char *path, struct str bytes, bool json, struct buf *out,
+                                 struct err *e)
+{
+    struct layer_stack s;
+    enum err_code rc = layers_import_memory(bytes, NULL, &s, e);
+    if (rc != ERR_OK)
+        return err_note(e, "'%s'", path);
+    if (json) {
+        json_object(out, NULL);
+        json_put_z(out, "path", path);
+        json_put_z(out, "kind", "layers");
+        json_put_z(out, "format", layers_format_name(LAYERS_PSD));
+        json_put_int(out, "width", s.w);
+        json_put_int(out, "height", s.h);
+        json_put_uint(out, "layers", s.n);
+    } else {
+        buf_printf(out, "%s\n  layers      %s, %d x %d, %zu layer%s\n", path,
+                   layers_format_name(LAYERS_PSD), s.w, s.h, s.n, s.n == 1 ? "" : "s");
+    }
+    tell_about(bytes, json, out);
+    if (json)
+        json_end_object(out);
+    layer_stack_deinit(&s);
+    return ERR_OK;
+}
+
+static bool begins_as_picture(struct str bytes)
+{
+    return is_psd(bytes) || image_sniff(bytes) != IMAGE_FORMAT_UNKNOWN;
+}
+
+/* Bytes that begin as an image or a PSD. */
+static enum err_code inspect_picture(const char *path, struct str bytes, bool json, struct buf *out,
+                                     struct err *e)
+{
+    return is_psd(bytes) ? inspect_psd(path, bytes, json, out, e)
+                         : inspect_image(path, bytes, json, out, e);
+}
+
+/* Does the file begin so? */
+static bool seems_picture(const char *path, struct file_map *m)
 {
     *m = (struct file_map){0};
     if (file_is_dir(path) || file_map(path, m, NULL) != ERR_OK)
         return false;
-    if (image_sniff((struct str){(const char *)m->p, m->n}) != IMAGE_FORMAT_UNKNOWN)
+    if (begins_as_picture((struct str){(const char *)m->p, m->n}))
         return true;
     file_unmap(m);
     return false;
@@ -210,10 +269,10 @@ static enum err_code inspect_stream(const char *path, bool json, struct buf *out
     const char *name = cli_input_name(path);
     TRY(cli_read_input(path, MAX_STREAM, &bytes, e));
     enum err_code rc =
-        image_sniff(buf_str(&bytes)) == IMAGE_FORMAT_UNKNOWN
+        !begins_as_picture(buf_str(&bytes))
             ? err_set(e, ERR_FORMAT, "'%s' is no image; checkpoints are read from files alone",
                       name)
-            : inspect_image(name, buf_str(&bytes), json, out, e);
+            : inspect_picture(name, buf_str(&bytes), json, out, e);
     buf_deinit(&bytes);
     return rc;
 }
@@ -225,9 +284,9 @@ static enum err_code inspect(const char *named, bool json, size_t most, struct b
     struct file_map bytes;
     if (cli_input_is_stream(named))
         return inspect_stream(named, json, out, e);
-    if (seems_image(named, &bytes)) {
+    if (seems_picture(named, &bytes)) {
         enum err_code is =
-            inspect_image(named, (struct str){(const char *)bytes.p, bytes.n}, json, out, e);
+            inspect_picture(named, (struct str){(const char *)bytes.p, bytes.n}, json, out, e);
         file_unmap(&bytes);
         return is;
     }
@@ -278,7 +337,7 @@ static int run(const struct cli_command *self, int argc, char **argv)
 
 const struct cli_command cli_cmd_inspect = {
     .name = "inspect",
-    .summary = "Say what a checkpoint, a model or an image is",
+    .summary = "Say what a checkpoint, a model, an image or a PSD is",
     .usage = "FILE|FOLDER|MODEL [--json]",
     .examples = "  veetance inspect flux-2-klein-4b-fp8.safetensors\n"
                 "  veetance inspect ~/models/FLUX.2-klein-4B --json\n"

@@ -19,6 +19,7 @@
 #include "cli/made.h"
 #include "cli/output.h"
 #include "cli/suggest.h"
+#include "pipeline/engine.h"
 
 enum {
     LAYERS_IMAGE = LAYERS_JOB_FIRST_OWN,
@@ -39,7 +40,7 @@ static const struct cli_option options[] = {
     {LAYERS_FORMAT, 0, "format", "LIST",
      "further files beside the PNGs, commas between: psd,ora,pptx,zip"},
     {LAYERS_FROM, 0, "from", "IMAGE",
-     "run the recipe of this composite.png again; options that are given go before it"},
+     "run the recipe of this composite.png or PSD again; options that are given go before it"},
     {LAYERS_FULL_SIZE, 0, "full-size", NULL,
      "bring the layers to the image's size and, where known, its colours"},
     LAYERS_JOB_OPTIONS,
@@ -58,8 +59,6 @@ static const struct cli_subcommand subcommands[] = {
     {"clean", "STACK", "clean the edges", NULL},
     {0},
 };
-
-enum { MAX_RECIPE = 8 << 20 };
 
 struct layers {
     struct layers_job job;
@@ -142,19 +141,6 @@ done:
     return prints ? plan_out_print(&plan, o->job.json) : CLI_OK;
 }
 
-/* A folder's composite.png carries the recipe. */
-static enum err_code write_layers(struct layers *o, struct err *e)
-{
-    struct layers_job *j = &o->job;
-    struct buf recipe;
-    buf_init(&recipe, MAX_RECIPE);
-    recipe_write_layers(j->made, &j->request, o->image, &recipe);
-    enum err_code rc =
-        layers_out_write(&o->out, layers_job_stack(j), buf_str(&recipe), &j->progress, e);
-    buf_deinit(&recipe);
-    return rc;
-}
-
 static int execute(struct layers *o)
 {
     struct err e = {0};
@@ -163,7 +149,8 @@ static int execute(struct layers *o)
     enum err_code rc;
     TRY_GOTO(cli_image_load_deep(o->image, &o->job.progress, &source, &e), done);
     TRY_GOTO(layers_job_run(&o->job, &source, &e), done);
-    rc = write_layers(o, &e);
+    recipe_about_layers(o->job.made, &o->job.request, o->image, engine_layers_about(o->job.made));
+    rc = layers_out_write(&o->out, layers_job_stack(&o->job), &o->job.progress, &e);
 done:
     image_free(&source);
     if (rc != ERR_OK) {

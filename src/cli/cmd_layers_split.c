@@ -61,6 +61,9 @@ static enum err_code split_layer(struct split *s, struct err *e)
     TRY_GOTO(layer_stack_copy(layers_job_stack(&s->job), &parts, e), done);
     clip_to(&parts, &image);
     rc = layers_replace(&s->stack, at, &parts, e);
+    image_about_clear(&s->stack.about); /* its recipe makes other layers than these */
+    if (!s->job.request.no_metadata)
+        s->stack.about.source = IMAGE_SOURCE_EDITED;
 done:
     image_free(&image);
     return rc;
@@ -97,7 +100,7 @@ static int execute(struct split *s)
     enum err_code rc;
     TRY_GOTO(layers_out_check(&s->out, &e), done);
     TRY_GOTO(split_layer(s, &e), done);
-    rc = layers_out_write(&s->out, &s->stack, STR_LIT(""), &s->job.progress, &e);
+    rc = layers_out_write(&s->out, &s->stack, &s->job.progress, &e);
 done:
     if (rc != ERR_OK) {
         cli_progress_finish(&s->job.progress);

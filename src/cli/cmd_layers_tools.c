@@ -18,6 +18,7 @@
 #include "image/save.h"
 #include "layers/clean.h"
 #include "layers/file.h"
+#include "pipeline/params_table.h"
 #include "pipeline/result_json.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
     TOOL_HIGH,
     TOOL_RADIUS,
     TOOL_FORCE,
+    TOOL_NO_METADATA,
     TOOL_JSON,
     TOOL_QUIET
 };
@@ -37,6 +39,7 @@ const char layers_tool_names[] = "split, merge, flatten, export, import, trim, c
 
 #define SHARED_OPTIONS                                                                             \
     {TOOL_FORCE, 'f', "force", NULL, "replace what is there"},                                     \
+        {TOOL_NO_METADATA, 0, "no-metadata", NULL, PARAM_HELP_no_metadata},                        \
         {TOOL_JSON, 0, "json", NULL, "print the result as JSON on standard output"},               \
         {TOOL_QUIET, 'q', "quiet", NULL, "say nothing but errors"},                                \
     {                                                                                              \
@@ -83,7 +86,7 @@ struct tool {
     struct layers_out out;
     enum image_format image; /* of flatten's output */
     struct layer_alpha_params alpha;
-    bool json, quiet;
+    bool json, quiet, no_metadata;
     struct cli_progress progress;
     struct layer_stack stack;
 };
@@ -124,7 +127,7 @@ enum err_code layers_pick(const struct layer_stack *s, const char *which, size_t
 
 static enum err_code write_stack(struct tool *t, struct err *e)
 {
-    return layers_out_write(&t->out, &t->stack, STR_LIT(""), &t->progress, e);
+    return layers_out_write(&t->out, &t->stack, &t->progress, e);
 }
 
 static enum err_code do_merge(struct tool *t, struct err *e)
@@ -153,10 +156,11 @@ static enum err_code do_flatten(struct tool *t, struct err *e)
     struct image flat = {0};
     struct buf file;
     const struct cli_output_words none = {"", "", 0};
+    const struct image_save how = {.format = t->image, .about = &t->stack.about};
     buf_init(&file, FLAT_MAX_BYTES);
     enum err_code rc;
     TRY_GOTO(layers_flatten(&t->stack, &flat, e), done);
-    TRY_GOTO(image_save(&flat, &(struct image_save){.format = t->image}, &file, e), done);
+    TRY_GOTO(image_save(&flat, &how, &file, e), done);
     TRY_GOTO(cli_output_write(&t->out.to, &none, file.p, file.n, t->out.path, &t->out.replaced, e),
              done);
     cli_output_note(&t->out.to, t->out.path, t->out.replaced, &t->progress);
@@ -326,6 +330,9 @@ static int set_option(struct tool *t, const struct cli_args *a, int id)
     case TOOL_FORCE:
         t->out.to.force = true;
         return CLI_OK;
+    case TOOL_NO_METADATA:
+        t->no_metadata = true;
+        return CLI_OK;
     case TOOL_JSON:
         t->json = t->out.to.json = true;
         return CLI_OK;
@@ -383,6 +390,8 @@ static int execute(struct tool *t)
     TRY_GOTO(check_output(t, &e), done);
     TRY_GOTO(cli_stack_load(t->input, &t->stack, &e), done);
     layers_tell_notes(&t->stack, &t->progress);
+    if (t->no_metadata)
+        image_about_clear(&t->stack.about);
     rc = action_of(t->command)->act(t, &e);
 done:
     if (rc != ERR_OK)

@@ -92,6 +92,7 @@ int image_run_option(struct image_run *r, const struct cli_args *a, int id)
     case IMAGE_COMPUTE:
     case IMAGE_FAST:
     case IMAGE_TRANSPARENT:
+    case IMAGE_NO_METADATA:
         return cli_param_set(a, id, params_generate, q);
     case IMAGE_LORA:
         return cli_lora_add(a, &r->loras, &q->loras);

@@ -32,6 +32,7 @@ enum image_option {
     IMAGE_FAST,
     IMAGE_LORA,
     IMAGE_TRANSPARENT,
+    IMAGE_NO_METADATA,
     IMAGE_OUTPUT,
     IMAGE_QUALITY,
     IMAGE_FORCE,
@@ -69,6 +70,7 @@ enum image_option {
         {IMAGE_FROM, 0, "from", "IMAGE",                                                           \
          "run the recipe of this image again; options that are given go before it"},               \
         {IMAGE_FORCE, 'f', "force", NULL, "replace a file that is there"},                         \
+        {IMAGE_NO_METADATA, 0, "no-metadata", NULL, PARAM_HELP_no_metadata},                       \
         {IMAGE_QUALITY, 0, "quality", "1..100", "of JPEG and WebP (default 95 and 90)"},           \
         {IMAGE_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},               \
         {IMAGE_TRACE_LEVEL, 0, "trace-level", "steps|blocks",                                      \

@@ -38,6 +38,7 @@ enum layers_job_option {
     LAYERS_JOB_COMPUTE,
     LAYERS_JOB_FAST,
     LAYERS_JOB_LORA,
+    LAYERS_JOB_NO_METADATA,
     LAYERS_JOB_TRACE,
     LAYERS_JOB_JSON,
     LAYERS_JOB_QUIET,
@@ -74,6 +75,7 @@ enum layers_job_option {
         {LAYERS_JOB_FAST, 0, "fast", "0..3", PARAM_HELP_fast " (default 0)"},                      \
         PREVIEW_OPTIONS(LAYERS_JOB_PREVIEW, LAYERS_JOB_SAVE_STEPS),                                \
         {LAYERS_JOB_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                            \
+        {LAYERS_JOB_NO_METADATA, 0, "no-metadata", NULL, PARAM_HELP_no_metadata},                  \
         {LAYERS_JOB_TRACE, 0, "trace", "FILE", "write the run's tensors as safetensors"},          \
         ENGINE_OPTIONS,                                                                            \
         {LAYERS_JOB_STRICT, 0, "strict", NULL,                                                     \

@@ -224,7 +224,7 @@ static void tell_replaced(const struct layers_out *o, const struct stack_folder_
 }
 
 static enum err_code write_folder(struct layers_out *o, const struct layer_stack *s,
-                                  struct str recipe, struct cli_progress *p, struct err *e)
+                                  struct cli_progress *p, struct err *e)
 {
     struct stack_folder_news news;
     if (!o->to.named)
@@ -237,17 +237,17 @@ static enum err_code write_folder(struct layers_out *o, const struct layer_stack
                 TRY(cli_output_number_on(o->path, e));
         }
     }
-    TRY(stack_folder_write(s, o->formats, recipe, o->path, &news, e));
+    TRY(stack_folder_write(s, o->formats, o->path, &news, e));
     o->replaced = news.replaced > 0;
     tell_replaced(o, &news, p);
     return ERR_OK;
 }
 
-enum err_code layers_out_write(struct layers_out *o, const struct layer_stack *s, struct str recipe,
+enum err_code layers_out_write(struct layers_out *o, const struct layer_stack *s,
                                struct cli_progress *p, struct err *e)
 {
     TRY(layers_check_stopped(e));
     if (o->kind != LAYERS_PNG)
         return write_file(o, s, o->kind, p, e);
-    return o->into_folder ? write_files(o, s, p, e) : write_folder(o, s, recipe, p, e);
+    return o->into_folder ? write_files(o, s, p, e) : write_folder(o, s, p, e);
 }

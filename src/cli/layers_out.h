@@ -31,9 +31,7 @@ bool layers_out_is_file(const struct layers_out *o);
 /* Before work: what is written, whether it can be, and whether it may replace what is there. ERR_ARG when -o and
  * --format do not go together, or the ending is that of a file which is not written here. */
 ERR_MUST_CHECK enum err_code layers_out_check(struct layers_out *o, struct err *e);
-/* Writes it. recipe: for a folder's composite.png; "": none. */
 ERR_MUST_CHECK enum err_code layers_out_write(struct layers_out *o, const struct layer_stack *s,
-                                              struct str recipe, struct cli_progress *p,
-                                              struct err *e);
+                                              struct cli_progress *p, struct err *e);
 
 #endif

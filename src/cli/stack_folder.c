@@ -18,7 +18,6 @@
 #include "base/file.h"
 #include "cli/layers_job.h"
 #include "cli/output.h"
-#include "image/png_save.h"
 #include "layers/json.h"
 
 /* ---- paths ------------------------------------------------------------------------------------------- */
@@ -86,22 +85,6 @@ static enum err_code write_all(const struct layer_stack *s, unsigned formats, co
             rc = layers_export(s, (enum layers_format)f, path, e);
     }
     return rc == ERR_OK ? layers_check_stopped(e) : rc;
-}
-
-/* The folder's composite.png once more, with the text. */
-static enum err_code add_recipe(const struct layer_stack *s, struct str recipe, const char *dir,
-                                struct err *e)
-{
-    char path[STACK_FOLDER_PATH_BYTES];
-    struct image flat;
-    const struct image_text text = {"parameters", recipe};
-    TRY(file_join(path, sizeof path, dir, "composite.png", e));
-    enum err_code rc;
-    TRY_GOTO(layers_flatten(s, &flat, e), done);
-    rc = image_png_write_file(path, &flat, &text, 1, e);
-done:
-    image_free(&flat);
-    return rc;
 }
 
 static enum err_code move_file(const char *from, const char *to, const char *name, int *replaced,
@@ -205,8 +188,8 @@ static enum err_code take_name(const char *temp, const char *dir, struct err *e)
                : err_set_sys(e, ERR_IO, errno, "cannot write '%s'", dir);
 }
 
-enum err_code stack_folder_write(const struct layer_stack *s, unsigned formats, struct str recipe,
-                                 const char *dir, struct stack_folder_news *news, struct err *e)
+enum err_code stack_folder_write(const struct layer_stack *s, unsigned formats, const char *dir,
+                                 struct stack_folder_news *news, struct err *e)
 {
     char clean[STACK_FOLDER_PATH_BYTES], temp[STACK_FOLDER_PATH_BYTES];
     *news = (struct stack_folder_news){0};
@@ -217,8 +200,6 @@ enum err_code stack_folder_write(const struct layer_stack *s, unsigned formats, 
     if (!mkdtemp(temp))
         return err_set_sys(e, ERR_IO, errno, "cannot write '%s'", dir);
     enum err_code rc = write_all(s, formats, temp, e);
-    if (rc == ERR_OK && recipe.n)
-        rc = add_recipe(s, recipe, temp, e);
     if (rc == ERR_OK)
         rc = there ? move_files(temp, clean, &news->replaced, e) : take_name(temp, clean, e);
     if (rc != ERR_OK || there)

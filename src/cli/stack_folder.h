@@ -28,9 +28,9 @@ struct stack_folder_news {
     int removed;  /* files of an earlier stack */
 };
 
-/* formats: one bit each, of the files stack.EXT. recipe: composite.png carries it; "": none. */
+/* formats: one bit each, of the files stack.EXT. */
 ERR_MUST_CHECK enum err_code stack_folder_write(const struct layer_stack *s, unsigned formats,
-                                                struct str recipe, const char *dir,
-                                                struct stack_folder_news *news, struct err *e);
+                                                const char *dir, struct stack_folder_news *news,
+                                                struct err *e);
 
 #endif

@@ -10,9 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <expat.h>
-
 #include "image/unicode.h"
+#include "image/xmp.h"
 
 enum {
     TAG_ORIENTATION = 0x0112,
@@ -181,21 +180,20 @@ static void put_entry(struct buf *b, unsigned tag, unsigned type, size_t count, 
     put(b, value, 4);
 }
 
+static size_t utf16_bytes(struct str s, size_t *at)
+{
+    return unicode_next(s, at) >= 0x10000 ? 4 : 2;
+}
+
 /* The comment in as many bytes as there is room for. */
 static void put_comment(struct buf *text, struct str comment, size_t room)
 {
-    static const char cut[] = "[cut]";
-    size_t kept = 0, bytes = 0;
+    struct unicode_cut cut = unicode_cut(comment, room, utf16_bytes);
     buf_add(text, "UNICODE", CHARSET_BYTES);
-    for (size_t at = 0; at < comment.n;) {
-        bytes += unicode_next(comment, &at) >= 0x10000 ? 4 : 2;
-        if (bytes + 2 * sizeof cut <= room)
-            kept = at;
-    }
-    bool whole = bytes <= room;
-    (void)unicode_add_utf16(text, (struct str){comment.p, whole ? comment.n : kept});
-    if (!whole)
-        (void)unicode_add_utf16(text, str_from(cut));
+    (void)unicode_add_utf16(text, (struct str){comment.p, cut.head});
+    if (cut.head < cut.tail)
+        (void)unicode_add_utf16(text, STR_LIT(UNICODE_CUT));
+    (void)unicode_add_utf16(text, str_skip(comment, cut.tail));
 }
 
 void exif_write(struct str comment, size_t max_bytes, struct buf *out)
@@ -223,90 +221,6 @@ void exif_write(struct str comment, size_t max_bytes, struct buf *out)
     buf_add(out, software, sizeof software);
     buf_add_str(out, buf_str(&text));
     buf_deinit(&text);
-}
-
-/* ---- XMP ------------------------------------------------------------------------------------- */
-
-/* XMP is RDF in XML: rdf:Description has simple properties as attributes or as elements. */
-
-#define TIFF_ORIENTATION "http://ns.adobe.com/tiff/1.0/ Orientation"
-
-enum { PACKET_MAX_BYTES = 1 << 20, TEXT_MAX = 16 };
-
-struct xmp {
-    XML_Parser parser;
-    bool inside;
-    char text[TEXT_MAX]; /* of the element */
-    size_t n;
-    int orientation;
-};
-
-static void take(struct xmp *x, struct str text)
-{
-    int64_t v;
-    while (text.n && strchr(" \t\r\n", text.p[0]))
-        text = str_skip(text, 1);
-    while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
-        text.n--;
-    if (!str_to_i64(text, &v) || v < 1 || v > 8)
-        return;
-    x->orientation = (int)v;
-    (void)XML_StopParser(x->parser, XML_FALSE);
-}
-
-static void on_start(void *user, const char *name, const char **pairs)
-{
-    struct xmp *x = user;
-    x->inside = strcmp(name, TIFF_ORIENTATION) == 0;
-    x->n = 0;
-    for (; pairs[0] && !x->orientation; pairs += 2)
-        if (strcmp(pairs[0], TIFF_ORIENTATION) == 0)
-            take(x, str_from(pairs[1]));
-}
-
-static void on_text(void *user, const char *p, int n)
-{
-    struct xmp *x = user;
-    for (int i = 0; x->inside && i < n && x->n < TEXT_MAX; i++)
-        x->text[x->n++] = p[i];
-}
-
-static void on_end(void *user, const char *name)
-{
-    struct xmp *x = user;
-    (void)name;
-    if (x->inside && !x->orientation)
-        take(x, (struct str){x->text, x->n});
-    x->inside = false;
-}
-
-static void on_doctype(void *user, const char *name, const char *system, const char *public,
-                       int internal)
-{
-    struct xmp *x = user;
-    (void)name;
-    (void)system;
-    (void)public;
-    (void)internal;
-    (void)XML_StopParser(x->parser, XML_FALSE);
-}
-
-int xmp_orientation(struct str packet)
-{
-    struct xmp x = {0};
-    if (packet.n == 0 || packet.n > PACKET_MAX_BYTES)
-        return 0;
-    x.parser = XML_ParserCreateNS(NULL, ' ');
-    if (!x.parser)
-        return 0;
-    XML_SetUserData(x.parser, &x);
-    XML_SetElementHandler(x.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(x.parser, on_text);
-    XML_SetStartDoctypeDeclHandler(x.parser, on_doctype);
-    /* What is behind the end of the packet, or cut, does not matter. */
-    (void)XML_Parse(x.parser, packet.p, (int)packet.n, 1);
-    XML_ParserFree(x.parser);
-    return x.orientation;
 }
 
 int xmp_or_exif_orientation(struct str exif, struct str xmp)

@@ -17,16 +17,8 @@ struct str exif_payload(struct str s);
 bool exif_comment(struct str tiff, struct buf *out);
 
 /* Appends EXIF data (no "Exif\0\0") with this program's name and a user comment, well-formed UTF-8, of at most
- * max_bytes in all: a longer comment is cut and ends in "[cut]". */
+ * max_bytes in all: a longer comment is cut before its last line and says so ("[cut]"). */
 void exif_write(struct str comment, size_t max_bytes, struct buf *out);
-
-/* ---- XMP ------------------------------------------------------------------------------------- */
-
-/* What we want from an XMP packet: the orientation of the camera. */
-
-/* tiff:Orientation, as an attribute or an element, 1 to 8; 0 when there is none, or the packet is larger than a
- * megabyte or makes no sense before it. A packet with a document type definition is not read. */
-int xmp_orientation(struct str packet);
 
 /* How to turn an image whose file has these ("" where it has not): what EXIF says, else XMP, else 1. */
 int xmp_or_exif_orientation(struct str exif, struct str xmp);

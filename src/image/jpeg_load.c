@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "image/exif.h"
+#include "image/xmp.h"
 #include "image/late_jpeg.h"
 
 enum {
@@ -163,8 +164,7 @@ static struct str app1(const struct jpeg_job *j, struct str head)
 
 static int orientation_of(const struct jpeg_job *j)
 {
-    return xmp_or_exif_orientation(app1(j, STR_LIT("Exif\0\0")),
-                                   app1(j, STR_LIT("http://ns.adobe.com/xap/1.0/\0")));
+    return xmp_or_exif_orientation(app1(j, STR_LIT("Exif\0\0")), app1(j, STR_LIT(XMP_JPEG_HEAD)));
 }
 
 /* The mode that we ask for. */

@@ -2,8 +2,8 @@
  *
  * JPEG has no alpha, so an image with alpha is laid on white first. From quality 90 on colour is stored at full
  * resolution: whoever asks for that sees the fringes otherwise. libjpeg reports errors by a longjmp, which must not
- * cross a frame that owns something: compress() owns nothing, its caller frees. EXIF data, which carry the recipe,
- * have to be the first marker.
+ * cross a frame that owns something: compress() owns nothing, its caller frees. EXIF data have to
+ * be the first marker.
  */
 #include "image/save.h"
 
@@ -16,8 +16,9 @@
 #include "base/file.h"
 #include "image/composite.h"
 #include "image/late_jpeg.h"
+#include "image/xmp.h"
 
-enum { CHUNK_BYTES = 16384, FULL_CHROMA_QUALITY = 90 };
+enum { CHUNK_BYTES = 16384, FULL_CHROMA_QUALITY = 90, SEGMENT_MAX_BYTES = 65533 };
 
 struct jpeg_out {
     struct jpeg_compress_struct c;
@@ -25,7 +26,7 @@ struct jpeg_out {
     struct jpeg_destination_mgr destination;
     jmp_buf jump;
     struct buf *out;
-    struct str exif; /* with "Exif\0\0" in front; "" for none */
+    struct str exif, xmp; /* with what marks them in front; "" for none */
     struct err *e;
     enum err_code rc;
     JOCTET chunk[CHUNK_BYTES];
@@ -93,8 +94,10 @@ static enum err_code compress(struct jpeg_out *j, const struct image *im, int qu
         j->c.comp_info[0].v_samp_factor = 1;
     }
     jpeg_start_compress(&j->c, TRUE);
-    if (j->exif.n)
-        jpeg_write_marker(&j->c, JPEG_APP0 + 1, (const JOCTET *)j->exif.p, (unsigned)j->exif.n);
+    const struct str app1[] = {j->exif, j->xmp};
+    for (size_t i = 0; i < 2; i++)
+        if (app1[i].n)
+            jpeg_write_marker(&j->c, JPEG_APP0 + 1, (const JOCTET *)app1[i].p, (unsigned)app1[i].n);
     while (j->c.next_scanline < j->c.image_height) {
         JSAMPROW row = image_row(im, (int)j->c.next_scanline);
         (void)jpeg_write_scanlines(&j->c, &row, 1);
@@ -103,12 +106,12 @@ static enum err_code compress(struct jpeg_out *j, const struct image *im, int qu
     return ERR_OK;
 }
 
-/* exif begins with "Exif\0\0", or is empty. */
-static enum err_code write_jpeg(const struct image *im, int quality, struct str exif,
-                                struct buf *out, struct err *e)
+/* The blocks begin with what marks them, or are empty. */
+static enum err_code write_jpeg(const struct image *im, int quality,
+                                const struct image_blocks *marked, struct buf *out, struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
-    struct jpeg_out j = {.out = out, .exif = exif, .e = e};
+    struct jpeg_out j = {.out = out, .exif = marked->exif, .xmp = marked->xmp, .e = e};
     struct image flat = {0};
     if (quality < 1 || quality > 100)
         return err_set(e, ERR_ARG, "the JPEG quality %d is not in 1..100", quality);
@@ -129,26 +132,39 @@ static enum err_code write_jpeg(const struct image *im, int quality, struct str 
     return rc;
 }
 
-enum err_code image_jpeg_write_exif(const struct image *im, int quality, struct str exif,
-                                    struct buf *out, struct err *e)
+static void add_marked(struct buf *out, struct str head, struct str data)
 {
-    struct buf marker;
-    if (exif.n > IMAGE_JPEG_EXIF_MAX)
-        return err_set(e, ERR_LIMIT, "%zu bytes of EXIF data do not fit into a JPEG", exif.n);
-    buf_init(&marker, IMAGE_JPEG_EXIF_MAX + 6);
-    if (exif.n) {
-        buf_add(&marker, "Exif\0\0", 6);
-        buf_add_str(&marker, exif);
-    }
-    enum err_code rc = buf_failed(&marker) ? err_set(e, ERR_NOMEM, "no memory for EXIF data")
-                                           : write_jpeg(im, quality, buf_str(&marker), out, e);
-    buf_deinit(&marker);
+    if (data.n == 0)
+        return;
+    buf_add_str(out, head);
+    buf_add_str(out, data);
+}
+
+enum err_code image_jpeg_write_with(const struct image *im, int quality,
+                                    const struct image_blocks *blocks, struct buf *out,
+                                    struct err *e)
+{
+    struct buf exif, xmp;
+    if (blocks->exif.n > IMAGE_JPEG_EXIF_MAX || blocks->xmp.n > XMP_PACKET_MAX)
+        return err_set(e, ERR_LIMIT, "%zu bytes of EXIF data and %zu of XMP do not fit into a JPEG",
+                       blocks->exif.n, blocks->xmp.n);
+    buf_init(&exif, SEGMENT_MAX_BYTES);
+    buf_init(&xmp, SEGMENT_MAX_BYTES);
+    add_marked(&exif, STR_LIT("Exif\0\0"), blocks->exif);
+    add_marked(&xmp, STR_LIT(XMP_JPEG_HEAD), blocks->xmp);
+    const struct image_blocks marked = {buf_str(&exif), buf_str(&xmp)};
+    enum err_code rc = buf_failed(&exif) || buf_failed(&xmp)
+                           ? err_set(e, ERR_NOMEM, "no memory for EXIF data and XMP")
+                           : write_jpeg(im, quality, &marked, out, e);
+    buf_deinit(&exif);
+    buf_deinit(&xmp);
     return rc;
 }
 
 enum err_code image_jpeg_write(const struct image *im, int quality, struct buf *out, struct err *e)
 {
-    return write_jpeg(im, quality, STR_LIT(""), out, e);
+    const struct image_blocks none = {STR_LIT(""), STR_LIT("")};
+    return write_jpeg(im, quality, &none, out, e);
 }
 
 enum err_code image_jpeg_write_file(const char *path, const struct image *im, int quality,

@@ -103,8 +103,8 @@ static enum err_code write_all(struct png_io *io, const struct image *im, struct
     return ERR_OK;
 }
 
-static enum err_code write_png(const struct image *im, const struct image_text *texts,
-                               size_t n_texts, const struct image_out *out, struct err *e)
+enum err_code image_png_write_to(const struct image *im, const struct image_text *texts,
+                                 size_t n_texts, const struct image_out *out, struct err *e)
 {
     size_t longest = 0;
     for (size_t i = 0; i < n_texts; i++) {
@@ -139,12 +139,7 @@ enum err_code image_png_write(const struct image *im, const struct image_text *t
                               size_t n_texts, struct buf *out, struct err *e)
 {
     const struct image_out to = image_out_buf(out);
-    return write_png(im, texts, n_texts, &to, e);
-}
-
-enum err_code image_png_write_to(const struct image *im, const struct image_out *out, struct err *e)
-{
-    return write_png(im, NULL, 0, out, e);
+    return image_png_write_to(im, texts, n_texts, &to, e);
 }
 
 enum err_code image_png_write_file(const char *path, const struct image *im,

@@ -21,9 +21,13 @@ struct image_text {
 ERR_MUST_CHECK enum err_code image_png_write(const struct image *im, const struct image_text *texts,
                                              size_t n_texts, struct buf *out, struct err *e);
 
-/* The same, without texts, in pieces as they are made. */
-ERR_MUST_CHECK enum err_code image_png_write_to(const struct image *im, const struct image_out *out,
-                                                struct err *e);
+/* The key of an XMP packet; its mark of the byte order, which Latin-1 has not, makes an iTXt of it, as XMP wants. */
+#define IMAGE_PNG_XMP "XML:com.adobe.xmp"
+
+/* The same in pieces as they are made. */
+ERR_MUST_CHECK enum err_code image_png_write_to(const struct image *im,
+                                                const struct image_text *texts, size_t n_texts,
+                                                const struct image_out *out, struct err *e);
 
 /* The same to a file, all or nothing (base/file.h). */
 ERR_MUST_CHECK enum err_code image_png_write_file(const char *path, const struct image *im,

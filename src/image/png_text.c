@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "image/exif.h"
+#include "image/xmp.h"
 
 enum { SIGNATURE_BYTES = 8, CHUNK_BYTES = 12, UNPACKED_MAX_BYTES = 8 << 20 };
 
@@ -255,7 +256,7 @@ bool png_profile_unpack(struct str text, struct buf *out)
 /* What one of those texts says; 0: nothing. APP1 is a JPEG's, and may hold either. */
 static int of_profile(struct str file, const char *key)
 {
-    const struct str xmp_head = STR_LIT("http://ns.adobe.com/xap/1.0/\0");
+    const struct str xmp_head = STR_LIT(XMP_JPEG_HEAD);
     struct buf text, bytes;
     int v = 0;
     buf_init(&text, 4 * PROFILE_MAX_BYTES);
@@ -276,7 +277,7 @@ static int of_xmp(struct str file)
 {
     struct buf packet;
     buf_init(&packet, PROFILE_MAX_BYTES);
-    int v = image_png_text(file, "XML:com.adobe.xmp", &packet, NULL) == ERR_OK
+    int v = image_png_text(file, IMAGE_PNG_XMP, &packet, NULL) == ERR_OK
                 ? xmp_orientation(buf_str(&packet))
                 : 0;
     buf_deinit(&packet);

@@ -1,17 +1,16 @@
-/* save.c - which encoder writes an image, and what it is told about it; reading a recipe back.
- *
- * PNG has text chunks of its own; JPEG and WebP carry the same texts as EXIF. Reading them back needs no decoder:
- * the segments of the file are walked, bounds first, and what is damaged counts as absent.
- */
+/* save.c - which encoder writes an image, and what it is told about it. PNG has text chunks of its own; JPEG and WebP
+ * carry the recipe as EXIF. All have XMP. Reading them back: about.c. */
 #include "image/save.h"
 
 #include <string.h>
 #include <strings.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "image/exif.h"
+#include "image/xmp.h"
 
-enum { JPEG_QUALITY = 95, WEBP_QUALITY = 90, WEBP_EXIF_MAX = 64 << 20 };
+enum { JPEG_QUALITY = 95, WEBP_QUALITY = 90, WEBP_EXIF_MAX = 64 << 20, JPEG_MAX_BYTES = 1 << 30 };
 
 enum err_code image_save_format(const char *path, enum image_format *out, struct err *e)
 {
@@ -38,33 +37,80 @@ enum err_code image_save_format(const char *path, enum image_format *out, struct
                    path, dot);
 }
 
-/* EXIF data that hold the text "parameters"; nothing when there is none. */
-static void add_exif(const struct image_save *s, size_t max_bytes, struct buf *out)
+static enum err_code save_png(const struct image *im, const struct image_save *s,
+                              const struct image_about *about, const struct image_out *out,
+                              struct err *e)
 {
-    for (size_t i = 0; i < s->n_texts; i++)
-        if (strcmp(s->texts[i].key, "parameters") == 0)
-            exif_write(s->texts[i].text, max_bytes, out);
+    struct image_about_texts first;
+    image_about_texts_init(&first, about);
+    size_t n = first.n + s->n_texts;
+    struct image_text *all = mem_try_array(n + 1, sizeof *all);
+    for (size_t i = 0; all && i < n; i++)
+        all[i] = i < first.n ? first.texts[i] : s->texts[i - first.n];
+    enum err_code rc = all && !buf_failed(&first.packet)
+                           ? image_png_write_to(im, all, n, out, e)
+                           : err_set(e, ERR_NOMEM, "no memory for the texts of a PNG");
+    mem_free(all);
+    image_about_texts_deinit(&first);
+    return rc;
+}
+
+static enum err_code save_jpeg(const struct image *im, int quality,
+                               const struct image_blocks *blocks, const struct image_out *out,
+                               struct err *e)
+{
+    struct buf file;
+    buf_init(&file, JPEG_MAX_BYTES);
+    enum err_code rc;
+    TRY_GOTO(image_jpeg_write_with(im, quality, blocks, &file, e), done);
+    rc = image_out_write(out, file.p, file.n, e);
+done:
+    buf_deinit(&file);
+    return rc;
+}
+
+/* JPEG and WebP. */
+static enum err_code save_with_blocks(const struct image *im, const struct image_save *s,
+                                      const struct image_about *about, const struct image_out *out,
+                                      struct err *e)
+{
+    bool jpeg = s->format == IMAGE_FORMAT_JPEG;
+    int quality = s->quality ? s->quality : jpeg ? JPEG_QUALITY : WEBP_QUALITY;
+    size_t max = jpeg ? IMAGE_JPEG_EXIF_MAX : WEBP_EXIF_MAX;
+    struct buf exif, packet;
+    buf_init(&exif, max);
+    buf_init(&packet, XMP_PACKET_MAX);
+    if (about->recipe.n)
+        exif_write(buf_str(&about->recipe), max, &exif);
+    if (about->source)
+        xmp_write(about->source, buf_str(&about->recipe), &packet);
+    const struct image_blocks blocks = {buf_str(&exif), buf_str(&packet)};
+    enum err_code rc = buf_failed(&exif) || buf_failed(&packet)
+                           ? err_set(e, ERR_NOMEM, "no memory for what goes along with an image")
+                       : jpeg ? save_jpeg(im, quality, &blocks, out, e)
+                              : image_webp_write_with(im, quality, &blocks, out, e);
+    buf_deinit(&exif);
+    buf_deinit(&packet);
+    return rc;
+}
+
+enum err_code image_save_to(const struct image *im, const struct image_save *s,
+                            const struct image_out *out, struct err *e)
+{
+    static const struct image_about nothing;
+    const struct image_about *about = s->about ? s->about : &nothing;
+    if (s->format == IMAGE_FORMAT_PNG)
+        return save_png(im, s, about, out, e);
+    if (s->format == IMAGE_FORMAT_JPEG || s->format == IMAGE_FORMAT_WEBP)
+        return save_with_blocks(im, s, about, out, e);
+    return err_set(e, ERR_ARG, "%s cannot be written", image_format_name(s->format));
 }
 
 enum err_code image_save(const struct image *im, const struct image_save *s, struct buf *out,
                          struct err *e)
 {
-    if (s->format == IMAGE_FORMAT_PNG)
-        return image_png_write(im, s->texts, s->n_texts, out, e);
-    bool jpeg = s->format == IMAGE_FORMAT_JPEG;
-    if (!jpeg && s->format != IMAGE_FORMAT_WEBP)
-        return err_set(e, ERR_ARG, "%s cannot be written", image_format_name(s->format));
-    struct buf exif;
-    size_t max = jpeg ? IMAGE_JPEG_EXIF_MAX : WEBP_EXIF_MAX;
-    int quality = s->quality ? s->quality : jpeg ? JPEG_QUALITY : WEBP_QUALITY;
-    buf_init(&exif, max);
-    add_exif(s, max, &exif);
-    enum err_code rc = buf_failed(&exif)
-                           ? err_set(e, ERR_NOMEM, "no memory for what goes along with an image")
-                       : jpeg ? image_jpeg_write_exif(im, quality, buf_str(&exif), out, e)
-                              : image_webp_write_exif(im, quality, buf_str(&exif), out, e);
-    buf_deinit(&exif);
-    return rc;
+    const struct image_out to = image_out_buf(out);
+    return image_save_to(im, s, &to, e);
 }
 
 enum err_code image_save_file(const char *path, const struct image *im, const struct image_save *s,
@@ -78,66 +124,4 @@ enum err_code image_save_file(const char *path, const struct image *im, const st
 done:
     buf_deinit(&b);
     return rc;
-}
-
-/* ---- reading back ------------------------------------------------------------------------------ */
-
-static size_t big16(const char *p)
-{
-    return (size_t)(unsigned char)p[0] << 8 | (unsigned char)p[1];
-}
-
-static size_t little32(const char *p)
-{
-    return (size_t)(unsigned char)p[0] | (size_t)(unsigned char)p[1] << 8 |
-           (size_t)(unsigned char)p[2] << 16 | (size_t)(unsigned char)p[3] << 24;
-}
-
-/* Segments: 0xff, a kind, a length (2) that counts itself; until the pixels begin (0xda). */
-static struct str exif_of_jpeg(struct str s)
-{
-    s = str_skip(s, 2);
-    while (s.n >= 4 && (unsigned char)s.p[0] == 0xff && (unsigned char)s.p[1] != 0xda) {
-        size_t n = big16(s.p + 2);
-        if (n < 2 || n + 2 > s.n)
-            break;
-        struct str data = {s.p + 4, n - 2};
-        if ((unsigned char)s.p[1] == 0xe1 && str_starts(data, STR_LIT("Exif\0\0")))
-            return exif_payload(data);
-        s = str_skip(s, n + 2);
-    }
-    return STR_LIT("");
-}
-
-/* "RIFF", length (4), "WEBP", then chunks: name (4), length (4), data, a zero when the length is odd. */
-static struct str exif_of_webp(struct str s)
-{
-    s = str_skip(s, 12);
-    while (s.n >= 8) {
-        size_t n = little32(s.p + 4);
-        if (n > s.n - 8)
-            break;
-        if (str_starts(s, STR_LIT("EXIF")))
-            return exif_payload((struct str){s.p + 8, n});
-        s = str_skip(s, 8 + n + n % 2);
-    }
-    return STR_LIT("");
-}
-
-enum err_code image_parameters(struct str bytes, struct buf *out, struct err *e)
-{
-    switch (image_sniff(bytes)) {
-    case IMAGE_FORMAT_PNG:
-        return image_png_text(bytes, "parameters", out, e);
-    case IMAGE_FORMAT_JPEG:
-        if (exif_comment(exif_of_jpeg(bytes), out))
-            return ERR_OK;
-        return err_set(e, ERR_NOTFOUND, "the JPEG has no recipe in its EXIF data");
-    case IMAGE_FORMAT_WEBP:
-        if (exif_comment(exif_of_webp(bytes), out))
-            return ERR_OK;
-        return err_set(e, ERR_NOTFOUND, "the WebP has no recipe in its EXIF data");
-    default:
-        return err_set(e, ERR_FORMAT, "not a PNG, JPEG or WebP file (%zu bytes)", bytes.n);
-    }
 }

@@ -57,3 +57,30 @@ bool unicode_from_unit(uint32_t unit, uint32_t *high, uint32_t *out)
         *out = first ? 0x10000 + ((first - 0xd800) << 10) + (unit - 0xdc00) : '?';
     return true;
 }
+
+static size_t cost_of(struct str s, size_t (*cost)(struct str s, size_t *at))
+{
+    size_t all = 0;
+    for (size_t at = 0; at < s.n;)
+        all += cost(s, &at);
+    return all;
+}
+
+struct unicode_cut unicode_cut(struct str s, size_t room, size_t (*cost)(struct str s, size_t *at))
+{
+    struct unicode_cut cut = {0, s.n};
+    if (cost_of(s, cost) <= room)
+        return (struct unicode_cut){s.n, s.n};
+    while (cut.tail > 0 && s.p[cut.tail - 1] != '\n')
+        cut.tail--;
+    size_t line = cut.tail > 0 ? cut.tail - 1 : s.n; /* with the end of the line before it */
+    size_t taken = cost_of(str_skip(s, line), cost);
+    cut.tail = taken <= room / 2 ? line : s.n;
+    size_t used = cost_of(STR_LIT(UNICODE_CUT), cost) + (cut.tail < s.n ? taken : 0);
+    for (size_t at = 0; at < cut.tail; cut.head = at) {
+        used += cost(s, &at);
+        if (used > room)
+            break;
+    }
+    return cut;
+}

@@ -20,4 +20,13 @@ size_t unicode_add_utf16(struct buf *out, struct str utf8);
  * not complete; halves without their other become '?'. */
 bool unicode_from_unit(uint32_t unit, uint32_t *high, uint32_t *out);
 
+/* How a text is cut that has no room: its first `head` bytes stay, then UNICODE_CUT, then what begins at `tail`: the
+ * last line, where a recipe has its numbers, unless that alone takes half of the room. A text that has room: head is
+ * tail. cost: what one character takes, which it steps over. */
+#define UNICODE_CUT "[cut]"
+struct unicode_cut {
+    size_t head, tail;
+};
+struct unicode_cut unicode_cut(struct str s, size_t room, size_t (*cost)(struct str s, size_t *at));
+
 #endif

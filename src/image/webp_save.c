@@ -1,8 +1,8 @@
 /* webp_save.c - WebP through libwebp; see save.h.
  *
  * libwebp wants the whole image as input and keeps its own copy. It asks a callback on the way, which is where a
- * sink can stop it. EXIF data need the muxer, which makes a second copy of the file, so files without any take the
- * direct way.
+ * sink can stop it. EXIF data and XMP need the muxer, which makes a second copy of the file, so files without any take
+ * the direct way.
  */
 #include "image/save.h"
 
@@ -24,6 +24,8 @@
     X(WebPPictureImportRGB)                                                                        \
     X(WebPPictureImportRGBA)                                                                       \
     X(WebPPictureInitInternal)
+
+enum { WEBP_MAX_BYTES = 1 << 30 };
 
 LATE_LIBRARY(image_webp_save, "writing WebP", WEBP_FUNCTIONS)
 
@@ -115,33 +117,55 @@ done:
     return rc;
 }
 
-/* A second copy of the file, with the EXIF chunk in it. */
-static enum err_code add_exif(struct str file, struct str exif, struct buf *out, struct err *e)
+static bool set_chunk(WebPMux *mux, const char *name, struct str data)
 {
-    WebPData in = {(const uint8_t *)file.p, file.n}, chunk = {(const uint8_t *)exif.p, exif.n};
-    WebPData whole = {0};
-    WebPMux *mux = WebPMuxCreate(&in, 0);
-    bool ok = mux && WebPMuxSetChunk(mux, "EXIF", &chunk, 0) == WEBP_MUX_OK &&
-              WebPMuxAssemble(mux, &whole) == WEBP_MUX_OK;
-    if (ok)
-        buf_add(out, whole.bytes, whole.size);
-    WebPDataClear(&whole);
-    WebPMuxDelete(mux);
-    return ok && !buf_failed(out) ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a WebP");
+    const WebPData chunk = {(const uint8_t *)data.p, data.n};
+    return data.n == 0 || WebPMuxSetChunk(mux, name, &chunk, 0) == WEBP_MUX_OK;
 }
 
-enum err_code image_webp_write_exif(const struct image *im, int quality, struct str exif,
-                                    struct buf *out, struct err *e)
+/* A second copy of the file, with the blocks in it. */
+static enum err_code write_muxed(struct str file, const struct image_blocks *blocks,
+                                 const struct image_out *out, struct err *e)
 {
-    struct buf plain;
-    if (exif.n == 0)
-        return image_webp_write(im, quality, out, e);
-    buf_init(&plain, out->max);
+    WebPData in = {(const uint8_t *)file.p, file.n}, whole = {0};
+    WebPMux *mux = WebPMuxCreate(&in, 0);
+    bool ok = mux && set_chunk(mux, "EXIF", blocks->exif) && set_chunk(mux, "XMP ", blocks->xmp) &&
+              WebPMuxAssemble(mux, &whole) == WEBP_MUX_OK;
+    enum err_code rc = ok ? image_out_write(out, whole.bytes, whole.size, e)
+                          : err_set(e, ERR_NOMEM, "no memory for a WebP");
+    WebPDataClear(&whole);
+    WebPMuxDelete(mux);
+    return rc;
+}
+
+/* Bytes are kept; whether they are still wanted is asked of the sink that gets the whole. */
+struct kept {
+    struct buf bytes;
+    const struct image_out *out;
+};
+
+static enum err_code keep(const void *p, size_t n, void *user, struct err *e)
+{
+    struct kept *k = user;
+    buf_add(&k->bytes, p, n);
+    return buf_failed(&k->bytes) ? err_set(e, ERR_NOMEM, "no memory for a WebP")
+                                 : image_out_poll(k->out, e);
+}
+
+enum err_code image_webp_write_with(const struct image *im, int quality,
+                                    const struct image_blocks *blocks, const struct image_out *out,
+                                    struct err *e)
+{
+    struct kept plain = {.out = out};
+    const struct image_out to = {keep, &plain};
+    if (blocks->exif.n == 0 && blocks->xmp.n == 0)
+        return image_webp_write_to(im, quality, out, e);
+    buf_init(&plain.bytes, WEBP_MAX_BYTES);
     enum err_code rc;
-    TRY_GOTO(image_webp_write(im, quality, &plain, e), done);
-    rc = add_exif(buf_str(&plain), exif, out, e);
+    TRY_GOTO(image_webp_write_to(im, quality, &to, e), done);
+    rc = write_muxed(buf_str(&plain.bytes), blocks, out, e);
 done:
-    buf_deinit(&plain);
+    buf_deinit(&plain.bytes);
     return rc;
 }
 

@@ -125,6 +125,7 @@ done:
     layer_stack_init(out, rgba.w, rgba.h);
     struct layer l = layer_from_image(&rgba);
     layer_set_name(&l, STR_LIT("Background"));
+    image_about_read(bytes, &out->about);
     return layer_stack_add(out, &l, e);
 }
 

@@ -85,7 +85,8 @@ enum err_code layers_json_write(const struct layer_stack *s, struct buf *out, st
 /* A folder or an archive, so that the set itself is written and read by one piece of code. */
 struct sink {
     enum err_code (*put)(void *self, const char *name, struct str bytes, struct err *e);
-    enum err_code (*put_image)(void *self, const char *name, const struct image *im, struct err *e);
+    enum err_code (*put_image)(void *self, const char *name, const struct image *im,
+                               const struct image_about *about, struct err *e);
     void *self;
     const struct image_out *out; /* of an archive, else NULL */
 };
@@ -104,11 +105,15 @@ static enum err_code put_into_folder(void *self, const char *name, struct str by
 }
 
 static enum err_code put_image_into_folder(void *self, const char *name, const struct image *im,
-                                           struct err *e)
+                                           const struct image_about *about, struct err *e)
 {
     char path[PATH_ROOM];
     TRY(file_join(path, sizeof path, self, name, e));
-    return image_png_write_file(path, im, NULL, 0, e);
+    struct image_about_texts texts;
+    image_about_texts_init(&texts, about);
+    enum err_code rc = image_png_write_file(path, im, texts.texts, texts.n, e);
+    image_about_texts_deinit(&texts);
+    return rc;
 }
 
 static enum err_code put_into_zip(void *self, const char *name, struct str bytes, struct err *e)
@@ -118,9 +123,9 @@ static enum err_code put_into_zip(void *self, const char *name, struct str bytes
 }
 
 static enum err_code put_image_into_zip(void *self, const char *name, const struct image *im,
-                                        struct err *e)
+                                        const struct image_about *about, struct err *e)
 {
-    return layers_png_add(self, name, im, e);
+    return layers_png_add(self, name, im, about, e);
 }
 
 /* The name has been checked; what is left is a link that leads out of the folder. */
@@ -158,7 +163,7 @@ static enum err_code put_composite(struct sink *to, const struct layer_stack *s,
     struct image flat = {0};
     enum err_code rc;
     TRY_GOTO(layers_flatten_for(s, to->out, &flat, e), done);
-    rc = to->put_image(to->self, "composite.png", &flat, e);
+    rc = to->put_image(to->self, "composite.png", &flat, &s->about, e);
 done:
     image_free(&flat);
     return rc;
@@ -169,7 +174,7 @@ static enum err_code put_set(struct sink *to, const struct layer_stack *s, struc
     for (size_t i = 0; i < s->n; i++) {
         char name[32];
         file_name(name, i);
-        TRY(to->put_image(to->self, name, &s->layers[i].image, e));
+        TRY(to->put_image(to->self, name, &s->layers[i].image, &s->about, e));
     }
     TRY(put_composite(to, s, e));
     struct buf b;
@@ -275,6 +280,8 @@ static enum err_code load_entry(struct reading *r, const struct entry *t, struct
     enum err_code rc = r->from.get(r->from.self, t->file.p, PNG_BYTES_MAX, &b, e);
     if (rc == ERR_OK) {
         rc = layers_png_read(buf_str(&b), t->file.p, r->limits, &r->pixels, &l->image, e);
+        if (rc == ERR_OK)
+            layers_about_join(r->out, r->out->n, buf_str(&b));
         buf_deinit(&b);
     }
     if (rc != ERR_OK)

@@ -111,6 +111,7 @@ static enum err_code check_merged(struct zipfile_reader *z, const struct layers_
     enum err_code rc = zipfile_read(z, "mergedimage.png", &b, &why);
     if (rc == ERR_OK) {
         rc = image_load_memory(buf_str(&b), &il, NULL, &merged, &why);
+        layers_about_join(s, 0, buf_str(&b));
         buf_deinit(&b);
     }
     if (rc == ERR_NOMEM)

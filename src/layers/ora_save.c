@@ -93,9 +93,9 @@ static enum err_code add_merged(struct zipfile_writer *z, const struct layer_sta
     struct image flat = {0}, small = {0};
     enum err_code rc;
     TRY_GOTO(layers_flatten_for(s, out, &flat, e), done);
-    TRY_GOTO(layers_png_add(z, "mergedimage.png", &flat, e), done);
+    TRY_GOTO(layers_png_add(z, "mergedimage.png", &flat, &s->about, e), done);
     TRY_GOTO(image_thumbnail(&flat, ORA_THUMBNAIL_MAX, ORA_THUMBNAIL_MAX, &small, e), done);
-    rc = layers_png_add(z, "Thumbnails/thumbnail.png", &small, e);
+    rc = layers_png_add(z, "Thumbnails/thumbnail.png", &small, &s->about, e);
 done:
     image_free(&flat);
     image_free(&small);
@@ -115,7 +115,7 @@ static enum err_code add_all(struct zipfile_writer *z, const struct layer_stack 
     for (size_t i = 0; i < s->n && rc == ERR_OK; i++) {
         char name[40];
         (void)snprintf(name, sizeof name, "data/layer%zu.png", i);
-        rc = layers_png_add(z, name, &s->layers[i].image, e);
+        rc = layers_png_add(z, name, &s->layers[i].image, &s->about, e);
     }
     return rc == ERR_OK ? add_merged(z, s, out, e) : rc;
 }

@@ -63,16 +63,28 @@ static enum err_code to_entry(const void *p, size_t n, void *user, struct err *e
 }
 
 enum err_code layers_png_add(struct zipfile_writer *z, const char *name, const struct image *im,
-                             struct err *e)
+                             const struct image_about *about, struct err *e)
 {
     struct entry t = {.z = z};
     const struct image_out out = {to_entry, &t};
+    struct image_about_texts texts;
+    image_about_texts_init(&texts, about);
     buf_init(&t.bytes, PNG_BYTES_MAX);
     enum err_code rc;
-    TRY_GOTO(image_png_write_to(im, &out, e), done);
+    TRY_GOTO(image_png_write_to(im, texts.texts, texts.n, &out, e), done);
     zipfile_add(z, name, buf_str(&t.bytes), ZIPFILE_STORED); /* PNG is packed already */
     rc = zipfile_poll(z, e);
 done:
+    image_about_texts_deinit(&texts);
     buf_deinit(&t.bytes);
     return rc == ERR_OK || !e ? rc : err_note(e, "'%s'", name);
+}
+
+void layers_about_join(struct layer_stack *s, size_t before, struct str file)
+{
+    struct image_about about;
+    image_about_init(&about);
+    image_about_read(file, &about);
+    image_about_join(&s->about, before, &about);
+    image_about_deinit(&about);
 }

@@ -273,7 +273,7 @@ static enum err_code add_media(struct zipfile_writer *z, const struct layer_stac
     for (size_t i = 0; i < s->n; i++) {
         char name[48];
         (void)snprintf(name, sizeof name, "ppt/media/image%zu.png", i + 1);
-        TRY(layers_png_add(z, name, &s->layers[i].image, e));
+        TRY(layers_png_add(z, name, &s->layers[i].image, &s->about, e));
     }
     return ERR_OK;
 }

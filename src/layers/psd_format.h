@@ -25,6 +25,7 @@ enum {
     PSD_RESOURCE_RESOLUTION = 1005,
     PSD_RESOURCE_ICC = 1039,
     PSD_RESOURCE_VERSION = 1057,
+    PSD_RESOURCE_XMP = 1060,
     /* In 4000..4999, which the format gives to plug-ins: our JSON of exact ids and opacities. */
     PSD_RESOURCE_LAYERS = 4571,
 

@@ -217,7 +217,9 @@ enum err_code psd_decode(struct str bytes, const struct layers_limits *limits,
     enum err_code rc = read_document(&c, &r, e);
     yyjson_doc_free(r.ids);
     mem_free(r.records);
-    if (rc != ERR_OK)
+    if (rc == ERR_OK)
+        image_about_read(bytes, &out->about);
+    else
         layer_stack_deinit(out);
     return rc;
 }

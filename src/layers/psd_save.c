@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "image/unicode.h"
+#include "image/xmp.h"
 #include "layers/psd_format.h"
 #include "layers/psd_plane.h"
 
@@ -165,6 +166,12 @@ static enum err_code put_resources(struct buf *b, const struct layer_stack *s, s
     put_unicode(b, STR_LIT("Veetance"));
     put_u32(b, 1);
     end_resource(b, at);
+
+    if (s->about.source) {
+        at = begin_resource(b, PSD_RESOURCE_XMP, "");
+        xmp_write(s->about.source, buf_str(&s->about.recipe), b);
+        end_resource(b, at);
+    }
 
     at = begin_resource(b, PSD_RESOURCE_LAYERS, PSD_RESOURCE_NAME);
     enum err_code rc = layers_to_json(s, b, e);

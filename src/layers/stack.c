@@ -118,6 +118,7 @@ void layer_stack_init(struct layer_stack *s, int w, int h)
 {
     *s = (struct layer_stack){.w = w, .h = h};
     buf_init(&s->notes, NOTES_MAX_BYTES);
+    image_about_init(&s->about);
 }
 
 void layer_stack_note(struct layer_stack *s, const char *fmt, ...)
@@ -140,6 +141,7 @@ void layer_stack_deinit(struct layer_stack *s)
     mem_free(s->layers);
     mem_free(s->groups);
     buf_deinit(&s->notes);
+    image_about_deinit(&s->about);
     *s = (struct layer_stack){0};
 }
 
@@ -276,6 +278,8 @@ enum err_code layer_stack_copy(const struct layer_stack *s, struct layer_stack *
         if (rc == ERR_OK)
             rc = layer_stack_add(out, &l, e);
     }
+    if (rc == ERR_OK && !image_about_copy(&s->about, &out->about))
+        rc = err_set(e, ERR_NOMEM, "no memory for a stack's recipe");
     if (rc != ERR_OK)
         layer_stack_deinit(out);
     return rc;

@@ -30,6 +30,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "image/about.h"
 #include "image/composite.h"
 #include "image/image.h"
 #include "image/sink.h"
@@ -79,6 +80,8 @@ struct layer_stack {
     /* Of the document that it was read from: what could not be kept as it was, a line each. "" else. */
     struct buf notes;
     struct layers_merged merged;
+    /* Where its pixels came from, as far as that is known. Files that are written of it say so, and it is read back. */
+    struct image_about about;
 };
 
 /* What a file with layers may cost its reader, over all layers together. */

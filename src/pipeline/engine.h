@@ -16,5 +16,7 @@ ERR_MUST_CHECK enum err_code engine_check_language(const char *language, struct 
 int64_t engine_random_seed(void);
 /* What vt_layers made, with all that the layers hold. Borrowed from the result. */
 const struct layer_stack *engine_layers_stack(const struct vt_layers_result *result);
+/* What its files will say of it: nothing, until it is filled in. */
+struct image_about *engine_layers_about(struct vt_layers_result *result);
 
 #endif

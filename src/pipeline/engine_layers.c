@@ -294,6 +294,11 @@ const struct layer_stack *engine_layers_stack(const struct vt_layers_result *res
     return &result->made.stack;
 }
 
+struct image_about *engine_layers_about(struct vt_layers_result *result)
+{
+    return &result->made.stack.about;
+}
+
 int vt_layers_count(const struct vt_layers_result *result)
 {
     return (int)result->made.stack.n;

@@ -31,6 +31,8 @@
     "leave out passes whose result can be foretold: 0 none (exact), 1 a few, 3 most; of use in "   \
     "runs of many steps"
 #define PARAM_HELP_loras "LoRAs to apply, with their strengths (1: as trained)"
+#define PARAM_HELP_no_metadata                                                                     \
+    "say nothing in the files of how they were made: no recipe, no mark of a model's work"
 #define PARAM_HELP_IMAGE_transparent                                                               \
     "give the subject alpha: put it on a white and on a black ground, too, and see what differs "  \
     "(three times the work)"
@@ -95,7 +97,8 @@
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
     X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
     X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
-    X(transparent, SWITCH, 0, 0, NULL, "false", PARAM_HELP_IMAGE_transparent)
+    X(transparent, SWITCH, 0, 0, NULL, "false", PARAM_HELP_IMAGE_transparent)                      \
+    X(no_metadata, SWITCH, 0, 0, NULL, "false", PARAM_HELP_no_metadata)
 
 /* struct vt_request, what editing has beside them */
 #define PARAMS_EDIT(X)                                                                             \
@@ -142,7 +145,8 @@
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
     X(compute, CHOICE, 0, 0, "default|int8", "\"default\"", PARAM_HELP_IMAGE_compute)              \
     X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
-    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)
+    X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
+    X(no_metadata, SWITCH, 0, 0, NULL, "false", PARAM_HELP_no_metadata)
 
 /* struct vt_caption_request */
 #define PARAMS_CAPTION(X)                                                                          \

@@ -141,7 +141,7 @@ static void add_flags(struct buf *out, const struct vt_layers_request *q)
     buf_deinit(&all);
 }
 
-void recipe_write_layers(const struct vt_layers_result *result,
+static void write_layers(const struct vt_layers_result *result,
                          const struct vt_layers_request *request, const char *image,
                          struct buf *out)
 {
@@ -164,9 +164,23 @@ void recipe_write_layers(const struct vt_layers_result *result,
     add_flags(out, request);
 }
 
+void recipe_about_layers(const struct vt_layers_result *result,
+                         const struct vt_layers_request *request, const char *image,
+                         struct image_about *out)
+{
+    image_about_clear(out);
+    if (request->no_metadata)
+        return;
+    out->source = IMAGE_SOURCE_EDITED;
+    write_layers(result, request, image, &out->recipe);
+}
+
 /* ---- in a file ------------------------------------------------------------------------------- */
 
-enum { TEXT_MAX_BYTES = 8 << 20 };
+static enum image_source source_of(const struct vt_request *q)
+{
+    return q->image_count > 0 ? IMAGE_SOURCE_EDITED : IMAGE_SOURCE_GENERATED;
+}
 
 enum err_code image_file(const struct vt_result *result, int i, enum image_format format,
                          int quality, struct buf *out, struct err *e)
@@ -180,27 +194,28 @@ enum err_code image_file(const struct vt_result *result, int i, enum image_forma
                          .stride = (size_t)im.width * (size_t)im.channels,
                          .p = (unsigned char *)(uintptr_t)im.pixels};
     char seed[32], steps[16], size[32];
-    struct buf all;
+    struct image_about about;
+    if (q->no_metadata)
+        return image_save(&view, &(struct image_save){.format = format, .quality = quality}, out,
+                          e);
     (void)snprintf(seed, sizeof seed, "%lld", (long long)vt_result_seed(result, i));
     (void)snprintf(steps, sizeof steps, "%d", q->steps);
     (void)snprintf(size, sizeof size, "%dx%d", im.width, im.height);
-    buf_init(&all, TEXT_MAX_BYTES);
-    recipe_write(result, i, &all);
+    image_about_init(&about);
+    about.source = source_of(q);
+    recipe_write(result, i, &about.recipe);
     const struct image_text texts[] = {
-        {"parameters", buf_str(&all)},
-        {"prompt", str_from(prompt)},
-        {"seed", str_from(seed)},
-        {"model", str_from(q->model)},
-        {"steps", str_from(steps)},
-        {"dimensions", str_from(size)},
-        {"Software", STR_LIT("veetance " VT_VERSION)},
+        {"prompt", str_from(prompt)},   {"seed", str_from(seed)},
+        {"model", str_from(q->model)},  {"steps", str_from(steps)},
+        {"dimensions", str_from(size)}, {"Software", STR_LIT("veetance " VT_VERSION)},
     };
     const struct image_save save = {.format = format,
                                     .quality = quality,
+                                    .about = &about,
                                     .texts = texts,
                                     .n_texts = sizeof texts / sizeof texts[0]};
     enum err_code rc = image_save(&view, &save, out, e);
-    buf_deinit(&all);
+    image_about_deinit(&about);
     return rc;
 }
 

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "image/about.h"
 #include "image/load.h"
 #include "pipeline/lora_tags.h"
 #include "veetance.h"
@@ -47,18 +48,19 @@ struct recipe {
 
 /* Of image i of the result, appended to out. */
 void recipe_write(const struct vt_result *result, int i, struct buf *out);
-/* Of layers that were made of the image of this name. */
-void recipe_write_layers(const struct vt_layers_result *result,
+/* What files of layers say that were made of the image of this name ("-": of none): nothing, where that was asked
+ * for. */
+void recipe_about_layers(const struct vt_layers_result *result,
                          const struct vt_layers_request *request, const char *image,
-                         struct buf *out);
+                         struct image_about *out);
 /* ERR_FORMAT when the text has no recipe. Caller: recipe_deinit, also after a failure. */
 ERR_MUST_CHECK enum err_code recipe_read(struct str text, struct recipe *out, struct err *e);
 void recipe_deinit(struct recipe *r);
 
 /* ---- in a file ------------------------------------------------------------------------------- */
 
-/* Image i of the result as the file that every way out of this program writes, with its recipe in it. Appended to
- * out. quality of JPEG and WebP: 1..100, 0 for the default. */
+/* Image i of the result as the file that every way out of this program writes, with its recipe and where it comes from
+ * in it, unless the request says no_metadata. Appended to out. quality of JPEG and WebP: 1..100, 0 for the default. */
 ERR_MUST_CHECK enum err_code image_file(const struct vt_result *result, int i,
                                         enum image_format format, int quality, struct buf *out,
                                         struct err *e);

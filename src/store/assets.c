@@ -14,13 +14,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file_out.h"
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "image/png_save.h"
+#include "image/save.h"
 #include "layers/stack.h"
 #include "store/store_impl.h"
 
@@ -214,11 +215,12 @@ enum err_code asset_put_image(struct store *s, const struct image *im,
                               const struct asset_note *note, struct asset *out, struct err *e)
 {
     struct asset_note own = note ? *note : (struct asset_note){.origin = "result"};
+    const struct image_save how = {.format = IMAGE_FORMAT_PNG, .about = own.about};
     struct buf png;
     own.trusted = true;
     buf_init(&png, (size_t)1 << 30);
     enum err_code rc;
-    TRY_GOTO(image_png_write(im, NULL, 0, &png, e), done);
+    TRY_GOTO(image_save(im, &how, &png, e), done);
     rc = asset_put(s, buf_str(&png), &own, out, e);
 done:
     buf_deinit(&png);
@@ -370,6 +372,22 @@ static enum err_code load(struct store *s, const char *id, enum reader_wish wish
     enum err_code rc = reader_image(s->reader, &f, wish, NULL, out, e);
     close(fd);
     return rc;
+}
+
+enum err_code asset_about(struct store *s, const char *id, struct image_about *out, struct err *e)
+{
+    struct asset a;
+    int fd;
+    image_about_clear(out);
+    TRY(asset_open(s, id, &a, &fd, e));
+    void *p = mmap(NULL, (size_t)a.bytes, PROT_READ, MAP_SHARED, fd, 0);
+    int why = errno;
+    close(fd);
+    if (p == MAP_FAILED)
+        return err_set_sys(e, ERR_IO, why, "cannot read asset %s", a.id);
+    image_about_read((struct str){p, (size_t)a.bytes}, out);
+    munmap(p, (size_t)a.bytes);
+    return ERR_OK;
 }
 
 enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)

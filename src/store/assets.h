@@ -15,6 +15,7 @@
 #define VT_STORE_ASSETS_H
 
 #include "base/str.h"
+#include "image/about.h"
 #include "image/image.h"
 #include "image/load.h"
 #include "store/store.h"
@@ -61,6 +62,8 @@ struct asset_note {
     /* Our own encoder made the bytes: only the header is read again, not every pixel. */
     bool trusted;
     const struct asset_made *made; /* NULL: by no job */
+    /* Of asset_put_image: what the file says of itself; NULL: nothing. */
+    const struct image_about *about;
 };
 
 /* "image/png", ... Static string. */
@@ -101,6 +104,9 @@ ERR_MUST_CHECK enum err_code asset_put_image(struct store *s, const struct image
 
 ERR_MUST_CHECK enum err_code asset_get(struct store *s, const char *id, struct asset *out,
                                        struct err *e);
+/* What the file says of itself. *out was initialised. */
+ERR_MUST_CHECK enum err_code asset_about(struct store *s, const char *id, struct image_about *out,
+                                         struct err *e);
 /* The file, opened for reading; the caller closes *fd. out may be NULL. */
 ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct asset *out, int *fd,
                                         struct err *e);

@@ -62,13 +62,6 @@ enum err_code project_choose(struct project *p, struct project_choice choice, st
     return ERR_OK;
 }
 
-static bool is_seen(const struct project *p, const struct project_layer *l)
-{
-    while (l->visible && l->parent[0])
-        l = &p->layers[project_find(p, l->parent)];
-    return l->visible;
-}
-
 /* Extends the box by where the layer's corners lie; rounding leaves a last digit that is no pixel. */
 static void cover(const struct project_layer *l, const struct asset *a, double box[4])
 {
@@ -91,7 +84,7 @@ enum err_code project_bounds(struct store *s, const struct project *p, struct im
     for (size_t i = 0; i < p->n; i++) {
         const struct project_layer *l = &p->layers[i];
         struct asset a;
-        if (l->kind == PROJECT_GROUP || !is_seen(p, l))
+        if (l->kind == PROJECT_GROUP || !project_is_seen(p, l))
             continue;
         TRY(asset_get(s, l->asset, &a, e));
         cover(l, &a, box);
@@ -154,12 +147,26 @@ enum err_code project_merge_weight(struct store *s, const struct project *p,
 }
 
 static enum err_code put_image(struct store *s, const struct image *im, const char *origin,
-                               char id[ASSET_ID_SIZE], struct err *e)
+                               const struct image_about *about, char id[ASSET_ID_SIZE],
+                               struct err *e)
 {
     struct asset a;
-    TRY(asset_put_image(s, im, &(struct asset_note){.origin = origin}, &a, e));
+    TRY(asset_put_image(s, im, &(struct asset_note){.origin = origin, .about = about}, &a, e));
     memcpy(id, a.id, ASSET_ID_SIZE);
     return ERR_OK;
+}
+
+/* In place of the asset `id`: of it the new file says what the old one did. */
+static enum err_code replace_image(struct store *s, const struct image *im, const char *origin,
+                                   char id[ASSET_ID_SIZE], struct err *e)
+{
+    struct image_about about;
+    image_about_init(&about);
+    enum err_code rc = asset_about(s, id, &about, e);
+    if (rc == ERR_OK)
+        rc = put_image(s, im, origin, &about, id, e);
+    image_about_deinit(&about);
+    return rc;
 }
 
 static enum err_code merged_layer(struct store *s, const struct project *part,
@@ -167,15 +174,20 @@ static enum err_code merged_layer(struct store *s, const struct project *part,
                                   struct project_layer *out, struct err *e)
 {
     struct image im = {0};
+    struct image_about about;
     TRY(project_flatten(s, part, bounds, stop, &im, e));
     struct layer l = layer_from_image(&im);
     l.x = bounds->x;
     l.y = bounds->y;
+    image_about_init(&about);
     enum err_code rc = layer_trim(&l, e);
     if (rc == ERR_OK)
-        rc = put_image(s, &l.image, "merge", out->asset, e);
+        rc = project_about(s, part, &about, e);
+    if (rc == ERR_OK)
+        rc = put_image(s, &l.image, "merge", &about, out->asset, e);
     out->x = l.x;
     out->y = l.y;
+    image_about_deinit(&about);
     layer_deinit(&l);
     return rc;
 }
@@ -222,7 +234,7 @@ static enum err_code put_part(struct store *s, const struct image *im, struct im
 {
     struct image cut = {0};
     TRY(image_crop(im, r, &cut, e));
-    enum err_code rc = put_image(s, &cut, "trim", id, e);
+    enum err_code rc = replace_image(s, &cut, "trim", id, e);
     image_free(&cut);
     return rc;
 }
@@ -272,7 +284,7 @@ enum err_code project_clean(struct store *s, struct project_layer *l, struct err
     struct layer cleaned = layer_from_image(&im);
     enum err_code rc = layer_clean_alpha(&cleaned, &params, e);
     if (rc == ERR_OK)
-        rc = put_image(s, &cleaned.image, "clean", l->asset, e);
+        rc = replace_image(s, &cleaned.image, "clean", l->asset, e);
     layer_deinit(&cleaned);
     return rc;
 }

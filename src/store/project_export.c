@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "base/file_out.h"
-#include "image/png_save.h"
 #include "image/resize.h"
 #include "image/save.h"
 #include "layers/clean.h"
@@ -11,7 +10,7 @@
 #include "store/projects.h"
 #include "store/store_impl.h"
 
-enum { THUMBNAIL_QUALITY = 82, JPEG_QUALITY = 95, JPEG_MAX_BYTES = 1 << 30 };
+enum { THUMBNAIL_QUALITY = 82 };
 
 static const struct {
     const char *name, *mime;
@@ -87,31 +86,25 @@ static enum err_code scale(struct image *im, double by, struct err *e)
     return ERR_OK;
 }
 
-static enum err_code write_jpeg(const struct image *im, const struct project_output *how,
-                                const struct image_out *out, struct err *e)
+/* A JPEG is put on a ground; WebP is lossless unless a quality is asked for. */
+static enum err_code write_image(const struct image *im, const struct project_output *how,
+                                 const struct image_about *about, const struct image_out *out,
+                                 struct err *e)
 {
     static const unsigned char white[3] = {255, 255, 255};
     struct image ground = {0};
-    struct buf b;
-    buf_init(&b, JPEG_MAX_BYTES);
-    enum err_code rc = image_on_ground(im, how->has_ground ? how->ground : white, &ground, e);
-    if (rc == ERR_OK)
-        rc = image_jpeg_write(&ground, how->quality ? how->quality : JPEG_QUALITY, &b, e);
-    if (rc == ERR_OK)
-        rc = image_out_write(out, b.p, b.n, e);
-    buf_deinit(&b);
+    struct image_save save = {.quality = how->quality, .about = about};
+    if (how->format != PROJECT_JPEG) {
+        bool webp = how->format == PROJECT_WEBP;
+        save.format = webp ? IMAGE_FORMAT_WEBP : IMAGE_FORMAT_PNG;
+        save.quality = webp && !how->quality ? IMAGE_WEBP_LOSSLESS : how->quality;
+        return image_save_to(im, &save, out, e);
+    }
+    save.format = IMAGE_FORMAT_JPEG;
+    TRY(image_on_ground(im, how->has_ground ? how->ground : white, &ground, e));
+    enum err_code rc = image_save_to(&ground, &save, out, e);
     image_free(&ground);
     return rc;
-}
-
-static enum err_code write_image(const struct image *im, const struct project_output *how,
-                                 const struct image_out *out, struct err *e)
-{
-    if (how->format == PROJECT_JPEG)
-        return write_jpeg(im, how, out, e);
-    if (how->format == PROJECT_WEBP)
-        return image_webp_write_to(im, how->quality ? how->quality : IMAGE_WEBP_LOSSLESS, out, e);
-    return image_png_write_to(im, out, e);
 }
 
 static enum err_code write_flat(struct store *s, const struct project *p,
@@ -119,27 +112,33 @@ static enum err_code write_flat(struct store *s, const struct project *p,
                                 const struct image_out *out, struct err *e)
 {
     struct image im = {0};
+    struct image_about about;
+    image_about_init(&about);
     enum err_code rc;
     TRY_GOTO(project_flatten(s, p, NULL, stop, &im, e), done);
+    if (!how->no_metadata)
+        TRY_GOTO(project_about(s, p, &about, e), done);
     if (how->trim)
         TRY_GOTO(trim(&im, e), done);
     if (how->scale != 0 && how->scale != 1)
         TRY_GOTO(scale(&im, how->scale, e), done);
     TRY_GOTO(image_out_poll(out, e), done);
-    rc = write_image(&im, how, out, e);
+    rc = write_image(&im, how, &about, out, e);
 done:
+    image_about_deinit(&about);
     image_free(&im);
     return rc;
 }
 
 static enum err_code write_stack(struct store *s, const struct project *p,
-                                 enum project_format format, const struct project_stop *stop,
+                                 const struct project_output *how, const struct project_stop *stop,
                                  const struct image_out *out, struct err *e)
 {
     struct layer_stack stack;
-    enum err_code rc = project_render(s, p, stop, &stack, e);
+    TRY(project_render(s, p, stop, &stack, e));
+    enum err_code rc = how->no_metadata ? ERR_OK : project_about(s, p, &stack.about, e);
     if (rc == ERR_OK)
-        rc = layers_write(&stack, formats[format].layers, out, e);
+        rc = layers_write(&stack, formats[how->format].layers, out, e);
     layer_stack_deinit(&stack);
     return rc;
 }
@@ -166,7 +165,7 @@ enum err_code project_export(struct store *s, const struct project *p,
     const struct image_out out = {to_file, &t};
     if (rc == ERR_OK)
         rc = project_format_is_flat(how->format) ? write_flat(s, p, how, stop, &out, e)
-                                                 : write_stack(s, p, how->format, stop, &out, e);
+                                                 : write_stack(s, p, how, stop, &out, e);
     return end_file(rc, fd, bytes);
 }
 

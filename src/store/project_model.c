@@ -310,3 +310,10 @@ enum err_code project_check(const struct project *p, struct err *e)
         TRY(check_layer(p, i, e));
     return check_groups(p, e);
 }
+
+bool project_is_seen(const struct project *p, const struct project_layer *l)
+{
+    while (l->visible && l->parent[0])
+        l = &p->layers[project_find(p, l->parent)];
+    return l->visible;
+}

@@ -69,8 +69,9 @@ static enum err_code put_layer(void *user, size_t index, struct err *e)
     const struct opening *o = user;
     const struct layer *from = &o->stack->layers[index];
     struct project_layer l = project_layer_defaults();
+    const struct asset_note note = {.origin = "open", .about = &o->stack->about};
     struct asset a;
-    TRY(asset_put_image(o->store, &from->image, &(struct asset_note){.origin = "open"}, &a, e));
+    TRY(asset_put_image(o->store, &from->image, &note, &a, e));
     memcpy(l.id, from->id, sizeof l.id);
     memcpy(l.name, from->name, sizeof l.name);
     memcpy(l.asset, a.id, sizeof l.asset);

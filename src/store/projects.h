@@ -97,6 +97,8 @@ void project_remove(struct project *p, size_t index);
 void project_move(struct project *p, size_t from, size_t to);
 /* p->n when there is none. */
 size_t project_find(const struct project *p, const char *layer_id);
+/* It is visible, and all groups around it are. */
+bool project_is_seen(const struct project *p, const struct project_layer *l);
 /* Index of the lowest row that belongs to the layer: itself, or the lowest of a group's members. */
 size_t project_lowest(const struct project *p, size_t index);
 /* Index of the outermost row, in the group `parent` ("": in none), that the layer belongs to. It lies in there. */
@@ -196,6 +198,7 @@ struct project_output {
     int quality;             /* 1 to 100, of JPEG (0: 95) and WebP (0: lossless) */
     bool has_ground;         /* of JPEG: ground is set, else it is white */
     unsigned char ground[3]; /* what lies under transparent pixels */
+    bool no_metadata;        /* say nothing of where the pixels came from */
 };
 /* "png", ...; also the extension. Static string. */
 const char *project_format_name(enum project_format format);
@@ -227,6 +230,9 @@ ERR_MUST_CHECK enum err_code project_export(struct store *s, const struct projec
                                             const struct project_output *how,
                                             const struct project_stop *stop, int *fd,
                                             uint64_t *bytes, struct err *e);
+/* What files of the layers that are seen say of where their pixels came from. *out was initialised. */
+ERR_MUST_CHECK enum err_code project_about(struct store *s, const struct project *p,
+                                           struct image_about *out, struct err *e);
 /* A WebP of all that fits into a square of that side; the same for the file. */
 ERR_MUST_CHECK enum err_code project_thumbnail(struct store *s, const struct project *p, int side,
                                                const struct project_stop *stop, int *fd,

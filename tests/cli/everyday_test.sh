@@ -25,6 +25,9 @@ run inspect <(cat star.png)
 expect 0 "inspect <(...)"
 out_has 'prompt  *star' "inspect <(...) finds the recipe"
 run inspect <(cat stack/stack.psd)
+expect 0 "inspect <(...) of a PSD"
+out_has 'layers  *psd, 64 x 64, 2 layers' "inspect <(...) knows its layers"
+run inspect <(cat stack/stack.ora)
 expect 1 "inspect <(...) of what is no image"
 err_has 'is no image; checkpoints are read from files alone' "inspect <(...) says why"
 run layers flatten stack -o want.png

@@ -43,11 +43,57 @@ def test_results_say_how_they_were_made(program):
                 [r["job"], "generate", "micro-klein", QUICK["prompt"], 7 + n, "result"], a
             assert a["recipe"]["task"] == "generate" and a["recipe"]["seed"] == 7 + n, a
             assert a["recipe"]["prompt"] == QUICK["prompt"] and a["recipe"]["steps"] == 1, a
+            assert a["digital_source_type"] == "trainedAlgorithmicMedia", a
         scene = put(s, read(SCENE))["id"]
         r = s.post("/v1/layers?wait=true", {"image": scene, "layers": 2, "seed": 3}).json()
         a = s.get(f"/v1/assets/{r['composite']}/info").json()
         assert (a["job"], a["task"], a["seed"]) == (r["job"], "layers", 3), a
+        assert a["digital_source_type"] == "compositeWithTrainedAlgorithmicMedia" and a["recipe"]["task"] == "layers", a
         assert set(listed(s, "?origin=upload")) == {upload["id"], scene}
+
+
+def source(s, asset):
+    info = s.get(f"/v1/assets/{asset}/info").json()
+    return info["digital_source_type"], info["recipe"] is not None
+
+
+def exported(s, project, query):
+    """The source and whether there is a recipe of an export, brought back as an upload or, of layers, as a project."""
+    data = s.get(f"/v1/projects/{project}/export?{query}").body
+    layers = s.post("/v1/projects/open", data, headers={"Content-Type": "application/octet-stream"}).json()["layers"]
+    assert len({source(s, l["asset"]) for l in layers}) == 1, layers
+    return source(s, layers[0]["asset"])
+
+
+def test_where_an_image_came_from_stays_with_it(program):
+    edited = "compositeWithTrainedAlgorithmicMedia"
+    with Server(program) as s:
+        made = s.post("/v1/generate?wait=true", QUICK).json()["images"][0]["asset"]
+        mute = s.post("/v1/generate?wait=true", dict(QUICK, no_metadata=True)).json()["images"][0]["asset"]
+        photo = put(s, png(64, 64))["id"]
+        assert source(s, mute) == (None, False) and source(s, photo) == (None, False)
+        assert mute != made and s.get("/v1/assets/" + mute + "/info").json()["prompt"] == QUICK["prompt"]
+        apart = {"image": photo, "layers": 2, "seed": 3, "steps": 2, "resolution": 64, "keep_empty": True, "prompt": "x"}
+        silent = s.post("/v1/layers?wait=true", dict(apart, no_metadata=True)).json()
+        assert source(s, silent["composite"]) == source(s, silent["layers"][0]["asset"]) == (None, False)
+        parts = [l["asset"] for l in s.post("/v1/layers?wait=true", apart).json()["layers"]]
+
+        def project(*assets):
+            p = s.post("/v1/projects", {"name": "p", "width": 64, "height": 64,
+                                        "layers": [{"asset": a} for a in assets]})
+            assert p.status == 201, p
+            return p.json()
+        for assets, want in (((made,), ("trainedAlgorithmicMedia", True)), (parts, (edited, True)),
+                             ((photo, made), ("compositeSynthetic", False)), ((photo, mute), (None, False))):
+            p = project(*assets)
+            for query in ("format=png", "format=jpeg", "format=webp", "format=webp&quality=50", "format=psd", "format=ora",
+                          "format=zip"):
+                assert exported(s, p["id"], query) == want, (query, want)
+                assert exported(s, p["id"], query + "&no_metadata=true") == (None, False), query
+        r = s.post(f"/v1/projects/{project(photo, made)['id']}/render", {})
+        assert source(s, r.json()["asset"]) == ("compositeSynthetic", False), r
+        r = s.post(f"/v1/projects/{project(made)['id']}/render", {})
+        assert source(s, r.json()["asset"]) == ("trainedAlgorithmicMedia", True), r
 
 
 def test_recipes_of_uploads(program):

@@ -234,7 +234,7 @@ const exporting = {
     zip: 'Each layer as PNG, with a list of where it lies and how it is drawn.'
   },
   what: 'What', all: 'Everything that is visible', selected: (n: number) => n === 0 ? 'Selected layers (none is selected)' : n === 1 ? 'The selected layer' : `The ${n} selected layers`,
-  scale: 'Scale', trim: 'Trim transparent edges', lossless: 'Lossless', quality: 'Quality', background: 'Background',
+  scale: 'Scale', trim: 'Trim transparent edges', lossless: 'Lossless', quality: 'Quality', background: 'Background', metadata: 'Say how it was made',
   preview: 'Preview of the file', making: 'Making the file', empty: 'There is nothing to show yet.', unknownSize: 'Size follows',
   receivedOf: (share: string, all: string) => `${share} of ${all}`,
   download: 'Download', copy: 'Copy to the clipboard', copied: 'The image is in the clipboard.', saved: (name: string, size: string) => `${name} was saved, ${size}.`
@@ -278,6 +278,7 @@ const settings = {
   limits: 'What is kept', jobDays: 'Ended jobs', jobsKept: 'Ended jobs, at most', assetDays: 'Unused images', bytesKept: 'All images together', days: 'days',
   limitsHow: '0 keeps everything. What a project uses is never deleted.', tidy: 'Tidy up now',
   tidied: (images: number, jobs: number, size: string) => `${images} images and ${jobs} jobs went, ${size}.`,
+  files: 'Files', saysHow: 'Images that are made say how', saysHowHow: 'Each has its prompt and settings in it, and the mark of IPTC that a model made it. Off, the file says nothing; the history still knows.',
   folders: 'Folders', foldersHow: 'Where images, projects and models lie is set when the server starts: “veetance serve --store FOLDER”, or VEETANCE_HOME for all of it. “veetance doctor” names the folder and what is free there.'
 }
 

@@ -12,6 +12,7 @@ test('only what differs from the usual is sent', () => {
   assert.deepEqual(sent(choice({ format: 'webp' })), { format: 'webp' })
   assert.deepEqual(sent(choice({ format: 'webp', lossless: false, quality: 40 })), { format: 'webp', quality: 40 })
   assert.deepEqual(sent(choice({ format: 'psd', scale: 2, trim: true })), { format: 'psd' })
+  assert.deepEqual(sent(choice({ format: 'psd', metadata: false })), { format: 'psd', no_metadata: true })
 })
 
 test('layers are named only when some are chosen', () => {

@@ -47,6 +47,14 @@ test('a request holds what was chosen and nothing else', () => {
     { model: 'm', prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 0, count: 3, guidance: 0, max_tokens: 64, compute: 'int8', fast: 2, transparent: true, loras: [{ name: 'glow', strength: 0.5 }] })
 })
 
+test('files say nothing of how they were made where that is the wish', () => {
+  const asked = { model: undefined, seed: 3, noMetadata: true }
+  assert.equal(makeRequest(EMPTY_MAKE, { width: 64, height: 64 }, asked)['no_metadata'], true)
+  assert.equal(changeRequest(EMPTY_CHANGE, { image: 'i', mask: null, extend: null }, asked)['no_metadata'], true)
+  assert.equal(apartRequest(EMPTY_APART, 'i', asked)['no_metadata'], true)
+  assert.equal('no_metadata' in apartRequest(EMPTY_APART, 'i', { ...asked, noMetadata: false }), false)
+})
+
 test('fields made from a request ask for the same again', () => {
   const request = { prompt: 'two owls', width: 128, height: 64, steps: 4, seed: 9, guidance: 3.5, max_tokens: 64, compute: 'int8', fast: 2, transparent: true, loras: [{ name: 'glow', strength: 1 }] }
   const f = madeFrom(request)

@@ -1,9 +1,5 @@
 #include "server/api/asset_json.h"
 
-#include <errno.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "base/json_text.h"
 #include "http/events.h"
 #include "image/save.h"
@@ -60,6 +56,12 @@ const struct http_field asset_fields[] = {ASSET_ROWS, {0}};
 
 const struct http_field asset_info_fields[] = {
     ASSET_ROWS,
+    {.name = "digital_source_type",
+     .type = HTTP_STRING,
+     .values = "trainedAlgorithmicMedia|compositeWithTrainedAlgorithmicMedia|compositeSynthetic",
+     .required = true,
+     .nullable = true,
+     .help = "IPTC's term for where the file says that it comes from; null where it says nothing"},
     {.name = "recipe",
      .type = HTTP_OBJECT,
      .fields = recipe_fields,
@@ -112,36 +114,19 @@ void asset_json(const struct asset *a, struct buf *b)
     json_end_object(b);
 }
 
-/* The text "parameters" of the file; empty where it has none. */
-static enum err_code read_text(struct store *s, const struct asset *a, struct buf *text,
-                               struct err *e)
-{
-    struct err none = {0};
-    int fd;
-    TRY(asset_open(s, a->id, NULL, &fd, e));
-    void *p = mmap(NULL, (size_t)a->bytes, PROT_READ, MAP_SHARED, fd, 0);
-    int why = errno;
-    close(fd);
-    if (p == MAP_FAILED)
-        return err_set_sys(e, ERR_IO, why, "cannot read asset %s", a->id);
-    if (image_parameters((struct str){p, (size_t)a->bytes}, text, &none) != ERR_OK)
-        buf_clear(text);
-    munmap(p, (size_t)a->bytes);
-    return ERR_OK;
-}
-
 enum err_code asset_info_json(struct store *s, const struct asset *a, struct buf *b, struct err *e)
 {
-    struct buf text;
-    buf_init(&text, LIMIT_INFOTEXTS);
-    enum err_code rc = read_text(s, a, &text, e);
+    struct image_about about;
+    image_about_init(&about);
+    enum err_code rc = asset_about(s, a->id, &about, e);
     if (rc == ERR_OK) {
         json_object(b, NULL);
         put_members(a, b);
-        recipe_json(b, "recipe", buf_str(&text));
+        json_put_z(b, "digital_source_type", image_source_term(about.source));
+        recipe_json(b, "recipe", buf_str(&about.recipe));
         json_end_object(b);
     }
-    buf_deinit(&text);
+    image_about_deinit(&about);
     return rc;
 }
 

@@ -45,6 +45,10 @@ static const struct http_field export_query[] = {
      .hi = 16,
      .fallback = "\"#ffffff\"",
      .help = "of jpeg, under transparent pixels: \"#rrggbb\""},
+    {.name = "no_metadata",
+     .type = HTTP_BOOL,
+     .fallback = "false",
+     .help = "say nothing of where the pixels came from, nor how they were made"},
     {0}};
 
 /* A wish that the format cannot grant. */
@@ -114,6 +118,7 @@ static enum err_code read_wishes(struct http_request *rq, struct project *p,
     if (name && !project_format_from_name(str_from(name), &how->format))
         return http_refuse(rq, 422, "format", e, "there is no format '%.20s'", name);
     how->trim = http_query_bool(rq, "trim", false);
+    how->no_metadata = http_query_bool(rq, "no_metadata", false);
     if (how->trim && !project_format_is_flat(how->format))
         return refuse_for(rq, "trim", how->format, e);
     TRY(read_scale(rq, p, how, e));

@@ -176,11 +176,17 @@ static enum err_code draw(struct http_request *rq, const struct view *v, struct 
 static enum err_code keep_view(struct http_request *rq, const struct view *v, struct http_reply *re,
                                struct err *e)
 {
-    const struct asset_note note = {.name = v->p.name[0] ? v->p.name : NULL, .origin = "render"};
+    struct image_about about;
+    const struct asset_note note = {
+        .name = v->p.name[0] ? v->p.name : NULL, .origin = "render", .about = &about};
     struct image im = {0};
     struct asset a;
     TRY(draw(rq, v, &im, e));
-    enum err_code rc = asset_put_image(store_of(rq), &im, &note, &a, e);
+    image_about_init(&about);
+    enum err_code rc = project_about(store_of(rq), &v->p, &about, e);
+    if (rc == ERR_OK)
+        rc = asset_put_image(store_of(rq), &im, &note, &a, e);
+    image_about_deinit(&about);
     image_free(&im);
     if (rc != ERR_OK)
         return rc;

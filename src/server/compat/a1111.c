@@ -54,15 +54,21 @@ static enum err_code add_image(struct http_request *rq, const struct a1111_paste
                                const char *asset, struct str infotext, struct buf *b, struct err *e)
 {
     struct image im = {0};
+    struct image_about about;
     struct buf file;
     if (!paste->original)
         return face_base64(store_of(rq), asset, face_png, b, e);
     buf_init(&file, LIMIT_FILE);
+    image_about_init(&about);
     enum err_code rc;
     TRY_GOTO(a1111_finish(rq, paste, asset, &im, e), done);
-    TRY_GOTO(face_encode(&im, face_png, infotext, &file, e), done);
+    TRY_GOTO(asset_about(store_of(rq), asset, &about, e), done);
+    buf_clear(&about.recipe);
+    buf_add_str(&about.recipe, infotext);
+    TRY_GOTO(face_encode(&im, face_png, &about, &file, e), done);
     base64_add(b, buf_str(&file));
 done:
+    image_about_deinit(&about);
     buf_deinit(&file);
     image_free(&im);
     return rc;

@@ -148,10 +148,10 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
                          struct buf *b, struct err *e)
 {
     struct image im = {0}, large = {0};
-    struct err missing = {0};
-    struct buf file, parameters;
+    struct image_about about;
+    struct buf file;
     buf_init(&file, LIMIT_FILE);
-    buf_init(&parameters, LIMIT_FILE);
+    image_about_init(&about);
     enum err_code rc =
         face_bytes(rq, (struct str){yyjson_get_str(text), yyjson_get_len(text)}, field, &file, e);
     if (rc == ERR_OK) {
@@ -160,18 +160,18 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
         if (rc != ERR_OK)
             http_set_error_field(rq, "%s", field);
     }
-    if (rc == ERR_OK && image_parameters(buf_str(&file), &parameters, &missing) != ERR_OK)
-        err_clear(&missing);
+    if (rc == ERR_OK)
+        image_about_read(buf_str(&file), &about);
     buf_clear(&file);
     if (rc == ERR_OK)
         rc = enlarge(rq, &im, &large, e);
     if (rc == ERR_OK)
-        rc = face_encode(&large, face_png, buf_str(&parameters), &file, e);
+        rc = face_encode(&large, face_png, &about, &file, e);
     if (rc == ERR_OK)
         base64_add(b, buf_str(&file));
     image_free(&im);
     image_free(&large);
-    buf_deinit(&parameters);
+    image_about_deinit(&about);
     buf_deinit(&file);
     return rc;
 }

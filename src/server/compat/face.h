@@ -53,9 +53,10 @@ struct face_format {
 
 static const struct face_format face_png = {IMAGE_FORMAT_PNG, 100};
 
-/* parameters: how it was made; "" for nothing. */
+/* about: what the file says of itself; NULL: nothing. */
 ERR_MUST_CHECK enum err_code face_encode(const struct image *im, struct face_format format,
-                                         struct str parameters, struct buf *out, struct err *e);
+                                         const struct image_about *about, struct buf *out,
+                                         struct err *e);
 /* The image's file, appended to b: as it is kept when it is of that format (PNG), else written anew. */
 ERR_MUST_CHECK enum err_code face_file(struct store *s, const char *asset,
                                        struct face_format format, struct buf *b, struct err *e);

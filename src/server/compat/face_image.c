@@ -14,14 +14,10 @@
 
 /* ---- out ----------------------------------------------------------------------------------------------- */
 
-enum err_code face_encode(const struct image *im, struct face_format format, struct str parameters,
-                          struct buf *out, struct err *e)
+enum err_code face_encode(const struct image *im, struct face_format format,
+                          const struct image_about *about, struct buf *out, struct err *e)
 {
-    const struct image_text text = {"parameters", parameters};
-    struct image_save s = {.format = format.kind,
-                           .quality = format.quality,
-                           .texts = &text,
-                           .n_texts = parameters.n ? 1 : 0};
+    const struct image_save s = {.format = format.kind, .quality = format.quality, .about = about};
     return image_save(im, &s, out, e);
 }
 
@@ -45,15 +41,13 @@ static enum err_code convert(struct store *s, const char *asset, struct str file
                              struct face_format format, struct buf *out, struct err *e)
 {
     struct image im = {0};
-    struct err missing = {0};
-    struct buf parameters;
-    buf_init(&parameters, LIMIT_FILE);
-    if (image_parameters(file, &parameters, &missing) != ERR_OK)
-        err_clear(&missing);
+    struct image_about about;
+    image_about_init(&about);
+    image_about_read(file, &about);
     enum err_code rc = asset_load(s, asset, &im, e);
     if (rc == ERR_OK)
-        rc = face_encode(&im, format, buf_str(&parameters), out, e);
-    buf_deinit(&parameters);
+        rc = face_encode(&im, format, &about, out, e);
+    image_about_deinit(&about);
     image_free(&im);
     return rc;
 }

@@ -125,7 +125,7 @@ void openai_tell_preview(struct server *s, const char *job, const struct vt_prog
     buf_init(&b, LIMIT_IMAGE_EVENT);
     buf_init(&file, LIMIT_IMAGE_EVENT);
     if (image_resize(preview, w, h, IMAGE_BICUBIC, &full, &e) == ERR_OK &&
-        face_encode(&full, o.format, STR_LIT(""), &file, &e) == ERR_OK) {
+        face_encode(&full, o.format, NULL, &file, &e) == ERR_OK) {
         begin_event(&o, "partial_image", at->image, w, h, name, &b);
         json_put_int(&b, "partial_image_index", index);
         json_string(&b, "b64_json");

@@ -8,6 +8,7 @@
 #include "base/json_text.h"
 #include "base/mem.h"
 #include "http/request.h"
+#include "pipeline/engine.h"
 #include "pipeline/recipe.h"
 #include "pipeline/result_json.h"
 #include "server/jobs/lora_choice.h"
@@ -314,18 +315,16 @@ static enum err_code run_image(struct vt_engine *engine, struct store *store, bo
 /* ---- layers ------------------------------------------------------------------------------------------ */
 
 static enum err_code put_rgba(struct store *store, struct work_result *r, const struct vt_image *im,
-                              const char *name, const struct asset_made *made, struct asset *a,
-                              struct err *e)
+                              const struct asset_note *note, struct asset *a, struct err *e)
 {
     struct image view = {.w = im->width,
                          .h = im->height,
                          .channels = im->channels,
                          .stride = (size_t)im->width * (size_t)im->channels,
                          .p = (unsigned char *)(uintptr_t)im->pixels};
-    struct asset_note note = {.name = name, .origin = "result", .trusted = true, .made = made};
     if (r->n_assets == WORK_MAX_ASSETS)
         return err_set(e, ERR_LIMIT, "a job has at most %d images", WORK_MAX_ASSETS);
-    enum err_code rc = asset_put_image(store, &view, &note, a, e);
+    enum err_code rc = asset_put_image(store, &view, note, a, e);
     char *id = rc == ERR_OK ? arena_strdup(&r->arena, str_from(a->id)) : NULL;
     if (rc == ERR_OK && !id)
         rc = err_set(e, ERR_NOMEM, "no memory for the result");
@@ -360,10 +359,12 @@ static void put_layer(struct buf *b, const struct vt_layer *l, const char *asset
 }
 
 static enum err_code put_layers(struct store *store, const struct vt_layers_result *res,
-                                struct work_result *r, struct err *e)
+                                const struct image_about *about, struct work_result *r,
+                                struct err *e)
 {
     const struct vt_layers_report *rep = vt_layers_report(res);
     const struct asset_made made = made_by(r, rep->prompt, rep->seed);
+    struct asset_note note = {.origin = "result", .made = &made, .about = about};
     struct buf *b = &r->json;
     struct asset a;
     enum err_code rc = ERR_OK;
@@ -373,27 +374,29 @@ static enum err_code put_layers(struct store *store, const struct vt_layers_resu
     json_array(b, "layers");
     for (int i = 0; rc == ERR_OK && i < vt_layers_count(res); i++) {
         struct vt_layer l = vt_layers_layer(res, i);
-        rc = put_rgba(store, r, &l.image, l.name, &made, &a, e);
+        note.name = l.name;
+        rc = put_rgba(store, r, &l.image, &note, &a, e);
         if (rc == ERR_OK)
             put_layer(b, &l, a.id);
     }
     json_end_array(b);
     struct vt_image composite = vt_layers_composite(res);
+    note.name = "composite";
     if (rc == ERR_OK)
-        rc = put_rgba(store, r, &composite, "composite", &made, &a, e);
+        rc = put_rgba(store, r, &composite, &note, &a, e);
     if (rc == ERR_OK)
         json_put_z(b, "composite", a.id);
     return rc;
 }
 
 static enum err_code layers_result(struct vt_engine *engine, struct store *store,
-                                   const struct vt_layers_result *res, const struct buf *notes,
+                                   struct vt_layers_result *res, const struct buf *notes,
                                    struct work_result *r, struct err *e)
 {
     const struct vt_layers_report *rep = vt_layers_report(res);
     struct buf *b = &r->json;
     struct layers_doubt doubts[LAYERS_DOUBTS_MAX];
-    enum err_code rc = put_layers(store, res, r, e);
+    enum err_code rc = put_layers(store, res, engine_layers_about(res), r, e);
     json_put_int(b, "layers_asked", rep->layers_asked);
     result_json_layers(b, rep);
     put_stats(b, vt_layers_stats(res));
@@ -420,6 +423,8 @@ static enum err_code run_layers(struct vt_engine *engine, struct store *store, y
             plan ? vt_plan_layers(engine, &rq, plan, &err) : vt_layers(engine, &rq, cb, &res, &err);
         rc = st == VT_OK ? ERR_OK : from_vt(&err, e);
     }
+    if (rc == ERR_OK && res)
+        recipe_about_layers(res, &rq, "-", engine_layers_about(res));
     if (rc == ERR_OK && res)
         rc = layers_result(engine, store, res, notes, r, e);
     vt_layers_result_free(res);

@@ -1,6 +1,8 @@
 /* exif_test.c - the orientation, in every number type that a writer may choose. */
 #include "image/exif.h"
 
+#include "image/xmp.h"
+
 #include <string.h>
 
 #include <zlib.h>

@@ -30,14 +30,17 @@ static const enum image_format formats[] = {IMAGE_FORMAT_PNG, IMAGE_FORMAT_JPEG,
 /* The text that comes back from an image saved with text. */
 static void round_trip(enum image_format format, int channels, const char *text, const char *want)
 {
-    const struct image_text texts[] = {{"seed", STR_LIT("1")}, {"parameters", str_from(text)}};
-    const struct image_save s = {.format = format, .texts = texts, .n_texts = 2};
+    const struct image_text seed = {"seed", STR_LIT("1")};
+    struct image_about about;
+    const struct image_save s = {.format = format, .about = &about, .texts = &seed, .n_texts = 1};
     struct image im = noise(33, 17, channels, 1), back;
     struct image_info info;
     struct err e = {0};
     struct buf file, found;
     buf_init(&file, 8 << 20);
     buf_init(&found, 8 << 20);
+    image_about_init(&about);
+    buf_add_z(&about.recipe, text);
     must(image_save(&im, &s, &file, &e), &e);
     must(image_load_memory(buf_str(&file), NULL, &info, &back, &e), &e);
     assert_int_equal(info.format, format);
@@ -56,6 +59,7 @@ static void round_trip(enum image_format format, int channels, const char *text,
     }
     image_free(&im);
     image_free(&back);
+    image_about_deinit(&about);
     buf_deinit(&file);
     buf_deinit(&found);
 }

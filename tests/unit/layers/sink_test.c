@@ -7,7 +7,7 @@
 
 static enum err_code png(const struct layer_stack *s, const struct image_out *out, struct err *e)
 {
-    return image_png_write_to(&s->layers[0].image, out, e);
+    return image_png_write_to(&s->layers[0].image, NULL, 0, out, e);
 }
 
 static enum err_code webp(const struct layer_stack *s, const struct image_out *out, struct err *e)

@@ -13,14 +13,14 @@ type Row = [member: string, option: string]
 
 const IMAGE: Row[] = [
   ['model', '-m'], ['prompt', '-p'], ['width', '-W'], ['height', '-H'], ['steps', '--steps'], ['seed', '--seed'], ['guidance', '--guidance'],
-  ['max_tokens', '--max-tokens'], ['compute', '--compute'], ['fast', '--fast'], ['transparent', '--transparent']
+  ['max_tokens', '--max-tokens'], ['compute', '--compute'], ['fast', '--fast'], ['transparent', '--transparent'], ['no_metadata', '--no-metadata']
 ]
 const EDIT: Row[] = [['mask', '--mask'], ['strength', '--strength'], ['extend', '--extend'], ['feather', '--feather'], ['mask_invert', '--mask-invert'], ['mask_grow', '--mask-grow'],
   ['mask_feather', '--mask-feather'], ['crop_to_mask', '--crop-to-mask'], ['crop_padding', '--crop-padding'], ['match_colours', '--match-colours'], ['register', '--register'], ['matte', '--matte']]
 const LAYERS: Row[] = [
   ['model', '-m'], ['layers', '-n'], ['prompt', '-p'], ['negative_prompt', '--negative-prompt'], ['guidance', '--guidance'], ['cfg', '--guidance'], ['cfg_normalize', '--cfg-normalize'], ['steps', '--steps'],
   ['resolution', '--resolution'], ['seed', '--seed'], ['language', '--language'], ['keep_empty', '--keep-empty'], ['merge_duplicates', '--merge-duplicates'],
-  ['full_size', '--full-size'], ['matte', '--matte'], ['compute', '--compute'], ['fast', '--fast']
+  ['full_size', '--full-size'], ['matte', '--matte'], ['compute', '--compute'], ['fast', '--fast'], ['no_metadata', '--no-metadata']
 ]
 const COMMANDS: Record<JobKind, { name: string, rows: Row[] }> = {
   generate: { name: 'generate', rows: IMAGE },

@@ -11,9 +11,10 @@ export interface ExportChoice {
   quality: number // 1 to 100
   lossless: boolean // of WebP
   background: string // of JPEG, which has no transparency
+  metadata: boolean // the file says where its pixels came from, and their recipe where there is one
 }
 
-export const USUAL: ExportChoice = { format: 'png', selected: false, scale: 1, trim: false, quality: 90, lossless: true, background: '#ffffff' }
+export const USUAL: ExportChoice = { format: 'png', selected: false, scale: 1, trim: false, quality: 90, lossless: true, background: '#ffffff', metadata: true }
 
 export const isFlat = (f: Format): boolean => f === 'png' || f === 'jpeg' || f === 'webp'
 export const hasQuality = (c: ExportChoice): boolean => c.format === 'jpeg' || (c.format === 'webp' && !c.lossless)
@@ -32,7 +33,8 @@ export function exportQuery (c: ExportChoice, selection: string[]): ExportQuery 
     scale: flat && c.scale !== 1 ? Number(c.scale.toFixed(4)) : undefined,
     trim: (flat && c.trim) || undefined,
     quality: hasQuality(c) ? c.quality : undefined,
-    background: c.format === 'jpeg' && c.background !== '#ffffff' ? c.background : undefined
+    background: c.format === 'jpeg' && c.background !== '#ffffff' ? c.background : undefined,
+    no_metadata: !c.metadata || undefined
   }
 }
 

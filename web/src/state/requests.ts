@@ -87,7 +87,7 @@ export const EMPTY_MAKE: MakeForm = {
   prompt: '', size: null, steps: null, seed: null, count: 1, guidance: null, maxTokens: null, int8: false, fast: 0, transparent: false, loras: []
 }
 
-export interface Chosen { model: string | undefined, seed: number }
+export interface Chosen { model: string | undefined, seed: number, noMetadata?: boolean | undefined }
 
 export type Request = Record<string, unknown>
 
@@ -110,7 +110,8 @@ export function makeRequest (f: MakeForm, size: Size, c: Chosen): Request {
     compute: f.int8 ? 'int8' : null,
     fast: f.fast || null,
     transparent: f.transparent || null,
-    loras: f.loras.length > 0 ? f.loras : null
+    loras: f.loras.length > 0 ? f.loras : null,
+    no_metadata: c.noMetadata || null
   })
 }
 
@@ -178,7 +179,8 @@ export function changeRequest (f: ChangeForm, sent: Sent, c: Chosen): Request {
     compute: f.int8 ? 'int8' : null,
     fast: f.fast || null,
     transparent: (f.transparent && !sent.mask && !sent.extend && f.strength === null) || null,
-    loras: f.loras.length > 0 ? f.loras : null
+    loras: f.loras.length > 0 ? f.loras : null,
+    no_metadata: c.noMetadata || null
   })
 }
 
@@ -230,7 +232,8 @@ export function apartRequest (f: ApartForm, image: string, c: Chosen): Request {
     full_size: f.fullSize || null,
     compute: f.int8 ? 'int8' : null,
     fast: f.fast || null,
-    loras: f.loras.length > 0 ? f.loras : null
+    loras: f.loras.length > 0 ? f.loras : null,
+    no_metadata: c.noMetadata || null
   })
 }
 

@@ -158,6 +158,7 @@ export interface Preferences {
   grid?: boolean
   snap?: boolean
   exporting?: Partial<ExportChoice>
+  noMetadata?: boolean // files of what is made say nothing of how
 }
 export const preferences = signal<Preferences>({ theme: 'system', presets: [], toured: false, models: {}, rulers: false })
 /* False until the server has told them. */

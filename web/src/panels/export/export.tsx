@@ -132,6 +132,7 @@ export function ExportDialog () {
           <p class='secondary about-format'>{t.about[c.format]}</p>
           <Which selected={c.selected} put={put} />
           {isFlat(c.format) && <FlatFields c={c} put={put} />}
+          <Switch label={t.metadata} value={c.metadata} onChange={(metadata) => { put({ metadata }) }} />
         </div>
         <Preview c={c} />
       </div>

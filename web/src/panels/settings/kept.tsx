@@ -2,10 +2,12 @@
 import { useEffect, useState } from 'preact/hooks'
 import { store, version } from '../../api/client.ts'
 import type { StoreFacts, StoreLimits } from '../../api/types.ts'
+import { prefer } from '../../state/actions/machine.ts'
 import { attempt, toast } from '../../state/actions/toasts.ts'
+import { preferences } from '../../state/store.ts'
 import { text } from '../../text.ts'
 import { Button } from '../../ui/button.tsx'
-import { NumberField } from '../../ui/field.tsx'
+import { NumberField, Switch } from '../../ui/field.tsx'
 import { bytes, date } from '../../ui/format.ts'
 
 const t = text.settings
@@ -50,6 +52,9 @@ export function Kept () {
       <h3>{t.limits}</h3>
       <Limits l={facts.limits} onChange={limit} />
       <div class='row'><Button onClick={() => { void tidy() }}>{t.tidy}</Button></div>
+      <h3>{t.files}</h3>
+      <Switch label={t.saysHow} value={!preferences.value.noMetadata} onChange={(on) => { prefer({ noMetadata: !on }) }} />
+      <p class='secondary'>{t.saysHowHow}</p>
       <h3>{t.folders}</h3>
       <p class='secondary'>{t.foldersHow}</p>
       <p class='secondary'>{name}</p>

@@ -5,7 +5,7 @@ import type { Job, JobKind, Layer, Project } from '../../api/types.ts'
 import { text } from '../../text.ts'
 import { apartForm, changeForm, fill, makeForm, setProblem } from '../forms.ts'
 import { anySide } from '../place.ts'
-import { apartRequest, changeRequest, given, makeRequest, modelFor, newSeed, shaped, sideFor, type ChangeForm, type Request, type Size, type Use } from '../requests.ts'
+import { apartRequest, changeRequest, given, makeRequest, modelFor, newSeed, shaped, sideFor, type ChangeForm, type Chosen, type Request, type Size, type Use } from '../requests.ts'
 import { knowSize, readSize } from '../sizes.ts'
 import { flush } from '../save.ts'
 import { activeLayer, extend, layers, models, preferences, project, type TaskPanel } from '../store.ts'
@@ -32,6 +32,9 @@ export function seedFor (panel: TaskPanel, kept: number | null): number {
   return seed
 }
 
+/* What a request needs beside the fields of its panel. */
+const chosen = (use: Use, seed: number): Chosen => ({ model: named(use), seed, noMetadata: preferences.value.noMetadata })
+
 export function refuse (panel: TaskPanel, field: string, detail: string): null {
   setProblem(panel, { status: 422, code: 'argument', field, detail })
   return null
@@ -57,7 +60,7 @@ export function makeSize (): Size {
 
 /* What "Generate" would send, for the plan: with any seed. */
 export function plannedMake (): Request | null {
-  return answering('images') ? makeRequest(makeForm.value, makeSize(), { model: named('images'), seed: 1 }) : null
+  return answering('images') ? makeRequest(makeForm.value, makeSize(), chosen('images', 1)) : null
 }
 
 export async function runMake (): Promise<Job | null> {
@@ -65,7 +68,7 @@ export async function runMake (): Promise<Job | null> {
   const f = makeForm.value
   if (!p) return null
   if (!f.prompt.trim()) return refuse('make', 'prompt', text.make.needPrompt)
-  const request = makeRequest(f, makeSize(), { model: named('images'), seed: seedFor('make', f.seed) })
+  const request = makeRequest(f, makeSize(), chosen('images', seedFor('make', f.seed)))
   return await send('make', 'generate', request, { project: p.id })
 }
 
@@ -128,7 +131,7 @@ export function plannedChange (size: Size | null): Request | null {
   if (!answering('images') || !size || !image) return null
   const [left = 0, top = 0, right = 0, bottom = 0] = sidesAsked() ?? []
   const whole = planned({ width: size.width + left + right, height: size.height + top + bottom })
-  return { ...changeRequest(f, { image, mask: null, extend: null }, { model: named('images'), seed: 1 }), ...whole }
+  return { ...changeRequest(f, { image, mask: null, extend: null }, chosen('images', 1)), ...whole }
 }
 
 /* As large as models work on it: at most about a megapixel, in whole tokens. */
@@ -144,7 +147,7 @@ async function changeOf (p: Project, f: ChangeForm, target: Layer | null): Promi
   const selection = f.inside && project.value?.id === p.id ? project.value.selection : null
   const mask = selection ? await maskFor(selection, p, image.size, target) : null
   if (selection && !mask) return refuse('change', 'mask', text.change.maskMisses)
-  return changeRequest(f, { image: image.id, mask, extend: sidesAsked() }, { model: named('images'), seed: seedFor('change', f.seed) })
+  return changeRequest(f, { image: image.id, mask, extend: sidesAsked() }, chosen('images', seedFor('change', f.seed)))
 }
 
 export async function runChange (): Promise<Job | null> {
@@ -163,7 +166,7 @@ export async function runChange (): Promise<Job | null> {
 /* Of the image as a whole one of its layers stands in, as with a change. */
 export function plannedApart (): Request | null {
   const image = apartTarget()?.asset ?? layers.value.find((l) => l.kind === 'image' && l.asset)?.asset
-  return answering('layers') && image ? apartRequest(apartForm.value, image, { model: named('layers'), seed: 1 }) : null
+  return answering('layers') && image ? apartRequest(apartForm.value, image, chosen('layers', 1)) : null
 }
 
 export async function runApart (): Promise<Job | null> {
@@ -174,7 +177,7 @@ export async function runApart (): Promise<Job | null> {
   const target = apartTarget()
   const image = await prepare('apart', async () => await imageOf(p, target))
   if (!image) return null
-  const request = apartRequest(f, image.id, { model: named('layers'), seed: seedFor('apart', f.seed) })
+  const request = apartRequest(f, image.id, chosen('layers', seedFor('apart', f.seed)))
   return await send('apart', 'layers', request, { project: p.id, layer: target?.id })
 }
 
