@@ -1,5 +1,6 @@
-/* reader.h - what strangers made, images and files with layers, is decoded by a process of its own: a hole in a decoder is met where there are no files,
- * no sockets and no other file's pixels, and a crash, an endless loop or too much memory is the failure of one file.
+/* reader.h - what strangers made, images and files with layers, is decoded by a process of its own: a hole in a decoder
+ * is met where there are no files, no sockets and no other file's pixels, and a crash, an endless loop or too much memory
+ * is the failure of one file.
  *
  *     struct reader_options o = {.confined = true};
  *     if ((rc = reader_open(&o, &r, e)) != ERR_OK) ...
