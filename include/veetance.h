@@ -515,9 +515,10 @@ enum vt_job_state {
     VT_JOB_OVER /* vt_job_wait says how it ended */
 };
 
-/* As vt_generate, or with images as vt_edit. The request is copied with its strings and pixels; an image that is a file is
- * read when the job runs. What is wrong with a request is said at once, or by vt_job_wait. callbacks may be NULL and are copied, too: they are called in the engine's thread, and may cancel
- * or free this job, but must not wait for one. The caller frees *out with vt_job_free; NULL on failure. */
+/* As vt_generate, or with images as vt_edit. The request is copied with its strings and pixels; an image that is a file
+ * is read when the job runs. What is wrong with a request is said at once, or by vt_job_wait. callbacks may be NULL and
+ * are copied, too: they are called in the engine's thread, and may cancel or free this job, but must not wait for one. The
+ * caller frees *out with vt_job_free; NULL on failure. */
 VT_API enum vt_status vt_submit(struct vt_engine *engine, const struct vt_request *request,
                                 const struct vt_callbacks *callbacks, struct vt_job **out,
                                 struct vt_error *err);

@@ -106,6 +106,7 @@ static enum err_code serve(const struct worker_args *o, struct err *e)
     }
     TRY_GOTO(nn_device_check_address(o->listen, e), done);
     TRY_GOTO(nn_device_open(o->device, (int)o->threads, &d, e), done);
+    TRY_GOTO(nn_device_watch_clients(e), done);
     if (o->budget)
         TRY_GOTO(hold_budget(o->budget, d, e), done);
     nn_device_info(d, &info);

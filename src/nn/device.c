@@ -109,6 +109,11 @@ void nn_device_close(struct nn_device *d)
     mem_free(d);
 }
 
+enum err_code nn_device_watch_clients(struct err *e)
+{
+    return nn_rpc_watch_clients(e);
+}
+
 enum err_code nn_device_serve(const struct nn_device *d, const char *address, struct err *e)
 {
     if (d->card)

@@ -40,6 +40,9 @@ ERR_MUST_CHECK enum err_code nn_device_list(struct nn_device_info *out, size_t m
 ERR_MUST_CHECK enum err_code nn_device_open(const char *want, int threads, struct nn_device **out,
                                             struct err *e);
 void nn_device_close(struct nn_device *d);
+/* Before serving, and before a budget is put on this process, since a thread takes memory: clients that the network took
+ * away are let go, as long as the process lives. */
+ERR_MUST_CHECK enum err_code nn_device_watch_clients(struct err *e);
 /* Serves this device to other machines on "HOST:PORT", one client after the other. Returns only on failure. */
 ERR_MUST_CHECK enum err_code nn_device_serve(const struct nn_device *d, const char *address,
                                              struct err *e);

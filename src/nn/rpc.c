@@ -116,6 +116,15 @@ static void *guard_clients(void *unused)
     return NULL;
 }
 
+enum err_code nn_rpc_watch_clients(struct err *e)
+{
+    pthread_t guard;
+    if (!parallel_start(&guard, guard_clients, NULL))
+        return err_set(e, ERR_NOMEM, "no thread that watches a worker's clients");
+    (void)pthread_detach(guard);
+    return ERR_OK;
+}
+
 enum err_code nn_rpc_serve(const char *address, ggml_backend_dev_t dev, int threads, struct err *e)
 {
     ggml_backend_reg_t rpc = NULL;
@@ -124,12 +133,7 @@ enum err_code nn_rpc_serve(const char *address, ggml_backend_dev_t dev, int thre
     TRY(backend(&rpc, e));
     *(void **)&start_server =
         ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_start_server");
-    pthread_t guard;
-    if (!parallel_start(&guard, guard_clients, NULL))
-        return err_set(e, ERR_NOMEM, "no thread for a worker");
     if (start_server)
         start_server(address, NULL, (size_t)threads, 1, &dev);
-    (void)pthread_cancel(guard);
-    (void)pthread_join(guard, NULL);
     return err_set(e, ERR_IO, "cannot listen on %s", address);
 }

@@ -32,6 +32,9 @@ struct nn_rpc_peer nn_rpc_peer_of(const char *address);
  * many seconds. ggml keeps them to itself, and would wait for ever. */
 void nn_rpc_guard(const struct nn_rpc_peer *p, double seconds);
 
+/* For a worker: clients that the network took away are let go, from now on, by a thread that lives as long as the process. */
+ERR_MUST_CHECK enum err_code nn_rpc_watch_clients(struct err *e);
+
 /* Serves one client after the other; returns only when it cannot. */
 ERR_MUST_CHECK enum err_code nn_rpc_serve(const char *address, ggml_backend_dev_t dev, int threads,
                                           struct err *e);
