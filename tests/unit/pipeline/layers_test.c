@@ -262,8 +262,8 @@ static double apart(const struct vt_layers_result *a, const struct vt_layers_res
 static void fast_leaves_passes_out_and_changes_little(void **state)
 {
     (void)state;
-    struct vt_layers_request rq = request();
     reopen();
+    struct vt_layers_request rq = request();
     rq.prompt = NULL; /* the model's own prompt and size: what it was trained for is smooth */
     rq.resolution = VT_DEFAULT;
     rq.steps = FAST_STEPS;
@@ -284,11 +284,11 @@ static void fast_leaves_passes_out_and_changes_little(void **state)
 static void fast_takes_what_its_plan_says(void **state)
 {
     (void)state;
+    reopen();
     struct vt_layers_request rq = request();
     rq.fast = 2;
     rq.guidance = 2;
     rq.steps = 8;
-    reopen();
     struct vt_plan plan = planned(&rq);
     struct vt_layers_result *r = made(&rq, NULL);
     assert_true(vt_layers_stats(r)->device_peak_bytes == plan.peak_bytes);
