@@ -46,13 +46,17 @@ static inline bool reader_wants_pixels(int wish)
 }
 
 /* A sanitizer reserves more memory than any machine has, so that there is no bound then. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define READER_BOUNDS_MEMORY 0
-#elif defined(__has_feature)
-#define READER_BOUNDS_MEMORY (!__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer))
+#if defined(__has_feature)
+#define READER_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define READER_SANITIZED 1
 #else
-#define READER_BOUNDS_MEMORY 1
+#define READER_SANITIZED 0
 #endif
+static inline bool reader_bounds_memory(void)
+{
+    return !READER_SANITIZED;
+}
 
 /* ---- in who asked ------------------------------------------------------------------------------------------ */
 

@@ -36,7 +36,7 @@ static void bound(int what, uint64_t n, uint64_t more)
 
 static void bound_memory(uint64_t bytes, uint64_t more)
 {
-    if (READER_BOUNDS_MEMORY)
+    if (reader_bounds_memory())
         bound(RLIMIT_DATA, BASE_BYTES + bytes, more);
 }
 

@@ -501,7 +501,7 @@ static void one_that_stopped_is_ended(void **state)
 static void memory_has_a_bound(void **state)
 {
     (void)state;
-    if (READER_BOUNDS_MEMORY)
+    if (reader_bounds_memory())
         assert_fails("eat", ERR_FORMAT, "ended with code 9");
 }
 
