@@ -57,14 +57,22 @@ static bool is_asked(int argc, char **argv)
     return false;
 }
 
+/* The command's row for an option that was read, by its name, or for short ones by its id. */
+static const struct cli_option *option_of(const struct cli_command *c, const char *name, int id)
+{
+    const struct cli_option *found = batch_option_find(c, str_from(name));
+    for (const struct cli_option *o = c->options; !found && o->name; o++)
+        found = o->id == id ? o : NULL;
+    return found;
+}
+
 static enum err_code keep(struct batch *b, const struct cli_args *a, int id, struct err *e)
 {
     struct batch_arg arg = {.value = a->value};
     const char *name = a->name + strspn(a->name, "-");
-    if (id != CLI_POSITIONAL) {
-        arg.option = batch_option_find(b->self, str_from(name));
-        for (const struct cli_option *o = b->self->options; !arg.option && o->name; o++)
-            arg.option = o->id == id ? o : NULL;
+    if (id != CLI_POSITIONAL)
+        arg.option = option_of(b->self, name, id);
+    if (arg.option) {
         b->json = b->json || strcmp(arg.option->name, "json") == 0;
         b->quiet = b->quiet || strcmp(arg.option->name, "quiet") == 0;
         b->force = b->force || strcmp(arg.option->name, "force") == 0;

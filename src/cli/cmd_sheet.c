@@ -240,7 +240,7 @@ static int parse(struct sheet *s, const struct cli_command *self, int argc, char
     }
     if (rc == CLI_OK && s->n == 0)
         rc = cli_usage_error(self, "name the images to lay out, and the sheet with -o");
-    if (rc == CLI_OK)
+    else if (rc == CLI_OK)
         rc = take_labels(s, self);
     s->to.json = s->json;
     s->progress.quiet = s->quiet;

@@ -272,10 +272,10 @@ static void caption(struct served *s, struct code *in, struct code *out, struct 
     struct engine_files files = {.n = 0};
     struct vt_caption_result *r = NULL;
     iso_code_caption_request(in, &rq);
-    enum vt_status st = begin(s, rq.model, in, &files, err);
-    const struct vt_callbacks cb = callbacks(s, false);
-    if (st == VT_OK)
-        st = vt_caption(s->engine, &rq, &cb, &r, err);
+    if (begin(s, rq.model, in, &files, err) == VT_OK) {
+        const struct vt_callbacks cb = callbacks(s, false);
+        (void)vt_caption(s->engine, &rq, &cb, &r, err); /* its status is in err, too */
+    }
     put_head(s, out, err);
     if (r) {
         struct iso_caption got = {.text = vt_caption_text(r),
