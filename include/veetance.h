@@ -238,7 +238,7 @@ struct vt_request {
     /* "default" (as NULL), or "int8": int8 matmul in the blocks of transformer and text encoder, on the CPU about twice
      * as fast and a little less exact. */
     const char *compute;
-    /* 0: every step is computed. 1 to VT_MAX_FAST: passes of the transformer whose result can be foretold from those
+    /* 0: every step is computed. 1 to VT_MAX_FAST: passes of the transformer whose result can be predicted from those
      * before are left out, more from level to level; what that costs is in docs/layers.md. Of use in runs of many steps:
      * the first three and the last are always computed. vt_stats tells how many were left out. */
     int fast;

@@ -28,7 +28,7 @@
 #define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_IMAGE_compute "int8: on the CPU about twice as fast, a little less exact"
 #define PARAM_HELP_fast                                                                            \
-    "leave out passes whose result can be foretold: 0 none (exact), 1 a few, 3 most; of use in "   \
+    "leave out passes whose result can be predicted: 0 none (exact), 1 a few, 3 most; of use in "  \
     "runs of many steps"
 #define PARAM_HELP_loras "LoRAs to apply, with their strengths (1: as trained)"
 #define PARAM_HELP_no_metadata                                                                     \

@@ -1,4 +1,4 @@
-/* fast.h - a run that leaves out what it can foretell: whole steps, and the negative pass of guidance.
+/* fast.h - a run that leaves out what it can predict: whole steps, and the negative pass of guidance.
  *
  * Two things are forecast (forecast.h): the velocity, which saves a step all its passes, and the push of guidance
  * (positive less negative), which saves the negative pass of a step whose positive one runs. In each step, a run asks
