@@ -38,6 +38,14 @@ enum err_code code_end(struct code *c, struct err *e)
     return ERR_OK;
 }
 
+enum err_code code_send(struct code *c, int socket, uint32_t type, bool wait, struct err *e)
+{
+    TRY(code_end(c, e));
+    const struct wire_out m = {
+        .type = type, .body = buf_str(&c->out), .fds = c->fds, .n_fds = c->n_fds, .wait = wait};
+    return wire_send(socket, &m, e);
+}
+
 void code_deinit(struct code *c)
 {
     for (int i = 0; i < c->n_areas; i++)

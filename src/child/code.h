@@ -49,6 +49,9 @@ void code_to(struct code *c);
 void code_from(struct code *c, struct wire_message *m);
 /* ERR_FORMAT: what was read makes no sense. Of one that writes: what kept it from it. */
 ERR_MUST_CHECK enum err_code code_end(struct code *c, struct err *e);
+/* What was written, as one message; as code_end and wire_send fail. c stays the caller's. */
+ERR_MUST_CHECK enum err_code code_send(struct code *c, int socket, uint32_t type, bool wait,
+                                       struct err *e);
 void code_deinit(struct code *c);
 
 /* ---- values: written, or read into what the pointer leads to -------------------------------------------- */

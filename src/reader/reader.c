@@ -149,13 +149,7 @@ static enum err_code send_question(struct process *p, struct reader_question *q,
     struct code c;
     code_to(&c);
     reader_code_question(&c, q);
-    enum err_code rc = code_end(&c, e);
-    if (rc == ERR_OK)
-        rc = wire_send(
-            process_socket(p),
-            &(struct wire_out){
-                .type = READER_ASK, .body = buf_str(&c.out), .fds = c.fds, .n_fds = c.n_fds},
-            e);
+    enum err_code rc = code_send(&c, process_socket(p), READER_ASK, false, e);
     code_deinit(&c);
     return rc;
 }

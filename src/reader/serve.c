@@ -75,15 +75,7 @@ static enum err_code prepare(const struct reading *g, struct err *e)
 
 static enum err_code say(uint32_t type, struct code *c, struct err *e)
 {
-    enum err_code rc = code_end(c, e);
-    if (rc == ERR_OK)
-        rc = wire_send(PROCESS_SOCKET,
-                       &(struct wire_out){.type = type,
-                                          .body = buf_str(&c->out),
-                                          .fds = c->fds,
-                                          .n_fds = c->n_fds,
-                                          .wait = true},
-                       e);
+    enum err_code rc = code_send(c, PROCESS_SOCKET, type, true, e);
     code_deinit(c);
     return rc;
 }

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 
 /* fstat is newfstatat of a descriptor in newer C libraries. */
@@ -75,14 +76,7 @@ enum err_code sandbox_compute(struct err *e)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return err_set_sys(e, ERR_DEVICE, errno, "cannot give up new privileges");
     TRY(sandbox_confine_files(&none, &files, e)); /* a second barrier, where the kernel has it */
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    if (!ctx)
-        return err_set(e, ERR_NOMEM, "no memory for the filter of system calls");
-    int bad = allow_all(ctx);
-    if (bad == 0)
-        bad = seccomp_load(ctx);
-    seccomp_release(ctx);
-    return bad == 0 ? ERR_OK
-                    : err_set_sys(e, ERR_DEVICE, bad < 0 ? -bad : bad,
-                                  "the kernel does not support system call filters (seccomp)");
+    scmp_filter_ctx ctx;
+    TRY(filter_new(SCMP_ACT_ERRNO(EPERM), &ctx, e));
+    return filter_load(ctx, allow_all(ctx), e);
 }

@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
@@ -152,16 +153,9 @@ static int refuse_all(scmp_filter_ctx ctx, bool sockets_stay)
 
 static enum err_code confine_calls(bool sockets_stay, struct err *e)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    if (!ctx)
-        return err_set(e, ERR_NOMEM, "no memory for the filter of system calls");
-    int bad = refuse_all(ctx, sockets_stay);
-    if (bad == 0)
-        bad = seccomp_load(ctx);
-    seccomp_release(ctx);
-    return bad == 0 ? ERR_OK
-                    : err_set_sys(e, ERR_DEVICE, bad < 0 ? -bad : bad,
-                                  "the kernel does not support system call filters (seccomp)");
+    scmp_filter_ctx ctx;
+    TRY(filter_new(SCMP_ACT_ALLOW, &ctx, e));
+    return filter_load(ctx, refuse_all(ctx, sockets_stay), e);
 }
 
 enum err_code sandbox_confine(const struct sandbox_rights *r, enum sandbox_network network,

@@ -19,6 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/filter.h"
+
 /* ---- capabilities ---------------------------------------------------------------------------------- */
 
 /* What root keeps: files of other people in mounted folders, locked memory, priorities. */
@@ -150,17 +152,9 @@ enum err_code sandbox_drop_network(enum sandbox_network network, struct err *e)
         return rc;
     if (network == SANDBOX_OFFLINE)
         landlock_no_tcp();
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-    if (!ctx)
-        return err_set(e, ERR_NOMEM, "no memory for the filter of system calls");
-    int bad = add_rules(ctx, network);
-    if (bad == 0)
-        bad = seccomp_load(ctx);
-    seccomp_release(ctx);
-    if (bad != 0)
-        return err_set_sys(e, ERR_DEVICE, bad < 0 ? -bad : bad,
-                           "the kernel does not support system call filters (seccomp)");
-    return ERR_OK;
+    scmp_filter_ctx ctx;
+    TRY(filter_new(SCMP_ACT_ALLOW, &ctx, e));
+    return filter_load(ctx, add_rules(ctx, network), e);
 }
 
 /* ---- trying it ------------------------------------------------------------------------------- */

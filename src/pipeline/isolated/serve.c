@@ -42,15 +42,7 @@ struct served {
 static void send(uint32_t type, struct code *c, bool wait)
 {
     struct err e = {0};
-    enum err_code rc = code_end(c, &e);
-    if (rc == ERR_OK)
-        rc = wire_send(PROCESS_SOCKET,
-                       &(struct wire_out){.type = type,
-                                          .body = buf_str(&c->out),
-                                          .fds = c->fds,
-                                          .n_fds = c->n_fds,
-                                          .wait = wait},
-                       &e);
+    enum err_code rc = code_send(c, PROCESS_SOCKET, type, wait, &e);
     if (rc != ERR_OK && rc != ERR_NOTFOUND && rc != ERR_BUSY)
         log_error("%s", e.text);
     code_deinit(c);
