@@ -18,10 +18,14 @@ say() { printf '%s\n' "$*" | tee -a "$out/table.txt"; }
 
 # ---- packing -----------------------------------------------------------------------------------
 
-# Opened by name at run time, so that no program lists them.
+# Opened by name at run time by libraries, so that no program lists them. What our programs open so stands in them as text.
 readonly LOADED=(libdnnl.so.3.6 libvulkan.so.1 libEGL.so.1 libGLX.so.0 libGLdispatch.so.0 libOpenGL.so.0
     libGL.so.1 libX11.so.6 libXext.so.6 libxcb.so.1 libXau.so.6 libXdmcp.so.6 libbsd.so.0 libmd.so.0)
 readonly PROGRAMS=(veetance tests/parity_{networks,klein,qwen_image,qwen_vl,layered})
+
+library_path() { ldconfig -p | awk -v n="$1" '$1 == n && !seen++ { print $NF }'; }
+
+opened_by() { { grep -aoh 'lib[A-Za-z0-9_-]*[.]so[.][.0-9]*' "$@" || true; } | sort -u; }
 
 libraries_of() { { ldd "$@" 2>/dev/null || true; } | awk '$3 ~ /^\// { print $3 }' | sort -u; }
 
@@ -33,12 +37,12 @@ pack() {
         [[ -x $build/$name ]] || continue
         strip -o "$dir/bin/${name##*/}" "$build/$name"
     done
-    backends=$(dirname "$(libraries_of "$build/veetance" | grep '/libggml\.so')")/ggml/backends0
+    backends=$(dirname "$(readlink -f "$(library_path libggml.so.0)")")/ggml/backends0
     cp "$backends"/libggml-vulkan.so "$backends"/libggml-cpu-{x64,haswell,icelake,sapphirerapids,zen4}.so "$dir/ggml/"
     {
         libraries_of "$dir"/bin/* "$dir"/ggml/*
-        for name in "${LOADED[@]}"; do
-            lib=$(ldconfig -p | awk -v n="$name" '$1 == n && !seen++ { print $NF }')
+        for name in "${LOADED[@]}" $(opened_by "$dir"/bin/*); do
+            lib=$(library_path "$name")
             if [[ -n $lib ]]; then
                 printf '%s\n' "$lib"
                 libraries_of "$lib"

@@ -1,6 +1,6 @@
 """Check every kernel of src/nn/nvidia against PyTorch on the card, odd sizes included, then time it beside PyTorch's own.
 
-    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,attention,rows,images,map]
+    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,eight,attention,rows,images,map]
 
 small: only sizes that compute-sanitizer gets through in a minute:
 
@@ -21,7 +21,8 @@ import torch.nn.functional as F
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEADER = os.environ.get("KERNELS_H", os.path.join(HERE, "../src/nn/nvidia/kernels.h"))
 DEV, BF, F32 = "cuda", torch.bfloat16, torch.float32
-TYPES = {F32: 0, BF: 1, torch.float16: 2, torch.int32: 3, torch.float64: 4}
+I8, F8 = torch.int8, torch.float8_e4m3fn
+TYPES = {F32: 0, BF: 1, torch.float16: 2, torch.int32: 3, torch.float64: 4, I8: 5, F8: 6}
 LOG2E = 1.4426950408889634
 
 
@@ -107,15 +108,15 @@ def launch(name, grid, params):
                            C.c_void_p(torch.cuda.current_stream().cuda_stream), p, None))
 
 
-def tensor_map(base, dims, strides, box, steps=(1, 1, 1), f32=False):
-    """dims innermost first, strides in elements of dims 1.., bf16 or float32, 128-byte swizzle."""
+def tensor_map(base, dims, strides, box, steps=(1, 1, 1), bytes=2):
+    """dims innermost first, strides in elements of dims 1.., of bf16, float32 or single bytes, 128-byte swizzle."""
     m = STRUCT["nv_tensor_map"]()
     buf = (C.c_ubyte * 192)()
     at = C.addressof(buf)
     at += -at % 64
     n = len(dims)
-    ck(cuda.cuTensorMapEncodeTiled(C.c_void_p(at), 7 if f32 else 9, n, C.c_void_p(base), (C.c_uint64 * n)(*dims),
-                                   (C.c_uint64 * (n - 1))(*[s * (4 if f32 else 2) for s in strides]), (C.c_uint32 * n)(*box),
+    ck(cuda.cuTensorMapEncodeTiled(C.c_void_p(at), {1: 0, 2: 9, 4: 7}[bytes], n, C.c_void_p(base), (C.c_uint64 * n)(*dims),
+                                   (C.c_uint64 * (n - 1))(*[s * bytes for s in strides]), (C.c_uint32 * n)(*box),
                                    (C.c_uint32 * n)(*steps[:n]), 0, 3, 2, 0))
     C.memmove(C.addressof(m), at, 128)
     return m
@@ -177,9 +178,10 @@ def ceil(a, b):
 
 
 # ---- products ---------------------------------------------------------------------------------------
-def gemm_params(x, w, y, w2=None, bias=None, bias2=None, row_scales=None, gate=None, residual=None, scale=1.0, act="NONE"):
-    return STRUCT["nv_gemm"](x=ptr(x), w=ptr(w), w2=ptr(w2), bias=ptr(bias), bias2=ptr(bias2), row_scales=ptr(row_scales),
-                             row_scales2=ptr(row_scales), gate=ptr(gate), residual=ptr(residual), y=ptr(y), ldx=x.stride(0),
+def gemm_params(x, w, y, w2=None, bias=None, bias2=None, row_scales=None, gate=None, residual=None, scale=1.0, act="NONE",
+                x_scales=None, row_scales2=None):
+    return STRUCT["nv_gemm"](x_scales=ptr(x_scales), ld_scales=1, x=ptr(x), w=ptr(w), w2=ptr(w2), bias=ptr(bias), bias2=ptr(bias2), row_scales=ptr(row_scales),
+                             row_scales2=ptr(row_scales if row_scales2 is None else row_scales2), gate=ptr(gate), residual=ptr(residual), y=ptr(y), ldx=x.stride(0),
                              ldw=w.stride(0), ldy=y.stride(0), ldr=residual.stride(0) if residual is not None else 0, m=x.shape[0],
                              n=w.shape[0], k=x.shape[1], scale=scale, act=ENUM["NV_ACT_" + act], x_type=TYPES[x.dtype],
                              w_type=TYPES[w.dtype], y_type=TYPES[y.dtype], residual_type=TYPES[residual.dtype] if residual is not None else 0)
@@ -204,29 +206,34 @@ def gemm(kind, x, w, y, shared=False, **o):
         launch("gemm_exact", [ceil(m, 64), ceil(n, 64)], g)
     elif kind == "gemv":
         launch("gemv", [ceil(n, 8)], g)
+    elif kind == "s8":
+        launch("gemm_s8_swiglu" if swiglu else "gemm_s8", [ceil(m, 128) * ceil(n, 64 if swiglu else 128)], g)
     else:
-        wm = tensor_map(ptr(w), [g.k, n], [g.ldw], [64, 64])
-        p = STRUCT["nv_gemm_tma"](x_map=tensor_map(ptr(x), [g.k, m], [g.ldx], [64, 128]), w_map=wm,
-                                  w2_map=tensor_map(ptr(o["w2"]), [g.k, n], [g.ldw], [64, 64]) if swiglu else wm, g=g)
+        one = x.element_size()
+        wm = tensor_map(ptr(w), [g.k, n], [g.ldw], [128 // one, 64], bytes=one)
+        p = STRUCT["nv_gemm_tma"](x_map=tensor_map(ptr(x), [g.k, m], [g.ldx], [128 // one, 128], bytes=one), w_map=wm,
+                                  w2_map=tensor_map(ptr(o["w2"]), [g.k, n], [g.ldw], [128 // one, 64], bytes=one) if swiglu else wm, g=g)
         if o.get("residual") is y:
-            p.y_map = tensor_map(ptr(y), [n, m], [g.ldy], [32, 64], f32=True)
-        width = 128 if swiglu else int(kind[3:])
-        launch("gemm_tma_swiglu" if swiglu else "gemm_tma_" + kind[3:], [132 if shared else pairs(m, ceil(n, width))], p)
+            p.y_map = tensor_map(ptr(y), [n, m], [g.ldy], [32, 64], bytes=4)
+        word, width = re.match(r"tma(s8_|f8_|)(\d+)", kind).groups()
+        width = 128 if swiglu else int(width)
+        launch(f"gemm_tma_{word}" + ("swiglu" if swiglu else str(width)), [132 if shared else pairs(m, ceil(n, width))], p)
 
 
 def pairs(m, tiles):
     return 2 * min(66, ceil(m, 256) * tiles)
 
 
-def heads(x, parts, cos, sin, rotate_pairs, eps=1e-6):
+def heads(x, parts, cos, sin, rotate_pairs, eps=1e-6, x_scales=None, row_scales=(None, None, None)):
     """parts: (w [n, k], bias, norm, y [tokens, heads, 128], rotate)"""
-    p = STRUCT["nv_gemm_heads_tma"](x_map=tensor_map(ptr(x), [x.shape[1], x.shape[0]], [x.stride(0)], [64, 128]), cos=ptr(cos), sin=ptr(sin),
-                                    ld_table=64, m=x.shape[0], k=x.shape[1], pairs=rotate_pairs, eps=eps)
+    one = x.element_size()
+    p = STRUCT["nv_gemm_heads_tma"](x_map=tensor_map(ptr(x), [x.shape[1], x.shape[0]], [x.stride(0)], [128 // one, 128], bytes=one),
+                                    cos=ptr(cos), sin=ptr(sin), x_scales=ptr(x_scales), ld_scales=1, ld_table=64, m=x.shape[0], k=x.shape[1], pairs=rotate_pairs, eps=eps)
     for i, (w, bias, norm_weight, y, rotate) in enumerate(parts):
-        p.w_map[i] = tensor_map(ptr(w), [w.shape[1], w.shape[0]], [w.stride(0)], [64, 64])
-        p.part[i] = STRUCT["nv_heads"](bias=ptr(bias), norm=ptr(norm_weight), y=ptr(y), y_token=y.stride(0), y_head=y.stride(1), n=w.shape[0],
+        p.w_map[i] = tensor_map(ptr(w), [w.shape[1], w.shape[0]], [w.stride(0)], [128 // one, 64], bytes=one)
+        p.part[i] = STRUCT["nv_heads"](row_scales=ptr(row_scales[i]), bias=ptr(bias), norm=ptr(norm_weight), y=ptr(y), y_token=y.stride(0), y_head=y.stride(1), n=w.shape[0],
                                        rotate=rotate)
-    launch("gemm_tma_heads", [pairs(x.shape[0], sum(ceil(p[0].shape[0], 256) for p in parts))], p)
+    launch("gemm_tma_heads" + {I8: "_s8", F8: "_f8"}.get(x.dtype, ""), [pairs(x.shape[0], sum(ceil(p[0].shape[0], 256) for p in parts))], p)
 
 
 def check_heads():
@@ -254,9 +261,11 @@ def check_heads():
                 check(f"{name} of {m} x {k}, {h} and {kv} heads, pairs {rotate_pairs}", part[3], r, 3e-3)
 
 
-def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=None, residual=None, scale=1.0, act="NONE"):
-    def one(w, bias):
+def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=None, residual=None, scale=1.0, act="NONE", x_scales=None,
+                   row_scales2=None):
+    def one(w, bias, row_scales=row_scales):
         s = x.double() @ w.double().T * scale
+        s = s * x_scales[:, None] if x_scales is not None else s
         s = s * row_scales if row_scales is not None else s
         return s + bias if bias is not None else s
     s = one(w, bias)
@@ -265,7 +274,7 @@ def gemm_reference(x, w, w2=None, bias=None, bias2=None, row_scales=None, gate=N
     elif act == "GELU_TANH":
         s = F.gelu(s, approximate="tanh")
     elif act == "SWIGLU":
-        s = F.silu(s) * one(w2, bias2)
+        s = F.silu(s) * one(w2, bias2, row_scales if row_scales2 is None else row_scales2)
     s = s * gate if gate is not None else s
     return s + residual if residual is not None else s
 
@@ -341,6 +350,68 @@ def time_gemm():
 
 # ---- attention --------------------------------------------------------------------------------------
 WIDE = (384, 512)  # heads that have a kernel of their own on sm_90a, one at a time
+
+
+# ---- operands of 8 bits -----------------------------------------------------------------------------
+def in_eight(t, dtype):
+    """Rows of t as numbers of 8 bits and a factor a row."""
+    scale = t.float().abs().amax(-1).clamp_min(1e-12) / (127 if dtype == I8 else 448)
+    q = t.float() / scale[:, None]
+    return (q.round().clamp(-127, 127) if dtype == I8 else q).to(dtype), scale
+
+
+EIGHT = {"s8": I8, "tmas8_256": I8, "tmas8_128": I8, "tmaf8_256": F8, "tmaf8_128": F8}
+
+
+def check_eight():
+    print("products of 8 bits")
+    for kind, dtype in EIGHT.items():
+        # Sums of float8 lose bits in the matrix units of sm_90.
+        loose = 1 if dtype == I8 else 100
+        for m, n, k in ((1, 8, 16), (77, 136, 272), (130, 250, 1008), (512, 3072, 3072), (4609, 520, 80)):
+            if skipped(m * n * k):
+                continue
+            (x, xs), (w, ws), (w2, ws2) = (in_eight(rand(r, k), dtype) for r in (m, n, n))
+            bias, bias2, gate, res = rand(n, dtype=F32), rand(n, dtype=F32), rand(n, dtype=F32), rand(m, n, dtype=F32)
+            for o in ({}, dict(bias=bias, act="GELU_TANH"), dict(bias=bias, gate=gate, residual=res, scale=0.5),
+                      dict(w2=w2, act="SWIGLU", bias=bias, bias2=bias2, row_scales2=ws2)):
+                for out in (F32, BF):
+                    y = nan(m, n, dtype=out)
+                    o = dict(o, x_scales=xs, row_scales=ws)
+                    gemm(kind, x, w, y, **o)
+                    check(f"{kind} {m} x {n} x {k} {' '.join(sorted(o))} {o.get('act', '')} -> {str(out)[6:]}", y,
+                          gemm_reference(x, w, **o), 3e-3 if out == BF else 1e-5 * loose)
+            y, want = res.clone(), gemm_reference(x, w, bias=bias, gate=gate, residual=res, x_scales=xs, row_scales=ws)
+            gemm(kind, x, w, y, bias=bias, gate=gate, residual=y, x_scales=xs, row_scales=ws)
+            check(f"{kind} {m} x {n} x {k} in place", y, want, 1e-5 * loose)
+            if kind != "s8":
+                y = res.clone()
+                gemm(kind, x, w, y, bias=bias, gate=gate, residual=y, x_scales=xs, row_scales=ws, shared=True)
+                check(f"{kind} {m} x {n} x {k} shared", y, want, 1e-5 * loose)
+    for dtype in (I8, F8):
+        m, k, n = 300, 272, 3
+        if skipped(m * k * n * 128):
+            continue
+        (x, xs), (w, ws) = in_eight(rand(m, k), dtype), in_eight(rand(n * 128, k), dtype)
+        bias, weight, c, y = rand(n * 128, dtype=F32), rand(128, dtype=F32), rand(m, 64, dtype=F32), nan(m, n, 128)
+        heads(x, [(w, bias, weight, y, 0)], c.cos(), c.sin(), 0, x_scales=xs, row_scales=[ws])
+        r = gemm_reference(x, w, bias=bias, x_scales=xs, row_scales=ws).reshape(m, n, 128)
+        check(f"heads of {str(dtype)[6:]}", y, r * (r.square().mean(-1, keepdim=True) + 1e-6).rsqrt() * weight, 3e-3)
+
+
+def time_eight():
+    for m, n, k in ((4608, 3072, 3072), (4608, 18432, 3072), (4608, 3072, 12288), (1536, 9216, 3072), (4608, 24576, 4096)):
+        line = f"  {m} x {n} x {k}:"
+        for kind, dtype in EIGHT.items():
+            (x, xs), (w, ws) = in_eight(rand(m, k), dtype), in_eight(rand(n, k), dtype)
+            y, z, h = nan(m, n), nan(m, n // 2), n // 2
+            rate = lambda o, y, w: 2 * m * n * k / ms(lambda: gemm(kind, x, w, y, x_scales=xs, **o)) / 1e9
+            line += f" {kind} {rate(dict(row_scales=ws), y, w):.0f}"
+            if kind[-3:] != "128":
+                line += f" swiglu {rate(dict(row_scales=ws[:h], w2=w[h:], row_scales2=ws[h:], act='SWIGLU'), z, w[:h]):.0f}"
+            res = rand(m, n, dtype=F32)
+            line += f" in place {rate(dict(row_scales=ws, residual=res), res, w):.0f},"
+        print(line, flush=True)
 
 
 def attention(kind, q, k, v, y, mask=None, causal=0, scale=None, offset=None, keys=None):
@@ -681,7 +752,7 @@ def check_map():
 
 def main():
     torch.manual_seed(1)
-    parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
+    parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("eight", check_eight, time_eight), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
              ("images", check_images, time_images), ("map", check_map, None)]
     only = sys.argv[3].split(",") if len(sys.argv) > 3 else [p[0] for p in parts]
     for name, checks, times in parts:

@@ -144,9 +144,9 @@ static const char *attention_wide(const struct nv_attention_tma *t, struct fake_
         return "keys that are hidden";
     if (grid.x != divide_up(a->n_q, 128) || grid.y != 2)
         return "the grid";
-    if (!describes(&t->q_map, a->q, a->n_q, dim, a->q_token, 128) ||
-        !describes(&t->k_map, a->k, a->n_kv, dim, a->k_token, 64) ||
-        !describes(&t->v_map, a->v, a->n_kv, dim, a->v_token, 64))
+    if (!describes(&t->q_map, a->q, NV_BF16, a->n_q, dim, a->q_token, 128) ||
+        !describes(&t->k_map, a->k, NV_BF16, a->n_kv, dim, a->k_token, 64) ||
+        !describes(&t->v_map, a->v, NV_BF16, a->n_kv, dim, a->v_token, 64))
         return "a map";
     attend(a);
     return NULL;

@@ -514,11 +514,12 @@ int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p, const
                            const uint64_t *strides, const uint32_t *box, const uint32_t *steps,
                            int interleave, int swizzle, int l2, int out_of_bounds)
 {
-    struct fake_map m = {.p = p, .rank = rank, .f32 = type == 7};
+    struct fake_map m = {.p = p, .rank = rank, .type = type};
     (void)interleave;
     (void)l2;
     (void)out_of_bounds;
-    if ((uintptr_t)out % 64 != 0 || p % 16 != 0 || (type != 9 && type != 7) || swizzle != 3 ||
+    if ((uintptr_t)out % 64 != 0 || p % 16 != 0 ||
+        (type != FAKE_MAP_BYTES && type != FAKE_MAP_F32 && type != FAKE_MAP_BF16) || swizzle != 3 ||
         rank > 3)
         return complain("a map at %p of type %d, %u dimensions", out, type, rank);
     for (unsigned i = 0; i < rank; i++) {

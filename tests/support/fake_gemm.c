@@ -40,8 +40,10 @@ static void multiply(const struct nv_gemm *g)
     for (int m = 0; m < g->m; m++)
         for (int n = 0; n < g->n; n++) {
             const float *row = x + (long long)m * g->k;
+            float factor = g->x_scales ? g->x_scales[m * g->ld_scales] : 1;
             float up = w2 ? dot(row, w2 + (long long)n * g->k, g->k) : 0;
-            float s = finished(g, m, n, dot(row, w + (long long)n * g->k, g->k), up);
+            float s =
+                finished(g, m, n, factor * dot(row, w + (long long)n * g->k, g->k), factor * up);
             store(g->y, m * g->ldy + n, g->y_type, s);
         }
     free(x);
@@ -49,12 +51,16 @@ static void multiply(const struct nv_gemm *g)
     free(w2);
 }
 
-static const char *check_bf16(const struct nv_gemm *g)
+static const char *check_operands(const struct nv_gemm *g, int type)
 {
-    if (g->x_type != NV_BF16 || g->w_type != NV_BF16)
-        return "x or w is not bf16";
-    if (g->k % 8 || g->ldx % 8 || g->ldw % 8)
-        return "k or a leading dimension is no multiple of 8";
+    int piece = type == NV_BF16 ? 8 : 16;
+    if (g->x_type != type || g->w_type != type)
+        return "the type of x or w";
+    if (g->k % piece || g->ldx % piece || g->ldw % piece)
+        return "k or a leading dimension is no multiple of 16 bytes";
+    if ((type != NV_BF16) != (g->x_scales != NULL) || (g->x_scales && !g->row_scales) ||
+        (g->x_scales && g->act == NV_ACT_SWIGLU && !g->row_scales2))
+        return "scales";
     if (g->tickets || (g->residual && g->residual_type != NV_F32 &&
                        (g->residual_type != NV_BF16 || g->y_type != NV_BF16)))
         return "tickets, or the residual's type";
@@ -63,9 +69,9 @@ static const char *check_bf16(const struct nv_gemm *g)
     return NULL;
 }
 
-static const char *gemm_tiles(const struct nv_gemm *g, struct fake_grid grid, int tile)
+static const char *gemm_tiles(const struct nv_gemm *g, int type, struct fake_grid grid, int tile)
 {
-    const char *bad = check_bf16(g);
+    const char *bad = check_operands(g, type);
     if (bad)
         return bad;
     if (grid.x != divide_up(g->m, 128) * divide_up(g->n, tile) || grid.y != 1 || grid.z != 1)
@@ -77,25 +83,25 @@ static const char *gemm_tiles(const struct nv_gemm *g, struct fake_grid grid, in
 const char *run_gemm_bf16(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm *g = p;
-    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, grid, 128);
+    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, NV_BF16, grid, 128);
 }
 
 const char *run_gemm_bf16_swiglu(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm *g = p;
-    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, grid, 64);
+    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, NV_BF16, grid, 64);
 }
 
 const char *run_gemm_bf16_wide(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm *g = p;
-    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, grid, 256);
+    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, NV_BF16, grid, 256);
 }
 
 const char *run_gemm_bf16_wide_swiglu(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm *g = p;
-    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, grid, 128);
+    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, NV_BF16, grid, 128);
 }
 
 const char *run_gemm_exact(const void *p, struct fake_grid grid)
@@ -122,21 +128,21 @@ static bool describes_result(const struct nv_gemm_tma *t)
 {
     const struct nv_gemm *g = &t->g;
     struct fake_map m = map_of(&t->y_map);
-    return m.f32 && m.p == (uintptr_t)g->y && m.dims[0] == (uint64_t)g->n &&
+    return m.type == FAKE_MAP_F32 && m.p == (uintptr_t)g->y && m.dims[0] == (uint64_t)g->n &&
            m.dims[1] == (uint64_t)g->m && m.strides[0] == (uint64_t)g->ldy * 4 && m.box[0] == 32 &&
            m.box[1] == 64 && g->y_type == NV_F32 && g->act == NV_ACT_NONE && g->ldr == g->ldy &&
            g->n % 2 == 0;
 }
 
-static const char *tma_tiles(const struct nv_gemm_tma *t, struct fake_grid grid, int tile)
+static const char *tma_tiles(const struct nv_gemm_tma *t, int type, struct fake_grid grid, int tile)
 {
     const struct nv_gemm *g = &t->g;
-    const char *bad = check_bf16(g);
+    const char *bad = check_operands(g, type);
     if (bad)
         return bad;
-    if (!describes(&t->x_map, g->x, g->m, g->k, g->ldx, 128) ||
-        !describes(&t->w_map, g->w, g->n, g->k, g->ldw, 64) ||
-        (g->act == NV_ACT_SWIGLU && !describes(&t->w2_map, g->w2, g->n, g->k, g->ldw, 64)))
+    if (!describes(&t->x_map, g->x, type, g->m, g->k, g->ldx, 128) ||
+        !describes(&t->w_map, g->w, type, g->n, g->k, g->ldw, 64) ||
+        (g->act == NV_ACT_SWIGLU && !describes(&t->w2_map, g->w2, type, g->n, g->k, g->ldw, 64)))
         return "a map";
     if (g->residual == g->y && !describes_result(t))
         return "y's map, or a result that cannot be in place";
@@ -148,23 +154,23 @@ static const char *tma_tiles(const struct nv_gemm_tma *t, struct fake_grid grid,
 
 const char *run_gemm_tma_256(const void *p, struct fake_grid grid)
 {
-    return tma_tiles(p, grid, 256);
+    return tma_tiles(p, NV_BF16, grid, 256);
 }
 
 const char *run_gemm_tma_192(const void *p, struct fake_grid grid)
 {
-    return tma_tiles(p, grid, 192);
+    return tma_tiles(p, NV_BF16, grid, 192);
 }
 
 const char *run_gemm_tma_128(const void *p, struct fake_grid grid)
 {
-    return tma_tiles(p, grid, 128);
+    return tma_tiles(p, NV_BF16, grid, 128);
 }
 
 const char *run_gemm_tma_swiglu(const void *p, struct fake_grid grid)
 {
     const struct nv_gemm_tma *t = p;
-    return t->g.act != NV_ACT_SWIGLU ? "no SWIGLU" : tma_tiles(p, grid, 128);
+    return t->g.act != NV_ACT_SWIGLU ? "no SWIGLU" : tma_tiles(p, NV_BF16, grid, 128);
 }
 
 /* Norm and rotation of the heads of a product's row. */
@@ -192,9 +198,11 @@ static void finish_heads(const struct nv_gemm_heads_tma *h, const struct nv_head
     }
 }
 
-const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
+static const char *heads_of(const struct nv_gemm_heads_tma *h, int type, struct fake_grid grid)
 {
-    const struct nv_gemm_heads_tma *h = p;
+    int bytes = type == NV_BF16 ? 2 : 1;
+    if ((type != NV_BF16) != (h->x_scales != NULL))
+        return "scales";
     struct fake_map x = map_of(&h->x_map);
     long long tiles = 0;
     if (x.dims[0] != (uint64_t)h->k || x.dims[1] != (uint64_t)h->m || x.box[1] != 128)
@@ -206,6 +214,8 @@ const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
         struct fake_map w = map_of(&h->w_map[i]);
         if (w.dims[0] != (uint64_t)h->k || w.dims[1] != (uint64_t)part->n || w.box[1] != 64)
             return "a weight's map";
+        if (h->x_scales && !part->row_scales)
+            return "a part without scales";
         if (part->n % 128 || part->y_token % 8 || part->y_head % 8 || !at_16_bytes(part->y))
             return "a part";
         tiles += divide_up(part->n, 256);
@@ -213,17 +223,21 @@ const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
     if (grid.x != in_pairs(divide_up(divide_up(h->m, 128), 2) * tiles, grid))
         return "the grid";
     float *rows =
-        rows_of((const void *)(uintptr_t)x.p, (long long)x.strides[0] / 2, NV_BF16, h->m, h->k);
+        rows_of((const void *)(uintptr_t)x.p, (long long)x.strides[0] / bytes, type, h->m, h->k);
     for (int i = 0; i < 3; i++) {
         int n = h->part[i].n;
         struct fake_map m = map_of(&h->w_map[i]);
-        float *w =
-            n ? rows_of((const void *)(uintptr_t)m.p, (long long)m.strides[0] / 2, NV_BF16, n, h->k)
-              : NULL;
+        float *w = n ? rows_of((const void *)(uintptr_t)m.p, (long long)m.strides[0] / bytes, type,
+                               n, h->k)
+                     : NULL;
         float *y = room(n, sizeof *y);
         for (int t = 0; n && t < h->m; t++) {
-            for (int c = 0; c < n; c++)
-                y[c] = dot(rows + (long long)t * h->k, w + (long long)c * h->k, h->k);
+            float factor = h->x_scales ? h->x_scales[t * h->ld_scales] : 1;
+            for (int c = 0; c < n; c++) {
+                float column = h->part[i].row_scales ? h->part[i].row_scales[c] : 1;
+                y[c] = factor * column *
+                       dot(rows + (long long)t * h->k, w + (long long)c * h->k, h->k);
+            }
             finish_heads(h, &h->part[i], t, y);
         }
         free(w);
@@ -231,4 +245,42 @@ const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
     }
     free(rows);
     return NULL;
+}
+
+const char *run_gemm_tma_heads(const void *p, struct fake_grid grid)
+{
+    return heads_of(p, NV_BF16, grid);
+}
+
+#define EIGHT_BITS(word, type)                                                                     \
+    const char *run_gemm_tma_##word##_256(const void *p, struct fake_grid grid)                    \
+    {                                                                                              \
+        return tma_tiles(p, type, grid, 256);                                                      \
+    }                                                                                              \
+    const char *run_gemm_tma_##word##_128(const void *p, struct fake_grid grid)                    \
+    {                                                                                              \
+        return tma_tiles(p, type, grid, 128);                                                      \
+    }                                                                                              \
+    const char *run_gemm_tma_##word##_swiglu(const void *p, struct fake_grid grid)                 \
+    {                                                                                              \
+        const struct nv_gemm_tma *t = p;                                                           \
+        return t->g.act != NV_ACT_SWIGLU ? "no SWIGLU" : tma_tiles(p, type, grid, 128);            \
+    }                                                                                              \
+    const char *run_gemm_tma_heads_##word(const void *p, struct fake_grid grid)                    \
+    {                                                                                              \
+        return heads_of(p, type, grid);                                                            \
+    }
+EIGHT_BITS(s8, NV_I8)
+EIGHT_BITS(f8, NV_F8)
+
+const char *run_gemm_s8(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm *g = p;
+    return g->act == NV_ACT_SWIGLU ? "SWIGLU" : gemm_tiles(g, NV_I8, grid, 128);
+}
+
+const char *run_gemm_s8_swiglu(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm *g = p;
+    return g->act != NV_ACT_SWIGLU ? "no SWIGLU" : gemm_tiles(g, NV_I8, grid, 64);
 }

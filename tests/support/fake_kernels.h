@@ -10,8 +10,11 @@
 /* What cuTensorMapEncodeTiled was told; in the bytes of a map. */
 struct fake_map {
     uint64_t p, dims[3], strides[2];
-    uint32_t box[3], steps[3], rank, f32;
+    uint32_t box[3], steps[3], rank;
+    int type; /* CUtensorMapDataType: bytes, float32 or bf16 */
 };
+
+enum { FAKE_MAP_BYTES = 0, FAKE_MAP_F32 = 7, FAKE_MAP_BF16 = 9 };
 
 struct fake_grid {
     long long x, y, z;

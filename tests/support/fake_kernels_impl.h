@@ -15,12 +15,25 @@
 NV_KERNELS(NV_KERNEL)
 #undef NV_KERNEL
 
+static inline float from_e4m3(uint8_t x)
+{
+    int exponent = x >> 3 & 15, m = x & 7;
+    float f = (x & 127) == 127 ? NAN
+              : exponent       ? ldexpf((float)(8 + m), exponent - 10)
+                               : ldexpf((float)m, -9);
+    return x & 128 ? -f : f;
+}
+
 static inline float load(const void *p, long long i, int type)
 {
     if (type == NV_F32)
         return ((const float *)p)[i];
     if (type == NV_I32)
         return (float)((const int *)p)[i];
+    if (type == NV_I8)
+        return (float)((const int8_t *)p)[i];
+    if (type == NV_F8)
+        return from_e4m3(((const uint8_t *)p)[i]);
     uint32_t h = ((const uint16_t *)p)[i];
     if (type == NV_BF16) {
         uint32_t u = h << 16;
@@ -104,12 +117,15 @@ static inline struct fake_map map_of(const struct nv_tensor_map *m)
     return f;
 }
 
-static inline bool describes(const struct nv_tensor_map *map, const void *p, int rows, int k,
-                             long long ld, unsigned box)
+/* Rows of numbers of `type`: bf16, or 8 bits. */
+static inline bool describes(const struct nv_tensor_map *map, const void *p, int type, int rows,
+                             int k, long long ld, unsigned box)
 {
     struct fake_map m = map_of(map);
+    bool bf16 = type == NV_BF16;
     return m.p == (uintptr_t)p && m.rank == 2 && m.dims[0] == (uint64_t)k &&
-           m.dims[1] == (uint64_t)rows && m.strides[0] == (uint64_t)ld * 2 && m.box[0] == 64 &&
+           m.type == (bf16 ? FAKE_MAP_BF16 : FAKE_MAP_BYTES) && m.dims[1] == (uint64_t)rows &&
+           m.strides[0] == (uint64_t)ld * (bf16 ? 2 : 1) && m.box[0] == (bf16 ? 64 : 128) &&
            m.box[1] == box;
 }
 

@@ -625,7 +625,13 @@ enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
                                  struct nv_tensor_map *out, struct err *e)
 {
     enum { RANK = 3 };
-    const uint64_t bytes = s->f32 ? sizeof(float) : sizeof(uint16_t);
+    static const struct {
+        uint64_t bytes;
+        int type;
+    } kinds[] = {[NV_MAP_OF_BF16] = {2, NV_MAP_TYPE_BF16},
+                 [NV_MAP_OF_F32] = {4, NV_MAP_TYPE_F32},
+                 [NV_MAP_OF_BYTES] = {1, NV_MAP_TYPE_U8}};
+    const uint64_t bytes = kinds[s->of].bytes;
     const uint64_t dims[RANK] = {s->columns, s->rows, s->outer};
     const uint64_t strides[RANK - 1] = {s->row_stride * bytes, s->outer_stride * bytes};
     const uint32_t step = s->step ? s->step : 1;
@@ -633,9 +639,8 @@ enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,
     const uint32_t steps[RANK] = {1, step, step};
     /* The driver wants 64 bytes of alignment; a struct on the stack has less where its use is watched. */
     unsigned char room[2 * sizeof *out], *map = room + (64 - (uintptr_t)room % 64) % 64;
-    nv_result r = c->d->tensor_map(map, s->f32 ? NV_MAP_TYPE_F32 : NV_MAP_TYPE_BF16,
-                                   s->outer ? RANK : RANK - 1, s->p, dims, strides, box, steps, 0,
-                                   NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
+    nv_result r = c->d->tensor_map(map, kinds[s->of].type, s->outer ? RANK : RANK - 1, s->p, dims,
+                                   strides, box, steps, 0, NV_MAP_SWIZZLE_128B, NV_MAP_L2_256B, 0);
     memcpy(out, map, sizeof *out);
     if (r == NV_SUCCESS)
         return ERR_OK;

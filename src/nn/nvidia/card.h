@@ -106,10 +106,12 @@ ERR_MUST_CHECK enum err_code nv_wait(struct nv_card *c, struct err *e);
  * stopping to take effect soon. */
 ERR_MUST_CHECK enum err_code nv_throttle(struct nv_card *c, struct err *e);
 
+enum nv_map_of { NV_MAP_OF_BF16, NV_MAP_OF_F32, NV_MAP_OF_BYTES };
+
 /* A map of [outer, rows, columns] for the kernels of sm_90a, columns side by side; strides in elements. */
 struct nv_map_spec {
     nv_ptr p;
-    bool f32;                      /* else bf16 */
+    enum nv_map_of of;
     uint64_t columns, rows, outer; /* outer 0: two dimensions */
     uint64_t row_stride, outer_stride;
     uint32_t box_columns, box_rows, box_outer; /* box_outer 0 counts as 1 */

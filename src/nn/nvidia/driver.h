@@ -45,6 +45,7 @@ enum {
 
 /* CUtensorMap */
 enum {
+    NV_MAP_TYPE_U8 = 0,
     NV_MAP_TYPE_F32 = 7,
     NV_MAP_TYPE_BF16 = 9,
     NV_MAP_SWIZZLE_128B = 3,

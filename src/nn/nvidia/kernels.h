@@ -10,7 +10,7 @@
 #ifndef VT_NN_NVIDIA_KERNELS_H
 #define VT_NN_NVIDIA_KERNELS_H
 
-enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64 };
+enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64, NV_I8, NV_F8 /* e4m3 */ };
 
 /* ---- products ------------------------------------------------------------------------------------------
  *
@@ -21,18 +21,23 @@ enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64 };
  * gemm_bf16: x and w are bf16; k, ldx and ldw multiples of 8, x and w at multiples of 16 bytes; y is bf16 or f32. m and n are any. grid: ceil(m / 128) * ceil(n / tile) in x, tile = 128 (64 with SWIGLU).
  * gemm_bf16_wide: the same with tiles twice as wide (tile = 256, 128 with SWIGLU): quicker where there are many.
  * gemm_exact: types and sizes are any. grid: ceil(m / 64), ceil(n / 64).
- * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8). */
+ * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8).
+ *
+ * Operands of 8 bits (both NV_I8, or both NV_F8): row r of x is also multiplied by x_scales[r * ld_scales], and row_scales must be
+ * there (row_scales2 with SWIGLU). k, ldx and ldw multiples of 16, x and w at multiples of 16 bytes; sums of int8 are exact.
+ * gemm_s8: int8 on every card, tiles as gemm_bf16. */
 enum nv_act { NV_ACT_NONE, NV_ACT_SILU, NV_ACT_GELU_TANH, NV_ACT_SWIGLU };
 
 struct nv_gemm {
     const void *x, *w, *w2;
     const float *bias, *bias2;             /* [n] */
     const float *row_scales, *row_scales2; /* [n] */
+    const float *x_scales;                 /* of 8 bits only */
     const float *gate;                     /* [n] */
     const void *residual; /* [m, n], of residual_type: f32, or bf16 where y is bf16 */
     int *tickets;         /* products on sm_90a only: see there; NULL elsewhere */
     void *y;
-    long long ldx, ldw, ldy, ldr;
+    long long ldx, ldw, ldy, ldr, ld_scales;
     int m, n, k;
     float scale;
     int act;
@@ -40,7 +45,8 @@ struct nv_gemm {
 };
 
 /* Products on sm_90a, tiles of 128 rows by N = 256, 192 or 128 columns (the name says it). The maps describe x as [m, k]
- * with boxes of [128, 64], each weight as [n, k] with boxes of [64, 64]: bf16, swizzle 128 bytes, out of bounds 0.
+ * with boxes of [128, 64], each weight as [n, k] with boxes of [64, 64]: bf16, swizzle 128 bytes, out of bounds 0. For operands of
+ * 8 bits (gemm_tma_s8_N, gemm_tma_f8_N, N = 256 or 128) the boxes are [128, 128] and [64, 128] bytes.
  * Blocks work in pairs on two tiles that are neighbours in m, and stay: grid = 2 * min(multiprocessors / 2,
  * ceil(ceil(m / 128) / 2) * ceil(n / N)). SWIGLU: N = 256 gives 128 columns of y (so ceil(n / 128) above).
  * In place (y is the residual, f32, no act): y_map describes y as f32 [m, n] with boxes of [64, 32], swizzle 128 bytes (ldy
@@ -58,11 +64,11 @@ struct nv_gemm_tma {
 };
 
 /* gemm_tma_heads: up to three products of the same x whose columns are heads of 128: plus bias, RMS norm of each head times
- * norm [128] (NULL: none), rotary embedding where `rotate` (by cos, sin [m, 64]; pairs as in norm_rope), stored as bf16 at
+ * norm [128] (NULL: none; row_scales [n], NULL for none, come before the bias), rotary embedding where `rotate` (by cos, sin [m, 64]; pairs as in norm_rope), stored as bf16 at
  * y[token * y_token + head * y_head + d], y_token and y_head multiples of 8, y at a multiple of 16 bytes. n is a multiple of 128;
  * parts that are not there have n = 0. grid: 2 * min(multiprocessors / 2, ceil(ceil(m / 128) / 2) * sum of ceil(n / 256)). */
 struct nv_heads {
-    const float *bias, *norm;
+    const float *row_scales, *bias, *norm;
     void *y;
     long long y_token, y_head;
     int n;
@@ -73,7 +79,8 @@ struct nv_gemm_heads_tma {
     struct nv_tensor_map x_map, w_map[3];
     struct nv_heads part[3];
     const float *cos, *sin;
-    long long ld_table;
+    const float *x_scales; /* gemm_tma_heads_s8 and _f8: as in nv_gemm */
+    long long ld_table, ld_scales;
     int m, k;
     int pairs;
     float eps;
@@ -298,6 +305,8 @@ struct nv_reduce {
 #define NV_KERNELS(NV_KERNEL)                                                                      \
     NV_KERNEL(gemm, gemm_bf16, 80, nv_gemm, 256, 3 * 32768)                                        \
     NV_KERNEL(gemm, gemm_bf16_swiglu, 80, nv_gemm, 256, 3 * 32768)                                 \
+    NV_KERNEL(gemm_s8, gemm_s8, 80, nv_gemm, 256, 3 * 32768)                                       \
+    NV_KERNEL(gemm_s8, gemm_s8_swiglu, 80, nv_gemm, 256, 3 * 32768)                                \
     NV_KERNEL(gemm_wide, gemm_bf16_wide, 80, nv_gemm, 256, 4 * 24576)                              \
     NV_KERNEL(gemm_wide, gemm_bf16_wide_swiglu, 80, nv_gemm, 256, 4 * 24576)                       \
     NV_KERNEL(gemm_exact, gemm_exact, 80, nv_gemm, 256, 0)                                         \
@@ -307,6 +316,16 @@ struct nv_reduce {
     NV_KERNEL(gemm_narrow_tma, gemm_tma_192, 90, nv_gemm_tma, 384, 4 * 40960 + 32768 + 1024)       \
     NV_KERNEL(gemm_narrow_tma, gemm_tma_128, 90, nv_gemm_tma, 384, 6 * 32768 + 32768 + 1024)       \
     NV_KERNEL(gemm_heads_tma, gemm_tma_heads, 90, nv_gemm_heads_tma, 384,                          \
+              4 * 49152 + 32768 + 1024)                                                            \
+    NV_KERNEL(gemm_s8_tma, gemm_tma_s8_256, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)        \
+    NV_KERNEL(gemm_s8_tma, gemm_tma_s8_128, 90, nv_gemm_tma, 384, 6 * 32768 + 32768 + 1024)        \
+    NV_KERNEL(gemm_s8_tma, gemm_tma_s8_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)     \
+    NV_KERNEL(gemm_s8_tma, gemm_tma_heads_s8, 90, nv_gemm_heads_tma, 384,                          \
+              4 * 49152 + 32768 + 1024)                                                            \
+    NV_KERNEL(gemm_f8_tma, gemm_tma_f8_256, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)        \
+    NV_KERNEL(gemm_f8_tma, gemm_tma_f8_128, 90, nv_gemm_tma, 384, 6 * 32768 + 32768 + 1024)        \
+    NV_KERNEL(gemm_f8_tma, gemm_tma_f8_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)     \
+    NV_KERNEL(gemm_f8_tma, gemm_tma_heads_f8, 90, nv_gemm_heads_tma, 384,                          \
               4 * 49152 + 32768 + 1024)                                                            \
     NV_KERNEL(attention, attention_bf16_64, 80, nv_attention, 128, 384 * (2 * 64 + 16))            \
     NV_KERNEL(attention, attention_bf16_80, 80, nv_attention, 128, 384 * (2 * 80 + 16))            \

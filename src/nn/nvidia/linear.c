@@ -113,7 +113,7 @@ static enum err_code result_map(const struct nv_job *j, const struct nv_gemm *g,
 {
     const struct nv_map_spec s = {
         .p = (nv_ptr)(uintptr_t)g->y,
-        .f32 = true,
+        .of = NV_MAP_OF_F32,
         .columns = (uint64_t)g->n,
         .rows = (uint64_t)g->m,
         .row_stride = (uint64_t)g->ldy,

@@ -5,6 +5,8 @@
  * conv_exact is gemm_exact.cu's loop likewise, for any types and strides. */
 #include "mma_tile.cuh"
 
+enum { SLICE = of_bf16::SLICE };
+
 /* Element of x at place `tap` of the kernel for pixel (row, column) of y; -1 beside the image. */
 DEVICE i64 source_of(const struct nv_conv *c, int row, int column, int tap)
 {
@@ -44,7 +46,7 @@ DEVICE void load_stage(const struct nv_conv *c, u32 to, const struct pixel *pixe
         i64 from = within && pixels[i].row >= 0 ? source_of(c, pixels[i].row, pixels[i].column, tap) : -1;
         copy_async(to + swizzled(r0 + i * 32, q), from < 0 ? x : x + from + channel, from < 0 ? 0 : 16);
     }
-    to += TILE * SLICE * 2;
+    to += TILE * ROW_BYTES;
     UNROLL for (int i = 0; i < 4; i++)
     {
         int o = column + r0 + i * 32;
@@ -115,7 +117,7 @@ KERNEL BOUNDS(256, 2) void conv_bf16(struct nv_conv c)
         if (next < slices)
             load_stage(&c, base + next % STAGES * STAGE_BYTES, rows, column, next * SLICE);
         copy_commit();
-        multiply_stage(base + k % STAGES * STAGE_BYTES, sums, [&](int j) INLINE { return (warp >> 1) * 32 + j * 8; });
+        multiply_stage<of_bf16>(base + k % STAGES * STAGE_BYTES, sums, [&](int j) INLINE { return (warp >> 1) * 32 + j * 8; });
     }
 
     UNROLL for (int i = 0; i < 4; i++)

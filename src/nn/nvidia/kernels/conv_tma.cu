@@ -3,14 +3,14 @@
  * is ever laid out in memory. */
 #include "gemm_tma.cuh"
 
-enum { TILE_H = 8, TILE_W = 16 };
+enum { TILE_H = 8, TILE_W = 16, SLICE = of_bf16::SLICE };
 
 template <int N> DEVICE void convolve(const struct nv_conv_tma *c, u64 x_map, u64 w_map)
 {
     int across = (c->out_width + TILE_W - 1) / TILE_W, down = (c->out_height + TILE_H - 1) / TILE_H;
     int per_tap = (c->in + SLICE - 1) / SLICE, slices = c->kh * c->kw * per_tap;
-    for_each_tile<N>(
-        share_of(across * down * TILE_M, (c->g.n + N - 1) / N, slices * SLICE, false),
+    for_each_tile<of_bf16, N>(
+        share_of(across * down * TILE_M, (c->g.n + N - 1) / N, slices, false),
         [&](struct work t, struct stages<N> *s, int rank) INLINE {
             int x0 = t.tile.m % across * TILE_W * c->stride - c->pad_left;
             int y0 = t.tile.m / across * TILE_H * c->stride - c->pad_top;
@@ -31,7 +31,7 @@ template <int N> DEVICE void convolve(const struct nv_conv_tma *c, u64 x_map, u6
             int x = t.tile.m % across * TILE_W + ((thread_x() & 31) >> 2), none = c->g.m;
             int row = y < c->out_height && x < c->out_width ? y * c->out_width + x : none;
             int row8 = y < c->out_height && x + 8 < c->out_width ? y * c->out_width + x + 8 : none;
-            store_sums<N, false>(&c->g, c->g.bias, sums, row, row8, t.tile.n * N);
+            store_sums<of_bf16, N, false>(&c->g, sums, row, row8, t.tile.n * N, half);
         });
 }
 

@@ -248,6 +248,15 @@ DEVICE void mma_bf16(float *c, const u32 *a, const u32 *b)
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+/* c [16, 8] += a [16, 32] b [8, 32]^T, of int8; the fragments lie as those of bf16 do, byte for byte. */
+DEVICE void mma_s8(int *c, const u32 *a, const u32 *b)
+{
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                 : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
 /* Where 16 bytes number q (of 8) of row r lie in a tile whose rows are 128 bytes: no two of the eight rows that a
  * matrix load reads at a time fall on the same banks. */
 DEVICE u32 swizzled(int r, int q) { return (u32)(r * 128 + ((q ^ (r & 7)) << 4)); }

@@ -52,8 +52,19 @@ DEVICE float epilogue(const struct nv_gemm *g, int row, int column, float sum, f
 /* x * sigmoid(a x (1 + b x^2)): SiLU with a = 1, b = 0, the tanh form of GELU with those of gelu_tanh. */
 DEVICE float gated_by_sigmoid(float x, float a, float b) { return x * sigmoid_fast(a * x * (1.0f + b * x * x)); }
 
-/* The first two steps for all of a thread's N sums: sum i is of column column_of(i). bias: g's, or NULL. ups: as many sums of
- * w2, or NULL. */
+/* What follows the bias, for all of a thread's N sums; ups: as many sums of w2, or NULL. */
+template <int N> DEVICE void activate_sums(const struct nv_gemm *g, float *sums, const float *ups)
+{
+    if (ups) {
+        UNROLL for (int i = 0; i < N; i++) sums[i] = silu_fast(sums[i]) * ups[i];
+    } else if (g->act != NV_ACT_NONE) {
+        bool gelu = g->act == NV_ACT_GELU_TANH;
+        float a = gelu ? 1.5957691216057308f : 1.0f, b = gelu ? 0.044715f : 0.0f;
+        UNROLL for (int i = 0; i < N; i++) sums[i] = gated_by_sigmoid(sums[i], a, b);
+    }
+}
+
+/* The first two steps for all of a thread's N sums: sum i is of column column_of(i). bias: g's, or NULL. */
 template <int N, typename COLUMN>
 DEVICE void finish_sums(const struct nv_gemm *g, const float *bias, float *sums, float *ups, COLUMN column_of)
 {
@@ -66,18 +77,25 @@ DEVICE void finish_sums(const struct nv_gemm *g, const float *bias, float *sums,
             if (ups)
                 ups[i] = scaled(g, g->row_scales2, g->bias2, c, ups[i]);
         }
-    if (ups) {
-        UNROLL for (int i = 0; i < N; i++) sums[i] = silu_fast(sums[i]) * ups[i];
-    } else if (g->act != NV_ACT_NONE) {
-        bool gelu = g->act == NV_ACT_GELU_TANH;
-        float a = gelu ? 1.5957691216057308f : 1.0f, b = gelu ? 0.044715f : 0.0f;
-        UNROLL for (int i = 0; i < N; i++) sums[i] = gated_by_sigmoid(sums[i], a, b);
-    }
+    activate_sums<N>(g, sums, ups);
 }
 
 struct two {
     float v[2];
 } __attribute__((aligned(8)));
+
+/* The factors of the rows of x that a thread's sums are of. */
+struct row_factors {
+    float v[2];
+};
+
+DEVICE struct row_factors factors_of(const float *x_scales, i64 ld_scales, int m, float scale, int row, int row8)
+{
+    row = row < m ? row : m - 1; /* what lies beyond is not stored */
+    row8 = row8 < m ? row8 : m - 1;
+    struct row_factors f = {{scale * x_scales[row * ld_scales], scale * x_scales[row8 * ld_scales]}};
+    return f;
+}
 
 /* The last step and the store of one sum, wherever it is. */
 DEVICE void store_sum(const struct nv_gemm *g, int row, int column, float sum)

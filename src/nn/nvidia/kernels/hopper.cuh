@@ -80,6 +80,14 @@ DEVICE void fetch_tile_for_both(u32 to, u64 map, u32 barrier, int x, int y)
                  : "memory");
 }
 
+DEVICE void fetch_tile3_for_both(u32 to, u64 map, u32 barrier, int x, int y, int z)
+{
+    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
+                 "[%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(to),
+                 "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"((u16)3)
+                 : "memory");
+}
+
 /* Adds a tile of float32 in shared memory to the card's, element by element, while the warps go on. */
 DEVICE void add_tile(u64 map, u32 from, int x, int y)
 {
@@ -197,6 +205,42 @@ DEVICE void multiply_256(float *d, u64 a, u64 b)
     asm volatile("{ wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {" NAMES_0_63 ", " NAMES_64_127
                  "}, %128, %129, 1, 1, 1, 0, 0; }"
                  : SUMS64(d, 0), SUMS64(d, 64)
+                 : "l"(a), "l"(b));
+}
+
+#define WHOLE8(d, i) "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3]), "+r"(d[i + 4]), "+r"(d[i + 5]), \
+                     "+r"(d[i + 6]), "+r"(d[i + 7])
+#define WHOLE64(d, i) WHOLE8(d, i), WHOLE8(d, i + 8), WHOLE8(d, i + 16), WHOLE8(d, i + 24), WHOLE8(d, i + 32), \
+                      WHOLE8(d, i + 40), WHOLE8(d, i + 48), WHOLE8(d, i + 56)
+
+/* The same of int8, 32 of k at a time. */
+DEVICE void multiply_s8_256(int *d, u64 a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n256k32.s32.s8.s8 {" NAMES_0_63 ", " NAMES_64_127 "}, %128, %129, 1; }"
+                 : WHOLE64(d, 0), WHOLE64(d, 64)
+                 : "l"(a), "l"(b));
+}
+
+DEVICE void multiply_s8_128(int *d, u64 a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {" NAMES_0_63 "}, %64, %65, 1; }"
+                 : WHOLE64(d, 0)
+                 : "l"(a), "l"(b));
+}
+
+/* The same of float8 (e4m3). */
+DEVICE void multiply_f8_256(float *d, u64 a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n256k32.f32.e4m3.e4m3 {" NAMES_0_63 ", " NAMES_64_127
+                 "}, %128, %129, 1, 1, 1; }"
+                 : SUMS64(d, 0), SUMS64(d, 64)
+                 : "l"(a), "l"(b));
+}
+
+DEVICE void multiply_f8_128(float *d, u64 a, u64 b)
+{
+    asm volatile("{ wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {" NAMES_0_63 "}, %64, %65, 1, 1, 1; }"
+                 : SUMS64(d, 0)
                  : "l"(a), "l"(b));
 }
 
