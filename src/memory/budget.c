@@ -6,6 +6,7 @@
 #include "memory/budget.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -177,4 +178,14 @@ void procmem_read(uint64_t *anonymous_bytes, uint64_t *file_bytes)
     text[n > 0 ? n : 0] = 0;
     *anonymous_bytes = field(text, "RssAnon:");
     *file_bytes = field(text, "RssFile:");
+}
+
+uint64_t procmem_heap_bytes(void)
+{
+#ifdef __GLIBC__
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
+#else
+    return 0;
+#endif
 }

@@ -32,5 +32,7 @@ uint64_t host_available_in(const char *proc, const char *group);
 
 /* Resident anonymous bytes, and resident bytes of mapped files; 0 where /proc cannot tell. */
 void procmem_read(uint64_t *anonymous_bytes, uint64_t *file_bytes);
+/* What malloc has given out and not got back, whoever asked for it; 0 where the C library does not tell. */
+uint64_t procmem_heap_bytes(void);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * Settings are part of the promise in store.h: WAL with synchronous = FULL means that what was committed is on the
  * disk. The database file comes from outside after a restore or a crash, so trusted_schema is off, cell sizes are
- * checked, and attaching is forbidden. Corruption is marked with its own errno (BROKEN_SYS), because only it makes
+ * checked, and attaching is forbidden. Each connection keeps 512 KiB of pages: the system keeps the file anyway, and a
+ * larger bound looks like a leak until it is reached. Corruption is marked with its own errno (BROKEN_SYS), because only it makes
  * the store move the file aside; everything else is an ordinary failure.
  *
  * A prepared statement is kept in a small table by the hash of its text and taken out while it runs. All of a
@@ -25,6 +26,7 @@ static const char settings[] = "PRAGMA busy_timeout = 10000;"
                                "PRAGMA trusted_schema = OFF;"
                                "PRAGMA cell_size_check = ON;"
                                "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA cache_size = -512;"
                                "PRAGMA journal_size_limit = 16777216;";
 
 enum err_code db_error(sqlite3 *h, const char *what, struct err *e)

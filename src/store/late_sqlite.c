@@ -23,6 +23,7 @@
     X(sqlite3_finalize)                                                                            \
     X(sqlite3_get_autocommit)                                                                      \
     X(sqlite3_limit)                                                                               \
+    X(sqlite3_memory_used)                                                                         \
     X(sqlite3_open_v2)                                                                             \
     X(sqlite3_prepare_v2)                                                                          \
     X(sqlite3_prepare_v3)                                                                          \

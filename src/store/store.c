@@ -86,6 +86,11 @@ void store_tell_asset(struct store *s, const char *id, bool deleted)
         s->listener.asset(id, deleted, s->listener.user);
 }
 
+uint64_t store_cache_bytes(void)
+{
+    return (uint64_t)sqlite3_memory_used();
+}
+
 const char *store_dir(const struct store *s)
 {
     return s->dir;

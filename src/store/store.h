@@ -70,6 +70,9 @@ struct store_listener {
 /* Before other threads use the store. */
 void store_listen(struct store *s, const struct store_listener *listener);
 
+/* What SQLite holds in this process; most of it are pages of the database, up to a bound for each connection. */
+uint64_t store_cache_bytes(void);
+
 /* Borrowed from s. */
 const char *store_dir(const struct store *s);
 

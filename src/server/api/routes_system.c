@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json_text.h"
 #include "http/events.h"
+#include "memory/budget.h"
 #include "server/api/schemas.h"
 #include "server/jobs/queue.h"
 #include "server/limits.h"
@@ -141,6 +142,10 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
     metric(b, "jobs_cancelled_total", "counter", "Jobs cancelled since the start.",
            (double)q.cancelled);
     add_engines(&q, b);
+    metric(b, "heap_bytes", "gauge", "Memory that this process has allocated and not freed.",
+           (double)procmem_heap_bytes());
+    metric(b, "store_cache_bytes", "gauge", "Of that: held by the database.",
+           (double)store_cache_bytes());
     metric(b, "uptime_seconds", "gauge", "Since the start.",
            (double)(clock_ns() - s->started_ns) * 1e-9);
     return ERR_OK;
