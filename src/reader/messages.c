@@ -18,6 +18,7 @@ void reader_code_question(struct code *c, struct reader_question *q)
 {
     code_int(c, &q->wish, READER_HEADER, READER_LAYERS);
     code_flag(c, &q->confined);
+    code_flag(c, &q->series);
     code_int(c, &q->seconds, 1, INT_MAX);
     code_limits(c, &q->limits);
     code_u64(c, &q->bytes);

@@ -1,6 +1,6 @@
 /* messages.h - what a reader's process is asked and what it answers. Only for this folder.
  *
- *     READER_ASK    -> what is wished for, its bounds, and the file
+ *     READER_ASK    -> what is wished for, its bounds, and the file; of a series after each answer another one
  *     READER_SIZE   <- of a file with layers, by its headers
  *     READER_STACK  <- all of a file with layers but the layers
  *     READER_LAYER  <- each of them, from the bottom
@@ -14,12 +14,15 @@
 
 enum { READER_ASK = 1, READER_ANSWER, READER_SIZE, READER_STACK, READER_LAYER };
 
+enum { READER_SERIES_FILES = 32 }; /* that one process reads at most */
+
 /* Wishes beside those for images. */
 enum { READER_LAYERS_SIZE = READER_DEEP + 1, READER_LAYERS };
 
 /* An image's file. It is handed over by its path, /proc/self/fd/N of who asks, so that it is opened anew, to read only. */
 struct reader_question {
     int wish, confined;
+    int series;  /* others may follow */
     int seconds; /* of the processor */
     struct layers_limits limits;
     struct vt_image file;

@@ -1,4 +1,5 @@
-/* reader.c - the processes that read files for this one: one waits, one is asked, and each ends with its file. */
+/* reader.c - the processes that read files for this one: one waits, one is asked, and each ends with its file or its
+ * series. */
 #include "reader/reader.h"
 
 #include <errno.h>
@@ -211,7 +212,6 @@ static enum err_code sent_nonsense(struct process *p, const struct err *why, str
                    "for that");
 }
 
-/* p ends with this. */
 static enum err_code take_answer(const struct reader *r, struct process *p, struct reader_taking *t,
                                  struct err *e)
 {
@@ -237,8 +237,19 @@ static enum err_code take_answer(const struct reader *r, struct process *p, stru
     return t->rc;
 }
 
-static enum err_code ask_process(struct reader *r, struct reader_question *q,
-                                 struct reader_taking *t, struct err *e)
+/* One that has answered may read the next file of the series; else it ends. */
+static void end_or_keep(struct process *p, struct reader_series *s, const struct reader_taking *t)
+{
+    if (!s || !t->is_done) {
+        process_free(p);
+        return;
+    }
+    s->process = p;
+    s->files++;
+}
+
+static enum err_code ask_new(struct reader *r, struct reader_question *q, struct reader_series *s,
+                             struct reader_taking *t, struct err *e)
 {
     for (bool again = false;; again = true) {
         struct process *p = again ? NULL : take_waiting(r);
@@ -249,13 +260,49 @@ static enum err_code ask_process(struct reader *r, struct reader_question *q,
         enum err_code rc = send_question(p, q, e);
         if (rc == ERR_OK)
             rc = take_answer(r, p, t, e);
-        process_free(p);
+        end_or_keep(p, s, t);
         /* One that waited was killed just now: not for this file. */
         if (!waited || t->is_done || t->has_stack || (rc != ERR_NOTFOUND && rc != ERR_IO))
             return rc;
         if (e)
             err_clear(e);
     }
+}
+
+void reader_series_end(struct reader_series *s)
+{
+    process_free(s->process);
+    *s = (struct reader_series){0};
+}
+
+/* What the process that read the series so far makes of it. It ends without an answer when the file needs a library
+ * that it can no longer open, or more memory than it may still get; whatever else ended it may be the fault of a file
+ * before. */
+static enum err_code ask_same(const struct reader *r, struct reader_question *q,
+                              struct reader_series *s, struct reader_taking *t, struct err *e)
+{
+    struct process *p = s->process;
+    s->process = NULL;
+    enum err_code rc = send_question(p, q, e);
+    if (rc == ERR_OK)
+        rc = take_answer(r, p, t, e);
+    end_or_keep(p, s, t);
+    return rc;
+}
+
+static enum err_code ask_process(struct reader *r, struct reader_question *q,
+                                 struct reader_series *s, struct reader_taking *t, struct err *e)
+{
+    if (s && s->process && s->files < READER_SERIES_FILES) {
+        enum err_code rc = ask_same(r, q, s, t, e);
+        if (t->is_done || rc == ERR_LIMIT)
+            return rc;
+        if (e)
+            err_clear(e);
+    }
+    if (s)
+        reader_series_end(s);
+    return ask_new(r, q, s, t, e);
 }
 
 static uint64_t bytes_of(const struct reader_file *f)
@@ -270,6 +317,7 @@ static enum err_code ask(struct reader *r, const struct reader_file *f, struct r
     int fd = f->fd;
     struct reader_question q = {.wish = t->wish,
                                 .confined = r->options.confined,
+                                .series = f->series != NULL,
                                 .seconds = cpu_seconds(r),
                                 .limits = t->limits,
                                 .file.file = path,
@@ -277,7 +325,7 @@ static enum err_code ask(struct reader *r, const struct reader_file *f, struct r
     if (f->fd < 0)
         TRY(shared_put(f->memory, &fd, e));
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    enum err_code rc = ask_process(r, &q, t, e);
+    enum err_code rc = ask_process(r, &q, f->series, t, e);
     if (f->fd < 0)
         (void)close(fd);
     return rc;

@@ -14,6 +14,9 @@
  * what it found; pixels come through sealed memory. What it says is checked here (messages.h) against the bounds that
  * it was given, so that a process that somebody took over can at most return a wrong image.
  *
+ * Files that one request reads for one result, as the layers of an export, may be read by one process, one after the
+ * other (struct reader_series): it sees no more than who asked gets to see anyway.
+ *
  * Without a reader (NULL) everything is done in this process, with the same result: for who reads files of its own.
  *
  * Threads: any number may ask at once; each has a process to itself meanwhile. */
@@ -43,11 +46,25 @@ ERR_MUST_CHECK enum err_code reader_open(const struct reader_options *o, struct 
 /* Nobody may be asking any more. Accepts NULL. */
 void reader_close(struct reader *r);
 
+/* Files of one request, which one process reads as long as it can; one thread's. A file that took the process over may
+ * change what is read of those after it, so nothing is kept of a series but the request's own result.
+ *
+ *     struct reader_series series = {0};
+ *     struct reader_file f = {.fd = fd, .bytes = n, .series = &series};
+ *     ...
+ *     reader_series_end(&series); */
+struct reader_series {
+    struct process *process; /* the reader's own, as what follows */
+    int files;
+};
+void reader_series_end(struct reader_series *s);
+
 /* A file, or (fd -1) bytes. */
 struct reader_file {
     int fd;         /* stays the caller's; may be open for writing, too: the process only reads */
     uint64_t bytes; /* how many of it */
     struct str memory;
+    struct reader_series *series; /* of images; NULL: a process of its own */
 };
 
 enum reader_wish {
@@ -72,8 +89,8 @@ ERR_MUST_CHECK enum err_code reader_layers(struct reader *r, const struct reader
 
 /* ---- in the process ---------------------------------------------------------------------------------------- */
 
-/* Answers on PROCESS_SOCKET (child/process.h): one file, or none when the parent goes before it has one. confine gives
- * up everything but computing; files that libraries are made of have been opened by then. */
+/* Answers on PROCESS_SOCKET (child/process.h): a file, or those of a series, or none when the parent goes before it has
+ * one. confine gives up everything but computing; files that libraries are made of have been opened by then. */
 ERR_MUST_CHECK enum err_code reader_serve(enum err_code (*confine)(struct err *e), struct err *e);
 
 #endif

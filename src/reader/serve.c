@@ -1,8 +1,10 @@
-/* serve.c - the process that reads one file.
+/* serve.c - the process that reads one file, or those of a series.
  *
  * What has no hole yet is done first: the file is told from its first bytes, and the libraries that its kind needs are
  * opened. Then every right is given up, and only then is a byte parsed. Memory is bounded twice: for the header, and
- * for the pixels by what the header says; time by the processor's, which no loop escapes.
+ * for the pixels by what the header says; time by the processor's, which no loop escapes. Later files of a series come
+ * when no right is left: for one that would need more than there is the process ends without an answer, and another
+ * one is asked.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,6 +21,8 @@
 /* The header of any file, and a decoder's own; then what a pixel that is being decoded takes (planes, frames that a
  * decoder keeps, the image in two depths, and turned), and one that is kept. */
 static const uint64_t BASE_BYTES = (uint64_t)768 << 20, PIXEL_BYTES = 64, KEPT_BYTES = 8;
+/* By how much later images of a series may be larger than the first. */
+static const uint64_t SERIES_BYTES = (uint64_t)1 << 30;
 
 /* ---- bounds ------------------------------------------------------------------------------------------------ */
 
@@ -40,20 +44,38 @@ static void bound_memory(uint64_t bytes, uint64_t more)
         bound(RLIMIT_DATA, BASE_BYTES + bytes, more);
 }
 
-/* And of what is not the file's business: cores, the memory that an answer may lie in. Beyond the seconds comes the
- * signal that ends it, then one that nobody can do without. */
+/* Whether that bound can still be had. */
+static bool may_have_memory(uint64_t bytes)
+{
+    struct rlimit l;
+    return !reader_bounds_memory() || getrlimit(RLIMIT_DATA, &l) != 0 ||
+           BASE_BYTES + bytes <= l.rlim_max;
+}
+
+/* Beyond the seconds comes the signal that ends it, then one that nobody can do without. */
+static void bound_time(const struct reader_question *q, uint64_t more)
+{
+    struct rusage used = {0};
+    (void)getrusage(RUSAGE_SELF, &used);
+    bound(RLIMIT_CPU,
+          (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) + (uint64_t)q->seconds, more);
+}
+
+/* And of what is not the file's business: cores, the memory that an answer may lie in. */
 static void bound_all(const struct reader_question *q)
 {
     const uint64_t image = 8 * image_limits_defaults().max_pixels, layer = 4 * q->limits.max_pixels;
     (void)signal(SIGXFSZ, SIG_IGN); /* writing fails instead */
     bound(RLIMIT_CORE, 0, 0);
-    bound(RLIMIT_CPU, (uint64_t)q->seconds, 1);
+    bound_time(q, q->series ? READER_SERIES_FILES * (uint64_t)q->seconds : 1);
     bound(RLIMIT_FSIZE, (image > layer ? image : layer) + WIRE_MAX_BYTES, 0);
     bound_memory(0, UINT64_MAX);
 }
 
 struct reading {
     const struct reader_question *question;
+    bool is_first; /* of the process */
+    bool gives_up; /* another process has to read it */
     enum err_code (*confine)(struct err *e);
     struct str bytes;
     struct image_info info;
@@ -61,12 +83,19 @@ struct reading {
 };
 
 /* All that can fail before the file is looked at. */
-static enum err_code prepare(const struct reading *g, struct err *e)
+static enum err_code prepare(struct reading *g, struct err *e)
 {
     struct err why = {0};
     const struct reader_question *q = g->question;
-    TRY(q->wish <= READER_DEEP ? image_prepare(image_sniff(g->bytes), e)
-                               : layers_prepare(g->bytes, e));
+    enum err_code rc = q->wish <= READER_DEEP ? image_prepare(image_sniff(g->bytes), e)
+                                              : layers_prepare(g->bytes, e);
+    if (!g->is_first) {
+        bound_memory(0, UINT64_MAX);
+        bound_time(q, UINT64_MAX);
+        g->gives_up = rc != ERR_OK;
+        return rc;
+    }
+    TRY(rc);
     bound_all(q);
     if (q->confined && g->confine(&why) != ERR_OK)
         log_warn("a reader keeps rights that it does not need: %s", why.text);
@@ -96,7 +125,11 @@ static enum err_code read_image(struct reading *g, struct err *e)
     TRY(reader_decode(g->bytes, READER_HEADER, info, NULL, e));
     if (wish == READER_HEADER)
         return ERR_OK;
-    bound_memory(PIXEL_BYTES * (uint64_t)info->w * (uint64_t)info->h, 0);
+    const uint64_t needed = PIXEL_BYTES * (uint64_t)info->w * (uint64_t)info->h;
+    g->gives_up = !g->is_first && !may_have_memory(needed);
+    if (g->gives_up)
+        return ERR_LIMIT;
+    bound_memory(needed, g->question->series ? SERIES_BYTES : 0);
     return reader_decode(g->bytes, wish, info, &g->image, e);
 }
 
@@ -159,23 +192,28 @@ static enum err_code answer(const struct reading *g, enum err_code rc, const str
     return say(READER_ANSWER, &c, e);
 }
 
-static enum err_code read_and_answer(const struct reader_question *q, int fd,
-                                     enum err_code (*confine)(struct err *e), struct err *e)
+static enum err_code read_file(struct reading *g, int fd, struct err *e)
 {
-    struct reading g = {.question = q, .confine = confine, .info = {.orientation = 1, .frames = 1}};
-    struct err why = {0};
+    const struct reader_question *q = g->question;
     void *p = mmap(NULL, (size_t)q->bytes, PROT_READ, MAP_SHARED, fd, 0);
-    enum err_code rc =
-        p == MAP_FAILED ? err_set_sys(&why, ERR_IO, errno, "cannot read the file") : ERR_OK;
-    g.bytes = (struct str){p, (size_t)q->bytes};
-    if (rc == ERR_OK)
-        rc = prepare(&g, &why);
-    if (rc == ERR_OK)
-        rc = q->wish <= READER_DEEP ? read_image(&g, &why) : read_layers(&g, &why);
-    enum err_code told = answer(&g, rc, &why, e);
+    if (p == MAP_FAILED)
+        return err_set_sys(e, ERR_IO, errno, "cannot read the file");
+    g->bytes = (struct str){p, (size_t)q->bytes};
+    TRY(prepare(g, e));
+    return q->wish <= READER_DEEP ? read_image(g, e) : read_layers(g, e);
+}
+
+/* ERR_NOTFOUND: this process can read no further. */
+static enum err_code read_and_answer(struct reading *g, int fd, struct err *e)
+{
+    struct err why = {0};
+    enum err_code rc = read_file(g, fd, &why);
+    if (g->gives_up)
+        return ERR_NOTFOUND;
+    enum err_code told = answer(g, rc, &why, e);
     if (told != ERR_OK && told != ERR_NOTFOUND && rc == ERR_OK) { /* no room for the pixels */
         why = *e;
-        told = answer(&g, told, &why, e);
+        told = answer(g, told, &why, e);
     }
     return told;
 }
@@ -191,23 +229,38 @@ static void warm_up(void)
             err_clear(&missing); /* a file that needs it will say so */
 }
 
-enum err_code reader_serve(enum err_code (*confine)(struct err *e), struct err *e)
+static enum err_code serve_one(enum err_code (*confine)(struct err *e), bool is_first,
+                               struct err *e)
 {
     struct wire_message m;
     struct code c;
     struct reader_question q = {0};
-    warm_up();
-    enum err_code rc = wire_receive(PROCESS_SOCKET, &m, e);
-    if (rc != ERR_OK)
-        return rc == ERR_NOTFOUND ? ERR_OK : rc; /* nobody had a file for it */
+    struct reading g = {.question = &q,
+                        .is_first = is_first,
+                        .confine = confine,
+                        .info = {.orientation = 1, .frames = 1}};
+    TRY(wire_receive(PROCESS_SOCKET, &m, e));
     code_from(&c, &m);
     reader_code_question(&c, &q);
-    rc = code_end(&c, e);
+    enum err_code rc = code_end(&c, e);
     if (rc == ERR_OK && (m.type != READER_ASK || c.n_files != 1))
         rc = err_set(e, ERR_FORMAT, "a reader was asked for something else than a file");
     if (rc == ERR_OK)
-        rc = read_and_answer(&q, c.files[0].fd, confine, e);
+        rc = read_and_answer(&g, c.files[0].fd, e);
     code_deinit(&c);
     wire_message_deinit(&m);
+    image_free(&g.image);
+    if (g.bytes.p)
+        (void)munmap((void *)(uintptr_t)g.bytes.p, g.bytes.n);
     return rc;
+}
+
+enum err_code reader_serve(enum err_code (*confine)(struct err *e), struct err *e)
+{
+    bool is_first = true;
+    enum err_code rc;
+    warm_up();
+    while ((rc = serve_one(confine, is_first, e)) == ERR_OK)
+        is_first = false;
+    return rc == ERR_NOTFOUND ? ERR_OK : rc; /* nobody had a file, or another one, for it */
 }

@@ -361,14 +361,14 @@ enum err_code asset_open(struct store *s, const char *id, struct asset *out, int
     return ERR_OK;
 }
 
-static enum err_code load(struct store *s, const char *id, enum reader_wish wish, struct image *out,
-                          struct err *e)
+static enum err_code load(struct store *s, const char *id, enum reader_wish wish,
+                          struct reader_series *series, struct image *out, struct err *e)
 {
     struct asset a;
     int fd;
     *out = (struct image){0};
     TRY(asset_open(s, id, &a, &fd, e));
-    const struct reader_file f = {.fd = fd, .bytes = a.bytes};
+    const struct reader_file f = {.fd = fd, .bytes = a.bytes, .series = series};
     enum err_code rc = reader_image(s->reader, &f, wish, NULL, out, e);
     close(fd);
     return rc;
@@ -392,10 +392,16 @@ enum err_code asset_about(struct store *s, const char *id, struct image_about *o
 
 enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)
 {
-    return load(s, id, READER_PIXELS, out, e);
+    return load(s, id, READER_PIXELS, NULL, out, e);
 }
 
 enum err_code asset_load_deep(struct store *s, const char *id, struct image *out, struct err *e)
 {
-    return load(s, id, READER_DEEP, out, e);
+    return load(s, id, READER_DEEP, NULL, out, e);
+}
+
+enum err_code asset_load_next(struct store *s, const char *id, struct reader_series *series,
+                              struct image *out, struct err *e)
+{
+    return load(s, id, READER_PIXELS, series, out, e);
 }

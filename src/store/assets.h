@@ -20,6 +20,8 @@
 #include "image/load.h"
 #include "store/store.h"
 
+struct reader_series;
+
 enum {
     ASSET_ID_SIZE = 65,    /* with the NUL */
     ASSET_NAME_SIZE = 256, /* with the NUL; UTF-8, no control characters */
@@ -115,6 +117,10 @@ ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct 
 ERR_MUST_CHECK enum err_code asset_load(struct store *s, const char *id, struct image *out,
                                         struct err *e);
 ERR_MUST_CHECK enum err_code asset_load_deep(struct store *s, const char *id, struct image *out,
+                                             struct err *e);
+/* As asset_load, one image of a series (reader/reader.h). */
+ERR_MUST_CHECK enum err_code asset_load_next(struct store *s, const char *id,
+                                             struct reader_series *series, struct image *out,
                                              struct err *e);
 
 /* Each 1 or 0, or -1 to leave it as it is. What is trashed stays until its days are over, as if it had been put in now. */

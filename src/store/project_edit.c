@@ -240,17 +240,18 @@ static enum err_code put_part(struct store *s, const struct image *im, struct im
 }
 
 /* Both the image and, at the image's size, the mask. */
-static enum err_code cut_layer(struct store *s, struct project_layer *l, int w, int h,
+static enum err_code cut_layer(struct project_reading *from, struct project_layer *l, int w, int h,
                                struct image_rect r, struct err *e)
 {
+    struct store *s = from->store;
     struct image im = {0}, mask = {0};
     enum err_code rc;
     if (l->mask[0]) {
-        TRY_GOTO(project_mask(s, l->mask, w, h, &mask, e), done);
+        TRY_GOTO(project_mask(from, l->mask, w, h, &mask, e), done);
         TRY_GOTO(put_part(s, &mask, r, l->mask, e), done);
         image_free(&mask);
     }
-    TRY_GOTO(project_pixels(s, l, false, &im, e), done);
+    TRY_GOTO(project_pixels(from, l, false, &im, e), done);
     TRY_GOTO(put_part(s, &im, r, l->asset, e), done);
     project_point(l, r.x, r.y, &l->x, &l->y);
 done:
@@ -259,11 +260,12 @@ done:
     return rc;
 }
 
-enum err_code project_trim(struct store *s, struct project_layer *l, struct err *e)
+static enum err_code trim_layer(struct project_reading *from, struct project_layer *l,
+                                struct err *e)
 {
     struct project_layer changed = *l;
     struct image im = {0};
-    TRY(project_pixels(s, l, true, &im, e));
+    TRY(project_pixels(from, l, true, &im, e));
     int w = im.w, h = im.h;
     struct layer seen = layer_from_image(&im);
     enum err_code rc = layer_trim(&seen, e);
@@ -271,18 +273,29 @@ enum err_code project_trim(struct store *s, struct project_layer *l, struct err 
     layer_deinit(&seen);
     if (rc != ERR_OK || (r.w == w && r.h == h))
         return rc;
-    TRY(cut_layer(s, &changed, w, h, r, e));
+    TRY(cut_layer(from, &changed, w, h, r, e));
     *l = changed;
     return ERR_OK;
+}
+
+enum err_code project_trim(struct store *s, struct project_layer *l, struct err *e)
+{
+    struct project_reading from = {.store = s};
+    enum err_code rc = trim_layer(&from, l, e);
+    reader_series_end(&from.series);
+    return rc;
 }
 
 enum err_code project_clean(struct store *s, struct project_layer *l, struct err *e)
 {
     const struct layer_alpha_params params = layer_alpha_defaults();
+    struct project_reading from = {.store = s};
     struct image im = {0};
-    TRY(project_pixels(s, l, false, &im, e));
+    enum err_code rc = project_pixels(&from, l, false, &im, e);
+    reader_series_end(&from.series);
+    TRY(rc);
     struct layer cleaned = layer_from_image(&im);
-    enum err_code rc = layer_clean_alpha(&cleaned, &params, e);
+    rc = layer_clean_alpha(&cleaned, &params, e);
     if (rc == ERR_OK)
         rc = replace_image(s, &cleaned.image, "clean", l->asset, e);
     layer_deinit(&cleaned);

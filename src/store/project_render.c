@@ -42,21 +42,22 @@ static enum err_code mask_levels(const struct image *mask, int w, int h, struct 
     return rc;
 }
 
-enum err_code project_mask(struct store *s, const char *id, int w, int h, struct image *out,
-                           struct err *e)
+enum err_code project_mask(struct project_reading *from, const char *id, int w, int h,
+                           struct image *out, struct err *e)
 {
     struct image mask = {0};
     *out = (struct image){0};
-    TRY(asset_load(s, id, &mask, e));
+    TRY(asset_load_next(from->store, id, &from->series, &mask, e));
     enum err_code rc = mask_levels(&mask, w, h, out, e);
     image_free(&mask);
     return rc;
 }
 
-static enum err_code apply_mask(struct store *s, const char *id, struct image *im, struct err *e)
+static enum err_code apply_mask(struct project_reading *from, const char *id, struct image *im,
+                                struct err *e)
 {
     struct image levels = {0};
-    TRY(project_mask(s, id, im->w, im->h, &levels, e));
+    TRY(project_mask(from, id, im->w, im->h, &levels, e));
     for (int y = 0; y < im->h; y++) {
         unsigned char *p = image_row(im, y);
         const unsigned char *m = image_row(&levels, y);
@@ -69,16 +70,16 @@ static enum err_code apply_mask(struct store *s, const char *id, struct image *i
     return ERR_OK;
 }
 
-enum err_code project_pixels(struct store *s, const struct project_layer *l, bool masked,
-                             struct image *out, struct err *e)
+enum err_code project_pixels(struct project_reading *from, const struct project_layer *l,
+                             bool masked, struct image *out, struct err *e)
 {
     struct image loaded = {0};
     *out = (struct image){0};
-    TRY(asset_load(s, l->asset, &loaded, e));
+    TRY(asset_load_next(from->store, l->asset, &from->series, &loaded, e));
     enum err_code rc = image_convert(&loaded, 4, out, e);
     image_free(&loaded);
     if (rc == ERR_OK && masked && l->mask[0])
-        rc = apply_mask(s, l->mask, out, e);
+        rc = apply_mask(from, l->mask, out, e);
     if (rc != ERR_OK)
         image_free(out);
     return rc;
@@ -138,7 +139,7 @@ static enum err_code place(struct image *im, const struct project_layer *l,
 }
 
 /* Caller frees out->image. */
-static enum err_code render_layer(struct store *s, const struct project_layer *l,
+static enum err_code render_layer(struct project_reading *from, const struct project_layer *l,
                                   const struct image_rect *clip, const struct project_stop *stop,
                                   struct placed *out, struct err *e)
 {
@@ -146,7 +147,7 @@ static enum err_code render_layer(struct store *s, const struct project_layer *l
     *out = (struct placed){0};
     enum err_code rc = project_go_on(stop, e);
     if (rc == ERR_OK)
-        rc = project_pixels(s, l, true, &im, e);
+        rc = project_pixels(from, l, true, &im, e);
     if (rc == ERR_OK)
         rc = project_go_on(stop, e);
     if (rc == ERR_OK)
@@ -163,7 +164,7 @@ enum err_code project_go_on(const struct project_stop *stop, struct err *e)
 /* ---- all of them -------------------------------------------------------------------------------- */
 
 struct rendering {
-    struct store *store;
+    struct project_reading *from;
     const struct project *p;
     struct image_rect part; /* what is wanted of the plane */
     const struct project_stop *stop;
@@ -178,7 +179,7 @@ static enum err_code compose_layer(const struct rendering *r, const struct proje
                                    struct image *canvas, struct err *e)
 {
     struct placed placed;
-    enum err_code rc = render_layer(r->store, l, &r->part, r->stop, &placed, e);
+    enum err_code rc = render_layer(r->from, l, &r->part, r->stop, &placed, e);
     const struct composite_layer c = {.image = &placed.image,
                                       .x = placed.x - r->part.x,
                                       .y = placed.y - r->part.y,
@@ -225,7 +226,8 @@ enum err_code project_flatten(struct store *s, const struct project *p,
                               const struct image_rect *part, const struct project_stop *stop,
                               struct image *out, struct err *e)
 {
-    const struct rendering r = {.store = s,
+    struct project_reading from = {.store = s};
+    const struct rendering r = {.from = &from,
                                 .p = p,
                                 .part = part ? *part : (struct image_rect){0, 0, p->w, p->h},
                                 .stop = stop};
@@ -233,6 +235,7 @@ enum err_code project_flatten(struct store *s, const struct project *p,
     TRY(project_check(p, e));
     TRY(image_new(out, r.part.w, r.part.h, 4, e));
     enum err_code rc = compose(&r, 0, p->n, "", out, e);
+    reader_series_end(&from.series);
     if (rc != ERR_OK)
         image_free(out);
     return rc;
@@ -244,7 +247,7 @@ static enum err_code add_layer(struct rendering *r, const struct project_layer *
 {
     const struct layers_limits limits = layers_limits_defaults();
     struct placed placed;
-    TRY(render_layer(r->store, l, &r->part, r->stop, &placed, e));
+    TRY(render_layer(r->from, l, &r->part, r->stop, &placed, e));
     struct layer layer = layer_from_image(&placed.image);
     r->pixels += (uint64_t)layer.image.w * (uint64_t)layer.image.h;
     layer_set_name(&layer, str_from(l->name));
@@ -291,15 +294,17 @@ enum err_code project_render(struct store *s, const struct project *p,
                              struct err *e)
 {
     struct layers_assembly a;
+    struct project_reading from = {.store = s};
     /* What lies off the canvas is kept as far as the canvas is wide: a person may still move it. */
     struct rendering r = {
-        .store = s, .p = p, .part = {-p->w, -p->h, 3 * p->w, 3 * p->h}, .stop = stop, .to = &a};
+        .from = &from, .p = p, .part = {-p->w, -p->h, 3 * p->w, 3 * p->h}, .stop = stop, .to = &a};
     layer_stack_init(out, p->w, p->h);
     layers_assembly_init(&a, out);
     a.keep = true;
     enum err_code rc = project_check(p, e);
     if (rc == ERR_OK)
         rc = assemble(&r, 0, p->n, "", e);
+    reader_series_end(&from.series);
     if (rc == ERR_OK)
         rc = layers_assembly_finish(&a, e);
     if (rc != ERR_OK)

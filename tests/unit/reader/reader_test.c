@@ -21,6 +21,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "child/process.h"
+#include "image/png_save.h"
 #include "reader/messages.h"
 
 /* ---- in the process ---------------------------------------------------------------------------------------- */
@@ -366,6 +367,100 @@ static void many_ask_one_after_the_other(void **state)
     reader_close(r);
 }
 
+/* ---- a series ---------------------------------------------------------------------------------------------- */
+
+/* Files of every kind, whole and cut, among which one process goes as far as it can. */
+static void a_series_reads_as_here(void **state)
+{
+    static const char *const formats[] = {"png", "jpeg", "tiff", "webp", "gif"};
+    const char *words[3];
+    char folder[PATH_MAX], path[PATH_MAX];
+    struct reader_series series = {0};
+    struct reader *r = open_sound(words);
+    int before = open_descriptors(), shared = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        (void)snprintf(folder, sizeof folder, VT_SOURCE_DIR "/fuzz/corpus/%s", formats[i]);
+        DIR *d = opendir(folder);
+        assert_non_null(d);
+        for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+            struct buf b;
+            if (f->d_name[0] == '.' ||
+                file_join(path, sizeof path, folder, f->d_name, NULL) != ERR_OK)
+                continue;
+            assert_int_equal(file_read(path, 1 << 24, &b, NULL), ERR_OK);
+            const struct reader_file whole = {.fd = -1, .memory = buf_str(&b), .series = &series};
+            const struct reader_file cut = {.fd = -1, .memory = {b.p, b.n / 2}, .series = &series};
+            assert_same(path, READER_PIXELS, r, &whole);
+            assert_same(path, READER_DEEP, r, &cut);
+            assert_true(series.files <= READER_SERIES_FILES);
+            shared = series.files > shared ? series.files : shared;
+            buf_deinit(&b);
+        }
+        (void)closedir(d);
+    }
+    assert_true(shared > 10);
+    struct reader_file f = open_file(PICTURE);
+    f.series = &series;
+    for (int i = 0; i < READER_SERIES_FILES + 1; i++)
+        assert_same(PICTURE, READER_HEADER, r, &f);
+    assert_true(series.files > 0 && series.files < READER_SERIES_FILES);
+    (void)close(f.fd);
+    reader_series_end(&series);
+    reader_close(r);
+    assert_true(open_descriptors() <= before);
+}
+
+/* What ended the process may be the fault of a file before. */
+static void a_series_goes_on_when_its_process_is_gone(void **state)
+{
+    const char *words[3];
+    struct reader_series series = {0};
+    struct reader *r = open_as("lie-once", 0, words);
+    struct reader_file f = open_file(PICTURE);
+    (void)state;
+    f.series = &series;
+    for (int i = 0; i < 3; i++) {
+        struct image_info info;
+        struct image im = {0};
+        struct err e = {0};
+        assert_int_equal(reader_image(r, &f, READER_PIXELS, &info, &im, &e), ERR_OK);
+        assert_true(im.w == 4 && im.h == 4);
+        assert_int_equal(series.files, 1);
+        image_free(&im);
+    }
+    reader_series_end(&series);
+    (void)close(f.fd);
+    reader_close(r);
+}
+
+/* Its memory was bounded by the image before. */
+static void a_much_larger_image_of_a_series_gets_a_process_of_its_own(void **state)
+{
+    const char *words[3];
+    struct reader_series series = {0};
+    struct reader *r = open_sound(words);
+    struct reader_file f = open_file(PICTURE);
+    struct image large;
+    struct buf png;
+    (void)state;
+    buf_init(&png, 1 << 24);
+    assert_int_equal(image_new(&large, 6000, 4000, 1, NULL), ERR_OK);
+    assert_int_equal(image_png_write(&large, NULL, 0, &png, NULL), ERR_OK);
+    image_free(&large);
+    f.series = &series;
+    assert_same(PICTURE, READER_PIXELS, r, &f);
+    assert_same(PICTURE, READER_PIXELS, r, &f);
+    assert_int_equal(series.files, 2);
+    const struct reader_file second = {.fd = -1, .memory = buf_str(&png), .series = &series};
+    assert_same("a large image", READER_CHECK, r, &second);
+    assert_int_equal(series.files, reader_bounds_memory() ? 1 : 3);
+    reader_series_end(&series);
+    buf_deinit(&png);
+    (void)close(f.fd);
+    reader_close(r);
+}
+
 /* ---- layers ------------------------------------------------------------------------------------------------ */
 
 static void assert_same_layer(const struct layer *a, const struct layer *b)
@@ -591,6 +686,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(files_with_layers_read_as_here),
         cmocka_unit_test(what_is_no_image_is_refused),
         cmocka_unit_test(many_ask_one_after_the_other),
+        cmocka_unit_test(a_series_reads_as_here),
+        cmocka_unit_test(a_series_goes_on_when_its_process_is_gone),
+        cmocka_unit_test(a_much_larger_image_of_a_series_gets_a_process_of_its_own),
         cmocka_unit_test(a_crash_is_the_failure_of_its_file),
         cmocka_unit_test(a_loop_is_ended),
         cmocka_unit_test(one_that_stopped_is_ended),
