@@ -11,9 +11,11 @@ static void check(const struct reader_taking *t)
 {
     if (!t->is_done || t->rc != ERR_OK)
         return;
-    if (t->wish <= READER_DEEP && (t->info->w < 1 || t->info->h < 1))
+    if (reader_wants_image(t->wish) && (t->info->w < 1 || t->info->h < 1))
         __builtin_trap();
     if (reader_wants_pixels(t->wish) && (t->out->w != t->info->w || t->out->h != t->info->h))
+        __builtin_trap();
+    if (t->wish >= READER_ABOUT && (!t->has_said || t->text_bytes > READER_TEXTS_BYTES))
         __builtin_trap();
     if (t->wish == READER_LAYERS &&
         (t->stack->n != t->n || layer_stack_check_groups(t->stack, NULL) != ERR_OK))
@@ -36,18 +38,32 @@ static bool take(const uint8_t *body, size_t n, unsigned type, unsigned areas,
     return good;
 }
 
+static void see(struct str key, struct str text, void *user)
+{
+    (void)user;
+    if (key.n >= READER_KEY_SIZE || text.n >= READER_TEXTS_BYTES)
+        __builtin_trap();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct image_info info = {0};
     struct image im = {0};
     struct layer_stack stack;
-    struct reader_taking t = {
-        .info = &info, .out = &im, .stack = &stack, .limits = layers_limits_defaults()};
+    struct image_about about;
+    const struct reader_texts texts = {.see = see};
+    struct reader_taking t = {.info = &info,
+                              .out = &im,
+                              .stack = &stack,
+                              .about = &about,
+                              .texts = &texts,
+                              .limits = layers_limits_defaults()};
     if (size == 0)
         return 0;
     layer_stack_init(&stack, 0, 0);
-    t.wish = data[0] % (READER_LAYERS + 1);
+    image_about_init(&about);
+    t.wish = data[0] % (READER_TEXTS + 1);
     data++;
     size--;
     while (size >= 4 && !t.is_done) {
@@ -61,5 +77,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(&t);
     image_free(&im);
     layer_stack_deinit(&stack);
+    image_about_deinit(&about);
     return 0;
 }

@@ -1,4 +1,6 @@
 /* decode.c - the wishes of reader.h, done where it is called. */
+#include "image/png_save.h"
+#include "image/save.h"
 #include "reader/messages.h"
 
 enum err_code reader_decode(struct str bytes, int wish, struct image_info *info, struct image *out,
@@ -19,4 +21,38 @@ enum err_code reader_decode(struct str bytes, int wish, struct image_info *info,
         image_free(&unwanted);
         return rc;
     }
+}
+
+struct telling {
+    const struct reader_texts *to;
+    size_t bytes;
+};
+
+static bool tell(struct str key, struct str text, void *user)
+{
+    struct telling *t = user;
+    size_t n = key.n + text.n + READER_TEXT_COST;
+    if (key.n >= READER_KEY_SIZE)
+        return true;
+    if (n > READER_TEXTS_BYTES - t->bytes)
+        return false;
+    t->bytes += n;
+    t->to->see(key, text, t->to->user);
+    return true;
+}
+
+enum err_code reader_words(struct str bytes, int wish, const struct reader_texts *to,
+                           struct image_about *about, struct err *e)
+{
+    struct telling t = {.to = to};
+    struct err missing = {0};
+    if (wish == READER_ABOUT) {
+        image_about_read(bytes, about);
+        return ERR_OK;
+    }
+    if (image_sniff(bytes) == IMAGE_FORMAT_PNG)
+        TRY(image_png_texts(bytes, tell, &t, e));
+    if (image_parameters(bytes, &about->recipe, &missing) == ERR_FORMAT)
+        return err_set(e, ERR_FORMAT, "%s", missing.text);
+    return ERR_OK;
 }

@@ -16,7 +16,7 @@ static void code_limits(struct code *c, struct layers_limits *l)
 
 void reader_code_question(struct code *c, struct reader_question *q)
 {
-    code_int(c, &q->wish, READER_HEADER, READER_LAYERS);
+    code_int(c, &q->wish, READER_HEADER, READER_TEXTS);
     code_flag(c, &q->confined);
     code_flag(c, &q->series);
     code_int(c, &q->seconds, 1, INT_MAX);
@@ -101,7 +101,11 @@ static enum err_code check(const struct reader_answer *a, const struct reader_ta
         return err_set(e, ERR_FORMAT, "pixels came where none were wanted, or the other way");
     if (a->rc != ERR_OK)
         return a->text[0] ? ERR_OK : err_set(e, ERR_FORMAT, "a failure has no text");
-    return t->wish <= READER_DEEP ? check_image(a, t->wish, e) : check_layers(t, e);
+    if (reader_wants_image(t->wish))
+        return check_image(a, t->wish, e);
+    if (reader_wants_layers(t->wish))
+        return check_layers(t, e);
+    return t->has_said ? ERR_OK : err_set(e, ERR_FORMAT, "nothing was said of the file");
 }
 
 static enum err_code copy(const struct vt_image *p, struct image *out, struct err *e)
@@ -130,7 +134,7 @@ static enum err_code take_answer(struct code *c, struct reader_taking *t, struct
 
 static enum err_code take_size(struct code *c, struct reader_taking *t, struct err *e)
 {
-    if (t->wish <= READER_DEEP || t->has_size)
+    if (!reader_wants_layers(t->wish) || t->has_size)
         return err_set(e, ERR_FORMAT, "a size came that nobody asked for");
     t->has_size = true;
     reader_code_size(c, &t->size);
@@ -156,6 +160,12 @@ enum err_code reader_take(struct wire_message *m, struct reader_taking *t, struc
         break;
     case READER_LAYER:
         rc = reader_take_layer(&c, t, e);
+        break;
+    case READER_TEXT:
+        rc = reader_take_text(&c, t, e);
+        break;
+    case READER_SAID:
+        rc = reader_take_said(&c, t, e);
         break;
     default:
         rc = err_set(e, ERR_FORMAT, "a message of the unknown type %u", m->type);

@@ -53,19 +53,6 @@ static void read_groups(struct code *c, struct layer_stack *s, size_t n)
     }
 }
 
-static void code_about(struct code *c, struct image_about *a)
-{
-    const char *recipe = c->reading ? NULL : buf_z(&a->recipe);
-    int source = (int)a->source;
-    code_int(c, &source, IMAGE_SOURCE_UNKNOWN, IMAGE_SOURCES - 1);
-    code_text(c, &recipe, IMAGE_RECIPE_MAX_BYTES);
-    if (!c->reading || c->bad)
-        return;
-    a->source = (enum image_source)source;
-    if (recipe)
-        buf_add_z(&a->recipe, recipe);
-}
-
 void reader_code_stack(struct code *c, struct layer_stack *s, size_t *n)
 {
     const char *notes = c->reading ? NULL : buf_z(&s->notes);
@@ -78,7 +65,7 @@ void reader_code_stack(struct code *c, struct layer_stack *s, size_t *n)
     code_double(c, &s->merged.psnr_db);
     code_rect(c, &s->merged.worst);
     code_double(c, &s->merged.worst_psnr_db);
-    code_about(c, &s->about);
+    reader_code_about(c, &s->about);
     code_size(c, &groups);
     c->bad = c->bad || groups > LAYERS_MAX;
     if (c->reading) {

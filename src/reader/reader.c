@@ -423,3 +423,48 @@ enum err_code reader_layers(struct reader *r, const struct reader_file *f,
     unmap(f, bytes);
     return rc;
 }
+
+static enum err_code read_words(struct reader *r, const struct reader_file *f,
+                                struct reader_taking *t, struct err *e)
+{
+    struct str bytes;
+    image_about_clear(t->about);
+    TRY(check_file(f, e));
+    if (r)
+        return ask(r, f, t, e);
+    TRY(map(f, &bytes, e));
+    enum err_code rc = reader_words(bytes, t->wish, t->texts, t->about, e);
+    unmap(f, bytes);
+    return rc;
+}
+
+enum err_code reader_about(struct reader *r, const struct reader_file *f, struct image_about *out,
+                           struct err *e)
+{
+    struct err why = {0};
+    struct reader_taking t = {.wish = READER_ABOUT, .about = out};
+    enum err_code rc = read_words(r, f, &t, &why);
+    if (rc == ERR_OK)
+        return rc;
+    image_about_clear(out);
+    if (rc == ERR_FORMAT || rc == ERR_LIMIT) {
+        log_debug("%s", why.text);
+        return ERR_OK;
+    }
+    if (e)
+        *e = why;
+    return rc;
+}
+
+enum err_code reader_texts(struct reader *r, const struct reader_file *f,
+                           const struct reader_texts *to, struct buf *parameters, struct err *e)
+{
+    struct image_about about;
+    struct reader_taking t = {.wish = READER_TEXTS, .about = &about, .texts = to};
+    image_about_init(&about);
+    enum err_code rc = read_words(r, f, &t, e);
+    if (rc == ERR_OK)
+        buf_add_str(parameters, buf_str(&about.recipe));
+    image_about_deinit(&about);
+    return rc;
+}

@@ -26,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "image/about.h"
 #include "image/image.h"
 #include "image/load.h"
 #include "layers/file.h"
@@ -86,6 +87,26 @@ ERR_MUST_CHECK enum err_code reader_layers_size(struct reader *r, const struct r
 ERR_MUST_CHECK enum err_code reader_layers(struct reader *r, const struct reader_file *f,
                                            const struct layers_limits *limits,
                                            struct layer_stack *out, struct err *e);
+
+/* What a file says of where its pixels came from, as image_about_read; one that ends its process says nothing. *out was
+ * initialised. */
+ERR_MUST_CHECK enum err_code reader_about(struct reader *r, const struct reader_file *f,
+                                          struct image_about *out, struct err *e);
+
+enum { READER_KEY_SIZE = 80, READER_TEXTS_BYTES = 8 << 20, READER_TEXT_COST = 64 };
+
+/* Where the texts of a PNG go, one after the other. */
+struct reader_texts {
+    void (*see)(struct str key, struct str text, void *user);
+    void *user;
+};
+
+/* The texts of a PNG as image_png_texts has them, but for keys that are longer than PNG allows, and only the first ones up
+ * to READER_TEXTS_BYTES with READER_TEXT_COST for each; of any file the recipe (image_parameters), if there is one, appended
+ * to parameters. ERR_FORMAT: no sound PNG, and no JPEG, WebP or PSD. */
+ERR_MUST_CHECK enum err_code reader_texts(struct reader *r, const struct reader_file *f,
+                                          const struct reader_texts *to, struct buf *parameters,
+                                          struct err *e);
 
 /* ---- in the process ---------------------------------------------------------------------------------------- */
 

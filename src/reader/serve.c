@@ -87,8 +87,11 @@ static enum err_code prepare(struct reading *g, struct err *e)
 {
     struct err why = {0};
     const struct reader_question *q = g->question;
-    enum err_code rc = q->wish <= READER_DEEP ? image_prepare(image_sniff(g->bytes), e)
-                                              : layers_prepare(g->bytes, e);
+    enum err_code rc = ERR_OK; /* words need no library */
+    if (reader_wants_image(q->wish))
+        rc = image_prepare(image_sniff(g->bytes), e);
+    else if (reader_wants_layers(q->wish))
+        rc = layers_prepare(g->bytes, e);
     if (!g->is_first) {
         bound_memory(0, UINT64_MAX);
         bound_time(q, UINT64_MAX);
@@ -178,6 +181,48 @@ static enum err_code read_layers(const struct reading *g, struct err *e)
     return rc;
 }
 
+struct saying {
+    enum err_code rc;
+    struct err err;
+};
+
+static void say_text(struct str key, struct str text, void *user)
+{
+    struct saying *s = user;
+    char name[READER_KEY_SIZE];
+    struct code c;
+    struct buf copy;
+    if (s->rc != ERR_OK)
+        return;
+    buf_init(&copy, READER_TEXTS_BYTES);
+    buf_add_str(&copy, text);
+    (void)snprintf(name, sizeof name, "%.*s", (int)key.n, key.p);
+    const char *z = buf_z(&copy);
+    code_to(&c);
+    reader_code_text(&c, name, &z);
+    s->rc = say(READER_TEXT, &c, &s->err);
+    buf_deinit(&copy);
+}
+
+static enum err_code read_words(const struct reading *g, struct err *e)
+{
+    struct saying s = {.rc = ERR_OK};
+    const struct reader_texts to = {say_text, &s};
+    struct image_about about;
+    struct code c;
+    image_about_init(&about);
+    enum err_code rc = reader_words(g->bytes, g->question->wish, &to, &about, e);
+    if (rc == ERR_OK && s.rc != ERR_OK)
+        rc = err_set(e, s.rc, "%s", s.err.text);
+    if (rc == ERR_OK) {
+        code_to(&c);
+        reader_code_about(&c, &about);
+        rc = say(READER_SAID, &c, e);
+    }
+    image_about_deinit(&about);
+    return rc;
+}
+
 static enum err_code answer(const struct reading *g, enum err_code rc, const struct err *why,
                             struct err *e)
 {
@@ -200,7 +245,9 @@ static enum err_code read_file(struct reading *g, int fd, struct err *e)
         return err_set_sys(e, ERR_IO, errno, "cannot read the file");
     g->bytes = (struct str){p, (size_t)q->bytes};
     TRY(prepare(g, e));
-    return q->wish <= READER_DEEP ? read_image(g, e) : read_layers(g, e);
+    if (reader_wants_image(q->wish))
+        return read_image(g, e);
+    return reader_wants_layers(q->wish) ? read_layers(g, e) : read_words(g, e);
 }
 
 /* ERR_NOTFOUND: this process can read no further. */

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -374,20 +373,17 @@ static enum err_code load(struct store *s, const char *id, enum reader_wish wish
     return rc;
 }
 
-enum err_code asset_about(struct store *s, const char *id, struct image_about *out, struct err *e)
+enum err_code asset_about(struct store *s, const char *id, struct reader_series *series,
+                          struct image_about *out, struct err *e)
 {
     struct asset a;
     int fd;
     image_about_clear(out);
     TRY(asset_open(s, id, &a, &fd, e));
-    void *p = mmap(NULL, (size_t)a.bytes, PROT_READ, MAP_SHARED, fd, 0);
-    int why = errno;
+    const struct reader_file f = {.fd = fd, .bytes = a.bytes, .series = series};
+    enum err_code rc = reader_about(s->reader, &f, out, e);
     close(fd);
-    if (p == MAP_FAILED)
-        return err_set_sys(e, ERR_IO, why, "cannot read asset %s", a.id);
-    image_about_read((struct str){p, (size_t)a.bytes}, out);
-    munmap(p, (size_t)a.bytes);
-    return ERR_OK;
+    return rc;
 }
 
 enum err_code asset_load(struct store *s, const char *id, struct image *out, struct err *e)

@@ -106,8 +106,9 @@ ERR_MUST_CHECK enum err_code asset_put_image(struct store *s, const struct image
 
 ERR_MUST_CHECK enum err_code asset_get(struct store *s, const char *id, struct asset *out,
                                        struct err *e);
-/* What the file says of itself. *out was initialised. */
-ERR_MUST_CHECK enum err_code asset_about(struct store *s, const char *id, struct image_about *out,
+/* What the file says of itself. *out was initialised. series (reader/reader.h): NULL unless it is one of several. */
+ERR_MUST_CHECK enum err_code asset_about(struct store *s, const char *id,
+                                         struct reader_series *series, struct image_about *out,
                                          struct err *e);
 /* The file, opened for reading; the caller closes *fd. out may be NULL. */
 ERR_MUST_CHECK enum err_code asset_open(struct store *s, const char *id, struct asset *out, int *fd,

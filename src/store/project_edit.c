@@ -162,7 +162,7 @@ static enum err_code replace_image(struct store *s, const struct image *im, cons
 {
     struct image_about about;
     image_about_init(&about);
-    enum err_code rc = asset_about(s, id, &about, e);
+    enum err_code rc = asset_about(s, id, NULL, &about, e);
     if (rc == ERR_OK)
         rc = put_image(s, im, origin, &about, id, e);
     image_about_deinit(&about);

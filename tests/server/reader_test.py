@@ -5,8 +5,9 @@ import os
 import signal
 import threading
 import time
+import zlib
 
-from support import ROOT, SCENE, Server, png, run_all, until
+from support import ROOT, SCENE, Server, b64, png, run_all, until
 
 PNG = {"Content-Type": "image/png"}
 
@@ -68,6 +69,31 @@ def test_every_format_comes_in(program):
             assert thumb.status == 200 and thumb.body[:4] == b"RIFF", (name, thumb)
             a = s.post("/v1/assets", data[:len(data) // 2], headers=PNG)
             assert a.status == 422 and a.json()["field"] == "body", (name, a)
+
+
+def test_words_are_read_by_a_process_as_well(program):
+    data = png(8, 8)
+    words = b"tEXtparameters\0a cat\nSteps: 4, Seed: 7"
+    chunk = len(words[4:]).to_bytes(4, "big") + words + zlib.crc32(words).to_bytes(4, "big")
+    data = data[:33] + chunk + data[33:]
+    with Server(program) as s:
+        asset = s.post("/v1/assets", data, headers=PNG).json()["id"]
+        for ask in (lambda: s.get(f"/v1/assets/{asset}/info").json()["recipe"]["seed"],
+                    lambda: s.post("/sdapi/v1/png-info", {"image": b64(data)}).json()["parameters"]["Seed"]):
+            before = waiting(s)
+            assert int(ask()) == 7
+            assert waiting(s) != before
+        # One that such a file takes with it says nothing.
+        stopped = waiting(s)
+        send(stopped, signal.SIGSTOP)
+        out = []
+        t = threading.Thread(target=lambda: out.append(s.get(f"/v1/assets/{asset}/info")))
+        t.start()
+        until(lambda: len(readers(s)) > 2)
+        send(stopped, signal.SIGSEGV, signal.SIGCONT)
+        t.join()
+        assert out[0].status == 200 and out[0].json()["recipe"] is None, out
+        assert s.get(f"/v1/assets/{asset}/info").json()["recipe"]["seed"] == 7
 
 
 def test_a_crash_is_one_failed_upload(program):

@@ -118,7 +118,7 @@ enum err_code asset_info_json(struct store *s, const struct asset *a, struct buf
 {
     struct image_about about;
     image_about_init(&about);
-    enum err_code rc = asset_about(s, a->id, &about, e);
+    enum err_code rc = asset_about(s, a->id, NULL, &about, e);
     if (rc == ERR_OK) {
         json_object(b, NULL);
         put_members(a, b);

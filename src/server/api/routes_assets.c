@@ -180,10 +180,15 @@ static enum err_code answer_asset(struct http_request *rq, struct http_reply *re
     return ERR_OK;
 }
 
+/* The recipe, on its way from the process that read it and into the answer. */
+enum { INFO_BYTES = 4 * IMAGE_RECIPE_MAX_BYTES };
+
 static enum err_code info(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct asset a;
     TRY(asset_get(store_of(rq), http_path(rq, "id"), &a, e));
+    if (!http_wants_body(rq, re) || !http_heavy(rq, re, INFO_BYTES))
+        return ERR_OK;
     return asset_info_json(store_of(rq), &a, &re->body, e);
 }
 

@@ -62,7 +62,7 @@ static enum err_code add_image(struct http_request *rq, const struct a1111_paste
     image_about_init(&about);
     enum err_code rc;
     TRY_GOTO(a1111_finish(rq, paste, asset, &im, e), done);
-    TRY_GOTO(asset_about(store_of(rq), asset, &about, e), done);
+    TRY_GOTO(asset_about(store_of(rq), asset, NULL, &about, e), done);
     buf_clear(&about.recipe);
     buf_add_str(&about.recipe, infotext);
     TRY_GOTO(face_encode(&im, face_png, &about, &file, e), done);

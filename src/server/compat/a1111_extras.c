@@ -155,13 +155,15 @@ static enum err_code one(struct http_request *rq, yyjson_val *text, const char *
     enum err_code rc =
         face_bytes(rq, (struct str){yyjson_get_str(text), yyjson_get_len(text)}, field, &file, e);
     if (rc == ERR_OK) {
-        const struct reader_file f = {.fd = -1, .memory = buf_str(&file)};
+        struct reader_series series = {0};
+        const struct reader_file f = {.fd = -1, .memory = buf_str(&file), .series = &series};
         rc = reader_image(server_of(rq)->reader, &f, READER_PIXELS, NULL, &im, e);
         if (rc != ERR_OK)
             http_set_error_field(rq, "%s", field);
+        else
+            rc = reader_about(server_of(rq)->reader, &f, &about, e);
+        reader_series_end(&series);
     }
-    if (rc == ERR_OK)
-        image_about_read(buf_str(&file), &about);
     buf_clear(&file);
     if (rc == ERR_OK)
         rc = enlarge(rq, &im, &large, e);

@@ -10,24 +10,22 @@
 
 #include "base/json_text.h"
 #include "http/check.h"
-#include "image/png_save.h"
-#include "image/save.h"
+#include "reader/reader.h"
 #include "server/compat/a1111.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
+#include "store/assets.h"
 
 /* ---- answers ------------------------------------------------------------------------------------------- */
 
 enum err_code a1111_infotext(struct http_request *rq, const char *asset,
                              const struct a1111_paste *paste, struct buf *out, struct err *e)
 {
-    struct buf file;
-    struct err missing = {0};
-    buf_init(&file, LIMIT_FILE);
-    enum err_code rc = face_file(store_of(rq), asset, face_png, &file, e);
-    if (rc == ERR_OK && image_parameters(buf_str(&file), out, &missing) != ERR_OK)
-        err_clear(&missing);
-    buf_deinit(&file);
+    struct image_about about;
+    image_about_init(&about);
+    enum err_code rc = asset_about(store_of(rq), asset, NULL, &about, e);
+    buf_add_str(out, buf_str(&about.recipe));
+    image_about_deinit(&about);
     if (rc != ERR_OK || !paste->original)
         return rc;
     buf_printf(out, ", Denoising strength: %g, Mask blur: %d", paste->strength, paste->mask_blur);
@@ -170,14 +168,13 @@ struct found {
     struct buf parameters, items; /* items: members in JSON */
 };
 
-static bool see_text(struct str key, struct str text, void *user)
+static void see_text(struct str key, struct str text, void *user)
 {
     struct found *f = user;
     if (str_eq_z(key, "parameters"))
-        return true;
+        return;
     json_key(&f->items, key);
     json_put_str(&f->items, NULL, text);
-    return true;
 }
 
 /* The next "key: value" of the last line; a value may be quoted as JSON. */
@@ -247,18 +244,6 @@ static void put_parameters(struct buf *b, struct str text)
         put_pair(b, key, value);
 }
 
-static enum err_code read_texts(struct str file, struct found *f, struct err *e)
-{
-    struct err missing = {0};
-    enum err_code rc = ERR_OK;
-    if (image_sniff(file) == IMAGE_FORMAT_PNG)
-        rc = image_png_texts(file, see_text, f, e);
-    if (rc == ERR_OK && image_parameters(file, &f->parameters, &missing) != ERR_OK)
-        rc = missing.code == ERR_FORMAT ? err_set(e, ERR_FORMAT, "%s", missing.text) : ERR_OK;
-    err_clear(&missing);
-    return rc;
-}
-
 enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, struct err *e)
 {
     struct buf bytes, *b = &re->body;
@@ -270,7 +255,9 @@ enum err_code a1111_png_info(struct http_request *rq, struct http_reply *re, str
     buf_init(&found.items, LIMIT_INFOTEXTS);
     enum err_code rc = face_bytes(rq, str_from(http_body_str(rq, "image", "")), "image", &bytes, e);
     if (rc == ERR_OK) {
-        rc = read_texts(buf_str(&bytes), &found, e);
+        const struct reader_file f = {.fd = -1, .memory = buf_str(&bytes)};
+        rc = reader_texts(server_of(rq)->reader, &f, &(struct reader_texts){see_text, &found},
+                          &found.parameters, e);
         if (rc != ERR_OK)
             http_set_error_field(rq, "image");
     }

@@ -7,6 +7,7 @@
 #include "http/base64.h"
 #include "image/mask.h"
 #include "image/save.h"
+#include "reader/reader.h"
 #include "server/compat/face.h"
 #include "server/limits.h"
 #include "server/server_internal.h"
@@ -37,14 +38,17 @@ static enum err_code read_all(int fd, struct buf *out, struct err *e)
 }
 
 /* Written anew, with what the file says of how it was made. */
-static enum err_code convert(struct store *s, const char *asset, struct str file,
-                             struct face_format format, struct buf *out, struct err *e)
+static enum err_code convert(struct store *s, const char *asset, struct face_format format,
+                             struct buf *out, struct err *e)
 {
     struct image im = {0};
     struct image_about about;
     image_about_init(&about);
-    image_about_read(file, &about);
-    enum err_code rc = asset_load(s, asset, &im, e);
+    struct reader_series series = {0};
+    enum err_code rc = asset_about(s, asset, &series, &about, e);
+    if (rc == ERR_OK)
+        rc = asset_load_next(s, asset, &series, &im, e);
+    reader_series_end(&series);
     if (rc == ERR_OK)
         rc = face_encode(&im, format, &about, out, e);
     image_about_deinit(&about);
@@ -55,19 +59,14 @@ static enum err_code convert(struct store *s, const char *asset, struct str file
 enum err_code face_file(struct store *s, const char *asset, struct face_format format,
                         struct buf *b, struct err *e)
 {
-    struct buf file;
     struct asset a;
     int fd = -1;
-    buf_init(&file, LIMIT_FILE);
     enum err_code rc = asset_open(s, asset, &a, &fd, e);
     bool keeps = rc == ERR_OK && a.format == format.kind && format.kind == IMAGE_FORMAT_PNG;
     if (rc == ERR_OK)
-        rc = read_all(fd, keeps ? b : &file, e);
-    if (rc == ERR_OK && !keeps)
-        rc = convert(s, a.id, buf_str(&file), format, b, e);
+        rc = keeps ? read_all(fd, b, e) : convert(s, a.id, format, b, e);
     if (fd >= 0)
         (void)close(fd);
-    buf_deinit(&file);
     return rc;
 }
 

@@ -183,6 +183,44 @@ static void lie_of_layers(const char *how)
     wire_message_deinit(&m);
 }
 
+/* Of what a file says. */
+static void lie_of_words(const char *how)
+{
+    char key[READER_KEY_SIZE] = "key";
+    struct reader_answer a = {.info = {.orientation = 1}};
+    struct image_about about;
+    struct wire_message m;
+    struct code c;
+    struct buf long_text;
+    if (wire_receive(PROCESS_SOCKET, &m, NULL) != ERR_OK)
+        return;
+    image_about_init(&about);
+    buf_init(&long_text, READER_TEXTS_BYTES);
+    buf_add_z(&long_text, "text");
+    if (strcmp(how, "words-long") == 0)
+        memset(buf_grow(&long_text, READER_TEXTS_BYTES - 100), 'a', READER_TEXTS_BYTES - 100);
+    const char *text = buf_z(&long_text);
+    for (int i = 0; i < 2; i++) {
+        code_to(&c);
+        reader_code_text(&c, key, &text);
+        say(READER_TEXT, &c);
+    }
+    if (strcmp(how, "words-source") == 0)
+        about.source = IMAGE_SOURCES;
+    for (int i = strcmp(how, "words-none") == 0; i < (strcmp(how, "words-twice") == 0 ? 2 : 1);
+         i++) {
+        code_to(&c);
+        reader_code_about(&c, &about);
+        say(READER_SAID, &c);
+    }
+    code_to(&c);
+    reader_code_answer(&c, &a);
+    say(READER_ANSWER, &c);
+    wire_message_deinit(&m);
+    buf_deinit(&long_text);
+    image_about_deinit(&about);
+}
+
 static int be(const char *what)
 {
     static const struct {
@@ -198,6 +236,8 @@ static int be(const char *what)
             return reader_serve(kinds[i].instead, &e) == ERR_OK ? 0 : 1;
     if (strncmp(what, "layers-", 7) == 0)
         lie_of_layers(what);
+    else if (strncmp(what, "words-", 6) == 0)
+        lie_of_words(what);
     else
         lie(what);
     return 0;
@@ -364,6 +404,76 @@ static void many_ask_one_after_the_other(void **state)
         assert_same(PICTURE, READER_PIXELS, r, &f);
     assert_true(open_descriptors() <= before + 12); /* those of processes that wait */
     (void)close(f.fd);
+    reader_close(r);
+}
+
+/* ---- what files say of themselves -------------------------------------------------------------------------- */
+
+static void note(struct str key, struct str text, void *user)
+{
+    buf_printf(user, "%.*s=", (int)key.n, key.p);
+    buf_add_str(user, text);
+}
+
+static bool try_words(struct reader *r, const char *path, struct str bytes)
+{
+    struct reader_series series = {0};
+    const struct reader_file f = {.fd = -1, .memory = bytes, .series = &series};
+    struct image_about a, b;
+    struct buf here, there, x, y;
+    struct err ex = {0}, ey = {0};
+    image_about_init(&a);
+    image_about_init(&b);
+    buf_init(&here, 1 << 24);
+    buf_init(&there, 1 << 24);
+    buf_init(&x, 1 << 24);
+    buf_init(&y, 1 << 24);
+    assert_int_equal(reader_about(NULL, &f, &a, NULL), ERR_OK);
+    assert_int_equal(reader_about(r, &f, &b, NULL), ERR_OK);
+    assert_int_equal(a.source, b.source);
+    assert_string_equal(buf_z(&a.recipe), buf_z(&b.recipe));
+    enum err_code rc = reader_texts(NULL, &f, &(struct reader_texts){note, &here}, &x, &ex);
+    enum err_code other = reader_texts(r, &f, &(struct reader_texts){note, &there}, &y, &ey);
+    if (rc != other || strcmp(ex.text, ey.text) != 0)
+        fail_msg("%s: %d '%s' here, %d '%s' there", path, rc, ex.text, other, ey.text);
+    assert_string_equal(buf_z(&here), buf_z(&there));
+    assert_string_equal(buf_z(&x), buf_z(&y));
+    assert_int_equal(series.files, 2);
+    bool said = a.source || a.recipe.n || here.n;
+    reader_series_end(&series);
+    image_about_deinit(&a);
+    image_about_deinit(&b);
+    buf_deinit(&here);
+    buf_deinit(&there);
+    buf_deinit(&x);
+    buf_deinit(&y);
+    return said;
+}
+
+static void words_read_as_here(void **state)
+{
+    static const char *const formats[] = {"about", "png", "psd"};
+    const char *words[3];
+    char folder[PATH_MAX], path[PATH_MAX];
+    int said = 0;
+    struct reader *r = open_sound(words);
+    (void)state;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        (void)snprintf(folder, sizeof folder, VT_SOURCE_DIR "/fuzz/corpus/%s", formats[i]);
+        DIR *d = opendir(folder);
+        assert_non_null(d);
+        for (struct dirent *f = readdir(d); f; f = readdir(d)) {
+            struct buf b;
+            if (f->d_name[0] == '.' ||
+                file_join(path, sizeof path, folder, f->d_name, NULL) != ERR_OK)
+                continue;
+            assert_int_equal(file_read(path, 1 << 24, &b, NULL), ERR_OK);
+            said += try_words(r, path, buf_str(&b));
+            buf_deinit(&b);
+        }
+        (void)closedir(d);
+    }
+    assert_true(said > 3);
     reader_close(r);
 }
 
@@ -574,6 +684,37 @@ static void assert_fails(const char *what, enum err_code expected, const char *t
     assert_fails_in(0, what, expected, text);
 }
 
+static enum err_code read_texts_as(const char *what, struct err *e)
+{
+    const char *words[3];
+    struct reader_file f = open_file(PICTURE);
+    struct reader *r = open_as(what, 0, words);
+    struct buf texts, parameters;
+    buf_init(&texts, 1 << 24);
+    buf_init(&parameters, 1 << 24);
+    enum err_code rc = reader_texts(r, &f, &(struct reader_texts){note, &texts}, &parameters, e);
+    buf_deinit(&texts);
+    buf_deinit(&parameters);
+    reader_close(r);
+    (void)close(f.fd);
+    return rc;
+}
+
+static void words_that_make_no_sense_are_not_believed(void **state)
+{
+    static const char *const lies[] = {"words-long",  "words-source", "words-none",
+                                       "words-twice", "layers-sound", "lie-once"};
+    struct err e = {0};
+    (void)state;
+    assert_int_equal(read_texts_as("words-sound", &e), ERR_OK);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        assert_int_equal(read_texts_as(lies[i], &e), ERR_FORMAT);
+        if (!strstr(e.text, "makes no sense"))
+            fail_msg("%s: '%s'", lies[i], e.text);
+    }
+    assert_fails("words-sound", ERR_FORMAT, "makes no sense");
+}
+
 static void a_crash_is_the_failure_of_its_file(void **state)
 {
     (void)state;
@@ -686,6 +827,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(files_with_layers_read_as_here),
         cmocka_unit_test(what_is_no_image_is_refused),
         cmocka_unit_test(many_ask_one_after_the_other),
+        cmocka_unit_test(words_read_as_here),
+        cmocka_unit_test(words_that_make_no_sense_are_not_believed),
         cmocka_unit_test(a_series_reads_as_here),
         cmocka_unit_test(a_series_goes_on_when_its_process_is_gone),
         cmocka_unit_test(a_much_larger_image_of_a_series_gets_a_process_of_its_own),
