@@ -61,9 +61,10 @@ static const char *check_operands(const struct nv_gemm *g, int type)
     if ((type != NV_BF16) != (g->x_scales != NULL) || (g->x_scales && !g->row_scales) ||
         (g->x_scales && g->act == NV_ACT_SWIGLU && !g->row_scales2))
         return "scales";
-    if (g->tickets || (g->residual && g->residual_type != NV_F32 &&
-                       (g->residual_type != NV_BF16 || g->y_type != NV_BF16)))
-        return "tickets, or the residual's type";
+    if ((g->tickets && g->residual != g->y) ||
+        (g->residual && g->residual_type != NV_F32 &&
+         (g->residual_type != NV_BF16 || g->y_type != NV_BF16)))
+        return "tickets that are not in place, or the residual's type";
     if (!at_16_bytes(g->x) || !at_16_bytes(g->w) || !at_16_bytes(g->w2))
         return "x or w is not at a multiple of 16 bytes";
     return NULL;
@@ -74,6 +75,8 @@ static const char *gemm_tiles(const struct nv_gemm *g, int type, struct fake_gri
     const char *bad = check_operands(g, type);
     if (bad)
         return bad;
+    if (g->tickets)
+        return "tickets";
     if (grid.x != divide_up(g->m, 128) * divide_up(g->n, tile) || grid.y != 1 || grid.z != 1)
         return "the grid";
     multiply(g);
@@ -134,6 +137,13 @@ static bool describes_result(const struct nv_gemm_tma *t)
            g->n % 2 == 0;
 }
 
+static bool all_zeros(const int *p, long long n)
+{
+    while (n > 0 && p[n - 1] == 0)
+        n--;
+    return n == 0;
+}
+
 static const char *tma_tiles(const struct nv_gemm_tma *t, int type, struct fake_grid grid, int tile)
 {
     const struct nv_gemm *g = &t->g;
@@ -146,7 +156,10 @@ static const char *tma_tiles(const struct nv_gemm_tma *t, int type, struct fake_
         return "a map";
     if (g->residual == g->y && !describes_result(t))
         return "y's map, or a result that cannot be in place";
-    if (grid.x != in_pairs(divide_up(divide_up(g->m, 128), 2) * divide_up(g->n, tile), grid))
+    long long tiles = divide_up(g->m, 256) * divide_up(g->n, tile);
+    if (g->tickets && !all_zeros(g->tickets, 4 * tiles))
+        return "tickets are not zeros";
+    if (grid.x != in_pairs(g->tickets ? grid.multiprocessors : tiles, grid))
         return "the grid";
     multiply(g);
     return NULL;

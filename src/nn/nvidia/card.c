@@ -50,6 +50,7 @@ struct nv_card {
     bool failed;
     struct err failure;
     struct nv_stream *lanes[NV_LANES]; /* made when first used */
+    nv_ptr tickets;                    /* NV_TICKETS zeros */
     nv_ptr blocks; /* where stored blocks lie until they are unpacked, NV_BLOCKS_BYTES a lane */
     struct nv_event *events[THROTTLE_EVENTS];
     bool recorded[THROTTLE_EVENTS];
@@ -235,8 +236,13 @@ static nv_result new_context(struct nv_card *c)
         r = c->d->stream_new(&c->lanes[0], NV_STREAM_NON_BLOCKING);
     for (int i = 0; i < THROTTLE_EVENTS && r == NV_SUCCESS; i++)
         r = c->d->event_new(&c->events[i], NV_EVENT_NO_TIMING);
+    const size_t blocks = (size_t)NV_LANES * NV_BLOCKS_BYTES,
+                 tickets = NV_TICKETS * sizeof(int32_t);
     if (r == NV_SUCCESS) /* here, so that it counts as the context's own */
-        r = c->d->memory_new(&c->blocks, (size_t)NV_LANES * NV_BLOCKS_BYTES);
+        r = c->d->memory_new(&c->blocks, blocks + tickets);
+    c->tickets = c->blocks + blocks;
+    if (r == NV_SUCCESS)
+        r = c->d->fill(c->tickets, 0, tickets, c->lanes[0]);
     return r;
 }
 
@@ -325,6 +331,11 @@ uint64_t nv_card_overhead(const struct nv_card *c)
 int nv_card_architecture(const struct nv_card *c)
 {
     return c->architecture;
+}
+
+nv_ptr nv_card_tickets(const struct nv_card *c)
+{
+    return c->tickets;
 }
 
 int nv_card_multiprocessors(const struct nv_card *c)

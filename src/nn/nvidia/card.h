@@ -43,6 +43,9 @@ uint64_t nv_card_overhead(const struct nv_card *c);
 /* 90: the kernels of sm_90a are used beside those of sm_80; else 80. */
 int nv_card_architecture(const struct nv_card *c);
 int nv_card_multiprocessors(const struct nv_card *c);
+/* Zeros for products that share tiles, one launch after the other; they leave zeros (nv_gemm.tickets). */
+enum { NV_TICKETS = 32 << 10 };
+nv_ptr nv_card_tickets(const struct nv_card *c);
 
 /* The number of the context: memory taken from an earlier one is gone. Replaces a context that has failed first. */
 unsigned nv_card_generation(struct nv_card *c);

@@ -52,8 +52,8 @@ struct nv_gemm {
  * In place (y is the residual, f32, no act): y_map describes y as f32 [m, n] with boxes of [64, 32], swizzle 128 bytes (ldy
  * a multiple of 4, y at a multiple of 16 bytes); nobody waits for what y held.
  * tickets (in place only; may be NULL): int32 [2 * 2 * ceil(m / 256) * ceil(n / N)], zeros before and after. With them pairs share
- * tiles, so that none is idle at the end and few tiles keep the whole card busy: grid = 2 * (multiprocessors / 2). Parts
- * of a tile are added in a fixed order: results repeat to the bit. */
+ * the tiles that are left after the last whole round, so that none is idle at the end and few tiles keep the whole card busy:
+ * grid = 2 * (multiprocessors / 2). Parts of a tile are added in a fixed order: results repeat to the bit. */
 struct nv_tensor_map {
     unsigned char bytes[128];
 } __attribute__((aligned(64)));

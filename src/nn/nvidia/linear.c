@@ -136,12 +136,18 @@ static int64_t pairs_of_tiles(const struct nv_gemm *g, int columns)
     return divide_up(divide_up(g->m, 128), 2) * divide_up(g->n, columns);
 }
 
-/* The tiles whose last round leaves the fewest pairs of blocks idle. Narrow ones when much is done behind the product. */
+/* Products in place share tiles (tickets): wide ones, which fetch least. */
+static bool shares_tiles(const struct nv_gemm *g, int columns)
+{
+    return is_in_place(g) && 4 * divide_up(g->m, 256) * divide_up(g->n, columns) <= NV_TICKETS;
+}
+
+/* The tiles whose last round leaves the fewest pairs of blocks idle. */
 static size_t best_tiles(const struct nv_gemm *g, int64_t pairs)
 {
     size_t best = 0;
-    if (is_in_place(g))
-        return sizeof tma_tiles / sizeof tma_tiles[0] - 1;
+    if (shares_tiles(g, tma_tiles[0].columns))
+        return 0;
     int64_t least = INT64_MAX;
     for (size_t i = 0; i < sizeof tma_tiles / sizeof tma_tiles[0]; i++) {
         int64_t cost =
@@ -169,6 +175,10 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
         TRY(matrix_map(j, g->w2, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w2_map));
     if (is_in_place(g))
         TRY(result_map(j, g, &p.y_map));
+    if (shares_tiles(g, tma_tiles[i].columns)) {
+        p.g.tickets = (int *)(uintptr_t)nv_card_tickets(j->card);
+        tiles = pairs;
+    }
     return nv_launch(j->card, kernel, (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)},
                      &p, j->e);
 }

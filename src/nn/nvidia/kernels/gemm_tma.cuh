@@ -149,36 +149,50 @@ DEVICE void multiply_tile(typename OF::sum *sums, struct stages<N> *s, int half,
         barrier_arrive_at(s->empty + 8 * before, thread);
 }
 
-/* Which part of all slices of all tiles a pair does. Whole tiles, one after the other; or, where tiles may be shared, an equal
- * share of all slices. A pair waits for parts of a tile that come later in k (store_shared): those are of pairs that were
- * started before it, so that nobody waits for a pair that has no place yet. */
+/* Which slices of which tiles a pair does: first whole tiles, one after the other, then, where tiles may be shared, a part of
+ * those that are left when every pair has had as many. Pairs that work on whole tiles read the same slices of x and w at about
+ * the same time, so that these come out of the card's cache; those that share one do not.
+ *
+ * A pair waits for parts of a tile that come later in k (store_work): those are of pairs that were started before it, so that
+ * nobody waits for a pair that has no place yet. */
 struct share {
     int tiles_m, tiles_n, slices;
-    int at, last, step; /* in slices; step: from the end of a tile to the next tile of this pair */
+    int at, last, step;  /* in slices; step: from the end of a tile to the next tile of this pair */
+    int rest, rest_last; /* the part of what is left */
 };
+
+enum { ROUNDS = 2, PARTS_OF_TILE = 4 };
 
 DEVICE struct share share_of(int m, int tiles_n, int slices, bool shared)
 {
     int pair = block_x() >> 1, pairs = blocks_x() >> 1;
-    struct share s = {(m + 2 * TILE_M - 1) / (2 * TILE_M), tiles_n, slices, 0, 0, 0};
-    i64 all = (i64)s.tiles_m * s.tiles_n * s.slices;
+    struct share s = {(m + 2 * TILE_M - 1) / (2 * TILE_M), tiles_n, slices, pair * slices, 0, (pairs - 1) * slices, 0, 0};
+    int tiles = s.tiles_m * tiles_n, rounds = tiles / pairs, whole = tiles;
     if (shared) {
+        /* With few rounds all tiles are shared among all pairs; what little is left after many makes few parts of a tile, as
+         * parts are added one after the other. */
+        whole = rounds < ROUNDS ? 0 : rounds * pairs;
+        int left = tiles - whole, sharing = rounds < ROUNDS || PARTS_OF_TILE * left > pairs ? pairs : PARTS_OF_TILE * left;
         int i = pairs - 1 - pair;
-        s.at = (int)(all * i / pairs);
-        s.last = (int)(all * (i + 1) / pairs);
-    } else {
-        s.at = pair * s.slices;
-        s.last = (int)all;
-        s.step = (pairs - 1) * s.slices;
+        if (i < sharing) {
+            s.rest = whole * slices + (int)((i64)left * slices * i / sharing);
+            s.rest_last = whole * slices + (int)((i64)left * slices * (i + 1) / sharing);
+        }
     }
+    s.last = whole * slices;
     return s;
 }
 
 /* False when all is done. */
 DEVICE bool next_work(struct share *s, int rank, struct work *w)
 {
-    if (s->at >= s->last)
-        return false;
+    if (s->at >= s->last) {
+        s->at = s->rest;
+        s->last = s->rest_last;
+        s->step = s->rest = s->rest_last = 0;
+        if (s->at >= s->last)
+            return false;
+    }
     int tile = s->at / s->slices, end = (tile + 1) * s->slices;
     end = end < s->last ? end : s->last;
     w->tile = tile_of(tile, s->tiles_m, s->tiles_n, 8);
@@ -370,7 +384,7 @@ template <typename OF, int N, bool SWIGLU> DEVICE void product(const struct nv_g
 {
     const int width = SWIGLU ? N / 2 : N;
     for_each_tile<OF, N>(
-        share_of(g->m, (g->n + width - 1) / width, slices_of<OF>(g->k), g->tickets),
+        share_of(g->m, (g->n + width - 1) / width, slices_of<OF>(g->k), !SWIGLU && g->tickets),
         [&](struct work t, struct stages<N> *s, int rank) INLINE {
             feed_stages<N>(
                 s, t, rank,

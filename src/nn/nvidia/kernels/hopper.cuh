@@ -80,14 +80,6 @@ DEVICE void fetch_tile_for_both(u32 to, u64 map, u32 barrier, int x, int y)
                  : "memory");
 }
 
-DEVICE void fetch_tile3_for_both(u32 to, u64 map, u32 barrier, int x, int y, int z)
-{
-    asm volatile("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
-                 "[%0], [%1, {%3, %4, %5}], [%2], %6;" ::"r"(to),
-                 "l"(map), "r"(barrier), "r"(x), "r"(y), "r"(z), "h"((u16)3)
-                 : "memory");
-}
-
 /* Adds a tile of float32 in shared memory to the card's, element by element, while the warps go on. */
 DEVICE void add_tile(u64 map, u32 from, int x, int y)
 {
