@@ -1,6 +1,6 @@
 """Check every kernel of src/nn/nvidia against PyTorch on the card, odd sizes included, then time it beside PyTorch's own.
 
-    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,eight,attention,rows,images,map]
+    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,eight,attention,rows,images,map,unpack]
 
 small: only sizes that compute-sanitizer gets through in a minute:
 
@@ -11,7 +11,9 @@ Exit status 1 when a kernel is wrong."""
 import ctypes as C
 import math
 import os
+import random
 import re
+import struct
 import sys
 import time
 
@@ -729,31 +731,160 @@ def check_map():
     r = nan(12, dtype=F32)
     run_map("ARANGE", r, p=(3, 0.5))
     check("arange", r, 3 + 0.5 * torch.arange(12, device=DEV), 0)
-    for name, bytes_, bias in (("Q4_0", 18, 8), ("Q5_0", 22, 16), ("Q8_0", 34, 0)):
-        n = 3001
-        raw = torch.randint(0, 256, (n, bytes_), device=DEV, dtype=torch.uint8)
-        raw[:, :2] = rand(n, dtype=torch.float16)[:, None].view(torch.uint8)
-        d, q = raw[:, :2].contiguous().view(torch.float16).double(), raw[:, -(32 if name == "Q8_0" else 16):]
-        if name == "Q8_0":
-            q = q.contiguous().view(torch.int8).double()
-        else:
-            q = torch.cat((q & 15, q >> 4), 1).int()
-            if name == "Q5_0":
-                q = q | ((raw[:, 2:6].repeat_interleave(8, 1).int() >> torch.arange(32, device=DEV) % 8) & 1) << 4
-            q = q.double() - bias
-        y = nan(n, 32)
-        launch("unpack", [50], STRUCT["nv_unpack"](x=ptr(raw), y=ptr(y), blocks=n, kind=ENUM["NV_BLOCKS_" + name]))
-        check(f"unpack {name}", y, (d * q).float().to(BF), 0)
     x, t = rand(2, 70, 45), nan(2, 45, 70, dtype=F32)
     launch("transpose", [2, 3, 2], STRUCT["nv_transpose"](x=ptr(x), y=ptr(t), ldx=45, ldy=70, x_batch=70 * 45, y_batch=70 * 45, rows=70, cols=45,
            x_type=1, y_type=0))
     check("transpose", t, x.transpose(1, 2), 0)
 
 
+# ---- stored weights ---------------------------------------------------------------------------------
+# A number at a time, in Python, as the documentation of GGUF says how they lie. b is a block, i a number of it.
+def half(b, at):
+    return struct.unpack_from("<e", b, at)[0]
+
+
+def int8(x):
+    return x - 256 if x > 127 else x
+
+
+def code(b, at, i):
+    """32 of four bits: the first 16 in the low halves of bytes"""
+    return b[at + i] & 15 if i < 16 else b[at + i - 16] >> 4
+
+
+def bit(b, at, i):
+    return b[at + i // 8] >> i % 8 & 1
+
+
+def two_bits(b, at, i):
+    """256 of them: of each half the first 32 in the lowest bits of 32 bytes"""
+    return b[at + i // 128 * 32 + i % 32] >> i % 128 // 32 * 2 & 3
+
+
+def six_bits(b, at, k):
+    """scale and least value of part k of 8"""
+    if k < 4:
+        return b[at + k] & 63, b[at + 4 + k] & 63
+    return b[at + 4 + k] & 15 | b[at + k - 4] >> 6 << 4, b[at + 4 + k] >> 4 | b[at + k] >> 6 << 4
+
+
+def k_quant(b, i, at, fifth):
+    s, m = six_bits(b, 4, i // 32)
+    q = b[at + i // 64 * 32 + i % 32] >> i % 64 // 32 * 4 & 15
+    return half(b, 0) * s * (q + 16 * fifth) - half(b, 2) * m
+
+
+def q3_k(b, i):
+    k = i // 16
+    s = b[96 + k % 8] >> k // 8 * 4 & 15 | (b[104 + k % 4] >> k // 4 * 2 & 3) << 4
+    return half(b, 108) * (s - 32) * (two_bits(b, 32, i) - (0 if b[i % 32] >> i // 32 & 1 else 4))
+
+
+def q6_k(b, i):
+    low = b[i // 128 * 64 + i % 64] >> i % 128 // 64 * 4 & 15
+    return half(b, 208) * int8(b[192 + i // 16]) * ((low | two_bits(b, 128, i) << 4) - 32)
+
+
+IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+
+
+def iq4_xs(b, i):
+    k = i // 32
+    s = b[4 + k // 2] >> k % 2 * 4 & 15 | ((b[2] | b[3] << 8) >> 2 * k & 3) << 4
+    return half(b, 0) * (s - 32) * IQ4[code(b, 8 + 16 * k, i % 32)]
+
+
+def tq1_0(b, i):
+    byte, n = (b[i % 32], i // 32) if i < 160 else (b[32 + i % 16], (i - 160) // 16) if i < 240 else (b[48 + i % 4], (i - 240) // 4)
+    return ((byte * 3**n & 255) * 3 // 256 - 1) * half(b, 52)
+
+
+def e2m1(q):
+    return (0, 0.5, 1, 1.5, 2, 3, 4, 6)[q & 7] * (-1 if q & 8 else 1)
+
+
+def e4m3(x):
+    e, m = x >> 3 & 15, x & 7
+    return (2.0**(e - 10) * (8 + m) if e else 2.0**-9 * m) * (-1 if x & 128 else 1)
+
+
+def nvfp4(b, i):
+    q = b[4 + i // 16 * 8 + i % 8]
+    return e4m3(b[i // 16]) * e2m1(q & 15 if i % 16 < 8 else q >> 4)
+
+
+# Numbers and bytes of a block, where its scales in half precision are, and its number i.
+STORED = {
+    "Q4_0": (32, 18, [0], lambda b, i: half(b, 0) * (code(b, 2, i) - 8)),
+    "Q4_1": (32, 20, [0, 2], lambda b, i: half(b, 0) * code(b, 4, i) + half(b, 2)),
+    "Q5_0": (32, 22, [0], lambda b, i: half(b, 0) * (code(b, 6, i) + 16 * bit(b, 2, i) - 16)),
+    "Q5_1": (32, 24, [0, 2], lambda b, i: half(b, 0) * (code(b, 8, i) + 16 * bit(b, 4, i)) + half(b, 2)),
+    "Q8_0": (32, 34, [0], lambda b, i: half(b, 0) * int8(b[2 + i])),
+    "Q2_K": (256, 84, [80, 82],
+             lambda b, i: half(b, 80) * (b[i // 16] & 15) * two_bits(b, 16, i) - half(b, 82) * (b[i // 16] >> 4)),
+    "Q3_K": (256, 110, [108], q3_k),
+    "Q4_K": (256, 144, [0, 2], lambda b, i: k_quant(b, i, 16, 0)),
+    "Q5_K": (256, 176, [0, 2], lambda b, i: k_quant(b, i, 48, b[16 + i % 32] >> i // 32 & 1)),
+    "Q6_K": (256, 210, [208], q6_k),
+    "IQ4_NL": (32, 18, [0], lambda b, i: half(b, 0) * IQ4[code(b, 2, i)]),
+    "IQ4_XS": (256, 136, [0], iq4_xs),
+    "TQ1_0": (256, 54, [52], tq1_0),
+    "TQ2_0": (256, 66, [64], lambda b, i: half(b, 64) * (two_bits(b, 0, i) - 1)),
+    "MXFP4": (32, 17, [], lambda b, i: 2.0**(b[0] - 127) * e2m1(code(b, 1, i))),
+    "NVFP4": (64, 36, [], nvfp4),
+    "E4M3": (1, 1, [], lambda b, i: e4m3(b[0])),
+    "E5M2": (1, 1, [], lambda b, i: struct.unpack("<e", bytes((0, b[0])))[0]),
+    "INT8": (1, 1, [], lambda b, i: int8(b[0])),
+}
+
+
+def stored_blocks(name, blocks, generator):
+    """Blocks of random bytes whose scales are numbers."""
+    _, size, halves, _ = STORED[name]
+    raw = bytearray(generator.randbytes(blocks * size))
+    for at in range(0, len(raw), size):
+        for h in halves:
+            struct.pack_into("<e", raw, at + h, generator.uniform(-1, 1))
+        if name == "MXFP4":
+            raw[at] = 110 + raw[at] % 24
+        if name == "NVFP4":
+            raw[at:at + 4] = bytes(x % 0x7f for x in raw[at:at + 4])
+        if name == "E4M3" and raw[at] & 0x7f == 0x7f or name == "E5M2" and raw[at] & 0x7c == 0x7c:
+            raw[at] = 0x3f
+    return bytes(raw)
+
+
+def unpack(name, x, y, numbers):
+    launch("unpack", [ceil(numbers, 8192)], STRUCT["nv_unpack"](x=x, y=ptr(y), numbers=numbers, kind=ENUM["NV_BLOCKS_" + name]))
+
+
+def check_unpack():
+    generator = random.Random(1)
+    for name, (numbers, size, _, number) in STORED.items():
+        some, odd = max(numbers, 8), 8 if numbers == 1 else 1
+        for blocks, skipped_blocks in ((8 * (8200 // some) + 3 * odd, 0), (8 * (1000 // some) + odd, odd)):
+            raw = stored_blocks(name, blocks + skipped_blocks, generator)
+            x = torch.frombuffer(bytearray(raw), dtype=torch.uint8).to(DEV)
+            y, first = nan(blocks * numbers), skipped_blocks * size
+            unpack(name, ptr(x) + first, y, blocks * numbers)
+            want = [number(raw[at:at + size], i) for at in range(first, len(raw), size) for i in range(numbers)]
+            check(f"unpack {name}, {blocks} blocks", y, torch.tensor(want, dtype=torch.float64).float().to(BF).to(DEV), 0)
+
+
+def time_unpack():
+    rows, columns = 12288, 4096
+    y = nan(rows, columns)
+    for name, (numbers, size, _, _) in STORED.items():
+        n = rows * columns // numbers * size
+        x = torch.randint(0, 256, (n,), device=DEV, dtype=torch.uint8)
+        t = ms(lambda: unpack(name, ptr(x), y, rows * columns))
+        print(f"  unpack {name} {rows} x {columns}: {t * 1e3:.0f} us, {(n + 2 * y.numel()) / t / 1e6:.0f} GB/s")
+
+
 def main():
     torch.manual_seed(1)
     parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("eight", check_eight, time_eight), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
-             ("images", check_images, time_images), ("map", check_map, None)]
+             ("images", check_images, time_images), ("map", check_map, None), ("unpack", check_unpack, time_unpack)]
     only = sys.argv[3].split(",") if len(sys.argv) > 3 else [p[0] for p in parts]
     for name, checks, times in parts:
         if name not in only:

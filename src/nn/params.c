@@ -21,6 +21,7 @@
 
 #include "base/mem.h"
 #include "nn/dtype_ggml.h"
+#include "nn/nvidia/stored.h"
 #include "nn/params_impl.h"
 #include "weights/held.h"
 
@@ -128,20 +129,20 @@ struct nn_param *nn_params_first(const struct nn_params *ps)
 
 /* ---- what form a parameter takes on the device --------------------------------------------------- */
 
-/* On NVIDIA cards every matrix and kernel is bf16. */
-static bool is_bf16_on_card(const struct nn_params *ps, const struct nn_param *p)
+/* On NVIDIA cards kernels are bf16. */
+static bool is_kernel_on_card(const struct nn_params *ps, const struct nn_param *p)
 {
-    return nn_device_card(ps->device) && ps->precision != NN_PRECISION_F32 && p->role != NN_VECTOR;
+    return nn_device_card(ps->device) && ps->precision != NN_PRECISION_F32 && nn_param_is_kernel(p);
 }
 
 static enum ggml_type device_type(const struct nn_params *ps, const struct nn_param *p)
 {
-    if (is_bf16_on_card(ps, p))
+    if (is_kernel_on_card(ps, p))
         return GGML_TYPE_BF16;
     if (p->role != NN_MATRIX || ps->precision == NN_PRECISION_F32)
         return GGML_TYPE_F32;
     enum ggml_type t = nn_ggml_type(p->view.dtype);
-    if (t == GGML_TYPE_COUNT)
+    if (t == GGML_TYPE_COUNT || nn_device_card(ps->device))
         t = nn_param_form(ps->device, &p->view);
     if (t == GGML_TYPE_BF16 && !nn_device_has_bf16(ps->device))
         t = GGML_TYPE_F16;
@@ -184,7 +185,7 @@ static struct ggml_tensor *new_tensor(struct nn_params *ps, const struct nn_para
     }
     struct ggml_tensor *t = ggml_new_tensor(ps->ctx, device_type(ps, p), GGML_MAX_DIMS, ne);
     ggml_set_name(t, p->name);
-    if (nn_param_is_kernel(p) && is_bf16_on_card(ps, p))
+    if (is_kernel_on_card(ps, p))
         put_channels_last(t);
     return t;
 }
@@ -258,6 +259,8 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
             p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, p->view.n_scales);
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->row_scales);
         }
+        if (nn_device_card(ps->device))
+            nv_stored_mark(p);
     }
     return ERR_OK;
 }
@@ -575,14 +578,19 @@ struct component *nn_params_component(const struct nn_params *ps)
 
 const char *nn_params_dtype_name(const struct nn_params *ps)
 {
-    uint64_t bytes[GGML_TYPE_COUNT] = {0};
+    enum { INT8 = GGML_TYPE_COUNT, TYPES };
+    uint64_t bytes[TYPES] = {0};
     int most = GGML_TYPE_F32;
-    for (const struct nn_param *p = ps->first; p; p = p->next)
+    for (const struct nn_param *p = ps->first; p; p = p->next) {
+        int t = (int)device_type(ps, p);
         if (p->role != NN_HOST)
-            bytes[device_type(ps, p)] += p->view.bytes;
-    for (int i = 0; i < GGML_TYPE_COUNT; i++)
+            bytes[t == GGML_TYPE_I8 && p->view.dtype == DTYPE_I8 ? INT8 : t] += p->view.bytes;
+    }
+    for (int i = 0; i < TYPES; i++)
         if (bytes[i] > bytes[most])
             most = i;
+    if (most == INT8)
+        return "int8";
     return most == GGML_TYPE_I8 ? "float8" : ggml_type_name((enum ggml_type)most);
 }
 

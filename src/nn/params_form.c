@@ -1,8 +1,10 @@
 /* params_form.c - converts quantised matrices of safetensors files to ggml's blocks, with next to no loss.
  *
- *   int8 with a scale a row   Q8_0, whose blocks of 32 have that scale (in half precision)
+ *   int8 with a scale a row   Q8_0, whose blocks of 32 have that scale (in half precision); on NVIDIA cards as stored
  *   NVFP4                     NVFP4: the same blocks of 16 in another order; the scale of all goes to the product
- *   float8                    as stored, in the map, on the CPU, whose products unpack it: I8, which ggml only carries
+ *   float8                    as stored, on the CPU in the map; both it and NVIDIA cards unpack it for their products
+ *
+ * ggml has no type for bytes as stored: they are I8, which it only carries.
  *
  * Anything else becomes bf16.
  */
@@ -29,7 +31,10 @@ struct block_nvfp4 {
 
 enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v)
 {
-    enum dtype t = weights_held(v, nn_device_is_cpu(d) ? WEIGHTS_CPU : WEIGHTS_VULKAN);
+    enum weights_device on = nn_device_card(d)     ? WEIGHTS_NVIDIA
+                             : nn_device_is_cpu(d) ? WEIGHTS_CPU
+                                                   : WEIGHTS_VULKAN;
+    enum dtype t = weights_held(v, on);
     return nn_ggml_type(t) == GGML_TYPE_COUNT ? GGML_TYPE_I8 : nn_ggml_type(t);
 }
 

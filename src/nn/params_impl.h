@@ -73,7 +73,8 @@ static inline bool nn_param_scales_product(const struct nn_param *p)
     return p->role == NN_MATRIX && nn_type_scales_product(p->t->type);
 }
 
-/* params_form.c: the type that holds a matrix on the device whose stored numbers ggml has no type for. */
+/* params_form.c: the type that holds a matrix on the device, where that is an NVIDIA card or ggml has no type for its
+ * stored numbers. */
 enum ggml_type nn_param_form(const struct nn_device *d, const struct weights_view *v);
 /* Rows of it in that type, when it is one of blocks. */
 ERR_MUST_CHECK enum err_code nn_param_fill_blocks(const void *param, size_t at, size_t n, void *dst,

@@ -1,12 +1,12 @@
 /* params_upload.c - one parameter from the mapped file into its place on the device, converted on the way.
  *
- * Five ways, cheapest first: the bytes as they are; blocks as they are, which a card unpacks; bf16 to half by a vector
+ * Five ways, cheapest first: the bytes as they are; blocks and float8 as they are, looked at; bf16 to half by a vector
  * loop; blocks unpacked to bf16; and, for all else, rows to float32, reordered where the kernel's channels come last, then narrowed. The uploader's
  * workers call these functions for ranges of whole rows (`unit`), several at once: they read `user` only and take
  * scratch of their own.
  *
- * NaN and infinities are refused wherever values are converted, with both names of the tensor; a value too large
- * for half precision is refused as well, since it would silently become infinite.
+ * NaN and infinities are refused wherever values are converted or lie in fewer than 16 bits, with both names of the tensor; a
+ * value too large for half precision is refused as well, since it would silently become infinite.
  */
 #include <math.h>
 #include <string.h>
@@ -14,7 +14,6 @@
 #include "base/mem.h"
 #include "nn/cpu/vec.h"
 #include "nn/dtype_ggml.h"
-#include "nn/nvidia/card.h"
 #include "nn/params_impl.h"
 #include "nn/upload.h"
 
@@ -180,30 +179,12 @@ static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *
     return rc;
 }
 
-/* Blocks that a card unpacks by itself; NV_BLOCKS_NONE for all others. */
-static enum nv_blocks blocks_of(const struct nn_device *d, enum ggml_type type, size_t row_bytes)
-{
-    if (!nn_device_card(d) || row_bytes > NV_BLOCKS_BYTES)
-        return NV_BLOCKS_NONE;
-    return type == GGML_TYPE_Q4_0   ? NV_BLOCKS_Q4_0
-           : type == GGML_TYPE_Q5_0 ? NV_BLOCKS_Q5_0
-           : type == GGML_TYPE_Q8_0 ? NV_BLOCKS_Q8_0
-                                    : NV_BLOCKS_NONE;
-}
-
-/* Blocks begin with their scale, in half precision: it alone can be infinite or NaN. */
+/* As they are, looked at on the way: products would only show that something is NaN, not what. */
 static enum err_code fill_stored(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
     const struct nn_param *p = user;
     const unsigned char *src = p->view.data + at;
-    size_t block = ggml_type_size(nn_ggml_type(p->view.dtype));
-    unsigned bad = 0;
-    for (size_t i = 0; i < n; i += block) {
-        uint16_t scale;
-        memcpy(&scale, src + i, sizeof scale);
-        bad |= (scale & 0x7c00u) == 0x7c00u;
-    }
-    if (bad)
+    if (!dtype_blocks_finite(p->view.dtype, src, n))
         return err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
     memcpy(dst, src, n);
     return ERR_OK;
@@ -246,19 +227,20 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
     bool whole = !p->fill && weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE &&
                  !lies_channels_last(p);
-    if (whole && stored == wanted) {
+    if (whole && (wanted == GGML_TYPE_I8 || (stored == wanted && is_in_blocks(wanted)))) {
+        w.fill = fill_stored;
+        w.user = p;
+        w.unit = ggml_type_size(wanted);
+    } else if (whole && stored == wanted) {
         w.src = p->view.data;
     } else if (whole && stored == GGML_TYPE_BF16 && wanted == GGML_TYPE_F16) {
         w.fill = fill_half;
         w.user = p;
         w.unit = sizeof(uint16_t);
     } else if (whole && wanted == GGML_TYPE_BF16 && is_in_blocks(stored)) {
-        size_t row = ggml_row_size(stored, p->t->ne[0]);
-        w.blocks = blocks_of(d, stored, row);
-        w.fill = w.blocks ? fill_stored : fill_unpacked;
+        w.fill = fill_unpacked;
         w.user = p;
-        w.unit = w.blocks ? row : (size_t)p->t->ne[0] * sizeof(uint16_t);
-        w.stored_bytes = row * (size_t)ggml_nrows(p->t);
+        w.unit = (size_t)p->t->ne[0] * sizeof(uint16_t);
     } else if (ggml_is_quantized(wanted)) {
         w.fill = nn_param_fill_blocks;
         w.user = p;

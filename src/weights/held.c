@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { Q8_BLOCK = 32, NVFP4_SUPER = 64, NVFP4_BLOCK = 16 };
+enum { Q8_BLOCK = 32, NVFP4_SUPER = 64, NVFP4_BLOCK = 16, CARD_TOGETHER = 8 };
 
 static bool has_blocks(const struct weights_view *v)
 {
@@ -22,11 +22,48 @@ static bool is_float8(enum dtype t)
     return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2;
 }
 
+/* What the kernels of NVIDIA cards unpack of GGUF's types: all but those whose codes are places in tables. */
+static bool card_unpacks(enum dtype t)
+{
+    switch (t) {
+    case DTYPE_Q4_0:
+    case DTYPE_Q4_1:
+    case DTYPE_Q5_0:
+    case DTYPE_Q5_1:
+    case DTYPE_Q8_0:
+    case DTYPE_Q2_K:
+    case DTYPE_Q3_K:
+    case DTYPE_Q4_K:
+    case DTYPE_Q5_K:
+    case DTYPE_Q6_K:
+    case DTYPE_IQ4_NL:
+    case DTYPE_IQ4_XS:
+    case DTYPE_TQ1_0:
+    case DTYPE_TQ2_0:
+    case DTYPE_MXFP4:
+    case DTYPE_NVFP4:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Numbers that are whole when they are unpacked a byte at a time, with scales that can be applied to the product. */
+static enum dtype held_on_card(const struct weights_view *v)
+{
+    if (card_unpacks(v->dtype) && v->n_dims == 2)
+        return v->dtype;
+    if (is_nvfp4(v))
+        return DTYPE_NVFP4;
+    bool bytes = v->dtype == DTYPE_I8 || is_float8(v->dtype);
+    return bytes && !has_blocks(v) && v->dims[1] % CARD_TOGETHER == 0 ? v->dtype : DTYPE_BF16;
+}
+
 enum dtype weights_held(const struct weights_view *v, enum weights_device on)
 {
     const struct dtype_info *i = dtype_info(v->dtype);
     if (on == WEIGHTS_NVIDIA)
-        return DTYPE_BF16;
+        return held_on_card(v);
     if (i->is_float && i->gguf_id >= 0 && v->dtype != DTYPE_I8)
         return v->dtype;
     if (v->dtype == DTYPE_I8 && !has_blocks(v) && v->dims[1] % Q8_BLOCK == 0)

@@ -1,4 +1,4 @@
-/* fake_map.c - the kernels in C: what is done to one element at a time, unpacking and transposing. */
+/* fake_map.c - the kernels in C: what is done to one element at a time, and transposing. */
 #include "fake_kernels_impl.h"
 
 static float applied(int op, const float *p, float a, float b)
@@ -101,35 +101,6 @@ const char *run_map(const void *p, struct fake_grid grid)
                         i[0] * m->nb[0] + i[1] * m->nb[1] + i[2] * m->nb[2] + i[3] * m->nb[3];
                     store((char *)m->y + to, 0, m->y_type, value(m, i));
                 }
-    return NULL;
-}
-
-static int number_of(const unsigned char *block, int kind, int i)
-{
-    const unsigned char *q = block + (kind == NV_BLOCKS_Q5_0 ? 6 : 2);
-    if (kind == NV_BLOCKS_Q8_0)
-        return (signed char)q[i];
-    int low = i < 16 ? q[i] & 15 : q[i - 16] >> 4;
-    if (kind == NV_BLOCKS_Q4_0)
-        return low - 8;
-    return (low | (block[2 + i / 8] >> i % 8 & 1) << 4) - 16;
-}
-
-const char *run_unpack(const void *p, struct fake_grid grid)
-{
-    const struct nv_unpack *u = p;
-    int bytes = u->kind == NV_BLOCKS_Q8_0 ? 34 : u->kind == NV_BLOCKS_Q5_0 ? 22 : 18;
-    (void)grid;
-    if (u->kind < NV_BLOCKS_Q4_0 || u->kind > NV_BLOCKS_Q8_0)
-        return "another kind of blocks";
-    if ((uintptr_t)u->x % 2 || (uintptr_t)u->y % 8)
-        return "not at a multiple of 2 bytes, and of 8";
-    for (long long b = 0; b < u->blocks; b++) {
-        const unsigned char *block = (const unsigned char *)u->x + b * bytes;
-        float d = load(block, 0, NV_F16);
-        for (int i = 0; i < 32; i++)
-            store(u->y, b * 32 + i, NV_BF16, d * (float)number_of(block, u->kind, i));
-    }
     return NULL;
 }
 

@@ -596,7 +596,7 @@ static size_t block_bytes(enum nv_blocks kind)
 enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst, const void *src, size_t n,
                               enum nv_blocks kind, struct err *e)
 {
-    enum { GROUPS = 8, THREADS = 256, MOST = 256 };
+    enum { BLOCK = 32, NUMBERS = 8192 }; /* of a thread block */
     struct nv_stream *s = NULL;
     TRY(enter(c, e));
     TRY(lane_stream(c, lane, &s, e));
@@ -604,13 +604,13 @@ enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst, const voi
     nv_ptr room = c->blocks + (size_t)lane * NV_BLOCKS_BYTES;
     struct nv_unpack p = {.x = (const void *)(uintptr_t)room,
                           .y = (void *)(uintptr_t)dst,
-                          .blocks = (long long)(n / block_bytes(kind)),
+                          .numbers = (long long)(n / block_bytes(kind) * BLOCK),
                           .kind = (int)kind};
-    int64_t grid = (p.blocks * GROUPS + THREADS - 1) / THREADS;
+    int64_t grid = (p.numbers + NUMBERS - 1) / NUMBERS;
     nv_result r = c->d->to_device(room, src, n, s);
     if (r != NV_SUCCESS)
         return fail(c, r, "a copy to the card", e);
-    TRY(launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = grid < MOST ? grid : MOST}, &p, e));
+    TRY(launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = grid}, &p, e));
     r = c->d->stream_wait(s);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "unpacking weights", e);
 }

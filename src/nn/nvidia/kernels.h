@@ -277,15 +277,39 @@ struct nv_transpose {
     int x_type, y_type;
 };
 
-/* unpack: blocks of 32 numbers as ggml stores them, x at a multiple of 2 bytes, to bf16 at a multiple of 8: each the float32
- * product d * q, rounded. Q4_0: d (f16), 16 bytes whose low halves are the first 16 numbers, q + 8. Q5_0: d, 4 bytes of
- * fifth bits, 16 bytes as before, q + 16. Q8_0: d, 32 signed bytes. grid: any (a loop over groups of four numbers). */
-enum nv_blocks { NV_BLOCKS_NONE, NV_BLOCKS_Q4_0, NV_BLOCKS_Q5_0, NV_BLOCKS_Q8_0 };
+/* unpack: `numbers` weights as they are stored, to bf16: each the float32 value of its format, rounded. Scales of a tensor or a
+ * row are left to the product. NV_BLOCKS_Q4_0 to NV_BLOCKS_NVFP4: blocks of 32, 64 or 256 numbers of GGUF, whose documentation says
+ * how they lie. NV_BLOCKS_E4M3, NV_BLOCKS_E5M2, NV_BLOCKS_INT8: a byte each. Codes that are NaN or infinite are not there.
+ * numbers: whole blocks, a multiple of 8. x is at a multiple of 2 (8 for a byte each, any for MXFP4); the 16 bytes that it begins
+ * and ends in are read whole. y is at a multiple of 16. grid: ceil(numbers / 8192). */
+enum nv_blocks {
+    NV_BLOCKS_NONE,
+    NV_BLOCKS_Q4_0,
+    NV_BLOCKS_Q4_1,
+    NV_BLOCKS_Q5_0,
+    NV_BLOCKS_Q5_1,
+    NV_BLOCKS_Q8_0,
+    NV_BLOCKS_Q2_K,
+    NV_BLOCKS_Q3_K,
+    NV_BLOCKS_Q4_K,
+    NV_BLOCKS_Q5_K,
+    NV_BLOCKS_Q6_K,
+    NV_BLOCKS_IQ4_NL,
+    NV_BLOCKS_IQ4_XS,
+    NV_BLOCKS_TQ1_0,
+    NV_BLOCKS_TQ2_0,
+    NV_BLOCKS_MXFP4,
+    NV_BLOCKS_NVFP4,
+    NV_BLOCKS_E4M3,
+    NV_BLOCKS_E5M2,
+    NV_BLOCKS_INT8,
+    NV_BLOCKS_KINDS
+};
 
 struct nv_unpack {
     const void *x;
     void *y;
-    long long blocks;
+    long long numbers;
     int kind; /* enum nv_blocks */
 };
 

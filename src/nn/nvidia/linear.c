@@ -10,6 +10,7 @@
  * and a product.
  */
 #include "nn/nvidia/nodes.h"
+#include "nn/nvidia/stored.h"
 
 enum { X, W, W2, SCALES, SCALES2, BIAS, BIAS2, GATE, RESIDUAL, SOURCES };
 enum { FEW_ROWS = 8 };
@@ -213,8 +214,13 @@ enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
 
 static enum err_code launch(const struct nv_job *j)
 {
-    struct nv_gemm g = gemm_of(j->t);
-    return nv_gemm_launch(j, &g);
+    const struct nv_gemm g = gemm_of(j->t);
+    return nv_stored_product(j, &g, j->t->src[W], j->t->src[W2]);
+}
+
+static size_t scratch(const struct ggml_tensor *t)
+{
+    return nv_stored_scratch(t->src[W], t->src[W2], t->ne[0]);
 }
 
 static double flops(const struct ggml_tensor *t)
@@ -230,8 +236,12 @@ static struct ggml_tensor *over_residual(const struct ggml_tensor *t)
     return nv_if_congruent(t, t->src[RESIDUAL]);
 }
 
-static const struct nv_op op_linear = {
-    .name = "linear", .launch = launch, .flops = flops, .in_place = over_residual, .strided = true};
+static const struct nv_op op_linear = {.name = "linear",
+                                       .launch = launch,
+                                       .scratch = scratch,
+                                       .flops = flops,
+                                       .in_place = over_residual,
+                                       .strided = true};
 
 /* ggml's own product, of matrices in float32 (plain.c). */
 enum err_code nv_mul_mat_launch(const struct nv_job *j)

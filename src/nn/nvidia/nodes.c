@@ -70,6 +70,22 @@ int nv_type_of(const struct ggml_tensor *t)
     }
 }
 
+size_t nv_type_bytes(int type)
+{
+    switch (type) {
+    case NV_F64:
+        return 8;
+    case NV_F32:
+    case NV_I32:
+        return 4;
+    case NV_I8:
+    case NV_F8:
+        return 1;
+    default:
+        return 2;
+    }
+}
+
 int64_t nv_stride(const struct ggml_tensor *t, int d)
 {
     return (int64_t)(t->nb[d] / ggml_element_size(t));

@@ -149,6 +149,7 @@ struct ggml_tensor *nv_rows_for_product(struct nn_graph *g, struct ggml_tensor *
 struct ggml_tensor *nv_if_congruent(const struct ggml_tensor *t, struct ggml_tensor *src);
 
 int nv_type_of(const struct ggml_tensor *t); /* enum nv_type */
+size_t nv_type_bytes(int type);
 /* Elements between rows (dimension d) of t. */
 int64_t nv_stride(const struct ggml_tensor *t, int d);
 

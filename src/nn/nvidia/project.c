@@ -1,7 +1,10 @@
 /* project.c - queries, keys and values in one launch: products of the same rows, norms of heads and rotation on the way out.
  *
- * A row of the result is a token: its heads of queries, keys and values, side by side. */
+ * A row of the result is a token: its heads of queries, keys and values, side by side. Stored weights are unpacked first; where
+ * the three together are more than scratch may hold, each is multiplied by itself. */
+#include "nn/nvidia/layout.h"
 #include "nn/nvidia/nodes.h"
+#include "nn/nvidia/stored.h"
 
 enum { X, W_Q, W_K, W_V, B_Q, B_K, B_V, COS, SIN, SOURCES };
 enum { HEAD = 128, PARTS = 3, FEW_ROWS = 8 };
@@ -23,18 +26,68 @@ static const float *floats(const struct ggml_tensor *t)
     return t ? t->data : NULL;
 }
 
-static enum err_code map_rows(const struct nv_job *j, const struct ggml_tensor *t, uint32_t box,
-                              struct nv_tensor_map *out)
+/* Rows of k values in bf16, at a distance of ld values. */
+static enum err_code map_rows(const struct nv_job *j, const void *p, int64_t k, int64_t rows,
+                              int64_t ld, uint32_t box, struct nv_tensor_map *out)
 {
     const struct nv_map_spec s = {
-        .p = (nv_ptr)(uintptr_t)t->data,
-        .columns = (uint64_t)t->ne[0],
-        .rows = (uint64_t)t->ne[1],
-        .row_stride = (uint64_t)nv_stride(t, 1),
+        .p = (nv_ptr)(uintptr_t)p,
+        .columns = (uint64_t)k,
+        .rows = (uint64_t)rows,
+        .row_stride = (uint64_t)ld,
         .box_columns = 64,
         .box_rows = box,
     };
     return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
+/* Scratch of one part, and of the node: that of all parts, or of the largest. */
+static size_t scratch_of_part(const struct ggml_tensor *t, int i)
+{
+    const struct ggml_tensor *w = t->src[W_Q + i];
+    if (!w || nv_stored_of(w).kind == NV_BLOCKS_NONE)
+        return 0;
+    return GGML_PAD((size_t)ggml_nelements(w) * sizeof(uint16_t), (size_t)NV_ALIGN);
+}
+
+static size_t scratch_of_all(const struct ggml_tensor *t)
+{
+    return scratch_of_part(t, 0) + scratch_of_part(t, 1) + scratch_of_part(t, 2);
+}
+
+static size_t scratch(const struct ggml_tensor *t)
+{
+    size_t all = scratch_of_all(t), most = 0;
+    for (int i = 0; i < PARTS; i++)
+        if (scratch_of_part(t, i) > most)
+            most = scratch_of_part(t, i);
+    return all > NV_UNPACKED_BYTES ? most : all;
+}
+
+/* The parts from `first` on to `end`, whose weights are unpacked side by side. */
+static enum err_code launch_parts(const struct nv_job *j, const struct nv_gemm_heads_tma *all,
+                                  int first, int end)
+{
+    struct nv_gemm_heads_tma h = *all;
+    int64_t tiles = 0, pairs = nv_card_multiprocessors(j->card) / 2;
+    nv_ptr to = j->scratch;
+    for (int i = 0; i < PARTS; i++) {
+        const struct ggml_tensor *w = j->t->src[W_Q + i];
+        const void *rows;
+        if (i < first || i >= end || !w) {
+            h.part[i].n = 0;
+            continue;
+        }
+        TRY(nv_stored_rows(j, w, 0, w->ne[1], to, &rows, j->e));
+        TRY(map_rows(j, rows, w->ne[0], w->ne[1], w->ne[0], 64, &h.w_map[i]));
+        to += scratch_of_part(j->t, i);
+        tiles += divide_up(w->ne[1], 256);
+    }
+    tiles *= divide_up(divide_up(h.m, 128), 2);
+    if (tiles == 0)
+        return ERR_OK;
+    return nv_launch(j->card, NV_KERNEL_gemm_tma_heads,
+                     (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &h, j->e);
 }
 
 static enum err_code launch(const struct nv_job *j)
@@ -52,9 +105,8 @@ static enum err_code launch(const struct nv_job *j)
         .eps = p.eps,
     };
     const struct ggml_tensor *norms[PARTS] = {p.norm_q, p.norm_k, NULL};
-    int64_t at = 0, tiles = 0, pairs = nv_card_multiprocessors(j->card) / 2;
-    enum err_code rc = map_rows(j, x, 128, &h.x_map);
-    for (int i = 0; i < PARTS && rc == ERR_OK; i++) {
+    int64_t at = 0;
+    for (int i = 0; i < PARTS; i++) {
         const struct ggml_tensor *w = t->src[W_Q + i];
         if (!w)
             continue;
@@ -66,14 +118,13 @@ static enum err_code launch(const struct nv_job *j)
                                       .n = (int)w->ne[1],
                                       .rotate = i < 2};
         at += w->ne[1];
-        tiles += divide_up(w->ne[1], 256);
-        rc = map_rows(j, w, 64, &h.w_map[i]);
     }
-    tiles *= divide_up(divide_up(h.m, 128), 2);
-    if (rc != ERR_OK)
-        return rc;
-    return nv_launch(j->card, NV_KERNEL_gemm_tma_heads,
-                     (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &h, j->e);
+    TRY(map_rows(j, x->data, x->ne[0], x->ne[1], nv_stride(x, 1), 128, &h.x_map));
+    if (scratch_of_all(t) <= NV_UNPACKED_BYTES)
+        return launch_parts(j, &h, 0, PARTS);
+    for (int i = 0; i < PARTS; i++)
+        TRY(launch_parts(j, &h, i, i + 1));
+    return ERR_OK;
 }
 
 static double flops(const struct ggml_tensor *t)
@@ -82,7 +133,7 @@ static double flops(const struct ggml_tensor *t)
 }
 
 static const struct nv_op op_project = {
-    .name = "heads", .launch = launch, .flops = flops, .strided = true};
+    .name = "heads", .launch = launch, .scratch = scratch, .flops = flops, .strided = true};
 
 /* ---- making ----------------------------------------------------------------------------------------------- */
 
@@ -91,8 +142,9 @@ static bool suits_part(const struct nn_projection *l)
     if (!l->w)
         return true;
     const struct ggml_tensor *w = l->w->t;
-    return w->type == GGML_TYPE_BF16 && w->ne[1] % HEAD == 0 && w->ne[0] % 8 == 0 &&
-           !l->w->row_scales && l->w->scale == 1.0f;
+    bool known = w->type == GGML_TYPE_BF16 || nv_stored_of(w).kind != NV_BLOCKS_NONE;
+    return known && w->ne[1] % HEAD == 0 && w->ne[0] % 8 == 0 && !l->w->row_scales &&
+           l->w->scale == 1.0f;
 }
 
 static bool suits(const struct nn_graph *g, const struct ggml_tensor *x,

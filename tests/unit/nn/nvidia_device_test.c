@@ -1,5 +1,4 @@
 /* The host side of a card on the driver that is none: what is found, what fails, what comes back. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +9,6 @@
 
 #include "fake_card.h"
 #include "nn/buffer.h"
-#include "nn/dtype_ggml.h"
 #include "nn/graph.h"
 #include "nn/nvidia/card.h"
 #include "nn/nvidia/ptx.h"
@@ -321,58 +319,6 @@ static void uploads_go_through_page_locked_slices(void **state)
     nn_device_close(d);
 }
 
-/* Blocks of ggml become bf16 on the way. */
-static void quantised_matrices_become_bf16(void **state)
-{
-    (void)state;
-    enum { ROW = 512, ROWS = 40 };
-    static const enum dtype types[] = {DTYPE_Q4_0, DTYPE_Q5_0, DTYPE_Q8_0, DTYPE_Q4_K};
-    static float f[ROW * ROWS], want[ROW * ROWS];
-    static uint16_t have[ROW * ROWS];
-    static unsigned char stored[ROW * ROWS * 4];
-    struct nn_device *d = must_open("cuda");
-    for (int i = 0; i < ROW * ROWS; i++)
-        f[i] = (float)((i * 37) % 101 - 50) / 50.0f;
-    for (size_t k = 0; k < sizeof types / sizeof types[0]; k++) {
-        enum ggml_type type = nn_ggml_type(types[k]);
-        struct ggml_init_params init = {.mem_size = 2 * ggml_tensor_overhead(), .no_alloc = true};
-        struct ggml_context *ctx = ggml_init(init);
-        struct weights_tensor name = {.name = "w"};
-        struct nn_param p = {.t = ggml_new_tensor_2d(ctx, GGML_TYPE_BF16, ROW, ROWS),
-                             .scale = 1.0f,
-                             .role = NN_MATRIX,
-                             .name = "w"};
-        struct nn_buffer *b;
-        struct err e = {0};
-        (void)ggml_quantize_chunk(type, f, stored, 0, ROWS, ROW, NULL);
-        ggml_get_type_traits(type)->to_float(stored, want, ROW * ROWS);
-        p.view = (struct weights_view){.stored = &name,
-                                       .data = stored,
-                                       .dtype = types[k],
-                                       .n_dims = 2,
-                                       .dims = {ROWS, ROW},
-                                       .scale = 1.0f};
-        assert_int_equal(nn_buffer_new(d, NN_MEMORY_WEIGHTS, sizeof have, "weights", &b, &e),
-                         ERR_OK);
-        assert_int_equal(nn_buffer_place(b, p.t, 0, &e), ERR_OK);
-        assert_int_equal(nn_param_upload(d, &p, NULL, &e), ERR_OK);
-        nn_tensor_get(d, p.t, have, 0, sizeof have);
-        for (int i = 0; i < ROW * ROWS;
-             i++) { /* to rounding: processors differ in their last bits */
-            uint32_t bits = (uint32_t)have[i] << 16;
-            float got;
-            memcpy(&got, &bits, sizeof got);
-            assert_true(fabsf(got - want[i]) <= fabsf(want[i]) / 128 + 1e-6f);
-        }
-        memset(stored, 0xff, 2); /* a scale that is no number */
-        assert_int_equal(nn_param_upload(d, &p, NULL, &e), ERR_NUMERIC);
-        assert_non_null(strstr(e.text, "'w'"));
-        nn_buffer_free(b);
-        ggml_free(ctx);
-    }
-    nn_device_close(d);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -391,7 +337,6 @@ int main(void)
         TEST(what_has_no_launcher_is_refused_by_name),
         TEST(a_lost_device_is_one_error_and_starts_anew),
         TEST(uploads_go_through_page_locked_slices),
-        TEST(quantised_matrices_become_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -150,6 +150,47 @@ static void plain_types_convert_when_unaligned(void **state)
     assert_false(dtype_plain_to_f32(DTYPE_I32, bytes, out, 1));
 }
 
+static void codes_that_are_no_numbers_are_found_wherever_they_are(void **state)
+{
+    (void)state;
+    enum { N = 21 };
+    static const struct {
+        enum dtype t;
+        unsigned char good, bad;
+    } rows[] = {{DTYPE_F8_E4M3, 0x7e, 0x7f},
+                {DTYPE_F8_E4M3, 0xfe, 0xff},
+                {DTYPE_F8_E5M2, 0x7b, 0x7c},
+                {DTYPE_F8_E5M2, 0xfb, 0xff}};
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++)
+        for (int i = 0; i < N; i++) {
+            unsigned char b[N];
+            memset(b, rows[r].good, N);
+            assert_true(dtype_blocks_finite(rows[r].t, b, N));
+            b[i] = rows[r].bad;
+            assert_false(dtype_blocks_finite(rows[r].t, b, N));
+        }
+}
+
+static void scales_of_blocks_are_looked_at(void **state)
+{
+    (void)state;
+    static const struct {
+        enum dtype t;
+        int at;
+        unsigned char bad;
+    } rows[] = {{DTYPE_Q4_0, 1, 0x7c},   {DTYPE_Q5_1, 3, 0xfc},   {DTYPE_Q2_K, 83, 0x7e},
+                {DTYPE_Q3_K, 109, 0xff}, {DTYPE_IQ4_XS, 1, 0x7c}, {DTYPE_TQ1_0, 53, 0x7c},
+                {DTYPE_MXFP4, 0, 0xff},  {DTYPE_NVFP4, 3, 0x7f},  {DTYPE_NVFP4, 0, 0x80}};
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        size_t block = dtype_info(rows[r].t)->block_bytes;
+        unsigned char b[2 * 256] = {0};
+        assert_true(dtype_blocks_finite(rows[r].t, b, 2 * block));
+        b[block + (size_t)rows[r].at] = rows[r].bad;
+        assert_false(dtype_blocks_finite(rows[r].t, b, 2 * block));
+        assert_true(dtype_blocks_finite(rows[r].t, b, block));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -161,6 +202,8 @@ int main(void)
         cmocka_unit_test(f16_survives_a_round_trip_for_every_code),
         cmocka_unit_test(rounding_goes_to_even_when_between_two),
         cmocka_unit_test(plain_types_convert_when_unaligned),
+        cmocka_unit_test(codes_that_are_no_numbers_are_found_wherever_they_are),
+        cmocka_unit_test(scales_of_blocks_are_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
