@@ -12,9 +12,19 @@
 #include <utf8proc.h>
 
 #include "base/ck.h"
+#include "base/late.h"
 #include "base/mem.h"
 
 enum { SHORT_RUN = 16, MAX_DECOMPOSED = 32 };
+
+#define UTF8PROC_FUNCTIONS(X)                                                                      \
+    X(utf8proc_decompose_char)                                                                     \
+    X(utf8proc_encode_char)                                                                        \
+    X(utf8proc_errmsg)                                                                             \
+    X(utf8proc_get_property)                                                                       \
+    X(utf8proc_normalize_utf32)
+
+LATE_LIBRARY(text_utf8proc, "normalising text", UTF8PROC_FUNCTIONS)
 
 static const utf8proc_option_t COMPOSE = (utf8proc_option_t)(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
 
@@ -196,6 +206,7 @@ enum err_code nfc_append(struct str text, struct buf *out, struct err *e)
 {
     struct cp_list l = {0};
     enum err_code rc = ERR_OK;
+    TRY(late_open(&text_utf8proc, e));
     if (!reserve(&l, text.n + MAX_DECOMPOSED) || !decompose(text, &l) || !sort_marks(&l)) {
         rc = err_set(e, ERR_NOMEM, "no memory to normalise %zu bytes of text", text.n);
     } else {

@@ -2,7 +2,8 @@
  *
  * The just-in-time compiled code runs on 32 KiB of machine stack; when a pattern needs more, and where
  * the system forbids generated code, the interpreter takes over. Both count their tries against a
- * limit that grows with the text, so a hostile pattern ends in an error instead of a hang.
+ * limit that grows with the text, so a hostile pattern ends in an error instead of a hang. PCRE2 is opened with the
+ * first pattern (base/late.h).
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
@@ -14,7 +15,26 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/late.h"
 #include "base/mem.h"
+
+#define PCRE2_FUNCTIONS(X)                                                                         \
+    X(pcre2_code_free_8)                                                                           \
+    X(pcre2_compile_8)                                                                             \
+    X(pcre2_get_error_message_8)                                                                   \
+    X(pcre2_get_ovector_pointer_8)                                                                 \
+    X(pcre2_jit_compile_8)                                                                         \
+    X(pcre2_jit_match_8)                                                                           \
+    X(pcre2_match_8)                                                                               \
+    X(pcre2_match_context_create_8)                                                                \
+    X(pcre2_match_context_free_8)                                                                  \
+    X(pcre2_match_data_create_8)                                                                   \
+    X(pcre2_match_data_free_8)                                                                     \
+    X(pcre2_set_depth_limit_8)                                                                     \
+    X(pcre2_set_heap_limit_8)                                                                      \
+    X(pcre2_set_match_limit_8)
+
+LATE_LIBRARY(text_pcre2, "splitting prompts into words", PCRE2_FUNCTIONS)
 
 struct str presplit_qwen(void)
 {
@@ -105,6 +125,7 @@ static enum err_code compile(struct presplit *p, struct str pattern, struct err 
 {
     int code;
     PCRE2_SIZE at;
+    TRY(late_open(&text_pcre2, e));
     uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE;
     p->code = pcre2_compile((PCRE2_SPTR)pattern.p, pattern.n, options, &code, &at, NULL);
     if (!p->code) {

@@ -19,7 +19,8 @@ readonly ARCHIVES='^lib(zip|crypto|bz2)\.'
 readonly CODECS='^lib(jpeg|webp|webpmux|webpdemux|lcms2|tiff|heif|gif)\.'
 readonly ENGINE='^lib(ggml|gomp|stdc\+\+|dnnl|vulkan|cuda)'
 # Libraries of ours may come on a machine of another kind, but not one by one and unseen.
-readonly MOST_AT_START=10
+readonly TOKENIZERS='^lib(pcre2|utf8proc)'
+readonly MOST_AT_START=8
 
 opened=$(opened_by --version)
 check "the loader says what it opens" [ -n "$(among "$opened" '^libc\.so')" ]
@@ -30,7 +31,8 @@ else
         [ "$(printf '%s\n' "$opened" | wc -l)" -le "$MOST_AT_START" ]
     is "--version opens no engine" "$(among "$opened" "$ENGINE")" ""
 fi
-is "--version opens nothing of a server" "$(among "$opened" "$SERVER|$STORE|$ARCHIVES|$CODECS")" ""
+is "--version opens nothing of a server, nor for prompts" \
+    "$(among "$opened" "$SERVER|$STORE|$ARCHIVES|$CODECS|$TOKENIZERS")" ""
 
 opened=$(opened_by generate -m micro-klein -p star --steps 1 -W 64 -H 64 --device cpu -o "$work/star.png")
 check "an image is made" [ -s "$work/star.png" ]
