@@ -369,7 +369,7 @@ def check_eight():
     print("products of 8 bits")
     for kind, dtype in EIGHT.items():
         # Sums of float8 lose bits in the matrix units of sm_90.
-        loose = 1 if dtype == I8 else 100
+        loose = 1 if dtype == I8 else 300
         for m, n, k in ((1, 8, 16), (77, 136, 272), (130, 252, 1008), (512, 3072, 3072), (4609, 520, 80)):
             if skipped(m * n * k):
                 continue
@@ -635,7 +635,7 @@ def check_images():
                                             x_pixel=x.stride(0), x_channel=x.stride(1), y_pixel=y.stride(0), y_channel=y.stride(1), pixels=h * h,
                                             channels=c, groups=groups, parts=parts, silu=1, x_type=TYPES[dtype], y_type=TYPES[dtype], eps=1e-6)
                 launch("channel_sums", [parts, ceil(c, 32)], g)
-                launch("channel_moments", [ceil(c, 32)], g)
+                launch("channel_moments", [ceil(c, 8)], g)
                 launch("group_scales", [groups], g)
                 launch("group_apply", [50], g)
                 z = x.double().reshape(h * h, groups, -1)
@@ -662,7 +662,7 @@ def time_images():
         g = STRUCT["nv_group_norm"](x=ptr(x), y=ptr(y), state=ptr(state), moments=ptr(mom), scales=ptr(sc), x_pixel=c, x_channel=1, y_pixel=c,
                                     y_channel=1, pixels=n, channels=c, groups=32, parts=parts, silu=1, x_type=1, y_type=1, eps=1e-6)
         a = ms(lambda: launch("channel_sums", [parts, ceil(c, 32)], g))
-        b = ms(lambda: launch("channel_moments", [ceil(c, 32)], g))
+        b = ms(lambda: launch("channel_moments", [ceil(c, 8)], g))
         d = ms(lambda: launch("group_apply", [1056], g))
         print(f"  group norm {n} x {c}: sums {a * 1e3:.0f} us, moments {b * 1e3:.0f} us, apply {d * 1e3:.0f} us "
               f"({x.numel() * 2 / a / 1e6:.0f}, {x.numel() * 4 / d / 1e6:.0f} GB/s)")

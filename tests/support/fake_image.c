@@ -184,7 +184,7 @@ static void join(struct sums *a, double n, double mean, double squares)
 const char *run_channel_moments(const void *p, struct fake_grid grid)
 {
     const struct nv_group_norm *g = p;
-    if (grid.x != divide_up(g->channels, 32))
+    if (grid.x != divide_up(g->channels, 8))
         return "the grid";
     for (int c = 0; c < g->channels; c++) {
         struct sums s = {0};

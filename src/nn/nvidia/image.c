@@ -327,10 +327,10 @@ static struct nv_group_norm norm_of(const struct ggml_tensor *x)
 
 static enum err_code launch_sums(const struct nv_job *j, struct nv_group_norm *n)
 {
-    int64_t blocks = divide_up(n->channels, 32);
-    TRY(nv_launch(j->card, NV_KERNEL_channel_sums, (struct nv_grid){.x = n->parts, .y = blocks}, n,
-                  j->e));
-    return nv_launch(j->card, NV_KERNEL_channel_moments, (struct nv_grid){.x = blocks}, n, j->e);
+    const struct nv_grid parts = {.x = n->parts, .y = divide_up(n->channels, 32)};
+    TRY(nv_launch(j->card, NV_KERNEL_channel_sums, parts, n, j->e));
+    return nv_launch(j->card, NV_KERNEL_channel_moments,
+                     (struct nv_grid){.x = divide_up(n->channels, 8)}, n, j->e);
 }
 
 static enum err_code launch_moments(const struct nv_job *j)

@@ -202,7 +202,7 @@ struct nv_conv_tma {
  * p * x_pixel + c * x_channel.
  * channel_sums: every part of the pixels -> state [parts, channels, 3]: count, mean, sum of squared distances from it.
  * grid: parts, ceil(channels / 32).
- * channel_moments: all parts -> moments [2, channels]: mean, sum of squared distances. grid: ceil(channels / 32).
+ * channel_moments: all parts -> moments [2, channels]: mean, sum of squared distances. grid: ceil(channels / 8).
  * group_scales: moments of `pixels` pixels -> scales [2, channels]: a = weight * rstd, b = bias - mean * a; groups and eps
  * count here. grid: groups.
  * group_apply: y = x * a + b, then silu if asked. grid: any (a loop over elements). */

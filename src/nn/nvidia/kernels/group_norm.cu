@@ -5,7 +5,7 @@
  * eight channels at a time. */
 #include "device.cuh"
 
-enum { THREADS = 256, ROWS = THREADS / 32 };
+enum { THREADS = 256, ROWS = THREADS / 32, AHEAD = 4 }; /* AHEAD: reads under way at a time */
 
 struct moments {
     float n, mean, squares; /* squares: of distances from the mean */
@@ -101,9 +101,14 @@ DEVICE void sum_eights(const struct nv_group_norm *g)
     if (row < rows && part.first < part.last) {
         struct eight v = *(const struct eight *)(x + part.first * g->x_pixel);
         UNROLL for (int i = 0; i < 8; i++) r[i].pivot = element(&v, i);
-        for (i64 p = part.first + row; p < part.last; p += rows) {
-            v = *(const struct eight *)(x + p * g->x_pixel);
-            UNROLL for (int i = 0; i < 8; i++) add(&r[i], element(&v, i));
+        for (i64 p = part.first + row; p < part.last; p += AHEAD * rows) {
+            struct eight next[AHEAD];
+            UNROLL for (int k = 0; k < AHEAD; k++)
+                if (p + k * rows < part.last)
+                    next[k] = *(const struct eight *)(x + (p + k * rows) * g->x_pixel);
+            UNROLL for (int k = 0; k < AHEAD; k++)
+                if (p + k * rows < part.last)
+                    UNROLL for (int i = 0; i < 8; i++) add(&r[i], element(&next[k], i));
         }
     }
     if (row < rows)
@@ -137,18 +142,26 @@ KERNEL BOUNDS(256, 1) void channel_sums(struct nv_group_norm g)
         keep(&g, channel, m);
 }
 
+/* Eight channels a block; 32 threads a channel join every 32nd part each, then theirs, half by half. */
 KERNEL BOUNDS(256, 1) void channel_moments(struct nv_group_norm g)
 {
-    int channel = block_x() * 32 + (thread_x() & 31);
+    enum { CHANNELS = 8, JOINING = THREADS / CHANNELS };
+    static SHARED struct moments all[THREADS];
+    int channel = block_x() * CHANNELS + thread_x() % CHANNELS;
     struct moments m = {0.0f, 0.0f, 0.0f};
     if (channel < g.channels)
-        for (int p = thread_x() >> 5; p < g.parts; p += ROWS) {
+        for (int p = thread_x() / CHANNELS; p < g.parts; p += JOINING) {
             const float *s = g.state + ((i64)p * g.channels + channel) * 3;
             struct moments other = {s[0], s[1], s[2]};
             m = joined(m, other);
         }
-    m = of_block(m);
-    if (thread_x() < 32 && channel < g.channels) {
+    all[thread_x()] = m;
+    for (int half = THREADS / 2; half >= CHANNELS; half /= 2) {
+        sync_block();
+        if (thread_x() < half)
+            all[thread_x()] = m = joined(m, all[thread_x() + half]);
+    }
+    if (thread_x() < CHANNELS && channel < g.channels) {
         g.moments[channel] = m.mean;
         g.moments[g.channels + channel] = m.squares;
     }
@@ -176,18 +189,40 @@ DEVICE float applied(const struct nv_group_norm *g, int channel, float x)
     return g->silu ? (g->y_type == NV_BF16 ? silu_fast(x) : silu(x)) : x;
 }
 
+DEVICE struct eight applied_eight(struct eight v, const float *a, const float *b, bool silu)
+{
+    UNROLL for (int i = 0; i < 4; i++)
+    {
+        float low = __builtin_fmaf(from_bf16((u16)v.v[i]), a[2 * i], b[2 * i]);
+        float high = __builtin_fmaf(from_bf16((u16)(v.v[i] >> 16)), a[2 * i + 1], b[2 * i + 1]);
+        v.v[i] = silu ? pack_bf16(silu_fast(low), silu_fast(high)) : pack_bf16(low, high);
+    }
+    return v;
+}
+
+/* Thread t has the same eight channels of every pixel that it meets, so that their factors stay in registers. */
 DEVICE void apply_eights(const struct nv_group_norm *g)
 {
-    int columns = g->channels / 8;
-    i64 n = g->pixels * columns;
-    for (i64 e = (i64)block_x() * THREADS + thread_x(); e < n; e += (i64)blocks_x() * THREADS) {
-        i64 pixel = e / columns;
-        int channel = (int)(e % columns) * 8;
-        struct eight v = *(const struct eight *)((const u16 *)g->x + pixel * g->x_pixel + channel);
-        UNROLL for (int i = 0; i < 4; i++)
-            v.v[i] = pack_bf16(applied(g, channel + 2 * i, from_bf16((u16)v.v[i])),
-                               applied(g, channel + 2 * i + 1, from_bf16((u16)(v.v[i] >> 16))));
-        *(struct eight *)((u16 *)g->y + pixel * g->y_pixel + channel) = v;
+    int columns = g->channels / 8, rows = THREADS / columns, column = thread_x() % columns, row = thread_x() / columns;
+    if (row >= rows)
+        return;
+    float a[8], b[8];
+    UNROLL for (int i = 0; i < 8; i++)
+    {
+        a[i] = g->scales[column * 8 + i];
+        b[i] = g->scales[g->channels + column * 8 + i];
+    }
+    const u16 *x = (const u16 *)g->x + column * 8;
+    u16 *y = (u16 *)g->y + column * 8;
+    i64 step = (i64)blocks_x() * rows;
+    for (i64 p = (i64)block_x() * rows + row; p < g->pixels; p += AHEAD * step) {
+        struct eight v[AHEAD];
+        UNROLL for (int k = 0; k < AHEAD; k++)
+            if (p + k * step < g->pixels)
+                v[k] = *(const struct eight *)(x + (p + k * step) * g->x_pixel);
+        UNROLL for (int k = 0; k < AHEAD; k++)
+            if (p + k * step < g->pixels)
+                *(struct eight *)(y + (p + k * step) * g->y_pixel) = applied_eight(v[k], a, b, g->silu);
     }
 }
 
