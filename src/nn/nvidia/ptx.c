@@ -18,8 +18,11 @@
     NV_MODULE(conv_tma)                                                                            \
     NV_MODULE(gemm)                                                                                \
     NV_MODULE(gemm_exact)                                                                          \
+    NV_MODULE(gemm_f8_tma)                                                                         \
     NV_MODULE(gemm_heads_tma)                                                                      \
     NV_MODULE(gemm_narrow_tma)                                                                     \
+    NV_MODULE(gemm_s8)                                                                             \
+    NV_MODULE(gemm_s8_tma)                                                                         \
     NV_MODULE(gemm_tma)                                                                            \
     NV_MODULE(gemm_wide)                                                                           \
     NV_MODULE(group_norm)                                                                          \

@@ -16,7 +16,8 @@
 
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein"
 
-static const uint64_t BLOCKS = (uint64_t)NV_LANES * NV_BLOCKS_BYTES; /* held from the start */
+/* Held from the start. */
+static const uint64_t BLOCKS = (uint64_t)NV_LANES * NV_BLOCKS_BYTES + NV_TICKETS * sizeof(int32_t);
 static const uint64_t OWN = ((uint64_t)300 << 20) + BLOCKS; /* with what the fake's context takes */
 
 static struct vt_engine *engine;
