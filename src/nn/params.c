@@ -229,6 +229,20 @@ static enum err_code make_groups(struct nn_params *ps, struct err *e)
     return ps->groups ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a model's parameters");
 }
 
+/* Cards have the scale of a whole matrix in those of its rows: matrices whose products meet in one launch may then have
+ * different ones. */
+static bool scales_in_rows(const struct nn_params *ps, const struct nn_param *p)
+{
+    return nn_device_card(ps->device) && !p->fill;
+}
+
+/* How many of its columns' scales the product has. */
+static int64_t row_scales_of(const struct nn_params *ps, const struct nn_param *p)
+{
+    bool any = p->view.n_scales || (scales_in_rows(ps, p) && p->view.scale != 1.0f);
+    return any && nn_param_scales_product(p) ? p->view.dims[0] : 0;
+}
+
 /* Tensor records for all parameters, and what each group takes. Kept until the end: only their places change. */
 static enum err_code make_records(struct nn_params *ps, struct err *e)
 {
@@ -249,14 +263,14 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
             continue;
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
-        bool scaled = nn_param_scales_product(p);
+        int64_t scales = row_scales_of(ps, p);
         p->halved = p->t->type == GGML_TYPE_F16 && nn_ggml_type(p->view.dtype) != GGML_TYPE_F16;
-        if (scaled && !p->fill)
+        if (nn_param_scales_product(p) && !p->fill && !scales_in_rows(ps, p))
             p->scale = p->view.scale;
         if (!p->in_place)
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->t);
-        if (p->view.n_scales && scaled) {
-            p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, p->view.n_scales);
+        if (scales) {
+            p->row_scales = ggml_new_tensor_1d(ps->ctx, GGML_TYPE_F32, scales);
             ps->groups[p->group].bytes += nn_tensor_room(ps->device, p->row_scales);
         }
         if (nn_device_card(ps->device))

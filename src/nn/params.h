@@ -56,8 +56,8 @@ typedef enum err_code (*nn_fill_fn)(const void *user, int64_t row0, int64_t n, f
 
 struct nn_param {
     struct ggml_tensor *t; /* on the device while engaged, ne = dims reversed; NULL for NN_HOST */
-    struct ggml_tensor *row_scales; /* [out] when the stored matrix has a scale a row, else NULL */
-    float scale; /* multiply the product by this; 1 unless float8 kept as stored */
+    struct ggml_tensor *row_scales; /* [out]: of the product's columns; NULL: none */
+    float scale;                    /* multiply the product by this, too */
     struct weights_view view;
     const char *name; /* canonical */
     enum nn_param_role role;

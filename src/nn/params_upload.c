@@ -199,16 +199,18 @@ static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst,
     return ERR_OK;
 }
 
-/* As float32, whatever they are stored in. */
+/* As float32, whatever they are stored in; with the scale of all where that is not the parameter's. */
 static enum err_code upload_row_scales(struct nn_device *d, struct nn_param *p, struct err *e)
 {
     const struct weights_view *v = &p->view;
-    float *f = mem_try_array((size_t)v->n_scales, sizeof *f);
+    float all = nn_device_card(d) ? v->scale : 1.0f;
+    int64_t n = p->row_scales->ne[0];
+    float *f = mem_try_array((size_t)n, sizeof *f);
     if (!f)
         return err_set(e, ERR_NOMEM, "no memory for the scales of '%s'", p->name);
-    for (int64_t i = 0; i < v->n_scales; i++)
-        f[i] = weights_number(&v->rows, i);
-    nn_tensor_set(d, p->row_scales, f, 0, (size_t)v->n_scales * sizeof *f);
+    for (int64_t i = 0; i < n; i++)
+        f[i] = v->n_scales ? all * weights_number(&v->rows, i) : all;
+    nn_tensor_set(d, p->row_scales, f, 0, (size_t)n * sizeof *f);
     mem_free(f);
     return ERR_OK;
 }

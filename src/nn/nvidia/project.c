@@ -110,7 +110,8 @@ static enum err_code launch(const struct nv_job *j)
         const struct ggml_tensor *w = t->src[W_Q + i];
         if (!w)
             continue;
-        h.part[i] = (struct nv_heads){.bias = floats(t->src[B_Q + i]),
+        h.part[i] = (struct nv_heads){.row_scales = floats(nv_stored_of(w).row_scales),
+                                      .bias = floats(t->src[B_Q + i]),
                                       .norm = floats(norms[i]),
                                       .y = (char *)t->data + (size_t)at * ggml_element_size(t),
                                       .y_token = nv_stride(t, 1),
@@ -143,8 +144,7 @@ static bool suits_part(const struct nn_projection *l)
         return true;
     const struct ggml_tensor *w = l->w->t;
     bool known = w->type == GGML_TYPE_BF16 || nv_stored_of(w).kind != NV_BLOCKS_NONE;
-    return known && w->ne[1] % HEAD == 0 && w->ne[0] % 8 == 0 && !l->w->row_scales &&
-           l->w->scale == 1.0f;
+    return known && w->ne[1] % HEAD == 0 && w->ne[0] % 8 == 0 && l->w->scale == 1.0f;
 }
 
 static bool suits(const struct nn_graph *g, const struct ggml_tensor *x,

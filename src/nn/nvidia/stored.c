@@ -42,7 +42,6 @@ void nv_stored_mark(struct nn_param *p)
     /* NVFP4 is the one that becomes blocks of ggml. */
     enum dtype t = p->t->type == GGML_TYPE_NVFP4 ? DTYPE_NVFP4 : p->view.dtype;
     const struct nv_stored s = {.kind = plain ? NV_BLOCKS_NONE : nv_stored_kind(t),
-                                .scale = p->scale,
                                 .row_scales = p->row_scales};
     memcpy(p->t->op_params, &s, sizeof s);
 }

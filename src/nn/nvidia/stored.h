@@ -14,7 +14,6 @@ enum { NV_UNPACKED_BYTES = 128 << 20 };
 
 struct nv_stored {
     enum nv_blocks kind;                  /* NV_BLOCKS_NONE: products read it as it lies */
-    float scale;                          /* of all values; 1 when there is none */
     const struct ggml_tensor *row_scales; /* NULL: none */
 };
 

@@ -359,15 +359,49 @@ static void products_are_those_of_bf16(void **state)
         m[1] = make(types[i], 64, 256);
         m[1].v.scale = dtype_info(types[i])->quantised ? 1 : 0.5f;
         expect_as_bf16(m, 2, halves);
-        for (int k = 0; k < 3; k++)
+        for (int k = 0; k < 3; k++) {
             m[k] = make(types[i], 256, 256);
+            if (!dtype_info(types[i])->quantised)
+                m[k].v.scale = 0.25f * (float)(k + 1);
+        }
+        if (!dtype_info(types[i])->quantised)
+            add_row_scales(&m[1]);
         expect_as_bf16(m, 3, heads);
     }
 }
 
-static void matrices_of_several_types_meet(void **state)
+static void heads_of_scaled_weights_are_one_launch_behind_unpacking(void **state)
 {
     (void)state;
+    struct made m[3], wide[3];
+    const struct fake_cuda *fake = fake_card_driver();
+    long launches[2], before;
+    size_t n;
+    for (int i = 0; i < 3; i++) {
+        m[i] = make(DTYPE_F8_E4M3, 256, 256);
+        wide[i] = as_bf16(&m[i]);
+        m[i].v.scale = 0.5f;
+    }
+    for (int i = 0; i < 2; i++) {
+        before = fake->launches;
+        free(run(i ? wide : m, 3, 20, NULL, heads, &n));
+        launches[i] = fake->launches - before;
+    }
+    assert_int_equal(launches[0], launches[1] + 3);
+    for (int i = 0; i < 3; i++) {
+        drop(&m[i]);
+        drop(&wide[i]);
+    }
+}
+
+static void matrices_of_several_types_and_scales_meet(void **state)
+{
+    (void)state;
+    struct made s[3] = {make(DTYPE_F8_E4M3, 256, 256), make(DTYPE_F8_E4M3, 256, 256),
+                        make(DTYPE_I8, 256, 256)};
+    s[0].v.scale = 0.5f;
+    s[1].v.scale = 0.03f;
+    expect_as_bf16(s, 3, two_matrices);
     struct made m[3] = {make(DTYPE_Q4_K, 256, 256), make(DTYPE_Q6_K, 256, 256),
                         make(DTYPE_BF16, 256, 256)};
     for (size_t i = 0; i < m[2].v.bytes; i += 2)
@@ -516,7 +550,8 @@ int main(void)
         TEST(cards_hold_what_their_kernel_unpacks),
         TEST(numbers_are_those_of_the_hosts_conversion),
         TEST(products_are_those_of_bf16),
-        TEST(matrices_of_several_types_meet),
+        TEST(heads_of_scaled_weights_are_one_launch_behind_unpacking),
+        TEST(matrices_of_several_types_and_scales_meet),
         TEST(scratch_is_bounded),
         TEST(what_exceeds_scratch_is_multiplied_in_bands),
         TEST(a_model_takes_what_its_file_takes),
