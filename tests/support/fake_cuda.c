@@ -18,12 +18,15 @@ enum {
     NO_MEMORY = 2,
     NO_DEVICE = 100,
     INVALID_CONTEXT = 201,
-    LOST = 700
+    LOST = 700,
+    RECORDING_UNSUPPORTED = 900,
+    RECORDING_INVALID = 901
 };
 enum { MAX_BLOCKS = 1 << 16, MULTIPROCESSORS = 4, SHARED_UNASKED = 48 << 10 };
 
 struct owned { /* goes with its context */
     struct owned *next;
+    void (*end)(struct owned *o); /* NULL: only free */
 };
 struct context {
     uint32_t magic;
@@ -41,6 +44,30 @@ struct function {
     const struct fake_kernel *kernel;
     int shared;
 };
+struct stream {
+    struct owned owned;
+    struct context *context;
+    struct recording *recording; /* what is put into it is recorded there; NULL: done at once */
+    bool spoilt;                 /* the recording: something was called that must not be */
+};
+struct work { /* one thing that a stream does */
+    enum { KERNEL, COPY, FILL } kind;
+    const struct function *f;
+    struct fake_grid grid;
+    void *params; /* a copy of them */
+    uint64_t dst, src;
+    size_t n;
+    unsigned char value;
+};
+struct recording {
+    struct work *work;
+    int n, room;
+};
+struct replay {
+    struct owned owned;
+    struct context *context;
+    struct recording work;
+};
 struct block { /* of device memory, or page-locked memory of the host */
     char *p;
     size_t bytes;
@@ -55,6 +82,7 @@ static int n_blocks;
 static bool started;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct context *current;
+static _Thread_local struct stream *recording_here; /* begun by this thread, and not ended */
 
 EXPORT struct fake_cuda *fake_cuda(void);
 struct fake_cuda *fake_cuda(void)
@@ -186,11 +214,22 @@ static int check_context(const char *who)
     return current->dead ? LOST : OK;
 }
 
+/* The same for what a thread must not do while it records: that would not be part of the recording. */
+static int check_unrecorded(const char *who)
+{
+    int rc = check_context(who);
+    if (rc != OK || !recording_here)
+        return rc;
+    (void)complain("%s while a stream is recorded", who);
+    recording_here->spoilt = true;
+    return RECORDING_UNSUPPORTED;
+}
+
 EXPORT int cuCtxCreate_v2(struct context **out, unsigned flags, int d);
 int cuCtxCreate_v2(struct context **out, unsigned flags, int d)
 {
     (void)flags;
-    if (d >= state.cards)
+    if (d >= state.cards || recording_here)
         return complain("a context on card %d", d);
     *out = calloc(1, sizeof **out);
     if (!*out)
@@ -205,8 +244,28 @@ int cuCtxCreate_v2(struct context **out, unsigned flags, int d)
 static void own(void *p)
 {
     struct owned *o = p;
+    pthread_mutex_lock(&lock);
     o->next = current->owned;
     current->owned = o;
+    pthread_mutex_unlock(&lock);
+}
+
+static void disown(void *p)
+{
+    pthread_mutex_lock(&lock);
+    for (struct owned **at = &current->owned; *at; at = &(*at)->next)
+        if (*at == p) {
+            *at = (*at)->next;
+            break;
+        }
+    pthread_mutex_unlock(&lock);
+}
+
+static void end_owned(struct owned *o)
+{
+    if (o->end)
+        o->end(o);
+    free(o);
 }
 
 static void free_block(int i)
@@ -230,7 +289,7 @@ int cuCtxDestroy_v2(struct context *c)
     c->magic = 0;
     while (c->owned) {
         struct owned *next = c->owned->next;
-        free(c->owned);
+        end_owned(c->owned);
         c->owned = next;
     }
     if (current == c)
@@ -286,7 +345,7 @@ EXPORT int cuMemAlloc_v2(uint64_t *out, size_t bytes);
 int cuMemAlloc_v2(uint64_t *out, size_t bytes)
 {
     char *p;
-    int rc = check_context("cuMemAlloc");
+    int rc = check_unrecorded("cuMemAlloc");
     if (rc != OK)
         return rc;
     if (bytes == 0)
@@ -298,7 +357,7 @@ int cuMemAlloc_v2(uint64_t *out, size_t bytes)
 
 static int drop_block(const char *p, bool host)
 {
-    int rc = check_context("a free");
+    int rc = check_unrecorded("a free");
     pthread_mutex_lock(&lock);
     int i = 0;
     while (i < n_blocks && (blocks[i].p != p || blocks[i].host != host))
@@ -323,7 +382,7 @@ EXPORT int cuMemHostAlloc(void **out, size_t bytes, unsigned flags);
 int cuMemHostAlloc(void **out, size_t bytes, unsigned flags)
 {
     char *p = NULL;
-    int rc = check_context("cuMemHostAlloc");
+    int rc = check_unrecorded("cuMemHostAlloc");
     (void)flags;
     rc = rc == OK ? new_block(bytes, true, &p) : rc;
     *out = p;
@@ -349,21 +408,32 @@ static bool on_device(uint64_t p, size_t n)
     return found;
 }
 
-static int check_copy(const char *who, uint64_t p, size_t n, const void *stream)
+static int check_range(const char *who, uint64_t p, size_t n)
 {
-    int rc = check_context(who);
-    if (rc != OK)
-        return rc;
-    __atomic_fetch_add(&state.copies, 1, __ATOMIC_RELAXED);
-    if (!stream)
-        return complain("%s without a stream", who);
     return on_device(p, n) ? OK
                            : complain("%s: %zu bytes at %llx are not on the card", who, n,
                                       (unsigned long long)p);
 }
 
-EXPORT int cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *s);
-int cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *s)
+static int check_stream(const char *who, const struct stream *s)
+{
+    if (!s)
+        return complain("%s without a stream", who);
+    return s->context == current ? OK : complain("%s in a stream of another context", who);
+}
+
+/* A copy from or to memory of the host. */
+static int check_copy(const char *who, uint64_t p, size_t n, const struct stream *s)
+{
+    int rc = check_unrecorded(who);
+    if (rc == OK)
+        rc = check_stream(who, s);
+    __atomic_fetch_add(&state.copies, 1, __ATOMIC_RELAXED);
+    return rc == OK ? check_range(who, p, n) : rc;
+}
+
+EXPORT int cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, struct stream *s);
+int cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, struct stream *s)
 {
     int rc = check_copy("a copy to the card", dst, n, s);
     if (rc == OK)
@@ -371,33 +441,99 @@ int cuMemcpyHtoDAsync_v2(uint64_t dst, const void *src, size_t n, void *s)
     return rc;
 }
 
-EXPORT int cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *s);
-int cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, void *s)
+EXPORT int cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, struct stream *s);
+int cuMemcpyDtoHAsync_v2(void *dst, uint64_t src, size_t n, struct stream *s)
 {
     int rc = check_copy("a copy from the card", src, n, s);
+    __atomic_fetch_add(&state.reads, 1, __ATOMIC_RELAXED);
     if (rc == OK)
         memcpy(dst, (const void *)(uintptr_t)src, n);
     return rc;
 }
 
-EXPORT int cuMemcpyDtoDAsync_v2(uint64_t dst, uint64_t src, size_t n, void *s);
-int cuMemcpyDtoDAsync_v2(uint64_t dst, uint64_t src, size_t n, void *s)
+/* ---- what streams do: at once, or when it is replayed ------------------------------------------------------------ */
+
+static int do_kernel(const struct work *w)
 {
-    int rc = check_copy("a copy on the card", dst, n, s);
+    const struct fake_kernel *k = w->f->kernel;
+    state.launches++;
+    if (state.fail_launch > 0 && --state.fail_launch == 0) {
+        current->dead = true;
+        return LOST;
+    }
+    const char *bad = k->run(w->params, w->grid);
+    return bad ? complain("'%s': %s", k->name, bad) : OK;
+}
+
+static int do_copy(const struct work *w)
+{
+    int rc = check_range("a copy on the card", w->dst, w->n);
     if (rc == OK)
-        rc = check_copy("a copy on the card", src, n, s);
+        rc = check_range("a copy on the card", w->src, w->n);
+    __atomic_fetch_add(&state.copies, 1, __ATOMIC_RELAXED);
     if (rc == OK)
-        memmove((void *)(uintptr_t)dst, (const void *)(uintptr_t)src, n);
+        memmove((void *)(uintptr_t)w->dst, (const void *)(uintptr_t)w->src, w->n);
     return rc;
 }
 
-EXPORT int cuMemsetD8Async(uint64_t dst, unsigned char value, size_t n, void *s);
-int cuMemsetD8Async(uint64_t dst, unsigned char value, size_t n, void *s)
+static int do_fill(const struct work *w)
 {
-    int rc = check_copy("clearing", dst, n, s);
+    int rc = check_range("clearing", w->dst, w->n);
+    __atomic_fetch_add(&state.copies, 1, __ATOMIC_RELAXED);
     if (rc == OK)
-        memset((void *)(uintptr_t)dst, value, n);
+        memset((void *)(uintptr_t)w->dst, w->value, w->n);
     return rc;
+}
+
+static int do_work(const struct work *w)
+{
+    return w->kind == KERNEL ? do_kernel(w) : w->kind == COPY ? do_copy(w) : do_fill(w);
+}
+
+static int record_work(struct recording *r, const struct work *w)
+{
+    if (r->n == r->room) {
+        int room = r->room ? 2 * r->room : 64;
+        struct work *more = realloc(r->work, (size_t)room * sizeof *more);
+        if (!more)
+            return NO_MEMORY;
+        r->work = more;
+        r->room = room;
+    }
+    struct work *to = &r->work[r->n++];
+    *to = *w;
+    if (w->kind != KERNEL)
+        return OK;
+    size_t bytes = (w->f->kernel->params_bytes + 63) / 64 * 64;
+    to->params = aligned_alloc(64, bytes);
+    if (!to->params)
+        return NO_MEMORY;
+    memcpy(to->params, w->params, w->f->kernel->params_bytes);
+    return OK;
+}
+
+static int put(struct stream *s, const struct work *w)
+{
+    int rc = check_stream("work", s);
+    if (rc == OK && s->recording && s != recording_here)
+        rc = complain("work for a stream that another thread records");
+    if (rc != OK)
+        return rc;
+    return s->recording ? record_work(s->recording, w) : do_work(w);
+}
+
+EXPORT int cuMemcpyDtoDAsync_v2(uint64_t dst, uint64_t src, size_t n, struct stream *s);
+int cuMemcpyDtoDAsync_v2(uint64_t dst, uint64_t src, size_t n, struct stream *s)
+{
+    int rc = check_context("a copy on the card");
+    return rc == OK ? put(s, &(struct work){.kind = COPY, .dst = dst, .src = src, .n = n}) : rc;
+}
+
+EXPORT int cuMemsetD8Async(uint64_t dst, unsigned char value, size_t n, struct stream *s);
+int cuMemsetD8Async(uint64_t dst, unsigned char value, size_t n, struct stream *s)
+{
+    int rc = check_context("clearing");
+    return rc == OK ? put(s, &(struct work){.kind = FILL, .dst = dst, .n = n, .value = value}) : rc;
 }
 
 /* ---- kernels --------------------------------------------------------------------------------------------------- */
@@ -407,7 +543,7 @@ EXPORT int cuModuleLoadDataEx(struct module **out, const void *image, unsigned n
 int cuModuleLoadDataEx(struct module **out, const void *image, unsigned n, int *options,
                        void **values)
 {
-    int rc = check_context("cuModuleLoadDataEx");
+    int rc = check_unrecorded("cuModuleLoadDataEx");
     (void)n;
     (void)options;
     (void)values;
@@ -432,7 +568,7 @@ int cuModuleLoadDataEx(struct module **out, const void *image, unsigned n, int *
 EXPORT int cuModuleGetFunction(struct function **out, struct module *m, const char *name);
 int cuModuleGetFunction(struct function **out, struct module *m, const char *name)
 {
-    int rc = check_context("cuModuleGetFunction");
+    int rc = check_unrecorded("cuModuleGetFunction");
     if (rc != OK)
         return rc;
     if (m->context != current)
@@ -477,33 +613,29 @@ static int check_launch(const struct function *f, unsigned block_x, unsigned blo
 
 EXPORT int cuLaunchKernel(struct function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                           unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
-                          void *s, void **params, void **extra);
+                          struct stream *s, void **params, void **extra);
 int cuLaunchKernel(struct function *f, unsigned grid_x, unsigned grid_y, unsigned grid_z,
-                   unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared, void *s,
-                   void **params, void **extra)
+                   unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared,
+                   struct stream *s, void **params, void **extra)
 {
     int rc = check_context("cuLaunchKernel");
     if (rc != OK)
         return rc;
-    state.launches++;
-    if (state.fail_launch > 0 && --state.fail_launch == 0) {
-        current->dead = true;
-        return LOST;
-    }
-    if (!s || grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535)
+    if (grid_x == 0 || grid_y == 0 || grid_z == 0 || grid_y > 65535 || grid_z > 65535)
         return complain("'%s' in a grid of %u x %u x %u", f->kernel->name, grid_x, grid_y, grid_z);
     rc = check_launch(f, block_x, block_y, block_z, shared, params, extra);
     if (rc != OK)
         return rc;
     /* As on a card, where the kernel has a copy of its own. */
-    _Alignas(64) static unsigned char copy[4096];
+    _Alignas(64) unsigned char copy[4096];
     if (f->kernel->params_bytes > sizeof copy)
         return complain("'%s' with %zu bytes of parameters", f->kernel->name,
                         f->kernel->params_bytes);
     memcpy(copy, params[0], f->kernel->params_bytes);
-    const char *bad =
-        f->kernel->run(copy, (struct fake_grid){grid_x, grid_y, grid_z, MULTIPROCESSORS});
-    return bad ? complain("'%s': %s", f->kernel->name, bad) : OK;
+    return put(s, &(struct work){.kind = KERNEL,
+                                 .f = f,
+                                 .grid = {grid_x, grid_y, grid_z, MULTIPROCESSORS},
+                                 .params = copy});
 }
 
 EXPORT int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p,
@@ -539,25 +671,36 @@ int cuTensorMapEncodeTiled(void *out, int type, unsigned rank, uint64_t p, const
 
 /* ---- streams and events: everything is done at once ---------------------------------------------------------------- */
 
-EXPORT int cuStreamCreate(void **out, unsigned flags);
-int cuStreamCreate(void **out, unsigned flags)
+EXPORT int cuStreamCreate(struct stream **out, unsigned flags);
+int cuStreamCreate(struct stream **out, unsigned flags)
 {
+    int rc = check_unrecorded("cuStreamCreate");
     (void)flags;
-    *out = current;
-    return check_context("cuStreamCreate");
+    *out = rc == OK ? calloc(1, sizeof **out) : NULL;
+    if (!*out)
+        return rc == OK ? NO_MEMORY : rc;
+    (*out)->context = current;
+    own(*out);
+    return OK;
 }
 
-EXPORT int cuStreamDestroy_v2(void *s);
-int cuStreamDestroy_v2(void *s)
+EXPORT int cuStreamDestroy_v2(struct stream *s);
+int cuStreamDestroy_v2(struct stream *s)
 {
-    return s ? OK : complain("no stream is destroyed");
+    int rc = check_stream("cuStreamDestroy", s);
+    if (rc != OK)
+        return rc;
+    disown(s);
+    free(s);
+    return OK;
 }
 
-EXPORT int cuStreamSynchronize(void *s);
-int cuStreamSynchronize(void *s)
+EXPORT int cuStreamSynchronize(struct stream *s);
+int cuStreamSynchronize(struct stream *s)
 {
-    int rc = check_context("cuStreamSynchronize");
-    return rc != OK || s ? rc : complain("a wait without a stream");
+    int rc = check_unrecorded("cuStreamSynchronize");
+    __atomic_fetch_add(&state.waits, 1, __ATOMIC_RELAXED);
+    return rc == OK ? check_stream("a wait", s) : rc;
 }
 
 EXPORT int cuEventCreate(void **out, unsigned flags);
@@ -565,7 +708,7 @@ int cuEventCreate(void **out, unsigned flags)
 {
     (void)flags;
     *out = current;
-    return check_context("cuEventCreate");
+    return check_unrecorded("cuEventCreate");
 }
 
 EXPORT int cuEventDestroy_v2(void *v);
@@ -574,16 +717,129 @@ int cuEventDestroy_v2(void *v)
     return v ? OK : complain("no event is destroyed");
 }
 
-EXPORT int cuEventRecord(void *v, void *s);
-int cuEventRecord(void *v, void *s)
+EXPORT int cuEventRecord(void *v, struct stream *s);
+int cuEventRecord(void *v, struct stream *s)
 {
-    int rc = check_context("cuEventRecord");
-    return rc != OK || (v && s) ? rc : complain("an event without a stream");
+    int rc = check_unrecorded("cuEventRecord");
+    if (rc == OK)
+        rc = check_stream("an event", s);
+    return rc != OK || v ? rc : complain("no event is recorded");
 }
 
 EXPORT int cuEventSynchronize(void *v);
 int cuEventSynchronize(void *v)
 {
-    int rc = check_context("cuEventSynchronize");
+    int rc = check_unrecorded("cuEventSynchronize");
     return rc != OK || v ? rc : complain("a wait without an event");
+}
+
+/* ---- recordings ------------------------------------------------------------------------------------------------------ */
+
+static void clear_recording(struct recording *r)
+{
+    for (int i = 0; i < r->n; i++)
+        free(r->work[i].params);
+    free(r->work);
+    *r = (struct recording){0};
+}
+
+EXPORT int cuStreamBeginCapture_v2(struct stream *s, int mode);
+int cuStreamBeginCapture_v2(struct stream *s, int mode)
+{
+    int rc = check_unrecorded("cuStreamBeginCapture");
+    if (rc == OK)
+        rc = check_stream("cuStreamBeginCapture", s);
+    if (rc != OK)
+        return rc;
+    if (mode != 1) /* other threads take memory meanwhile */
+        return complain("a recording of mode %d", mode);
+    s->recording = calloc(1, sizeof *s->recording);
+    s->spoilt = false;
+    recording_here = s;
+    return s->recording ? OK : NO_MEMORY;
+}
+
+EXPORT int cuStreamEndCapture(struct stream *s, struct recording **out);
+int cuStreamEndCapture(struct stream *s, struct recording **out)
+{
+    *out = NULL;
+    if (!s || s != recording_here)
+        return complain("a recording ends that this thread did not begin");
+    recording_here = NULL;
+    *out = s->recording;
+    s->recording = NULL;
+    if (!s->spoilt)
+        return check_context("cuStreamEndCapture");
+    clear_recording(*out);
+    free(*out);
+    *out = NULL;
+    return RECORDING_INVALID;
+}
+
+static void end_replay(struct owned *o)
+{
+    struct replay *p = (struct replay *)(void *)o;
+    clear_recording(&p->work);
+    state.recordings--;
+}
+
+EXPORT int cuGraphInstantiateWithFlags(struct replay **out, struct recording *r,
+                                       unsigned long long flags);
+int cuGraphInstantiateWithFlags(struct replay **out, struct recording *r, unsigned long long flags)
+{
+    int rc = check_unrecorded("cuGraphInstantiate");
+    *out = NULL;
+    if (rc != OK)
+        return rc;
+    if (!r || flags != 0)
+        return complain("no recording is made ready");
+    if (state.refuse_recording > 0 && --state.refuse_recording == 0)
+        return NO_MEMORY;
+    *out = calloc(1, sizeof **out);
+    if (!*out)
+        return NO_MEMORY;
+    (*out)->owned.end = end_replay;
+    (*out)->context = current;
+    state.recordings++;
+    own(*out);
+    for (int i = 0; i < r->n && rc == OK; i++)
+        rc = record_work(&(*out)->work, &r->work[i]);
+    return rc;
+}
+
+EXPORT int cuGraphDestroy(struct recording *r);
+int cuGraphDestroy(struct recording *r)
+{
+    if (!r)
+        return complain("no recording is destroyed");
+    clear_recording(r);
+    free(r);
+    return OK;
+}
+
+EXPORT int cuGraphLaunch(struct replay *p, struct stream *s);
+int cuGraphLaunch(struct replay *p, struct stream *s)
+{
+    int rc = check_unrecorded("cuGraphLaunch");
+    if (rc == OK)
+        rc = check_stream("cuGraphLaunch", s);
+    if (rc == OK && (!p || p->context != current))
+        rc = complain("a recording of another context is replayed");
+    state.replays += rc == OK;
+    for (int i = 0; rc == OK && i < p->work.n; i++)
+        rc = do_work(&p->work.work[i]);
+    return rc;
+}
+
+EXPORT int cuGraphExecDestroy(struct replay *p);
+int cuGraphExecDestroy(struct replay *p)
+{
+    int rc = check_unrecorded("cuGraphExecDestroy");
+    if (rc != OK)
+        return rc;
+    if (!p || p->context != current)
+        return complain("a recording of another context is destroyed");
+    disown(p);
+    end_owned(&p->owned);
+    return OK;
 }

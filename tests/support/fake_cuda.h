@@ -2,8 +2,8 @@
  *
  * The library has the driver's functions, in libcuda's place. Its cards' memory is memory of the host, and its kernels
  * are loops in C (fake_gemm.c ...) that do what kernels.h says, so that whole models run on it. Every call is checked: handles,
- * contexts, addresses and sizes, launch geometry and shared memory against the table. What is wrong is printed, counted and
- * refused. */
+ * contexts, addresses and sizes, launch geometry and shared memory against the table; and what a thread does while it
+ * records a stream. A recording holds copies of the parameters. What is wrong is printed, counted and refused. */
 #ifndef TESTS_SUPPORT_FAKE_CUDA_H
 #define TESTS_SUPPORT_FAKE_CUDA_H
 
@@ -16,10 +16,13 @@ struct fake_cuda {
     size_t total_bytes;     /* of a card */
     long fail_launch;       /* the n-th launch from now breaks the context; 0: none */
     long refuse_allocation; /* the n-th allocation from now finds no memory; 0: none */
+    long refuse_recording;  /* the n-th recording from now is not made ready; 0: none */
     /* Counts. */
     long complaints; /* calls that were wrong */
     long launches, allocations, contexts, copies;
-    size_t held, peak; /* bytes of device memory */
+    long replays, recordings; /* recordings launched; those that there are */
+    long waits, reads;        /* for streams; copies to memory of the host */
+    size_t held, peak;        /* bytes of device memory */
 };
 
 /* Exported by the library as "fake_cuda". */

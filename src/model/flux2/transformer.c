@@ -167,6 +167,13 @@ struct flux2_kv {
         *v[2 * MODEL_MAX_BLOCKS]; /* [n_ref, heads, head_dim] */
 };
 
+/* As attention reads them: on a card, where they are joined to the others in every step, in bf16. */
+static enum ggml_type kv_type(const struct flux2_transformer *m)
+{
+    bool full = nn_params_precision(m->params) == NN_PRECISION_F32 || !nn_device_card(m->device);
+    return full ? GGML_TYPE_F32 : GGML_TYPE_BF16;
+}
+
 static enum err_code kv_place(struct flux2_kv *kv, struct nn_device *d, int64_t blocks,
                               struct err *e)
 {
@@ -197,8 +204,8 @@ enum err_code flux2_kv_new(const struct flux2_transformer *m, int64_t n_ref, str
         return err_set(e, ERR_NOMEM, "no memory for the reference cache");
     }
     for (int64_t i = 0; i < blocks; i++) {
-        kv->k[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
-        kv->v[i] = ggml_new_tensor_3d(kv->ctx, GGML_TYPE_F32, c->head_dim, c->heads, n_ref);
+        kv->k[i] = ggml_new_tensor_3d(kv->ctx, kv_type(m), c->head_dim, c->heads, n_ref);
+        kv->v[i] = ggml_new_tensor_3d(kv->ctx, kv_type(m), c->head_dim, c->heads, n_ref);
     }
     enum err_code rc = kv_place(kv, m->device, blocks, e);
     if (rc != ERR_OK) {

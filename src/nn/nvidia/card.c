@@ -9,6 +9,9 @@
  * makes a new context. Handles of the old one are worthless, so drop_context forgets them all; memory carries the
  * generation it was taken in, and freeing memory of an older one does nothing.
  *
+ * Recording belongs to the thread that computes. What the driver refuses while it records, or because of that, says
+ * nothing of the context.
+ *
  * Kernels are loaded with the module of the first one that is used: compiling all of the PTX would slow every
  * start. The lock guards context, generation, failure and the making of streams; computing is one thread's. The one
  * kernel that uploads launch is found by them under a lock of its own.
@@ -53,8 +56,11 @@ struct nv_card {
     nv_ptr tickets;                    /* NV_TICKETS zeros */
     nv_ptr blocks; /* where stored blocks lie until they are unpacked, NV_BLOCKS_BYTES a lane */
     struct nv_event *events[THROTTLE_EVENTS];
-    bool recorded[THROTTLE_EVENTS];
+    bool marked[THROTTLE_EVENTS]; /* in the stream */
     int event;
+    bool records, recording; /* may; does so now */
+    int recorded;            /* launches in recordings that there are */
+    int recorded_now;        /* launches since one was begun */
     unsigned char *
         parts; /* page-locked, READ_PARTS of them: what is read comes through there; made when first used */
     struct nv_event *arrived[READ_PARTS];
@@ -76,7 +82,12 @@ static const struct kernel_row kernels[] = {
 
 /* ---- errors ------------------------------------------------------------------------------------------- */
 
-/* Reports the driver's error, and marks the context as failed unless it only ran out of memory. */
+static bool is_about_recording(nv_result r)
+{
+    return r >= NV_ERROR_CAPTURE_FIRST && r <= NV_ERROR_CAPTURE_LAST;
+}
+
+/* Reports the driver's error, and marks the context as failed unless it only ran out of memory or could not record. */
 static enum err_code fail(struct nv_card *c, nv_result r, const char *what, struct err *e)
 {
     char words[160];
@@ -85,6 +96,8 @@ static enum err_code fail(struct nv_card *c, nv_result r, const char *what, stru
     if (r == NV_ERROR_OUT_OF_MEMORY)
         return err_set(e, ERR_NOMEM, "%s has no memory for %s", c->info.name, what);
     (void)err_set(&why, ERR_DEVICE, "%s failed in %s: %s", c->info.name, what, words);
+    if (is_about_recording(r))
+        return err_set(e, ERR_BUSY, "%s", why.text);
     pthread_mutex_lock(&c->lock);
     if (!c->failed)
         c->failure = why;
@@ -211,6 +224,14 @@ static int choose_architecture(const struct nv_card *c)
     return hopper && !(own && strcmp(own, "80") == 0) ? 90 : 80;
 }
 
+/* Before 12.4 drivers are said to take 64 KiB of the card for a recorded launch. */
+static bool choose_recording(const struct nv_card *c)
+{
+    enum { OLDEST_DRIVER = 12040 };
+    const char *own = getenv("VEETANCE_CUDA_GRAPHS");
+    return c->d->records && c->d->version >= OLDEST_DRIVER && !(own && strcmp(own, "0") == 0);
+}
+
 /* ---- the context ---------------------------------------------------------------------------------------- */
 
 static void drop_context(struct nv_card *c)
@@ -221,7 +242,9 @@ static void drop_context(struct nv_card *c)
     c->blocks = 0; /* gone with the context */
     memset(c->lanes, 0, sizeof c->lanes);
     memset(c->events, 0, sizeof c->events);
-    memset(c->recorded, 0, sizeof c->recorded);
+    memset(c->marked, 0, sizeof c->marked);
+    c->recording = false;
+    c->recorded = 0;
     memset(c->arrived, 0, sizeof c->arrived);
     c->parts = NULL;
     memset(c->functions, 0, sizeof c->functions);
@@ -293,6 +316,9 @@ enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e
     c->architecture = choose_architecture(c);
     c->shared_max = attribute(d, NV_ATTR_SHARED_OPTIN, c->dev);
     measure_overhead(c);
+    c->records = choose_recording(c);
+    if (c->records)
+        c->overhead += NV_RECORD_ROOM;
     log_debug("boot: %s (%s, sm_%d%d, kernels of sm_%d) in %.1f ms; the context takes %llu MiB",
               c->info.name, c->info.description, c->info.major, c->info.minor, c->architecture,
               (double)(clock_ns() - start) * 1e-6, (unsigned long long)c->overhead >> 20);
@@ -486,6 +512,7 @@ enum err_code nv_copy(struct nv_card *c, nv_ptr dst, nv_ptr src, size_t n, struc
     TRY(enter(c, e));
     if (n == 0)
         return ERR_OK;
+    c->recorded_now++;
     nv_result r = c->d->copy(dst, src, n, c->lanes[0]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "a copy on the card", e);
 }
@@ -495,6 +522,7 @@ enum err_code nv_zero(struct nv_card *c, nv_ptr dst, size_t n, struct err *e)
     TRY(enter(c, e));
     if (n == 0)
         return ERR_OK;
+    c->recorded_now++;
     nv_result r = c->d->fill(dst, 0, n, c->lanes[0]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "clearing memory", e);
 }
@@ -575,7 +603,10 @@ static enum err_code launch_on(struct nv_card *c, struct nv_stream *s, enum nv_k
 enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid, void *params,
                         struct err *e)
 {
+    if (!c->functions[k] && c->recording)
+        return err_set(e, ERR_BUSY, "'%s' is launched for the first time", kernels[k].name);
     TRY(c->functions[k] ? ERR_OK : find_function(c, k, e));
+    c->recorded_now++;
     return launch_on(c, c->lanes[0], k, grid, params, e);
 }
 
@@ -625,11 +656,76 @@ enum err_code nv_wait(struct nv_card *c, struct err *e)
 enum err_code nv_throttle(struct nv_card *c, struct err *e)
 {
     nv_result r = c->d->event_record(c->events[c->event], c->lanes[0]);
-    c->recorded[c->event] = true;
+    c->marked[c->event] = true;
     c->event = (c->event + 1) % THROTTLE_EVENTS;
-    if (r == NV_SUCCESS && c->recorded[c->event])
+    if (r == NV_SUCCESS && c->marked[c->event])
         r = c->d->event_wait(c->events[c->event]);
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, "computing", e);
+}
+
+/* ---- recording -------------------------------------------------------------------------------------------- */
+
+bool nv_card_records(const struct nv_card *c)
+{
+    return c->records;
+}
+
+enum err_code nv_record_begin(struct nv_card *c, struct err *e)
+{
+    TRY(enter(c, e));
+    nv_result r = c->d->record_begin(c->lanes[0], NV_CAPTURE_THREAD);
+    if (r != NV_SUCCESS)
+        return fail(c, r, "recording", e);
+    c->recording = true;
+    c->recorded_now = 0;
+    return ERR_OK;
+}
+
+/* Of a stream that was given nothing there is nothing to replay. */
+static enum err_code make_replay(struct nv_card *c, struct nv_capture *what, struct nv_record *out,
+                                 struct err *e)
+{
+    if (c->recorded_now > NV_RECORD_LAUNCHES - c->recorded)
+        return err_set(e, ERR_LIMIT, "%s has room for %d recorded launches", c->info.name,
+                       NV_RECORD_LAUNCHES);
+    if (c->recorded_now > 0) {
+        nv_result r = c->d->replay_new(&out->replay, what, 0);
+        if (r != NV_SUCCESS)
+            return fail(c, r, "a recording", e);
+    }
+    out->launches = c->recorded_now;
+    c->recorded += out->launches;
+    return ERR_OK;
+}
+
+enum err_code nv_record_end(struct nv_card *c, struct nv_record *out, struct err *e)
+{
+    struct nv_capture *what = NULL;
+    *out = (struct nv_record){.generation = c->generation};
+    nv_result r = c->d->record_end(c->lanes[0], &what);
+    c->recording = false;
+    enum err_code rc = r == NV_SUCCESS ? make_replay(c, what, out, e) : fail(c, r, "recording", e);
+    if (what)
+        (void)c->d->capture_free(what);
+    return rc;
+}
+
+enum err_code nv_record_replay(struct nv_card *c, const struct nv_record *r, struct err *e)
+{
+    if (!r->replay)
+        return ERR_OK;
+    nv_result rc = c->d->replay(r->replay, c->lanes[0]);
+    return rc == NV_SUCCESS ? ERR_OK : fail(c, rc, "computing", e);
+}
+
+void nv_record_free(struct nv_card *c, struct nv_record *r)
+{
+    bool ours = r->generation == c->generation;
+    if (ours)
+        c->recorded -= r->launches;
+    if (ours && r->replay && enter(c, NULL) == ERR_OK)
+        (void)c->d->replay_free(r->replay);
+    *r = (struct nv_record){0};
 }
 
 enum err_code nv_tensor_map_make(struct nv_card *c, const struct nv_map_spec *s,

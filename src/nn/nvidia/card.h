@@ -109,6 +109,31 @@ ERR_MUST_CHECK enum err_code nv_wait(struct nv_card *c, struct err *e);
  * stopping to take effect soon. */
 ERR_MUST_CHECK enum err_code nv_throttle(struct nv_card *c, struct err *e);
 
+/* ---- recording -------------------------------------------------------------------------------------------- */
+
+/* What was launched, copied on the card and cleared, to be launched again as one, with the parameters of then. A card
+ * holds at most NV_RECORD_LAUNCHES of them; room for those is part of nv_card_overhead. */
+enum { NV_RECORD_LAUNCHES = 4096, NV_RECORD_ROOM = 16 << 20 };
+struct nv_record {
+    struct nv_replay *replay; /* NULL: nothing was launched */
+    unsigned generation;      /* of the context; gone with it */
+    int launches;
+};
+
+/* Whether the driver can. VEETANCE_CUDA_GRAPHS=0: no. */
+bool nv_card_records(const struct nv_card *c);
+/* From here to nv_record_end nothing runs. In between this thread may take or free no memory, not wait, read or write;
+ * a kernel that was never launched before is refused, as loading it would be all of that. */
+ERR_MUST_CHECK enum err_code nv_record_begin(struct nv_card *c, struct err *e);
+/* To be called after every nv_record_begin that succeeded. An error leaves nothing behind, and the card usable. Caller frees
+ * with nv_record_free. */
+ERR_MUST_CHECK enum err_code nv_record_end(struct nv_card *c, struct nv_record *out, struct err *e);
+/* Queues it after what was launched before. */
+ERR_MUST_CHECK enum err_code nv_record_replay(struct nv_card *c, const struct nv_record *r,
+                                              struct err *e);
+/* Not while it runs. */
+void nv_record_free(struct nv_card *c, struct nv_record *r);
+
 enum nv_map_of { NV_MAP_OF_BF16, NV_MAP_OF_F32, NV_MAP_OF_BYTES };
 
 /* A map of [outer, rows, columns] for the kernels of sm_90a, columns side by side; strides in elements. */

@@ -32,6 +32,11 @@ static enum err_code find_all(void *lib, struct err *e)
 #define NV_FN(field, symbol, parameters) (void)find(lib, symbol, &driver.field);
     NV_DRIVER_TENSOR_MAP(NV_FN)
 #undef NV_FN
+    driver.records = true;
+#define NV_FN(field, symbol, parameters)                                                           \
+    driver.records = find(lib, symbol, &driver.field) && driver.records;
+    NV_DRIVER_RECORDING(NV_FN)
+#undef NV_FN
     return ERR_OK;
 }
 

@@ -7,6 +7,7 @@
 #ifndef VT_NN_NVIDIA_DRIVER_H
 #define VT_NN_NVIDIA_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,8 @@ struct nv_module;
 struct nv_function;
 struct nv_stream;
 struct nv_event;
+struct nv_capture; /* CUgraph */
+struct nv_replay;  /* CUgraphExec */
 
 enum {
     NV_SUCCESS = 0,
@@ -41,7 +44,11 @@ enum {
     NV_STREAM_NON_BLOCKING = 1,
     NV_EVENT_NO_TIMING = 2,
     NV_CONTEXT_BLOCKING_SYNC = 4, /* a thread that waits sleeps */
+    NV_CAPTURE_THREAD = 1,        /* other threads do as they like meanwhile */
 };
+
+/* What ends a recording and nothing else. */
+enum { NV_ERROR_CAPTURE_FIRST = 900, NV_ERROR_CAPTURE_LAST = 909 };
 
 /* CUtensorMap */
 enum {
@@ -101,12 +108,24 @@ enum {
            const uint64_t *strides, const uint32_t *box, const uint32_t *steps, int interleave,    \
            int swizzle, int l2, int out_of_bounds))
 
+/* Recording what a stream is given, to launch it again as one. */
+#define NV_DRIVER_RECORDING(NV_FN)                                                                 \
+    NV_FN(record_begin, "cuStreamBeginCapture_v2", (struct nv_stream * s, int mode))               \
+    NV_FN(record_end, "cuStreamEndCapture", (struct nv_stream * s, struct nv_capture * *out))      \
+    NV_FN(capture_free, "cuGraphDestroy", (struct nv_capture * g))                                 \
+    NV_FN(replay_new, "cuGraphInstantiateWithFlags",                                               \
+          (struct nv_replay * *out, struct nv_capture * g, unsigned long long flags))              \
+    NV_FN(replay_free, "cuGraphExecDestroy", (struct nv_replay * r))                               \
+    NV_FN(replay, "cuGraphLaunch", (struct nv_replay * r, struct nv_stream * s))
+
 struct nv_driver {
 #define NV_FN(field, symbol, parameters) nv_result(*field) parameters;
     NV_DRIVER_FUNCTIONS(NV_FN)
     NV_DRIVER_TENSOR_MAP(NV_FN)
+    NV_DRIVER_RECORDING(NV_FN)
 #undef NV_FN
-    int version; /* 12040: 12.4 */
+    bool records; /* all of NV_DRIVER_RECORDING is there */
+    int version;  /* 12040: 12.4 */
     char path[4096];
 };
 

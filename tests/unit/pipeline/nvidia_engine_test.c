@@ -18,7 +18,8 @@
 
 /* Held from the start. */
 static const uint64_t BLOCKS = (uint64_t)NV_LANES * NV_BLOCKS_BYTES + NV_TICKETS * sizeof(int32_t);
-static const uint64_t OWN = ((uint64_t)300 << 20) + BLOCKS; /* with what the fake's context takes */
+/* With what the fake's context takes, and with room for recordings. */
+static const uint64_t OWN = ((uint64_t)300 << 20) + BLOCKS + NV_RECORD_ROOM;
 
 static struct vt_engine *engine;
 
