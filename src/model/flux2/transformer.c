@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "model/blocks.h"
+#include "model/rotary.h"
 #include "nn/buffer.h"
 #include "nn/project.h"
 
@@ -486,31 +487,31 @@ static void build(struct flux2_pass *p)
 
 /* ---- rotary tables --------------------------------------------------------------------------------- */
 
-/* One token: angles in float64, rounded once, as the reference's get_1d_rotary_pos_embed. */
-static void rope_row(const struct flux2_config *c, const struct flux2_id *id, float *cos_out,
-                     float *sin_out)
+/* Angles in float64, rounded once, as the reference's get_1d_rotary_pos_embed. */
+static void turn(const void *user, int axis, int64_t i, int64_t position, float *c, float *s)
 {
-    int64_t at = 0;
-    for (int a = 0; a < FLUX2_AXES; a++) {
-        for (int64_t i = 0; i < c->axes_dims[a]; i += 2, at++) {
-            double freq = 1.0 / pow(c->rope_theta, (double)i / (double)c->axes_dims[a]);
-            double angle = (double)id->axis[a] * freq;
-            cos_out[at] = (float)cos(angle);
-            sin_out[at] = (float)sin(angle);
-        }
-    }
+    const struct flux2_config *cfg = user;
+    double freq = 1.0 / pow(cfg->rope_theta, (double)i / (double)cfg->axes_dims[axis]);
+    double angle = (double)position * freq;
+    *c = (float)cos(angle);
+    *s = (float)sin(angle);
 }
 
 void flux2_rope_tables(const struct flux2_config *c, int64_t n_text, const struct flux2_id *img_ids,
                        int64_t n_img, float *cos_out, float *sin_out)
 {
-    int64_t half = c->head_dim / 2;
-    for (int64_t i = 0; i < n_text; i++) {
-        struct flux2_id id = {.axis = {0, 0, 0, (int32_t)i}};
-        rope_row(c, &id, cos_out + i * half, sin_out + i * half);
+    struct model_rotary r = {.dims = c->axes_dims,
+                             .axes = FLUX2_AXES,
+                             .cos = cos_out,
+                             .sin = sin_out,
+                             .turn = turn,
+                             .user = c};
+    for (int64_t i = 0; i < n_text; i++)
+        model_rotary_append(&r, (int64_t[FLUX2_AXES]){0, 0, 0, i});
+    for (int64_t i = 0; i < n_img; i++) {
+        const int32_t *at = img_ids[i].axis;
+        model_rotary_append(&r, (int64_t[FLUX2_AXES]){at[0], at[1], at[2], at[3]});
     }
-    for (int64_t i = 0; i < n_img; i++)
-        rope_row(c, &img_ids[i], cos_out + (n_text + i) * half, sin_out + (n_text + i) * half);
 }
 
 /* ---- a pass ---------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "model/qwen_image/transformer_impl.h"
+#include "model/rotary.h"
 #include "nn/project.h"
 
 /* ---- parameters ------------------------------------------------------------------------------------ */
@@ -386,40 +387,23 @@ static void build(struct qwen_image_pass *p)
 
 /* ---- rotary tables --------------------------------------------------------------------------------- */
 
-/* One token, in float32 at each step, as the reference's tables of complex numbers are made. */
-static void rope_row(const struct qwen_image_config *c, const int64_t at[QWEN_IMAGE_AXES],
-                     float *cos_out, float *sin_out)
+/* In float32 at each step, as the reference's tables of complex numbers are made. */
+static void turn(const void *user, int axis, int64_t i, int64_t position, float *c, float *s)
 {
-    int64_t k = 0;
-    for (int a = 0; a < QWEN_IMAGE_AXES; a++) {
-        for (int64_t i = 0; i < c->axes_dims[a]; i += 2, k++) {
-            float freq = 1.0f / powf((float)c->rope_theta, (float)i / (float)c->axes_dims[a]);
-            float angle = (float)at[a] * freq;
-            cos_out[k] = cosf(angle);
-            sin_out[k] = sinf(angle);
-        }
-    }
-}
-
-struct rope_out {
-    const struct qwen_image_config *c;
-    float *cos, *sin; /* of the next token */
-};
-
-static void rope_append(struct rope_out *o, int64_t frame, int64_t row, int64_t col)
-{
-    int64_t half = o->c->head_dim / 2;
-    rope_row(o->c, (int64_t[]){frame, row, col}, o->cos, o->sin);
-    o->cos += half;
-    o->sin += half;
+    const struct qwen_image_config *cfg = user;
+    float freq = 1.0f / powf((float)cfg->rope_theta, (float)i / (float)cfg->axes_dims[axis]);
+    float angle = (float)position * freq;
+    *c = cosf(angle);
+    *s = sinf(angle);
 }
 
 /* A frame's tokens, rows and columns centred: from -(n - n / 2) to n / 2 - 1. */
-static void rope_frame(struct rope_out *o, int64_t frame, int64_t n_rows, int64_t n_cols)
+static void rope_frame(struct model_rotary *r, int64_t frame, int64_t n_rows, int64_t n_cols)
 {
     for (int64_t y = 0; y < n_rows; y++)
         for (int64_t x = 0; x < n_cols; x++)
-            rope_append(o, frame, y - (n_rows - n_rows / 2), x - (n_cols - n_cols / 2));
+            model_rotary_append(r, (int64_t[QWEN_IMAGE_AXES]){frame, y - (n_rows - n_rows / 2),
+                                                              x - (n_cols - n_cols / 2)});
 }
 
 static int64_t largest(int64_t a, int64_t b)
@@ -430,14 +414,19 @@ static int64_t largest(int64_t a, int64_t b)
 void qwen_image_rope_tables(const struct qwen_image_config *c, const struct qwen_image_layout *l,
                             float *cos_out, float *sin_out)
 {
-    struct rope_out o = {c, cos_out, sin_out};
+    struct model_rotary r = {.dims = c->axes_dims,
+                             .axes = QWEN_IMAGE_AXES,
+                             .cos = cos_out,
+                             .sin = sin_out,
+                             .turn = turn,
+                             .user = c};
     int64_t text_at = largest(largest(l->rows / 2, l->cols / 2), l->frames);
     text_at = largest(text_at, largest(l->cond_rows / 2, l->cond_cols / 2));
     for (int64_t i = 0; i < l->n_text; i++)
-        rope_append(&o, text_at + i, text_at + i, text_at + i);
+        model_rotary_append(&r, (int64_t[QWEN_IMAGE_AXES]){text_at + i, text_at + i, text_at + i});
     for (int64_t f = 0; f < l->frames; f++)
-        rope_frame(&o, f, l->rows, l->cols);
-    rope_frame(&o, -1, l->cond_rows, l->cond_cols);
+        rope_frame(&r, f, l->rows, l->cols);
+    rope_frame(&r, -1, l->cond_rows, l->cond_cols);
 }
 
 /* ---- a pass ---------------------------------------------------------------------------------------- */
