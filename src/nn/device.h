@@ -102,7 +102,7 @@ void nn_device_set_accountant(struct nn_device *d, const struct nn_accountant *a
 const struct nn_accountant *nn_device_accountant(const struct nn_device *d);
 
 /* A dry device measures instead of computing: engaging and preparing take memory from the accountant but
- * not from the device, running does nothing, and reading gives zeros. A plan is a dry run of the request. */
+ * not from the device, running does nothing, and reading leaves what is there. A plan is a dry run of the request. */
 void nn_device_set_dry(struct nn_device *d, bool dry);
 bool nn_device_is_dry(const struct nn_device *d);
 

@@ -352,9 +352,7 @@ enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel, struct
 
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst)
 {
-    if (nn_device_is_dry(g->device))
-        memset(dst, 0, ggml_nbytes(t));
-    else
+    if (!nn_device_is_dry(g->device))
         nn_tensor_get(g->device, t, dst, 0, ggml_nbytes(t));
 }
 

@@ -109,6 +109,7 @@ void nn_graph_set_bytes(struct nn_graph *g, struct ggml_tensor *input, const voi
 /* cancel may be NULL; when it becomes true the run ends soon with ERR_CANCELLED. */
 ERR_MUST_CHECK enum err_code nn_graph_run(struct nn_graph *g, const atomic_bool *cancel,
                                           struct err *e);
+/* On a dry device dst stays as it is. */
 void nn_graph_get(const struct nn_graph *g, const struct ggml_tensor *t, float *dst);
 
 /* For running a graph piece by piece: nodes first .. end - 1, of which gf is a graph of its own (on an NVIDIA card

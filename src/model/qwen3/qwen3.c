@@ -349,7 +349,8 @@ static void *touch(void *arg)
 
 static void touch_begin(struct touching *t, const struct nn_device *d)
 {
-    t->begun = nn_device_card(d) && pthread_create(&t->thread, NULL, touch, t) == 0;
+    bool worth = nn_device_card(d) && !nn_device_is_dry(d);
+    t->begun = worth && pthread_create(&t->thread, NULL, touch, t) == 0;
 }
 
 static void touch_end(struct touching *t)

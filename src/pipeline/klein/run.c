@@ -84,10 +84,18 @@ static enum err_code allocate(struct klein_state *s, struct err *e)
     return ERR_OK;
 }
 
+/* A rehearsal takes the memory of a run, and makes no values. */
+static bool is_dry(const struct klein_state *s)
+{
+    return nn_device_is_dry(s->k->on.transformer);
+}
+
 /* Noise [channels, rows, cols] of the seed, as tokens. */
 static enum err_code draw_noise(struct klein_state *s, struct err *e)
 {
     struct rng r;
+    if (is_dry(s))
+        return ERR_OK;
     float *planes = mem_try_array((size_t)(s->tokens * s->channels), sizeof *planes);
     if (!planes)
         return err_set(e, ERR_NOMEM, "no memory for noise");
@@ -235,9 +243,10 @@ static enum err_code one_step(void *user, int i, struct err *e)
         TRY(predict(s, i, step, e));
         fast_learn(&s->fast, step, s->velocity);
     }
-    schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
-                  s->sigmas[step + 1]);
-    if (!floats_finite(s->latents, s->tokens * s->channels))
+    if (!is_dry(s))
+        schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[step],
+                      s->sigmas[step + 1]);
+    if (!is_dry(s) && !floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, step, e);
     klein_preview_show(s->k, s->run,
                        &(struct preview_at){.latents = s->latents,

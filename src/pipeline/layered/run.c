@@ -182,10 +182,18 @@ static enum err_code build_schedule(struct state *s, struct err *e)
     return ERR_OK;
 }
 
+/* A rehearsal takes the memory of a run, and makes no values. */
+static bool is_dry(const struct state *s)
+{
+    return nn_device_is_dry(s->l->on.transformer);
+}
+
 /* Noise [frames, C, h, w] of the seed, in one draw, as tokens frame by frame. */
 static enum err_code draw_noise(struct state *s, struct err *e)
 {
     struct rng r;
+    if (is_dry(s))
+        return ERR_OK;
     int64_t h = 2 * s->layout.rows, w = 2 * s->layout.cols, c = s->channels / 4;
     size_t frame = (size_t)(c * h * w), n = frame * (size_t)s->layout.frames;
     float *planes = mem_try_array(n, sizeof *planes);
@@ -347,7 +355,7 @@ static enum err_code predict(struct state *s, int step, struct err *e)
         return ERR_OK;
     TRY(predict_negative(s, step, e));
     guidance_combine(s->velocity_neg, s->velocity, s->velocity_neg, (float)s->rq->guidance, own);
-    if (s->rq->cfg_normalize && !nn_device_is_dry(s->l->on.transformer)) /* zeros have no length */
+    if (s->rq->cfg_normalize && !is_dry(s)) /* zeros have no length */
         guidance_match_norm(s->velocity_neg, s->velocity, (size_t)s->tokens, (size_t)s->channels);
     memcpy(s->velocity, s->velocity_neg, own * sizeof(float));
     return ERR_OK;
@@ -373,9 +381,10 @@ static enum err_code one_step(void *user, int i, struct err *e)
         TRY(predict(s, i, e));
         fast_learn(&s->fast, i, s->velocity);
     }
-    schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
-                  s->sigmas[i + 1]);
-    if (!floats_finite(s->latents, s->tokens * s->channels))
+    if (!is_dry(s))
+        schedule_step(s->latents, s->velocity, (size_t)(s->tokens * s->channels), s->sigmas[i],
+                      s->sigmas[i + 1]);
+    if (!is_dry(s) && !floats_finite(s->latents, s->tokens * s->channels))
         return explain_nan(s, i, e);
     show_preview(s, i);
     (void)snprintf(name, sizeof name, "latents_step_%d", i);
