@@ -114,6 +114,9 @@ struct vt_engine_options {
     /* Seconds without a sign of life after which it counts as stuck, and without one of the network after which a
      * worker counts as lost; 0: 60. */
     double patience;
+    /* The model that the first request will most likely ask for: its tokenizer is read while the device starts. Does nothing
+     * where the engine runs in a process of its own. NULL: none. */
+    const char *model;
 };
 
 struct vt_engine;

@@ -298,7 +298,7 @@ static enum err_code run_on(struct bench *b, struct nn_device *d, struct model_d
     TRY_GOTO(compute_choose(devices_all(d), b->rq->compute, b->rq->callbacks, e), done);
     TRY_GOTO(model_dir_open(b->rq->model, dir, e), done);
     TRY_GOTO(convert_cache_model(dir, &run, e), done);
-    TRY_GOTO(klein_open(dir, devices_all(d), &b->k, e), done);
+    TRY_GOTO(klein_open(dir, devices_all(d), NULL, &b->k, e), done);
     nn_device_info(d, &info);
     if (b->rq->swap_only && info.is_cpu) {
         rc = err_set(e, ERR_ARG,

@@ -319,6 +319,7 @@ int image_run_execute(struct image_run *r, bool edit)
             r->run->made = cli_made_image(r->run->path, &r->request);
         return CLI_OK;
     }
+    r->engine.model = r->request.model;
     if (cli_run_open(r->run, &r->engine, &engine, &err) != VT_OK)
         return cli_fail(&err);
     int rc = r->run->way == CLI_PLAN ? plan(r, engine) : make(r, engine, edit);

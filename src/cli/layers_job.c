@@ -163,6 +163,7 @@ enum err_code layers_job_run(struct layers_job *j, const struct image *source, s
     struct vt_engine *engine;
     struct vt_error err;
     j->request.image = lend_image(source);
+    j->engine.model = j->request.model;
     enum vt_status st = cli_run_open(j->run, &j->engine, &engine, &err);
     if (st == VT_OK) {
         st = decompose(j, engine, &err);

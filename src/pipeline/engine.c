@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "pipeline/ahead.h"
 #include "pipeline/placement.h"
 #include "pipeline/engine_inputs.h"
 #include "pipeline/engine_internal.h"
@@ -86,6 +87,7 @@ static enum err_code check_options(const struct vt_engine_options *o, struct err
 static enum err_code open_here(struct vt_engine *g, const struct vt_engine_options *o,
                                struct err *e)
 {
+    g->ahead = ahead_begin(o->model);
     TRY(placement_open(
         &(struct placement_options){
             .device = o->device, .place = o->place, .budget = o->budget, .threads = o->threads},
@@ -113,6 +115,7 @@ enum vt_status vt_engine_open(const struct vt_engine_options *options, struct vt
     rc = o->isolated ? isolated_open(o, &g->isolated, &e) : open_here(g, o, &e);
 done:
     if (rc != ERR_OK) {
+        ahead_end(g->ahead);
         mem_free(g);
         g = NULL;
     }
@@ -141,6 +144,7 @@ void vt_engine_close(struct vt_engine *engine)
     if (engine->isolated) {
         isolated_close(engine->isolated);
     } else {
+        ahead_end(engine->ahead);
         engine_close_model(engine);
         placement_close(&engine->placement);
     }
@@ -191,9 +195,11 @@ enum err_code engine_open_model(struct vt_engine *g, const char *model,
     enum err_code rc;
     TRY_GOTO(model_dir_open(model, g->dir, e), done);
     TRY_GOTO(convert_cache_model(g->dir, &conversion, e), done);
-    rc = pipeline == MODEL_PIPELINE_LAYERED ? layered_open(g->dir, on, &g->layered, e)
-                                            : klein_open(g->dir, on, &g->klein, e);
+    rc = pipeline == MODEL_PIPELINE_LAYERED ? layered_open(g->dir, on, g->ahead, &g->layered, e)
+                                            : klein_open(g->dir, on, g->ahead, &g->klein, e);
 done:
+    ahead_end(g->ahead);
+    g->ahead = NULL;
     if (rc != ERR_OK)
         engine_close_model(g);
     else

@@ -25,6 +25,7 @@ struct vt_engine {
         isolated; /* it runs in a process of its own, and of the rest only line is used; NULL: here */
     struct line *line; /* of its jobs; NULL: it had none */
     struct placement placement;
+    struct ahead *ahead;        /* of the first model; NULL once it is open */
     struct nn_device_info info; /* of the transformer's device */
     int threads;                /* for converting; 0: one a core */
     atomic_bool cancel;

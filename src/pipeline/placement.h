@@ -1,7 +1,7 @@
 /* placement.h - which device each component runs on, and how much of each device's memory may be used.
  *
  *     placement_open(&(struct placement_options){.device = "vulkan0", .place = "vae=cpu"}, &p, e);
- *     klein_open(dir, &p.devices, &k, e);
+ *     klein_open(dir, p.devices, NULL, &k, e);
  *     placement_close(&p);
  *
  * What goes from one component to the next (embeddings, latents, pixels) passes through host memory, so

@@ -211,7 +211,7 @@ static struct model open_model(const struct parity_case *c)
     struct model m = {.dir = mem_alloc(sizeof *m.dir)};
     const char *path = parity_path(yyjson_get_str(yyjson_obj_get(c->call, "model")));
     must(model_dir_open(path, m.dir, &e), &e);
-    must(layered_open(m.dir, devices_all(device), &m.l, &e), &e);
+    must(layered_open(m.dir, devices_all(device), NULL, &m.l, &e), &e);
     return m;
 }
 

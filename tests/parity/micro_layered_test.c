@@ -70,7 +70,7 @@ static struct model open_model(const char *path)
     struct err e = {0};
     struct model m = {.dir = mem_alloc(sizeof *m.dir)};
     must(model_dir_open(path, m.dir, &e), &e);
-    must(layered_open(m.dir, devices_all(device), &m.l, &e), &e);
+    must(layered_open(m.dir, devices_all(device), NULL, &m.l, &e), &e);
     return m;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/str.h"
 #include "image/image.h"
+#include "pipeline/ahead.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/placement.h"
 #include "pipeline/trace.h"
@@ -20,9 +21,10 @@
 
 struct klein;
 
-/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. */
+/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. ahead: NULL, or what
+ * was read of it already. */
 ERR_MUST_CHECK enum err_code klein_open(const struct model_dir *dir, struct devices on,
-                                        struct klein **out, struct err *e);
+                                        struct ahead *ahead, struct klein **out, struct err *e);
 void klein_free(struct klein *k);
 
 /* For the plans and runs that follow. On failure none is used. */

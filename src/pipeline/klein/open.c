@@ -10,7 +10,6 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "memory/governor.h"
-#include "pipeline/tokenizer_gguf.h"
 
 static enum err_code open_text(struct klein *k, struct err *e)
 {
@@ -102,8 +101,8 @@ static enum err_code check_fit(const struct klein *k, struct err *e)
     return ERR_OK;
 }
 
-enum err_code klein_open(const struct model_dir *dir, struct devices on, struct klein **out,
-                         struct err *e)
+enum err_code klein_open(const struct model_dir *dir, struct devices on, struct ahead *ahead,
+                         struct klein **out, struct err *e)
 {
     *out = NULL;
     if (dir->pipeline != MODEL_PIPELINE_KLEIN)
@@ -116,7 +115,7 @@ enum err_code klein_open(const struct model_dir *dir, struct devices on, struct 
     k->dir = dir;
     k->on = on;
     enum err_code rc;
-    TRY_GOTO(tokenizer_from_path(dir->tokenizer, &k->tokenizer, e), done);
+    TRY_GOTO(ahead_tokenizer(ahead, dir->tokenizer, &k->tokenizer, e), done);
     TRY_GOTO(open_text(k, e), done);
     TRY_GOTO(open_transformer(k, e), done);
     TRY_GOTO(open_vae(k, e), done);

@@ -18,6 +18,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "pipeline/ahead.h"
 #include "pipeline/model_dir.h"
 #include "pipeline/placement.h"
 #include "pipeline/trace.h"
@@ -32,9 +33,10 @@ enum {
 
 struct layered;
 
-/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. */
+/* Opens and checks every component; reads no weights yet. dir and the devices must outlive the model. ahead: NULL, or what
+ * was read of it already. */
 ERR_MUST_CHECK enum err_code layered_open(const struct model_dir *dir, struct devices on,
-                                          struct layered **out, struct err *e);
+                                          struct ahead *ahead, struct layered **out, struct err *e);
 void layered_free(struct layered *l);
 
 /* For the plans and runs that follow. On failure none is used. */

@@ -10,7 +10,6 @@
 #include "memory/governor.h"
 #include "model/blocks.h"
 #include "pipeline/layered/internal.h"
-#include "pipeline/tokenizer_gguf.h"
 
 /* The component and its config.json; *doc is NULL when it has none. */
 static enum err_code open_part(const struct model_part *part, enum component_kind kind,
@@ -110,8 +109,8 @@ static enum err_code check_fit(const struct layered *l, struct err *e)
     return ERR_OK;
 }
 
-enum err_code layered_open(const struct model_dir *dir, struct devices on, struct layered **out,
-                           struct err *e)
+enum err_code layered_open(const struct model_dir *dir, struct devices on, struct ahead *ahead,
+                           struct layered **out, struct err *e)
 {
     *out = NULL;
     if (dir->pipeline != MODEL_PIPELINE_LAYERED)
@@ -126,7 +125,7 @@ enum err_code layered_open(const struct model_dir *dir, struct devices on, struc
     l->dir = dir;
     l->on = on;
     enum err_code rc;
-    TRY_GOTO(tokenizer_from_path(dir->tokenizer, &l->tokenizer, e), done);
+    TRY_GOTO(ahead_tokenizer(ahead, dir->tokenizer, &l->tokenizer, e), done);
     TRY_GOTO(open_text(l, e), done);
     TRY_GOTO(open_transformer(l, e), done);
     TRY_GOTO(open_vae(l, e), done);
