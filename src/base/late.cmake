@@ -5,6 +5,15 @@ string(REGEX MATCH "x86_64|AMD64" VT_LATE ${CMAKE_SYSTEM_PROCESSOR}) # others ar
 add_library(vt_late_whole INTERFACE)
 target_link_options(vt_late_whole INTERFACE -Wl,--as-needed)
 
+# The name by which programs ask for the shared library `file`.
+function(vt_soname file out)
+  execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${file} OUTPUT_VARIABLE headers)
+  if(NOT headers MATCHES "SONAME +([^ \n]+)")
+    message(FATAL_ERROR "${file} is no shared library with a name")
+  endif()
+  set(${out} ${CMAKE_MATCH_1} PARENT_SCOPE)
+endfunction()
+
 function(vt_late source relation prefix name)
   string(REGEX REPLACE "/.*" "" folder ${source})
   if(NOT TARGET vt_${folder})
@@ -23,11 +32,7 @@ function(vt_late source relation prefix name)
   if(NOT dir IN_LIST CMAKE_C_IMPLICIT_LINK_DIRECTORIES) # dlopen looks where the program says
     target_link_options(vt_${folder} INTERFACE -Wl,-rpath,${dir})
   endif()
-  execute_process(COMMAND ${CMAKE_OBJDUMP} -p ${file} OUTPUT_VARIABLE headers)
-  if(NOT headers MATCHES "SONAME +([^ \n]+)")
-    message(FATAL_ERROR "${file} is no shared library with a name")
-  endif()
-  set(soname ${CMAKE_MATCH_1})
+  vt_soname(${file} soname)
   set(package ${name}) # where dpkg knows nothing
   execute_process(COMMAND dpkg-query -S ${file}
     OUTPUT_VARIABLE owner ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE)

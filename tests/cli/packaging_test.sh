@@ -74,6 +74,11 @@ unset VEETANCE_MODELS
 check "a tool has a page" [ -s "$work/described/man1/veetance-layers-split.1" ]
 check "subcommands are in the page" grep -q 'SH SUBCOMMANDS' "$work/described/man1/veetance-models.1"
 
+# oneDNN is asked for by the name that it has without its development files.
+if have readelf && dnnl=$(ldconfig -p | awk '$1 ~ /^libdnnl[.]so/ && !seen++ { print $NF }') && [ -n "$dnnl" ]; then
+    check "oneDNN is known by its own name" grep -aqF "$(readelf -d "$dnnl" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')" "$program"
+fi
+
 # Installed under a prefix, with nothing but the folder's own files.
 build=$(dirname "$program")
 if [ -f "$build/cmake_install.cmake" ] && have cmake; then

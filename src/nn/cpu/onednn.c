@@ -16,17 +16,17 @@
 #define STRING_OF(x) #x
 #define STRING(x) STRING_OF(x)
 #define DNNL_BY_MAJOR "libdnnl.so." STRING(DNNL_VERSION_MAJOR)
-#define DNNL_BY_MINOR DNNL_BY_MAJOR "." STRING(DNNL_VERSION_MINOR)
 
 /* Written once under `once`, then only read. */
 static struct onednn library;
 static bool usable;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Distributions name the file by the minor version, oneDNN itself by the major one alone. */
+/* First as the library that the program was built with calls itself: in Debian 13 oneDNN 3.7 is libdnnl.so.3.6, and
+ * without its development files nothing has another name. oneDNN itself names the file by the major version alone. */
 static void *open_library(void)
 {
-    static const char *const names[] = {DNNL_BY_MINOR, DNNL_BY_MAJOR, "libdnnl.so"};
+    static const char *const names[] = {VT_DNNL_SONAME, DNNL_BY_MAJOR, "libdnnl.so"};
     void *handle = NULL;
     for (size_t i = 0; !handle && i < sizeof names / sizeof names[0]; i++)
         handle = dlopen(names[i], RTLD_LAZY | RTLD_LOCAL);
