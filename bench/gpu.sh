@@ -178,6 +178,17 @@ synthetic() {
         "$(value "$out/bench-$name.json" swap.bytes_per_second | awk '{ printf "%.1f GB/s", $1 / 1e9 }')"
 }
 
+# The same model by 8-bit products: eight MODEL SIZES [ARCH]
+eight() {
+    local name=$1 sizes=$2 arch=${3:-} compute
+    for compute in int8 fp8; do
+        [[ -z $arch || $compute == int8 ]] || continue
+        VEETANCE_CUDA_ARCH=$arch program veetance bench --synthetic "$name" --cache "$cache" --size "$sizes" --steps 4 \
+            --device "$device" --compute $compute --json >"$out/bench-$name-$compute${arch:+-sm$arch}.json" \
+            2>"$out/bench-$name-$compute.log" || say "$name, $compute: $(tail -n 1 "$out/bench-$name-$compute.log")"
+    done
+}
+
 # What kinds of operations a step's time goes to: each node on its own, and by the backend's own stopwatch.
 profile() {
     local name=$1
@@ -226,7 +237,9 @@ more_of_4b() {
     seconds_of_images 5 >"$out/five.txt"
 }
 
+# SKIP_PEERS=1: ours alone.
 peers() {
+    [[ ${SKIP_PEERS:-} != 1 ]] || return 0
     python3 bench/gpu_peer.py --json "$out/$1.json" "${@:2}" >"$out/$1.log" 2>&1 ||
         say "PyTorch's counterpart: $(grep -v '^Loading' "$out/$1.log" | tail -n 1 | cut -c1-200)"
 }
@@ -242,14 +255,20 @@ def load(name):
     except (OSError, ValueError):
         return {}
 ours = {}
-for file, model, word in (("klein-4b", "klein-4b", ""), ("klein-4b-sm80", "klein-4b", ", kernels of sm_80"), ("klein-9b", "klein-9b", "")):
+for file, model, word in (("klein-4b", "klein-4b", ""), ("klein-4b-int8", "klein-4b", ", int8"), ("klein-4b-fp8", "klein-4b", ", fp8"),
+                          ("klein-4b-sm80", "klein-4b", ", kernels of sm_80"), ("klein-4b-int8-sm80", "klein-4b", ", int8 of sm_80"),
+                          ("klein-9b", "klein-9b", ""), ("klein-9b-int8", "klein-9b", ", int8"), ("klein-9b-fp8", "klein-9b", ", fp8")):
     j = load(f"bench-{file}.json")
     for p in j.get("pictures", []):
         ours[f"{model} step {p['width']}{word}"] = p["step"]["seconds"] * 1e3
-        if model == "klein-4b":
+        if model == "klein-4b" and "8" not in word.replace("sm_80", ""):
             ours[f"decode {p['width']}{word}"] = p["decode"]["seconds"] * 1e3
     if file == "klein-4b" and j:
         ours["text 512"] = j["text"]["seconds"] * 1e3
+for compute in ("int8", "fp8"):
+    j = load(f"bench-qwen-layered-{compute}.json")
+    if j:
+        ours[f"layered pass 640 x 4, {compute}"] = j["step"]["seconds"] * 1e3
 j = load("bench-qwen-layered.json")
 if j:
     ours["layered pass 640 x 4"] = j["step"]["seconds"] * 1e3
@@ -271,6 +290,7 @@ END
 layered() {
     program veetance bench --synthetic qwen-layered --cache "$cache" --size 640 --steps 3 --device "$device" --json \
         >"$out/bench-qwen-layered.json" 2>"$out/bench-qwen-layered.log" || true
+    eight qwen-layered 640
     rm -rf "${cache:?}/qwen-layered"
 }
 
@@ -288,10 +308,15 @@ begin() {
 beside() {
     begin cuda "$@"
     synthetic klein-4b 512,1024,2048
+    eight klein-4b 512,1024
+    eight klein-4b 1024 80
     more_of_4b
     peers peer-prompt --model "$cache/klein-4b" prompt
     rm -rf "${cache:?}/klein-4b"
-    [[ ${SKIP_9B:-} == 1 ]] || synthetic klein-9b 1024
+    if [[ ${SKIP_9B:-} != 1 ]]; then
+        synthetic klein-9b 1024
+        eight klein-9b 1024
+    fi
     rm -rf "${cache:?}/klein-9b"
     layered
     peers peer klein-4b klein-9b decode text layered
