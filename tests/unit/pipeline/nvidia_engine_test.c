@@ -25,7 +25,7 @@ static struct vt_engine *engine;
 
 static int set_up(void **state)
 {
-    const struct vt_engine_options options = {.device = "cuda", .threads = 1};
+    const struct vt_engine_options options = {.device = "cuda", .threads = 1, .model = KLEIN};
     struct vt_error err;
     (void)state;
     if (!fake_card_driver())
