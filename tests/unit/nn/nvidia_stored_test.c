@@ -96,13 +96,19 @@ static void tame(enum dtype t, unsigned char *block)
         block[0] &= 0xbf;
 }
 
+static void *room_for(size_t n)
+{
+    void *p = calloc(1, n + 1);
+    assert_non_null(p);
+    return p;
+}
+
 static struct made make(enum dtype t, int64_t rows, int64_t columns)
 {
     const struct dtype_info *info = dtype_info(t);
     struct made m = {.stored = {.name = "stored", .dtype = t}};
     size_t n = (size_t)(rows * columns) / info->block_elems * info->block_bytes;
-    m.bytes = malloc(n);
-    assert_non_null(m.bytes);
+    m.bytes = room_for(n);
     for (size_t i = 0; i < n; i++)
         m.bytes[i] = (unsigned char)random_byte();
     for (size_t i = 0; i < n; i += info->block_bytes)
@@ -114,8 +120,7 @@ static struct made make(enum dtype t, int64_t rows, int64_t columns)
 
 static void add_row_scales(struct made *m)
 {
-    m->rows = malloc((size_t)m->v.dims[0] * sizeof *m->rows);
-    assert_non_null(m->rows);
+    m->rows = room_for((size_t)m->v.dims[0] * sizeof *m->rows);
     for (int64_t i = 0; i < m->v.dims[0]; i++)
         m->rows[i] = 0.01f + (float)(i % 7) / 64;
     m->v.rows = (struct weights_numbers){(const unsigned char *)m->rows, DTYPE_F32};
@@ -133,9 +138,8 @@ static struct made as_bf16(const struct made *m)
     out.v.dtype = DTYPE_BF16;
     out.v.grid = (struct weights_grid){0};
     out.v.bytes = (uint64_t)(v->dims[0] * row) * sizeof(uint16_t);
-    out.bytes = malloc(out.v.bytes);
-    float *f = malloc((size_t)row * sizeof *f);
-    assert_true(out.bytes && f);
+    out.bytes = room_for(out.v.bytes);
+    float *f = room_for((size_t)row * sizeof *f);
     for (int64_t r = 0; r < v->dims[0]; r++) {
         assert_int_equal(nn_view_rows_f32(&bare, r, 1, f, &e), ERR_OK);
         for (int64_t i = 0; i < row; i++) {
@@ -277,7 +281,7 @@ static float *run(struct made *m, int n, int tokens, const struct nn_placement *
     nn_graph_output(&net.g, y);
     if (nn_graph_prepare(&net.g, &e) != ERR_OK)
         fail_msg("%s", e.text);
-    float *f = malloc((size_t)(dim * tokens) * sizeof *f);
+    float *f = room_for((size_t)(dim * tokens) * sizeof *f);
     fill_floats(f, (size_t)(dim * tokens));
     nn_graph_set(&net.g, x, f);
     free(f);
