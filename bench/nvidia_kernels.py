@@ -1,6 +1,6 @@
 """Check every kernel of src/nn/nvidia against PyTorch on the card, odd sizes included, then time it beside PyTorch's own.
 
-    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,eight,attention,rows,images,map,unpack]
+    python3 bench/nvidia_kernels.py PTX_FOLDER [check|time|all|small] [gemm,heads,eight,quantise,attention,rows,images,map,unpack]
 
 small: only sizes that compute-sanitizer gets through in a minute:
 
@@ -351,6 +351,63 @@ def time_gemm():
 
 
 # ---- attention --------------------------------------------------------------------------------------
+# ---- rows to 8 bits -----------------------------------------------------------------------------------
+def half_steps(x, q, scales):
+    """How far q times scales is from x, in half steps of q: at most 1."""
+    step = scales[:, None].double().clamp_min(1e-30)
+    if q.dtype == F8:  # 3 bits behind the first; below 2^-6 steps of 2^-9
+        step = step * torch.exp2(((x.double() / step).abs().log2().floor() - 3).clamp_min(-9))
+    return ((x.double() - q.double() * scales[:, None].double()).abs() / (step / 2)).max().item()
+
+
+def quantise(x, q, scales):
+    launch("quantise_rows", [x.shape[0]], STRUCT["nv_quantise"](x=ptr(x), y=ptr(q), scales=ptr(scales), ldx=x.stride(0), ldy=q.stride(0), ld_scales=1,
+           rows=x.shape[0], dim=x.shape[1], x_type=TYPES[x.dtype], y_type=TYPES[q.dtype]))
+
+
+def check_quantise():
+    print("rows to 8 bits")
+    for n, d in ((1, 16), (3, 37), (9, 3072), (7, 4096), (5, 12288), (3, 18944), (2, 20488), (2, 36864)):
+        for dtype in (BF, F32, torch.float16):
+            for kind, limit in ((I8, 127), (F8, 448)):
+                x = rand(n, d, dtype=dtype) * torch.rand(n, 1, device=DEV, dtype=F32).exp2().to(dtype)
+                x[n // 2] = 0 if n > 2 else x[n // 2]
+                q, s = torch.empty(n, d, device=DEV, dtype=torch.uint8).view(kind), nan(n, dtype=F32)
+                quantise(x, q, s)
+                check(f"scales of {n} x {d} {dtype} {kind}", s, x.double().abs().amax(-1) / limit, 3e-7)
+                worst = half_steps(x, q, s)
+                print(f"  {'ok' if worst < 1.001 else 'WRONG'} {n} x {d} {dtype} {kind}: {worst:.4f} half steps", flush=True)
+                if not worst < 1.001:
+                    WRONG.append(f"quantise {n} x {d} {dtype} {kind}")
+    for n, d in ((3, 48), (77, 3072), (5, 4096), (3, 5008)):
+        x, w, s, t = rand(n, d, dtype=F32) + 3, *(rand(d, dtype=F32) for _ in range(3))
+        want = F.layer_norm(x.double(), (d,), eps=1e-6) * (1 + s) + t
+        for kind, bound in ((I8, 0.012), (F8, 0.03)):
+            y = torch.empty(n, d + 16, device=DEV, dtype=torch.uint8)
+            g = STRUCT["nv_norm"](x=ptr(x), y=ptr(y), scale=ptr(s), shift=ptr(t), ldx=d, ldy=d + 16, rows=n, dim=d, kind=ENUM["NV_NORM_LAYER"],
+                                  x_type=0, y_type=TYPES[kind], eps=1e-6)
+            launch("norm", [n], g)
+            factor = y[:, d:d + 4].contiguous().view(F32)
+            check(f"norm to {kind} {n} x {d}", y[:, :d].contiguous().view(kind).double() * factor, want, bound)
+    for m, n, k in ((1, 40, 48), (3, 1024, 3072), (8, 96, 18944)):
+        for kind in (I8, F8):
+            (w, ws), (w2, ws2) = in_eight(rand(n, k), kind), in_eight(rand(n, k), kind)
+            for dtype in (BF, F32):
+                x, y = rand(m, k, dtype=dtype), nan(m, n, dtype=F32)
+                launch("gemv_eight", [ceil(n, 8)], gemm_params(x, w, y, w2=w2, row_scales=ws, row_scales2=ws2, act="SWIGLU"))
+                check(f"gemv_eight {m} x {n} x {k} {dtype} {kind}", y,
+                      gemm_reference(x, w, w2=w2, row_scales=ws, row_scales2=ws2, act="SWIGLU"), 1e-5)
+
+
+def time_quantise():
+    for n, d in ((4608, 3072), (4608, 12288), (4608, 16384), (512, 18944)):
+        x, s = rand(n, d), nan(n, dtype=F32)
+        for kind in (I8, F8):
+            q = torch.empty(n, d, device=DEV, dtype=torch.uint8).view(kind)
+            t = ms(lambda: quantise(x, q, s))
+            print(f"  {n} x {d} to {kind}: {t * 1e3:.1f} us, {x.numel() * 3 / t / 1e6:.0f} GB/s", flush=True)
+
+
 WIDE = (384, 512)  # heads that have a kernel of their own on sm_90a, one at a time
 
 
@@ -883,7 +940,7 @@ def time_unpack():
 
 def main():
     torch.manual_seed(1)
-    parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("eight", check_eight, time_eight), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
+    parts = [("gemm", check_gemm, time_gemm), ("heads", check_heads, None), ("eight", check_eight, time_eight), ("quantise", check_quantise, time_quantise), ("attention", check_attention, time_attention), ("rows", check_rows, time_rows),
              ("images", check_images, time_images), ("map", check_map, None), ("unpack", check_unpack, time_unpack)]
     only = sys.argv[3].split(",") if len(sys.argv) > 3 else [p[0] for p in parts]
     for name, checks, times in parts:

@@ -127,6 +127,18 @@ const char *run_gemv(const void *p, struct fake_grid grid)
     return NULL;
 }
 
+const char *run_gemv_eight(const void *p, struct fake_grid grid)
+{
+    const struct nv_gemm *g = p;
+    if (g->w_type != NV_I8 && g->w_type != NV_F8)
+        return "w's type";
+    if ((g->x_type != NV_F32 && g->x_type != NV_BF16) || g->ldx % 4 || !at_16_bytes(g->x))
+        return "x";
+    if (g->k % 16 || g->ldw % 16 || !at_16_bytes(g->w) || !at_16_bytes(g->w2))
+        return "w is not in whole 16 bytes";
+    return run_gemv(p, grid);
+}
+
 static bool describes_result(const struct nv_gemm_tma *t)
 {
     const struct nv_gemm *g = &t->g;

@@ -68,6 +68,9 @@ static inline void store(void *p, long long i, int type, float f)
     abort(); /* nothing of ours writes halves */
 }
 
+/* A row of numbers to 8 bits, as quantise_rows says; gives the scale. */
+float fake_quantise(const float *x, int n, int type, void *y);
+
 static inline long long divide_up(long long a, long long b)
 {
     return (a + b - 1) / b;

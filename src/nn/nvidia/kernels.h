@@ -22,6 +22,8 @@ enum nv_type { NV_F32, NV_BF16, NV_F16, NV_I32, NV_F64, NV_I8, NV_F8 /* e4m3 */ 
  * gemm_bf16_wide: the same with tiles twice as wide (tile = 256, 128 with SWIGLU): quicker where there are many.
  * gemm_exact: types and sizes are any. grid: ceil(m / 64), ceil(n / 64).
  * gemv: m <= 8, for few tokens: types any. grid: ceil(n / 8).
+ * gemv_eight: the same with w of 8 bits (NV_I8 or NV_F8; k and ldw multiples of 16, w at a multiple of 16 bytes) and x in f32 or
+ * bf16 (ldx a multiple of 4, x at a multiple of 16 bytes).
  *
  * Operands of 8 bits (both NV_I8, or both NV_F8): row r of x is also multiplied by x_scales[r * ld_scales], and row_scales must be
  * there (row_scales2 with SWIGLU). k, ldx and ldw multiples of 16, x and w at multiples of 16 bytes; sums of int8 are exact.
@@ -123,7 +125,9 @@ struct nv_attention_tma {
  *
  * norm: each row of x [rows, dim]: layer norm or RMS norm; times weight, plus bias; times 1 + scale, plus shift.
  * weight, bias, scale, shift are f32 [dim], each may be NULL. y may be x. grid: rows.
- * l2 in place of RMS: x / max(||x||, eps). */
+ * l2 in place of RMS: x / max(||x||, eps).
+ * y of 8 bits (NV_I8, NV_F8): as quantise_rows makes it, each row's scale right behind its numbers (y at a multiple of 4 bytes,
+ * as dim and ldy). */
 enum nv_norm_kind { NV_NORM_LAYER, NV_NORM_RMS, NV_NORM_L2 };
 
 struct nv_norm {
@@ -313,6 +317,19 @@ struct nv_unpack {
     int kind; /* enum nv_blocks */
 };
 
+/* quantise_rows: rows of x [rows, dim], f32, bf16 or f16, to y of 8 bits: round(x / s) with s = max |x| / 127 (NV_I8) or max |x| / 448
+ * (NV_F8, e4m3), to nearest even. s is stored at scales[row * ld_scales]. A row with NaN or infinity
+ * gets such a scale. Quick where x is bf16 at a multiple of 16 bytes, y at one of 8, and dim, ldx and ldy are multiples of 8.
+ * grid: rows. */
+struct nv_quantise {
+    const void *x;
+    void *y;
+    float *scales;
+    long long ldx, ldy, ld_scales;
+    int rows, dim;
+    int x_type, y_type;
+};
+
 /* reduce_rows: y[r] = sum of x[r, :] * factor (f32). grid: rows. */
 struct nv_reduce {
     const void *x;
@@ -335,6 +352,7 @@ struct nv_reduce {
     NV_KERNEL(gemm_wide, gemm_bf16_wide_swiglu, 80, nv_gemm, 256, 4 * 24576)                       \
     NV_KERNEL(gemm_exact, gemm_exact, 80, nv_gemm, 256, 0)                                         \
     NV_KERNEL(gemm_exact, gemv, 80, nv_gemm, 256, 0)                                               \
+    NV_KERNEL(gemv_eight, gemv_eight, 80, nv_gemm, 256, 0)                                         \
     NV_KERNEL(gemm_tma, gemm_tma_256, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)              \
     NV_KERNEL(gemm_tma, gemm_tma_swiglu, 90, nv_gemm_tma, 384, 4 * 49152 + 32768 + 1024)           \
     NV_KERNEL(gemm_narrow_tma, gemm_tma_192, 90, nv_gemm_tma, 384, 4 * 40960 + 32768 + 1024)       \
@@ -376,6 +394,7 @@ struct nv_reduce {
     NV_KERNEL(group_norm, group_apply, 80, nv_group_norm, 256, 0)                                  \
     NV_KERNEL(map, map, 80, nv_map, 256, 0)                                                        \
     NV_KERNEL(map, transpose, 80, nv_transpose, 256, 0)                                            \
-    NV_KERNEL(unpack, unpack, 80, nv_unpack, 256, 0)
+    NV_KERNEL(unpack, unpack, 80, nv_unpack, 256, 0)                                               \
+    NV_KERNEL(quantise, quantise_rows, 80, nv_quantise, 256, 0)
 
 #endif

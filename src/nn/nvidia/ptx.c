@@ -25,8 +25,10 @@
     NV_MODULE(gemm_s8_tma)                                                                         \
     NV_MODULE(gemm_tma)                                                                            \
     NV_MODULE(gemm_wide)                                                                           \
+    NV_MODULE(gemv_eight)                                                                          \
     NV_MODULE(group_norm)                                                                          \
     NV_MODULE(map)                                                                                 \
+    NV_MODULE(quantise)                                                                            \
     NV_MODULE(rows)                                                                                \
     NV_MODULE(unpack)
 

@@ -1,5 +1,5 @@
 /* rows.cu - norms, rotary embedding, softmax and sums: whatever goes row by row. */
-#include "device.cuh"
+#include "eight.cuh"
 
 enum { THREADS = 256, KEPT = 16 }; /* elements of a row that a thread keeps in registers: rows of up to 4096 */
 
@@ -37,6 +37,18 @@ DEVICE struct quad quad_at(const float *p, int i, float none)
     return p ? *(const struct quad *)(p + i) : q;
 }
 
+DEVICE bool is_eight(int type) { return type == NV_I8 || type == NV_F8; }
+
+/* Of a row of 8 bits that begins at y; put behind its numbers. */
+DEVICE struct eight_scale row_scale(const struct nv_norm *a, i64 y, u32 largest)
+{
+    static SHARED u32 room[THREADS / 32];
+    struct eight_scale s = eight_scale_of(block_largest(largest, room, THREADS), a->y_type);
+    if (thread_x() == 0)
+        *(float *)((u8 *)a->y + y + a->dim) = s.scale;
+    return s;
+}
+
 /* Rows of float32 in steps of four elements, kept in registers; KEPT / 4 steps. */
 DEVICE void norm_quads(const struct nv_norm *a)
 {
@@ -45,6 +57,7 @@ DEVICE void norm_quads(const struct nv_norm *a)
     i64 y = block_x() * a->ldy;
     struct quad v[KEPT / 4];
     float mean = 0.0f, sum = 0.0f;
+    u32 largest = 0;
     UNROLL for (int j = 0; j < KEPT / 4; j++)
     {
         int i = (j * THREADS + thread_x()) * 4;
@@ -74,12 +87,23 @@ DEVICE void norm_quads(const struct nv_norm *a)
             r = __builtin_fmaf(r, 1.0f + s.v[k], t.v[k]);
             v[j].v[k] = a->silu ? silu(r) : r;
         }
-        if (a->y_type == NV_BF16) {
+        if (is_eight(a->y_type)) {
+            UNROLL for (int k = 0; k < 4; k++) largest = size_of(v[j].v[k]) > largest ? size_of(v[j].v[k]) : largest;
+        } else if (a->y_type == NV_BF16) {
             struct half_quad h = {{pack_bf16(v[j].v[0], v[j].v[1]), pack_bf16(v[j].v[2], v[j].v[3])}};
             *(struct half_quad *)((u16 *)a->y + y + i) = h;
         } else {
             *(struct quad *)((float *)a->y + y + i) = v[j];
         }
+    }
+    if (!is_eight(a->y_type))
+        return;
+    struct eight_scale s = row_scale(a, y, largest);
+    UNROLL for (int j = 0; j < KEPT / 4; j++)
+    {
+        int i = (j * THREADS + thread_x()) * 4;
+        if (i < a->dim)
+            *(u32 *)((u8 *)a->y + y + i) = pack_eight(v[j].v, s.inverse, a->y_type);
     }
 }
 
@@ -87,7 +111,7 @@ DEVICE bool aligned(const void *p) { return ((u64)p & 15) == 0; }
 
 DEVICE bool by_quads(const struct nv_norm *a)
 {
-    return a->x_type == NV_F32 && (a->y_type == NV_F32 || a->y_type == NV_BF16) && a->dim % 4 == 0 &&
+    return a->x_type == NV_F32 && (a->y_type == NV_F32 || a->y_type == NV_BF16 || is_eight(a->y_type)) && a->dim % 4 == 0 &&
            a->dim <= THREADS * KEPT && a->ldx % 4 == 0 && a->ldy % 4 == 0 && aligned(a->x) && aligned(a->y) &&
            aligned(a->weight) && aligned(a->bias) && aligned(a->scale) && aligned(a->shift);
 }
@@ -132,7 +156,14 @@ KERNEL BOUNDS(256, 1) void norm(struct nv_norm a)
     }
     EACH(sum = __builtin_fmaf(value - mean, value - mean, sum))
     float scale = norm_scale(&a, block_reduce<false>(sum, room, THREADS));
-    EACH(store(a.y, y + i, a.y_type, affine(&a, i, (value - mean) * scale)))
+    if (!is_eight(a.y_type)) {
+        EACH(store(a.y, y + i, a.y_type, affine(&a, i, (value - mean) * scale)))
+        return;
+    }
+    u32 largest = 0;
+    EACH(u32 size = size_of(affine(&a, i, (value - mean) * scale)); largest = size > largest ? size : largest)
+    float inverse = row_scale(&a, y, largest).inverse;
+    EACH(((u8 *)a.y)[y + i] = (u8)to_eight(affine(&a, i, (value - mean) * scale), inverse, a.y_type))
 }
 
 /* ---- heads ------------------------------------------------------------------------------------------------ */
