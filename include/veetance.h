@@ -238,8 +238,10 @@ struct vt_request {
     double guidance;    /* negative: the model's (4.0 for base models; distilled ones have none) */
     int count;          /* images, with seeds seed, seed + 1, ... */
     int max_tokens;     /* length that the prompt is padded to; VT_DEFAULT: the model's (512) */
-    /* "default" (as NULL), or "int8": int8 matmul in the blocks of transformer and text encoder, on the CPU about twice
-     * as fast and a little less exact. */
+    /* "default" (as NULL), or products of 8 bits in the blocks of transformer and text encoder, with a scale for each row of
+     * weights and each token, faster and a little less exact: "int8" on the CPU and NVIDIA cards, "fp8" (e4m3) on NVIDIA cards
+     * of the Hopper generation. On a card the blocks' weights take half the memory. VT_ERR_ARG where no device has it.
+     * "auto": on each device the fastest that stays above 40 dB PSNR from the default (docs/performance.md). */
     const char *compute;
     /* 0: every step is computed. 1 to VT_MAX_FAST: passes of the transformer whose result can be predicted from those
      * before are left out, more from level to level; what that costs is in docs/layers.md. Of use in runs of many steps:

@@ -151,6 +151,17 @@ static void put_products(struct buf *b)
     json_end_object(b);
 }
 
+/* What --compute takes on a card. */
+static void put_computes(struct buf *b, const struct nn_device_info *d)
+{
+    json_array(b, "compute");
+    json_put_z(b, NULL, "default");
+    json_put_z(b, NULL, "int8");
+    if (d->card_fp8)
+        json_put_z(b, NULL, "fp8");
+    json_end_array(b);
+}
+
 static void print_products(void)
 {
     char why[160];
@@ -178,6 +189,8 @@ static void print_json(const struct devices_job *j)
             json_put_fixed(&b, "gflops", j->flops[i] * 1e-9, 1);
         if (d->is_cpu)
             put_products(&b);
+        if (d->card_int8)
+            put_computes(&b, d);
         json_end_object(&b);
     }
     json_end_array(&b);
@@ -197,6 +210,8 @@ static void print_text(const struct devices_job *j)
         printf("%s\n", strcmp(d->name, j->pinned) == 0 ? " (pinned)" : "");
         if (d->is_cpu)
             print_products();
+        if (d->card_int8)
+            printf("           --compute int8%s\n", d->card_fp8 ? ", fp8" : "");
     }
 }
 

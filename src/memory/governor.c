@@ -390,6 +390,14 @@ void governor_idle(struct nn_device *d)
         g->stage = NULL;
 }
 
+void governor_release_outdated(struct nn_device *d)
+{
+    struct governor *g = governor_of(d);
+    for (struct entry *y = g ? g->entries : NULL; y; y = y->next)
+        if (nn_params_outdated(y->ps))
+            nn_params_release(y->ps);
+}
+
 void governor_release_all(struct nn_device *d)
 {
     struct governor *g = governor_of(d);

@@ -67,6 +67,8 @@ ERR_MUST_CHECK enum err_code governor_engage_to_stay(struct nn_device *d, const 
 void governor_leave(struct nn_device *d);
 /* Nothing is in use; what is engaged stays for the next run. */
 void governor_idle(struct nn_device *d);
+/* Takes off the device what is there in another form than the device computes in now (nn_device_use_compute). */
+void governor_release_outdated(struct nn_device *d);
 /* Takes all weights off the device. */
 void governor_release_all(struct nn_device *d);
 

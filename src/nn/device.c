@@ -191,19 +191,21 @@ void nn_device_use_threads(struct nn_device *d, int n)
     d->threads_in_use = n;
 }
 
-void nn_device_use_int8(struct nn_device *d, bool wanted)
+bool nn_device_has_compute(const struct nn_device *d, enum nn_compute c)
 {
-    d->int8 = wanted && nn_device_has_int8(d);
+    if (c == NN_COMPUTE_INT8)
+        return d->card || (d->is_cpu && nn_cpu_has_int8());
+    return c == NN_COMPUTE_DEFAULT || (d->card && nv_card_architecture(d->card) >= 90);
 }
 
-bool nn_device_has_int8(const struct nn_device *d)
+void nn_device_use_compute(struct nn_device *d, enum nn_compute c)
 {
-    return d->is_cpu && nn_cpu_has_int8();
+    d->compute = nn_device_has_compute(d, c) ? c : NN_COMPUTE_DEFAULT;
 }
 
-bool nn_device_int8(const struct nn_device *d)
+enum nn_compute nn_device_compute(const struct nn_device *d)
 {
-    return d->int8;
+    return d->compute;
 }
 
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out)

@@ -28,6 +28,7 @@ struct nn_device_info {
     char description[128]; /* the driver's words */
     bool is_cpu;
     bool is_software;                 /* emulates a GPU on the processor: for tests */
+    bool card_int8, card_fp8;         /* an NVIDIA card of our engine: nn_device_has_compute */
     uint64_t total_bytes, free_bytes; /* memory; 0 when the backend does not report it */
 };
 
@@ -69,11 +70,15 @@ bool nn_device_is_cpu(const struct nn_device *d);
 int nn_device_threads(const struct nn_device *d);
 /* For the next graphs: at most n of the device's threads. No effect on other devices than the CPU. */
 void nn_device_use_threads(struct nn_device *d, int n);
-/* Whether the device is a CPU on which int8 matmul is the fastest. */
-bool nn_device_has_int8(const struct nn_device *d);
-/* For the next graphs: int8 matmul where models allow it, if the device has it. */
-void nn_device_use_int8(struct nn_device *d, bool wanted);
-bool nn_device_int8(const struct nn_device *d);
+/* In what the blocks of a model multiply: in what their weights are, or in 8 bits, with a scale a row of weights and of
+ * tokens. */
+enum nn_compute { NN_COMPUTE_DEFAULT, NN_COMPUTE_INT8, NN_COMPUTE_FP8 };
+/* int8: a CPU on which that is the fastest, every NVIDIA card. fp8 (e4m3): a card with kernels of sm_90. */
+bool nn_device_has_compute(const struct nn_device *d, enum nn_compute c);
+/* Where models allow it, for the next graphs, and on a card for what is engaged from here on; the default where the device
+ * has it not. */
+void nn_device_use_compute(struct nn_device *d, enum nn_compute c);
+enum nn_compute nn_device_compute(const struct nn_device *d);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);
 
 /* ---- memory ------------------------------------------------------------------------------------------ */

@@ -17,7 +17,8 @@ struct nn_device {
     ggml_backend_set_n_threads_t set_threads;
     void (*set_abort)(ggml_backend_t backend, ggml_abort_callback cb, void *user);
     struct nn_accountant accountant;
-    bool has_accountant, dry, int8;
+    bool has_accountant, dry;
+    enum nn_compute compute;
     struct nn_params *streaming;
     struct nn_uploader *uploader;
     struct nn_profile *profile;

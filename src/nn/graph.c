@@ -142,7 +142,7 @@ void nn_graph_deinit(struct nn_graph *g)
 
 void nn_graph_allow_int8(struct nn_graph *g, bool allowed)
 {
-    g->int8 = allowed && nn_device_int8(g->device);
+    g->int8 = allowed && nn_device_compute(g->device) == NN_COMPUTE_INT8;
 }
 
 struct ggml_tensor *nn_input(struct nn_graph *g, int64_t ne0, int64_t ne1, int64_t ne2, int64_t ne3)

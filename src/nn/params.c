@@ -71,6 +71,11 @@ void nn_params_set_group(struct nn_params *ps, int group)
     ps->group = group;
 }
 
+void nn_params_allow_eight(struct nn_params *ps, bool allowed)
+{
+    ps->eight_allowed = allowed;
+}
+
 enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const char *name,
                             int n_dims, const int64_t *dims, struct nn_param **out, struct err *e)
 {
@@ -84,6 +89,8 @@ enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role, const
     p->role = role;
     p->group = ps->group;
     p->scale = 1.0f;
+    p->may_be_eight = ps->eight_allowed && role == NN_MATRIX && nn_param_suits_eight(p);
+    ps->any_eight |= p->may_be_eight;
     *ps->last = p;
     ps->last = &p->next;
     ps->count++;
@@ -129,6 +136,20 @@ struct nn_param *nn_params_first(const struct nn_params *ps)
 
 /* ---- what form a parameter takes on the device --------------------------------------------------- */
 
+/* Of the next engagement; that of what is engaged stays. */
+static enum nn_compute compute_of(const struct nn_params *ps)
+{
+    if (ps->real.engaged)
+        return ps->compute;
+    return nn_device_card(ps->device) && ps->any_eight ? nn_device_compute(ps->device)
+                                                       : NN_COMPUTE_DEFAULT;
+}
+
+static enum nn_compute eight_of(const struct nn_params *ps, const struct nn_param *p)
+{
+    return p->may_be_eight ? compute_of(ps) : NN_COMPUTE_DEFAULT;
+}
+
 /* On NVIDIA cards kernels are bf16. */
 static bool is_kernel_on_card(const struct nn_params *ps, const struct nn_param *p)
 {
@@ -137,6 +158,8 @@ static bool is_kernel_on_card(const struct nn_params *ps, const struct nn_param 
 
 static enum ggml_type device_type(const struct nn_params *ps, const struct nn_param *p)
 {
+    if (eight_of(ps, p))
+        return GGML_TYPE_I8;
     if (is_kernel_on_card(ps, p))
         return GGML_TYPE_BF16;
     if (p->role != NN_MATRIX || ps->precision == NN_PRECISION_F32)
@@ -225,7 +248,8 @@ static enum err_code make_groups(struct nn_params *ps, struct err *e)
     for (const struct nn_param *p = ps->first; p; p = p->next)
         if (p->group >= ps->n_groups)
             ps->n_groups = p->group + 1;
-    ps->groups = arena_alloc(&ps->arena, (size_t)ps->n_groups * sizeof *ps->groups);
+    if (!ps->groups)
+        ps->groups = arena_alloc(&ps->arena, (size_t)ps->n_groups * sizeof *ps->groups);
     return ps->groups ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for a model's parameters");
 }
 
@@ -239,17 +263,35 @@ static bool scales_in_rows(const struct nn_params *ps, const struct nn_param *p)
 /* How many of its columns' scales the product has. */
 static int64_t row_scales_of(const struct nn_params *ps, const struct nn_param *p)
 {
+    if (p->eight)
+        return p->view.dims[0];
     bool any = p->view.n_scales || (scales_in_rows(ps, p) && p->view.scale != 1.0f);
     return any && nn_param_scales_product(p) ? p->view.dims[0] : 0;
 }
 
-/* Tensor records for all parameters, and what each group takes. Kept until the end: only their places change. */
+static void forget_records(struct nn_params *ps)
+{
+    for (struct nn_param *p = ps->first; p; p = p->next) {
+        p->t = p->row_scales = NULL;
+        p->scale = p->fill ? p->scale : 1.0f;
+    }
+    for (int i = 0; i < ps->n_groups; i++)
+        ps->groups[i].bytes = 0;
+    ggml_free(ps->ctx);
+    ps->ctx = NULL;
+}
+
+/* Tensor records for all parameters, and what each group takes. Kept until the end, unless the form changes: only their
+ * places change. */
 static enum err_code make_records(struct nn_params *ps, struct err *e)
 {
     struct ggml_init_params init = {.mem_size = (2 * ps->count + 8) * ggml_tensor_overhead(),
                                     .no_alloc = true};
-    if (ps->ctx)
+    if (ps->ctx && ps->compute == compute_of(ps))
         return ERR_OK;
+    if (ps->ctx)
+        forget_records(ps);
+    ps->compute = compute_of(ps);
     TRY(make_groups(ps, e));
     for (const struct nn_param *p = ps->first; p; p = p->next) {
         if (p->role != NN_HOST)
@@ -261,6 +303,7 @@ static enum err_code make_records(struct nn_params *ps, struct err *e)
     for (struct nn_param *p = ps->first; p; p = p->next) {
         if (p->role == NN_HOST)
             continue;
+        p->eight = eight_of(ps, p);
         p->t = new_tensor(ps, p);
         p->in_place = can_stay_in_place(ps, p);
         int64_t scales = row_scales_of(ps, p);
@@ -570,6 +613,12 @@ bool nn_params_engaged(const struct nn_params *ps)
     return held_const(ps)->engaged;
 }
 
+bool nn_params_outdated(const struct nn_params *ps)
+{
+    return ps->real.engaged && ps->any_eight && nn_device_card(ps->device) &&
+           ps->compute != nn_device_compute(ps->device);
+}
+
 void nn_params_place(struct nn_params *ps, struct nn_placement want)
 {
     ps->wanted = want;
@@ -590,6 +639,12 @@ struct component *nn_params_component(const struct nn_params *ps)
     return ps->component;
 }
 
+static bool is_int8(const struct nn_params *ps, const struct nn_param *p)
+{
+    enum nn_compute eight = eight_of(ps, p);
+    return eight ? eight == NN_COMPUTE_INT8 : p->view.dtype == DTYPE_I8;
+}
+
 const char *nn_params_dtype_name(const struct nn_params *ps)
 {
     enum { INT8 = GGML_TYPE_COUNT, TYPES };
@@ -598,7 +653,7 @@ const char *nn_params_dtype_name(const struct nn_params *ps)
     for (const struct nn_param *p = ps->first; p; p = p->next) {
         int t = (int)device_type(ps, p);
         if (p->role != NN_HOST)
-            bytes[t == GGML_TYPE_I8 && p->view.dtype == DTYPE_I8 ? INT8 : t] += p->view.bytes;
+            bytes[t == GGML_TYPE_I8 && is_int8(ps, p) ? INT8 : t] += p->view.bytes;
     }
     for (int i = 0; i < TYPES; i++)
         if (bytes[i] > bytes[most])

@@ -63,6 +63,9 @@ struct nn_param {
     enum nn_param_role role;
     int group;
     bool in_place;
+    bool may_be_eight; /* nn_params_allow_eight */
+    enum nn_compute
+        eight; /* on a card: held in 8 bits of this kind, row_scales are there; else the default */
     bool halved;     /* bf16 or float8 held in half precision, since the device has no bf16 */
     nn_fill_fn fill; /* makes its rows; NULL: they are the view's */
     const void *user;
@@ -88,6 +91,9 @@ void nn_params_free(struct nn_params *ps);
 
 /* Parameters added from now on belong to this group (0 at first). */
 void nn_params_set_group(struct nn_params *ps, int group);
+/* Matrices added from now on may be held in 8 bits, with a scale a row, on a card that computes in them (nn_device_use_compute).
+ * Models allow it for the blocks in which they allow such products (nn_graph_allow_int8). */
+void nn_params_allow_eight(struct nn_params *ps, bool allowed);
 /* dims in reading order. *out lives as long as ps. */
 ERR_MUST_CHECK enum err_code nn_params_add(struct nn_params *ps, enum nn_param_role role,
                                            const char *name, int n_dims, const int64_t *dims,
@@ -109,6 +115,8 @@ void nn_params_release(struct nn_params *ps);
 /* While the device is dry these are about the plan that is being made. A plan starts with nn_params_begin_dry
  * from what is really engaged, and ends with nn_params_release while still dry. */
 bool nn_params_engaged(const struct nn_params *ps);
+/* Whether they are engaged in another form than the device would engage them in now. They stay in that form until released. */
+bool nn_params_outdated(const struct nn_params *ps);
 struct nn_placement nn_params_placement(const struct nn_params *ps);
 void nn_params_begin_dry(struct nn_params *ps);
 

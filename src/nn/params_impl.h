@@ -36,6 +36,9 @@ struct nn_params {
     struct component *component;
     struct nn_device *device;
     enum nn_precision precision;
+    enum nn_compute compute; /* for which the records were made */
+    bool eight_allowed;      /* nn_params_allow_eight; any_eight: of one that was added */
+    bool any_eight;
     struct arena arena;
     struct nn_param *first, **last;
     size_t count;
@@ -70,7 +73,7 @@ static inline bool nn_param_is_kernel(const struct nn_param *p)
 /* p->t must be there. A kernel in bf16 has its scales in its values. */
 static inline bool nn_param_scales_product(const struct nn_param *p)
 {
-    return p->role == NN_MATRIX && nn_type_scales_product(p->t->type);
+    return p->role == NN_MATRIX && !p->eight && nn_type_scales_product(p->t->type);
 }
 
 /* params_form.c: the type that holds a matrix on the device, where that is an NVIDIA card or ggml has no type for its
@@ -84,6 +87,22 @@ ERR_MUST_CHECK enum err_code nn_param_fill_blocks(const void *param, size_t at, 
 ERR_MUST_CHECK enum err_code nn_param_rows_f32(const struct nn_param *p,
                                                const struct weights_view *v, int64_t row0,
                                                int64_t n, float *dst, struct err *e);
+
+/* params_eight.c: whether a matrix of this shape can be held in 8 bits. */
+bool nn_param_suits_eight(const struct nn_param *p);
+/* Fills a matrix that is held so, and its row scales. */
+ERR_MUST_CHECK enum err_code nn_param_upload_eight(struct nn_device *d, struct nn_param *p,
+                                                   const atomic_bool *cancel, struct err *e);
+
+/* params_upload.c: rows of ggml's blocks as bf16, for an uploader (upload.h); user is the parameter. */
+ERR_MUST_CHECK enum err_code nn_param_fill_unpacked(const void *user, size_t at, size_t n,
+                                                    void *dst, struct err *e);
+/* Those that were stored. */
+ERR_MUST_CHECK enum err_code nn_param_upload_row_scales(struct nn_device *d,
+                                                        const struct nn_param *p, struct err *e);
+/* Refuses NaN and infinities. */
+ERR_MUST_CHECK enum err_code nn_param_check_floats(const struct nn_param *p, const float *f,
+                                                   int64_t n, struct err *e);
 
 /* params_upload.c: fills p->t (and its row scales), which must have a place. cancel may be NULL. */
 ERR_MUST_CHECK enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p,

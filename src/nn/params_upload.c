@@ -143,7 +143,8 @@ done:
     return rc;
 }
 
-static bool all_finite(const float *f, int64_t n)
+enum err_code nn_param_check_floats(const struct nn_param *p, const float *f, int64_t n,
+                                    struct err *e)
 {
     unsigned bad = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -151,11 +152,12 @@ static bool all_finite(const float *f, int64_t n)
         memcpy(&bits, &f[i], sizeof bits);
         bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
-    return bad == 0;
+    return bad ? err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name) : ERR_OK;
 }
 
 /* Unpacks rows of ggml's blocks into bf16, with vector instructions where there are loops for the type. */
-static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *dst, struct err *e)
+enum err_code nn_param_fill_unpacked(const void *user, size_t at, size_t n, void *dst,
+                                     struct err *e)
 {
     const struct nn_param *p = user;
     const struct vec *v = vec_get();
@@ -169,8 +171,7 @@ static enum err_code fill_unpacked(const void *user, size_t at, size_t n, void *
     for (size_t done = 0; rc == ERR_OK && done < n; done += row_bytes) {
         if (!v->unpack((int)type, src, f, k, false))
             ggml_get_type_traits(type)->to_float(src, f, k);
-        if (!all_finite(f, k))
-            rc = err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
+        rc = nn_param_check_floats(p, f, k, e);
         v->to_bf16(f, to, k);
         src += stored_bytes;
         to += k;
@@ -200,7 +201,8 @@ static enum err_code fill_half(const void *user, size_t at, size_t n, void *dst,
 }
 
 /* As float32, whatever they are stored in; with the scale of all where that is not the parameter's. */
-static enum err_code upload_row_scales(struct nn_device *d, struct nn_param *p, struct err *e)
+enum err_code nn_param_upload_row_scales(struct nn_device *d, const struct nn_param *p,
+                                         struct err *e)
 {
     const struct weights_view *v = &p->view;
     float all = nn_device_card(d) ? v->scale : 1.0f;
@@ -224,6 +226,8 @@ static bool is_in_blocks(enum ggml_type t)
 enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const atomic_bool *cancel,
                               struct err *e)
 {
+    if (p->eight)
+        return nn_param_upload_eight(d, p, cancel, e);
     struct conversion c = conversion_of(p);
     struct nn_upload w = {.t = p->t, .unit = 1, .cancel = cancel};
     enum ggml_type stored = nn_ggml_type(p->view.dtype), wanted = p->t->type;
@@ -240,7 +244,7 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.user = p;
         w.unit = sizeof(uint16_t);
     } else if (whole && wanted == GGML_TYPE_BF16 && is_in_blocks(stored)) {
-        w.fill = fill_unpacked;
+        w.fill = nn_param_fill_unpacked;
         w.user = p;
         w.unit = (size_t)p->t->ne[0] * sizeof(uint16_t);
     } else if (ggml_is_quantized(wanted)) {
@@ -253,5 +257,5 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
         w.unit = (size_t)c.row * ggml_element_size(p->t);
     }
     TRY(nn_upload(nn_device_uploader(d), &w, e));
-    return p->row_scales ? upload_row_scales(d, p, e) : ERR_OK;
+    return p->row_scales ? nn_param_upload_row_scales(d, p, e) : ERR_OK;
 }

@@ -124,10 +124,13 @@ uint64_t nn_uploader_locked_bytes(const struct nn_uploader *u)
 static enum err_code send_part(const struct worker *me, const struct nn_upload *w, const void *src,
                                size_t at, size_t n, struct err *e)
 {
-    if (w->blocks) {
-        size_t row = (size_t)w->t->ne[0] * ggml_element_size(w->t);
-        nv_ptr dst = (nv_ptr)(uintptr_t)w->t->data + at / w->unit * row;
-        return nv_write_blocks(me->u->card, me->lane, dst, src, n, w->blocks, e);
+    if (w->rows) {
+        int64_t first = (int64_t)(at / w->unit);
+        struct nv_rows part = *w->rows;
+        part.q.y = (char *)part.q.y + first * part.q.ldy;
+        part.q.scales += first * part.q.ld_scales;
+        part.q.rows = (int)(n / w->unit);
+        return nv_write_rows(me->u->card, me->lane, &part, src, n, e);
     }
     if (me->u->card)
         return nv_write(me->u->card, me->lane, (nv_ptr)(uintptr_t)w->t->data + at, src, n, e);
@@ -252,9 +255,10 @@ done:
 
 enum err_code nn_upload(struct nn_uploader *u, const struct nn_upload *what, struct err *e)
 {
-    size_t part = (what->blocks ? NV_BLOCKS_BYTES : SLICE) / what->unit * what->unit;
+    size_t part =
+        what->rows ? nv_rows_part(what->rows, what->unit) : SLICE / what->unit * what->unit;
     pthread_mutex_lock(&u->one);
-    u->bytes = what->blocks ? what->stored_bytes : ggml_nbytes(what->t);
+    u->bytes = what->rows ? what->stored_bytes : ggml_nbytes(what->t);
     u->part = part ? part : what->unit;
     bool shared = writes_in_place(u, what) || (has_slices(u) && part);
     enum err_code rc = shared ? upload_shared(u, what, e) : upload_alone(u, what, e);

@@ -10,7 +10,7 @@
 #include <ggml.h>
 
 #include "nn/device.h"
-#include "nn/nvidia/kernels.h"
+#include "nn/nvidia/card.h"
 
 struct nn_uploader;
 
@@ -21,8 +21,9 @@ struct nn_upload {
     /* Makes the bytes [at, at + n) of t, both multiples of `unit`. Called from several threads at once. */
     enum err_code (*fill)(const void *user, size_t at, size_t n, void *dst, struct err *e);
     const void *user;
-    /* On an NVIDIA card: fill makes blocks as they are stored, so many bytes, and the card unpacks them. */
-    enum nv_blocks blocks;
+    /* On an NVIDIA card: fill makes rows of numbers or blocks, `unit` bytes each, stored_bytes in all, and the card rounds
+     * them, as this says of the first one. NULL: none. */
+    const struct nv_rows *rows;
     size_t stored_bytes;
     size_t unit;               /* a row, say; divides the size of t; 1 where there is none */
     const atomic_bool *cancel; /* looked at before every part: ERR_CANCELLED; NULL: never */

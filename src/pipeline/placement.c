@@ -164,25 +164,70 @@ void placement_close(struct placement *p)
 
 /* ---- in which precision ---------------------------------------------------------------------- */
 
+static const struct {
+    const char *word;
+    enum nn_compute compute;
+} compute_words[] = {
+    {"default", NN_COMPUTE_DEFAULT}, {"int8", NN_COMPUTE_INT8}, {"fp8", NN_COMPUTE_FP8}};
+
+/* What `auto` takes: the fastest that stays above COMPUTE_AUTO_LEAST_DB. Where there is int8 it is at least as fast as the
+ * default and as fp8, and was measured above it; fp8 was not (docs/performance.md). */
+static enum nn_compute compute_auto(const struct nn_device *d)
+{
+    return nn_device_has_compute(d, NN_COMPUTE_INT8) ? NN_COMPUTE_INT8 : NN_COMPUTE_DEFAULT;
+}
+
+static enum err_code compute_parse(const char *word, bool *automatic, enum nn_compute *out,
+                                   struct err *e)
+{
+    *out = NN_COMPUTE_DEFAULT;
+    *automatic = word && strcmp(word, "auto") == 0;
+    if (!word || *automatic)
+        return ERR_OK;
+    for (size_t i = 0; i < sizeof compute_words / sizeof compute_words[0]; i++)
+        if (strcmp(word, compute_words[i].word) == 0) {
+            *out = compute_words[i].compute;
+            return ERR_OK;
+        }
+    return err_set(e, ERR_ARG, "compute is '%.40s'; it should be default, int8, fp8 or auto", word);
+}
+
+/* None of the devices has it. */
+static enum err_code compute_missing(const struct devices *on, enum nn_compute c,
+                                     const struct vt_callbacks *cb, struct err *e)
+{
+    struct nn_device_info info;
+    nn_device_info(on->transformer, &info);
+    if (c == NN_COMPUTE_FP8)
+        return err_set(e, ERR_ARG,
+                       "compute fp8 needs an NVIDIA card of the Hopper generation, which '%s' is "
+                       "not: use --compute %s",
+                       info.name,
+                       nn_device_has_compute(on->transformer, NN_COMPUTE_INT8) ? "int8"
+                                                                               : "default");
+    if (!nn_device_is_cpu(on->text) && !nn_device_is_cpu(on->transformer))
+        return err_set(e, ERR_ARG,
+                       "compute int8 is for the CPU and NVIDIA cards (--device cuda); on '%s' "
+                       "--weights q8_0 saves as much memory",
+                       info.name);
+    report_note(cb, "compute int8 has no effect: this processor has neither AVX2 nor AMX");
+    return ERR_OK;
+}
+
 enum err_code compute_choose(struct devices on, const char *compute, const struct vt_callbacks *cb,
                              struct err *e)
 {
-    struct nn_device_info info;
     struct nn_device *of[] = {on.text, on.transformer};
-    bool int8 = compute && strcmp(compute, "int8") == 0, any_cpu = false, any = false;
-    if (compute && !int8 && strcmp(compute, "default") != 0)
-        return err_set(e, ERR_ARG, "compute is '%.40s'; it should be default or int8", compute);
+    enum nn_compute wanted;
+    bool automatic, any = false;
+    TRY(compute_parse(compute, &automatic, &wanted, e));
+    for (size_t i = 0; i < sizeof of / sizeof of[0]; i++)
+        any |= nn_device_has_compute(of[i], wanted);
+    if (!any)
+        TRY(compute_missing(&on, wanted, cb, e));
     for (size_t i = 0; i < sizeof of / sizeof of[0]; i++) {
-        nn_device_use_int8(of[i], int8);
-        any_cpu |= nn_device_is_cpu(of[i]);
-        any |= nn_device_int8(of[i]);
+        nn_device_use_compute(of[i], automatic ? compute_auto(of[i]) : wanted);
+        governor_release_outdated(of[i]);
     }
-    nn_device_info(on.transformer, &info);
-    if (int8 && !any_cpu)
-        return err_set(e, ERR_ARG,
-                       "compute int8 is for the CPU; on '%s' --weights q8_0 saves as much memory",
-                       info.name);
-    if (int8 && !any)
-        report_note(cb, "compute int8 has no effect: this processor has neither AVX2 nor AMX");
     return ERR_OK;
 }

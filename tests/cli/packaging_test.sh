@@ -47,14 +47,14 @@ is "those of models" "$(complete_in_bash veetance models sc)" scan
 is "the tasks of plan" "$(complete_in_bash veetance plan "")" "generate edit layers"
 is "a tool's own options" "$(complete_in_bash veetance layers split --lay)" "--layer --layers"
 is "a task's options" "$(complete_in_bash veetance plan edit --str)" --strength
-is "an option's values" "$(complete_in_bash veetance generate --compute "")" "default int8"
+is "an option's values" "$(complete_in_bash veetance generate --compute "")" "default int8 fp8 auto"
 is "those of a switch of many commands" "$(complete_in_bash veetance generate --weights iq4_n)" iq4_nl
 is "they are those that convert knows" "$(complete_in_bash veetance layers --weights "")" "$(complete_in_bash veetance convert --type "")"
 is "colours" "$(complete_in_bash veetance edit --matte w)" white
 is "a list goes on behind its comma" "$(complete_in_bash veetance layers --format psd,o)" psd,ora
 is "components" "$(complete_in_bash veetance generate --place tr)" transformer=
 is "behind an equals sign" "$(complete_in_bash veetance generate --compute = in)" int8
-is "and right at it" "$(complete_in_bash veetance generate --compute =)" "default int8"
+is "and right at it" "$(complete_in_bash veetance generate --compute =)" "default int8 fp8 auto"
 is "a component's device" "$(complete_in_bash veetance generate --place text = vu)" vulkan
 is "commands of help" "$(complete_in_bash veetance help pl)" plan
 is "new options" "$(complete_in_bash veetance layers flatten x --fo)" --force

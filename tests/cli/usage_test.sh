@@ -45,7 +45,7 @@ refuse 2 "there is no command 'genrate'; did you mean 'generate'?" genrate
 refuse 2 "there is no command 'hlep'; did you mean 'help'?" hlep
 refuse 2 'there is no option --stpes; did you mean --steps?' generate --stpes 3
 refuse 2 'there is no option --hlep; did you mean --help?' generate --hlep
-refuse 2 "takes one of default, int8, not 'inti8'; did you mean 'int8'?" generate --compute inti8
+refuse 2 "takes one of default, int8, fp8, auto, not 'inti8'; did you mean 'int8'?" generate --compute inti8
 refuse 2 "not 'q8'; did you mean 'q8_0'?" convert a b --type q8
 refuse 2 "takes one of gguf, safetensors, not 'safetensor'; did you mean 'safetensors'?" convert a b --format safetensor
 refuse 2 "takes one of no, yes" models add x --distilled maybe

@@ -106,6 +106,7 @@ static enum err_code declare(struct flux2_transformer *m, struct err *e)
     m->out_scale = model_matrix(&l, "norm_out.scale.weight", d, d);
     m->out_shift = model_matrix(&l, "norm_out.shift.weight", d, d);
     m->proj_out = model_matrix(&l, "proj_out.weight", c->out_channels, d);
+    nn_params_allow_eight(m->params, true);
     for (int64_t i = 0; i < c->n_double; i++) {
         nn_params_set_group(m->params, (int)i + 1);
         model_loader_prefix(&l, "transformer_blocks.%d.", (int)i);

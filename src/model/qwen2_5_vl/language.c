@@ -43,6 +43,7 @@ static enum err_code declare(struct qwen_vl *m, enum qwen_vl_use use, struct err
     if (use == QWEN_VL_GENERATE)
         m->head = model_matrix(&l, c->tied ? "model.embed_tokens.weight" : "lm_head.weight",
                                c->vocab, c->hidden);
+    nn_params_allow_eight(m->params, true);
     for (int64_t i = 0; i < c->layers; i++) {
         nn_params_set_group(m->params, (int)i + 1);
         model_loader_prefix(&l, "model.layers.%d.", (int)i);

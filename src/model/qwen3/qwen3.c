@@ -114,6 +114,7 @@ static enum err_code declare(struct qwen3 *m, struct err *e)
     struct model_loader l = {.ps = m->params, .rc = ERR_OK, .e = e};
     l.rc = nn_params_add(m->params, NN_HOST, "model.embed_tokens.weight", 2,
                          (int64_t[]){c->vocab, c->hidden}, &m->embedding, e);
+    nn_params_allow_eight(m->params, true);
     for (int64_t i = 0; i < m->n_layers; i++) {
         nn_params_set_group(m->params, (int)i + 1);
         model_loader_prefix(&l, "model.layers.%d.", (int)i);

@@ -86,6 +86,7 @@ static enum err_code declare_rest(struct qwen_image_transformer *m, struct err *
     m->out_shift = qwen_image_declare_linear(&l, "norm_out.shift", d, d);
     m->proj_out = qwen_image_declare_linear(&l, "proj_out", c->out_channels, d);
     declare_time(&l, c, &m->time);
+    nn_params_allow_eight(m->params, true);
     for (int64_t i = 0; i < c->n_blocks; i++) {
         nn_params_set_group(m->params, (int)i + 1);
         model_loader_prefix(&l, "transformer_blocks.%d.", (int)i);

@@ -32,7 +32,7 @@
 #include "nn/nvidia/ptx.h"
 
 enum { MAX_CARDS = 16, OLDEST_MAJOR = 8, THROTTLE_EVENTS = 2 };
-enum { READ_PARTS = 2, READ_BYTES = 2 << 20 };
+enum { READ_PARTS = 2, READ_BYTES = 2 << 20, ROWS_ALIGN = 256 };
 static const uint64_t MOST_OVERHEAD = 1ull << 30;
 
 struct module { /* loaded when the first of its kernels is used */
@@ -46,15 +46,15 @@ struct nv_card {
     nv_dev dev;
     int architecture, shared_max;
     uint64_t overhead;
-    pthread_mutex_t unpacking; /* guards finding the kernel of uploads */
-    pthread_mutex_t lock;      /* guards what follows, up to the kernels */
+    pthread_mutex_t finding; /* guards functions and modules */
+    pthread_mutex_t lock;    /* guards what follows, up to the kernels */
     struct nv_context *context;
     unsigned generation;
     bool failed;
     struct err failure;
     struct nv_stream *lanes[NV_LANES]; /* made when first used */
     nv_ptr tickets;                    /* NV_TICKETS zeros */
-    nv_ptr blocks; /* where stored blocks lie until they are unpacked, NV_BLOCKS_BYTES a lane */
+    nv_ptr rows; /* where weights lie until they are rounded, NV_ROWS_BYTES a lane */
     struct nv_event *events[THROTTLE_EVENTS];
     bool marked[THROTTLE_EVENTS]; /* in the stream */
     int event;
@@ -239,7 +239,7 @@ static void drop_context(struct nv_card *c)
     if (c->context)
         (void)c->d->context_free(c->context);
     c->context = NULL;
-    c->blocks = 0; /* gone with the context */
+    c->rows = 0; /* gone with the context */
     memset(c->lanes, 0, sizeof c->lanes);
     memset(c->events, 0, sizeof c->events);
     memset(c->marked, 0, sizeof c->marked);
@@ -259,11 +259,10 @@ static nv_result new_context(struct nv_card *c)
         r = c->d->stream_new(&c->lanes[0], NV_STREAM_NON_BLOCKING);
     for (int i = 0; i < THROTTLE_EVENTS && r == NV_SUCCESS; i++)
         r = c->d->event_new(&c->events[i], NV_EVENT_NO_TIMING);
-    const size_t blocks = (size_t)NV_LANES * NV_BLOCKS_BYTES,
-                 tickets = NV_TICKETS * sizeof(int32_t);
+    const size_t rows = (size_t)NV_LANES * NV_ROWS_BYTES, tickets = NV_TICKETS * sizeof(int32_t);
     if (r == NV_SUCCESS) /* here, so that it counts as the context's own */
-        r = c->d->memory_new(&c->blocks, blocks + tickets);
-    c->tickets = c->blocks + blocks;
+        r = c->d->memory_new(&c->rows, rows + tickets);
+    c->tickets = c->rows + rows;
     if (r == NV_SUCCESS)
         r = c->d->fill(c->tickets, 0, tickets, c->lanes[0]);
     return r;
@@ -305,7 +304,7 @@ enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e
     struct nv_card *c = mem_alloc(sizeof *c);
     c->d = d;
     pthread_mutex_init(&c->lock, NULL);
-    pthread_mutex_init(&c->unpacking, NULL);
+    pthread_mutex_init(&c->finding, NULL);
     enum err_code rc = choose(c, want, e);
     if (rc == ERR_OK)
         rc = make_context(c, e);
@@ -332,7 +331,7 @@ void nv_card_close(struct nv_card *c)
         return;
     drop_context(c);
     pthread_mutex_destroy(&c->lock);
-    pthread_mutex_destroy(&c->unpacking);
+    pthread_mutex_destroy(&c->finding);
     mem_free(c);
 }
 
@@ -600,50 +599,67 @@ static enum err_code launch_on(struct nv_card *c, struct nv_stream *s, enum nv_k
     return r == NV_SUCCESS ? ERR_OK : fail(c, r, row->name, e);
 }
 
+/* A kernel may be used for the first time by a run and by an upload at once. `late`: now is no time to load one. */
+static enum err_code find_kernel(struct nv_card *c, enum nv_kernel k, bool late, struct err *e)
+{
+    enum err_code rc = ERR_OK;
+    pthread_mutex_lock(&c->finding);
+    if (!c->functions[k] && late)
+        rc = err_set(e, ERR_BUSY, "'%s' is launched for the first time", kernels[k].name);
+    else if (!c->functions[k])
+        rc = find_function(c, k, e);
+    pthread_mutex_unlock(&c->finding);
+    return rc;
+}
+
 enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid, void *params,
                         struct err *e)
 {
-    if (!c->functions[k] && c->recording)
-        return err_set(e, ERR_BUSY, "'%s' is launched for the first time", kernels[k].name);
-    TRY(c->functions[k] ? ERR_OK : find_function(c, k, e));
+    TRY(find_kernel(c, k, c->recording, e));
     c->recorded_now++;
     return launch_on(c, c->lanes[0], k, grid, params, e);
 }
 
-static enum err_code find_unpack(struct nv_card *c, struct err *e)
+/* Unpacks what lies at x to y, n numbers of this kind. */
+static enum err_code unpack(struct nv_card *c, struct nv_stream *s, enum nv_blocks kind, nv_ptr x,
+                            nv_ptr y, int64_t n, struct err *e)
 {
-    pthread_mutex_lock(&c->unpacking);
-    enum err_code rc =
-        c->functions[NV_KERNEL_unpack] ? ERR_OK : find_function(c, NV_KERNEL_unpack, e);
-    pthread_mutex_unlock(&c->unpacking);
-    return rc;
+    enum { NUMBERS = 8192 }; /* of a thread block */
+    struct nv_unpack u = {.x = (const void *)(uintptr_t)x,
+                          .y = (void *)(uintptr_t)y,
+                          .numbers = n,
+                          .kind = (int)kind};
+    TRY(find_kernel(c, NV_KERNEL_unpack, false, e));
+    return launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = (n + NUMBERS - 1) / NUMBERS}, &u,
+                     e);
 }
 
-static size_t block_bytes(enum nv_blocks kind)
+enum err_code nv_write_rows(struct nv_card *c, int lane, const struct nv_rows *rows,
+                            const void *src, size_t n, struct err *e)
 {
-    return kind == NV_BLOCKS_Q8_0 ? 34 : kind == NV_BLOCKS_Q5_0 ? 22 : 18;
-}
-
-enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst, const void *src, size_t n,
-                              enum nv_blocks kind, struct err *e)
-{
-    enum { BLOCK = 32, NUMBERS = 8192 }; /* of a thread block */
     struct nv_stream *s = NULL;
+    struct nv_quantise q = rows->q;
     TRY(enter(c, e));
     TRY(lane_stream(c, lane, &s, e));
-    TRY(find_unpack(c, e));
-    nv_ptr room = c->blocks + (size_t)lane * NV_BLOCKS_BYTES;
-    struct nv_unpack p = {.x = (const void *)(uintptr_t)room,
-                          .y = (void *)(uintptr_t)dst,
-                          .numbers = (long long)(n / block_bytes(kind) * BLOCK),
-                          .kind = (int)kind};
-    int64_t grid = (p.numbers + NUMBERS - 1) / NUMBERS;
+    TRY(find_kernel(c, NV_KERNEL_quantise_rows, false, e));
+    nv_ptr room = c->rows + (size_t)lane * NV_ROWS_BYTES, x = room;
     nv_result r = c->d->to_device(room, src, n, s);
     if (r != NV_SUCCESS)
         return fail(c, r, "a copy to the card", e);
-    TRY(launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = grid}, &p, e));
+    if (rows->blocks) {
+        x = room + (n + ROWS_ALIGN - 1) / ROWS_ALIGN * ROWS_ALIGN;
+        TRY(unpack(c, s, rows->blocks, room, x, (int64_t)q.rows * q.dim, e));
+    }
+    q.x = (const void *)(uintptr_t)x;
+    TRY(launch_on(c, s, NV_KERNEL_quantise_rows, (struct nv_grid){.x = q.rows}, &q, e));
     r = c->d->stream_wait(s);
-    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "unpacking weights", e);
+    return r == NV_SUCCESS ? ERR_OK : fail(c, r, "rounding weights", e);
+}
+
+size_t nv_rows_part(const struct nv_rows *rows, size_t row_bytes)
+{
+    size_t unpacked = rows->blocks ? (size_t)rows->q.dim * sizeof(uint16_t) : 0;
+    return (NV_ROWS_BYTES - ROWS_ALIGN) / (row_bytes + unpacked) * row_bytes;
 }
 
 enum err_code nv_wait(struct nv_card *c, struct err *e)

@@ -75,11 +75,18 @@ uint64_t nv_card_locked_bytes(const struct nv_card *c);
  * on the card. */
 ERR_MUST_CHECK enum err_code nv_write(struct nv_card *c, int lane, nv_ptr dst, const void *src,
                                       size_t n, struct err *e);
-/* n bytes of whole blocks, at most NV_BLOCKS_BYTES of them, to bf16 at dst; of lanes other than 0. Returns when they are there. */
-enum { NV_BLOCKS_BYTES = 512 << 10 };
-ERR_MUST_CHECK enum err_code nv_write_blocks(struct nv_card *c, int lane, nv_ptr dst,
-                                             const void *src, size_t n, enum nv_blocks kind,
-                                             struct err *e);
+/* Rows of numbers that the card makes rows of 8 bits of: q says how (not where: x is nv_write_rows' own); blocks of ggml are
+ * unpacked to bf16 first (NV_BLOCKS_NONE: they are numbers). */
+struct nv_rows {
+    struct nv_quantise q;
+    enum nv_blocks blocks;
+};
+/* n bytes of q.rows whole rows, at most nv_rows_part of them; of lanes other than 0. Returns when they are there. */
+ERR_MUST_CHECK enum err_code nv_write_rows(struct nv_card *c, int lane, const struct nv_rows *rows,
+                                           const void *src, size_t n, struct err *e);
+/* Bytes of whole rows of row_bytes that a lane has room for. */
+enum { NV_ROWS_BYTES = 512 << 10 };
+size_t nv_rows_part(const struct nv_rows *rows, size_t row_bytes);
 /* Ordered after everything launched before. */
 ERR_MUST_CHECK enum err_code nv_read(struct nv_card *c, void *dst, nv_ptr src, size_t n,
                                      struct err *e);

@@ -1,7 +1,7 @@
 /* linear.c - linear layers; everything that follows the product is done in its epilogue.
  *
- * The kernel is chosen at launch from the shape, in this order: gemv for up to 8 rows, of any type; gemm_exact
- * where an operand is not bf16 or not aligned for the matrix units; on sm_90 the TMA kernels; else the tiled bf16
+ * The kernel is chosen at launch from the shape, in this order: gemv for up to 8 rows, of any type, or gemv_eight; those of 8 bits for
+ * a weight and rows of 8 bits (eight.c); gemm_exact where an operand is not bf16 or not aligned for the matrix units; on sm_90 the TMA kernels; else the tiled bf16
  * kernels. Tile widths are chosen so that the last round leaves as few multiprocessors idle as possible. The
  * choice depends on shapes and the card alone, so results repeat to the bit.
  *
@@ -19,6 +19,7 @@ struct params {
     float scale;
     int act;
     int halves;
+    int eight; /* enum nv_type of a weight of 8 bits, else 0 */
 };
 
 static int64_t divide_up(int64_t a, int64_t b)
@@ -57,10 +58,16 @@ static struct nv_gemm gemm_of(const struct ggml_tensor *t)
         .scale = p.scale,
         .act = p.act,
         .x_type = nv_type_of(s[X]),
-        .w_type = nv_type_of(s[W]),
+        .w_type = p.eight ? p.eight : nv_type_of(s[W]),
         .y_type = nv_type_of(t),
         .residual_type = NV_F32,
     };
+    if (s[X]->type == GGML_TYPE_I8) {
+        struct nv_eight x = nv_eight_of(s[X]);
+        g.x_type = p.eight;
+        g.x_scales = x.scales;
+        g.ld_scales = x.ld_scales;
+    }
     if (p.halves) {
         g.w2 = (const char *)g.w + (size_t)g.n * s[W]->nb[1];
         g.row_scales2 = g.row_scales ? g.row_scales + g.n : NULL;
@@ -87,6 +94,16 @@ static bool is_in_place(const struct nv_gemm *g)
     return g->residual == g->y;
 }
 
+static bool of_eight_bits(int type)
+{
+    return type == NV_I8 || type == NV_F8;
+}
+
+static bool is_eight(const struct nv_gemm *g)
+{
+    return of_eight_bits(g->x_type);
+}
+
 static bool suits_tma(const struct nv_gemm *g)
 {
     if (!is_in_place(g))
@@ -95,15 +112,17 @@ static bool suits_tma(const struct nv_gemm *g)
            g->n % 2 == 0 && aligned(g->y);
 }
 
-static enum err_code matrix_map(const struct nv_job *j, const void *p, int rows, int k, int64_t ld,
-                                uint32_t box_rows, struct nv_tensor_map *out)
+static enum err_code matrix_map(const struct nv_job *j, const struct nv_gemm *g, const void *p,
+                                int rows, int64_t ld, uint32_t box_rows, struct nv_tensor_map *out)
 {
+    bool eight = is_eight(g);
     const struct nv_map_spec s = {
         .p = (nv_ptr)(uintptr_t)p,
-        .columns = (uint64_t)k,
+        .of = eight ? NV_MAP_OF_BYTES : NV_MAP_OF_BF16,
+        .columns = (uint64_t)g->k,
         .rows = (uint64_t)rows,
         .row_stride = (uint64_t)ld,
-        .box_columns = 64,
+        .box_columns = eight ? 128 : 64,
         .box_rows = box_rows,
     };
     return nv_tensor_map_make(j->card, &s, out, j->e);
@@ -124,12 +143,29 @@ static enum err_code result_map(const struct nv_job *j, const struct nv_gemm *g,
     return nv_tensor_map_make(j->card, &s, out, j->e);
 }
 
-/* Columns of a tile, in the order of preference. */
-static const struct {
-    enum nv_kernel kernel;
-    int columns;
-} tma_tiles[] = {
-    {NV_KERNEL_gemm_tma_256, 256}, {NV_KERNEL_gemm_tma_192, 192}, {NV_KERNEL_gemm_tma_128, 128}};
+/* The kernels of a type, with the columns of a tile, in the order of preference. */
+enum { MOST_TILES = 3 };
+struct tma_kernels {
+    enum nv_kernel swiglu;
+    size_t n;
+    struct {
+        enum nv_kernel kernel;
+        int columns;
+    } tiles[MOST_TILES];
+};
+
+static const struct tma_kernels of_bf16 = {
+    NV_KERNEL_gemm_tma_swiglu,
+    3,
+    {{NV_KERNEL_gemm_tma_256, 256}, {NV_KERNEL_gemm_tma_192, 192}, {NV_KERNEL_gemm_tma_128, 128}}};
+static const struct tma_kernels of_i8 = {
+    NV_KERNEL_gemm_tma_s8_swiglu,
+    2,
+    {{NV_KERNEL_gemm_tma_s8_256, 256}, {NV_KERNEL_gemm_tma_s8_128, 128}}};
+static const struct tma_kernels of_f8 = {
+    NV_KERNEL_gemm_tma_f8_swiglu,
+    2,
+    {{NV_KERNEL_gemm_tma_f8_256, 256}, {NV_KERNEL_gemm_tma_f8_128, 128}}};
 
 /* Thread blocks work in pairs, on two tiles of 128 rows. */
 static int64_t pairs_of_tiles(const struct nv_gemm *g, int columns)
@@ -144,15 +180,15 @@ static bool shares_tiles(const struct nv_gemm *g, int columns)
 }
 
 /* The tiles whose last round leaves the fewest pairs of blocks idle. */
-static size_t best_tiles(const struct nv_gemm *g, int64_t pairs)
+static size_t best_tiles(const struct nv_gemm *g, const struct tma_kernels *k, int64_t pairs)
 {
     size_t best = 0;
-    if (shares_tiles(g, tma_tiles[0].columns))
+    if (shares_tiles(g, k->tiles[0].columns))
         return 0;
     int64_t least = INT64_MAX;
-    for (size_t i = 0; i < sizeof tma_tiles / sizeof tma_tiles[0]; i++) {
+    for (size_t i = 0; i < k->n; i++) {
         int64_t cost =
-            divide_up(pairs_of_tiles(g, tma_tiles[i].columns), pairs) * tma_tiles[i].columns;
+            divide_up(pairs_of_tiles(g, k->tiles[i].columns), pairs) * k->tiles[i].columns;
         if (cost < least) {
             least = cost;
             best = i;
@@ -167,21 +203,33 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
     struct nv_gemm_tma p = {.g = *g};
     bool swiglu = g->act == NV_ACT_SWIGLU;
     int64_t pairs = nv_card_multiprocessors(j->card) / 2;
-    size_t i = best_tiles(g, pairs);
-    enum nv_kernel kernel = swiglu ? NV_KERNEL_gemm_tma_swiglu : tma_tiles[i].kernel;
-    int64_t tiles = pairs_of_tiles(g, swiglu ? 128 : tma_tiles[i].columns);
-    TRY(matrix_map(j, g->x, g->m, g->k, g->ldx, 128, &p.x_map));
-    TRY(matrix_map(j, g->w, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w_map));
+    const struct tma_kernels *of = g->x_type == NV_I8   ? &of_i8
+                                   : g->x_type == NV_F8 ? &of_f8
+                                                        : &of_bf16;
+    size_t i = best_tiles(g, of, pairs);
+    enum nv_kernel kernel = swiglu ? of->swiglu : of->tiles[i].kernel;
+    int64_t tiles = pairs_of_tiles(g, swiglu ? 128 : of->tiles[i].columns);
+    TRY(matrix_map(j, g, g->x, g->m, g->ldx, 128, &p.x_map));
+    TRY(matrix_map(j, g, g->w, g->n, g->ldw, WEIGHT_ROWS, &p.w_map));
     if (swiglu)
-        TRY(matrix_map(j, g->w2, g->n, g->k, g->ldw, WEIGHT_ROWS, &p.w2_map));
+        TRY(matrix_map(j, g, g->w2, g->n, g->ldw, WEIGHT_ROWS, &p.w2_map));
     if (is_in_place(g))
         TRY(result_map(j, g, &p.y_map));
-    if (shares_tiles(g, tma_tiles[i].columns)) {
+    if (shares_tiles(g, of->tiles[i].columns)) {
         p.g.tickets = (int *)(uintptr_t)nv_card_tickets(j->card);
         tiles = pairs;
     }
     return nv_launch(j->card, kernel, (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)},
                      &p, j->e);
+}
+
+/* int8, on every card. */
+static enum err_code launch_i8(const struct nv_job *j, struct nv_gemm *g)
+{
+    bool pair = g->act == NV_ACT_SWIGLU;
+    return nv_launch(j->card, pair ? NV_KERNEL_gemm_s8_swiglu : NV_KERNEL_gemm_s8,
+                     (struct nv_grid){.x = divide_up(g->m, 128) * divide_up(g->n, pair ? 64 : 128)},
+                     g, j->e);
 }
 
 /* Without TMA. Tiles twice as wide where there are enough for the whole card. */
@@ -201,13 +249,16 @@ static enum err_code launch_tiles(const struct nv_job *j, struct nv_gemm *g)
 enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
 {
     if (g->m <= FEW_ROWS)
-        return nv_launch(j->card, NV_KERNEL_gemv, (struct nv_grid){.x = divide_up(g->n, 8)}, g,
-                         j->e);
-    if (!suits_bf16(g))
+        return nv_launch(j->card, of_eight_bits(g->w_type) ? NV_KERNEL_gemv_eight : NV_KERNEL_gemv,
+                         (struct nv_grid){.x = divide_up(g->n, 8)}, g, j->e);
+    bool tma = nv_card_architecture(j->card) >= 90 && suits_tma(g);
+    if (is_eight(g) && !tma)
+        return launch_i8(j, g);
+    if (!is_eight(g) && !suits_bf16(g))
         return nv_launch(j->card, NV_KERNEL_gemm_exact,
                          (struct nv_grid){.x = divide_up(g->m, 64), .y = divide_up(g->n, 64)}, g,
                          j->e);
-    if (nv_card_architecture(j->card) >= 90 && suits_tma(g))
+    if (tma)
         return launch_tma(j, g);
     return launch_tiles(j, g);
 }
@@ -292,10 +343,11 @@ struct ggml_tensor *nv_linear(struct nn_graph *g, const struct nv_linear *l)
 {
     if (!nv_is_on(g))
         return NULL;
-    if (l->w2 && l->w2->scale != l->w->scale)
+    if (l->w2 && (l->w2->scale != l->w->scale || l->w2->eight != l->w->eight))
         return apart(g, l);
-    bool pair = l->w2 || l->halves;
-    struct ggml_tensor *x = nv_rows_for_product(g, l->x);
+    bool pair = l->w2 || l->halves, eight = l->w->eight && ggml_nrows(l->x) > FEW_ROWS;
+    struct ggml_tensor *x =
+        eight ? nv_eight_rows(g, l->x, l->w->eight) : nv_rows_for_product(g, l->x);
     struct ggml_tensor *src[SOURCES] = {
         [X] = x,
         [W] = l->w->t,
@@ -307,8 +359,10 @@ struct ggml_tensor *nv_linear(struct nn_graph *g, const struct nv_linear *l)
         [GATE] = row(g, l->gate),
         [RESIDUAL] = row(g, l->residual),
     };
-    const struct params p = {
-        .scale = l->w->scale, .act = pair ? NV_ACT_SWIGLU : l->act, .halves = l->halves};
+    const struct params p = {.scale = l->w->scale,
+                             .act = pair ? NV_ACT_SWIGLU : l->act,
+                             .halves = l->halves,
+                             .eight = nv_eight_type(l->w->eight)};
     return nv_node_new(g,
                        &(struct nv_node){
                            .op = &op_linear,

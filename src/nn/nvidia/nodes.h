@@ -65,6 +65,24 @@ struct ggml_tensor *nv_silu_mul(struct nn_graph *g, struct ggml_tensor *gate,
 /* SiLU or GELU, the layout kept. */
 struct ggml_tensor *nv_activation(struct nn_graph *g, struct ggml_tensor *x, enum nv_map_op op);
 
+/* The rows that x, a result of nv_row_norm, has, in 8 bits of this enum nv_type; NULL: x is something else. */
+struct ggml_tensor *nv_norm_to_eight(struct nn_graph *g, const struct ggml_tensor *x, int type);
+
+/* ---- products of 8 bits: eight.c --------------------------------------------------------------------------- */
+
+/* enum nv_type of 8 bits. 0 for the default. */
+int nv_eight_type(enum nn_compute c);
+/* x as rows in 8 bits, each with its scale: I8 [rows, nv_eight_row(dim)]. Several products of one x share it. */
+struct ggml_tensor *nv_eight_rows(struct nn_graph *g, struct ggml_tensor *x, enum nn_compute c);
+int64_t nv_eight_row(int64_t dim);
+/* What is in such a tensor. */
+struct nv_eight {
+    int64_t dim;
+    const float *scales;
+    int64_t ld_scales; /* floats between the scales of two rows */
+};
+struct nv_eight nv_eight_of(const struct ggml_tensor *x);
+
 /* ---- attention: attention.c ------------------------------------------------------------------------------- */
 
 struct nv_attend {

@@ -13,6 +13,7 @@ enum { HEAD = 128, PARTS = 3, FEW_ROWS = 8 };
 struct params {
     const struct ggml_tensor *norm_q, *norm_k;
     int pairs;
+    int eight; /* enum nv_type of weights of 8 bits, else 0 */
     float eps;
 };
 
@@ -26,16 +27,17 @@ static const float *floats(const struct ggml_tensor *t)
     return t ? t->data : NULL;
 }
 
-/* Rows of k values in bf16, at a distance of ld values. */
-static enum err_code map_rows(const struct nv_job *j, const void *p, int64_t k, int64_t rows,
-                              int64_t ld, uint32_t box, struct nv_tensor_map *out)
+/* Rows of k values in bf16, or of 8 bits, at a distance of ld values. */
+static enum err_code map_rows(const struct nv_job *j, const void *p, bool eight, int64_t k,
+                              int64_t rows, int64_t ld, uint32_t box, struct nv_tensor_map *out)
 {
     const struct nv_map_spec s = {
         .p = (nv_ptr)(uintptr_t)p,
+        .of = eight ? NV_MAP_OF_BYTES : NV_MAP_OF_BF16,
         .columns = (uint64_t)k,
         .rows = (uint64_t)rows,
         .row_stride = (uint64_t)ld,
-        .box_columns = 64,
+        .box_columns = eight ? 128 : 64,
         .box_rows = box,
     };
     return nv_tensor_map_make(j->card, &s, out, j->e);
@@ -66,8 +68,11 @@ static size_t scratch(const struct ggml_tensor *t)
 
 /* The parts from `first` on to `end`, whose weights are unpacked side by side. */
 static enum err_code launch_parts(const struct nv_job *j, const struct nv_gemm_heads_tma *all,
-                                  int first, int end)
+                                  int eight, int first, int end)
 {
+    enum nv_kernel kernel = eight == NV_I8   ? NV_KERNEL_gemm_tma_heads_s8
+                            : eight == NV_F8 ? NV_KERNEL_gemm_tma_heads_f8
+                                             : NV_KERNEL_gemm_tma_heads;
     struct nv_gemm_heads_tma h = *all;
     int64_t tiles = 0, pairs = nv_card_multiprocessors(j->card) / 2;
     nv_ptr to = j->scratch;
@@ -79,15 +84,15 @@ static enum err_code launch_parts(const struct nv_job *j, const struct nv_gemm_h
             continue;
         }
         TRY(nv_stored_rows(j, w, 0, w->ne[1], to, &rows, j->e));
-        TRY(map_rows(j, rows, w->ne[0], w->ne[1], w->ne[0], 64, &h.w_map[i]));
+        TRY(map_rows(j, rows, eight, w->ne[0], w->ne[1], w->ne[0], 64, &h.w_map[i]));
         to += scratch_of_part(j->t, i);
         tiles += divide_up(w->ne[1], 256);
     }
     tiles *= divide_up(divide_up(h.m, 128), 2);
     if (tiles == 0)
         return ERR_OK;
-    return nv_launch(j->card, NV_KERNEL_gemm_tma_heads,
-                     (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &h, j->e);
+    return nv_launch(j->card, kernel, (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)},
+                     &h, j->e);
 }
 
 static enum err_code launch(const struct nv_job *j)
@@ -100,10 +105,15 @@ static enum err_code launch(const struct nv_job *j)
         .sin = t->src[SIN]->data,
         .ld_table = nv_stride(cos, 1),
         .m = (int)x->ne[1],
-        .k = (int)x->ne[0],
+        .k = (int)t->src[W_K]->ne[0],
         .pairs = p.pairs,
         .eps = p.eps,
     };
+    if (p.eight) {
+        struct nv_eight rows = nv_eight_of(x);
+        h.x_scales = rows.scales;
+        h.ld_scales = rows.ld_scales;
+    }
     const struct ggml_tensor *norms[PARTS] = {p.norm_q, p.norm_k, NULL};
     int64_t at = 0;
     for (int i = 0; i < PARTS; i++) {
@@ -120,17 +130,17 @@ static enum err_code launch(const struct nv_job *j)
                                       .rotate = i < 2};
         at += w->ne[1];
     }
-    TRY(map_rows(j, x->data, x->ne[0], x->ne[1], nv_stride(x, 1), 128, &h.x_map));
+    TRY(map_rows(j, x->data, p.eight, h.k, x->ne[1], nv_stride(x, 1), 128, &h.x_map));
     if (scratch_of_all(t) <= NV_UNPACKED_BYTES)
-        return launch_parts(j, &h, 0, PARTS);
+        return launch_parts(j, &h, p.eight, 0, PARTS);
     for (int i = 0; i < PARTS; i++)
-        TRY(launch_parts(j, &h, i, i + 1));
+        TRY(launch_parts(j, &h, p.eight, i, i + 1));
     return ERR_OK;
 }
 
 static double flops(const struct ggml_tensor *t)
 {
-    return 2.0 * (double)ggml_nelements(t) * (double)t->src[X]->ne[0];
+    return 2.0 * (double)ggml_nelements(t) * (double)t->src[W_K]->ne[0];
 }
 
 static const struct nv_op op_project = {
@@ -143,7 +153,7 @@ static bool suits_part(const struct nn_projection *l)
     if (!l->w)
         return true;
     const struct ggml_tensor *w = l->w->t;
-    bool known = w->type == GGML_TYPE_BF16 || nv_stored_of(w).kind != NV_BLOCKS_NONE;
+    bool known = l->w->eight || w->type == GGML_TYPE_BF16 || nv_stored_of(w).kind != NV_BLOCKS_NONE;
     return known && w->ne[1] % HEAD == 0 && w->ne[0] % 8 == 0 && l->w->scale == 1.0f;
 }
 
@@ -153,7 +163,8 @@ static bool suits(const struct nn_graph *g, const struct ggml_tensor *x,
     const struct nv_card *card = nn_device_card(g->device);
     return card && nv_card_architecture(card) >= 90 && !g->exact && p->head_dim == HEAD &&
            x->ne[1] > FEW_ROWS && p->k.w && p->v.w && suits_part(&p->q) && suits_part(&p->k) &&
-           suits_part(&p->v);
+           suits_part(&p->v) && p->k.w->eight == p->v.w->eight &&
+           (!p->q.w || p->q.w->eight == p->k.w->eight);
 }
 
 static struct ggml_tensor *tensor_of(const struct nn_param *w)
@@ -171,8 +182,9 @@ struct ggml_tensor *nv_project(struct nn_graph *g, struct ggml_tensor *x,
 {
     if (!suits(g, x, p))
         return NULL;
+    enum nn_compute eight = p->k.w->eight;
     struct ggml_tensor *src[SOURCES] = {
-        [X] = nv_rows_for_product(g, x),
+        [X] = eight ? nv_eight_rows(g, x, eight) : nv_rows_for_product(g, x),
         [W_Q] = tensor_of(p->q.w),
         [W_K] = p->k.w->t,
         [W_V] = p->v.w->t,
@@ -185,6 +197,7 @@ struct ggml_tensor *nv_project(struct nn_graph *g, struct ggml_tensor *x,
     const struct params params = {.norm_q = tensor_of(p->q.norm),
                                   .norm_k = tensor_of(p->k.norm),
                                   .pairs = p->mode == NN_ROPE_PAIRS,
+                                  .eight = nv_eight_type(eight),
                                   .eps = p->eps};
     return nv_node_new(
         g, &(struct nv_node){

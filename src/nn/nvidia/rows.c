@@ -32,6 +32,7 @@ static struct ggml_tensor *plain(struct nn_graph *g, struct ggml_tensor *t)
 
 struct norm_params {
     int kind, silu;
+    int eight; /* enum nv_type of the result, where it is of 8 bits (eight.c), else 0 */
     float eps;
 };
 
@@ -55,7 +56,7 @@ static enum err_code launch_norm(const struct nv_job *j)
         .kind = p.kind,
         .silu = p.silu,
         .x_type = nv_type_of(x),
-        .y_type = nv_type_of(j->t),
+        .y_type = p.eight ? p.eight : nv_type_of(j->t),
         .eps = p.eps,
     };
     return nv_launch(j->card, NV_KERNEL_norm, (struct nv_grid){.x = n.rows}, &n, j->e);
@@ -87,6 +88,26 @@ struct ggml_tensor *nv_row_norm(struct nn_graph *g, const struct nv_row_norm *n)
                              .params = &p,
                              .params_bytes = sizeof p});
     return flat == x ? y : ggml_reshape_4d(nn_ctx(g), y, x->ne[0], x->ne[1], x->ne[2], x->ne[3]);
+}
+
+/* The row is at hand in the norm's kernel, so it is quantised there. */
+struct ggml_tensor *nv_norm_to_eight(struct nn_graph *g, const struct ggml_tensor *x, int type)
+{
+    struct norm_params p;
+    if (nv_op_of(x) != &op_norm)
+        return NULL;
+    nv_params_of(x, &p, sizeof p);
+    p.eight = type;
+    struct ggml_tensor *src[NORM_SOURCES];
+    for (int i = 0; i < NORM_SOURCES; i++)
+        src[i] = x->src[i];
+    return nv_node_new(g, &(struct nv_node){.op = &op_norm,
+                                            .type = GGML_TYPE_I8,
+                                            .ne = {nv_eight_row(x->ne[0]), x->ne[1], 1, 1},
+                                            .src = src,
+                                            .n_src = NORM_SOURCES,
+                                            .params = &p,
+                                            .params_bytes = sizeof p});
 }
 
 /* ---- norm and rotation of heads ------------------------------------------------------------------------------ */

@@ -38,7 +38,7 @@ enum nv_blocks nv_stored_kind(enum dtype t)
 
 void nv_stored_mark(struct nn_param *p)
 {
-    bool plain = p->t->type == GGML_TYPE_BF16 || p->t->type == GGML_TYPE_F32;
+    bool plain = p->eight || p->t->type == GGML_TYPE_BF16 || p->t->type == GGML_TYPE_F32;
     /* NVFP4 is the one that becomes blocks of ggml. */
     enum dtype t = p->t->type == GGML_TYPE_NVFP4 ? DTYPE_NVFP4 : p->view.dtype;
     const struct nv_stored s = {.kind = plain ? NV_BLOCKS_NONE : nv_stored_kind(t),

@@ -25,7 +25,7 @@ struct klein_embedding {
     float *data;   /* [max_tokens, joint_dim] */
     uint64_t used; /* for least recently used */
     bool dry;      /* made by a dry run: holds nothing */
-    bool int8;     /* computed so */
+    enum nn_compute compute;
 };
 
 struct klein {

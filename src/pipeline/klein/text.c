@@ -23,7 +23,8 @@ static struct klein_embedding *find(struct klein *k, struct str prompt, int max_
 {
     for (int i = 0; i < KLEIN_EMBEDDINGS_KEPT; i++) {
         struct klein_embedding *s = &k->embeddings[i];
-        if (s->prompt && s->max_tokens == max_tokens && s->int8 == nn_device_int8(k->on.text) &&
+        if (s->prompt && s->max_tokens == max_tokens &&
+            s->compute == nn_device_compute(k->on.text) &&
             str_eq(prompt, (struct str){s->prompt, s->prompt_bytes}))
             return s;
     }
@@ -106,8 +107,10 @@ static enum err_code cache_path(const struct klein *k, const char *dir, const in
     hash_bytes(h, mask, (size_t)n * sizeof *mask);
     hash_config(h, qwen3_config(k->text));
     hash_component(h, k->text_component);
-    if (nn_device_int8(k->on.text))
+    if (nn_device_compute(k->on.text) == NN_COMPUTE_INT8)
         hash_bytes(h, "int8", 4);
+    if (nn_device_compute(k->on.text) == NN_COMPUTE_FP8)
+        hash_bytes(h, "fp8", 3);
     (void)snprintf(name, sizeof name, "%016llx%016llx.embedding", (unsigned long long)h[0],
                    (unsigned long long)h[1]);
     return file_join(out, out_size, dir, name, e);
@@ -228,7 +231,7 @@ enum err_code klein_embed(struct klein *k, struct str prompt, struct report_part
         }
         s->prompt_bytes = prompt.n;
         s->max_tokens = rq->max_tokens;
-        s->int8 = nn_device_int8(k->on.text);
+        s->compute = nn_device_compute(k->on.text);
     }
     s->used = ++k->embedding_clock;
     *out = s->data;

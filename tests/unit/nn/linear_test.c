@@ -125,7 +125,7 @@ static float *run(const struct layer *l, double *error)
 {
     struct test_graph b;
     graph_open(&b, l->threads ? l->threads : 2);
-    nn_device_use_int8(b.device, l->int8);
+    nn_device_use_compute(b.device, l->int8 ? NN_COMPUTE_INT8 : NN_COMPUTE_DEFAULT);
     nn_graph_allow_int8(&b.g, true);
     int64_t rows = rows_of(l);
     struct nn_param *w = graph_param(&b, l->type, (int64_t[]){l->k, rows, 1, 1});

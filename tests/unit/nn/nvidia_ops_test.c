@@ -13,6 +13,8 @@
 #include "nn/buffer.h"
 #include "nn/moments.h"
 #include "nn/ops.h"
+#include "nn/nvidia/stored.h"
+#include "nn/params_impl.h"
 #include "nn/project.h"
 #include "weights/dtype.h"
 
@@ -31,6 +33,7 @@ struct side {
     float *data[MAX_INPUTS];
     struct ggml_tensor *count; /* an int32 that is COUNT; NULL: none */
     bool bf16;                 /* parameters are stored so */
+    enum nn_compute eight;     /* matrices of whole 16 are held so */
     uint32_t seed;
 };
 
@@ -85,8 +88,42 @@ static void fill(struct side *s, struct nn_param *p, float scale)
     free(f);
 }
 
+/* From bf16, as a model's are. */
+static struct nn_param *matrix_of_eight(struct side *s, int64_t out, int64_t in)
+{
+    struct nn_param *p = &s->params[s->n_params++];
+    size_t n = (size_t)(out * in);
+    uint16_t *half = calloc(n, sizeof *half);
+    struct weights_tensor stored = {.name = "m.weight", .dtype = DTYPE_BF16};
+    struct err e = {0};
+    for (size_t i = 0; i < n; i++)
+        half[i] = dtype_f32_to_bf16(number(s) * 0.25f);
+    *p = (struct nn_param){.name = "m.weight", .role = NN_MATRIX, .scale = 1, .eight = s->eight};
+    p->view = (struct weights_view){.stored = &stored,
+                                    .dtype = DTYPE_BF16,
+                                    .n_dims = 2,
+                                    .dims = {out, in},
+                                    .data = (unsigned char *)half,
+                                    .bytes = n * sizeof *half,
+                                    .scale = 1};
+    p->t = ggml_new_tensor_2d(s->ctx, GGML_TYPE_I8, in, out);
+    p->row_scales = ggml_new_tensor_1d(s->ctx, GGML_TYPE_F32, out);
+    nv_stored_mark(p);
+    assert_int_equal(nn_buffer_place(s->buffer, p->t, s->used, &e), ERR_OK);
+    s->used += nn_tensor_room(s->d, p->t);
+    assert_int_equal(nn_buffer_place(s->buffer, p->row_scales, s->used, &e), ERR_OK);
+    s->used += nn_tensor_room(s->d, p->row_scales);
+    assert_true(s->used <= PARAM_ROOM);
+    if (nn_param_upload(s->d, p, NULL, &e) != ERR_OK)
+        fail_msg("%s", e.text);
+    free(half);
+    return p;
+}
+
 static struct nn_param *matrix(struct side *s, int64_t out, int64_t in)
 {
+    if (s->eight && out % 16 == 0 && in % 16 == 0)
+        return matrix_of_eight(s, out, in);
     struct nn_param *p = param_of(s, NN_MATRIX, (int64_t[]){in, out, 1, 1});
     fill(s, p, 0.25f);
     return p;
@@ -137,11 +174,12 @@ static void run_with(struct side *s, float times, int32_t count)
         fail_msg("%s", e.text);
 }
 
-static float *run_side(const char *device, bool exact, build_fn build, size_t *n)
+static float *run_side(const char *device, bool exact, enum nn_compute eight, build_fn build,
+                       size_t *n)
 {
     struct err e = {0};
-    struct side s = {.seed = 1, .bf16 = !exact && strcmp(device, "cpu") != 0};
-    struct ggml_init_params p = {.mem_size = 32 * ggml_tensor_overhead(), .no_alloc = true};
+    struct side s = {.seed = 1, .bf16 = !exact && strcmp(device, "cpu") != 0, .eight = eight};
+    struct ggml_init_params p = {.mem_size = 48 * ggml_tensor_overhead(), .no_alloc = true};
     if (nn_device_open(device, 1, &s.d, &e) != ERR_OK)
         fail_msg("%s", e.text);
     s.ctx = ggml_init(p);
@@ -187,14 +225,44 @@ static void compare(build_fn build)
         double most;
     } ways[] = {{true, "90", 3e-6}, {false, "90", 8e-3}, {false, "80", 8e-3}};
     size_t n, m;
-    float *cpu = run_side("cpu", true, build, &n);
+    float *cpu = run_side("cpu", true, NN_COMPUTE_DEFAULT, build, &n);
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         (void)setenv("VEETANCE_CUDA_ARCH", ways[i].arch, 1);
-        float *card = run_side("cuda", ways[i].exact, build, &m);
+        float *card = run_side("cuda", ways[i].exact, NN_COMPUTE_DEFAULT, build, &m);
         assert_int_equal(m, n);
         double d = distance(card, cpu, n);
         if (!(d <= ways[i].most))
             fail_msg("%s, kernels of sm_%s: relative distance %g",
+                     ways[i].exact ? "float32" : "bf16", ways[i].arch, d);
+        free(card);
+    }
+    free(cpu);
+}
+
+/* In 8 bits, beside float32 and beside bf16, with the kernels that there are. Far less than one bit more or less would be:
+ * a scale forgotten, or one of another row. */
+static void compare_eight(build_fn build)
+{
+    static const struct {
+        bool exact;
+        enum nn_compute eight;
+        const char *arch;
+        double most;
+    } ways[] = {{true, NN_COMPUTE_INT8, "90", 0.02},
+                {false, NN_COMPUTE_INT8, "90", 0.02},
+                {false, NN_COMPUTE_INT8, "80", 0.02},
+                {true, NN_COMPUTE_FP8, "90", 0.1},
+                {false, NN_COMPUTE_FP8, "90", 0.1}};
+    size_t n, m;
+    float *cpu = run_side("cpu", true, NN_COMPUTE_DEFAULT, build, &n);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        (void)setenv("VEETANCE_CUDA_ARCH", ways[i].arch, 1);
+        float *card = run_side("cuda", ways[i].exact, ways[i].eight, build, &m);
+        assert_int_equal(m, n);
+        double d = distance(card, cpu, n);
+        if (!(d <= ways[i].most && d > 1e-4))
+            fail_msg("%s beside %s, kernels of sm_%s: relative distance %g",
+                     ways[i].eight == NN_COMPUTE_INT8 ? "int8" : "fp8",
                      ways[i].exact ? "float32" : "bf16", ways[i].arch, d);
         free(card);
     }
@@ -444,6 +512,45 @@ static void norms_and_attention(void **state)
         compare(all[i]);
 }
 
+/* Products of one norm: it is made in 8 bits, and once more as it is for the matrix that is not. */
+static struct ggml_tensor *of_one_norm(struct side *s)
+{
+    struct nn_graph *g = &s->g;
+    struct ggml_tensor *mod = input(s, 2 * 64, 1, 1), *x = input(s, 64, 30, 1);
+    struct ggml_tensor *h =
+        nn_norm_modulate_in(g, x, nn_chunk(g, mod, 0, 2), nn_chunk(g, mod, 1, 2), 1e-6f);
+    struct ggml_tensor *a = nn_linear(g, matrix(s, 48, 64), vector(s, 48), h);
+    struct ggml_tensor *b = nn_linear(g, matrix(s, 48, 64), NULL, h);
+    return nn_join(g, nn_join(g, a, b, 0), nn_linear(g, matrix(s, 24, 64), NULL, h), 0);
+}
+
+static struct ggml_tensor *few_rows(struct side *s)
+{
+    return nn_linear_silu_mul_in(&s->g, matrix(s, 48, 64), matrix(s, 48, 64), input(s, 64, 3, 1));
+}
+
+static struct ggml_tensor *one_of_eight(struct side *s)
+{
+    enum nn_compute eight = s->eight;
+    struct nn_param *gate = matrix(s, 48, 32);
+    s->eight = NN_COMPUTE_DEFAULT;
+    struct nn_param *up = matrix(s, 48, 32);
+    s->eight = eight;
+    return nn_linear_silu_mul_in(&s->g, gate, up, input(s, 32, 20, 1));
+}
+
+static struct ggml_tensor *side_by_side(struct side *s);
+
+static void products_of_eight_bits(void **state)
+{
+    (void)state;
+    static const build_fn all[] = {gated,    residual_chain,     swiglu,       silu_times_up,
+                                   gelu,     two_streams,        side_by_side, of_one_norm,
+                                   few_rows, keys_of_text_alone, one_of_eight};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        compare_eight(all[i]);
+}
+
 /* Attention beside SwiGLU, as one matrix for the product behind them. */
 static struct ggml_tensor *side_by_side(struct side *s)
 {
@@ -593,8 +700,12 @@ static void plain_operations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(linear_layers), TEST(norms_and_attention), TEST(joined_tensors),
-        TEST(images),        TEST(plain_operations),
+        TEST(linear_layers),
+        TEST(products_of_eight_bits),
+        TEST(norms_and_attention),
+        TEST(joined_tensors),
+        TEST(images),
+        TEST(plain_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,7 +160,7 @@ static void words_are_refused_when_unknown(void **state)
     struct vt_error err = {0};
     bool told = false;
     assert_int_equal(vt_generate(g, &rq, NULL, &r, &err), VT_ERR_ARG);
-    assert_non_null(strstr(err.text, "default or int8"));
+    assert_non_null(strstr(err.text, "default, int8, fp8 or auto"));
     rq.compute = "int8";
     rq.steps = 1;
     const struct vt_callbacks cb = {.note = note, .user = &told};

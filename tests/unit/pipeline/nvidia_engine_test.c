@@ -17,7 +17,7 @@
 #define KLEIN VT_SOURCE_DIR "/models/micro-klein"
 
 /* Held from the start. */
-static const uint64_t BLOCKS = (uint64_t)NV_LANES * NV_BLOCKS_BYTES + NV_TICKETS * sizeof(int32_t);
+static const uint64_t BLOCKS = (uint64_t)NV_LANES * NV_ROWS_BYTES + NV_TICKETS * sizeof(int32_t);
 /* With what the fake's context takes, and with room for recordings. */
 static const uint64_t OWN = ((uint64_t)300 << 20) + BLOCKS + NV_RECORD_ROOM;
 
