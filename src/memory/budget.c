@@ -180,6 +180,7 @@ void procmem_read(uint64_t *anonymous_bytes, uint64_t *file_bytes)
     *file_bytes = field(text, "RssFile:");
 }
 
+/* A sanitizer has a malloc of its own, of which this knows nothing. */
 uint64_t procmem_heap_bytes(void)
 {
 #ifdef __GLIBC__

@@ -23,9 +23,8 @@ def work(s, n, seed):
 def test_jobs_leave_nothing_behind(program):
     with Server(program) as s:
         work(s, 1, 0)
-        before, cache = held(s)
-        if before + cache == 0:
-            print("      this C library does not tell what is allocated")
+        if held(s)[0] <= 0:
+            print("      this C library, or a sanitizer's, does not tell what is allocated")
             return
         work(s, WARM, 1)
         before, _ = held(s)
