@@ -380,7 +380,7 @@ struct nv_reduce {
               8 * 16384 + 12 * 8192 + 256)                                                         \
     NV_KERNEL(attention_wide_tma, attention_tma_384, 90, nv_attention_tma, 384,                    \
               6 * 16384 + 9 * 8192 + 256)                                                          \
-    NV_KERNEL(rows, norm, 80, nv_norm, 128, 0)                                                     \
+    NV_KERNEL(rows, norm, 80, nv_norm, 256, 0)                                                     \
     NV_KERNEL(rows, norm_rope, 80, nv_norm_rope, 256, 0)                                           \
     NV_KERNEL(rows, softmax, 80, nv_softmax, 256, 0)                                               \
     NV_KERNEL(rows, reduce_rows, 80, nv_reduce, 256, 0)                                            \

@@ -1,9 +1,7 @@
 /* rows.cu - norms, rotary embedding, softmax and sums: whatever goes row by row. */
 #include "eight.cuh"
 
-/* Blocks of norms are small, so that many rows are on their way at a time: KEPT elements of one lie in a thread's registers,
- * for rows of up to 4096. */
-enum { THREADS = 256, NORM_THREADS = 128, KEPT = 32 };
+enum { THREADS = 256, KEPT = 16 }; /* elements of a row that a thread keeps in registers: rows of up to 4096 */
 
 DEVICE float norm_scale(const struct nv_norm *a, float squares)
 {
@@ -44,8 +42,8 @@ DEVICE bool is_eight(int type) { return type == NV_I8 || type == NV_F8; }
 /* Of a row of 8 bits that begins at y; put behind its numbers. */
 DEVICE struct eight_scale row_scale(const struct nv_norm *a, i64 y, u32 largest)
 {
-    static SHARED u32 room[NORM_THREADS / 32];
-    struct eight_scale s = eight_scale_of(block_largest(largest, room, NORM_THREADS), a->y_type);
+    static SHARED u32 room[THREADS / 32];
+    struct eight_scale s = eight_scale_of(block_largest(largest, room, THREADS), a->y_type);
     if (thread_x() == 0)
         *(float *)((u8 *)a->y + y + a->dim) = s.scale;
     return s;
@@ -54,7 +52,7 @@ DEVICE struct eight_scale row_scale(const struct nv_norm *a, i64 y, u32 largest)
 /* Rows of float32 in steps of four elements, kept in registers; KEPT / 4 steps. */
 DEVICE void norm_quads(const struct nv_norm *a)
 {
-    static SHARED float room[NORM_THREADS / 32];
+    static SHARED float room[THREADS / 32];
     const float *x = (const float *)a->x + block_x() * a->ldx;
     i64 y = block_x() * a->ldy;
     struct quad v[KEPT / 4];
@@ -62,23 +60,23 @@ DEVICE void norm_quads(const struct nv_norm *a)
     u32 largest = 0;
     UNROLL for (int j = 0; j < KEPT / 4; j++)
     {
-        int i = (j * NORM_THREADS + thread_x()) * 4;
+        int i = (j * THREADS + thread_x()) * 4;
         v[j] = quad_at(i < a->dim ? x : 0, i, 0.0f);
     }
     if (a->kind == NV_NORM_LAYER) {
         UNROLL for (int j = 0; j < KEPT; j++) sum += v[j / 4].v[j % 4];
-        mean = block_reduce<false>(sum, room, NORM_THREADS) / (float)a->dim;
+        mean = block_reduce<false>(sum, room, THREADS) / (float)a->dim;
         sum = 0.0f;
     }
     UNROLL for (int j = 0; j < KEPT; j++)
     {
-        float d = (j / 4 * NORM_THREADS + thread_x()) * 4 < a->dim ? v[j / 4].v[j % 4] - mean : 0.0f;
+        float d = (j / 4 * THREADS + thread_x()) * 4 < a->dim ? v[j / 4].v[j % 4] - mean : 0.0f;
         sum = __builtin_fmaf(d, d, sum);
     }
-    float rstd = norm_scale(a, block_reduce<false>(sum, room, NORM_THREADS));
+    float rstd = norm_scale(a, block_reduce<false>(sum, room, THREADS));
     UNROLL for (int j = 0; j < KEPT / 4; j++)
     {
-        int i = (j * NORM_THREADS + thread_x()) * 4;
+        int i = (j * THREADS + thread_x()) * 4;
         if (i >= a->dim)
             break;
         struct quad w = quad_at(a->weight, i, 1.0f), b = quad_at(a->bias, i, 0.0f);
@@ -103,7 +101,7 @@ DEVICE void norm_quads(const struct nv_norm *a)
     struct eight_scale s = row_scale(a, y, largest);
     UNROLL for (int j = 0; j < KEPT / 4; j++)
     {
-        int i = (j * NORM_THREADS + thread_x()) * 4;
+        int i = (j * THREADS + thread_x()) * 4;
         if (i < a->dim)
             *(u32 *)((u8 *)a->y + y + i) = pack_eight(v[j].v, s.inverse, a->y_type);
     }
@@ -114,50 +112,50 @@ DEVICE bool aligned(const void *p) { return ((u64)p & 15) == 0; }
 DEVICE bool by_quads(const struct nv_norm *a)
 {
     return a->x_type == NV_F32 && (a->y_type == NV_F32 || a->y_type == NV_BF16 || is_eight(a->y_type)) && a->dim % 4 == 0 &&
-           a->dim <= NORM_THREADS * KEPT && a->ldx % 4 == 0 && a->ldy % 4 == 0 && aligned(a->x) && aligned(a->y) &&
+           a->dim <= THREADS * KEPT && a->ldx % 4 == 0 && a->ldy % 4 == 0 && aligned(a->x) && aligned(a->y) &&
            aligned(a->weight) && aligned(a->bias) && aligned(a->scale) && aligned(a->shift);
 }
 
 /* The row is read once where it fits the registers. */
-KERNEL BOUNDS(128, 7) void norm(struct nv_norm a)
+KERNEL BOUNDS(256, 1) void norm(struct nv_norm a)
 {
     if (by_quads(&a)) {
         norm_quads(&a);
         return;
     }
-    static SHARED float room[NORM_THREADS / 32];
+    static SHARED float room[THREADS / 32];
     i64 x = block_x() * a.ldx, y = block_x() * a.ldy;
     float v[KEPT], mean = 0.0f, sum = 0.0f;
-    bool kept = a.dim <= NORM_THREADS * KEPT;
+    bool kept = a.dim <= THREADS * KEPT;
     if (kept)
         UNROLL for (int j = 0; j < KEPT; j++)
         {
-            int i = j * NORM_THREADS + thread_x();
+            int i = j * THREADS + thread_x();
             v[j] = i < a.dim ? load(a.x, x + i, a.x_type) : 0.0f;
         }
 #define EACH(body)                                          \
     if (kept) {                                             \
         UNROLL for (int j = 0; j < KEPT; j++)               \
         {                                                   \
-            int i = j * NORM_THREADS + thread_x();               \
+            int i = j * THREADS + thread_x();               \
             float value = v[j];                             \
             if (i < a.dim) {                                \
                 body;                                       \
             }                                               \
         }                                                   \
     } else {                                                \
-        for (int i = thread_x(); i < a.dim; i += NORM_THREADS) { \
+        for (int i = thread_x(); i < a.dim; i += THREADS) { \
             float value = load(a.x, x + i, a.x_type);       \
             body;                                           \
         }                                                   \
     }
     if (a.kind == NV_NORM_LAYER) {
         EACH(sum += value)
-        mean = block_reduce<false>(sum, room, NORM_THREADS) / (float)a.dim;
+        mean = block_reduce<false>(sum, room, THREADS) / (float)a.dim;
         sum = 0.0f;
     }
     EACH(sum = __builtin_fmaf(value - mean, value - mean, sum))
-    float scale = norm_scale(&a, block_reduce<false>(sum, room, NORM_THREADS));
+    float scale = norm_scale(&a, block_reduce<false>(sum, room, THREADS));
     if (!is_eight(a.y_type)) {
         EACH(store(a.y, y + i, a.y_type, affine(&a, i, (value - mean) * scale)))
         return;
