@@ -93,7 +93,7 @@ const make = {
   prompt: 'Prompt', promptHint: 'A lighthouse at dusk, seen from the sea', needPrompt: 'Say what the image should show.', size: 'Size', canvas: 'Canvas',
   width: 'Width', height: 'Height', swap: 'Swap width and height', steps: 'Steps', own: 'model\u2019s', seed: 'Seed', random: 'random',
   dice: 'New seed', lock: 'Keep the last seed', unlock: 'A new seed every time', count: 'Images', model: 'Model', automatic: 'Automatic', more: 'More',
-  guidance: 'Guidance', tokens: 'Token limit', int8: 'Faster on the CPU, a little less exact (int8)', fast: 'Speed', fastLevels: ['Exact, every step', 'A few steps left out', 'Many left out', 'Most left out'], transparent: 'The subject alone, with alpha (three times the work)', generate: 'Generate', first: 'Make an image',
+  guidance: 'Guidance', tokens: 'Token limit', int8: 'Faster, a little less exact (int8)', fast: 'Speed', fastLevels: ['Exact, every step', 'A few steps left out', 'Many left out', 'Most left out'], transparent: 'The subject alone, with alpha (three times the work)', generate: 'Generate', first: 'Make an image',
   noModel: 'No model here can do this.'
 }
 
