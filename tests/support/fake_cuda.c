@@ -823,9 +823,11 @@ int cuGraphLaunch(struct replay *p, struct stream *s)
     int rc = check_unrecorded("cuGraphLaunch");
     if (rc == OK)
         rc = check_stream("cuGraphLaunch", s);
-    if (rc == OK && (!p || p->context != current))
-        rc = complain("a recording of another context is replayed");
-    state.replays += rc == OK;
+    if (rc != OK)
+        return rc;
+    if (!p || p->context != current)
+        return complain("a recording of another context is replayed");
+    state.replays++;
     for (int i = 0; rc == OK && i < p->work.n; i++)
         rc = do_work(&p->work.work[i]);
     return rc;
