@@ -231,7 +231,7 @@ const char *run_unpack(const void *p, struct fake_grid grid)
         return "x or y, which lie at no multiple of what they should";
     if (u->numbers % 8 || u->numbers % numbers)
         return "parts of blocks";
-    if (grid.x != divide_up(u->numbers, 8192) || grid.y != 1 || grid.z != 1)
+    if (grid.x != divide_up(u->numbers, NV_UNPACK_NUMBERS) || grid.y != 1 || grid.z != 1)
         return "the grid";
     for (long long i = 0; i < u->numbers; i++)
         store(u->y, i, NV_BF16,

@@ -148,26 +148,12 @@ static bool is_wide_and_fused(struct ggml_tensor *const *src)
     return aligned && is_wide(src) && (src[Q]->ne[0] == 512 || src[Q]->ne[0] == 384);
 }
 
-static enum err_code wide_map(const struct nv_job *j, const struct nv_attention *a, const void *p,
-                              int tokens, int64_t token, uint32_t box, struct nv_tensor_map *out)
-{
-    const struct nv_map_spec s = {
-        .p = (nv_ptr)(uintptr_t)p,
-        .columns = (uint64_t)a->head_dim,
-        .rows = (uint64_t)tokens,
-        .row_stride = (uint64_t)token,
-        .box_columns = 64,
-        .box_rows = box,
-    };
-    return nv_tensor_map_make(j->card, &s, out, j->e);
-}
-
 static enum err_code launch_wide(const struct nv_job *j, const struct nv_attention *a)
 {
     struct nv_attention_tma p = {.a = *a};
-    TRY(wide_map(j, a, a->q, a->n_q, a->q_token, 128, &p.q_map));
-    TRY(wide_map(j, a, a->k, a->n_kv, a->k_token, 64, &p.k_map));
-    TRY(wide_map(j, a, a->v, a->n_kv, a->v_token, 64, &p.v_map));
+    TRY(nv_rows_map(j, a->q, NV_BF16, a->head_dim, a->n_q, a->q_token, 128, &p.q_map));
+    TRY(nv_rows_map(j, a->k, NV_BF16, a->head_dim, a->n_kv, a->k_token, 64, &p.k_map));
+    TRY(nv_rows_map(j, a->v, NV_BF16, a->head_dim, a->n_kv, a->v_token, 64, &p.v_map));
     return nv_launch(j->card,
                      a->head_dim == 512 ? NV_KERNEL_attention_tma_512 : NV_KERNEL_attention_tma_384,
                      (struct nv_grid){.x = divide_up(a->n_q, TILE), .y = 2}, &p, j->e);

@@ -624,14 +624,13 @@ enum err_code nv_launch(struct nv_card *c, enum nv_kernel k, struct nv_grid grid
 static enum err_code unpack(struct nv_card *c, struct nv_stream *s, enum nv_blocks kind, nv_ptr x,
                             nv_ptr y, int64_t n, struct err *e)
 {
-    enum { NUMBERS = 8192 }; /* of a thread block */
     struct nv_unpack u = {.x = (const void *)(uintptr_t)x,
                           .y = (void *)(uintptr_t)y,
                           .numbers = n,
                           .kind = (int)kind};
     TRY(find_kernel(c, NV_KERNEL_unpack, false, e));
-    return launch_on(c, s, NV_KERNEL_unpack, (struct nv_grid){.x = (n + NUMBERS - 1) / NUMBERS}, &u,
-                     e);
+    return launch_on(c, s, NV_KERNEL_unpack,
+                     (struct nv_grid){.x = (n + NV_UNPACK_NUMBERS - 1) / NV_UNPACK_NUMBERS}, &u, e);
 }
 
 enum err_code nv_write_rows(struct nv_card *c, int lane, const struct nv_rows *rows,

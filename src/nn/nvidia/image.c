@@ -158,20 +158,6 @@ static enum err_code map_image(const struct nv_job *j, const struct nv_conv *c,
     return nv_tensor_map_make(j->card, &s, out, j->e);
 }
 
-static enum err_code map_kernel(const struct nv_job *j, const struct nv_conv *c,
-                                struct nv_tensor_map *out)
-{
-    const struct nv_map_spec s = {
-        .p = (nv_ptr)(uintptr_t)c->w,
-        .columns = (uint64_t)c->kh * (uint64_t)c->kw * (uint64_t)c->in,
-        .rows = (uint64_t)c->out,
-        .row_stride = (uint64_t)c->w_out,
-        .box_columns = 64,
-        .box_rows = 64,
-    };
-    return nv_tensor_map_make(j->card, &s, out, j->e);
-}
-
 /* Tiles of 8 x 16 pixels, in pairs, by 256 or 128 channels: whichever leaves fewer of the card's pairs of blocks idle. */
 static enum err_code launch_tma(const struct nv_job *j, const struct nv_conv *c)
 {
@@ -205,7 +191,8 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_conv *c)
         .pad_top = c->pad_top,
     };
     TRY(map_image(j, c, &p.x_map));
-    TRY(map_kernel(j, c, &p.w_map));
+    int64_t k = (int64_t)c->kh * c->kw * c->in;
+    TRY(nv_rows_map(j, c->w, NV_BF16, k, c->out, c->w_out, 64, &p.w_map));
     return nv_launch(j->card, is_wide ? NV_KERNEL_conv_tma_256 : NV_KERNEL_conv_tma_128,
                      (struct nv_grid){.x = 2 * (tiles < pairs ? tiles : pairs)}, &p, j->e);
 }

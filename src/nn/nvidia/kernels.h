@@ -285,7 +285,8 @@ struct nv_transpose {
  * row are left to the product. NV_BLOCKS_Q4_0 to NV_BLOCKS_NVFP4: blocks of 32, 64 or 256 numbers of GGUF, whose documentation says
  * how they lie. NV_BLOCKS_E4M3, NV_BLOCKS_E5M2, NV_BLOCKS_INT8: a byte each. Codes that are NaN or infinite are not there.
  * numbers: whole blocks, a multiple of 8. x is at a multiple of 2 (8 for a byte each, any for MXFP4); the 16 bytes that it begins
- * and ends in are read whole. y is at a multiple of 16. grid: ceil(numbers / 8192). */
+ * and ends in are read whole. y is at a multiple of 16. grid: ceil(numbers / NV_UNPACK_NUMBERS). */
+enum { NV_UNPACK_NUMBERS = 8192 };
 enum nv_blocks {
     NV_BLOCKS_NONE,
     NV_BLOCKS_Q4_0,

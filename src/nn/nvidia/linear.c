@@ -1,8 +1,8 @@
 /* linear.c - linear layers; everything that follows the product is done in its epilogue.
  *
- * The kernel is chosen at launch from the shape, in this order: gemv for up to 8 rows, of any type, or gemv_eight; those of 8 bits for
- * a weight and rows of 8 bits (eight.c); gemm_exact where an operand is not bf16 or not aligned for the matrix units; on sm_90 the TMA kernels; else the tiled bf16
- * kernels. Tile widths are chosen so that the last round leaves as few multiprocessors idle as possible. The
+ * The kernel is chosen at launch from the shape, in this order: gemv, or gemv_eight, for up to 8 rows; those of 8 bits
+ * where weight and rows are (eight.c); gemm_exact where an operand is not bf16 or not aligned for the matrix units; on
+ * sm_90 the TMA kernels; else the tiled bf16 kernels. Tile widths are chosen so that the last round leaves as few multiprocessors idle as possible. The
  * choice depends on shapes and the card alone, so results repeat to the bit.
  *
  * y may be written over the residual (over_residual tells the layout): each element is read before it is written,
@@ -99,33 +99,12 @@ static bool of_eight_bits(int type)
     return type == NV_I8 || type == NV_F8;
 }
 
-static bool is_eight(const struct nv_gemm *g)
-{
-    return of_eight_bits(g->x_type);
-}
-
 static bool suits_tma(const struct nv_gemm *g)
 {
     if (!is_in_place(g))
         return true;
     return g->y_type == NV_F32 && g->act == NV_ACT_NONE && g->ldr == g->ldy && g->ldy % 4 == 0 &&
            g->n % 2 == 0 && aligned(g->y);
-}
-
-static enum err_code matrix_map(const struct nv_job *j, const struct nv_gemm *g, const void *p,
-                                int rows, int64_t ld, uint32_t box_rows, struct nv_tensor_map *out)
-{
-    bool eight = is_eight(g);
-    const struct nv_map_spec s = {
-        .p = (nv_ptr)(uintptr_t)p,
-        .of = eight ? NV_MAP_OF_BYTES : NV_MAP_OF_BF16,
-        .columns = (uint64_t)g->k,
-        .rows = (uint64_t)rows,
-        .row_stride = (uint64_t)ld,
-        .box_columns = eight ? 128 : 64,
-        .box_rows = box_rows,
-    };
-    return nv_tensor_map_make(j->card, &s, out, j->e);
 }
 
 static enum err_code result_map(const struct nv_job *j, const struct nv_gemm *g,
@@ -209,10 +188,10 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
     size_t i = best_tiles(g, of, pairs);
     enum nv_kernel kernel = swiglu ? of->swiglu : of->tiles[i].kernel;
     int64_t tiles = pairs_of_tiles(g, swiglu ? 128 : of->tiles[i].columns);
-    TRY(matrix_map(j, g, g->x, g->m, g->ldx, 128, &p.x_map));
-    TRY(matrix_map(j, g, g->w, g->n, g->ldw, WEIGHT_ROWS, &p.w_map));
+    TRY(nv_rows_map(j, g->x, g->x_type, g->k, g->m, g->ldx, 128, &p.x_map));
+    TRY(nv_rows_map(j, g->w, g->w_type, g->k, g->n, g->ldw, WEIGHT_ROWS, &p.w_map));
     if (swiglu)
-        TRY(matrix_map(j, g, g->w2, g->n, g->ldw, WEIGHT_ROWS, &p.w2_map));
+        TRY(nv_rows_map(j, g->w2, g->w_type, g->k, g->n, g->ldw, WEIGHT_ROWS, &p.w2_map));
     if (is_in_place(g))
         TRY(result_map(j, g, &p.y_map));
     if (shares_tiles(g, of->tiles[i].columns)) {
@@ -223,9 +202,11 @@ static enum err_code launch_tma(const struct nv_job *j, const struct nv_gemm *g)
                      &p, j->e);
 }
 
-/* int8, on every card. */
+/* int8, on every card. float8 is for those with TMA alone, and a result that TMA cannot store is none of a network's. */
 static enum err_code launch_i8(const struct nv_job *j, struct nv_gemm *g)
 {
+    if (g->x_type != NV_I8)
+        return err_set(j->e, ERR_INTERNAL, "there is no product of float8 for this card or result");
     bool pair = g->act == NV_ACT_SWIGLU;
     return nv_launch(j->card, pair ? NV_KERNEL_gemm_s8_swiglu : NV_KERNEL_gemm_s8,
                      (struct nv_grid){.x = divide_up(g->m, 128) * divide_up(g->n, pair ? 64 : 128)},
@@ -252,15 +233,13 @@ enum err_code nv_gemm_launch(const struct nv_job *j, struct nv_gemm *g)
         return nv_launch(j->card, of_eight_bits(g->w_type) ? NV_KERNEL_gemv_eight : NV_KERNEL_gemv,
                          (struct nv_grid){.x = divide_up(g->n, 8)}, g, j->e);
     bool tma = nv_card_architecture(j->card) >= 90 && suits_tma(g);
-    if (is_eight(g) && !tma)
-        return launch_i8(j, g);
-    if (!is_eight(g) && !suits_bf16(g))
+    if (of_eight_bits(g->x_type))
+        return tma ? launch_tma(j, g) : launch_i8(j, g);
+    if (!suits_bf16(g))
         return nv_launch(j->card, NV_KERNEL_gemm_exact,
                          (struct nv_grid){.x = divide_up(g->m, 64), .y = divide_up(g->n, 64)}, g,
                          j->e);
-    if (tma)
-        return launch_tma(j, g);
-    return launch_tiles(j, g);
+    return tma ? launch_tma(j, g) : launch_tiles(j, g);
 }
 
 static enum err_code launch(const struct nv_job *j)

@@ -86,6 +86,22 @@ size_t nv_type_bytes(int type)
     }
 }
 
+enum err_code nv_rows_map(const struct nv_job *j, const void *p, int type, int64_t k, int64_t rows,
+                          int64_t ld, uint32_t box_rows, struct nv_tensor_map *out)
+{
+    enum { BOX_BYTES = 128 };
+    const struct nv_map_spec s = {
+        .p = (nv_ptr)(uintptr_t)p,
+        .of = type == NV_BF16 ? NV_MAP_OF_BF16 : NV_MAP_OF_BYTES,
+        .columns = (uint64_t)k,
+        .rows = (uint64_t)rows,
+        .row_stride = (uint64_t)ld,
+        .box_columns = BOX_BYTES / (uint32_t)nv_type_bytes(type),
+        .box_rows = box_rows,
+    };
+    return nv_tensor_map_make(j->card, &s, out, j->e);
+}
+
 int64_t nv_stride(const struct ggml_tensor *t, int d)
 {
     return (int64_t)(t->nb[d] / ggml_element_size(t));

@@ -168,6 +168,10 @@ struct ggml_tensor *nv_if_congruent(const struct ggml_tensor *t, struct ggml_ten
 
 int nv_type_of(const struct ggml_tensor *t); /* enum nv_type */
 size_t nv_type_bytes(int type);
+/* A map for the kernels of sm_90a: rows of k numbers (bf16 or of 8 bits), `ld` numbers apart, in boxes of 128 bytes by box_rows. */
+ERR_MUST_CHECK enum err_code nv_rows_map(const struct nv_job *j, const void *p, int type, int64_t k,
+                                         int64_t rows, int64_t ld, uint32_t box_rows,
+                                         struct nv_tensor_map *out);
 /* Elements between rows (dimension d) of t. */
 int64_t nv_stride(const struct ggml_tensor *t, int d);
 

@@ -27,22 +27,6 @@ static const float *floats(const struct ggml_tensor *t)
     return t ? t->data : NULL;
 }
 
-/* Rows of k values in bf16, or of 8 bits, at a distance of ld values. */
-static enum err_code map_rows(const struct nv_job *j, const void *p, bool eight, int64_t k,
-                              int64_t rows, int64_t ld, uint32_t box, struct nv_tensor_map *out)
-{
-    const struct nv_map_spec s = {
-        .p = (nv_ptr)(uintptr_t)p,
-        .of = eight ? NV_MAP_OF_BYTES : NV_MAP_OF_BF16,
-        .columns = (uint64_t)k,
-        .rows = (uint64_t)rows,
-        .row_stride = (uint64_t)ld,
-        .box_columns = eight ? 128 : 64,
-        .box_rows = box,
-    };
-    return nv_tensor_map_make(j->card, &s, out, j->e);
-}
-
 /* Scratch of one part, and of the node: that of all parts, or of the largest. */
 static size_t scratch_of_part(const struct ggml_tensor *t, int i)
 {
@@ -68,11 +52,11 @@ static size_t scratch(const struct ggml_tensor *t)
 
 /* The parts from `first` on to `end`, whose weights are unpacked side by side. */
 static enum err_code launch_parts(const struct nv_job *j, const struct nv_gemm_heads_tma *all,
-                                  int eight, int first, int end)
+                                  int type, int first, int end)
 {
-    enum nv_kernel kernel = eight == NV_I8   ? NV_KERNEL_gemm_tma_heads_s8
-                            : eight == NV_F8 ? NV_KERNEL_gemm_tma_heads_f8
-                                             : NV_KERNEL_gemm_tma_heads;
+    enum nv_kernel kernel = type == NV_I8   ? NV_KERNEL_gemm_tma_heads_s8
+                            : type == NV_F8 ? NV_KERNEL_gemm_tma_heads_f8
+                                            : NV_KERNEL_gemm_tma_heads;
     struct nv_gemm_heads_tma h = *all;
     int64_t tiles = 0, pairs = nv_card_multiprocessors(j->card) / 2;
     nv_ptr to = j->scratch;
@@ -84,7 +68,7 @@ static enum err_code launch_parts(const struct nv_job *j, const struct nv_gemm_h
             continue;
         }
         TRY(nv_stored_rows(j, w, 0, w->ne[1], to, &rows, j->e));
-        TRY(map_rows(j, rows, eight, w->ne[0], w->ne[1], w->ne[0], 64, &h.w_map[i]));
+        TRY(nv_rows_map(j, rows, type, w->ne[0], w->ne[1], w->ne[0], 64, &h.w_map[i]));
         to += scratch_of_part(j->t, i);
         tiles += divide_up(w->ne[1], 256);
     }
@@ -130,11 +114,12 @@ static enum err_code launch(const struct nv_job *j)
                                       .rotate = i < 2};
         at += w->ne[1];
     }
-    TRY(map_rows(j, x->data, p.eight, h.k, x->ne[1], nv_stride(x, 1), 128, &h.x_map));
+    int type = p.eight ? p.eight : NV_BF16;
+    TRY(nv_rows_map(j, x->data, type, h.k, x->ne[1], nv_stride(x, 1), 128, &h.x_map));
     if (scratch_of_all(t) <= NV_UNPACKED_BYTES)
-        return launch_parts(j, &h, p.eight, 0, PARTS);
+        return launch_parts(j, &h, type, 0, PARTS);
     for (int i = 0; i < PARTS; i++)
-        TRY(launch_parts(j, &h, p.eight, i, i + 1));
+        TRY(launch_parts(j, &h, type, i, i + 1));
     return ERR_OK;
 }
 

@@ -61,7 +61,6 @@ static bool is_stored(const struct ggml_tensor *w)
 enum err_code nv_stored_rows(const struct nv_job *j, const struct ggml_tensor *w, int64_t row0,
                              int64_t n, nv_ptr to, const void **out, struct err *e)
 {
-    enum { NUMBERS = 8192 }; /* of a thread block */
     const char *from = (const char *)w->data + (size_t)row0 * w->nb[1];
     *out = from;
     if (!is_stored(w))
@@ -72,7 +71,7 @@ enum err_code nv_stored_rows(const struct nv_job *j, const struct ggml_tensor *w
                           .kind = (int)nv_stored_of(w).kind};
     *out = u.y;
     return nv_launch(j->card, NV_KERNEL_unpack,
-                     (struct nv_grid){.x = divide_up(u.numbers, NUMBERS)}, &u, e);
+                     (struct nv_grid){.x = divide_up(u.numbers, NV_UNPACK_NUMBERS)}, &u, e);
 }
 
 /* ---- products --------------------------------------------------------------------------------------------- */

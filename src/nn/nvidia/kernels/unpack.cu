@@ -6,7 +6,7 @@
  * product and a sum may not become one: see times. */
 #include "device.cuh"
 
-enum { THREADS = 256, TOGETHER = 8, CHUNK = 4 * THREADS * TOGETHER, MOST_BYTES = CHUNK / 32 * 34, LEVELS = 16 };
+enum { THREADS = 256, TOGETHER = 8, CHUNK = NV_UNPACK_NUMBERS, MOST_BYTES = CHUNK / 32 * 34, LEVELS = 16 };
 
 struct sixteen {
     u32 v[4];
