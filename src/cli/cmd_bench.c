@@ -58,7 +58,7 @@ static const struct cli_option options[] = {
     {BENCH_THREADS, 0, "threads", "N", "CPU threads (default: one a core)"},
     {BENCH_WEIGHTS, 0, "weights", "TYPE",
      "type to run in: q8_0, q5_0, q4_k, ...; converted once and kept (default: as stored)"},
-    {BENCH_COMPUTE, 0, "compute", "default|int8|fp8|auto", PARAM_HELP_IMAGE_compute},
+    {BENCH_COMPUTE, 0, "compute", PARAM_COMPUTES, PARAM_HELP_IMAGE_compute},
     {BENCH_PROFILE, 0, "profile", NULL, "say what kinds of operations the time goes to"},
     {BENCH_SWAP, 0, "swap", NULL, "only measure how fast weights come onto the device"},
     {BENCH_JSON, 0, "json", NULL, "print the result as JSON on standard output"},

@@ -37,7 +37,7 @@ static const struct cli_option options[] = {
      "image to describe; several give a caption each, - is standard input"},
     {CAPTION_LANGUAGE, 0, "language", "en|zh", PARAM_HELP_CAPTION_language " (default en)"},
     {CAPTION_TOKENS, 0, "max-new-tokens", "N", PARAM_HELP_CAPTION_max_new_tokens " (default 512)"},
-    {CAPTION_COMPUTE, 0, "compute", "default|int8|fp8|auto", PARAM_HELP_IMAGE_compute},
+    {CAPTION_COMPUTE, 0, "compute", PARAM_COMPUTES, PARAM_HELP_IMAGE_compute},
     ENGINE_OPTIONS,
     {CAPTION_JSON, 0, "json", NULL, "print the result as JSON on standard output"},
     {CAPTION_QUIET, 'q', "quiet", NULL, "no progress"},

@@ -157,8 +157,9 @@ static void put_computes(struct buf *b, const struct nn_device_info *d)
     json_array(b, "compute");
     json_put_z(b, NULL, "default");
     json_put_z(b, NULL, "int8");
-    if (d->card_fp8)
+    if (d->has_fp8)
         json_put_z(b, NULL, "fp8");
+    json_put_z(b, NULL, "auto");
     json_end_array(b);
 }
 
@@ -189,7 +190,7 @@ static void print_json(const struct devices_job *j)
             json_put_fixed(&b, "gflops", j->flops[i] * 1e-9, 1);
         if (d->is_cpu)
             put_products(&b);
-        if (d->card_int8)
+        if (d->is_card)
             put_computes(&b, d);
         json_end_object(&b);
     }
@@ -210,8 +211,8 @@ static void print_text(const struct devices_job *j)
         printf("%s\n", strcmp(d->name, j->pinned) == 0 ? " (pinned)" : "");
         if (d->is_cpu)
             print_products();
-        if (d->card_int8)
-            printf("           --compute int8%s\n", d->card_fp8 ? ", fp8" : "");
+        if (d->is_card)
+            printf("           --compute default, int8%s, auto\n", d->has_fp8 ? ", fp8" : "");
     }
 }
 

@@ -60,7 +60,7 @@ enum image_option {
         {IMAGE_GUIDANCE, 0, "guidance", "G", PARAM_HELP_IMAGE_guidance},                           \
         {IMAGE_COUNT, 0, "count", "N", PARAM_HELP_IMAGE_count},                                    \
         {IMAGE_MAX_TOKENS, 0, "max-tokens", "N", PARAM_HELP_IMAGE_max_tokens},                     \
-        {IMAGE_COMPUTE, 0, "compute", "default|int8|fp8|auto", PARAM_HELP_IMAGE_compute},          \
+        {IMAGE_COMPUTE, 0, "compute", PARAM_COMPUTES, PARAM_HELP_IMAGE_compute},                   \
         {IMAGE_FAST, 0, "fast", "0..3", PARAM_HELP_fast " (default 0)"},                           \
         {IMAGE_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                                 \
         {IMAGE_TRANSPARENT, 0, "transparent", NULL, PARAM_HELP_IMAGE_transparent},                 \

@@ -71,7 +71,7 @@ enum layers_job_option {
         {LAYERS_JOB_IN_PLACE, 0, "no-modulation-tables", NULL,                                     \
          PARAM_HELP_LAYERS_no_modulation_tables},                                                  \
         {LAYERS_JOB_MATTE, 0, "matte", "COLOUR|none", PARAM_HELP_LAYERS_matte " (default white)"}, \
-        {LAYERS_JOB_COMPUTE, 0, "compute", "default|int8|fp8|auto", PARAM_HELP_IMAGE_compute},     \
+        {LAYERS_JOB_COMPUTE, 0, "compute", PARAM_COMPUTES, PARAM_HELP_IMAGE_compute},              \
         {LAYERS_JOB_FAST, 0, "fast", "0..3", PARAM_HELP_fast " (default 0)"},                      \
         PREVIEW_OPTIONS(LAYERS_JOB_PREVIEW, LAYERS_JOB_SAVE_STEPS),                                \
         {LAYERS_JOB_LORA, 0, "lora", "FILE[:STRENGTH]", CLI_HELP_LORA},                            \

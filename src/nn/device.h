@@ -28,7 +28,7 @@ struct nn_device_info {
     char description[128]; /* the driver's words */
     bool is_cpu;
     bool is_software;                 /* emulates a GPU on the processor: for tests */
-    bool card_int8, card_fp8;         /* an NVIDIA card of our engine: nn_device_has_compute */
+    bool is_card, has_fp8;            /* an NVIDIA card of our engine; one with float8 products */
     uint64_t total_bytes, free_bytes; /* memory; 0 when the backend does not report it */
 };
 

@@ -219,8 +219,8 @@ static void describe_card(const struct nv_card_info *card, struct nn_device_info
     memset(out, 0, sizeof *out);
     memcpy(out->name, card->name, sizeof out->name);
     memcpy(out->description, card->description, sizeof out->description);
-    out->card_int8 = true;
-    out->card_fp8 = card->major == 9 && card->minor == 0;
+    out->is_card = true;
+    out->has_fp8 = card->architecture >= 90;
     out->free_bytes = card->free_bytes;
     out->total_bytes = card->total_bytes;
 }

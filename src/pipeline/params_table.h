@@ -27,7 +27,9 @@
 #define PARAM_HELP_IMAGE_count "so many images, with seeds S, S+1, ..."
 #define PARAM_HELP_IMAGE_max_tokens "length that the prompt is padded to (default 512)"
 #define PARAM_HELP_IMAGE_compute                                                                   \
-    "int8: faster on the CPU and NVIDIA cards, a little less exact; fp8: NVIDIA Hopper"
+    "int8: faster on CPUs and NVIDIA cards, a little less exact; fp8: the same on NVIDIA Hopper; " \
+    "auto: the fastest that is near enough"
+#define PARAM_COMPUTES "default|int8|fp8|auto"
 #define PARAM_HELP_fast                                                                            \
     "leave out passes whose result can be predicted: 0 none (exact), 1 a few, 3 most; of use in "  \
     "runs of many steps"
@@ -95,7 +97,7 @@
     X(guidance, NUMBER, 0, 100, NULL, NULL, PARAM_HELP_IMAGE_guidance)                             \
     X(count, INT, 1, 1000, NULL, "1", PARAM_HELP_IMAGE_count)                                      \
     X(max_tokens, INT, 1, 4096, NULL, NULL, PARAM_HELP_IMAGE_max_tokens)                           \
-    X(compute, CHOICE, 0, 0, "default|int8|fp8|auto", "\"default\"", PARAM_HELP_IMAGE_compute)     \
+    X(compute, CHOICE, 0, 0, PARAM_COMPUTES, "\"default\"", PARAM_HELP_IMAGE_compute)              \
     X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
     X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
     X(transparent, SWITCH, 0, 0, NULL, "false", PARAM_HELP_IMAGE_transparent)                      \
@@ -144,7 +146,7 @@
     X(full_size, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_full_size)                         \
     X(no_modulation_tables, SWITCH, 0, 0, NULL, "false", PARAM_HELP_LAYERS_no_modulation_tables)   \
     X(matte, MATTE, 0, 0, NULL, "\"white\"", PARAM_HELP_LAYERS_matte)                              \
-    X(compute, CHOICE, 0, 0, "default|int8|fp8|auto", "\"default\"", PARAM_HELP_IMAGE_compute)     \
+    X(compute, CHOICE, 0, 0, PARAM_COMPUTES, "\"default\"", PARAM_HELP_IMAGE_compute)              \
     X(fast, INT, 0, VT_MAX_FAST, NULL, "0", PARAM_HELP_fast)                                       \
     X(loras, LORAS, 0, VT_MAX_LORAS, NULL, NULL, PARAM_HELP_loras)                                 \
     X(no_metadata, SWITCH, 0, 0, NULL, "false", PARAM_HELP_no_metadata)
@@ -155,7 +157,7 @@
     X(image, NEEDED_IMAGE, 0, 0, NULL, NULL, PARAM_HELP_CAPTION_image)                             \
     X(language, CHOICE, 0, 0, "en|zh", "\"en\"", PARAM_HELP_CAPTION_language)                      \
     X(max_new_tokens, INT, 1, 16384, NULL, "512", PARAM_HELP_CAPTION_max_new_tokens)               \
-    X(compute, CHOICE, 0, 0, "default|int8|fp8|auto", "\"default\"", PARAM_HELP_IMAGE_compute)
+    X(compute, CHOICE, 0, 0, PARAM_COMPUTES, "\"default\"", PARAM_HELP_IMAGE_compute)
 
 enum param_type {
     PARAM_TEXT,

@@ -45,9 +45,6 @@ void placement_close(struct placement *p);
 
 /* In what arithmetic a request computes: the parameter `compute`. */
 
-/* What a mode must stay above for `auto` to take it: PSNR of images, from those of the default. */
-#define COMPUTE_AUTO_LEAST_DB 40
-
 /* compute: "default"; "int8" or "fp8" for products of eight bits in the blocks of transformers and text encoders, on those of
  * the devices that have them; "auto" for what is fastest on each and near enough to the default; NULL is the default. For
  * what is planned and run from here on: on a card, weights that lie there in another form are evicted. On a

@@ -44,7 +44,7 @@ struct nv_card {
     const struct nv_driver *d;
     struct nv_card_info info;
     nv_dev dev;
-    int architecture, shared_max;
+    int shared_max;
     uint64_t overhead;
     pthread_mutex_t finding; /* guards functions and modules */
     pthread_mutex_t lock;    /* guards what follows, up to the kernels */
@@ -129,6 +129,14 @@ static int attribute(const struct nv_driver *d, int which, nv_dev dev)
     return d->device_attribute(&n, which, dev) == NV_SUCCESS ? n : 0;
 }
 
+/* VEETANCE_CUDA_ARCH=80 asks for the kernels that every card runs. */
+static int choose_architecture(const struct nv_driver *d, const struct nv_card_info *card)
+{
+    const char *own = getenv("VEETANCE_CUDA_ARCH");
+    bool hopper = card->major == 9 && card->minor == 0 && d->tensor_map != NULL;
+    return hopper && !(own && strcmp(own, "80") == 0) ? 90 : 80;
+}
+
 static bool describe(const struct nv_driver *d, int ordinal, nv_dev *dev, struct nv_card_info *out)
 {
     char name[100] = "";
@@ -142,6 +150,7 @@ static bool describe(const struct nv_driver *d, int ordinal, nv_dev *dev, struct
     out->major = attribute(d, NV_ATTR_MAJOR, *dev);
     out->minor = attribute(d, NV_ATTR_MINOR, *dev);
     out->multiprocessors = attribute(d, NV_ATTR_MULTIPROCESSORS, *dev);
+    out->architecture = choose_architecture(d, out);
     out->total_bytes = total;
     (void)snprintf(out->name, sizeof out->name, "cuda%d", ordinal);
     (void)snprintf(out->description, sizeof out->description, "%s", name);
@@ -214,14 +223,6 @@ static enum err_code choose(struct nv_card *c, const char *want, struct err *e)
                        "vulkan",
                        c->info.description, c->info.major, c->info.minor, OLDEST_MAJOR);
     return err_set(e, ERR_NOTFOUND, "there is no device '%s'", want);
-}
-
-/* VEETANCE_CUDA_ARCH=80 asks for the kernels that every card runs. */
-static int choose_architecture(const struct nv_card *c)
-{
-    const char *own = getenv("VEETANCE_CUDA_ARCH");
-    bool hopper = c->info.major == 9 && c->info.minor == 0 && c->d->tensor_map != NULL;
-    return hopper && !(own && strcmp(own, "80") == 0) ? 90 : 80;
 }
 
 /* Before 12.4 drivers are said to take 64 KiB of the card for a recorded launch. */
@@ -312,14 +313,13 @@ enum err_code nv_card_open(const char *want, struct nv_card **out, struct err *e
         nv_card_close(c);
         return rc;
     }
-    c->architecture = choose_architecture(c);
     c->shared_max = attribute(d, NV_ATTR_SHARED_OPTIN, c->dev);
     measure_overhead(c);
     c->records = choose_recording(c);
     if (c->records)
         c->overhead += NV_RECORD_ROOM;
     log_debug("boot: %s (%s, sm_%d%d, kernels of sm_%d) in %.1f ms; the context takes %llu MiB",
-              c->info.name, c->info.description, c->info.major, c->info.minor, c->architecture,
+              c->info.name, c->info.description, c->info.major, c->info.minor, c->info.architecture,
               (double)(clock_ns() - start) * 1e-6, (unsigned long long)c->overhead >> 20);
     *out = c;
     return ERR_OK;
@@ -355,7 +355,7 @@ uint64_t nv_card_overhead(const struct nv_card *c)
 
 int nv_card_architecture(const struct nv_card *c)
 {
-    return c->architecture;
+    return c->info.architecture;
 }
 
 nv_ptr nv_card_tickets(const struct nv_card *c)

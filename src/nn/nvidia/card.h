@@ -26,6 +26,7 @@ struct nv_card_info {
     char name[64]; /* "cuda0" */
     char description[128];
     int ordinal, major, minor, multiprocessors;
+    int architecture; /* 90: the kernels of sm_90a are used beside those of sm_80; else 80 */
     uint64_t total_bytes, free_bytes;
 };
 
@@ -40,7 +41,6 @@ void nv_card_describe(struct nv_card *c, struct nv_card_info *out);
 const char *nv_card_library(const struct nv_card *c);
 /* Bytes of the card's memory that the context takes for itself. */
 uint64_t nv_card_overhead(const struct nv_card *c);
-/* 90: the kernels of sm_90a are used beside those of sm_80; else 80. */
 int nv_card_architecture(const struct nv_card *c);
 int nv_card_multiprocessors(const struct nv_card *c);
 /* Zeros for products that share tiles, one launch after the other; they leave zeros (nv_gemm.tickets). */

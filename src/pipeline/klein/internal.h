@@ -22,10 +22,10 @@ struct klein_embedding {
     char *prompt; /* NULL: slot is free */
     size_t prompt_bytes;
     int max_tokens;
-    float *data;   /* [max_tokens, joint_dim] */
-    uint64_t used; /* for least recently used */
-    bool dry;      /* made by a dry run: holds nothing */
-    enum nn_compute compute;
+    float *data;             /* [max_tokens, joint_dim] */
+    uint64_t used;           /* for least recently used */
+    bool dry;                /* made by a dry run: holds nothing */
+    enum nn_compute compute; /* that it was made in */
 };
 
 struct klein {

@@ -249,6 +249,9 @@ function lorasOf (v: unknown): Lora[] {
 
 const fastOf = (v: unknown): number => Math.min(FAST_MAX, Math.max(0, Math.round(number(v) ?? 0)))
 
+/* The editor's switch knows one way of 8 bits; what was made in another is made again in that one, not in the default. */
+const inEightBits = (v: unknown): boolean => typeof v === 'string' && v !== 'default'
+
 export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
   const width = number(r['width'])
   const height = number(r['height'])
@@ -261,7 +264,7 @@ export function madeFrom (r: Request, now: MakeForm = EMPTY_MAKE): MakeForm {
     count: 1,
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
-    int8: r['compute'] === 'int8',
+    int8: inEightBits(r['compute']),
     fast: fastOf(r['fast']),
     transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
@@ -290,7 +293,7 @@ export function changedFrom (r: Request, now: ChangeForm = EMPTY_CHANGE): Change
     count: 1,
     guidance: number(r['guidance']),
     maxTokens: number(r['max_tokens']),
-    int8: r['compute'] === 'int8',
+    int8: inEightBits(r['compute']),
     fast: fastOf(r['fast']),
     transparent: r['transparent'] === true,
     loras: lorasOf(r['loras'])
@@ -312,7 +315,7 @@ export function takenApartFrom (r: Request, now: ApartForm = EMPTY_APART): Apart
     fullSize: r['full_size'] === true,
     negative: words(r['negative_prompt']).trim(),
     guidance: number(r['guidance'] ?? r['cfg']),
-    int8: r['compute'] === 'int8',
+    int8: inEightBits(r['compute']),
     fast: fastOf(r['fast']),
     loras: lorasOf(r['loras'])
   }
