@@ -157,14 +157,14 @@ static enum err_code put_image(struct store *s, const struct image *im, const ch
 }
 
 /* In place of the asset `id`: of it the new file says what the old one did. */
-static enum err_code replace_image(struct store *s, const struct image *im, const char *origin,
-                                   char id[ASSET_ID_SIZE], struct err *e)
+static enum err_code replace_image(struct project_reading *from, const struct image *im,
+                                   const char *origin, char id[ASSET_ID_SIZE], struct err *e)
 {
     struct image_about about;
     image_about_init(&about);
-    enum err_code rc = asset_about(s, id, NULL, &about, e);
+    enum err_code rc = asset_about(from->store, id, &from->series, &about, e);
     if (rc == ERR_OK)
-        rc = put_image(s, im, origin, &about, id, e);
+        rc = put_image(from->store, im, origin, &about, id, e);
     image_about_deinit(&about);
     return rc;
 }
@@ -229,12 +229,12 @@ enum err_code project_merge(struct store *s, struct project *p, struct project_c
 
 /* ---- single layers ------------------------------------------------------------------------------ */
 
-static enum err_code put_part(struct store *s, const struct image *im, struct image_rect r,
-                              char id[ASSET_ID_SIZE], struct err *e)
+static enum err_code put_part(struct project_reading *from, const struct image *im,
+                              struct image_rect r, char id[ASSET_ID_SIZE], struct err *e)
 {
     struct image cut = {0};
     TRY(image_crop(im, r, &cut, e));
-    enum err_code rc = replace_image(s, &cut, "trim", id, e);
+    enum err_code rc = replace_image(from, &cut, "trim", id, e);
     image_free(&cut);
     return rc;
 }
@@ -243,16 +243,15 @@ static enum err_code put_part(struct store *s, const struct image *im, struct im
 static enum err_code cut_layer(struct project_reading *from, struct project_layer *l, int w, int h,
                                struct image_rect r, struct err *e)
 {
-    struct store *s = from->store;
     struct image im = {0}, mask = {0};
     enum err_code rc;
     if (l->mask[0]) {
         TRY_GOTO(project_mask(from, l->mask, w, h, &mask, e), done);
-        TRY_GOTO(put_part(s, &mask, r, l->mask, e), done);
+        TRY_GOTO(put_part(from, &mask, r, l->mask, e), done);
         image_free(&mask);
     }
     TRY_GOTO(project_pixels(from, l, false, &im, e), done);
-    TRY_GOTO(put_part(s, &im, r, l->asset, e), done);
+    TRY_GOTO(put_part(from, &im, r, l->asset, e), done);
     project_point(l, r.x, r.y, &l->x, &l->y);
 done:
     image_free(&im);
@@ -292,12 +291,12 @@ enum err_code project_clean(struct store *s, struct project_layer *l, struct err
     struct project_reading from = {.store = s};
     struct image im = {0};
     enum err_code rc = project_pixels(&from, l, false, &im, e);
-    reader_series_end(&from.series);
-    TRY(rc);
     struct layer cleaned = layer_from_image(&im);
-    rc = layer_clean_alpha(&cleaned, &params, e);
     if (rc == ERR_OK)
-        rc = replace_image(s, &cleaned.image, "clean", l->asset, e);
+        rc = layer_clean_alpha(&cleaned, &params, e);
+    if (rc == ERR_OK)
+        rc = replace_image(&from, &cleaned.image, "clean", l->asset, e);
+    reader_series_end(&from.series);
     layer_deinit(&cleaned);
     return rc;
 }

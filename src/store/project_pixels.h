@@ -5,7 +5,8 @@
 #include "reader/reader.h"
 #include "store/projects.h"
 
-/* Where a project's pixels are read: one process reads those of all its layers. Caller: reader_series_end. */
+/* Where a project's pixels are read, and what their files say: one process reads those of all its layers. Caller:
+ * reader_series_end. */
 struct project_reading {
     struct store *store;
     struct reader_series series;

@@ -10,7 +10,7 @@ CACHES = 1280 << 10  # two connections' pages, and what SQLite needs besides
 
 def held(s):
     lines = dict(line.split() for line in s.get("/metrics").body.decode().splitlines() if line[:1] != "#")
-    heap, cache = (int(float(lines[f"veetance_{name}"])) for name in ("heap_bytes", "store_cache_bytes"))
+    heap, cache = (int(float(lines.get(f"veetance_{name}", 0))) for name in ("heap_bytes", "store_cache_bytes"))
     return heap - cache, cache
 
 

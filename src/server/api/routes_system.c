@@ -142,9 +142,11 @@ static enum err_code run_metrics(struct http_request *rq, struct http_reply *re,
     metric(b, "jobs_cancelled_total", "counter", "Jobs cancelled since the start.",
            (double)q.cancelled);
     add_engines(&q, b);
-    metric(b, "heap_bytes", "gauge", "Memory that this process has allocated and not freed.",
-           (double)procmem_heap_bytes());
-    metric(b, "store_cache_bytes", "gauge", "Of that: held by the database.",
+    const uint64_t heap = procmem_heap_bytes();
+    if (heap)
+        metric(b, "heap_bytes", "gauge", "Memory that this process has allocated and not freed.",
+               (double)heap);
+    metric(b, "store_cache_bytes", "gauge", "Allocated memory that is held by SQLite.",
            (double)store_cache_bytes());
     metric(b, "uptime_seconds", "gauge", "Since the start.",
            (double)(clock_ns() - s->started_ns) * 1e-9);

@@ -37,7 +37,8 @@ static enum err_code read_all(int fd, struct buf *out, struct err *e)
     return p ? ERR_OK : err_set(e, ERR_NOMEM, "no memory for the image");
 }
 
-/* Written anew, with what the file says of how it was made. */
+/* Written anew, with what the file says of how it was made. The pixels are read first: they may need a library, which a
+ * process can open before its first file only. */
 static enum err_code convert(struct store *s, const char *asset, struct face_format format,
                              struct buf *out, struct err *e)
 {
@@ -45,9 +46,9 @@ static enum err_code convert(struct store *s, const char *asset, struct face_for
     struct image_about about;
     image_about_init(&about);
     struct reader_series series = {0};
-    enum err_code rc = asset_about(s, asset, &series, &about, e);
+    enum err_code rc = asset_load_next(s, asset, &series, &im, e);
     if (rc == ERR_OK)
-        rc = asset_load_next(s, asset, &series, &im, e);
+        rc = asset_about(s, asset, &series, &about, e);
     reader_series_end(&series);
     if (rc == ERR_OK)
         rc = face_encode(&im, format, &about, out, e);
