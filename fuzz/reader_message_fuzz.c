@@ -15,7 +15,7 @@ static void check(const struct reader_taking *t)
         __builtin_trap();
     if (reader_wants_pixels(t->wish) && (t->out->w != t->info->w || t->out->h != t->info->h))
         __builtin_trap();
-    if (t->wish >= READER_ABOUT && (!t->has_said || t->text_bytes > READER_TEXTS_BYTES))
+    if (reader_wants_words(t->wish) && (!t->has_said || t->text_bytes > READER_TEXTS_BYTES))
         __builtin_trap();
     if (t->wish == READER_LAYERS &&
         (t->stack->n != t->n || layer_stack_check_groups(t->stack, NULL) != ERR_OK))

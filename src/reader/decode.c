@@ -45,14 +45,15 @@ enum err_code reader_words(struct str bytes, int wish, const struct reader_texts
                            struct image_about *about, struct err *e)
 {
     struct telling t = {.to = to};
-    struct err missing = {0};
     if (wish == READER_ABOUT) {
         image_about_read(bytes, about);
         return ERR_OK;
     }
     if (image_sniff(bytes) == IMAGE_FORMAT_PNG)
         TRY(image_png_texts(bytes, tell, &t, e));
-    if (image_parameters(bytes, &about->recipe, &missing) == ERR_FORMAT)
-        return err_set(e, ERR_FORMAT, "%s", missing.text);
+    enum err_code rc = image_parameters(bytes, &about->recipe, e);
+    if (rc == ERR_FORMAT)
+        return rc;
+    err_clear(e); /* that there is no recipe is no failure */
     return ERR_OK;
 }

@@ -103,9 +103,9 @@ static enum err_code check(const struct reader_answer *a, const struct reader_ta
         return a->text[0] ? ERR_OK : err_set(e, ERR_FORMAT, "a failure has no text");
     if (reader_wants_image(t->wish))
         return check_image(a, t->wish, e);
-    if (reader_wants_layers(t->wish))
-        return check_layers(t, e);
-    return t->has_said ? ERR_OK : err_set(e, ERR_FORMAT, "nothing was said of the file");
+    if (reader_wants_words(t->wish) && !t->has_said)
+        return err_set(e, ERR_FORMAT, "nothing was said of the file");
+    return reader_wants_layers(t->wish) ? check_layers(t, e) : ERR_OK;
 }
 
 static enum err_code copy(const struct vt_image *p, struct image *out, struct err *e)

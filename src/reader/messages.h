@@ -73,6 +73,11 @@ static inline bool reader_wants_pixels(int wish)
     return wish == READER_PIXELS || wish == READER_DEEP;
 }
 
+static inline bool reader_wants_words(int wish)
+{
+    return wish == READER_ABOUT || wish == READER_TEXTS;
+}
+
 /* A sanitizer reserves more memory than any machine has, so that there is no bound then. */
 #if defined(__has_feature)
 #define READER_SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))

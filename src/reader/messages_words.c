@@ -42,7 +42,7 @@ enum err_code reader_take_text(struct code *c, struct reader_taking *t, struct e
 
 enum err_code reader_take_said(struct code *c, struct reader_taking *t, struct err *e)
 {
-    if ((t->wish != READER_ABOUT && t->wish != READER_TEXTS) || t->has_said)
+    if (!reader_wants_words(t->wish) || t->has_said)
         return err_set(e, ERR_FORMAT, "words came that nobody asked for");
     t->has_said = true;
     reader_code_about(c, t->about);

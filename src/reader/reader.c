@@ -156,7 +156,7 @@ static enum err_code send_question(struct process *p, struct reader_question *q,
 }
 
 /* Waits for a message. False: none came in time. */
-static bool has_said(struct process *p, double end)
+static bool wait_for_message(struct process *p, double end)
 {
     for (;;) {
         struct pollfd f = {.fd = process_socket(p), .events = POLLIN};
@@ -219,7 +219,7 @@ static enum err_code take_answer(const struct reader *r, struct process *p, stru
     while (!t->is_done) {
         struct wire_message m;
         struct err why = {0};
-        if (!has_said(p, end)) {
+        if (!wait_for_message(p, end)) {
             process_kill(p);
             return took_too_long(r, e);
         }
@@ -235,6 +235,13 @@ static enum err_code take_answer(const struct reader *r, struct process *p, stru
     if (t->rc != ERR_OK && e)
         *e = t->why;
     return t->rc;
+}
+
+/* Nobody has seen a thing of the file yet, so that another process may be asked: a text that was handed on cannot be
+ * taken back. */
+static bool nothing_came(const struct reader_taking *t)
+{
+    return !t->is_done && !t->has_size && !t->has_stack && !t->has_said && t->text_bytes == 0;
 }
 
 /* One that has answered may read the next file of the series; else it ends. */
@@ -262,7 +269,7 @@ static enum err_code ask_new(struct reader *r, struct reader_question *q, struct
             rc = take_answer(r, p, t, e);
         end_or_keep(p, s, t);
         /* One that waited was killed just now: not for this file. */
-        if (!waited || t->is_done || t->has_stack || (rc != ERR_NOTFOUND && rc != ERR_IO))
+        if (!waited || !nothing_came(t) || (rc != ERR_NOTFOUND && rc != ERR_IO))
             return rc;
         if (e)
             err_clear(e);
@@ -295,7 +302,7 @@ static enum err_code ask_process(struct reader *r, struct reader_question *q,
 {
     if (s && s->process && s->files < READER_SERIES_FILES) {
         enum err_code rc = ask_same(r, q, s, t, e);
-        if (t->is_done || rc == ERR_LIMIT)
+        if (!nothing_came(t) || rc == ERR_LIMIT)
             return rc;
         if (e)
             err_clear(e);

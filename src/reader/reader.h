@@ -65,7 +65,7 @@ struct reader_file {
     int fd;         /* stays the caller's; may be open for writing, too: the process only reads */
     uint64_t bytes; /* how many of it */
     struct str memory;
-    struct reader_series *series; /* of images; NULL: a process of its own */
+    struct reader_series *series; /* of images and words; NULL: a process of its own */
 };
 
 enum reader_wish {
@@ -88,8 +88,9 @@ ERR_MUST_CHECK enum err_code reader_layers(struct reader *r, const struct reader
                                            const struct layers_limits *limits,
                                            struct layer_stack *out, struct err *e);
 
-/* What a file says of where its pixels came from, as image_about_read; one that ends its process says nothing. *out was
- * initialised. */
+/* What a file says of where its pixels came from, as image_about_read. One that crashes its process or takes too long says
+ * nothing. It is an error when the process was killed (ERR_IO), the system's memory ran out (ERR_NOMEM) or none could be
+ * started: that tells nothing of the file. *out was initialised. */
 ERR_MUST_CHECK enum err_code reader_about(struct reader *r, const struct reader_file *f,
                                           struct image_about *out, struct err *e);
 

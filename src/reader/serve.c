@@ -21,7 +21,7 @@
 /* The header of any file, and a decoder's own; then what a pixel that is being decoded takes (planes, frames that a
  * decoder keeps, the image in two depths, and turned), and one that is kept. */
 static const uint64_t BASE_BYTES = (uint64_t)768 << 20, PIXEL_BYTES = 64, KEPT_BYTES = 8;
-/* By how much later images of a series may be larger than the first. */
+/* By how much later images of a series may be larger than the first one whose pixels are read. */
 static const uint64_t SERIES_BYTES = (uint64_t)1 << 30;
 
 /* ---- bounds ------------------------------------------------------------------------------------------------ */
@@ -247,7 +247,7 @@ static enum err_code read_file(struct reading *g, int fd, struct err *e)
     TRY(prepare(g, e));
     if (reader_wants_image(q->wish))
         return read_image(g, e);
-    return reader_wants_layers(q->wish) ? read_layers(g, e) : read_words(g, e);
+    return reader_wants_words(q->wish) ? read_words(g, e) : read_layers(g, e);
 }
 
 /* ERR_NOTFOUND: this process can read no further. */
@@ -309,5 +309,5 @@ enum err_code reader_serve(enum err_code (*confine)(struct err *e), struct err *
     warm_up();
     while ((rc = serve_one(confine, is_first, e)) == ERR_OK)
         is_first = false;
-    return rc == ERR_NOTFOUND ? ERR_OK : rc; /* nobody had a file, or another one, for it */
+    return rc == ERR_NOTFOUND ? ERR_OK : rc; /* nobody has a file for it, or it can read no more */
 }

@@ -205,6 +205,8 @@ static void lie_of_words(const char *how)
         reader_code_text(&c, key, &text);
         say(READER_TEXT, &c);
     }
+    if (strcmp(how, "words-killed") == 0)
+        (void)raise(SIGKILL);
     if (strcmp(how, "words-source") == 0)
         about.source = IMAGE_SOURCES;
     for (int i = strcmp(how, "words-none") == 0; i < (strcmp(how, "words-twice") == 0 ? 2 : 1);
@@ -213,6 +215,8 @@ static void lie_of_words(const char *how)
         reader_code_about(&c, &about);
         say(READER_SAID, &c);
     }
+    if (strcmp(how, "words-said-killed") == 0)
+        (void)raise(SIGKILL);
     code_to(&c);
     reader_code_answer(&c, &a);
     say(READER_ANSWER, &c);
@@ -238,7 +242,10 @@ static int be(const char *what)
         lie_of_layers(what);
     else if (strncmp(what, "words-", 6) == 0)
         lie_of_words(what);
-    else
+    else if (strcmp(what, "second-killed") == 0) {
+        lie_of_words("words-sound");
+        lie_of_words("words-killed");
+    } else
         lie(what);
     return 0;
 }
@@ -715,6 +722,83 @@ static void words_that_make_no_sense_are_not_believed(void **state)
     assert_fails("words-sound", ERR_FORMAT, "makes no sense");
 }
 
+/* Waits for a process that waits for a file. */
+static pid_t first_child(void)
+{
+    char path[64], line[256];
+    unsigned long pid = 0;
+    for (int tries = 0; pid == 0 && tries < 500; tries++) {
+        DIR *d = opendir("/proc/self/task");
+        assert_non_null(d);
+        for (struct dirent *t = readdir(d); t; t = readdir(d)) {
+            (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/children", t->d_name);
+            FILE *children = fopen(path, "re");
+            if (children && fgets(line, sizeof line, children))
+                pid = strtoul(line, NULL, 10);
+            if (children)
+                (void)fclose(children);
+        }
+        (void)closedir(d);
+        (void)usleep(10000);
+    }
+    assert_true(pid > 0);
+    return (pid_t)pid;
+}
+
+/* With the texts that lie_of_words says, once. */
+static void assert_texts_once(struct reader *r, struct reader_series *series,
+                              enum err_code expected)
+{
+    struct reader_file f = open_file(PICTURE);
+    struct buf texts, parameters;
+    struct err e = {0};
+    f.series = series;
+    buf_init(&texts, 1 << 24);
+    buf_init(&parameters, 1 << 24);
+    enum err_code rc = reader_texts(r, &f, &(struct reader_texts){note, &texts}, &parameters, &e);
+    if (rc != expected || (rc != ERR_OK && !strstr(e.text, "was killed")))
+        fail_msg("%d '%s'", rc, e.text);
+    assert_string_equal(buf_z(&texts), "key=textkey=text");
+    buf_deinit(&texts);
+    buf_deinit(&parameters);
+    (void)close(f.fd);
+}
+
+/* One that waited is asked for each, so that another one would be if nothing had come. */
+static void words_of_a_process_that_is_killed_come_once(void **state)
+{
+    static const char *const kinds[] = {"words-killed", "words-said-killed"};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *words[3];
+        struct reader *r = open_as(kinds[i], 0, words);
+        for (int n = 0; n < 3; n++) {
+            (void)first_child();
+            assert_texts_once(r, NULL, ERR_IO);
+        }
+        reader_close(r);
+    }
+}
+
+static void words_in_a_series_come_once(void **state)
+{
+    const char *words[3];
+    struct reader_series series = {0};
+    struct reader *r = open_as("second-killed", 0, words);
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_texts_once(r, &series, ERR_OK);
+        assert_texts_once(r, &series, ERR_IO); /* its process had said them */
+    }
+    reader_series_end(&series);
+    reader_close(r);
+    r = open_as("words-sound", 0, words);
+    for (int i = 0; i < 3; i++)
+        assert_texts_once(r, &series, ERR_OK); /* its process was gone: another one says them */
+    reader_series_end(&series);
+    reader_close(r);
+}
+
 static void a_crash_is_the_failure_of_its_file(void **state)
 {
     (void)state;
@@ -780,27 +864,9 @@ static void what_waits_is_started_anew_when_it_was_killed(void **state)
     const char *words[3];
     struct reader_file f = open_file(PICTURE);
     struct reader *r = open_sound(words);
-    char path[64];
-    unsigned long pid = 0;
     (void)state;
     assert_same(PICTURE, READER_CHECK, r, &f);
-    for (int tries = 0; pid == 0 && tries < 500; tries++) { /* one waits again soon */
-        DIR *d = opendir("/proc/self/task");
-        assert_non_null(d);
-        for (struct dirent *t = readdir(d); t; t = readdir(d)) {
-            char line[256];
-            (void)snprintf(path, sizeof path, "/proc/self/task/%.20s/children", t->d_name);
-            FILE *children = fopen(path, "re");
-            if (children && fgets(line, sizeof line, children))
-                pid = strtoul(line, NULL, 10);
-            if (children)
-                (void)fclose(children);
-        }
-        (void)closedir(d);
-        (void)usleep(10000);
-    }
-    assert_true(pid > 0);
-    assert_int_equal(kill((pid_t)pid, SIGKILL), 0);
+    assert_int_equal(kill(first_child(), SIGKILL), 0);
     assert_same(PICTURE, READER_CHECK, r, &f);
     assert_same(PICTURE, READER_CHECK, r, &f);
     (void)close(f.fd);
@@ -829,6 +895,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(many_ask_one_after_the_other),
         cmocka_unit_test(words_read_as_here),
         cmocka_unit_test(words_that_make_no_sense_are_not_believed),
+        cmocka_unit_test(words_of_a_process_that_is_killed_come_once),
+        cmocka_unit_test(words_in_a_series_come_once),
         cmocka_unit_test(a_series_reads_as_here),
         cmocka_unit_test(a_series_goes_on_when_its_process_is_gone),
         cmocka_unit_test(a_much_larger_image_of_a_series_gets_a_process_of_its_own),
