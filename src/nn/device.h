@@ -75,8 +75,8 @@ void nn_device_use_threads(struct nn_device *d, int n);
 enum nn_compute { NN_COMPUTE_DEFAULT, NN_COMPUTE_INT8, NN_COMPUTE_FP8 };
 /* int8: a CPU on which that is the fastest, every NVIDIA card. fp8 (e4m3): a card with kernels of sm_90. */
 bool nn_device_has_compute(const struct nn_device *d, enum nn_compute c);
-/* Where models allow it, for the next graphs, and on a card for what is engaged from here on; the default where the device
- * has it not. */
+/* Where models allow it, for the next graphs, and on a card for what is engaged from here on. Falls back to the default
+ * where the device lacks it. */
 void nn_device_use_compute(struct nn_device *d, enum nn_compute c);
 enum nn_compute nn_device_compute(const struct nn_device *d);
 void nn_device_info(const struct nn_device *d, struct nn_device_info *out);

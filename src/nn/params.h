@@ -64,8 +64,8 @@ struct nn_param {
     int group;
     bool in_place;
     bool may_be_eight; /* nn_params_allow_eight */
-    enum nn_compute
-        eight; /* on a card: held in 8 bits of this kind, row_scales are there; else the default */
+    /* On a card: held in 8 bits of this kind, with row_scales. NN_COMPUTE_DEFAULT: not. */
+    enum nn_compute eight;
     bool halved;     /* bf16 or float8 held in half precision, since the device has no bf16 */
     nn_fill_fn fill; /* makes its rows; NULL: they are the view's */
     const void *user;

@@ -1,8 +1,9 @@
 /* params_eight.c - matrices that a card holds in 8 bits a number, with a float32 scale a row: int8, or float8 (e4m3).
  *
  * What is stored like that stays as it is, bytes and scales. All else goes over the bus, and the card finds
- * each row's scale and rounds: numbers in f32, f16 and bf16, and blocks that a card unpacks, as they lie in the file; other
- * forms as bf16, which the uploader's workers make. NaN and infinities are refused on the way, as in params_upload.c.
+ * each row's scale and rounds: numbers in f32, f16 and bf16, and blocks that a card unpacks, as they lie in the file;
+ * other forms as bf16, which the uploader's workers make. NaN and infinities are refused on the way, as in
+ * params_upload.c.
  */
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include "nn/params_impl.h"
 #include "nn/upload.h"
 
-/* Products want whole 16 bytes of numbers, and even numbers of columns; the row must fit what a lane has room for. */
+/* Products want multiples of 16 in both dimensions; a row must fit what a lane has room for. */
 bool nn_param_suits_eight(const struct nn_param *p)
 {
     enum { WHOLE = 16, LONGEST = 1 << 16 };
@@ -37,46 +38,23 @@ static bool stays(const struct nn_param *p)
 
 /* ---- numbers for the card ------------------------------------------------------------------------------ */
 
-/* Whether one of n numbers of so many bits has an exponent of ones only. */
-static bool any_wild(const void *p, size_t n, enum dtype t)
+/* Whether one of n numbers of 16 bits has an exponent of ones only. */
+static bool any_wild(const uint16_t *h, size_t n, enum dtype t)
 {
     unsigned bad = 0;
-    if (t == DTYPE_F32) {
-        const uint32_t *f = p;
-        for (size_t i = 0; i < n; i++)
-            bad |= (f[i] & 0x7f800000u) == 0x7f800000u;
-        return bad != 0;
-    }
-    const uint16_t *h = p;
     uint16_t ones = t == DTYPE_F16 ? 0x7c00 : 0x7f80;
     for (size_t i = 0; i < n; i++)
         bad |= (h[i] & ones) == ones;
     return bad != 0;
 }
 
-static enum err_code refuse(const struct nn_param *p, struct err *e)
-{
-    return err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity", p->name,
-                   p->view.stored->name);
-}
-
 static enum err_code fill_plain(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
     const struct nn_param *p = user;
     memcpy(dst, p->view.data + at, n);
-    if (any_wild(dst, n / dtype_info(p->view.dtype)->block_bytes, p->view.dtype))
-        return refuse(p, e);
-    return ERR_OK;
-}
-
-/* As they are, looked at on the way. */
-static enum err_code fill_blocks(const void *user, size_t at, size_t n, void *dst, struct err *e)
-{
-    const struct nn_param *p = user;
-    if (!dtype_blocks_finite(p->view.dtype, p->view.data + at, n))
-        return refuse(p, e);
-    memcpy(dst, p->view.data + at, n);
-    return ERR_OK;
+    if (p->view.dtype == DTYPE_F32)
+        return nn_param_check_floats(p, dst, (int64_t)(n / sizeof(float)), e);
+    return any_wild(dst, n / sizeof(uint16_t), p->view.dtype) ? nn_param_refuse_nan(p, e) : ERR_OK;
 }
 
 /* As bf16. */
@@ -91,7 +69,8 @@ static enum err_code fill_rows(const void *user, size_t at, size_t n, void *dst,
         rc = nn_view_rows_f32(&p->view, (int64_t)((at + done) / row), 1, f, e);
         if (rc == ERR_OK)
             rc = nn_param_check_floats(p, f, k, e);
-        vec_get()->to_bf16(f, (uint16_t *)(void *)((unsigned char *)dst + done), k);
+        if (rc == ERR_OK)
+            vec_get()->to_bf16(f, (uint16_t *)(void *)((unsigned char *)dst + done), k);
     }
     mem_free(f);
     return rc;
@@ -119,7 +98,8 @@ static struct way way_of(const struct nn_param *p)
         return (struct way){t == DTYPE_F16 ? NV_F16 : NV_BF16, NV_BLOCKS_NONE, fill_plain,
                             half.row};
     if (nv_stored_kind(t))
-        return (struct way){NV_BF16, nv_stored_kind(t), fill_blocks, ggml_row_size(g, p->t->ne[0])};
+        return (struct way){NV_BF16, nv_stored_kind(t), nn_param_fill_stored,
+                            ggml_row_size(g, p->t->ne[0])};
     if (ggml_is_quantized(g))
         half.fill = nn_param_fill_unpacked;
     return half;
@@ -154,7 +134,8 @@ enum err_code nn_param_upload_eight(struct nn_device *d, struct nn_param *p,
 {
     if (!stays(p))
         return upload_rounded(d, p, cancel, e);
-    const struct nn_upload w = {.t = p->t, .src = p->view.data, .unit = 1, .cancel = cancel};
+    const struct nn_upload w = {
+        .t = p->t, .fill = nn_param_fill_stored, .user = p, .unit = 1, .cancel = cancel};
     TRY(nn_upload(nn_device_uploader(d), &w, e));
     return nn_param_upload_row_scales(d, p, e);
 }

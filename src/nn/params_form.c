@@ -8,7 +8,6 @@
  *
  * Anything else becomes bf16.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -166,10 +165,8 @@ static enum err_code check_param_finite(const struct nn_param *p, struct err *e)
     enum err_code rc = f ? ERR_OK : err_set(e, ERR_NOMEM, "no memory to check '%s'", p->name);
     for (int64_t r = 0; rc == ERR_OK && r < rows; r++) {
         rc = nn_param_rows_f32(p, v, r, 1, f, e);
-        for (int64_t i = 0; rc == ERR_OK && i < row; i++)
-            if (!isfinite(f[i]))
-                rc = err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity",
-                             p->name, v->stored->name);
+        if (rc == ERR_OK)
+            rc = nn_param_check_floats(p, f, row, e);
     }
     mem_free(f);
     return rc;

@@ -97,10 +97,15 @@ ERR_MUST_CHECK enum err_code nn_param_upload_eight(struct nn_device *d, struct n
 /* params_upload.c: rows of ggml's blocks as bf16, for an uploader (upload.h); user is the parameter. */
 ERR_MUST_CHECK enum err_code nn_param_fill_unpacked(const void *user, size_t at, size_t n,
                                                     void *dst, struct err *e);
-/* Those that were stored. */
+/* The same for bytes that stay as they are stored: int8, float8, ggml's blocks. Refuses NaN and infinities. */
+ERR_MUST_CHECK enum err_code nn_param_fill_stored(const void *user, size_t at, size_t n, void *dst,
+                                                  struct err *e);
+/* Those that were stored. Refuses NaN and infinities. */
 ERR_MUST_CHECK enum err_code nn_param_upload_row_scales(struct nn_device *d,
                                                         const struct nn_param *p, struct err *e);
-/* Refuses NaN and infinities. */
+/* The error that p holds NaN or infinity, with both its names. */
+ERR_MUST_CHECK enum err_code nn_param_refuse_nan(const struct nn_param *p, struct err *e);
+/* That error if one of f[n] is no number. */
 ERR_MUST_CHECK enum err_code nn_param_check_floats(const struct nn_param *p, const float *f,
                                                    int64_t n, struct err *e);
 

@@ -1,14 +1,13 @@
 /* params_upload.c - one parameter from the mapped file into its place on the device, converted on the way.
  *
- * Five ways, cheapest first: the bytes as they are; blocks and float8 as they are, looked at; bf16 to half by a vector
- * loop; blocks unpacked to bf16; and, for all else, rows to float32, reordered where the kernel's channels come last, then narrowed. The uploader's
- * workers call these functions for ranges of whole rows (`unit`), several at once: they read `user` only and take
- * scratch of their own.
+ * Six ways, cheapest first: the bytes as they are; blocks and float8 as they are, checked; bf16 to half by a vector
+ * loop; blocks unpacked to bf16; rows in ggml's blocks made from other blocks (params_form.c); and, for all else, rows
+ * to float32, reordered where the kernel's channels come last, then narrowed. The uploader's workers call these
+ * functions for ranges of whole rows (`unit`), several at once: they read `user` only and take scratch of their own.
  *
- * NaN and infinities are refused wherever values are converted or lie in fewer than 16 bits, with both names of the tensor; a
- * value too large for half precision is refused as well, since it would silently become infinite.
+ * NaN and infinities are refused wherever values are converted or lie in fewer than 16 bits, with both names of the
+ * tensor; a value too large for half precision is refused as well, since it would silently become infinite.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -20,8 +19,6 @@
 #define TOO_LARGE                                                                                  \
     "tensor '%s': a number is too large for half precision, and this device has no bf16: use "     \
     "other weights (--weights q8_0)"
-
-#define HOLDS_NAN "tensor '%s' (stored as '%s') holds NaN or infinity"
 
 enum { BAND_FLOATS = 16 << 10 };
 
@@ -101,9 +98,7 @@ static enum err_code narrow(const struct nn_param *p, const float *f, int64_t n,
                             struct err *e)
 {
     uint16_t *h = dst;
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(f[i]))
-            return err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
+    TRY(nn_param_check_floats(p, f, n, e));
     if (p->t->type == GGML_TYPE_F16) {
         ggml_fp32_to_fp16_row(f, h, n);
         for (int64_t i = 0; i < n; i++)
@@ -143,6 +138,12 @@ done:
     return rc;
 }
 
+enum err_code nn_param_refuse_nan(const struct nn_param *p, struct err *e)
+{
+    return err_set(e, ERR_NUMERIC, "tensor '%s' (stored as '%s') holds NaN or infinity", p->name,
+                   p->view.stored->name);
+}
+
 enum err_code nn_param_check_floats(const struct nn_param *p, const float *f, int64_t n,
                                     struct err *e)
 {
@@ -152,7 +153,7 @@ enum err_code nn_param_check_floats(const struct nn_param *p, const float *f, in
         memcpy(&bits, &f[i], sizeof bits);
         bad |= (bits & 0x7f800000u) == 0x7f800000u;
     }
-    return bad ? err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name) : ERR_OK;
+    return bad ? nn_param_refuse_nan(p, e) : ERR_OK;
 }
 
 /* Unpacks rows of ggml's blocks into bf16, with vector instructions where there are loops for the type. */
@@ -172,7 +173,8 @@ enum err_code nn_param_fill_unpacked(const void *user, size_t at, size_t n, void
         if (!v->unpack((int)type, src, f, k, false))
             ggml_get_type_traits(type)->to_float(src, f, k);
         rc = nn_param_check_floats(p, f, k, e);
-        v->to_bf16(f, to, k);
+        if (rc == ERR_OK)
+            v->to_bf16(f, to, k);
         src += stored_bytes;
         to += k;
     }
@@ -180,13 +182,13 @@ enum err_code nn_param_fill_unpacked(const void *user, size_t at, size_t n, void
     return rc;
 }
 
-/* As they are, looked at on the way: products would only show that something is NaN, not what. */
-static enum err_code fill_stored(const void *user, size_t at, size_t n, void *dst, struct err *e)
+/* Products would only show that something is NaN, not what. */
+enum err_code nn_param_fill_stored(const void *user, size_t at, size_t n, void *dst, struct err *e)
 {
     const struct nn_param *p = user;
     const unsigned char *src = p->view.data + at;
     if (!dtype_blocks_finite(p->view.dtype, src, n))
-        return err_set(e, ERR_NUMERIC, HOLDS_NAN, p->name, p->view.stored->name);
+        return nn_param_refuse_nan(p, e);
     memcpy(dst, src, n);
     return ERR_OK;
 }
@@ -212,9 +214,11 @@ enum err_code nn_param_upload_row_scales(struct nn_device *d, const struct nn_pa
         return err_set(e, ERR_NOMEM, "no memory for the scales of '%s'", p->name);
     for (int64_t i = 0; i < n; i++)
         f[i] = v->n_scales ? all * weights_number(&v->rows, i) : all;
-    nn_tensor_set(d, p->row_scales, f, 0, (size_t)n * sizeof *f);
+    enum err_code rc = nn_param_check_floats(p, f, n, e);
+    if (rc == ERR_OK)
+        nn_tensor_set(d, p->row_scales, f, 0, (size_t)n * sizeof *f);
     mem_free(f);
-    return ERR_OK;
+    return rc;
 }
 
 /* ggml's own check reads behind its table for a type that ggml does not have, as float8. */
@@ -234,7 +238,7 @@ enum err_code nn_param_upload(struct nn_device *d, struct nn_param *p, const ato
     bool whole = !p->fill && weights_view_is_plain(&c.v) && p->role != NN_KERNEL_LAST_SLICE &&
                  !lies_channels_last(p);
     if (whole && (wanted == GGML_TYPE_I8 || (stored == wanted && is_in_blocks(wanted)))) {
-        w.fill = fill_stored;
+        w.fill = nn_param_fill_stored;
         w.user = p;
         w.unit = ggml_type_size(wanted);
     } else if (whole && stored == wanted) {

@@ -90,8 +90,9 @@ float dtype_e2m1_to_f32(uint8_t v); /* the low four bits of v */
 uint16_t dtype_f32_to_bf16(float v);
 uint16_t dtype_f32_to_f16(float v);
 
-/* Whether n bytes of whole blocks (int8, float8, GGUF's quants) stand for numbers alone, told from what can be NaN or infinite in
- * them: the scales of blocks, the codes of float8. True for a type that it does not know. src needs no alignment. */
+/* Whether n bytes of whole blocks (int8, float8, GGUF's quants) stand for numbers alone, told from what can be NaN or
+ * infinite in them: the scales of blocks, the codes of float8. True for a type that it does not know. src needs no
+ * alignment. */
 bool dtype_blocks_finite(enum dtype t, const void *src, size_t n);
 
 /* n elements of a plain float type (F64, F32, F16, BF16, F8, F4) or of int8 into float32; src needs no

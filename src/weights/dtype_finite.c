@@ -67,6 +67,19 @@ static bool bytes_at_most(const unsigned char *p, size_t n, size_t block, size_t
     return !bad;
 }
 
+/* IQ1_M has its scale, in half precision, in the highest four bits of its last four words, the lowest bits first: the
+ * exponent is in the last two. */
+static bool iq1_m_finite(const unsigned char *p, size_t n, size_t block)
+{
+    unsigned bad = 0;
+    for (size_t i = block; i <= n; i += block) {
+        uint16_t w[2];
+        memcpy(w, p + i - sizeof w, sizeof w);
+        bad |= (w[0] & 0xc000u) == 0xc000u && (w[1] & 0x7000u) == 0x7000u;
+    }
+    return !bad;
+}
+
 bool dtype_blocks_finite(enum dtype t, const void *src, size_t n)
 {
     enum {
@@ -86,6 +99,8 @@ bool dtype_blocks_finite(enum dtype t, const void *src, size_t n)
         return bytes_at_most(src, n, block, 1, E8M0_MOST);
     case DTYPE_NVFP4:
         return bytes_at_most(src, n, block, 4, E4M3_MOST);
+    case DTYPE_IQ1_M:
+        return iq1_m_finite(src, n, block);
     default:
         return true;
     }

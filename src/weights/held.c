@@ -22,7 +22,8 @@ static bool is_float8(enum dtype t)
     return t == DTYPE_F8_E4M3 || t == DTYPE_F8_E5M2;
 }
 
-/* What the kernels of NVIDIA cards unpack of GGUF's types: all but those whose codes are places in tables. */
+/* What the kernels of NVIDIA cards unpack of GGUF's types: all but those whose codes are places in tables. The same as
+ * nv_stored_kind (nn/nvidia/stored.c); a test compares them. */
 static bool card_unpacks(enum dtype t)
 {
     switch (t) {

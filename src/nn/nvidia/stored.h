@@ -1,8 +1,8 @@
 /* stored.h - matrices that lie on a card in fewer bits than the 16 that products read: quantised, float8, int8.
  *
- * Such a matrix keeps the bytes of its file. Before a product its node unpacks it to bf16, in memory that the node alone has
- * (nv_op.scratch), at most NV_UNPACKED_BYTES at a time: more is multiplied in bands of the matrix's rows. Scales of all
- * its values and of its rows stay with the product.
+ * Such a matrix keeps the bytes of its file. Before a product its node unpacks it to bf16, in memory that the node
+ * alone has (nv_op.scratch), at most NV_UNPACKED_BYTES at a time, but one tile at least: more is multiplied in bands of
+ * the matrix's rows. Scales of all its values and of its rows stay with the product.
  *
  * What a node must know of a matrix is kept with the matrix's tensor: nv_stored_mark puts it there. */
 #ifndef VT_NN_NVIDIA_STORED_H
@@ -28,8 +28,8 @@ ERR_MUST_CHECK enum err_code nv_stored_rows(const struct nv_job *j, const struct
                                             int64_t row0, int64_t n, nv_ptr to, const void **out,
                                             struct err *e);
 
-/* The product g; what is said of its matrices counts where they are not stored in fewer bits. Of n = g->n columns. Its second matrix, where it has one: w2, or the
- * rows of w from n on. */
+/* The product g of n = g->n columns with w. Its second matrix, if it has one, is w2, or the rows of w from n on. g's own
+ * w, w2, ldw and w_type are used only when neither is stored in fewer bits. */
 ERR_MUST_CHECK enum err_code nv_stored_product(const struct nv_job *j, const struct nv_gemm *g,
                                                const struct ggml_tensor *w,
                                                const struct ggml_tensor *w2);

@@ -180,20 +180,55 @@ static void bytes_of_the_same_kind_stay(void **state)
     }
 }
 
+static void expect_refused(struct card *c)
+{
+    struct err e = {0};
+    assert_int_equal(nn_param_upload(c->d, &c->p, NULL, &e), ERR_NUMERIC);
+    assert_non_null(strstr(e.text, "m.weight"));
+    close_card(c);
+}
+
 static void nan_is_refused(void **state)
 {
     static const enum dtype types[] = {DTYPE_BF16, DTYPE_F16, DTYPE_F32};
     struct card c;
     (void)state;
     for (int i = 0; i < 3; i++) {
-        struct err e = {0};
         size_t one = dtype_info(types[i])->block_bytes;
         open_card(&c, types[i], N * one, NN_COMPUTE_INT8);
         put_numbers(&c, types[i]);
         memset(c.data + 777 * one, 0xff, one);
-        assert_int_equal(nn_param_upload(c.d, &c.p, NULL, &e), ERR_NUMERIC);
-        assert_non_null(strstr(e.text, "m.weight"));
-        close_card(&c);
+        expect_refused(&c);
+    }
+}
+
+static void nan_is_refused_in_blocks_and_what_stays(void **state)
+{
+    struct card c;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        size_t block = dtype_info(DTYPE_Q8_0)->block_bytes;
+        open_card(&c, DTYPE_Q8_0, ROWS * ggml_row_size(GGML_TYPE_Q8_0, COLUMNS), kinds[i]);
+        put_blocks(&c, GGML_TYPE_Q8_0);
+        c.data[77 * block + 1] = 0x7c; /* of the scale */
+        expect_refused(&c);
+    }
+    open_card(&c, DTYPE_F8_E4M3, N, NN_COMPUTE_FP8);
+    put_bytes(&c);
+    c.data[777] = 0x7f;
+    expect_refused(&c);
+}
+
+static void scales_of_rows_are_checked(void **state)
+{
+    static const enum dtype stay[] = {DTYPE_I8, DTYPE_F8_E4M3};
+    struct card c;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        open_card(&c, stay[i], N, kinds[i]);
+        put_bytes(&c);
+        c.rows[ROWS - 1] = i ? NAN : INFINITY;
+        expect_refused(&c);
     }
 }
 
@@ -228,8 +263,12 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(numbers_become_the_nearest),  TEST(blocks_become_the_nearest),
-        TEST(bytes_of_the_same_kind_stay), TEST(nan_is_refused),
+        TEST(numbers_become_the_nearest),
+        TEST(blocks_become_the_nearest),
+        TEST(bytes_of_the_same_kind_stay),
+        TEST(nan_is_refused),
+        TEST(nan_is_refused_in_blocks_and_what_stays),
+        TEST(scales_of_rows_are_checked),
         TEST(odd_shapes_do_not_suit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -171,6 +171,23 @@ static void codes_that_are_no_numbers_are_found_wherever_they_are(void **state)
         }
 }
 
+/* Its exponent is spread over two words: all ones in both is no number, in one of them it is. */
+static void scale_of_iq1_m_is_looked_at(void **state)
+{
+    (void)state;
+    enum { BLOCK = 56 };
+    unsigned char b[2 * BLOCK] = {0};
+    b[BLOCK + 53] = 0xff;
+    assert_true(dtype_blocks_finite(DTYPE_IQ1_M, b, sizeof b));
+    b[BLOCK + 55] = 0x6f;
+    assert_true(dtype_blocks_finite(DTYPE_IQ1_M, b, sizeof b));
+    b[BLOCK + 55] = 0x70;
+    assert_false(dtype_blocks_finite(DTYPE_IQ1_M, b, sizeof b));
+    assert_true(dtype_blocks_finite(DTYPE_IQ1_M, b, BLOCK));
+    b[BLOCK + 53] = 0x80;
+    assert_true(dtype_blocks_finite(DTYPE_IQ1_M, b, sizeof b));
+}
+
 static void scales_of_blocks_are_looked_at(void **state)
 {
     (void)state;
@@ -204,6 +221,7 @@ int main(void)
         cmocka_unit_test(plain_types_convert_when_unaligned),
         cmocka_unit_test(codes_that_are_no_numbers_are_found_wherever_they_are),
         cmocka_unit_test(scales_of_blocks_are_looked_at),
+        cmocka_unit_test(scale_of_iq1_m_is_looked_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

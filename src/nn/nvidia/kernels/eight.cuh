@@ -9,7 +9,7 @@
 DEVICE u32 bits_of(float x) { return __builtin_bit_cast(u32, x); }
 
 /* The bits of |x|, which are in the order of the numbers; those of NaN are above all others. */
-DEVICE u32 size_of(float x) { return bits_of(x) & 0x7fffffffu; }
+DEVICE u32 magnitude_bits(float x) { return bits_of(x) & 0x7fffffffu; }
 
 /* The largest over all threads of a block, known to all; room for one word a warp. */
 DEVICE u32 block_largest(u32 x, u32 *room, int threads)
@@ -43,7 +43,7 @@ DEVICE u32 to_i8(float x, float inverse) { return bits_of(__builtin_fmaf(x, inve
 DEVICE u32 to_f8(float x, float inverse)
 {
     float v = x * inverse;
-    u32 b = size_of(v), normal = ((b + 0x7ffffu + (b >> 20 & 1)) >> 20) - 960;
+    u32 b = magnitude_bits(v), normal = ((b + 0x7ffffu + (b >> 20 & 1)) >> 20) - 960;
     u32 small = bits_of(__builtin_bit_cast(float, b) + 16384.0f); /* below 2^-6: multiples of 2^-9 */
     u32 r = b < 0x3c800000u ? small & 15 : normal;
     return (r < 0x7e ? r : 0x7e) | (bits_of(v) >> 24 & 0x80);

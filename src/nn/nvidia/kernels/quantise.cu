@@ -68,7 +68,7 @@ DEVICE void quantise_any(const struct nv_quantise *a, u32 *room)
     i64 x = block_x() * a->ldx, y = block_x() * a->ldy;
     u32 largest = 0;
     for (int i = thread_x(); i < a->dim; i += THREADS) {
-        u32 size = size_of(load(a->x, x + i, a->x_type));
+        u32 size = magnitude_bits(load(a->x, x + i, a->x_type));
         largest = largest > size ? largest : size;
     }
     struct eight_scale s = eight_scale_of(block_largest(largest, room, THREADS), a->y_type);

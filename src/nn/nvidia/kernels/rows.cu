@@ -88,7 +88,8 @@ DEVICE void norm_quads(const struct nv_norm *a)
             v[j].v[k] = a->silu ? silu(r) : r;
         }
         if (is_eight(a->y_type)) {
-            UNROLL for (int k = 0; k < 4; k++) largest = size_of(v[j].v[k]) > largest ? size_of(v[j].v[k]) : largest;
+            UNROLL for (int k = 0; k < 4; k++)
+                largest = magnitude_bits(v[j].v[k]) > largest ? magnitude_bits(v[j].v[k]) : largest;
         } else if (a->y_type == NV_BF16) {
             struct half_quad h = {{pack_bf16(v[j].v[0], v[j].v[1]), pack_bf16(v[j].v[2], v[j].v[3])}};
             *(struct half_quad *)((u16 *)a->y + y + i) = h;
@@ -161,7 +162,7 @@ KERNEL BOUNDS(256, 1) void norm(struct nv_norm a)
         return;
     }
     u32 largest = 0;
-    EACH(u32 size = size_of(affine(&a, i, (value - mean) * scale)); largest = size > largest ? size : largest)
+    EACH(u32 size = magnitude_bits(affine(&a, i, (value - mean) * scale)); largest = size > largest ? size : largest)
     float inverse = row_scale(&a, y, largest).inverse;
     EACH(((u8 *)a.y)[y + i] = (u8)to_eight(affine(&a, i, (value - mean) * scale), inverse, a.y_type))
 }
