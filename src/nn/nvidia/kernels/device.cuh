@@ -151,12 +151,24 @@ DEVICE float from_f16(u16 x)
     return r;
 }
 
+/* A float8 that is no NaN: with its exponent in the place of a half's, it is 256 times too small. */
+DEVICE float from_e4m3(u32 b) { return from_f16((u16)((b & 0x80) << 8 | (b & 0x7f) << 7)) * 256.0f; }
+
 DEVICE u16 to_f16(float x)
 {
     u16 r;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(r) : "f"(x));
     return r;
 }
+
+/* What a thread reads or writes at a time. */
+struct two_words {
+    u32 v[2];
+} __attribute__((aligned(8)));
+
+struct four_words {
+    u32 v[4];
+} __attribute__((aligned(16)));
 
 DEVICE float load(const void *p, i64 i, int type)
 {

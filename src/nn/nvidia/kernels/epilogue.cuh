@@ -124,10 +124,6 @@ DEVICE void store_pair(const struct nv_gemm *g, int row, int column, const float
     }
 }
 
-struct four_words {
-    u32 a, b, c, d;
-} __attribute__((aligned(16)));
-
 /* x where `first`, else y: as one instruction, since the compiler would rather go through memory. */
 DEVICE u32 select(bool first, u32 x, u32 y)
 {
@@ -151,10 +147,10 @@ DEVICE void exchange(u32 *x, u32 *y, int mask, bool upper)
 DEVICE struct four_words dealt(struct four_words w, int thread)
 {
     bool odd = thread & 1, high = thread & 2;
-    exchange(&w.a, &w.b, 1, odd);
-    exchange(&w.c, &w.d, 1, odd);
-    exchange(&w.a, &w.c, 2, high);
-    exchange(&w.b, &w.d, 2, high);
+    exchange(&w.v[0], &w.v[1], 1, odd);
+    exchange(&w.v[2], &w.v[3], 1, odd);
+    exchange(&w.v[0], &w.v[2], 2, high);
+    exchange(&w.v[1], &w.v[3], 2, high);
     return w;
 }
 
@@ -196,15 +192,15 @@ DEVICE void store_pieces(const struct nv_gemm *g, int row, int column, int quad,
     UNROLL for (int i = 0; i < TILES; i += 4)
     {
         const float *s = sums + 4 * i;
-        struct four_words w = {pack_bf16(s[0], s[1]), pack_bf16(s[4], s[5]), pack_bf16(s[8], s[9]),
-                               pack_bf16(s[12], s[13])};
+        struct four_words w = {{pack_bf16(s[0], s[1]), pack_bf16(s[4], s[5]), pack_bf16(s[8], s[9]),
+                                pack_bf16(s[12], s[13])}};
         w = dealt(w, quad);
         if (r && there) {
             struct four_words v = *(const struct four_words *)(r + i * 8);
-            w.a = add_words(w.a, v.a);
-            w.b = add_words(w.b, v.b);
-            w.c = add_words(w.c, v.c);
-            w.d = add_words(w.d, v.d);
+            w.v[0] = add_words(w.v[0], v.v[0]);
+            w.v[1] = add_words(w.v[1], v.v[1]);
+            w.v[2] = add_words(w.v[2], v.v[2]);
+            w.v[3] = add_words(w.v[3], v.v[3]);
         }
         if (there)
             *(struct four_words *)(y + i * 8) = w;

@@ -56,10 +56,6 @@ DEVICE void dots_any(const struct nv_gemm *g, const void *w, int column, float *
     }
 }
 
-struct four {
-    u32 v[4];
-} __attribute__((aligned(16)));
-
 struct eight_floats {
     float v[8];
 } __attribute__((aligned(16)));
@@ -78,9 +74,9 @@ template <bool QUADS> DEVICE struct eight_floats eight_of(const struct nv_gemm *
 /* The same for bf16 weights at multiples of 16 bytes. */
 template <bool QUADS> DEVICE void dots_bf16(const struct nv_gemm *g, const void *w, int column, float *sums)
 {
-    const struct four *p = (const struct four *)((const u16 *)w + column * g->ldw);
+    const struct four_words *p = (const struct four_words *)((const u16 *)w + column * g->ldw);
     for (int k = (thread_x() & 31) * 8; k < g->k; k += 256) {
-        struct four v = p[k >> 3];
+        struct four_words v = p[k >> 3];
         UNROLL for (int r = 0; r < MAX_ROWS; r++)
         {
             if (r >= g->m)

@@ -94,8 +94,8 @@ DEVICE void store_head(const struct nv_heads *h, const float *s, i64 token, int 
     UNROLL for (int j = 0; j < 16; j += 4)
     {
         const float *v = s + 4 * j;
-        struct four_words w = {pack_bf16(v[0], v[1]), pack_bf16(v[4], v[5]), pack_bf16(v[8], v[9]),
-                               pack_bf16(v[12], v[13])};
+        struct four_words w = {{pack_bf16(v[0], v[1]), pack_bf16(v[4], v[5]), pack_bf16(v[8], v[9]),
+                                pack_bf16(v[12], v[13])}};
         w = dealt(w, quad);
         if (there)
             *(struct four_words *)(y + j * 8) = w;

@@ -5,14 +5,6 @@
 
 enum { MAX_ROWS = 8 };
 
-struct four {
-    u32 v[4];
-} __attribute__((aligned(16)));
-
-struct two_words {
-    u32 v[2];
-} __attribute__((aligned(8)));
-
 /* Four neighbours of a row of x. */
 template <bool BF16> DEVICE void four_of(const struct nv_gemm *g, int row, int k, float *x)
 {
@@ -21,26 +13,23 @@ template <bool BF16> DEVICE void four_of(const struct nv_gemm *g, int row, int k
         struct two_words h = *(const struct two_words *)((const u16 *)g->x + at);
         UNROLL for (int i = 0; i < 4; i++) x[i] = from_bf16((u16)(h.v[i >> 1] >> (i & 1) * 16));
     } else {
-        struct four f = *(const struct four *)((const float *)g->x + at);
+        struct four_words f = *(const struct four_words *)((const float *)g->x + at);
         UNROLL for (int i = 0; i < 4; i++) x[i] = __builtin_bit_cast(float, f.v[i]);
     }
 }
 
-/* e4m3: with its exponent in the place of a half's, it is 256 times too small. */
-DEVICE float from_f8(u32 b) { return from_f16((u16)((b & 0x80) << 8 | (b & 0x7f) << 7)) * 256.0f; }
-
 template <bool BF16> DEVICE void dots(const struct nv_gemm *g, const void *w, int column, float *sums)
 {
-    const struct four *p = (const struct four *)((const u8 *)w + column * g->ldw);
+    const struct four_words *p = (const struct four_words *)((const u8 *)w + column * g->ldw);
     for (int k = (thread_x() & 31) * 16; k < g->k; k += 512) {
-        struct four v = p[k >> 4];
+        struct four_words v = p[k >> 4];
         UNROLL for (int q = 0; q < 4; q++)
         {
             float f[4];
             UNROLL for (int i = 0; i < 4; i++)
             {
                 u32 b = v.v[q] >> i * 8 & 0xff;
-                f[i] = g->w_type == NV_I8 ? (float)(signed char)b : from_f8(b);
+                f[i] = g->w_type == NV_I8 ? (float)(signed char)b : from_e4m3(b);
             }
             UNROLL for (int r = 0; r < MAX_ROWS; r++)
             {

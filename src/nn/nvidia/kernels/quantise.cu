@@ -6,14 +6,6 @@
 
 enum { THREADS = 256, PER_STEP = THREADS * 8 };
 
-struct four_words {
-    u32 v[4];
-} __attribute__((aligned(16)));
-
-struct two_words {
-    u32 v[2];
-} __attribute__((aligned(8)));
-
 DEVICE u32 largest_of(u32 largest, u32 pair)
 {
     u32 low = pair << 16 & 0x7fff0000u, high = pair & 0x7fff0000u;

@@ -8,10 +8,6 @@
 
 enum { THREADS = 256, TOGETHER = 8, CHUNK = NV_UNPACK_NUMBERS, MOST_BYTES = CHUNK / 32 * 34, LEVELS = 16 };
 
-struct sixteen {
-    u32 v[4];
-} __attribute__((aligned(16)));
-
 /* Rounded by itself, whatever is added to it. */
 DEVICE float times(float a, float b)
 {
@@ -25,9 +21,6 @@ DEVICE float half_at(const u8 *p, int i) { return from_f16((u16)pair_at(p, i)); 
 
 /* Four bits of byte i of p, the low ones or the high ones. */
 DEVICE int nibble(const u8 *p, int i, bool high) { return (p[i] >> (high ? 4 : 0)) & 15; }
-
-/* A float8 without its sign, that is no NaN: the same bits in half precision stand for 2^-8 of it. */
-DEVICE float from_e4m3(u32 b) { return from_f16((u16)(b << 7)) * 256.0f; }
 
 /* Twice the number of four bits 1.2.1. */
 DEVICE int twice_e2m1(int q)
@@ -203,7 +196,7 @@ template <int KIND> struct bytes {
             else if (KIND == NV_BLOCKS_E5M2)
                 f[i] = from_f16((u16)(q << 8));
             else
-                f[i] = q & 128 ? -from_e4m3(q & 127) : from_e4m3(q);
+                f[i] = from_e4m3(q);
         }
     }
 };
@@ -221,15 +214,15 @@ template <class T> DEVICE void unpack_chunk(const struct nv_unpack &p, u8 *room,
     const u8 *from = (const u8 *)p.x + first / T::NUMBERS * T::BYTES;
     int before = (int)((u64)from & 15), bytes = before + n / T::NUMBERS * T::BYTES;
     for (int i = 16 * thread_x(); i < bytes; i += 16 * THREADS)
-        *(struct sixteen *)(room + i) = *(const struct sixteen *)(from - before + i);
+        *(struct four_words *)(room + i) = *(const struct four_words *)(from - before + i);
     sync_block();
     for (int g = thread_x(); g < n / TOGETHER; g += THREADS) {
         const int groups = T::NUMBERS / TOGETHER;
         float f[TOGETHER];
         T::get(room + before + g / groups * T::BYTES, g % groups, f, levels);
-        struct sixteen out;
+        struct four_words out;
         UNROLL for (int i = 0; i < 4; i++) out.v[i] = pack_bf16(f[2 * i], f[2 * i + 1]);
-        ((struct sixteen *)((u16 *)p.y + first))[g] = out;
+        ((struct four_words *)((u16 *)p.y + first))[g] = out;
     }
 }
 
